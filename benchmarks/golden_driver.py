@@ -78,19 +78,28 @@ def run(arguments: list[str], out: Captured, err: Captured) -> dict[str, Any]:
 
 
 def default_as_before() -> None:
-    """Recipes draw from their seed alone, networks learn regressed 3D joints.
+    """Recipes mean what they did before they had newer fields, networks learn regressed 3D joints.
 
-    Both are fields that the base does not have; with other values no frame or weight compares.
+    The base does not have those fields; with other values no frame or weight compares.
     """
-    from synthstudio.api.recipes import Recipe
+    try:
+        from synthstudio.recipe.schema import load, older
+    except ImportError:
+        return  # the base itself
     from synthstudio.training.config import Config
 
-    for last, name, value in ((Recipe, "streams", ""), (Config, "joints_3d", "regressed")):
-        for kind in reversed(last.__mro__):
-            field = getattr(kind, "__pydantic_fields__", {}).get(name)
-            if field is not None:
-                field.default = value
-                kind.model_rebuild(force=True)
+    validate = load._validate
+
+    def as_before(data: Any, where: str, node: Any, kind: Any) -> Any:
+        mapping = isinstance(data, dict) and all(isinstance(key, str) for key in data)
+        return validate(older.as_begun(data) if mapping else data, where, node, kind)
+
+    load._validate = as_before  # type: ignore[assignment]
+    for kind in reversed(Config.__mro__):
+        field = getattr(kind, "__pydantic_fields__", {}).get("joints_3d")
+        if field is not None:
+            field.default = "regressed"
+            kind.model_rebuild(force=True)
 
 
 def main(jobs: Path, results: Path) -> None:

@@ -56,9 +56,15 @@ class KillAt:
 
 
 def settings_for(scene: Path, *, assets: Path, frames: int, device: str = "cpu") -> Settings:
-    """Return the settings of a scene with another number of frames."""
-    recipe = parse({**dump(load(scene)), "frames": frames}, str(scene))
-    return prepare(recipe, assets=assets, device=device)
+    """Return the settings of a scene with another number of frames.
+
+    Photos may lack sidecars, as the sample ones do.
+    """
+    fields = {**dump(load(scene)), "frames": frames}
+    for choice in fields["backdrop"].get("choices", ()):
+        if choice["backdrop"]["kind"] == "photo":
+            choice["backdrop"]["ground"] = "any"
+    return prepare(parse(fields, str(scene)), assets=assets, device=device)
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -163,7 +163,7 @@ def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
         {"kind": "plain"},
         {"kind": "room"},
         {"kind": "hdri", "folder": "hdri"},
-        {"kind": "photo", "folder": "backgrounds"},
+        {"kind": "photo", "folder": "backgrounds", "ground": "any"},
     )
     scene = SCENES / "counterfactuals.yaml"
     lines, held, pairs = [], True, 0
@@ -173,7 +173,7 @@ def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
             "seed": seed,
             "backdrop": backdrop,
             "variants": {"clean": 1, "occluder": 1},
-            "cutouts": {"folder": "occluders", "count": [0, 2]},
+            "cutouts": {"folder": "occluders", "size": "share", "count": [0, 2]},
         }
         settings = prepare(parse(wish, str(scene)), assets=assets, device="cpu")
         tally = counterfactuals(Stage(settings), range(40))

@@ -3,7 +3,8 @@
     python examples/05_own_occluders.py --assets assets --frames 24
 
 `assets` holds occluders/*.png with an alpha channel and meshes/*.glb (or OBJ, PLY, STL; metres).
-Without it the script makes a disc and a post as stand-ins.
+Without it the script makes a disc and a post as stand-ins. How high a cut-out's thing really is
+stands in occluders/manifest.json (docs/photos.md).
 """
 
 import argparse
@@ -31,8 +32,11 @@ if assets is None:
     cutout.save(assets / "occluders" / "disc.png")
     trimesh.creation.cylinder(radius=0.15, height=1.4).export(assets / "meshes" / "post.ply")
     # Licences and sources written beside the files go into the ledger of every data set.
-    for folder, name in (("occluders", "disc.png"), ("meshes", "post.ply")):
-        entry = {"file": name, "license": "CC0-1.0", "source": "drawn by this script"}
+    for folder, name, more in (
+        ("occluders", "disc.png", {"height_m": 1.2}),
+        ("meshes", "post.ply", {}),
+    ):
+        entry = {"file": name, "license": "CC0-1.0", "source": "drawn by this script", **more}
         (assets / folder / "manifest.json").write_text(json.dumps([entry]), encoding="utf-8")
 
 recipe = ss.Recipe.load("scenes/quickstart.yaml").with_(

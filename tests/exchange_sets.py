@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from stick_people import Panel, make_camera, make_frame, make_labels, make_posed, make_spec
 
 from synthstudio.core.images import encode_jpeg
-from synthstudio.core.labels import Frame
+from synthstudio.core.labels import STATE_HIDDEN, Frame, PersonLabel
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.manifest import AssetRow, Identity
@@ -30,9 +30,10 @@ def make_set(
     skeleton: str = "coco23",
     frames: int = FRAMES,
     format_version: int = manifest.FORMAT_VERSION,
+    look: Callable[[Frame], Frame] = lambda frame: frame,
 ) -> Dataset:
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
-    made = [frame_at(k, skeleton) for k in range(frames)]
+    made = [look(frame_at(k, skeleton)) for k in range(frames)]
     identity = Identity(
         recipe={"name": "sticks"},
         seed=1,
@@ -64,6 +65,21 @@ def frame_at(index: int, skeleton: str = "coco23") -> Frame:
     grey[index : index + 9] = 200
     spec = dataclasses.replace(frame.spec, split=SPLITS[index % FRAMES])
     return dataclasses.replace(frame, spec=spec, jpeg=encode_jpeg(grey, 90))
+
+
+def from_behind(frame: Frame) -> Frame:
+    """Return the frame with everybody's visible nose behind their own head."""
+
+    def turned(person: PersonLabel) -> PersonLabel:
+        if person.cause[0] != "visible":
+            return person
+        shares, state = person.shares.copy(), person.state.copy()
+        shares[0], state[0] = (0, 1, 0, 0, 0), STATE_HIDDEN
+        cause = ("self", *person.cause[1:])
+        return dataclasses.replace(person, shares=shares, state=state, cause=cause)
+
+    people = tuple(turned(person) for person in frame.labels.people)
+    return dataclasses.replace(frame, labels=dataclasses.replace(frame.labels, people=people))
 
 
 def _hidden(index: int, skeleton: str) -> Frame:

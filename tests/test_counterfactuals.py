@@ -30,7 +30,7 @@ WISH = {
     "image": {"width_px": 256, "height_px": 192},
     "people": {"count": 2, "identities": 8},
     "things": [{"kind": "procedural", "count": [1, 2], "hides": [0.3, 0.6]}],
-    "cutouts": {"folder": "occluders", "count": [0, 1], "over_person": 1.0},
+    "cutouts": {"folder": "occluders", "size": "share", "count": [0, 1], "over_person": 1.0},
 }
 ROOM = {**WISH, "seed": 12, "backdrop": {"kind": "room"}, "cutouts": None}
 ALL = {"clean": 1, "occluder": 1, "appearance": 1, "light": 1, "view": 1}

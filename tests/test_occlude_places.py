@@ -8,12 +8,12 @@ import photo_world
 import pytest
 from photo_world import opened, settings
 
-from synthstudio.core.photo import GreySpec
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
-from synthstudio.generation.photos import measure
+from synthstudio.core.spec import GreySpec
 from synthstudio.generation.photos.layers import _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
+from synthstudio.props import photo_looks
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
 from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
@@ -157,4 +157,4 @@ def test_quantiles_are_numpys():
             for kind in (np.float32, np.float64):
                 for share in (0.02, 0.5, 0.95):
                     expected = float(np.quantile(values.astype(kind), share))
-                    assert measure.quantile(values.astype(kind), share) == expected
+                    assert photo_looks.quantile(values.astype(kind), share) == expected

@@ -123,6 +123,8 @@ def supply_assets(folder: Path) -> None:
     (world / "occluders").rename(folder / "occluders")
     (folder / "backgrounds").mkdir()
     Image.new("RGB", (640, 480), (120, 130, 140)).save(folder / "backgrounds" / "street.jpg")
+    told = "camera_height_m: 1.5\nhorizon: 0.42\nvertical_fov_deg: 48\n"
+    (folder / "backgrounds" / "street.camera.yaml").write_text(told, encoding="utf-8")
     (folder / "hdri").mkdir()
     head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n"
     (folder / "hdri" / "sky.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 16 * 32)
@@ -143,6 +145,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
     "docs/occlude.md": supply_annotated,
+    "docs/photos.md": lambda folder: supply_assets(folder / "assets"),
     "docs/gap.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
     "docs/predict.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
 }

@@ -42,7 +42,8 @@ LENSES = {
     "none": LensSpec(jpeg_quality=95),
     "all": LensSpec(
         blur_sigma_px=1.2, motion_px=5.0, motion_angle_rad=0.7, noise_sigma=3.0, noise_seed=5,
-        exposure_ev=-0.3, vignette=0.3, jpeg_quality=90,
+        exposure_ev=-0.3, vignette=0.3, jpeg_quality=90, white_balance_mired=50.0, iso=800.0,
+        contrast=0.4, sharpening=0.6,
     ),
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Every recipe in scenes/ makes frames; photo_backdrop also on real photos where there are some."""
 
 import itertools
+import json
 import os
 import shutil
 from pathlib import Path
@@ -37,11 +38,21 @@ def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     disc[..., :3] = (200, 80, 30)
     cv2.circle(disc, (35, 45), 30, (200, 80, 30, 255), -1)
     Image.fromarray(disc).save(root / "occluders" / "disc.png")
+    ledger = [{"file": "disc.png", "height_m": 0.8}]
+    (root / "occluders" / "manifest.json").write_text(json.dumps(ledger))
+    for name in ("ramp", "pmar"):
+        told = "camera_height_m: 1.5\nhorizon: 0.4\nvertical_fov_deg: 45\n"
+        (root / "backgrounds" / f"{name}.camera.yaml").write_text(told)
     return root
 
 
-def _settings(name: str, assets: Path, *, frames: int, width: int = 256) -> Settings:
+def _settings(
+    name: str, assets: Path, *, frames: int, width: int = 256, ground: str = "known"
+) -> Settings:
     text = dump(load(SCENES / name))
+    for choice in text["backdrop"].get("choices", ()):
+        if choice["backdrop"]["kind"] == "photo":
+            choice["backdrop"]["ground"] = ground
     height = round(width * text["image"]["height_px"] / text["image"]["width_px"])
     text["image"] |= {"width_px": width, "height_px": height}
     return prepare(parse({**text, "frames": frames}, name), assets=assets, device="cpu")
@@ -65,7 +76,7 @@ def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
 
 
 def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
-    settings = _settings("photo_backdrop.yaml", shared_data, frames=6, width=320)
+    settings = _settings("photo_backdrop.yaml", shared_data, frames=6, width=320, ground="any")
     kinds = set()
     for frame in pipeline.stream(settings):
         _check(frame.labels)

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from tampered import tamper
 
 import synthstudio as ss
+from synthstudio.core.errors import DatasetError
 from synthstudio.generation.replay import replay
 from synthstudio.generation.stage import settings_of
 
@@ -18,6 +21,12 @@ RECIPE: dict[str, Any] = {
     "image": {"width_px": 96, "height_px": 72, "supersample": 1},
     "people": {"count": [1, 2], "identities": 4},
 }
+LATER = [
+    *(("light", name) for name in ("side_direction", "side_rgb", "occlusion", "flash_rgb")),
+    *(("lens", name) for name in ("white_balance_mired", "tint_ev", "iso")),
+    *(("lens", name) for name in ("contrast", "sharpening")),
+    *(("lens", name) for name in ("aperture_m", "focus_on", "focus_error")),
+]
 SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
 
 
@@ -47,9 +56,48 @@ def test_it_is_gone_on_with_to_the_same_bytes(before: ss.Dataset, tmp_path: Path
     assert _files(tmp_path / "set") == _files(before.path)
 
 
+def test_fields_that_came_later_do_not_stop_it(tmp_path: Path) -> None:
+    def made(folder: Path, frames: int) -> None:
+        ss.generate({**RECIPE, "frames": frames}, folder, resume=folder.exists(), **SHARDS)
+        identity = json.loads((folder / "dataset.json").read_bytes())
+        for part, name in (("light", "flash"), ("lens", "iso")):
+            identity["recipe"][part].pop(name, None)
+        text = json.dumps(identity, sort_keys=True, indent=2, ensure_ascii=False)
+        (folder / "dataset.json").write_text(f"{text}\n", "utf-8")
+
+    made(tmp_path / "short", 2)
+    made(tmp_path / "whole", 4)
+    ss.generate({**RECIPE, "frames": 4}, tmp_path / "short", resume=True, **SHARDS)
+    written = json.loads((tmp_path / "short/dataset.json").read_bytes())["recipe"]
+    assert "flash" not in written["light"]
+    assert _files(tmp_path / "short") == _files(tmp_path / "whole")
+    other = {**RECIPE, "frames": 4, "light": {"flash": 0.5}}
+    with pytest.raises(DatasetError, match="begun differently"):
+        ss.generate(other, tmp_path / "short", resume=True, **SHARDS)
+
+
 def test_it_passes_an_audit_and_is_made_again(before: ss.Dataset) -> None:
     assert ss.audit(before, device="cpu", progress=False).passed
     stored = before._stored
+    _, agreement = replay(stored.folder, 1, settings_of(stored, device="cpu"))
+    assert agreement.held == "same bytes"
+
+
+def test_specs_from_before_lens_and_light_had_more_fields_make_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    made = _before(tmp_path / "set", 2)
+
+    def older(table: pa.Table) -> pa.Table:
+        specs = [json.loads(text) for text in table["spec"].to_pylist()]
+        for spec in specs:
+            for part, name in LATER:
+                del spec[part][name]
+        texts = [json.dumps(spec, sort_keys=True, separators=(",", ":")) for spec in specs]
+        return table.set_column(table.schema.get_field_index("spec"), "spec", [texts])
+
+    tamper(made.path, "frames.parquet", older)
+    stored = ss.Dataset(made.path)._stored
     _, agreement = replay(stored.folder, 1, settings_of(stored, device="cpu"))
     assert agreement.held == "same bytes"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synthstudio.body.pose_library import library
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
+from synthstudio.core.rng import stream
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import LensSpec
@@ -35,6 +36,7 @@ TARGETS = (
     ("target_crowd.yaml", 2),
 )
 HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
+GALLERY, SHEETS = ("wild", "everyday"), 5
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
 
@@ -97,12 +99,28 @@ def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> No
     write([frame(s, i, labels=labels) for s, i in wanted], out, columns=3)
 
 
+def gallery(out: Path) -> None:
+    """Write random frames of the training recipes as they are, six to a sheet."""
+    for name in GALLERY:
+        recipe = load(ROOT / "scenes" / f"{name}.yaml")
+        stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
+        chosen = stream(0, "gallery").choice(recipe.frames, SHEETS * 6, replace=False)
+        made = [pipeline.make_frame(stage, pipeline.draw_spec(stage, int(k))) for k in chosen]
+        pictures = [decode_rgb(frame.jpeg, name) for frame in made]
+        for k in range(SHEETS):
+            sheet = out.with_name(f"gallery_{name}_{k + 1}.jpg")
+            write_jpeg(contact_sheet(pictures[6 * k : 6 * k + 6], columns=3), sheet)
+
+
 def write(pictures: list[U8], out: Path, *, columns: int) -> None:
     """Write pictures side by side as a JPEG of at most `MOST_BYTES`."""
     picture = contact_sheet(pictures, columns=columns)
     height, width = picture.shape[:2]
     whole = (0.0, 0.0, float(width), float(height))
-    picture = resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width)))
+    write_jpeg(resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width))), out)
+
+
+def write_jpeg(picture: U8, out: Path) -> None:
     for quality in range(88, 40, -4):
         data = encode_jpeg(picture, quality)
         if len(data) <= MOST_BYTES:
@@ -117,6 +135,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "targets": lambda out: sheet(TARGETS, out, labels=False),
     "holding": lambda out: sheet(HOLDING, out, labels=False),
     "poses": pose_sheet,
+    "gallery": gallery,
 }
 
 if __name__ == "__main__":

@@ -91,12 +91,13 @@ class Dataset(Sequence[Frame]):
         the alphabet's draw other frames than these: generate again from the file.
         """
         from synthstudio.api.recipes import Recipe
+        from synthstudio.recipe.schema.older import as_begun
 
         fields = self._stored.identity.recipe
         if "people" not in fields:
             return None
         frames = self._stored.identity.frames
-        return Recipe.parse({"streams": "", **fields, "frames": frames})
+        return Recipe.parse({**as_begun(fields), "frames": frames})
 
     def __len__(self) -> int:
         return len(self._stored) if self._chosen is None else len(self._chosen)
@@ -189,13 +190,21 @@ class Dataset(Sequence[Frame]):
         *,
         polygons: bool = False,
         skeleton: str | None = None,
+        hidden_faces: bool = True,
     ) -> Exported:
         """Write these frames in a format that other tools read; see `synthstudio.export`."""
         from synthstudio.formats.export import export
         from synthstudio.formats.registry import FORMATS
 
         name = to_choice(format, "format", FORMATS)
-        return export(name, self, to_path(out, "out"), polygons=polygons, skeleton=skeleton)
+        return export(
+            name,
+            self,
+            to_path(out, "out"),
+            polygons=polygons,
+            skeleton=skeleton,
+            hidden_faces=hidden_faces,
+        )
 
     def torch(
         self,

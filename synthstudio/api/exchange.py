@@ -24,6 +24,7 @@ def export(
     *,
     polygons: bool = False,
     skeleton: str | None = None,
+    hidden_faces: bool = True,
 ) -> Exported:
     """Write a data set in a format that other tools read; it appears whole or not at all.
 
@@ -33,6 +34,8 @@ def export(
         out: A folder that is empty or does not exist.
         polygons: COCO masks as polygons instead of run-length codes.
         skeleton: Convert the joints to this one, e.g. `coco17`.
+        hidden_faces: False leaves eyes, ears and noses unlabelled that the person's own body
+            hides, as COCO's annotators mostly do.
 
     Returns:
         Where the annotations are, how many images and people, and notes on what was left out.
@@ -43,7 +46,9 @@ def export(
     """
     from synthstudio.api.datasets import to_dataset
 
-    return to_dataset(dataset).export(format, out, polygons=polygons, skeleton=skeleton)
+    return to_dataset(dataset).export(
+        format, out, polygons=polygons, skeleton=skeleton, hidden_faces=hidden_faces
+    )
 
 
 def import_(

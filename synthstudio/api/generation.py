@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ def generate(
     skip_failed: bool = False,
     frames_per_shard: int = 64,
     progress: Progress = True,
+    on_note: Callable[[str], None] | None = None,
 ) -> Dataset:
     """Generate a data set from a recipe.
 
@@ -62,11 +63,14 @@ def generate(
         skip_failed: Record frames that fail twice and go on.
         frames_per_shard: Frames in a shard, the unit of work and of resuming.
         progress: Show a bar, or call a function.
+        on_note: Called before the first frame with what of the recipe's folders is not used, and
+            why; also in `run.log`.
 
     Raises:
         RecipeError, AssetError, DatasetError, DiskError, DeviceError, WorkerError: what was
             complete stays in place, and `resume` goes on from there.
     """
+    from synthstudio.dataset.shards import no_event
     from synthstudio.generation import pipeline
 
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
@@ -82,6 +86,7 @@ def generate(
             skip_failed=skip_failed,
             frames_per_shard=to_count(frames_per_shard, "frames_per_shard", most=4096),
             on_progress=report,
+            on_note=on_note or no_event,
         )
     return _made(summary.folder, summary)
 

@@ -46,6 +46,7 @@ def skin_surfaces(
             specular=0.06,
             sheen=look.stubble,
             bump=look.freckles,
+            wrinkles=look.blotches,
         ),
         tint=_with_roots(atlas, look) if hair else _tint(atlas),
         part=atlas.part,

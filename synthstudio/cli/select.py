@@ -137,6 +137,12 @@ def export(
     skeleton: Annotated[
         SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this skeleton.")
     ] = None,
+    hidden_faces: Annotated[
+        bool,
+        typer.Option(
+            help="Label eyes, ears and noses that the own body hides. COCO mostly does not."
+        ),
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Export a dataset in a format that other tools read."""
@@ -144,7 +150,14 @@ def export(
 
     with waiting(f"exporting {form.value}"):
         name = None if skeleton is None else skeleton.value
-        made = exchange.export(dataset, form.value, out, polygons=polygons, skeleton=name)
+        made = exchange.export(
+            dataset,
+            form.value,
+            out,
+            polygons=polygons,
+            skeleton=name,
+            hidden_faces=hidden_faces,
+        )
     finish(made.as_json(), as_json, made.text())
 
 

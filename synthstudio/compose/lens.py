@@ -12,26 +12,34 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.special import ndtri
 
+from synthstudio.compose.defocus import defocused
+from synthstudio.compose.sensor import normal_table, random_bytes, sensed
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8
 from synthstudio.core.spec import LensSpec
 
 MAX_BLUR_PX = 100.0
 _VIGNETTE_SPREAD = 0.6
+_SHARPENED_PX = 0.8
+_MID_GREY = 0.46
+"""Linear 0.18 in sRGB."""
+_STEEPNESS = np.linspace(0, 12, 121)
 
 
-def develop(rgb: U8, lens: LensSpec) -> U8:
+def develop(rgb: U8, lens: LensSpec, circles: F32 | None = None) -> U8:
     """(H, W, 3) sRGB with the effects of `lens` that are not zero, JPEG aside.
 
-    In the order of a camera: blur by focus and by motion, vignetting, exposure, then noise.
+    `circles` (H, W): the diameters of `defocus.circles_px`; None: everything is in focus.
+    In the order of a camera: defocus, even blur, blur by motion, vignetting, exposure, the
+    sensor's noise, white balance, noise of even strength, the tone curve, then sharpening.
     Blurs are even about their centre, so that a marker's centroid stays where it was.
     GeometryError for strengths that are negative, not finite or wider than 100 pixels.
     """
     _check(lens)
+    if circles is not None:
+        rgb = defocused(rgb, circles)
     if lens.blur_sigma_px > 0:
         size = 2 * math.ceil(3.5 * lens.blur_sigma_px) + 1
         kernel = _blurs().create_gaussian_kernel_1d(lens.blur_sigma_px, size)
@@ -44,9 +52,47 @@ def develop(rgb: U8, lens: LensSpec) -> U8:
     if lens.exposure_ev != 0:
         light = srgb_to_linear(np.arange(256, dtype=np.uint8)) * np.float32(2**lens.exposure_ev)
         rgb = np.asarray(cv2.LUT(rgb, linear_to_srgb_u8(light)), np.uint8)
+    if lens.iso > 0 or lens.white_balance_mired != 0 or lens.tint_ev != 0:
+        rgb = sensed(rgb, lens)
     if lens.noise_sigma > 0:
         rgb = _pixels().add_noise(rgb, _noise(rgb.shape, lens))
+    if lens.contrast > 0:
+        rgb = np.asarray(cv2.LUT(rgb, tone_curve(lens.contrast)), np.uint8)
+    if lens.sharpening > 0:
+        soft = cv2.GaussianBlur(rgb, (0, 0), _SHARPENED_PX)
+        more = 1 + lens.sharpening
+        rgb = np.asarray(cv2.addWeighted(rgb, more, soft, -lens.sharpening, 0), np.uint8)
     return np.ascontiguousarray(rgb)
+
+
+def tone_curve(contrast: float) -> U8:
+    """(256,) what a camera's tone curve makes of each sRGB value: mid-grey stays, 0 and 255 too.
+
+    A logistic curve about mid-grey, stretched to reach black and white, whose slope there is
+    1 + `contrast`.
+    """
+    steep = float(np.interp(contrast, _contrasts(), _STEEPNESS))
+    if steep == 0:
+        return np.arange(256, dtype=np.uint8)
+    level = np.arange(256) / 255
+    black, white, curve = (_logistic(steep, x) for x in (0.0, 1.0, level))
+    curve = (curve - black) / (white - black)
+    # The stretch moved mid-grey a little; two straight pieces bring it back.
+    middle = float(np.interp(_MID_GREY, level, curve))
+    curve = np.interp(curve, [0, middle, 1], [0, _MID_GREY, 1])
+    return np.rint(255 * curve).astype(np.uint8)
+
+
+def _logistic(steep: float | F64, level: float | F64) -> F64:
+    return np.asarray(1 / (1 + np.exp(-steep * (level - _MID_GREY))))
+
+
+@lru_cache(maxsize=1)
+def _contrasts() -> F64:
+    """How much steeper than 1 the stretched curves of _STEEPNESS are at mid-grey."""
+    steep = _STEEPNESS[1:]
+    slopes = steep / 4 / (_logistic(steep, 1.0) - _logistic(steep, 0.0))
+    return np.concatenate([[0.0], slopes - 1])
 
 
 def motion_kernel(length_px: float, angle_rad: float) -> F32:
@@ -80,7 +126,10 @@ def _check(lens: LensSpec) -> None:
     ranges = {
         "blur_sigma_px": (0, MAX_BLUR_PX), "motion_px": (0, MAX_BLUR_PX),
         "motion_angle_rad": (-1000, 1000), "noise_sigma": (0, 255), "exposure_ev": (-20, 20),
-        "vignette": (0, 0.95), "jpeg_quality": (1, 100),
+        "vignette": (0, 0.95), "white_balance_mired": (-300, 300), "tint_ev": (-2, 2),
+        "iso": (0, 409_600), "contrast": (0, 1.5), "sharpening": (0, 3),
+        "aperture_m": (0, 1), "focus_error": (-0.9, 10),
+        "jpeg_quality": (1, 100),
     }  # fmt: skip
     for name, (low, high) in ranges.items():
         value = getattr(lens, name)
@@ -124,23 +173,8 @@ def _bell(height: int, width: int) -> F32:
     return bell.astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def _normal_table() -> F32:
-    """The standard normal's values at 256 even steps of probability, made to sigma 1."""
-    table: F64 = ndtri((np.arange(256) + 0.5) / 256)
-    table /= table.std()
-    return table.astype(np.float32)
-
-
 def _noise(shape: tuple[int, ...], lens: LensSpec) -> F32:
-    """Noise of that shape in grey levels, none beyond 2.9 sigma.
-
-    A byte a level through a table: many times faster than floats and rejection.
-    """
-    count = math.prod(shape)
-    words = stream(lens.noise_seed, "noise").bit_generator.random_raw(-(-count // 8))
-    bytes_ = words.astype("<u8", copy=False).view(np.uint8)[:count]
+    """Noise of that shape in grey levels, none beyond 2.9 sigma."""
     # Rounded here, because albumentations would cut towards zero and weaken it.
-    table = np.rint(_normal_table() * np.float32(lens.noise_sigma))
-    noise = cv2.LUT(bytes_.reshape(shape), table)
-    return np.asarray(noise, np.float32)
+    table = np.rint(normal_table() * np.float32(lens.noise_sigma))
+    return np.asarray(cv2.LUT(random_bytes(shape, lens.noise_seed, "noise"), table), np.float32)

@@ -87,6 +87,14 @@ class Camera:
         y = (pixels[..., 1] - k[1, 2]) / k[1, 1] * depth_m
         return np.stack([x, y, np.broadcast_to(depth_m, x.shape)], axis=-1)
 
+    def floor_m(self, pixels: F64) -> F64:
+        """The (..., 2) world x, y of the floor z = 0 at pixels (..., 2); NaN over the horizon."""
+        eye = np.array(self.position_m)
+        pixels = np.asarray(pixels, np.float64)
+        ray = self.to_world(self.unproject(pixels, np.ones(pixels.shape[:-1]))) - eye
+        down = np.where(ray[..., 2] < -1e-9, ray[..., 2], np.nan)
+        return np.asarray(eye[:2] - ray[..., :2] * (eye[2] / down)[..., None])
+
     @property
     def horizon_px(self) -> float:
         """The row of the horizon at the image's middle column (roll ignored)."""

@@ -31,7 +31,10 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 1024 * 1024
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Of linear red, green and blue (IEC 61966-2-1, Rec. 709)."""
 _ORIENTATION = 0x0112
+_EXIF, _FOCAL_35MM = 0x8769, 0xA405
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -224,6 +227,21 @@ def _orientation(image: Image.Image) -> int:
         warnings.simplefilter("ignore")
         value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def focal_35mm(path: Path) -> float | None:
+    """The focal length that EXIF gives for a 35 mm film's diagonal, 5 to 2,000 mm, or None."""
+    return decode(read_bytes(path), str(path), _focal_35mm)
+
+
+def _focal_35mm(image: Image.Image) -> float | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            value = float(image.getexif().get_ifd(_EXIF).get(_FOCAL_35MM, 0))
+        except (TypeError, ValueError, KeyError, ZeroDivisionError, OverflowError, struct.error):
+            return None  # damaged EXIF says nothing
+    return value if 5 <= value <= 2000 else None
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -10,11 +10,12 @@ from typing import Literal, Protocol
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.scene import F32, F64, Bool
-from synthstudio.core.solve import Solve
+from synthstudio.core.solve import PlaceLight, Solve
 from synthstudio.core.spec import (
     Ask,
     AssetRef,
     CutoutSpec,
+    GreySpec,
     LensSpec,
     LightSpec,
     PersonSpec,
@@ -22,14 +23,6 @@ from synthstudio.core.spec import (
     ThingSpec,
     Vec3,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GreySpec:
-    """Grey levels (sRGB, 0 to 255) of a part of a photo."""
-
-    mean: float
-    spread: float  # standard deviation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,16 +81,6 @@ class PhotoSpec:
     differs: tuple[str, ...] = ()
     asks: tuple[Ask, ...] = ()  # one a person of the photo
     kind: Literal["photo"] = "photo"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlaceLight:
-    """The light about a person as far as a photo tells: linear RGB of 0..1."""
-
-    white: float  # what a white matte card would show
-    tint: Vec3  # colour of the light, luminance 1
-    contrast: float  # 0 overcast, 1 hard sun
-    grey: GreySpec
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

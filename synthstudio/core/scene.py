@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.spec import Material
+from synthstudio.core.spec import Material, Vec3
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -104,6 +104,7 @@ class Light:
     ambient_sh: F64  # (9, 3)
     exposure: float = 1.0
     occlusion: float = 0.0  # how much of the ambient light corners and folds lose
+    flash_rgb: Vec3 = (0.0, 0.0, 0.0)  # reflected by white at 1 m that faces the camera
 
 
 @dataclass(frozen=True, kw_only=True)

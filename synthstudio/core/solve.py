@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.ground import Ground
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import (
     AssetRef,
     BoneTurn,
+    GreySpec,
     Numbers,
     Pattern,
     PersonSpec,
@@ -85,7 +87,12 @@ class MeshAsset:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageAsset:
-    """An image of the user's. Photos may carry camera facts from a sidecar `NAME.camera.yaml`."""
+    """An image of the user's. Photos may carry camera facts from a sidecar `NAME.camera.yaml`.
+
+    `ground` is there if those are enough to put people on the photo's floor; else `unfit` says
+    why not. `height_m`: how high a cut-out's thing really is, where its manifest says so;
+    `trimmed_px` is its picture's size without transparent borders.
+    """
 
     asset: AssetRef
     width_px: int
@@ -94,8 +101,17 @@ class ImageAsset:
     camera_height_m: float | None = None
     pitch_rad: float | None = None
     vertical_fov_rad: float | None = None
+    ground: Ground | None = None
+    unfit: str = ""
+    height_m: float | None = None
+    trimmed_px: tuple[int, int] | None = None
     licence: str = ""
     source: str = ""
+
+    @property
+    def shown_px(self) -> tuple[int, int]:
+        """Width and height of what a cut-out shows."""
+        return self.trimmed_px or (self.width_px, self.height_px)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +176,16 @@ class Step:
     root_m: Vec3
     """Of the root: x and y on the floor from where the first step stands, if that faces -y; z is
     the height that puts the standing foot on the floor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceLight:
+    """The light about a person as far as a photo tells: linear RGB of 0..1."""
+
+    white: float  # what a white matte card would show
+    tint: Vec3  # colour of the light, luminance 1
+    contrast: float  # 0 overcast, 1 hard sun
+    grey: GreySpec
 
 
 class Solve(Protocol):
@@ -240,4 +266,8 @@ class Solve(Protocol):
         self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
         """What hides points on each person's joints when just these stand there."""
+        ...
+
+    def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
+        """The light about a box (x, y, width, height) of a photo."""
         ...

@@ -26,6 +26,9 @@ Pattern = Literal[
     "concrete",
     "grass",
     "planks",
+    "floral",
+    "abstract",
+    "logo",
 ]
 Split = Literal["train", "val", "test"]
 Detail = Literal["fine", "coarse"]
@@ -73,6 +76,8 @@ class Material:
     specular: float = 0.04
     sheen: float = 0.0
     bump: float = 0.0
+    wrinkles: float = 0.0  # of worn cloth; of skin: blotches
+    more_rgb: tuple[Vec3, ...] = ()  # up to three colours more, of prints
     texture: int = -1  # place in Scene.textures, for kind "texture"
 
 
@@ -145,6 +150,7 @@ class Look:
     iris_rgb: Vec3
     stubble: float = 0.0
     freckles: float = 0.0
+    blotches: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +231,7 @@ class HdriBackdrop:
 
 @dataclass(frozen=True, kw_only=True)
 class RoomBackdrop:
-    """A floor, and walls when `walls`; drawn geometry with instance ids from 1,000."""
+    """A floor, walls when `walls`, and what is over them; drawn geometry with ids from 1,000."""
 
     size_m: Vec3
     centre_m: Vec2
@@ -233,6 +239,7 @@ class RoomBackdrop:
     wall: Material
     walls: bool = True
     sky_rgb: Vec3 = (0.55, 0.68, 0.85)
+    ceiling: Material | None = None  # None: the open sky
     kind: Literal["room"] = "room"
 
 
@@ -255,7 +262,9 @@ class LightSpec:
     `sun_direction` points towards the sun (unit, z up). Radiometry: a white matte surface
     facing the sun reflects `sun_rgb`; one facing up under the sky alone reflects `sky_rgb`, one
     facing `side_direction` (unit) `side_rgb` more, as from a window or the brighter half of a
-    sky. `occlusion`: how much of the ambient light corners and folds lose, 0 to 1.
+    sky. `occlusion`: how much of the ambient light corners and folds lose, 0 to 1. `flash_rgb`:
+    what a white matte surface 1 m before the camera and facing it reflects of a flash at the
+    camera; at d metres 1 / d^2 of it.
     """
 
     sun_direction: Vec3
@@ -266,6 +275,7 @@ class LightSpec:
     side_direction: Vec3 = (0.0, 0.0, 1.0)
     side_rgb: Vec3 = (0.0, 0.0, 0.0)
     occlusion: float = 0.0
+    flash_rgb: Vec3 = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,6 +290,22 @@ class LensSpec:
     exposure_ev: float = 0.0
     vignette: float = 0.0
     jpeg_quality: int = 92
+    white_balance_mired: float = 0.0  # error, in 10^-6 / K: above 0 too warm
+    tint_ev: float = 0.0  # stops of green that are missing: above 0 too magenta
+    iso: float = 0.0  # of the sensor, whose noise grows with light; 0: none
+    contrast: float = 0.0  # of the tone curve: how much steeper than 1 it is at mid-grey
+    sharpening: float = 0.0  # how much of what a blur of 0.8 px takes away is added
+    aperture_m: float = 0.0  # diameter of the lens's opening; 0: everything is in focus
+    focus_on: int = 0  # index into FrameSpec.people
+    focus_error: float = 0.0  # share of that person's depth: above 0 the focus lies behind them
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreySpec:
+    """Grey levels (sRGB, 0 to 255) of a part of a photo."""
+
+    mean: float
+    spread: float  # standard deviation
 
 
 @dataclass(frozen=True, kw_only=True)

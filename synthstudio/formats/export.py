@@ -13,7 +13,13 @@ from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, pair_rows
 from synthstudio.formats.exchange import Labelled, Picture, Target, exportable
-from synthstudio.formats.joints import convert_frame, convert_row, lost_joints, rules
+from synthstudio.formats.joints import (
+    convert_frame,
+    convert_row,
+    lost_joints,
+    rules,
+    without_hidden_faces,
+)
 from synthstudio.formats.registry import Format, get_format
 from synthstudio.formats.sidecar import FOLDER, SidecarWriter
 
@@ -50,13 +56,16 @@ def export(
     *,
     polygons: bool = False,
     skeleton: str | None = None,
+    hidden_faces: bool = True,
 ) -> Exported:
     """Write a data set (its folder, or what reads like one) as a folder of another tool.
 
     `format_name`: a key of registry.FORMATS. The folder appears whole or not at all. `polygons`:
-    COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py). What the format
-    cannot hold goes to OUT/synthstudio/, as the notes list. DatasetError when the data set is
-    damaged; FormatError for skeletons that do not fit; DiskError when `out` is not free.
+    COCO masks as polygons; `skeleton`: convert to this one (formats/joints.py); without
+    `hidden_faces` eyes, ears and noses that the person's own body hides are unlabelled, as they
+    mostly are in COCO. What the format cannot hold goes to OUT/synthstudio/, as the notes list.
+    DatasetError when the data set is damaged; FormatError for skeletons that do not fit;
+    DiskError when `out` is not free.
     """
     to = get_format(format_name)
     dataset = Dataset(source) if isinstance(source, Path) else source
@@ -71,8 +80,10 @@ def export(
     target = Target(skeleton=joints, assets=dataset.identity.assets, polygons=polygons)
     exported = Exported(annotations=out)
     with whole_folder(out) as unfinished:
-        sidecar = SidecarWriter(unfinished) if to.missing else None
+        sidecar = SidecarWriter(unfinished, hidden_faces=hidden_faces) if to.missing else None
         pictures = _pictures(dataset, to, joints, sidecar, exported)
+        if not hidden_faces:
+            pictures = _without_faces(pictures, joints)
         path = to.write(pictures, unfinished, target)
         if sidecar is not None:
             sidecar.close(dataset)
@@ -101,6 +112,11 @@ def _pictures(
         exported.left_out += len(people) - len(kept)
         converted = [convert_row(row, frame, skeleton) for row in kept]
         yield convert_frame(named, skeleton), converted, data
+
+
+def _without_faces(pictures: Iterator[Picture], skeleton: Skeleton) -> Iterator[Picture]:
+    for frame, people, data in pictures:
+        yield frame, [without_hidden_faces(row, skeleton) for row in people], data
 
 
 def _notes(to: Format, exported: Exported, dataset: Labelled, target: Skeleton) -> list[str]:

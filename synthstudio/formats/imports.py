@@ -41,7 +41,7 @@ from synthstudio.formats.exchange import (
     ReadSample,
     exportable,
 )
-from synthstudio.formats.joints import convert_frame, convert_row
+from synthstudio.formats.joints import convert_frame, convert_row, without_hidden_faces
 from synthstudio.formats.registry import Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
@@ -195,7 +195,8 @@ class _Merger:
                 got=str(size[0]),
             )
         complete = [_is_complete(row) for row in people]
-        if all(complete) and read["skeleton"] == self.skeleton.name:
+        same = read["skeleton"] == self.skeleton.name and sidecar.hidden_faces
+        if all(complete) and same:
             left_out = sidecar.people(frame, below_px=MIN_AREA_PX)
         else:
             stored = sidecar.people(frame)
@@ -203,6 +204,8 @@ class _Merger:
             left_out = [row for row in stored if not any(row is other for other in exported)]
             target = get_skeleton(read["skeleton"])
             converted = [convert_row(row, frame, target) for row in exported]
+            if not sidecar.hidden_faces:
+                converted = [without_hidden_faces(row, target) for row in converted]
             # Annotated people of a photo say no more than x, y and v: one who does is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
                 unedited = self.source.round_trip(

@@ -46,6 +46,7 @@ _TRUNK: dict[str, Rule] = {
     ),
     "head_top": Rule("missing", deviation="the crown lies 13 cm above the ears; nothing marks it"),
 }
+_FACE = ("nose", "eye", "ear")
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 """Skeletons that coco23 and coco17 are converted to."""
 
@@ -85,6 +86,21 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     parts = [[old[source.joints.index(p)] for p in table[j].parts] for j in target.joints]
     new = [_averaged(found, size) if len(found) != 1 else found[0] for found in parts]
     return {**row, **_columns(new, row)}
+
+
+def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
+    """Return a person's row without the eyes, ears and nose that their own body hides.
+
+    COCO's annotators leave most of these out: the eyes of somebody seen from behind.
+    """
+    own = [
+        name.split("_")[-1] in _FACE and (state, cause) == (STATE_HIDDEN, "self")
+        for name, state, cause in zip(skeleton.joints, row["state"], row["cause"], strict=True)
+    ]
+    if not any(own):
+        return row
+    joints = zip(_joints(row), own, strict=True)
+    return {**row, **_columns([_MISSING if hidden else j for j, hidden in joints], row)}
 
 
 @dataclass(frozen=True)

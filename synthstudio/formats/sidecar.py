@@ -47,8 +47,8 @@ SAME_PX = 1e-4
 class SidecarWriter:
     """Writes the frames one by one; the people are copied from the data set at the end."""
 
-    def __init__(self, out: Path) -> None:
-        self._folder = out / FOLDER
+    def __init__(self, out: Path, *, hidden_faces: bool = True) -> None:
+        self._folder, self._hidden_faces = out / FOLDER, hidden_faces
         self._folder.mkdir()
         self._rows: list[Mapping[str, Any]] = []
         self._file = _writer(self._folder / FRAMES_NAME, FRAME_SCHEMA)
@@ -67,6 +67,7 @@ class SidecarWriter:
         head = {
             "format_version": FORMAT_VERSION,
             "identity": dataclasses.asdict(dataset.identity),
+            **({} if self._hidden_faces else {"hidden_faces": False}),
         }
         (self._folder / HEAD_NAME).write_bytes(canonical_json(head))
 
@@ -94,6 +95,9 @@ class Sidecar:
             if name not in SKELETONS and name not in FOREIGN:
                 raise ValueError(f"the skeleton {name[:80]}")
             self.skeleton = get_skeleton(name)
+            self.hidden_faces = head.get("hidden_faces", True)
+            if not isinstance(self.hidden_faces, bool):
+                raise ValueError(f"hidden_faces {self.hidden_faces!r:.80}")
             self.seed = integer(self.identity["seed"], -(2**63))
             self.assets = tuple(
                 AssetRow(**{key: text(value) for key, value in row.items()})

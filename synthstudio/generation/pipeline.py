@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.compose import blend, lens
+from synthstudio.compose import blend, defocus, lens
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
@@ -28,19 +28,14 @@ from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBac
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, Session, open_or_create
+from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.engines import local
-from synthstudio.generation.stage import (
-    FIRST_THING,
-    Settings,
-    Stage,
-    as_begun,
-    identity_of,
-    prepare_caches,
-)
+from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling.choose import left_out
 from synthstudio.render import light, points, raster, shade
 from synthstudio.render.pack import Packed, pack
 
@@ -72,7 +67,8 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
     named: list[tuple[int, str, int | None]] = []
     if isinstance(spec.backdrop, RoomBackdrop):
         surfaces += backgrounds.room_surfaces(spec.backdrop)
-        named += [(s.instance, s.name, None) for s in surfaces]
+        first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
+        named += [(instance, first[instance], None) for instance in sorted(first)]
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(
             ("thing", thing, i, len(textures)),
@@ -146,7 +142,8 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
     with _timed(took, "compose"):
         rendering = blend.over(rendering, built.cutouts)
-        seen = lens.develop(rendering.rgb, spec.lens)
+        circles = defocus.out_of_focus(rendering.depth_m, built.scene, spec.lens)
+        seen = lens.develop(rendering.rgb, spec.lens, circles)
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
     with _timed(took, "label"):
@@ -256,21 +253,24 @@ def generate(  # noqa: PLR0913 - the options of one command
     frames_per_shard: int = FRAMES_PER_SHARD,
     on_progress: OnProgress | None = None,
     on_event: OnEvent = no_event,
+    on_note: OnEvent = no_event,
 ) -> Summary:
     """Make the data set of `settings.recipe` in the folder `out`, or the rest of it.
 
     The bytes depend on the recipe, its seed and the machine kind: not on `workers`, nor on how
     often the run was killed and resumed, nor on being made in parts. Raises SynthStudioError;
-    complete shards stay in place whatever happens.
+    complete shards stay in place whatever happens. `on_note` hears first what is left out.
     """
     started = time.monotonic()
     settings = as_begun(settings, out)
+    for note in (notes := left_out(settings.recipe, settings.catalogue)):
+        on_note(note)
     prepare_caches(settings)
-    identity = identity_of(settings, frames_per_shard)
+    identity = as_written(identity_of(settings, frames_per_shard), out)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
-        session.log("assets", root=str(settings.assets.root.resolve()))
+        session.log("assets", root=str(settings.assets.root.resolve()), left_out=list(notes))
         return run_shards(
             session,
             make_shard,

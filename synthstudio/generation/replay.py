@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
+from synthstudio.core.spec_json import to_json
 from synthstudio.dataset import rows, versions
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame
@@ -52,6 +53,8 @@ def compare(dataset: Dataset, index: int, frame: Frame) -> Agreement:
     same_image = stored == frame.jpeg
     row = dataset.frame(index)
     again = rows.frame_row(frame, row["file_name"])
+    # A stored spec may lack fields of later versions: written anew it has them, with no effect.
+    row = row | {"spec": to_json(dataset.spec(index))}
     people = versions.instance_schema(dataset.identity.format_version)
     same_labels = _text(had, people) == _text(made, people) and _text(
         [row], rows.FRAME_SCHEMA

@@ -27,7 +27,7 @@ from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, Step
+from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step
 from synthstudio.core.spec import (
     PERSON_BASE,
     THING_BASE,
@@ -44,14 +44,15 @@ from synthstudio.dataset.manifest import (
     Identity,
     machine_kind,
     package_versions,
-    read_identity,
 )
 from synthstudio.dataset.reader import Dataset
 from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
 from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions
+from synthstudio.props.photo_looks import place_light
 from synthstudio.recipe.draw import draw_group, draw_moment
 from synthstudio.recipe.sampling.quotas import check_families
+from synthstudio.recipe.schema import older
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.render import points, raster, runtime
@@ -133,10 +134,8 @@ def prepare_caches(settings: Settings) -> None:
 def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
     """Return what `dataset.json` says of a run with these settings."""
     recipe, catalogue = settings.recipe, settings.catalogue
-    written = dump(recipe)
+    written = older.as_stored(dump(recipe))
     del written["frames"]  # may grow; Identity.frames holds it
-    if recipe.streams == "":
-        del written["streams"]  # as in sets of before there was the field
     credited = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
     ledger = [
         AssetRow(
@@ -198,18 +197,8 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
 def stored_recipe(dataset: Dataset) -> Recipe:
     """The recipe that a run's data set was made with; RecipeError when it is damaged."""
     kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
-    return parse(
-        {"streams": "", **kept, "frames": dataset.identity.frames},
-        str(dataset.folder / MANIFEST_NAME),
-    )
-
-
-def as_begun(settings: Settings, out: Path) -> Settings:
-    """The settings to go on with in `out`: a set from before `streams` keeps its people."""
-    if not (out / MANIFEST_NAME).is_file() or "streams" in read_identity(out).recipe:
-        return settings
-    recipe: Recipe = settings.recipe.model_copy(update={"streams": ""})
-    return dataclasses.replace(settings, recipe=recipe)
+    fields = {**older.as_begun(kept), "frames": dataset.identity.frames}
+    return parse(fields, str(dataset.folder / MANIFEST_NAME))
 
 
 def asset_root(folder: Path) -> Path:
@@ -359,6 +348,10 @@ class Stage:
                 )
             )
         return tuple(out)
+
+    def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
+        """Return the light about a box of a photo."""
+        return place_light(self.photo(asset), box_px)
 
     def _standing(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
         if isinstance(item, PersonSpec):

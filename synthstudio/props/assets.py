@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import yaml
-
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError
 from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset
 from synthstudio.core.spec import AssetRef
-from synthstudio.props.cutouts import check_alpha
+from synthstudio.props.cutouts import check_alpha, crop_to_alpha
 from synthstudio.props.mesh_files import named_files
 from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
+from synthstudio.props.photo_sidecars import with_sidecar
 
 ImageKind = Literal["background", "cutout", "hdri"]
 Stamp = tuple[str, int, int]  # path, bytes, change time in ns: the same stamp is the same content
@@ -26,15 +25,10 @@ Asset = TypeVar("Asset", ImageAsset, MeshAsset, MotionAsset)
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
-_MAX_SIDECAR = 4096
+_HEIGHTS_M = (0.02, 30.0)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
-_CHECKED: dict[tuple[ImageKind, Stamp], tuple[int, int]] = {}
-_SIDECAR_RANGES = {
-    "camera_height_m": (0.05, 100.0),
-    "pitch_deg": (-89.0, 89.0),
-    "vertical_fov_deg": (5.0, 150.0),
-}
+_CHECKED: dict[tuple[ImageKind, Stamp], tuple[int, ...]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +88,24 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     """The pictures of `folder` (relative to `root`, not its subfolders) sorted by name.
 
     Every picture is decoded once, so damage is found before a run starts; the same content is
-    kept once. Licence, category and source come from a manifest.json beside the pictures, a
-    photo's camera from NAME.camera.yaml; without them they are unknown. AssetError names the
-    first file that cannot be used.
+    kept once. Licence, category, source and height come from a manifest.json beside the pictures,
+    a photo's camera and floor from NAME.camera.yaml; without them they are unknown. AssetError
+    names the first file that cannot be used.
     """
     suffixes = (".hdr",) if kind == "hdri" else images.SUFFIXES
     base = _folder(root, folder)
     facts = _manifest(base / MANIFEST)
     found = []
     for path in _files(root, folder, suffixes):
-        width, height = _checked_size(path, kind)
-        asset = ImageAsset(asset=_ref(root, folder, path), width_px=width, height_px=height)
+        width, height, *trimmed = _checked_size(path, kind)
+        asset = ImageAsset(
+            asset=_ref(root, folder, path),
+            width_px=width,
+            height_px=height,
+            trimmed_px=(trimmed[0], trimmed[1]) if trimmed else None,
+        )
         asset = _with_ledger(asset, facts.get(path.name, {}))
-        found.append(_with_camera(asset, path) if kind == "background" else asset)
+        found.append(with_sidecar(asset, path) if kind == "background" else asset)
     return _once(found)
 
 
@@ -225,7 +224,8 @@ def _once(found: list[Asset]) -> tuple[Asset, ...]:
     return tuple(first.values())
 
 
-def _checked_size(path: Path, kind: ImageKind) -> tuple[int, int]:
+def _checked_size(path: Path, kind: ImageKind) -> tuple[int, ...]:
+    """Width and height; of a cut-out also those of what it shows."""
     key = (kind, _stamp(path))
     if key not in _CHECKED:
         if kind == "hdri":
@@ -234,7 +234,8 @@ def _checked_size(path: Path, kind: ImageKind) -> tuple[int, int]:
         elif kind == "cutout":
             rgba = images.read_rgba(path)
             check_alpha(rgba[..., 3], str(path))
-            _CHECKED[key] = (rgba.shape[1], rgba.shape[0])
+            shown = crop_to_alpha(rgba).shape
+            _CHECKED[key] = (rgba.shape[1], rgba.shape[0], shown[1], shown[0])
         else:
             _CHECKED[key] = images.check_image(path)
     return _CHECKED[key]
@@ -258,7 +259,24 @@ def _manifest(path: Path) -> dict[str, dict[str, str]]:
         if entry["file"] in facts:
             raise _bad_manifest(path, f"{entry['file']} twice")
         facts[entry["file"]] = {k: v for k, v in entry.items() if isinstance(v, str)}
+        if "height_m" in entry:
+            facts[entry["file"]]["height_m"] = str(
+                _height_m(path, entry["file"], entry["height_m"])
+            )
     return facts
+
+
+def _height_m(path: Path, name: str, value: object) -> float:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not _HEIGHTS_M[0] <= number <= _HEIGHTS_M[1]:
+        raise AssetError(
+            "a thing's height cannot be used",
+            where=f"{path}: {name[:80]}: height_m",
+            expected=f"metres, {_HEIGHTS_M[0]:g} to {_HEIGHTS_M[1]:g}",
+            got=str(value)[:40],
+            then="Mend it, or leave it out.",
+        )
+    return float(number)
 
 
 def _bad_manifest(path: Path, got: str) -> AssetError:
@@ -273,67 +291,15 @@ def _bad_manifest(path: Path, got: str) -> AssetError:
 
 def _with_ledger(asset: ImageAsset, entry: dict[str, str]) -> ImageAsset:
     licence, source = _credit(entry)
-    return replace(asset, category=entry.get("category", ""), licence=licence, source=source)
+    return replace(
+        asset,
+        category=entry.get("category", ""),
+        height_m=float(entry["height_m"]) if "height_m" in entry else None,
+        licence=licence,
+        source=source,
+    )
 
 
 def _credit(entry: dict[str, str]) -> tuple[str, str]:
     licence = " ".join(filter(None, (entry.get("license", ""), entry.get("license_url", ""))))
     return licence, entry.get("flickr_url") or entry.get("coco_url") or entry.get("source") or ""
-
-
-def _with_camera(asset: ImageAsset, path: Path) -> ImageAsset:
-    sidecar = path.with_name(path.stem + ".camera.yaml")
-    if not sidecar.exists():
-        return asset
-    facts = _sidecar(sidecar)
-
-    def radians(key: str) -> float | None:
-        return math.radians(facts[key]) if key in facts else None
-
-    return replace(
-        asset,
-        camera_height_m=facts.get("camera_height_m"),
-        pitch_rad=radians("pitch_deg"),
-        vertical_fov_rad=radians("vertical_fov_deg"),
-    )
-
-
-def _sidecar(path: Path) -> dict[str, float]:
-    """Read `key: number` lines; AssetError for anything else, a key twice or out of range."""
-    try:
-        root = yaml.compose(images.read_bytes(path, limit=_MAX_SIDECAR), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise _bad_sidecar(path, "not YAML") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise _bad_sidecar(path, "no mapping")
-    facts: dict[str, float] = {}
-    for key, value in root.value:
-        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
-            raise _bad_sidecar(path, "a nested value")
-        if key.value in facts:
-            raise _bad_sidecar(path, f"{key.value} twice")
-        facts[key.value] = _number(path, key.value, value.value)
-    return facts
-
-
-def _number(path: Path, key: str, text: str) -> float:
-    if key not in _SIDECAR_RANGES:
-        raise _bad_sidecar(path, f"an unknown field {key[:40]}")
-    low, high = _SIDECAR_RANGES[key]
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not low <= number <= high:
-        raise _bad_sidecar(path, f"{key}: {text[:40]} (allowed {low:g} to {high:g})")
-    return number
-
-
-def _bad_sidecar(path: Path, got: str) -> AssetError:
-    return AssetError(
-        "the photo's camera file cannot be used",
-        where=str(path),
-        expected="lines of camera_height_m, pitch_deg, vertical_fov_deg, each with a number",
-        got=got,
-        then="Mend it, or remove it.",
-    )

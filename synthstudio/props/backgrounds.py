@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import linear_to_srgb_u8, resample, toned
+from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
 from synthstudio.core.scene import F32, F64, U8, Surface
 from synthstudio.core.spec import (
     THING_BASE,
@@ -79,7 +79,7 @@ def panorama_gain(radiance: F32) -> float:
     matte ball would have a mean of 0.6: a studio's black walls must not burn out its people.
     """
     small = cv2.resize(radiance, (256, 128), interpolation=cv2.INTER_AREA)
-    luminance = (small.astype(np.float64) @ np.array([0.2126, 0.7152, 0.0722])).ravel()
+    luminance = (small.astype(np.float64) @ LUMINANCE).ravel()
     weight = np.repeat(np.sin((np.arange(128) + 0.5) / 128 * np.pi), 256)
     order = np.argsort(luminance, kind="stable")
     total = np.cumsum(weight[order])
@@ -134,10 +134,11 @@ def _gradient(top: Vec3, bottom: Vec3, camera: Camera, exposure: float) -> U8:
 
 
 def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
-    """The floor at z = 0 and, when asked for, the walls; world metres.
+    """The floor at z = 0 and, when asked for, the walls and the ceiling over them; world metres.
 
     Coordinates are metres (walls: along the wall and up), so that patterns keep their size.
-    Walls cannot be seen from outside the room.
+    Walls and ceiling cannot be seen from outside the room. The ceiling is one instance with the
+    walls: like them it throws no shadow.
     """
     half_x, half_y, height = room.size_m[0] / 2, room.size_m[1] / 2, room.size_m[2]
     corners = np.array([[-half_x, -half_y], [half_x, -half_y], [half_x, half_y], [-half_x, half_y]])
@@ -152,7 +153,21 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
         material=room.floor,
         normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
     )
-    return (floor, _walls(room, floor_at + centre, height)) if room.walls else (floor,)
+    if not room.walls:
+        return (floor,)
+    walls = _walls(room, floor_at + centre, height)
+    if room.ceiling is None:
+        return floor, walls
+    over = Surface(
+        name="ceiling",
+        instance=WALLS_INSTANCE,
+        vertices_m=((floor_at + centre)[::-1] + np.array([0, 0, height])).astype(np.float32),
+        faces=_QUAD,
+        coords=floor_at[::-1][:, [0, 2, 1]].astype(np.float32),
+        material=room.ceiling,
+        normals=np.tile(np.array([0, 0, -1], np.float32), (4, 1)),
+    )
+    return floor, walls, over
 
 
 def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:

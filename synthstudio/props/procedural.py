@@ -16,6 +16,7 @@ from synthstudio.props.things import (
     carried,
     containers,
     furniture,
+    places,
     plants,
     sports,
     street,
@@ -29,7 +30,18 @@ LEAST_SIDE_M, MAX_SIDE_M = 0.003, 50.0
 LEAST_SEAT_M = 0.34
 """Seats lower than this are squashed: their legs and aprons need some height."""
 
-BUILDERS = (car, carried, containers, furniture, plants, sports, street, umbrellas, wheels)
+BUILDERS = (
+    car,
+    carried,
+    containers,
+    furniture,
+    places,
+    plants,
+    sports,
+    street,
+    umbrellas,
+    wheels,
+)
 """Modules whose builders are registered by being imported."""
 
 

@@ -27,14 +27,17 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
+from synthstudio.recipe.layout.cutouts import draw_cutouts
+from synthstudio.recipe.layout.furniture import furnish, furnished, with_space
 from synthstudio.recipe.layout.gaze import look_about
-from synthstudio.recipe.layout.placement import Layout, Placed, corners, place_people
+from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
-from synthstudio.recipe.layout.things import draw_cutouts, place_things
+from synthstudio.recipe.layout.things import place_things
 from synthstudio.recipe.layout.variants import Hiding, as_fine_as_seen, in_order, shadow_box_m
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.choose import Draw, check, split_of
+from synthstudio.recipe.sampling.choose import Draw, check, check_places, split_of
+from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.people import draw_people, pool_by_body
 from synthstudio.recipe.sampling.quotas import asks_for_bodies, check_quotas
 from synthstudio.recipe.sampling.view import (
@@ -43,7 +46,8 @@ from synthstudio.recipe.sampling.view import (
     draw_behind,
     draw_camera,
     draw_lens,
-    draw_light,
+    footing,
+    with_light,
 )
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import crowd_ask, draw_asks
@@ -52,6 +56,8 @@ from synthstudio.recipe.search.scene_occluders import hide_people
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
+_PHOTOS = 12
+"""So many spots of photos are tried for a frame's people."""
 SCREEN_LIMIT_PX = 2**22
 """The rasteriser's fixed-point coordinates end here."""
 
@@ -102,21 +108,13 @@ def draw_group(
 def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
     """Return moment `number` as the first camera sees it, or how its clip begins."""
     catalogue = solve.catalogue
+    check_places(recipe, catalogue)
     check(recipe, catalogue)
     check_quotas(recipe, catalogue, pool_by_body(recipe) if asks_for_bodies(recipe) else {})
     frame = Draw(recipe=recipe, index=number, split=split_of(recipe, number), catalogue=catalogue)
 
-    behind = draw_behind(frame)
-    camera, distance_m = draw_camera(frame, behind)
-    layout = Layout(draw=frame, solve=solve, camera=camera, distance_m=distance_m)
-
-    people = draw_people(frame, solve, seats=bool(seats_in(frame)))
-    people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
-    people, contacts = draw_contacts(frame, people)
-    layout = dataclasses.replace(layout, contacts=contacts)
-    asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
-    people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))
-    standing = look_about(layout, place_people(layout, people, find=finder(layout, asks, crowd)))
+    behind, layout, standing, asks, crowd = _peopled(frame, solve)
+    camera = layout.camera
     hiding = _hiding(layout, standing, asks)
     others = tuple(
         _hiding(dataclasses.replace(layout, draw=frame.again("occluder", k)), standing, asks)
@@ -130,8 +128,13 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     cameras = (*clips.cameras(frame, solve, persons, camera), *rig)
     everything = [*standing, *(p for o in others for p in o.things)]
-    reach_m = _reach_m(cameras, everything)
-    backdrop = draw_backdrop(frame, behind, reach_m, focal_px=camera.focal_px)
+    reach_m, top_m = _reach_m(cameras, everything), _top_m(cameras, everything)
+    more = furnished(frame, behind)
+    reach_m = with_space(frame, reach_m) if more else reach_m
+    backdrop = draw_backdrop(frame, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
+    if more:
+        place = furnish(frame, backdrop, cameras, everything)
+        standing, everything = [*standing, *place], [*everything, *place]
     for eye in cameras:
         _check_range(frame, eye, everything, backdrop)
     base = FrameSpec(
@@ -142,8 +145,8 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
         things=in_order([p.item for p in standing if isinstance(p.item, ThingSpec)]),
         cutouts=hiding.cutouts,
         backdrop=backdrop,
-        light=draw_light(frame, behind),
-        lens=draw_lens(frame),
+        light=draw_light(frame, behind, camera),
+        lens=draw_lens(frame, len(persons)),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,
         split=frame.split,
@@ -153,6 +156,45 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
         shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
     )
     return Moment(base=base, frame=frame, behind=behind, others=others, rig=rig)
+
+
+Peopled = tuple[Behind, Layout, list[Placed], tuple[Ask, ...], float | None]
+
+
+def _peopled(frame: Draw, solve: Solve) -> Peopled:
+    """Return the backdrop, the camera's layout and everybody in it, and what is asked of them.
+
+    Where a photo's floor has no room for all of them, another spot or photo is looked for.
+    """
+    for attempt in range(_PHOTOS):
+        behind = draw_behind(frame, attempt)
+        try:
+            return _peopled_before(frame, solve, behind)
+        except NoRoom:
+            if behind.spot is None or attempt == _PHOTOS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
+    camera, distance_m = draw_camera(frame, behind)
+    behind = with_light(frame, behind, camera, solve)
+    layout = Layout(
+        draw=frame,
+        solve=solve,
+        camera=camera,
+        distance_m=distance_m,
+        footing=footing(behind, camera),
+        gain=picture_gain(behind.light),
+    )
+    people = draw_people(frame, solve, seats=bool(seats_in(frame)))
+    people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
+    people, contacts = draw_contacts(frame, people)
+    layout = dataclasses.replace(layout, contacts=contacts)
+    asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
+    people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))
+    standing = look_about(layout, place_people(layout, people, find=finder(layout, asks, crowd)))
+    return behind, layout, standing, asks, crowd
 
 
 def _hiding(layout: Layout, standing: list[Placed], asks: tuple[Ask, ...]) -> Hiding:
@@ -172,6 +214,12 @@ def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2,
     every = np.concatenate([spots, np.array(boxes).reshape(-1, 2)])
     low, high = every.min(axis=0), every.max(axis=0)
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+
+
+def _top_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> float:
+    """Return how high the highest camera is, or what is higher."""
+    tops = [float(p.box_m[1, 2]) for p in standing]
+    return max([camera.position_m[2] for camera in cameras] + tops)
 
 
 def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: Backdrop) -> None:

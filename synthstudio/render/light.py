@@ -35,7 +35,7 @@ def sh_basis(directions: F64) -> F64:
 
 
 def light_from_spec(lamp: LightSpec) -> Light:
-    """A spec's sun, sky and light from a side."""
+    """A spec's sun, sky, light from a side and flash."""
     ambient = ambient_from_sky(lamp.sky_rgb, lamp.ground_rgb)
     return Light(
         sun_direction=np.array(lamp.sun_direction),
@@ -43,6 +43,7 @@ def light_from_spec(lamp: LightSpec) -> Light:
         ambient_sh=ambient + ambient_from_side(lamp.side_rgb, lamp.side_direction),
         exposure=lamp.exposure,
         occlusion=lamp.occlusion,
+        flash_rgb=lamp.flash_rgb,
     )
 
 

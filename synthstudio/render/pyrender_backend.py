@@ -169,8 +169,15 @@ def _stage(pyrender: Any, packed: Packed, pieces: list[_Piece]) -> tuple[Any, li
 
 
 def _add_light(pyrender: Any, stage: Any, scene: Scene) -> None:
-    """Add the sun: pyrender divides albedo by pi, a `Light` does not."""
+    """Add sun and flash: pyrender divides albedo by pi, a `Light` does not."""
     light = scene.light
+    flash = max(light.flash_rgb)
+    if flash > 0.0:
+        at = np.eye(4)
+        at[:3, 3] = scene.camera.position_m
+        intensity = flash * np.pi * light.exposure
+        colour = np.array(light.flash_rgb) / flash
+        stage.add(pyrender.PointLight(color=colour, intensity=intensity), pose=at)
     strength = float(np.max(light.sun_rgb))
     if strength <= 0.0:
         return

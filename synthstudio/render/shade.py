@@ -48,6 +48,7 @@ KINDS = {"matte": 0, "cloth": 1, "skin": 2, "eye": 3, "hair": 4, "texture": 5}
 PATTERNS = {
     "plain": 0, "stripes": 1, "checks": 2, "dots": 3, "plaid": 4, "camouflage": 5, "denim": 6,
     "knit": 7, "wood": 8, "bricks": 9, "tiles": 10, "concrete": 11, "grass": 12, "planks": 13,
+    "floral": 14, "abstract": 15, "logo": 16,
 }  # fmt: skip
 
 
@@ -202,9 +203,12 @@ def material_rows(surfaces: tuple[Surface, ...], texels: list[tuple[int, int, in
         material = surface.material
         row["kind"], row["pattern"] = KINDS[material.kind], PATTERNS[material.pattern]
         row["base"], row["second"] = material.base_rgb, material.second_rgb
+        colours = (material.base_rgb, material.second_rgb, *material.more_rgb)
+        for place, name in enumerate(("third", "fourth", "fifth"), start=2):
+            row[name] = colours[place % len(colours)]
         row["per_m"] = 1.0 / max(material.scale_m, 1e-4)
         row["cosine"], row["sine"] = np.cos(material.angle_rad), np.sin(material.angle_rad)
-        for name in ("roughness", "specular", "sheen", "bump"):
+        for name in ("roughness", "specular", "sheen", "bump", "wrinkles"):
             row[name] = getattr(material, name)
         if 0 <= material.texture < len(texels):
             row["texel"], row["width"], row["height"] = texels[material.texture]
@@ -234,6 +238,9 @@ def _lamps(packed: Packed, thrown: shadow.Casters | None) -> Any:
     sh = np.asarray(light.ambient_sh, np.float64) * SH_CONSTANTS[:, None]
     lamps.ambient = to_device(sh.astype(np.float32), wp.vec3, packed.device)
     lamps.curved = int(np.any(sh[4:] != 0.0))
+    lamps.flash_rgb = wp.vec3(*light.flash_rgb)
+    lamps.flashes = int(any(light.flash_rgb))
+    lamps.camera = wp.vec3(*packed.scene.camera.position_m)
     lamps.exposure = light.exposure
     lamps.shadow = shadow.sun_map(packed, thrown, light)
     lamps.contact = shadow.contact_map(packed, thrown)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from synthstudio.compose.lens import develop, motion_kernel
+from synthstudio.compose.lens import develop, motion_kernel, tone_curve
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import decode_rgb, encode_jpeg, srgb_to_linear
 from synthstudio.core.rng import stream
@@ -23,6 +23,10 @@ EFFECTS = {
     "brighter": LensSpec(exposure_ev=0.8),
     "darker": LensSpec(exposure_ev=-1.5),
     "vignette": LensSpec(vignette=0.5),
+    "warm": LensSpec(white_balance_mired=80.0, tint_ev=-0.1),
+    "iso": LensSpec(iso=3200.0, noise_seed=3),
+    "contrast": LensSpec(contrast=0.8),
+    "sharpened": LensSpec(sharpening=1.0),
     "all": LensSpec(
         blur_sigma_px=0.9,
         motion_px=4.5,
@@ -32,8 +36,14 @@ EFFECTS = {
         exposure_ev=-0.4,
         vignette=0.3,
         jpeg_quality=75,
+        white_balance_mired=-60.0,
+        tint_ev=0.1,
+        iso=800.0,
+        contrast=0.4,
+        sharpening=0.6,
     ),
 }
+TONES = np.arange(256)
 SIZES = [(256, 192), (640, 480), (1280, 960)]
 
 
@@ -181,3 +191,23 @@ def test_a_vignette_darkens_corners_and_spares_the_middle() -> None:
 def test_senseless_strengths_are_refused(change: dict[str, float]) -> None:
     with pytest.raises(GeometryError, match=next(iter(change))):
         develop(_photo(), replace(NONE, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("contrast", [0.1, 0.4, 0.8, 1.0])
+def test_the_tone_curve(contrast: float) -> None:
+    curve = tone_curve(contrast).astype(float)
+    assert (curve[0], curve[255]) == (0, 255)
+    assert (np.diff(curve) >= 0).all()
+    assert abs(curve[117] - 117) <= 1  # mid-grey
+    slope = np.polyfit(TONES[102:133], curve[102:133], 1)[0]
+    assert slope == pytest.approx(1 + contrast, rel=0.06)
+
+
+def test_sharpening_overshoots_at_edges_alone() -> None:
+    step = np.full((40, 40, 3), 90, np.uint8)
+    step[:, 20:] = 160
+    out = develop(step, LensSpec(sharpening=0.5)).astype(int)
+    assert (out[:, :16] == 90).all()
+    assert (out[:, 24:] == 160).all()
+    # A step blurred by sigma is half of it 0.5 px from the edge: Phi(0.5 / 0.8) = 0.734.
+    assert np.abs(out[:, 19] - (90 - 0.5 * 70 * (1 - 0.734))).max() <= 1.5

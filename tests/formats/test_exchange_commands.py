@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from exchange_sets import differences, make_set, rows_of
+from exchange_sets import differences, from_behind, make_set, rows_of
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
@@ -31,6 +31,23 @@ def test_export_and_import(tmp_path) -> None:
     assert made.exit_code == 0, made.output
     assert json.loads(made.stdout)["people"] == original.people
     assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo"])
+def test_faces_left_out_come_back(tmp_path, name) -> None:
+    original = make_set(tmp_path / "set", frames=3, look=from_behind)
+    made = export(name, original.folder, tmp_path / "out", hidden_faces=False)
+    if name == "coco":
+        whole = export(name, original.folder, tmp_path / "whole")
+        assert labelled(made) < labelled(whole)
+    back = import_from(name, tmp_path / "out", tmp_path / "back")
+    assert back.edited == 0
+    assert differences(list(original.iter_instances()), rows_of(tmp_path / "back")[1]) == []
+
+
+def labelled(made) -> int:
+    entries = [e for file in made.files for e in json.loads(file.read_text())["annotations"]]
+    return sum(entry["num_keypoints"] for entry in entries)
 
 
 def test_another_skeleton(tmp_path) -> None:

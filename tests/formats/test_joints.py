@@ -7,9 +7,15 @@ from stick_people import make_camera, make_labels, make_posed, make_spec
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, Frame
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
-from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.dataset.rows import NO_STATE, frame_row, instance_rows
 from synthstudio.formats import checked
-from synthstudio.formats.joints import TARGETS, convert_row, lost_joints, rules
+from synthstudio.formats.joints import (
+    TARGETS,
+    convert_row,
+    lost_joints,
+    rules,
+    without_hidden_faces,
+)
 
 COCO23 = get_skeleton("coco23")
 HIPS = [COCO23.joints.index(f"{side}_hip") for side in ("left", "right")]
@@ -42,6 +48,20 @@ def test_every_joint_of_every_target_has_a_rule(name, sample) -> None:
             assert np.allclose(new["joints_px"][2 * j : 2 * j + 2], places.mean(axis=0))
             shares = np.reshape(row["shares"], (-1, 5))[parts]
             assert np.allclose(new["shares"][5 * j : 5 * j + 5], shares.mean(axis=0))
+
+
+def test_faces_that_their_own_head_hides_may_be_left_out(sample) -> None:
+    _, row = sample
+    nose, ear, wrist = (COCO23.joints.index(n) for n in ("nose", "left_ear", "left_wrist"))
+    for j, cause in ((nose, "self"), (ear, "object"), (wrist, "self")):
+        row["state"][j], row["cause"][j] = 1, cause
+    new = without_hidden_faces(row, COCO23)
+    assert new["state"][nose] == NO_STATE
+    assert np.isnan(new["joints_px"][2 * nose : 2 * nose + 2]).all()
+    others = [j for j in range(len(COCO23.joints)) if j != nose]
+    for name in ("state", "cause", "occluder_id"):
+        assert [new[name][j] for j in others] == [row[name][j] for j in others]
+    assert row["state"][nose] == 1  # the data set's own row stays
 
 
 def pelvis(frame, row):

@@ -204,3 +204,14 @@ def test_coords_are_metres() -> None:
 
 def test_a_room_without_walls_is_a_floor() -> None:
     assert [s.name for s in room_surfaces(replace(ROOM, walls=False))] == ["floor"]
+
+
+def test_a_ceiling_closes_the_room_over_its_walls() -> None:
+    covered = replace(ROOM, ceiling=Material())
+    floor, walls, ceiling = room_surfaces(covered)
+    assert [floor.name, walls.name, ceiling.name] == ["floor", "walls", "ceiling"]
+    assert ceiling.instance == walls.instance
+    assert (ceiling.vertices_m[:, 2] == np.float32(ROOM.size_m[2])).all()
+    a, b, c = (ceiling.vertices_m[ceiling.faces[:, k]] for k in range(3))
+    assert (np.cross(b - a, c - a)[:, 2] < 0).all(), "it is seen from below"
+    assert [s.name for s in room_surfaces(replace(covered, walls=False))] == ["floor"]

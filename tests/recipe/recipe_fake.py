@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.ground import Ground
 from synthstudio.core.scene import F32, F64
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import (
@@ -19,10 +20,11 @@ from synthstudio.core.solve import (
     MeshAsset,
     MotionAsset,
     PatchesSeen,
+    PlaceLight,
     Step,
     ThingKind,
 )
-from synthstudio.core.spec import AssetRef, BoneTurn, PersonSpec, Phenotype, ThingSpec
+from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
 
 _RAD = math.radians
@@ -112,6 +114,10 @@ def ref(name: str) -> AssetRef:
     return AssetRef(sha256=name.encode().hex().ljust(64, "0")[:64], name=name)
 
 
+GROUND = Ground(camera_height_m=1.5, pitch_rad=-0.1, vertical_fov_rad=0.9)
+"""Of every photo of the catalogue."""
+
+
 def images(
     folder: str, count: int, *, size: tuple[int, int], category: str = ""
 ) -> tuple[ImageAsset, ...]:
@@ -121,6 +127,8 @@ def images(
             width_px=size[0],
             height_px=size[1],
             category=f"{category}{i % 3}" if category else "",
+            ground=GROUND if folder == "backgrounds" else None,
+            height_m=0.9 if category else None,
         )
         for i in range(count)
     )
@@ -254,6 +262,11 @@ class FakeSolve:
                 )
             )
         return tuple(out)
+
+    def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
+        self._count("photo_light")
+        grey = GreySpec(mean=100.0, spread=50.0)
+        return PlaceLight(white=0.5, tint=(1.1, 1.0, 0.8), contrast=0.75, grey=grey)
 
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
         self._count("gap_m")

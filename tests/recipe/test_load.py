@@ -180,7 +180,7 @@ def test_a_dumped_recipe_reads_back(tmp_path):
         "name: a\npeople: {count: {choice: {1: 0.5, 2: 0.5}}}\n"
         "camera: {distance_m: {choice: {2.5: 1, 3: 2}}, pitch_deg: [-5, 0]}\n"
         "things: [{kind: mesh, folder: m}, {kind: procedural, kinds: {crate: 1}}]\n"
-        "cutouts: {folder: c, depth_m: 2}\n"
+        "cutouts: {folder: c, size: share, depth_m: 2}\n"
         "backdrop: {kind: mix, choices: [{weight: 1, backdrop: {kind: room}}]}\n"
     )
     recipe = load.load(path)

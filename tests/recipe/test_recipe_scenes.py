@@ -16,9 +16,10 @@ from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import check
+from synthstudio.recipe.sampling.true_sizes import SIZES
 from synthstudio.recipe.schema.load import json_schema, load
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.search.photo_candidates import SIZES, UNNAMED
+from synthstudio.recipe.search.photo_candidates import UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))

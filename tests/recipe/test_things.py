@@ -137,7 +137,7 @@ def test_geometry_is_asked_of_few_candidates():
 
 
 def cutouts(count, **wanted):
-    _, specs = frames(count, cutouts={"folder": "occluders", "count": 2, **wanted})
+    _, specs = frames(count, cutouts={"folder": "occluders", "size": "share", "count": 2, **wanted})
     return [(spec, cutout) for spec in specs for cutout in spec.cutouts]
 
 
@@ -185,7 +185,7 @@ def test_every_category_is_as_likely_however_many_pictures_it_has():
     _, specs = frames(
         150,
         solve=without(FakeSolve(), cutouts=many),
-        cutouts={"folder": "o", "count": 2, "depth_m": [1, 2]},
+        cutouts={"folder": "o", "size": "share", "count": 2, "depth_m": [1, 2]},
     )
     kinds = Counter(c.kind for spec in specs for c in spec.cutouts)
     assert all(abs(kinds[k] / 300 - 1 / 3) < 0.1 for k in ("kind0", "kind1", "kind2"))

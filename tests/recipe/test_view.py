@@ -15,7 +15,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.view import FINE_FROM_PX, detail_at
 from synthstudio.recipe.schema.load import parse
 
-PHOTO = {"kind": "photo", "folder": "backgrounds"}
+PHOTO = {"kind": "photo", "folder": "backgrounds", "ground": "any", "mirrored": 0.5}
 
 
 def frames(count, solve=None, **recipe):
@@ -207,6 +207,25 @@ def test_warmth_turns_the_sun_red():
     assert cold[2] > 1.2 * cold[0]
 
 
+def test_a_flash_gives_the_group_what_it_takes_from_sun_and_sky():
+    behind = {"kind": "room", "walls": 0.0}
+    plain = frames(10, backdrop=behind, light={"side": 0.5})
+    for spec, old in zip(
+        frames(10, backdrop=behind, light={"side": 0.5, "flash": 0.9}), plain, strict=True
+    ):
+        light, before = spec.light, old.light
+        for name in ("sun_rgb", "sky_rgb", "ground_rgb", "side_rgb"):
+            assert np.allclose(getattr(light, name), 0.1 * np.array(getattr(before, name)))
+        assert np.allclose(spec.backdrop.sky_rgb, 0.1 * np.array(old.backdrop.sky_rgb))
+        assert light.exposure == before.exposure
+        away = np.linalg.norm(np.array(spec.camera.position_m) - (0, 0, 1))
+        # Mid-grey at the group's middle that faces the camera: a quarter stop below mid-grey.
+        assert light.flash_rgb[0] / away**2 * light.exposure == pytest.approx(0.9 * 0.85, rel=0.3)
+        nothing = {"flash_rgb": (0.0, 0.0, 0.0)}
+        assert before == dataclasses.replace(before, **nothing)
+        assert spec.people == old.people
+
+
 def test_the_lens_keeps_to_its_chances_and_ranges():
     wanted = {
         "blur": 0.25,
@@ -230,6 +249,37 @@ def test_the_lens_keeps_to_its_chances_and_ranges():
         assert lens.vignette == 0.1
         assert 50 <= lens.jpeg_quality <= 60
     assert len({lens.noise_seed for lens in lenses}) == 200
+
+
+def test_balance_and_sensor_have_streams_of_their_own():
+    wanted = {"white_balance_mired": [-80, 40], "tint_ev": [-0.1, 0.1], "iso": [100, 3200]}
+    wanted |= {"contrast": [0.2, 0.8], "sharpening": [0.3, 1]}
+    before = [spec.lens for spec in frames(20)]
+    lenses = [spec.lens for spec in frames(20, lens=wanted)]
+    for lens, old in zip(lenses, before, strict=True):
+        assert -80 <= lens.white_balance_mired <= 40
+        assert -0.1 <= lens.tint_ev <= 0.1
+        assert 100 <= lens.iso <= 3200
+        assert 0.2 <= lens.contrast <= 0.8
+        assert 0.3 <= lens.sharpening <= 1
+        plain = dataclasses.replace(lens, white_balance_mired=0.0, tint_ev=0.0, iso=0.0)
+        assert dataclasses.replace(plain, contrast=0.0, sharpening=0.0) == old
+    assert len({lens.iso for lens in lenses}) == 20
+
+
+def test_the_focus_is_on_one_of_the_people():
+    wanted = {"defocus": 0.5, "aperture_mm": [5, 60], "focus_error": [-0.1, 0.2]}
+    lenses = [s.lens for s in frames(100, lens=wanted, people={"count": 3})]
+    wide = [lens for lens in lenses if lens.aperture_m > 0]
+    assert abs(len(wide) / 100 - 0.5) < 0.15
+    assert all(0.005 <= lens.aperture_m <= 0.06 for lens in wide)
+    assert all(-0.1 <= lens.focus_error <= 0.2 for lens in wide)
+    assert {lens.focus_on for lens in wide} == {0, 1, 2}
+    before = [s.lens for s in frames(100, people={"count": 3})]
+    none = {"aperture_m": 0.0, "focus_on": 0, "focus_error": 0.0}
+    assert [dataclasses.replace(lens, **none) for lens in lenses] == before
+    alone = frames(5, lens=wanted | {"defocus": 1.0}, people={"count": 0})
+    assert all(s.lens.aperture_m == 0 for s in alone)
 
 
 def test_what_the_rasteriser_cannot_hold_is_refused():

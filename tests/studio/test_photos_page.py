@@ -30,7 +30,8 @@ def maker(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFac
     """Return a studio with two small scenes; Ada is its admin, Vi looks, Lea leads."""
     scenes = tmp_path_factory.mktemp("scenes")
     (scenes / "quickstart.yaml").write_text(yaml.safe_dump({**RECIPE, "name": "quickstart"}))
-    street = {**RECIPE, "name": "street", "backdrop": {"kind": "photo", "folder": "street"}}
+    behind = {"kind": "photo", "folder": "street", "ground": "any"}
+    street = {**RECIPE, "name": "street", "backdrop": behind}
     (scenes / "street.yaml").write_text(yaml.safe_dump(street))
     studio = start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
     role(studio, Vi="viewer", Lea="lead")

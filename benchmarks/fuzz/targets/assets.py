@@ -17,13 +17,18 @@ _IMAGE = {"width_px": 64, "height_px": 64, "supersample": 1}
 _EMPTY: dict[str, Any] = {"name": "a", "frames": 1, "image": _IMAGE, "people": {"count": 0}}
 _PERSON: dict[str, Any] = {**_EMPTY, "people": {"count": 1}}
 RECIPES: dict[str, dict[str, Any]] = {
-    "photo": {**_EMPTY, "backdrop": {"kind": "photo", "folder": "in"}},
+    "photo": {**_EMPTY, "backdrop": {"kind": "photo", "folder": "in", "ground": "any"}},
     "sky": {**_EMPTY, "backdrop": {"kind": "hdri", "folder": "in"}},
-    "cutout": {**_EMPTY, "cutouts": {"folder": "in", "count": 1}},
+    "cutout": {**_EMPTY, "cutouts": {"folder": "in", "size": "share", "count": 1}},
     "mesh": {**_EMPTY, "things": [{"kind": "mesh", "folder": "in", "placement": "beside"}]},
     "motion": {**_PERSON, "motion": {"folder": "in", "share": 1.0}},
 }
 _SIDECAR = b"camera_height_m: 1.5\npitch_deg: -5\nvertical_fov_deg: 50\n"
+_FLOOR = (
+    b"camera_height_m: 1.5\nhorizon: 0.4\nvertical_fov_deg: 50\nroll_deg: 2\n"
+    b"sun_elevation_deg: 40\n"
+    b"floor: [[0, 1], [0.3, 0.6], [1, 1.0]]\nstand: false\nreason: a ford\n"
+)
 
 
 def _manifest(name: str) -> bytes:
@@ -38,6 +43,7 @@ def photos(sound: Path) -> list[Files]:
     ]
     first = found[0]["a.png"]
     found.append({"a.png": first, "a.camera.yaml": _SIDECAR, "manifest.json": _manifest("a.png")})
+    found.append({"a.png": first, "a.camera.yaml": _FLOOR})
     return found
 
 

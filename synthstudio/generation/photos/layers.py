@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear, toned
-from synthstudio.core.photo import GreySpec, PasteSpec, PhotoSpec
+from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, srgb_to_linear, toned
+from synthstudio.core.photo import PasteSpec, PhotoSpec
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, CutoutLayer, Rendering
-from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
+from synthstudio.core.spec import FrameSpec, GreySpec, LensSpec, PlainBackdrop
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage
 from synthstudio.label.photo import Annotated, crop
@@ -28,7 +28,7 @@ from synthstudio.render import raster, shade
 from synthstudio.render.pack import Packed, pack
 
 _LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_LUMINANCE = LUMINANCE.astype(np.float32)
 _RENDERED_SIGMA = 0.55
 _CUTOUT_SIGMA = 0.7
 _MOST_BLUR = 3.5

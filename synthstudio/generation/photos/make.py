@@ -34,6 +34,7 @@ from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
+from synthstudio.props import photo_looks
 from synthstudio.props.assets import AssetTable
 from synthstudio.recipe.draw_photo import draw_photo
 
@@ -165,7 +166,7 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
             px_per_m=round(where.px_per_m, 3),
             foot_px=round(where.foot_px, 2),
             feet_seen=where.sure >= measure.FEET_SEEN,
-            light=measure.place_light(rgb, box),
+            light=photo_looks.place_light(rgb, box),
         )
         for person, box, where in zip(found, boxes, stands, strict=True)
     )
@@ -180,9 +181,9 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
         first_thing=max([THING_BASE - 1, *things]) + 1,
         focal_px=measure.focal_px(width, height),
         horizon_px=round(floor.horizon_px, 2),
-        blur_sigma_px=measure.blur_sigma_px(rgb, largest),
-        noise_sigma=measure.noise_sigma(rgb),
-        tone=measure.tone(rgb),
+        blur_sigma_px=photo_looks.blur_sigma_px(rgb, largest),
+        noise_sigma=photo_looks.noise_sigma(rgb),
+        tone=photo_looks.tone(rgb),
     )
 
 

@@ -14,6 +14,7 @@ from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
+from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.engines import local
 from synthstudio.generation.photos.album import Gathered, gather
 from synthstudio.generation.photos.make import (
@@ -24,7 +25,7 @@ from synthstudio.generation.photos.make import (
     rows_of,
 )
 from synthstudio.generation.pipeline import ShardJob, Summary, run_shards
-from synthstudio.generation.stage import PHOTOS, Settings, as_begun, identity_of, prepare_caches
+from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
 
@@ -63,7 +64,8 @@ def occlude(  # noqa: PLR0913 - the options of one command
         found = gather(annotations, images, Path(scratch), skip_broken=skip_broken)
         settings = as_begun(settings_for(settings, found), out)
         prepare_caches(settings)
-        identity = identity_for(settings, found, annotations.name, frames_per_shard)
+        wanted = identity_for(settings, found, annotations.name, frames_per_shard)
+        identity = as_written(wanted, out)
         with open_or_create(
             out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
         ) as session:

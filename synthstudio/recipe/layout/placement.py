@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -26,6 +27,7 @@ from synthstudio.recipe.contacts.contacts import Contact, contact_thing
 from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.ground import Footing
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import AnyNumber, sample
 from synthstudio.recipe.schema.people import Group
@@ -42,6 +44,10 @@ _SAME_SPOT_M = 0.12
 _LIFT_M = (0.05, 0.8)
 """How high the lowest point of somebody in the air is."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
+
+
+class NoRoom(RecipeError):
+    """Somebody found no place on the floor."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,8 @@ class Layout:
     camera: Camera
     distance_m: float
     contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
+    footing: Footing | None = None  # a photo's floor, where people must stand on that
+    gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
 
     def half_width_m(self, depth_m: float) -> float:
         """Return half the width of the view that many metres from the camera, less a margin."""
@@ -85,7 +93,14 @@ class Layout:
         return bool(self.camera.to_camera(corners(box_m))[:, 2].min() > CLEAR_M)
 
     def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
-        """Return whether `new` keeps the recipe's gap to everything in `placed`."""
+        """Return whether `new` keeps the recipe's gap to everything in `placed`.
+
+        A person must also stand on a photo's floor, everywhere that they go.
+        """
+        if self.footing is not None and isinstance(new.item, PersonSpec):
+            spots = np.array([now.position_m[:2] for now in (new.item, *new.path)])
+            if not self.footing.holds(spots).all():
+                return False
         least = self.draw.recipe.people.min_gap_m
         near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
         if any(_same_spot(new, other) for other in near):
@@ -151,11 +166,13 @@ def place_people(
             layout, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
         )
         if spot is None:
-            raise RecipeError(
+            photo = layout.footing.photo.asset.name if layout.footing else None
+            raise NoRoom(
                 f"no room for person {place + 1} of {len(people)}",
-                where=layout.draw.where,
+                where=layout.draw.where + (f", {photo}" if photo else ""),
                 expected=f"a free place among {CANDIDATES} tried",
-                then="Ask for fewer people, a smaller min_gap_m or things, or more spread.",
+                then="Ask for fewer people, a smaller min_gap_m or things, or more spread"
+                + (", or give photos with more floor." if photo else "."),
             )
         seen = detail_at(layout.camera, *spot)
         bearing = bearing_rad(layout, *spot)
@@ -242,14 +259,25 @@ def first_free(
     place: int,
     reach_m: float,
 ) -> tuple[float, float] | None:
-    """Return the shift to the first free candidate, or None; `built` takes a bearing."""
+    """Return the shift to the first free candidate, or None; `built` takes a bearing.
+
+    On a photo's floor the candidates are followed by places inside its outline.
+    """
     rng = layout.draw.rng("spot", place)
-    for number in range(CANDIDATES):
-        x, y = candidate(layout, rng, number, place=place, reach_m=reach_m)
+    tried = (
+        candidate(layout, rng, number, place=place, reach_m=reach_m) for number in range(CANDIDATES)
+    )
+    for x, y in itertools.chain(tried, _on_floor(layout, place)):
         here = [moved(part, x, y) for part in built(bearing_rad(layout, x, y))]
         if all(layout.ahead(part.box_m) and layout.free(part, placed) for part in here):
             return x, y
     return None
+
+
+def _on_floor(layout: Layout, place: int) -> Iterator[tuple[float, float]]:
+    """Yield world x, y inside a photo's floor, the nearest to the group's middle first."""
+    if layout.footing is not None:
+        yield from layout.footing.spots_m(layout.draw.rng("floor spot", place)).tolist()
 
 
 def candidate(

@@ -1,4 +1,4 @@
-"""Things that hide people: 3D things on the floor, and 2D cut-outs over the frame."""
+"""3D things that hide people, on the floor."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy as np
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import ImageAsset, MeshAsset, ThingKind
-from synthstudio.core.spec import CutoutSpec, Material, PersonSpec, ThingSpec
+from synthstudio.core.solve import MeshAsset, ThingKind
+from synthstudio.core.spec import Material, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
-from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.sampling.choose import Draw, asset_held
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
-from synthstudio.recipe.schema.scene import Cutouts, MeshThings, ProceduralThings, Standing
+from synthstudio.recipe.schema.scene import MeshThings, ProceduralThings, Standing
 
 T = TypeVar("T")
 
@@ -48,6 +47,7 @@ class _Target:
 def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
     """Return the recipe's things, each on the floor and free of everything; see `Standing`.
 
+    Things beside people or around them are left out where a photo's floor has no room for them.
     With targets that are searched for, those in front are left to the search. RecipeError when a
     thing finds no room.
     """
@@ -61,14 +61,16 @@ def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
         count = sample_count(entry.count, layout.draw.shared_rng("things", place))
         for number in range(count):
             rng = layout.draw.rng("thing", place, number)
-            out.append(_place(layout, entry, people, [*placed, *out], rng))
+            put = _place(layout, entry, people, [*placed, *out], rng)
+            out += [] if put is None else [put]
     return out
 
 
 def _place(
     layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
-) -> Placed:
+) -> Placed | None:
     """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
+    footing = None if entry.placement == "in_front" else layout.footing
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
@@ -83,6 +85,8 @@ def _place(
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
             shift = _candidate(layout, entry, target, rng, number)
+            if footing is not None and not footing.holds(np.array([shift]))[0]:
+                continue
             here = moved(origin, *shift)
             off = _off(layout, entry, target, here.box_m)
             if off >= best_off or not layout.clear(here.box_m):
@@ -93,9 +97,9 @@ def _place(
                 best, best_off = here, off
                 if off <= 1:
                     return best
-    best = best or _farther(
-        layout, Placed(item=thing, box_m=layout.solve.box_m(thing)), target, placed
-    )
+    if best is not None or footing is not None:
+        return best
+    best = _farther(layout, Placed(item=thing, box_m=layout.solve.box_m(thing)), target, placed)
     if best is not None:
         return best
     raise RecipeError(
@@ -264,73 +268,3 @@ def _candidate(
         return x + offset + math.copysign(_ASIDE_M * late, offset), y + (u - 0.5) * (0.6 + late)
     radius = abs(offset) + 0.5 * late
     return radius * math.cos(2 * math.pi * u), radius * math.sin(2 * math.pi * u)
-
-
-# Cut-outs ----------------------------------------------------------------------------------
-
-
-def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
-    """Return the recipe's cut-outs, many of them over a joint of somebody."""
-    options = layout.draw.recipe.cutouts
-    if options is None:
-        return ()
-    count = sample_count(options.count, layout.draw.shared_rng("cutouts"))
-    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
-    seen = layout.camera.project(
-        layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
-    )
-    size = np.array([layout.camera.width_px, layout.camera.height_px])
-    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
-    return tuple(
-        _cutout(layout.draw, options, seen, layout.draw.rng("cutout", number))
-        for number in range(count)
-    )
-
-
-def _cutout(draw: Draw, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
-    """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
-    asset = _picture(draw, options, rng)
-    image = draw.recipe.image
-    scale = sample(options.height_share, rng) * image.height_px / asset.height_px
-    scale = min(scale, options.enlarge_at_most)
-    width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
-    x, y = rng.random(2) * (image.width_px, image.height_px)
-    over, stands, which = (
-        rng.random() < options.over_person,
-        rng.random() < options.stands,
-        rng.random(),
-    )
-    if over and len(seen_px):
-        x, y = seen_px[int(which * len(seen_px))]
-    # The joint, or a random pixel, lies in the middle 70 % of the picture.
-    left = x - width * palette.between(0.15, 0.85, rng)
-    top = y - height * palette.between(0.15, 0.85, rng)
-    foot = palette.between(0.67, 1.08, rng) * image.height_px
-    if stands:
-        top = max(foot, y if over else foot) - height
-    gain, feather = sample(options.gain, rng), sample(options.feather_px, rng)
-    return CutoutSpec(
-        asset=asset.asset,
-        kind=asset.category or "unknown",
-        top_left_px=(float(round(left)), float(round(top))),
-        size_px=(width, height),
-        mirrored=bool(rng.random() < 0.5),
-        gain=gain,
-        feather_px=feather,
-        depth_m=None if options.depth_m is None else sample(options.depth_m, rng),
-    )
-
-
-def _picture(draw: Draw, options: Cutouts, rng: Generator) -> ImageAsset:
-    """Return a picture: a category first, so that many pictures of one do not crowd out others."""
-    held = set(draw.recipe.holdout.occluders)
-    called = asset_held(held)
-    left = draw.allowed(
-        draw.catalogue.cutouts, rng, held=lambda c: c.category in held or called(c.asset)
-    )
-    if not left:
-        raise RecipeError(
-            "no cut-out is left to draw", where=f"{draw.where}: folder {options.folder}"
-        )
-    category = pick_one(sorted({picture.category for picture in left}), rng)
-    return pick_one([picture for picture in left if picture.category == category], rng)

@@ -30,9 +30,10 @@ from synthstudio.core.spec import (
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
-from synthstudio.recipe.sampling.outfits import SLOTS, dyed, outfit_of
-from synthstudio.recipe.sampling.people import look_of
-from synthstudio.recipe.sampling.view import Behind, detail_at, draw_light
+from synthstudio.recipe.sampling.light import draw_light
+from synthstudio.recipe.sampling.outfits import SLOTS, dyed, finished, outfit_of
+from synthstudio.recipe.sampling.people import blotched, look_of
+from synthstudio.recipe.sampling.view import Behind, detail_at
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
 
@@ -144,7 +145,7 @@ def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
             yaw_rad=math.radians(sample(behind.options.yaw_deg, rng)),
             gain=sample(behind.options.gain, rng),
         )
-    return dataclasses.replace(base, backdrop=backdrop, light=draw_light(own, behind))
+    return dataclasses.replace(base, backdrop=backdrop, light=draw_light(own, behind, base.camera))
 
 
 # Appearance ------------------------------------------------------------------------------
@@ -178,7 +179,9 @@ def _dressed(
     solve: Solve,
     place: int,
 ) -> PersonSpec:
-    look = look_of(own.recipe.people.shape, person.phenotype, own.rng("look", place))
+    shape = own.recipe.people.shape
+    look = look_of(shape, person.phenotype, own.rng("look", place))
+    look = blotched(shape, look, own.rng("blotches", place))
     slots = {kind.kind: kind for kind in own.catalogue.garments}
     rng = own.rng("dye", place)
     recut: dict[Slot, GarmentSpec] = {}
@@ -190,12 +193,14 @@ def _dressed(
             )
         else:
             recut[kind.slot] = dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
-    same_cut = dataclasses.replace(person, look=look, outfit=tuple(recut.values()))
+    outfit = finished(own, tuple(recut.values()), place)
+    same_cut = dataclasses.replace(person, look=look, outfit=outfit)
     rng = own.rng("outfit", place)
     drawn = outfit_of(own, person.phenotype.gender, look.skin_rgb, recut["hair"], rng)
     worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
     worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
-    new = dataclasses.replace(same_cut, outfit=tuple(worn[slot] for slot in SLOTS if slot in worn))
+    outfit = finished(own, tuple(worn[slot] for slot in SLOTS if slot in worn), place)
+    new = dataclasses.replace(same_cut, outfit=outfit)
     least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(person, new, others, solve, least_m=least)

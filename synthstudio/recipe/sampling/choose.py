@@ -14,17 +14,19 @@ from typing import TypeVar
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Catalogue, KeyPose
+from synthstudio.core.solve import Catalogue, ImageAsset, KeyPose
 from synthstudio.core.spec import AssetRef, Split
+from synthstudio.recipe.sampling.true_sizes import stands_m
 from synthstudio.recipe.schema.distributions import pick
 from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.schema.scene import ProceduralThings
+from synthstudio.recipe.schema.scene import Cutouts, Photo, ProceduralThings
 
 T = TypeVar("T")
 
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
+_SHOWN = 6
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -150,6 +152,83 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _something_left(recipe, catalogue)
 
 
+def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
+    """Return the photos that may be behind people: with `ground: known` those that say how."""
+    return tuple(image for image in images if options.ground == "any" or image.ground is not None)
+
+
+def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
+    """Return what of the recipe's folders is not used, and why; RecipeError if that is all."""
+    check_places(recipe, catalogue)
+    out = []
+    for options in _photo_options(recipe):
+        unused = set(catalogue.backgrounds) - set(usable_photos(options, catalogue.backgrounds))
+        if unused:
+            many = f"{len(unused)} of {len(catalogue.backgrounds)} photos of {options.folder}"
+            out.append(f"{many} are no places for people: {_reasons(unused)}")
+    if recipe.cutouts is not None:
+        used = usable_cutouts(recipe.cutouts, catalogue.cutouts)
+        kinds = sorted({c.category or "no category" for c in set(catalogue.cutouts) - set(used)})
+        if kinds:
+            many = f"{len(catalogue.cutouts) - len(used)} of {len(catalogue.cutouts)} cut-outs"
+            out.append(f"{many} do not stand on floors, or nobody knows their size: {_some(kinds)}")
+    return tuple(out)
+
+
+def _photo_options(recipe: Recipe) -> list[Photo]:
+    return [s.backdrop for s in recipe.backdrops if isinstance(s.backdrop, Photo)]
+
+
+def _reasons(images: Iterable[ImageAsset]) -> str:
+    """Return why photos cannot be used, each reason with how many it is true of and the first."""
+    by: dict[str, list[str]] = {}
+    for image in sorted(images, key=lambda image: image.asset.name):
+        by.setdefault(image.unfit or "no ground", []).append(names(image.asset)[1])
+    told = [
+        f"{found[0]}{f' and {len(found) - 1} more' if found[1:] else ''}: {reason}"
+        for reason, found in by.items()
+    ]
+    return _some(told, "; ")
+
+
+def _some(parts: Sequence[str], between: str = ", ") -> str:
+    more = len(parts) - _SHOWN
+    return between.join([*parts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
+def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
+    """Return the cut-outs that may be used: of real size those that stand and are known."""
+    return tuple(c for c in images if options.size == "share" or stands_m(c) is not None)
+
+
+def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
+    """Raise RecipeError unless some photo can be a place for people, some cut-out can stand."""
+    for options in _photo_options(recipe):
+        images = catalogue.backgrounds
+        if images and not usable_photos(options, images):
+            raise RecipeError(
+                "no photo of the folder can be a place for people",
+                where=f"{recipe.name}: folder {options.folder}",
+                expected="beside a photo NAME.jpg a NAME.camera.yaml with camera_height_m, "
+                "pitch_deg or horizon, and vertical_fov_deg",
+                got=f"{len(images)} photos: {_reasons(images)}",
+                then="Write one for each photo in which somebody could stand (docs/photos.md), or "
+                "say `ground: any` in the backdrop: then people are put before all of them.",
+            )
+    cutouts = recipe.cutouts
+    if cutouts is not None and catalogue.cutouts:
+        if not usable_cutouts(cutouts, catalogue.cutouts):
+            raise RecipeError(
+                "no cut-out of the folder is known to stand on a floor",
+                where=f"{recipe.name}: folder {cutouts.folder}",
+                expected="a manifest.json there with the category or height_m of each file",
+                got=f"{len(catalogue.cutouts)} cut-outs: "
+                + _some(sorted({c.category or "no category" for c in catalogue.cutouts})),
+                then="Write height_m into the manifest (docs/photos.md), or say `size: share` in "
+                "cutouts: then they are laid anywhere.",
+            )
+
+
 def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
     """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
     options, quotas = recipe.people.poses, recipe.quotas
@@ -174,8 +253,11 @@ def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[st
 
 def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     """Check that folders hold something, and that a hold-out leaves something to train on."""
+    photos = catalogue.backgrounds
+    for options in _photo_options(recipe):
+        photos = usable_photos(options, photos) or photos
     uses = {
-        "backgrounds": [b.asset for b in catalogue.backgrounds],
+        "backgrounds": [b.asset for b in photos],
         "hdris": [b.asset for b in catalogue.hdris],
         "cutouts": [c.asset for c in catalogue.cutouts],
         "meshes": [m.asset for m in catalogue.meshes],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.solve import GarmentKind, Slot
-from synthstudio.core.spec import GarmentSpec, Material, Vec3
+from synthstudio.core.spec import GarmentSpec, Material, Pattern, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, pick_one
+from synthstudio.recipe.schema.distributions import sample, support
 from synthstudio.recipe.schema.recipe import Recipe
 
 DESIGNS_A_KIND = 6
@@ -18,9 +20,11 @@ SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
 _DYES = 12
+_PRINTS: tuple[Pattern, ...] = ("floral", "abstract", "logo")
+_PRINTED_BELOW = 1 / 3
 _LIKE_OWN_SKIN, _LIKE_SKIN = 22.0, 13.0
-"""CIE 1976 differences from the wearer's skin, and from anybody's, below which a plain top looks
-like no top."""
+"""CIE 1976 differences from the wearer's skin, and from anybody's, below which plain cloth looks
+like none."""
 
 
 def outfit_of(
@@ -72,7 +76,8 @@ def dyed(
 ) -> GarmentSpec:
     """Return a garment of that cut in materials that the recipe allows; not for hair.
 
-    A top is of no colour of skin, least of all its wearer's, unless the palette has nothing else.
+    Tops and bottoms are of no colour of skin, least of all their wearer's, unless the palette has
+    nothing else.
     """
     if kind.slot == "shoes":
         upper, sole = palette.shoes(rng)
@@ -85,7 +90,7 @@ def dyed(
         return palette.cloth(patterns, rng, patterned=patterned, saturated=saturated)
 
     first, second = cloth(), cloth()
-    for _ in range(_DYES if kind.slot == "top" else 0):
+    for _ in range(_DYES if kind.slot in ("top", "bottom") else 0):
         if not _like_skin(first, skin_rgb):
             break
         first = cloth()
@@ -100,6 +105,39 @@ def _plain(material: Material) -> Material:
         roughness=material.roughness,
         specular=material.specular,
     )
+
+
+def finished(draw: Draw, outfit: tuple[GarmentSpec, ...], place: int) -> tuple[GarmentSpec, ...]:
+    """Return the outfit of person `place` with the prints and wrinkles that the recipe asks for.
+
+    They have streams of their own: nobody's cut or other colours depend on them.
+    """
+    options = draw.recipe.people.wardrobe
+    slots = {kind.kind: kind.slot for kind in draw.catalogue.garments}
+    allowed = [p for p in _PRINTS if options.patterns is None or p in options.patterns]
+    if not (options.prints and allowed) and support(options.wrinkles)[1] == 0:
+        return outfit
+    prints, wrinkles = draw.rng("prints", place), draw.rng("wrinkles", place)
+    out = []
+    for garment in outfit:
+        slot, material = slots[garment.kind], garment.material
+        if slot not in ("top", "bottom"):
+            out.append(garment)
+            continue
+        own = [p for p in allowed if slot == "top" or p != "logo"]
+        chance = options.prints * (1.0 if slot == "top" else _PRINTED_BELOW)
+        if own and prints.random() < chance:
+            material = palette.printed(material, own, prints)
+        strength = sample(options.wrinkles, wrinkles)
+        second = garment.second_material
+        out.append(
+            dataclasses.replace(
+                garment,
+                material=dataclasses.replace(material, wrinkles=strength),
+                second_material=second and dataclasses.replace(second, wrinkles=strength),
+            )
+        )
+    return tuple(out)
 
 
 def garment_of(

@@ -5,6 +5,7 @@ Colours are written as sRGB hex, as a person would pick them, and kept as linear
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -30,6 +31,9 @@ _DULL = _row(
     "6b4a36 5b2430 3a4a5c 6f8296 97a7b5 c9b79c 7d8a72 4d5b52 2a3a33 8a5a4a 9c8f86 161618"
 )
 _SATURATED = _row("b3202c d1602a d9a520 2f7a3f 1f6fa8 2b4fc0 6a3a9a c03a78 0f8a86 e0c030 e87a90")
+# What stands out in print from dark and from light cloth.
+_PALE = _row("efeee9 e6dfc8 f2d24a f0b6c0 bfe0ea d8d6cf")
+_DEEP = _row("161618 1f2a44 5b2430 2a3a33 1f4f8a 3a1f4a")
 _SHOES = _row("1a1a1b 2b211b 4a3222 6e4a2e e6e4df bdbbb5 2d3546 7a2026 8a8d90 39413a")
 _SOLES = _row("f0efea d6d3c8 1c1c1c 3a332b 8a7a60")
 _HAIR = {
@@ -73,6 +77,7 @@ _SCALE_M: dict[Pattern, tuple[float, float]] = {
     "plaid": (0.06, 0.16), "camouflage": (0.12, 0.28), "denim": (0.02, 0.03), "knit": (0.008, 0.02),
     "wood": (0.08, 0.2), "bricks": (0.2, 0.26), "tiles": (0.15, 0.6), "concrete": (0.4, 1.2),
     "grass": (0.1, 0.3), "planks": (0.09, 0.2),
+    "floral": (0.06, 0.17), "abstract": (0.08, 0.25), "logo": (0.1, 0.2),
 }  # fmt: skip
 _DENIM = _row("27374f 33486b 4c6486 1a2230 6f88a6 22252b")
 
@@ -179,6 +184,28 @@ def cloth(
         sheen=between(0.0, 0.35, rng),
         bump=between(0.3, 1.0, rng),
     )
+
+
+def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> Material:
+    """Return the cloth with one of those prints, in its colour and two to four others."""
+    pattern = patterns[int(rng.random() * len(patterns))]
+    scale_m, turn = between(*_SCALE_M[pattern], rng), between(-math.pi, math.pi, rng)
+    count = 1 + int(rng.random() * 3)
+    others = [choose(_SATURATED if rng.random() < 0.5 else _DULL, rng) for _ in range(count)]
+    dark = _luminance(material.base_rgb) < 0.2
+    others.insert(0, choose(_PALE if dark else _DEEP, rng))
+    return dataclasses.replace(
+        material,
+        pattern=pattern,
+        scale_m=scale_m,
+        angle_rad=turn,
+        second_rgb=_apart(material.base_rgb, others[0]),
+        more_rgb=tuple(others[1:]),
+    )
+
+
+def _luminance(rgb: Vec3) -> float:
+    return sum(share * c for share, c in zip(_TO_XYZ[1], rgb, strict=True))
 
 
 def _cloth_angle(pattern: Pattern, rng: Generator) -> float:

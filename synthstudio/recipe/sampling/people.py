@@ -25,7 +25,7 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
-from synthstudio.recipe.sampling.outfits import design_of, garment_of, outfit_of
+from synthstudio.recipe.sampling.outfits import design_of, finished, garment_of, outfit_of
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
@@ -81,6 +81,7 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     kind = garment_of(recipe, garments, "hair", phenotype.gender, rng)
     design = design_of(kind, recipe, rng)
     style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
+    look = blotched(shape, look, stream(recipe.stream_seed, "blotches", number))
     return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
 
 
@@ -96,6 +97,11 @@ def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
         stubble=_stubble(phenotype, rng),
         freckles=max(0.0, palette.between(-0.6, 1.0, rng)) if tone < 0.35 else 0.0,
     )
+
+
+def blotched(shape: Shape, look: Look, rng: Generator) -> Look:
+    """Return the look with skin as uneven as drawn, from a stream of its own."""
+    return dataclasses.replace(look, blotches=sample(shape.blotches, rng))
 
 
 def pool_by_body(recipe: Recipe) -> dict[str, I32]:
@@ -193,14 +199,15 @@ def _person(
     draw: Draw, solve: Solve, who: Identity, place: int, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
     key, pose = _pose(draw, Body(solve, who.phenotype), seats, place)
+    outfit = outfit_of(
+        draw, who.phenotype.gender, who.look.skin_rgb, who.hair, draw.rng("outfit", place)
+    )
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
         pose=pose,
-        outfit=outfit_of(
-            draw, who.phenotype.gender, who.look.skin_rgb, who.hair, draw.rng("outfit", place)
-        ),
+        outfit=finished(draw, outfit, place),
         yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
     )
     return person, key

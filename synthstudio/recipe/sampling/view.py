@@ -1,23 +1,23 @@
-"""Camera, backdrop, light, lens and the detail of clothes: how a frame is seen."""
+"""Camera, backdrop, lens and the detail of clothes: how a frame is seen."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import ImageAsset
+from synthstudio.core.solve import ImageAsset, PlaceLight, Solve
 from synthstudio.core.spec import (
     Backdrop,
     Detail,
     HdriBackdrop,
     LensSpec,
-    LightSpec,
     Pattern,
     PhotoBackdrop,
     PlainBackdrop,
@@ -26,19 +26,32 @@ from synthstudio.core.spec import (
     Vec3,
 )
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, asset_held
+from synthstudio.recipe.sampling.choose import Draw, asset_held, usable_photos
+from synthstudio.recipe.sampling.ground import (
+    Footing,
+    Spot,
+    about,
+    draw_spot,
+    ground_camera,
+    light_about,
+)
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
 
-GROUND_ALBEDO = 0.3
-_HEADROOM = 0.85
 _MARGIN_M = 0.4
 _OPEN_M = 100.0
 _OPEN_PX = 40_000.0
 """An open floor's side times the focal length: a tenth of what the rasteriser can hold."""
 _OPEN_FLOORS: dict[Pattern, float] = {"grass": 4.0, "planks": 0.1, "tiles": 0.3}
 """How much more often, or less, a floor lies in the open."""
-_LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+class _Focus(TypedDict, total=False):
+    """The fields of a LensSpec that decide how sharp each depth is; none: all are."""
+
+    aperture_m: float
+    focus_on: int
+    focus_error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +61,27 @@ class Behind:
     options: scene_schema.Single
     photo: PhotoBackdrop | None = None
     facts: ImageAsset | None = None
+    spot: Spot | None = None  # on the photo's floor, if that is known
+    light: PlaceLight | None = None  # of the photo, if people are lit by it
     hdri: HdriBackdrop | None = None
 
 
-def draw_behind(draw: Draw) -> Behind:
-    """Return what is behind the people; a room is built later, round all that stands in it."""
+def draw_behind(draw: Draw, attempt: int = 0) -> Behind:
+    """Return what is behind the people; a room is built later, round all that stands in it.
+
+    Later attempts choose another photo with a known floor.
+    """
     rng = draw.rng("backdrop")
     shares = draw.recipe.backdrops
     options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
     if isinstance(options, scene_schema.Photo):
-        asset = _asset(draw, draw.catalogue.backgrounds, options.folder, rng)
-        return Behind(options=options, photo=_cropped(draw, asset, rng), facts=asset)
+        rng = draw.rng("backdrop", attempt) if attempt else rng
+        places = usable_photos(options, draw.catalogue.backgrounds)
+        asset = _asset(draw, places, options.folder, rng)
+        known = asset.ground if options.ground == "known" else None
+        spot = None if known is None else draw_spot(draw, asset, known, attempt)
+        photo = _cropped(draw, options, asset, rng, spot)
+        return Behind(options=options, photo=photo, facts=asset, spot=spot)
     if isinstance(options, scene_schema.Hdri):
         asset = _asset(draw, draw.catalogue.hdris, options.folder, rng)
         hdri = HdriBackdrop(
@@ -78,8 +101,14 @@ def _asset(draw: Draw, assets: Sequence[ImageAsset], folder: str, rng: Generator
     return left[int(rng.random() * len(left))]
 
 
-def _cropped(draw: Draw, asset: ImageAsset, rng: Generator) -> PhotoBackdrop:
-    """Return the largest crop of the frame's shape, mirrored or not.
+def _cropped(
+    draw: Draw,
+    options: scene_schema.Photo,
+    asset: ImageAsset,
+    rng: Generator,
+    spot: Spot | None,
+) -> PhotoBackdrop:
+    """Return the largest crop of the frame's shape that shows the spot, mirrored or not.
 
     Where the sidecar gives the pitch but no angle of view, the crop keeps the photo's middle
     row, so that the pitch stays true.
@@ -92,10 +121,12 @@ def _cropped(draw: Draw, asset: ImageAsset, rng: Generator) -> PhotoBackdrop:
     if asset.pitch_rad is not None and asset.vertical_fov_rad is None:
         share = 0.5
     y0 = (asset.height_px - height) * share
+    if spot is not None:
+        x0, y0 = about(spot, asset, (x0, y0), (width, height))
     return PhotoBackdrop(
         asset=asset.asset,
         crop_px=(x0, y0, min(x0 + width, asset.width_px), min(y0 + height, asset.height_px)),
-        mirrored=bool(rng.random() < 0.5),
+        mirrored=bool(rng.random() < options.mirrored),
     )
 
 
@@ -103,7 +134,8 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
     """Return the camera and its distance in metres from the group's middle, the world's origin.
 
     The camera stands on the world's -y side. A photo's sidecar decides height, pitch and angle
-    of view where it knows them (focal length and principal point follow its crop).
+    of view where it knows them (focal length and principal point follow its crop); before a
+    photo whose floor is known the camera is the photo's own.
     """
     rng = draw.rng("camera")
     options, image, facts = draw.recipe.camera, draw.recipe.image, behind.facts
@@ -117,8 +149,10 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
         height = facts.camera_height_m if facts.camera_height_m is not None else height
         pitch = facts.pitch_rad if facts.pitch_rad is not None else pitch
         roll = 0.0 if facts.pitch_rad is not None else roll
-        if facts.vertical_fov_rad is not None:
-            focal, centre = _of_crop(facts, behind.photo, image.width_px)
+        known = None if behind.spot is None else facts.ground
+        seen = facts.vertical_fov_rad if known is None else known.vertical_fov_rad
+        if seen is not None:
+            focal, centre = _of_crop(facts, seen, behind.photo, image.width_px)
     position = (0.0, -distance, height)
     aimed = look_at(position, (0.0, 0.0, aim))[1]
     camera = Camera(
@@ -132,30 +166,56 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
         roll_rad=roll,
         centre_px=centre,
     )
+    if behind.spot is not None and behind.photo is not None and facts is not None:
+        assert facts.ground is not None  # a spot is on it
+        own = ground_camera(facts.ground, behind.spot, camera, mirrored=behind.photo.mirrored)
+        return own, -own.position_m[1]
     return camera, distance
 
 
-def _of_crop(facts: ImageAsset, photo: PhotoBackdrop, width_px: int) -> tuple[float, Vec2]:
+def footing(behind: Behind, camera: Camera) -> Footing | None:
+    """Return the floor on which people must stand, or None where they may stand anywhere."""
+    facts = behind.facts
+    if behind.spot is None or behind.photo is None or facts is None or facts.ground is None:
+        return None
+    size = (facts.width_px, facts.height_px)
+    return Footing(ground=facts.ground, photo=behind.photo, size_px=size, camera=camera)
+
+
+def with_light(draw: Draw, behind: Behind, camera: Camera, solve: Solve) -> Behind:
+    """Return the backdrop with the light that a photo shows about the people, if it lights them."""
+    if behind.photo is None or not draw.recipe.light.from_photo:
+        return behind
+    return replace(behind, light=light_about(solve, behind.photo, camera))
+
+
+def _of_crop(
+    facts: ImageAsset, fov_rad: float, photo: PhotoBackdrop, width_px: int
+) -> tuple[float, Vec2]:
     """Return focal length and principal point in frame pixels of a photo's crop."""
-    assert facts.vertical_fov_rad is not None
     x0, y0, x1, _ = photo.crop_px
     scale = width_px / (x1 - x0)
-    focal = facts.height_px / 2 / math.tan(facts.vertical_fov_rad / 2) * scale
+    focal = facts.height_px / 2 / math.tan(fov_rad / 2) * scale
     x, y = (facts.width_px / 2 - x0) * scale, (facts.height_px / 2 - y0) * scale
     return focal, (width_px - x if photo.mirrored else x, y)
 
 
 def draw_backdrop(
-    draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2], *, focal_px: float
+    draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
 ) -> Backdrop:
-    """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y."""
+    """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y.
+
+    A ceiling is above `top_m`.
+    """
     if behind.photo is not None:
         return behind.photo
     if behind.hdri is not None:
         return behind.hdri
     rng = draw.rng("room")
     if isinstance(behind.options, scene_schema.Room):
-        return _room(behind.options, reach_m, focal_px, rng)
+        room = _room(behind.options, reach_m, focal_px, rng)
+        room = _covered(room, behind.options, top_m, draw.shared_rng("ceiling"))
+        return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(draw)))
     assert isinstance(behind.options, scene_schema.Plain)
     grey = sample(behind.options.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
@@ -194,74 +254,41 @@ def _room(
     )
 
 
+def _covered(
+    room: RoomBackdrop, options: scene_schema.Room, top_m: float, rng: Generator
+) -> RoomBackdrop:
+    """Return the room with a ceiling over everything, as often as the recipe says."""
+    if not room.walls or rng.random() >= options.ceilings:
+        return room
+    width, depth, height = room.size_m
+    high = (width, depth, max(height, top_m + _MARGIN_M))
+    return replace(room, size_m=high, ceiling=palette.wall("plain", rng))
+
+
 def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
     by: dict[Pattern, float] = {"grass": 0.0} if walls else _OPEN_FLOORS
     floors = {p: w * by.get(p, 1.0) for p, w in options.floor_patterns.items()}
     return floors if any(floors.values()) else options.floor_patterns
 
 
-def draw_light(draw: Draw, behind: Behind) -> LightSpec:
-    """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
+def flash_share(draw: Draw) -> float:
+    """Return how much of the light on the group is a flash's.
 
-    Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
-    floors are not all clipped. A panorama is its own light: what it is scaled by is known only
-    where it is read, so there exposure is the recipe's brightness alone.
+    All variants share it: the sky of a room, which they share too, is darker by it.
     """
-    rng = draw.rng("light")
-    options = draw.recipe.light
-    elevation = math.radians(sample(options.sun_elevation_deg, rng))
-    azimuth = math.radians(sample(options.sun_azimuth_deg, rng))
-    share, warmth = sample(options.sun_share, rng), sample(options.warmth, rng)
-    flat = math.cos(elevation)
-    # Azimuth 0 is behind the camera, at world -y.
-    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
-    side, side_direction, occlusion = _sided(draw)
-    sun = _tinted(share, warmth)
-    cool = -0.35 * share - 0.1 * warmth
-    sky = _tinted((1 - share) * (1 - side), cool)
-    up = [s * direction[2] + k for s, k in zip(sun, _tinted(1 - share, cool), strict=True)]
-    ground: Vec3 = (
-        up[0] * GROUND_ALBEDO,
-        up[1] * GROUND_ALBEDO * 0.95,
-        up[2] * GROUND_ALBEDO * 0.9,
-    )
-    # Half of what an upright surface sees of the ambient is ground.
-    lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
-    return LightSpec(
-        sun_direction=direction,
-        sun_rgb=sun,
-        sky_rgb=sky,
-        ground_rgb=ground,
-        exposure=sample(options.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
-        side_direction=side_direction,
-        side_rgb=_tinted((1 - share) * side, cool) if side else (0.0, 0.0, 0.0),
-        occlusion=occlusion,
-    )
+    return sample(draw.recipe.light.flash, draw.shared_rng("flash"))
 
 
-def _sided(draw: Draw) -> tuple[float, Vec3, float]:
-    """Return the share of the sky's light that comes from a side, from where, and occlusion."""
-    options, rng = draw.recipe.light, draw.rng("side light")
-    side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
-    bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
-    flat = math.sqrt(1 - up * up)
-    direction: Vec3 = (flat * math.cos(bearing), flat * math.sin(bearing), up)
-    return side, direction if side else (0.0, 0.0, 1.0), occlusion
+def dimmed(rgb: Vec3, share: float) -> Vec3:
+    """Return a light without that share of it."""
+    return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 
-def _grey(rgb: Vec3) -> float:
-    return sum(c * w for c, w in zip(rgb, _LUMINANCE, strict=True))
+def draw_lens(draw: Draw, people: int) -> LensSpec:
+    """Return what lens, sensor and encoder do to a picture of so many people.
 
-
-def _tinted(level: float, warmth: float) -> Vec3:
-    """Return a light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
-    rgb: Vec3 = (math.exp(0.30 * warmth), 1.0, math.exp((-0.55 if warmth > 0 else -0.35) * warmth))
-    scale = level / _grey(rgb)
-    return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
-
-
-def draw_lens(draw: Draw) -> LensSpec:
-    """Return what lens, sensor and encoder do. Every value is drawn, also one that is not used."""
+    Every value is drawn, also one that is not used.
+    """
     rng = draw.rng("lens")
     options = draw.recipe.lens
     blurred, shaken, noisy = (
@@ -269,6 +296,7 @@ def draw_lens(draw: Draw) -> LensSpec:
     )
     blur, motion = sample(options.blur_sigma_px, rng), sample(options.motion_px, rng)
     noise = sample(options.noise_sigma, rng)
+    balance, tone = draw.rng("white balance"), draw.rng("tone curve")
     return LensSpec(
         blur_sigma_px=blur if blurred else 0.0,
         motion_px=motion if shaken else 0.0,
@@ -278,7 +306,23 @@ def draw_lens(draw: Draw) -> LensSpec:
         exposure_ev=sample(options.exposure_ev, rng),
         vignette=sample(options.vignette, rng),
         jpeg_quality=sample_count(options.jpeg_quality, rng),
+        white_balance_mired=sample(options.white_balance_mired, balance),
+        tint_ev=sample(options.tint_ev, balance),
+        iso=sample(options.iso, draw.rng("sensor")),
+        contrast=sample(options.contrast, tone),
+        sharpening=sample(options.sharpening, tone),
+        **_focus(draw, people),
     )
+
+
+def _focus(draw: Draw, people: int) -> _Focus:
+    """Return what of the lens decides how sharp each depth is."""
+    rng, options = draw.rng("focus"), draw.recipe.lens
+    wanted, who = rng.random() < options.defocus, int(rng.integers(max(people, 1)))
+    aperture, error = sample(options.aperture_mm, rng) / 1e3, sample(options.focus_error, rng)
+    if not (wanted and people):
+        return {}
+    return {"aperture_m": aperture, "focus_on": who, "focus_error": error}
 
 
 # Detail ----------------------------------------------------------------------------------

@@ -49,6 +49,10 @@ class Shape(Base):
     skin: Annotated[Number, Within(0, 1)] = Field(
         default=(0, 1), description="Skin tone from the lightest to the darkest."
     )
+    blotches: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="How uneven skin is: redder, paler and darker patches of 2 to 10 cm.",
+    )
 
 
 Looks = Annotated[
@@ -118,6 +122,17 @@ class Wardrobe(Base):
     )
     saturated: Probability = Field(
         default=0.2, description="How often cloth has a strong colour; otherwise dull ones."
+    )
+    prints: Probability = Field(
+        default=0.0,
+        description="How often a top has a print of three to five colours instead: floral, "
+        "abstract or logo, those of them that patterns allows. What is worn below has one a "
+        "third as often, no logo.",
+    )
+    wrinkles: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="How strong the wrinkles of worn cloth are, folds 2 to 12 cm apart with dark "
+        "valleys; 0 none, 1 slept in.",
     )
 
 

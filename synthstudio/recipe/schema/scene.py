@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from synthstudio.core.spec import Pattern
 from synthstudio.recipe.schema.distributions import Base, Count, Number, Weight, Within, weighted
@@ -83,21 +83,31 @@ class Cutouts(Base):
 
     folder: Folder = Field(description="Their folder, below the asset root.")
     count: Annotated[Count, Within(0, 20)] = Field(default=1, description="How many in a frame.")
+    size: Literal["real", "share"] = Field(
+        default="real",
+        description="real: things whose real size is known stand on the floor in that size, and "
+        "others are not used (docs/photos.md). share: any picture, anywhere, by height_share, "
+        "stands and depth_m.",
+    )
     height_share: Annotated[Number, Within(0.02, 1.5)] = Field(
-        default=(0.2, 0.6), description="Height as a share of the frame's height."
+        default=(0.2, 0.6), description="Of size share: height as a share of the frame's height."
     )
     enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = Field(
-        default=1.5, description="Never drawn larger than this times its own pixels."
+        default=1.5,
+        description="Never drawn larger than this times its own pixels; of size real, one that "
+        "would have to be is left out.",
     )
     over_person: Probability = Field(
         default=0.7, description="How often it is laid over a joint of somebody."
     )
     stands: Probability = Field(
         default=0.6,
-        description="How often its lower edge is in the lower third of the frame or below.",
+        description="Of size share: how often its lower edge is in the lower third of the frame "
+        "or below.",
     )
     depth_m: Annotated[Number, Within(0.3, 100)] | None = Field(
-        default=None, description="How far from the camera; null: in front of everything."
+        default=None,
+        description="Of size share: how far from the camera; null: in front of everything.",
     )
     gain: Annotated[Number, Within(0.1, 3)] = Field(
         default=(0.8, 1.2), description="Brightness, in linear light."
@@ -106,12 +116,28 @@ class Cutouts(Base):
         default=(0.5, 1.5), description="How soft its edge is."
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("height_share", "stands", "depth_m"):
+            if self.size == "real" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: only with `size: share`; else things have true size")
+        return self
+
 
 class Photo(Base):
     """A photo behind the people; the floor under them only catches their shadow."""
 
     kind: Literal["photo"] = Field(description="Photos from a folder.")
     folder: Folder = Field(description="Their folder, below the asset root.")
+    ground: Literal["known", "any"] = Field(
+        default="known",
+        description="known: only photos whose sidecar says how the camera stood, and people stand "
+        "on their floor (docs/photos.md). any: all photos, and people stand as the recipe's "
+        "camera says.",
+    )
+    mirrored: Probability = Field(
+        default=0.0, description="How often a photo is mirrored. Text shows it."
+    )
 
 
 class Hdri(Base):
@@ -150,6 +176,15 @@ class Room(Base):
         default={"plain": 5, "bricks": 1.5, "concrete": 1, "tiles": 1, "stripes": 0.5},
         description="Walls and their weights.",
         min_length=1,
+    )
+    furnished: Probability = Field(
+        default=0.0,
+        description="How often there is more: furniture, doors, windows and pictures at the walls; "
+        "without walls what stands in streets and parks. None of it hides anybody from a camera.",
+    )
+    ceilings: Probability = Field(
+        default=0.0,
+        description="How often a room with walls has a ceiling; it throws no shadow, nor do walls.",
     )
 
 
@@ -219,8 +254,20 @@ class Light(Base):
         description="How much of the sky's light corners, folds and what stands close together "
         "lose: 1 looks like a cloudy day, 0 is fastest.",
     )
+    flash: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="How much of the light on the middle of the group is a flash's at the camera, "
+        "which falls off by the square of the distance; sun and sky are that much darker: 0.3 "
+        "fills shadows, 0.95 is night. Photos, panoramas and plain backdrops are not lit by it, "
+        "and with panoramas nobody is.",
+    )
     brightness: Annotated[Number, Within(0.1, 4)] = Field(
         default=(0.85, 1.2), description="Times the exposure that makes lit mid-grey mid-tone."
+    )
+    from_photo: bool = Field(
+        default=True,
+        description="Before a photo its own light decides the exposure, the colour and the sun's "
+        "share, and its sidecar where the sun stands.",
     )
 
 
@@ -235,7 +282,9 @@ class Lens(Base):
     motion_px: Annotated[Number, Within(0, 30)] = Field(
         default=(2, 6), description="Length of the shake."
     )
-    noise: Probability = Field(default=0.6, description="How often there is sensor noise.")
+    noise: Probability = Field(
+        default=0.6, description="How often there is noise of even strength."
+    )
     noise_sigma: Annotated[Number, Within(0, 40)] = Field(
         default=(1, 6), description="Its standard deviation in 8-bit grey levels."
     )
@@ -249,4 +298,44 @@ class Lens(Base):
     )
     jpeg_quality: Annotated[Count, Within(20, 100)] = Field(
         default=(80, 95), description="Of the stored file."
+    )
+    white_balance_mired: Annotated[Number, Within(-200, 200)] = Field(
+        default=0.0,
+        description="Error of the white balance along the colours of black bodies, in 10^-6 / K: "
+        "below 0 too blue, above 0 too warm; 60 is a room lit at 4,100 K taken for daylight.",
+    )
+    tint_ev: Annotated[Number, Within(-0.5, 0.5)] = Field(
+        default=0.0,
+        description="Error of the white balance across it, in stops: below 0 too green, above 0 "
+        "too magenta.",
+    )
+    iso: Annotated[Number, Within(0, 51_200)] = Field(
+        default=0.0,
+        description="Of the sensor, whose noise grows with the light, is coarser in red and blue "
+        "and fills the shadows: 0 no such noise, 400 hardly seen, 6,400 a dim hall, 25,600 night.",
+    )
+    contrast: Annotated[Number, Within(0, 1)] = Field(
+        default=0.0,
+        description="Of the camera's tone curve: how much steeper than 1 it is at mid-grey; black, "
+        "mid-grey and white stay. Cameras' own pictures have 0.3 to 0.8.",
+    )
+    sharpening: Annotated[Number, Within(0, 2)] = Field(
+        default=0.0,
+        description="Of the finished picture: how much of what a blur of 0.8 px takes away is "
+        "added. Cameras' own pictures have 0.3 to 1.",
+    )
+    defocus: Probability = Field(
+        default=0.0,
+        description="How often what lies before or behind the focus is blurred; the focus is on "
+        "one of the people. Photos, panoramas and plain backdrops are infinitely far.",
+    )
+    aperture_mm: Annotated[Number, Within(0, 150)] = Field(
+        default=(4, 30),
+        description="For defocus: diameter of the lens's opening. 4 a phone's, 9 a 50 mm lens's "
+        "at f/5.6, 28 at f/1.8, 70 a sports lens's.",
+    )
+    focus_error: Annotated[Number, Within(-0.5, 1)] = Field(
+        default=0.0,
+        description="For defocus: how far behind (above 0) or before the middle of the person's "
+        "joints the focus lies, as a share of their depth.",
     )

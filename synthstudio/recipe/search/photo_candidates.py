@@ -23,7 +23,9 @@ from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.things import design, draw_kind
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.sampling.light import lit_like, picture_gain
 from synthstudio.recipe.sampling.people import draw_people
+from synthstudio.recipe.sampling.true_sizes import true_size
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.targets import PhotoCutouts
@@ -44,7 +46,6 @@ _CLOSE_UP_M = 6.0
 _EYE_RANGE_M = (0.5, 3.5)
 _MOST_PITCH_RAD = math.radians(50)
 _LEAST_SIDE_PX = 8
-_GROUND = 0.3
 UNNAMED = "unknown"
 """The category of pictures that no manifest names."""
 
@@ -218,26 +219,13 @@ def _card(solve: PhotoSolve, paste: PasteSpec) -> Card:
 
 
 def _light(person: PhotoPerson, rng: Generator) -> LightSpec:
-    """Return light that shows a white upright card as bright as the photo seems to."""
+    """Return light from a sun somewhere before the person, as strong as the photo's seems."""
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
-    share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
     flat = math.cos(elevation)
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
-    tint = person.light.tint
-
-    def tinted(level: float) -> Vec3:
-        return (level * tint[0], level * tint[1], level * tint[2])
-
-    up = share * direction[2] + (1 - share)
-    lit = share * math.sqrt(0.5) + ((1 - share) + up * _GROUND) / 2
-    return LightSpec(
-        sun_direction=direction,
-        sun_rgb=tinted(share),
-        sky_rgb=tinted(1 - share),
-        ground_rgb=tinted(up * _GROUND),
-        exposure=round(person.light.white / lit, 5),
-    )
+    share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
+    return lit_like(person.light, direction, share)
 
 
 # Cut-outs ----------------------------------------------------------------------------------
@@ -282,7 +270,7 @@ def _cutout(
         return None
     place = (float(round(left)), float(round(top)))
     light = person.light
-    gain = min(1.5, max(0.3, light.white / 0.8)) ** 0.85
+    gain = picture_gain(light)
     tint = light.tint
     paste = PasteSpec(
         instance=0,
@@ -329,64 +317,3 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRe
     category = pick_one(names, rng, weights=None if weights is None else dict(weights))
     picture = pick_one([p for p in left if (p.category or UNNAMED) == category], rng)
     return picture.asset, category
-
-
-# Cutout sizes ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TrueSize:
-    """The range of the longer side, and whether the thing stands on the floor by itself."""
-
-    low_m: float
-    high_m: float
-    stands: bool
-
-
-UNKNOWN = TrueSize(0.3, 0.7, False)
-SIZES = {
-    "airplane": TrueSize(15, 25, True), "apple": TrueSize(0.07, 0.09, False),
-    "backpack": TrueSize(0.45, 0.55, True), "banana": TrueSize(0.17, 0.22, False),
-    "baseball_bat": TrueSize(0.8, 0.9, False), "bear": TrueSize(1.4, 2.0, True),
-    "bed": TrueSize(1.8, 2.1, False), "bench": TrueSize(1.3, 1.9, True),
-    "bicycle": TrueSize(1.65, 1.85, True), "bird": TrueSize(0.15, 0.5, True),
-    "boat": TrueSize(2.5, 5, True), "book": TrueSize(0.22, 0.3, False),
-    "bottle": TrueSize(0.22, 0.32, False), "bowl": TrueSize(0.16, 0.26, False),
-    "broccoli": TrueSize(0.15, 0.2, False), "bus": TrueSize(4.5, 8, True),
-    "cake": TrueSize(0.25, 0.35, False), "car": TrueSize(2.8, 4.0, True),
-    "carrot": TrueSize(0.15, 0.2, False), "cat": TrueSize(0.38, 0.5, True),
-    "cell_phone": TrueSize(0.14, 0.16, False), "chair": TrueSize(0.8, 1.0, True),
-    "clock": TrueSize(0.25, 0.4, False), "couch": TrueSize(1.6, 2.1, True),
-    "cow": TrueSize(1.8, 2.4, True), "cup": TrueSize(0.09, 0.14, False),
-    "dining_table": TrueSize(1.4, 1.9, False), "dog": TrueSize(0.55, 0.85, True),
-    "donut": TrueSize(0.09, 0.11, False), "elephant": TrueSize(3, 4.5, True),
-    "fire_hydrant": TrueSize(0.75, 1.0, True), "fork": TrueSize(0.18, 0.21, False),
-    "frisbee": TrueSize(0.25, 0.28, False), "giraffe": TrueSize(4, 5, True),
-    "hair_drier": TrueSize(0.2, 0.28, False), "handbag": TrueSize(0.3, 0.42, True),
-    "horse": TrueSize(1.9, 2.4, True), "hot_dog": TrueSize(0.15, 0.2, False),
-    "keyboard": TrueSize(0.38, 0.46, False), "kite": TrueSize(1, 2, False),
-    "knife": TrueSize(0.2, 0.28, False), "laptop": TrueSize(0.34, 0.42, False),
-    "microwave": TrueSize(0.45, 0.55, False), "motorcycle": TrueSize(1.2, 1.6, True),
-    "mouse": TrueSize(0.1, 0.12, False), "orange": TrueSize(0.07, 0.09, False),
-    "oven": TrueSize(0.6, 0.9, True), "parking_meter": TrueSize(1.2, 1.5, True),
-    "pizza": TrueSize(0.28, 0.38, False), "potted_plant": TrueSize(0.7, 1.2, True),
-    "refrigerator": TrueSize(1.6, 1.9, True), "remote": TrueSize(0.15, 0.2, False),
-    "sandwich": TrueSize(0.15, 0.22, False), "scissors": TrueSize(0.16, 0.22, False),
-    "sheep": TrueSize(1.0, 1.3, True), "sink": TrueSize(0.5, 0.7, False),
-    "skateboard": TrueSize(0.75, 0.82, False), "skis": TrueSize(1.5, 1.8, False),
-    "snowboard": TrueSize(1.4, 1.6, False), "spoon": TrueSize(0.15, 0.2, False),
-    "sports_ball": TrueSize(0.2, 0.25, True), "stop_sign": TrueSize(0.7, 0.8, False),
-    "suitcase": TrueSize(0.65, 0.8, True), "surfboard": TrueSize(1.8, 2.2, False),
-    "teddy_bear": TrueSize(0.3, 0.5, True), "tennis_racket": TrueSize(0.66, 0.7, False),
-    "tie": TrueSize(0.5, 0.6, False), "toaster": TrueSize(0.3, 0.4, False),
-    "toilet": TrueSize(0.6, 0.75, True), "toothbrush": TrueSize(0.17, 0.19, False),
-    "traffic_light": TrueSize(0.9, 1.2, False), "train": TrueSize(8, 15, True),
-    "truck": TrueSize(4, 7, True), "tv": TrueSize(0.6, 1.0, False),
-    "umbrella": TrueSize(0.9, 1.1, False), "vase": TrueSize(0.25, 0.4, False),
-    "wine_glass": TrueSize(0.18, 0.23, False), "zebra": TrueSize(1.9, 2.3, True),
-}  # fmt: skip
-
-
-def true_size(category: str) -> TrueSize:
-    """Return the size of a category; blanks and hyphens in its name do not matter."""
-    return SIZES.get(category.strip().lower().replace(" ", "_").replace("-", "_"), UNKNOWN)

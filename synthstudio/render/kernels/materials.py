@@ -3,7 +3,8 @@
 What the fields of `core.spec.Material` mean here, beyond their names:
 * `stripes` run across the garment at angle 0 (they repeat along z), one repeat is a light and
   a dark band; `bricks`: `scale_m` is a brick's length; `planks`: a plank's width, along x.
-* skin: `second_rgb` brows and stubble, `sheen` the strength of stubble, `bump` of freckles.
+* skin: `second_rgb` brows and stubble, `sheen` the strength of stubble, `bump` of freckles,
+  `wrinkles` of blotches.
 * hair: `second_rgb` the streaks.
 """
 
@@ -13,11 +14,14 @@ What the fields of `core.spec.Material` mean here, beyond their names:
 import warp as wp
 
 from synthstudio.render.kernels.patterns import Mat, blend, noise, pattern_rgb, sided, smooth
+from synthstudio.render.kernels.prints import print_rgb
+from synthstudio.render.kernels.wrinkles import blotched, folded
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 MATTE, CLOTH, SKIN = wp.constant(0), wp.constant(1), wp.constant(2)
 EYE, HAIR, TEXTURE = wp.constant(3), wp.constant(4), wp.constant(5)
+FIRST_PRINT = wp.constant(14)
 
 
 @wp.struct
@@ -31,11 +35,18 @@ class Look:
 
 
 @wp.func
+def _printed(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float) -> wp.vec3:
+    if ms[k].pattern >= FIRST_PRINT:
+        return print_rgb(ms, k, c, foot_m)
+    return pattern_rgb(ms, k, c, foot_m)
+
+
+@wp.func
 def _matte(
     ms: wp.array[Mat], k: int, c: wp.vec3, face: wp.vec3, foot_m: float, tint: wp.vec3
 ) -> Look:
     out = Look()
-    out.rgb = wp.cw_mul(pattern_rgb(ms, k, sided(c, face), foot_m), tint)
+    out.rgb = wp.cw_mul(_printed(ms, k, sided(c, face), foot_m), tint)
     out.roughness = ms[k].roughness
     out.specular = ms[k].specular
     out.slope = wp.vec3(0.0, 0.0, 0.0)
@@ -49,7 +60,7 @@ def _matte(
 @wp.func
 def _cloth(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -> Look:
     out = Look()
-    rgb = wp.cw_mul(pattern_rgb(ms, k, c, foot_m), tint)
+    rgb = wp.cw_mul(_printed(ms, k, c, foot_m), tint)
     out.slope = wp.vec3(0.0, 0.0, 0.0)
     if foot_m < 0.006:
         # Threads: one noise about 3 mm wide, gone before it could alias.
@@ -69,6 +80,10 @@ def _cloth(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) 
             0.13 * fold[3] + 0.7 * tight * crease[3],
         )
         rgb = rgb * (1.0 + 0.05 * ms[k].bump * fold[0])
+    if ms[k].wrinkles > 0.0:
+        worn = folded(c, foot_m, 97.0 * ms[k].roughness)
+        out.slope = out.slope + wp.vec3(worn[1], worn[2], worn[3]) * ms[k].wrinkles
+        rgb = rgb * wp.exp(worn[0] * ms[k].wrinkles)
     out.rgb = rgb
     out.roughness = ms[k].roughness
     out.specular = ms[k].specular
@@ -116,6 +131,8 @@ def _skin(ms: wp.array[Mat], k: int, c: wp.vec3, foot_m: float, tint: wp.vec3) -
     rgb = wp.cw_mul(ms[k].base, tint)
     patch = noise(c * 28.0)
     rgb = wp.cw_mul(rgb, wp.vec3(1.0, 1.0, 1.0) + wp.vec3(0.02, 0.04, 0.045) * patch[0])
+    if ms[k].wrinkles > 0.0:
+        rgb = wp.cw_mul(rgb, blotched(c, foot_m, ms[k].wrinkles))
     out.slope = wp.vec3(0.0, 0.0, 0.0)
     if foot_m < 0.005:
         pores = noise(c * 240.0)

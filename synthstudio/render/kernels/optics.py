@@ -50,6 +50,9 @@ class Lamps:
     sun_rgb: wp.vec3
     ambient: wp.array[wp.vec3]  # (9,) multiplied by the constants of the harmonics
     curved: int  # whether the last five of them are not all zero
+    flash_rgb: wp.vec3  # at 1 m from the camera, whose own shadows nobody sees from there
+    flashes: int  # whether it is not zero
+    camera: wp.vec3
     exposure: float
     shadow: SunMap
     contact: ContactMap
@@ -207,6 +210,12 @@ def ambient_light(lamps: Lamps, n: wp.vec3) -> wp.vec3:
 
 
 @wp.func
+def _flash_at(lamps: Lamps, place: wp.vec3) -> wp.vec3:
+    # What white that faces the camera reflects of the flash: by the square of its distance.
+    return lamps.flash_rgb * (1.0 / wp.max(wp.length_sq(place - lamps.camera), 0.01))
+
+
+@wp.func
 def _wrapped(m: Mat, cosine: float) -> wp.vec3:
     # Light that enters skin comes out beyond the terminator, red farthest.
     lit = wp.max(cosine, 0.0)
@@ -276,6 +285,11 @@ def _lit(lamps: Lamps, p: Point, s: Look, m: Mat, open: float) -> wp.vec3:
             sun = wp.cw_mul(lamps.sun_rgb, _wrapped(m, cosine)) * share
             if cosine > 0.0 and s.specular > 0.0:
                 bright = lamps.sun_rgb * (share * _gloss(n, p.view, lamps.sun, s))
+    if lamps.flashes == 1:
+        flash = _flash_at(lamps, p.place)
+        sun += wp.cw_mul(flash, _wrapped(m, facing))
+        if s.specular > 0.0:
+            bright += flash * _gloss(n, p.view, p.view, s)
     rim = 1.0 - facing
     rim = rim * rim
     out = wp.cw_mul(s.rgb, sky + sun) * (1.0 - s.specular) + bright
@@ -341,6 +355,13 @@ def floor_keeps(eye: Eye, lamps: Lamps, ray: wp.vec3) -> wp.vec3:
     up = wp.vec3(0.0, 0.0, 1.0)
     sky = wp.max(ambient_light(lamps, up), wp.vec3(1.0e-4, 1.0e-4, 1.0e-4))
     sun = lamps.sun_rgb * wp.max(lamps.sun[2], 0.0)
+    if lamps.flashes == 1:
+        # The flash throws no shadow that the camera sees: what it adds is kept.
+        place = eye.place - ray * (eye.place[2] / ray[2])
+        rise = -ray[2] / wp.length(ray)
+        flash = _flash_at(lamps, place) * rise
+        dimmed = wp.cw_div(sky * lit[1] + sun * lit[0] + flash, sky + sun + flash)
+        return one + (dimmed - one) * smooth(0.01, 0.06, rise)
     kept = wp.cw_div(sky * lit[1] + sun * lit[0], sky + sun)
     # Near the horizon the floor is a guess: shadows fade out there.
     sure = smooth(0.01, 0.06, -ray[2] / wp.length(ray))

@@ -21,6 +21,9 @@ class Mat:
     pattern: int
     base: wp.vec3
     second: wp.vec3
+    third: wp.vec3  # third to fifth: of prints
+    fourth: wp.vec3
+    fifth: wp.vec3
     per_m: float  # repeats a metre
     cosine: float
     sine: float
@@ -28,6 +31,7 @@ class Mat:
     specular: float
     sheen: float
     bump: float
+    wrinkles: float
     texel: int  # first texel of its texture
     width: int
     height: int
@@ -37,7 +41,8 @@ class Mat:
 
 
 @wp.func
-def _hash(x: int, y: int, z: int) -> float:
+def hashed(x: int, y: int, z: int) -> float:
+    """A number in -1..1 that the three decide."""
     h = wp.uint32(x) * wp.uint32(0x1B56C4E9) ^ wp.uint32(y) * wp.uint32(0x2F0B4C47)
     h = (h ^ wp.uint32(z) * wp.uint32(0x4B1AB31F)) * wp.uint32(0x27D4EB2D)
     h = (h ^ (h >> wp.uint32(15))) * wp.uint32(0x2C1B3C6D)
@@ -64,10 +69,10 @@ def noise(p: wp.vec3) -> wp.vec4:
     ix, iy, iz = int(fx), int(fy), int(fz)
     x, y, z = p[0] - fx, p[1] - fy, p[2] - fz
     u, v, w = x * x * (3.0 - 2.0 * x), y * y * (3.0 - 2.0 * y), z * z * (3.0 - 2.0 * z)
-    a, b = _hash(ix, iy, iz), _hash(ix + 1, iy, iz)
-    c, d = _hash(ix, iy + 1, iz), _hash(ix + 1, iy + 1, iz)
-    e, f = _hash(ix, iy, iz + 1), _hash(ix + 1, iy, iz + 1)
-    g, h = _hash(ix, iy + 1, iz + 1), _hash(ix + 1, iy + 1, iz + 1)
+    a, b = hashed(ix, iy, iz), hashed(ix + 1, iy, iz)
+    c, d = hashed(ix, iy + 1, iz), hashed(ix + 1, iy + 1, iz)
+    e, f = hashed(ix, iy, iz + 1), hashed(ix + 1, iy, iz + 1)
+    g, h = hashed(ix, iy + 1, iz + 1), hashed(ix + 1, iy + 1, iz + 1)
     kx, ky, kz = b - a, c - a, e - a
     kxy, kyz, kzx = a - b - c + d, a - c - e + g, a - b - e + f
     kxyz = b + c + e + h - a - d - f - g
@@ -86,8 +91,8 @@ def cloud(x: float, y: float) -> float:
     fx, fy = wp.floor(x), wp.floor(y)
     ix, iy, u, v = int(fx), int(fy), x - fx, y - fy
     u, v = u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v)
-    a, b = _hash(ix, iy, 0), _hash(ix + 1, iy, 0)
-    c, d = _hash(ix, iy + 1, 0), _hash(ix + 1, iy + 1, 0)
+    a, b = hashed(ix, iy, 0), hashed(ix + 1, iy, 0)
+    c, d = hashed(ix, iy + 1, 0), hashed(ix + 1, iy + 1, 0)
     return a + (b - a) * u + (c - a) * v + (a - b - c + d) * u * v
 
 
@@ -187,7 +192,7 @@ def _bricks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.ve
     row = wp.floor(course)
     along = u + 0.5 * (row - 2.0 * wp.floor(row * 0.5))
     mortar = wp.max(wave(along, 0.045, foot), wave(course, 0.13, foot * 3.0))
-    tone = 0.22 * _hash(int(wp.floor(along)), int(row), 11) * (1.0 - smooth(0.5, 1.5, foot))
+    tone = 0.22 * hashed(int(wp.floor(along)), int(row), 11) * (1.0 - smooth(0.5, 1.5, foot))
     tone += 0.85 + _faded(0.1, u * 14.0, v * 14.0, foot * 14.0, 2.0)
     return blend(ms[k].base * tone, ms[k].second, mortar)
 
@@ -195,7 +200,7 @@ def _bricks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.ve
 @wp.func
 def _tiles(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     grout = wp.max(wave(u, 0.025, foot), wave(v, 0.025, foot))
-    tone = 0.05 * _hash(int(wp.floor(u)), int(wp.floor(v)), 5) * (1.0 - smooth(0.5, 1.5, foot))
+    tone = 0.05 * hashed(int(wp.floor(u)), int(wp.floor(v)), 5) * (1.0 - smooth(0.5, 1.5, foot))
     tone += 0.97 + _faded(0.03, u * 3.1, v * 3.1, foot * 3.1, 1.5)
     return blend(ms[k].base * tone, ms[k].second, grout)
 
@@ -220,10 +225,10 @@ def _grass(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec
 @wp.func
 def _planks(ms: wp.array[Mat], k: int, u: float, v: float, foot: float) -> wp.vec3:
     plank = wp.floor(u)
-    shift = 3.7 * _hash(int(plank), 3, 1)
+    shift = 3.7 * hashed(int(plank), 3, 1)
     end = wp.floor(v * 0.12 + shift)
     gap = wp.max(wave(u, 0.03, foot), wave(v * 0.12 + shift, 0.004, foot * 0.12))
-    tone = 0.9 + 0.14 * _hash(int(plank), int(end), 7) * (1.0 - smooth(0.5, 1.5, foot))
+    tone = 0.9 + 0.14 * hashed(int(plank), int(end), 7) * (1.0 - smooth(0.5, 1.5, foot))
     grain = _faded(0.18, u * 19.0 + plank * 7.0, v * 0.9 + shift * 9.0, foot * 19.0, 1.5)
     return blend(blend(ms[k].base, ms[k].second, 0.25 + grain) * tone, ms[k].second * 0.45, gap)
 

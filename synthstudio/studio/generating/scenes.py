@@ -234,7 +234,8 @@ def with_photos(scene: Scene, folder: str, settings: Settings) -> Scene:
 
     RecipeError where the recipe does not allow photos.
     """
-    values = {**dump(scene.recipe), "backdrop": {"kind": "photo", "folder": folder}}
+    backdrop = {"kind": "photo", "folder": folder, "ground": "any"}  # no sidecars are uploaded
+    values = {**dump(scene.recipe), "backdrop": backdrop}
     root = asset_roots(settings).index(settings.uploads)
     return replace(scene, name=f"{scene.name}-{folder}", recipe=parse(values), roots=(root,))
 

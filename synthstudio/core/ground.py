@@ -1,0 +1,87 @@
+"""The floor in a photo: how its camera stood over it, and where in the picture feet may stand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import F64, Camera
+from synthstudio.core.scene import Bool
+from synthstudio.core.spec import Vec2
+
+REACH_M = (1.0, 15.0)
+"""A photo is a place for people if it shows floor at such a distance."""
+_EVERYWHERE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+_GRID = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What is known of a whole photo's camera and floor; places are shares of the photo, 0..1.
+
+    `floor` is a polygon; without one feet may stand wherever the plane of the floor is seen.
+    The sun's azimuth is relative to the camera: 0 behind it, 90 degrees from the right.
+    """
+
+    camera_height_m: float
+    pitch_rad: float
+    vertical_fov_rad: float
+    roll_rad: float = 0.0
+    floor: tuple[Vec2, ...] = ()
+    sun_elevation_rad: float | None = None
+    sun_azimuth_rad: float | None = None
+
+    def camera(self, size_px: tuple[int, int]) -> Camera:
+        """The camera of the whole photo, over the world's origin, looking along +y."""
+        width, height = size_px
+        return Camera(
+            width_px=width,
+            height_px=height,
+            focal_px=height / 2 / math.tan(self.vertical_fov_rad / 2),
+            position_m=(0.0, 0.0, self.camera_height_m),
+            yaw_rad=0.0,
+            pitch_rad=self.pitch_rad,
+            roll_rad=self.roll_rad,
+        )
+
+    @property
+    def outline(self) -> F64:
+        """The (K, 2) corners inside which feet may stand."""
+        return np.array(self.floor or _EVERYWHERE)
+
+    def holds(self, places: F64) -> Bool:
+        """(N,) whether feet may stand at places (N, 2), by the even-odd rule."""
+        if not self.floor:
+            return np.ones(len(places), np.bool_)
+        a, b = self.outline, np.roll(self.outline, -1, axis=0)
+        x, y = places[:, :1], places[:, 1:]
+        level = np.where(a[:, 1] == b[:, 1], 1.0, b[:, 1] - a[:, 1])
+        crossed = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / level
+        between = (a[:, 1] > y) != (b[:, 1] > y)
+        return np.asarray((between & (x < crossed)).sum(axis=1) % 2 == 1)
+
+    def within(self, unit: F64) -> F64:
+        """Numbers (N, 2) of 0..1 stretched to the box round the outline."""
+        low, high = self.outline.min(axis=0), self.outline.max(axis=0)
+        return np.asarray(low + unit * (high - low))
+
+    def grid(self) -> F64:
+        """Places (N, 2) all over the box round the outline."""
+        steps = (np.arange(_GRID) + 0.5) / _GRID
+        return self.within(np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2))
+
+    def floor_m(self, places: F64, size_px: tuple[int, int]) -> F64:
+        """(N, 2) where the floor is that places show: right of the camera, ahead of it.
+
+        NaN above the horizon and beside the outline.
+        """
+        found = self.camera(size_px).floor_m(places * np.array(size_px))
+        found[~self.holds(places)] = np.nan
+        return found
+
+    def has_room(self, size_px: tuple[int, int]) -> bool:
+        """Whether the photo shows a piece of floor within `REACH_M`."""
+        away = np.linalg.norm(self.floor_m(self.grid(), size_px), axis=1)
+        return bool(((away >= REACH_M[0]) & (away <= REACH_M[1])).any())

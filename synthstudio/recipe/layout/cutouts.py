@@ -1,0 +1,192 @@
+"""Cut-outs: 2D pictures with an alpha channel, standing in the scene or laid over the frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.solve import ImageAsset
+from synthstudio.core.spec import CutoutSpec, PersonSpec
+from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one, usable_cutouts
+from synthstudio.recipe.sampling.true_sizes import stands_m
+from synthstudio.recipe.schema.distributions import sample, sample_count
+from synthstudio.recipe.schema.scene import Cutouts
+
+_TRIES = 48
+_AHEAD = (0.12, 0.6)
+"""How far from the person towards the camera a thing stands that hides them."""
+_AROUND = (0.5, 1.7)
+"""How far from the camera others stand, relative to the group."""
+_LEAST_GAP_M = 0.05
+_MOST_WIDE, _MOST_HIGH = 0.9, 1.2
+"""No thing is larger than this, relative to the frame."""
+_LEAST_PX = 6
+
+
+def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
+    """Return the recipe's cut-outs, many of them before somebody."""
+    options = layout.draw.recipe.cutouts
+    if options is None:
+        return ()
+    count = sample_count(options.count, layout.draw.shared_rng("cutouts"))
+    if options.size == "real":
+        bodies = [p for p in people if isinstance(p.item, PersonSpec)]
+        streams = (layout.draw.rng("standing cutout", number) for number in range(count))
+        found = [_standing(layout, options, bodies, rng) for rng in streams]
+        return tuple(one for one in found if one is not None)
+    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    seen = layout.camera.project(
+        layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
+    )
+    size = np.array([layout.camera.width_px, layout.camera.height_px])
+    seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
+    return tuple(
+        _cutout(layout.draw, options, seen, layout.draw.rng("cutout", number))
+        for number in range(count)
+    )
+
+
+def _standing(
+    layout: Layout, options: Cutouts, people: list[Placed], rng: Generator
+) -> CutoutSpec | None:
+    """Return a cut-out that stands on the floor in its real size, or None if none can.
+
+    It is upright and flat, as far off as its foot: the floor's row there is its lower edge.
+    """
+    over = bool(rng.random() < options.over_person) and bool(people)
+    which = float(rng.random())
+    hidden = people[int(which * len(people))] if over else None
+    for _ in range(_TRIES):
+        asset = _picture(layout.draw, options, rng)
+        found = stands_m(asset)
+        assert found is not None  # usable_cutouts saw to it
+        tall = palette.between(*found, rng)
+        wide = tall * asset.shown_px[0] / asset.shown_px[1]
+        spot = _around(layout, rng) if hidden is None else _before(layout, hidden, wide, rng)
+        lies = _lies(layout, asset, options, spot, tall)
+        if not _has_floor(layout, spot, wide, hides=hidden is not None):
+            continue
+        if lies is None or (hidden is not None and lies[2] > _nearest_m(layout, hidden)):
+            continue
+        (left, top), size, depth = lies
+        return CutoutSpec(
+            asset=asset.asset,
+            kind=asset.category or "unknown",
+            top_left_px=(left, top),
+            size_px=size,
+            mirrored=bool(rng.random() < 0.5),
+            gain=round(sample(options.gain, rng) * layout.gain, 4),
+            feather_px=sample(options.feather_px, rng),
+            depth_m=depth,
+        )
+    return None
+
+
+def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F64:
+    """Return world x, y between somebody and the camera, who then lies behind its middle 70 %."""
+    at, eye = np.array(hidden.item.position_m[:2]), np.array(layout.camera.position_m[:2])
+    way = eye - at
+    aside = palette.between(-0.35, 0.35, rng) * wide_m
+    away = np.array([-way[1], way[0]]) / max(1e-6, float(np.linalg.norm(way)))
+    return np.asarray(at + way * palette.between(*_AHEAD, rng) + away * aside)
+
+
+def _around(layout: Layout, rng: Generator) -> F64:
+    """Return world x, y somewhere in the view, nearer or farther than the group."""
+    depth = layout.distance_m * palette.between(*_AROUND, rng)
+    x = layout.middle_m(depth) + palette.between(-1, 1, rng) * layout.half_width_m(depth)
+    return np.array([x, depth - layout.distance_m])
+
+
+def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
+    """Return whether a thing stands on a photo's floor from end to end.
+
+    What hides somebody may have its foot below the picture.
+    """
+    if layout.footing is None:
+        return True
+    ends = np.array([-wide_m / 2, wide_m / 2])[:, None] * layout.camera.world_to_camera[0, :2]
+    return bool(layout.footing.holds(spot + ends, below=hides).all())
+
+
+def _nearest_m(layout: Layout, hidden: Placed) -> float:
+    return float(layout.camera.to_camera(corners(hidden.box_m))[:, 2].min()) - _LEAST_GAP_M
+
+
+def _lies(
+    layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
+) -> tuple[tuple[float, float], tuple[int, int], float] | None:
+    """Return corner and size in pixels and the depth of a picture that stands there.
+
+    None where it cannot: too near, or drawn too large or too small.
+    """
+    camera = layout.camera
+    seen = camera.to_camera(np.array([*spot, 0.0]))
+    depth = float(seen[2])
+    if depth < CLEAR_M:
+        return None
+    scale = tall_m * camera.focal_px / depth / asset.shown_px[1]
+    width, height = (round(side * scale) for side in asset.shown_px)
+    if scale > options.enlarge_at_most or min(width, height) < _LEAST_PX:
+        return None
+    if width > _MOST_WIDE * camera.width_px or height > _MOST_HIGH * camera.height_px:
+        return None
+    x, y = camera.project(seen)
+    left, top = float(round(x - width / 2)), float(round(y - height))
+    beyond = top > camera.height_px - _LEAST_PX or left > camera.width_px or left + width < 0
+    return None if beyond else ((left, top), (width, height), round(depth, 4))
+
+
+def _cutout(draw: Draw, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+    """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
+    asset = _picture(draw, options, rng)
+    image = draw.recipe.image
+    scale = sample(options.height_share, rng) * image.height_px / asset.height_px
+    scale = min(scale, options.enlarge_at_most)
+    width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
+    x, y = rng.random(2) * (image.width_px, image.height_px)
+    over, stands, which = (
+        rng.random() < options.over_person,
+        rng.random() < options.stands,
+        rng.random(),
+    )
+    if over and len(seen_px):
+        x, y = seen_px[int(which * len(seen_px))]
+    # The joint, or a random pixel, lies in the middle 70 % of the picture.
+    left = x - width * palette.between(0.15, 0.85, rng)
+    top = y - height * palette.between(0.15, 0.85, rng)
+    foot = palette.between(0.67, 1.08, rng) * image.height_px
+    if stands:
+        top = max(foot, y if over else foot) - height
+    gain, feather = sample(options.gain, rng), sample(options.feather_px, rng)
+    return CutoutSpec(
+        asset=asset.asset,
+        kind=asset.category or "unknown",
+        top_left_px=(float(round(left)), float(round(top))),
+        size_px=(width, height),
+        mirrored=bool(rng.random() < 0.5),
+        gain=gain,
+        feather_px=feather,
+        depth_m=None if options.depth_m is None else sample(options.depth_m, rng),
+    )
+
+
+def _picture(draw: Draw, options: Cutouts, rng: Generator) -> ImageAsset:
+    """Return a picture: a category first, so that many pictures of one do not crowd out others."""
+    held = set(draw.recipe.holdout.occluders)
+    called = asset_held(held)
+    left = draw.allowed(
+        usable_cutouts(options, draw.catalogue.cutouts),
+        rng,
+        held=lambda c: c.category in held or called(c.asset),
+    )
+    if not left:
+        raise RecipeError(
+            "no cut-out is left to draw", where=f"{draw.where}: folder {options.folder}"
+        )
+    category = pick_one(sorted({picture.category for picture in left}), rng)
+    return pick_one([picture for picture in left if picture.category == category], rng)

@@ -1,0 +1,137 @@
+"""Where things of a place may stand: free of everything, clear of cameras, hiding nobody."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64
+from synthstudio.core.solve import ThingKind
+from synthstudio.core.spec import Material, PersonSpec, ThingSpec, Vec3
+from synthstudio.recipe.contacts.supports import materials
+from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw
+
+GAP_M = 0.05
+"""Nothing of a place comes nearer than this to its other things,"""
+PEOPLE_M = 0.15
+"""or than this to the boxes of people and of the things about them."""
+TRIES = 12
+_PANES: tuple[Vec3, ...] = ((0.02, 0.025, 0.03), (0.08, 0.1, 0.13), (0.25, 0.32, 0.4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What new things keep off: what stands, and what cameras see of people."""
+
+    draw: Draw
+    rng: Generator
+    cameras: tuple[Camera, ...]
+    standing: F64  # (N, 2, 3) boxes
+    seen: tuple[tuple[F64, F64], ...]  # a camera: (P, 2, 2) pixels and (P,) depths of people
+
+    def takes(self, box_m: F64, new: Sequence[ThingSpec]) -> bool:
+        """Return whether a box is free, clear of all cameras, and hides nobody."""
+        if len(self.standing) and gaps_m(box_m, self.standing).min() < PEOPLE_M:
+            return False
+        if new and gaps_m(box_m, np.array([box_of(t) for t in new])).min() < GAP_M:
+            return False
+        return all(
+            hides_nobody(camera, box_m, *seen)
+            for camera, seen in zip(self.cameras, self.seen, strict=True)
+        )
+
+
+def site_of(draw: Draw, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
+    """Return where things may stand about what stands already."""
+    return Site(
+        draw=draw,
+        rng=draw.shared_rng("furniture"),
+        cameras=tuple(cameras),
+        standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
+        seen=tuple(_seen(camera, standing) for camera in cameras),
+    )
+
+
+def box_of(thing: ThingSpec) -> F64:
+    """Return the world box (2, 3) of a thing that is turned about z alone, or a larger one."""
+    width, depth, height = thing.size_m
+    c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
+    half = np.array([c * width + s * depth, s * width + c * depth, 0.0]) / 2
+    foot = np.array(thing.position_m)
+    return np.stack([foot - half, foot + half + (0.0, 0.0, height)])
+
+
+def gaps_m(box_m: F64, boxes_m: F64) -> F64:
+    """Return (N,) how far boxes are apart along the axis that parts them most; below 0: not."""
+    apart: F64 = np.maximum(box_m[0] - boxes_m[:, 1], boxes_m[:, 0] - box_m[1]).max(axis=1)
+    return apart
+
+
+def _seen(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
+    """Return the rectangles (P, 2, 2) that hold people in the picture, and their depths (P,)."""
+    rects, depths = [], []
+    for placed in standing:
+        if not isinstance(placed.item, PersonSpec):
+            continue
+        at = camera.to_camera(corners(placed.box_m))
+        if at[:, 2].max() <= 0:
+            continue
+        rects.append(_rect_px(camera, at))
+        depths.append(float(at[:, 2].max()))
+    return np.array(rects).reshape(-1, 2, 2), np.array(depths)
+
+
+def _rect_px(camera: Camera, at: F64) -> F64:
+    """Return (2, 2) the rectangle of a box's corners; everything where some are too near."""
+    if at[:, 2].min() < CLEAR_M:
+        return np.array([[-np.inf, -np.inf], [np.inf, np.inf]])
+    px = camera.project(at)
+    return np.stack([px.min(axis=0), px.max(axis=0)])
+
+
+def hides_nobody(camera: Camera, box_m: F64, rects_px: F64, depths_m: F64) -> bool:
+    """Return whether a box is behind the camera, or clear of it and before no person."""
+    at = camera.to_camera(corners(box_m))
+    if at[:, 2].max() < 0:
+        return True
+    if at[:, 2].min() <= CLEAR_M:
+        return False
+    low, high = _rect_px(camera, at)
+    meets = (rects_px[:, 0] < high + 2).all(axis=1) & (rects_px[:, 1] > low - 2).all(axis=1)
+    return not (meets & (depths_m > at[:, 2].min())).any()
+
+
+def count(low: int, high: int, rng: Generator) -> int:
+    return low + int(rng.random() * (high - low + 1))
+
+
+def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
+    """Return places in the catalogue and weights; what is held out stands in no train frame."""
+    held = set(site.draw.recipe.holdout.occluders) if site.draw.split == "train" else set()
+    return {
+        place: wanted[kind.kind]
+        for place, kind in enumerate(site.draw.catalogue.things)
+        if kind.kind in wanted and kind.kind not in held
+    }
+
+
+def built(kind: ThingKind, rng: Generator) -> ThingSpec:
+    """Return a thing of a natural size at the origin."""
+    shared = float(rng.random())
+    width, depth, height = (
+        round(low + (high - low) * (0.6 * shared + 0.4 * float(rng.random())), 3)
+        for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
+    )
+    made = materials(kind, rng)
+    if kind.kind == "building":
+        pattern = kind.patterns[int(rng.random() * len(kind.patterns))]
+        pane = Material(base_rgb=palette.choose(_PANES, rng), roughness=0.1, specular=0.06)
+        made = (palette.wall(pattern, rng), pane, palette.wall("plain", rng))
+    return ThingSpec(kind=kind.kind, role="scenery", size_m=(width, depth, height), materials=made)

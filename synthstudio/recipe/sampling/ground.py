@@ -1,0 +1,141 @@
+"""People on the floor of a photo: which spot of it, seen by which camera, lit how."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.ground import Ground
+from synthstudio.core.rng import Generator
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.solve import ImageAsset, PlaceLight, Solve
+from synthstudio.core.spec import PhotoBackdrop, Vec2
+from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.schema.distributions import support
+
+SPOTS = 512
+_EDGE = 0.1
+"""The group's middle keeps off the photo's sides by this share of its width."""
+_BESIDE, _BELOW = 0.12, (0.35, 0.97)
+"""Where in the crop it may be: shares of its width from the sides, of its height from the top."""
+_LOWER_EDGE = 0.995
+_AROUND_M = (1.2, 2.0)
+"""Half the width and the height of what the light is looked at: somebody and some room about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Where the group's middle stands: the place in the photo, as shares of it, and the floor's
+    metres right of the photo's camera and ahead of it."""
+
+    at: Vec2
+    away_m: Vec2
+
+
+def draw_spot(draw: Draw, photo: ImageAsset, ground: Ground, attempt: int) -> Spot:
+    """Return a spot of the photo's floor at the recipe's distance, or the nearest to that."""
+    rng = draw.rng("ground", attempt)
+    size = (photo.width_px, photo.height_px)
+    places = np.concatenate([ground.within(rng.random((SPOTS, 2))), ground.grid()])
+    floor = ground.floor_m(places, size)
+    away = np.linalg.norm(floor, axis=1)
+    near, far = support(draw.recipe.camera.distance_m)
+    off = np.maximum(0.0, np.maximum(near - away, away - far))
+    off += np.maximum(0.0, np.abs(places[:, 0] - 0.5) - 0.5 + _EDGE)
+    best = int(np.argmin(np.where(np.isnan(off), np.inf, off)))
+    x, y = places[best].tolist()
+    right, ahead = floor[best].tolist()
+    return Spot(at=(x, y), away_m=(right, ahead))
+
+
+def about(spot: Spot, photo: ImageAsset, corner_px: Vec2, size_px: Vec2) -> Vec2:
+    """Return the upper left corner of a crop of that size moved so that it shows the spot."""
+    out = []
+    sides = ((_BESIDE, 1 - _BESIDE), _BELOW)
+    whole = (photo.width_px, photo.height_px)
+    for k, (low, high) in enumerate(sides):
+        at = spot.at[k] * whole[k]
+        start = min(max(corner_px[k], at - high * size_px[k]), at - low * size_px[k])
+        out.append(min(max(start, 0.0), whole[k] - size_px[k]))
+    return out[0], out[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footing:
+    """The floor of the photo behind a frame, as the frame's camera sees it.
+
+    The world's origin is where the group's middle stands.
+    """
+
+    ground: Ground
+    photo: PhotoBackdrop
+    size_px: tuple[int, int]  # of the whole photo
+    camera: Camera
+
+    def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
+        """Return (N,) whether feet may stand at world x, y (N, 2).
+
+        With `below` what is under the photo's lower edge is as the edge over it.
+        """
+        floor = np.column_stack([spots_m, np.zeros(len(spots_m))])
+        seen = self.camera.project(self.camera.to_camera(floor))
+        shares = in_photo(self.photo, self.camera, seen) / np.array(self.size_px)
+        if below:
+            shares[:, 1] = np.minimum(shares[:, 1], _LOWER_EDGE)
+        return self.ground.holds(shares) & np.isfinite(shares).all(axis=1)
+
+    def spots_m(self, rng: Generator) -> F64:
+        """Return world x, y (N, 2) inside the outline, the nearest to the origin first."""
+        places = self.ground.within(rng.random((SPOTS, 2)))
+        places = places[self.ground.holds(places)]
+        seen = in_frame(self.photo, self.camera, places * np.array(self.size_px))
+        spots = self.camera.floor_m(seen)
+        spots = spots[np.isfinite(spots).all(axis=1)]
+        return np.asarray(spots[np.argsort((spots * spots).sum(axis=1), kind="stable")])
+
+
+def in_photo(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
+    """Return (N, 2) pixels of the whole photo that pixels of the frame show."""
+    x0, y0, x1, y1 = photo.crop_px
+    x = camera.width_px - pixels[:, 0] if photo.mirrored else pixels[:, 0]
+    across, down = (x1 - x0) / camera.width_px, (y1 - y0) / camera.height_px
+    return np.column_stack([x0 + x * across, y0 + pixels[:, 1] * down])
+
+
+def in_frame(photo: PhotoBackdrop, camera: Camera, pixels: F64) -> F64:
+    """Return (N, 2) pixels of the frame where those of the whole photo are."""
+    x0, y0, x1, y1 = photo.crop_px
+    x = (pixels[:, 0] - x0) * camera.width_px / (x1 - x0)
+    y = (pixels[:, 1] - y0) * camera.height_px / (y1 - y0)
+    return np.column_stack([camera.width_px - x if photo.mirrored else x, y])
+
+
+def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -> Camera:
+    """Return `seen`, a camera with a crop's pixels, where the photo's stood off the spot."""
+    right, ahead = spot.away_m
+    side = -1 if mirrored else 1
+    return dataclasses.replace(
+        seen,
+        position_m=(0.0, -math.hypot(right, ahead), ground.camera_height_m),
+        yaw_rad=math.atan2(side * right, ahead),
+        pitch_rad=ground.pitch_rad,
+        roll_rad=side * ground.roll_rad,
+    )
+
+
+def light_about(solve: Solve, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
+    """Return the photo's light about somebody who stands at the world's origin."""
+    half, tall = _AROUND_M
+    corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
+    seen = in_photo(photo, camera, camera.project(camera.to_camera(corners)))
+    low, high = np.array(photo.crop_px[:2]), np.array(photo.crop_px[2:])
+    if np.isfinite(seen).all():
+        low, high = np.maximum(seen.min(axis=0), low), np.minimum(seen.max(axis=0), high)
+    if (high - low < 1).any():
+        low, high = np.array(photo.crop_px[:2]), np.array(photo.crop_px[2:])
+    (x, y), (width, height) = low.tolist(), (high - low).tolist()
+    return solve.photo_light(photo.asset, (x, y, width, height))

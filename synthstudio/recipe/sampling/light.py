@@ -1,0 +1,130 @@
+"""Sun, sky, flash and what a photo tells of its own light."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from synthstudio.core.camera import Camera
+from synthstudio.core.solve import PlaceLight
+from synthstudio.core.spec import LightSpec, Vec3
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
+from synthstudio.recipe.schema.distributions import sample, support
+
+GROUND_ALBEDO = 0.3
+"""How much of the light the ground throws back."""
+_HEADROOM = 0.85
+_MIDDLE_M = (0.0, 0.0, 1.0)
+"""The middle of the group."""
+_LUMINANCE = (0.2126, 0.7152, 0.0722)
+
+
+def draw_light(draw: Draw, behind: Behind, camera: Camera) -> LightSpec:
+    """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
+
+    Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
+    floors are not all clipped. A panorama is its own light: what it is scaled by is known only
+    where it is read, so there exposure is the recipe's brightness alone.
+    A flash takes as much from sun and sky as it gives to what is at the middle of the group.
+    """
+    rng = draw.rng("light")
+    options = draw.recipe.light
+    elevation = math.radians(sample(options.sun_elevation_deg, rng))
+    azimuth = math.radians(sample(options.sun_azimuth_deg, rng))
+    share, warmth = sample(options.sun_share, rng), sample(options.warmth, rng)
+    flat = math.cos(elevation)
+    # Azimuth 0 is behind the camera, at world -y.
+    direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
+    side, side_direction, occlusion = _sided(draw)
+    if behind.light is not None:
+        low, high = support(options.sun_share)
+        share = low + (high - low) * max(0.0, 2 * behind.light.contrast - 1)
+        like = lit_like(behind.light, _sun_of_photo(behind) or direction, share)
+        return dataclasses.replace(
+            like, exposure=like.exposure * sample(options.brightness, rng), occlusion=occlusion
+        )
+    sun = _tinted(share, warmth)
+    cool = -0.35 * share - 0.1 * warmth
+    sky = _tinted((1 - share) * (1 - side), cool)
+    up = [s * direction[2] + k for s, k in zip(sun, _tinted(1 - share, cool), strict=True)]
+    ground: Vec3 = (
+        up[0] * GROUND_ALBEDO,
+        up[1] * GROUND_ALBEDO * 0.95,
+        up[2] * GROUND_ALBEDO * 0.9,
+    )
+    # Half of what an upright surface sees of the ambient is ground.
+    lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
+    flash = 0.0 if behind.hdri else flash_share(draw)
+    level = flash * lit * sum(c * c for c in np.subtract(camera.position_m, _MIDDLE_M).tolist())
+    return LightSpec(
+        sun_direction=direction,
+        sun_rgb=dimmed(sun, flash),
+        sky_rgb=dimmed(sky, flash),
+        ground_rgb=dimmed(ground, flash),
+        exposure=sample(options.brightness, rng) * (1.0 if behind.hdri else _HEADROOM / lit),
+        side_direction=side_direction,
+        side_rgb=dimmed(_tinted((1 - share) * side, cool), flash) if side else (0.0, 0.0, 0.0),
+        occlusion=occlusion,
+        flash_rgb=(level, level, level),
+    )
+
+
+def _sun_of_photo(behind: Behind) -> Vec3 | None:
+    """Return where the sun of a photo is, if its sidecar says so."""
+    ground = None if behind.facts is None else behind.facts.ground
+    if ground is None or ground.sun_elevation_rad is None or behind.photo is None:
+        return None
+    side = -1 if behind.photo.mirrored else 1
+    right, ahead = (0.0, 1.0) if behind.spot is None else behind.spot.away_m
+    # The azimuth is the camera's, which is turned by as much as the spot is off its middle.
+    azimuth = side * ((ground.sun_azimuth_rad or 0.0) + math.atan2(right, ahead))
+    flat = math.cos(ground.sun_elevation_rad)
+    return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(ground.sun_elevation_rad)
+
+
+def _sided(draw: Draw) -> tuple[float, Vec3, float]:
+    """Return the share of the sky's light that comes from a side, from where, and occlusion."""
+    options, rng = draw.recipe.light, draw.rng("side light")
+    side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
+    bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
+    flat = math.sqrt(1 - up * up)
+    direction: Vec3 = (flat * math.cos(bearing), flat * math.sin(bearing), up)
+    return side, direction if side else (0.0, 0.0, 1.0), occlusion
+
+
+def _grey(rgb: Vec3) -> float:
+    return sum(c * w for c, w in zip(rgb, _LUMINANCE, strict=True))
+
+
+def _tinted(level: float, warmth: float) -> Vec3:
+    """Return a light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
+    rgb: Vec3 = (math.exp(0.30 * warmth), 1.0, math.exp((-0.55 if warmth > 0 else -0.35) * warmth))
+    scale = level / _grey(rgb)
+    return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
+
+
+def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightSpec:
+    """Return light that shows a white upright card as bright and as tinted as the photo would."""
+    tint = place.tint
+
+    def tinted(level: float) -> Vec3:
+        return (level * tint[0], level * tint[1], level * tint[2])
+
+    up = sun_share * sun_direction[2] + (1 - sun_share)
+    lit = sun_share * math.sqrt(0.5) + ((1 - sun_share) + up * GROUND_ALBEDO) / 2
+    return LightSpec(
+        sun_direction=sun_direction,
+        sun_rgb=tinted(sun_share),
+        sky_rgb=tinted(1 - sun_share),
+        ground_rgb=tinted(up * GROUND_ALBEDO),
+        exposure=round(place.white / lit, 5),
+    )
+
+
+def picture_gain(place: PlaceLight | None) -> float:
+    """Return what another picture's linear light is to be multiplied by to fit a photo."""
+    return 1.0 if place is None else min(1.5, max(0.3, place.white / 0.8)) ** 0.85

@@ -1,0 +1,213 @@
+"""Furnished places: free, on the floor, backs to the wall, hiding nobody; the rest stays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from recipe_fake import CATALOGUE, FakeSolve
+
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import FrameSpec, RoomBackdrop, ThingSpec
+from synthstudio.generation.audit import audit
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.props import procedural
+from synthstudio.recipe.draw import draw, draw_group
+from synthstudio.recipe.layout.placement import corners
+from synthstudio.recipe.layout.site import GAP_M, PEOPLE_M, box_of
+from synthstudio.recipe.sampling import clips
+from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.schema.recipe import Recipe
+
+HUNG = {"door", "window", "picture", "switch", "skirting"}
+ABOVE = {"window", "picture", "switch"}
+ROOM = {"kind": "room", "walls": 1.0, "furnished": 1.0, "ceilings": 1.0}
+OPEN = {"kind": "room", "walls": 0.0, "furnished": 1.0, "ceilings": 1.0}
+GROUP = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
+
+
+def recipe(backdrop: dict[str, Any], **more: Any) -> Recipe:
+    wish = {
+        "name": "furnished",
+        "seed": 5,
+        "people": {"count": [1, 3]},
+        "things": [{"kind": "procedural", "count": [0, 2]}],
+        "camera": {"distance_m": [2, 7], "height_m": [0.5, 3.5], "roll_deg": [-20, 20]},
+        "backdrop": backdrop,
+    }
+    return parse({**wish, **more})
+
+
+def solver() -> FakeSolve:
+    return FakeSolve(catalogue=replace(CATALOGUE, things=procedural.kinds()))
+
+
+def frames(count: int, backdrop: dict[str, Any], **more: Any) -> list[FrameSpec]:
+    wants = recipe(backdrop, **more)
+    return [draw(wants, index, solver()) for index in range(count)]
+
+
+def scenery(spec: FrameSpec) -> list[ThingSpec]:
+    return [thing for thing in spec.things if thing.role == "scenery"]
+
+
+def others_m(spec: FrameSpec) -> F64:
+    """Return the boxes of people and of the things that are no scenery."""
+    solve = solver()
+    items = [*spec.people, *(thing for thing in spec.things if thing.role != "scenery")]
+    return np.array([solve.box_m(item) for item in items]).reshape(-1, 2, 3)
+
+
+def apart_m(a: F64, b: F64) -> float:
+    return float(np.maximum(a[0] - b[1], b[0] - a[1]).max())
+
+
+def hides_somebody(spec: FrameSpec, thing: ThingSpec) -> bool:
+    """Return whether a ray from the camera to a point of somebody's box meets the thing's box."""
+    eye, (low, high) = np.array(spec.camera.position_m), box_of(thing)
+    shares = np.array(list(np.ndindex(4, 4, 4))) / 3
+    for person in spec.people:
+        box = solver().box_m(person)
+        way = box[0] + shares * (box[1] - box[0]) - eye
+        way = np.where(np.abs(way) < 1e-9, 1e-9, way)
+        first, last = np.sort([(low - eye) / way, (high - eye) / way], axis=0)
+        enters, leaves = first.max(axis=1), last.min(axis=1)
+        if ((enters < leaves) & (enters < 1) & (leaves > 0)).any():
+            return True
+    return False
+
+
+def test_furniture_stands_free_on_the_floor_with_its_back_to_the_wall() -> None:
+    counts = []
+    for spec in frames(60, ROOM):
+        room = spec.backdrop
+        assert isinstance(room, RoomBackdrop)
+        middle, half = np.array(room.centre_m), np.array(room.size_m[:2]) / 2
+        placed, standing = scenery(spec), others_m(spec)
+        for number, thing in enumerate(placed):
+            box = box_of(thing)
+            assert box == pytest.approx(solver().box_m(thing), abs=1e-3)
+            least = 0.0 if thing.kind == "skirting" else PEOPLE_M
+            assert all(apart_m(box, other) >= least - 1e-9 for other in standing)
+            for other in placed[:number]:
+                meets = apart_m(box, box_of(other))
+                assert meets >= (0.0 if "skirting" in (thing.kind, other.kind) else GAP_M) - 1e-9
+            assert (box[0, :2] >= middle - half).all() and (box[1, :2] <= middle + half).all()
+            assert box[1, 2] < room.size_m[2] or thing.kind not in HUNG
+            assert (thing.position_m[2] > 0.5) == (thing.kind in ABOVE)
+            assert thing.position_m[2] >= 0
+            away = np.concatenate([box[0, :2] - (middle - half), middle + half - box[1, :2]])
+            fronts = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)])
+            looks = fronts @ (math.sin(thing.yaw_rad), -math.cos(thing.yaw_rad)) > 0.999
+            assert looks.sum() == 1
+            if thing.kind != "chair" or placed[number - 1].kind != "table":
+                assert away[looks][0] < 0.03, thing
+        counts.append(sum(thing.kind not in HUNG for thing in placed))
+    assert 2 <= np.mean(counts) <= 8
+    assert max(counts) <= 14
+
+
+@pytest.mark.parametrize("backdrop", [ROOM, OPEN])
+def test_nobody_is_hidden_by_a_place(backdrop: dict[str, Any]) -> None:
+    for spec in frames(40, backdrop):
+        assert not [t.kind for t in scenery(spec) if hides_somebody(spec, t)]
+
+
+def test_in_the_open_things_stand_behind_people_and_apart() -> None:
+    counts = []
+    for spec in frames(40, OPEN):
+        placed, standing = [box_of(thing) for thing in scenery(spec)], others_m(spec)
+        behind = max((box[1, 1] for box in standing), default=0.0)
+        for number, box in enumerate(placed):
+            assert box[0, 1] > behind and box[0, 2] == 0
+            assert all(apart_m(box, other) >= GAP_M - 1e-9 for other in placed[:number])
+        counts.append(len(placed))
+    assert np.mean(counts) > 2 and max(counts) <= 8
+
+
+def test_all_else_stays_where_it_was() -> None:
+    bare = {**ROOM, "furnished": 0.0, "ceilings": 0.0}
+    usual = {"kind": "room", "walls": 1.0}
+    assert frames(12, bare) == frames(12, usual)
+    for before, after in zip(frames(20, usual), frames(20, ROOM), strict=True):
+        kept = tuple(thing for thing in after.things if thing.role != "scenery")
+        assert len(kept) < len(after.things)
+        same = replace(after, things=kept, backdrop=before.backdrop)
+        assert same == before
+
+
+def test_a_place_is_furnished_as_often_as_asked() -> None:
+    some = frames(80, {**ROOM, "furnished": 0.4, "ceilings": 0.3})
+    rooms = [spec.backdrop for spec in some if isinstance(spec.backdrop, RoomBackdrop)]
+    assert 0.25 < np.mean([bool(scenery(spec)) for spec in some]) < 0.55
+    assert 0.15 < np.mean([room.ceiling is not None for room in rooms]) < 0.45
+
+
+def test_a_ceiling_is_over_everything() -> None:
+    for spec in frames(30, ROOM):
+        assert isinstance(spec.backdrop, RoomBackdrop) and spec.backdrop.ceiling is not None
+        tops = [spec.camera.position_m[2], *(float(box[1, 2]) for box in others_m(spec))]
+        assert spec.backdrop.size_m[2] > max(tops)
+    for spec in frames(5, OPEN):
+        assert isinstance(spec.backdrop, RoomBackdrop) and spec.backdrop.ceiling is None
+
+
+def test_a_group_shares_its_furniture_under_the_same_ids() -> None:
+    for number in range(8):
+        base, *variants = draw_group(recipe(ROOM, variants=GROUP), number, solver())
+        places = {t: k for k, t in enumerate(base.things) if t.role == "scenery"}
+        assert places
+        for spec in variants:
+            assert {t: k for k, t in enumerate(spec.things) if t.role == "scenery"} == places
+            assert not [t.kind for t in scenery(spec) if hides_somebody(spec, t)]
+            new = [solver().box_m(t) for t in spec.things if t.role == "occluder"]
+            assert all(apart_m(box_of(t), box) > 0 for t in places for box in new)
+
+
+def test_a_clip_shares_its_furniture() -> None:
+    moving = {
+        "clip": {"frames": 8, "fps": 6},
+        "motion": {"folder": "motions", "share": 1.0},
+        "things": [],
+    }
+    wants, solve = recipe(ROOM, **moving), solver()
+    length = clips.frames_of(wants)
+    for number in range(4):
+        film = [draw(wants, number * length + t, solve) for t in range(length)]
+        assert scenery(film[0])
+        assert all(spec.things == film[0].things for spec in film)
+        for spec in film:
+            assert spec.backdrop == film[0].backdrop
+            assert not [t.kind for t in scenery(spec) if hides_somebody(spec, t)]
+            for box in (solve.box_m(person) for person in spec.people):
+                assert all(apart_m(box_of(thing), box) > 0 for thing in scenery(spec))
+
+
+def test_what_is_held_out_stands_in_no_room_to_train_on() -> None:
+    found = frames(40, ROOM, holdout={"occluders": ["sofa", "window"]})
+    seen = {t.kind for spec in found if spec.split == "train" for t in scenery(spec)}
+    assert seen and not {"sofa", "window"} & seen
+
+
+def test_cameras_are_clear_of_what_is_before_them() -> None:
+    for spec in frames(30, ROOM):
+        for thing in scenery(spec):
+            z = spec.camera.to_camera(corners(box_of(thing)))[:, 2]
+            assert thing.kind == "skirting" or z.min() > 0.29 or z.max() < 0
+
+
+def test_rays_agree_about_furnished_frames(tmp_path: Path) -> None:
+    wants = recipe(
+        {"kind": "room", "walls": 0.6, "furnished": 1.0, "ceilings": 1.0},
+        frames=5,
+        image={"width_px": 160, "height_px": 120},
+    )
+    settings = prepare(wants, assets=tmp_path, device="cpu")
+    generate(settings, tmp_path / "set")
+    report = audit(tmp_path / "set", settings, frames=5).report()
+    assert report["state_differs"] == 0, report

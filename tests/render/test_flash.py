@@ -1,0 +1,65 @@
+"""A flash at the camera: by the square of the distance and the cosine, without shadows."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from shade_scenes import GREY, ball, from_above, lit, shot, square
+
+DARK = lit()
+SUNNY = lit(sun_rgb=0.5, sky=0.3, sun=(0.6, 0.0, 0.8))
+
+
+def _flash(light, level):
+    return replace(light, flash_rgb=(level, level, level))
+
+
+def _middle(light):
+    return light[62:66, 62:66].mean(axis=(0, 1))
+
+
+@pytest.mark.parametrize("away_m", [1.5, 2.0, 3.0, 3.9])
+def test_it_falls_off_by_the_square_of_the_distance(away_m):
+    plate = square(3.0, 4.0 - away_m, material=GREY)
+    _, light = shot(from_above(), [plate], _flash(DARK, 2.0))
+    assert _middle(light) == pytest.approx(np.full(3, 0.5 * 2.0 / away_m**2), rel=0.02)
+
+
+def test_it_falls_off_with_the_slant():
+    """On a floor under the camera: height / r for the cosine, 1 / r^2 for the distance."""
+    view = from_above(focal_px=64.0)
+    _, light = shot(view, [square(9.0, 0.0, material=GREY)], _flash(DARK, 20.0))
+    off = (np.arange(128) + 0.5 - 64) * 4.0 / 64
+    away = np.sqrt(16 + off**2 + off[64] ** 2)
+    wanted = 0.5 * 20.0 / away**2 * (4.0 / away)
+    assert light[64, :, 1] == pytest.approx(wanted, rel=0.03)
+
+
+def test_it_adds_to_other_light_and_follows_exposure():
+    plate = square(3.0, 2.0, material=GREY)
+    _, alone = shot(from_above(), [plate], SUNNY)
+    _, flash = shot(from_above(), [plate], _flash(DARK, 1.0))
+    _, both = shot(from_above(), [plate], _flash(SUNNY, 1.0))
+    assert _middle(both) == pytest.approx(_middle(alone) + _middle(flash), rel=0.02)
+    _, half = shot(from_above(), [plate], replace(_flash(DARK, 1.0), exposure=0.5))
+    assert _middle(half) == pytest.approx(_middle(flash) / 2, rel=0.03)
+
+
+def test_it_throws_no_shadow_and_fills_those_of_the_sun():
+    things = [ball((0.0, 0.0, 1.0), 0.3)]
+    view = from_above()
+    before, _ = shot(view, things, SUNNY)
+    same, _ = shot(view, things, _flash(SUNNY, 0.0))
+    assert np.array_equal(before.rgb, same.rgb)
+    only, _ = shot(view, things, _flash(DARK, 5.0))
+    filled, _ = shot(view, things, _flash(SUNNY, 40.0))
+    floor = before.instance == 0
+    assert before.rgb[floor].min() < 120, "the sun's shadow lies on the floor"
+    assert filled.rgb[floor].min() > before.rgb[floor].min() + 15
+    assert only.rgb[floor].min() > 140
+    # The ball's rim turns away from the camera: it is darker than its middle.
+    column = only.rgb[64, :, 1].astype(int)[only.instance[64] > 0]
+    middle = len(column) // 2
+    assert column[middle] > 1.3 * column[1]
+    assert math.isclose(column[2], column[-3], abs_tol=3)

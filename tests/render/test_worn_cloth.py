@@ -1,0 +1,111 @@
+"""Wrinkles, prints and blotches: what they add, what they leave, which colours they have."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from shade_scenes import from_above, lit, shot, square
+from test_materials import colour, scattered
+
+from synthstudio.core.images import srgb_to_linear
+from synthstudio.core.spec import Material
+
+CLOTH = Material(kind="cloth", base_rgb=(0.3, 0.3, 0.3), bump=0.5, specular=0.02, roughness=0.8)
+FIVE = ((0.8, 0.1, 0.1), (0.1, 0.7, 0.1), (0.1, 0.1, 0.8), (0.8, 0.8, 0.1), (0.05, 0.05, 0.05))
+PRINTED = Material(base_rgb=FIVE[0], second_rgb=FIVE[1], more_rgb=FIVE[2:], scale_m=0.1)
+FLAT = np.array([[-1, 0, -1], [1, 0, -1], [1, 0, 1], [-1, 0, 1]], np.float32)
+PRINTS = ("floral", "abstract", "logo")
+
+
+def gradient(image):
+    luma = image.astype(np.float64) @ (0.299, 0.587, 0.114)
+    down, across = np.gradient(luma)
+    return np.hypot(down, across)[8:-8, 8:-8].mean()
+
+
+@pytest.fixture(scope="module")
+def sheets():
+    # 8 mm a pixel: a person 210 pixels high.
+    out = []
+    for wrinkles in (0.0, 0.3, 1.0):
+        material = dataclasses.replace(CLOTH, wrinkles=wrinkles)
+        cloth = square(1.0, 0.5, material=material, coords=FLAT)
+        view = from_above(2.55, 256, 256.0)
+        out.append(shot(view, [cloth], lit((0.5, 0.3, 1), 0.6, 0.5))[0])
+    return out
+
+
+def test_wrinkles_show_where_a_pixel_is_eight_millimetres(sheets):
+    plain, some, strong = (gradient(s.rgb) for s in sheets)
+    assert some > 1.3 * plain
+    assert strong > 2.5 * plain
+
+
+def test_wrinkles_leave_brightness(sheets):
+    plain, _, strong = (srgb_to_linear(s.rgb).mean() for s in sheets)
+    assert strong == pytest.approx(plain, rel=0.06)
+
+
+def test_wrinkles_leave_labels(sheets):
+    for sheet in sheets[1:]:
+        assert np.array_equal(sheet.instance, sheets[0].instance)
+        assert np.array_equal(sheet.depth_m, sheets[0].depth_m)
+
+
+def test_wrinkles_of_two_cloths_differ():
+    points = scattered(3000, 0.5)
+    worn = dataclasses.replace(CLOTH, wrinkles=1.0)
+    one = colour(worn, points, 0.01)[:, 0]
+    two = colour(dataclasses.replace(worn, roughness=0.85), points, 0.01)[:, 0]
+    assert abs(np.corrcoef(one, two)[0, 1]) < 0.2
+
+
+def test_wrinkles_fade_far_away():
+    points = scattered(3000, 1.0)
+    worn = dataclasses.replace(CLOTH, wrinkles=1.0)
+    near, mid, far = (colour(worn, points, foot)[:, 0].std() for foot in (0.001, 0.02, 0.3))
+    assert near > mid > far
+    assert far < 0.35 * near
+
+
+@pytest.mark.parametrize("pattern", PRINTS[:2])
+def test_a_print_has_all_of_its_colours_and_no_others(pattern):
+    seen = colour(dataclasses.replace(PRINTED, pattern=pattern), scattered(20_000, 1.0))
+    away = np.linalg.norm(seen[:, None] - np.array(FIVE), axis=2)
+    # Flowers darken towards their rim; edges and shades are the rest.
+    assert (away < 0.03).mean(axis=0).min() > 0.01
+    assert (away.min(axis=1) < 0.03).mean() > 0.6
+
+
+def test_a_print_of_three_colours_uses_them_again():
+    material = dataclasses.replace(PRINTED, pattern="abstract", more_rgb=FIVE[2:3])
+    seen = colour(material, scattered(20_000, 1.0))
+    away = np.linalg.norm(seen[:, None] - np.array(FIVE[:3]), axis=2)
+    assert (away < 0.03).mean(axis=0).min() > 0.05
+    assert (away.min(axis=1) < 0.03).mean() > 0.8
+
+
+def test_a_logo_is_on_chest_and_back_alone():
+    grid = np.stack(np.meshgrid(np.linspace(-0.6, 0.6, 121), np.linspace(-0.9, 0.6, 151)), axis=-1)
+    sides = []
+    for y in (-0.1, 0.1):
+        points = np.insert(grid.reshape(-1, 2), 1, y, axis=1)
+        seen = colour(dataclasses.replace(PRINTED, pattern="logo"), points)
+        printed = np.abs(seen - FIVE[0]).max(axis=1) > 0.02
+        assert printed.sum() > 20
+        assert np.abs(points[printed, 0]).max() < 0.17
+        assert 0.05 < points[printed, 2].min() < points[printed, 2].max() < 0.5
+        sides.append(seen)
+    assert not np.array_equal(*sides)
+
+
+SKIN = Material(kind="skin", base_rgb=(0.5, 0.35, 0.28), second_rgb=(0.05, 0.03, 0.02))
+
+
+def test_blotches_make_skin_uneven_and_leave_its_tone():
+    body = scattered(20_000, 0.4) - (0, 0, 0.4)  # below the face
+    even, uneven = (
+        colour(dataclasses.replace(SKIN, wrinkles=strength), body, 0.008) for strength in (0.0, 1.0)
+    )
+    np.testing.assert_allclose(uneven.mean(axis=0), even.mean(axis=0), rtol=0.03)
+    assert (uneven.std(axis=0) > 2.5 * even.std(axis=0)).all()

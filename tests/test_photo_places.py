@@ -1,0 +1,205 @@
+"""People on a photo that we took ourselves: a room with a red square on its floor."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synthstudio as ss
+from synthstudio.core import masks
+from synthstudio.core.camera import Camera
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.spec import (
+    FrameSpec,
+    LensSpec,
+    LightSpec,
+    Material,
+    PhotoBackdrop,
+    RoomBackdrop,
+    ThingSpec,
+)
+from synthstudio.generation import pipeline
+from synthstudio.generation.replay import replay
+from synthstudio.generation.stage import Stage, prepare, settings_of
+from synthstudio.recipe.schema.load import parse
+
+WIDTH, HEIGHT, EYE_M, PITCH, FOV = 480, 320, 1.6, math.radians(-9), math.radians(52)
+SQUARE_M, AT_M, MARGIN_M = 2.4, (0.5, 5.0), 0.45
+RECIPE: dict[str, Any] = {
+    "name": "places",
+    "seed": 5,
+    "frames": 6,
+    "image": {"width_px": 256, "height_px": 192, "supersample": 1},
+    "camera": {"distance_m": [4, 6]},
+    "people": {"count": 1, "identities": 6, "poses": {"families": {"stand": 1}}},
+    "backdrop": {"kind": "photo", "folder": "photos", "mirrored": 0.5},
+    "lens": {"blur": 0, "motion": 0, "noise": 0, "vignette": 0},
+}
+CAMERA = Camera(
+    width_px=WIDTH,
+    height_px=HEIGHT,
+    focal_px=HEIGHT / 2 / math.tan(FOV / 2),
+    position_m=(0.0, 0.0, EYE_M),
+    yaw_rad=0.0,
+    pitch_rad=PITCH,
+)
+
+
+def seen(x: float, y: float, z: float) -> tuple[float, float]:
+    """Where the photo shows a place: the pinhole by hand, without the package's matrices."""
+    ahead = y * math.cos(PITCH) + (z - EYE_M) * math.sin(PITCH)
+    up = (z - EYE_M) * math.cos(PITCH) - y * math.sin(PITCH)
+    focal = HEIGHT / 2 / math.tan(FOV / 2)
+    return WIDTH / 2 + focal * x / ahead, HEIGHT / 2 - focal * up / ahead
+
+
+def floor_at(px: float, py: float) -> tuple[float, float]:
+    """The place on the floor that a pixel of the photo shows, by hand."""
+    focal = HEIGHT / 2 / math.tan(FOV / 2)
+    right, up = (px - WIDTH / 2) / focal, (HEIGHT / 2 - py) / focal
+    down = -(math.sin(PITCH) + up * math.cos(PITCH))
+    ahead = math.cos(PITCH) - up * math.sin(PITCH)
+    return EYE_M / down * right, EYE_M / down * ahead
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("assets")
+    (root / "photos").mkdir()
+    grey = Material(base_rgb=(0.4, 0.4, 0.4))
+    spec = FrameSpec(
+        seed=0,
+        index=0,
+        camera=CAMERA,
+        people=(),
+        things=(
+            ThingSpec(
+                kind="crate",
+                size_m=(SQUARE_M, SQUARE_M, 0.004),
+                materials=(Material(base_rgb=(0.7, 0.02, 0.02)),),
+                position_m=(*AT_M, 0.0),
+            ),
+        ),
+        backdrop=RoomBackdrop(size_m=(14, 20, 4), centre_m=(0, 4), floor=grey, wall=grey),
+        light=LightSpec(
+            sun_direction=(0.0, -0.6, 0.8),
+            sun_rgb=(0.5, 0.5, 0.5),
+            sky_rgb=(0.5, 0.5, 0.5),
+            ground_rgb=(0.1, 0.1, 0.1),
+        ),
+        lens=LensSpec(jpeg_quality=98),
+    )
+    stage = Stage(prepare(parse({"name": "x"}), assets=root, device="cpu"))
+    (root / "photos" / "room.jpg").write_bytes(pipeline.make_frame(stage, spec).jpeg)
+    half = SQUARE_M / 2 - MARGIN_M
+    corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
+    floor = [seen(AT_M[0] + x, AT_M[1] + y, 0.0) for x, y in corners]
+    horizon = 0.5 + math.tan(PITCH) / (2 * math.tan(FOV / 2))
+    (root / "photos" / "room.camera.yaml").write_text(
+        f"camera_height_m: {EYE_M}\nhorizon: {horizon}\nvertical_fov_deg: {math.degrees(FOV)}\n"
+        f"floor: {[[x / WIDTH, y / HEIGHT] for x, y in floor]}\n"
+    )
+    return root
+
+
+def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets: Path) -> None:
+    photo = np.asarray(Image.open(assets / "photos" / "room.jpg")).astype(float)
+    settings = prepare(parse(RECIPE), assets=assets, device="cpu")
+    stage, mirrored = Stage(settings), set()
+    for frame in pipeline.stream(settings):
+        backdrop, (person,) = frame.spec.backdrop, frame.labels.people
+        assert isinstance(backdrop, PhotoBackdrop)
+        mirrored.add(backdrop.mirrored)
+        x0, y0, x1, _ = backdrop.crop_px
+        scale = (x1 - x0) / 256
+        whole = masks.decode(person.modal)
+        _, top, _, high = masks.mask_box(whole)
+        row = int(top + high) - 1
+        column = float(np.flatnonzero(whole[row]).mean()) + 0.5
+        across = 256 - column if backdrop.mirrored else column
+        foot = x0 + across * scale, y0 + (row + 0.5) * scale
+        red, green, blue = photo[int(foot[1]), int(foot[0])]
+        assert red > 1.5 * max(green, blue), (frame.spec.index, foot)
+        # The nearest sole is a little before the body's middle, over which the head is.
+        at = floor_at(*foot)
+        tall = float(stage.box_m(frame.spec.people[0])[1, 2])
+        want = (seen(*at, 0.0)[1] - seen(at[0], at[1] + 0.15, tall)[1]) / scale
+        assert high == pytest.approx(want, rel=0.07)
+    assert mirrored == {False, True}
+
+
+def test_a_photo_without_a_sidecar_is_said_before_the_first_frame(
+    assets: Path, tmp_path: Path
+) -> None:
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(assets / "photos" / "clock.jpg")
+    notes: list[str] = []
+    wish = {**RECIPE, "frames": 1}
+    options: dict[str, Any] = {"assets": assets, "device": "cpu", "progress": False}
+    ss.generate(wish, tmp_path / "set", on_note=notes.append, **options)
+    assert notes == ["1 of 2 photos of photos are no places for people: clock.jpg: no sidecar"]
+    assert "no sidecar" in (tmp_path / "set" / "run.log").read_text()
+    (assets / "photos" / "room.camera.yaml").rename(assets / "room.camera.yaml")
+    with pytest.raises(RecipeError, match=r"no photo .* 2 photos: clock.jpg and 1 more"):
+        ss.generate(wish, tmp_path / "other", **options)
+    assert not (tmp_path / "other").exists()
+    (assets / "room.camera.yaml").rename(assets / "photos" / "room.camera.yaml")
+    (assets / "photos" / "clock.jpg").unlink()
+
+
+# Sets from before photos were places -----------------------------------------------------
+
+BEFORE: dict[str, Any] = {
+    **RECIPE,
+    "frames": 4,
+    "image": {"width_px": 96, "height_px": 72, "supersample": 1},
+    "backdrop": {"kind": "photo", "folder": "photos", "ground": "any", "mirrored": 0.5},
+    "light": {"from_photo": False},
+    "cutouts": {"folder": "cut", "size": "share"},
+}
+NEW = {
+    **BEFORE,
+    "backdrop": {"kind": "photo", "folder": "photos"},
+    "cutouts": {"folder": "cut"},
+    "light": {},
+}
+SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.log", "run.lock")
+    }
+
+
+def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> None:
+    for name in ("photos", "cut"):
+        (tmp_path / name).mkdir()
+    rgba = np.zeros((40, 30, 4), np.uint8)
+    rgba[4:36, 4:26] = (200, 40, 40, 255)
+    Image.fromarray(rgba).save(tmp_path / "cut" / "box.png")
+    ramp = np.linspace(20, 220, 90 * 120 * 3).reshape(90, 120, 3).astype(np.uint8)
+    Image.fromarray(ramp).save(tmp_path / "photos" / "ramp.png")
+    whole = ss.generate(BEFORE, tmp_path / "whole", assets=tmp_path, **SHARDS)
+    stored = json.loads((tmp_path / "whole" / "dataset.json").read_bytes())["recipe"]
+    assert "size" not in stored["cutouts"] and "from_photo" not in stored["light"]
+    assert set(stored["backdrop"]) == {"kind", "folder"}
+    part = {**BEFORE, "frames": 2}
+    ss.generate(part, tmp_path / "part", assets=tmp_path, **SHARDS)
+    # The same recipe file means something else now; the set goes on as it was begun.
+    ss.generate(NEW, tmp_path / "part", assets=tmp_path, resume=True, **SHARDS)
+    assert _files(tmp_path / "part") == _files(tmp_path / "whole")
+    assert ss.audit(whole, device="cpu", progress=False).passed
+    _, agreement = replay(whole.path, 3, settings_of(whole._stored, device="cpu"))
+    assert agreement.held == "same bytes"
+    recipe = whole.recipe
+    assert recipe is not None and recipe.cutouts is not None
+    assert (recipe.backdrop.ground, recipe.backdrop.mirrored) == ("any", 0.5)
+    assert (recipe.cutouts.size, recipe.light.from_photo) == ("share", False)
