@@ -16,7 +16,7 @@ from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, check_op, invalid
 from synthstudio.review.history import (
     apply_event,
-    blocking_events,
+    blocking_event,
     event_of,
     item_events,
     reverted_ids,
@@ -193,12 +193,12 @@ def _to_revert(session: Session, op: Op) -> Event:
         )
     if target.id in reverted_ids(events):
         invalid("this was taken back already", f"event {target.id}", expected="one that holds")
-    later = blocking_events(events, target)
-    if later:
+    later = blocking_event(events, target)
+    if later is not None:
         invalid(
             "the same was changed again later",
             f"event {target.id}",
-            expected=f"event {later[-1].id} to be taken back first",
+            expected=f"event {later.id} to be taken back first",
         )
     return target
 

@@ -138,33 +138,49 @@ def reverted_ids(events: Iterable[Event]) -> set[int]:
     return found
 
 
-def blocking_events(events: Sequence[Event], target: Event) -> list[Event]:
-    """The later events that changed what `target` changed, still hold, and must be reverted first.
+def blocking_event(events: Sequence[Event], target: Event) -> Event | None:
+    """The event of the same item that must be reverted before `target`; None if nothing must.
 
-    `events`: all of the item. A revert of a later event only takes that one back, so it does not
-    block.
+    `events`: all of the item. What they set lies in one stack per field; a revert takes an event
+    off its stacks, and the revert of a revert puts it back. An event that is on its stacks can be
+    reverted when it is on top of all; one that took another off, when they are as it left them.
     """
     by_id = {event.id: event for event in events}
-    reverted, fields = reverted_ids(events), _fields(target, by_id)
-    return [
-        event
-        for event in events
-        if event.revision > target.revision
-        and event.id not in reverted
-        and not (event.reverts is not None and by_id[event.reverts].revision > target.revision)
-        and fields & _fields(event, by_id)
-    ]
+    stacks: dict[Field, tuple[int, ...]] = {}
+    left: dict[Field, tuple[int, ...]] = {}
+    last: dict[Field, Event] = {}
+    reverted = reverted_ids(events)
+    for event in sorted(events, key=lambda e: e.revision):
+        root, puts = _root(event, by_id)
+        for field in _fields(root):
+            others = tuple(id for id in stacks.get(field, ()) if id != root.id)
+            stacks[field] = (*others, root.id) if puts else others
+            if event.id not in reverted:
+                last[field] = event
+        if event.id == target.id:
+            left = dict(stacks)
+    root, puts = _root(target, by_id)
+    for field in sorted(_fields(root)):
+        free = stacks[field][-1:] == (root.id,) if puts else stacks[field] == left[field]
+        if not free:
+            return last[field]
+    return None
 
 
-def _fields(event: Event, by_id: Mapping[int, Event]) -> set[Field]:
-    """What an event changed, in parts that can be reverted one by one."""
-    joints: Mapping[str, Any] = event.after.get("joints", {})  # type: ignore[assignment]
+def _root(event: Event, by_id: Mapping[int, Event]) -> tuple[Event, bool]:
+    """What an event puts into force or takes out of it, and which of the two it does."""
+    puts = True
+    while event.reverts is not None:
+        event, puts = by_id[event.reverts], not puts
+    return event, puts
+
+
+def _fields(root: Event) -> set[Field]:
+    """What an event that reverts nothing set, in parts that can be reverted one by one."""
+    joints: Mapping[str, Any] = root.after.get("joints", {})  # type: ignore[assignment]
     found: set[Field] = {("joint", name) for name in joints}
-    found |= {("field", name) for name in _PLAIN if name in event.after}
-    if "comment" in event.after:
-        root = event
-        while root.reverts is not None:
-            root = by_id[root.reverts]
+    found |= {("field", name) for name in _PLAIN if name in root.after}
+    if "comment" in root.after:
         found.add(("comment", root.id))
     return found
 

@@ -144,6 +144,19 @@ def test_comment_taken_back(store):
     assert history.check_replay(store, KEY) == []
 
 
+def test_redo_after_a_redo_that_was_taken_back(store):
+    """What lies between changed the same and left it as it was: nothing is in the way."""
+    first = do(store, op("status", 0, status="approved"))
+    undo = do(store, op("revert", 1, event=first.id))
+    second = do(store, op("status", 2, status="rejected", text="blurred"))
+    other = do(store, op("revert", 3, event=second.id))
+    do(store, op("revert", 4, event=undo.id))
+    assert refused(store, op("revert", 5, event=other.id)).reason == "invalid"
+    do(store, op("revert", 5, event=first.id))
+    do(store, op("revert", 6, event=other.id))
+    assert history.state(store, PERSON).status == "rejected"
+
+
 def test_revert_of_anothers_event(store):
     mine = do(store, op("edit", 0))
     other = dataclasses.replace(PERSON, instance=2)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
@@ -62,9 +63,13 @@ class Item:
             return False
         _, puts, root, after = known[0]
         fields = self.values[root]
-        if puts:
-            return all(self.stacks[f] and self.stacks[f][-1] == root for f in fields)
-        return self.image(fields) == after
+        if puts and any(self.stacks[f][-1:] != [root] for f in fields):
+            return False
+        if not puts and self.image(fields) != after:
+            return False
+        then = deepcopy(self)
+        then.revert("new", event)
+        return then.there or not then.decided
 
     def revert(self, new, event):
         _, puts, root, _ = next(entry for entry in self.log if entry[0] == event)
@@ -81,6 +86,10 @@ class Item:
     @property
     def deleted(self):
         return self.get("deleted", False)
+
+    @property
+    def decided(self):
+        return self.deleted or self.get("status", ("pending", ""))[0] != "pending"
 
 
 class Machine(RuleBasedStateMachine):
