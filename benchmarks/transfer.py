@@ -85,8 +85,8 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
-    labelled photos, 0: all; `adapt`: to the photos without their labels; `whole`: as many steps on
-    generated people as others have on photos."""
+    labelled photos, 0: all; `adapt`: its norms take their statistics from the photos, without
+    their labels; `whole`: as many steps on generated people as others have on photos."""
 
     block: str = "orn"
     photos: bool = True
@@ -102,15 +102,15 @@ ARMS = {
     "generated": Arm(photos=False),
     "alone": Arm(photos=False, whole=True),
     "pretrained": Arm(start="generated"),
-    "adapted": Arm(photos=False, start="generated", adapt=True),
+    "adapted": Arm(photos=False, start="alone", adapt=True),
 }
 LABELS = (250, 1000, 2500, 4000)
 ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
 ARMS |= {f"pretrained-{n}": Arm(people=n, start="generated") for n in LABELS}
 GROUPS = {
-    "main": tuple(name for name, arm in ARMS.items() if not (arm.people or arm.whole)),
+    "main": ("kpe", "orn", "generated", "pretrained"),
     "photos": ("kpe", "orn"),
-    "alone": ("alone",),
+    "alone": ("alone", "adapted"),
     "labels": ("generated", *(name for name, arm in ARMS.items() if arm.people)),
 }
 """What is trained together: the table, its rows without generated people, generated people alone
@@ -206,7 +206,7 @@ class Transfer:
                 "precision": size.precision,
                 "device": "cpu",
                 "init_from": str(start),
-                "adapt": photos | {"start": 0.0} if arm.adapt else {},
+                "adapt": photos | {"start": 1.0} if arm.adapt else {},
             }
         )
 

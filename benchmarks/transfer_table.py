@@ -32,7 +32,7 @@ QUESTIONS = (
     ("orn", "kpe-peak", "ORN instead of KPE by peak"),
     ("pretrained", "orn", "pretraining on generated people"),
     ("orn-flip", "orn", "the flip test"),
-    ("adapted", "generated", "adapting generated people alone to photos without labels"),
+    ("adapted", "alone", "adapting generated people alone to photos without labels"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
 )
@@ -56,8 +56,9 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up; ORN after generated people had {pretrain_steps} steps \
 on {generated_frames} frames of `scenes/wild.yaml` first, cut out by the box of their {boxes}, as \
-the photos are; adapted networks had as many more, on those people and on the photos without their \
-labels. `--group labels` adds rows of fewer labelled \
+the photos are; adapted networks had as many more steps on generated people, in which the norms \
+took their statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` adds \
+generated people alone, for as many steps as photos, and adapted; `--group labels` adds rows of fewer labelled \
 photos. The last two columns are photos in which people are hidden as life has it and somebody \
 marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 

@@ -235,8 +235,9 @@ class Adapt(_Section):
     images: str = ""
     # Weight of the loss on what the teacher says.
     weight: float = Field(default=1.0, gt=0)
-    # The share of the run after which the teacher is listened to; a tenth of the run later fully.
-    start: float = Field(default=0.2, ge=0, lt=1)
+    # The share of the run after which the teacher is listened to, a tenth of the run later fully;
+    # 1: never, only the norms learn their statistics from the photos.
+    start: float = Field(default=0.2, ge=0, le=1)
     # The share of the people of whom each joint is taught: those of whom the teacher is surest.
     keep: float = Field(default=0.5, gt=0, le=1)
 

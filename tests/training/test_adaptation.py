@@ -138,6 +138,17 @@ def test_labels_are_never_looked_at(pairs: Path, tmp_path: Path) -> None:
     assert any(not torch.equal(weights[0][k], other[k]) for k in other)
 
 
+def test_statistics_alone(pairs: Path, tmp_path: Path) -> None:
+    """Without a teacher the photos move the norms' statistics and nothing else."""
+    file = coco(tmp_path / "photos")
+    adapt = {"coco": str(file), "images": str(file.parent / "pictures"), "start": 1.0}
+    tiny.run(settings(file, pairs, adapt=adapt), tmp_path / "adapted")
+    tiny.run(tiny.config(pairs, val=[], losses={"agreement": 0.0}), tmp_path / "plain")
+    adapted, plain = (load_file(tmp_path / n / "last.safetensors") for n in ("adapted", "plain"))
+    moved = {name for name in plain if not torch.equal(plain[name], adapted[name])}
+    assert moved and all("running_" in n or "num_batches" in n for n in moved)
+
+
 def test_a_run_in_pieces_ends_as_an_unbroken_one(pairs: Path, tmp_path: Path) -> None:
     file = coco(tmp_path / "photos")
     for name, parts in (("whole", [None]), ("pieces", [3, 4, None])):
