@@ -59,8 +59,8 @@ on {generated_frames} frames of `scenes/wild.yaml` first, cut out by the box of 
 the photos are; adapted networks had as many more steps on generated people, in which the norms \
 took their statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` \
 adds generated people alone, for as many steps as photos, and adapted; `--group labels` adds rows \
-of fewer labelled photos. The last two columns are photos in which people are hidden as life has it and somebody \
-marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
+of fewer labelled photos. The last two columns are photos in which people are hidden as life has \
+it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 
 """
 
