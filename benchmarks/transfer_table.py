@@ -60,7 +60,8 @@ the photos are; adapted networks had as many more steps on generated people, in 
 took their statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` \
 adds generated people alone, for as many steps as photos, and adapted; `--group labels` adds rows \
 of fewer labelled photos. The last two columns are photos in which people are hidden as life has \
-it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
+it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then \
+photos. {few}
 
 """
 
