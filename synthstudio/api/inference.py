@@ -9,23 +9,22 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import (
-    DEVICES,
-    PathLike,
-    to_choice,
-    to_count,
-    to_file,
-    to_folder,
-    to_path,
-)
+from synthstudio.api.arguments import PathLike, to_choice, to_count, to_file, to_folder, to_path
+from synthstudio.api.model import Model
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.inference.onnx_model import SUFFIX
 
 if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.evaluation.compare import Arm
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import Source, SourceImage
+
+
+RUNTIMES = ("auto", "torch", "onnx")
+EXPORTED = "model.onnx"
+"""The exported network in a run's folder."""
 
 
 def predict_to_folder(
@@ -45,11 +44,12 @@ def predict_to_folder(
     into: str | None = None,
     layer: str = "",
     device: str = "auto",
+    runtime: str = "auto",
 ) -> dict[str, Any]:
     """Find the joints of people and write them: COCO results and drawn pictures.
 
     Args:
-        weights: A run's folder or a .safetensors file.
+        weights: A run's folder, a .safetensors file, or an exported .onnx file.
         source: A photo, a folder of photos, a video, a data set or a COCO file.
         out: A new folder.
         boxes: COCO annotations or results that say where people are.
@@ -62,6 +62,8 @@ def predict_to_folder(
         peaks: Also write so many separate peaks of each joint's map.
         batch: Crops at once.
         into: Store them in this review store too, as the layer `layer`.
+        runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
+            "torch": the weights; "auto": what the path says.
 
     Returns:
         Counts, and where the results are.
@@ -69,34 +71,26 @@ def predict_to_folder(
     from synthstudio.dataset.durable import whole_folder
     from synthstudio.inference import boxes as box_sources
     from synthstudio.inference import write
-    from synthstudio.inference.predict import PredictOptions, predict, smoothed
+    from synthstudio.inference.predict import predict, smoothed
     from synthstudio.inference.sources import open_source
-    from synthstudio.training import devices
-    from synthstudio.training.checkpoint import load_network, weights_file
 
     folder = to_folder(out, "out")
     known = None if boxes is None else to_path(boxes, "boxes")
     if known is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
-    net, config, skeleton = load_network(weights_file(to_path(weights, "weights")))
+    model = Model.load(_of_runtime(to_path(weights, "weights"), runtime), device=device)
+    skeleton, ask = model.skeleton, model.ask(flip=flip, peaks=peaks)
     where = None if images is None else to_path(images, "images")
     opened = open_source(to_path(source, "source"), images=where)
     if into is not None:
         _check_into(opened, skeleton, given=known is not None or bool(detector))
-    place = devices.get_device(to_choice(device, "device", DEVICES))
     if known is not None:
         find: Any = box_sources.boxes_from_file(known, opened, min_score=min_score)
     elif detector:
-        find = box_sources.Detector(detector, device=place, min_score=min_score)
+        find = _detector(detector, device=device, min_score=min_score)
     else:
         find = box_sources.source_boxes
-    options = PredictOptions(
-        size=config.network.size,
-        skeleton=skeleton,
-        batch=to_count(batch, "batch", most=4096),
-        flip=flip,
-        peaks=peaks,
-    )
+    size, at_once = model.size, to_count(batch, "batch", most=4096)
     facts: dict[int, dict[str, Any]] = {}
     began = time.monotonic()
 
@@ -111,7 +105,7 @@ def predict_to_folder(
         def step(done: int) -> None:
             report(done, opened.total or done, done / max(time.monotonic() - began, 1e-6))
 
-        people = list(predict(net.to(place), pictures(), find, options, progress=step))
+        people = list(predict(ask, pictures(), find, size=size, batch=at_once, progress=step))
     if known is not None:
         box_sources.check_found(len(people), known)
     people = smoothed(people, frames=smooth)
@@ -120,9 +114,33 @@ def predict_to_folder(
         _draw(opened, people, skeleton, unfinished, draw)
     result: dict[str, Any] = {"out": str(folder), "pictures": len(facts), "people": len(people)}
     if into is not None:
-        name = layer or config.name
+        name = layer or model.name
         result |= {"layer": name, "stored": _store(into, opened.path, name, people, skeleton)}
     return result
+
+
+def _of_runtime(weights: Path, runtime: str) -> Path:
+    if to_choice(runtime, "runtime", RUNTIMES) == "torch" and weights.suffix == SUFFIX:
+        raise ArgumentError(
+            "an .onnx file is run by ONNX Runtime", where="runtime", expected="auto or onnx"
+        )
+    if runtime != "onnx" or weights.suffix == SUFFIX:
+        return weights
+    if not (exported := weights / EXPORTED).is_file():
+        raise ArgumentError(
+            "this run has not been exported",
+            where=str(weights),
+            expected=EXPORTED,
+            then=f"Export it: synthstudio export-model {weights}.",
+        )
+    return exported
+
+
+def _detector(name: str, *, device: str, min_score: float) -> Any:
+    from synthstudio.inference.detector import Detector
+    from synthstudio.training import devices
+
+    return Detector(name, device=devices.get_device(device), min_score=min_score)
 
 
 def _draw(source: Source, people: list[Person], skeleton: Skeleton, out: Path, most: int) -> None:

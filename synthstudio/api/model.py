@@ -12,17 +12,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import DEVICES, PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.arguments import (
+    DEVICES,
+    PathLike,
+    shown,
+    to_choice,
+    to_count,
+    to_file,
+    to_path,
+)
 from synthstudio.api.datasets import Dataset
-from synthstudio.core.errors import ArgumentError
+from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.people import People, stack
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from synthstudio.inference.answers import Ask
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import Source, SourceImage
+    from synthstudio.models.contract import PoseNet
     from synthstudio.training.config import Config
 
 U8 = NDArray[np.uint8]
@@ -46,9 +55,11 @@ class PredictedPeople(People):
 
 
 class Model:
-    """A trained pose network with its skeleton and its configuration."""
+    """A trained pose network with its skeleton and its configuration (None: an exported one)."""
 
-    def __init__(self, net: nn.Module, config: Config, skeleton: Skeleton, path: Path) -> None:
+    def __init__(
+        self, net: PoseNet | OnnxModel, config: Config | None, skeleton: Skeleton, path: Path
+    ) -> None:
         self.net = net
         self.config = config
         self.skeleton = skeleton
@@ -56,22 +67,58 @@ class Model:
 
     @classmethod
     def load(cls, path: PathLike, *, device: str = "auto") -> Model:
-        """Load a run's best weights, or a .safetensors file of one.
+        """Load a run's best weights, a .safetensors file of one, or an exported .onnx file.
+
+        An exported one is run by ONNX Runtime, and PyTorch is not imported.
 
         Raises:
             ModelError: when there are none, or they are no network of ours.
         """
+        place = to_path(path, "path")
+        to_choice(device, "device", DEVICES)
+        if place.suffix == SUFFIX:
+            exported = OnnxModel.load(place, device=device)
+            return cls(exported, None, exported.skeleton, place)
         from synthstudio.training import checkpoint, devices
 
-        weights = checkpoint.weights_file(to_path(path, "path"))
+        weights = checkpoint.weights_file(place)
         net, config, skeleton = checkpoint.load_network(weights)
-        place = devices.get_device(to_choice(device, "device", DEVICES))
-        return cls(net.to(place).eval(), config, skeleton, weights)
+        return cls(net.to(devices.get_device(device)).eval(), config, skeleton, weights)
 
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) pixels of the crops that it sees."""
+        if isinstance(self.net, OnnxModel):
+            return self.net.size
+        assert self.config is not None
         return self.config.network.size
+
+    @property
+    def name(self) -> str:
+        """The name of its training."""
+        if isinstance(self.net, OnnxModel):
+            return self.net.name
+        assert self.config is not None
+        return self.config.name
+
+    def ask(self, *, flip: bool = False, peaks: int = 0) -> Ask:
+        """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
+
+        Raises:
+            ArgumentError: when an exported network is asked for what its file leaves out.
+        """
+        if isinstance(self.net, OnnxModel):
+            for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
+                if asked:
+                    raise ArgumentError(
+                        f"the exported network has no {word}",
+                        where=str(self.path),
+                        then="Export it with --flip." if word == "flip" else "Ask the run itself.",
+                    )
+            return self.net
+        from synthstudio.inference.networks import ask_network
+
+        return ask_network(self.net, self.skeleton, flip=flip, peaks=peaks)
 
     def predict(
         self,
@@ -98,28 +145,71 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when the device's memory does not hold a batch.
         """
-        from synthstudio.inference.predict import PredictOptions, predict, smoothed
+        from synthstudio.inference.predict import predict, smoothed
 
         opened = _open(source)
         people = list(
             predict(
-                self.net,
+                self.ask(flip=flip),
                 opened.read(),
                 _find(boxes, opened),
-                PredictOptions(
-                    size=self.size,
-                    skeleton=self.skeleton,
-                    batch=to_count(batch, "batch", most=4096),
-                    flip=flip,
-                ),
+                size=self.size,
+                batch=to_count(batch, "batch", most=4096),
             )
         )
         if any(person.sequence for person in people):
             people = smoothed(people, frames=to_count(smooth, "smooth", least=0, most=99))
         return _columns(people, self.skeleton)
 
+    def export(
+        self,
+        out: PathLike,
+        *,
+        format: str = "onnx",
+        flip: bool = False,
+        floats: bool = False,
+    ) -> dict[str, Any]:
+        """Write the network and its decoder to one file, which needs nothing of this package.
+
+        Args:
+            out: The new file.
+            format: "onnx" for ONNX Runtime, or "torch" for `torch.export.load`.
+            flip: Put the flip test into the file; twice the time.
+            floats: Take floats from 0 to 1 instead of uint8.
+
+        Returns:
+            The file, its bytes, and how far its answers were from this network's.
+
+        Raises:
+            ModelError: for a network that is exported already, or whose file answers otherwise.
+        """
+        from synthstudio import __version__
+        from synthstudio.inference import export as exporting
+
+        file = to_file(out, "out", new=True)
+        writers = {"onnx": exporting.export_onnx, "torch": exporting.export_torch}
+        if isinstance(self.net, OnnxModel):
+            raise ModelError("this network is exported already", where=str(self.path))
+        made = writers[to_choice(format, "format", tuple(writers))](
+            self.net,
+            self.skeleton,
+            file,
+            size=self.size,
+            name=self.name,
+            version=__version__,
+            flip=flip,
+            floats=floats,
+        )
+        return {
+            "out": str(made.path),
+            "bytes": made.bytes,
+            "joints_px": made.joints_px,
+            "probabilities": made.probabilities,
+        }
+
     def __repr__(self) -> str:
-        return f"Model({str(self.path)!r}, {self.config.network.block}, {self.skeleton.name})"
+        kind = "onnx" if self.config is None else self.config.network.block
+        return f"Model({str(self.path)!r}, {kind}, {self.skeleton.name})"
 
 
 def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:

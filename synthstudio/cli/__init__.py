@@ -63,6 +63,7 @@ COMMANDS = (
     train.evaluate,
     train.compare,
     predict.predict,
+    predict.export_model,
     predict.suggest,
 )
 """In the order in which --help lists them; a command is named after its function."""

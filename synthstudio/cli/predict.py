@@ -1,7 +1,8 @@
-"""Commands that use a trained network: predict, and suggest the next recipe."""
+"""Commands that use a trained network: predict, export it, and suggest the next recipe."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,21 @@ import typer
 from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
 
 
+class Runtime(StrEnum):
+    auto = "auto"
+    torch = "torch"
+    onnx = "onnx"
+
+
+class ModelFormat(StrEnum):
+    onnx = "onnx"
+    torch = "torch"
+
+
 def predict(
-    weights: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    weights: Annotated[
+        Path, typer.Argument(help="Folder of a run, or a .safetensors or .onnx file.")
+    ],
     source: Annotated[
         Path, typer.Argument(help="Photo, folder of photos, video, dataset or COCO file.")
     ],
@@ -43,6 +57,9 @@ def predict(
         str, typer.Option(help="With --into: name of the layer; default: that of the run.")
     ] = "",
     device: DeviceOption = DeviceName.auto,
+    runtime: Annotated[
+        Runtime, typer.Option(help="onnx: the run's exported network; auto: by the file.")
+    ] = Runtime.auto,
     as_json: JsonOption = False,
 ) -> None:
     """Predict people's joints, what occludes them, and the confidence in both."""
@@ -72,11 +89,43 @@ def predict(
         into=into,
         layer=layer,
         device=device.value,
+        runtime=runtime.value,
     )
     text = f"{result['people']} people in {result['pictures']} images, in {out}"
     if into is not None:
         text += f"; layer {result['layer']} in the review store"
     finish(result, as_json, text)
+
+
+def export_model(
+    weights: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
+    ] = None,
+    to: Annotated[
+        ModelFormat, typer.Option("--format", help="For ONNX Runtime, or for torch.export.load.")
+    ] = ModelFormat.onnx,
+    flip: Annotated[bool, typer.Option("--flip", help="Put flip testing into the file.")] = False,
+    floats: Annotated[
+        bool, typer.Option("--floats", help="Take floats from 0 to 1 instead of uint8.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Export a network with its decoder to one file that runs without synthstudio."""
+    from synthstudio.api.model import Model
+
+    name = "model.onnx" if to is ModelFormat.onnx else "model.pt2"
+    folder = weights if weights.is_dir() else weights.parent
+    made = Model.load(weights, device="cpu").export(
+        folder / name if out is None else out, format=to.value, flip=flip, floats=floats
+    )
+    finish(
+        made,
+        as_json,
+        f"{made['out']}: {made['bytes'] / 1e6:.1f} MB, joints within {made['joints_px']:.1g} px of "
+        f"the network's, probabilities within {made['probabilities']:.1g}. "
+        "Next: docs/deployment.md",
+    )
 
 
 def suggest(

@@ -7,29 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES
-from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.visibility import is_visible
+from synthstudio.inference.answers import F64, U8, Ask, cause_of
 from synthstudio.inference.boxes import FindPeople
 from synthstudio.inference.sources import Boxes, SourceImage
-from synthstudio.models.contract import predict_maps
-from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.models.smooth import smooth, tracks
-from synthstudio.training import devices
 from synthstudio.training.data.crops import crop_and_resize
 from synthstudio.training.data.windows import crop_window
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
-TRUNCATED = "truncated"
-_PRESENT = 0.5
-_PEAK_DISTANCE = 2
-"""Cells around a peak in which no other one is reported."""
 _MAX_BOX = 2
 """The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs
 to another image."""
@@ -70,53 +56,32 @@ class Person:
     @property
     def causes(self) -> tuple[str | None, ...]:
         """What hides each joint, one of core.labels.SHARES; None: no such output."""
-        return tuple(map(_cause, self.shares, self.present))
-
-
-def _cause(shares: F64, present: float) -> str | None:
-    if present < _PRESENT:  # NaN is not
-        return TRUNCATED
-    if not np.isfinite(shares).all():
-        return None
-    if is_visible(shares[0]):
-        return SHARES[0]
-    return SHARES[1 + int(shares[1:].argmax())]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictOptions:
-    """`size`: the network's (H, W). `flip`: average with predictions on mirrored crops (test-time
-    flip). `peaks`: how many separate peaks of each map to report."""
-
-    size: tuple[int, int]
-    skeleton: Skeleton
-    batch: int = 64
-    flip: bool = False
-    peaks: int = 0
+        return tuple(map(cause_of, self.shares, self.present))
 
 
 def predict(
-    net: nn.Module,
+    ask: Ask,
     images: Iterable[SourceImage],
     find: FindPeople,
-    options: PredictOptions,
     *,
+    size: tuple[int, int],
+    batch: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
     """Yield a prediction for everybody that `find` finds in the images, in their order.
 
-    FormatError for a box outside its image; ModelError when out of memory.
+    `size`: the (H, W) of the crops that `ask` is asked about, `batch` at once. FormatError for a
+    box outside its image; ModelError when out of memory.
     """
-    device = next(net.parameters()).device
     waiting: list[_Crop] = []
     for done, image in enumerate(images, 1):
-        waiting += _crops(image, find(image), options.size)
-        while len(waiting) >= options.batch:
-            yield from _predict_batch(net, waiting[: options.batch], options, device)
-            waiting = waiting[options.batch :]
+        waiting += _crops(image, find(image), size)
+        while len(waiting) >= batch:
+            yield from _predict_batch(ask, waiting[:batch], size)
+            waiting = waiting[batch:]
         progress(done)
     if waiting:
-        yield from _predict_batch(net, waiting, options, device)
+        yield from _predict_batch(ask, waiting, size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,38 +121,8 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Cro
     return out
 
 
-def _predict_batch(
-    net: nn.Module, crops: list[_Crop], options: PredictOptions, device: torch.device
-) -> Iterator[Person]:
-    size = options.size
-    pixels = np.stack([c.crop for c in crops]).transpose(0, 3, 1, 2)
-    mirrored = torch.from_numpy(options.skeleton.flip).to(device) if options.flip else None
-    guard = devices.memory_guard(
-        device, got=f"{len(crops)} crops", then="Choose a smaller --batch."
-    )
-    with guard, torch.inference_mode():
-        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device)
-        maps, outputs = predict_maps(net, images, flip=mirrored)
-        joints = expected_hits(maps)
-        tops = (
-            find_peaks(maps, count=options.peaks, reach=_PEAK_DISTANCE) if options.peaks else None
-        )
-    cell = size[1] / maps.shape[-1]
-    xy = joints.xy.double().cpu().numpy() * cell
-    score = joints.score.double().cpu().numpy()
-    peaks = np.zeros((*score.shape, 0, 3))
-    if tops is not None:
-        parts = (tops.xy.double() * cell, tops.score.double()[..., None])
-        peaks = torch.cat(parts, -1).cpu().numpy()
-
-    def array(value: Tensor | None, activation: Callable[[Tensor], Tensor], *more: int) -> F64:
-        if value is None:
-            return np.full((*score.shape, *more), np.nan)
-        return np.asarray(activation(value.double()).cpu().numpy(), np.float64)
-
-    shares = array(outputs.shares, lambda v: v.softmax(-1), 4)
-    quality = array(outputs.quality, torch.sigmoid)
-    present = array(outputs.presence, torch.sigmoid)
+def _predict_batch(ask: Ask, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
+    answers = ask(np.stack([c.crop for c in crops]))
     for k, crop in enumerate(crops):
         x, y, w, _ = crop_window(crop.box, size)
         scale = w / size[1]
@@ -197,14 +132,14 @@ def _predict_batch(
             instance=crop.instance,
             box=crop.box,
             box_score=crop.box_score,
-            xy=xy[k] * scale + [x, y],
-            score=score[k],
-            shares=shares[k],
-            quality=quality[k],
-            present=present[k],
+            xy=answers.xy[k] * scale + [x, y],
+            score=answers.score[k],
+            shares=answers.shares[k],
+            quality=answers.quality[k],
+            present=answers.present[k],
             sequence=crop.image.sequence,
             time=crop.image.time,
-            peaks=peaks[k] * [scale, scale, 1] + [x, y, 0],
+            peaks=answers.peaks[k] * [scale, scale, 1] + [x, y, 0],
         )
 
 

@@ -18,9 +18,11 @@ from PIL import Image
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.inference import boxes, sources, write
+from synthstudio.inference import sources, write
 from synthstudio.inference.boxes import boxes_from_file, source_boxes
-from synthstudio.inference.predict import Person, PredictOptions, predict, smoothed
+from synthstudio.inference.detector import Detector
+from synthstudio.inference.networks import ask_network
+from synthstudio.inference.predict import Person, predict, smoothed
 from synthstudio.inference.sources import Boxes, SourceImage, open_source
 from synthstudio.models.contract import PoseOutputs
 
@@ -60,7 +62,7 @@ def _spotted(at: tuple[float, float], size: tuple[int, int] = (240, 320)) -> np.
 
 def _ask(pictures: list[SourceImage], boxes: Boxes | None = None, **how: Any) -> list[Person]:
     find = source_boxes if boxes is None else (lambda picture: boxes)
-    return list(predict(RedDot(), pictures, find, PredictOptions(size=SIZE, skeleton=BONES, **how)))
+    return list(predict(ask_network(RedDot(), BONES, **how), pictures, find, size=SIZE))
 
 
 @pytest.mark.parametrize("at", [(120.5, 90.5), (40.5, 200.5), (300.5, 30.5)])
@@ -105,9 +107,7 @@ def test_crops_are_batched_over_the_edges_of_pictures() -> None:
     pictures = [
         SourceImage(number=k, name=str(k), rgb=_spotted((50.5 + k, 60.5))) for k in range(7)
     ]
-    found = list(
-        predict(net, pictures, source_boxes, PredictOptions(size=SIZE, skeleton=BONES, batch=3))
-    )
+    found = list(predict(ask_network(net, BONES), pictures, source_boxes, size=SIZE, batch=3))
     assert net.batch_sizes == [3, 3, 1]
     assert [p.image for p in found] == list(range(7))
     assert np.diff([p.xy[0, 0] for p in found]).min() > -2
@@ -394,13 +394,13 @@ def test_a_detector_of_transformers_finds_boxes_inside_the_picture(
     detectors: dict[str, str],
 ) -> None:
     picture = SourceImage(number=0, name="a", rgb=_spotted((50, 50)))
-    detector = boxes.Detector(detectors["people"], device=torch.device("cpu"), min_score=0.0)
+    detector = Detector(detectors["people"], device=torch.device("cpu"), min_score=0.0)
     found = detector(picture)
     assert 0 < len(found) <= 12
     assert (found.xywh[:, :2] >= 0).all()
     assert (found.xywh[:, :2] + found.xywh[:, 2:] <= [320, 240]).all()
     assert (np.diff(found.score) <= 0).all()
-    none = boxes.Detector(detectors["people"], device=torch.device("cpu"), min_score=1.0)
+    none = Detector(detectors["people"], device=torch.device("cpu"), min_score=1.0)
     assert len(none(picture)) == 0
 
 
@@ -408,9 +408,9 @@ def test_detectors_that_cannot_be_used_are_refused(
     detectors: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="no label person"):
-        boxes.Detector(detectors["cats"], device=torch.device("cpu"))
+        Detector(detectors["cats"], device=torch.device("cpu"))
     with pytest.raises(ModelError, match="cannot be loaded"):
-        boxes.Detector(str(tmp_path), device=torch.device("cpu"))
+        Detector(str(tmp_path), device=torch.device("cpu"))
 
 
 def test_the_bones_that_tests_use_are_the_ones_they_mean() -> None:

@@ -22,7 +22,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
 from synthstudio.inference.boxes import source_boxes
-from synthstudio.inference.predict import Person, PredictOptions, predict
+from synthstudio.inference.networks import ask_network
+from synthstudio.inference.predict import Person, predict
 from synthstudio.inference.sources import open_source
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
@@ -167,12 +168,7 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
             return PoseOutputs(logits=(torch.zeros(len(images), 23, 12, 9),))
 
     requested = list(
-        predict(
-            Watch(),
-            open_source(pairs).read(),
-            source_boxes,
-            PredictOptions(size=size, skeleton=skeleton),
-        )
+        predict(ask_network(Watch(), skeleton), open_source(pairs).read(), source_boxes, size=size)
     )
     who = {(p.image, p.instance): k for k, p in enumerate(requested)}
     order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]

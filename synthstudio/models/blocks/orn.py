@@ -176,8 +176,8 @@ class _Refiner(nn.Module):
     def forward(self, x: Tensor, covered: Tensor, known: list[Tensor]) -> Tensor:
         """The correction (B, J, h, w) to add to logits; zero at initialisation."""
         rows = torch.cat([covered, *(_scaled(m) for m in known)], 1).flatten(2)
-        from_maps = torch.bmm(self.maps.weight.expand(len(x), -1, -1), rows).view(
-            len(x), -1, *x.shape[2:]
+        from_maps = torch.bmm(self.maps.weight.expand(x.shape[0], -1, -1), rows).view(
+            x.shape[0], -1, *x.shape[2:]
         )
         joined: Tensor = self.norm(self.features(x) + from_maps)
         correction: Tensor = self.last(self.near(F.relu(joined)))

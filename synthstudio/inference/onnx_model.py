@@ -1,0 +1,170 @@
+"""Asking an exported network about crops: ONNX Runtime, without PyTorch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import DeviceError, ModelError
+from synthstudio.core.extras import import_extra
+from synthstudio.core.safe_files import UNREADABLE
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.inference.answers import U8, Answers
+
+FORMAT = "synthstudio pose network 1"
+SUFFIX = ".onnx"
+_MOST_BYTES = 2**31
+_OUTPUTS = {"joints": (2,), "score": ()}
+_MORE = {"present": (), "shares": (4,), "expected_oks": ()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OnnxModel:
+    """An exported network for crops of `size` (H, W) of people of a `skeleton`."""
+
+    session: Any
+    name: str
+    size: tuple[int, int]
+    skeleton: Skeleton
+    flip: bool
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "auto") -> Self:
+        """Load a file that `synthstudio export-model` wrote.
+
+        ModelError when it is none, or damaged; DeviceError when the runtime lacks the device.
+        """
+        try:
+            if path.stat().st_size > _MOST_BYTES:
+                raise ModelError("this file is too large for an ONNX file", where=str(path))
+            data = path.read_bytes()
+        except UNREADABLE as error:
+            raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
+        return cls.parse(data, where=str(path), device=device)
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: str, device: str) -> Self:
+        """As `load`, of a file's bytes: nothing that it names beside itself is read."""
+        runtime = import_extra("onnxruntime", extra="onnx")
+        options = runtime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
+            facts = dict(session.get_modelmeta().custom_metadata_map)
+        except DeviceError:
+            raise
+        except Exception as error:  # its errors share no class
+            raise ModelError(
+                "ONNX Runtime cannot load this file",
+                where=where,
+                got=str(error).splitlines()[0][:200],
+                then="Export it again: synthstudio export-model RUN --out FILE.",
+            ) from error
+        if facts.get("format") != FORMAT:
+            raise ModelError(
+                "this ONNX file is no pose network of synthstudio",
+                where=where,
+                expected=FORMAT,
+                got=facts.get("format", "no metadata"),
+                then="Export one: synthstudio export-model RUN --out FILE.",
+            )
+        size, skeleton = _size(facts, where), _skeleton(facts, where)
+        _check_ports(session, size, len(skeleton.joints), where)
+        return cls(
+            session=session,
+            name=str(facts.get("name", "")),
+            size=size,
+            skeleton=skeleton,
+            flip=facts.get("flip_test") == "true",
+        )
+
+    def run(self, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The file's outputs by name for images (B, 3, H, W)."""
+        names = [output.name for output in self.session.get_outputs()]
+        return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
+
+    def __call__(self, crops: U8) -> Answers:
+        """Answer for crops (B, H, W, 3); ModelError when an answer is not finite."""
+        images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+        if self.session.get_inputs()[0].type == "tensor(float)":
+            images = images.astype(np.float32) / 255
+        found = {name: np.asarray(value, np.float64) for name, value in self.run(images).items()}
+        if not all(np.isfinite(value).all() for value in found.values()):
+            raise ModelError("the network's answers are not finite", got="NaN or infinity")
+        joints = found["joints"].shape[:2]
+
+        def asked(name: str) -> NDArray[np.float64]:
+            return found.get(name, np.full((*joints, *_MORE[name]), np.nan))
+
+        return Answers(
+            xy=found["joints"],
+            score=found["score"],
+            shares=asked("shares"),
+            quality=asked("expected_oks"),
+            present=asked("present"),
+            peaks=np.zeros((*joints, 0, 3)),
+        )
+
+
+def _providers(runtime: Any, device: str) -> list[str]:
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    has_cuda = cuda in runtime.get_available_providers()
+    if device == "cuda" and not has_cuda:
+        raise DeviceError(
+            "this ONNX Runtime has no CUDA",
+            expected=cuda,
+            got=", ".join(runtime.get_available_providers()),
+            then="Install onnxruntime-gpu, or leave --device cuda away.",
+        )
+    return [cuda, cpu] if has_cuda and device != "cpu" else [cpu]
+
+
+def _size(facts: dict[str, str], where: str) -> tuple[int, int]:
+    try:
+        height, width = json.loads(facts.get("size", "null"))
+        if type(height) is int and type(width) is int and 0 < min(height, width) < 2**14:
+            return height, width
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise ModelError(
+        "the ONNX file does not say the size of its crops",
+        where=where,
+        expected="[height, width]",
+        got=facts.get("size", "nothing")[:80],
+    )
+
+
+def _skeleton(facts: dict[str, str], where: str) -> Skeleton:
+    known = SKELETONS | FOREIGN
+    skeleton = known.get(facts.get("skeleton", ""))
+    if skeleton is None or facts.get("joints") != json.dumps(skeleton.joints):
+        raise ModelError(
+            "the ONNX file has an unknown skeleton",
+            where=where,
+            expected=", ".join(known),
+            got=facts.get("skeleton", "nothing")[:80],
+        )
+    return skeleton
+
+
+def _check_ports(session: Any, size: tuple[int, int], joints: int, where: str) -> None:
+    inputs = {i.name: (i.type, i.shape) for i in session.get_inputs()}
+    kind, shape = inputs.get("images", ("", []))
+    fits = set(inputs) == {"images"} and kind in ("tensor(uint8)", "tensor(float)")
+    fits &= list(shape[1:]) == [3, *size]
+    outputs = {o.name: o.shape for o in session.get_outputs()}
+    for name, more in (_OUTPUTS | _MORE).items():
+        if name in outputs or name in _OUTPUTS:
+            fits &= list(outputs.get(name, []))[1:] == [joints, *more]
+    if not fits:
+        raise ModelError(
+            "the ONNX file's inputs and outputs do not fit its metadata",
+            where=where,
+            expected=f"images (B, 3, {size[0]}, {size[1]}), joints (B, {joints}, 2), ...",
+            got=f"{inputs}, {outputs}"[:200],
+        )

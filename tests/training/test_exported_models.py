@@ -1,0 +1,292 @@
+"""Exported networks answer as the trained ones do, elsewhere too, and bad files say why not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tiny
+import torch
+import typer
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.cli import predict as commands
+from synthstudio.core.errors import ArgumentError, DeviceError, DiskError, ModelError
+from synthstudio.core.images import encode_png
+from synthstudio.core.labels import SHARES
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference import export as exporting
+from synthstudio.inference.networks import ask_network
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.crops import crop_dataset
+
+BATCHES = (1, 2, 5, 16, 64)
+WITH = {"orn": {}, "flip": {"flip": True, "floats": True}, "kpe": {}}
+
+
+@pytest.fixture(scope="module")
+def runs(pairs: Path, once: Callable[..., Path]) -> Path:
+    """The folder of a run of each block and of what was exported of them."""
+
+    def make(folder: Path) -> None:
+        for block in ("orn", "kpe"):
+            settings = tiny.config(pairs, network={"block": block}, losses={"agreement": 0})
+            tiny.run(settings.model_copy(update={"steps": 60}), folder / block)
+        for name, options in WITH.items():
+            model = ss.Model.load(folder / ("kpe" if name == "kpe" else "orn"), device="cpu")
+            model.export(folder / f"{name}.onnx", **options)
+
+    return once("exported", make)
+
+
+@pytest.fixture(scope="module")
+def crops(pairs: Path, runs: Path) -> Any:
+    """Crops (64, 48, 36, 3) of rendered people, each several times in other colours."""
+    taken = crop_dataset(pairs, size=(48, 36), cache=runs / "c", progress=lambda done, total: None)
+    spec = InputSpec(size=(48, 36), cells=(12, 9), skeleton=get_skeleton("coco23"))
+    rows = np.arange(len(taken.crops))
+    images = batches.make_batch(taken.crops, rows, spec, NO_AUGMENTATION).images.numpy()
+    several = np.concatenate([np.roll(images, k, 1) for k in range(3)] * 3)[:64]
+    assert len(several) == 64
+    return np.ascontiguousarray(several.transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("name", WITH)
+def test_answers_are_those_of_pytorch(runs: Path, crops: Any, name: str) -> None:
+    model = ss.Model.load(runs / ("kpe" if name == "kpe" else "orn"), device="cpu")
+    ask = ask_network(model.net, model.skeleton, flip=name == "flip")  # type: ignore[arg-type]
+    exported = OnnxModel.load(runs / f"{name}.onnx", device="cpu")
+    assert exported.size == (48, 36) and exported.flip == (name == "flip")
+    for count in BATCHES:
+        ours, theirs = ask(crops[:count]), exported(crops[:count])
+        assert np.abs(ours.xy - theirs.xy).max() < 0.01
+        for field in ("score", "shares", "quality", "present"):
+            mine, its = getattr(ours, field), getattr(theirs, field)
+            assert (np.isnan(mine) == np.isnan(its)).all()
+            assert np.isnan(mine).all() == (name == "kpe" and field != "score")
+            assert np.nan_to_num(np.abs(mine - its)).max() < 1e-4
+    spread = ask(crops).xy.std(0).mean()
+    assert spread > 0.3  # pixels: the answers are not the same for everybody
+    plain = ask_network(model.net, model.skeleton)(crops)  # type: ignore[arg-type]
+    assert (np.abs(plain.xy - exported(crops).xy).max() > 0.05) == (name == "flip")
+
+
+def test_causes_and_visibility_are_in_the_file(runs: Path, crops: Any) -> None:
+    exported = OnnxModel.load(runs / "orn.onnx", device="cpu")
+    found = exported.run(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+    assert set(found) == {
+        "joints", "score", "present", "shares", "visibility", "cause", "expected_oks"
+    }  # fmt: skip
+    assert np.allclose(found["shares"].sum(-1), 1, atol=1e-5)
+    assert (found["visibility"] == found["shares"][..., 0]).all()
+    people = exported(crops)
+    for b in range(8):
+        for j in range(len(exported.skeleton.joints)):
+            shares, present = people.shares[b, j], people.present[b, j]
+            cause = "truncated" if present < 0.5 else SHARES[0]
+            if cause != "truncated" and shares[0] < 0.5:
+                cause = SHARES[1 + int(shares[1:].argmax())]
+            assert SHARES[found["cause"][b, j]] == cause
+
+
+def test_the_file_is_a_valid_one_that_says_what_it_is(runs: Path) -> None:
+    for name in WITH:
+        model = onnx.load(runs / f"{name}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert model.opset_import[0].version == exporting.OPSET
+        facts = {entry.key: entry.value for entry in model.metadata_props}
+        skeleton = get_skeleton(facts["skeleton"])
+        assert json.loads(facts["joints"]) == list(skeleton.joints)
+        assert json.loads(facts["sigmas"]) == pytest.approx(skeleton.sigmas)
+        assert json.loads(facts["size"]) == [48, 36]
+        assert json.loads(facts["causes"]) == list(SHARES)
+        assert facts["version"] == ss.__version__
+        wide = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT64]
+        assert all(np.prod(t.dims) < 4096 for t in wide)
+
+
+GATE = """
+import sys
+class Gate:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "synthstudio", "scipy", "onnx", "pandas", "PIL"):
+            raise ImportError("not in this environment: " + name)
+sys.meta_path.insert(0, Gate())
+"""
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "deployment.md"
+
+
+def test_the_page_s_script_runs_it_with_onnxruntime_numpy_and_opencv_alone(
+    runs: Path, pairs: Path, tmp_path: Path
+) -> None:
+    frame = ss.Dataset(pairs)[0]
+    picture = tmp_path / "frame.png"
+    picture.write_bytes(encode_png(frame.image))
+    script = PAGE.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    for person in ss.predict(runs / "orn", pairs).boxes_px[:2]:
+        box = [str(v) for v in (person[0], person[1], person[2], person[3])]
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", GATE + script, str(runs / "orn.onnx"), str(picture), *box],
+            capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found = [line.split() for line in done.stdout.splitlines()]
+        assert [line[0] for line in found] == list(get_skeleton("coco23").joints)
+        assert {line[3] for line in found} <= set(SHARES)
+        ours = ss.predict(runs / "orn", frame.image, boxes=[person]).joints_px[0]
+        theirs = np.array([[float(line[1]), float(line[2])] for line in found])
+        # Cut out by another filter, in whole pixels: most joints are found in the same place.
+        assert np.median(np.linalg.norm(ours - theirs, axis=1)) < 0.03 * person[2:].max()
+
+
+def test_predict_runs_it_without_pytorch(runs: Path, pairs: Path, tmp_path: Path) -> None:
+    words = [str(runs / "orn.onnx"), str(pairs), "--out", str(tmp_path / "out"), "--json"]
+    program = (
+        "import sys\n"
+        "from synthstudio.cli import main\n"
+        f"sys.argv = ['synthstudio', 'predict', *{words!r}]\n"
+        "try:\n    main()\n"
+        "finally:\n    print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip().splitlines()[-1] == "False"
+    assert json.loads(done.stdout)["people"] > 8
+    by_torch = ss.predict(runs / "orn", pairs)
+    by_onnx = ss.predict(runs / "orn.onnx", pairs)
+    scale = by_torch.boxes_px[:, 2:].max() / 36
+    assert np.abs(by_torch.joints_px - by_onnx.joints_px).max() < 0.01 * max(scale, 1)
+    assert (by_torch.cause == by_onnx.cause).mean() > 0.99
+
+
+def test_the_command(runs: Path, pairs: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(commands.export_model)
+    app.command()(commands.predict)
+
+    def call(*words: object) -> Any:
+        found = CliRunner().invoke(app, [str(w) for w in words])
+        if found.exception is not None and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return json.loads(found.stdout.strip().splitlines()[-1])
+
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "best.safetensors").write_bytes((runs / "kpe" / "best.safetensors").read_bytes())
+    with pytest.raises(ArgumentError, match=r"not been exported.*export-model"):
+        call("predict", run, pairs, "--out", tmp_path / "a", "--runtime", "onnx", "--json")
+    made = call("export-model", run, "--json")
+    assert made["out"] == str(run / "model.onnx") and made["joints_px"] < 0.01
+    assert made["bytes"] == (run / "model.onnx").stat().st_size
+    with pytest.raises(DiskError):
+        call("export-model", run, "--json")
+    found = call("predict", run, pairs, "--out", tmp_path / "a", "--runtime", "onnx", "--json")
+    assert found["people"] > 8
+    with pytest.raises(ArgumentError, match="run by ONNX Runtime"):
+        call("predict", run / "model.onnx", pairs, "--out", tmp_path / "b", "--runtime", "torch")
+
+
+def test_a_program_of_pytorch(runs: Path, crops: Any, tmp_path: Path) -> None:
+    model = ss.Model.load(runs / "kpe", device="cpu")
+    made = model.export(tmp_path / "kpe.pt2", format="torch")
+    assert made["joints_px"] < 0.01
+    facts = {"size": "", "outputs": "", "skeleton": ""}
+    program = torch.export.load(tmp_path / "kpe.pt2", extra_files=facts).module()
+    assert json.loads(facts["outputs"]) == ["joints", "score"]
+    images = torch.from_numpy(np.ascontiguousarray(crops[:7].transpose(0, 3, 1, 2)))
+    with torch.inference_mode():
+        joints, _ = program(images)
+    assert np.abs(joints.numpy() - model.ask()(crops[:7]).xy).max() < 0.01
+
+
+def test_what_an_exported_network_cannot_do(runs: Path, pairs: Path, tmp_path: Path) -> None:
+    model = ss.Model.load(runs / "orn.onnx", device="cpu")
+    assert "onnx" in repr(model) and model.size == (48, 36)
+    with pytest.raises(ArgumentError, match=r"no flip.*--flip"):
+        model.predict(pairs, flip=True)
+    with pytest.raises(ArgumentError, match="no peaks"):
+        model.ask(peaks=2)
+    with pytest.raises(ModelError, match="exported already"):
+        model.export(tmp_path / "again.onnx")
+    with pytest.raises(DeviceError, match="no CUDA"):
+        ss.Model.load(runs / "orn.onnx", device="cuda")
+
+
+def _changed(path: Path, out: Path, change: Callable[[Any], None]) -> Path:
+    model = onnx.load(path)
+    change(model)
+    out.write_bytes(model.SerializeToString())
+    return out
+
+
+def test_bad_files_are_refused(runs: Path, tmp_path: Path) -> None:
+    good = runs / "kpe.onnx"
+
+    def told(path: Path, match: str) -> None:
+        with pytest.raises(ModelError, match=match):
+            OnnxModel.load(path, device="cpu")
+
+    def no_metadata(model: Any) -> None:
+        del model.metadata_props[:]
+
+    def fact(key: str, value: str) -> Callable[[Any], None]:
+        def change(model: Any) -> None:
+            next(e for e in model.metadata_props if e.key == key).value = value
+
+        return change
+
+    def elsewhere(model: Any) -> None:
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="../../etc/passwd")
+
+    told(tmp_path / "none.onnx", "cannot be read")
+    (tmp_path / "cut.onnx").write_bytes(good.read_bytes()[:5000])
+    told(tmp_path / "cut.onnx", r"cannot load.*export-model")
+    (tmp_path / "text.onnx").write_text("hello")
+    told(tmp_path / "text.onnx", "cannot load")
+    told(_changed(good, tmp_path / "a.onnx", no_metadata), "no pose network")
+    told(_changed(good, tmp_path / "b.onnx", fact("format", "other 9")), "no pose network")
+    for size in ("nothing", "[96]", "[1e400, 4]", '["96", "72"]', "[true, 72]", "[" * 9000):
+        told(_changed(good, tmp_path / "c.onnx", fact("size", size)), "size of its crops")
+    told(_changed(good, tmp_path / "d.onnx", fact("size", "[96, 72]")), "do not fit its metadata")
+    told(_changed(good, tmp_path / "e.onnx", fact("skeleton", "cow9")), "unknown skeleton")
+    told(_changed(good, tmp_path / "f.onnx", fact("skeleton", "coco17")), "unknown skeleton")
+    told(_changed(good, tmp_path / "g.onnx", elsewhere), "cannot load")
+
+
+def test_answers_that_are_no_numbers(runs: Path, crops: Any, tmp_path: Path) -> None:
+    def poison(model: Any) -> None:
+        for tensor in model.graph.initializer:
+            values = onnx.numpy_helper.to_array(tensor)
+            if values.ndim == 4 and values.dtype == np.float32:
+                values = np.full_like(values, np.nan)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+    broken = OnnxModel.load(_changed(runs / "kpe.onnx", tmp_path / "nan.onnx", poison))
+    with pytest.raises(ModelError, match="not finite"):
+        broken(crops[:2])
+
+
+def test_a_file_that_answers_otherwise_is_not_written(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ss.Model.load(runs / "kpe", device="cpu")
+    monkeypatch.setattr(exporting, "_apart", lambda *_: (0.2, 0.0))
+    with pytest.raises(ModelError, match="answers otherwise"):
+        model.export(tmp_path / "off.onnx")
+    assert not (tmp_path / "off.onnx").exists()
