@@ -146,6 +146,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "docs/experiments.md": supply_annotated,
     "docs/occlude.md": supply_annotated,
     "docs/photos.md": lambda folder: supply_assets(folder / "assets"),
+    "docs/deployment.md": lambda folder: supply_photos(folder, "photos.json", "photos"),
     "docs/gap.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
     "docs/predict.md": lambda folder: supply_photos(folder, "photos/people.json", "photos/images"),
 }
