@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,8 +51,18 @@ class PoseOutputs:
         return probabilities(self.logits[-1]) if self.fused is None else self.fused
 
 
+@dataclass(frozen=True, kw_only=True)
+class StagedFeatures:
+    """Features of a backbone that predicts maps on its way: `last` (B, C, h', w') for the block,
+    and `logits`, the stages before the block's own in PoseOutputs."""
+
+    last: Tensor
+    logits: tuple[Tensor, ...]
+
+
 class PoseNet(nn.Module):
-    """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w')."""
+    """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w'), or to
+    StagedFeatures."""
 
     mean: Tensor
     std: Tensor
@@ -84,8 +95,11 @@ class PoseNet(nn.Module):
             )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
         features = self.features((levels - self.mean) / self.std)
+        stages: tuple[Tensor, ...] = ()
+        if isinstance(features, StagedFeatures):
+            features, stages = features.last, features.logits
         outputs: PoseOutputs = self.block(features, *([] if sample is None else [sample]))
-        return outputs
+        return dataclasses.replace(outputs, logits=stages + outputs.logits) if stages else outputs
 
 
 def predict_joints(
