@@ -57,7 +57,7 @@ class StagedFeatures:
     and `logits`, the stages before the block's own in PoseOutputs."""
 
     last: Tensor
-    logits: tuple[Tensor, ...]
+    logits: tuple[Tensor, ...] = ()
 
 
 class PoseNet(nn.Module):
@@ -94,12 +94,10 @@ class PoseNet(nn.Module):
                 got=str(tuple(images.shape)),
             )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        features = self.features((levels - self.mean) / self.std)
-        stages: tuple[Tensor, ...] = ()
-        if isinstance(features, StagedFeatures):
-            features, stages = features.last, features.logits
-        outputs: PoseOutputs = self.block(features, *([] if sample is None else [sample]))
-        return dataclasses.replace(outputs, logits=stages + outputs.logits) if stages else outputs
+        found = self.features((levels - self.mean) / self.std)
+        features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
+        outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
+        return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
 
 
 def predict_joints(

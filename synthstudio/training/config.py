@@ -150,7 +150,7 @@ class Network(_Section):
     @model_validator(mode="after")
     def _check_backbone(self) -> Self:
         if self.pretrained and self.backbone != "pyramid":
-            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one of them")
+            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
         if fault := misfit(self.backbone, self.variant, self.size):
             raise ValueError(fault)
         return self

@@ -251,7 +251,8 @@ def _about(
 def _title(config: Config) -> str:
     network = config.network
     block = "own head" if network.block == "own" else network.block.upper()
-    return block if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, {block}"
+    own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
+    return own + block
 
 
 def headline(evaluation: Evaluation) -> str:

@@ -46,7 +46,7 @@ class HRNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """ModelError for images whose sides are no multiples of 4."""
         require_multiple(images, 4, where="HRNet")
-        branches = [self.stem(images)]
+        branches: list[Tensor] = [self.stem(images)]
         for transition, stage in zip(self.transitions, self.stages, strict=True):
             branches = stage(transition(branches))
         return branches[0]
@@ -111,7 +111,7 @@ class _Fusion(nn.Module):
         fused = []
         for target, paths in enumerate(self.paths):
             total, size = branches[target], branches[target].shape[-2:]
-            for source, path in enumerate(paths):  # type: ignore[arg-type]  # a ModuleList
+            for source, path in enumerate(paths.children()):
                 if source < target:
                     total = total + path(branches[source])
                 elif source > target:

@@ -49,16 +49,16 @@ class ViTSize:
 
 
 HRNETS = {
-    "nano": HRNetSize(width=16, modules=(1, 1, 1), depth=1, stem=16, first=2, narrow=8),
+    "nano": HRNetSize(width=16, modules=(1, 2, 2), depth=1, stem=16, first=2, narrow=8),
     "w32": HRNetSize(width=32),
     "w48": HRNetSize(width=48),
 }
 HOURGLASSES = {
-    "nano": HourglassSize(channels=32, stem=16, early=32),
+    "nano": HourglassSize(channels=56, stem=16, early=32),
     "base": HourglassSize(channels=256, stem=64, early=128),
 }
 VITS = {
-    "nano": ViTSize(channels=48, depth=4, heads=3, drop_path=0.0, patch=8, padding=0, decoder=48),
+    "nano": ViTSize(channels=64, depth=6, heads=4, drop_path=0.0, patch=8, padding=0, decoder=64),
     "small": ViTSize(channels=384, depth=12, heads=12, drop_path=0.1),
     "base": ViTSize(channels=768, depth=12, heads=12, drop_path=0.3),
 }
@@ -70,7 +70,9 @@ def misfit(backbone: str, variant: str, picture: tuple[int, int]) -> str:
     The small pyramid has no variants but its own sizes.
     """
     if backbone == "pyramid":
-        return "" if variant == "nano" else "a pyramid has no variants: its size is widths and depth"
+        return (
+            "" if variant == "nano" else "a pyramid has no variants: its size is widths and depth"
+        )
     each: dict[str, Mapping[str, object]]
     each = {"hrnet": HRNETS, "hourglass": HOURGLASSES, "vit": VITS}
     variants = each[backbone]
