@@ -150,6 +150,20 @@ def test_a_run_of_another_system_is_not_resumed(
         tiny.run(config(pairs, then), other, resume=True)
 
 
+@pytest.mark.parametrize(("backbone", "refused"), [("hrnet", True), ("hourglass", False)])
+def test_one_person_and_one_cell_are_too_little_for_norms(
+    pairs: Path, backbone: str, refused: bool, tmp_path: Path
+) -> None:
+    settings = config(pairs, backbone, batch=1, steps=1, network={"size": [32, 24]})
+    if not refused:
+        assert tiny.run(settings, tmp_path / "run").finished
+        return
+    with pytest.raises(ModelError, match=r"\[32, 24\].*batch of one person.*Raise batch"):
+        tiny.run(settings, tmp_path / "run")
+    wider = config(pairs, backbone, batch=2, steps=1, network={"size": [32, 24]})
+    assert tiny.run(wider, tmp_path / "wider").finished
+
+
 def network(backbone: str, *, skeleton: str, seed: int = 0, **changes: Any) -> PoseNet:
     torch.manual_seed(seed)
     fields = {"backbone": backbone, "block": "own", "size": (48, 32), "stacks": 3, **changes}
