@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -56,15 +58,16 @@ def test_the_first_stages_loss_teaches_the_first_hourglass_alone() -> None:
 
 def test_the_first_prediction_goes_into_the_second_stage() -> None:
     model = net(2).eval()
+    features: Any = model.features
     with torch.inference_mode():
         before = model(images()).logits
-        model.features.heads[0].weight.add_(0.1)  # type: ignore[index, operator, union-attr]
+        features.heads[0].weight.add_(0.1)
         after = model(images()).logits
         assert not torch.equal(before[0], after[0])
         assert (before[1] - after[1]).abs().max() > 1e-4
-        model.features.returned[0].weight.zero_()  # type: ignore[index, operator, union-attr]
+        features.returned[0].weight.zero_()
         deaf = model(images()).logits[1]
-        model.features.heads[0].weight.add_(0.1)  # type: ignore[index, operator, union-attr]
+        features.heads[0].weight.add_(0.1)
         assert torch.equal(deaf, model(images()).logits[1])  # the control: nothing is returned
 
 

@@ -43,10 +43,14 @@ def test_a_size_of_another_width_is_told_apart() -> None:
     assert found["w32"] != pytest.approx(63.6e6, rel=0.01)
 
 
-def last_fusion(model: PoseNet) -> nn.Module:
-    stage: Any = model.features.stages[-1]  # type: ignore[union-attr, index]
-    fusion: nn.Module = stage[-1].fusion
-    return fusion
+def exchanges(model: PoseNet) -> list[Any]:
+    """All modules of stages two to four, in order."""
+    features: Any = model.features
+    return [exchange for stage in features.stages for exchange in stage]
+
+
+def last_fusion(model: PoseNet) -> Any:
+    return exchanges(model)[-1].fusion
 
 
 def answer(model: PoseNet, *, without: int | None) -> torch.Tensor:
@@ -70,7 +74,7 @@ def test_the_lowest_branch_is_heard_in_the_last_fusion() -> None:
     with torch.inference_mode():
         assert torch.equal(whole, model(images()).logits[0])
     assert (answer(model, without=3) - whole).abs().max() > 1e-3
-    paths: Any = last_fusion(model).paths
+    paths = last_fusion(model).paths
     assert len(paths) == 1  # only the stride-4 branch is asked for
     nn.init.zeros_(paths[0][3][0].weight)  # the control: its way up is cut
     nn.init.zeros_(paths[0][3][1].weight)
@@ -87,33 +91,27 @@ def sizes_of(model: PoseNet, branch: int) -> set[tuple[int, int]]:
         for x in (*inputs, output):
             found.add(tuple(x.shape[-2:]))
 
-    for stage in model.features.stages:  # type: ignore[union-attr]
-        for exchange in stage:  # type: ignore[union-attr]
-            if len(exchange.branches) > branch:  # type: ignore[arg-type, union-attr]
-                for module in exchange.branches[branch].modules():  # type: ignore[index, union-attr]
-                    module.register_forward_hook(note)
-                if len(exchange.fusion.paths) > branch:  # type: ignore[union-attr, arg-type]
-                    exchange.fusion.paths[branch][branch].register_forward_hook(note)  # type: ignore[index, union-attr]
+    for exchange in exchanges(model):
+        if len(exchange.branches) > branch:
+            for module in exchange.branches[branch].modules():
+                module.register_forward_hook(note)
+            if len(exchange.fusion.paths) > branch:
+                exchange.fusion.paths[branch][branch].register_forward_hook(note)
     with torch.inference_mode():
         model(images())
     return found
 
 
 def test_the_branch_of_stride_4_is_never_resampled() -> None:
-    model = net()
-    assert sizes_of(model, 0) == {(24, 18)}
-    for stage in model.features.stages:  # type: ignore[union-attr]
-        for exchange in stage:  # type: ignore[union-attr]
-            own = exchange.fusion.paths[0][0]  # type: ignore[index, union-attr]
-            assert isinstance(own, nn.Identity)
-            kinds = {type(m) for m in exchange.branches[0].modules()}  # type: ignore[index, union-attr]
-            assert not kinds & {nn.MaxPool2d, nn.Upsample, nn.ConvTranspose2d}
-            strides = {
-                m.stride
-                for m in exchange.branches[0].modules()  # type: ignore[index, union-attr]
-                if isinstance(m, nn.Conv2d)
-            }
-            assert strides == {(1, 1)}
+    with torch.device("meta"):
+        large = net("w32", (256, 192))
+    assert [len(exchange.branches) for exchange in exchanges(large)] == [2] + [3] * 4 + [4] * 3
+    for exchange in exchanges(large):
+        assert isinstance(exchange.fusion.paths[0][0], nn.Identity)
+        layers = list(exchange.branches[0].modules())
+        assert {m.stride for m in layers if isinstance(m, nn.Conv2d)} == {(1, 1)}
+        assert not {type(m) for m in layers} & {nn.MaxPool2d, nn.Upsample, nn.ConvTranspose2d}
+    assert sizes_of(net(), 0) == {(24, 18)}
     assert sizes_of(net(), 1) == {(12, 9)}  # the control: the others have their own
     assert sizes_of(net(), 3) == {(3, 3)}
 
@@ -128,8 +126,9 @@ def test_a_pixel_far_away_is_seen_through_the_low_branches_alone() -> None:
             stem.append(output.detach().requires_grad_())
             return stem[0]
 
-        model.features.stem.register_forward_hook(keep)  # type: ignore[union-attr]
-        out = model.features(images())
+        features: Any = model.features
+        features.stem.register_forward_hook(keep)
+        out = features(images())
         out[:, :, 0, 0].sum().backward()
         assert stem[0].grad is not None
         return int((stem[0].grad.abs().sum((0, 1)) > 0).nonzero().max())
@@ -142,10 +141,9 @@ def test_a_pixel_far_away_is_seen_through_the_low_branches_alone() -> None:
         return model
 
     alone = awake()
-    for stage in alone.features.stages:  # type: ignore[union-attr]
-        for exchange in stage:  # type: ignore[union-attr]
-            for path in list(exchange.fusion.paths[0])[1:]:  # type: ignore[index, union-attr]
-                nn.init.zeros_(path[1].weight)
+    for exchange in exchanges(alone):
+        for path in list(exchange.fusion.paths[0])[1:]:
+            nn.init.zeros_(path[1].weight)
     assert reach(alone) == 1 + 2 * sum(HRNETS["nano"].modules)  # transition; two convolutions each
     assert reach(awake()) == 23
 

@@ -13,7 +13,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models import heatmaps as hm
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.contract import PoseNet, predict_maps
+from synthstudio.models.contract import PoseNet, PoseOutputs, predict_maps
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import Labels, Weights, pose_losses
 from synthstudio.training.config import Network
@@ -42,7 +42,7 @@ def net(system: dict[str, Any]) -> PoseNet:
             if isinstance(module, Residual):
                 module.norm.weight.fill_(0.5)
         if system["block"] == "orn":
-            built.block.refiner.last.weight.normal_(0, 0.01)  # type: ignore[union-attr, operator]
+            built.block.get_parameter("refiner.last.weight").normal_(0, 0.01)
     return built
 
 
@@ -107,9 +107,10 @@ def test_a_mirrored_model_says_what_the_flip_test_takes_it_to_say() -> None:
 
     model, mirror = made(), made()
     with torch.no_grad():
-        for convolution in (mirror.features[0], mirror.features[2]):  # type: ignore[index]
-            convolution.weight.copy_(convolution.weight.flip(-1))  # type: ignore[operator, union-attr]
-        last: Any = mirror.features[2]  # type: ignore[index]
+        layers: Any = mirror.features
+        for convolution in (layers[0], layers[2]):
+            convolution.weight.copy_(convolution.weight.flip(-1))
+        last = layers[2]
         last.weight.copy_(last.weight[flip])
         last.bias.copy_(last.bias[flip])
         mean = (model(images()).maps + mirror(images()).maps) / 2
@@ -120,8 +121,6 @@ def test_a_mirrored_model_says_what_the_flip_test_takes_it_to_say() -> None:
 
 class _Maps(nn.Module):
     def forward(self, features: torch.Tensor) -> Any:
-        from synthstudio.models.contract import PoseOutputs
-
         return PoseOutputs(logits=(features,))
 
 

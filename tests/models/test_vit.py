@@ -16,7 +16,7 @@ from synthstudio.models.backbones import vit
 from synthstudio.models.backbones.sizes import VITS, ViTSize
 from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.heads import ClassicDecoder, SimpleDecoder
-from synthstudio.models.contract import PoseNet
+from synthstudio.models.contract import PoseNet, predict_maps
 from synthstudio.models.heatmaps import mirrored_maps
 from synthstudio.training import config as configs
 from synthstudio.training import networks, optimization
@@ -88,7 +88,7 @@ def copied(ours: PoseNet, model: Any) -> None:
         layer.mlp.fc2.load_state_dict(own.narrow.state_dict())
     model.backbone.layernorm.load_state_dict(features.norm.state_dict())
     head, block = model.head, ours.block
-    head.conv.load_state_dict(block.maps.state_dict())  # type: ignore[operator, union-attr]
+    head.conv.load_state_dict(block.get_submodule("maps").state_dict())
     if isinstance(block, ClassicDecoder):
         own = dict(enumerate(block.grown))
         for name, k in (("deconv1", 0), ("batchnorm1", 1), ("deconv2", 3), ("batchnorm2", 4)):
@@ -109,7 +109,7 @@ def test_transformers_says_the_same_with_the_same_weights(decoder: str) -> None:
         found = ours(pictures).logits[0]
         assert wanted.std() > 1e-3
         assert torch.allclose(found, wanted, atol=1e-5)
-        ours.features.positions.add_(0.1 * torch.randn(32, 6, 4))  # type: ignore[operator, union-attr]
+        ours.features.get_parameter("positions").add_(0.1 * torch.randn(32, 6, 4))
         assert not torch.allclose(ours(pictures).logits[0], wanted, atol=1e-3)
 
 
@@ -240,8 +240,6 @@ def test_layers_are_left_out_for_some_pictures_in_training_alone() -> None:
 def test_the_flip_test_is_the_mean_of_the_model_and_its_mirror(decoder: str) -> None:
     """A model whose kernels, places and joints are mirrored says of a picture what the model says
     of the mirrored picture, mirrored back."""
-    from synthstudio.models.contract import predict_maps
-
     flip = torch.from_numpy(get_skeleton("coco17").flip)
     model, mirror = (net(VITS["nano"], (96, 72), decoder) for _ in range(2))
     with torch.no_grad():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import shutil
 from pathlib import Path
@@ -16,9 +17,10 @@ import torch
 import synthstudio as ss
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones.sizes import VITS
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, evaluate, networks
+from synthstudio.training import checkpoint, evaluate, networks, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Network
 from synthstudio.training.loop import train
@@ -79,10 +81,6 @@ def test_it_learns_and_goes_on_where_it_stood(
 def test_layers_that_are_left_out_by_chance_are_the_same_ones_when_it_goes_on(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dataclasses
-
-    from synthstudio.models.backbones.sizes import VITS
-
     often = dataclasses.replace(VITS["nano"], drop_path=0.5)
     monkeypatch.setitem(VITS, "nano", often)
     settings = config(pairs, "vit", steps=6, save_every=1)
@@ -176,6 +174,27 @@ def saved(net: PoseNet, skeleton: str, path: Path) -> Path:
     settings = configs.parse({"train": [{"dataset": "somewhere"}]})
     checkpoint.save_weights(path, net, settings, skeleton=get_skeleton(skeleton), note="")
     return path
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_state_of_another_skeleton_is_refused(
+    pairs: Path, trained: dict[str, Path], backbone: str
+) -> None:
+    settings, state = config(pairs, backbone), trained[backbone] / "state.safetensors"
+
+    def step(skeleton: str) -> int:
+        net = network(backbone, skeleton=skeleton, stacks=2)
+        return checkpoint.load_state(
+            state,
+            net=net,
+            ema=None,
+            optimizer=optimization.make_optimizer(net, settings),
+            scaler=torch.amp.GradScaler("cpu", enabled=False),
+        ).step
+
+    assert step("coco23") == STEPS  # the set's own
+    with pytest.raises(ModelError, match=r"saved state does not fit this run.*Start anew"):
+        step("coco17")
 
 
 CHOICES = [*itertools.product(BACKBONES, ("own", "kpe")), ("hourglass", "orn")]
