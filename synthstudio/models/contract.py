@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,8 +51,18 @@ class PoseOutputs:
         return probabilities(self.logits[-1]) if self.fused is None else self.fused
 
 
+@dataclass(frozen=True, kw_only=True)
+class StagedFeatures:
+    """Features of a backbone that predicts maps on its way: `last` (B, C, h', w') for the block,
+    and `logits`, the stages before the block's own in PoseOutputs."""
+
+    last: Tensor
+    logits: tuple[Tensor, ...] = ()
+
+
 class PoseNet(nn.Module):
-    """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w')."""
+    """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w'), or to
+    StagedFeatures."""
 
     mean: Tensor
     std: Tensor
@@ -83,9 +94,10 @@ class PoseNet(nn.Module):
                 got=str(tuple(images.shape)),
             )
         levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        features = self.features((levels - self.mean) / self.std)
-        outputs: PoseOutputs = self.block(features, *([] if sample is None else [sample]))
-        return outputs
+        found = self.features((levels - self.mean) / self.std)
+        features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
+        outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
+        return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
 
 
 def predict_joints(

@@ -67,24 +67,40 @@ class Decoded:
     score: Tensor
 
 
-def decode_peak(maps: Tensor) -> Decoded:
+def decode_peak(maps: Tensor, *, border: bool = False) -> Decoded:
     """Decode the highest cell of each map (B, J, h, w), refined below the cell.
 
     Refinement: the vertex of the parabola through the logarithms of a cell and its two
     neighbours, along x and y (exact for a Gaussian; DARK, Zhang et al. 2020, to second order
-    without the mixed term). The score is the map's value at the peak.
+    without the mixed term). The score is the map's value at the peak. `border`: a peak in the
+    outermost cells is refined too, by the parabola through the three cells nearest to it;
+    otherwise it stays in the cell's middle.
     """
     w = maps.shape[-1]
     score, at = maps.flatten(2).max(-1)
     row, column = at // w, at % w
     logs = maps.clamp_min(1e-12).log()
-    x = column + 0.5 + _vertex(logs, row, column, (0, 1))
-    y = row + 0.5 + _vertex(logs, row, column, (1, 0))
+    x = column + 0.5 + _vertex(logs, row, column, (0, 1), border)
+    y = row + 0.5 + _vertex(logs, row, column, (1, 0), border)
     return Decoded(xy=torch.stack([x, y], -1), score=score)
 
 
-def _vertex(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) -> Tensor:
-    """Offset (B, J) of the parabola's vertex from the peak's centre; 0 at the border."""
+def _vertex(
+    logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int], border: bool = False
+) -> Tensor:
+    """Offset (B, J) of the parabola's vertex from the peak's centre; 0 at the border, unless
+    `border` takes the next cell's parabola there."""
+    h, w = logs.shape[-2:]
+    r, c = row, column
+    if border:
+        r = row.clamp(step[0], max(h - 1 - step[0], step[0]))
+        c = column.clamp(step[1], max(w - 1 - step[1], step[1]))
+    shift = _parabola(logs, r, c, step) + (r - row + c - column)
+    return shift.clamp(-0.5, 0.5).nan_to_num(0.0)
+
+
+def _parabola(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) -> Tensor:
+    """Offset (B, J) of the vertex from a cell's centre; NaN without a vertex, or a neighbour."""
     h, w = logs.shape[-2:]
     flat = logs.flatten(2)
 
@@ -98,7 +114,7 @@ def _vertex(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) ->
     bend = before - 2 * here + after
     shift = 0.5 * (before - after) / torch.where(bend < -1e-9, bend, torch.ones_like(bend))
     usable = ok_before & ok_after & (bend < -1e-9)
-    return torch.where(usable, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
+    return torch.where(usable, shift, torch.full_like(shift, torch.nan))
 
 
 def soft_disc(radius: float, like: Tensor) -> Tensor:

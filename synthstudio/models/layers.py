@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthstudio.core.errors import ModelError
+
 
 def conv(inputs: int, outputs: int, *, size: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU; the size is divided by `stride`."""
@@ -34,3 +36,14 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def require_multiple(images: Tensor, of: int, *, where: str) -> None:
+    """ModelError unless height and width are multiples of `of`: cells would shift the joints."""
+    if any(side % of or not side for side in images.shape[-2:]):
+        raise ModelError(
+            "the images do not fit the backbone",
+            where=where,
+            expected=f"height and width that are multiples of {of}",
+            got=str(tuple(images.shape[-2:])),
+        )

@@ -26,6 +26,7 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
+from synthstudio.models.backbones.vit import resized_positions
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.recipe.schema.load import read_yaml
@@ -280,6 +281,10 @@ JOINT_AXES = {
 }  # fmt: skip
 """Tensors with a part for each joint, and the axis of the joints. The refiner's first channel is
 the occluder map."""
+for _stage in range(configs.MAX_STACKS - 1):  # of stacked hourglasses
+    JOINT_AXES |= {f"features.heads.{_stage}.{part}": 0 for part in ("weight", "bias")}
+    JOINT_AXES[f"features.returned.{_stage}.weight"] = 1
+POSITIONS = "features.positions"
 
 
 def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) -> str:
@@ -292,6 +297,9 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
     source = get_skeleton(metadata["skeleton"])
     own = net.state_dict()
     tensors = map_joints(own, tensors, joints=skeleton.joints, source=source.joints)
+    if POSITIONS in own and POSITIONS in tensors:  # of a vit that saw another size
+        grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
+        tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
     bank = merge_banks(getattr(getattr(net, "block", None), "bank", None), tensors, most=poses)
     tensors.pop(POSES, None)
     tensors.pop(POSES_3D, None)
@@ -320,6 +328,8 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"  {title}: {', '.join(names[:5])}{more}")
+    if not any(name.startswith("features.") for name in fitting):
+        lines.append("nothing of the backbone: the file holds another one")
     if kept:
         lines.append("the bank holds only the poses of the training people")
     if source.joints != skeleton.joints:

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from synthstudio.core.aliases import rename_keys
 from synthstudio.core.errors import ModelError
+from synthstudio.models.backbones.sizes import misfit
 from synthstudio.recipe.schema.load import read_yaml
 
 STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
 MIN_SIDE = 16
+MAX_STACKS = 8
 RENAMED_KEYS = {
     "rate": "lr",
     "end_rate": "end_lr_ratio",
@@ -91,8 +93,14 @@ class Source(_Section):
 class Network(_Section):
     """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
 
-    # The block after the backbone: plain (kpe) or occlusion robust (orn).
-    block: Literal["kpe", "orn"] = "orn"
+    # The block after the backbone: plain (kpe), occlusion robust (orn), or the backbone's own head.
+    block: Literal["kpe", "orn", "own"] = "orn"
+    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/systems.md and its size.
+    backbone: Literal["pyramid", "hrnet", "hourglass", "vit"] = "pyramid"
+    variant: Literal["nano", "small", "base", "w32", "w48"] = "nano"
+    # hourglass: how many in a row. vit: its own head, by deconvolutions or by one convolution.
+    stacks: int = Field(default=2, ge=1, le=MAX_STACKS)
+    decoder: Literal["classic", "simple"] = "classic"
     # Height and width of the network's input in pixels: multiples of 4.
     size: tuple[int, int] = (96, 72)
     # Channels of the small backbone at strides 4, 8, 16, ...
@@ -138,6 +146,14 @@ class Network(_Section):
         if not widths or min(widths) < 1:
             raise ValueError("widths are the channels at one stride or more, each 1 at least")
         return widths
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> Self:
+        if self.pretrained and self.backbone != "pyramid":
+            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
+        if fault := misfit(self.backbone, self.variant, self.size):
+            raise ValueError(fault)
+        return self
 
 
 class Augment(_Section):
@@ -235,8 +251,7 @@ class Adapt(_Section):
     images: str = ""
     # Weight of the loss on what the teacher says.
     weight: float = Field(default=1.0, gt=0)
-    # The share of the run after which the teacher is listened to, a tenth of the run later fully;
-    # 1: never, only the norms learn their statistics from the photos.
+    # The share of the run after which the teacher teaches, fully a tenth later. 1: only norms adapt.
     start: float = Field(default=0.2, ge=0, le=1)
     # The share of the people of whom each joint is taught: those of whom the teacher is surest.
     keep: float = Field(default=0.5, gt=0, le=1)
@@ -279,7 +294,7 @@ class Config(_Section):
     warmup: float = Field(default=0.05, ge=0, le=0.5)
     end_lr_ratio: float = Field(default=0.01, ge=0, le=1)
     # A pretrained backbone's learning rate relative to the block's, and the further factor for
-    # each layer below its top.
+    # each layer below its top, and for each of a vit's below its head.
     backbone_lr_ratio: float = Field(default=0.3, gt=0, le=1)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     # The gradient is clipped to this norm.

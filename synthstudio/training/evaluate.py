@@ -233,7 +233,7 @@ def _about(
         "weights": f"{weights.resolve().parent.name}/{weights.name}",
         "weights_sha256": file_sha256(weights),
         "note": metadata.get("note", ""),
-        "block": f"{config.network.block.upper()} {height}x{width}",
+        "block": f"{_title(config)} {height}x{width}",
         "seed": config.seed,
         "skeleton": skeleton.name,
         "dataset": dataset.resolve().name,
@@ -246,6 +246,13 @@ def _about(
         "trained_here": bool(own),
         "notes": notes,
     }
+
+
+def _title(config: Config) -> str:
+    network = config.network
+    block = "own head" if network.block == "own" else network.block.upper()
+    own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
+    return own + block
 
 
 def headline(evaluation: Evaluation) -> str:

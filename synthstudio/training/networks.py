@@ -14,12 +14,17 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.backbones.hourglass import StackedHourglass
+from synthstudio.models.backbones.hrnet import HRNet
 from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
+from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.heads import ClassicDecoder, PointHead, SimpleDecoder
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet
-from synthstudio.training.config import Network
+from synthstudio.training.config import STRIDE, Network
 
 
 def build_network(
@@ -30,19 +35,16 @@ def build_network(
     A pretrained backbone comes with its own weights, unless `backbone` (of `describe_backbone`)
     describes it: then it is random too, and nothing is read from disk or the internet.
     """
+    joints, size = len(skeleton.joints), network.cells
     features: Any
     if network.pretrained:
         features = _described(backbone) if backbone else _pretrained(network.pretrained)
     else:
-        features = ConvPyramid(
-            widths=network.widths,
-            channels=network.width,
-            depth=network.depth,
-            smooth=network.smooth,
-        )
-    joints, size = len(skeleton.joints), network.cells
+        features = _features(network, joints)
     block: nn.Module
-    if network.block == "kpe":
+    if network.block == "own":
+        block = _own_head(network, features.channels, joints)
+    elif network.block == "kpe":
         block = KPE(
             features.channels, joints, size=size, width=network.width, layers=network.layers
         )
@@ -59,6 +61,33 @@ def build_network(
             last_word=network.last_word,
         )
     return PoseNet(features, block)
+
+
+def _features(network: Network, joints: int) -> nn.Module:
+    """A backbone of our own."""
+    if network.backbone == "hrnet":
+        return HRNet(HRNETS[network.variant])
+    if network.backbone == "hourglass":
+        size, cells = HOURGLASSES[network.variant], network.cells
+        return StackedHourglass(size, joints, cells=cells, stacks=network.stacks)
+    if network.backbone == "vit":
+        return ViT(VITS[network.variant], picture=network.size)
+    return ConvPyramid(
+        widths=network.widths,
+        channels=network.width,
+        depth=network.depth,
+        smooth=network.smooth,
+    )
+
+
+def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
+    if network.backbone != "vit":
+        return PointHead(channels, joints, size=network.cells)
+    size = VITS[network.variant]
+    times = size.patch // STRIDE
+    if network.decoder == "simple":
+        return SimpleDecoder(channels, joints, times=times)
+    return ClassicDecoder(channels, joints, times=times, width=size.decoder)
 
 
 def _pretrained(name: str) -> nn.Module:

@@ -74,13 +74,14 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     """AdamW without weight decay for norms and biases, with layer-wise learning rates.
 
-    With `config.optimizer` "muon" the convolutions of the small backbone and of blocks learn by
-    Muon, except the first and those that make maps (1 x 1).
+    With `config.optimizer` "muon" the convolutions of our own backbones and of blocks learn by
+    Muon, except the first and those that make maps or are 1 x 1.
     """
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         muon = config.optimizer == "muon" and _by_muon(name, parameter, config)
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
+        decays = parameter.ndim > 1 and name != "features.positions"
+        decay = config.weight_decay if decays else 0.0
         groups.setdefault((muon, lr_scale(name, net, config), decay), []).append(parameter)
     listed = [
         {"params": p, "muon": muon, "scale": scale, "weight_decay": decay}
@@ -92,15 +93,24 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
 def _by_muon(name: str, parameter: nn.Parameter, config: Config) -> bool:
     if config.network.pretrained and name.startswith("features."):
         return False
+    if name == "block.maps.weight":
+        return False
     return parameter.ndim == 4 and parameter.shape[1] > 3 and parameter.shape[-1] > 1
 
 
 def lr_scale(name: str, net: nn.Module, config: Config) -> float:
-    """A parameter's learning rate relative to the block's: layer-wise decay of the backbone."""
-    if not config.network.pretrained or not name.startswith("features."):
+    """A parameter's learning rate relative to the block's: layer-wise decay of the backbone.
+
+    The vit's own as Xu et al. 2022 have it: of `layers` layers with ids from 1 on, and embeddings
+    with id 0, layer_decay ** (layers + 1 - id); its last norm learns as fast as the block.
+    """
+    network = config.network
+    if not name.startswith("features.") or not (network.pretrained or network.backbone == "vit"):
         return 1.0
-    below = networks.layers_below_top(net)
-    return config.backbone_lr_ratio * config.layer_decay ** below[name]
+    below = networks.layers_below_top(net)[name]
+    if network.pretrained:
+        return config.backbone_lr_ratio * config.layer_decay**below
+    return 1.0 if name.startswith("features.norm.") else config.layer_decay ** (1 + below)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:

@@ -225,8 +225,19 @@ class Trainer:
     def _forward(
         self, net: nn.Module, images: Tensor, sample: BankSample | None = None
     ) -> PoseOutputs:
-        with devices.autocast(self.device, self.config.precision):
-            outputs: PoseOutputs = net(images, sample)
+        try:
+            with devices.autocast(self.device, self.config.precision):
+                outputs: PoseOutputs = net(images, sample)
+        except ValueError as error:
+            if len(images) > 1:
+                raise
+            raise ModelError(
+                "the coarsest maps have one cell, and a batch of one person gives norms nothing",
+                where=f"batch {len(images)}, network.size {list(images.shape[-2:])}",
+                expected="two people or two cells at least",
+                got=str(error)[:200],
+                then="Raise batch, or network.size.",
+            ) from error
         return _to_float32(outputs)
 
     def update(self, step: int, losses: dict[str, float], batch: Batch) -> None:

@@ -50,16 +50,24 @@ class ConvPyramid(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        smoothed: Tensor = self.smooth(self.top_down(self.bottom_up(images))[0])
+        return smoothed
+
+    def bottom_up(self, images: Tensor) -> list[Tensor]:
+        """The strides' features C2, C3, ..., finest first."""
         levels, x = [], self.stem(images)
         for step in self.steps:
             x = step(x)
             levels.append(x)
-        top = self.laterals[-1](levels[-1])
+        return levels
+
+    def top_down(self, levels: list[Tensor]) -> list[Tensor]:
+        """P2, P3, ..., finest first: each level's lateral and the next coarser sum."""
+        sums = [self.laterals[-1](levels[-1])]
         for level, lateral in zip(levels[-2::-1], list(self.laterals)[-2::-1], strict=True):
             side = lateral(level)
-            top = side + resize(top, side.shape[-2:])
-        smoothed: Tensor = self.smooth(top)
-        return smoothed
+            sums.append(side + resize(sums[-1], side.shape[-2:]))
+        return sums[::-1]
 
 
 class HuggingFaceFeatures(nn.Module):

@@ -1,0 +1,115 @@
+"""Stacked hourglass: every stage predicts, is trained, and is heard by the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from synthstudio.core.errors import ModelError
+from synthstudio.models.backbones.hourglass import StackedHourglass, depth_of
+from synthstudio.models.backbones.sizes import HOURGLASSES
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.blocks.heads import PointHead
+from synthstudio.models.blocks.kpe import KPE
+from synthstudio.models.blocks.orn import ORN
+from synthstudio.models.contract import PoseNet
+
+SIZE, CELLS, J = (96, 72), (24, 18), 17
+
+
+def net(stacks: int, *, variant: str = "nano") -> PoseNet:
+    torch.manual_seed(0)
+    features = StackedHourglass(HOURGLASSES[variant], J, cells=CELLS, stacks=stacks)
+    return PoseNet(features, PointHead(features.channels, J, size=CELLS))
+
+
+def images() -> torch.Tensor:
+    return torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+
+
+def part(model: PoseNet, name: str) -> list[torch.nn.Parameter]:
+    found = [p for n, p in model.named_parameters() if n.startswith(name)]
+    assert found, name
+    return found
+
+
+@pytest.mark.parametrize("stacks", [1, 2, 3])
+def test_every_stage_gives_maps(stacks: int) -> None:
+    found = net(stacks)(images()).logits
+    assert [tuple(stage.shape) for stage in found] == [(2, J, *CELLS)] * stacks
+
+
+def test_the_first_stages_loss_teaches_the_first_hourglass_alone() -> None:
+    model = net(2)
+    first, second = model(images()).logits
+    first.square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in part(model, "features.heads"))
+    assert any(p.grad is not None and p.grad.any() for p in part(model, "features.stacks.0"))
+    for later in ("features.stacks.1", "features.onward", "features.returned", "block"):
+        assert not any(p.grad is not None and p.grad.any() for p in part(model, later)), later
+    model.zero_grad()  # the control: the second stage's loss reaches both
+    model(images()).logits[1].square().mean().backward()
+    for name in ("features.stacks.0", "features.stacks.1", "features.heads", "features.returned"):
+        assert any(p.grad is not None and p.grad.any() for p in part(model, name)), name
+    assert second.shape == first.shape
+
+
+def test_the_first_prediction_goes_into_the_second_stage() -> None:
+    model = net(2).eval()
+    features: Any = model.features
+    with torch.inference_mode():
+        before = model(images()).logits
+        features.heads[0].weight.add_(0.1)
+        after = model(images()).logits
+        assert not torch.equal(before[0], after[0])
+        assert (before[1] - after[1]).abs().max() > 1e-4
+        features.returned[0].weight.zero_()
+        deaf = model(images()).logits[1]
+        features.heads[0].weight.add_(0.1)
+        assert torch.equal(deaf, model(images()).logits[1])  # the control: nothing is returned
+
+
+@pytest.mark.parametrize("block", ["kpe", "orn"])
+def test_stages_come_before_those_of_a_block(block: str) -> None:
+    features = StackedHourglass(HOURGLASSES["nano"], J, cells=CELLS, stacks=3)
+    bank = PoseBank(torch.rand(5, J, 2))
+    head = {
+        "kpe": KPE(features.channels, J, size=CELLS),
+        "orn": ORN(features.channels, J, size=CELLS, bank=bank),
+    }[block]
+    found = PoseNet(features, head)(images())
+    assert len(found.logits) == {"kpe": 2 + 1, "orn": 2 + 3}[block]
+    assert all(stage.shape == (2, J, *CELLS) for stage in found.logits)
+
+
+@pytest.mark.parametrize(
+    ("cells", "depth"),
+    [((64, 48), 4), ((64, 64), 4), ((24, 18), 3), ((12, 9), 2), ((12, 8), 1), ((4, 4), 1)],
+)
+def test_small_maps_are_halved_less_often(cells: tuple[int, int], depth: int) -> None:
+    assert depth_of(cells) == depth
+
+
+def test_eight_stacks_are_as_large_as_published() -> None:
+    """25.1 M parameters: Sun et al. 2019, table 1, for the 8-stage hourglass at 256x192."""
+    with torch.device("meta"):
+        features = StackedHourglass(HOURGLASSES["base"], J, cells=(64, 48), stacks=8)
+        model = PoseNet(features, PointHead(features.channels, J, size=(64, 48)))
+    count = sum(p.numel() for p in model.parameters())
+    assert count == pytest.approx(25.1e6, rel=0.03)
+
+
+@pytest.mark.parametrize("size", [(98, 72), (96, 70)])
+def test_images_that_do_not_fit_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ModelError, match=r"do not fit the backbone.*multiples of 4"):
+        net(2)(torch.zeros(1, 3, *size))
+
+
+@pytest.mark.parametrize("size", [(48, 36), (52, 100), (16, 16)])
+def test_odd_maps_come_back_in_their_size(size: tuple[int, int]) -> None:
+    cells = (size[0] // 4, size[1] // 4)
+    features = StackedHourglass(HOURGLASSES["nano"], J, cells=cells, stacks=2).eval()
+    found = features(torch.zeros(1, 3, *size))
+    assert found.last.shape[-2:] == found.logits[0].shape[-2:] == cells

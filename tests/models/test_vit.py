@@ -1,0 +1,266 @@
+"""ViT and ViTPose's decoders: transformers' own says the same, other sizes, learning rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones import vit
+from synthstudio.models.backbones.sizes import VITS, ViTSize
+from synthstudio.models.backbones.vit import ViT
+from synthstudio.models.blocks.heads import ClassicDecoder, SimpleDecoder
+from synthstudio.models.contract import PoseNet, predict_maps
+from synthstudio.models.heatmaps import mirrored_maps
+from synthstudio.training import config as configs
+from synthstudio.training import networks, optimization
+
+J = 17
+SMALL = ViTSize(channels=32, depth=3, heads=4, drop_path=0.0)
+
+
+def net(size: ViTSize, picture: tuple[int, int], decoder: str = "classic") -> PoseNet:
+    torch.manual_seed(0)
+    features, times = ViT(size, picture=picture), size.patch // 4
+    if decoder == "simple":
+        return PoseNet(features, SimpleDecoder(size.channels, J, times=times)).eval()
+    head = ClassicDecoder(size.channels, J, times=times, width=size.decoder)
+    return PoseNet(features, head).eval()
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def images(height: int, width: int) -> torch.Tensor:
+    return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+@pytest.mark.parametrize(
+    ("size", "picture"), [("nano", (96, 72)), ("nano", (48, 32)), (SMALL, (128, 96))]
+)
+def test_both_decoders_give_a_cell_for_four_pixels(
+    size: str | ViTSize, picture: tuple[int, int], decoder: str
+) -> None:
+    chosen = VITS[size] if isinstance(size, str) else size
+    with torch.inference_mode():
+        found = net(chosen, picture, decoder)(images(*picture)).logits
+    assert [stage.shape for stage in found] == [(2, J, picture[0] // 4, picture[1] // 4)]
+
+
+def theirs(size: ViTSize, picture: tuple[int, int], decoder: str) -> nn.Module:
+    inner = transformers.VitPoseBackboneConfig(
+        image_size=list(picture), patch_size=[size.patch, size.patch],
+        hidden_size=size.channels, num_hidden_layers=size.depth,
+        num_attention_heads=size.heads, out_indices=[size.depth],
+    )  # fmt: skip
+    config = transformers.VitPoseConfig(
+        backbone_config=inner, num_labels=J, use_simple_decoder=decoder == "simple", scale_factor=4
+    )
+    model: nn.Module = transformers.VitPoseForPoseEstimation(config)
+    return model.eval()
+
+
+def copied(ours: PoseNet, model: Any) -> None:
+    """Copy our weights into transformers' ViTPose."""
+    features: Any = ours.features
+    embeddings = model.backbone.embeddings
+    embeddings.patch_embeddings.projection.load_state_dict(features.patches.state_dict())
+    embeddings.position_embeddings.zero_()
+    embeddings.position_embeddings[0, 1:] = features.positions.flatten(1).t()
+    for layer, own in zip(model.backbone.encoder.layer, features.layers, strict=True):
+        attention = layer.attention.attention
+        for number, name in enumerate(("query", "key", "value")):
+            part = slice(number * features.channels, (number + 1) * features.channels)
+            getattr(attention, name).weight.copy_(own.ask.weight[part])
+            getattr(attention, name).bias.copy_(own.ask.bias[part])
+        layer.attention.output.dense.load_state_dict(own.answer.state_dict())
+        layer.layernorm_before.load_state_dict(own.before.state_dict())
+        layer.layernorm_after.load_state_dict(own.after.state_dict())
+        layer.mlp.fc1.load_state_dict(own.wide.state_dict())
+        layer.mlp.fc2.load_state_dict(own.narrow.state_dict())
+    model.backbone.layernorm.load_state_dict(features.norm.state_dict())
+    head, block = model.head, ours.block
+    head.conv.load_state_dict(block.get_submodule("maps").state_dict())
+    if isinstance(block, ClassicDecoder):
+        own = dict(enumerate(block.grown))
+        for name, k in (("deconv1", 0), ("batchnorm1", 1), ("deconv2", 3), ("batchnorm2", 4)):
+            getattr(head, name).load_state_dict(own[k].state_dict())
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_transformers_says_the_same_with_the_same_weights(decoder: str) -> None:
+    ours, picture = net(SMALL, (96, 64), decoder), (96, 64)
+    with torch.no_grad():
+        for p in ours.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+        model = theirs(SMALL, picture, decoder)
+        copied(ours, model)
+        pictures = images(*picture)
+        levels = (pictures - ours.mean) / ours.std
+        wanted = model(levels).heatmaps
+        found = ours(pictures).logits[0]
+        assert wanted.std() > 1e-3
+        assert torch.allclose(found, wanted, atol=1e-5)
+        ours.features.get_parameter("positions").add_(0.1 * torch.randn(32, 6, 4))
+        assert not torch.allclose(ours(pictures).logits[0], wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_vitpose_b_has_as_many_parameters_as_published(decoder: str) -> None:
+    """86 M for the backbone (Xu et al. 2022, table 1); the whole against transformers' own."""
+    with torch.device("meta"):
+        ours = net(VITS["base"], (256, 192), decoder)
+        model = theirs(VITS["base"], (256, 192), decoder)
+        small = net(VITS["small"], (256, 192), decoder)
+    assert count(ours.features) == pytest.approx(86e6, rel=0.01)
+    assert count(ours) == pytest.approx(count(model), rel=1e-4)  # theirs has a class token's place
+    assert count(small.features) == pytest.approx(22e6, rel=0.03)
+
+
+def constant(height: int, width: int) -> torch.Tensor:
+    return torch.full((1, 3, height, width), 0.4)
+
+
+def changes(decoder: str) -> dict[str, float]:
+    """By how much features and maps of a plain picture change when it is 1.25 times as large."""
+    size = ViTSize(channels=32, depth=3, heads=4, drop_path=0.0, padding=0)
+    model = net(size, (256, 192), decoder)
+    found: dict[str, float] = {}
+    with torch.inference_mode():
+
+        def per_patch(x: torch.Tensor) -> torch.Tensor:
+            return F.avg_pool2d(model(x).logits[0], 4)
+
+        for name, part in (("features", model.features), ("maps", per_patch)):
+            small, large = part(constant(256, 192)), part(constant(320, 240))
+            assert large.shape[-2:] == (small.shape[-2] * 5 // 4, small.shape[-1] * 5 // 4)
+            back = F.interpolate(large, size=small.shape[-2:], mode="bilinear", antialias=True)
+            spread = small - small.mean((-2, -1), keepdim=True)
+            found[name] = float((back - small).norm() / spread.norm())
+    return found
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_positions_are_resized_for_a_picture_1_25_times_as_large(
+    decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = changes(decoder)
+    assert kept["features"] < 0.1 and kept["maps"] < 0.3, kept
+
+    def extended(positions: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        rows, columns = positions.shape[-2:]
+        more = (0, grid[1] - columns, 0, grid[0] - rows)
+        return F.pad(positions[None], more, mode="replicate")[0]
+
+    monkeypatch.setattr(vit, "resized_positions", extended)  # the control: not resized
+    lost = changes(decoder)
+    assert lost["features"] > 0.7 and lost["maps"] > 0.6, lost
+
+
+def test_positions_of_the_same_size_are_left_alone() -> None:
+    positions = torch.rand(8, 6, 4)
+    assert vit.resized_positions(positions, (6, 4)) is positions
+    flat = torch.full((8, 6, 4), 0.3)
+    assert torch.allclose(vit.resized_positions(flat, (9, 5)), torch.full((8, 9, 5), 0.3))
+
+
+def settings(**changed: Any) -> configs.Config:
+    network = {"backbone": "vit", "variant": "base", "block": "own", "size": [256, 192]}
+    network |= changed.pop("network", {})
+    return configs.parse(
+        {"train": [{"dataset": "x"}], "network": network, "layer_decay": 0.75, "lr": 2e-3} | changed
+    )
+
+
+def learning_rates(config: configs.Config) -> dict[str, float]:
+    with torch.device("meta"):
+        model = networks.build_network(config.network, get_skeleton("coco17"), bank=None)
+    optimizer = optimization.make_optimizer(model, config)
+    optimization.set_lr(optimizer, config, 9, 200)  # the last step of the warm-up
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {names[id(p)]: g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert set(found) == set(names.values())
+    return found
+
+
+def test_learning_rates_decay_by_the_layer() -> None:
+    found = learning_rates(settings())
+    layers = {int(n.split(".")[2]) for n in found if n.startswith("features.layers.")}
+    assert layers == set(range(12))
+    for name, lr in found.items():
+        if name.startswith("features.layers."):
+            number = int(name.split(".")[2]) + 1  # embeddings are 0, blocks 1 to 12
+        elif name.startswith(("features.positions", "features.patches")):
+            number = 0
+        else:
+            number = 13  # the last norm and the decoder
+        assert lr == pytest.approx(2e-3 * 0.75 ** (13 - number)), name
+    assert min(found.values()) == pytest.approx(2e-3 * 0.75**13)
+    even = learning_rates(settings(layer_decay=1.0))  # the control
+    assert set(even.values()) == {max(found.values())}
+
+
+def test_position_embeddings_do_not_decay_and_no_map_learns_by_muon() -> None:
+    config = settings(network={"decoder": "simple", "variant": "nano", "size": [96, 72]})
+    model = networks.build_network(config.network, get_skeleton("coco17"), bank=None)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for group in optimization.make_optimizer(model, config).param_groups:
+        for p in group["params"]:
+            name = names[id(p)]
+            decays = p.ndim > 1 and name != "features.positions"
+            assert group["weight_decay"] == (config.weight_decay if decays else 0.0), name
+            assert not group["muon"], name  # linear layers, the patches and the maps: AdamW
+
+
+def test_layers_are_left_out_for_some_pictures_in_training_alone() -> None:
+    layer = vit._Layer(16, 2, 0.4)
+    x = torch.randn(2000, 3, 16)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        branch = layer._attend(layer.before(x))
+        some = layer._some(branch)
+    left_out = (some == 0).all((1, 2))
+    assert left_out.float().mean() == pytest.approx(0.4, abs=0.04)
+    assert torch.allclose(some[~left_out] * 0.6, branch[~left_out], atol=1e-6)
+    assert layer.eval()._some(branch) is branch
+    assert vit._Layer(16, 2, 0.0).train()._some(branch) is branch
+    rates = [layer.rate for layer in ViT(VITS["small"], picture=(64, 64)).layers]
+    assert rates[0] == 0 and rates[-1] == pytest.approx(0.1) and rates == sorted(rates)
+
+
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_the_flip_test_is_the_mean_of_the_model_and_its_mirror(decoder: str) -> None:
+    """A model whose kernels, places and joints are mirrored says of a picture what the model says
+    of the mirrored picture, mirrored back."""
+    flip = torch.from_numpy(get_skeleton("coco17").flip)
+    model, mirror = (net(VITS["nano"], (96, 72), decoder) for _ in range(2))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+        state = {
+            name: value.flip(-1) if value.ndim == 4 or name == "features.positions" else value
+            for name, value in model.state_dict().items()
+        }
+        for name in ("block.maps.weight", "block.maps.bias"):
+            state[name] = state[name][flip]
+        mirror.load_state_dict(state)
+        pictures = images(96, 72)
+        told = mirrored_maps(model(pictures.flip(-1)).maps, flip)
+        assert torch.allclose(mirror(pictures).maps, told, atol=1e-6)
+        assert not torch.allclose(model(pictures).maps, told, atol=1e-4)
+        both = (model(pictures).maps + mirror(pictures).maps) / 2
+        assert torch.allclose(predict_maps(model, pictures, flip=flip)[0], both, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(96, 76), (100, 72), (0, 8)])
+def test_images_that_do_not_fit_are_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ModelError, match=r"do not fit the backbone.*multiples of 8"):
+        net(VITS["nano"], (96, 72))(torch.zeros(1, 3, *size))

@@ -1,0 +1,266 @@
+"""Every system is trained, goes on, answers and is evaluated; what does not fit is one message."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+import synthstudio as ss
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones.sizes import VITS
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.contract import PoseNet
+from synthstudio.training import checkpoint, evaluate, networks, optimization
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config, Network
+from synthstudio.training.loop import train
+
+BACKBONES, BLOCKS = ("hrnet", "hourglass", "vit"), ("own", "kpe", "orn")
+STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
+STEPS = 16
+EACH = list(itertools.product(BACKBONES, BLOCKS))
+
+
+def config(pairs: Path, backbone: str, block: str = "own", **changes: Any) -> Config:
+    network = {"backbone": backbone, "block": block, "size": [48, 32], **changes.pop("network", {})}
+    fields: dict[str, Any] = {"steps": STEPS, "augment": STILL, "save_every": 50}
+    fields |= {"lr": 2e-3 if backbone == "vit" else 5e-3, "val": []}
+    return tiny.config(pairs, network=network, **fields | changes)
+
+
+def losses(run: Path) -> list[float]:
+    with (run / "log.csv").open(newline="") as file:
+        return [float(v) for _, what, v in list(csv.reader(file))[1:] if what == "loss/map"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("systems")
+
+
+@pytest.fixture(scope="module")
+def trained(pairs: Path, runs: Path) -> dict[str, Path]:
+    """Return the folder of a run of each backbone with its own head."""
+    for backbone in BACKBONES:
+        tiny.run(config(pairs, backbone), runs / f"{backbone}-own")
+    return {backbone: runs / f"{backbone}-own" for backbone in BACKBONES}
+
+
+@pytest.mark.parametrize(("backbone", "block"), EACH, ids=["-".join(pair) for pair in EACH])
+def test_it_learns_and_goes_on_where_it_stood(
+    pairs: Path, runs: Path, trained: dict[str, Path], backbone: str, block: str
+) -> None:
+    settings, whole = config(pairs, backbone, block), runs / f"{backbone}-{block}"
+    if block != "own":
+        tiny.run(settings, whole)
+    fell = losses(whole)
+    assert fell[-1] < 0.96 * fell[0]
+    parts = runs / f"{backbone}-{block}-parts"
+    for steps in (7, 99):
+        tiny.run(settings, parts, resume=True, steps=steps)
+    for name in ("last", "best"):
+        ours = (parts / f"{name}.safetensors").read_bytes()
+        assert ours == (whole / f"{name}.safetensors").read_bytes()
+    net, stored, skeleton = checkpoint.load_network(whole / "last.safetensors")
+    assert stored == settings
+    outputs = net(torch.zeros(1, 3, 48, 32))
+    assert outputs.maps.shape == (1, len(skeleton.joints), 12, 8)
+    assert (outputs.shares is not None) == (block == "orn")
+
+
+def test_layers_that_are_left_out_by_chance_are_the_same_ones_when_it_goes_on(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = dataclasses.replace(VITS["nano"], drop_path=0.5)
+    monkeypatch.setitem(VITS, "nano", often)
+    settings = config(pairs, "vit", steps=6, save_every=1)
+    tiny.run(settings, tmp_path / "whole")
+    for steps in (2, 1, 99):
+        tiny.run(settings, tmp_path / "parts", resume=True, steps=steps)
+    ours, theirs = ((tmp_path / n / "last.safetensors").read_bytes() for n in ("parts", "whole"))
+    assert ours == theirs
+    monkeypatch.setitem(VITS, "nano", dataclasses.replace(often, drop_path=0.0))
+    tiny.run(settings, tmp_path / "other")
+    assert (tmp_path / "other" / "last.safetensors").read_bytes() != theirs
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_it_answers_and_is_evaluated(
+    pairs: Path, trained: dict[str, Path], backbone: str, tmp_path: Path
+) -> None:
+    torch.set_num_threads(1)
+    model = ss.Model.load(trained[backbone], device="cpu")
+    found = model.predict(pairs)
+    assert np.isfinite(found.joints_px).all() and len(found.joints_px) == 32
+    assert np.isnan(found.expected_oks).all()  # its own head says places alone
+    evaluation = evaluate.evaluate(
+        trained[backbone] / "best.safetensors",
+        pairs,
+        tmp_path / "found",
+        options=evaluate.EvaluationOptions(flip=True),
+        cache=tmp_path / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
+    assert evaluation.about["block"] == f"{backbone} nano, own head 48x32"
+    assert evaluation.metrics["places"]["all"]["PCK@0.1"]["value"] > 0.05
+    assert (tmp_path / "found" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("first", "then"), [("hrnet", "vit"), ("vit", "hourglass")])
+def test_another_systems_checkpoint_says_that_its_backbone_is_not_used(
+    pairs: Path, trained: dict[str, Path], first: str, then: str, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    settings = config(pairs, then, steps=1, init_from=str(trained[first] / "best.safetensors"))
+    train(settings, tmp_path / "run", cache=tmp_path / "cache", say=said.append)
+    report = "\n".join(said)
+    assert "nothing of the backbone: the file holds another one" in report
+    assert "not in the file: features." in report and "not used: " in report
+    said.clear()
+    again = config(pairs, first, steps=1, init_from=settings.init_from)
+    train(again, tmp_path / "again", cache=tmp_path / "cache", say=said.append)
+    assert "nothing of the backbone" not in "\n".join(said)  # the control
+    assert "not in the file" not in "\n".join(said)
+
+
+@pytest.mark.parametrize(("first", "then"), [("hrnet", "vit"), ("vit", "hourglass")])
+def test_a_run_of_another_system_is_not_resumed(
+    pairs: Path, trained: dict[str, Path], first: str, then: str, tmp_path: Path
+) -> None:
+    shutil.copytree(trained[first], tmp_path / "run")
+    with pytest.raises(ModelError, match=r"began with another config.*changed: network"):
+        tiny.run(config(pairs, then), tmp_path / "run", resume=True)
+    other = tmp_path / "other"
+    tiny.run(config(pairs, then), other, steps=1)
+    shutil.copy(trained[first] / "state.safetensors", other / "state.safetensors")
+    with pytest.raises(ModelError, match="saved state does not fit this run"):
+        tiny.run(config(pairs, then), other, resume=True)
+
+
+@pytest.mark.parametrize(("backbone", "refused"), [("hrnet", True), ("hourglass", False)])
+def test_one_person_and_one_cell_are_too_little_for_norms(
+    pairs: Path, backbone: str, refused: bool, tmp_path: Path
+) -> None:
+    settings = config(pairs, backbone, batch=1, steps=1, network={"size": [32, 24]})
+    if not refused:
+        assert tiny.run(settings, tmp_path / "run").finished
+        return
+    with pytest.raises(ModelError, match=r"\[32, 24\].*batch of one person.*Raise batch"):
+        tiny.run(settings, tmp_path / "run")
+    wider = config(pairs, backbone, batch=2, steps=1, network={"size": [32, 24]})
+    assert tiny.run(wider, tmp_path / "wider").finished
+
+
+def network(backbone: str, *, skeleton: str, seed: int = 0, **changes: Any) -> PoseNet:
+    torch.manual_seed(seed)
+    fields = {"backbone": backbone, "block": "own", "size": (48, 32), "stacks": 3, **changes}
+    own = get_skeleton(skeleton)
+    bank = PoseBank(torch.rand(4, len(own.joints), 2)) if fields["block"] == "orn" else None
+    return networks.build_network(Network(**fields), own, bank=bank).eval()
+
+
+def saved(net: PoseNet, skeleton: str, path: Path) -> Path:
+    settings = configs.parse({"train": [{"dataset": "somewhere"}]})
+    checkpoint.save_weights(path, net, settings, skeleton=get_skeleton(skeleton), note="")
+    return path
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_state_of_another_skeleton_is_refused(
+    pairs: Path, trained: dict[str, Path], backbone: str
+) -> None:
+    settings, state = config(pairs, backbone), trained[backbone] / "state.safetensors"
+
+    def step(skeleton: str) -> int:
+        net = network(backbone, skeleton=skeleton, stacks=2)
+        return checkpoint.load_state(
+            state,
+            net=net,
+            ema=None,
+            optimizer=optimization.make_optimizer(net, settings),
+            scaler=torch.amp.GradScaler("cpu", enabled=False),
+        ).step
+
+    assert step("coco23") == STEPS  # the set's own
+    with pytest.raises(ModelError, match=r"saved state does not fit this run.*Start anew"):
+        step("coco17")
+
+
+CHOICES = [*itertools.product(BACKBONES, ("own", "kpe")), ("hourglass", "orn")]
+
+
+@pytest.mark.parametrize(("backbone", "block"), CHOICES)
+@pytest.mark.parametrize("decoder", ["classic", "simple"])
+def test_joints_of_another_skeleton_go_by_their_names(
+    backbone: str, block: str, decoder: str, tmp_path: Path
+) -> None:
+    options = {"block": block, "decoder": decoder}
+    whole = network(backbone, skeleton="coco17", **options)
+    fewer = network(backbone, skeleton="body12", seed=1, **options)
+    differ = {
+        name
+        for name, tensor in whole.state_dict().items()
+        if tensor.shape != fewer.state_dict()[name].shape
+    } - {checkpoint.POSES}
+    assert differ and differ == set(checkpoint.JOINT_AXES) & set(whole.state_dict())
+    path = saved(whole, "coco17", tmp_path / "w.safetensors")
+    text = checkpoint.initialize(fewer, path, skeleton=get_skeleton("body12"), poses=0)
+    assert "12 of 12 joints by name from coco17" in text and "of another shape" not in text
+    images = torch.rand(2, 3, 48, 32)
+    with torch.inference_mode():
+        ours, theirs = fewer(images).logits[0], whole(images).logits[0][:, 5:]
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_vit_starts_from_one_that_saw_another_size(tmp_path: Path) -> None:
+    small = network("vit", skeleton="coco17")
+    large = network("vit", skeleton="coco17", seed=1, size=(96, 72))
+    path = saved(small, "coco17", tmp_path / "w.safetensors")
+    text = checkpoint.initialize(large, path, skeleton=get_skeleton("coco17"), poses=0)
+    assert "of another shape" not in text and "not in the file" not in text
+    images = torch.rand(1, 3, 96, 72)
+    with torch.inference_mode():
+        resized = small(images).logits[0]  # it resizes its own when asked about another size
+        assert torch.allclose(large(images).logits[0], resized, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ({"backbone": "resnet"}, "backbone.*pyramid.*hrnet"),
+        (
+            {"backbone": "hrnet", "variant": "base"},
+            "variant: hrnet is nano or w32 or w48, not base",
+        ),
+        ({"backbone": "vit", "variant": "w32"}, "variant: vit is nano or small or base, not w32"),
+        ({"variant": "w32"}, "a pyramid has no variants: its size is widths and depth"),
+        ({"backbone": "vit", "size": [96, 76]}, "multiples of vit nano's patch, 8 pixels.*96x76"),
+        ({"backbone": "vit", "variant": "base", "size": [96, 72]}, "patch, 16 pixels.*96x72"),
+        ({"backbone": "hrnet", "size": [98, 72]}, "height and width are multiples of 4"),
+        ({"backbone": "hourglass", "size": [96, 12]}, "16 at least"),
+        ({"backbone": "hourglass", "stacks": 0}, "stacks.*greater"),
+        ({"backbone": "hrnet", "pretrained": "x/y"}, "pretrained takes the place of hrnet"),
+    ],
+)
+def test_networks_that_do_not_fit_are_refused(network: dict[str, Any], says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        configs.parse({"train": [{"dataset": "a"}], "network": network}, "run.yaml")
+
+
+def test_a_config_of_before_means_the_pyramid() -> None:
+    stored = configs.dump(configs.parse({"train": [{"dataset": "a"}]}))
+    for name in ("backbone", "variant", "stacks", "decoder"):
+        del stored["network"][name]
+    assert configs.parse_stored(stored, "config.yaml").network == Network()
+    assert Network().backbone == "pyramid"
