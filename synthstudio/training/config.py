@@ -251,7 +251,7 @@ class Adapt(_Section):
     images: str = ""
     # Weight of the loss on what the teacher says.
     weight: float = Field(default=1.0, gt=0)
-    # The share of the run after which the teacher teaches, fully a tenth later. 1: only norms adapt.
+    # The share of the run after which the teacher teaches, fully a tenth later; 1: norms only.
     start: float = Field(default=0.2, ge=0, le=1)
     # The share of the people of whom each joint is taught: those of whom the teacher is surest.
     keep: float = Field(default=0.5, gt=0, le=1)

@@ -26,10 +26,12 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import export as exporting
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.networks import build_network
 
 BATCHES = (1, 2, 5, 16, 64)
 WITH = {"orn": {}, "flip": {"flip": True, "floats": True}, "kpe": {}}
@@ -290,3 +292,16 @@ def test_a_file_that_answers_otherwise_is_not_written(
     with pytest.raises(ModelError, match="answers otherwise"):
         model.export(tmp_path / "off.onnx")
     assert not (tmp_path / "off.onnx").exists()
+
+
+@pytest.mark.parametrize("backbone", ["hrnet", "hourglass", "vit"])
+def test_other_systems_are_exported(backbone: str, tmp_path: Path) -> None:
+    """Parity is checked before the file is written."""
+    torch.manual_seed(0)
+    asked = {"train": [{"dataset": "x"}], "network": {"backbone": backbone, "block": "own"}}
+    network, skeleton = configs.parse(asked).network, get_skeleton("coco17")
+    net = build_network(network, skeleton, bank=None)
+    made = exporting.export_onnx(
+        net, skeleton, tmp_path / "a.onnx", size=network.size, name="a", version="1"
+    )
+    assert 0 < made.joints_px < exporting.MOST_PX
