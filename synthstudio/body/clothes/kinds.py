@@ -275,7 +275,7 @@ GARMENTS: dict[str, Entry] = {
 
 # Design ----------------------------------------------------------------------------------
 
-_DESIGNS = 320  # a data set has some 130 in each detail
+_DESIGNS = 480  # a data set has some 130 in each detail, with all hair cuts and hats 240
 _HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
@@ -303,7 +303,7 @@ _HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
 
 
 def design(base: Basis, garment: GarmentSpec) -> Design:
-    """Return the cut of a garment, from the cache of the last 320 when it is there."""
+    """Return the cut of a garment, from the cache of the last `_DESIGNS` when it is there."""
     entry = GARMENTS[garment.kind]
     shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
     cut_by = {k: v for k, v in shape.items() if k != FIT}
