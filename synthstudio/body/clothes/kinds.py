@@ -266,7 +266,7 @@ GARMENTS: dict[str, Entry] = {
         cut=eyewear.sunglasses, layer=GLASSES,
     ),
     "medical_mask": Entry(
-        kind=_kind("medical_mask", "mask", _PLAIN, top=(0.622, 0.632)),
+        kind=_kind("medical_mask", "mask", _PLAIN, top=(0.629, 0.638)),
         cut=eyewear.medical_mask, layer=MASK,
     ),
 }
