@@ -63,7 +63,7 @@ def bob_hair(base: Basis, shape: Shape) -> Tailored:
 
 def curly_hair(base: Basis, shape: Shape) -> Tailored:
     """Locks that stand out, down to the shoulders."""
-    made = _loose(base, shape, curl_m=0.38 * shape["volume"])
+    made = _loose(base, shape, curl_m=0.30 * shape["volume"])
     (piece,) = made.pieces
     at = places(base.atlas, piece.weave.rows, piece.weave.shift_m).at
     return replace(made, pieces=(replace(piece, coords=curls(at)),))
