@@ -5,15 +5,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.pose_library import library
+from synthstudio.core.camera import look_at
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import LensSpec
+from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.ages import aged
+from synthstudio.recipe.sampling.faces import recoloured
+from synthstudio.recipe.sampling.outfits import design_of
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import contact_sheet, draw_labels
 
@@ -39,6 +45,21 @@ HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
 GALLERY, SHEETS = ("wild", "everyday"), 5
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
+HEAD_PX = 180
+HAIR_OF_WOMEN = ("ponytail_hair", "plaits_hair", "bob_hair", "curly_hair")
+HAIR_OF_MEN = ("parted_hair", "undercut_hair", "mohawk_hair", "balding_hair")
+WORN_BY_MEN = (("full_beard",), ("goatee", "glasses"), ("moustache",), ("helmet", "sunglasses"))
+WORN_BY_WOMEN = (("glasses",), ("medical_mask",), ("headband", "curly_hair"), ("headscarf",))
+SHOWN = ("smile", "laugh", "surprise", "sadness", "anger", "shout", "blow", "closed_eyes")
+DAY = LightSpec(
+    sun_direction=(-0.48, -0.64, 0.6),
+    sun_rgb=(0.62, 0.6, 0.56),
+    sky_rgb=(0.36, 0.38, 0.42),
+    ground_rgb=(0.22, 0.2, 0.18),
+    occlusion=0.8,
+)
+YEARS = (2.0, 4.0, 7.0, 10.0, 13.0, 18.0, 50.0, 85.0)
+DYE = {"patterned": 0.0, "saturated": 0.6}
 
 
 def frame(scene: str, index: int, *, labels: bool) -> U8:
@@ -112,6 +133,96 @@ def gallery(out: Path) -> None:
             write_jpeg(contact_sheet(pictures[6 * k : 6 * k + 6], columns=3), sheet)
 
 
+def heads(out: Path) -> None:
+    """Write heads from near by: hair, what is worn, expressions, two people from 2 to 85 years."""
+    recipe = {
+        "name": "heads",
+        "seed": 12,
+        "image": {"width_px": HEAD_PX, "height_px": HEAD_PX},
+        "people": {"count": 1, "identities": 400, "poses": {"names": {"stand_relaxed": 1}}},
+        "things": [],
+        "backdrop": {"kind": "plain"},
+    }
+    stage = Stage(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
+    specs = [draw(stage.settings.recipe, index, stage) for index in range(80)]
+    women, men = (
+        [spec for spec in specs if (spec.people[0].phenotype.gender > 0.5) == woman]
+        for woman in (True, False)
+    )
+    cast = [(women[k], (kind,), None, {}) for k, kind in enumerate(HAIR_OF_WOMEN)]
+    cast += [(men[k], (kind,), None, {}) for k, kind in enumerate(HAIR_OF_MEN)]
+    cast += [(men[8 + k], kinds, None, {}) for k, kinds in enumerate(WORN_BY_MEN)]
+    cast += [(women[8 + k], kinds, None, {}) for k, kinds in enumerate(WORN_BY_WOMEN)]
+    cast += [
+        ((men, women)[k % 2][14 + k], (), None, EXPRESSIONS[name]) for k, name in enumerate(SHOWN)
+    ]
+    for who in (_dark_haired(women), _dark_haired(men)):
+        cast += [(who, (), years, {}) for years in YEARS]
+    pictures = [
+        head(stage, spec, kinds, years=years, face=face) for spec, kinds, years, face in cast
+    ]
+    write_jpeg(contact_sheet(pictures, columns=8), out, most_bytes=190_000)
+
+
+def _dark_haired(specs: list[FrameSpec]) -> FrameSpec:
+    return next(spec for spec in specs if max(spec.people[0].look.hair_rgb) < 0.04)
+
+
+def head(
+    stage: Stage,
+    spec: FrameSpec,
+    kinds: tuple[str, ...],
+    *,
+    years: float | None,
+    face: dict[str, float],
+) -> U8:
+    """Return the head of the frame's one person, who wears these kinds of things on it as well."""
+    (person,) = spec.people
+    known = {kind.kind: kind for kind in stage.catalogue.garments}
+    slots = {known[kind].slot for kind in kinds} | {"hat"}
+    kept = [garment for garment in person.outfit if known[garment.kind].slot not in slots]
+    rng = stream(0, "heads", person.identity)
+    worn = []
+    for kind in kinds:
+        shape = design_of(known[kind], stage.settings.recipe, rng)
+        new = GarmentSpec(kind=kind, shape=shape, material=palette.cloth(("plain",), rng, **DYE))
+        own = known[kind].slot in ("top", "bottom", "shoes", "hat")
+        worn.append(new if own else recoloured(new, known[kind].slot, person.look, rng))
+    body, look = person.phenotype, person.look
+    if years is not None:
+        body = aged(body, years, stream(0, "stature", int(years)))
+        look = dataclasses.replace(look, stubble=look.stubble if years >= 18 else 0.0)
+    person = dataclasses.replace(
+        person,
+        phenotype=body,
+        look=look,
+        years=years,
+        outfit=(*kept, *worn),
+        pose=dataclasses.replace(person.pose, face=face),
+        position_m=(0.0, 0.0, 0.0),
+        yaw_rad=float(rng.uniform(-1, 1)) * (1.6 if kinds == ("ponytail_hair",) else 0.7),
+    )
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
+    names = get_skeleton(stage.skeleton.name).joints
+    ears = [names.index("left_ear"), names.index("right_ear")]
+    x, y, z = (float(v) for v in stage.joints_m(person)[ears].mean(axis=0))
+    eye = (x, y - 0.66, z + 0.03)
+    yaw, pitch = look_at(eye, (x, y, z - 0.015))
+    camera = dataclasses.replace(
+        spec.camera,
+        position_m=eye,
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+        roll_rad=0.0,
+        focal_px=HEAD_PX * 1.55,
+        centre_px=None,
+    )
+    spec = dataclasses.replace(
+        spec, people=(person,), camera=camera, light=DAY, lens=LensSpec(), shadow_box_m=None
+    )
+    return decode_rgb(pipeline.make_frame(stage, spec).jpeg, person.identity)
+
+
 def write(pictures: list[U8], out: Path, *, columns: int) -> None:
     """Write pictures side by side as a JPEG of at most `MOST_BYTES`."""
     picture = contact_sheet(pictures, columns=columns)
@@ -120,10 +231,10 @@ def write(pictures: list[U8], out: Path, *, columns: int) -> None:
     write_jpeg(resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width))), out)
 
 
-def write_jpeg(picture: U8, out: Path) -> None:
+def write_jpeg(picture: U8, out: Path, *, most_bytes: int = MOST_BYTES) -> None:
     for quality in range(88, 40, -4):
         data = encode_jpeg(picture, quality)
-        if len(data) <= MOST_BYTES:
+        if len(data) <= most_bytes:
             break
     out.write_bytes(data)
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")
@@ -136,6 +247,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "holding": lambda out: sheet(HOLDING, out, labels=False),
     "poses": pose_sheet,
     "gallery": gallery,
+    "heads": heads,
 }
 
 if __name__ == "__main__":

@@ -139,7 +139,7 @@ def _unplaced(person: PersonSpec) -> PersonSpec:
 @functools.lru_cache(maxsize=_BARE_CACHE)
 def _bare(phenotype: Phenotype, pose: PoseSpec) -> BareBody:
     """Return the body, whatever it wears: in a variant it wears something else."""
-    return bare_body(load_atlas(), phenotype, pose.angles_rad, pose.turns)
+    return bare_body(load_atlas(), phenotype, pose.angles_rad, pose.turns, pose.face)
 
 
 @functools.lru_cache(maxsize=_DRESSED_CACHE)

@@ -24,6 +24,7 @@ from PIL import Image
 from scipy import sparse
 
 from synthstudio.body import kinematic
+from synthstudio.body.face import with_face
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
 from synthstudio.core.errors import DiskError
@@ -166,15 +167,18 @@ def bare_body(
     phenotype: Phenotype,
     angles_rad: dict[str, float],
     turns: tuple[BoneTurn, ...] = (),
+    face: dict[str, float] | None = None,
 ) -> BareBody:
     """Return the body of that phenotype in that pose (angles: see body/poses.py).
 
-    A bone named in `turns` takes that rotation instead of what the angles give it.
+    A bone named in `turns` takes that rotation instead of what the angles give it; `face` weighs
+    face units. They move the surface, so also regressed joints, and no rotation centre.
     """
     rest = _rest_of(phenotype)
+    unposed = with_face(rest.vertices, face, atlas.groups) if face else rest.vertices
     rotations = with_turns(bone_rotations(angles_rad), turns)
     transforms, whole = posed_chain(rest.chain, rotations)
-    vertices = _skin(atlas.weights, transforms, rest.vertices)
+    vertices = _skin(atlas.weights, transforms, unposed)
     return BareBody(
         vertices_m=_frozen(vertices),
         rest_m=rest.rest_m,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.atlas import Atlas
-from synthstudio.body.clothes.hair import hairline
+from synthstudio.body.clothes.hair import bald_m, hairline
 from synthstudio.core.scene import F32, I32, NO_PART, PARTS, U8, Bool, Surface
 from synthstudio.core.spec import Look, Material, Vec3
 
@@ -23,14 +23,23 @@ _BLUSH = (
 )
 _KNUCKLE_BONES = ("finger2-1", "finger3-1", "finger4-1", "finger5-1")
 _RED = np.array((1.05, 0.86, 0.84), np.float32)
+_RED_LIPS = np.array((1.05, 0.45, 0.55), np.float32)
+_PALE_LIPS = np.array((1.08, 1.5, 1.45), np.float32)
 
 
 def skin_surfaces(
-    atlas: Atlas, vertices_m: F32, look: Look, drawn: Bool, *, hair: bool = False
+    atlas: Atlas,
+    vertices_m: F32,
+    look: Look,
+    drawn: Bool,
+    *,
+    hair: bool = False,
+    bald: float | None = None,
 ) -> tuple[Surface, Surface, Surface]:
     """Return skin, eyes and lashes over the posed vertices (N, 3); `drawn` is (F,).
 
-    With `hair` the scalp takes the hair's colour, fading out over the hairline.
+    With `hair` the scalp takes the hair's colour, fading out over the hairline; `bald` is how
+    much of it has none, as balding_hair's shape says.
     """
     skin = Surface(
         name="skin",
@@ -48,7 +57,7 @@ def skin_surfaces(
             bump=look.freckles,
             wrinkles=look.blotches,
         ),
-        tint=_with_roots(atlas, look) if hair else _tint(atlas),
+        tint=_own_tint(atlas, look, hair=hair, bald=bald),
         part=atlas.part,
         drawn=drawn & atlas.skin_face,
     )
@@ -57,8 +66,9 @@ def skin_surfaces(
 
 def _brow_rgb(look: Look) -> Vec3:
     """Brows are a little darker than the hair, and never lighter than the skin allows."""
+    darker, fairer = 1 - 0.5 * max(look.brows, 0.0), 0.35 * max(-look.brows, 0.0)
     r, g, b = (
-        min(0.75 * hair, 0.5 * skin)
+        min(0.75 * hair, 0.5 * skin) * darker + fairer * 0.75 * skin
         for hair, skin in zip(look.hair_rgb, look.skin_rgb, strict=True)
     )
     return (r, g, b)
@@ -84,12 +94,21 @@ def _tint(atlas: Atlas) -> F32:
     return tint
 
 
-def _with_roots(atlas: Atlas, look: Look) -> F32:
-    """Return (N, 3) the tint with hair roots on the scalp: no hairline is a clean edge."""
-    scalp, share = _roots(atlas)
-    roots = np.array(look.hair_rgb, np.float32) / np.maximum(look.skin_rgb, 1e-3)
+def _own_tint(atlas: Atlas, look: Look, *, hair: bool, bald: float | None) -> F32:
+    """Return (N, 3) the tint with own lips, and with hair roots: no hairline is a clean edge."""
+    if not (hair or look.lips):
+        return _tint(atlas)
     tint = _tint(atlas).copy()
-    tint[scalp] += share * (roots.astype(np.float32) - tint[scalp])
+    if hair:
+        scalp, share = _roots(atlas)
+        if bald is not None:
+            top = bald_m(atlas.template_m[scalp], bald)[:, None]
+            share = share * np.clip(0.5 - top / 0.012, 0, 1).astype(np.float32)
+        roots = np.array(look.hair_rgb, np.float32) / np.maximum(look.skin_rgb, 1e-3)
+        tint[scalp] += share * (roots.astype(np.float32) - tint[scalp])
+    if look.lips:
+        own = _RED_LIPS if look.lips > 0 else _PALE_LIPS
+        tint *= _mix(abs(look.lips) * _smooth(atlas.masks["lips"]), own)
     return tint
 
 
@@ -142,9 +161,11 @@ def _eyes(atlas: Atlas, vertices_m: F32, iris_rgb: Vec3) -> Surface:
 
 
 @functools.lru_cache(maxsize=4)
-def _both(atlas: Atlas, group: str) -> tuple[NDArray[np.intp], I32]:
-    """Return the vertices of a left and right group, and (F, 3) triangles among them."""
-    faces = np.vstack([atlas.groups[f"left_{group}"], atlas.groups[f"right_{group}"]])
+def _both(
+    atlas: Atlas, group: str, *, sides: tuple[str, str] = ("left", "right")
+) -> tuple[NDArray[np.intp], I32]:
+    """Return the vertices of two groups of a kind, and (F, 3) triangles among them."""
+    faces = np.vstack([atlas.groups[f"{side}_{group}"] for side in sides])
     used, inverse = np.unique(faces, return_inverse=True)
     own = inverse.reshape(-1, 3).astype(np.int32)
     own.flags.writeable = False
@@ -174,6 +195,21 @@ def _lashes(atlas: Atlas, vertices_m: F32, look: Look) -> Surface:
         part=np.full(len(faces), NO_PART, np.uint8),
         covers=np.full(len(faces), _HEAD, np.uint32),
         two_sided=True,
+    )
+
+
+def teeth(atlas: Atlas, vertices_m: F32) -> Surface:
+    """Return both rows of teeth over the posed vertices (N, 3): seen where a mouth is open."""
+    used, faces = _both(atlas, "teeth", sides=("upper", "lower"))
+    return Surface(
+        name="teeth",
+        instance=0,
+        vertices_m=vertices_m[used],
+        faces=faces,
+        coords=atlas.template_m[used],
+        material=Material(kind="matte", base_rgb=(0.62, 0.58, 0.48), roughness=0.35),
+        part=np.full(len(faces), NO_PART, np.uint8),
+        covers=np.full(len(faces), _HEAD, np.uint32),
     )
 
 

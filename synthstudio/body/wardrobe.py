@@ -13,7 +13,7 @@ from synthstudio.body.clothes.cloth import Cloth
 from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN, Design, design, drawn_faces
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
-from synthstudio.body.skin import skin_surfaces
+from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Surface
@@ -23,6 +23,7 @@ from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 __all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]
 
 _UNDER_HAT = {"thick": 0.006, "volume": 0.006, "height": -0.02, "fringe": 0.0}
+_HIDDEN = {"headscarf": "hair", "medical_mask": "beard"}
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 
@@ -47,14 +48,18 @@ def dress(atlas: Atlas, bare: BareBody, person: PersonSpec) -> Dressed:
     """
     check_outfit(person)
     base = basis(atlas, person.detail)
-    wearer = wearer_of(base, bare)
+    wearer = wearer_of(base, bare, fitted=person.years is not None)
     worn = sorted(_pressed(person.outfit), key=_layer)
     designs = [design(base, g) for g in worn]
     drawn = np.ones(len(atlas.body_faces), bool)
     for made in designs:
         drawn &= ~made.hides
-    hair = any(GARMENTS[g.kind].kind.slot == "hair" for g in worn)
-    surfaces = list(skin_surfaces(atlas, bare.vertices_m, person.look, drawn, hair=hair))
+    hair = next((g for g in worn if GARMENTS[g.kind].kind.slot == "hair"), None)
+    bald = None if hair is None else hair.shape.get("bald")
+    skin = skin_surfaces(
+        atlas, bare.vertices_m, person.look, drawn, hair=hair is not None, bald=bald
+    )
+    surfaces = [*skin, *([teeth(atlas, bare.vertices_m)] if person.pose.face else [])]
     over_m = max(m.thick_m * g.shape.get(FIT, 1.0) for g, m in zip(worn, designs, strict=True))
     for place, (garment, made) in enumerate(zip(worn, designs, strict=True)):
         phase = _phase(person.identity, garment.kind)
@@ -69,7 +74,13 @@ def _phase(identity: str, kind: str) -> float:
 
 
 def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
-    """Return the outfit with its hair flat enough for its hat, and inside its hood."""
+    """Return the outfit with its hair flat enough for its hat, and inside its hood.
+
+    Nothing is left of hair, which a headscarf hides, nor of a beard under a mask.
+    """
+    kinds = {g.kind for g in outfit}
+    hidden = {slot for kind, slot in _HIDDEN.items() if kind in kinds}
+    outfit = tuple(g for g in outfit if GARMENTS[g.kind].kind.slot not in hidden)
     most: dict[str, float] = {}
     if any(GARMENTS[g.kind].kind.slot == "hat" for g in outfit):
         most |= _UNDER_HAT

@@ -21,7 +21,7 @@ from synthstudio.core.spec import (
     Vec3,
 )
 
-Slot = Literal["top", "bottom", "shoes", "hair", "hat"]
+Slot = Literal["top", "bottom", "shoes", "hair", "hat", "beard", "glasses", "mask"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,9 @@ class GarmentKind:
     patterns: tuple[Pattern, ...]
     steps: int = 4
     gender: Vec2 = (0.0, 1.0)  # the range of Phenotype.gender that usually wears it
-    worn: Literal["everyday", "always", "sport"] = "everyday"  # always: for sport as well
+    age: Vec2 = (-1.0, 1.0)  # the range of Phenotype.age
+    worn: Literal["everyday", "always", "sport", "named"] = "everyday"
+    """always: for sport as well; named: only where a recipe names it."""
     whole: bool = False  # covers trunk and hips: no bottom is worn with it
 
 
@@ -144,6 +146,8 @@ class Catalogue:
     hands: dict[str, dict[str, float]] = field(default_factory=dict)
     """Shape of a hand -> its angles in radians, names without a side."""
     garments: tuple[GarmentKind, ...]
+    expressions: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Expression of a face -> weights of face units (body/face.py)."""
     things: tuple[ThingKind, ...]
     backgrounds: tuple[ImageAsset, ...] = ()
     hdris: tuple[ImageAsset, ...] = ()

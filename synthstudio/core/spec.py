@@ -116,16 +116,19 @@ class BoneTurn:
 class PoseSpec:
     """A pose in anatomical angles, radians: see body/poses.py for names, axes and signs.
 
-    A bone named in `turns` takes that rotation instead of what the angles give it.
+    A bone named in `turns` takes that rotation instead of what the angles give it. `face` weighs
+    face units, 0 to 1 (body/face.py); none is a face at rest.
     """
 
     name: str
     family: str
     angles_rad: dict[str, float]
     turns: tuple[BoneTurn, ...] = ()
+    face: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _hashable(self, "angles_rad")
+        _hashable(self, "face")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +154,8 @@ class Look:
     stubble: float = 0.0
     freckles: float = 0.0
     blotches: float = 0.0
+    brows: float = 0.0  # darker and thicker than usual, or fairer: -1 to 1
+    lips: float = 0.0  # redder than usual, or paler: -1 to 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +174,7 @@ class PersonSpec:
     position_m: Vec3 = (0.0, 0.0, 0.0)
     yaw_rad: float = 0.0  # 0 faces world -y (towards a camera at yaw 0 in front); + turns left
     detail: Detail = "fine"
+    years: float | None = None  # the age a recipe gave; clothes then have the body's size
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from synthstudio.body import anny, capsules, pose_library, poses, wardrobe
+from synthstudio.body import anny, capsules, face, pose_library, poses, wardrobe
 from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
@@ -100,6 +100,7 @@ def prepare(
         limits_rad=dict(poses.LIMITS_RAD),
         hands=pose_library.hands(),
         garments=wardrobe.garments(),
+        expressions=face.EXPRESSIONS,
         things=procedural.kinds(),
         backgrounds=images("backgrounds", "background"),
         hdris=images("hdris", "hdri"),

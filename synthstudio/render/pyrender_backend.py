@@ -2,8 +2,8 @@
 
 Ids and depth come from pyrender's segmentation pass, which has one sample a pixel; the depth of
 its colour pass is multisampled and millimetres off. The picture is plainer than the raster
-path's: colours are a material's base times its tint, there are no patterns, textures, contact
-shadows or shadows on an undrawn floor.
+path's: colours are a material's base times its tint, there are no patterns, textures, brows,
+stubble, irises, contact shadows or shadows on an undrawn floor.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from synthstudio.body.skin import skin_surfaces
 from synthstudio.body.wardrobe import Dressed, check_outfit, garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS, Surface
+from synthstudio.core.solve import Slot
 from synthstudio.core.spec import Detail
 
 
@@ -160,7 +162,7 @@ def test_the_cache_of_designs_is_bounded(atlas: Atlas) -> None:
 def test_the_catalogue_is_sorted_and_complete() -> None:
     kinds = garments()
     assert [k.kind for k in kinds] == sorted(GARMENTS)
-    assert {k.slot for k in kinds} == {"top", "bottom", "shoes", "hair", "hat"}
+    assert {k.slot for k in kinds} == set(get_args(Slot))
     for kind in kinds:
         assert kind.patterns
         assert kind.steps >= 1
@@ -218,14 +220,16 @@ def test_materials_reach_their_pieces(atlas: Atlas) -> None:
 
 
 def test_hair_and_hats_leave_face_and_ears_to_be_hidden(atlas: Atlas) -> None:
-    scalp = 1 << PARTS.index("scalp")
+    scalp, head = (1 << PARTS.index(part) for part in ("scalp", "head"))
     for kind, entry in GARMENTS.items():
         if entry.kind.slot not in ("hair", "hat"):
             continue
         made = dressed(atlas, person("man", "stand_relaxed", "t_shirt", "jeans", kind))
         for s in made.surfaces:
             if s.name == kind:
-                assert (s.covers == scalp).all()
+                assert (s.covers & scalp == scalp).all()
+                assert not (s.covers & head).any()
+                assert kind == "headscarf" or (s.covers == scalp).all()
 
 
 def test_eyes_keep_their_part_and_hide_nothing(atlas: Atlas) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio.body import pose_library, poses
+from synthstudio.body import face, pose_library, poses, wardrobe
 from synthstudio.core.solve import Catalogue
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
@@ -23,7 +23,13 @@ from synthstudio.recipe.search.photo_candidates import UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
 FILES = sorted(SCENES.glob("*.yaml"))
-REAL = dataclasses.replace(CATALOGUE, poses=pose_library.library(), limits_rad=poses.LIMITS_RAD)
+REAL = dataclasses.replace(
+    CATALOGUE,
+    poses=pose_library.library(),
+    limits_rad=poses.LIMITS_RAD,
+    garments=wardrobe.garments(),
+    expressions=face.EXPRESSIONS,
+)
 NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
 """For scenes that name built-in things."""
 
@@ -93,6 +99,7 @@ def test_every_field_of_every_scene_is_in_the_schema():
                 walk(inner)
 
     NAMES = {pose.family for pose in REAL.poses} | {"left_wrist+right_wrist", UNNAMED}
+    NAMES |= {garment.kind for garment in REAL.garments}
     NAMES |= {thing.kind for thing in NAMES_THINGS.things} | set(SIZES)
     for path in FILES:
         walk(yaml.safe_load(path.read_text()))

@@ -28,6 +28,7 @@ from synthstudio.body.clothes.weave import (
 from synthstudio.core.scene import F32, F64, I32, U32
 
 EARS_M = 0.635  # template height from which long hair hangs
+_HEAD_M = 0.53  # on the template: what lies higher on average is worn on the head
 _PASS = 0.6  # of the way to the neighbours' mean: the pass that Cut.passes counts
 _HEM_PASSES, _LAST_PASSES, _COORD_PASSES = 14, 2, 6
 _ANCHORS = 3
@@ -121,6 +122,7 @@ class Cloth:
     bones: tuple[int, int]
     drop_m: F32 | None  # (V,) of limp hair below the ears
     settle: Settle | None
+    on_head: bool  # hair, hats and what the face wears
     studs: NDArray[np.intp]  # (B,) vertices that carry a button
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
@@ -180,6 +182,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         bones=(names.index(cut.bones[0]), names.index(cut.bones[1])),
         drop_m=drop,
         settle=_settle(base, cut, where, smooth),
+        on_head=bool(where.at[:, 2].mean() > _HEAD_M),
         studs=_NONE if cut.studs is None else cut.studs,
         hem=hem,
         hem_smooth=smooth[hem],

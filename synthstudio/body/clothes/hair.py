@@ -45,11 +45,20 @@ def strands(at: F32) -> F32:
     return np.stack([np.cos(phi), np.sin(phi), theta], axis=1).astype(np.float32)
 
 
-def _curls(at: F32) -> F32:
+def curls(at: F32) -> F32:
     """Return (V, 3) places in which strand noise is as fine along as across."""
     d = (at - np.array(CENTRE_M)) / 0.11
     made: F32 = (d * [2.3, 2.3, 20.0]).astype(np.float32)
     return made
+
+
+def bald_m(at: F32, bald: float) -> NDArray[Any]:
+    """Return (V,) metres inside the bald part of a head: over the temples (0), all the top (1)."""
+    x, y, z = at.T
+    back = -0.100 + 0.150 * bald + (0.45 - 0.3 * bald) * (np.abs(x) - 0.03)
+    above = z - (0.704 - 0.012 * bald - 0.5 * np.maximum(-0.03 - y, 0))
+    soft = 90.0  # a rounded corner where both lines meet
+    return np.asarray(-np.logaddexp(-soft * above, -soft * (back - y)) / soft)
 
 
 def nowhere(p: Places) -> F32:
@@ -68,7 +77,7 @@ def head_faces(base: Basis, *, ears: bool) -> I32:
     return atlas.body_faces[keep]
 
 
-def _cap(base: Basis) -> tuple[Weave, Places]:
+def cap(base: Basis) -> tuple[Weave, Places]:
     """Return the head's skin above the hairline, ears left out."""
     weave = weave_of(base.atlas, head_faces(base, ears=False), fine=base.fine)
     at = places(base.atlas, weave.rows).at
@@ -77,7 +86,7 @@ def _cap(base: Basis) -> tuple[Weave, Places]:
     return weave, places(base.atlas, weave.rows)
 
 
-def _lumps(at: F32) -> F32:
+def lumps(at: NDArray[Any]) -> F32:
     """Return (V,) smooth noise in -1..1 with features of 2 to 4 cm."""
     x, y, z = at.T
     made: F32 = (
@@ -90,55 +99,55 @@ def _lumps(at: F32) -> F32:
 
 def short_hair(base: Basis, shape: Shape) -> Tailored:
     """A cap of hair, `thick` metres at the top."""
-    weave, p = _cap(base)
+    weave, p = cap(base)
     deep = step(hairline(p.at), 0.0, 0.035)
     top = step(p.at[:, 2], 0.66, 0.75)
-    offset = 0.0008 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * _lumps(p.at))
-    return Tailored(pieces=(_hair(weave, p.at, offset, passes=2),), inside=nowhere)
+    offset = 0.0008 + deep * (0.35 + 0.65 * top) * shape["thick"] * (1 + 0.25 * lumps(p.at))
+    return Tailored(pieces=(tress(weave, p.at, offset, passes=2),), inside=nowhere)
 
 
 def cropped_hair(base: Basis, shape: Shape) -> Tailored:
     """Stubble on the scalp."""
-    weave, p = _cap(base)
+    weave, p = cap(base)
     offset = np.full(len(p.at), shape["thick"])
-    return Tailored(pieces=(_hair(weave, p.at, offset, passes=1),), inside=nowhere)
+    return Tailored(pieces=(tress(weave, p.at, offset, passes=1),), inside=nowhere)
 
 
 def afro_hair(base: Basis, shape: Shape) -> Tailored:
     """A round, thick cap."""
-    weave, p = _cap(base)
+    weave, p = cap(base)
     deep = step(hairline(p.at), -0.005, 0.05)
-    offset = 0.002 + deep * shape["thick"] * (1 + 0.10 * _lumps(1.3 * p.at))
-    curls = _hair(weave, p.at, offset, passes=4)
-    return Tailored(pieces=(replace(curls, coords=_curls(p.at)),), inside=nowhere)
+    offset = 0.002 + deep * shape["thick"] * (1 + 0.10 * lumps(1.3 * p.at))
+    round_ = tress(weave, p.at, offset, passes=4)
+    return Tailored(pieces=(replace(round_, coords=curls(p.at)),), inside=nowhere)
 
 
 def bun_hair(base: Basis, shape: Shape) -> Tailored:
     """Hair combed back close to the skull, and a bun `size` metres in radius behind."""
-    weave, p = _cap(base)
+    weave, p = cap(base)
     offset = 0.0015 + step(hairline(p.at), 0.0, 0.03) * 0.007
     ball, faces = _ball(14, 9) if base.fine else _ball(10, 6)
     size = shape["size"]
     lumps = 1 + 0.07 * np.sin(7 * np.arctan2(ball[:, 0], ball[:, 2]) + 5 * ball[:, 1])
     centre = np.array((0.0, 0.062 + 0.55 * size, 0.640 + shape["height"]))
     at = (ball * [1, 0.8, 1] * size * lumps[:, None] + centre).astype(np.float32)
-    bun = anchored(base, at, faces, _scalp(base))
+    bun = anchored(base, at, faces, skull(base))
     return Tailored(
-        pieces=(_hair(weave, p.at, offset, passes=2), _hair(bun, at, np.zeros(len(at)), passes=0)),
+        pieces=(tress(weave, p.at, offset, passes=2), tress(bun, at, np.zeros(len(at)), passes=0)),
         inside=nowhere,
     )
 
 
 def long_hair(base: Basis, shape: Shape) -> Tailored:
     """Hair over the ears that falls to `length` metres below the chin; `fringe` over the brow."""
-    weave = clipped(*_shell(base, shape["length"], shape["volume"], shape["fringe"]))
+    weave = clipped(*shell(base, shape["length"], shape["volume"], shape["fringe"]))
     at = places(base.atlas, weave.rows, weave.shift_m).at
     return Tailored(
-        pieces=(_hair(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
+        pieces=(tress(weave, at, np.zeros(len(at)), passes=0, limp=True),), inside=nowhere
     )
 
 
-def _hair(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False) -> Cut:
+def tress(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,
@@ -153,7 +162,7 @@ def _hair(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: boo
     )
 
 
-def _scalp(base: Basis) -> NDArray[np.intp]:
+def skull(base: Basis) -> NDArray[np.intp]:
     """Return the skull's vertices: hair moves with them, not with face and ears."""
     at = base.atlas.template_m[base.skin]
     part = base.atlas.vertex_part[base.skin]
@@ -162,8 +171,13 @@ def _scalp(base: Basis) -> NDArray[np.intp]:
     return base.skin[head & (clear | (at[:, 2] > 0.70))]
 
 
-def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tuple[Weave, F32]:
-    """Return hair as a dome that falls straight from its widest, and the field of its edge."""
+def shell(
+    base: Basis, length_m: float, volume_m: float, fringe: float, *, curl_m: float = 0.0
+) -> tuple[Weave, F32]:
+    """Return hair as a dome that falls straight from its widest, and the field of its edge.
+
+    `curl_m`: how high its locks stand out all over.
+    """
     bottom_m = 0.545 - length_m
     apart = 1 if base.fine else 2
     columns, rows, row_m = _COLUMNS // apart, _DOME_ROWS // apart, _DROP_ROW_M * apart
@@ -187,8 +201,11 @@ def _shell(base: Basis, length_m: float, volume_m: float, fringe: float) -> tupl
     # Over the ears, then in towards the neck and straight down.
     radius = radius + side * 0.012 * step(fall, -0.05, 0.03) + clumps
     radius = radius * (1 - 0.10 * step(fall, 0.04, 0.14))
+    if curl_m:
+        locks = np.stack([0.11 * ahead[:, 0], 0.11 * ahead[:, 1], height], 1)
+        radius = radius + curl_m * lumps(1.6 * locks) * step(height - edge, -0.01, 0.02)
     at = np.array(CENTRE_M) + ahead * radius[:, None] - fall[:, None] * np.array((0, 0, 1))
-    weave = anchored(base, at.astype(np.float32), _grid(rows + drops, columns), _scalp(base))
+    weave = anchored(base, at.astype(np.float32), _grid(rows + drops, columns), skull(base))
     return weave, (at[:, 2] - edge).astype(np.float32)
 
 
@@ -211,7 +228,7 @@ def _edge_m(degrees: NDArray[Any], bottom_m: float, fringe: float) -> NDArray[An
 
 def _skull_radius(base: Basis, ahead: F32) -> F32:
     """Return how far the skull reaches from its centre in directions (V, 3)."""
-    d = base.atlas.template_m[_scalp(base)] - np.array(CENTRE_M)
+    d = base.atlas.template_m[skull(base)] - np.array(CENTRE_M)
     length = np.linalg.norm(d, axis=1)
     distance, near = cKDTree(d / length[:, None]).query(ahead, k=8)
     weight = 1 / (distance + 0.05) ** 2

@@ -1,4 +1,6 @@
-"""Hats: domes cut from the head of the template, with peaks and brims. They cover the scalp."""
+"""Hats: domes cut from the head of the template, with peaks and brims, and a headscarf. They cover
+the scalp.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +10,26 @@ import numpy as np
 from scipy import sparse
 
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere
+from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
 from synthstudio.body.clothes.tailor import Shape, Tailored, step
 from synthstudio.body.clothes.weave import (
     Basis,
     Places,
     Weave,
+    anchored,
     boundary_edges,
     clipped,
     compact,
     places,
     weave_of,
 )
-from synthstudio.core.scene import F32
+from synthstudio.core.scene import F32, PARTS
 
 _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
+_DRAPED = SCALP | sum(
+    1 << PARTS.index(part) for part in ("neck", "torso", "left_upper_arm", "right_upper_arm")
+)
+"""What a headscarf covers as clothes do; ears, which it hides, are not among it."""
 
 
 def _above(at: F32, front_m: float, back_m: float) -> F32:
@@ -102,6 +109,71 @@ def hard_hat(base: Basis, shape: Shape) -> Tailored:
         inside=partial(_under, front_m=0.706, back_m=0.676),
         hides=nowhere,
     )
+
+
+def helmet(base: Basis, shape: Shape) -> Tailored:
+    """For cycling: long to the back, with ribs and a peakless edge above the ears."""
+    weave, p, above = _dome(base, 0.706, 0.648)
+    x, y, _ = p.at.T
+    ribs = 0.5 + 0.5 * np.cos(2 * np.pi * x / 0.052)
+    back = step(y, -0.03, 0.06)
+    offset = shape["thick"] * (0.75 + 0.25 * step(above, 0.0, 0.03)) + 0.012 * back
+    offset = offset + 0.010 * ribs * step(above, 0.02, 0.045)
+    return Tailored(
+        pieces=(_hat(weave, offset, passes=5, rim_m=0.014),),
+        inside=partial(_under, front_m=0.706, back_m=0.648),
+        hides=nowhere,
+    )
+
+
+def headband(base: Basis, shape: Shape) -> Tailored:
+    """A band round forehead and nape, `width` metres high."""
+    weave, _, above = _dome(base, 0.700, 0.640)
+    weave = clipped(weave, (shape["width"] - above).astype(np.float32))
+    return Tailored(
+        pieces=(_hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8, rim_m=0.006),),
+        inside=nowhere,
+        hides=nowhere,
+    )
+
+
+def headscarf(base: Basis, shape: Shape) -> Tailored:
+    """A hijab: over hair, ears and throat down to the shoulders; the face stays free."""
+    made, _ = shell(base, shape["length"], 0.010, 0.0)
+    at = places(base.atlas, made.rows, made.shift_m).at
+    drawn_in = _throat(at)
+    made = anchored(base, drawn_in, made.faces, skull(base))
+    x, y, z = drawn_in.T
+    oval = np.hypot(x / 0.068, (z - 0.628) / np.where(z > 0.628, 0.080, 0.099))
+    face = np.where(y < -0.035, 1 - oval, -1.0)
+    hem = z - (0.545 - shape["length"])
+    weave = clipped(made, np.minimum(-0.05 * face, hem).astype(np.float32))
+    count = weave.rows.shape[0]
+    cloth = Cut(
+        weave=weave,
+        offset_m=np.zeros(count),
+        least_m=np.full(count, 0.003),
+        passes=4,
+        folds_m=0.006,
+        rim_m=0.006,
+        covers=_DRAPED,
+        level=False,
+        limp=True,
+    )
+    return Tailored(pieces=(cloth,), inside=nowhere, hides=nowhere)
+
+
+def _throat(at: F32) -> F32:
+    """Return the shell's places drawn in under the chin and spread again over the shoulders."""
+    _, y, z = at.T
+    low = step(z, 0.600, 0.535)
+    front = step(y, 0.0, -0.06)
+    neck = np.array((0.0, -0.040, 0.0))
+    narrow = 1 - low * (0.10 + 0.34 * front)
+    wide = 1 + 0.9 * step(z, 0.525, 0.43)
+    scaled = (at - neck) * np.stack([narrow * wide, narrow * wide, np.ones_like(z)], 1) + neck
+    made: F32 = scaled.astype(np.float32)
+    return made
 
 
 def _extruded(

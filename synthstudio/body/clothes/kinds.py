@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from synthstudio.body.clothes import bottoms, hair, hats, tops
+from synthstudio.body.clothes import beards, bottoms, eyewear, hair, haircuts, hats, tops
 from synthstudio.body.clothes.cloth import Cloth, compiled
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.body.clothes.weave import Basis
@@ -21,6 +21,7 @@ from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Pattern, Vec2
 
 SHOES, SKIN, BOTTOM, TOP, COAT, HAIR, HAT = 10, 15, 20, 30, 35, 40, 50
+BEARD, GLASSES, MASK = 60, 70, 80
 """Layers from the skin outwards; SKIN is a top that is tucked in."""
 
 FIT = "loose"
@@ -42,12 +43,22 @@ _SHIRT: tuple[Pattern, ...] = ("plain", "stripes", "checks", "plaid")
 _WOOL: tuple[Pattern, ...] = ("plain", "knit", "stripes")
 _PLAIN: tuple[Pattern, ...] = ("plain",)
 _TORSO, _PELVIS = frozenset({"torso"}), frozenset({"pelvis"})
-_WORN: dict[str, Literal["everyday", "always", "sport"]] = {
+_CUTS = ("ponytail", "plaits", "bob", "curly", "parted", "undercut", "mohawk", "balding")
+_WORN: dict[str, Literal["everyday", "always", "sport", "named"]] = {
     **dict.fromkeys(("t_shirt", "tank_top", "shorts", "sneakers"), "always"),
     **dict.fromkeys(("sports_top", "leotard", "leggings"), "sport"),
+    **dict.fromkeys(
+        (*(f"{cut}_hair" for cut in _CUTS), "helmet", "headband", "headscarf"), "named"
+    ),
 }
 _WHOLE = ("dress", "leotard")
 _ANYBODY, _MEN, _WOMEN = (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)
+_AGES: dict[str, Vec2] = {
+    "balding_hair": (0.7, 1.0),
+    "mohawk_hair": (0.4, 0.85),
+    **dict.fromkeys(("full_beard", "goatee", "moustache"), (0.6, 1.0)),
+    **dict.fromkeys(("sunglasses", "medical_mask", "headscarf"), (0.25, 1.0)),
+}
 
 
 def _kind(
@@ -65,6 +76,7 @@ def _kind(
         patterns=patterns,
         steps=3,
         gender=gender,
+        age=_AGES.get(name, (-1.0, 1.0)),
         worn=_WORN.get(name, "everyday"),
         whole=name in _WHOLE,
     )
@@ -185,13 +197,85 @@ GARMENTS: dict[str, Entry] = {
         kind=_kind("hard_hat", "hat", _PLAIN),
         cut=hats.hard_hat, layer=HAT,
     ),
+    "ponytail_hair": Entry(
+        kind=_kind("ponytail_hair", "hair", _PLAIN, _WOMEN, height=(-0.02, 0.06),
+                   tail=(0.14, 0.30)),
+        cut=haircuts.ponytail_hair, layer=HAIR,
+    ),
+    "plaits_hair": Entry(
+        kind=_kind("plaits_hair", "hair", _PLAIN, _WOMEN, tail=(0.15, 0.30)),
+        cut=haircuts.plaits_hair, layer=HAIR,
+    ),
+    "bob_hair": Entry(
+        kind=_kind("bob_hair", "hair", _PLAIN, _WOMEN, length=(-0.045, -0.005),
+                   volume=(0.024, 0.036), fringe=(0.0, 1.0)),
+        cut=haircuts.bob_hair, layer=HAIR,
+    ),
+    "curly_hair": Entry(
+        kind=_kind("curly_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.10),
+                   volume=(0.030, 0.050), fringe=(0.0, 0.5)),
+        cut=haircuts.curly_hair, layer=HAIR,
+    ),
+    "parted_hair": Entry(
+        kind=_kind("parted_hair", "hair", _PLAIN, thick=(0.026, 0.044)),
+        cut=haircuts.parted_hair, layer=HAIR,
+    ),
+    "undercut_hair": Entry(
+        kind=_kind("undercut_hair", "hair", _PLAIN, _MEN, thick=(0.016, 0.040)),
+        cut=haircuts.undercut_hair, layer=HAIR,
+    ),
+    "mohawk_hair": Entry(
+        kind=_kind("mohawk_hair", "hair", _PLAIN, thick=(0.035, 0.070)),
+        cut=haircuts.mohawk_hair, layer=HAIR,
+    ),
+    "balding_hair": Entry(
+        kind=_kind("balding_hair", "hair", _PLAIN, _MEN, bald=(0.0, 1.0), thick=(0.003, 0.012)),
+        cut=haircuts.balding_hair, layer=HAIR,
+    ),
+    "helmet": Entry(
+        kind=_kind("helmet", "hat", _PLAIN, thick=(0.026, 0.036)),
+        cut=hats.helmet, layer=HAT,
+    ),
+    "headband": Entry(
+        kind=_kind("headband", "hat", _WOOL, width=(0.022, 0.045)),
+        cut=hats.headband, layer=HAT,
+    ),
+    "headscarf": Entry(
+        kind=_kind("headscarf", "hat", _ALL, _WOMEN, length=(0.07, 0.16)),
+        cut=hats.headscarf, layer=HAT,
+    ),
+    "full_beard": Entry(
+        kind=_kind("full_beard", "beard", _PLAIN, _MEN, length=(0.004, 0.030)),
+        cut=beards.full_beard, layer=BEARD,
+    ),
+    "goatee": Entry(
+        kind=_kind("goatee", "beard", _PLAIN, _MEN, length=(0.004, 0.018)),
+        cut=beards.goatee, layer=BEARD,
+    ),
+    "moustache": Entry(
+        kind=_kind("moustache", "beard", _PLAIN, _MEN, width=(0.026, 0.036)),
+        cut=beards.moustache, layer=BEARD,
+    ),
+    "glasses": Entry(
+        kind=_kind("glasses", "glasses", _PLAIN, width=(0.044, 0.052), square=(0.0, 1.0),
+                   rim=(0.0009, 0.0022)),
+        cut=eyewear.glasses, layer=GLASSES,
+    ),
+    "sunglasses": Entry(
+        kind=_kind("sunglasses", "glasses", _PLAIN, width=(0.048, 0.056), square=(0.0, 1.0)),
+        cut=eyewear.sunglasses, layer=GLASSES,
+    ),
+    "medical_mask": Entry(
+        kind=_kind("medical_mask", "mask", _PLAIN, top=(0.629, 0.638)),
+        cut=eyewear.medical_mask, layer=MASK,
+    ),
 }
 # fmt: on
 
 
 # Design ----------------------------------------------------------------------------------
 
-_DESIGNS = 320  # a data set has some 130 in each detail
+_DESIGNS = 480  # a data set has some 130 in each detail, with all hair cuts and hats 240
 _HIDE_SKIN_M = 0.02  # skin this far inside a garment is not drawn
 _SHOW_INNER_M = 0.030  # an inner garment this far under an outer one is not drawn
 
@@ -219,7 +303,7 @@ _HIDDEN: OrderedDict[tuple[object, ...], Bool] = OrderedDict()
 
 
 def design(base: Basis, garment: GarmentSpec) -> Design:
-    """Return the cut of a garment, from the cache of the last 320 when it is there."""
+    """Return the cut of a garment, from the cache of the last `_DESIGNS` when it is there."""
     entry = GARMENTS[garment.kind]
     shape = {k: round(v, 6) for k, v in sorted(garment.shape.items())}
     cut_by = {k: v for k, v in shape.items() if k != FIT}

@@ -12,6 +12,7 @@ from synthstudio.body.atlas import BareBody
 from synthstudio.body.clothes.cloth import Cloth, Settle, along_m
 from synthstudio.body.clothes.hang import hung_m
 from synthstudio.body.clothes.weave import Basis, cross_of, length, spread, tall, unit
+from synthstudio.body.face import head_size
 from synthstudio.core.scene import F32, F64, I32, U32
 
 STATURE_M = 1.660  # of the template, so that one pattern scale fits every stature
@@ -31,6 +32,8 @@ class Wearer:
     rest_joints_m: F64  # (2, 6, 3) scaled alike
     bone_deltas: F32  # (B, 3, 3)
     scale: float  # stature over the template's
+    head: float  # the same of what the head wears
+    thick: tuple[float, float]  # of cloth on the body and on the head over what it is cut for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,9 +50,14 @@ class Sewn:
     studs_out: F32  # (B, 3) unit, outwards
 
 
-def wearer_of(base: Basis, bare: BareBody) -> Wearer:
-    """Return what sewing needs of a posed body."""
+def wearer_of(base: Basis, bare: BareBody, *, fitted: bool = False) -> Wearer:
+    """Return what sewing needs of a posed body.
+
+    `fitted`: cloth is as thick and folds as deep as the body is large, and hair and hats have
+    the size of the head. Otherwise they are those of grown people.
+    """
     scale = bare.stature_m / STATURE_M
+    head = head_size(bare.rest_m, base.atlas.groups) if fitted else scale
     posed = np.ascontiguousarray(bare.vertices_m.T)
     planes = np.empty((4, posed.shape[1]), np.float32)
     planes[:3] = unit(spread(base.normal_sum, cross_of(posed, base.corner)))
@@ -62,6 +70,8 @@ def wearer_of(base: Basis, bare: BareBody) -> Wearer:
         rest_joints_m=joints.astype(np.float64).reshape(2, 6, 3) / scale,
         bone_deltas=bare.bone_deltas.astype(np.float32),
         scale=scale,
+        head=head,
+        thick=(scale, head) if fitted else (1.0, 1.0),
     )
 
 
@@ -101,10 +111,11 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
     for _ in range(cloth.rounds.normals):
         normals = spread(cloth.mean, normals)
     normals = unit(normals)
-    away = np.maximum(cloth.offset_m * np.float32(loose), cloth.least_m)
+    thick = np.float32(wearer.thick[cloth.on_head])
+    away = np.maximum(cloth.offset_m * np.float32(loose) * thick, cloth.least_m)
     if cloth.hang is not None:
         hung = hung_m(cloth.hang, rest, wearer.rest_joints_m.reshape(-1, 3))
-        away += _blurred(cloth, hung)
+        away += _blurred(cloth, hung) * thick
     # Cloth lies on what faces up and hangs off what does not.
     away *= 1 - np.float32(cloth.level) * np.maximum(normals[2], 0)
     v += normals * away
@@ -116,7 +127,7 @@ def _draped(cloth: Cloth, wearer: Wearer, rest: F32, loose: float, phase: float)
     for _ in range(cloth.rounds.last):
         v = spread(cloth.smooth, v)
     if cloth.folds_m:
-        v += normals * _folds(cloth, cross, rest, phase)
+        v += normals * (_folds(cloth, cross * (1 / thick**2), rest, phase) * thick)
     return v
 
 
@@ -136,7 +147,7 @@ def _turned(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
     if cloth.drop_m is not None:  # the part below the ears turns back towards straight down
         up = np.array((0, 0, 1), np.float32)
         turned += np.float32(_LIMP) * cloth.drop_m * (left @ up - up)[:, None]
-    made: F32 = turned * np.float32(wearer.scale)
+    made: F32 = turned * np.float32(wearer.head if cloth.on_head else wearer.scale)
     return made
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.body.clothes.cloth import Cut
 from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places, weave_of
-from synthstudio.core.scene import F32, Bool
+from synthstudio.core.scene import F32, I32, Bool
 
 Shape = Mapping[str, float]
 Field = Callable[[Places], F32]
@@ -29,9 +31,9 @@ class Tailored:
     hides: Field | None = None  # > 0 where skin is not drawn; None: well inside `inside`
 
 
-def step(value: F32, low: float, high: float) -> F32:
+def step(value: NDArray[Any], low: float, high: float) -> F32:
     """Return the smooth step of `value` from 0 at `low` to 1 at `high` (or falling)."""
-    t = np.clip((value - low) / (high - low), 0, 1)
+    t: NDArray[Any] = np.clip((value - low) / (high - low), 0, 1)
     made: F32 = t * t * (3 - 2 * t)
     return made
 
@@ -83,3 +85,27 @@ def suit(base: Basis, field: Field) -> tuple[Weave, Places]:
     """Return the part of the body suit where `field` is positive, and where it lies."""
     weave = cut_from(base, "tights", field)
     return weave, places(base.atlas, weave.rows)
+
+
+def tube(
+    path_m: NDArray[Any], radius_m: NDArray[Any], *, columns: int, closed: bool = False
+) -> tuple[F32, I32]:
+    """Return a round tube along a path (R, 3) with a radius at each place (R,), outward.
+
+    Its ends are open; a closed one joins the last place to the first.
+    """
+    along = np.roll(path_m, -1, axis=0) - np.roll(path_m, 1, axis=0)
+    if not closed:
+        along[0], along[-1] = path_m[1] - path_m[0], path_m[-1] - path_m[-2]
+    along = along / np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.cross(along, np.eye(3)[np.argmin(np.abs(along).sum(axis=0))])
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    turn = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None, :, None]
+    ring = np.cos(turn) * across[:, None] + np.sin(turn) * np.cross(along, across)[:, None]
+    at = path_m[:, None] + radius_m[:, None, None] * ring
+    k = np.arange(len(path_m) * columns).reshape(len(path_m), columns)
+    rows = np.vstack([k, k[:1]]) if closed else k
+    a, b = rows[:-1], np.roll(rows, -1, axis=1)[:-1]
+    c, d = rows[1:], np.roll(rows, -1, axis=1)[1:]
+    faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, b, c), (b, d, c))])
+    return at.reshape(-1, 3).astype(np.float32), faces.astype(np.int32)

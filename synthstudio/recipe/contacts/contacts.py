@@ -185,7 +185,9 @@ def _dressed(
     steady = _steady(draw, angles, rng) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
-        pose = PoseSpec(name=key.name, family=key.family, angles_rad=steady)
+        pose = dataclasses.replace(
+            person.pose, name=key.name, family=key.family, angles_rad=steady, turns=()
+        )
         return dataclasses.replace(person, pose=pose), key
 
     def taken(angle: str) -> bool:
@@ -196,10 +198,12 @@ def _dressed(
 
     mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
     mixed |= {k: v for k, v in steady.items() if taken(k)}
-    pose = PoseSpec(
+    pose = dataclasses.replace(
+        person.pose,
         name=f"{person.pose.name}+{key.name}",
         family=person.pose.family,
         angles_rad=dict(sorted(mixed.items())),
+        turns=(),
     )
     return dataclasses.replace(person, pose=pose), old
 

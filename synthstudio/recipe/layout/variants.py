@@ -28,8 +28,8 @@ from synthstudio.core.spec import (
     Vec3,
 )
 from synthstudio.recipe.layout.placement import Placed
-from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.outfits import SLOTS, dyed, finished, outfit_of
 from synthstudio.recipe.sampling.people import blotched, look_of
@@ -153,8 +153,9 @@ def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
 _DEEPER_M = 0.003
 """New clothes may come so much nearer to what the old ones already touched, and sink or hover
 by so much."""
-_KEPT: tuple[Slot, ...] = ("shoes", "hair")
-"""Slots whose cut stays: shoes carry the body, a hair style belongs to the person."""
+_OWN: tuple[Slot, ...] = ("hair", "beard", "glasses", "mask")
+_KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
+"""Slots whose cut stays: shoes carry the body, what the head shows belongs to the person."""
 
 
 def dressed_anew(base: FrameSpec, own: Draw, solve: Solve) -> FrameSpec:
@@ -182,15 +183,14 @@ def _dressed(
     shape = own.recipe.people.shape
     look = look_of(shape, person.phenotype, own.rng("look", place))
     look = blotched(shape, look, own.rng("blotches", place))
+    look = toned(own.recipe, look, own.rng("tones", place))
     slots = {kind.kind: kind for kind in own.catalogue.garments}
     rng = own.rng("dye", place)
     recut: dict[Slot, GarmentSpec] = {}
     for garment in person.outfit:
         kind = slots[garment.kind]
-        if kind.slot == "hair":
-            recut[kind.slot] = dataclasses.replace(
-                garment, material=palette.hair(look.hair_rgb, rng)
-            )
+        if kind.slot in _OWN:
+            recut[kind.slot] = recoloured(garment, kind.slot, look, rng)
         else:
             recut[kind.slot] = dyed(own, kind, dict(garment.shape), look.skin_rgb, rng)
     outfit = finished(own, tuple(recut.values()), place)
@@ -199,7 +199,7 @@ def _dressed(
     drawn = outfit_of(own, person.phenotype.gender, look.skin_rgb, recut["hair"], rng)
     worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
     worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
-    outfit = finished(own, tuple(worn[slot] for slot in SLOTS if slot in worn), place)
+    outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
     new = dataclasses.replace(same_cut, outfit=outfit)
     least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.

@@ -100,7 +100,13 @@ def set_going(draw: Draw, people: tuple[Unit, ...], solve: Solve) -> tuple[Unit,
         name = walk.motion.name
         new = KeyPose(name=name, family=FAMILY, angles_rad=hands)
         (step,) = _steps(solve, person, walk, (0.0,))
-        pose = PoseSpec(name=name, family=FAMILY, angles_rad=hands, turns=step.turns)
+        pose = PoseSpec(
+            name=name,
+            family=FAMILY,
+            angles_rad=hands,
+            turns=step.turns,
+            face=person.pose.face,
+        )
         out.append((dataclasses.replace(person, pose=pose), new))
     return tuple(out)
 

@@ -17,6 +17,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 DESIGNS_A_KIND = 6
 """A new design costs about as much as a frame; a data set of any length has this many a kind."""
 SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
+_GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
 _DYES = 12
@@ -148,16 +149,20 @@ def garment_of(
     rng: Generator,
     *,
     sport: bool = False,
+    age: float = _GROWN,
 ) -> GarmentKind:
     """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare.
 
-    What is for sport alone is drawn there, and where the recipe names it.
+    What is for sport alone is drawn there, and where the recipe names it; what is only worn
+    where it is named, there alone.
     """
     weights = recipe.people.wardrobe.kinds
     fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
+    fits = [g for g in fits if g.age[0] <= age <= g.age[1]]
     if sport:
-        fits = [g for g in fits if g.worn != "everyday"] or fits
-    fitting = {g.kind: weights.get(g.kind, float(sport or g.worn != "sport")) for g in fits}
+        fits = [g for g in fits if g.worn in ("always", "sport")] or fits
+    usual = {"everyday": 1.0, "always": 1.0, "sport": float(sport), "named": 0.0}
+    fitting = {g.kind: weights.get(g.kind, usual[g.worn]) for g in fits}
     if not any(fitting.values()):
         raise RecipeError(
             f"nobody goes without {slot}",

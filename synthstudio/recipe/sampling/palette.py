@@ -44,6 +44,9 @@ _GREY_HAIR = _row("8d8b88 b5b3af dbd9d4 5d5a57")
 _DYED_HAIR = _row("8a2f5a 2f5f8a 7a2222")
 _IRIS = {"3b2413": 45, "55351c": 25, "6b5a2c": 10, "5c6b3c": 6, "5b7f9c": 9, "7a8790": 5}
 _DARK_IRIS = {"2a1a0f": 60, "3b2413": 40}
+_FRAMES = _row("141414 1c1a19 3a2a20 6a4a30 8f8f8d b59a5a 2a2f44 5a1f26")
+_LENSES = _row("0c0d0f 15120e 101820 1e1a12")
+_MASKS = _row("9cc7d6 a9cfdc e8eaea f2f2f0 1c1d20 8fb7a8")
 # Linear albedo of the lightest and darkest skin: research with measured prototypes; between
 # them each channel is interpolated in the logarithm, as melanin's absorption is.
 _LIGHT_SKIN: Vec3 = (0.72, 0.52, 0.42)
@@ -253,6 +256,27 @@ def hair(rgb: Vec3, rng: Generator) -> Material:
         roughness=between(0.35, 0.55, rng),
         specular=between(0.03, 0.06, rng),
     )
+
+
+def glasses(rng: Generator) -> tuple[Material, Material]:
+    """Return the materials of a frame and of dark lenses."""
+    frame = Material(
+        kind="matte",
+        base_rgb=choose(_FRAMES, rng),
+        roughness=between(0.2, 0.5, rng),
+        specular=between(0.06, 0.2, rng),
+    )
+    return frame, Material(
+        kind="matte",
+        base_rgb=choose(_LENSES, rng),
+        roughness=0.12,
+        specular=between(0.03, 0.1, rng),
+    )
+
+
+def mask(rng: Generator) -> Material:
+    """Return the cloth of a medical mask."""
+    return Material(kind="cloth", base_rgb=choose(_MASKS, rng), roughness=0.9, specular=0.02)
 
 
 def surface(pattern: Pattern, rng: Generator) -> Material:

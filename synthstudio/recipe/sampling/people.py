@@ -24,7 +24,9 @@ from synthstudio.core.spec import (
     PoseSpec,
 )
 from synthstudio.recipe.sampling import palette, quotas
+from synthstudio.recipe.sampling.ages import aged, years_of
 from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
+from synthstudio.recipe.sampling.faces import expressed, face_of, own_face
 from synthstudio.recipe.sampling.outfits import design_of, finished, garment_of, outfit_of
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
@@ -59,6 +61,8 @@ class Identity:
     phenotype: Phenotype
     look: Look
     hair: GarmentSpec
+    face: tuple[GarmentSpec, ...] = ()  # beard and glasses
+    years: float | None = None
 
 
 def draw_people(draw: Draw, solve: Solve, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose], ...]:
@@ -76,13 +80,21 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
     """Return person `number` (from 0) of the recipe's pool."""
     rng = stream(recipe.stream_seed, "identity", number)
     shape = recipe.people.shape
-    phenotype = _phenotype(shape, rng)
+    phenotype = _phenotype(shape, rng, seed=recipe.stream_seed, number=number)
     look = look_of(shape, phenotype, rng)
-    kind = garment_of(recipe, garments, "hair", phenotype.gender, rng)
+    kind = garment_of(recipe, garments, "hair", phenotype.gender, rng, age=phenotype.age)
     design = design_of(kind, recipe, rng)
     style = GarmentSpec(kind=kind.kind, shape=design, material=palette.hair(look.hair_rgb, rng))
     look = blotched(shape, look, stream(recipe.stream_seed, "blotches", number))
-    return Identity(name=f"id-{number + 1:04d}", phenotype=phenotype, look=look, hair=style)
+    look, face = own_face(recipe, number, garments, phenotype, look)
+    return Identity(
+        name=f"id-{number + 1:04d}",
+        phenotype=phenotype,
+        look=look,
+        hair=style,
+        face=face,
+        years=years_of(shape, recipe.stream_seed, number),
+    )
 
 
 def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
@@ -115,7 +127,8 @@ def _pool_by_body(seed: int, size: int, shape_json: str) -> dict[str, I32]:
     shape = Shape.model_validate_json(shape_json)
     found: dict[str, list[int]] = {}
     for number in range(size):
-        body = body_of(_phenotype(shape, stream(seed, "identity", number)))
+        rng = stream(seed, "identity", number)
+        body = body_of(_phenotype(shape, rng, seed=seed, number=number))
         found.setdefault(body, []).append(number)
     return {body: np.array(numbers, np.int32) for body, numbers in found.items()}
 
@@ -175,7 +188,7 @@ def _of_body(draw: Draw, span: tuple[int, int], taken: list[int], rng: Generator
     return int(own[int(rng.random() * own.size)])
 
 
-def _phenotype(shape: Shape, rng: Generator) -> Phenotype:
+def _phenotype(shape: Shape, rng: Generator, *, seed: int, number: int) -> Phenotype:
     woman = rng.random() < shape.female_share
     softness = 0.12 * float(rng.random()) ** 2  # most faces and bodies are clearly one or other
     axes: dict[str, AnyNumber] = {
@@ -186,7 +199,9 @@ def _phenotype(shape: Shape, rng: Generator) -> Phenotype:
         "proportions": shape.proportions,
     }
     drawn = {name: round(sample(of, rng), 4) for name, of in axes.items()}
-    return Phenotype(gender=round(1 - softness if woman else softness, 4), **drawn)
+    made = Phenotype(gender=round(1 - softness if woman else softness, 4), **drawn)
+    years = years_of(shape, seed, number)
+    return made if years is None else aged(made, years, stream(seed, "stature", number))
 
 
 def _stubble(phenotype: Phenotype, rng: Generator) -> float:
@@ -202,13 +217,15 @@ def _person(
     outfit = outfit_of(
         draw, who.phenotype.gender, who.look.skin_rgb, who.hair, draw.rng("outfit", place)
     )
+    outfit = finished(draw, outfit, place)
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
-        pose=pose,
-        outfit=finished(draw, outfit, place),
+        pose=expressed(draw, pose, place),
+        outfit=(*outfit, *face_of(draw, place, who.phenotype, who.look, who.face)),
         yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
+        years=who.years,
     )
     return person, key
 
@@ -218,7 +235,7 @@ def posed_anew(
 ) -> tuple[PersonSpec, KeyPose]:
     """Return the person in another pose: where the first cannot do what targets ask."""
     key, pose = _pose(draw, Body(solve, person.phenotype), seats, place, "again", number)
-    return dataclasses.replace(person, pose=pose), key
+    return dataclasses.replace(person, pose=expressed(draw, pose, place)), key
 
 
 def facing_rad(draw: Draw, place: int, rng: Generator) -> float:

@@ -46,6 +46,11 @@ class Shape(Base):
         validate_default=True,
         description="Broad to narrow shoulders.",
     )
+    age_years: Annotated[Number, Within(2, 90)] | None = Field(
+        default=None,
+        description="Ages in years: `age` and `height` then follow from them, statures spread as "
+        "those of people of that age and sex (WHO 2006, 2007). null: as age and height say.",
+    )
     skin: Annotated[Number, Within(0, 1)] = Field(
         default=(0, 1), description="Skin tone from the lightest to the darkest."
     )
@@ -108,7 +113,9 @@ class Wardrobe(Base):
         max_length=100,
         description="Weights of garments, hair styles and hats; those not named weigh 1, so "
         "{sweater: 0} leaves one out. Leotard, leggings and sports_top are worn for sport "
-        "alone, unless named.",
+        "alone, unless named. Only where named: ponytail_hair, plaits_hair, bob_hair, "
+        "curly_hair, parted_hair, undercut_hair, mohawk_hair, balding_hair, helmet, headband, "
+        "headscarf.",
     )
     sport: Probability = Field(
         default=0.0,
@@ -133,6 +140,39 @@ class Wardrobe(Base):
         default=0.0,
         description="How strong the wrinkles of worn cloth are, folds 2 to 12 cm apart with dark "
         "valleys; 0 none, 1 slept in.",
+    )
+
+
+class Face(Base):
+    """What faces show beside skin and hair; none of it by default."""
+
+    beard: Probability = Field(
+        default=0.0,
+        description="How often a grown man has a beard: full_beard, goatee or moustache, by the "
+        "weights of wardrobe.kinds.",
+    )
+    glasses: Probability = Field(
+        default=0.0, description="How often somebody wears glasses, always the same."
+    )
+    sunglasses: Probability = Field(
+        default=0.0,
+        description="How often somebody wears sunglasses; they hide the eyes from labels, too.",
+    )
+    mask: Probability = Field(
+        default=0.0,
+        description="How often somebody wears a medical mask; it hides the nose from labels, too.",
+    )
+    expression: Probability = Field(
+        default=0.0,
+        description="How often a face shows something: smile, laugh, surprise, sadness, anger, "
+        "disgust, shout, talk, strain, pout, blow, closed eyes; weak to strong.",
+    )
+    eyes: Probability = Field(
+        default=0.0,
+        description="How often eyes look aside, up to 25 degrees, where the pose lets them rest.",
+    )
+    tones: Probability = Field(
+        default=0.0, description="How much brows and lips differ between people in their tone."
     )
 
 
@@ -181,6 +221,7 @@ class People(Base):
     shape: Shape = Field(default=Shape(), description="Bodies.")
     poses: Poses = Field(default=Poses(), description="Poses.")
     wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
+    face: Face = Field(default=Face(), description="Faces.")
     hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
     facing_deg: Annotated[Number, Within(-180, 180)] = Field(
         default=(-180, 180), description="0 faces the camera; + turns to the person's left."

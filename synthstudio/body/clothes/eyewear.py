@@ -1,0 +1,194 @@
+"""What is worn on the face: glasses, sunglasses, a medical mask.
+
+Rims are thin and their glass is not drawn, so glasses hide nothing of the head. Sunglasses and
+masks do: what of eyes and nose lies behind them is hidden by the own body, as under hair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from synthstudio.body.clothes.beards import FACE
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.hair import SCALP, nowhere
+from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
+from synthstudio.body.clothes.weave import Basis, Weave, anchored
+from synthstudio.core.scene import F32, F64, I32, PARTS
+
+_EYE_M = np.array((0.0297, -0.1076, 0.6487))  # middle of the left eyeball
+_LENS_Y_M = -0.0335  # of the lenses from the eyes' middles
+_EAR_M = np.array((0.0800, -0.0330, 0.6560))  # where the left temple lies on its ear
+_HOOK_M = np.array((0.0, 0.022, -0.010))  # from there to a temple's end
+_ROUND, _SQUARE = 2.0, 4.0  # exponents of a lens's outline
+
+
+def glasses(base: Basis, shape: Shape) -> Tailored:
+    """Two rims, a bridge and temples; the glass is not drawn."""
+    pieces = _frame(base, shape, thick_m=shape["rim"])
+    return Tailored(pieces=tuple(replace(p, covers=FACE) for p in pieces), inside=nowhere)
+
+
+def sunglasses(base: Basis, shape: Shape) -> Tailored:
+    """Glasses with dark lenses, of the second material."""
+    lenses = [
+        replace(_piece(base, *_disc(_outline(side, shape), fine=base.fine), side), second=True)
+        for side in (1, -1)
+    ]
+    return Tailored(pieces=(*_frame(base, shape, thick_m=0.0019), *lenses), inside=nowhere)
+
+
+def medical_mask(base: Basis, shape: Shape) -> Tailored:
+    """From the bridge of the nose to under the chin, with loops to the ears."""
+    columns, rows = (29, 19) if base.fine else (15, 10)
+    across, down = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(0, 1, rows))
+    edge = np.abs(across)
+    # Nose, lips and chin as the template has them, spanned in between.
+    front = np.interp(down, (0, 0.25, 0.5, 0.8, 1), (-0.136, -0.153, -0.150, -0.147, -0.124))
+    side = np.interp(down, (0, 0.4, 0.8, 1), (-0.094, -0.080, -0.062, -0.066))
+    bow = np.cos(np.pi / 2 * edge) ** 0.8
+    high = shape["top"] - 0.010 * step(edge, 0.15, 0.9)
+    low = 0.516 + 0.030 * step(edge, 0.3, 1.0)
+    pleats = 0.0012 * np.sin(2 * np.pi * 3.5 * down) * step(edge, 1.0, 0.7)
+    wide = np.interp(down, (0, 0.5, 1), (0.060, 0.068, 0.058))
+    at = np.stack(
+        [across * wide, side + (front - side) * bow - pleats, high + down * (low - high)], 2
+    )
+    k = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = k[:-1, :-1], k[:-1, 1:], k[1:, :-1], k[1:, 1:]
+    faces = np.concatenate([np.stack(t, 2).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
+    sheet = anchored(base, at.reshape(-1, 3).astype(np.float32), faces, _face(base))
+    cloth = Cut(
+        weave=sheet,
+        offset_m=np.zeros(rows * columns, np.float32),
+        least_m=np.full(rows * columns, np.float32(0.0035)),
+        passes=3,
+        folds_m=0.0,
+        rim_m=0.002,
+        covers=SCALP,
+        level=False,
+    )
+    return Tailored(pieces=(cloth, *_loops(base, at)), inside=nowhere)
+
+
+def _face(base: Basis) -> NDArray[np.intp]:
+    """Return skin vertices of nose, cheeks and jaw."""
+    at = base.atlas.template_m[base.skin]
+    head = base.atlas.vertex_part[base.skin] == PARTS.index("head")
+    clear = base.atlas.masks["lips"][base.skin] < 0.2
+    made: NDArray[np.intp] = base.skin[head & clear & (at[:, 1] < -0.05) & (at[:, 2] < 0.645)]
+    return made
+
+
+def _loops(base: Basis, sheet_m: F64) -> list[Cut]:
+    """Return a loop from the mask's corners round each ear."""
+    out = []
+    for column, side in ((-1, 1), (0, -1)):
+        ear = _EAR_M * [side, 1, 1]
+        corners = sheet_m[1, column], sheet_m[-2, column]
+        back = ear + np.array((0.004 * side, 0.024, -0.022))
+        nodes = np.stack(
+            [corners[0], ear + np.array((0.003 * side, -0.01, 0.002)), back, corners[1]]
+        )
+        t = np.linspace(0, 3, 13)
+        path = np.stack([np.interp(t, range(4), nodes[:, k]) for k in range(3)], 1)
+        at, faces = tube(path.astype(np.float32), np.full(len(path), 0.0016), columns=4)
+        out.append(replace(_piece(base, at, faces, side), covers=FACE))
+    return out
+
+
+# Frames ------------------------------------------------------------------------------------
+
+
+def _outline(side: int, shape: Shape) -> F64:
+    """Return the (R, 3) outline of a lens, R = 28."""
+    power = _ROUND + (_SQUARE - _ROUND) * shape["square"]
+    turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+    c, s = np.cos(turn), np.sin(turn)
+    radius = (np.abs(c) ** power + np.abs(s) ** power) ** (-1 / power)
+    half = shape["width"] / 2
+    x = 0.0027 + radius * c * half
+    z = -0.002 + radius * s * half * (0.88 - 0.12 * shape["square"])
+    y = _LENS_Y_M + 0.55 * np.maximum(x, 0) ** 1.5 * 2.0
+    made: F64 = _EYE_M * [side, 1, 1] + np.stack([side * x, y, z], 1)
+    return made
+
+
+def _frame(base: Basis, shape: Shape, *, thick_m: float) -> list[Cut]:
+    columns = 6 if base.fine else 4
+    out = []
+    for side in (1, -1):
+        ring = _outline(side, shape)
+        at, faces = tube(
+            ring.astype(np.float32), np.full(len(ring), thick_m), columns=columns, closed=True
+        )
+        out.append(_piece(base, at, faces, side))
+        outer = ring[np.argmax(side * ring[:, 0])] + [0, 0, 0.006]
+        ear = _EAR_M * [side, 1, 1]
+        path = np.stack([outer, outer + np.array((0.004 * side, 0.006, 0.0)), ear, ear + _HOOK_M])
+        at, faces = tube(path.astype(np.float32), np.full(4, thick_m), columns=columns)
+        out.append(_piece(base, at, faces, side))
+    inner = [
+        ring[np.argmin(np.abs(ring[:, 0]))] for ring in (_outline(1, shape), _outline(-1, shape))
+    ]
+    path = np.stack([inner[0], (inner[0] + inner[1]) / 2 + [0, -0.002, 0.002], inner[1]])
+    at, faces = tube(path.astype(np.float32), np.full(3, thick_m), columns=columns)
+    return [*out, _piece(base, at, faces, 0)]
+
+
+def _disc(outline: F64, *, fine: bool) -> tuple[F32, I32]:
+    """Return a flat lens inside its outline."""
+    ring = outline[:: 1 if fine else 2]
+    count = len(ring)
+    at = np.vstack([ring.mean(axis=0), ring]).astype(np.float32)
+    i = np.arange(count, dtype=np.int32)
+    return at, np.stack([0 * i, i + 1, (i + 1) % count + 1], 1).astype(np.int32)
+
+
+def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
+    """Return a stiff mesh held by the eyeballs in front and the ears behind."""
+    weave = _held(base, at, faces, side)
+    none = np.zeros(len(at), np.float32)
+    return Cut(
+        weave=weave,
+        offset_m=none,
+        least_m=none - np.float32(1.0),  # stiff: skin does not move it
+        passes=0,
+        folds_m=0.0,
+        rim_m=0.0,
+        covers=SCALP,
+        level=False,
+    )
+
+
+def _held(base: Basis, at: F32, faces: I32, side: int) -> Weave:
+    """Return a mesh whose vertices follow eyes and ears by how far back they lie.
+
+    The mean of an eyeball's vertices does not move when it turns or a face makes an expression.
+    """
+    atlas = base.atlas
+    eyes = {s: np.unique(atlas.groups[f"{n}_eye"]) for s, n in ((1, "left"), (-1, "right"))}
+    ears = {
+        s: base.skin[
+            (atlas.masks["ears"][base.skin] > 0.5) & (s * atlas.template_m[base.skin, 0] > 0)
+        ]
+        for s in (1, -1)
+    }
+    own = (1, -1) if side == 0 else (side,)
+    back = np.clip((at[:, 1] + 0.135) / 0.100, 0, 1)
+    rows = sparse.csr_array((len(at), len(atlas.template_m)), dtype=np.float32)
+    for s in own:
+        for vertices, share in ((eyes[s], 1 - back), (ears[s], back)):
+            mean = np.zeros(len(atlas.template_m), np.float32)
+            mean[vertices] = 1 / len(vertices)
+            part = sparse.csr_array(np.outer(share / len(own), mean).astype(np.float32))
+            rows = rows + part
+    rows = sparse.csr_array(rows)
+    return Weave(
+        rows=rows,
+        faces=faces.astype(np.int32),
+        shift_m=(at - rows @ atlas.template_m).astype(np.float32),
+    )

@@ -1,0 +1,116 @@
+"""What faces show: beards, glasses, masks, expressions, where eyes look, tones of brows and lips.
+
+All have random streams of their own: nobody's body, clothes or pose depends on them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from synthstudio.core.rng import Generator, stream
+from synthstudio.core.solve import GarmentKind, Slot
+from synthstudio.core.spec import GarmentSpec, Look, Material, Phenotype, PoseSpec
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.sampling.choose import Draw, pick_one
+from synthstudio.recipe.sampling.outfits import design_of
+from synthstudio.recipe.schema.recipe import Recipe
+
+_STUBBLE = 0.8
+"""Skin under a full beard is at least so stubbly: no beard ends at a clean edge."""
+_TURN_RAD, _LIFT_RAD = math.radians(25), math.radians(12)
+_WEAKEST = 0.4
+Pool = tuple[GarmentKind, ...]
+
+
+def own_face(
+    recipe: Recipe, number: int, garments: Pool, body: Phenotype, look: Look
+) -> tuple[Look, tuple[GarmentSpec, ...]]:
+    """Return the look of identity `number`, and the beard and glasses that belong to it."""
+    options = recipe.people.face
+    rng = stream(recipe.stream_seed, "face", number)
+    bearded, near_sighted = rng.random(2) < (options.beard, options.glasses)
+    look = toned(recipe, look, rng)
+    out = []
+    wanted: tuple[tuple[Slot, bool], ...] = (("beard", bearded), ("glasses", near_sighted))
+    for slot, wears in wanted:
+        kinds = tuple(g for g in garments if g.kind != "sunglasses")
+        out += _worn(recipe, kinds, slot, body, look, rng) if wears else []
+    if any(g.kind == "full_beard" for g in out):
+        look = dataclasses.replace(look, stubble=max(look.stubble, _STUBBLE))
+    return look, tuple(out)
+
+
+def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
+    """Return the look with brows and lips of their own tone, as far as the recipe lets them."""
+    most = recipe.people.face.tones
+    brows, lips = (round(float(most * (2 * u - 1)), 4) for u in rng.random(2))
+    return dataclasses.replace(look, brows=brows, lips=lips) if most else look
+
+
+def face_of(
+    draw: Draw, place: int, body: Phenotype, look: Look, own: tuple[GarmentSpec, ...]
+) -> tuple[GarmentSpec, ...]:
+    """Return all that person `place` wears on the face: beard, glasses of either kind, mask."""
+    options = draw.recipe.people.face
+    rng = draw.rng("face", place)
+    dark, masked = rng.random(2) < (options.sunglasses, options.mask)
+    garments = draw.catalogue.garments
+    slots = {g.kind: g.slot for g in garments}
+    out = [g for g in own if not (dark and slots[g.kind] == "glasses")]
+    wanted: tuple[tuple[Slot, bool], ...] = (("glasses", dark), ("mask", masked))
+    for slot, wears in wanted:
+        kinds = tuple(g for g in garments if g.kind != "glasses")
+        out += _worn(draw.recipe, kinds, slot, body, look, rng) if wears else []
+    return tuple(out)
+
+
+def _worn(
+    recipe: Recipe, kinds: Pool, slot: Slot, body: Phenotype, look: Look, rng: Generator
+) -> list[GarmentSpec]:
+    """Return something of the slot that a body of that sex and age wears, or nothing."""
+    weights = recipe.people.wardrobe.kinds
+    fits = [
+        kind
+        for kind in kinds
+        if kind.slot == slot
+        and kind.gender[0] <= body.gender <= kind.gender[1]
+        and kind.age[0] <= body.age <= kind.age[1]
+        and weights.get(kind.kind, 1.0) > 0
+    ]
+    if not fits:
+        return []
+    weighed = {kind.kind: weights.get(kind.kind, 1.0) for kind in fits}
+    kind = pick_one(fits, rng, weights=weighed, name=lambda k: k.kind)
+    spec = GarmentSpec(kind=kind.kind, shape=design_of(kind, recipe, rng), material=Material())
+    return [recoloured(spec, slot, look, rng)]
+
+
+def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:
+    """Return hair, a beard, glasses or a mask in colours of their own kind."""
+    if slot in ("hair", "beard"):
+        return dataclasses.replace(spec, material=palette.hair(look.hair_rgb, rng))
+    if slot == "mask":
+        return dataclasses.replace(spec, material=palette.mask(rng))
+    frame, lens = palette.glasses(rng)
+    return dataclasses.replace(spec, material=frame, second_material=lens)
+
+
+def expressed(draw: Draw, pose: PoseSpec, place: int) -> PoseSpec:
+    """Return the pose with an expression and eyes that look aside, as often as asked."""
+    options = draw.recipe.people.face
+    if not (options.expression or options.eyes):
+        return pose
+    rng = draw.rng("expression", place)
+    shows, looks, strength, turn, lift = rng.random(5)
+    known = draw.catalogue.expressions
+    face: dict[str, float] = {}
+    if known and shows < options.expression:
+        share = _WEAKEST + (1 - _WEAKEST) * float(strength)
+        units = known[pick_one(sorted(known), rng)]
+        face = {unit: round(share * weight, 4) for unit, weight in units.items()}
+    angles = dict(pose.angles_rad)
+    if looks < options.eyes and not {"gaze_turn", "gaze_lift"} & set(angles):
+        angles["gaze_turn"] = round(float(2 * turn - 1) * _TURN_RAD, 4)
+        angles["gaze_lift"] = round(float(2 * lift - 1) * _LIFT_RAD, 4)
+    return dataclasses.replace(pose, angles_rad=dict(sorted(angles.items())), face=face)
