@@ -75,17 +75,22 @@ class PoseNet(nn.Module):
 
         `sample`: what the block takes beside features while it is trained (ORN: bank.BankSample).
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ModelError(
-                "not a batch of images",
-                where="PoseNet",
-                expected="(B, 3, H, W)",
-                got=str(tuple(images.shape)),
-            )
-        levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        features = self.features((levels - self.mean) / self.std)
+        features = self.features(normalized(images, self.mean, self.std, where="PoseNet"))
         outputs: PoseOutputs = self.block(features, *([] if sample is None else [sample]))
         return outputs
+
+
+def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
+    """What a backbone takes of images (B, 3, H, W), uint8 or floats from 0 to 1; else ModelError."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ModelError(
+            "not a batch of images",
+            where=where,
+            expected="(B, 3, H, W)",
+            got=str(tuple(images.shape)),
+        )
+    levels = images.to(mean.dtype) / 255 if images.dtype == torch.uint8 else images
+    return (levels - mean) / std
 
 
 def predict_joints(
