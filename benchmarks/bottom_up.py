@@ -1,8 +1,8 @@
 """How long bottom-up decoders take for a frame: `python -m benchmarks.bottom_up [--people 20]`.
 
 Ideal maps of upright people in rows in a frame of 640 x 480 px at stride 8, with a little noise on
-every number, as a network has; the median of many calls on one thread. The number of people found
-stands beside it. FCPose has no decoder apart from its network: benchmarks do not time it.
+every number, as a network has; processor time on one thread, the median of many calls. The number
+of people found stands beside it. FCPose has no decoder apart from its network.
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def noisy(maps: torch.Tensor) -> torch.Tensor:
 def median_ms(call: Callable[[], Any], *, calls: int) -> float:
     times = []
     for _ in range(calls):
-        begun = time.perf_counter()
+        begun = time.process_time()
         call()
-        times.append(1000 * (time.perf_counter() - begun))
+        times.append(1000 * (time.process_time() - begun))
     return statistics.median(times)
 
 

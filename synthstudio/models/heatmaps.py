@@ -9,6 +9,7 @@ factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -170,9 +171,13 @@ def find_peaks(
     `decode_peak`.
     """
     h, w = maps.shape[-2:]
-    _, top = F.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True)
-    own = torch.arange(h * w, device=maps.device).view(h, w)
-    kept = torch.where((top == own) & (maps > least), maps, torch.zeros_like(maps))
+    highest, padded = maps > least, F.pad(maps, (reach,) * 4, value=-torch.inf)
+    steps = range(-reach, reach + 1)
+    for down, right in itertools.product(steps, steps):  # quicker than pooling with indices
+        other = padded[..., reach + down : reach + down + h, reach + right : reach + right + w]
+        if (down, right) != (0, 0):
+            highest &= maps > other if (down, right) < (0, 0) else maps >= other
+    kept = torch.where(highest, maps, torch.zeros_like(maps))
     score, at = kept.flatten(2).topk(min(count, h * w), dim=-1)
     xy = _refined(maps, at, sigma)
     return Decoded(xy=xy.masked_fill((score <= 0)[..., None], float("nan")), score=score)

@@ -21,7 +21,7 @@ _PLACES = {
     "elbow": (0.14, 0.36), "wrist": (0.15, 0.5), "hip": (0.07, 0.52), "knee": (0.08, 0.74),
     "ankle": (0.08, 0.96),
 }  # fmt: skip
-_SWINGS = {"elbow": ("shoulder", 1.0), "wrist": ("elbow", 1.2),
+_SWINGS = {"elbow": ("shoulder", 0.7), "wrist": ("elbow", 0.8),
            "knee": ("hip", 0.5), "ankle": ("knee", 0.5)}  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def crowd(
     apart_px: float = 24,
     spread: float = 0.3,
 ) -> FramePeople:
-    """People beside and over each other, every joint in the frame.
+    """People who overlap their neighbours, every joint in the frame.
 
     The next one stands `spread` heights to the side. No two have the same joint within
     `apart_px`: nobody could tell such peaks from one.
@@ -104,6 +104,8 @@ def crowd(
              for k in range(people)]
         )  # fmt: skip
         inside = ((joints >= 0) & (joints < size[::-1])).all()
+        low, high = joints.min(1)[:, 0], joints.max(1)[:, 0]
+        inside &= (low[1:] < high[:-1]).all()
         between = np.linalg.norm(joints[:, None] - joints[None], axis=-1)
         between[np.arange(people), np.arange(people)] = np.inf
         if inside and between.min() > apart_px:

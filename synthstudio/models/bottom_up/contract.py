@@ -170,7 +170,7 @@ def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
 
 def finite(maps: Tensor) -> NDArray[np.float32]:
     """What a network says as an array; ModelError when it is not finite."""
-    if not torch.isfinite(maps).all():
+    if not torch.isfinite(maps.sum()):
         raise ModelError(
             "the network's maps are not finite",
             got="NaN or infinity",

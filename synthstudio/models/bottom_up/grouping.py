@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ class Grouping:
     `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. `refine`: peaks below
     the cell. A limb needs affinity above `affinity` in a share `agree` of `samples` along it; a
     person `joints` of them and a mean score above `score`. `most`: peaks of one joint in a frame.
+    Of limbs on which the fields agree alike the shorter is better: one as long as the frame's
+    diagonal is worth `length` less. (Shoulders of people in a row are in one line.)
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -31,6 +34,7 @@ class Grouping:
     joints: int = 3
     score: float = 0.2
     most: int = 64
+    length: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,25 +75,24 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
     pair = (score[ends[:, 0]] > 0)[:, :, None] & (score[ends[:, 1]] > 0)[:, None]
     limb, begin, end = np.nonzero(pair)  # all pairs of all limbs at once
     a, b = xy[ends[limb, 0], begin], xy[ends[limb, 1], end]
-    # A limb fails when more samples disagree than may: the middle ones decide most pairs.
+    at = np.linspace(0, 1, grouping.samples)
     least = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
-    few = np.linspace(0, 1, grouping.samples)[:: max(1, grouping.samples - least)]
+    few = at[1 : 2 + grouping.samples - least]  # when all of these disagree, too many do
     hopeful = np.flatnonzero((_affinity(fields, limb, a, b, few) > grouping.affinity).any(1))
     limb, begin, end, a, b = (v[hopeful] for v in (limb, begin, end, a, b))
-    along = _affinity(fields, limb, a, b, np.linspace(0, 1, grouping.samples))
+    along = _affinity(fields, limb, a, b, at)
     kept = (along > grouping.affinity).sum(1) >= least
     limb, begin, end, mean = limb[kept], begin[kept], end[kept], along[kept].mean(1)
-    order = np.argsort(-mean, kind="stable")
-    taken: set[tuple[int, int, int]] = set()
+    reach = np.sqrt(((b - a)[kept] ** 2).sum(1)) / np.hypot(*fields.shape[-2:])
+    order = np.argsort(grouping.length * reach - mean, kind="stable")
+    width = xy.shape[1]
+    begins = (limb * 2 * width + begin)[order].tolist()
+    ends_taken = (limb * 2 * width + width + end)[order].tolist()
+    taken: set[int] = set()
     best = []
-    for c, key in zip(
-        order.tolist(),
-        zip(limb[order].tolist(), begin[order].tolist(), end[order].tolist(), strict=True),
-        strict=True,
-    ):
-        sides = {(key[0], 0, key[1]), (key[0], 1, key[2])}
-        if taken.isdisjoint(sides):
-            taken |= sides
+    for c, first, second in zip(order.tolist(), begins, ends_taken, strict=True):
+        if first not in taken and second not in taken:
+            taken |= {first, second}
             best.append(c)
     return Limbs(limb=limb[best], begin=begin[best], end=end[best], score=mean[best])
 
@@ -114,48 +117,45 @@ def _people(
 
     A limb that would give a person two peaks of one joint contradicts better ones and is left out.
     """
-    owner: dict[tuple[int, int], int] = {}  # (joint, peak) -> person
-    people: dict[int, dict[int, int]] = {}  # person -> joint -> peak
-    sums: dict[int, list[float]] = {}  # person -> scores of its limbs
-    rows = (limbs.limb.tolist(), limbs.begin.tolist(), limbs.end.tolist(), limbs.score.tolist())
-    for new, (limb, begin, end, value) in enumerate(zip(*rows, strict=True)):
-        sides = tuple(zip(grouping.limbs[limb], (begin, end), strict=True))
-        known = [owner[s] for s in sides if s in owner]
-        into = min(known, default=new)
-        parts = [people[p] for p in {*known, into} if p in people]
-        parts += [{joint: peak} for joint, peak in sides]
-        joined: dict[int, int] = {}
-        for part in parts:
-            if any(joined.get(joint, peak) != peak for joint, peak in part.items()):
-                break
-            joined |= part
-        else:
-            for p in {*known} - {into}:
-                people.pop(p)
-                sums[into] += sums.pop(p)
-            people[into] = joined
-            sums.setdefault(into, []).append(value)
-            owner.update(((joint, peak), into) for joint, peak in joined.items())
-    return _found(xy, score, list(people.values()), list(sums.values()), grouping, stride)
+    width = xy.shape[1]  # a peak's number: joint * width + place among the joint's peaks
+    sides = np.array(grouping.limbs)[limbs.limb] * width + np.stack([limbs.begin, limbs.end], 1)
+    owner = {peak: peak for peak in np.unique(sides).tolist()}  # everybody is one peak at first
+    people = {peak: [peak] for peak in owner}
+    joints = {peak: 1 << peak // width for peak in owner}  # which joints a person has, as bits
+    affinities: dict[int, list[float]] = {peak: [] for peak in owner}
+    for begin, end, value in zip(*sides.T.tolist(), limbs.score.tolist(), strict=True):
+        into, other = owner[begin], owner[end]
+        if into != other:
+            if joints[into] & joints[other]:
+                continue
+            for peak in people[other]:
+                owner[peak] = into
+            people[into] += people.pop(other)
+            joints[into] |= joints[other]
+            affinities[into] += affinities.pop(other)
+        affinities[into].append(value)
+    return _found(xy, score, people.values(), affinities.values(), grouping, stride)
 
 
 def _found(
     xy: F64,
     score: F64,
-    people: list[dict[int, int]],
-    limbs: list[list[float]],
+    people: Collection[list[int]],
+    limbs: Collection[list[float]],
     grouping: Grouping,
     stride: int,
 ) -> FoundPeople:
     """Those with enough joints and score: the mean over their peaks and limbs."""
+    width = xy.shape[1]
+    who = np.repeat(np.arange(len(people)), [len(each) for each in people])
+    peaks = np.array([peak for each in people for peak in each], np.int64)
     joints = np.full((len(people), len(xy), 2), np.nan)
     scores = np.zeros(joints.shape[:2])
-    for p, person in enumerate(people):
-        at, peak = list(person), list(person.values())
-        joints[p, at], scores[p, at] = xy[at, peak], score[at, peak]
+    joints[who, peaks // width] = xy.reshape(-1, 2)[peaks]
+    scores[who, peaks // width] = score.reshape(-1)[peaks]
     count = (scores > 0).sum(1)
-    many = np.array([len(each) for each in limbs], np.float64)
-    mean = (scores.sum(1) + [sum(each) for each in limbs]) / np.maximum(count + many, 1)
+    total = scores.sum(1) + [sum(each) for each in limbs]
+    mean = total / np.maximum(count + [len(each) for each in limbs], 1)
     kept = np.flatnonzero((count >= grouping.joints) & (mean > grouping.score))
     kept = kept[np.argsort(-mean[kept], kind="stable")]
     return FoundPeople(

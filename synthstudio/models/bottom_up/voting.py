@@ -16,8 +16,8 @@ class Voting:
     """What counts as a root, as the same person, and as inside a mask; defaults are the paper's.
 
     `limbs` (E pairs of joints: from, to) and `radius` in cells: those of the targets. `refine`:
-    how often mid and long offsets are corrected by short ones. A root has votes above `root`; it
-    is somebody already found when it lies within `same` of their joint (share of the radius; the
+    how often mid and long offsets are corrected by short ones. Cells whose disc's probability is
+    above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already found when it lies within `same` of their joint (share of the radius; the
     paper's 10 px of 32). `inside`: probability of a disc or body. A cell belongs to the nearest
     person within `distance`. People below `score` are left out.
     """
@@ -25,6 +25,7 @@ class Voting:
     limbs: tuple[tuple[int, int], ...]
     radius: float
     refine: int = 2
+    vote: float = 0.1
     root: float = 0.01
     same: float = 10 / 32
     inside: float = 0.5
@@ -55,10 +56,11 @@ def vote_people(
         frame = {name: value[b] for name, value in arrays.items() if name != "body"}
         maps = Maps(**frame, body=arrays["body"][b, 0])
         joint, root, votes = find_roots(hough_votes(maps, voting), voting)
-        xy, scores = grow(maps, voting, joint, root)
+        corrected = correct(maps, voting)
+        xy, scores = grow(maps, corrected, voting, joint, root)
         kept, score = suppress(xy, scores, joint, root, voting)
         xy, scores = xy[kept], scores[kept]
-        cells = assign_cells(maps, voting, xy, scores) if masks else None
+        cells = assign_cells(maps, corrected, voting, xy, scores) if masks else None
         found.append(FoundPeople(joints_px=xy * stride, scores=scores, score=score, masks=cells))
     return found
 
@@ -70,20 +72,19 @@ def hough_votes(maps: Maps, voting: Voting) -> F64:
     spread bilinearly over four cells. The cells of a whole disc make about 1.
     """
     joints, h, w = maps.discs.shape
-    j, row, column = np.nonzero(maps.discs > voting.root)
+    j, row, column = np.nonzero(maps.discs > voting.vote)
     x = column + 0.5 + maps.short[j, 0, row, column]
     y = row + 0.5 + maps.short[j, 1, row, column]
     x, y = x + 0.5, y + 0.5  # of the padded cells' centres, counted from 0
-    left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    weight = maps.discs[j, row, column] / (np.pi * voting.radius**2)
+    ok = (x >= 0) & (x < w + 1) & (y >= 0) & (y < h + 1)
+    x, y, j, weight = x[ok], y[ok], j[ok], maps.discs[j, row, column][ok]
+    left, top = x.astype(np.int64), y.astype(np.int64)
+    corner = (j * (h + 2) + top) * (w + 2) + left
     votes = np.zeros(joints * (h + 2) * (w + 2))
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        r, c = top + down, left + right
-        share = weight * (1 - np.abs(x - c)) * (1 - np.abs(y - r))
-        ok = (r >= 0) & (r < h + 2) & (c >= 0) & (c < w + 2)
-        place = (j * (h + 2) + r) * (w + 2) + c
-        votes += np.bincount(place[ok], share[ok], minlength=len(votes))
-    return votes.reshape(joints, h + 2, w + 2)
+    for down, tall in ((0, 1 - (y - top)), (w + 2, y - top)):
+        for right, wide in ((0, 1 - (x - left)), (1, x - left)):
+            votes += np.bincount(corner + down + right, weight * tall * wide, minlength=len(votes))
+    return (votes / (np.pi * voting.radius**2)).reshape(joints, h + 2, w + 2)
 
 
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
@@ -106,53 +107,80 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     return joint[order], np.stack([x, y], -1)[order], total[order]
 
 
-def grow(maps: Maps, voting: Voting, joint: I64, root: F64) -> tuple[F64, F64]:
+def grow(
+    maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
+) -> tuple[F64, F64]:
     """The joints (C, J, 2) and their scores (C, J) of the people that roots (C, 2) begin.
 
     All grow at once, a limb a step: from the surest joint that has a neighbour without a place.
     A joint's score is its disc's probability there, 0 outside the frame.
     """
-    count, joints = len(joint), len(maps.discs)
+    count, (joints, h, w) = len(joint), maps.discs.shape
     begin, end = np.array(voting.limbs).T
-    xy, scores = np.full((count, joints, 2), np.nan), np.full((count, joints), -1.0)
+    mid, discs = maps.mid.reshape(-1), maps.discs.reshape(-1)
     every = np.arange(count)
-    xy[every, joint] = root
-    scores[every, joint] = _chance(maps, joint, root)
+    x, y = np.full((2, count, joints), np.nan)
+    scores = np.full((count, joints), -1.0)
+    at, inside = _cells(root[:, 0], root[:, 1], h, w)
+    cell = np.zeros((count, joints), np.int64)  # in which a joint lies
+    x[every, joint], y[every, joint], cell[every, joint] = root[:, 0], root[:, 1], at
+    scores[every, joint] = np.where(inside, discs[joint * h * w + at], 0)
     for _ in range(joints - 1):
-        open_limb = (scores[:, begin] >= 0) & (scores[:, end] < 0)
-        limb = np.where(open_limb, scores[:, begin], -1.0).argmax(1)
-        a, b = begin[limb], end[limb]
-        row, column, _ = _cell(maps, np.nan_to_num(xy[every, a]))
-        place = np.stack([column + 0.5, row + 0.5], -1) + maps.mid[limb, :, row, column]
-        place = _refined(maps, voting, b, place)
-        reached = open_limb[every, limb]  # not where a skeleton falls apart
-        xy[every[reached], b[reached]] = place[reached]
-        scores[every[reached], b[reached]] = _chance(maps, b, place)[reached]
-    return xy, scores.clip(0)
+        worth = np.where(scores[:, end] < 0, scores[:, begin], -1.0)
+        limb = worth.argmax(1)
+        grown = np.flatnonzero(worth[every, limb] >= 0)  # all, unless a skeleton falls apart
+        limb = limb[grown]
+        b = end[limb]
+        here = cell[grown, begin[limb]]
+        there = 2 * limb * h * w + here
+        px, py = here % w + 0.5 + mid[there], here // w + 0.5 + mid[there + h * w]
+        px, py = corrected.places(b, px, py)
+        at, inside = _cells(px, py, h, w)
+        x[grown, b], y[grown, b], cell[grown, b] = px, py, at
+        scores[grown, b] = np.where(inside, discs[b * h * w + at], 0)
+    return np.stack([x, y], -1), scores.clip(0)
 
 
-def _cell(maps: Maps, place: F64) -> tuple[I64, I64, Bools]:
-    """The cells (row, column) of places (..., 2), the nearest of the frame, and which lie in it."""
-    h, w = maps.body.shape
-    column, row = np.moveaxis(np.floor(place).astype(np.int64), -1, 0)
-    inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
-    return row.clip(0, h - 1), column.clip(0, w - 1), inside
+def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bools]:
+    """The numbers of the cells that places lie in, the nearest of the frame, and which do."""
+    inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+    return y.clip(0, h - 1).astype(np.int64) * w + x.clip(0, w - 1).astype(np.int64), inside
 
 
-def _chance(maps: Maps, joint: I64, place: F64) -> F64:
-    row, column, inside = _cell(maps, place)
-    return np.where(inside, maps.discs[joint, row, column], 0.0)
+@dataclass(frozen=True, kw_only=True)
+class Corrected:
+    """Where short offsets lead from each joint's cells: `x`, `y` (J * h * w,), NaN outside discs."""
+
+    x: F64
+    y: F64
+    size: tuple[int, int]
+
+    def places(self, joint: I64, x: F64, y: F64) -> tuple[F64, F64]:
+        """Places x, y of joints, corrected where they lie in a disc."""
+        h, w = self.size
+        at, inside = _cells(x, y, h, w)
+        at = joint * h * w + at
+        keep = ~inside | np.isnan(self.x[at])
+        return np.where(keep, x, self.x[at]), np.where(keep, y, self.y[at])
 
 
-def _refined(maps: Maps, voting: Voting, joint: I64, place: F64) -> F64:
-    """Places (..., 2) of joints, corrected by the short offset of the disc that they lie in."""
-    for _ in range(voting.refine):
-        row, column, inside = _cell(maps, place)
-        inside &= maps.discs[joint, row, column] > voting.inside
-        x = column + 0.5 + maps.short[joint, 0, row, column]
-        y = row + 0.5 + maps.short[joint, 1, row, column]
-        place = np.where(inside[..., None], np.stack([x, y], -1), place)
-    return place
+def correct(maps: Maps, voting: Voting) -> Corrected:
+    """Follow the short offsets `refine` times."""
+    joints, h, w = maps.discs.shape
+    nothing = np.full(joints * h * w, np.nan, np.float32)
+    found = Corrected(x=nothing, y=nothing, size=(h, w))
+    if not voting.refine:
+        return found
+    joint, row, column = np.nonzero(maps.discs > voting.inside)
+    at = (joint * h + row) * w + column
+    x = column + 0.5 + maps.short[joint, 0, row, column]
+    y = row + 0.5 + maps.short[joint, 1, row, column]
+    for k in range(voting.refine):
+        tables = nothing.copy(), nothing.copy()
+        tables[0][at], tables[1][at] = (x, y) if k == 0 else found.places(joint, x, y)
+        found = Corrected(x=tables[0], y=tables[1], size=(h, w))
+        x, y = found.x[at], found.y[at]
+    return found
 
 
 def suppress(
@@ -163,49 +191,51 @@ def suppress(
     A root is left out when it lies where a person with more votes has that joint. A person's score
     is the mean over joints, those that are another's with more votes counting 0.
     """
-    reach = voting.same * voting.radius
+    reach = (voting.same * voting.radius) ** 2
     free = np.ones(len(joint), bool)
     kept: list[int] = []
     score: list[float] = []
     for c in range(len(joint)):
-        if not free[c]:
-            continue
-        apart = np.linalg.norm(xy[kept] - xy[c], axis=-1) > reach
-        value = float((scores[c] * apart.all(0)).mean())
-        free &= np.linalg.norm(xy[c, joint] - root, axis=-1) > reach
-        if value > voting.score:
-            kept.append(c)
-            score.append(value)
+        if free[c]:
+            apart = ((xy[kept] - xy[c]) ** 2).sum(-1) > reach
+            value = float(scores[c] @ apart.all(0)) / len(scores[c])
+            free &= ((xy[c, joint] - root) ** 2).sum(-1) > reach
+            if value > voting.score:
+                kept.append(c)
+                score.append(value)
     order = np.argsort(-np.array(score), kind="stable")
     return np.array(kept, np.int64)[order], np.array(score, np.float64)[order]
 
 
-def assign_cells(maps: Maps, voting: Voting, xy: F64, scores: F64) -> Bools:
+def assign_cells(
+    maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64
+) -> Bools:
     """Masks (P, h, w): each cell of a body is the nearest person's.
 
     The distance of a cell from a person is the mean over joints, weighted by their scores, between
     where its long offsets lead and the person's joint, as a share of the root of the area of the
     joints' box.
     """
-    masks = np.zeros((len(xy), *maps.body.shape), bool)
+    joints, h, w = maps.discs.shape
+    masks = np.zeros((len(xy), h, w), bool)
     row, column = np.nonzero(maps.body > voting.inside)
     if not len(xy) or not len(row):
         return masks
-    centre = np.stack([column + 0.5, row + 0.5], -1)
-    joint = np.arange(len(maps.discs))
-    place = centre[:, None] + maps.long[:, :, row, column].transpose(2, 0, 1)  # (N, J, 2)
-    place = _refined(maps, voting, np.broadcast_to(joint, place.shape[:2]), place)
-    sure = np.where(scores > voting.inside, scores, 0.0)
+    joint = np.repeat(np.arange(joints)[:, None], len(row), 1)
+    x, y = corrected.places(
+        joint, column + 0.5 + maps.long[:, 0, row, column], row + 0.5 + maps.long[:, 1, row, column]
+    )
+    x, y = x.astype(np.float32), y.astype(np.float32)  # (J, N)
+    sure = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
     counts = (sure > 0)[..., None]
     high = np.where(counts, xy, -np.inf).max(1)
     low = np.where(counts, xy, np.inf).min(1)
     size = np.sqrt(np.maximum((high - low).clip(0).prod(1), 1.0))
-    distance = np.empty((len(xy), len(row)))
-    for p in range(len(xy)):
-        apart = place - np.nan_to_num(xy[p])
-        away = np.sqrt(apart[..., 0] ** 2 + apart[..., 1] ** 2)
-        distance[p] = away @ sure[p] / max(sure[p].sum(), 1e-6) / size[p]
-    distance[sure.sum(1) == 0] = np.inf
+    distance = np.full((len(xy), len(row)), np.inf)
+    for p in np.flatnonzero(counts.any((1, 2))):
+        own = np.nan_to_num(xy[p]).astype(np.float32)
+        away = np.sqrt((x - own[:, :1]) ** 2 + (y - own[:, 1:]) ** 2)
+        distance[p] = sure[p] @ away / (sure[p].sum() * size[p])
     nearest = distance.argmin(0)
     near = distance[nearest, np.arange(len(row))] < voting.distance
     masks[nearest[near], row[near], column[near]] = True
