@@ -159,11 +159,11 @@ def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
 def test_shoulders_in_a_row_are_the_nearest_ones() -> None:
     """Six people side by side at one height: the line through all shoulders is in the fields."""
     one = pose(stream(5, "row"), 200)
-    places = np.stack([100.0 * np.arange(6) + 110, np.full(6, 120.0)], -1)
+    places = np.stack([100.0 * np.arange(6) + 200, np.full(6, 120.0)], -1)
     one[:, 1][[5, 6]] = one[[5, 6], 1].mean()
     one[:, 0] *= 1.6
-    frame = frame_of(one + places[:, None], (240, 720))
-    noise = torch.from_numpy(stream(6, "noise").normal(0, 0.01, (1, 19, 2, 30, 90)))
+    frame = frame_of(one + places[:, None], (240, 896))
+    noise = torch.from_numpy(stream(6, "noise").normal(0, 0.01, (1, 19, 2, 30, 112)))
     made = targets([frame])
     made = dataclasses.replace(made, fields=made.fields + noise.float())
     assert best_oks([frame], decode(made)).min() > 0.95
