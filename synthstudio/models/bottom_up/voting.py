@@ -19,7 +19,7 @@ class Voting:
     how often mid and long offsets are corrected by short ones. Cells whose disc's probability is
     above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already found when it lies within `same` of their joint (share of the radius; the
     paper's 10 px of 32). `inside`: probability of a disc or body. A cell belongs to the nearest
-    person within `distance`. People below `score` are left out.
+    person within `distance`. People below `score` are left out: three joints of seventeen stay.
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -30,7 +30,7 @@ class Voting:
     same: float = 10 / 32
     inside: float = 0.5
     distance: float = 0.25
-    score: float = 0.05
+    score: float = 0.15
     most: int = 600
 
 
