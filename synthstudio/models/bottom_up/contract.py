@@ -96,7 +96,10 @@ class BottomUp(Protocol[Targets, Outputs]):
 
 
 class FrameNet(nn.Module):
-    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / stride, W / stride)."""
+    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / stride, W / stride).
+
+    `multiple`: of what H and W have to be, so that all coarser cells are whole.
+    """
 
     mean: Tensor
     std: Tensor
@@ -106,26 +109,40 @@ class FrameNet(nn.Module):
         features: nn.Module,
         *,
         stride: int,
+        multiple: int,
         mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
         std: tuple[float, float, float] = (0.229, 0.224, 0.225),
     ) -> None:
         super().__init__()
-        self.features, self.stride = features, stride
+        self.features, self.stride, self.multiple = features, stride, multiple
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features; ModelError when their cells do not divide the images evenly."""
+        """Features; ModelError when the images cannot be divided into cells."""
         features: Tensor = self.features(normalized(images, self.mean, self.std, where="FrameNet"))
-        if any(n != m * self.stride for n, m in zip(images.shape[2:], features.shape[2:])):
+        size, cells = tuple(images.shape[2:]), tuple(features.shape[2:])
+        if any(n % self.multiple for n in size) or size != tuple(m * self.stride for m in cells):
             raise ModelError(
                 "the images cannot be divided into cells",
                 where="FrameNet",
-                expected=f"height and width that are multiples of {self.stride}, "
-                f"and features of that stride",
-                got=f"{tuple(images.shape[2:])}, features {tuple(features.shape[2:])}",
+                expected=f"height and width that are multiples of {self.multiple}, and features of "
+                f"stride {self.stride}",
+                got=f"{size}, features {cells}",
             )
         return features
+
+
+def check_joints(people: Sequence[FramePeople], joints: int) -> None:
+    """ModelError unless the people have a network's J joints."""
+    for frame in people:
+        if frame.joints_px.shape[1:] != (joints, 2):
+            raise ModelError(
+                "the people have another skeleton than the network",
+                where="targets",
+                expected=f"joints (P, {joints}, 2)",
+                got=str(frame.joints_px.shape),
+            )
 
 
 def cell_grid(people: Sequence[FramePeople], stride: int) -> tuple[int, int]:

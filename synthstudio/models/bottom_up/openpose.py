@@ -18,6 +18,7 @@ from synthstudio.models.bottom_up.contract import (
     FrameNet,
     FramePeople,
     cell_grid,
+    check_joints,
     is_inside,
     joints_in_cells,
     taught_cells,
@@ -127,8 +128,9 @@ class OpenPose(nn.Module):
         self.stride, self.sigma = stride, sigma
         self.grouping = Grouping(limbs=skeleton.edges, sigma=sigma)
         self.register_buffer("limbs", torch.tensor(skeleton.edges), persistent=False)
-        width, joints, limbs = 2 * channels, len(skeleton.joints), len(skeleton.edges)
-        self.frames = FrameNet(features, stride=features_stride)
+        width, limbs = 2 * channels, len(skeleton.edges)
+        self.joints = joints = len(skeleton.joints)
+        self.frames = FrameNet(features, stride=features_stride, multiple=stride)
         self.entry = conv(channels, width, stride=stride // features_stride)
         said = [0] + [2 * limbs] * (stages[0] - 1)
         self.field_stages = nn.ModuleList(_stage(width + more, 2 * limbs, width) for more in said)
@@ -150,6 +152,7 @@ class OpenPose(nn.Module):
         )
 
     def targets(self, people: Sequence[FramePeople]) -> OpenPoseTargets:
+        check_joints(people, self.joints)
         return openpose_targets(
             people, self.limbs.cpu(), stride=self.stride, sigma=self.sigma, width=1.0
         )

@@ -21,6 +21,7 @@ from synthstudio.models.bottom_up.contract import (
     FrameNet,
     FramePeople,
     cell_grid,
+    check_joints,
     is_inside,
     joints_in_cells,
     taught_cells,
@@ -165,10 +166,11 @@ class PersonLab(nn.Module):
             raise ModelError("a disc is too small", where="radius", expected="1 cell or more",
                              got=f"{radius:g}")  # fmt: skip
         self.stride, self.radius, self.weights = stride, radius, weights or TermWeights()
-        limbs, joints, width = directed_limbs(skeleton), len(skeleton.joints), 2 * channels
+        limbs, width = directed_limbs(skeleton), 2 * channels
+        self.joints = joints = len(skeleton.joints)
         self.voting = Voting(limbs=limbs, radius=radius)
         self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
-        self.frames = FrameNet(features, stride=features_stride)
+        self.frames = FrameNet(features, stride=features_stride, multiple=stride)
         self.trunk = nn.Sequential(
             conv(channels, width, stride=stride // features_stride),
             conv(width, width),
@@ -186,6 +188,7 @@ class PersonLab(nn.Module):
         return PersonLabOutputs(**said)
 
     def targets(self, people: Sequence[FramePeople]) -> PersonLabTargets:
+        check_joints(people, self.joints)
         return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
 
     def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
