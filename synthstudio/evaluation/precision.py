@@ -213,9 +213,7 @@ def _within(xy: F64, window: F64) -> Bools:
     return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
 
 
-def _truth_file(
-    truth: Truth, known: Bools, counted: Bools, pictures: I64
-) -> dict[str, object]:
+def _truth_file(truth: Truth, known: Bools, counted: Bools, pictures: I64) -> dict[str, object]:
     joints = truth.xy.shape[1]
     people = []
     for p in np.flatnonzero(counted):

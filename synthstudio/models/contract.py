@@ -81,7 +81,7 @@ class PoseNet(nn.Module):
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
-    """What a backbone takes of images (B, 3, H, W), uint8 or floats from 0 to 1; else ModelError."""
+    """What a backbone takes of images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others."""
     if images.ndim != 4 or images.shape[1] != 3:
         raise ModelError(
             "not a batch of images",

@@ -126,10 +126,11 @@ class FCPose(nn.Module):
         self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
 
     def forward(self, images: Tensor) -> FCPoseOutputs:
-        x, towers, said, first = self.frames(images), [], [], None
+        x = self.frames(images)
+        pyramid, towers, said = [], [], []
         for k, level in enumerate(self.levels):
             x = level(x)
-            first = x if first is None else first
+            pyramid.append(x)
             tower = self.tower(x)
             heads = self.said(tower).flatten(2)
             sides = (heads[:, 2:].clamp_max(6).exp()) * self.stride * 2**k
@@ -141,7 +142,7 @@ class FCPose(nn.Module):
             centre=told[:, 1],
             sides=told[:, 2:].movedim(1, 2),
             features=torch.cat(towers, 2).movedim(1, 2),
-            bases=self.bases(first),
+            bases=self.bases(pyramid[0]),
         )
 
     def places(self, bases: Tensor) -> Locations:
@@ -159,7 +160,7 @@ class FCPose(nn.Module):
         away = (cells - where.xy[location][:, None]) / (8 * where.stride[location][:, None, None])
         logits = person_maps(
             outputs.bases[frame],
-            away.movedim(-1, 1).unflatten(2, (h, w)),
+            away.movedim(-1, 1).reshape(-1, 2, h, w),
             filters,
             joints=self.joints,
         )
@@ -197,7 +198,10 @@ class FCPose(nn.Module):
             "box": box_loss(outputs.sides, targets.sides, mine),
             "centre": masked_mean(entropy, mine),
             "map": joint_loss(
-                self.maps(outputs, frame, location), joints, stride=2, sigma=self.sigma
+                self.maps(outputs, frame, location),
+                joints,
+                stride=self.stride / UPSAMPLED,
+                sigma=self.sigma,
             ),
         }
 
@@ -212,9 +216,18 @@ class FCPose(nn.Module):
             best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MOST_FOUND]
             location = torch.from_numpy(best).to(xy.device)
             maps = self.maps(outputs, torch.full_like(location, b), location)
-            joints, sharp = decode_joints(maps, stride=2, sigma=self.sigma)
+            joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
             found.append(FoundPeople(joints_px=joints, scores=sharp, score=chance[best]))
         return found
+
+
+def joint_targets(
+    joints_px: Tensor, size: tuple[int, int], *, stride: float, sigma: float
+) -> Tensor:
+    """Gaussians (M, J, *size) about joints (M, J, 2), each summing to one; 0 for unknown ones."""
+    known = ~joints_px.isnan().any(-1)
+    maps = gaussian_map(joints_px.nan_to_num() / stride, *size, sigma=sigma)
+    return maps * known[..., None, None]
 
 
 def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
@@ -222,11 +235,10 @@ def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float
 
     Over the cells, so that a person's map has one place for each joint.
     """
-    known = ~joints_px.isnan().any(-1)
     h, w = logits.shape[-2:]
-    truth = gaussian_map(joints_px.nan_to_num() / stride, h, w, sigma=sigma)
+    truth = joint_targets(joints_px, (h, w), stride=stride, sigma=sigma)
     each = -(truth.flatten(2) * F.log_softmax(logits.flatten(2), -1)).sum(-1)
-    return masked_mean(each, known)
+    return masked_mean(each, ~joints_px.isnan().any(-1))
 
 
 def decode_joints(logits: Tensor, *, stride: float, sigma: float) -> tuple[F64, F64]:

@@ -79,7 +79,8 @@ def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
     least = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
     few = at[1 : 2 + grouping.samples - least]  # when all of these disagree, too many do
     hopeful = np.flatnonzero((_affinity(fields, limb, a, b, few) > grouping.affinity).any(1))
-    limb, begin, end, a, b = (v[hopeful] for v in (limb, begin, end, a, b))
+    limb, begin, end = limb[hopeful], begin[hopeful], end[hopeful]
+    a, b = a[hopeful], b[hopeful]
     along = _affinity(fields, limb, a, b, at)
     kept = (along > grouping.affinity).sum(1) >= least
     limb, begin, end, mean = limb[kept], begin[kept], end[kept], along[kept].mean(1)
@@ -110,9 +111,7 @@ def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
     return np.asarray(unit[:, :1] * flat[cell] + unit[:, 1:] * flat[cell + h * w])
 
 
-def _people(
-    xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int
-) -> FoundPeople:
+def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) -> FoundPeople:
     """Limbs joined to people where they share a peak, the best limb first.
 
     A limb that would give a person two peaks of one joint contradicts better ones and is left out.

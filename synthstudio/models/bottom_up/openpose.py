@@ -79,7 +79,8 @@ def affinity_fields(xy: Tensor, limbs: Tensor, h: int, w: int, *, width: float) 
     away = (from_begin - along[..., None] * unit[:, :, None]).norm(dim=-1)
     on = (away <= width) & (length > 1e-6)  # (P, L, h*w)
     total = torch.einsum("pln,plc->lcn", on.to(xy.dtype), unit.nan_to_num())
-    return (total / on.sum(0).clamp_min(1)[:, None]).view(-1, 2, h, w)
+    mean: Tensor = total / on.sum(0).clamp_min(1)[:, None]
+    return mean.view(-1, 2, h, w)
 
 
 def openpose_targets(
@@ -148,7 +149,7 @@ class OpenPose(nn.Module):
         for stage in self.map_stages:
             maps.append(stage(torch.cat([features, fields[-1], *maps[-1:]], 1)))
         return OpenPoseOutputs(
-            fields=tuple(f.unflatten(1, (-1, 2)) for f in fields), maps=tuple(maps)
+            fields=tuple(f.view(len(f), -1, 2, *f.shape[2:]) for f in fields), maps=tuple(maps)
         )
 
     def targets(self, people: Sequence[FramePeople]) -> OpenPoseTargets:
@@ -165,9 +166,7 @@ class OpenPose(nn.Module):
         return {"fields": torch.stack(fields).sum(), "maps": torch.stack(maps).sum()}
 
     def decode(self, outputs: OpenPoseOutputs) -> list[FoundPeople]:
-        return group_people(
-            outputs.maps[-1], outputs.fields[-1], self.grouping, stride=self.stride
-        )
+        return group_people(outputs.maps[-1], outputs.fields[-1], self.grouping, stride=self.stride)
 
 
 def _stage(inputs: int, outputs: int, width: int) -> nn.Sequential:

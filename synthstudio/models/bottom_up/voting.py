@@ -1,4 +1,4 @@
-"""People from PersonLab's discs and offsets: votes, roots, limbs, masks. NumPy, frame after frame."""
+"""People from PersonLab's discs and offsets: votes, roots, limbs, masks. NumPy, frame by frame."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class Voting:
 
     `limbs` (E pairs of joints: from, to) and `radius` in cells: those of the targets. `refine`:
     how often mid and long offsets are corrected by short ones. Cells whose disc's probability is
-    above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already found when it lies within `same` of their joint (share of the radius; the
-    paper's 10 px of 32). `inside`: probability of a disc or body. A cell belongs to the nearest
-    person within `distance`. People below `score` are left out: three joints of seventeen stay.
+    above `vote` vote (in the paper all do). A root has votes above `root`; it is somebody already
+    found when it lies within `same` of their joint (share of the radius; the paper's 10 px of 32).
+    `inside`: probability of a disc or body. A cell belongs to the nearest person within `distance`.
+    People below `score` are left out: three joints of seventeen stay. `most`: roots in a frame.
     """
 
     limbs: tuple[tuple[int, int], ...]
@@ -55,7 +56,7 @@ def vote_people(
     for b in range(len(arrays["discs"])):
         frame = {name: value[b] for name, value in arrays.items() if name != "body"}
         maps = Maps(**frame, body=arrays["body"][b, 0])
-        joint, root, votes = find_roots(hough_votes(maps, voting), voting)
+        joint, root, _ = find_roots(hough_votes(maps, voting), voting)
         corrected = correct(maps, voting)
         xy, scores = grow(maps, corrected, voting, joint, root)
         kept, score = suppress(xy, scores, joint, root, voting)
@@ -99,7 +100,7 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     around = np.stack([padded[joint, row + 1 + r, column + 1 + c] for r, c in steps], -1)
     middle = around[:, 4:5]
     highest = (around[:, :4] < middle).all(1) & (around[:, 5:] <= middle).all(1)
-    joint, row, column, around = (v[highest] for v in (joint, row, column, around))
+    joint, row, column, around = joint[highest], row[highest], column[highest], around[highest]
     total = around.sum(1)
     x = column - 0.5 + around @ [c for _, c in steps] / total
     y = row - 0.5 + around @ [r for r, _ in steps] / total
@@ -149,7 +150,7 @@ def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bools]:
 
 @dataclass(frozen=True, kw_only=True)
 class Corrected:
-    """Where short offsets lead from each joint's cells: `x`, `y` (J * h * w,), NaN outside discs."""
+    """Where short offsets lead from all joints' cells: `x`, `y` (J * h * w,), NaN outside discs."""
 
     x: F64
     y: F64
@@ -183,9 +184,7 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
     return found
 
 
-def suppress(
-    xy: F64, scores: F64, joint: I64, root: F64, voting: Voting
-) -> tuple[I64, F64]:
+def suppress(xy: F64, scores: F64, joint: I64, root: F64, voting: Voting) -> tuple[I64, F64]:
     """Which people are none found already, the surest first, and their scores.
 
     A root is left out when it lies where a person with more votes has that joint. A person's score
@@ -207,9 +206,7 @@ def suppress(
     return np.array(kept, np.int64)[order], np.array(score, np.float64)[order]
 
 
-def assign_cells(
-    maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64
-) -> Bools:
+def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bools:
     """Masks (P, h, w): each cell of a body is the nearest person's.
 
     The distance of a cell from a person is the mean over joints, weighted by their scores, between

@@ -19,6 +19,7 @@ from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.training.data.crops import crop_and_resize
 
 F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,10 @@ def frame_people(people: People, size: tuple[int, int], letterbox: Letterbox) ->
     return FramePeople(size=size, joints_px=joints, boxes_px=boxes, masks=masks)
 
 
-def _mask(mask: NDArray[np.bool_], size: tuple[int, int], letterbox: Letterbox) -> F64:
+def _mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Bools:
     levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
-    return crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)[..., 0] > 127
+    framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
+    return np.asarray(framed[..., 0] > 127)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,9 @@ class WholeFrames(TorchDataset[WholeFrame]):
     `split`: "train", "val" or "test" alone. Frames without people are among them: they teach too.
     """
 
-    def __init__(self, dataset: Dataset, *, size: tuple[int, int], split: str | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, *, size: tuple[int, int], split: str | None = None
+    ) -> None:
         self.dataset, self.size = dataset, size
         rows = dataset.iter_frames(["index", "split"])
         self.indices = [row["index"] for row in rows if split in (None, row["split"])]
