@@ -1,8 +1,8 @@
 """How long bottom-up decoders take for a frame: `python -m benchmarks.bottom_up [--people 20]`.
 
 Ideal maps of upright people in rows in a frame of 640 x 480 px at stride 8, with a little noise on
-every number, as a network has; processor time on one thread, the median of many calls. The number
-of people found stands beside it. FCPose has no decoder apart from its network.
+every number, as a network has; processor time on one thread of many calls. The number of people
+found stands beside it. FCPose has no decoder apart from its network.
 """
 
 from __future__ import annotations
@@ -64,13 +64,14 @@ def noisy(maps: torch.Tensor) -> torch.Tensor:
     return maps + torch.from_numpy(noise.astype(np.float32))
 
 
-def median_ms(call: Callable[[], Any], *, calls: int) -> float:
+def time_ms(call: Callable[[], Any], *, calls: int) -> list[float]:
+    """Processor milliseconds of each call."""
     times = []
     for _ in range(calls):
         begun = time.process_time()
         call()
         times.append(1000 * (time.process_time() - begun))
-    return statistics.median(times)
+    return times
 
 
 def decoders(frame: FramePeople) -> dict[str, Callable[[], list[FoundPeople]]]:
@@ -100,8 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     for name, decode in decoders(standing(options.people)).items():
         found = len(decode()[0])
-        took = median_ms(decode, calls=options.calls)
-        print(f"{name:22} {took:6.2f} ms, {found} of {options.people} people found")
+        took = time_ms(decode, calls=options.calls)
+        print(
+            f"{name:22} median {statistics.median(took):5.1f} ms, fastest {min(took):5.1f} ms, "
+            f"{found} of {options.people} people found"
+        )
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ class FCPose(nn.Module):
         )
         self.tower = nn.Sequential(conv(width, width), conv(width, width))
         self.said = nn.Conv2d(width, 6, 1)  # person, centre, four sides
-        nn.init.constant_(self.said.bias[:1], -4.0)  # few locations are a person's
+        nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are a person's
         self.controller = nn.Linear(width, parameter_count(self.joints))
         self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
 

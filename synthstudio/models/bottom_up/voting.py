@@ -58,9 +58,7 @@ def vote_people(
         maps = Maps(**frame, body=arrays["body"][b, 0])
         joint, root, _ = find_roots(hough_votes(maps, voting), voting)
         corrected = correct(maps, voting)
-        xy, scores = grow(maps, corrected, voting, joint, root)
-        kept, score = suppress(xy, scores, joint, root, voting)
-        xy, scores = xy[kept], scores[kept]
+        xy, scores, score = choose_people(maps, corrected, voting, joint, root)
         cells = assign_cells(maps, corrected, voting, xy, scores) if masks else None
         found.append(FoundPeople(joints_px=xy * stride, scores=scores, score=score, masks=cells))
     return found
@@ -120,26 +118,24 @@ def grow(
     begin, end = np.array(voting.limbs).T
     mid, discs = maps.mid.reshape(-1), maps.discs.reshape(-1)
     every = np.arange(count)
-    x, y = np.full((2, count, joints), np.nan)
-    scores = np.full((count, joints), -1.0)
-    at, inside = _cells(root[:, 0], root[:, 1], h, w)
-    cell = np.zeros((count, joints), np.int64)  # in which a joint lies
-    x[every, joint], y[every, joint], cell[every, joint] = root[:, 0], root[:, 1], at
-    scores[every, joint] = np.where(inside, discs[joint * h * w + at], 0)
-    for _ in range(joints - 1):
-        worth = np.where(scores[:, end] < 0, scores[:, begin], -1.0)
-        limb = worth.argmax(1)
-        grown = np.flatnonzero(worth[every, limb] >= 0)  # all, unless a skeleton falls apart
-        limb = limb[grown]
-        b = end[limb]
-        here = cell[grown, begin[limb]]
-        there = 2 * limb * h * w + here
-        px, py = here % w + 0.5 + mid[there], here // w + 0.5 + mid[there + h * w]
-        px, py = corrected.places(b, px, py)
+    x, y = np.full((2, joints, count), np.nan)
+    scores = np.full((joints, count), -1.0)
+    cell = np.zeros((joints, count), np.int64)  # in which a joint lies
+    who, b, px, py = every, joint, root[:, 0], root[:, 1]
+    for step in range(joints):
+        if step:
+            worth = np.where(scores[end] < 0, scores[begin], -1.0)
+            limb = worth.argmax(0)
+            who = np.flatnonzero(worth[limb, every] >= 0)  # all, unless a skeleton falls apart
+            limb = limb[who]
+            b, here = end[limb], cell[begin[limb], who]
+            there = 2 * limb * h * w + here
+            px, py = here % w + 0.5 + mid[there], here // w + 0.5 + mid[there + h * w]
+            px, py = corrected.places(b, px, py)
         at, inside = _cells(px, py, h, w)
-        x[grown, b], y[grown, b], cell[grown, b] = px, py, at
-        scores[grown, b] = np.where(inside, discs[b * h * w + at], 0)
-    return np.stack([x, y], -1), scores.clip(0)
+        x[b, who], y[b, who], cell[b, who] = px, py, at
+        scores[b, who] = np.where(inside, discs[b * h * w + at], 0)
+    return np.stack([x.T, y.T], -1), scores.T.clip(0)
 
 
 def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bools]:
@@ -184,26 +180,30 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
     return found
 
 
-def suppress(xy: F64, scores: F64, joint: I64, root: F64, voting: Voting) -> tuple[I64, F64]:
-    """Which people are none found already, the surest first, and their scores.
+def choose_people(
+    maps: Maps, corrected: Corrected, voting: Voting, joint: I64, root: F64
+) -> tuple[F64, F64, F64]:
+    """Joints (P, J, 2), their scores (P, J) and the people's (P,), the surest first.
 
     A root is left out when it lies where a person with more votes has that joint. A person's score
     is the mean over joints, those that are another's with more votes counting 0.
     """
     reach = (voting.same * voting.radius) ** 2
     free = np.ones(len(joint), bool)
-    kept: list[int] = []
+    places = np.empty((0, len(maps.discs), 2))
+    scores: list[F64] = []
     score: list[float] = []
-    for c in range(len(joint)):
+    for c, (xy, sure) in enumerate(zip(*grow(maps, corrected, voting, joint, root), strict=True)):
         if free[c]:
-            apart = ((xy[kept] - xy[c]) ** 2).sum(-1) > reach
-            value = float(scores[c] @ apart.all(0)) / len(scores[c])
-            free &= ((xy[c, joint] - root) ** 2).sum(-1) > reach
+            apart = ((places - xy) ** 2).sum(-1) > reach
+            value = float(sure @ apart.all(0)) / len(sure)
+            free &= ((xy[joint] - root) ** 2).sum(-1) > reach
             if value > voting.score:
-                kept.append(c)
+                places = np.concatenate([places, xy[None]])
+                scores.append(sure)
                 score.append(value)
     order = np.argsort(-np.array(score), kind="stable")
-    return np.array(kept, np.int64)[order], np.array(score, np.float64)[order]
+    return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
 
 
 def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scores: F64) -> Bools:
