@@ -159,6 +159,21 @@ def test_several_frames_are_as_each_alone(build: Build) -> None:
         assert oks(frame, found).max(1).min() > 0.95
 
 
+@pytest.mark.parametrize("stride", [4, 8, 16])
+def test_outputs_have_the_shapes_of_targets_at_every_stride(stride: int) -> None:
+    images, frame = torch.zeros(2, 3, *SIZE, dtype=torch.uint8), two()
+    first = OpenPose(features(), SKELETON, channels=8, stride=stride, stages=(2, 2))
+    outputs, targets = first(images), first.targets([frame, frame])
+    assert [f.shape for f in outputs.fields] == [targets.fields.shape] * 2
+    assert [m.shape for m in outputs.maps] == [targets.maps.shape] * 2
+    second = PersonLab(features(), SKELETON, channels=8, stride=stride, radius=32 / stride)
+    said, wanted = second(images), second.targets([frame, frame])
+    for name in vars(said):
+        assert getattr(said, name).shape == getattr(wanted, name).shape
+    with pytest.raises(ModelError, match="1 cell or more"):
+        PersonLab(features(), SKELETON, channels=8, radius=0.5)
+
+
 @SYSTEMS
 def test_losses_are_least_for_what_the_targets_say(build: Build) -> None:
     net, targets = build(), build().targets([two()])

@@ -159,10 +159,10 @@ def test_a_discs_votes_make_about_one_and_lie_at_the_joint() -> None:
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
     size, rng = (256, 320), stream(4, "borders", stride)
-    joints = np.stack([pose(rng, 200) for _ in range(20)]) + np.array([160, 128])
-    joints[:, 5] = rng.uniform(0, [size[1] - 1e-3, size[0] - 1e-3], (20, 2))
-    joints[:10, 5, 0] = rng.uniform(0, stride / 2, 10)  # the border's half cell
-    joints[5:15, 5, 1] = size[0] - rng.uniform(1e-3, stride / 2, 10)
+    joints = np.stack([pose(rng, 200) for _ in range(12)]) + np.array([160, 128])
+    joints[:, 5] = rng.uniform(0, [size[1] - 1e-3, size[0] - 1e-3], (12, 2))
+    joints[:6, 5, 0] = rng.uniform(0, stride / 2, 6)  # the border's half cell
+    joints[3:9, 5, 1] = size[0] - rng.uniform(1e-3, stride / 2, 6)
     for xy in joints:
         frame = frame_of(xy[None], size)
         (found,) = decode(targets([frame], stride), stride)
