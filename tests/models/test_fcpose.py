@@ -17,6 +17,7 @@ from synthstudio.models.bottom_up.fcos import box_loss, centre_ness, keep_best
 from synthstudio.models.bottom_up.fcpose import (
     FCPose,
     FCPoseOutputs,
+    best_locations,
     decode_joints,
     joint_loss,
     parameter_count,
@@ -56,7 +57,7 @@ def learnt() -> Learnt:
     """A network that knows one frame of two people by heart."""
     torch.set_num_threads(1)
     frame = crowd(stream(7, "heart"), people=2, size=SIZE, height_px=(90, 110), apart_px=16)
-    net, images = network().train(), painted(frame)
+    net, images = network(most=12).train(), painted(frame)
     targets, losses = net.targets([frame]), []
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     for _ in range(250):
@@ -66,7 +67,7 @@ def learnt() -> Learnt:
         optimizer.step()
         losses.append(loss.item())
     outputs = net(images)
-    chance = outputs.person[0]
+    chance = outputs.person[0].sigmoid() * outputs.centre[0].sigmoid()
     best = [torch.where(targets.owner[0] == p, chance, -torch.inf).argmax() for p in (0, 1)]
     return Learnt(net=net, frame=frame, outputs=outputs, location=torch.stack(best), losses=losses)
 
@@ -104,7 +105,7 @@ def test_two_people_of_one_frame_have_their_own_filters_and_peaks(learnt: Learnt
     away = np.linalg.norm(joints[:, None] - frame.joints_px[None], axis=-1)  # (found, true, J)
     own, other = away[[0, 1], [0, 1]], away[[0, 1], [1, 0]]
     assert (own < other).mean() > 0.9
-    assert np.median(own) < 4 < np.median(other)
+    assert np.median(own) < 6 < np.median(other)
 
 
 def test_swapped_controllers_swap_the_outputs(learnt: Learnt) -> None:
@@ -138,15 +139,15 @@ def test_the_loss_falls_and_the_people_are_found(learnt: Learnt) -> None:
 @pytest.mark.parametrize("stride", [1, 2, 4])
 def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
     rng = stream(4, "borders", stride)
-    joints = rng.uniform(0, [SIZE[1] - 1e-3, SIZE[0] - 1e-3], (50, 17, 2))
-    joints[:20, :, 0] = rng.uniform(0, stride / 2, (20, 17))
-    joints[10:30, :, 1] = SIZE[0] - rng.uniform(1e-3, stride / 2, (20, 17))
+    joints = rng.uniform(0, [SIZE[1] - 1e-3, SIZE[0] - 1e-3], (16, 17, 2))
+    joints[:6, :, 0] = rng.uniform(0, stride / 2, (6, 17))
+    joints[3:9, :, 1] = SIZE[0] - rng.uniform(1e-3, stride / 2, (6, 17))
     cells = torch.from_numpy(joints) / stride
     for sigma in (1.0, 2.0):
         logits = gaussian_map(cells, SIZE[0] // stride, SIZE[1] // stride, sigma=sigma).log()
         back, score = decode_joints(logits, stride=stride, sigma=sigma)
         assert np.linalg.norm(back - joints, axis=-1).max() < 0.25
-        assert score[30:].min() > 0.7
+        assert score[9:].min() > 0.7
         if stride > 1:  # the highest cell alone
             high = logits.flatten(2).argmax(-1).numpy()
             centre = np.stack([high % (SIZE[1] // stride), high // (SIZE[1] // stride)], -1) + 0.5
@@ -168,6 +169,17 @@ def test_targets_belong_to_people_and_sides_are_those_of_their_boxes() -> None:
         wanted = [px - low[0], py - low[1], high[0] - px, high[1] - py]
         assert targets.sides[0, n].tolist() == pytest.approx(wanted, abs=1e-3)
         assert min(wanted) > 0
+
+
+def test_everybodys_best_location_is_trained_first() -> None:
+    owner = torch.tensor([[-1, 0, 0, 0, 1, 1], [0, -1, -1, -1, -1, -1]])
+    centre = torch.tensor([[1.0, 0.7, 0.9, 0.8, 0.2, 0.1], [0.3, 1, 1, 1, 1, 1]])
+    frame, location = best_locations(owner, centre, most=4)
+    assert frame.tolist() == [0, 1, 0, 0]
+    assert location.tolist() == [2, 0, 4, 3]
+    every = best_locations(owner, centre, most=99)
+    assert every[1].tolist() == [2, 0, 4, 3, 5, 1]
+    assert best_locations(torch.full((2, 6), -1), centre, most=4)[0].tolist() == []
 
 
 def unlabelled(frame: FramePeople, *joints: int) -> FramePeople:

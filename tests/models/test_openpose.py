@@ -39,6 +39,11 @@ def frames() -> list[FramePeople]:
     return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
 
 
+@pytest.fixture(scope="module")
+def made(frames: list[FramePeople]) -> OpenPoseTargets:
+    return targets(frames)
+
+
 def best_oks(frames: list[FramePeople], found: list[FoundPeople]) -> np.ndarray:
     return np.concatenate([oks(a, b).max(1, initial=0) for a, b in zip(frames, found, strict=True)])
 
@@ -55,8 +60,8 @@ def test_the_scenes_overlap(frames: list[FramePeople]) -> None:
         assert (x[order][1:] < (x + w)[order][:-1]).all()
 
 
-def test_ideal_maps_decode_to_everybody(frames: list[FramePeople]) -> None:
-    found = decode(targets(frames))
+def test_ideal_maps_decode_to_everybody(frames: list[FramePeople], made: OpenPoseTargets) -> None:
+    found = decode(made)
     similar = best_oks(frames, found)
     assert [len(f) for f in found] == [3] * 20
     assert (similar >= 0.95).all()
@@ -64,16 +69,17 @@ def test_ideal_maps_decode_to_everybody(frames: list[FramePeople]) -> None:
     assert precision(frames, found) == pytest.approx(1.0, abs=5e-4)
 
 
-def test_cells_alone_are_too_coarse(frames: list[FramePeople]) -> None:
-    found = decode(targets(frames), refine=False)
+def test_cells_alone_are_too_coarse(frames: list[FramePeople], made: OpenPoseTargets) -> None:
+    found = decode(made, refine=False)
     share = (best_oks(frames, found) >= 0.95).mean()
     assert 0.95 <= share < 1  # 59 of 60
     assert precision(frames, found) < 1
 
 
 @pytest.mark.parametrize("spoil", ["zeroed", "turned", "swapped"])
-def test_without_fields_that_fit_nobody_is_whole(spoil: str, frames: list[FramePeople]) -> None:
-    made = targets(frames)
+def test_without_fields_that_fit_nobody_is_whole(
+    spoil: str, frames: list[FramePeople], made: OpenPoseTargets
+) -> None:
     fields = {
         "zeroed": torch.zeros_like(made.fields),
         "turned": torch.stack([-made.fields[:, :, 1], made.fields[:, :, 0]], 2),  # 90 degrees
@@ -84,7 +90,9 @@ def test_without_fields_that_fit_nobody_is_whole(spoil: str, frames: list[FrameP
     assert precision(frames, found) < 0.1
 
 
-def test_fields_between_different_people_join_them(frames: list[FramePeople]) -> None:
+def test_fields_between_different_people_join_them(
+    frames: list[FramePeople], made: OpenPoseTargets
+) -> None:
     """Everybody's legs are drawn to the next person's hips: then that is who has them."""
     legs = [SKELETON.joints.index(f"{side}_{j}") for side in ("left", "right")
             for j in ("knee", "ankle")]  # fmt: skip
@@ -93,8 +101,7 @@ def test_fields_between_different_people_join_them(frames: list[FramePeople]) ->
         joints = frame.joints_px.copy()
         joints[:, legs] = np.roll(joints[:, legs], 1, axis=0)
         others.append(dataclasses.replace(frame, joints_px=joints))
-    made, mixed = targets(frames), targets(others)
-    found = decode(dataclasses.replace(made, fields=mixed.fields))
+    found = decode(dataclasses.replace(made, fields=targets(others).fields))
     assert (best_oks(frames, found) >= 0.95).mean() < 0.05
     assert (best_oks(others, found) >= 0.9).mean() > 0.8
 

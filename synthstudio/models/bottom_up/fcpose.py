@@ -189,9 +189,7 @@ class FCPose(nn.Module):
         mine = targets.owner >= 0
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
-        worth = torch.where(mine, centre, -1.0).flatten()
-        chosen = worth.argsort(descending=True, stable=True)[: min(self.most, int(mine.sum()))]
-        frame, location = chosen // mine.shape[1], chosen % mine.shape[1]
+        frame, location = best_locations(targets.owner, centre, most=self.most)
         joints = targets.joints_px[frame, targets.owner[frame, location]]
         return {
             "person": focal_loss(outputs.person, mine.to(outputs.person.dtype), targets.taught),
@@ -219,6 +217,18 @@ class FCPose(nn.Module):
             joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
             found.append(FoundPeople(joints_px=joints, scores=sharp, score=chance[best]))
         return found
+
+
+def best_locations(owner: Tensor, centre: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
+    """Frames and locations (M,) of `owner` (B, N) that lie best by `centre` (B, N), `most` of them:
+    everybody's best one first, then everybody's second."""
+    frame, location = torch.nonzero(owner >= 0, as_tuple=True)
+    order = centre[frame, location].argsort(descending=True, stable=True)
+    frame, location = frame[order], location[order]
+    person = torch.stack([frame, owner[frame, location]], 1)
+    same = (person[:, None] == person).all(-1)
+    chosen = same.tril(-1).sum(1).argsort(stable=True)[:most]
+    return frame[chosen], location[chosen]
 
 
 def joint_targets(
