@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -77,13 +78,15 @@ def hough_votes(maps: Maps, voting: Voting) -> F64:
     x, y = x + 0.5, y + 0.5  # of the padded cells' centres, counted from 0
     ok = (x >= 0) & (x < w + 1) & (y >= 0) & (y < h + 1)
     x, y, j, weight = x[ok], y[ok], j[ok], maps.discs[j, row, column][ok]
+    weight /= np.pi * voting.radius**2
     left, top = x.astype(np.int64), y.astype(np.int64)
+    right, down = x - left, y - top
     corner = (j * (h + 2) + top) * (w + 2) + left
-    votes = np.zeros(joints * (h + 2) * (w + 2))
-    for down, tall in ((0, 1 - (y - top)), (w + 2, y - top)):
-        for right, wide in ((0, 1 - (x - left)), (1, x - left)):
-            votes += np.bincount(corner + down + right, weight * tall * wide, minlength=len(votes))
-    return (votes / (np.pi * voting.radius**2)).reshape(joints, h + 2, w + 2)
+    over, under = weight * (1 - down), weight * down
+    places = np.concatenate([corner, corner + 1, corner + w + 2, corner + w + 3])
+    parts = [over * (1 - right), over * right, under * (1 - right), under * right]
+    size = (joints, h + 2, w + 2)
+    return np.bincount(places, np.concatenate(parts), minlength=math.prod(size)).reshape(size)
 
 
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
@@ -173,10 +176,10 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
     x = column + 0.5 + maps.short[joint, 0, row, column]
     y = row + 0.5 + maps.short[joint, 1, row, column]
     for k in range(voting.refine):
+        x, y = found.places(joint, x, y) if k else (x, y)
         tables = nothing.copy(), nothing.copy()
-        tables[0][at], tables[1][at] = (x, y) if k == 0 else found.places(joint, x, y)
+        tables[0][at], tables[1][at] = x, y
         found = Corrected(x=tables[0], y=tables[1], size=(h, w))
-        x, y = found.x[at], found.y[at]
     return found
 
 
