@@ -1,16 +1,22 @@
 """Make the pictures of docs/images: `python tools/pictures.py [labels scenes targets ...]`."""
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.pose_library import library
 from synthstudio.core.camera import look_at
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
+from synthstudio.core.people import stack
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import U8
+from synthstudio.core.scene import F64, U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec
 from synthstudio.generation import pipeline
@@ -21,7 +27,12 @@ from synthstudio.recipe.sampling.ages import aged
 from synthstudio.recipe.sampling.faces import recoloured
 from synthstudio.recipe.sampling.outfits import design_of
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.report.draw import contact_sheet, draw_labels
+from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
+from synthstudio.training.data.crops import crop_and_resize
+from synthstudio.training.data.frames import Letterbox, frame_people
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = (("quickstart.yaml", 1), ("rooms.yaml", 5), ("crowd.yaml", 0))
@@ -161,7 +172,7 @@ def heads(out: Path) -> None:
     pictures = [
         head(stage, spec, kinds, years=years, face=face) for spec, kinds, years, face in cast
     ]
-    write_jpeg(contact_sheet(pictures, columns=8), out, most_bytes=190_000)
+    write_jpeg(contact_sheet(pictures, columns=8), out, most=190_000)
 
 
 def _dark_haired(specs: list[FrameSpec]) -> FrameSpec:
@@ -223,18 +234,90 @@ def head(
     return decode_rgb(pipeline.make_frame(stage, spec).jpeg, person.identity)
 
 
-def write(pictures: list[U8], out: Path, *, columns: int) -> None:
-    """Write pictures side by side as a JPEG of at most `MOST_BYTES`."""
+def bottom_up(out: Path) -> None:
+    """Write what bottom-up systems learn of one frame, and what comes back from it."""
+    import torch
+
+    from synthstudio.models.bottom_up import fcpose, openpose, personlab, voting
+    from synthstudio.models.bottom_up.contract import is_inside
+
+    text = dump(load(ROOT / "scenes" / "crowd.yaml"))
+    text["image"] |= {"width_px": 640, "height_px": 480}
+    stage = Stage(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
+    made = pipeline.make_frame(stage, pipeline.draw_spec(stage, 0))
+    skeleton, size = get_skeleton(stage.skeleton.name), (480, 640)
+    part = Letterbox(scale=1.5, corner=np.array([170.0, 150.0]))
+    rgb = crop_and_resize(decode_rgb(made.jpeg, "crowd"), part.corner, part.scale, size)
+    people = frame_people(stack(made.labels.people, skeleton), size, part)
+    limbs, both = torch.tensor(skeleton.edges), personlab.directed_limbs(skeleton)
+    maps = openpose.openpose_targets([people], limbs, stride=4, sigma=1.75, width=1.5)
+    lab = personlab.personlab_targets([people], torch.tensor(both), stride=4, radius=3.0)
+    said = {name: getattr(lab, name) for name in ("discs", "short", "mid", "long", "body")}
+    (found,) = voting.vote_people(said, voting.Voting(limbs=both, radius=3.0), stride=4)
+    colours = np.array([person_colour(k + 1) for k in range(len(people.joints_px))])
+    joints = torch.tensor(people.joints_px)
+    joints[~is_inside(joints, *size)] = torch.nan
+    own = fcpose.joint_targets(joints, (240, 320), stride=2, sigma=3.0)
+    own = (own.amax(1) / own.amax()).numpy()
+    shoulder, hip = (skeleton.joints.index(f"left_{name}") for name in ("shoulder", "hip"))
+    panels = {
+        "a part of a frame": rgb,
+        "OpenPose: maps of all joints": laid_over(
+            rgb, maps.maps[0, :-1].amax(0).numpy(), np.array([255, 235, 120])
+        ),
+        "OpenPose: fields of all limbs": laid_over(rgb, *directions(maps.fields[0].sum(0))),
+        "FCPose: everybody's own maps": laid_over(rgb, own.max(0), colours[own.argmax(0)]),
+        "PersonLab: left shoulder, short offsets": laid_over(
+            rgb, *directions(lab.short[0, shoulder])
+        ),
+        "PersonLab: from there to the left hip": laid_over(
+            rgb, *directions(lab.mid[0, both.index((shoulder, hip))])
+        ),
+        "PersonLab: from all over to the nose": laid_over(rgb, *directions(lab.long[0, 0])),
+        "PersonLab: cells of the people found": laid_over(
+            rgb, found.masks.any(0) * 1.0, colours[found.masks.argmax(0)]
+        ),
+    }
+    write(
+        [captioned(picture, name) for name, picture in panels.items()],
+        out,
+        columns=4,
+        wide=1600,
+        most=148_000,
+    )
+
+
+def directions(offsets: Tensor) -> tuple[F64, F64]:
+    """How far vectors (2, h, w) reach, 1 where one does at all, and their direction as a colour."""
+    x, y = offsets.numpy()
+    hue = np.arctan2(y, x)[..., None] + np.array([0, 2, 4]) * np.pi / 3
+    return (np.hypot(x, y) > 0) * 1.0, 255 * (0.5 + 0.5 * np.cos(hue))
+
+
+def laid_over(rgb: U8, share: F64, colour: F64) -> U8:
+    """Lay `colour` (3,) or (h, w, 3) over a darkened, grey picture by a `share` (h, w)."""
+    factor = rgb.shape[0] // len(share)
+    share = np.kron(share, np.ones((factor, factor)))[..., None]
+    if colour.ndim == 3:
+        colour = colour.repeat(factor, 0).repeat(factor, 1)
+    grey = 0.45 * rgb.mean(-1, keepdims=True)
+    return (grey * (1 - 0.8 * share) + 0.8 * share * colour).astype(np.uint8)
+
+
+def write(
+    pictures: list[U8], out: Path, *, columns: int, wide: int = WIDTH_PX, most: int = MOST_BYTES
+) -> None:
+    """Write pictures side by side as a JPEG `wide` pixels wide, of at most `most` bytes."""
     picture = contact_sheet(pictures, columns=columns)
     height, width = picture.shape[:2]
     whole = (0.0, 0.0, float(width), float(height))
-    write_jpeg(resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width))), out)
+    write_jpeg(resample(picture, whole, (wide, round(wide * height / width))), out, most)
 
 
-def write_jpeg(picture: U8, out: Path, *, most_bytes: int = MOST_BYTES) -> None:
+def write_jpeg(picture: U8, out: Path, most: int = MOST_BYTES) -> None:
     for quality in range(88, 40, -4):
         data = encode_jpeg(picture, quality)
-        if len(data) <= most_bytes:
+        if len(data) <= most:
             break
     out.write_bytes(data)
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")
@@ -248,6 +331,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "poses": pose_sheet,
     "gallery": gallery,
     "heads": heads,
+    "bottom_up": bottom_up,
 }
 
 if __name__ == "__main__":

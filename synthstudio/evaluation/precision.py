@@ -70,15 +70,21 @@ def average_precision(
     sigmas: F64,
     only: Bools | None = None,
     presence: Presence | None = None,
+    image: I64 | None = None,
 ) -> dict[str, float]:
     """NAMES of predictions `xy` (P, J, 2) with `score` (P,): one prediction a person.
+
+    `image` (D,): the predictions are those of D people that were found in these pictures, however
+    many there are in truth; not with `presence`.
 
     `only` (P, J) leaves all other joints out of the truth (state, cause, ...); people without a
     joint left are ignored, as pycocotools does. -1 of pycocotools (nothing to measure) is NaN.
     `presence`: by Ex-OKS instead of OKS; then people without a joint are left out, with their
     predictions.
     """
-    evaluator = _evaluated(truth, xy, score, sigmas=sigmas, only=only, presence=presence)
+    evaluator = _evaluated(
+        truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image
+    )
     if evaluator is None:
         return dict.fromkeys(NAMES, float("nan"))
     with contextlib.redirect_stdout(io.StringIO()):
@@ -133,6 +139,7 @@ def _evaluated(
     sigmas: F64,
     only: Bools | None,
     presence: Presence | None,
+    image: I64 | None = None,
     by_size: bool = True,
 ) -> Any:
     """Run pycocotools' COCOeval up to matching; None without a joint to measure.
@@ -143,19 +150,21 @@ def _evaluated(
     from pycocotools.cocoeval import COCOeval
 
     known = truth.known if only is None else truth.known & only
-    counted: Bools = np.ones(len(xy), bool)
+    counted: Bools = np.ones(len(truth.xy), bool)
     if presence is not None:
         counted = np.asarray(known.any(1))
     if not known.any():
         return None
-    crowd = int(np.unique(truth.image[counted], return_counts=True)[1].max())
+    shown = counted if image is None else np.ones(len(xy), bool)
+    pictures = (truth.image if image is None else image)[shown]
+    crowd = int(np.unique(pictures, return_counts=True)[1].max(initial=0))
     with contextlib.redirect_stdout(io.StringIO()):
-        base = COCO()
-        base.dataset = _truth_file(truth, known, counted)
+        base, found = COCO(), COCO()
+        base.dataset = _truth_file(truth, known, counted, np.union1d(truth.image, pictures))
         base.createIndex()
-        evaluator = COCOeval(
-            base, base.loadRes(_results_file(truth, xy, score, counted)), "keypoints"
-        )
+        if len(pictures):
+            found = base.loadRes(_results_file(pictures, xy[shown], score[shown]))
+        evaluator = COCOeval(base, found, "keypoints")
         evaluator.params.kpt_oks_sigmas = np.asarray(sigmas)
         evaluator.params.maxDets = [max(_SUMMARISED, crowd)]
         if not by_size:
@@ -204,7 +213,7 @@ def _within(xy: F64, window: F64) -> Bools:
     return np.asarray(((xy >= window[:2]) & (xy < window[2:])).all(-1))
 
 
-def _truth_file(truth: Truth, known: Bools, counted: Bools) -> dict[str, object]:
+def _truth_file(truth: Truth, known: Bools, counted: Bools, pictures: I64) -> dict[str, object]:
     joints = truth.xy.shape[1]
     people = []
     for p in np.flatnonzero(counted):
@@ -223,7 +232,7 @@ def _truth_file(truth: Truth, known: Bools, counted: Bools) -> dict[str, object]
                 "bbox": truth.box[p].tolist(),
             }
         )
-    images = [{"id": int(i)} for i in np.unique(truth.image)]
+    images = [{"id": int(i)} for i in pictures]
     return {
         "info": {},
         "images": images,
@@ -232,16 +241,16 @@ def _truth_file(truth: Truth, known: Bools, counted: Bools) -> dict[str, object]
     }
 
 
-def _results_file(truth: Truth, xy: F64, score: F64, counted: Bools) -> list[dict[str, object]]:
+def _results_file(image: I64, xy: F64, score: F64) -> list[dict[str, object]]:
     points = np.concatenate([np.nan_to_num(xy) - 0.5, np.ones((*xy.shape[:2], 1))], -1)
     return [
         {
-            "image_id": int(truth.image[p]),
+            "image_id": int(image[p]),
             "category_id": 1,
             "score": float(score[p]),
             "keypoints": points[p].ravel().tolist(),
         }
-        for p in np.flatnonzero(counted)
+        for p in range(len(xy))
     ]
 
 

@@ -86,18 +86,23 @@ class PoseNet(nn.Module):
 
         `sample`: what the block takes beside features while it is trained (ORN: bank.BankSample).
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ModelError(
-                "not a batch of images",
-                where="PoseNet",
-                expected="(B, 3, H, W)",
-                got=str(tuple(images.shape)),
-            )
-        levels = images.to(self.mean.dtype) / 255 if images.dtype == torch.uint8 else images
-        found = self.features((levels - self.mean) / self.std)
+        found = self.features(normalized(images, self.mean, self.std, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
         return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
+
+
+def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
+    """What a backbone takes of images (B, 3, H, W), uint8 or from 0 to 1; ModelError of others."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ModelError(
+            "not a batch of images",
+            where=where,
+            expected="(B, 3, H, W)",
+            got=str(tuple(images.shape)),
+        )
+    levels = images.to(mean.dtype) / 255 if images.dtype == torch.uint8 else images
+    return (levels - mean) / std
 
 
 def predict_joints(

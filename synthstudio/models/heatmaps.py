@@ -9,6 +9,7 @@ factor w / W alone, without the half-pixel bias that UDP (Huang et al. 2020) is 
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -67,40 +68,34 @@ class Decoded:
     score: Tensor
 
 
-def decode_peak(maps: Tensor, *, border: bool = False) -> Decoded:
+def decode_peak(maps: Tensor, *, sigma: float | None = None) -> Decoded:
     """Decode the highest cell of each map (B, J, h, w), refined below the cell.
 
     Refinement: the vertex of the parabola through the logarithms of a cell and its two
     neighbours, along x and y (exact for a Gaussian; DARK, Zhang et al. 2020, to second order
-    without the mixed term). The score is the map's value at the peak. `border`: a peak in the
-    outermost cells is refined too, by the parabola through the three cells nearest to it;
-    otherwise it stays in the cell's middle.
+    without the mixed term). In the border cells, which lack a neighbour, the place is where a
+    Gaussian of `sigma` cells has the slope to the other one, or without it the cell's centre. The
+    score is the map's value at the peak.
     """
-    w = maps.shape[-1]
     score, at = maps.flatten(2).max(-1)
+    return Decoded(xy=_refined(maps, at[..., None], sigma).squeeze(-2), score=score)
+
+
+def _refined(maps: Tensor, at: Tensor, sigma: float | None) -> Tensor:
+    """Places (B, J, K, 2) of the peaks in the cells `at` (B, J, K), numbered row by row."""
+    w = maps.shape[-1]
     row, column = at // w, at % w
     logs = maps.clamp_min(1e-12).log()
-    x = column + 0.5 + _vertex(logs, row, column, (0, 1), border)
-    y = row + 0.5 + _vertex(logs, row, column, (1, 0), border)
-    return Decoded(xy=torch.stack([x, y], -1), score=score)
+    x = column + 0.5 + _vertex(logs, row, column, (0, 1), sigma)
+    y = row + 0.5 + _vertex(logs, row, column, (1, 0), sigma)
+    return torch.stack([x, y], -1)
 
 
 def _vertex(
-    logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int], border: bool = False
+    logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int], sigma: float | None
 ) -> Tensor:
-    """Offset (B, J) of the parabola's vertex from the peak's centre; 0 at the border, unless
-    `border` takes the next cell's parabola there."""
-    h, w = logs.shape[-2:]
-    r, c = row, column
-    if border:
-        r = row.clamp(step[0], max(h - 1 - step[0], step[0]))
-        c = column.clamp(step[1], max(w - 1 - step[1], step[1]))
-    shift = _parabola(logs, r, c, step) + (r - row + c - column)
-    return shift.clamp(-0.5, 0.5).nan_to_num(0.0)
-
-
-def _parabola(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) -> Tensor:
-    """Offset (B, J) of the vertex from a cell's centre; NaN without a vertex, or a neighbour."""
+    """Offset (B, J, K) of the parabola's vertex from the peak's centre; at the border by `sigma`,
+    0 without it."""
     h, w = logs.shape[-2:]
     flat = logs.flatten(2)
 
@@ -108,13 +103,18 @@ def _parabola(logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int]) 
         r, c = row + sign * step[0], column + sign * step[1]
         inside = (r >= 0) & (r < h) & (c >= 0) & (c < w)
         index = r.clamp(0, h - 1) * w + c.clamp(0, w - 1)
-        return flat.gather(-1, index[..., None]).squeeze(-1), inside
+        return flat.gather(-1, index), inside
 
     (before, ok_before), (here, _), (after, ok_after) = at(-1), at(0), at(1)
     bend = before - 2 * here + after
     shift = 0.5 * (before - after) / torch.where(bend < -1e-9, bend, torch.ones_like(bend))
     usable = ok_before & ok_after & (bend < -1e-9)
-    return torch.where(usable, shift, torch.full_like(shift, torch.nan))
+    shift = torch.where(usable, shift, torch.zeros_like(shift))
+    if sigma is not None:  # log g(0) - log g(1) = (1 - 2 shift) / (2 sigma^2)
+        first, last = ok_after & ~ok_before, ok_before & ~ok_after
+        shift = torch.where(first, 0.5 - sigma**2 * (here - after), shift)
+        shift = torch.where(last, sigma**2 * (here - before) - 0.5, shift)
+    return shift.clamp(-0.5, 0.5)
 
 
 def soft_disc(radius: float, like: Tensor) -> Tensor:
@@ -161,24 +161,25 @@ def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> 
         return band * (apart.abs() <= reach)
 
 
-def find_peaks(maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1) -> Decoded:
+def find_peaks(
+    maps: Tensor, *, count: int = 3, least: float = 0.0, reach: int = 1, sigma: float | None = None
+) -> Decoded:
     """The `count` highest local peaks of each map, `xy` (B, J, count, 2), best first.
 
     Non-maximum suppression: a cell stays when no cell within `reach` is higher, or equal and
-    earlier in rows. Missing and too low peaks have score 0 and NaN coordinates.
+    earlier in rows. Missing and too low peaks have score 0 and NaN coordinates. `sigma` as in
+    `decode_peak`.
     """
     h, w = maps.shape[-2:]
-    _, top = F.max_pool2d(maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True)
-    own = torch.arange(h * w, device=maps.device).view(h, w)
-    kept = torch.where((top == own) & (maps > least), maps, torch.zeros_like(maps))
+    highest, padded = maps > least, F.pad(maps, (reach,) * 4, value=-torch.inf)
+    steps = range(-reach, reach + 1)
+    for down, right in itertools.product(steps, steps):  # quicker than pooling with indices
+        other = padded[..., reach + down : reach + down + h, reach + right : reach + right + w]
+        if (down, right) != (0, 0):
+            highest &= maps > other if (down, right) < (0, 0) else maps >= other
+    kept = torch.where(highest, maps, torch.zeros_like(maps))
     score, at = kept.flatten(2).topk(min(count, h * w), dim=-1)
-    row, column = at // w, at % w
-    logs = maps.clamp_min(1e-12).log()
-    xs, ys = [], []
-    for k in range(score.shape[-1]):
-        xs.append(column[..., k] + 0.5 + _vertex(logs, row[..., k], column[..., k], (0, 1)))
-        ys.append(row[..., k] + 0.5 + _vertex(logs, row[..., k], column[..., k], (1, 0)))
-    xy = torch.stack([torch.stack(xs, -1), torch.stack(ys, -1)], -1)
+    xy = _refined(maps, at, sigma)
     return Decoded(xy=xy.masked_fill((score <= 0)[..., None], float("nan")), score=score)
 
 

@@ -38,7 +38,7 @@ def map_loss(logits: Tensor, labels: Labels, *, sigma: float = 1.0) -> Tensor:
     h, w = logits.shape[-2:]
     target = gaussian_map(_cells(labels, logits), h, w, sigma=sigma)
     each = -(target.flatten(2) * F.log_softmax(logits.flatten(2), -1)).sum(-1)
-    return _mean(each, labels.known)
+    return masked_mean(each, labels.known)
 
 
 def oks_loss(logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ def oks_loss(logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:
     h, w = logits.shape[-2:]
     hit = oks_map(_cells(labels, logits), sigmas, labels.area * h * w, h, w)
     each = 1 - (probabilities(logits) * hit).flatten(2).sum(-1)
-    return _mean(each, labels.known)
+    return masked_mean(each, labels.known)
 
 
 def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
@@ -55,7 +55,7 @@ def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
     each = F.binary_cross_entropy_with_logits(
         predicted, labels.present.nan_to_num(), reduction="none"
     )
-    return _mean(each, known)
+    return masked_mean(each, known)
 
 
 def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def shares_loss(predicted: Tensor, labels: Labels, balance: Tensor) -> Tensor:
     unseen = torch.logsumexp(predicted, -1) - torch.logsumexp(hidden, -1)
     weight = balance.sum() - balance[VISIBLE]
     each = torch.where(unnamed, unseen * weight / (len(balance) - 1), each)
-    return _mean(each, known | unnamed)
+    return masked_mean(each, known | unnamed)
 
 
 def quality_loss(predicted: Tensor, logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def quality_loss(predicted: Tensor, logits: Tensor, labels: Labels, sigmas: Tens
         hit = oks_map(_cells(labels, logits), sigmas, labels.area * h * w, h, w)
         best = probabilities(logits).flatten(2).argmax(-1, keepdim=True)
         reached = hit.flatten(2).gather(-1, best).squeeze(-1)
-    return _mean((torch.sigmoid(predicted) - reached) ** 2, labels.known)
+    return masked_mean((torch.sigmoid(predicted) - reached) ** 2, labels.known)
 
 
 def occluder_loss(predicted: Tensor, labels: Labels) -> Tensor:
@@ -92,14 +92,14 @@ def occluder_loss(predicted: Tensor, labels: Labels) -> Tensor:
     covered = torch.sigmoid(predicted) * known
     overlap = 2 * (covered * target).flatten(1).sum(1) + 1
     dice = 1 - overlap / ((covered + target * known).flatten(1).sum(1) + 1)
-    return _mean(cross, known) + dice.mean()
+    return masked_mean(cross, known) + dice.mean()
 
 
 def lift_loss(predicted: Tensor, labels: Labels) -> Tensor:
     """Mean absolute error of root-relative 3D joints, in units of 0.1 m."""
     known = ~labels.xyz_m.isnan().any(-1)
     each = (predicted - labels.xyz_m.nan_to_num()).abs().sum(-1) / 0.1
-    return _mean(each, known)
+    return masked_mean(each, known)
 
 
 def agreement_loss(predicted: Tensor, teacher: Tensor, where: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def agreement_loss(predicted: Tensor, teacher: Tensor, where: Tensor) -> Tensor:
     log_student = F.log_softmax(predicted.flatten(2), -1)
     log_teacher = F.log_softmax(teacher.detach().flatten(2), -1)
     each = (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
-    return _mean(each, where)
+    return masked_mean(each, where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +163,7 @@ def _cells(labels: Labels, logits: Tensor) -> Tensor:
     return labels.xy.nan_to_num() * labels.xy.new_tensor([w, h])
 
 
-def _mean(each: Tensor, known: Tensor) -> Tensor:
+def masked_mean(each: Tensor, known: Tensor) -> Tensor:
     """Mean over `known`; 0, with zero gradient, when nothing is known.
 
     Several processes, each with a share of the batch, divide by their mean count: averaging their

@@ -134,3 +134,36 @@ def test_extended_distance_by_hand() -> None:
     truth_inside = np.array([[True, False, True, False]])
     distance = extended_distance(answer, inside, truth, truth_inside, window=window)
     assert distance[0] == pytest.approx([5, 10, 20, 0])
+
+
+def test_people_found_without_boxes_are_counted_by_their_pictures() -> None:
+    truth, answer, score = a_truth()
+    plain = average_precision(truth, answer, score, sigmas=BONES.sigmas)
+    order = stream(8, "order").permutation(len(score))
+    shuffled = average_precision(
+        truth, answer[order], score[order], sigmas=BONES.sigmas, image=truth.image[order]
+    )
+    assert shuffled == pytest.approx(plain, nan_ok=True)
+    perfect = {"sigmas": BONES.sigmas, "image": truth.image}
+    assert average_precision(truth, truth.xy, score, **perfect)["AP"] == pytest.approx(1)
+    # Half of the people are found: half of the recall.
+    half = np.arange(0, 40, 2)
+    found = average_precision(
+        truth, truth.xy[half], score[half], sigmas=BONES.sigmas, image=truth.image[half]
+    )
+    assert found["AR"] == pytest.approx(0.5)
+    assert found["AP"] == pytest.approx(0.5, abs=0.02)
+    # Somebody who is nobody, surer than all, in a picture without people, costs precision.
+    extra = average_precision(
+        truth,
+        np.concatenate([truth.xy, truth.xy[:20] + 500]),
+        np.concatenate([score, np.full(20, 2.0)]),
+        sigmas=BONES.sigmas,
+        image=np.concatenate([truth.image, np.full(20, 99)]),
+    )
+    assert extra["AR"] == pytest.approx(1)
+    assert extra["AP"] < 0.75
+    nothing = average_precision(
+        truth, answer[:0], score[:0], sigmas=BONES.sigmas, image=truth.image[:0]
+    )
+    assert nothing["AP"] == nothing["AR"] == 0

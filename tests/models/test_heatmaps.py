@@ -35,6 +35,35 @@ def test_there_and_back_at_the_border(h: int, w: int) -> None:
     assert (naive - xy).abs().max() > 0.25
 
 
+@pytest.mark.parametrize("sigma", [0.6, 1.0, 2.0])
+@pytest.mark.parametrize(("h", "w"), SIZES)
+def test_a_known_sigma_is_exact_at_the_border_too(h: int, w: int, sigma: float) -> None:
+    xy = places(h, w, 0.0)
+    xy[:2, :, 0], xy[2:4, :, 1] = xy[:2, :, 0] / (2 * w), h - xy[2:4, :, 1] / (2 * h)
+    maps = hm.gaussian_map(xy, h, w, sigma=sigma)
+    assert (hm.decode_peak(maps, sigma=sigma).xy - xy).abs().max() < 1e-6
+    assert (hm.find_peaks(maps, count=1, sigma=sigma).xy[:, :, 0] - xy).abs().max() < 1e-6
+    wrong = hm.decode_peak(maps, sigma=0.5 * sigma).xy - xy
+    assert wrong[:4].abs().max() > 0.1
+    inner = hm.decode_peak(hm.gaussian_map(places(h, w, 1.6), h, w, sigma=sigma), sigma=9.0)
+    assert (inner.xy - places(h, w, 1.6)).abs().max() < 1e-6  # asked only at the border
+
+
+@pytest.mark.parametrize("reach", [1, 2, 3])
+def test_peaks_are_those_that_pooling_finds(reach: int) -> None:
+    """By the indices of a max-pooling; coarse levels, so that many cells are equal."""
+    maps = torch.from_numpy(stream(3, "levels").integers(0, 6, (2, 3, 24, 18)) / 6)
+    _, top = torch.nn.functional.max_pool2d(
+        maps, 2 * reach + 1, stride=1, padding=reach, return_indices=True
+    )
+    wanted = (top == torch.arange(24 * 18).view(24, 18)) & (maps > 0.5)
+    found = hm.find_peaks(maps, count=24 * 18, least=0.5, reach=reach)
+    assert torch.equal((found.score > 0).sum(-1), wanted.flatten(2).sum(-1))
+    assert torch.equal(
+        found.score.sum(-1).round(decimals=4), (maps * wanted).flatten(2).sum(-1).round(decimals=4)
+    )
+
+
 def test_maps_sum_to_one() -> None:
     maps = hm.gaussian_map(places(24, 18, 0), 24, 18)
     assert maps.shape == (8, 5, 24, 18)

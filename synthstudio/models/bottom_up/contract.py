@@ -1,0 +1,196 @@
+"""What a bottom-up system takes and gives, and what the three of them share.
+
+A system is a network of whole frames that a training loop calls: `net(images)` gives outputs,
+`net.targets(people)` what they should be, `net.losses(outputs, targets)` weighted terms by name,
+`net.decode(outputs)` the people. Letters: B frames of H x W pixels, P people, J joints, L limbs,
+h, w cells. Cells are continuous as pixels are: pixels over the stride (models/heatmaps.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.models.contract import normalized
+from synthstudio.models.heatmaps import cell_centres
+
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramePeople:
+    """The labels of a frame's P people, in continuous pixels; ModelError unless they fit.
+
+    `size`: its (H, W). `joints_px` (P, J, 2), also outside the frame: NaN is unlabelled. `boxes_px`
+    (P, 4) x y w h round the whole person: as an unlabelled joint may lie anywhere in it, nothing is
+    taught of that joint there. So somebody without any joint is a place where people are not
+    taught. `masks` (P, H, W): what is seen of each; None: not known.
+    """
+
+    size: tuple[int, int]
+    joints_px: F64
+    boxes_px: F64
+    masks: Bools | None = None
+
+    def __post_init__(self) -> None:
+        people = len(self.joints_px)
+        masks = None if self.masks is None else self.masks.shape
+        if (
+            self.joints_px.ndim != 3
+            or self.boxes_px.shape != (people, 4)
+            or masks not in (None, (people, *self.size))
+        ):
+            raise ModelError(
+                "the labels of a frame do not fit each other",
+                where="FramePeople",
+                expected=f"joints (P, J, 2), boxes (P, 4), masks (P, {self.size[0]}, "
+                f"{self.size[1]}) or None",
+                got=f"{self.joints_px.shape}, {self.boxes_px.shape}, {masks}",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPeople:
+    """P people found in a frame, the surest first.
+
+    `joints_px` (P, J, 2) continuous pixels, NaN where a joint was not found; `scores` (P, J), 0
+    there; `score` (P,). `masks` (P, h, w): their cells; None: the system gives none.
+    """
+
+    joints_px: F64
+    scores: F64
+    score: F64
+    masks: Bools | None = None
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+Targets = TypeVar("Targets")
+Outputs = TypeVar("Outputs")
+
+
+class BottomUp(Protocol[Targets, Outputs]):
+    """What a training loop needs of a system. Targets hold tensors alone, batch first."""
+
+    def __call__(self, images: Tensor) -> Outputs:
+        """Run on images (B, 3, H, W), uint8 or from 0 to 1."""
+
+    def targets(self, people: Sequence[FramePeople]) -> Targets:
+        """What the outputs for frames of these people should be."""
+
+    def losses(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+        """Weighted terms by name; their sum is minimised."""
+
+    def decode(self, outputs: Outputs) -> list[FoundPeople]:
+        """The people of each frame."""
+
+
+class FrameNet(nn.Module):
+    """Features of whole frames. `features` maps (B, 3, H, W) to (B, C, H / stride, W / stride).
+
+    `multiple`: of what H and W have to be, so that all coarser cells are whole.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        features: nn.Module,
+        *,
+        stride: int,
+        multiple: int,
+        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
+        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+    ) -> None:
+        super().__init__()
+        self.features, self.stride, self.multiple = features, stride, multiple
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features; ModelError when the images cannot be divided into cells."""
+        features: Tensor = self.features(normalized(images, self.mean, self.std, where="FrameNet"))
+        size, cells = tuple(images.shape[2:]), tuple(features.shape[2:])
+        if any(n % self.multiple for n in size) or size != tuple(m * self.stride for m in cells):
+            raise ModelError(
+                "the images cannot be divided into cells",
+                where="FrameNet",
+                expected=f"height and width that are multiples of {self.multiple}, and features of "
+                f"stride {self.stride}",
+                got=f"{size}, features {cells}",
+            )
+        return features
+
+
+def check_joints(people: Sequence[FramePeople], joints: int) -> None:
+    """ModelError unless the people have a network's J joints."""
+    for frame in people:
+        if frame.joints_px.shape[1:] != (joints, 2):
+            raise ModelError(
+                "the people have another skeleton than the network",
+                where="targets",
+                expected=f"joints (P, {joints}, 2)",
+                got=str(frame.joints_px.shape),
+            )
+
+
+def cell_grid(people: Sequence[FramePeople], stride: int) -> tuple[int, int]:
+    """(h, w) of the frames' cells; ModelError unless all frames have one size that fits them."""
+    sizes = {frame.size for frame in people}
+    if len(sizes) != 1 or any(n % stride for n in next(iter(sizes))):
+        raise ModelError(
+            "frames of a batch have one size, whole cells of it",
+            where="targets",
+            expected=f"multiples of {stride} px",
+            got=str(sorted(sizes)),
+        )
+    high, wide = next(iter(sizes))
+    return high // stride, wide // stride
+
+
+def joints_in_cells(frame: FramePeople, stride: int) -> Tensor:
+    """Joints (P, J, 2) in cells; NaN is unlabelled."""
+    return torch.from_numpy(np.asarray(frame.joints_px, np.float32) / stride)
+
+
+def is_inside(xy: Tensor, h: int, w: int) -> Tensor:
+    """Whether places (..., 2) lie in the frame; NaN does not."""
+    x, y = xy.unbind(-1)
+    return (x >= 0) & (x < w) & (y >= 0) & (y < h)
+
+
+def taught_cells(frame: FramePeople, known: Tensor, stride: int) -> Tensor:
+    """(C, h, w) where channel c is taught: not in boxes of people who are not `known` (P, C) there.
+
+    A box that is not known is the whole frame.
+    """
+    h, w = frame.size[0] // stride, frame.size[1] // stride
+    x, y = cell_centres(h, w, torch.empty(0)).mul(stride).unbind(-1)
+    boxes = torch.from_numpy(np.asarray(frame.boxes_px, np.float32))
+    low, high = boxes[:, None, :2], boxes[:, None, :2] + boxes[:, None, 2:]
+    beside = (x < low[..., 0]) | (x > high[..., 0]) | (y < low[..., 1]) | (y > high[..., 1])
+    inside = ~beside  # (P, h*w); comparisons with NaN are false
+    covered = (~known[:, :, None] & inside[:, None]).any(0)
+    return ~covered.view(-1, h, w)
+
+
+def finite(maps: Tensor) -> NDArray[np.float32]:
+    """What a network says as an array; ModelError when it is not finite."""
+    if not torch.isfinite(maps.sum()):
+        raise ModelError(
+            "the network's maps are not finite",
+            got="NaN or infinity",
+            then="Its weights are damaged, or the training diverged: take another checkpoint.",
+        )
+    return maps.detach().float().cpu().numpy()

@@ -1,0 +1,258 @@
+"""FCPose: convolutions whose filters each person brings along (Mao et al. 2021).
+
+A detector (fcos.py) finds people. Where one is found, a controller makes the filters of three 1x1
+convolutions; run over channels that all people share, and over the place relative to that person,
+they give the maps of this person's joints. Letters: contract.py; N locations, M people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.bottom_up.contract import (
+    F64,
+    FoundPeople,
+    FrameNet,
+    FramePeople,
+    cell_grid,
+    check_joints,
+    finite,
+    is_inside,
+)
+from synthstudio.models.bottom_up.fcos import (
+    Locations,
+    assign,
+    box_loss,
+    centre_ness,
+    focal_loss,
+    keep_best,
+    locations,
+)
+from synthstudio.models.heatmaps import cell_centres, decode_peak, gaussian_map, probabilities
+from synthstudio.models.layers import conv, resize
+from synthstudio.models.losses import masked_mean
+
+BASES, UPSAMPLED, LEVELS = 32, 4, 3
+_MOST_FOUND = 100
+
+
+def parameter_count(joints: int, *, bases: int = BASES) -> int:
+    """How many numbers a person's filters have: weights and biases of three 1x1 convolutions,
+    (bases + 2) -> bases -> bases -> joints."""
+    return (bases + 2) * bases + bases + bases**2 + bases + bases * joints + joints
+
+
+def person_maps(
+    shared: Tensor, relative: Tensor, filters: Tensor, *, joints: int, bases: int = BASES
+) -> Tensor:
+    """Logits (M, J, h, w) of M people's joints.
+
+    `shared` (M, bases, h, w): the channels of each one's frame; `relative` (M, 2, h, w): cells from
+    the person; `filters` (M, parameter_count).
+    """
+    m, _, h, w = shared.shape
+    x = torch.cat([shared, relative], 1).flatten(2)
+    at, inputs = 0, bases + 2
+    for outputs in (bases, bases, joints):
+        weight = filters[:, at : at + inputs * outputs].reshape(m, outputs, inputs)
+        bias = filters[:, at + inputs * outputs : at + (inputs + 1) * outputs]
+        x = torch.baddbmm(bias[..., None], weight, x if at == 0 else F.relu(x))
+        at, inputs = at + (inputs + 1) * outputs, outputs
+    return x.reshape(m, joints, h, w)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FCPoseTargets:
+    """Of N locations: `owner` (B, N) the number of their person or -1, `sides` (B, N, 4) px of the
+    box, `taught` (B, N). `joints_px` (B, P, J, 2): NaN unlabelled, outside, or nobody."""
+
+    owner: Tensor
+    sides: Tensor
+    taught: Tensor
+    joints_px: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FCPoseOutputs:
+    """Of N locations: logits `person` and `centre` (B, N), `sides` (B, N, 4) px, and `features`
+    (B, N, C) of which the controller makes filters. `bases` (B, 32, h, w)."""
+
+    person: Tensor
+    centre: Tensor
+    sides: Tensor
+    features: Tensor
+    bases: Tensor
+
+
+class FCPose(nn.Module):
+    """A network of frames whose sides are multiples of 32. `features`: `channels` at stride 4.
+
+    The bases have stride 8, the maps of joints are made four times as fine. `sigma`: of their
+    targets in cells of 2 px (the paper has single cells, which are no finer than that). A person
+    has a score above `least`, and boxes an IoU of at most `overlap`. `most`: locations of a batch
+    whose maps are trained.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        skeleton: Skeleton,
+        *,
+        channels: int,
+        sigma: float = 2.0,
+        least: float = 0.2,
+        overlap: float = 0.6,
+        most: int = 32,
+    ) -> None:
+        super().__init__()
+        self.stride, self.sigma, self.joints = 8, sigma, len(skeleton.joints)
+        self.least, self.overlap, self.most = least, overlap, most
+        width = 2 * channels
+        self.frames = FrameNet(features, stride=4, multiple=self.stride << (LEVELS - 1))
+        self.levels = nn.ModuleList(
+            conv(channels if k == 0 else width, width, stride=2) for k in range(LEVELS)
+        )
+        self.tower = nn.Sequential(conv(width, width), conv(width, width))
+        self.said = nn.Conv2d(width, 6, 1)  # person, centre, four sides
+        nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are a person's
+        self.controller = nn.Linear(width, parameter_count(self.joints))
+        self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
+
+    def forward(self, images: Tensor) -> FCPoseOutputs:
+        x = self.frames(images)
+        pyramid, towers, said = [], [], []
+        for k, level in enumerate(self.levels):
+            x = level(x)
+            pyramid.append(x)
+            tower = self.tower(x)
+            heads = self.said(tower).flatten(2)
+            sides = (heads[:, 2:].clamp_max(6).exp()) * self.stride * 2**k
+            said.append(torch.cat([heads[:, :2], sides], 1))
+            towers.append(tower.flatten(2))
+        told = torch.cat(said, 2)
+        return FCPoseOutputs(
+            person=told[:, 0],
+            centre=told[:, 1],
+            sides=told[:, 2:].movedim(1, 2),
+            features=torch.cat(towers, 2).movedim(1, 2),
+            bases=self.bases(pyramid[0]),
+        )
+
+    def places(self, bases: Tensor) -> Locations:
+        """The locations that belong to bases (B, 32, h, w)."""
+        h, w = bases.shape[-2:]
+        sizes = [(h >> k, w >> k) for k in range(LEVELS)]
+        return locations(sizes, [self.stride << k for k in range(LEVELS)], bases)
+
+    def maps(self, outputs: FCPoseOutputs, frame: Tensor, location: Tensor) -> Tensor:
+        """Logits (M, J, 4 h, 4 w) of the joints of people found in frames (M,), locations (M,)."""
+        h, w = outputs.bases.shape[-2:]
+        where = self.places(outputs.bases)
+        filters = self.controller(outputs.features[frame, location])
+        cells = cell_centres(h, w, where.xy) * self.stride
+        away = (cells - where.xy[location][:, None]) / (8 * where.stride[location][:, None, None])
+        logits = person_maps(
+            outputs.bases[frame],
+            away.movedim(-1, 1).reshape(-1, 2, h, w),
+            filters,
+            joints=self.joints,
+        )
+        return resize(logits, (UPSAMPLED * h, UPSAMPLED * w))
+
+    def targets(self, people: Sequence[FramePeople]) -> FCPoseTargets:
+        check_joints(people, self.joints)
+        h, w = cell_grid(people, self.stride << (LEVELS - 1))
+        factor = 2 ** (LEVELS - 1)
+        where = self.places(torch.empty(1, 1, h * factor, w * factor))
+        each = [assign(frame, where) for frame in people]
+        most = max(1, *(len(frame.joints_px) for frame in people))  # somebody for empty frames
+        joints = torch.full((len(people), most, self.joints, 2), torch.nan)
+        for row, frame in zip(joints, people, strict=True):
+            xy = torch.from_numpy(np.asarray(frame.joints_px, np.float32))
+            row[: len(xy)] = torch.where(is_inside(xy, *frame.size)[..., None], xy, torch.nan)
+        return FCPoseTargets(
+            owner=torch.stack([e.owner for e in each]),
+            sides=torch.stack([e.sides for e in each]),
+            taught=torch.stack([e.taught for e in each]),
+            joints_px=joints,
+        )
+
+    def losses(self, outputs: FCPoseOutputs, targets: FCPoseTargets) -> dict[str, Tensor]:
+        """Terms of the detector, and the cross-entropy of maps over the cells."""
+        mine = targets.owner >= 0
+        centre = centre_ness(targets.sides)
+        entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
+        frame, location = best_locations(targets.owner, centre, most=self.most)
+        joints = targets.joints_px[frame, targets.owner[frame, location]]
+        return {
+            "person": focal_loss(outputs.person, mine.to(outputs.person.dtype), targets.taught),
+            "box": box_loss(outputs.sides, targets.sides, mine),
+            "centre": masked_mean(entropy, mine),
+            "map": joint_loss(
+                self.maps(outputs, frame, location),
+                joints,
+                stride=self.stride / UPSAMPLED,
+                sigma=self.sigma,
+            ),
+        }
+
+    def decode(self, outputs: FCPoseOutputs) -> list[FoundPeople]:
+        xy = self.places(outputs.bases).xy
+        score = (outputs.person.sigmoid() * outputs.centre.sigmoid()).sqrt()
+        corners = torch.cat([xy - outputs.sides[..., :2], xy + outputs.sides[..., 2:]], -1)
+        scores, boxes = finite(score).astype(np.float64), finite(corners).astype(np.float64)
+        found = []
+        for b, (chance, box) in enumerate(zip(scores, boxes, strict=True)):
+            sure = np.flatnonzero(chance > self.least)
+            best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MOST_FOUND]
+            location = torch.from_numpy(best).to(xy.device)
+            maps = self.maps(outputs, torch.full_like(location, b), location)
+            joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
+            found.append(FoundPeople(joints_px=joints, scores=sharp, score=chance[best]))
+        return found
+
+
+def best_locations(owner: Tensor, centre: Tensor, *, most: int) -> tuple[Tensor, Tensor]:
+    """Frames and locations (M,) of `owner` (B, N) that lie best by `centre` (B, N), `most` of them:
+    everybody's best one first, then everybody's second."""
+    frame, location = torch.nonzero(owner >= 0, as_tuple=True)
+    order = centre[frame, location].argsort(descending=True, stable=True)
+    frame, location = frame[order], location[order]
+    person = torch.stack([frame, owner[frame, location]], 1)
+    same = (person[:, None] == person).all(-1)
+    chosen = same.tril(-1).sum(1).argsort(stable=True)[:most]
+    return frame[chosen], location[chosen]
+
+
+def joint_targets(
+    joints_px: Tensor, size: tuple[int, int], *, stride: float, sigma: float
+) -> Tensor:
+    """Gaussians (M, J, *size) about joints (M, J, 2), each summing to one; 0 for unknown ones."""
+    known = ~joints_px.isnan().any(-1)
+    maps = gaussian_map(joints_px.nan_to_num() / stride, *size, sigma=sigma)
+    return maps * known[..., None, None]
+
+
+def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
+    """Cross-entropy of maps (M, J, h, w) with the places (M, J, 2) of joints, those that are known.
+
+    Over the cells, so that a person's map has one place for each joint.
+    """
+    h, w = logits.shape[-2:]
+    truth = joint_targets(joints_px, (h, w), stride=stride, sigma=sigma)
+    each = -(truth.flatten(2) * F.log_softmax(logits.flatten(2), -1)).sum(-1)
+    return masked_mean(each, ~joints_px.isnan().any(-1))
+
+
+def decode_joints(logits: Tensor, *, stride: float, sigma: float) -> tuple[F64, F64]:
+    """Places (M, J, 2) px and scores (M, J): how high the peak is, 1 for a target's."""
+    found = decode_peak(probabilities(logits.detach().float()), sigma=sigma)
+    sharp = (found.score * 2 * np.pi * sigma**2).clamp(0, 1)
+    return finite(found.xy).astype(np.float64) * stride, finite(sharp).astype(np.float64)

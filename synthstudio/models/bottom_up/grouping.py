@@ -1,0 +1,162 @@
+"""People from OpenPose's confidence maps and part affinity fields. NumPy, frame after frame."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthstudio.models.bottom_up.contract import F64, I64, FoundPeople, finite
+from synthstudio.models.heatmaps import find_peaks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """What counts as a peak, a limb and a person; the numbers are the authors'.
+
+    `limbs` (L pairs of joints). `sigma`: of the maps' Gaussians, in cells. `refine`: peaks below
+    the cell. A limb needs affinity above `affinity` in a share `agree` of `samples` along it; a
+    person `joints` of them and a mean score above `score`. `most`: peaks of one joint in a frame.
+    Of limbs on which the fields agree alike the shorter is better: one as long as the frame's
+    diagonal is worth `length` less. (Shoulders of people in a row are in one line.)
+    """
+
+    limbs: tuple[tuple[int, int], ...]
+    sigma: float
+    refine: bool = True
+    peak: float = 0.1
+    affinity: float = 0.05
+    agree: float = 0.8
+    samples: int = 10
+    joints: int = 3
+    score: float = 0.2
+    most: int = 64
+    length: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limbs:
+    """C limbs that the fields agree on: `limb` (C,), the peaks at both ends `begin`, `end` (C,)
+    among those of their joint, `score` (C,); the best first."""
+
+    limb: I64
+    begin: I64
+    end: I64
+    score: F64
+
+
+def group_people(
+    maps: Tensor, fields: Tensor, grouping: Grouping, *, stride: int
+) -> list[FoundPeople]:
+    """The people of each frame; maps (B, J + 1, h, w), fields (B, L, 2, h, w)."""
+    joints, whole = torch.from_numpy(finite(maps[:, :-1])), finite(fields)
+    sigma = grouping.sigma if grouping.refine else None
+    peaks = find_peaks(joints, count=grouping.most, least=grouping.peak, sigma=sigma)
+    places, scores = peaks.xy.numpy(), peaks.score.numpy()
+    if not grouping.refine:
+        places = np.floor(places) + 0.5
+    found = []
+    for xy, score, field in zip(places, scores, whole, strict=True):
+        limbs = find_limbs(xy, score, field, grouping)
+        found.append(_people(xy, score, limbs, grouping, stride))
+    return found
+
+
+def find_limbs(xy: F64, score: F64, fields: F64, grouping: Grouping) -> Limbs:
+    """The limbs between peaks `xy` (J, K, 2) of `score` (J, K), 0 where there is none.
+
+    A pair's score is the mean affinity along it; for each limb the best pairs are taken greedily,
+    a peak once.
+    """
+    ends = np.array(grouping.limbs)
+    pair = (score[ends[:, 0]] > 0)[:, :, None] & (score[ends[:, 1]] > 0)[:, None]
+    limb, begin, end = np.nonzero(pair)  # all pairs of all limbs at once
+    a, b = xy[ends[limb, 0], begin], xy[ends[limb, 1], end]
+    at = np.linspace(0, 1, grouping.samples)
+    least = int(np.ceil(grouping.agree * grouping.samples - 1e-9))
+    few = at[1 : 2 + grouping.samples - least]  # when all of these disagree, too many do
+    hopeful = np.flatnonzero((_affinity(fields, limb, a, b, few) > grouping.affinity).any(1))
+    limb, begin, end = limb[hopeful], begin[hopeful], end[hopeful]
+    a, b = a[hopeful], b[hopeful]
+    along = _affinity(fields, limb, a, b, at)
+    kept = (along > grouping.affinity).sum(1) >= least
+    limb, begin, end, mean = limb[kept], begin[kept], end[kept], along[kept].mean(1)
+    reach = np.sqrt(((b - a)[kept] ** 2).sum(1)) / np.hypot(*fields.shape[-2:])
+    order = np.argsort(grouping.length * reach - mean, kind="stable")
+    width = xy.shape[1]
+    begins = (limb * 2 * width + begin)[order].tolist()
+    ends_taken = (limb * 2 * width + width + end)[order].tolist()
+    taken: set[int] = set()
+    best = []
+    for c, first, second in zip(order.tolist(), begins, ends_taken, strict=True):
+        if first not in taken and second not in taken:
+            taken |= {first, second}
+            best.append(c)
+    return Limbs(limb=limb[best], begin=begin[best], end=end[best], score=mean[best])
+
+
+def _affinity(fields: F64, limb: I64, a: F64, b: F64, at: F64) -> F64:
+    """(C, S) how well the fields point from a to b (C, 2) in the cells at shares `at` (S,)."""
+    _, _, h, w = fields.shape
+    along = b - a
+    length = np.sqrt((along**2).sum(1, keepdims=True))
+    unit = along / np.maximum(length, 1e-6)
+    column = (a[:, :1] + at * along[:, :1]).astype(np.int64).clip(0, w - 1)
+    row = (a[:, 1:] + at * along[:, 1:]).astype(np.int64).clip(0, h - 1)
+    cell = (2 * limb[:, None] * h + row) * w + column
+    flat = fields.reshape(-1)
+    return np.asarray(unit[:, :1] * flat[cell] + unit[:, 1:] * flat[cell + h * w])
+
+
+def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) -> FoundPeople:
+    """Limbs joined to people where they share a peak, the best limb first.
+
+    A limb that would give a person two peaks of one joint contradicts better ones and is left out.
+    """
+    width = xy.shape[1]  # a peak's number: joint * width + place among the joint's peaks
+    sides = np.array(grouping.limbs)[limbs.limb] * width + np.stack([limbs.begin, limbs.end], 1)
+    owner = {peak: peak for peak in np.unique(sides).tolist()}  # everybody is one peak at first
+    people = {peak: [peak] for peak in owner}
+    joints = {peak: 1 << peak // width for peak in owner}  # which joints a person has, as bits
+    affinities: dict[int, list[float]] = {peak: [] for peak in owner}
+    for begin, end, value in zip(*sides.T.tolist(), limbs.score.tolist(), strict=True):
+        into, other = owner[begin], owner[end]
+        if into != other:
+            if joints[into] & joints[other]:
+                continue
+            for peak in people[other]:
+                owner[peak] = into
+            people[into] += people.pop(other)
+            joints[into] |= joints[other]
+            affinities[into] += affinities.pop(other)
+        affinities[into].append(value)
+    return _found(xy, score, people.values(), affinities.values(), grouping, stride)
+
+
+def _found(
+    xy: F64,
+    score: F64,
+    people: Collection[list[int]],
+    limbs: Collection[list[float]],
+    grouping: Grouping,
+    stride: int,
+) -> FoundPeople:
+    """Those with enough joints and score: the mean over their peaks and limbs."""
+    width = xy.shape[1]
+    who = np.repeat(np.arange(len(people)), [len(each) for each in people])
+    peaks = np.array([peak for each in people for peak in each], np.int64)
+    joints = np.full((len(people), len(xy), 2), np.nan)
+    scores = np.zeros(joints.shape[:2])
+    joints[who, peaks // width] = xy.reshape(-1, 2)[peaks]
+    scores[who, peaks // width] = score.reshape(-1)[peaks]
+    count = (scores > 0).sum(1)
+    total = scores.sum(1) + [sum(each) for each in limbs]
+    mean = total / np.maximum(count + [len(each) for each in limbs], 1)
+    kept = np.flatnonzero((count >= grouping.joints) & (mean > grouping.score))
+    kept = kept[np.argsort(-mean[kept], kind="stable")]
+    return FoundPeople(
+        joints_px=joints[kept] * stride, scores=scores[kept].clip(0, 1), score=mean[kept].clip(0, 1)
+    )

@@ -1,0 +1,223 @@
+"""PersonLab: discs of joints, offsets to joints, and the masks of people (Papandreou et al. 2018).
+
+Short offsets lead from a joint's disc to the joint, mid offsets from there to the joint at the
+other end of a limb, long ones from everywhere in a person to each of their joints. voting.py makes
+people of them. Letters: contract.py; E directed limbs, each way once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.models.bottom_up.contract import (
+    FoundPeople,
+    FrameNet,
+    FramePeople,
+    cell_grid,
+    check_joints,
+    is_inside,
+    joints_in_cells,
+    taught_cells,
+)
+from synthstudio.models.bottom_up.voting import Voting, vote_people
+from synthstudio.models.heatmaps import cell_centres
+from synthstudio.models.layers import conv
+from synthstudio.models.losses import masked_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonLabTargets:
+    """Offsets are in cells. `discs` (B, J, h, w) 1 inside, `short` (B, J, 2, h, w), `mid`
+    (B, E, 2, h, w), `long` (B, J, 2, h, w), `body` (B, 1, h, w) 1 where a person is seen.
+
+    What is taught, False elsewhere: `discs_taught` (B, J, h, w), `mid_taught` (B, E, h, w),
+    `long_taught` (B, J, h, w), `body_taught` (B, 1, h, w); short offsets inside the discs.
+    """
+
+    discs: Tensor
+    short: Tensor
+    mid: Tensor
+    long: Tensor
+    body: Tensor
+    discs_taught: Tensor
+    mid_taught: Tensor
+    long_taught: Tensor
+    body_taught: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonLabOutputs:
+    """`discs` (B, J, h, w) and `body` (B, 1, h, w) are logits; offsets as in the targets."""
+
+    discs: Tensor
+    short: Tensor
+    mid: Tensor
+    long: Tensor
+    body: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermWeights:
+    """Weights of the losses' terms, the paper's."""
+
+    discs: float = 4.0
+    short: float = 1.0
+    mid: float = 0.25
+    long: float = 0.125
+    body: float = 2.0
+
+
+def directed_limbs(skeleton: Skeleton) -> tuple[tuple[int, int], ...]:
+    """Every limb of the skeleton both ways: E pairs (from, to).
+
+    The links across shoulders, hips and eyes hold a person together whose head is not in the
+    frame; the paper's tree has none.
+    """
+    return tuple(skeleton.edges) + tuple((b, a) for a, b in skeleton.edges)
+
+
+def personlab_targets(
+    people: Sequence[FramePeople], limbs: Tensor, *, stride: int, radius: float
+) -> PersonLabTargets:
+    """What an ideal network says of the frames: `limbs` (E, 2), `radius` of a disc in cells."""
+    cell_grid(people, stride)
+    each = [_frame_targets(frame, limbs, stride, radius) for frame in people]
+    return PersonLabTargets(**{k: torch.stack([t[k] for t in each]) for k in each[0]})
+
+
+def _frame_targets(
+    frame: FramePeople, limbs: Tensor, stride: int, radius: float
+) -> dict[str, Tensor]:
+    h, w = frame.size[0] // stride, frame.size[1] // stride
+    xy = joints_in_cells(frame, stride)
+    discs_taught = taught_cells(frame, ~xy.isnan().any(-1), stride)
+    if len(xy) == 0:  # somebody of whom nothing is known has no disc either
+        xy = torch.full((1, *xy.shape[1:]), torch.nan)
+    centres = cell_centres(h, w, xy)
+    offsets = xy[:, :, None] - centres  # (P, J, h*w, 2)
+    away = offsets.norm(dim=-1)
+    near = (away <= radius) & is_inside(xy, h, w)[..., None]  # (P, J, h*w)
+    owner = torch.where(near, away, torch.inf).argmin(0)  # (J, h*w) the nearest in whose disc
+    discs = near.any(0)
+    begin, end = limbs[:, 0], limbs[:, 1]
+    towards = xy[owner[begin], end[:, None]]  # (E, h*w, 2) the other joint of the same person
+    mid_taught = discs[begin] & ~towards.isnan().any(-1)
+    body, of = _owners(frame, h, w)
+    ends = xy[of].movedim(1, 0)  # (J, h*w, 2) the joints of the person who is seen in a cell
+    long_taught = body & ~ends.isnan().any(-1)
+    flat = {
+        "discs": discs.to(xy.dtype),
+        "short": _taken(offsets, owner, discs),
+        "mid": torch.where(mid_taught[..., None], towards - centres, 0.0).movedim(-1, 1),
+        "long": torch.where(long_taught[..., None], ends - centres, 0.0).movedim(-1, 1),
+        "body": body.to(xy.dtype)[None],
+        "mid_taught": mid_taught,
+        "long_taught": long_taught,
+        "body_taught": torch.full((1, h * w), frame.masks is not None),
+    }
+    found = {name: value.reshape(*value.shape[:-1], h, w) for name, value in flat.items()}
+    return found | {"discs_taught": discs_taught}
+
+
+def _taken(offsets: Tensor, owner: Tensor, inside: Tensor) -> Tensor:
+    """(J, 2, h*w) of each cell the `offsets` (P, J, h*w, 2) of its `owner` (J, h*w)."""
+    index = owner[None, ..., None].expand(1, -1, -1, 2)
+    taken = offsets.gather(0, index)[0]
+    return torch.where(inside[..., None], taken, 0.0).movedim(-1, 1)
+
+
+def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
+    """(h*w) whether people cover half of a cell or more, and (h*w) who covers most of it."""
+    if frame.masks is None or len(frame.masks) == 0:
+        return torch.zeros(h * w, dtype=torch.bool), torch.zeros(h * w, dtype=torch.int64)
+    share = F.adaptive_avg_pool2d(torch.from_numpy(frame.masks).float()[None], (h, w))[0]
+    return (share.sum(0) >= 0.5).flatten(), share.argmax(0).flatten()
+
+
+class PersonLab(nn.Module):
+    """A network of frames. `features` has `channels` channels at `features_stride`.
+
+    `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
+    below one: such a disc holds no cell's centre everywhere.
+    """
+
+    limbs: Tensor
+
+    def __init__(
+        self,
+        features: nn.Module,
+        skeleton: Skeleton,
+        *,
+        channels: int,
+        stride: int = 8,
+        features_stride: int = 4,
+        radius: float = 4.0,
+        weights: TermWeights | None = None,
+    ) -> None:
+        super().__init__()
+        if radius < 1:
+            raise ModelError("a disc is too small", where="radius", expected="1 cell or more",
+                             got=f"{radius:g}")  # fmt: skip
+        self.stride, self.radius, self.weights = stride, radius, weights or TermWeights()
+        limbs, width = directed_limbs(skeleton), 2 * channels
+        self.joints = joints = len(skeleton.joints)
+        self.voting = Voting(limbs=limbs, radius=radius)
+        self.register_buffer("limbs", torch.tensor(limbs), persistent=False)
+        self.frames = FrameNet(features, stride=features_stride, multiple=stride)
+        self.trunk = nn.Sequential(
+            conv(channels, width, stride=stride // features_stride),
+            conv(width, width),
+            conv(width, width),
+        )
+        outputs = {"discs": joints, "short": 2 * joints, "mid": 2 * len(limbs)}
+        outputs |= {"long": 2 * joints, "body": 1}
+        self.heads = nn.ModuleDict({k: nn.Conv2d(width, n, 1) for k, n in outputs.items()})
+
+    def forward(self, images: Tensor) -> PersonLabOutputs:
+        features = self.trunk(self.frames(images))
+        said = {name: head(features) for name, head in self.heads.items()}
+        for name in ("short", "mid", "long"):
+            said[name] = self.radius * said[name].unflatten(1, (-1, 2))
+        return PersonLabOutputs(**said)
+
+    def targets(self, people: Sequence[FramePeople]) -> PersonLabTargets:
+        check_joints(people, self.joints)
+        return personlab_targets(people, self.limbs.cpu(), stride=self.stride, radius=self.radius)
+
+    def losses(self, outputs: PersonLabOutputs, targets: PersonLabTargets) -> dict[str, Tensor]:
+        """Cross-entropies of discs and bodies, absolute errors of offsets in radii."""
+        entropies = {
+            name: masked_mean(
+                F.binary_cross_entropy_with_logits(
+                    getattr(outputs, name), getattr(targets, name), reduction="none"
+                ),
+                getattr(targets, f"{name}_taught"),
+            )
+            for name in ("discs", "body")
+        }
+        taught = {
+            "short": targets.discs > 0,
+            "mid": targets.mid_taught,
+            "long": targets.long_taught,
+        }
+        errors = {
+            name: masked_mean(
+                (getattr(outputs, name) - getattr(targets, name)).abs().sum(2) / self.radius, where
+            )
+            for name, where in taught.items()
+        }
+        terms = entropies | errors
+        return {name: weight * terms[name] for name, weight in vars(self.weights).items()}
+
+    def decode(self, outputs: PersonLabOutputs, *, masks: bool = True) -> list[FoundPeople]:
+        """`masks`: also tell whose cells are whose."""
+        chances = {"discs": outputs.discs.sigmoid(), "body": outputs.body.sigmoid()}
+        said = vars(outputs) | chances
+        return vote_people(said, self.voting, stride=self.stride, masks=masks)

@@ -1,0 +1,116 @@
+"""Whole frames of a data set for bottom-up networks: letter-boxed to one size, with all people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.labels import STATE_VISIBLE
+from synthstudio.core.people import People
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE
+from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.training.data.crops import crop_and_resize
+
+F64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letterbox:
+    """How an image lies in a frame: `scale` frame pixels an image pixel; `corner` (2,) is the
+    frame's corner in image pixels, not above 0."""
+
+    scale: float
+    corner: F64
+
+    @classmethod
+    def of(cls, image: tuple[int, int], frame: tuple[int, int]) -> Letterbox:
+        """The whole image (H, W), as large as fits, in the middle."""
+        scale = min(frame[0] / image[0], frame[1] / image[1])
+        extent = np.array(frame[::-1]) / scale
+        return cls(scale=scale, corner=(np.array(image[::-1]) - extent) / 2)
+
+    def to_frame(self, xy: F64) -> F64:
+        """Places (..., 2) of the image in the frame."""
+        return np.asarray((xy - self.corner) * self.scale)
+
+    def to_image(self, xy: F64) -> F64:
+        """Places (..., 2) of the frame in the image."""
+        return np.asarray(xy / self.scale + self.corner)
+
+
+def frame_people(people: People, size: tuple[int, int], letterbox: Letterbox) -> FramePeople:
+    """The labels of a frame as a bottom-up system learns them.
+
+    Hidden joints are taught, as everywhere, but somebody of whom no joint is seen is not: their box
+    teaches nothing. Masks are those of what is seen; without a mask of everybody there is none.
+    """
+    joints = letterbox.to_frame(people.joints_px)
+    joints[people.state == NO_STATE] = np.nan
+    joints[~(people.state == STATE_VISIBLE).any(1)] = np.nan
+    known = np.isfinite(people.amodal_boxes_px).all(1, keepdims=True)
+    boxes = np.where(known, people.amodal_boxes_px, people.boxes_px)
+    boxes = np.concatenate([letterbox.to_frame(boxes[:, :2]), boxes[:, 2:] * letterbox.scale], 1)
+    masks = None
+    if all(people.modal):
+        seen = [_mask(mask, size, letterbox) for mask in people.masks]
+        masks = np.array(seen, bool).reshape(-1, *size)
+    return FramePeople(size=size, joints_px=joints, boxes_px=boxes, masks=masks)
+
+
+def _mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Bools:
+    levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
+    framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
+    return np.asarray(framed[..., 0] > 127)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeFrame:
+    """An image (3, H, W) uint8 with the labels of its people; `index` is the frame's number."""
+
+    image: Tensor
+    people: FramePeople
+    letterbox: Letterbox
+    index: int
+
+
+class WholeFrames(TorchDataset[WholeFrame]):
+    """The frames of a data set at `size` (H, W) pixels, in its order; grey beyond the image.
+
+    `split`: "train", "val" or "test" alone. Frames without people are among them: they teach too.
+    """
+
+    def __init__(
+        self, dataset: Dataset, *, size: tuple[int, int], split: str | None = None
+    ) -> None:
+        self.dataset, self.size = dataset, size
+        rows = dataset.iter_frames(["index", "split"])
+        self.indices = [row["index"] for row in rows if split in (None, row["split"])]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> WholeFrame:
+        index = self.indices[place]
+        row = self.dataset.frame(index)
+        rgb = decode_rgb(self.dataset.image_bytes_of(row), str(self.dataset.image_of(row)))
+        letterbox = Letterbox.of(rgb.shape[:2], self.size)
+        image = crop_and_resize(rgb, letterbox.corner, letterbox.scale, self.size)
+        return WholeFrame(
+            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
+            people=frame_people(self.dataset.people_of(index), self.size, letterbox),
+            letterbox=letterbox,
+            index=index,
+        )
+
+
+def collate(frames: list[WholeFrame]) -> tuple[Tensor, list[FramePeople]]:
+    """A batch: images (B, 3, H, W) and the people of each; `collate_fn` of a DataLoader."""
+    return torch.stack([f.image for f in frames]), [f.people for f in frames]
