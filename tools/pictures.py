@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.rng import stream
@@ -99,6 +100,41 @@ def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> No
     write([frame(s, i, labels=labels) for s, i in wanted], out, columns=3)
 
 
+def together(out: Path) -> None:
+    """Write one picture of each thing that people do together, the first that shows it."""
+    made = []
+    for meeting in meetings():
+        facing = [-30, 30] if meeting.turn_rad < 1 and meeting.stand == "pair" else [50, 110]
+        recipe = parse(
+            {
+                "name": "together",
+                "seed": 4,
+                "image": {"width_px": 384, "height_px": 320},
+                "camera": {
+                    "distance_m": 3.4,
+                    "height_m": 1.5,
+                    "vertical_fov_deg": 36,
+                    "aim_height_m": 0.9,
+                    "off_centre": 0,
+                },
+                "people": {
+                    "count": min(meeting.most, 3),
+                    "facing_deg": facing,
+                    "arrangement": {"kind": "group", "spread_m": 0},
+                    "wardrobe": {"prints": 0.4, "patterned": 0.4, "wrinkles": 0.7},
+                    "together": {"share": 1, "kinds": {meeting.name: 1}},
+                },
+                "backdrop": {"kind": "room", "walls": 1, "ceilings": 1},
+                "lens": {"contrast": 0.6},
+            }
+        )
+        stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
+        specs = (pipeline.draw_spec(stage, k) for k in range(20))
+        spec = next(s for s in specs if s.people[0].pose.family == meeting.name)
+        made.append(decode_rgb(pipeline.make_frame(stage, spec).jpeg, meeting.name))
+    write(made, out, columns=5, most=200_000)
+
+
 def gallery(out: Path) -> None:
     """Write random frames of the training recipes as they are, six to a sheet."""
     for name in GALLERY:
@@ -112,18 +148,18 @@ def gallery(out: Path) -> None:
             write_jpeg(contact_sheet(pictures[6 * k : 6 * k + 6], columns=3), sheet)
 
 
-def write(pictures: list[U8], out: Path, *, columns: int) -> None:
-    """Write pictures side by side as a JPEG of at most `MOST_BYTES`."""
+def write(pictures: list[U8], out: Path, *, columns: int, most: int = MOST_BYTES) -> None:
+    """Write pictures side by side as a JPEG of at most so many bytes."""
     picture = contact_sheet(pictures, columns=columns)
     height, width = picture.shape[:2]
     whole = (0.0, 0.0, float(width), float(height))
-    write_jpeg(resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width))), out)
+    write_jpeg(resample(picture, whole, (WIDTH_PX, round(WIDTH_PX * height / width))), out, most)
 
 
-def write_jpeg(picture: U8, out: Path) -> None:
+def write_jpeg(picture: U8, out: Path, most: int = MOST_BYTES) -> None:
     for quality in range(88, 40, -4):
         data = encode_jpeg(picture, quality)
-        if len(data) <= MOST_BYTES:
+        if len(data) <= most:
             break
     out.write_bytes(data)
     sys.stderr.write(f"{out.relative_to(ROOT)}: {len(data)} bytes\n")
@@ -135,6 +171,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "targets": lambda out: sheet(TARGETS, out, labels=False),
     "holding": lambda out: sheet(HOLDING, out, labels=False),
     "poses": pose_sheet,
+    "together": together,
     "gallery": gallery,
 }
 

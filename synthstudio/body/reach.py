@@ -102,11 +102,12 @@ def meet(
     """Return the two as `core.solve.Solve.meet` says, or None."""
     first = people
     for _ in range(_ROUNDS):
-        people = _standing(people, posed)
-        people = _Search(first, people, touches, posed).found()
-        standing = _standing(people, posed)
-        if good(standing, first, touches, posed):
-            return standing
+        before = _standing(people, posed)
+        people = _standing(_Search(first, before, touches, posed).found(), posed)
+        if good(people, first, touches, posed):
+            return people
+        if people == before:
+            break
     return None
 
 

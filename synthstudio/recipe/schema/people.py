@@ -164,8 +164,8 @@ class Together(Base):
     kinds: Weights | None = Field(
         default=None,
         description="What they do and how often: arm_round_shoulders, dance_hold, grapple, "
-        "hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, shake_hands, "
-        "tackle, talk; null: all alike.",
+        "hand_on_back, hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, "
+        "shake_hands, tackle, take_arm, talk; null: all alike.",
     )
 
 
