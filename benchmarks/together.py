@@ -157,9 +157,7 @@ def check(stage: Stage, spec: FrameSpec, kind: Kind, meeting: Meeting) -> None:
         surfaces = stage.body.surfaces(people[k], instance=PERSON_BASE)
         drawn = [s.faces if s.drawn is None else s.faces[s.drawn] for s in surfaces]
         low = min(
-            float(s.vertices_m[f, 2].min())
-            for s, f in zip(surfaces, drawn, strict=True)
-            if len(f)
+            float(s.vertices_m[f, 2].min()) for s, f in zip(surfaces, drawn, strict=True) if len(f)
         )
         kind.floating += abs(low) > FLOOR_M
 

@@ -13,8 +13,9 @@ from synthstudio.body.atlas import Atlas, BareBody, bare_body, bones_of, load_at
 from synthstudio.body.footing import Gait, gait_of, soles_of, steps
 from synthstudio.body.patches import PatchTable, patches, posed_patches
 from synthstudio.body.poses import BONES
-from synthstudio.body.reach import Pair, Posed, meet
+from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
+from synthstudio.body.touching import Pair, Posed
 from synthstudio.body.wardrobe import dress
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
@@ -97,16 +98,7 @@ class Body:
 
     def meet(self, people: Pair, touches: tuple[Touch, ...]) -> Pair | None:
         """Return two people whose palms lie where they touch, or None (core.solve.Solve.meet)."""
-        return meet(people, touches, self._posed)
-
-    def _posed(self, person: PersonSpec) -> Posed:
-        bare, dressed = _bare(person.phenotype, person.pose), _dressed(_unplaced(person))
-        return Posed(
-            bare=bare,
-            palms=palm_frames(self.atlas, bare),
-            worn_m=np.concatenate([_drawn(s) for s in dressed.surfaces]),
-            drop_m=-dressed.lowest_m,
-        )
+        return meet(people, touches, lambda person: _posed(_unplaced(person)))
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """Return (N, 3) world points of the bare body's skin on some of PARTS."""
@@ -133,6 +125,7 @@ def forget() -> None:
     """Forget the people of earlier frames: what timing a new frame needs."""
     _bare.cache_clear()
     _dressed.cache_clear()
+    _posed.cache_clear()
 
 
 # One person asked for its drop, its joints and its surfaces is posed and dressed once. --------
@@ -197,6 +190,17 @@ def _lowest(surface: Surface) -> float:
         faces = faces.compress(surface.drawn, axis=0)
     heights = np.ascontiguousarray(surface.vertices_m[:, 2])
     return float(heights.take(faces).min()) if len(faces) else np.inf
+
+
+@functools.lru_cache(maxsize=4)
+def _posed(person: PersonSpec) -> Posed:
+    bare, dressed = _bare(person.phenotype, person.pose), _dressed(person)
+    return Posed(
+        bare=bare,
+        palms=palm_frames(load_atlas(), bare),
+        worn_m=np.concatenate([_drawn(s) for s in dressed.surfaces]),
+        drop_m=-dressed.lowest_m,
+    )
 
 
 def _drawn(surface: Surface) -> F64:

@@ -77,28 +77,23 @@ class Frames:
     radius_m: F64  # (N,)
 
 
-def frames(phenotype: Phenotype, angles_rad: dict[str, float]) -> Frames:
-    """Return the bones and capsules of a body in a pose."""
+def frames(phenotype: Phenotype, rotations: F64) -> Frames:
+    """Return the bones and capsules of a body with those `poses.bone_rotations`."""
     fitted = _fitted(phenotype)
-    heads, turns = _heads_m(phenotype, bone_rotations(angles_rad))
+    heads, turns = _heads_m(phenotype, rotations)
     ends = heads[fitted.bone] + np.einsum("nij,enj->eni", turns[fitted.bone], fitted.ends_m)
     return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
 
 
-def own_overlaps_m(posed: Frames) -> F64:
-    """Return (K,) how deep each pair of a body overlaps, negative where they are apart."""
-    first, second = _pairs()
-    gap = _segments_apart_m(posed.ends_m[:, first], posed.ends_m[:, second])
-    out: F64 = posed.radius_m[first] + posed.radius_m[second] - gap
-    return out
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Places (K,) and (K,) of capsules."""
 
 
-def overlaps_m(a: Frames, b: Frames) -> F64:
-    """Return (N, M) how deep capsules of two bodies in one frame overlap, negative if apart."""
-    n, m = len(a.radius_m), len(b.radius_m)
-    first, second = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
+def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
+    """Return (K,) how deep capsules of two bodies overlap, negative where they are apart."""
+    first, second = pairs
     gap = _segments_apart_m(a.ends_m[:, first], b.ends_m[:, second])
-    out: F64 = (a.radius_m[first] + b.radius_m[second] - gap).reshape(n, m)
+    out: F64 = a.radius_m[first] + b.radius_m[second] - gap
     return out
 
 
@@ -130,7 +125,8 @@ def _usual_overlaps_m(angles_rad: Numbers) -> F64:
 
 def _overlaps_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> F64:
     """Return (K,) how deep each pair overlaps, negative where they are apart."""
-    return own_overlaps_m(frames(phenotype, angles_rad))
+    posed = frames(phenotype, bone_rotations(angles_rad))
+    return overlaps_m(posed, posed, own_pairs())
 
 
 def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
@@ -198,8 +194,8 @@ def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 @functools.cache
-def _pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places (K,) and (K,) of all pairs that are compared."""
+def own_pairs() -> Pairs:
+    """Return all pairs of one body that are compared."""
     every = _order()
     pairs = [
         (i, j)

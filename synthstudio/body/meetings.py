@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+import typing
 from importlib.resources import files
 from typing import Any
 
 from synthstudio.body.pose_library import angles_of, hands, loaded, mapping, shaped
 from synthstudio.body.spots import NAMES
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.solve import Meeting, Role, Touch
+from synthstudio.core.solve import Fingers, Meeting, Role, Touch
 
 FILE = "meetings.yaml"
 _PALMS = ("left_palm", "right_palm")
@@ -87,6 +88,5 @@ def _touch(value: Any, where: str) -> Touch:
             f"{', '.join((*_PALMS, *NAMES))}, and perhaps along or against",
             got=repr(value)[:80],
         )
-    return Touch(
-        of=("first", "second").index(who), palm=palm, on=on, fingers=fingers[0] if fingers else ""
-    )
+    way = typing.cast(Fingers, fingers[0] if fingers else "")
+    return Touch(of=("first", "second").index(who), palm=palm, on=on, fingers=way)

@@ -10,18 +10,24 @@ and the search goes on from there. What comes out is judged on the skin alone.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from synthstudio.body import capsules
-from synthstudio.body.atlas import BareBody, load_atlas
 from synthstudio.body.capsules import Frames
-from synthstudio.body.poses import BONES, LIMITS_RAD
-from synthstudio.body.spots import Spot, spot
+from synthstudio.body.poses import LIMITS_RAD, arm_rotations, bone_rotations
+from synthstudio.body.touching import (
+    Pair,
+    Posed,
+    anchors,
+    deepest_m,
+    farthest_m,
+    moved,
+    own_frames,
+    placed_frames,
+    world_skin_m,
+)
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Touch
 from synthstudio.core.spec import PersonSpec
@@ -32,15 +38,10 @@ DEEP_M = 0.02
 """So deep may two people's skins lie in each other."""
 OWN_DEEP_M = 0.03
 """So deep may capsules of one body overlap, unless they already did."""
-SKIN_M = 0.015
-"""From a palm's origin, the middle of a bar, back to the skin."""
-_HOLLOW_M = 0.005
-"""Between two palms: balls and heels of the hands touch first."""
 _ARM_RAD = {
     "shoulder_flexion": 0.5,
     "shoulder_abduction": 0.4,
     "shoulder_rotation": 0.5,
-    "shoulder_horizontal_adduction": 0.35,
     "elbow_flexion": 0.5,
     "forearm_pronation": 0.6,
     "wrist_flexion": 0.35,
@@ -53,47 +54,12 @@ _NEAR_M, _FACING, _FINGERS, _OVERLAP_M = 0.004, 0.3, 0.5, 0.005
 _APART_M, _PRESSED_M = 0.012, -0.035
 """Capsules stay so far apart; a hand's may overlap what it lies on: both are rounder than skin."""
 _OWN_M = 0.008
-_LIES_M = 0.004
-_ROUNDS, _STEPS, _HALVES = 3, 12, 4
+_REACH_M = 0.3
+"""Capsules that begin farther apart do not meet."""
+_HOPELESS_M = 0.12
+_ROUNDS, _STEPS, _HALVES = 3, 10, 4
 _DAMP, _EASE, _STILL = 0.01, 0.3, 0.003
 _STEP = 1e-5
-_CLOTH_M, _ASIDE_M = 0.045, 0.025
-_SKIN_NEAR_M = 0.08
-_BELOW = 0.6
-"""The least cosine between a skin's normal and the way back to it from a point below."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Posed:
-    """A person's body in its own frame, and the vertices of what it wears."""
-
-    bare: BareBody
-    palms: F64  # (2, 4, 4) left, right: core.solve.Solve.palms_m
-    worn_m: F64  # (N, 3)
-    drop_m: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Anchor:
-    """A point carried by a bone, with two directions, in the bone's own axes."""
-
-    who: int
-    bone: int
-    point_m: F64
-    out: F64  # out of the palm or the skin
-    fingers: F64
-
-    def at(self, frames: Frames) -> tuple[F64, F64, F64]:
-        """Return the point and both directions among bones."""
-        turn = frames.turns[self.bone]
-        return (
-            frames.heads_m[self.bone] + turn @ self.point_m,
-            turn @ self.out,
-            turn @ self.fingers,
-        )
-
-
-Pair = tuple[PersonSpec, PersonSpec]
 
 
 def meet(
@@ -106,7 +72,7 @@ def meet(
         people = _standing(_Search(first, before, touches, posed).found(), posed)
         if good(people, first, touches, posed):
             return people
-        if people == before:
+        if people == before or farthest_m(people, touches, posed) > _HOPELESS_M:
             break
     return None
 
@@ -118,149 +84,21 @@ def good(
 
     One's own limbs may touch as they did in `first`, the poses that the two began with.
     """
-    for touch in touches:
-        ends = _anchors(people, touch, posed)
-        places = [end.at(_placed(people[end.who])) for end in ends]
-        if float(np.linalg.norm(places[0][0] - places[1][0])) > TOUCH_M:
-            return False
+    if farthest_m(people, touches, posed) > TOUCH_M:
+        return False
     for person, begun in zip(people, first, strict=True):
         now, then = (
             capsules.touches_m(p.phenotype, dict(p.pose.angles_rad)) for p in (person, begun)
         )
         if now > max(OWN_DEEP_M, then + _OWN_M):
             return False
-    return deepest_m(*(_skin_m(person, posed(person).bare) for person in people)) <= DEEP_M
-
-
-def deepest_m(a: F64, b: F64) -> float:
-    """Return about how deep one of two skins' vertices (V, 3) lies in the other; 0 if apart."""
-    return max(_below_m(a, b), _below_m(b, a))
-
-
-def _below_m(points: F64, vertices: F64) -> float:
-    """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
-    skin = np.unique(_skin_faces())
-    low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
-    own = points[skin]
-    own = own[((own > low) & (own < high)).all(axis=1)]
-    if not len(own):
-        return 0.0
-    away, nearest = cKDTree(vertices[skin]).query(own, distance_upper_bound=_SKIN_NEAR_M)
-    near = np.isfinite(away)
-    nearest = skin[nearest[near]]
-    back = vertices[nearest] - own[near]
-    depth = (back * _normals(vertices)[nearest]).sum(axis=1)
-    depth[depth < _BELOW * away[near]] = 0.0
-    return float(depth.max(initial=0.0))
-
-
-def _skin_faces() -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-    atlas = load_atlas()
-    return atlas.body_faces[atlas.skin_face]
-
-
-def _normals(vertices: F64) -> F64:
-    """Return (V, 3) unit normals, 0 off the skin."""
-    faces = _skin_faces()
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    total = np.stack(
-        [
-            sum(np.bincount(faces[:, k], across[:, i], len(vertices)) for k in range(3))
-            for i in range(3)
-        ],
-        axis=1,
-    )
-    out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return out
+    return deepest_m(*(world_skin_m(person, posed(person).bare) for person in people)) <= DEEP_M
 
 
 def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
     """Return the two with their lowest vertex on the floor."""
-    a, b = (
-        dataclasses.replace(p, position_m=(*p.position_m[:2], posed(p).drop_m)) for p in people
-    )
+    a, b = (dataclasses.replace(p, position_m=(*p.position_m[:2], posed(p).drop_m)) for p in people)
     return a, b
-
-
-def _turn(yaw_rad: float) -> F64:
-    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-
-
-def _skin_m(person: PersonSpec, bare: BareBody) -> F64:
-    out: F64 = bare.vertices_m.astype(np.float64) @ _turn(person.yaw_rad).T
-    return out + np.array(person.position_m)
-
-
-def _moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
-    turn = _turn(yaw_rad)
-    return Frames(
-        heads_m=frames.heads_m @ turn.T + position_m,
-        turns=turn @ frames.turns,
-        ends_m=frames.ends_m @ turn.T + position_m,
-        radius_m=frames.radius_m,
-    )
-
-
-def _placed(person: PersonSpec) -> Frames:
-    frames = capsules.frames(person.phenotype, dict(person.pose.angles_rad))
-    return _moved(frames, person.yaw_rad, np.array(person.position_m))
-
-
-# Anchors -----------------------------------------------------------------------------------
-
-
-def _anchors(
-    people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed]
-) -> tuple[Anchor, Anchor]:
-    """Return the palm of a touch and what it lies on, each where the skin has it now."""
-    other = 1 - touch.of
-    ends = []
-    for who, name in ((touch.of, touch.palm), (other, touch.on)):
-        body = posed(people[who])
-        if name.endswith("palm"):
-            ends.append(_palm(who, name, people[who], body))
-        else:
-            ends.append(_spot(who, spot(name), people[who], body))
-    return ends[0], ends[1]
-
-
-def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
-    left = name == "left_palm"
-    palm = body.palms[0 if left else 1]
-    out, fingers = palm[:3, 2], palm[:3, 1] * (-1 if left else 1)
-    bone = BONES.index(f"wrist.{'L' if left else 'R'}")
-    point = palm[:3, 3] - (SKIN_M - _HOLLOW_M) * out
-    return _carried(who, bone, (point, out, fingers), person)
-
-
-def _spot(who: int, own: Spot, person: PersonSpec, body: Posed) -> Anchor:
-    """Return a spot of the skin, or of what is worn over it."""
-    vertices = body.bare.vertices_m.astype(np.float64)
-    out = _normals(vertices)[own.round].mean(axis=0)
-    out /= np.linalg.norm(out)
-    way = body.worn_m - vertices[own.vertex]
-    along = way @ out
-    aside = np.linalg.norm(way - along[:, None] * out, axis=1)
-    over = along[(aside < _ASIDE_M) & (along > 0) & (along < _CLOTH_M)]
-    point = vertices[own.vertex] + (_LIES_M + float(over.max(initial=0.0))) * out
-    return _carried(who, own.bone, (point, out, out), person)
-
-
-def _carried(
-    who: int, bone: int, at: tuple[F64, F64, F64], person: PersonSpec
-) -> Anchor:
-    frames = capsules.frames(person.phenotype, dict(person.pose.angles_rad))
-    back = frames.turns[bone].T
-    point, out, fingers = at
-    return Anchor(
-        who=who,
-        bone=bone,
-        point_m=back @ (point - frames.heads_m[bone]),
-        out=back @ out,
-        fingers=back @ fingers,
-    )
 
 
 # The search --------------------------------------------------------------------------------
@@ -277,16 +115,19 @@ class _Search:
         posed: Callable[[PersonSpec], Posed],
     ) -> None:
         self.people, self.touches = people, touches
-        self.ends = [_anchors(people, touch, posed) for touch in touches]
+        self.ends = [anchors(people, touch, posed) for touch in touches]
         self.names = tuple(_bending(who, touches) for who in (0, 1))
         self.begun = np.concatenate([self._values(first), self._place(first[1])])
         self.scale = np.concatenate([self._scales(0), self._scales(1), _PLACE])
-        self.apart_m = _apart_m(touches)
-        self.own = [
-            np.maximum(capsules.own_overlaps_m(self._frames(who, self._values_of(who, first))), 0.0)
-            for who in (0, 1)
-        ]
         self.split = len(self.names[0])
+        self.pairs, self.apart_m = _near(tuple(placed_frames(p) for p in people), touches)
+        every, posed_first = capsules.own_pairs(), [own_frames(p) for p in first]
+        depths = [capsules.overlaps_m(own, own, every) for own in posed_first]
+        near = [depth > -_REACH_M for depth in depths]
+        self.own_pairs = [(every[0][mask], every[1][mask]) for mask in near]
+        self.own_m = [
+            np.maximum(depth[mask], 0.0) + _OWN_M for depth, mask in zip(depths, near, strict=True)
+        ]
 
     def found(self) -> Pair:
         """Return the two where the search ends."""
@@ -350,25 +191,30 @@ class _Search:
         free = np.full(3, np.inf)
         return np.concatenate([low, -free]), np.concatenate([high, free])
 
-    def _frames(self, who: int, values: F64) -> Frames:
-        person = self.people[who]
-        angles = dict(person.pose.angles_rad) | dict(
-            zip(self.names[who], values.tolist(), strict=True)
-        )
-        return capsules.frames(person.phenotype, angles)
+    def _turned(self, who: int, values: F64, like: F64 | None = None, changed: int = -1) -> F64:
+        """Return `poses.bone_rotations`; `like` has all but what one angle changes."""
+        angles = dict(self.people[who].pose.angles_rad)
+        angles |= zip(self.names[who], values.tolist(), strict=True)
+        side = self.names[who][changed].partition("_")[0]
+        if like is None or side not in ("left", "right"):
+            return bone_rotations(angles)
+        bones, turns = arm_rotations(angles, side)
+        out = like.copy()
+        out[bones] = turns
+        return out
 
-    def _alone(self, who: int, values: F64) -> tuple[Frames, F64]:
+    def _alone(self, who: int, rotations: F64) -> tuple[Frames, F64]:
         """Return one's bones, and how much deeper its own limbs overlap than at first."""
-        frames = self._frames(who, values)
-        deeper = capsules.own_overlaps_m(frames) - self.own[who] - _OWN_M
-        return frames, np.maximum(deeper, 0.0) / _OVERLAP_M
+        frames = capsules.frames(self.people[who].phenotype, rotations)
+        over = capsules.overlaps_m(frames, frames, self.own_pairs[who]) - self.own_m[who]
+        return frames, np.maximum(over, 0.0) / _OVERLAP_M
 
     def _errors(self, x: F64, a: tuple[Frames, F64], b: tuple[Frames, F64]) -> F64:
         z = self.people[1].position_m[2]
         first = self.people[0]
         placed = (
-            _moved(a[0], first.yaw_rad, np.array(first.position_m)),
-            _moved(b[0], float(x[-1]), np.array([x[-3], x[-2], z])),
+            moved(a[0], first.yaw_rad, np.array(first.position_m)),
+            moved(b[0], float(x[-1]), np.array([x[-3], x[-2], z])),
         )
         out = [a[1], b[1], (x - self.begun) / self.scale]
         for touch, (hand, on) in zip(self.touches, self.ends, strict=True):
@@ -376,27 +222,31 @@ class _Search:
             out += [(p - q) / _NEAR_M, (p_out + q_out) / _FACING]
             if touch.fingers:
                 out.append((p_way - (1 if touch.fingers == "along" else -1) * q_way) / _FINGERS)
-        over = capsules.overlaps_m(*placed) + self.apart_m
-        out.append(np.maximum(over, 0.0).ravel() / _OVERLAP_M)
+        over = capsules.overlaps_m(*placed, self.pairs) + self.apart_m
+        out.append(np.maximum(over, 0.0) / _OVERLAP_M)
         return np.concatenate(out)
 
-    def _both(self, x: F64) -> tuple[tuple[Frames, F64], tuple[Frames, F64]]:
-        return self._alone(0, x[: self.split]), self._alone(1, x[self.split : -3])
-
     def _residuals(self, x: F64) -> F64:
-        return self._errors(x, *self._both(x))
+        turned = (self._turned(who, own) for who, own in enumerate(self._shared(x)))
+        a, b = (self._alone(who, rotations) for who, rotations in enumerate(turned))
+        return self._errors(x, a, b)
+
+    def _shared(self, x: F64) -> tuple[F64, F64]:
+        return x[: self.split], x[self.split : -3]
 
     def _slopes(self, x: F64, here: F64) -> F64:
         """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
-        a, b = self._both(x)
+        turned = [self._turned(who, own) for who, own in enumerate(self._shared(x))]
+        both = [self._alone(who, rotations) for who, rotations in enumerate(turned)]
         out = np.empty((len(here), len(x)))
         for k in range(len(x)):
-            moved = x.copy()
-            moved[k] += _STEP
-            now_a = self._alone(0, moved[: self.split]) if k < self.split else a
-            turns = self.split <= k < len(x) - 3
-            now_b = self._alone(1, moved[self.split : -3]) if turns else b
-            out[:, k] = (self._errors(moved, now_a, now_b) - here) / _STEP
+            tried, now = x.copy(), list(both)
+            tried[k] += _STEP
+            if k < len(x) - 3:
+                who = int(k >= self.split)
+                own, place = self._shared(tried)[who], k - who * self.split
+                now[who] = self._alone(who, self._turned(who, own, turned[who], place))
+            out[:, k] = (self._errors(tried, now[0], now[1]) - here) / _STEP
         return out
 
 
@@ -407,16 +257,18 @@ def _bending(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
     return (*(side + stem for side in sorted(sides) for stem in _ARM_RAD), *_TRUNK_RAD)
 
 
-def _apart_m(touches: tuple[Touch, ...]) -> F64:
-    """Return (N, N) how far capsules of the first and the second stay apart."""
+def _near(placed: tuple[Frames, ...], touches: tuple[Touch, ...]) -> tuple[capsules.Pairs, F64]:
+    """Return the pairs of capsules that may meet, and (K,) how far apart they stay."""
     parts = capsules.parts()
-    out = np.full((len(parts), len(parts)), _APART_M)
+    apart = np.full((len(parts), len(parts)), _APART_M)
     for touch in touches:
         hand = touch.palm.removesuffix("_palm") + "_hand"
         on = _parts_of(touch.on)
         soft = np.outer([part == hand for part in parts], [part in on for part in parts])
-        out[soft if touch.of == 0 else soft.T] = _PRESSED_M
-    return out
+        apart[soft if touch.of == 0 else soft.T] = _PRESSED_M
+    first, second = (k.ravel() for k in np.indices(apart.shape))
+    near = capsules.overlaps_m(placed[0], placed[1], (first, second)) > -_REACH_M
+    return (first[near], second[near]), apart.ravel()[near]
 
 
 def _parts_of(on: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from synthstudio.core.spec import (
     Vec3,
 )
 
+Fingers = Literal["", "along", "against"]
 Slot = Literal["top", "bottom", "shoes", "hair", "hat"]
 
 
@@ -59,7 +60,7 @@ class Touch:
     of: int  # whose palm: place in the meeting
     palm: str  # left_palm or right_palm
     on: str  # of the other: left_palm, right_palm or a spot
-    fingers: Literal["", "along", "against"] = ""  # which way, against the other palm's
+    fingers: Fingers = ""  # which way, against the other palm's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -80,8 +81,7 @@ def test_wrists_of_the_labels_are_a_hand_s_length_apart(drawn):
 
 
 def test_who_talks_faces_the_other_and_who_queues_the_back_before_them(drawn):
-    stage, specs = drawn["talk"]
-    for spec in specs:
+    for spec in drawn["talk"][1]:
         people = does(spec, "talk")
         at = np.array([person.position_m[:2] for person in people])
         middle = at.mean(axis=0)
@@ -90,7 +90,7 @@ def test_who_talks_faces_the_other_and_who_queues_the_back_before_them(drawn):
             assert way @ _ahead(person) > math.cos(math.radians(45))
     for spec in drawn["queue"][1]:
         people = does(spec, "queue")
-        for before, behind in zip(people, people[1:], strict=False):
+        for before, behind in itertools.pairwise(people):
             step = np.subtract(before.position_m[:2], behind.position_m[:2])
             assert 0.5 < np.linalg.norm(step) < 1.2
             assert step @ _ahead(behind) / np.linalg.norm(step) > math.cos(math.radians(35))

@@ -221,9 +221,7 @@ def _on_floor(solve: Solve, person: PersonSpec) -> PersonSpec:
     return dataclasses.replace(person, position_m=(x, y, float(solve.drop_m(person))))
 
 
-def _looking(
-    draw: Draw, solve: Solve, people: tuple[PersonSpec, ...]
-) -> tuple[PersonSpec, ...]:
+def _looking(draw: Draw, solve: Solve, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
     """Return the people with each head turned to the next one's, where it can turn so far."""
     noses = [nose_m(draw, solve, person) for person in people]
     out = []

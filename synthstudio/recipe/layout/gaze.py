@@ -11,7 +11,6 @@ import math
 
 import numpy as np
 
-from synthstudio.core.scene import F64
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m, turned
 from synthstudio.recipe.layout.placement import Layout, Placed
@@ -61,7 +60,9 @@ def _aimed(
     targets = [np.array(layout.camera.position_m)]
     if what == "person":
         people = [p.item for k, p in enumerate(everybody) if k != place]
-        targets = [nose_m(layout.draw, layout.solve, p) for p in people if isinstance(p, PersonSpec)]
+        targets = [
+            nose_m(layout.draw, layout.solve, p) for p in people if isinstance(p, PersonSpec)
+        ]
     if not targets:
         return None
     way = min((target - eye for target in targets), key=lambda d: float(np.linalg.norm(d)))

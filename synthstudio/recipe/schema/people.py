@@ -198,9 +198,7 @@ class People(Base):
     poses: Poses = Field(default=Poses(), description="Poses.")
     wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
     hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
-    together: Together = Field(
-        default=Together(), description="What some of them do together."
-    )
+    together: Together = Field(default=Together(), description="What some of them do together.")
     facing_deg: Annotated[Number, Within(-180, 180)] = Field(
         default=(-180, 180), description="0 faces the camera; + turns to the person's left."
     )
