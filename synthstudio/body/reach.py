@@ -34,7 +34,7 @@ from synthstudio.core.spec import PersonSpec
 
 TOUCH_M = 0.015
 """So near must a palm come to what it touches."""
-DEEP_M = 0.02
+DEEP_M = 0.019
 """So deep may two people's skins lie in each other."""
 OWN_DEEP_M = 0.03
 """So deep may capsules of one body overlap, unless they already did."""
@@ -50,14 +50,15 @@ _ARM_RAD = {
 """Angles of an arm that bend, and by how much for a residual of 1."""
 _TRUNK_RAD = {"spine_flexion": 0.12, "spine_side_bend": 0.08, "spine_turn": 0.12}
 _PLACE = (0.12, 0.12, 0.2)  # metres, metres, radians of the second person
-_NEAR_M, _FACING, _FINGERS, _OVERLAP_M = 0.004, 0.3, 0.5, 0.005
-_APART_M, _PRESSED_M = 0.012, -0.035
+_NEAR_M, _FACING, _FINGERS, _OVERLAP_M = 0.004, 0.2, 0.5, 0.004
+_APART_M, _PRESSED_M = 0.014, -0.02
 """Capsules stay so far apart; a hand's may overlap what it lies on: both are rounder than skin."""
 _OWN_M = 0.008
 _REACH_M = 0.3
 """Capsules that begin farther apart do not meet."""
 _HOPELESS_M = 0.12
-_ROUNDS, _STEPS, _HALVES = 3, 10, 4
+_LIFT_M = 0.008
+_ROUNDS, _STEPS, _HALVES = 4, 10, 4
 _DAMP, _EASE, _STILL = 0.01, 0.3, 0.003
 _STEP = 1e-5
 
@@ -66,33 +67,30 @@ def meet(
     people: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
 ) -> Pair | None:
     """Return the two as `core.solve.Solve.meet` says, or None."""
-    first = people
+    first, lift_m = people, 0.0
     for _ in range(_ROUNDS):
         before = _standing(people, posed)
-        people = _standing(_Search(first, before, touches, posed).found(), posed)
-        if good(people, first, touches, posed):
+        people = _standing(_Search(first, before, touches, posed, lift_m).found(), posed)
+        away_m = farthest_m(people, touches, posed, lift_m)
+        deep_m = deepest_m(*(world_skin_m(person, posed(person).bare) for person in people))
+        if away_m <= TOUCH_M and deep_m <= DEEP_M and _unfolded(people, first):
             return people
-        if people == before or farthest_m(people, touches, posed) > _HOPELESS_M:
+        if away_m > _HOPELESS_M:
             break
+        # Fingers that would sink in lie on a hand that is held a little higher.
+        lift_m += _LIFT_M if deep_m > DEEP_M else 0.0
     return None
 
 
-def good(
-    people: Pair, first: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
-) -> bool:
-    """Return whether palms are where they shall be, and no limb lies in another.
-
-    One's own limbs may touch as they did in `first`, the poses that the two began with.
-    """
-    if farthest_m(people, touches, posed) > TOUCH_M:
-        return False
+def _unfolded(people: Pair, first: Pair) -> bool:
+    """Return whether nobody's own limbs touch more than in the poses that the two began with."""
     for person, begun in zip(people, first, strict=True):
         now, then = (
             capsules.touches_m(p.phenotype, dict(p.pose.angles_rad)) for p in (person, begun)
         )
         if now > max(OWN_DEEP_M, then + _OWN_M):
             return False
-    return deepest_m(*(world_skin_m(person, posed(person).bare) for person in people)) <= DEEP_M
+    return True
 
 
 def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
@@ -113,9 +111,10 @@ class _Search:
         people: Pair,
         touches: tuple[Touch, ...],
         posed: Callable[[PersonSpec], Posed],
+        lift_m: float,
     ) -> None:
         self.people, self.touches = people, touches
-        self.ends = [anchors(people, touch, posed) for touch in touches]
+        self.ends = [anchors(people, touch, posed, lift_m) for touch in touches]
         self.names = tuple(_bending(who, touches) for who in (0, 1))
         self.begun = np.concatenate([self._values(first), self._place(first[1])])
         self.scale = np.concatenate([self._scales(0), self._scales(1), _PLACE])

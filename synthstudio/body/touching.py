@@ -22,7 +22,7 @@ SKIN_M = 0.015
 """From a palm's origin, the middle of a bar, back to the skin."""
 _HOLLOW_M = 0.005
 """Between two palms: balls and heels of the hands touch first."""
-_LIES_M = 0.004
+_LIES_M = 0.005
 _CLOTH_M, _ASIDE_M = 0.045, 0.025
 """What is worn over a spot: at most so thick, looked for so far aside."""
 _SKIN_NEAR_M = 0.08
@@ -64,13 +64,18 @@ Pair = tuple[PersonSpec, PersonSpec]
 
 
 def farthest_m(
-    people: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
+    people: Pair,
+    touches: tuple[Touch, ...],
+    posed: Callable[[PersonSpec], Posed],
+    lift_m: float,
 ) -> float:
-    """Return how far the farthest palm is from what it touches."""
+    """Return how far the farthest palm is from what it touches, or from so high over it."""
     placed = [placed_frames(person) for person in people]
     gaps = []
     for touch in touches:
-        (p, *_), (q, *_) = (end.at(placed[end.who]) for end in anchors(people, touch, posed))
+        (p, *_), (q, *_) = (
+            end.at(placed[end.who]) for end in anchors(people, touch, posed, lift_m)
+        )
         gaps.append(float(np.linalg.norm(p - q)))
     return max(gaps)
 
@@ -158,9 +163,12 @@ def own_frames(person: PersonSpec) -> Frames:
 
 
 def anchors(
-    people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed]
+    people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed], lift_m: float
 ) -> tuple[Anchor, Anchor]:
-    """Return the palm of a touch and what it lies on, each where the skin has it now."""
+    """Return the palm of a touch and what it lies on, each where the skin has it now.
+
+    A spot of the body is `lift_m` over what is worn there.
+    """
     other = 1 - touch.of
     ends = []
     for who, name in ((touch.of, touch.palm), (other, touch.on)):
@@ -168,7 +176,7 @@ def anchors(
         if name.endswith("palm"):
             ends.append(_palm(who, name, people[who], body))
         else:
-            ends.append(_spot(who, spot(name), people[who], body))
+            ends.append(_spot(who, spot(name), people[who], body, lift_m))
     return ends[0], ends[1]
 
 
@@ -181,8 +189,8 @@ def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
     return _carried(who, bone, (point, out, fingers), person)
 
 
-def _spot(who: int, own: Spot, person: PersonSpec, body: Posed) -> Anchor:
-    """Return a spot of the skin, or of what is worn over it."""
+def _spot(who: int, own: Spot, person: PersonSpec, body: Posed, lift_m: float) -> Anchor:
+    """Return a spot over the skin, or over what is worn there."""
     vertices = body.bare.vertices_m.astype(np.float64)
     out = _normals(vertices)[own.round].mean(axis=0)
     out /= np.linalg.norm(out)
@@ -190,7 +198,7 @@ def _spot(who: int, own: Spot, person: PersonSpec, body: Posed) -> Anchor:
     along = way @ out
     aside = np.linalg.norm(way - along[:, None] * out, axis=1)
     over = along[(aside < _ASIDE_M) & (along > 0) & (along < _CLOTH_M)]
-    point = vertices[own.vertex] + (_LIES_M + float(over.max(initial=0.0))) * out
+    point = vertices[own.vertex] + (_LIES_M + lift_m + float(over.max(initial=0.0))) * out
     return _carried(who, own.bone, (point, out, out), person)
 
 

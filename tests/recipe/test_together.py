@@ -60,7 +60,7 @@ def test_a_hand_that_is_moved_away_is_found(drawn):
     people = next(does(spec, "shake_hands") for spec in specs if does(spec, "shake_hands"))
     near = together.hand_apart_m(stage, people, MEETINGS["shake_hands"])
     x, y, z = people[1].position_m
-    moved = (people[0], dataclasses.replace(people[1], position_m=(x, y, z + 0.06)))
+    moved = (people[0], dataclasses.replace(people[1], position_m=(x + 0.2, y, z)))
     assert near <= 0.02 < together.hand_apart_m(stage, moved, MEETINGS["shake_hands"])
 
 
