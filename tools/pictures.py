@@ -103,12 +103,12 @@ def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> No
 def together(out: Path) -> None:
     """Write one picture of each thing that people do together, the first that shows it."""
     made = []
-    for meeting in meetings():
+    for number, meeting in enumerate(meetings()):
         facing = [-30, 30] if meeting.turn_rad < 1 and meeting.stand == "pair" else [50, 110]
         recipe = parse(
             {
                 "name": "together",
-                "seed": 4,
+                "seed": number,
                 "image": {"width_px": 384, "height_px": 320},
                 "camera": {
                     "distance_m": 3.4,
@@ -130,7 +130,7 @@ def together(out: Path) -> None:
         )
         stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
         specs = (pipeline.draw_spec(stage, k) for k in range(20))
-        spec = next(s for s in specs if s.people[0].pose.family == meeting.name)
+        spec = next(s for s in specs if all(p.pose.family == meeting.name for p in s.people))
         made.append(decode_rgb(pipeline.make_frame(stage, spec).jpeg, meeting.name))
     write(made, out, columns=5, most=200_000)
 
