@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthstudio.body.face import EXPRESSIONS
+from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.camera import look_at
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
@@ -129,6 +130,41 @@ def pose_sheet(out: Path) -> None:
 def sheet(wanted: tuple[tuple[str, int], ...], out: Path, *, labels: bool) -> None:
     """Write frames side by side as a JPEG of at most `MOST_BYTES`."""
     write([frame(s, i, labels=labels) for s, i in wanted], out, columns=3)
+
+
+def together(out: Path) -> None:
+    """Write one picture of each thing that people do together, the first that shows it."""
+    made = []
+    for number, meeting in enumerate(meetings()):
+        facing = [-30, 30] if meeting.turn_rad < 1 and meeting.stand == "pair" else [50, 110]
+        recipe = parse(
+            {
+                "name": "together",
+                "seed": number,
+                "image": {"width_px": 384, "height_px": 320},
+                "camera": {
+                    "distance_m": 3.4,
+                    "height_m": 1.5,
+                    "vertical_fov_deg": 36,
+                    "aim_height_m": 0.9,
+                    "off_centre": 0,
+                },
+                "people": {
+                    "count": min(meeting.most, 3),
+                    "facing_deg": facing,
+                    "arrangement": {"kind": "group", "spread_m": 0},
+                    "wardrobe": {"prints": 0.4, "patterned": 0.4, "wrinkles": 0.7},
+                    "together": {"share": 1, "kinds": {meeting.name: 1}},
+                },
+                "backdrop": {"kind": "room", "walls": 1, "ceilings": 1},
+                "lens": {"contrast": 0.6},
+            }
+        )
+        stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu"))
+        specs = (pipeline.draw_spec(stage, k) for k in range(20))
+        spec = next(s for s in specs if all(p.pose.family == meeting.name for p in s.people))
+        made.append(decode_rgb(pipeline.make_frame(stage, spec).jpeg, meeting.name))
+    write(made, out, columns=5, most=200_000)
 
 
 def gallery(out: Path) -> None:
@@ -329,6 +365,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "targets": lambda out: sheet(TARGETS, out, labels=False),
     "holding": lambda out: sheet(HOLDING, out, labels=False),
     "poses": pose_sheet,
+    "together": together,
     "gallery": gallery,
     "heads": heads,
     "bottom_up": bottom_up,

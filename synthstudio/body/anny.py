@@ -13,12 +13,14 @@ from synthstudio.body.atlas import Atlas, BareBody, bare_body, bones_of, load_at
 from synthstudio.body.footing import Gait, gait_of, soles_of, steps
 from synthstudio.body.patches import PatchTable, patches, posed_patches
 from synthstudio.body.poses import BONES
+from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
+from synthstudio.body.touching import Pair, Posed
 from synthstudio.body.wardrobe import dress
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
 from synthstudio.core.skeleton import JOINTS, get_skeleton
-from synthstudio.core.solve import Step
+from synthstudio.core.solve import Step, Touch
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
 _BARE_CACHE = 64
@@ -94,6 +96,10 @@ class Body:
         out: F64 = world @ palm_frames(self.atlas, _bare(person.phenotype, person.pose))
         return out
 
+    def meet(self, people: Pair, touches: tuple[Touch, ...]) -> Pair | None:
+        """Return two people whose palms lie where they touch, or None (core.solve.Solve.meet)."""
+        return meet(people, touches, lambda person: _posed(_unplaced(person)))
+
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """Return (N, 3) world points of the bare body's skin on some of PARTS."""
         own = _bare(person.phenotype, person.pose).vertices_m[_skin_of(parts)]
@@ -119,6 +125,7 @@ def forget() -> None:
     """Forget the people of earlier frames: what timing a new frame needs."""
     _bare.cache_clear()
     _dressed.cache_clear()
+    _posed.cache_clear()
 
 
 # One person asked for its drop, its joints and its surfaces is posed and dressed once. --------
@@ -183,6 +190,23 @@ def _lowest(surface: Surface) -> float:
         faces = faces.compress(surface.drawn, axis=0)
     heights = np.ascontiguousarray(surface.vertices_m[:, 2])
     return float(heights.take(faces).min()) if len(faces) else np.inf
+
+
+@functools.lru_cache(maxsize=4)
+def _posed(person: PersonSpec) -> Posed:
+    bare, dressed = _bare(person.phenotype, person.pose), _dressed(person)
+    return Posed(
+        bare=bare,
+        palms=palm_frames(load_atlas(), bare),
+        worn_m=np.concatenate([_drawn(s) for s in dressed.surfaces]),
+        drop_m=-dressed.lowest_m,
+    )
+
+
+def _drawn(surface: Surface) -> F64:
+    """Return (N, 3) the vertices of a surface's drawn faces."""
+    faces = surface.faces if surface.drawn is None else surface.faces[surface.drawn]
+    return surface.vertices_m[np.unique(faces)].astype(np.float64)
 
 
 def _turn(yaw_rad: float) -> F64:

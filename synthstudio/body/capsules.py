@@ -1,4 +1,5 @@
-"""Whether somebody's own limbs run into each other, by capsules along the bones: a quick test.
+"""Whether limbs run into each other, one's own or two people's, by capsules along the bones: a
+quick test.
 
 A capsule is a segment with a radius. Each person's are fitted to its own skin in the identity
 pose, where every bone's axes are the world's, and follow one bone. Of two parts that a joint
@@ -66,6 +67,42 @@ USUAL_BODY = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38
 _CLOSER_M = 0.01
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frames:
+    """A body in a pose, in its own frame: bones and capsules."""
+
+    heads_m: F64  # (B, 3) of bones
+    turns: F64  # (B, 3, 3) of bones, from the identity pose
+    ends_m: F64  # (2, N, 3) of capsules
+    radius_m: F64  # (N,)
+
+
+def frames(phenotype: Phenotype, rotations: F64) -> Frames:
+    """Return the bones and capsules of a body with those `poses.bone_rotations`."""
+    fitted = _fitted(phenotype)
+    heads, turns = _heads_m(phenotype, rotations)
+    ends = heads[fitted.bone] + np.einsum("nij,enj->eni", turns[fitted.bone], fitted.ends_m)
+    return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
+
+
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+"""Places (K,) and (K,) of capsules."""
+
+
+def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
+    """Return (K,) how deep capsules of two bodies overlap, negative where they are apart."""
+    first, second = pairs
+    gap = _segments_apart_m(a.ends_m[:, first], b.ends_m[:, second])
+    out: F64 = a.radius_m[first] + b.radius_m[second] - gap
+    return out
+
+
+@functools.cache
+def parts() -> tuple[str, ...]:
+    """Return the part of each capsule: trunk, head, left_forearm and the like."""
+    return tuple(piece.part for piece in _order())
+
+
 def touches_m(
     phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[Numbers, ...] = ()
 ) -> float:
@@ -88,13 +125,8 @@ def _usual_overlaps_m(angles_rad: Numbers) -> F64:
 
 def _overlaps_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> F64:
     """Return (K,) how deep each pair overlaps, negative where they are apart."""
-    fitted = _fitted(phenotype)
-    heads, turns = _heads_m(phenotype, bone_rotations(angles_rad))
-    ends = heads[fitted.bone] + np.einsum("nij,enj->eni", turns[fitted.bone], fitted.ends_m)
-    first, second = _pairs()
-    gap = _segments_apart_m(ends[:, first], ends[:, second])
-    out: F64 = fitted.radius_m[first] + fitted.radius_m[second] - gap
-    return out
+    posed = frames(phenotype, bone_rotations(angles_rad))
+    return overlaps_m(posed, posed, own_pairs())
 
 
 def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
@@ -162,8 +194,8 @@ def _vertices(parts: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 @functools.cache
-def _pairs() -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the places (K,) and (K,) of all pairs that are compared."""
+def own_pairs() -> Pairs:
+    """Return all pairs of one body that are compared."""
     every = _order()
     pairs = [
         (i, j)

@@ -61,24 +61,29 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
     first = next(iter(data))
     shapes = _hands(data[first], first)
     here = f"{first}: relaxed"
-    relaxed = _angles(_mapping(data[first].get("relaxed") or {}, here), here)
+    relaxed = angles_of(mapping(data[first].get("relaxed") or {}, here), here)
     out: dict[str, KeyPose] = {}
     for where, one in data.items():
         if where != first and set(one) != {"poses"}:
             raise RecipeError("only the first file has relaxed and hands", where=where)
-        for name, entry in _mapping(one["poses"], f"{where}: poses").items():
+        for name, entry in mapping(one["poses"], f"{where}: poses").items():
             if name in out:
                 raise RecipeError(f"the pose {name} stands twice", where=where)
             here = f"{where}: {name}"
-            out[name] = _pose(name, _mapping(entry, here), relaxed, shapes, here)
+            out[name] = _pose(name, mapping(entry, here), relaxed, shapes, here)
     return tuple(out[name] for name in sorted(out))
 
 
-def _parsed(text: str, where: str) -> dict[str, Any]:
+def loaded(text: str, where: str) -> Any:
+    """Return what YAML without aliases and doubled keys holds; RecipeError for any other."""
     try:
-        data = yaml.load(text, Loader=_Strict)
+        return yaml.load(text, Loader=_Strict)
     except yaml.YAMLError as error:
         raise RecipeError(f"not readable as YAML: {error}", where=where) from error
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    data = loaded(text, where)
     known = {"relaxed", "hands", "poses"}
     if not isinstance(data, dict) or set(data) - known or "poses" not in data:
         raise RecipeError(
@@ -105,19 +110,19 @@ class _Strict(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _mapping(value: Any, where: str) -> dict[str, Any]:
+def mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise RecipeError("wrong kind", where=where, expected="named entries", got=repr(value)[:60])
     return value
 
 
 def _hands(data: dict[str, Any], where: str) -> Hands:
-    shapes = _mapping(data.get("hands") or {}, f"{where}: hands")
+    shapes = mapping(data.get("hands") or {}, f"{where}: hands")
     out = {}
     for name in sorted(shapes):
         here = f"{where}: hands: {name}"
-        entry = _mapping(shapes[name], here)
-        left = _angles({f"left_{key}": value for key, value in entry.items()}, here)
+        entry = mapping(shapes[name], here)
+        left = angles_of({f"left_{key}": value for key, value in entry.items()}, here)
         out[name] = {key.removeprefix("left_"): value for key, value in left.items()}
         if set(out[name]) - set(HAND_ANGLES):
             raise RecipeError(
@@ -148,13 +153,13 @@ def _pose(
         )
     flags["stands"] = flags["stands"] and needs == "floor" and not airborne
     flags["dynamic"] = flags["dynamic"] or bool(airborne)
-    holds = _mapping(rest.pop("holds", {}), f"{where}: holds")
+    holds = mapping(rest.pop("holds", {}), f"{where}: holds")
     for hand in sorted(set(holds) - set(_HANDS)):
         raise RecipeError(
             "unknown hand", where=f"{where}: holds", expected=", ".join(_HANDS), got=hand
         )
     leans = _names(rest.pop("leans", []), f"{where}: leans")
-    angles = relaxed | _shaped(rest, shapes, where) | _angles(rest, where)
+    angles = relaxed | shaped(rest, shapes, where) | angles_of(rest, where)
     return KeyPose(
         name=name,
         family=family,
@@ -190,7 +195,7 @@ def _names(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]:
+def shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]:
     """Take the shapes of hands out of an entry and return their angles."""
     out: dict[str, float] = {}
     for key, sides in _HANDS.items():
@@ -208,7 +213,7 @@ def _shaped(rest: dict[str, Any], shapes: Hands, where: str) -> dict[str, float]
     return out
 
 
-def _angles(entry: dict[str, Any], where: str) -> dict[str, float]:
+def angles_of(entry: dict[str, Any], where: str) -> dict[str, float]:
     """Return the angles of one entry in radians, by name."""
     out: dict[str, float] = {}
     for key, value in entry.items():

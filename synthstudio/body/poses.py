@@ -238,6 +238,16 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
     return _D0_PARENT_T @ _local(angles_rad) @ _D0
 
 
+def arm_rotations(angles_rad: dict[str, float], side: str) -> tuple[list[int], F64]:
+    """Return the bones of an arm (side: left or right) to the wrist, and their `bone_rotations`."""
+    m, s = (1.0, "L") if side == "left" else (-1.0, "R")
+    a = np.tile(np.eye(3), (len(BONES), 1, 1))
+    _arm(a, {k: angles_rad.get(f"{side}_{k}", 0.0) for k in _LIMITS_DEG}, m, s)
+    stems = ("clavicle", "upperarm01", "lowerarm01", "lowerarm02", "wrist")
+    own = [_INDEX[f"{stem}.{s}"] for stem in stems]
+    return own, _D0_PARENT_T[own] @ a[own] @ _D0[own]
+
+
 def _local(angles: dict[str, float]) -> F64:
     """Return (B, 3, 3) A_b."""
     a = np.tile(np.eye(3), (len(BONES), 1, 1))

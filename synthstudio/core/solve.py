@@ -21,6 +21,7 @@ from synthstudio.core.spec import (
     Vec3,
 )
 
+Fingers = Literal["", "along", "against"]
 Slot = Literal["top", "bottom", "shoes", "hair", "hat", "beard", "glasses", "mask"]
 
 
@@ -42,6 +43,41 @@ class KeyPose:
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
     athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
     airborne: Literal["", "upright", "tumbling"] = ""  # nothing is on the floor; tumbling: any way
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """What one of the people of a meeting does."""
+
+    poses: tuple[str, ...]  # names of key poses it may begin with
+    angles_rad: dict[str, float] = field(default_factory=dict)  # instead of that pose's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Touch:
+    """A palm that lies on somebody else's palm or on a spot of their body (body/spots.py)."""
+
+    of: int  # whose palm: place in the meeting
+    palm: str  # left_palm or right_palm
+    on: str  # of the other: left_palm, right_palm or a spot
+    fingers: Fingers = ""  # which way, against the other palm's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """What two or more people do together: body/meetings.yaml."""
+
+    name: str
+    roles: tuple[Role, ...]  # one for each of a pair, else one for all
+    touches: tuple[Touch, ...] = ()
+    stand: Literal["pair", "circle", "line"] = "pair"
+    ahead_m: float = 0.0  # of a pair, where the second stands as the first sees it
+    left_m: float = 0.0
+    turn_rad: float = 0.0  # and how it is turned against the first
+    apart_m: Vec2 = (0.0, 0.0)  # between neighbours of a circle or line
+    most: int = 2
+    looks: bool = False  # at one another
+    mirrored_ok: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +181,7 @@ class Catalogue:
     limits_rad: dict[str, Vec2]  # anatomical angle -> (least, greatest)
     hands: dict[str, dict[str, float]] = field(default_factory=dict)
     """Shape of a hand -> its angles in radians, names without a side."""
+    meetings: tuple[Meeting, ...] = ()
     garments: tuple[GarmentKind, ...]
     expressions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Expression of a face -> weights of face units (body/face.py)."""
@@ -214,6 +251,16 @@ class Solve(Protocol):
         """About how deep the limbs of a body in that pose run into one another, or 0.
 
         What touches in a pose of `like` on the library's usual body may touch here as well.
+        """
+        ...
+
+    def meet(
+        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
+    ) -> tuple[PersonSpec, PersonSpec] | None:
+        """Two people whose palms lie where they touch: arms and trunks bend, the second moves.
+
+        Both stand on the floor about where they shall. None where no pose within the limits
+        puts the palms within 2 cm, or where the two would lie deeper than that in each other.
         """
         ...
 

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from synthstudio.body import anny, capsules, face, pose_library, poses, wardrobe
+from synthstudio.body import anny, capsules, face, meetings, pose_library, poses, wardrobe
 from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
@@ -27,7 +27,7 @@ from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step
+from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step, Touch
 from synthstudio.core.spec import (
     PERSON_BASE,
     THING_BASE,
@@ -99,6 +99,7 @@ def prepare(
         poses=pose_library.library(),
         limits_rad=dict(poses.LIMITS_RAD),
         hands=pose_library.hands(),
+        meetings=meetings.meetings(),
         garments=wardrobe.garments(),
         expressions=face.EXPRESSIONS,
         things=procedural.kinds(),
@@ -268,6 +269,12 @@ class Stage:
     ) -> float:
         """Return how deep the limbs of a body in that pose run into one another."""
         return capsules.touches_m(phenotype, angles_rad, like=like)
+
+    def meet(
+        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
+    ) -> tuple[PersonSpec, PersonSpec] | None:
+        """Return two people whose palms lie where they touch, or None."""
+        return self.body.meet(people, touches)
 
     def palms_m(self, person: PersonSpec) -> F64:
         """Return (2, 4, 4) world frames of the left and the right palm."""

@@ -347,10 +347,11 @@ def _joints_requested(found: Profile, drawable: tuple[str, ...]) -> dict[str, fl
 def _views_requested(
     found: Profile, wanted: Mapping[str, Any], like: Recipe | None
 ) -> dict[str, int]:
-    """Shares of the sides seen; none where the recipe says how people face."""
+    """Shares of the sides seen; none where the recipe, or what people do, says how they face."""
     if "causes" in wanted["targets"] and "self" in wanted["targets"]["causes"]:
         return {}  # people are turned to hide joints of their own
-    if like is not None and like.people.facing_deg != Recipe(name="x").people.facing_deg:
+    people = (like or Recipe(name="x")).people
+    if people.facing_deg != Recipe(name="x").people.facing_deg or people.together.share > 0:
         return {}
     return _clear(found, "view", [v for v in VIEWS if v in found.counts["view"]])
 
@@ -359,7 +360,8 @@ def _families_requested(found: Profile, like: Recipe | None) -> dict[str, int]:
     """Shares of families of poses that can be drawn anywhere; none where others are set."""
     recipe = Recipe(name="x") if like is None else like
     poses, hold = recipe.people.poses, recipe.people.hold
-    if poses.names is not None or hold.share > 0 or hold.lean > 0 or recipe.motion is not None:
+    others = hold.share > 0 or hold.lean > 0 or recipe.people.together.share > 0
+    if poses.names is not None or others or recipe.motion is not None:
         return {}
     held = set(recipe.holdout.poses)
     able = {

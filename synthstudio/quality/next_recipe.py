@@ -163,14 +163,17 @@ def _lacking(
 
 def _views(own: Recipe) -> list[str]:
     """Return the views that the recipe allows; none where it wants people to face some way."""
+    if own.people.together.share > 0:
+        return []  # what people do together turns some of them
     if own.quotas is not None and own.quotas.view is not None:
         return [name for name, share in own.quotas.view.items() if share > 0]
     return list(VIEWS) if own.people.facing_deg == FULL_TURN else []
 
 
 def _families(own: Recipe, families: Iterable[str]) -> list[str]:
-    poses = own.people.poses
-    if poses.names is not None or own.people.hold.share > 0 or own.people.hold.lean > 0:
+    poses, hold = own.people.poses, own.people.hold
+    others = hold.share > 0 or hold.lean > 0 or own.people.together.share > 0
+    if poses.names is not None or others:
         return []  # single poses are wanted, or others than are drawn: families say too little
     requested = poses.families if own.quotas is None else own.quotas.family or poses.families
     held = set(own.holdout.poses)

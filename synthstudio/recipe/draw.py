@@ -27,6 +27,7 @@ from synthstudio.core.spec import (
 )
 from synthstudio.recipe.contacts.contacts import draw_contacts
 from synthstudio.recipe.contacts.supports import seats_in
+from synthstudio.recipe.contacts.together import draw_together
 from synthstudio.recipe.layout.cutouts import draw_cutouts
 from synthstudio.recipe.layout.furniture import furnish, furnished, with_space
 from synthstudio.recipe.layout.gaze import look_about
@@ -193,6 +194,18 @@ def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
     layout = dataclasses.replace(layout, contacts=contacts)
     asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
     people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))
+    together = draw_together(frame, solve, people)
+    if together:
+        joined = dataclasses.replace(
+            layout,
+            together=together,
+            contacts={k: v for k, v in contacts.items() if k >= len(together)},
+        )
+        try:
+            standing = place_people(joined, people, find=finder(joined, asks, crowd))
+            return behind, joined, look_about(joined, standing), asks, crowd
+        except NoRoom:
+            pass  # each finds a place on their own
     standing = look_about(layout, place_people(layout, people, find=finder(layout, asks, crowd)))
     return behind, layout, standing, asks, crowd
 

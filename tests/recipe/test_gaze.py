@@ -8,8 +8,8 @@ import pytest
 
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.generation import stage as stages
+from synthstudio.recipe.contacts.heads import trunk_turn
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.layout.gaze import trunk_turn
 from synthstudio.recipe.schema.load import parse
 
 NAMES = {"stand_relaxed": 1, "hands_on_hips": 1, "sit_upright": 1, "lie_back": 1}

@@ -72,6 +72,9 @@ class Layout:
     camera: Camera
     distance_m: float
     contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
+    together: tuple[PersonSpec, ...] = ()
+    """The first people, if they do something together: as they stand about the first of them,
+    who is at the world's origin and faces -y."""
     footing: Footing | None = None  # a photo's floor, where people must stand on that
     gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
 
@@ -151,6 +154,8 @@ def place_people(
 ) -> list[Placed]:
     """Return everybody on the floor, in order, and after them the seats that they need.
 
+    Those who do something together find one place, all at once.
+
     `find` is `first_free`, or what targets look for. RecipeError names frame and count when
     even spreading out finds no room.
     """
@@ -159,6 +164,8 @@ def place_people(
     rng = layout.draw.rng("arrangement")
     reach = sample(_reach(layout), rng)
     for place, (person, key) in enumerate(people):
+        if place < len(everybody):
+            continue  # they came with the first
         first = candidate(layout, layout.draw.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
         built = functools.cache(functools.partial(_turned, layout, person, key, place))
@@ -182,8 +189,9 @@ def place_people(
             # Millimetres differ, so it may not fit where the other did; then that stays.
             if all(layout.free(part, everybody + seats) for part in again):
                 here = again
-        everybody.append(here[0])
-        seats += here[1:]
+        many = max(1, len(layout.together)) if place == 0 else 1
+        everybody += here[:many]
+        seats += here[many:]
     return everybody + seats
 
 
@@ -197,7 +205,19 @@ def _turned(
 ) -> list[Placed]:
     """Return the parts of a person who is turned by where the camera is seen from the spot."""
     yaw = person.yaw_rad + bearing_rad
+    if place == 0 and layout.together:
+        return [_in_group(layout, one, detail, yaw) for one in layout.together]
     return _parts(layout, dataclasses.replace(person, detail=detail, yaw_rad=yaw), key, place)
+
+
+def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:
+    """Return one of those who do something together, all of them turned about the first."""
+    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
+    x, y, _ = person.position_m
+    person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)
+    at = (c * x - s * y, s * x + c * y, float(layout.solve.drop_m(person)))
+    person = dataclasses.replace(person, position_m=at)
+    return Placed(item=person, box_m=layout.solve.box_m(person))
 
 
 def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:

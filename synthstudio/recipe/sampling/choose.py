@@ -143,10 +143,12 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
             _known(recipe, f"things.{i}.kinds", things.kinds or (), occluders)
     held = {t.kind for t in catalogue.things if t.grip}
     _known(recipe, "people.hold.kinds", options.hold.kinds or (), held)
+    meetings = {m.name for m in catalogue.meetings}
+    _known(recipe, "people.together.kinds", options.together.kinds or (), meetings)
     motions = {m.name for m in catalogue.motions}
     _known(recipe, "motion.names", (recipe.motion and recipe.motion.names) or (), motions)
     moving = motions | {FAMILY} if motions else set()
-    _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families | moving)
+    _known(recipe, "holdout.poses", recipe.holdout.poses, poses | families | meetings | moving)
     _known(recipe, "holdout.occluders", recipe.holdout.occluders, kinds | meshes | cutouts)
     _known(recipe, "holdout.backgrounds", recipe.holdout.backgrounds, places)
     _something_left(recipe, catalogue)

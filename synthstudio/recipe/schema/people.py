@@ -193,6 +193,22 @@ class Hold(Base):
     )
 
 
+class Together(Base):
+    """What two or more people of a frame do together."""
+
+    share: Probability = Field(
+        default=0.0,
+        description="How often some people of a frame with two or more do something together: "
+        "those who come first. Where they cannot, each is on their own.",
+    )
+    kinds: Weights | None = Field(
+        default=None,
+        description="What they do and how often: arm_round_shoulders, dance_hold, grapple, "
+        "hand_on_back, hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, "
+        "shake_hands, tackle, take_arm, talk; null: all alike.",
+    )
+
+
 class Group(Base):
     """People stand about one another."""
 
@@ -223,6 +239,7 @@ class People(Base):
     wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
     face: Face = Field(default=Face(), description="Faces.")
     hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
+    together: Together = Field(default=Together(), description="What some of them do together.")
     facing_deg: Annotated[Number, Within(-180, 180)] = Field(
         default=(-180, 180), description="0 faces the camera; + turns to the person's left."
     )
@@ -299,12 +316,23 @@ class Quotas(Base):
     )
 
     def check(
-        self, families: dict[str, float] | None, facing_deg: AnyNumber, *, holding: bool
+        self,
+        families: dict[str, float] | None,
+        facing_deg: AnyNumber,
+        *,
+        holding: bool,
+        together: bool,
     ) -> None:
         """Raise ValueError where what the recipe says elsewhere does not allow the quotas.
 
         `holding`: whether some people's poses are replaced by those in which they hold or lean.
+        `together`: whether some people's poses and turns are those of what they do together.
         """
+        if together and (self.family is not None or self.view is not None):
+            raise ValueError(
+                "quotas.family and quotas.view plan every pose and turn, but people.together "
+                "gives some people others: set its share to 0"
+            )
         if self.family is not None and holding:
             raise ValueError(
                 "quotas.family plans every pose, but people.hold gives some people others: set "

@@ -221,14 +221,21 @@ class Recipe(Base):
             )
         if self.clip is not None:
             self.clip.check([share.backdrop.kind for share in self.backdrops])
-            if self.targets.any:
-                raise ValueError("targets: they are about single moments; leave out clip")
+            self._check_moments()
         if self.quotas is not None:
             holding = self.people.hold.share > 0 or self.people.hold.lean > 0
             families, facing = self.people.poses.families, self.people.facing_deg
-            self.quotas.check(families, facing, holding=holding)
+            together = self.people.together.share > 0
+            self.quotas.check(families, facing, holding=holding, together=together)
         held = self.holdout
         named = held.poses or held.occluders or held.backgrounds or held.identities
         if named and self.splits.val + self.splits.test == 0:
             raise ValueError("holdout: nothing can be held out while splits.val and .test are 0")
         return self
+
+    def _check_moments(self) -> None:
+        """Raise ValueError for what clips cannot have."""
+        if self.people.together.share > 0:
+            raise ValueError("people.together: it is about single moments; leave out clip")
+        if self.targets.any:
+            raise ValueError("targets: they are about single moments; leave out clip")

@@ -1,0 +1,279 @@
+"""Two people's arms bent so that their hands meet, or lie on the other: least squares over angles.
+
+Arms and trunks turn within their limits, the second person moves over the floor. Each residual is
+an error over what of it is small: where palms lie and how they face, how deep capsules overlap
+(body/capsules.py), how far an angle strays from the pose that it began with. Hands are carried by
+the bones during the search; afterwards the skin is posed anew, hands and spots are taken from it,
+and the search goes on from there. What comes out is judged on the skin alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from synthstudio.body import capsules
+from synthstudio.body.capsules import Frames
+from synthstudio.body.poses import LIMITS_RAD, arm_rotations, bone_rotations
+from synthstudio.body.touching import (
+    Pair,
+    Posed,
+    anchors,
+    deepest_m,
+    farthest_m,
+    moved,
+    own_frames,
+    placed_frames,
+    world_skin_m,
+)
+from synthstudio.core.scene import F64
+from synthstudio.core.solve import Touch
+from synthstudio.core.spec import PersonSpec
+
+TOUCH_M = 0.015
+"""So near must a palm come to what it touches."""
+DEEP_M = 0.019
+"""So deep may two people's skins lie in each other."""
+OWN_DEEP_M = 0.03
+"""So deep may capsules of one body overlap, unless they already did."""
+_ARM_RAD = {
+    "shoulder_flexion": 0.5,
+    "shoulder_abduction": 0.4,
+    "shoulder_rotation": 0.5,
+    "elbow_flexion": 0.5,
+    "forearm_pronation": 0.6,
+    "wrist_flexion": 0.35,
+    "wrist_deviation": 0.2,
+}
+"""Angles of an arm that bend, and by how much for a residual of 1."""
+_TRUNK_RAD = {"spine_flexion": 0.12, "spine_side_bend": 0.08, "spine_turn": 0.12}
+_PLACE = (0.12, 0.12, 0.2)  # metres, metres, radians of the second person
+_NEAR_M, _FACING, _FINGERS, _OVERLAP_M = 0.004, 0.2, 0.5, 0.004
+_APART_M, _PRESSED_M = 0.014, -0.02
+"""Capsules stay so far apart; a hand's may overlap what it lies on: both are rounder than skin."""
+_OWN_M = 0.008
+_REACH_M = 0.3
+"""Capsules that begin farther apart do not meet."""
+_HOPELESS_M = 0.12
+_LIFT_M = 0.008
+_ROUNDS, _STEPS, _HALVES = 4, 10, 4
+_DAMP, _EASE, _STILL = 0.01, 0.3, 0.003
+_STEP = 1e-5
+
+
+def meet(
+    people: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
+) -> Pair | None:
+    """Return the two as `core.solve.Solve.meet` says, or None."""
+    first, lift_m = people, 0.0
+    for _ in range(_ROUNDS):
+        before = _standing(people, posed)
+        people = _standing(_Search(first, before, touches, posed, lift_m).found(), posed)
+        away_m = farthest_m(people, touches, posed, lift_m)
+        deep_m = deepest_m(*(world_skin_m(person, posed(person).bare) for person in people))
+        if away_m <= TOUCH_M and deep_m <= DEEP_M and _unfolded(people, first):
+            return people
+        if away_m > _HOPELESS_M:
+            break
+        # Fingers that would sink in lie on a hand that is held a little higher.
+        lift_m += _LIFT_M if deep_m > DEEP_M else 0.0
+    return None
+
+
+def _unfolded(people: Pair, first: Pair) -> bool:
+    """Return whether nobody's own limbs touch more than in the poses that the two began with."""
+    for person, begun in zip(people, first, strict=True):
+        now, then = (
+            capsules.touches_m(p.phenotype, dict(p.pose.angles_rad)) for p in (person, begun)
+        )
+        if now > max(OWN_DEEP_M, then + _OWN_M):
+            return False
+    return True
+
+
+def _standing(people: Pair, posed: Callable[[PersonSpec], Posed]) -> Pair:
+    """Return the two with their lowest vertex on the floor."""
+    a, b = (dataclasses.replace(p, position_m=(*p.position_m[:2], posed(p).drop_m)) for p in people)
+    return a, b
+
+
+# The search --------------------------------------------------------------------------------
+
+
+class _Search:
+    """One search: variables are the angles of both in order, and the second's x, y and yaw."""
+
+    def __init__(
+        self,
+        first: Pair,
+        people: Pair,
+        touches: tuple[Touch, ...],
+        posed: Callable[[PersonSpec], Posed],
+        lift_m: float,
+    ) -> None:
+        self.people, self.touches = people, touches
+        self.ends = [anchors(people, touch, posed, lift_m) for touch in touches]
+        self.names = tuple(_bending(who, touches) for who in (0, 1))
+        self.begun = np.concatenate([self._values(first), self._place(first[1])])
+        self.scale = np.concatenate([self._scales(0), self._scales(1), _PLACE])
+        self.split = len(self.names[0])
+        self.pairs, self.apart_m = _near(tuple(placed_frames(p) for p in people), touches)
+        every, posed_first = capsules.own_pairs(), [own_frames(p) for p in first]
+        depths = [capsules.overlaps_m(own, own, every) for own in posed_first]
+        near = [depth > -_REACH_M for depth in depths]
+        self.own_pairs = [(every[0][mask], every[1][mask]) for mask in near]
+        self.own_m = [
+            np.maximum(depth[mask], 0.0) + _OWN_M for depth, mask in zip(depths, near, strict=True)
+        ]
+
+    def found(self) -> Pair:
+        """Return the two where the search ends."""
+        start = np.concatenate([self._values(self.people), self._place(self.people[1])])
+        low, high = self._bounds()
+        end = self._descended(np.clip(start, low, high), low, high)
+        out = []
+        for who, person in enumerate(self.people):
+            angles = dict(person.pose.angles_rad)
+            own = end[: self.split] if who == 0 else end[self.split : -3]
+            for name, value in zip(self.names[who], own, strict=True):
+                least, most = LIMITS_RAD[name]
+                angles[name] = min(max(round(float(value), 4), least), most)
+            angles = {k: v for k, v in sorted(angles.items()) if v != 0 or k.endswith("curl")}
+            pose = dataclasses.replace(person.pose, angles_rad=angles)
+            out.append(dataclasses.replace(person, pose=pose))
+        x, y, yaw = (round(float(v), 5) for v in end[-3:])
+        place = (x, y, self.people[1].position_m[2])
+        return out[0], dataclasses.replace(out[1], position_m=place, yaw_rad=yaw)
+
+    def _descended(self, x: F64, low: F64, high: F64) -> F64:
+        """Return where steps of Levenberg and Marquardt (1963) end, cut to the limits."""
+        damp, errors = _DAMP, self._residuals(x)
+        for _ in range(_STEPS):
+            slopes = self._slopes(x, errors)
+            square, down = slopes.T @ slopes, slopes.T @ errors
+            free = ~(((x <= low) & (down > 0)) | ((x >= high) & (down < 0)))
+            before = float(errors @ errors)
+            for _ in range(_HALVES):
+                own = square[np.ix_(free, free)]
+                step = np.zeros(len(x))
+                step[free] = np.linalg.solve(own + damp * np.diag(np.diag(own)), -down[free])
+                tried = np.clip(x + step, low, high)
+                after = self._residuals(tried)
+                if float(after @ after) < before:
+                    x, errors, damp = tried, after, damp * _EASE
+                    break
+                damp /= _EASE**2
+            if float(errors @ errors) > (1 - _STILL) * before:
+                break
+        return x
+
+    def _values_of(self, who: int, people: Pair) -> F64:
+        angles = people[who].pose.angles_rad
+        return np.array([angles.get(name, 0.0) for name in self.names[who]])
+
+    def _values(self, people: Pair) -> F64:
+        return np.concatenate([self._values_of(who, people) for who in (0, 1)])
+
+    def _place(self, person: PersonSpec) -> F64:
+        return np.array([*person.position_m[:2], person.yaw_rad])
+
+    def _scales(self, who: int) -> F64:
+        known = _ARM_RAD | _TRUNK_RAD
+        stems = (n.removeprefix("left_").removeprefix("right_") for n in self.names[who])
+        return np.array([known[stem] for stem in stems])
+
+    def _bounds(self) -> tuple[F64, F64]:
+        limits = [LIMITS_RAD[name] for own in self.names for name in own]
+        low, high = np.array(limits).T
+        free = np.full(3, np.inf)
+        return np.concatenate([low, -free]), np.concatenate([high, free])
+
+    def _turned(self, who: int, values: F64, like: F64 | None = None, changed: int = -1) -> F64:
+        """Return `poses.bone_rotations`; `like` has all but what one angle changes."""
+        angles = dict(self.people[who].pose.angles_rad)
+        angles |= zip(self.names[who], values.tolist(), strict=True)
+        side = self.names[who][changed].partition("_")[0]
+        if like is None or side not in ("left", "right"):
+            return bone_rotations(angles)
+        bones, turns = arm_rotations(angles, side)
+        out = like.copy()
+        out[bones] = turns
+        return out
+
+    def _alone(self, who: int, rotations: F64) -> tuple[Frames, F64]:
+        """Return one's bones, and how much deeper its own limbs overlap than at first."""
+        frames = capsules.frames(self.people[who].phenotype, rotations)
+        over = capsules.overlaps_m(frames, frames, self.own_pairs[who]) - self.own_m[who]
+        return frames, np.maximum(over, 0.0) / _OVERLAP_M
+
+    def _errors(self, x: F64, a: tuple[Frames, F64], b: tuple[Frames, F64]) -> F64:
+        z = self.people[1].position_m[2]
+        first = self.people[0]
+        placed = (
+            moved(a[0], first.yaw_rad, np.array(first.position_m)),
+            moved(b[0], float(x[-1]), np.array([x[-3], x[-2], z])),
+        )
+        out = [a[1], b[1], (x - self.begun) / self.scale]
+        for touch, (hand, on) in zip(self.touches, self.ends, strict=True):
+            (p, p_out, p_way), (q, q_out, q_way) = (e.at(placed[e.who]) for e in (hand, on))
+            out += [(p - q) / _NEAR_M, (p_out + q_out) / _FACING]
+            if touch.fingers:
+                out.append((p_way - (1 if touch.fingers == "along" else -1) * q_way) / _FINGERS)
+        over = capsules.overlaps_m(*placed, self.pairs) + self.apart_m
+        out.append(np.maximum(over, 0.0) / _OVERLAP_M)
+        return np.concatenate(out)
+
+    def _residuals(self, x: F64) -> F64:
+        turned = (self._turned(who, own) for who, own in enumerate(self._shared(x)))
+        a, b = (self._alone(who, rotations) for who, rotations in enumerate(turned))
+        return self._errors(x, a, b)
+
+    def _shared(self, x: F64) -> tuple[F64, F64]:
+        return x[: self.split], x[self.split : -3]
+
+    def _slopes(self, x: F64, here: F64) -> F64:
+        """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
+        turned = [self._turned(who, own) for who, own in enumerate(self._shared(x))]
+        both = [self._alone(who, rotations) for who, rotations in enumerate(turned)]
+        out = np.empty((len(here), len(x)))
+        for k in range(len(x)):
+            tried, now = x.copy(), list(both)
+            tried[k] += _STEP
+            if k < len(x) - 3:
+                who = int(k >= self.split)
+                own, place = self._shared(tried)[who], k - who * self.split
+                now[who] = self._alone(who, self._turned(who, own, turned[who], place))
+            out[:, k] = (self._errors(tried, now[0], now[1]) - here) / _STEP
+        return out
+
+
+def _bending(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
+    """Return the angles of one of the two that bend: of arms whose palm touches, and the trunk."""
+    sides = {touch.palm.removesuffix("palm") for touch in touches if touch.of == who}
+    sides |= {t.on.removesuffix("palm") for t in touches if t.of != who and t.on.endswith("palm")}
+    return (*(side + stem for side in sorted(sides) for stem in _ARM_RAD), *_TRUNK_RAD)
+
+
+def _near(placed: tuple[Frames, ...], touches: tuple[Touch, ...]) -> tuple[capsules.Pairs, F64]:
+    """Return the pairs of capsules that may meet, and (K,) how far apart they stay."""
+    parts = capsules.parts()
+    apart = np.full((len(parts), len(parts)), _APART_M)
+    for touch in touches:
+        hand = touch.palm.removesuffix("_palm") + "_hand"
+        on = _parts_of(touch.on)
+        soft = np.outer([part == hand for part in parts], [part in on for part in parts])
+        apart[soft if touch.of == 0 else soft.T] = _PRESSED_M
+    first, second = (k.ravel() for k in np.indices(apart.shape))
+    near = capsules.overlaps_m(placed[0], placed[1], (first, second)) > -_REACH_M
+    return (first[near], second[near]), apart.ravel()[near]
+
+
+def _parts_of(on: str) -> tuple[str, ...]:
+    side = on.partition("_")[0]
+    if on.endswith("_palm"):
+        return (f"{side}_hand",)
+    if on.endswith(("shoulder", "upper_arm")):
+        return ("trunk", f"{side}_upper_arm")
+    return ("trunk",)

@@ -1,0 +1,215 @@
+"""Where two people touch: palms and spots carried by bones, and how deep skins meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from synthstudio.body import capsules
+from synthstudio.body.atlas import BareBody, load_atlas
+from synthstudio.body.capsules import Frames
+from synthstudio.body.poses import BONES, bone_rotations
+from synthstudio.body.spots import Spot, spot
+from synthstudio.core.scene import F64, I32
+from synthstudio.core.solve import Touch
+from synthstudio.core.spec import PersonSpec
+
+SKIN_M = 0.015
+"""From a palm's origin, the middle of a bar, back to the skin."""
+_HOLLOW_M = 0.005
+"""Between two palms: balls and heels of the hands touch first."""
+_LIES_M = 0.005
+_CLOTH_M, _ASIDE_M = 0.045, 0.025
+"""What is worn over a spot: at most so thick, looked for so far aside."""
+_SKIN_NEAR_M = 0.08
+_BELOW = 0.6
+"""The least cosine between a skin's normal and the way back to it from a point below."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Posed:
+    """A person's body in its own frame, and the vertices of what it wears."""
+
+    bare: BareBody
+    palms: F64  # (2, 4, 4) left, right: core.solve.Solve.palms_m
+    worn_m: F64  # (N, 3)
+    drop_m: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Anchor:
+    """A point carried by a bone, with two directions, in the bone's own axes."""
+
+    who: int
+    bone: int
+    point_m: F64
+    out: F64  # out of the palm or the skin
+    fingers: F64
+
+    def at(self, frames: Frames) -> tuple[F64, F64, F64]:
+        """Return the point and both directions among bones."""
+        turn = frames.turns[self.bone]
+        return (
+            frames.heads_m[self.bone] + turn @ self.point_m,
+            turn @ self.out,
+            turn @ self.fingers,
+        )
+
+
+Pair = tuple[PersonSpec, PersonSpec]
+
+
+def farthest_m(
+    people: Pair,
+    touches: tuple[Touch, ...],
+    posed: Callable[[PersonSpec], Posed],
+    lift_m: float,
+) -> float:
+    """Return how far the farthest palm is from what it touches, or from so high over it."""
+    placed = [placed_frames(person) for person in people]
+    gaps = []
+    for touch in touches:
+        (p, *_), (q, *_) = (
+            end.at(placed[end.who]) for end in anchors(people, touch, posed, lift_m)
+        )
+        gaps.append(float(np.linalg.norm(p - q)))
+    return max(gaps)
+
+
+def deepest_m(a: F64, b: F64) -> float:
+    """Return about how deep one of two skins' vertices (V, 3) lies in the other; 0 if apart."""
+    return max(_below_m(a, b), _below_m(b, a))
+
+
+def _below_m(points: F64, vertices: F64) -> float:
+    """Return how deep the deepest of the points lies under a skin, by its nearest vertices."""
+    skin = np.unique(_skin_faces())
+    low, high = vertices[skin].min(axis=0), vertices[skin].max(axis=0)
+    own = points[skin]
+    own = own[((own > low) & (own < high)).all(axis=1)]
+    if not len(own):
+        return 0.0
+    away, nearest = cKDTree(vertices[skin]).query(own, distance_upper_bound=_SKIN_NEAR_M)
+    near = np.isfinite(away)
+    nearest = skin[nearest[near]]
+    back = vertices[nearest] - own[near]
+    depth = (back * _normals(vertices)[nearest]).sum(axis=1)
+    depth[depth < _BELOW * away[near]] = 0.0
+    return float(depth.max(initial=0.0))
+
+
+def _skin_faces() -> I32:
+    atlas = load_atlas()
+    return atlas.body_faces[atlas.skin_face]
+
+
+def _normals(vertices: F64) -> F64:
+    """Return (V, 3) unit normals, 0 off the skin."""
+    faces = _skin_faces()
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    across = np.cross(b - a, c - a)
+    total = np.stack(
+        [
+            sum(np.bincount(faces[:, k], across[:, i], len(vertices)) for k in range(3))
+            for i in range(3)
+        ],
+        axis=1,
+    )
+    out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return out
+
+
+# In the world ------------------------------------------------------------------------------
+
+
+def _turn(yaw_rad: float) -> F64:
+    c, s = math.cos(yaw_rad), math.sin(yaw_rad)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def world_skin_m(person: PersonSpec, bare: BareBody) -> F64:
+    """Return (V, 3) vertices of a bare body in the world."""
+    turned = bare.vertices_m.astype(np.float64) @ _turn(person.yaw_rad).T
+    out: F64 = turned + np.array(person.position_m)
+    return out
+
+
+def moved(frames: Frames, yaw_rad: float, position_m: F64) -> Frames:
+    """Return a body's bones and capsules turned about z and put there."""
+    turn = _turn(yaw_rad)
+    return Frames(
+        heads_m=frames.heads_m @ turn.T + position_m,
+        turns=turn @ frames.turns,
+        ends_m=frames.ends_m @ turn.T + position_m,
+        radius_m=frames.radius_m,
+    )
+
+
+def placed_frames(person: PersonSpec) -> Frames:
+    """Return bones and capsules where the person stands."""
+    return moved(own_frames(person), person.yaw_rad, np.array(person.position_m))
+
+
+def own_frames(person: PersonSpec) -> Frames:
+    """Return bones and capsules in the person's own frame."""
+    return capsules.frames(person.phenotype, bone_rotations(person.pose.angles_rad))
+
+
+# Anchors -----------------------------------------------------------------------------------
+
+
+def anchors(
+    people: Pair, touch: Touch, posed: Callable[[PersonSpec], Posed], lift_m: float
+) -> tuple[Anchor, Anchor]:
+    """Return the palm of a touch and what it lies on, each where the skin has it now.
+
+    A spot of the body is `lift_m` over what is worn there.
+    """
+    other = 1 - touch.of
+    ends = []
+    for who, name in ((touch.of, touch.palm), (other, touch.on)):
+        body = posed(people[who])
+        if name.endswith("palm"):
+            ends.append(_palm(who, name, people[who], body))
+        else:
+            ends.append(_spot(who, spot(name), people[who], body, lift_m))
+    return ends[0], ends[1]
+
+
+def _palm(who: int, name: str, person: PersonSpec, body: Posed) -> Anchor:
+    left = name == "left_palm"
+    palm = body.palms[0 if left else 1]
+    out, fingers = palm[:3, 2], palm[:3, 1] * (-1 if left else 1)
+    bone = BONES.index(f"wrist.{'L' if left else 'R'}")
+    point = palm[:3, 3] - (SKIN_M - _HOLLOW_M) * out
+    return _carried(who, bone, (point, out, fingers), person)
+
+
+def _spot(who: int, own: Spot, person: PersonSpec, body: Posed, lift_m: float) -> Anchor:
+    """Return a spot over the skin, or over what is worn there."""
+    vertices = body.bare.vertices_m.astype(np.float64)
+    out = _normals(vertices)[own.round].mean(axis=0)
+    out /= np.linalg.norm(out)
+    way = body.worn_m - vertices[own.vertex]
+    along = way @ out
+    aside = np.linalg.norm(way - along[:, None] * out, axis=1)
+    over = along[(aside < _ASIDE_M) & (along > 0) & (along < _CLOTH_M)]
+    point = vertices[own.vertex] + (_LIES_M + lift_m + float(over.max(initial=0.0))) * out
+    return _carried(who, own.bone, (point, out, out), person)
+
+
+def _carried(who: int, bone: int, at: tuple[F64, F64, F64], person: PersonSpec) -> Anchor:
+    frames = own_frames(person)
+    back = frames.turns[bone].T
+    point, out, fingers = at
+    return Anchor(
+        who=who,
+        bone=bone,
+        point_m=back @ (point - frames.heads_m[bone]),
+        out=back @ out,
+        fingers=back @ fingers,
+    )

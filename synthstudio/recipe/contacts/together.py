@@ -1,0 +1,247 @@
+"""What people of a frame do together: which meeting, in which poses, and how they stand.
+
+It is the first people of a frame; each of them keeps body and clothes and takes the pose of a
+role. Hands that touch are solved by `Solve.meet`. What cannot be solved, after a few other draws,
+is left out: then everybody is on their own. Random numbers are of a stream of their own, so a
+recipe in which nobody does anything together draws what it always drew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+
+from synthstudio.core.rng import Generator
+from synthstudio.core.solve import KeyPose, Meeting, Role, Solve, Touch
+from synthstudio.core.spec import Numbers, PersonSpec, PoseSpec
+from synthstudio.recipe.contacts.heads import looking, nose_m
+from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.people import mirrored
+from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.schema.distributions import sample
+
+Unit = tuple[PersonSpec, KeyPose]
+_TRIES = 4
+_SPREADS = 4
+_STEADY = 0.5
+"""Arms that touch stray less from their pose than others."""
+_BENT = ("shoulder", "elbow", "forearm", "spine")
+_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
+_NEARER, _ASIDE_M, _TURN_RAD = 0.05, 0.03, math.radians(5)
+_CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
+
+
+def draw_together(draw: Draw, solve: Solve, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
+    """Return the first people of the frame as they stand about the first of them, or nobody.
+
+    The first is at the world's origin and faces -y; all have their feet on the floor.
+    """
+    options = draw.recipe.people.together
+    if options.share == 0 or len(people) < 2:
+        return ()
+    rng = draw.rng("together")
+    if rng.random() >= options.share:
+        return ()
+    for number in range(_TRIES):
+        found = _tried(draw, solve, people, draw.rng("together", number))
+        if found:
+            return found
+    return ()
+
+
+def _tried(
+    draw: Draw, solve: Solve, people: tuple[Unit, ...], rng: Generator
+) -> tuple[PersonSpec, ...]:
+    weights = draw.recipe.people.together.kinds
+    known = [m for m in draw.catalogue.meetings if (weights or {m.name: 1.0}).get(m.name)]
+    held = set(draw.recipe.holdout.poses)
+    left = draw.allowed(known, rng, held=lambda m: m.name in held)
+    if not left:
+        return ()
+    meeting = pick_one(left, rng, weights=weights, name=lambda m: m.name)
+    many = 2 + int(rng.random() * (min(meeting.most, len(people)) - 1))
+    who = tuple(person for person, _ in people[:many])
+    if any(person.pose.turns for person in who):  # a motion's body is its own
+        return ()
+    if meeting.stand == "pair":
+        return _pair(draw, solve, who, meeting, rng)
+    return _spread(draw, solve, who, meeting, rng)
+
+
+# Two who touch -------------------------------------------------------------------------------
+
+
+def _pair(
+    draw: Draw, solve: Solve, who: tuple[PersonSpec, ...], meeting: Meeting, rng: Generator
+) -> tuple[PersonSpec, ...]:
+    """Return two people in the roles of a meeting, either of them in either role."""
+    swap, flip = rng.random() < 0.5, rng.random() < draw.recipe.people.poses.mirror
+    flip = flip and meeting.mirrored_ok
+    cast = (who[1], who[0]) if swap else (who[0], who[1])
+    side = -1.0 if flip else 1.0
+    nearer, aside, turn = rng.normal(0.0, 1.0, 3).clip(-2, 2)
+    at = (
+        side * (meeting.left_m + _ASIDE_M * aside),
+        -meeting.ahead_m * (1 + _NEARER * nearer),
+        0.0,
+    )
+    yaw = side * (meeting.turn_rad + _TURN_RAD * turn)
+    places = ((0.0, 0.0, 0.0), at)
+    begun = []
+    for k, (person, role) in enumerate(zip(cast, meeting.roles, strict=True)):
+        sides = _touching(k, meeting.touches)
+        pose = _role(draw, meeting, role, sides, rng, flip=flip)
+        if pose is None:
+            return ()
+        yaw_rad = yaw if k else 0.0
+        begun.append(
+            _on_floor(
+                solve,
+                dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad),
+            )
+        )
+    pair = _looking(draw, solve, (begun[0], begun[1])) if meeting.looks else tuple(begun)
+    touches = tuple(_mirrored(touch) for touch in meeting.touches) if flip else meeting.touches
+    met = solve.meet((pair[0], pair[1]), touches)
+    if met is None:
+        return ()
+    return _about_first((met[1], met[0]) if swap else met)
+
+
+def _touching(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
+    """Return the sides (left_, right_) whose palms touch or are touched."""
+    own = [t.palm for t in touches if t.of == who]
+    own += [t.on for t in touches if t.of != who and t.on.endswith("palm")]
+    return tuple(sorted({palm.removesuffix("palm") for palm in own}))
+
+
+def _role(
+    draw: Draw,
+    meeting: Meeting,
+    role: Role,
+    sides: tuple[str, ...],
+    rng: Generator,
+    *,
+    flip: bool,
+) -> PoseSpec | None:
+    """Return the pose that a role begins with: a key pose with the role's own angles."""
+    keys = [key for key in draw.catalogue.poses if key.name in role.poses]
+    left = draw.allowed(keys, rng, held=pose_held(draw.recipe))
+    if not left:
+        return None
+    key = left[int(rng.random() * len(left))]
+    arms = tuple(side + stem for side in sides for stem in _ARM)
+    angles = {k: v for k, v in key.angles_rad.items() if not k.startswith(arms)} | role.angles_rad
+    strayed = {}
+    for name, value in sorted(angles.items()):
+        change = _STEADY * math.radians(sample(draw.recipe.people.poses.jitter_deg, rng))
+        low, high = draw.catalogue.limits_rad[name]
+        bends = name.removeprefix("left_").removeprefix("right_").startswith(_BENT)
+        strayed[name] = min(max(round(value + change, 4), low), high) if bends else value
+    angles = mirrored(strayed) if flip else strayed
+    return PoseSpec(
+        name=f"{key.name}+{meeting.name}",
+        family=meeting.name,
+        angles_rad=dict(sorted(angles.items())),
+    )
+
+
+_OTHER = {"left": "right", "right": "left"}
+
+
+def _mirrored(touch: Touch) -> Touch:
+    def swapped(name: str) -> str:
+        side, _, rest = name.partition("_")
+        return f"{_OTHER[side]}_{rest}" if side in _OTHER else name
+
+    return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
+
+
+# Those who only stand together -----------------------------------------------------------------
+
+
+def _spread(
+    draw: Draw, solve: Solve, who: tuple[PersonSpec, ...], meeting: Meeting, rng: Generator
+) -> tuple[PersonSpec, ...]:
+    """Return people in a circle or line, farther apart until nobody touches another."""
+    (role,) = meeting.roles
+    posed = []
+    for k, person in enumerate(who):
+        pose = _role(draw, meeting, role, (), rng, flip=False)
+        if pose is None:
+            return ()
+        keys = ("together", meeting.name, k)
+        angles = apart(
+            draw,
+            Body(solve, person.phenotype),
+            dict(pose.angles_rad),
+            rng,
+            like=(Numbers(pose.angles_rad),),
+            keys=keys,
+        )
+        pose = dataclasses.replace(pose, angles_rad=angles)
+        posed.append(dataclasses.replace(person, pose=pose))
+    low, high = meeting.apart_m
+    least = low + (high - low) * float(rng.random())
+    strays = rng.normal(0.0, 1.0, (len(posed), 2)).clip(-2, 2)
+    for gap in np.linspace(least, high, _SPREADS):
+        stood = tuple(
+            _on_floor(solve, _place(person, k, len(posed), float(gap), strays[k], meeting))
+            for k, person in enumerate(posed)
+        )
+        stood = _looking(draw, solve, stood) if meeting.looks else stood
+        pairs = itertools.combinations(stood, 2)
+        if all(solve.gap_m(a, b) >= draw.recipe.people.min_gap_m for a, b in pairs):
+            return _about_first(stood)
+    return ()
+
+
+def _place(
+    person: PersonSpec, k: int, many: int, gap_m: float, stray: np.ndarray, meeting: Meeting
+) -> PersonSpec:
+    """Return the person where it stands in the circle or line; neighbours are `gap_m` apart."""
+    if meeting.stand == "line":
+        at, yaw = (_LINE_M * float(stray[0]), gap_m * k, 0.0), _LINE_RAD * float(stray[1])
+    else:
+        angle, radius = 2 * math.pi * k / many, gap_m / (2 * math.sin(math.pi / many))
+        # Who faces -y at yaw 0 faces the middle from there.
+        at = (-radius * math.sin(angle), radius * math.cos(angle), 0.0)
+        yaw = angle + _CIRCLE_RAD * float(stray[1])
+    return dataclasses.replace(person, position_m=at, yaw_rad=yaw)
+
+
+# Both ----------------------------------------------------------------------------------------
+
+
+def _on_floor(solve: Solve, person: PersonSpec) -> PersonSpec:
+    x, y, _ = person.position_m
+    return dataclasses.replace(person, position_m=(x, y, float(solve.drop_m(person))))
+
+
+def _looking(draw: Draw, solve: Solve, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
+    """Return the people with each head turned to the next one's, where it can turn so far."""
+    noses = [nose_m(draw, solve, person) for person in people]
+    out = []
+    for k, person in enumerate(people):
+        pose = looking(person, noses[(k + 1) % len(noses)] - noses[k])
+        out.append(person if pose is None else dataclasses.replace(person, pose=pose))
+    return tuple(out)
+
+
+def _about_first(people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
+    """Return the people moved and turned so that the first is at the origin and faces -y."""
+    x0, y0, _ = people[0].position_m
+    yaw = people[0].yaw_rad
+    c, s = math.cos(-yaw), math.sin(-yaw)
+    out = []
+    for person in people:
+        x, y, z = person.position_m
+        x, y = x - x0, y - y0
+        at = (round(c * x - s * y, 5), round(s * x + c * y, 5), z)
+        out.append(
+            dataclasses.replace(person, position_m=at, yaw_rad=round(person.yaw_rad - yaw, 6))
+        )
+    return tuple(out)
