@@ -65,4 +65,5 @@ def test_nothing_else_compares_with_the_threshold() -> None:
         for file in package.rglob("*.py")
         if compares.search(file.read_text())
     }
-    assert found == {"core/visibility.py", "generation/audit.py"}
+    # An exported network compares in its graph; test_exported_models.py holds it to the rule.
+    assert found == {"core/visibility.py", "generation/audit.py", "inference/export.py"}

@@ -23,6 +23,7 @@ from synthstudio.core.solve import (
     PlaceLight,
     Step,
     ThingKind,
+    Touch,
 )
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
@@ -189,6 +190,12 @@ class FakeSolve:
             c, s = math.cos(person.yaw_rad), math.sin(person.yaw_rad)
             out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
         return np.array(out)
+
+    def meet(
+        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
+    ) -> tuple[PersonSpec, PersonSpec] | None:
+        self._count("meet")
+        return people  # boxes have no arms to bend
 
     def palms_m(self, person: PersonSpec) -> F64:
         self._count("palms_m")

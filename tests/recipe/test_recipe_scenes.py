@@ -10,7 +10,7 @@ import pytest
 import yaml
 from recipe_fake import CATALOGUE, FakeSolve
 
-from synthstudio.body import face, pose_library, poses, wardrobe
+from synthstudio.body import face, meetings, pose_library, poses, wardrobe
 from synthstudio.core.solve import Catalogue
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
@@ -29,6 +29,7 @@ REAL = dataclasses.replace(
     limits_rad=poses.LIMITS_RAD,
     garments=wardrobe.garments(),
     expressions=face.EXPRESSIONS,
+    meetings=meetings.meetings(),
 )
 NAMES_THINGS = dataclasses.replace(REAL, things=procedural.kinds())
 """For scenes that name built-in things."""
@@ -99,6 +100,7 @@ def test_every_field_of_every_scene_is_in_the_schema():
                 walk(inner)
 
     NAMES = {pose.family for pose in REAL.poses} | {"left_wrist+right_wrist", UNNAMED}
+    NAMES |= {meeting.name for meeting in REAL.meetings}
     NAMES |= {garment.kind for garment in REAL.garments}
     NAMES |= {thing.kind for thing in NAMES_THINGS.things} | set(SIZES)
     for path in FILES:
