@@ -142,11 +142,12 @@ def judged(clips: list[Clip], tracker: Callable[[Clip], list[I64]]) -> TrackScor
     return score_tracks(frames)
 
 
-def make(folder: Path, *, clips: int, workers: int) -> None:
+def make(folder: Path, *, clips: int, seed: int, workers: int) -> None:
     """Generate the clips."""
     path = ROOT / "scenes" / "clips.yaml"
     written = dump(load(path))
     written["frames"] = clips * written["clip"]["frames"]
+    written["seed"] = seed
     written["people"]["count"] = [3, 4]
     written["motion"]["share"] = 1.0
     settings = prepare(parse(written, str(path)), assets=path.parent, device="cpu")
@@ -157,12 +158,14 @@ def main() -> int:
     """Generate, spoil, track, compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     worse = False
     with tempfile.TemporaryDirectory() as scratch:
-        make(Path(scratch) / "clips", clips=options.clips, workers=options.workers)
-        clips = list(clips_of(Path(scratch) / "clips"))
+        made = Path(scratch) / "clips"
+        make(made, clips=options.clips, seed=options.seed, workers=options.workers)
+        clips = list(clips_of(made))
     print(f"| MOTA, IDF1, switches | sightings | {' | '.join(TRACKERS)} |")
     print(f"|{'---|' * (2 + len(TRACKERS))}")
     for kind, words in KINDS.items():

@@ -40,8 +40,10 @@ _RECENT = 5
 """Sightings that a velocity is taken over."""
 _SAME_POSE, _SAME_BOX = 0.95, 0.5
 """From these similarities on two people of a frame are one."""
-_LEAST_JOINTS = 3
-"""Joints whose flow must be known before it moves somebody."""
+_BACK_PX = 1.0
+"""Flow there and back again may miss where it began by this much."""
+_LEAST_SHARE = 1 / 3
+"""Of somebody's joints, whose flow must be known before it moves them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,7 @@ def _moved(track: _Track, now: _Frame, flow: F64 | None) -> _People:
     last = _last(track)
     own = None if flow is None else flow[track[-1][1]]
     known = np.isfinite(own).all(-1) if own is not None else np.zeros(0, bool)
-    if own is None or known.sum() < _LEAST_JOINTS:
+    if own is None or known.sum() < max(_LEAST_SHARE * len(known), 1):
         shift = _velocity(track) * min(now.time - track[-1][0].time, _COAST)
         joints = last.joints + shift
     else:
@@ -209,7 +211,8 @@ def _velocity(track: _Track) -> F64:
 def _flow(before: _Frame | None, now: _Frame) -> F64 | None:
     """(P, J, 2) how far the picture moved at each joint of the frame before, NaN: not known.
 
-    Lucas-Kanade in image pyramids (Bouguet 2001). None without pictures.
+    Lucas-Kanade in image pyramids (Bouguet 2001), where the way back ends at the joint again
+    (Kalal et al. 2010). None without pictures.
     """
     if before is None or before.picture is None or now.picture is None:
         return None
@@ -219,9 +222,12 @@ def _flow(before: _Frame | None, now: _Frame) -> F64 | None:
     inside &= before.scores > 0
     if inside.any():
         old, new = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (before.picture, now.picture))
-        points = (before.joints[inside] - 0.5).astype(np.float32)  # OpenCV's are pixel indices
-        places, good, _ = cv2.calcOpticalFlowPyrLK(old, new, points[:, None], None)  # type: ignore[call-overload]
-        out[inside] = np.where(good == 1, places[:, 0] - points, np.nan)
+        points = (before.joints[inside] - 0.5).astype(np.float32)[:, None]  # OpenCV: pixel indices
+        places, there, _ = cv2.calcOpticalFlowPyrLK(old, new, points, None)  # type: ignore[call-overload]
+        back, again, _ = cv2.calcOpticalFlowPyrLK(new, old, places, None)  # type: ignore[call-overload]
+        off = np.linalg.norm(back - points, axis=-1)
+        good = (there == 1) & (again == 1) & (off <= _BACK_PX)
+        out[inside] = np.where(good, (places - points)[:, 0], np.nan)
     return out
 
 

@@ -137,6 +137,8 @@ def test_people_without_a_visible_joint_or_with_unknown_ones_are_followed_by_the
     assert _judged(sure, _track(sure)).mota < 1.0
     assert [n.shape for n in _track([NOBODY, NOBODY])] == [(0,), (0,)]
     assert track_people([], [], []) == []
+    bare = [(b, j[:, :0], s[:, :0]) for b, j, s in frames]
+    assert _judged(bare, _track(bare)).mota == 1.0
 
 
 # Flow.
