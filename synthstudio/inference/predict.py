@@ -12,7 +12,8 @@ from synthstudio.core.errors import FormatError
 from synthstudio.inference.answers import F64, U8, Ask, cause_of
 from synthstudio.inference.boxes import FindPeople
 from synthstudio.inference.sources import Boxes, SourceImage
-from synthstudio.models.smooth import smooth, tracks
+from synthstudio.inference.tracking import REPEATED, track_people
+from synthstudio.models.smooth import smooth
 from synthstudio.training.data.crops import crop_and_resize
 from synthstudio.training.data.windows import crop_window
 
@@ -146,8 +147,8 @@ def _predict_batch(ask: Ask, crops: list[_Crop], size: tuple[int, int]) -> Itera
 def smoothed(people: list[Person], *, frames: int) -> list[Person]:
     """Smooth the joints of people in clips and videos over time, and number their tracks.
 
-    Where the source has no instance numbers, boxes that overlap from frame to frame are one
-    person. `frames`: the filter's window, odd; below 3 only tracks are numbered.
+    Where the source has no instance numbers, people are matched from frame to frame (tracking.py).
+    `frames`: the filter's window, odd; below 3 only tracks are numbered.
     """
     out = list(people)
     by_sequence: dict[str, list[int]] = {}
@@ -173,12 +174,24 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
         for k in rows:
             found.setdefault(int(people[k].instance or 0), []).append(k)
         return found
-    times = range(people[rows[0]].time, people[rows[-1]].time + 1)
-    at: dict[int, list[int]] = {t: [] for t in times}
+    at: dict[int, list[int]] = {}
     for k in rows:
-        at[people[k].time].append(k)
-    boxes = [np.array([people[k].box for k in at[t]]).reshape(-1, 4) for t in times]
-    for t, names in zip(times, tracks(boxes), strict=True):
-        for k, name in zip(at[t], names, strict=True):
-            found.setdefault(int(name), []).append(k)
+        at.setdefault(people[k].time, []).append(k)
+    tracks = track_people(
+        [np.stack([people[k].box for k in own]) for own in at.values()],
+        [np.stack([people[k].xy for k in own]) for own in at.values()],
+        [np.stack([_sure(people[k]) for k in own]) for own in at.values()],
+        at=list(at),
+    )
+    alone = 1 + max(int(names.max()) for names in tracks)  # who is there twice: of no other frame
+    for own, names in zip(at.values(), tracks, strict=True):
+        for k, name in zip(own, names, strict=True):
+            found.setdefault(alone if name == REPEATED else int(name), []).append(k)
+            alone += name == REPEATED
     return found
+
+
+def _sure(person: Person) -> F64:
+    """(J,) how much each joint tells of who it is: its score, less as far as it is hidden."""
+    visible = person.shares[:, 0]
+    return person.score * np.where(np.isfinite(visible), visible, 1)

@@ -1,0 +1,328 @@
+"""Who is who from frame to frame, by boxes and poses, through gaps in which somebody is hidden.
+
+After PoseFlow (Xiu et al. 2018): people of a frame are matched with tracks of up to 100 frames back
+(Hungarian assignment) by how boxes and joints agree, with a pose as it was last seen and as moved
+to now. Ours: optical flow moves whoever was seen in the frame before, their own velocity anybody
+else; a hidden joint counts less by its score; older tracks fade. Letters: P people, J joints,
+K tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from synthstudio.core.errors import ArgumentError
+from synthstudio.models.smooth import overlaps
+
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+
+MEMORY = 100
+"""Frames without somebody after which they are new (PoseFlow's link length)."""
+REPEATED = -1
+"""In place of a track number: the same person as another one of the frame."""
+_FALL = 0.214
+"""OKS's fall-off in square roots of the box's area: twice COCO's widest sigma, the hip's."""
+_STOOD = 0.5
+"""What agreement with a pose as it was last seen counts, beside one moved to now."""
+_FADE = 0.99
+"""What a track counts less with every frame in which nobody saw it."""
+_COAST = 15
+"""Frames: nobody is expected to walk on for longer than this."""
+_RECENT = 5
+"""Sightings that a velocity is taken over."""
+_SAME_POSE, _SAME_BOX = 0.95, 0.5
+"""From these similarities on two people of a frame are one."""
+_BACK_PX = 1.0
+"""Flow there and back again may miss where it began by this much."""
+_LEAST_SHARE = 1 / 3
+"""Of somebody's joints, whose flow must be known before it moves them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _People:
+    """`boxes` (P, 4) x y w h, `joints` (P, J, 2), `scores` (P, J): 0 where a joint is unknown."""
+
+    boxes: F64
+    joints: F64
+    scores: F64
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Frame(_People):
+    time: int
+    picture: U8 | None
+
+
+_Track = list[tuple[_Frame, int]]
+"""The last sightings of somebody: frames and places in them, the newest last."""
+
+
+def track_people(
+    boxes: Sequence[F64],
+    joints: Sequence[F64],
+    scores: Sequence[F64],
+    *,
+    at: Sequence[int] | I64 | None = None,
+    pictures: Sequence[U8] | None = None,
+    memory: int = MEMORY,
+    least: float = 0.2,
+) -> list[I64]:
+    """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates.
+
+    `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown) and `scores` (P, J; 0 hidden to 1
+    sure) have an entry for each frame, `at` their rising frame numbers (by default 0, 1, ...),
+    `pictures` (H, W, 3) RGB. Somebody unseen for more than `memory` frames is new; a match agrees
+    by at least `least`, up to 1. The order of people within a frame does not matter.
+    ArgumentError for arrays that do not fit one another, or frames out of order.
+    """
+    past: dict[int, _Track] = {}
+    before: _Frame | None = None
+    out: list[I64] = []
+    fresh = 0
+    for now in _frames(boxes, joints, scores, at=at, pictures=pictures):
+        past = {k: t for k, t in past.items() if now.time - t[-1][0].time - 1 <= memory}
+        own = np.full(len(now.boxes), REPEATED, np.int64)
+        rows = _distinct(now)
+        found = _matched(now, rows, past, before, least=least)
+        for p in rows:
+            name = found.get(p, fresh)
+            fresh += name == fresh
+            own[p] = name
+            past[name] = [*past.get(name, [])[1 - _RECENT :], (now, p)]
+        out.append(own)
+        before = now
+    return out
+
+
+def _matched(
+    now: _Frame, rows: list[int], past: dict[int, _Track], before: _Frame | None, *, least: float
+) -> dict[int, int]:
+    """Row -> track, for the best assignment of `rows` to tracks."""
+    names = list(past)
+    if not names or not rows:
+        return {}
+    flow = _flow(before, now)
+    stood = _stacked([_last(past[k]) for k in names])
+    moved = _stacked(
+        [_moved(past[k], now, flow if past[k][-1][0] is before else None) for k in names]
+    )
+    missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
+    seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
+    score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
+    score[score < least] = 0  # such pairs must not take a good one's place in the sum
+    pairs = zip(*linear_sum_assignment(-score), strict=True)
+    return {rows[p]: names[k] for p, k in pairs if score[p, k] > 0}
+
+
+# Agreement of people.
+
+
+def _agreement(a: _People, b: _People) -> F64:
+    """(A, B) from 0 to 1: the overlap of boxes and the likeness of poses as far as joints are sure.
+
+    With every joint sure both count alike; with none the boxes decide alone.
+    """
+    pose, weight = _alike(a, b)
+    return (overlaps(a.boxes, b.boxes) + weight * pose) / (1 + weight)
+
+
+def _alike(a: _People, b: _People) -> tuple[F64, F64]:
+    """OKS (A, B) of the joints by both scores, and the mean weight (A, B) that they have."""
+    weight = np.sqrt(a.scores[:, None] * b.scores[None])
+    area = np.sqrt(a.boxes[:, 2:].prod(-1)[:, None] * b.boxes[:, 2:].prod(-1)[None])
+    apart = ((a.joints[:, None] - b.joints[None]) ** 2).sum(-1)
+    near = np.exp(-apart / (2 * _FALL**2 * np.maximum(area, 1)[..., None]))
+    total = weight.sum(-1)
+    return (weight * near).sum(-1) / np.maximum(total, 1e-9), total / max(weight.shape[-1], 1)
+
+
+def _distinct(people: _Frame) -> list[int]:
+    """The rows that repeat no surer one (pose NMS), in an order that does not depend on theirs."""
+    columns = np.concatenate([people.boxes, people.joints[..., 0], people.joints[..., 1]], 1)
+    order = np.lexsort(columns[:, ::-1].T)
+    alike, _ = _alike(people, people)
+    same = (alike >= _SAME_POSE) & (overlaps(people.boxes, people.boxes) >= _SAME_BOX)
+    kept: list[int] = []
+    for p in order[np.argsort(-people.scores.sum(-1)[order], kind="stable")]:
+        if not same[p, kept].any():
+            kept.append(int(p))
+    return [int(p) for p in order if p in kept]
+
+
+# Where somebody is now.
+
+
+def _stacked(people: list[_People]) -> _People:
+    return _People(
+        boxes=np.concatenate([p.boxes for p in people]),
+        joints=np.concatenate([p.joints for p in people]),
+        scores=np.concatenate([p.scores for p in people]),
+    )
+
+
+def _last(track: _Track) -> _People:
+    frame, p = track[-1]
+    return _People(
+        boxes=frame.boxes[p : p + 1], joints=frame.joints[p : p + 1], scores=frame.scores[p : p + 1]
+    )
+
+
+def _moved(track: _Track, now: _Frame, flow: F64 | None) -> _People:
+    """Somebody where the flow (P, J, 2) from their last frame, or else their velocity, puts them.
+
+    A joint whose flow is not known goes with the others' median.
+    """
+    last = _last(track)
+    own = None if flow is None else flow[track[-1][1]]
+    known = np.isfinite(own).all(-1) if own is not None else np.zeros(0, bool)
+    if own is None or known.sum() < max(_LEAST_SHARE * len(known), 1):
+        shift = _velocity(track) * min(now.time - track[-1][0].time, _COAST)
+        joints = last.joints + shift
+    else:
+        shift = _median(own[known], last.scores[0, known])
+        joints = last.joints + np.where(np.isfinite(own), own, shift)
+    return _People(
+        boxes=last.boxes + np.concatenate([shift, [0, 0]]), joints=joints, scores=last.scores
+    )
+
+
+def _velocity(track: _Track) -> F64:
+    """(2,) pixels a frame over the last sightings: of the joints by score, or else of the box."""
+    (then, p), (now, q) = track[0], track[-1]
+    if then is now:
+        return np.zeros(2)
+    weight = np.sqrt(then.scores[p] * now.scores[q])
+    if weight.sum() > 0:
+        gone = np.average(now.joints[q] - then.joints[p], axis=0, weights=weight)
+    else:
+        (x0, y0, w0, h0), (x1, y1, w1, h1) = then.boxes[p], now.boxes[q]
+        gone = np.array([x1 - x0 + (w1 - w0) / 2, y1 - y0 + (h1 - h0) / 2])
+    return np.asarray(gone / (now.time - then.time))
+
+
+def _flow(before: _Frame | None, now: _Frame) -> F64 | None:
+    """(P, J, 2) how far the picture moved at each joint of the frame before, NaN: not known.
+
+    Lucas-Kanade in image pyramids (Bouguet 2001), where the way back ends at the joint again
+    (Kalal et al. 2010). None without pictures.
+    """
+    if before is None or before.picture is None or now.picture is None:
+        return None
+    height, width = now.picture.shape[:2]
+    out = np.full(before.joints.shape, np.nan)
+    inside = ((before.joints >= 0) & (before.joints < [width, height])).all(-1)
+    inside &= before.scores > 0
+    if inside.any():
+        old, new = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (before.picture, now.picture))
+        points = (before.joints[inside] - 0.5).astype(np.float32)[:, None]  # OpenCV: pixel indices
+        places, there, _ = cv2.calcOpticalFlowPyrLK(old, new, points, None)  # type: ignore[call-overload]
+        back, again, _ = cv2.calcOpticalFlowPyrLK(new, old, places, None)  # type: ignore[call-overload]
+        off = np.linalg.norm(back - points, axis=-1)
+        good = (there == 1) & (again == 1) & (off <= _BACK_PX)
+        out[inside] = np.where(good, (places - points)[:, 0], np.nan)
+    return out
+
+
+def _median(values: F64, weight: F64) -> F64:
+    """(2,) the weighted median of the rows of (N, 2), each column by itself."""
+    order = np.argsort(values, axis=0, kind="stable")
+    share = np.cumsum(weight[order], axis=0)
+    middle = (share >= share[-1] / 2).argmax(0)
+    return np.asarray(np.take_along_axis(values, order, 0)[middle, [0, 1]])
+
+
+# What was given.
+
+
+def _frames(
+    boxes: Sequence[F64],
+    joints: Sequence[F64],
+    scores: Sequence[F64],
+    *,
+    at: Sequence[int] | I64 | None,
+    pictures: Sequence[U8] | None,
+) -> list[_Frame]:
+    times = np.arange(len(boxes)) if at is None else np.asarray(at)
+    images: Sequence[U8 | None] = [None] * len(boxes) if pictures is None else pictures
+    given = {"joints": joints, "scores": scores, "at": times, "pictures": images}
+    for name, values in given.items():
+        if len(values) != len(boxes):
+            raise ArgumentError(
+                "there is not one for each frame",
+                where=name,
+                expected=f"{len(boxes)}",
+                got=f"{len(values)}",
+            )
+    if len(times) and (times.dtype.kind not in "iu" or (np.diff(times.astype(np.int64)) < 1).any()):
+        raise ArgumentError(
+            "frames are out of order",
+            where="at",
+            expected="whole numbers, each above the one before",
+            got=str(times.tolist())[:80],
+            then="Sort the frames by time, and leave out what is there twice.",
+        )
+    count = next((np.shape(j)[1] for j in joints if np.ndim(j) == 3 and len(j)), 0)
+    size = next((np.shape(i)[:2] for i in images if i is not None), None)
+    return [
+        _Frame(
+            time=int(times[t]),
+            picture=_checked_picture(images[t], size, f"frame {t}"),
+            **_checked(boxes[t], joints[t], scores[t], joints_each=count, where=f"frame {t}"),
+        )
+        for t in range(len(boxes))
+    ]
+
+
+def _checked(
+    boxes: F64, joints: F64, scores: F64, *, joints_each: int, where: str
+) -> dict[str, F64]:
+    """The arrays of a frame, unknown joints at 0 with score 0; ArgumentError if they do not fit."""
+    people = len(boxes)
+    shapes = {
+        "boxes": (people, 4),
+        "joints": (people, joints_each, 2),
+        "scores": (people, joints_each),
+    }
+    own = {"boxes": boxes, "joints": joints, "scores": scores}
+    arrays = {}
+    for name, values in own.items():
+        arrays[name] = np.asarray(values, np.float64)
+        if not people and not arrays[name].size:
+            arrays[name] = np.zeros(shapes[name])
+        if arrays[name].shape != shapes[name]:
+            raise ArgumentError(
+                f"{name} do not fit the others",
+                where=where,
+                expected=f"an array {shapes[name]}",
+                got=f"{arrays[name].shape}",
+            )
+    box, score = arrays["boxes"], arrays["scores"]
+    if not (np.isfinite(box).all() and (box[:, 2:] >= 0).all()):
+        raise ArgumentError("not a box", where=where, expected="finite x y w h", got=f"{box}")
+    if ((score < 0) | (score > 1)).any():  # NaN is not
+        raise ArgumentError("not a score", where=where, expected="0 to 1", got=f"{score}")
+    known = np.isfinite(arrays["joints"]).all(-1) & (score > 0)
+    return {
+        "boxes": box,
+        "joints": np.where(known[..., None], arrays["joints"], 0),
+        "scores": np.where(known, score, 0),
+    }
+
+
+def _checked_picture(picture: U8 | None, size: tuple[int, ...] | None, where: str) -> U8 | None:
+    if picture is not None and (picture.dtype != np.uint8 or picture.shape != (*(size or ()), 3)):
+        raise ArgumentError(
+            "not a picture of this clip",
+            where=where,
+            expected=f"RGB uint8, {(*(size or ()), 3)}",
+            got=f"{picture.dtype}, {picture.shape}",
+        )
+    return picture
