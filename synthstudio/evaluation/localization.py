@@ -95,15 +95,30 @@ def pa_mpjpe(predicted: F64, truth: F64, *, known: Bools) -> F64:
     for p, use in enumerate(known):
         if use.sum() < 3:
             continue
-        errors[p, use] = _aligned(predicted[p, use], truth[p, use])
+        truth_p = truth[p, use]
+        at = aligned(predicted[p, use], truth_p)
+        errors[p, use] = np.linalg.norm(at - (truth_p - truth_p.mean(0)), axis=-1)
     return errors
 
 
-def _aligned(predicted: F64, truth: F64) -> F64:
+def aligned(predicted: F64, truth: F64) -> F64:
+    """Points (J, 3) turned and scaled to lie on `truth` (J, 3) less its mean, no reflection."""
     a, t = predicted - predicted.mean(0), truth - truth.mean(0)
     u, s, vt = np.linalg.svd(t.T @ a)
     sign = np.ones(len(s))
     sign[-1] = np.sign(np.linalg.det(u @ vt))
     turn = (u * sign) @ vt
     scale = (s * sign).sum() / max((a**2).sum(), 1e-12)
-    return np.asarray(np.linalg.norm(scale * a @ turn.T - t, axis=-1))
+    return np.asarray(scale * a @ turn.T)
+
+
+def bone_length_errors(predicted: F64, truth: F64, *, bones: NDArray[np.int64]) -> F64:
+    """(P, B) by how much bones (B, 2: joint numbers) are too long or short, without sign.
+
+    In the unit of the joints (P, J, 3); NaN where an end is.
+    """
+    lengths = [
+        np.linalg.norm(joints[:, bones[:, 0]] - joints[:, bones[:, 1]], axis=-1)
+        for joints in (predicted, truth)
+    ]
+    return np.asarray(np.abs(lengths[0] - lengths[1]))
