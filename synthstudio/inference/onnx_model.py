@@ -48,11 +48,14 @@ class OnnxModel:
         return cls.parse(data, where=str(path), device=device)
 
     @classmethod
-    def parse(cls, data: bytes, *, where: str, device: str) -> Self:
-        """As `load`, of a file's bytes: nothing that it names beside itself is read."""
+    def parse(cls, data: bytes, *, where: str, device: str, threads: int = 0) -> Self:
+        """As `load`, of a file's bytes: nothing that it names beside itself is read.
+
+        `threads` of an operator; 0: one for each core.
+        """
         runtime = import_extra("onnxruntime", extra="onnx")
         options = runtime.SessionOptions()
-        options.log_severity_level = 4
+        options.log_severity_level, options.intra_op_num_threads = 4, threads
         try:
             session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
             facts = dict(session.get_modelmeta().custom_metadata_map)
