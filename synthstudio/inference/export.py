@@ -5,11 +5,12 @@ The file needs nothing of this package: `docs/deployment.md` runs one with ONNX 
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,16 +128,7 @@ def export_onnx(
     onnx.checker.check_model(model, full_check=True)
     written: bytes = model.SerializeToString()
     runtime = OnnxModel.parse(written, where=str(out), device="cpu")
-    joints_px, probabilities = _apart(whole, runtime, crops)
-    if joints_px > MOST_PX or probabilities > MOST:
-        raise ModelError(
-            "the exported network answers otherwise than the trained one",
-            where=str(out),
-            expected=f"joints within {MOST_PX} px, probabilities within {MOST}",
-            got=f"{joints_px:.2g} px, {probabilities:.2g}",
-        )
-    write_file(out, written)
-    return Exported(path=out, bytes=len(written), joints_px=joints_px, probabilities=probabilities)
+    return _checked(out, written, _apart(whole, lambda x: runtime.run(x.numpy()), crops))
 
 
 def export_torch(
@@ -150,7 +142,10 @@ def export_torch(
     flip: bool = False,
     floats: bool = False,
 ) -> Exported:
-    """Write a `torch.export` program, which `torch.export.load` reads without this package."""
+    """Write a `torch.export` program, which `torch.export.load` reads without this package.
+
+    ModelError as above.
+    """
     whole, crops = _ready(net, skeleton, size=size, flip=flip, floats=floats)
     with _quiet():
         program = torch.export.export(
@@ -163,23 +158,35 @@ def export_torch(
     written = file.getvalue()
     file.seek(0)
     module = torch.export.load(file).module()
-    apart = [0.0]
-    for count in _BATCHES:
-        with torch.inference_mode():
-            both = zip(whole(crops[:count]), module(crops[:count]), strict=True)
-        apart += [float((a.double() - b.double()).abs().max()) for a, b in both]
+
+    def run(images: Tensor) -> dict[str, NDArray[Any]]:
+        return dict(zip(whole.names, (v.numpy() for v in module(images)), strict=True))
+
+    return _checked(out, written, _apart(whole, run, crops))
+
+
+def _checked(out: Path, written: bytes, apart: tuple[float, float]) -> Exported:
+    """Write the file, unless its answers are too far `apart` from PyTorch's."""
+    joints_px, probabilities = apart
+    if joints_px > MOST_PX or probabilities > MOST:
+        raise ModelError(
+            "the exported network answers otherwise than the trained one",
+            where=str(out),
+            expected=f"joints within {MOST_PX} px, probabilities within {MOST}",
+            got=f"{joints_px:.2g} px, {probabilities:.2g}",
+        )
     write_file(out, written)
-    return Exported(path=out, bytes=len(written), joints_px=max(apart), probabilities=max(apart))
+    return Exported(path=out, bytes=len(written), joints_px=joints_px, probabilities=probabilities)
 
 
 def _ready(
     net: PoseNet, skeleton: Skeleton, *, size: tuple[int, int], flip: bool, floats: bool
 ) -> tuple[WithDecoder, Tensor]:
-    """The network on the CPU and made-up crops, which it has seen once.
+    """A copy of the network on the CPU and made-up crops, which it has seen once.
 
     Matrices and indices that it keeps are thus real ones, not those of a trace.
     """
-    whole = WithDecoder(net.cpu().eval(), skeleton, flip=flip).eval()
+    whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=flip).eval()
     coarse = stream(0, "crops to export with").uniform(size=(max(_BATCHES), 3, 6, 6))
     smooth = nn.functional.interpolate(
         torch.from_numpy(coarse).float(), size, mode="bicubic", align_corners=False
@@ -224,13 +231,15 @@ def _narrow_indices(model: Any, onnx: Any) -> None:
     del model.graph.value_info[:]
 
 
-def _apart(whole: WithDecoder, runtime: OnnxModel, crops: Tensor) -> tuple[float, float]:
+def _apart(
+    whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
+) -> tuple[float, float]:
     """The largest differences of joints, in pixels, and of everything between 0 and 1."""
     joints = probabilities = 0.0
     for count in _BATCHES:
         with torch.inference_mode():
             ours = dict(zip(whole.names, whole(crops[:count]), strict=True))
-        theirs = runtime.run(crops[:count].numpy())
+            theirs = run(crops[:count])
         for name, value in ours.items():
             if name == "cause":  # a place in a list
                 continue

@@ -291,7 +291,9 @@ def test_a_file_that_answers_otherwise_is_not_written(
     monkeypatch.setattr(exporting, "_apart", lambda *_: (0.2, 0.0))
     with pytest.raises(ModelError, match="answers otherwise"):
         model.export(tmp_path / "off.onnx")
-    assert not (tmp_path / "off.onnx").exists()
+    with pytest.raises(ModelError, match="answers otherwise"):
+        model.export(tmp_path / "off.pt2", format="torch")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("backbone", ["hrnet", "hourglass", "vit"])
