@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.precision import Truth
 from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
@@ -144,3 +145,12 @@ def detections(found: list[FoundPeople]) -> dict[str, np.ndarray]:
         "score": np.concatenate([f.score for f in found]),
         "image": np.repeat(np.arange(len(found)), [len(f) for f in found]),
     }
+
+
+def crowds() -> list[FramePeople]:
+    """Twenty scenes of three people who overlap."""
+    return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
+
+
+def best_oks(frames: list[FramePeople], found: list[FoundPeople]) -> np.ndarray:
+    return np.concatenate([oks(a, b).max(1, initial=0) for a, b in zip(frames, found, strict=True)])

@@ -7,7 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stick_frames import SKELETON, crowd, detections, frame_of, oks, pose, truth_of
+from stick_frames import (
+    SKELETON,
+    best_oks,
+    crowd,
+    crowds,
+    detections,
+    frame_of,
+    pose,
+    truth_of,
+)
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.precision import average_precision
@@ -35,17 +44,12 @@ def decode(made: OpenPoseTargets, stride: int = 8, **changes: object) -> list[Fo
 
 @pytest.fixture(scope="module")
 def frames() -> list[FramePeople]:
-    """Twenty scenes of three people who overlap."""
-    return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
+    return crowds()
 
 
 @pytest.fixture(scope="module")
 def made(frames: list[FramePeople]) -> OpenPoseTargets:
     return targets(frames)
-
-
-def best_oks(frames: list[FramePeople], found: list[FoundPeople]) -> np.ndarray:
-    return np.concatenate([oks(a, b).max(1, initial=0) for a, b in zip(frames, found, strict=True)])
 
 
 def precision(frames: list[FramePeople], found: list[FoundPeople]) -> float:

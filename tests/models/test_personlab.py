@@ -7,7 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stick_frames import SKELETON, crowd, detections, frame_of, oks, pose, truth_of
+from stick_frames import (
+    SKELETON,
+    best_oks,
+    crowd,
+    crowds,
+    detections,
+    frame_of,
+    oks,
+    pose,
+    truth_of,
+)
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.precision import average_precision
@@ -45,17 +55,12 @@ def decode(
 
 @pytest.fixture(scope="module")
 def frames() -> list[FramePeople]:
-    """Twenty scenes of three people who overlap."""
-    return [crowd(stream(2, "crowds", k), height_px=(260, 340)) for k in range(20)]
+    return crowds()
 
 
 @pytest.fixture(scope="module")
 def made(frames: list[FramePeople]) -> PersonLabTargets:
     return targets(frames)
-
-
-def best_oks(frames: list[FramePeople], found: list[FoundPeople]) -> np.ndarray:
-    return np.concatenate([oks(a, b).max(1, initial=0) for a, b in zip(frames, found, strict=True)])
 
 
 def test_ideal_maps_decode_to_everybody(frames: list[FramePeople], made: PersonLabTargets) -> None:
