@@ -9,8 +9,8 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo test check fix bench soak golden attack faults fuzz proof pages interop
-.PHONY: bench-against transfer lock docs site wheel wheel-test dependencies clean
+.PHONY: setup demo train-demo model test check fix bench soak golden attack faults fuzz proof pages interop
+.PHONY: bench-against systems transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -75,8 +75,15 @@ attack: $(STAMP)      ## 600 seeded attacks on the studio (half a minute); the t
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
 
+systems: $(STAMP)     ## every system at nano size on the same people (hours); goes on when started again
+	$(BIN)/python -m benchmarks.systems_table $(SYSTEMS_ARGS)
+
 transfer: $(STAMP)    ## how networks do on real photos in FOLDER (about two hours); goes on when started again
 	$(BIN)/python -m benchmarks.transfer --photos "$(FOLDER)" $(TRANSFER_ARGS)
+
+GENERATED ?= exports
+model: $(STAMP)       ## train the network that comes with the package, install it and its card (hours)
+	@$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
 	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)

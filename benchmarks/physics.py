@@ -6,12 +6,14 @@ Warp's signed distance to closed meshes, not the hulls and capsules that the dra
             whom a thing lies so deep inside. Clothes do not count: the bare bodies are compared.
             Hands and forearms may close about what they hold, trunk and thighs sink into what
             they sit or lean on by `SEAT_M`; all other parts count there too.
+  itself    people of whom a part lies more than 2 cm inside another part of them (which pairs are
+            asked: benchmarks.touch).
   floating  people whose pose stands on its feet, and the lowest of both is more than 2 cm from
             the floor. People who move (PoseSpec.turns) are not asked.
   beyond    people with a joint angle outside its limits.
   hanging   things whose lowest point is more than 2 cm from the floor and that nobody holds.
-The exit status is 1 if more than 1 % of people are through something or float, or if any joint is
-beyond its limits or any thing hangs in the air.
+The exit status is 1 if more than 1 % of people are through something or themselves, or float, or
+if any joint is beyond its limits or any thing hangs in the air.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from synthstudio.body.motion import limit_excess_rad
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS, Bool, Surface
+from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec, ThingSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FIRST_THING, Stage
@@ -56,17 +59,21 @@ class Report:
     moving: int = 0
     standing: int = 0
     through: int = 0
+    itself: int = 0
     floating: int = 0
     beyond: int = 0
     hanging: int = 0
     deepest_m: float = 0.0
+    deepest_itself_m: float = 0.0
     findings: list[str] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
         """Return whether the goals hold."""
-        few = self.through <= GOAL * self.people and self.floating <= GOAL * self.standing
-        return few and self.beyond == 0 and self.hanging == 0
+        few = max(self.through, self.itself) <= GOAL * self.people
+        return (
+            few and self.floating <= GOAL * self.standing and self.beyond == 0 and self.hanging == 0
+        )
 
     def text(self) -> str:
         """Return the report as lines."""
@@ -79,6 +86,8 @@ class Report:
             f"things {self.things}",
             f"through something by more than 2 cm: {share(self.through, self.people)}, "
             f"deepest {100 * self.deepest_m:.1f} cm",
+            f"into themselves by more than 2 cm: {share(self.itself, self.people)}, "
+            f"deepest {100 * self.deepest_itself_m:.1f} cm",
             f"feet off the floor: {share(self.floating, self.standing)}",
             f"joints beyond their limits: {self.beyond}; things in the air: {self.hanging}",
         ]
@@ -208,6 +217,11 @@ def check_frame(stage: Stage, spec: FrameSpec, report: Report) -> None:
         output = [*_through(place, spec, bodies, solids, users, report)]
         report.through += bool(output)
         report.findings += [f"{where}: {line}" for line in output]
+        a, b, depth = itself_m(person)
+        report.deepest_itself_m = max(report.deepest_itself_m, depth)
+        if depth > SOFT_M:
+            report.itself += 1
+            report.findings.append(f"{where}: {a} {100 * depth:.1f} cm in {b}")
         excess = beyond_rad(person)
         if excess > _LIMIT_RAD:
             report.beyond += 1
@@ -273,6 +287,12 @@ def _user(
     return int(np.argmin(away))
 
 
+def itself_m(person: PersonSpec) -> tuple[str, str, float]:
+    """Return the part that lies deepest in another part of the same person, that one, metres."""
+    body = bare_body(load_atlas(), person.phenotype, person.pose.angles_rad, person.pose.turns)
+    return max(touch.self_touches(body, JOINTS), key=lambda found: found[2], default=("", "", 0.0))
+
+
 def beyond_rad(person: PersonSpec) -> float:
     """Return how far the worst joint is beyond its limits, for angles and for turns."""
     angles = person.pose.angles_rad.items()
@@ -332,8 +352,8 @@ def check(stage: Stage, specs: Iterable[FrameSpec], *, show: bool = False) -> Re
 def added(a: Report, b: Report) -> Report:
     """Return both reports as one."""
     one, two = vars(a), vars(b)
-    both = {name: one[name] + two[name] for name in one if name != "deepest_m"}
-    return Report(**both, deepest_m=max(a.deepest_m, b.deepest_m))
+    deepest = {name: max(one[name], two[name]) for name in one if name.startswith("deepest")}
+    return Report(**{name: one[name] + two[name] for name in one} | deepest)
 
 
 def main() -> int:

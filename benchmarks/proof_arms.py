@@ -14,7 +14,8 @@ from synthstudio.body import pose_library
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config, Network
+from synthstudio.training.config import Config
+from synthstudio.training.config_network import Network
 from synthstudio.training.networks import build_network
 from synthstudio.training.predictions import Decode
 

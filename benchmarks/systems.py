@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.training.config import Network
+from synthstudio.training.config_network import Network
 from synthstudio.training.networks import build_network
 
 SMALL, LARGE = (96, 72), (256, 192)

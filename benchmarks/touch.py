@@ -198,11 +198,16 @@ def self_touches(body: BareBody, joints: tuple[str, ...]) -> Iterator[tuple[str,
     vertices = body.vertices_m.astype(np.float64)
     for b, (_, faces, rims) in _bands().items():
         places = with_hubs(vertices, rims)
+        low, high = places[faces].min(axis=(0, 1)), places[faces].max(axis=(0, 1))
+        asked = {}
         for a, (own, _, _) in _bands().items():
-            if a == b:
-                continue
-            requested = own[_asked(a, b, at, vertices[own])]
-            deepest = float(_compact_depths(vertices[requested], places, faces).max(initial=0.0))
+            if a != b:
+                own = own[((vertices[own] > low) & (vertices[own] < high)).all(axis=1)]
+                asked[a] = own[_asked(a, b, at, vertices[own])]
+        depths = _compact_depths(vertices[np.concatenate(list(asked.values()))], places, faces)
+        ends = np.cumsum([len(own) for own in asked.values()])[:-1]
+        for a, own_m in zip(asked, np.split(depths, ends), strict=True):
+            deepest = float(own_m.max(initial=0.0))
             if deepest > 0:
                 yield a, b, deepest
 

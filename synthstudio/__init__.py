@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthstudio.api.exchange import export, import_
     from synthstudio.api.frames import Frame
     from synthstudio.api.generation import audit, generate, occlude, preview, stream
+    from synthstudio.api.live import live
     from synthstudio.api.model import Model, predict
     from synthstudio.api.networks import evaluate, train
     from synthstudio.api.recipes import Recipe
@@ -32,6 +33,7 @@ _HOMES = {
     "api.exchange": ("export", "import_"),
     "api.frames": ("Frame",),
     "api.generation": ("audit", "generate", "occlude", "preview", "stream"),
+    "api.live": ("live",),
     "api.model": ("Model", "predict"),
     "api.networks": ("evaluate", "train"),
     "api.recipes": ("Recipe",),
@@ -52,6 +54,7 @@ __all__ = [
     "export",
     "generate",
     "import_",
+    "live",
     "occlude",
     "predict",
     "preview",

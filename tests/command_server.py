@@ -31,6 +31,7 @@ SMALL = {
     "generate scenes/people.yaml": ("--workers", "1", "--frames", "40"),  # 20 moments: all splits
     "audit": ("--workers", "1"),
     "occlude": ("--workers", "1", "--each", "1"),
+    "robustness": ("--workers", "1", "--frames", "2", "--challenge", "dark"),
     "experiment": ("--workers", "1", "--seeds", "1", "--steps", "2"),
 }
 MANY = ("--workers", "1", "--frames", "24")  # where the page asks for many: a query finds some

@@ -21,7 +21,7 @@ RECIPE = {
     "name": "small",
     "seed": 5,
     "streams": "",  # what tests look for is there with these
-    "occlude": {"each": EACH, "cutouts": {"folder": "occluders"}},
+    "occlude": {"ground": "any", "each": EACH, "cutouts": {"folder": "occluders"}},
     "targets": {"occluded_fraction": [0.1, 0.5], "effort": 6, "things_each": 2},
     "things": [{"kind": "procedural", "kinds": {"crate": 1, "pillar": 1, "chair": 1}}],
     "people": {"poses": {"families": {"stand": 1}}},

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera
 from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.rng import stream
@@ -34,6 +35,13 @@ _PLACES = {
     "elbow": (0.3, 1.13), "wrist": (0.33, 0.88), "hip": (0.1, 0.92), "knee": (0.12, 0.5),
     "ankle": (0.12, 0.09), "big_toe": (0.16, 0.02), "small_toe": (0.2, 0.03), "heel": (0.11, 0.04),
 }  # fmt: skip
+_HANDS = {name.removeprefix("left_"): k for k, name in enumerate(whole_body.LEFT_HAND)}
+_PLACES |= {  # a face and a hand, each kind of point a little apart from the last
+    kind: (0.3 + 0.005 * _HANDS[kind], 0.87 - 0.006 * _HANDS[kind])
+    if kind in _HANDS
+    else (0.005 + 0.002 * k, 1.45 + 0.005 * k)
+    for k, kind in enumerate(whole_body.places())
+}
 _LIMB_M = 0.075
 _N = 24
 

@@ -172,12 +172,12 @@ def _pck(out: Path, dataset: Path, cache: Path, *, people: int) -> float:
     """Return PCK@0.05 of the first people."""
     from synthstudio.evaluation.localization import pck
     from synthstudio.training import checkpoint
-    from synthstudio.training.data import sources
+    from synthstudio.training.data import run_data, sources
     from synthstudio.training.predictions import predict_subset
 
     net, settings, _ = checkpoint.load_network(out / "last.safetensors")
     gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
-    val = sources.overfit_subset(gathered, people).val
+    val = run_data.overfit_subset(gathered, people).val
     assert val is not None
     answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
     hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)

@@ -91,4 +91,4 @@ def test_tab_completes_commands_and_choices() -> None:
         return subprocess.run(call, env=env, capture_output=True, text=True).stdout.split()
 
     assert completed("synthstudio cov") == ["coverage"]
-    assert completed("synthstudio export --format co") == ["coco"]
+    assert completed("synthstudio export --format co") == ["coco", "coco-wholebody"]

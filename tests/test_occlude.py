@@ -232,7 +232,12 @@ def test_killed_and_resumed_with_two_workers_gives_the_same_bytes(
 def test_targets_are_met_on_real_photos(shared_data: Path, tmp_path: Path):
     own = {
         **RECIPE,
-        "occlude": {"each": 1, "cutouts": {"folder": "occluders"}, "by": {"cutout": 1, "thing": 1}},
+        "occlude": {
+            "ground": "any",
+            "each": 1,
+            "cutouts": {"folder": "occluders"},
+            "by": {"cutout": 1, "thing": 1},
+        },
     }
     own["things"] = [{"kind": "procedural"}]
     own["targets"] = {"occluded_fraction": [0.05, 0.55], "effort": 12}
@@ -334,7 +339,7 @@ def test_pasted_people_take_the_skeleton_of_the_annotations(world: Path, tmp_pat
     (tmp_path / "body12.json").write_text(json.dumps(value))
     found = gather(tmp_path / "body12.json", world / "images", tmp_path)
     assert found.skeleton.name == "body12"
-    own = settings(world, occlude={"each": 2, "by": {"person": 1}}, things=[])
+    own = settings(world, occlude={"ground": "any", "each": 2, "by": {"person": 1}}, things=[])
     stage = PhotoStage(settings_for(own, found), world / "images", found.album, found.skeleton.name)
     pasted = []
     for spec in stage.specs(0)[1:]:

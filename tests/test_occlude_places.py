@@ -69,13 +69,13 @@ def test_before_hidden_feet_things_stand_so_near_that_the_picture_cuts_them(stag
     assert near < 0.8
     assert foot_px(view, sits, near) == pytest.approx(1.02 * HEIGHT)
     assert items._ahead(view, sits, 0.1) == 0.1  # nearer still
-    assert items.within_reach(view, person)
+    assert items.within_reach(view, person, known=False)
     above = dataclasses.replace(sits, foot_px=40.0, px_per_m=12.0)  # high in a stand
     low = dataclasses.replace(view, horizon_px=20.0)
-    assert not items.within_reach(low, above)
-    assert items.within_reach(low, dataclasses.replace(above, feet_seen=True))
+    assert not items.within_reach(low, above, known=False)
+    assert items.within_reach(low, dataclasses.replace(above, feet_seen=True), known=False)
     close_up = dataclasses.replace(person, px_per_m=view.focal_px / 0.5)
-    assert not items.within_reach(view, close_up)
+    assert not items.within_reach(view, close_up, known=False)
 
 
 def item(left: float, top: float, size: int, *, person: bool) -> items.Item:

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import command_server
+import cv2
+import numpy as np
 import photo_world
 import pytest
 from PIL import Image
@@ -43,9 +45,12 @@ NOT_RUN = {
     "make test": "this test is a part of it",
     "make train-demo": "sets .venv up first; tests/training/test_demo.py runs it",
     "make transfer": "takes photos that nobody may hand on; tests/test_transfer_small.py runs it",
+    "make systems": "hours; tests/test_systems_small.py runs the same code",
+    "python -m benchmarks.systems_table": "an hour; tests/test_systems_small.py runs the code",
     "make proof": "an hour; tests/test_proof_small.py runs the same code",
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "python -m benchmarks.closed_loop": "an hour; tests/test_closed_loop_small.py runs the code",
+    "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
     "synthstudio review adopt": "needs reviews of an earlier release: test_store_datasets.py has",
     "export SYNTHSTUDIO_OIDC": "needs an identity provider; tests/studio/test_sign_in.py has one",
@@ -141,9 +146,18 @@ def supply_annotated(folder: Path) -> None:
     supply_assets(folder / "assets")
 
 
+def supply_film(path: Path) -> None:
+    """A video of a grey wall that gets brighter."""
+    film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (320, 240))
+    for grey in range(0, 80, 10):
+        film.write(np.full((240, 320, 3), grey, np.uint8))
+    film.release()
+
+
 SUPPLIED: dict[str, Callable[[Path], None]] = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
+    "docs/live.md": lambda folder: supply_film(folder / "film.mp4"),
     "docs/occlude.md": supply_annotated,
     "docs/photos.md": lambda folder: supply_assets(folder / "assets"),
     "docs/deployment.md": lambda folder: supply_photos(folder, "photos.json", "photos"),

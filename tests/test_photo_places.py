@@ -161,12 +161,14 @@ BEFORE: dict[str, Any] = {
     "backdrop": {"kind": "photo", "folder": "photos", "ground": "any", "mirrored": 0.5},
     "light": {"from_photo": False},
     "cutouts": {"folder": "cut", "size": "share"},
+    "people": {**RECIPE["people"], "poses": {**RECIPE["people"]["poses"], "untangle": False}},
 }
 NEW = {
     **BEFORE,
     "backdrop": {"kind": "photo", "folder": "photos"},
     "cutouts": {"folder": "cut"},
     "light": {},
+    "people": RECIPE["people"],
 }
 SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
 
@@ -189,6 +191,7 @@ def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> N
     Image.fromarray(ramp).save(tmp_path / "photos" / "ramp.png")
     whole = ss.generate(BEFORE, tmp_path / "whole", assets=tmp_path, **SHARDS)
     stored = json.loads((tmp_path / "whole" / "dataset.json").read_bytes())["recipe"]
+    assert "untangle" not in stored["people"]["poses"]
     assert "size" not in stored["cutouts"] and "from_photo" not in stored["light"]
     assert set(stored["backdrop"]) == {"kind", "folder"}
     part = {**BEFORE, "frames": 2}
@@ -201,5 +204,6 @@ def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> N
     assert agreement.held == "same bytes"
     recipe = whole.recipe
     assert recipe is not None and recipe.cutouts is not None
+    assert recipe.people.poses.untangle is False
     assert (recipe.backdrop.ground, recipe.backdrop.mirrored) == ("any", 0.5)
     assert (recipe.cutouts.size, recipe.light.from_photo) == ("share", False)

@@ -42,7 +42,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wanted(world: Path, **of_occlude: object):
-    own = {"each": EACH, "cutouts": {"folder": "occluders"}, "by": BY, **of_occlude}
+    own = {
+        "ground": "any",
+        "each": EACH,
+        "cutouts": {"folder": "occluders"},
+        "by": BY,
+        **of_occlude,
+    }
     recipe = {**photo_world.RECIPE, "occlude": own, "splits": {"train": 0.5, "val": 0, "test": 0.5}}
     recipe["people"] = {**recipe["people"], "identities": 2, "count": 1}
     return prepare(parse(recipe), assets=world, device="cpu")

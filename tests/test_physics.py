@@ -72,6 +72,18 @@ def test_a_lifted_and_a_sunk_person_are_found(stage, standing, lift_m):
     assert f"{100 * lift_m:.0f}" in report.findings[0]
 
 
+def test_a_hand_planted_inside_its_own_body_is_found(stage, standing):
+    person = standing.people[0]
+    assert _checked(stage, standing).itself == 0
+    hand = {"left_shoulder_rotation": 1.6, "left_elbow_flexion": 1.9}
+    inside = dataclasses.replace(person, pose=dataclasses.replace(person.pose, angles_rad=hand))
+    report = _checked(stage, dataclasses.replace(standing, people=(inside,)))
+    assert report.itself == 1
+    assert report.deepest_itself_m > 0.04
+    assert "left_forearm" in "".join(report.findings)
+    assert not report.passed
+
+
 def test_an_angle_beyond_its_limit_is_found(stage, standing):
     person = standing.people[0]
     angles = dict(person.pose.angles_rad)

@@ -18,7 +18,9 @@ from synthstudio.generation.stage import Settings, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-NAMES = sorted(path.name for path in SCENES.glob("*.yaml"))
+FOLDERS = (".", "systems", "challenges")
+FILES = [path for folder in FOLDERS for path in (SCENES / folder).glob("*.yaml")]
+NAMES = sorted(path.relative_to(SCENES).as_posix() for path in FILES)
 
 
 @pytest.fixture(scope="session")

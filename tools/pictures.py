@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.camera import look_at
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
+from synthstudio.core.labels import STATE_VISIBLE, PersonLabel
 from synthstudio.core.people import stack
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F64, U8
-from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec
+from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.draw import draw
@@ -54,6 +57,7 @@ TARGETS = (
     ("target_crowd.yaml", 2),
 )
 HOLDING = tuple(("holding.yaml", k) for k in (0, 2, 4, 8, 9, 11))
+WHOLE_BODY = (4, 9, 20)
 GALLERY, SHEETS = ("wild", "everyday"), 5
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
@@ -323,6 +327,42 @@ def bottom_up(out: Path) -> None:
     )
 
 
+def whole_body(out: Path) -> None:
+    """Write people of scenes/systems/whole_body.yaml with what is labelled of face and hands."""
+    text = dump(load(ROOT / "scenes" / "systems" / "whole_body.yaml"))
+    text["image"] |= {"width_px": 1152, "height_px": 1152}
+    stage = Stage(prepare(parse(text), assets=ROOT / "scenes", device="cpu"))
+    panels = []
+    for index in WHOLE_BODY:
+        made = pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
+        person, rgb = made.labels.people[0], decode_rgb(made.jpeg, "whole body")
+        marked = with_points(rgb, person, stage.skeleton)
+        panels.append(resample(marked, (0.0, 0.0, 1152.0, 1152.0), (360, 360)))
+        for part in ("face", "left_hand", "right_hand"):
+            own = person.joints_px[PARTS[part]]
+            side = float(1.3 * np.ptp(own, axis=0).max())
+            x, y = (own.min(axis=0) + own.max(axis=0)) / 2 - side / 2
+            cut = crop_and_resize(rgb, np.array([x, y]), 360 / side, (360, 360))
+            moved = dataclasses.replace(
+                person, joints_px=(person.joints_px - [x, y]) * (360 / side)
+            )
+            panels.append(with_points(cut, moved, stage.skeleton))
+    write(panels, out, columns=4, wide=1440, most=200_000)
+
+
+def with_points(rgb: U8, person: PersonLabel, skeleton: Skeleton) -> U8:
+    """Draw face and hands: lines, seen points in green, hidden ones in red."""
+    picture = Image.fromarray(rgb)
+    pen, px = ImageDraw.Draw(picture), person.joints_px
+    for a, b in skeleton.edges:
+        if b >= PARTS["face"].start:
+            pen.line([tuple(px[a]), tuple(px[b])], fill=(255, 235, 120))
+    for (x, y), state in zip(px[PARTS["face"].start :], person.state[23:], strict=True):
+        colour = (60, 220, 90) if state == STATE_VISIBLE else (240, 60, 60)
+        pen.ellipse([x - 2.5, y - 2.5, x + 2.5, y + 2.5], fill=colour)
+    return np.asarray(picture)
+
+
 def directions(offsets: Tensor) -> tuple[F64, F64]:
     """How far vectors (2, h, w) reach, 1 where one does at all, and their direction as a colour."""
     x, y = offsets.numpy()
@@ -369,6 +409,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "gallery": gallery,
     "heads": heads,
     "bottom_up": bottom_up,
+    "whole_body": whole_body,
 }
 
 if __name__ == "__main__":

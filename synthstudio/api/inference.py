@@ -13,6 +13,7 @@ from synthstudio.api.arguments import PathLike, to_choice, to_count, to_file, to
 from synthstudio.api.model import Model
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ def predict_to_folder(
     """Find the joints of people and write them: COCO results and drawn pictures.
 
     Args:
-        weights: A run's folder, a .safetensors file, or an exported .onnx file.
+        weights: A run's folder, a .safetensors file, an exported .onnx file, or "default" for the
+            network that comes with the package.
         source: A photo, a folder of photos, a video, a data set or a COCO file.
         out: A new folder.
-        boxes: COCO annotations or results that say where people are.
+        boxes: COCO annotations or results that say where people are. Neither boxes nor a detector
+            are for a system that finds people in whole frames.
         detector: Or a person detector of transformers: a name or a folder.
         min_score: Leave out boxes with a lower score.
         images: A COCO file's pictures; default: beside it.
@@ -71,26 +74,27 @@ def predict_to_folder(
     from synthstudio.dataset.durable import whole_folder
     from synthstudio.inference import boxes as box_sources
     from synthstudio.inference import write
-    from synthstudio.inference.predict import predict, smoothed
+    from synthstudio.inference.predict import smoothed
     from synthstudio.inference.sources import open_source
 
     folder = to_folder(out, "out")
     known = None if boxes is None else to_path(boxes, "boxes")
     if known is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
-    model = Model.load(_of_runtime(to_path(weights, "weights"), runtime), device=device)
-    skeleton, ask = model.skeleton, model.ask(flip=flip, peaks=peaks)
+    asked = default_model() if str(weights) == DEFAULT else to_path(weights, "weights")
+    model = Model.load(_of_runtime(asked, runtime), device=device)
+    skeleton = model.skeleton
     where = None if images is None else to_path(images, "images")
     opened = open_source(to_path(source, "source"), images=where)
     if into is not None:
-        _check_into(opened, skeleton, given=known is not None or bool(detector))
+        given = known is not None or bool(detector) or model.system != "topdown"
+        _check_into(opened, skeleton, given=given)
+    find: Any = None
     if known is not None:
-        find: Any = box_sources.boxes_from_file(known, opened, min_score=min_score)
+        find = box_sources.boxes_from_file(known, opened, min_score=min_score)
     elif detector:
         find = _detector(detector, device=device, min_score=min_score)
-    else:
-        find = box_sources.source_boxes
-    size, at_once = model.size, to_count(batch, "batch", most=4096)
+    at_once = to_count(batch, "batch", most=4096)
     facts: dict[int, dict[str, Any]] = {}
     began = time.monotonic()
 
@@ -105,7 +109,10 @@ def predict_to_folder(
         def step(done: int) -> None:
             report(done, opened.total or done, done / max(time.monotonic() - began, 1e-6))
 
-        people = list(predict(ask, pictures(), find, size=size, batch=at_once, progress=step))
+        found = model.persons(
+            pictures(), find, batch=at_once, flip=flip, peaks=peaks, progress=step
+        )
+        people = list(found)
     if known is not None:
         box_sources.check_found(len(people), known)
     people = smoothed(people, frames=smooth)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.people import People, stack
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 
 if TYPE_CHECKING:
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from synthstudio.inference.sources import Source, SourceImage
     from synthstudio.models.contract import PoseNet
     from synthstudio.training.config import Config
+    from synthstudio.training.networks import BottomUpNet
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
+_FRAMES_AT_ONCE = 8
+"""A whole frame's maps are larger than a crop's."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -58,7 +62,11 @@ class Model:
     """A trained pose network with its skeleton and its configuration (None: an exported one)."""
 
     def __init__(
-        self, net: PoseNet | OnnxModel, config: Config | None, skeleton: Skeleton, path: Path
+        self,
+        net: PoseNet | BottomUpNet | OnnxModel,
+        config: Config | None,
+        skeleton: Skeleton,
+        path: Path,
     ) -> None:
         self.net = net
         self.config = config
@@ -69,12 +77,13 @@ class Model:
     def load(cls, path: PathLike, *, device: str = "auto") -> Model:
         """Load a run's best weights, a .safetensors file of one, or an exported .onnx file.
 
-        An exported one is run by ONNX Runtime, and PyTorch is not imported.
+        An exported one is run by ONNX Runtime, and PyTorch is not imported. "default" is the one
+        that comes with the package (what it can do: synthstudio/inference/weights/photos.md).
 
         Raises:
             ModelError: when there are none, or they are no network of ours.
         """
-        place = to_path(path, "path")
+        place = default_model() if str(path) == DEFAULT else to_path(path, "path")
         to_choice(device, "device", DEVICES)
         if place.suffix == SUFFIX:
             exported = OnnxModel.load(place, device=device)
@@ -82,16 +91,21 @@ class Model:
         from synthstudio.training import checkpoint, devices
 
         weights = checkpoint.weights_file(place)
-        net, config, skeleton = checkpoint.load_network(weights)
+        net, config, skeleton = checkpoint.load_any(weights)
         return cls(net.to(devices.get_device(device)).eval(), config, skeleton, weights)
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) pixels of the crops that it sees."""
+        """(H, W) pixels of the crops that it sees, or of the whole frames."""
         if isinstance(self.net, OnnxModel):
             return self.net.size
         assert self.config is not None
         return self.config.network.size
+
+    @property
+    def system(self) -> str:
+        """`topdown`, or the system that finds everybody in whole frames (docs/bottom_up.md)."""
+        return "topdown" if self.config is None else self.config.network.system
 
     @property
     def name(self) -> str:
@@ -117,8 +131,42 @@ class Model:
                     )
             return self.net
         from synthstudio.inference.networks import ask_network
+        from synthstudio.models.contract import PoseNet
 
+        if not isinstance(self.net, PoseNet):
+            raise _finds_people(self.path, "ask")
         return ask_network(self.net, self.skeleton, flip=flip, peaks=peaks)
+
+    def persons(
+        self,
+        images: Iterable[SourceImage],
+        find: Callable[[SourceImage], Any] | None,
+        *,
+        batch: int,
+        flip: bool = False,
+        peaks: int = 0,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Iterator[Person]:
+        """Everybody in the images, one after the other; `find` gives an image's boxes.
+
+        A system of whole frames finds people itself: ArgumentError when it is given boxes (`find`),
+        or asked for `flip` or `peaks`.
+        """
+        if self.system == "topdown":
+            from synthstudio.inference.boxes import source_boxes
+            from synthstudio.inference.predict import predict
+
+            ask = self.ask(flip=flip, peaks=peaks)
+            boxes = source_boxes if find is None else find
+            return predict(ask, images, boxes, size=self.size, batch=batch, progress=progress)
+        from synthstudio.inference.frames import predict_frames
+
+        for given, word in ((find is not None, "boxes"), (flip, "flip"), (bool(peaks), "peaks")):
+            if given:
+                raise _finds_people(self.path, word)
+        net: Any = self.net
+        at_once = min(batch, _FRAMES_AT_ONCE)
+        return predict_frames(net, images, size=self.size, batch=at_once, progress=progress)
 
     def predict(
         self,
@@ -134,9 +182,10 @@ class Model:
         Args:
             source: A photo, a folder of photos, a video, a data set or a COCO file by path; or
                 a picture (H, W, 3) uint8 RGB as an array or PIL image, or a list of those.
-            boxes: Where people are. For one picture (P, 4) numbers x, y, width, height; for
-                several a list of such or a dict by file name; or the path of COCO annotations
-                or results. Default: the source's own boxes, else each whole picture.
+            boxes: Where people are (a system of whole frames takes none). For one picture (P, 4)
+                numbers x, y, width, height; for several a list of such or a dict by file name;
+                or the path of COCO annotations or results. Default: the source's own boxes,
+                else each whole picture.
             flip: Ask about the mirrored crops too (the flip test); twice the time.
             batch: Crops at once.
             smooth: Frames that a clip's joints are smoothed over, odd; 0 leaves them.
@@ -145,18 +194,12 @@ class Model:
             FormatError: for a source that cannot be read or a box outside its picture.
             ModelError: when the device's memory does not hold a batch.
         """
-        from synthstudio.inference.predict import predict, smoothed
+        from synthstudio.inference.predict import smoothed
 
         opened = _open(source)
-        people = list(
-            predict(
-                self.ask(flip=flip),
-                opened.read(),
-                _find(boxes, opened),
-                size=self.size,
-                batch=to_count(batch, "batch", most=4096),
-            )
-        )
+        find = None if boxes is None else _find(boxes, opened)
+        at_once = to_count(batch, "batch", most=4096)
+        people = list(self.persons(opened.read(), find, batch=at_once, flip=flip))
         if any(person.sequence for person in people):
             people = smoothed(people, frames=to_count(smooth, "smooth", least=0, most=99))
         return _columns(people, self.skeleton)
@@ -168,6 +211,7 @@ class Model:
         format: str = "onnx",
         flip: bool = False,
         floats: bool = False,
+        weights: str = "int16",
     ) -> dict[str, Any]:
         """Write the network and its decoder to one file, which needs nothing of this package.
 
@@ -176,6 +220,7 @@ class Model:
             format: "onnx" for ONNX Runtime, or "torch" for `torch.export.load`.
             flip: Put the flip test into the file; twice the time.
             floats: Take floats from 0 to 1 instead of uint8.
+            weights: How an ONNX file stores them, "int16" or "float32"; it computes in float32.
 
         Returns:
             The file, its bytes, and how far its answers were from this network's.
@@ -190,16 +235,24 @@ class Model:
         writers = {"onnx": exporting.export_onnx, "torch": exporting.export_torch}
         if isinstance(self.net, OnnxModel):
             raise ModelError("this network is exported already", where=str(self.path))
-        made = writers[to_choice(format, "format", tuple(writers))](
-            self.net,
-            self.skeleton,
-            file,
+        if self.system != "topdown":
+            raise ModelError(
+                "only networks of one person's picture can be exported",
+                where=str(self.path),
+                got=self.system,
+                then="Use its weights: synthstudio predict, or Model.load.",
+            )
+        net: Any = self.net
+        about = exporting.About(
             size=self.size,
             name=self.name,
             version=__version__,
             flip=flip,
             floats=floats,
+            weights=to_choice(weights, "weights", exporting.WEIGHTS),
         )
+        write = writers[to_choice(format, "format", tuple(writers))]
+        made = write(net, self.skeleton, file, about)
         return {
             "out": str(made.path),
             "bytes": made.bytes,
@@ -208,8 +261,18 @@ class Model:
         }
 
     def __repr__(self) -> str:
-        kind = "onnx" if self.config is None else self.config.network.block
+        kind: str = "onnx" if self.config is None else self.config.network.block
+        kind = kind if self.system == "topdown" else self.system
         return f"Model({str(self.path)!r}, {kind}, {self.skeleton.name})"
+
+
+def _finds_people(path: Path, word: str) -> ArgumentError:
+    return ArgumentError(
+        "this network finds people in whole frames by itself",
+        where=f"{path}: {word}",
+        expected="a network of one person's picture",
+        then=f"Leave out {word}.",
+    )
 
 
 def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPeople:
@@ -259,11 +322,9 @@ def _pixels(picture: Any) -> U8:
 
 
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    from synthstudio.inference.boxes import boxes_from_file, source_boxes
+    from synthstudio.inference.boxes import boxes_from_file
     from synthstudio.inference.sources import Boxes
 
-    if boxes is None:
-        return source_boxes
     if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
         return boxes_from_file(to_path(boxes, "boxes"), source)
     if isinstance(boxes, Mapping):

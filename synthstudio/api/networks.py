@@ -69,14 +69,14 @@ def run_train(
 ) -> Trained:
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
     from synthstudio.dataset.durable import new_parents
-    from synthstudio.training.data import sources
+    from synthstudio.training.data import run_data
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
 
-    def select(data: sources.TrainingData) -> sources.TrainingData:
+    def select(data: Any) -> Any:
         if overfit is not None:
-            return sources.overfit_subset(data, overfit)
-        return sources.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
+            return run_data.overfit_subset(data, overfit)
+        return run_data.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
 
     if dry_run:
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
@@ -97,6 +97,29 @@ def _scratch(beside: Path) -> Iterator[Path]:
         kept = tempfile.TemporaryDirectory(prefix=".dry-run-", dir=beside)
     with kept as folder:
         yield Path(folder)
+
+
+def run_pretrain(
+    config: Config,
+    out: PathLike,
+    *,
+    cache: Path,
+    say: Callable[[str], None] = lambda line: None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Learn codes of poses without joints; a training's `init_from` takes the file it writes.
+
+    Returns:
+        `weights`, the file; `people`, `poses` and `looks` that were learnt from; `steps`; and of
+        validation people `retrieval`: how often the nearest of their own looks' poses is theirs,
+        and how often it would be by chance.
+    """
+    from synthstudio.core.outputs import free_folder
+    from synthstudio.training import representations
+
+    folder = free_folder(to_path(out, "out"), own={"cache"}.__contains__)
+    with steps_if(progress) as step:
+        return representations.pretrain(config, folder, cache=cache, say=say, step=step)
 
 
 def evaluate(

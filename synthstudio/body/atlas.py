@@ -25,6 +25,7 @@ from scipy import sparse
 
 from synthstudio.body import kinematic
 from synthstudio.body.face import with_face
+from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
 from synthstudio.core.errors import DiskError
@@ -71,8 +72,7 @@ _MIDDLE = {
     "clavicle": "torso",
     "shoulder": "torso",
 }
-JOINT_MEANS: dict[str, tuple[str, ...]] = {}
-"""Joints that Anny's regressor does not have: each is the mean of these that it has."""
+_LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 _KEPT = "build_compact_model_data_*.safetensors"
 
@@ -87,7 +87,7 @@ class Atlas:
     base mesh's grey pictures (0..1) at each vertex: see MASKS.
     """
 
-    model: Any  # anny.Anny in float32; torch only inside this package
+    model: Any  # anny.Anny in float32
     template_m: F32  # (V, 3) default person, identity pose: the texture space of skin
     body_faces: I32  # (F, 3) Anny's own triangles: skin, eyes, tongue
     skin_face: Bool  # (F,) True on skin (the mouth's inside is skin)
@@ -122,7 +122,7 @@ class _Rest:
     vertices: F32  # (V, 3) before Anny's reference orientations: what its skinning takes
     chain: Chain
     rest_m: F32
-    kinematic_m: F64  # (K, 3) of `_own_joints`, as `vertices`
+    kinematic_m: F64  # (J, 3) of JOINTS, as `vertices`
     stature_m: float
 
 
@@ -145,20 +145,22 @@ def load_atlas() -> Atlas:
     uv = np.zeros((len(template), 2), np.float32)
     uv[corners] = uv_m[corner_uv]
     vertex_part = _vertex_parts(weights, names, template)
+    part, skin = _face_parts(faces, vertex_part), faces.max(axis=1) < 13380  # no tongue, no eyes
+    head = faces[skin & np.isin(part, [PARTS.index("head"), PARTS.index("scalp")])]
     return Atlas(
         model=model,
         template_m=_frozen(template),
         body_faces=_frozen(faces),
-        skin_face=_frozen(faces.max(axis=1) < 13380),  # tongue and eyes follow the body
+        skin_face=_frozen(skin),
         groups={name: _frozen(f) for name, f in _groups(raw, raw_points, faces).items()},
         uv=_frozen(uv),
         masks={m: _frozen(_mask(m, corners, uv_m[corner_uv], len(template))) for m in MASKS},
         weights=weights,
         bone_names=names,
         bone_parents=tuple(int(p) for p in model.bone_parents),
-        part=_frozen(_face_parts(faces, vertex_part)),
+        part=_frozen(part),
         vertex_part=_frozen(vertex_part),
-        joint_weights=_joint_weights(model),
+        joint_weights=_joint_weights(model, template, head, raw),
     )
 
 
@@ -179,16 +181,23 @@ def bare_body(
     rotations = with_turns(bone_rotations(angles_rad), turns)
     transforms, whole = posed_chain(rest.chain, rotations)
     vertices = _skin(atlas.weights, transforms, unposed)
+    joints = atlas.joint_weights @ vertices.astype(np.float64)
+    joints[_LANDMARKS] = unfold(joints[_LANDMARKS], whole[atlas.bone_names.index("head")][:, 2])
     return BareBody(
         vertices_m=_frozen(vertices),
         rest_m=rest.rest_m,
         bone_deltas=_frozen(whole),
-        joints_m=_frozen(atlas.joint_weights @ vertices.astype(np.float64)),
-        kinematic_joints_m=_frozen(
-            _mixing() @ kinematic.moved(transforms, rest.kinematic_m, _own_joints())
-        ),
+        joints_m=_frozen(joints),
+        kinematic_joints_m=_frozen(kinematic.moved(transforms, rest.kinematic_m, JOINTS)),
         stature_m=rest.stature_m,
     )
+
+
+def some_vertices_m(phenotype: Phenotype, angles_rad: dict[str, float], which: Any) -> F64:
+    """Return (N, 3): places of some of `bare_body`'s vertices."""
+    rest, weights = _rest_of(phenotype), load_atlas().weights[which]
+    transforms, _ = posed_chain(rest.chain, bone_rotations(angles_rad))
+    return _skin(weights, transforms, rest.vertices[which]).astype(np.float64)
 
 
 def bones_of(phenotype: Phenotype) -> Chain:
@@ -209,9 +218,7 @@ def _rest_of(phenotype: Phenotype) -> _Rest:
     rest_m = _skin(atlas.weights, posed_chain(chain, identity)[0], vertices)
     z = rest_m[_body_vertices(), 2]
     regressed = atlas.joint_weights @ vertices.astype(np.float64)
-    points = kinematic.rest_points(
-        chain, regressed[[JOINTS.index(name) for name in _own_joints()]], _own_joints()
-    )
+    points = kinematic.rest_points(chain, regressed, JOINTS)
     return _Rest(vertices, chain, _frozen(rest_m), points, float(z.max() - z.min()))
 
 
@@ -390,24 +397,11 @@ def _face_parts(faces: I32, vertex_part: U8) -> U8:
     return np.where(b == c, b, a)
 
 
-def _joint_weights(model: Any) -> sparse.csr_array:
+def _joint_weights(model: Any, template: F32, head: I32, raw: dict[str, Any]) -> sparse.csr_array:
     from anny.keypoints import KeypointsRegressor
 
-    found = KeypointsRegressor.coco(model, list(_own_joints())).regression_weights.numpy()
-    return sparse.csr_array(_mixing() @ found.astype(np.float64))
-
-
-def _own_joints() -> tuple[str, ...]:
-    """The K joints that Anny has."""
-    return tuple(name for name in JOINTS if name not in JOINT_MEANS)
-
-
-@functools.cache
-def _mixing() -> F64:
-    """(J, K) JOINTS as means of `_own_joints`."""
-    own = _own_joints()
-    out = np.zeros((len(JOINTS), len(own)))
-    for row, joint in zip(out, JOINTS, strict=True):
-        parts = JOINT_MEANS.get(joint, (joint,))
-        row[[own.index(part) for part in parts]] = 1 / len(parts)
-    return out
+    names = [name for name in JOINTS if name not in LANDMARKS]
+    found = KeypointsRegressor.coco(model, names).regression_weights.numpy()
+    both = np.concatenate([found.astype(np.float64), landmark_weights(template, head, raw)])
+    order = (*names, *LANDMARKS)
+    return sparse.csr_array(both[[order.index(name) for name in JOINTS]])

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.body import landmarks
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.core.scene import F32, F64
 
@@ -25,7 +26,7 @@ CENTRES = {
     "hip": "upperleg01",
     "knee": "lowerleg01",
     "ankle": "foot",
-}
+} | landmarks.CENTRES
 """Kinds of joints and the bone whose head they are."""
 CARRIED = {
     "nose": "head",
@@ -34,7 +35,7 @@ CARRIED = {
     "heel": "foot",
     "big_toe": "foot",
     "small_toe": "foot",
-}
+} | landmarks.CARRIED
 """Kinds of joints about which nothing turns, and the bone that carries them."""
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from synthstudio.body import landmarks
 from synthstudio.body.atlas import Atlas, cache_folder, load_atlas
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
@@ -35,7 +36,7 @@ RADII_M = {
     "nose": 0.022, "eye": 0.020, "ear": 0.035, "shoulder": 0.085, "elbow": 0.055,
     "wrist": 0.045, "hip": 0.130, "knee": 0.070, "ankle": 0.050,
     "big_toe": 0.030, "small_toe": 0.025, "heel": 0.040,
-}  # fmt: skip
+} | landmarks.RADII_M  # fmt: skip
 """Reach of a joint's patch on the default person; the hip's joint lies 74 mm deep."""
 
 _LIMBS = {
@@ -51,7 +52,7 @@ _LIMBS = {
     "big_toe": ("foot",),
     "small_toe": ("foot",),
     "heel": ("foot",),
-}
+} | landmarks.PARTS_OF
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,8 +72,12 @@ def patches(skeleton_name: str, points: int = 96, seed: int = 0) -> PatchTable:
     It is built in seconds and kept beside Anny's cache under the hash of all that decides it.
     Other seeds give fresh points, for the audit. RecipeError for an unknown skeleton.
     """
-    rows = [JOINTS.index(name) for name in get_skeleton(skeleton_name).joints]
-    table = _whole(points, seed)
+    wanted = get_skeleton(skeleton_name).joints
+    # Faces and hands take most of the building: bodies have a table without them.
+    body = tuple(name for name in JOINTS if name not in landmarks.LANDMARKS)
+    joints = body if set(wanted) <= set(body) else JOINTS
+    rows = [joints.index(name) for name in wanted]
+    table = _whole(joints, points, seed)
     return PatchTable(**{name: _frozen(array[rows]) for name, array in vars(table).items()})
 
 
@@ -95,10 +100,10 @@ def posed_patches(table: PatchTable, vertices_m: F32, faces: I32) -> JointPatche
 
 
 @functools.cache
-def _whole(points: int, seed: int) -> PatchTable:
+def _whole(joints: tuple[str, ...], points: int, seed: int) -> PatchTable:
     atlas = load_atlas()
-    path = cache_folder() / f"synthstudio-patches-{_key(atlas, points, seed)}.npz"
-    table = _read(path) or _build(atlas, points, seed)
+    path = cache_folder() / f"synthstudio-patches-{_key(atlas, joints, points, seed)}.npz"
+    table = _read(path) or _build(atlas, joints, points, seed)
     if not path.exists():
         _write(path, table)
     return table
@@ -109,22 +114,21 @@ def _frozen(array: Any) -> Any:
     return array
 
 
-def _key(atlas: Atlas, points: int, seed: int) -> str:
+def _key(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    weights = atlas.joint_weights
+    weights = atlas.joint_weights[[JOINTS.index(name) for name in joints]]
     for array in (atlas.template_m, atlas.body_faces, atlas.part, weights.data, weights.indices):
         digest.update(array.tobytes())
     rules = (
         VERSION,
-        JOINTS,
+        joints,
         points,
         seed,
         DIRECTIONS,
         EXTERIOR,
         _CANDIDATES,
         _LLOYD,
-        RADII_M,
-        _LIMBS,
+        [(RADII_M[kind], _LIMBS[kind], landmarks.SKIN_OF.get(kind)) for kind in map(_kind, joints)],
     )
     digest.update(repr(rules).encode())
     return digest.hexdigest()
@@ -153,42 +157,61 @@ def _write(path: Path, table: PatchTable) -> None:
 # Building ---------------------------------------------------------------------------------
 
 
-def _build(atlas: Atlas, points: int, seed: int) -> PatchTable:
+def _build(atlas: Atlas, joints: tuple[str, ...], points: int, seed: int) -> PatchTable:
     corners = atlas.template_m.astype(np.float64)[atlas.body_faces]
-    centres = atlas.joint_weights @ atlas.template_m.astype(np.float64)
+    everywhere = atlas.joint_weights @ atlas.template_m.astype(np.float64)
+    centres = everywhere[[JOINTS.index(name) for name in joints]]
     near = {
         name: _near_faces(atlas, corners, at, name)
-        for name, at in zip(JOINTS, centres, strict=True)
+        for name, at in zip(joints, centres, strict=True)
     }
     # Right patches are mirror images, so only the left ones need the test.
-    tried = np.unique(np.concatenate([near[n] for n in JOINTS if not n.startswith("right_")]))
+    tried = np.unique(np.concatenate([near[n] for n in joints if not n.startswith("right_")]))
     outside = tried[escape_share(corners, tried) > EXTERIOR]
     found: dict[str, tuple[I32, F64, F64]] = {}
-    for centre, name in zip(centres, JOINTS, strict=True):
+    # The left one of each pair comes first, whatever the skeleton's order is.
+    for name in sorted(joints, key=lambda joint: joint.startswith("right_")):
+        centre = centres[joints.index(name)]
         if name.startswith("right_"):
             found[name] = _mirror(corners, near[name], found["left_" + name[6:]])
         else:
             faces = np.intersect1d(near[name], outside)
             found[name] = _patch(corners, faces, centre, name, points, seed)
-    face = np.stack([found[name][0] for name in JOINTS])
+    face = np.stack([found[name][0] for name in joints])
     return PatchTable(
         face=face,
-        barycentric=np.stack([found[name][1] for name in JOINTS]),
-        weights=np.stack([found[name][2] for name in JOINTS]),
+        barycentric=np.stack([found[name][1] for name in joints]),
+        weights=np.stack([found[name][2] for name in joints]),
         part=atlas.part[face],
     )
 
 
 def _near_faces(atlas: Atlas, corners: F64, centre: F64, joint: str) -> NDArray[np.int64]:
     """Return the faces of a joint's parts and side that may reach into its radius."""
-    kind = joint.removeprefix("left_").removeprefix("right_")
+    kind = _kind(joint)
     side = joint.removesuffix(kind).rstrip("_")
     parts = [PARTS.index(name if name in PARTS else f"{side}_{name}") for name in _LIMBS[kind]]
     middle = corners.mean(axis=1)
     reach = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
     close = np.linalg.norm(middle - centre, axis=1) < RADII_M[kind] + reach
     same_side = middle[:, 0] * {"left": 1, "right": -1, "": 0}[side] >= 0
-    return np.flatnonzero(close & same_side & np.isin(atlas.part, parts))
+    near = close & same_side & np.isin(atlas.part, parts)
+    if kind in landmarks.SKIN_OF:
+        bones = [f"{bone}.{side[0].upper()}" for bone in landmarks.SKIN_OF[kind]]
+        near &= _moved_by(atlas, bones)
+    return np.flatnonzero(near)
+
+
+def _moved_by(atlas: Atlas, bones: list[str]) -> NDArray[np.bool_]:
+    """Return (F,) whether one of those bones moves most of a face's corners most."""
+    most = atlas.weights.toarray().argmax(axis=1)
+    own = np.isin(most, [atlas.bone_names.index(bone) for bone in bones])
+    out: NDArray[np.bool_] = own[atlas.body_faces].sum(axis=1) >= 2
+    return out
+
+
+def _kind(joint: str) -> str:
+    return joint.removeprefix("left_").removeprefix("right_")
 
 
 def escape_share(corners: F64, wanted: NDArray[np.int64]) -> F64:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthstudio.body import capsules
+from synthstudio.body import capsules, untangle
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import LIMITS_RAD, arm_rotations, bone_rotations
 from synthstudio.body.touching import (
@@ -83,12 +83,17 @@ def meet(
 
 
 def _unfolded(people: Pair, first: Pair) -> bool:
-    """Return whether nobody's own limbs touch more than in the poses that the two began with."""
+    """Return whether nobody's own limbs touch more than in the poses that the two began with.
+
+    And whether none lies deep in its own body, by the skin.
+    """
     for person, begun in zip(people, first, strict=True):
         now, then = (
             capsules.touches_m(p.phenotype, dict(p.pose.angles_rad)) for p in (person, begun)
         )
         if now > max(OWN_DEEP_M, then + _OWN_M):
+            return False
+        if untangle.deepest_own_m(person.phenotype, dict(person.pose.angles_rad)) > DEEP_M:
             return False
     return True
 

@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli import experiment, generate, inspect, predict, review, select, studio, train
+from synthstudio.cli import (
+    experiment,
+    generate,
+    inspect,
+    live,
+    predict,
+    review,
+    select,
+    speed,
+    studio,
+    train,
+)
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
@@ -60,10 +71,15 @@ COMMANDS = (
     studio.studio,
     train.train_demo,
     train.train,
+    train.pretrain,
     train.evaluate,
     train.compare,
+    train.robustness,
     predict.predict,
+    live.live,
     predict.export_model,
+    speed.benchmark,
+    speed.compress,
     predict.suggest,
 )
 """In the order in which --help lists them; a command is named after its function."""

@@ -17,6 +17,11 @@ class Runtime(StrEnum):
     onnx = "onnx"
 
 
+class WeightsName(StrEnum):
+    int16 = "int16"
+    float32 = "float32"
+
+
 class ModelFormat(StrEnum):
     onnx = "onnx"
     torch = "torch"
@@ -24,12 +29,19 @@ class ModelFormat(StrEnum):
 
 def predict(
     weights: Annotated[
-        Path, typer.Argument(help="Folder of a run, or a .safetensors or .onnx file.")
+        Path,
+        typer.Argument(
+            help="Folder of a run, or a .safetensors or .onnx file. Without it, or with "
+            "`default`: the network that comes with the package."
+        ),
     ],
     source: Annotated[
-        Path, typer.Argument(help="Photo, folder of photos, video, dataset or COCO file.")
-    ],
-    out: Annotated[Path, typer.Option(help="New folder for the results.")],
+        Path | None,
+        typer.Argument(help="Photo, folder of photos, video, dataset or COCO file."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder for the results; default: SOURCE-people.")
+    ] = None,
     boxes: Annotated[
         Path | None, typer.Option(help="Person boxes: COCO annotations or results.")
     ] = None,
@@ -65,6 +77,10 @@ def predict(
     """Predict people's joints, what occludes them, and the confidence in both."""
     from synthstudio.api.inference import predict_to_folder
 
+    if source is None:
+        weights, source = Path("default"), weights
+    if out is None:
+        out = Path(f"{source.resolve().stem}-people")
     if boxes is not None and detector:
         raise typer.BadParameter("give --boxes or --detector, not both", param_hint="--boxes")
     if into is not None and (boxes is not None or detector):
@@ -109,6 +125,10 @@ def export_model(
     floats: Annotated[
         bool, typer.Option("--floats", help="Take floats from 0 to 1 instead of uint8.")
     ] = False,
+    stored: Annotated[
+        WeightsName,
+        typer.Option("--weights", help="How an ONNX file stores them; it computes in float32."),
+    ] = WeightsName.int16,
     as_json: JsonOption = False,
 ) -> None:
     """Export a network with its decoder to one file that runs without synthstudio."""
@@ -117,7 +137,11 @@ def export_model(
     name = "model.onnx" if to is ModelFormat.onnx else "model.pt2"
     folder = weights if weights.is_dir() else weights.parent
     made = Model.load(weights, device="cpu").export(
-        folder / name if out is None else out, format=to.value, flip=flip, floats=floats
+        folder / name if out is None else out,
+        format=to.value,
+        flip=flip,
+        floats=floats,
+        weights=stored.value,
     )
     finish(
         made,

@@ -22,6 +22,13 @@ def studio(
     assets: Annotated[
         list[Path] | None, typer.Option(help="Asset folder for recipes; may be repeated.")
     ] = None,
+    runs: Annotated[
+        Path, typer.Option(help="Folder of runs; the page Try it offers exported ones.")
+    ] = Path("runs"),
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another exported network to try: a file or a run; may be repeated."),
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder for database, signing key and log; default: EXPORTS/studio."),
@@ -50,6 +57,7 @@ def studio(
         "db": db,
         "exports": exports,
         "scenes": scenes,
+        "runs": runs,
         "state": state,
         "address": address,
         "port": port,
@@ -58,5 +66,6 @@ def studio(
     }
     arguments += [f"--{name}={value}" for name, value in given.items() if value is not None]
     arguments += [f"--assets={path}" for path in assets or ()]
+    arguments += [f"--model={path}" for path in model or ()]
     arguments += [f"--admin={name}" for name in admin or ()]
     serve(parse(arguments))

@@ -71,6 +71,29 @@ def train(
     _finish(done, out, as_json, text)
 
 
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="YAML config of the training to come.")],
+    out: Annotated[Path, typer.Option(help="New folder of the weights.")],
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn what a pose is from pairs of the same pose, without joints, for `init_from`."""
+    from synthstudio.api import networks
+
+    result = networks.run_pretrain(
+        networks.to_config(config), out, cache=cache or out / "cache", say=say
+    )
+    told = result["retrieval"]
+    text = (
+        ""
+        if told is None
+        else (
+            f", retrieval@1 {told['hits']:.1%} of validation people, {told['chance']:.1%} by chance"
+        )
+    )
+    finish(result, as_json, f"{result['steps']} steps{text}. Next: init_from: {result['weights']}")
+
+
 def _finish(done: Any, out: Path, as_json: bool, text: str) -> None:
     if os.environ.get("RANK", "0") != "0":  # only the first of torchrun's processes reports
         return
@@ -81,13 +104,13 @@ def _finish(done: Any, out: Path, as_json: bool, text: str) -> None:
         "finished": done.finished,
         "best": done.best,
         "waited": round(done.wait_share, 4),
-        "people_per_second": round(done.people_per_second, 1),
+        f"{done.unit}_per_second": round(done.people_per_second, 1),
     }
     best = "" if done.best is None else f", best validation PCK@0.1 {100 * done.best:.1f}"
     finish(
         result,
         as_json,
-        f"{done.steps} steps{best}, {done.people_per_second:.0f} people/s, "
+        f"{done.steps} steps{best}, {done.people_per_second:.1f} {done.unit}/s, "
         f"waited {done.wait_share:.1%}: {text}",
     )
 
@@ -181,3 +204,39 @@ def compare(
     if out is not None:
         say(f"the page is {out / 'report.html'}")
     typer.echo(json.dumps(figures, sort_keys=True) if as_json else text)
+
+
+def robustness(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Runs, or .safetensors files; the first is what others are held to."),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the page; it keeps the challenges for later runs.")
+    ] = Path("exports/robustness"),
+    frames: Annotated[int, typer.Option(min=2, help="People of each challenge.")] = 100,
+    challenge: Annotated[
+        list[str] | None, typer.Option(help="Only this challenge; may be repeated.")
+    ] = None,
+    workers: WorkersOption = 1,
+    device: DeviceOption = DeviceName.auto,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold runs against darkness, glare, crowds and the like, each beside the plain scene.
+
+    Challenges are generated once; a call that was stopped goes on where it was.
+    """
+    from synthstudio.api import robustness as challenges
+
+    found = challenges.robustness(
+        runs,
+        out,
+        frames=frames,
+        challenges=challenge or challenges.CHALLENGES,
+        workers=workers,
+        device=device.value,
+    )
+    text = found.pop("text")
+    if not as_json:
+        typer.echo(text)
+    finish(found, as_json, f"the page is {found['page']}")

@@ -52,6 +52,9 @@ class ToneSpec:
 
     black: float = 0.0  # linear light of the photo's deepest shadows
     saturation: float = 1.0  # 0 in a black and white photo
+    chroma: float | None = None
+    """Of the photo's most colourful twentieth, in 8-bit levels between channels: nothing that is
+    pasted is more colourful; None: no matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +106,14 @@ class PhotoPerson:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class GroundCells:
+    """Which square cells of a photo look like the ground that its people stand on."""
+
+    ground: Bool  # (H, W) of cells
+    cell_px: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoView:
     """A photo as a draw sees it."""
 
@@ -117,6 +128,7 @@ class PhotoView:
     blur_sigma_px: float
     noise_sigma: float
     tone: ToneSpec
+    ground: GroundCells | None = None  # None: nobody's feet tell
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

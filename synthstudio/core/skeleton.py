@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core import whole_body
 from synthstudio.core.errors import RecipeError
 
 _COCO17 = (
@@ -85,7 +86,7 @@ _PLACES = {
     "neck": "base of the neck",
     "upper_neck": "where the neck meets the head",
     "head_top": "crown of the head",
-}
+} | whole_body.places()
 _COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
     0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
@@ -143,12 +144,16 @@ def _make(
     *,
     parents: dict[str, str] = _PARENTS,
     cross: tuple[tuple[str, str], ...] = _CROSS,
+    undrawn: dict[str, str] | None = None,
 ) -> Skeleton:
+    """`undrawn`: joint -> a parent that no line is drawn to."""
+
     def place(joint: str) -> str:
         return _PLACES[joint.removeprefix("left_").removeprefix("right_")]
 
-    up = tuple((j, parents[j]) for j in joints if j in parents)
-    pairs = [(parent, j) for j, parent in up] + list(cross)
+    hung = undrawn or {}
+    up = tuple((j, (parents | hung)[j]) for j in joints if j in parents or j in hung)
+    pairs = [(parent, j) for j, parent in up if j not in hung] + list(cross)
     return Skeleton(
         name=name,
         joints=joints,
@@ -168,6 +173,15 @@ SKELETONS = {
         _COCO17 + _FEET,
         _COCO_SIGMAS + _FOOT_SIGMAS,
         _SOURCE + "; feet: COCO-WholeBody (Jin et al. 2020)",
+    ),
+    "coco133": _make(
+        "coco133",
+        _COCO17 + _FEET + whole_body.FACE + whole_body.LEFT_HAND + whole_body.RIGHT_HAND,
+        _COCO_SIGMAS + _FOOT_SIGMAS + whole_body.FACE_SIGMAS + 2 * whole_body.HAND_SIGMAS,
+        "COCO-WholeBody (Jin et al. 2020), evaluation/myeval_wholebody.py",
+        parents=_PARENTS | whole_body.parents(),
+        cross=_CROSS + whole_body.closing(),
+        undrawn=dict.fromkeys(whole_body.FACE_ROOTS, "nose"),
     ),
 }
 JOINTS = tuple(dict.fromkeys(name for each in SKELETONS.values() for name in each.joints))

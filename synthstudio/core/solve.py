@@ -254,6 +254,17 @@ class Solve(Protocol):
         """
         ...
 
+    def untangled(
+        self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
+    ) -> dict[str, float]:
+        """The angles with no part of the body more than about 2 cm under the skin of another.
+
+        They stay as they are where none is. Where one is, arms move by a few degrees, or legs and
+        trunk; `both_hands`: the hands keep their places to each other, for what both hold. As
+        free as was found, where no pose nearby is free.
+        """
+        ...
+
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
     ) -> tuple[PersonSpec, PersonSpec] | None:

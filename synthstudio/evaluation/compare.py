@@ -221,7 +221,10 @@ def _ap(part: str) -> Callable[[Evaluation, Bools], Statistic]:
 
 
 def _extended_ap(run: Evaluation, seen: Bools) -> Statistic:
-    """By Ex-OKS all labelled joints count, also those that a network did not see."""
+    """By Ex-OKS all labelled joints count, also those that a network did not see. NaN for networks
+    without boxes, which have no window of a person."""
+    if run.found is not None:
+        return lambda weight: float("nan")
     truth, presence = extended_truth(run.predictions)
     return _precision(run, truth, presence=presence)
 
@@ -238,13 +241,20 @@ def _precision(
             got=str(predictions.known.shape[1]),
             then="Make the evaluation again.",
         )
+    if run.found is None:
+        xy, score, image = predictions.xy, person_score(predictions), None
+    else:  # frames without people are in no group
+        counted = np.isin(run.found.image, predictions.frame)
+        xy, score = run.found.xy[counted], run.found.score[counted]
+        image = run.found.image[counted]
     found = matches(
         truth,
-        predictions.xy,
-        person_score(predictions),
+        xy,
+        score,
         sigmas=skeleton.sigmas,
         only=only,
         presence=presence,
+        image=image,
     )
     if found is None:
         return lambda weight: float("nan")

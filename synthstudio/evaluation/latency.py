@@ -11,11 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Milliseconds a call over `rounds` calls: mean, median and 95th percentile."""
+    """Milliseconds a call over `rounds` calls: mean, median, 95th and 99th percentile."""
 
     mean_ms: float
     p50_ms: float
     p95_ms: float
+    p99_ms: float
     rounds: int
 
 
@@ -39,6 +40,6 @@ def latency(
         start = clock()
         call()
         elapsed_s[k] = clock() - start
-    p50, p95 = np.percentile(elapsed_s, [50, 95]) * 1000
+    p50, p95, p99 = (float(v) for v in np.percentile(elapsed_s, [50, 95, 99]) * 1000)
     mean_ms = float(elapsed_s.mean() * 1000)
-    return Latency(mean_ms=mean_ms, p50_ms=float(p50), p95_ms=float(p95), rounds=rounds)
+    return Latency(mean_ms=mean_ms, p50_ms=p50, p95_ms=p95, p99_ms=p99, rounds=rounds)

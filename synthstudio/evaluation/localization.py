@@ -36,7 +36,8 @@ def pck_auc(
     )
     if not len(relative):
         return float("nan")
-    curve = [(relative <= t).mean() for t in thresholds]
+    with np.errstate(invalid="ignore"):
+        curve = [(relative <= t).mean() for t in thresholds]
     return float(np.trapezoid(curve, thresholds) / most)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
 from synthstudio.evaluation import calibration, localization
+from synthstudio.evaluation.assignment import Found
 from synthstudio.evaluation.intervals import (
     Margin,
     auroc_margin,
@@ -34,13 +36,20 @@ PRESENT = 0.5
 _ROUNDS = 1000
 
 
-def compute_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """Every metric, by section; NaN (null in JSON) where there is nothing to measure."""
+def compute_metrics(
+    predictions: Predictions, skeleton: Skeleton, found: Found | None = None
+) -> dict[str, Any]:
+    """Every metric, by section; NaN (null in JSON) where there is nothing to measure.
+
+    `found`: everybody whom a network found without boxes, of whom `predictions` are those that
+    match. AP counts them all; joints of who was missed count as missed. Nothing is said then of
+    joints outside the picture.
+    """
     sections: dict[str, Callable[[Predictions, Skeleton], Any]] = {
         "places": _localization,
-        "precision": _precision,
-        "beyond": _extended_precision,
-        "by_cause": _by_cause,
+        "precision": functools.partial(_precision, found=found),
+        "beyond": _extended_precision if found is None else lambda p, _: {},
+        "by_cause": functools.partial(_by_cause, found=found),
         "by_joint": _by_joint,
         "by_fraction": lambda p, _: _binned_pck(p, p.fraction, FRACTIONS),
         "by_crowd": lambda p, _: _binned_pck(p, p.crowd, CROWDS),
@@ -105,7 +114,7 @@ def _localization(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any
         for label, (length, at) in lengths.items():
             hits = localization.pck(predictions.xy, predictions.true_xy, length=length, at=at)
             row[label] = _mean(hits, subset & (length > 0)[:, None])
-        row["EPE_px"] = float(errors[subset].mean()) if subset.any() else float("nan")
+        row["EPE_px"] = _mean(errors, subset)
         out[name] = row
     return out
 
@@ -126,22 +135,26 @@ def person_score(predictions: Predictions) -> F64:
     return np.asarray(np.nanmean(np.where(np.isfinite(quality), quality, predictions.score), 1))
 
 
-def _precision(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def _precision(
+    predictions: Predictions, skeleton: Skeleton, *, found: Found | None
+) -> dict[str, Any]:
     return {
-        name: _subset_precision(predictions, subset, skeleton)
+        name: subset_precision(predictions, subset, skeleton, found)
         for name, subset in joint_subsets(predictions).items()
     }
 
 
-def _subset_precision(
-    predictions: Predictions, subset: Bools, skeleton: Skeleton
+def subset_precision(
+    predictions: Predictions, subset: Bools, skeleton: Skeleton, found: Found | None = None
 ) -> dict[str, float]:
+    """AP of the joints `subset` (P, J)."""
     return average_precision(
         truth_of(predictions),
-        predictions.xy,
-        person_score(predictions),
+        predictions.xy if found is None else found.xy,
+        person_score(predictions) if found is None else found.score,
         sigmas=skeleton.sigmas,
         only=subset,
+        image=None if found is None else found.image,
     )
 
 
@@ -185,7 +198,9 @@ def _extended_precision(predictions: Predictions, skeleton: Skeleton) -> dict[st
     return out
 
 
-def _by_cause(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+def _by_cause(
+    predictions: Predictions, skeleton: Skeleton, *, found: Found | None
+) -> dict[str, Any]:
     out = {}
     for number, name in enumerate(CAUSES):
         subset = predictions.known & (predictions.cause == number)
@@ -193,7 +208,7 @@ def _by_cause(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
             out[name] = {
                 "joints": int(subset.sum()),
                 "PCK@0.1": _pck_interval(predictions, subset),
-                "AP": _subset_precision(predictions, subset, skeleton)["AP"],
+                "AP": subset_precision(predictions, subset, skeleton, found)["AP"],
             }
     return out
 

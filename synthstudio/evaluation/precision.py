@@ -106,13 +106,14 @@ def matches(
     sigmas: F64,
     only: Bools | None = None,
     presence: Presence | None = None,
+    image: I64 | None = None,
 ) -> Matches | None:
     """Which predictions match, among people of all sizes; None without a joint to measure.
 
     Arguments as in `average_precision`. `intervals.average_precision` makes AP of it.
     """
     evaluator = _evaluated(
-        truth, xy, score, sigmas=sigmas, only=only, presence=presence, by_size=False
+        truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image, by_size=False
     )
     if evaluator is None:
         return None

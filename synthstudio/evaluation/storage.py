@@ -1,6 +1,6 @@
 """Predictions beside the truth, and evaluations on disk. Letters: P people, J joints.
 
-RUN/evaluations/NAME/answers.npz      Predictions, one array a field
+RUN/evaluations/NAME/answers.npz      Predictions, one array a field; those of Found as found_...
 RUN/evaluations/NAME/measures.json    what was evaluated (`about`) and every metric; null: none
 RUN/evaluations/NAME/report.html      the same for people
 
@@ -24,6 +24,7 @@ from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_V
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import canonical_json, read_json, whole_folder
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.evaluation.assignment import Found
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -32,6 +33,7 @@ Bools = NDArray[np.bool_]
 Words = NDArray[np.str_]
 FORMAT = "synthstudio-evaluation-2"
 PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "report.html"
+_FOUND = "found_"
 _MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
 # Letters after P: a field's other axes, as lengths or "J".
@@ -122,18 +124,22 @@ def select(predictions: Predictions, rows: I64 | Bools) -> Predictions:
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """`about`: run, weights, data set, split, decoding, skeleton. `metrics`: by section, those of
-    `compute_metrics` and those that need the network itself: latency, attention, sensitivity."""
+    `compute_metrics` and those that need the network itself: latency, attention, sensitivity.
+    `found`: everybody whom a network found that takes no boxes."""
 
     about: dict[str, Any]
     metrics: dict[str, Any]
     predictions: Predictions
+    found: Found | None = None
 
 
 def write(out: Path, evaluation: Evaluation, page: bytes) -> None:
     """Write an evaluation into a new folder; DiskError."""
     with whole_folder(out) as unfinished:
         archive = io.BytesIO()
-        np.savez_compressed(archive, **vars(evaluation.predictions))
+        found = {} if evaluation.found is None else vars(evaluation.found)
+        columns = vars(evaluation.predictions) | {f"{_FOUND}{k}": v for k, v in found.items()}
+        np.savez_compressed(archive, **columns)
         (unfinished / PREDICTIONS_FILE).write_bytes(archive.getvalue())
         kept = {"format": FORMAT, "about": evaluation.about, "measures": evaluation.metrics}
         (unfinished / METRICS_FILE).write_bytes(canonical_json(json_ready(kept)))
@@ -158,8 +164,8 @@ def read(folder: Path) -> Evaluation:
     about, metrics = kept.get("about"), kept.get("measures")
     if not isinstance(about, dict) or not isinstance(metrics, dict):
         raise _damaged(path, "about or measures is missing")
-    predictions = _read_predictions(folder / PREDICTIONS_FILE)
-    return Evaluation(about=about, metrics=metrics, predictions=predictions)
+    predictions, found = _read_predictions(folder / PREDICTIONS_FILE)
+    return Evaluation(about=about, metrics=metrics, predictions=predictions, found=found)
 
 
 def find(path: Path) -> Path:
@@ -193,16 +199,22 @@ def json_ready(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _read_predictions(path: Path) -> Predictions:
+def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
     names = [f.name for f in fields(Predictions)]
+    more = [f"{_FOUND}{f.name}" for f in fields(Found)]
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(i.file_size for i in archive.infolist()) > _MAX_BYTES:
                 raise _damaged(path, "it unpacks to too much")
         with np.load(path, allow_pickle=False) as stored:
-            if sorted(stored.files) != sorted(names):
+            if sorted(stored.files) not in (sorted(names), sorted([*names, *more])):
                 raise _damaged(path, f"fields {', '.join(sorted(stored.files))[:200]}")
             columns: dict[str, NDArray[Any]] = {name: stored[name] for name in names}
+            table = {
+                f.name: stored[n]
+                for f, n in zip(fields(Found), more, strict=True)
+                if n in stored.files
+            }
     except UNREADABLE as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     people, joints = (*columns["xy"].shape, 0, 0)[:2]
@@ -215,7 +227,17 @@ def _read_predictions(path: Path) -> Predictions:
         raise _damaged(path, "rows that it does not have")
     if (columns["cause"] >= len(CAUSES)).any() or not np.isin(columns["state"], _STATES).all():
         raise _damaged(path, "a state or a cause of a joint that there is not")
-    return Predictions(**columns)
+    return Predictions(**columns), _checked_found(table, joints, path) if table else None
+
+
+def _checked_found(table: dict[str, NDArray[Any]], joints: int, path: Path) -> Found:
+    count = len(table["image"])
+    shapes = {"image": (), "xy": (joints, 2), "joint_score": (joints,), "score": ()}
+    for name, value in table.items():
+        kind = "i" if name == "image" else "f"
+        if value.shape != (count, *shapes[name]) or value.dtype.kind != kind:
+            raise _damaged(path, f"{_FOUND}{name} has shape {value.shape} of {value.dtype}")
+    return Found(**table)
 
 
 def _damaged(path: Path, got: str) -> ModelError:

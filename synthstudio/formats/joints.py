@@ -48,7 +48,7 @@ _TRUNK: dict[str, Rule] = {
 }
 _FACE = ("nose", "eye", "ear")
 TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
-"""Skeletons that coco23 and coco17 are converted to."""
+"""Skeletons that coco133, coco23 and coco17 are converted to."""
 
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:

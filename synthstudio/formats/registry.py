@@ -79,6 +79,11 @@ _POINTS_ONLY = "masks, amodal boxes, shares, causes, occluders, 3D, camera, Fram
 FORMATS: dict[str, Format] = {
     "coco": Format(home="coco.write", missing="FrameSpec"),
     "crowdpose": Format(home="coco.write", skeleton="crowdpose14", missing="FrameSpec"),
+    "coco-wholebody": Format(
+        home="coco.whole_body",
+        skeleton="coco133",
+        missing="amodal masks and boxes, shares, causes, occluders, 3D, camera, FrameSpec",
+    ),
     "ochuman": Format(
         home="tools.ochuman",
         skeleton="ochuman19",

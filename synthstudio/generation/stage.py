@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from synthstudio.body import anny, capsules, face, meetings, pose_library, poses, wardrobe
+from synthstudio.body import anny, capsules, face, meetings, pose_library, poses, untangle, wardrobe
 from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
@@ -269,6 +269,12 @@ class Stage:
     ) -> float:
         """Return how deep the limbs of a body in that pose run into one another."""
         return capsules.touches_m(phenotype, angles_rad, like=like)
+
+    def untangled(
+        self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
+    ) -> dict[str, float]:
+        """Return the angles with limbs out of the body's own skin (core.solve.Solve)."""
+        return untangle.untangled(phenotype, angles_rad, both_hands=both_hands)
 
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]

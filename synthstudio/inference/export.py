@@ -38,6 +38,10 @@ OPSET = 18
 MOST_PX, MOST = 0.01, 1e-4
 """How far the file's joints and probabilities may be from PyTorch's."""
 _BATCHES = (1, 3, 16)
+WEIGHTS = ("int16", "float32")
+"""How weights are stored in an ONNX file."""
+_LEAST_NARROWED = 1024
+_TAKE_INT32 = {"Expand", "GatherElements", "ScatterElements"}
 
 
 class WithDecoder(nn.Module):
@@ -89,25 +93,36 @@ class Exported:
     probabilities: float
 
 
-def export_onnx(
-    net: PoseNet,
-    skeleton: Skeleton,
-    out: Path,
-    *,
-    size: tuple[int, int],
-    name: str,
-    version: str,
-    flip: bool = False,
-    floats: bool = False,
-) -> Exported:
-    """Write an ONNX file for crops of `size` (H, W) in batches of any length.
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a file says of itself, and how it is made: for crops of `size` (H, W); with the flip
+    test; for floats from 0 to 1 instead of uint8; with weights stored as one of WEIGHTS."""
 
-    `floats`: takes floats from 0 to 1 instead of uint8. ModelError when the file's answers are
-    further from PyTorch's than MOST_PX and MOST.
+    size: tuple[int, int]
+    name: str
+    version: str
+    flip: bool = False
+    floats: bool = False
+    weights: str = "int16"
+
+
+def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
+    """Write an ONNX file for crops in batches of any length.
+
+    ModelError when the file's answers are further from PyTorch's than MOST_PX and MOST.
     """
+    whole, crops, model = onnx_program(net, skeleton, about)
+    narrow(model, weights=about.weights == "int16")
+    written: bytes = model.SerializeToString()
+    runtime = OnnxModel.parse(written, where=str(out), device="cpu")
+    return _checked(out, written, _apart(whole, lambda x: runtime.run(x.numpy()), crops))
+
+
+def onnx_program(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor, Any]:
+    """A network with its decoder, made-up crops, and the ONNX model with weights in float32."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxscript", extra="onnx")
-    whole, crops = _ready(net, skeleton, size=size, flip=flip, floats=floats)
+    whole, crops = _ready(net, skeleton, about)
     with _quiet():
         program = torch.onnx.export(
             whole,
@@ -121,39 +136,26 @@ def export_onnx(
         )
     assert program is not None
     model: Any = program.model_proto
-    _narrow_indices(model, onnx)
-    facts = _facts(skeleton, size=size, name=name, version=version, flip=flip)
-    for key, value in facts.items():
+    for node in model.graph.node:  # which line of ours each was: 300 kB
+        del node.metadata_props[:]
+    for key, value in _facts(skeleton, about).items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
-    written: bytes = model.SerializeToString()
-    runtime = OnnxModel.parse(written, where=str(out), device="cpu")
-    return _checked(out, written, _apart(whole, lambda x: runtime.run(x.numpy()), crops))
+    return whole, crops, model
 
 
-def export_torch(
-    net: PoseNet,
-    skeleton: Skeleton,
-    out: Path,
-    *,
-    size: tuple[int, int],
-    name: str,
-    version: str,
-    flip: bool = False,
-    floats: bool = False,
-) -> Exported:
+def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
     """Write a `torch.export` program, which `torch.export.load` reads without this package.
 
-    ModelError as above.
+    Its weights are float32. ModelError as above.
     """
-    whole, crops = _ready(net, skeleton, size=size, flip=flip, floats=floats)
+    whole, crops = _ready(net, skeleton, about)
     with _quiet():
         program = torch.export.export(
             whole, (crops[:2],), dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}}
         )
     file = io.BytesIO()
-    facts = _facts(skeleton, size=size, name=name, version=version, flip=flip)
-    facts["outputs"] = json.dumps(whole.names)
+    facts = _facts(skeleton, about) | {"outputs": json.dumps(whole.names)}
     torch.export.save(program, file, extra_files=facts)
     written = file.getvalue()
     file.seek(0)
@@ -174,60 +176,81 @@ def _checked(out: Path, written: bytes, apart: tuple[float, float]) -> Exported:
             where=str(out),
             expected=f"joints within {MOST_PX} px, probabilities within {MOST}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
+            then="Export it with --weights float32, or report it if that does not help.",
         )
     write_file(out, written)
     return Exported(path=out, bytes=len(written), joints_px=joints_px, probabilities=probabilities)
 
 
-def _ready(
-    net: PoseNet, skeleton: Skeleton, *, size: tuple[int, int], flip: bool, floats: bool
-) -> tuple[WithDecoder, Tensor]:
+def _ready(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor]:
     """A copy of the network on the CPU and made-up crops, which it has seen once.
 
     Matrices and indices that it keeps are thus real ones, not those of a trace.
     """
-    whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=flip).eval()
+    whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=about.flip).eval()
     coarse = stream(0, "crops to export with").uniform(size=(max(_BATCHES), 3, 6, 6))
     smooth = nn.functional.interpolate(
-        torch.from_numpy(coarse).float(), size, mode="bicubic", align_corners=False
+        torch.from_numpy(coarse).float(), about.size, mode="bicubic", align_corners=False
     ).clamp(0, 1)
-    crops = smooth if floats else (smooth * 255).round().to(torch.uint8)
+    crops = smooth if about.floats else (smooth * 255).round().to(torch.uint8)
     with torch.no_grad():
         whole(crops)
     return whole, crops
 
 
-def _facts(
-    skeleton: Skeleton, *, size: tuple[int, int], name: str, version: str, flip: bool
-) -> dict[str, str]:
+def _facts(skeleton: Skeleton, about: About) -> dict[str, str]:
     return {
         "format": FORMAT,
-        "version": version,
-        "name": name,
+        "version": about.version,
+        "name": about.name,
         "skeleton": skeleton.name,
         "joints": json.dumps(skeleton.joints),
         "sigmas": json.dumps([float(s) for s in skeleton.sigmas]),
         "edges": json.dumps(skeleton.edges),
-        "size": json.dumps(size),
+        "size": json.dumps(about.size),
         "causes": json.dumps(SHARES),
-        "flip_test": json.dumps(flip),
+        "flip_test": json.dumps(about.flip),
     }
 
 
-def _narrow_indices(model: Any, onnx: Any) -> None:
-    """Store the bank's indices in 32 bits, half the bytes; what reads them takes both."""
+def narrow(model: Any, *, weights: bool) -> None:
+    """Store the bank's indices and, if asked, the weights in 16 bits.
+
+    The file widens them again; a runtime does so once, when it loads the file. Weights are whole
+    multiples of a step for each of their first axis: 1/65534 of the range, of float16's 1/2048.
+    """
+    onnx = import_extra("onnx", extra="onnx")
     taking: dict[str, set[str]] = {}
     for node in model.graph.node:
         for name in node.input:
             taking.setdefault(name, set()).add(node.op_type)
     made = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "Expand"}
+    kinds, helper = onnx.TensorProto, onnx.helper
+    nodes, added = [], []
     for tensor in model.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.INT64 or np.prod(tensor.dims) < 4096:
+        if np.prod(tensor.dims) < _LEAST_NARROWED:
             continue
-        readers = taking.get(tensor.name, set()) | taking.get(made.get(tensor.name, ""), set())
-        if readers <= {"Expand", "GatherElements", "ScatterElements"}:
-            values = onnx.numpy_helper.to_array(tensor)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.int32), tensor.name))
+        name, values = tensor.name, onnx.numpy_helper.to_array(tensor)
+        readers = taking.get(name, set()) | taking.get(made.get(name, ""), set())
+        if tensor.data_type == kinds.INT64 and readers <= _TAKE_INT32:
+            stored = values.astype(
+                np.uint16 if 0 <= values.min() <= values.max() < 2**16 else np.int32
+            )
+            nodes.append(helper.make_node("Cast", [f"{name}.16"], [name], to=kinds.INT32))
+        elif tensor.data_type == kinds.FLOAT and weights and values.ndim > 1:
+            step = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True) / 32767
+            stored = np.round(values / np.where(step > 0, step, 1)).astype(np.int16)
+            added.append(onnx.numpy_helper.from_array(step.astype(np.float32), f"{name}.step"))
+            nodes.append(
+                helper.make_node("Cast", [f"{name}.16"], [f"{name}.whole"], to=kinds.FLOAT)
+            )
+            nodes.append(helper.make_node("Mul", [f"{name}.whole", f"{name}.step"], [name]))
+        else:
+            continue
+        tensor.CopyFrom(onnx.numpy_helper.from_array(stored, f"{name}.16"))
+    model.graph.initializer.extend(added)
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
     del model.graph.value_info[:]
 
 

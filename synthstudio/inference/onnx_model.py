@@ -34,8 +34,8 @@ class OnnxModel:
     flip: bool
 
     @classmethod
-    def load(cls, path: Path, *, device: str = "auto") -> Self:
-        """Load a file that `synthstudio export-model` wrote.
+    def load(cls, path: Path, *, device: str = "auto", threads: int = 0) -> Self:
+        """Load a file that `synthstudio export-model` wrote; `threads` as below.
 
         ModelError when it is none, or damaged; DeviceError when the runtime lacks the device.
         """
@@ -45,7 +45,7 @@ class OnnxModel:
             data = path.read_bytes()
         except UNREADABLE as error:
             raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
-        return cls.parse(data, where=str(path), device=device)
+        return cls.parse(data, where=str(path), device=device, threads=threads)
 
     @classmethod
     def parse(cls, data: bytes, *, where: str, device: str, threads: int = 0) -> Self:

@@ -38,7 +38,7 @@ class Person:
     instance: int | None
     box: F64  # (4,) x y w h
     box_score: float
-    xy: F64  # (J, 2)
+    xy: F64  # (J, 2) NaN: not found, by a network that finds people without boxes
     score: F64  # (J,) the probability of a hit, from the maps
     shares: F64
     quality: F64
@@ -47,10 +47,14 @@ class Person:
     time: int = 0
     track: int | None = None
     peaks: F64 = field(default_factory=lambda: np.zeros((0, 0, 3)))
+    found_score: float | None = None  # of somebody who was found without a box
 
     @property
     def confidence(self) -> float:
-        """The person's score: the mean expected OKS, or else joint score, times the box's score."""
+        """The person's score: the mean expected OKS, or else joint score, times the box's score;
+        without a box that of who was found."""
+        if self.found_score is not None:
+            return float(np.clip(self.found_score, 0, 1))
         known = np.isfinite(self.quality).all()
         return float(np.clip((self.quality if known else self.score).mean() * self.box_score, 0, 1))
 
@@ -180,7 +184,7 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     tracks = track_people(
         [np.stack([people[k].box for k in own]) for own in at.values()],
         [np.stack([people[k].xy for k in own]) for own in at.values()],
-        [np.stack([_sure(people[k]) for k in own]) for own in at.values()],
+        [np.stack([surely_seen(people[k]) for k in own]) for own in at.values()],
         at=list(at),
     )
     alone = 1 + max(int(names.max()) for names in tracks)  # who is there twice: of no other frame
@@ -191,7 +195,7 @@ def _tracked(people: list[Person], rows: list[int]) -> dict[int, list[int]]:
     return found
 
 
-def _sure(person: Person) -> F64:
+def surely_seen(person: Person) -> F64:
     """(J,) how much each joint tells of who it is: its score, less as far as it is hidden."""
     visible = person.shares[:, 0]
     return person.score * np.where(np.isfinite(visible), visible, 1)

@@ -26,6 +26,8 @@ U8 = NDArray[np.uint8]
 
 MEMORY = 100
 """Frames without somebody after which they are new (PoseFlow's link length)."""
+LEAST = 0.2
+"""Agreement of a match."""
 REPEATED = -1
 """In place of a track number: the same person as another one of the frame."""
 _FALL = 0.214
@@ -73,7 +75,7 @@ def track_people(
     at: Sequence[int] | I64 | None = None,
     pictures: Sequence[U8] | None = None,
     memory: int = MEMORY,
-    least: float = 0.2,
+    least: float = LEAST,
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates.
 
@@ -83,23 +85,45 @@ def track_people(
     by at least `least`, up to 1. The order of people within a frame does not matter.
     ArgumentError for arrays that do not fit one another, or frames out of order.
     """
-    past: dict[int, _Track] = {}
-    before: _Frame | None = None
-    out: list[I64] = []
-    fresh = 0
-    for now in _frames(boxes, joints, scores, at=at, pictures=pictures):
-        past = {k: t for k, t in past.items() if now.time - t[-1][0].time - 1 <= memory}
+    tracker = Tracker(memory=memory, least=least)
+    frames = _frames(boxes, joints, scores, at=at, pictures=pictures)
+    return [tracker._name(frame) for frame in frames]
+
+
+class Tracker:
+    """The same frame by frame, for what comes live. `memory`, `least`: as of `track_people`."""
+
+    def __init__(self, *, memory: int = MEMORY, least: float = LEAST) -> None:
+        self._memory, self._least = memory, least
+        self._past: dict[int, _Track] = {}
+        self._before: _Frame | None = None
+        self._fresh = 0
+
+    def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
+        """Track numbers (P,) for the people of frame `at`, which follows all earlier ones.
+
+        Arrays and errors are those of a frame of `track_people`.
+        """
+        if self._before is not None and at <= self._before.time:
+            raise _out_of_order(f"{self._before.time}, {at}")
+        count = np.shape(joints)[1] if np.ndim(joints) == 3 else 0
+        arrays = _checked(boxes, joints, scores, joints_each=count, where=f"frame {at}")
+        return self._name(_Frame(time=at, picture=None, **arrays))
+
+    def _name(self, now: _Frame) -> I64:
+        self._past = {
+            k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= self._memory
+        }
         own = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
-        found = _matched(now, rows, past, before, least=least)
+        found = _matched(now, rows, self._past, self._before, least=self._least)
         for p in rows:
-            name = found.get(p, fresh)
-            fresh += name == fresh
+            name = found.get(p, self._fresh)
+            self._fresh += name == self._fresh
             own[p] = name
-            past[name] = [*past.get(name, [])[1 - _RECENT :], (now, p)]
-        out.append(own)
-        before = now
-    return out
+            self._past[name] = [*self._past.get(name, [])[1 - _RECENT :], (now, p)]
+        self._before = now
+        return own
 
 
 def _matched(
@@ -262,13 +286,7 @@ def _frames(
                 got=f"{len(values)}",
             )
     if len(times) and (times.dtype.kind not in "iu" or (np.diff(times.astype(np.int64)) < 1).any()):
-        raise ArgumentError(
-            "frames are out of order",
-            where="at",
-            expected="whole numbers, each above the one before",
-            got=str(times.tolist())[:80],
-            then="Sort the frames by time, and leave out what is there twice.",
-        )
+        raise _out_of_order(str(times.tolist())[:80])
     count = next((np.shape(j)[1] for j in joints if np.ndim(j) == 3 and len(j)), 0)
     size = next((np.shape(i)[:2] for i in images if i is not None), None)
     return [
@@ -279,6 +297,16 @@ def _frames(
         )
         for t in range(len(boxes))
     ]
+
+
+def _out_of_order(got: str) -> ArgumentError:
+    return ArgumentError(
+        "frames are out of order",
+        where="at",
+        expected="whole numbers, each above the one before",
+        got=got,
+        then="Sort the frames by time, and leave out what is there twice.",
+    )
 
 
 def _checked(

@@ -27,6 +27,7 @@ from synthstudio.core.labels import (
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.inference.answers import TRUNCATED
 from synthstudio.inference.predict import Person
 from synthstudio.inference.sources import SourceImage
@@ -45,16 +46,19 @@ _QUALITY = 92
 def results(people: Iterable[Person]) -> list[dict[str, Any]]:
     """Entries of a COCO keypoint results file.
 
-    Keypoints are pixel indices (docs/conventions.md), the third number of each is its score.
-    Beside COCO's own fields: `joints` (what hides each, the visible share, the expected OKS and
-    the probability that it lies in the image; null: no such output; the map's `peaks` as x, y,
-    value, if requested), `instance_number` (of the source) and `track_id` (in clips).
+    Keypoints are pixel indices (docs/conventions.md), the third number of each is its score; three
+    zeros are a joint that was not found. Beside COCO's own fields: `joints` (what hides each, the
+    visible share, the expected OKS and the probability that it lies in the image; null: no such
+    output; the map's `peaks` as x, y, value, if requested), `instance_number` (of the source) and
+    `track_id` (in clips).
     """
     return [_result(person) for person in people]
 
 
 def _result(person: Person) -> dict[str, Any]:
-    places = np.concatenate([person.xy - 0.5, person.score[:, None]], 1)
+    places = np.where(
+        _found(person)[:, None], np.concatenate([person.xy - 0.5, person.score[:, None]], 1), 0.0
+    )
     entry: dict[str, Any] = {
         "image_id": person.image,
         "category_id": 1,
@@ -75,6 +79,11 @@ def _result(person: Person) -> dict[str, Any]:
     if person.track is not None:
         entry["track_id"] = person.track
     return entry
+
+
+def _found(person: Person) -> NDArray[np.bool_]:
+    """(J,) whether a joint has a place."""
+    return np.asarray(np.isfinite(person.xy).all(1))
 
 
 def _peaks(found: F64) -> list[list[float]]:
@@ -104,16 +113,19 @@ def drawn(image: SourceImage, people: list[Person], skeleton: Skeleton) -> U8:
     A hidden joint is a ring, triangle or square by its cause, one outside the image a cross;
     without such outputs all joints are dots.
     """
-    labels = FrameLabels(
-        people=tuple(labels_of(p, k) for k, p in enumerate(people)), crowd_index=0.0, things=()
-    )
     legend = any(cause is not None for p in people for cause in p.causes)
-    return draw_labels(image.rgb, labels, skeleton, legend=legend)
+    return draw_labels(image.rgb, frame_labels(people), skeleton, legend=legend)
 
 
 def draw_into(out: Path, image: SourceImage, people: list[Person], skeleton: Skeleton) -> None:
     rgb = drawn(image, people, skeleton)
     write_file(out / "pictures" / f"{image.number:06d}.jpg", encode_jpeg(rgb, _QUALITY))
+
+
+def frame_labels(people: list[Person]) -> FrameLabels:
+    """What `draw_labels` draws of the people of a picture."""
+    labels = tuple(labels_of(p, k) for k, p in enumerate(people))
+    return FrameLabels(people=labels, crowd_index=0.0, things=())
 
 
 _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
@@ -135,7 +147,13 @@ def labels_of(person: Person, place: int) -> PersonLabel:
         joints_world_m=np.zeros((joints, 3)),
         kinematic_joints_world_m=np.full((joints, 3), math.nan),
         shares=shares,
-        state=np.array([_STATES.get(c, STATE_HIDDEN) for c in person.causes], np.uint8),
+        state=np.array(
+            [
+                _STATES.get(cause, STATE_HIDDEN) if found else NO_STATE
+                for cause, found in zip(person.causes, _found(person), strict=True)
+            ],
+            np.uint8,
+        ),
         cause=tuple(c or "visible" for c in person.causes),
         ambiguous=np.zeros(joints, bool),
         occluder_id=nobody,

@@ -21,6 +21,8 @@ from synthstudio.models.heatmaps import (
 
 VISIBLE, SELF, PERSON, OBJECT = range(4)
 """The order of `shares`: core.labels.SHARES without `truncated`, which `presence` predicts."""
+IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of sRGB from 0 to 1, as ImageNet's and most backbones have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +74,8 @@ class PoseNet(nn.Module):
         features: nn.Module,
         block: nn.Module,
         *,
-        mean: tuple[float, float, float] = (0.485, 0.456, 0.406),
-        std: tuple[float, float, float] = (0.229, 0.224, 0.225),
+        mean: tuple[float, float, float] = IMAGE_MEAN,
+        std: tuple[float, float, float] = IMAGE_STD,
     ) -> None:
         """`mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with."""
         super().__init__()

@@ -85,25 +85,24 @@ def _refined(maps: Tensor, at: Tensor, sigma: float | None) -> Tensor:
     """Places (B, J, K, 2) of the peaks in the cells `at` (B, J, K), numbered row by row."""
     w = maps.shape[-1]
     row, column = at // w, at % w
-    logs = maps.clamp_min(1e-12).log()
-    x = column + 0.5 + _vertex(logs, row, column, (0, 1), sigma)
-    y = row + 0.5 + _vertex(logs, row, column, (1, 0), sigma)
+    x = column + 0.5 + _vertex(maps, row, column, (0, 1), sigma)
+    y = row + 0.5 + _vertex(maps, row, column, (1, 0), sigma)
     return torch.stack([x, y], -1)
 
 
 def _vertex(
-    logs: Tensor, row: Tensor, column: Tensor, step: tuple[int, int], sigma: float | None
+    maps: Tensor, row: Tensor, column: Tensor, step: tuple[int, int], sigma: float | None
 ) -> Tensor:
     """Offset (B, J, K) of the parabola's vertex from the peak's centre; at the border by `sigma`,
     0 without it."""
-    h, w = logs.shape[-2:]
-    flat = logs.flatten(2)
+    h, w = maps.shape[-2:]
+    flat = maps.flatten(2)
 
     def at(sign: int) -> tuple[Tensor, Tensor]:
         r, c = row + sign * step[0], column + sign * step[1]
         inside = (r >= 0) & (r < h) & (c >= 0) & (c < w)
         index = r.clamp(0, h - 1) * w + c.clamp(0, w - 1)
-        return flat.gather(-1, index), inside
+        return flat.gather(-1, index).clamp_min(1e-12).log(), inside
 
     (before, ok_before), (here, _), (after, ok_after) = at(-1), at(0), at(1)
     bend = before - 2 * here + after
@@ -117,12 +116,33 @@ def _vertex(
     return shift.clamp(-0.5, 0.5)
 
 
-def soft_disc(radius: float, like: Tensor) -> Tensor:
-    """A disc (k, k) of `radius` cells: 1 inside, 0 outside, with a soft edge."""
-    reach = int(radius + 1.5)
-    steps = torch.arange(-reach, reach + 1, dtype=like.dtype, device=like.device)
-    distance = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
-    return (radius + 0.5 - distance).clamp(0, 1)
+@functools.lru_cache(maxsize=64)
+def _disc(
+    size: tuple[int, int], radius: float, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Sums over a disc about each cell of maps of `size`, as two matrices.
+
+    The disc has 1 inside, 0 outside and a soft edge. It is a sum of K products of a column and a
+    row (its singular vectors), so it takes a matrix (w, K * w) of rows and one (h, K * h) of
+    columns.
+    """
+    with torch.inference_mode(False), torch.no_grad():  # cached, so it must allow gradients
+        reach = int(radius + 1.5)
+        steps = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        distance = (steps[:, None] ** 2 + steps[None] ** 2).sqrt()
+        left, strength, right = torch.linalg.svd((radius + 0.5 - distance).clamp(0, 1))
+        count = int((strength > 1e-9).sum())
+
+        def bands(profiles: Tensor, cells: int) -> Tensor:  # (K, cells, cells)
+            at = torch.arange(cells)
+            apart = at[:, None] - at[None]
+            band = profiles[:, (apart + reach).clamp(0, 2 * reach)]
+            return torch.where(apart.abs() <= reach, band, 0)
+
+        rows = bands(right[:count], size[1])
+        columns = bands((left * strength).t()[:count], size[0])
+        joined = columns.transpose(0, 1).flatten(1), rows.transpose(0, 1).flatten(1)
+        return joined[0].to(device, dtype), joined[1].to(device, dtype)
 
 
 def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
@@ -132,10 +152,10 @@ def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
     two modes the heavier wins, not the sharper one, and never a point between them, as the mean
     would be. The score is that probability.
     """
-    disc = soft_disc(radius, maps)[None, None]
     b, j, h, w = maps.shape
-    chance = F.conv2d(maps.reshape(b * j, 1, h, w), disc, padding=disc.shape[-1] // 2)
-    found = decode_peak(chance.view(b, j, h, w))
+    columns, rows = _disc((h, w), radius, maps.dtype, maps.device)
+    along = (maps @ rows).view(b, j, h, -1, w).transpose(2, 3).reshape(b, j, -1, w)  # (.., K*h, w)
+    found = decode_peak(columns @ along)
     return Decoded(xy=found.xy, score=found.score.clamp(0, 1))
 
 
@@ -151,7 +171,7 @@ def blur(maps: Tensor, sigma: float) -> Tensor:
 @functools.lru_cache(maxsize=64)
 def _band(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The symmetric blur matrix (size, size) of a row of cells."""
-    with torch.inference_mode(mode=False), torch.no_grad():  # cached, so it must allow gradients
+    with torch.inference_mode(False), torch.no_grad():  # cached, so it must allow gradients
         reach = max(1, round(3 * sigma))
         steps = torch.arange(-reach, reach + 1, dtype=dtype, device=device)
         total = torch.exp(-(steps**2) / (2 * sigma**2)).sum()

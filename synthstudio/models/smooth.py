@@ -66,7 +66,8 @@ def smooth(
 ) -> F64:
     """Smooth the joints (T, J, 2) of one track, each fitted to its neighbours in time.
 
-    `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled.
+    `weight` (T, J): confidences from 0 to 1. `at` (T,): rising frame numbers; gaps are not filled,
+    and a joint that was not found in a frame (NaN) stays so.
     `window` (odd): frames from end to end; the nearest count most. A fit with too few frames takes
     a lower degree.
     """
@@ -74,13 +75,17 @@ def smooth(
     half = (window - 1) // 2
     if half < 1 or len(xy) < 2:
         return xy.copy()
-    out = np.empty_like(xy, dtype=np.float64)
+    out = np.full_like(xy, np.nan, dtype=np.float64)
+    found = np.asarray(np.isfinite(xy).all(-1))
     for t, now in enumerate(steps):
         near = np.flatnonzero(np.abs(steps - now) <= half)
         apart = steps[near] - now
         fall = (1 - (np.abs(apart) / (half + 1)) ** 3) ** 3  # tricube: no frame drops out at once
         power = np.vander(apart, min(degree, max(len(near) - 2, 0)) + 1, increasing=True)
-        for j in range(xy.shape[1]):
-            w = np.sqrt(fall * np.maximum(weight[near, j], _MIN_WEIGHT))[:, None]
-            out[t, j] = np.linalg.lstsq(power * w, xy[near, j] * w, rcond=None)[0][0]
+        for j in np.flatnonzero(found[t]):
+            seen = found[near, j]
+            known = near[seen]
+            fit = power[seen][:, : min(degree, max(len(known) - 2, 0)) + 1]
+            w = np.sqrt(fall[seen] * np.maximum(weight[known, j], _MIN_WEIGHT))[:, None]
+            out[t, j] = np.linalg.lstsq(fit * w, xy[known, j] * w, rcond=None)[0][0]
     return out

@@ -63,6 +63,7 @@ def tone(rgb: U8) -> ToneSpec:
     return ToneSpec(
         black=round(min(max(black - 0.003, 0.0), 0.12), 4),
         saturation=round(min(1.0, 0.35 + 0.65 * spread / _COLOURFUL), 3),
+        chroma=round(spread, 2),
     )
 
 

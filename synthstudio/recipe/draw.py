@@ -190,7 +190,7 @@ def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
     )
     people = draw_people(frame, solve, seats=bool(seats_in(frame)))
     people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
-    people, contacts = draw_contacts(frame, people)
+    people, contacts = draw_contacts(frame, solve, people)
     layout = dataclasses.replace(layout, contacts=contacts)
     asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
     people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))

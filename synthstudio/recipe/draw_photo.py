@@ -41,7 +41,9 @@ def draw_photo(
         width_px=view.width_px,
         height_px=view.height_px,
         people=len(view.people),
-        tone=view.tone,
+        tone=view.tone
+        if recipe.photo_options.ground == "known"
+        else dataclasses.replace(view.tone, chroma=None),
         lens=LensSpec(jpeg_quality=JPEG_QUALITY),
         skeleton=recipe.skeleton,
         split=split,
@@ -97,11 +99,13 @@ def _occluded(
 def _chosen(draw: Draw, view: PhotoView, place: int, k: int) -> list[int]:
     """The places of the people to hide: over a photo's frames each in turn.
 
-    Before whom nothing can stand is asked only where the photo has nobody else.
+    Before whom nothing can stand is not asked; with `ground: any` where there is nobody else.
     """
     recipe = draw.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
-    can = [i for i in can if within_reach(view, view.people[i])] or can
+    known = recipe.photo_options.ground == "known"
+    near = [i for i in can if within_reach(view, view.people[i], known=known)]
+    can = near if known else near or can
     if not can:
         return []
     rng = dataclasses.replace(draw, index=place).rng("photo-order")

@@ -7,6 +7,7 @@ thing, cross outside the frame, diamond unknown. Bones are dashed where an end i
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -32,6 +33,10 @@ _PEOPLE: tuple[Colour, ...] = (
     (86, 214, 160), (255, 209, 92), (226, 120, 214), (120, 200, 255),
     (255, 128, 110), (178, 222, 90), (170, 150, 255), (250, 170, 200),
 )  # fmt: skip
+CAUSE_COLOURS: dict[str, Colour] = {
+    "visible": (86, 214, 160), "self": (110, 170, 255), "person": (255, 176, 66),
+    "object": (255, 96, 140), "truncated": (196, 200, 206),
+}  # fmt: skip
 _LEGEND = (
     ("visible", "visible"),
     ("self", "hidden by itself"),
@@ -53,11 +58,16 @@ class _Pen:
     zoom: int
     unit: float
     marker: float  # radius of a joint's marker, output pixels
+    by_cause: bool = False
 
     def place(self, px: Sequence[float] | F64) -> tuple[int, int]:
         """A continuous frame point in OpenCV's fixed-point pixel indices."""
         x, y = (round((float(v) * self.zoom - 0.5) * (1 << _SHIFT)) for v in (px[0], px[1]))
         return x, y
+
+    def colour(self, cause: str, side: str) -> Colour:
+        """Of a marker."""
+        return CAUSE_COLOURS.get(cause, TEXT) if self.by_cause else COLOURS[side]
 
     def width(self, strokes: float) -> int:
         return max(1, round(self.unit * strokes))
@@ -71,18 +81,20 @@ def draw_labels(
     rows_px: int = BASE_ROWS,
     legend: bool = True,
     names: bool = True,
+    by_cause: bool = False,
 ) -> U8:
     """Draw labels into a frame (H, W, 3), enlarged by a whole number to about `rows_px`.
 
     Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
     nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
-    each person is.
+    each person is; `by_cause`: markers have the colour of their cause, not of their side.
     """
     zoom = max(1, round(rows_px / rgb.shape[0]))
     size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
     canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     rows = canvas.shape[0]
-    pen = _Pen(zoom=zoom, unit=max(0.7, rows / 640), marker=max(2.5, rows / 170))
+    unit, marker = max(0.7, rows / 640), max(2.5, rows / 170)
+    pen = _Pen(zoom=zoom, unit=unit, marker=marker, by_cause=by_cause)
     farthest_first = sorted(labels.people, key=lambda p: -p.depth_rank)
     for person in farthest_first:
         _draw_boxes(canvas, person, _finer(pen, person, rows))
@@ -123,9 +135,9 @@ def captioned(rgb: U8, text: str) -> U8:
     return np.vstack([rgb, np.asarray(strip, np.uint8)])
 
 
-def legend_strip(width: int) -> U8:
+def legend_strip(width: int, *, by_cause: bool = False) -> U8:
     """A strip (h, width, 3) that says what the marks mean."""
-    return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0))
+    return _legend(width, _Pen(zoom=1, unit=1.3, marker=6.0, by_cause=by_cause))
 
 
 def person_colour(instance: int) -> Colour:
@@ -136,7 +148,7 @@ def _finer(pen: _Pen, person: PersonLabel, rows: int) -> _Pen:
     """A finer pen for a person who is small in the picture."""
     share = person.amodal_box_px[3] * pen.zoom / rows
     by = min(1.0, max(0.5, share / 0.4))
-    return _Pen(zoom=pen.zoom, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
+    return dataclasses.replace(pen, unit=pen.unit * by, marker=max(2.0, pen.marker * by))
 
 
 def _draw_boxes(canvas: U8, person: PersonLabel, pen: _Pen) -> None:
@@ -177,7 +189,8 @@ def _draw_skeleton(canvas: U8, person: PersonLabel, skeleton: Skeleton, pen: _Pe
         at = person.joints_px[j]
         if person.cause[j] == "truncated":
             at = np.clip(at, inset, limit)
-        _marker(canvas, at, person.cause[j], COLOURS[skeleton.sides[j]], pen)
+        colour = pen.colour(person.cause[j], skeleton.sides[j])
+        _marker(canvas, at, person.cause[j], colour, pen)
 
 
 def _bone_side(skeleton: Skeleton, a: int, b: int) -> str:
@@ -359,7 +372,7 @@ def _overlap(a: Rectangle, b: Rectangle) -> float:
 def _legend(width: int, pen: _Pen) -> U8:
     """A strip (h, width, 3) that says what the marks mean."""
     unit = min(pen.unit, width / _LEGEND_UNITS)
-    pen = _Pen(zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
+    pen = dataclasses.replace(pen, zoom=1, unit=unit, marker=pen.marker * unit / pen.unit)
     high = math.ceil(30 * pen.unit)
     strip = np.full((high, width, 3), PAPER, np.uint8)
     font = _font(pen, 13)
@@ -372,7 +385,7 @@ def _legend(width: int, pen: _Pen) -> U8:
         x += mark + font.getlength(text) + gap
 
     for cause, text in _LEGEND:
-        _marker(strip, np.array([x, high / 2]), cause, COLOURS["middle"], pen)
+        _marker(strip, np.array([x, high / 2]), cause, pen.colour(cause, "middle"), pen)
         place(text, 10 * pen.unit)
     for side in ("left", "right"):
         _line(

@@ -82,7 +82,8 @@ def _headline(metrics: Mapping[str, Any]) -> dict[str, str]:
     out["AP of all joints"] = percent(lookup(metrics, "precision", "all", "AP"))
     out["AP of hidden joints"] = percent(lookup(metrics, "precision", "hidden", "AP"))
     out["AUROC: visible or hidden"] = number(lookup(metrics, "visibility", "AUROC"), 3)
-    out["ms a person (p50)"] = number(lookup(metrics, "latency", "p50_ms"), 1)
+    who = metrics.get("latency", {}).get("of", "person")
+    out[f"ms a {who} (p50)"] = number(lookup(metrics, "latency", "p50_ms"), 1)
     return out
 
 

@@ -78,7 +78,7 @@ def cases(dataset: Dataset, predictions: Predictions, rows: I64, skeleton: Skele
                 rgb=_pair(rgb, predictions, row, skeleton),
                 frame=int(predictions.frame[row]),
                 instance=int(predictions.instance[row]),
-                error=float(apart[which].mean()),
+                error=float(np.nanmean(apart[which])),
                 hidden=int(which.sum()),
                 fraction=float(predictions.fraction[row]),
                 family=str(predictions.family[row]),
@@ -108,6 +108,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
             _ring(left, true[j], _hex(CAUSE_COLOURS[CAUSES[predictions.cause[row, j]]]), 9)
         else:
             disc(left, true[j], COLOURS[skeleton.sides[j]], 4)
+    known = known & np.isfinite(predicted).all(-1)
     wrong = known & (distances(predicted, true) > _LEAST_WRONG * predictions.side[row] * zoom)
     for j in np.flatnonzero(wrong):
         cv2.line(right, _at(predicted[j]), _at(true[j]), _MISS, 2, cv2.LINE_AA, _SHIFT)

@@ -10,6 +10,8 @@ from markupsafe import Markup
 from synthstudio.report.html import macro
 
 Point = tuple[float, float, float, float]  # x, y, low, high
+Range = tuple[str, float, float]  # label, median, 95th percentile
+Trade = tuple[str, float, float, bool]  # label, milliseconds, percent, whether it was picked
 # After Okabe and Ito (2008): distinguishable with every common kind of colour vision.
 CAUSE_COLOURS = {
     "visible": "#009e73",
@@ -228,3 +230,50 @@ def _x(value: float) -> float:
 
 def _y(value: float) -> float:
     return round(_H - _BOTTOM - (_H - _TOP - _BOTTOM) * min(max(value, 0.0), 1.0), 1)
+
+
+def ranges(rows: Sequence[Range], *, unit: str) -> Markup:
+    """A median with a line to the 95th percentile a row, from zero."""
+    left, width = 210.0, 560.0
+    most = max(high for _, _, high in rows) or 1.0
+
+    def x(value: float) -> float:
+        return round(left + (width - left - 90) * value / most, 1)
+
+    lines = [
+        (label, 16 + 22 * k, x(middle), x(high), f"{middle:.2f} {unit}")
+        for k, (label, middle, high) in enumerate(rows)
+    ]
+    return macro("plots.html", "ranges")(lines, unit, left, width, 22 * len(rows) + 12)
+
+
+def trade(points: Sequence[Trade]) -> Markup:
+    """Percent upwards over milliseconds from zero; what was picked has another colour."""
+    width, height, left, bottom = 560.0, 300.0, 44.0, 266.0
+    points = [p for p in points if math.isfinite(p[2])]
+    if not points:
+        return macro("plots.html", "nothing")("nothing to compare")
+    slow = 1.15 * max(ms for _, ms, _, _ in points)
+    low, high = min(p[2] for p in points), max(p[2] for p in points)
+    low, high = low - 0.1 * (high - low) - 0.5, high + 0.1 * (high - low) + 0.5
+
+    def x(ms: float) -> float:
+        return round(left + (width - left - 90) * ms / slow, 1)
+
+    def y(percent: float) -> float:
+        return round(bottom - (bottom - 12) * (percent - low) / (high - low), 1)
+
+    dots = [
+        (
+            x(ms),
+            y(at),
+            label,
+            SIDES["photos" if picked else "generated"],
+            f"{at:.1f} %, {ms:.2f} ms",
+        )
+        for label, ms, at, picked in points
+    ]
+    ticks = [(x(slow * k / 4), bottom + 16, "middle", f"{slow * k / 4:.2g} ms") for k in range(5)]
+    steps = [low + (high - low) * k / 4 for k in range(5)]
+    ticks += [(left - 5, y(at) + 4, "end", f"{at:.1f}") for at in steps]
+    return macro("plots.html", "trade")(dots, ticks, left, bottom, width, height)

@@ -2,8 +2,9 @@
 
 Rows on disk are never changed. Of a joint that somebody edited, place, state and cause are the
 editor's and `origin` is "human". If the state or the cause changed, its shares and what hides it
-are unknown (NaN). If its place changed, its place in 3D is unknown (NaN). Boxes, masks and all
-other joints stay. A person who is not approved keeps box and mask; every joint is unlabelled.
+are unknown (NaN). If its place changed, its place in 3D is unknown (NaN). Masks, their boxes and
+all other joints stay; a box that no mask gave grows so that edited joints lie in it. A person who
+is not approved keeps box and mask; every joint is unlabelled.
 """
 
 from __future__ import annotations
@@ -236,7 +237,34 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     new = _copied(row)
     for name, label in item.joints.items():
         _put(new, names.index(name), label)
+    for which in ("modal", "amodal"):
+        box = row[f"{which}_box_px"]
+        if box is not None and not row[f"{which}_counts"]:
+            new[f"{which}_box_px"] = grown = _grown(box, _inside(item, row["mask_size"]))
+            if grown != list(box):
+                new[f"{which}_area_px"] = round(grown[2] * grown[3])
     return new
+
+
+def _inside(item: ItemState, size: Sequence[int]) -> list[tuple[float, float]]:
+    """Where the joints are that somebody set inside a frame of (height, width)."""
+    return [
+        (min(max(label.x_px, 0.0), size[1]), min(max(label.y_px, 0.0), size[0]))
+        for label in item.joints.values()
+        if label.state in (STATE_VISIBLE, STATE_HIDDEN)
+        and label.x_px is not None
+        and label.y_px is not None
+    ]
+
+
+def _grown(box: Sequence[float], places: Sequence[tuple[float, float]]) -> list[float]:
+    """A box (x, y, width, height) that holds these places as well; one without area is theirs."""
+    if not places:
+        return list(box)
+    corners = [(box[0], box[1]), (box[0] + box[2], box[1] + box[3])]
+    points = np.array([*places] + (corners if box[2] > 0 and box[3] > 0 else []))
+    low, high = points.min(axis=0), points.max(axis=0)
+    return [*low.tolist(), *(high - low).tolist()]
 
 
 def without_joints(row: Row) -> Row:
@@ -251,20 +279,8 @@ def without_joints(row: Row) -> Row:
 
 def added_row(item: ItemState, frame: Row, names: Sequence[str]) -> Row:
     """A row for an added person: joints, and a box round those inside the frame."""
-    inside = [
-        (label.x_px, label.y_px)
-        for label in item.joints.values()
-        if label.state in (STATE_VISIBLE, STATE_HIDDEN)
-        and label.x_px is not None
-        and label.y_px is not None
-    ]
-    box = [0.0] * 4  # x y w h
-    if inside:
-        points = np.clip(inside, 0.0, [frame["width_px"], frame["height_px"]])
-        low, high = points.min(axis=0), points.max(axis=0)
-        box = [*low.tolist(), *(high - low).tolist()]
     blank = [(math.nan, math.nan, 0)] * len(names)
-    return with_edits(person_of(blank, frame, item.person.instance, box_px=box), item, names)
+    return with_edits(person_of(blank, frame, item.person.instance, box_px=[0.0] * 4), item, names)
 
 
 def _copied(row: Row) -> Row:

@@ -19,6 +19,7 @@ _TITLES = {
     "queue": "Risk queue",
     "team": "Team",
     "generate": "Generate",
+    "tryit": "Try it",
 }
 
 

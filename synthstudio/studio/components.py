@@ -1,4 +1,4 @@
-"""The two browser components, the keypoint editor and the grid of people; no build step."""
+"""The browser components: the keypoint editor, the grid of people, the camera; no build step."""
 
 from __future__ import annotations
 
@@ -155,3 +155,18 @@ def grid_source() -> tuple[str, str]:
 def _grid() -> Callable[..., Any]:
     js, css = grid_source()
     return st.components.v2.component("synthstudio_people_grid", js=js, css=css)
+
+
+def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
+    """Show the browser's camera with `data["answer"]` drawn over it (trying/camera.js).
+
+    `on_frame` runs when it has sent a picture, which is in the session's state under `key`.
+    """
+    text = json.dumps(data, allow_nan=False)
+    folder = resources.files("synthstudio.studio") / "trying"
+    camera = st.components.v2.component(
+        "synthstudio_camera",
+        js=(folder / "camera.js").read_text("utf-8"),
+        css=(folder / "camera.css").read_text("utf-8"),
+    )
+    camera(key=key, data=json.loads(text), on_frame_change=on_frame)

@@ -19,6 +19,8 @@ from synthstudio.review.store import default_url
 LOCAL = "127.0.0.1"
 PORT = 8501
 LAUNCHER = "streamlit_app.py"
+EXPORTED = "model.onnx"
+"""The exported network in a run's folder."""
 PREFIX = "SYNTHSTUDIO_"
 """Each option may also be said in the environment: SYNTHSTUDIO_DB, SYNTHSTUDIO_EXPORTS, ..."""
 
@@ -46,7 +48,9 @@ class Settings:
     """Everything the studio is told. Paths are absolute.
 
     `database`: an SQLAlchemy URL. `exports`: where jobs and exports write. `state`: the studio's
-    own files (signing key, log). `url`: the address that people use, None on this machine only.
+    own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
+    that are exported; `models`: further exported files. `url`: the address that people use,
+    None on this machine only.
     """
 
     datasets: tuple[Path, ...] = ()
@@ -54,6 +58,8 @@ class Settings:
     exports: Path
     scenes: Path
     assets: tuple[Path, ...] = ()
+    runs: Path = Path("runs")
+    models: tuple[Path, ...] = ()
     state: Path
     address: str = LOCAL
     port: int = PORT
@@ -82,6 +88,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     database, state = _database(found.db, found.state, exports)
     datasets = found.datasets or env.get(PREFIX + "DATASETS", "").split(os.pathsep)
     assets = found.assets or env.get(PREFIX + "ASSETS", "").split(os.pathsep)
+    models = found.model or env.get(PREFIX + "MODELS", "").split(os.pathsep)
     admins = found.admin or env.get(PREFIX + "ADMINS", "").split(",")
     return Settings(
         datasets=tuple(_existing(path, "data set") for path in datasets if path),
@@ -89,6 +96,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         exports=exports,
         scenes=_folder(found.scenes) if found.scenes else _scenes(),
         assets=tuple(_existing(path, "asset root") for path in assets if path),
+        runs=_folder(found.runs),
+        models=tuple(_exported(path) for path in models if path),
         state=state,
         address=found.address,
         port=found.port,
@@ -105,6 +114,8 @@ def arguments(settings: Settings) -> list[str]:
     out += ["--scenes", str(settings.scenes), "--state", str(settings.state)]
     out += ["--address", settings.address, "--port", str(settings.port)]
     out += [part for path in settings.assets for part in ("--assets", str(path))]
+    out += ["--runs", str(settings.runs)]
+    out += [part for path in settings.models for part in ("--model", str(path))]
     out += [part for name in settings.admins for part in ("--admin", name)]
     out += ["--url", settings.url] if settings.url else []
     return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
@@ -155,7 +166,9 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     option("port", PORT, "Port to listen on.", type=int)
     option("url", None, "The address that people use, such as https://studio.example.")
     option("secrets", None, "TOML file with [auth] for sign-in; nobody else may read it.")
+    option("runs", "runs", "Folder of runs; the page Try it offers exported ones.")
     parser.add_argument("--assets", action="append", help="A folder that scenes may take from.")
+    parser.add_argument("--model", action="append", help="Another exported network to try.")
     parser.add_argument("--admin", action="append", help="Who is admin at the first start.")
     return parser
 
@@ -183,6 +196,19 @@ def _existing(text: str, what: str) -> Path:
             then="Check the command line, or generate one first.",
         )
     return path
+
+
+def _exported(text: str) -> Path:
+    path = _folder(text)
+    file = path / EXPORTED if path.is_dir() else path
+    if file.suffix != Path(EXPORTED).suffix or not file.is_file():
+        raise StudioError(
+            "this is no exported network",
+            where=str(path),
+            expected=f"an .onnx file, or a run's folder with {EXPORTED}",
+            then="Export it: synthstudio export-model RUN.",
+        )
+    return file
 
 
 def _scenes() -> Path:

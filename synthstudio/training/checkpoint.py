@@ -32,7 +32,14 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.networks import build_network, describe_backbone, empty_bank
+from synthstudio.training.config_network import MAX_STACKS
+from synthstudio.training.networks import (
+    BottomUpNet,
+    build_network,
+    build_system,
+    describe_backbone,
+    empty_bank,
+)
 
 FORMAT = "synthstudio-pose-1"
 
@@ -122,6 +129,19 @@ def save_weights(
 
 
 def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
+    """Load the top-down network of a weights file, as `load_any` does; ModelError for another."""
+    net, config, skeleton = load_any(path)
+    if not isinstance(net, PoseNet):
+        raise ModelError(
+            "this network takes whole frames, not one person's picture",
+            where=str(path),
+            expected="a top-down network",
+            got=config.network.system,
+        )
+    return net, config, skeleton
+
+
+def load_any(path: Path) -> tuple[PoseNet | BottomUpNet, Config, Skeleton]:
     """Load the network of a weights file, in evaluation mode.
 
     ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
@@ -133,10 +153,14 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     except (ValueError, RecursionError) as error:
         raise _incomplete("a config", path, str(error)) from error
     skeleton = get_skeleton(metadata["skeleton"])
-    bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
-    if config.network.pretrained and not backbone:
-        raise _incomplete("the description of its backbone", path, config.network.pretrained)
-    net = build_network(config.network, skeleton, bank=bank, backbone=backbone)
+    net: PoseNet | BottomUpNet
+    if config.network.sees_frames:
+        net = build_system(config.network, skeleton)
+    else:
+        bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
+        if config.network.pretrained and not backbone:
+            raise _incomplete("the description of its backbone", path, config.network.pretrained)
+        net = build_network(config.network, skeleton, bank=bank, backbone=backbone)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -281,7 +305,7 @@ JOINT_AXES = {
 }  # fmt: skip
 """Tensors with a part for each joint, and the axis of the joints. The refiner's first channel is
 the occluder map."""
-for _stage in range(configs.MAX_STACKS - 1):  # of stacked hourglasses
+for _stage in range(MAX_STACKS - 1):  # of stacked hourglasses
     JOINT_AXES |= {f"features.heads.{_stage}.{part}": 0 for part in ("weight", "bias")}
     JOINT_AXES[f"features.returned.{_stage}.weight"] = 1
 POSITIONS = "features.positions"
@@ -328,7 +352,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             lines.append(f"  {title}: {', '.join(names[:5])}{more}")
-    if not any(name.startswith("features.") for name in fitting):
+    if not any("features." in name for name in fitting):
         lines.append("nothing of the backbone: the file holds another one")
     if kept:
         lines.append("the bank holds only the poses of the training people")

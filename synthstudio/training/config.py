@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from synthstudio.core.aliases import rename_keys
 from synthstudio.core.errors import ModelError
-from synthstudio.models.backbones.sizes import misfit
 from synthstudio.recipe.schema.load import read_yaml
+from synthstudio.training.config_network import Network, Section
 
-STRIDE = 4
-"""Pixels of the network's input per heat-map cell."""
-MIN_SIDE = 16
-MAX_STACKS = 8
 RENAMED_KEYS = {
     "rate": "lr",
     "end_rate": "end_lr_ratio",
@@ -38,11 +34,7 @@ Boxes = Literal["outline", "limbs"]
 have it whose boxes come from clicked joints (`data/windows.py`)."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Section):
+class Source(Section):
     """People to train or to validate on: one of `dataset`, `coco` and `recipe`."""
 
     # Folder of a synthstudio data set, relative to the working directory.
@@ -90,73 +82,7 @@ class Source(_Section):
         return self
 
 
-class Network(_Section):
-    """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
-
-    # The block after the backbone: plain (kpe), occlusion robust (orn), or the backbone's own head.
-    block: Literal["kpe", "orn", "own"] = "orn"
-    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/systems.md and its size.
-    backbone: Literal["pyramid", "hrnet", "hourglass", "vit"] = "pyramid"
-    variant: Literal["nano", "small", "base", "w32", "w48"] = "nano"
-    # hourglass: how many in a row. vit: its own head, by deconvolutions or by one convolution.
-    stacks: int = Field(default=2, ge=1, le=MAX_STACKS)
-    decoder: Literal["classic", "simple"] = "classic"
-    # Height and width of the network's input in pixels: multiples of 4.
-    size: tuple[int, int] = (96, 72)
-    # Channels of the small backbone at strides 4, 8, 16, ...
-    widths: tuple[int, ...] = (32, 64, 128, 128)
-    # Residual blocks at each stride.
-    depth: int = Field(default=1, ge=1, le=8)
-    # A convolution after the strides are added up.
-    smooth: bool = False
-    # Channels of the block.
-    width: int = Field(default=48, ge=8, le=1024)
-    # Convolutions of the block before its maps.
-    layers: int = Field(default=1, ge=1, le=8)
-    # A transformers backbone instead: the name or folder of any that AutoBackbone knows, or of a
-    # VitPoseForPoseEstimation (whose size must be `size`); "": none.
-    pretrained: str = ""
-    # Epochs in which its weights are frozen; -1: all.
-    frozen_epochs: int = Field(default=0, ge=-1)
-    # ORN: size of the pose bank, taken from the training people; 0: no bank.
-    bank: int = Field(default=8000, ge=0, le=50_000)
-    # How many of its poses take part in a training step; 0: all. Answers use all of them.
-    bank_sample: int = Field(default=1000, ge=0, le=50_000)
-    # ORN: attention to pixels and joints; refinement; final fusion with the poses. For ablations.
-    attention: bool = True
-    refine: bool = True
-    last_word: bool = True
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """Rows and columns of the heat-maps."""
-        return self.size[0] // STRIDE, self.size[1] // STRIDE
-
-    @field_validator("size")
-    @classmethod
-    def _check_size(cls, size: tuple[int, int]) -> tuple[int, int]:
-        # A size that is not a whole number of cells would shift the joints.
-        if any(side < MIN_SIDE or side % STRIDE for side in size):
-            raise ValueError(f"height and width are multiples of {STRIDE}, {MIN_SIDE} at least")
-        return size
-
-    @field_validator("widths")
-    @classmethod
-    def _check_widths(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
-        if not widths or min(widths) < 1:
-            raise ValueError("widths are the channels at one stride or more, each 1 at least")
-        return widths
-
-    @model_validator(mode="after")
-    def _check_backbone(self) -> Self:
-        if self.pretrained and self.backbone != "pyramid":
-            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
-        if fault := misfit(self.backbone, self.variant, self.size):
-            raise ValueError(fault)
-        return self
-
-
-class Augment(_Section):
+class Augment(Section):
     """Augmentation strengths; all zero: the plain crop."""
 
     # Chance that left and right are swapped.
@@ -223,7 +149,7 @@ NO_AUGMENTATION = Augment(
 )
 
 
-class Losses(_Section):
+class Losses(Section):
     """Weights of the loss terms; 0 leaves a term out."""
 
     # Cross-entropy of the last stage's maps, and of those of the stages before it.
@@ -242,7 +168,7 @@ class Losses(_Section):
     agreement: float = Field(default=0.0, ge=0)
 
 
-class Adapt(_Section):
+class Adapt(Section):
     """Learning from photos without labels, by a mean teacher; off without a file."""
 
     # A COCO keypoints file whose people's boxes are used, and the folder of its images ("": beside
@@ -263,7 +189,7 @@ class Adapt(_Section):
         return self
 
 
-class Config(_Section):
+class Config(Section):
     """One training run."""
 
     # A name that appears in reports.
@@ -323,6 +249,24 @@ class Config(_Section):
     init_from: str = ""
     # Steps between two saved states; a killed run loses no more than that.
     save_every: int = Field(default=200, ge=1)
+
+    @model_validator(mode="after")
+    def _check_system(self) -> Self:
+        if self.network.system != "topdown":
+            unfit = {
+                "losses.agreement": self.losses.agreement,
+                "adapt.coco": self.adapt.coco,
+                "curriculum": self.curriculum,
+                "augment.half_body": self.augment.half_body,
+                "augment.paste": self.augment.paste,
+                "recipe": any(source.recipe for source in (*self.train, *self.val)),
+                "boxes": any(source.boxes != "outline" for source in (*self.train, *self.val)),
+            }
+            if wrong := [name for name, value in unfit.items() if value]:
+                raise ValueError(
+                    f"{self.network.system} learns whole frames: leave out {', '.join(wrong)}"
+                )
+        return self
 
 
 def load(path: Path) -> Config:

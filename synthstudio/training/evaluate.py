@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +22,16 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import attention, storage
+from synthstudio.evaluation.assignment import LEAST_OKS
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
 from synthstudio.evaluation.formatting import interval, percent, value_of
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.contract import PoseNet
 from synthstudio.report import evaluation_drawings
 from synthstudio.report.evaluation import report
-from synthstudio.training import checkpoint, devices, diagnostics, poses
+from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_answers, poses
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import augment
 from synthstudio.training.data.batches import CropSubset, InputSpec
@@ -79,32 +80,45 @@ def evaluate(
     """
     free_folder(out)
     on = devices.get_device(device)
-    net, config, skeleton = checkpoint.load_network(weights)
-    people = _people(dataset, config, skeleton, options, cache, step)
-    bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
-    net = net.to(on)
+    net, config, skeleton = checkpoint.load_any(weights)
     spec = InputSpec.of(config.network, skeleton)
-    answers = predict_subset(
-        net,
-        people,
-        spec,
-        device=on,
-        decode=options.decode,
-        bank=bank,
-        flip=options.flip,
-        progress=_untimed(step("predicting")),
-    )
+    if config.network.sees_frames:
+        frame_answers.check_options(options.decode, flip=options.flip, bank=options.bank)
+    people = _people(dataset, frame_answers.truth_config(config), skeleton, options, cache, step)
+    bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
+    net, source, found = net.to(on), Dataset(dataset), None
+    if isinstance(net, PoseNet):
+        answers = predict_subset(
+            net,
+            people,
+            spec,
+            device=on,
+            decode=options.decode,
+            bank=bank,
+            flip=options.flip,
+            progress=_untimed(step("predicting")),
+        )
+        answers = clip_windows(answers, image_sizes(source, answers.frame))
+    else:
+        report_frames = _untimed(step("finding people"))
+        answers, found = frame_answers.find_in_dataset(
+            net, source, people, spec, splits=options.splits, progress=report_frames
+        )
     if not answers.known.any():
         raise ModelError("no joint of these people is labelled", where=str(dataset))
-    source = Dataset(dataset)
-    answers = clip_windows(answers, image_sizes(source, answers.frame))
     step("computing metrics")(0, 1, 0.0)
-    metrics = compute_metrics(answers, skeleton)
-    shown, maps = _diagnose(net, people, spec, on, source, metrics, step)
+    metrics = compute_metrics(answers, skeleton, found)
+    shown: list[AttentionExample] = []
+    maps: list[Sensitivity] = []
+    if isinstance(net, PoseNet):
+        shown, maps = _diagnose(net, people, spec, on, source, metrics, step)
+    else:
+        metrics["latency"] = frame_answers.cost(net, spec, source)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options),
         metrics=metrics,
         predictions=answers,
+        found=found,
     )
     step("drawing the page")(0, 1, 0.0)
     worst = evaluation_drawings.worst(answers, count=_WORST)
@@ -187,28 +201,14 @@ def _diagnose(
     metrics["sensitivity"] = attention.sensitivity_summary(maps) | {
         "maps": [m.map.tolist() for m in maps]
     }
-    metrics["latency"] = _cost(net, spec, device)
+    metrics["latency"] = costs.cost(
+        net,
+        device,
+        one=diagnostics.measure_latency(net, spec, device=device),
+        many=diagnostics.measure_latency(net, spec, device=device, batch=_BATCH, rounds=5),
+        batch=_BATCH,
+    )
     return diagnostics.examples(net, people, spec, device=device), maps
-
-
-def _cost(net: nn.Module, spec: InputSpec, device: torch.device) -> dict[str, Any]:
-    one = diagnostics.measure_latency(net, spec, device=device)
-    many = diagnostics.measure_latency(net, spec, device=device, batch=_BATCH, rounds=5)
-    if device.type == "cuda":
-        peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
-    else:
-        peak, name = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "CPU"
-    tensors = list(net.state_dict().values())
-    return vars(one) | {
-        "batch": _BATCH,
-        "batch_ms": many.mean_ms / _BATCH,
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "peak_mb": peak / 1e6,
-        "peak_of": "accelerator" if device.type == "cuda" else "process",
-        "parameters": sum(p.numel() for p in net.parameters()),
-        "weights_mb": sum(t.numel() * t.element_size() for t in tensors) / 1e6,
-    }
 
 
 def _about(
@@ -243,6 +243,7 @@ def _about(
         "joints_3d": config.joints_3d,
         "flip": options.flip,
         "bank": options.bank,
+        **({"people_match_from_OKS": LEAST_OKS} if config.network.sees_frames else {}),
         "trained_here": bool(own),
         "notes": notes,
     }
@@ -250,6 +251,8 @@ def _about(
 
 def _title(config: Config) -> str:
     network = config.network
+    if network.sees_frames:
+        return f"{network.system}, {network.backbone} {network.variant}, whole frames"
     block = "own head" if network.block == "own" else network.block.upper()
     own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
     return own + block

@@ -78,10 +78,9 @@ class Log:
         self._write(step - 1, {f"validation/{k}": v for k, v in metrics.items()})
         self.file.flush()
 
-    def images(self, step: int, batch: Batch, net: nn.Module, skeleton: Skeleton) -> None:
-        """Draw a batch with its labels and predictions."""
+    def images(self, step: int, rgb: U8) -> None:
+        """Keep a picture (H, W, 3) of a batch with its labels and predictions."""
         self.image_folder.mkdir(exist_ok=True)
-        rgb = draw_batch(batch, net, skeleton)
         (self.image_folder / f"batch_{step:06d}.png").write_bytes(encode_png(rgb))
         self.board.add_image("batch", rgb, step, dataformats="HWC")
 
@@ -122,18 +121,19 @@ def draw_batch(batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int 
         for b in range(count):
             image = batch.images[b].numpy().transpose(1, 2, 0)
             tile = np.repeat(np.repeat(image, zoom, 0), zoom, 1).copy()
-            tiles.append(_draw_person(tile, xy[b], drawn[b], hidden[b], skeleton))
+            tiles.append(draw_person(tile, xy[b], drawn[b], hidden[b], skeleton))
         rows.append(np.concatenate(tiles, 1))
     return np.concatenate(rows, 0)
 
 
-def _draw_person(
+def draw_person(
     tile: U8,
     xy: NDArray[np.float64],
     drawn: NDArray[np.bool_],
     hidden: NDArray[np.bool_],
     skeleton: Skeleton,
 ) -> U8:
+    """Draw the joints xy (J, 2) and limbs into a picture; `hidden` (J,) joints are rings."""
     at = np.round(np.nan_to_num(xy, nan=-99)).astype(int).clip(-9999, 9999).tolist()
     for a, b in skeleton.edges:
         if drawn[a] and drawn[b]:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.config import Config
-from synthstudio.training.data import batches, sources
-from synthstudio.training.data.sources import TrainingData
+from synthstudio.training.crop_trainer import CropTrainer
+from synthstudio.training.data import batches
+from synthstudio.training.frame_trainer import FrameTrainer
 from synthstudio.training.interrupts import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
 from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything
@@ -30,15 +32,17 @@ def train(
     steps: int | None = None,
     say: Callable[[str], None] = print,
     progress: Callable[[int, int, str], None] = lambda done, total, text: None,
-    select: Callable[[TrainingData], TrainingData] = lambda data: data,
+    select: Callable[[Any], Any] = lambda data: data,
 ) -> Trained:
     """Train a network into the folder `out`; Ctrl-C stops after the step and saves.
 
     `resume`: continue from the saved state there. `steps`: at most this many in this call (for a
     dry run, or a part of a long run). `progress` gets (done, total, text): CROPPING before the
-    first step, then the losses. `select` reduces the people. ModelError for whatever does not fit.
+    first step, then the losses. `select` reduces the samples. ModelError for whatever does not fit.
     """
     started = time.monotonic()
+    kind: type[CropTrainer | FrameTrainer]
+    kind = FrameTrainer if config.network.sees_frames else CropTrainer
     device = devices.get_device(config.device)
     world = devices.join_world(device)
     devices.check_batch_divides(config.batch, world)
@@ -47,7 +51,7 @@ def train(
     if not world.is_main:
         say, progress = (lambda text: None), (lambda done, total, text: None)
     memory = devices.memory_guard(
-        device, got=f"{config.batch // world.size} people", then=devices.SMALLER_BATCH
+        device, got=f"{config.batch // world.size} {kind.unit}", then=devices.SMALLER_BATCH
     )
     with ExitStack() as held:
         with ExitStack() as before:
@@ -56,16 +60,13 @@ def train(
                     checkpoint.prepared_folder(out, config, resume=resume or not world.is_main)
                 )
                 report = functools.partial(_report_cropping, progress)
-                data = sources.load_data(
-                    config, cache=cache or out / "cache", say=say, progress=report
-                )
+                data = kind.load(config, cache=cache or out / "cache", say=say, progress=report)
                 data = select(data)
             held.enter_context(closing(data))
             held.enter_context(memory)
-            sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
             if note := devices.slow_precision(device, config.precision):
                 say(note)
-            run = Trainer(config, out, data, device, world, say=say, resume=resume)
+            run: Trainer[Any, Any] = kind(config, out, data, device, world, say=say, resume=resume)
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
         seconds_before, waited = run.progress.seconds, 0.0
@@ -79,13 +80,13 @@ def train(
                 losses: dict[str, float] = {}
                 for _ in range(config.accumulate):
                     waiting = time.monotonic()
-                    batch, without = next(batch_stream)
+                    made = next(batch_stream)
                     waited += time.monotonic() - waiting
-                    for name, value in run.backward(batch, without).items():
+                    for name, value in run.backward(made).items():
                         losses[name] = losses.get(name, 0.0) + value / config.accumulate
                 losses = devices.mean(losses)
                 check_finite(losses, what="loss", where=f"{out}, step {step}")
-                run.update(step, losses, batch)
+                run.update(step, losses, made)
 
                 run.progress.step = step + 1
                 run.progress.seconds = seconds_before + time.monotonic() - started

@@ -23,8 +23,23 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.heads import ClassicDecoder, PointHead, SimpleDecoder
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
+from synthstudio.models.bottom_up.fcpose import FCPose
+from synthstudio.models.bottom_up.openpose import OpenPose
+from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.models.contract import PoseNet
-from synthstudio.training.config import STRIDE, Network
+from synthstudio.training.config_network import STRIDE, Network
+
+BottomUpNet = OpenPose | PersonLab | FCPose
+
+
+def build_system(network: Network, skeleton: Skeleton) -> BottomUpNet:
+    """Build the bottom-up system that a config names, with random weights."""
+    features: Any = _features(network, len(skeleton.joints))
+    if network.system == "openpose":
+        return OpenPose(features, skeleton, channels=features.channels, stride=network.stride)
+    if network.system == "personlab":
+        return PersonLab(features, skeleton, channels=features.channels, stride=network.stride)
+    return FCPose(features, skeleton, channels=features.channels)
 
 
 def build_network(
@@ -174,3 +189,10 @@ def set_share_balance(net: PoseNet, balance: NDArray[np.float64]) -> None:
     """Store the loss weights (4,) of the shares in a block that undoes them in evaluation."""
     if isinstance(net.block, ORN):
         net.block.balance.copy_(torch.from_numpy(balance))
+
+
+def use_channels_last(net: nn.Module) -> None:
+    """Lay convolutions' weights out as they are fastest."""
+    for parameter in net.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -59,7 +59,10 @@ def predict_subset(
                 found.setdefault(name, []).append(value)
             progress(min(start + _BATCH, len(people)), len(people))
     net.train(was_training)
-    return _table(people, spec, {name: np.concatenate(values) for name, values in found.items()})
+    corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
+    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
+    predicted = {name: np.concatenate(values) for name, values in found.items()}
+    return beside_truth(people, predicted, windows.reshape(len(people), 4))
 
 
 @torch.inference_mode()
@@ -115,15 +118,19 @@ def clip_windows(answers: Predictions, image_sizes: F64) -> Predictions:
     return dataclasses.replace(answers, window=np.concatenate([low, high], 1))
 
 
-def _table(people: CropSubset, spec: InputSpec, predicted: dict[str, NDArray[Any]]) -> Predictions:
+def beside_truth(
+    people: CropSubset, predicted: dict[str, NDArray[Any]], windows: F64
+) -> Predictions:
+    """What was predicted for people (the first fields of Predictions, and `known`) and the truth.
+
+    `windows` (P, 4: x0 y0 x1 y1): what the network saw of their pictures.
+    """
     crops, rows = people.crops, people.rows
     scale = crops.scale[rows].astype(np.float64)
     index = np.full(len(crops) + 1, -1, np.int64)
     index[rows] = np.arange(len(rows))
     shares = crops.shares[rows].astype(np.float64)
     true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
-    corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
-    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, rows, spec)
     return Predictions(
         **predicted,
         true_xy=true_xy + crops.corner[rows].astype(np.float64)[:, None],
@@ -135,7 +142,7 @@ def _table(people: CropSubset, spec: InputSpec, predicted: dict[str, NDArray[Any
         area=crops.area[rows] / scale**2,
         side=crops.side[rows] / scale,
         box=crops.box[rows].astype(np.float64),
-        window=windows.reshape(len(people), 4),
+        window=windows,
         fraction=crops.fraction[rows].astype(np.float64),
         crowd=crops.crowd[rows].astype(np.float64),
         frame=crops.frame[rows],

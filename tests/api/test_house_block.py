@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import nbformat
+import numpy as np
 import pytest
 
 import synthstudio as ss
@@ -21,6 +23,11 @@ PAGE = ROOT / "docs" / "api.md"
 def folder(desk: Path, tmp_path: Path) -> Path:
     for name in ("scenes", "photo.jpg"):
         (tmp_path / name).symlink_to(desk / name)
+    code = cv2.VideoWriter.fourcc(*"mp4v")
+    film = cv2.VideoWriter(str(tmp_path / "film.mp4"), code, 25, (320, 240))
+    for grey in range(0, 60, 10):
+        film.write(np.full((240, 320, 3), grey, np.uint8))
+    film.release()
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / "people").symlink_to(desk / "exports" / "people")
     return tmp_path

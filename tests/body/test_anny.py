@@ -96,10 +96,10 @@ def test_shoes_count_for_the_drop():
 def test_joints_are_the_regressors_and_do_not_depend_on_clothes():
     body, person = load(), _person("throw")
     bare = bare_body(load_atlas(), person.phenotype, person.pose.angles_rad)
-    np.testing.assert_array_equal(body.joints_m(person), bare.joints_m)
+    np.testing.assert_array_equal(body.joints_m(person), bare.joints_m[:23])
     placed = dataclasses.replace(person, position_m=(1.0, 2.0, 3.0))
     np.testing.assert_allclose(
-        body.joints_m(placed), bare.joints_m + np.array([1, 2, 3]), atol=1e-12
+        body.joints_m(placed), bare.joints_m[:23] + np.array([1, 2, 3]), atol=1e-12
     )
 
 

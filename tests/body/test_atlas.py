@@ -132,7 +132,7 @@ def test_body_and_joints_equal_annys_own_forward_pass_and_regressor(shape, name)
     exact = regressor.double()({"vertices": theirs["vertices"].double()})[0].numpy()
     named = dict(zip(regressor.labels, exact, strict=True))
     expected = np.stack([named[joint] for joint in JOINTS])
-    np.testing.assert_allclose(ours.joints_m, expected, atol=5e-6)
+    np.testing.assert_allclose(ours.joints_m[:23], expected, atol=5e-6)
 
 
 def test_rest_is_the_identity_pose_and_its_height_the_stature():
@@ -159,7 +159,7 @@ def test_bone_deltas_carry_rigid_parts_from_rest_to_pose():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["kick", "throw", "sit_legs_crossed"])
 def test_mirrored_angles_give_mirrored_joints(shape, name):
-    atlas, flip = load_atlas(), SKELETONS["coco23"].flip
+    atlas, flip = load_atlas(), SKELETONS["coco133"].flip
     angles = POSES[name].angles_rad
     one = bare_body(atlas, shape, angles).joints_m
     other = bare_body(atlas, shape, mirrored(angles)).joints_m
@@ -168,7 +168,7 @@ def test_mirrored_angles_give_mirrored_joints(shape, name):
 
 
 def test_left_is_plus_x_and_people_face_minus_y():
-    joints = bare_body(load_atlas(), MAN, {}).joints_m
+    joints = bare_body(load_atlas(), MAN, {}).joints_m[: len(JOINTS)]
     at = dict(zip(JOINTS, joints, strict=True))
     assert at["left_shoulder"][0] > 0.1 > -0.1 > at["right_shoulder"][0]
     assert at["nose"][1] < at["left_ear"][1] - 0.05

@@ -223,13 +223,14 @@ def test_a_damaged_file_is_built_again_and_never_unpickled(tmp_path):
 
 def test_the_file_lies_beside_annys_cache_and_names_its_content():
     patches("coco23")
-    key = module._key(load_atlas(), 96, 0)
+    key = module._key(load_atlas(), JOINTS, 96, 0)
     assert (cache_folder() / f"synthstudio-patches-{key}.npz").exists()
-    assert key != module._key(load_atlas(), 96, 1)
-    assert key != module._key(load_atlas(), 97, 0)
+    assert key != module._key(load_atlas(), JOINTS, 96, 1)
+    assert key != module._key(load_atlas(), JOINTS, 97, 0)
+    assert key != module._key(load_atlas(), JOINTS[:-1], 96, 0)
 
 
 def test_building_anew_gives_the_stored_table():
-    table, built = patches("coco23"), module._build(load_atlas(), 96, 0)
+    table, built = patches("coco23"), module._build(load_atlas(), JOINTS, 96, 0)
     for name, array in vars(built).items():
         np.testing.assert_array_equal(array, getattr(table, name))

@@ -117,12 +117,12 @@ def compare_points(a, b, *, outside: int) -> set[int]:
 
 def compare_rest(name, a, b) -> None:
     """Hold against each other what this format has besides points."""
-    if name in (*CROWD, "yolo", "label-studio", "ochuman"):
+    if name in (*CROWD, "yolo", "label-studio", "ochuman", "coco-wholebody"):
         assert np.allclose(a["modal_box_px"], b["modal_box_px"], atol=1e-6)
     if name in CROWD:
         assert same(a["shares"], b["shares"])
         assert a["cause"] == b["cause"]
-    if name in (*CROWD, "ochuman"):
+    if name in (*CROWD, "ochuman", "coco-wholebody"):
         assert a["modal_counts"] == b["modal_counts"]
     if name == "ochuman":
         assert [c == "self" for c in a["cause"]] == [c == "self" for c in b["cause"]]

@@ -7,6 +7,7 @@ import torch
 
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import FACTOR, FLOOR, PoseBank, fuse
+from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
 
 H, W = 24, 18
@@ -40,6 +41,21 @@ def test_a_plain_loop_says_the_same() -> None:
             second = blur(placed, 1.2) + 1e-6
             assert torch.allclose(output.maps[b, j], (second / second.sum())[0, 0], atol=1e-5)
         assert torch.allclose(output.weights[b], torch.softmax(fit.sum(1), 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 500])
+def test_poses_in_groups_are_summed_as_one_by_one(count: int) -> None:
+    known, maps = poses(count), gaussian_map(poses(2, 1) * torch.tensor([W, H]), H, W)
+    known[: count // 2, 1] = torch.tensor([0.5, 0.5])  # many poses in one cell
+    cells = PoseBank(known)._own_cells(H, W)
+    weights = torch.softmax(torch.randn(2, count, generator=torch.Generator().manual_seed(3)), -1)
+    summed = maps.new_zeros(2, 4, H * W + 1).scatter_add(2, *cells.sums(weights))
+    one_by_one = torch.zeros(2, 4, H * W + 1)
+    for n in range(count):
+        for j in range(4):
+            one_by_one[:, j, cells.index[0, j, n]] += weights[:, n]
+    assert torch.allclose(summed, one_by_one, atol=1e-6)
+    assert torch.allclose(summed.sum(-1), torch.ones(2, 4), atol=1e-5)
 
 
 def test_a_joints_own_map_never_speaks_for_itself() -> None:
@@ -104,3 +120,15 @@ def test_wrong_shapes_are_refused(bad: torch.Tensor) -> None:
         PoseBank(bad)
     with pytest.raises(ModelError, match="3D"):
         PoseBank(poses(3), torch.rand(2, 4, 3))
+
+
+@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a")
+def test_the_block_is_one_graph() -> None:
+    """No graph breaks: `fullgraph` makes each of them an error."""
+    torch.manual_seed(0)
+    block = ORN(8, 4, size=(H, W), bank=PoseBank(poses(60)), width=8).eval()
+    features = torch.rand(2, 8, H, W)
+    with torch.no_grad():
+        plain = block(features).maps
+        whole = torch.compile(block, backend="eager", fullgraph=True)(features).maps
+    assert torch.allclose(plain, whole, atol=1e-7)

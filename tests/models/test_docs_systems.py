@@ -12,7 +12,7 @@ import yaml
 from benchmarks import systems
 from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.training import config as configs
-from synthstudio.training.config import Network
+from synthstudio.training.config_network import Network
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "systems.md").read_text(encoding="utf-8")
 ROWS = {

@@ -77,3 +77,16 @@ def test_somebody_away_for_long_is_somebody_new_and_nobody_is_no_error() -> None
     assert long[-1].tolist() == [1]
     assert overlaps(box, box + np.array([30, 0, 0, 0])).tolist() == [[0.0]]
     assert tracks([box, box + np.array([20, 0, 0, 0])])[1].tolist() == [1]
+
+
+def test_a_joint_that_was_not_found_stays_unknown_and_spoils_nobody() -> None:
+    line = np.stack([np.arange(9.0), 2 * np.arange(9.0)], -1)[:, None].repeat(2, 1)
+    gap = line.copy()
+    gap[4, 0] = np.nan
+    out = smooth(gap, np.ones((9, 2)))
+    assert np.isnan(out[4, 0]).all() and out[4, 1] == pytest.approx(line[4, 1])
+    rest = np.arange(9) != 4
+    assert out[rest] == pytest.approx(line[rest])
+    lonely = np.full((5, 1, 2), np.nan)
+    lonely[2] = 7.0
+    assert smooth(lonely, np.ones((5, 1)))[2, 0] == pytest.approx([7.0, 7.0])

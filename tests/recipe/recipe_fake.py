@@ -167,6 +167,7 @@ class FakeSolve:
     catalogue: Catalogue = CATALOGUE
     width_m: float = 0.5
     depth_m: float = 0.35
+    joints: tuple[str, ...] = _JOINTS  # the recipe's
     requests: dict[str, int] = field(default_factory=dict)
 
     def _count(self, name: str) -> None:
@@ -184,9 +185,9 @@ class FakeSolve:
         self._count("joints_m")
         tall, (x, y, z) = self.stature_m(person), person.position_m
         out = []
-        for name in _JOINTS:
+        for name in self.joints:
             side = 0.16 if name.startswith("left") else -0.16 if name.startswith("right") else 0.0
-            height = next(v for k, v in _HEIGHTS.items() if k in name)
+            height = next((v for k, v in _HEIGHTS.items() if k in name), 0.9)  # faces, hands
             c, s = math.cos(person.yaw_rad), math.sin(person.yaw_rad)
             out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
         return np.array(out)
@@ -199,7 +200,7 @@ class FakeSolve:
 
     def palms_m(self, person: PersonSpec) -> F64:
         self._count("palms_m")
-        wrists = self.joints_m(person)[[_JOINTS.index(f"{s}_wrist") for s in ("left", "right")]]
+        wrists = self.joints_m(person)[[self.joints.index(f"{s}_wrist") for s in ("left", "right")]]
         palms = np.tile(np.eye(4), (2, 1, 1))
         palms[:, :3, :3] = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])
         palms[:, :3, 3] = wrists
@@ -208,10 +209,16 @@ class FakeSolve:
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         self._count("skin_m")
         low, high = self.box_m(person)
-        sat_on = float(self.joints_m(person)[_JOINTS.index("left_hip"), 2]) - 0.1 - PRESSED_M
+        sat_on = float(self.joints_m(person)[self.joints.index("left_hip"), 2]) - 0.1 - PRESSED_M
         # The middle half of the box.
         points = low + (high - low) * (0.25 + 0.5 * np.array(list(np.ndindex(2, 2, 2))))
         return np.concatenate([points[:, :2], np.full((8, 1), sat_on)], axis=1)
+
+    def untangled(
+        self, phenotype: Phenotype, angles_rad: dict, *, both_hands: bool = False
+    ) -> dict[str, float]:
+        self._count("untangled")
+        return angles_rad
 
     def touches_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
         self._count("touches_m")

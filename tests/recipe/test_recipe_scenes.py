@@ -11,6 +11,7 @@ import yaml
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.body import face, meetings, pose_library, poses, wardrobe
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import Catalogue
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
@@ -22,7 +23,7 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.photo_candidates import UNNAMED
 
 SCENES = Path(__file__).parents[2] / "scenes"
-FILES = sorted(SCENES.glob("*.yaml"))
+FILES = sorted((*SCENES.glob("*.yaml"), *(SCENES / "systems").glob("*.yaml")))
 REAL = dataclasses.replace(
     CATALOGUE,
     poses=pose_library.library(),
@@ -47,7 +48,7 @@ def test_the_scenes_are_there():
 
 
 def _catalogue(path: Path) -> Catalogue:
-    return NAMES_THINGS if path.stem in ("occlude", "people") else REAL
+    return NAMES_THINGS if path.stem in ("occlude", "people", "groups") else REAL
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -57,7 +58,7 @@ def test_a_scene_loads_and_draws(path):
     assert recipe.description
     catalogue = _catalogue(path)
     check(recipe, catalogue)
-    solve = FakeSolve(catalogue=catalogue)
+    solve = FakeSolve(catalogue=catalogue, joints=get_skeleton(recipe.skeleton).joints)
     most = 3 if path.stem == "crowd" else 24
     for index in range(min(recipe.frames, most)):
         spec = draw(recipe, index, solve)
@@ -67,7 +68,7 @@ def test_a_scene_loads_and_draws(path):
 def _drawn(path: Path) -> tuple[set[str], set[str], set[str]]:
     """Bodies with their looks, angles and whole outfits of a scene's first people, at one seed."""
     recipe = load(path).model_copy(update={"seed": 1})
-    solve = FakeSolve(catalogue=_catalogue(path))
+    solve = FakeSolve(catalogue=_catalogue(path), joints=get_skeleton(recipe.skeleton).joints)
     frames = range(2 if path.stem == "crowd" else 8)
     people = [person for i in frames for person in draw(recipe, i, solve).people]
     bodies = {repr((person.phenotype, person.look)) for person in people}
@@ -84,7 +85,8 @@ def test_no_two_scenes_draw_the_same_people_even_with_one_seed():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_scene_tells_editors_where_its_schema_is(path):
-    assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    schema = "schema.json" if path.parent == SCENES else "../schema.json"
+    assert path.read_text().startswith(f"# yaml-language-server: $schema={schema}\n")
 
 
 def test_every_field_of_every_scene_is_in_the_schema():

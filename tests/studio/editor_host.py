@@ -79,6 +79,7 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "modal": None,
         "amodal": None,
         "facts": ["standing"],
+        "notes": [],
         "state": state,
         "lease": None,
         "risk": [],
@@ -117,7 +118,8 @@ class Alone:
             lambda route: route.fulfill(
                 status=200,
                 content_type="text/html",
-                body="<!doctype html><title>editor</title><div id=host></div>",
+                body="<!doctype html><title>editor</title><meta name=viewport "
+                "content='width=device-width, initial-scale=1'><div id=host></div>",
             ),
         )
         page.goto("http://127.0.0.1:9/review")

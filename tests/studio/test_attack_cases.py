@@ -33,7 +33,7 @@ from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.values import KINDS, MAIN, ROLES, STATUSES, User, may
-from synthstudio.studio.editor import window
+from synthstudio.studio.editor import frame_rows
 from synthstudio.studio.editor.outbox import apply_message, parse_message, storage_key
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.generating import scenes
@@ -218,7 +218,7 @@ def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, 
 def test_edits(store, studio_set):
     dataset = Dataset(studio_set)
     key, table = register(store, dataset, "crates"), people_table(dataset)
-    frames = window.Frames(dataset, get_skeleton(dataset.identity.skeleton))
+    frames = frame_rows.Frames(dataset, get_skeleton(dataset.identity.skeleton))
     stored, seqs = 0, count(1)
     for rng in cases("edit"):
         who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))

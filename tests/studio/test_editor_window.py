@@ -21,7 +21,7 @@ from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio import components
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import window
+from synthstudio.studio.editor import frame_rows, window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import count_people, review_progress
 
@@ -43,7 +43,7 @@ def store(tmp_path, dataset):
 @pytest.fixture
 def frames(dataset):
     skeleton = get_skeleton(dataset.identity.skeleton)
-    return window.Frames(dataset, skeleton)
+    return frame_rows.Frames(dataset, skeleton)
 
 
 def give(store, dataset, frames, people, **more):
@@ -91,6 +91,30 @@ def test_all_of_a_person(store, dataset, frames):
         assert named == [c in ("person", "object") for c in row["cause"]]
     assert [item["clean"] is None for item in found] == [False, False, True]  # frame 1 is clean
     assert found[0]["others"][0]["instance"] == 2
+
+
+def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames):
+    nose = JointLabel(x_px=3.5, y_px=4.5, state=1, cause="object")
+    say(store, dataset, (0, 2), "edit", 1, revision=0, joints={"nose": nose})
+    say(store, dataset, (0, 3), "add", 2, revision=0, joints={"nose": nose})
+    for seq, text in enumerate(["first", "second", "third", "fourth"]):
+        say(store, dataset, (0, 1), "comment", 3 + seq, revision=seq, text=text)
+    item = give(store, dataset, frames, [(0, 1)])[0]
+    at = frames.skeleton.joints.index("nose")
+    assert [(o["instance"], o["xy"][at]) for o in item["others"]] == [
+        (2, [3.5, 4.5]),
+        (3, [3.5, 4.5]),
+    ]
+    assert [(n["who"], n["text"]) for n in item["notes"]] == [
+        ("Ada", "second"),
+        ("Ada", "third"),
+        ("Ada", "fourth"),
+    ]
+    veiled = give(store, dataset, frames, [(0, 1)], veiled={(0, 1), (0, 2)})[0]
+    assert veiled["notes"] == [] and veiled["others"][0]["xy"][at] != [3.5, 4.5]
+    say(store, dataset, (0, 2), "delete", 7, revision=1)
+    item = give(store, dataset, frames, [(0, 1)])[0]
+    assert [other["instance"] for other in item["others"]] == [3]
 
 
 def test_base_is_what_the_reader_says(dataset, frames, store):
@@ -169,7 +193,7 @@ def test_a_number_far_away_hides_nobody_and_blocks_nobody(store, dataset, frames
 
 def test_frames_without_people_are_reached(tmp_path):
     dataset = import_photos(tmp_path / "set", 40, empty=1)
-    frames = window.Frames(dataset, get_skeleton("coco17"))
+    frames = frame_rows.Frames(dataset, get_skeleton("coco17"))
     with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
         register(store, dataset, "set")
         table, ask = people_table(dataset), QueueRequest(queue="empty")

@@ -203,7 +203,7 @@ def test_beside_clean_shows_the_same_person_without_occluder(
     gallery: Callable[..., Any], watch: Any
 ) -> None:
     page = gallery("variant = base")
-    page.get_by_text("Beside clean").click()
+    page.get_by_text("Compare with unoccluded").click()
     pictures = page.locator("a.card").first.locator("img")
     loaded = "all => all.filter(i => i.naturalWidth).map(i => i.src)"
     eventually(lambda: len(set(pictures.evaluate_all(loaded))), 2)  # two, of different addresses

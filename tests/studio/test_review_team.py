@@ -21,7 +21,7 @@ from synthstudio.review.values import User
 from synthstudio.studio import server
 from synthstudio.studio.access import Grant
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import outbox, window
+from synthstudio.studio.editor import frame_rows, outbox, window
 from synthstudio.studio.editor.outbox import (
     HeldLeases,
     apply_message,
@@ -55,8 +55,8 @@ def clock(monkeypatch):
     return now
 
 
-def frames(review: Reviewed) -> window.Frames:
-    return window.Frames(review.dataset, get_skeleton(review.dataset.identity.skeleton))
+def frames(review: Reviewed) -> frame_rows.Frames:
+    return frame_rows.Frames(review.dataset, get_skeleton(review.dataset.identity.skeleton))
 
 
 def tell(review, person, seq, *, who, held=None, layer="main", **more):

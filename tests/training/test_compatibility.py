@@ -19,6 +19,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import RENAMED_KEYS
+from synthstudio.training.config_network import Network
 from synthstudio.training.data.style import EFFECTS
 from synthstudio.training.log import import_tensorboard
 
@@ -45,9 +46,16 @@ def test_a_checkpoint_with_old_keys_loads(
     assert now.pop("joints_3d") == "regressed"  # it had no choice then
     assert now.pop("optimizer") == "adamw" and not now.pop("adapt")["coco"]
     assert now["network"].pop("smooth") is True  # nor here
-    newer = ("backbone", "variant", "stacks", "decoder")
-    assert [now["network"].pop(name) for name in newer] == ["pyramid", "nano", 2, "classic"]
-    assert now["network"].pop("bank_sample") == configs.Network().bank_sample  # newer fields
+    newer = ("system", "stride", "backbone", "variant", "stacks", "decoder")
+    assert [now["network"].pop(name) for name in newer] == [
+        "topdown",
+        8,
+        "pyramid",
+        "nano",
+        2,
+        "classic",
+    ]
+    assert now["network"].pop("bank_sample") == Network().bank_sample  # newer fields
     newer = ("cutouts", "paste_shapes", "paste_fraction")
     assert [now["augment"].pop(name) for name in newer] == ["", 0.5, [0.1, 0.6]]
     assert not any(now["augment"].pop(name) for name in ("photos", *EFFECTS))

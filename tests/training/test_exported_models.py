@@ -23,6 +23,7 @@ from synthstudio.core.errors import ArgumentError, DeviceError, DiskError, Model
 from synthstudio.core.images import encode_png
 from synthstudio.core.labels import SHARES
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference import default
 from synthstudio.inference import export as exporting
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.onnx_model import OnnxModel
@@ -201,6 +202,42 @@ def test_the_command(runs: Path, pairs: Path, tmp_path: Path) -> None:
         call("predict", run / "model.onnx", pairs, "--out", tmp_path / "b", "--runtime", "torch")
 
 
+def test_the_network_of_the_package(
+    runs: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel holds it; a checkout whose network was not trained says what to do."""
+    monkeypatch.setattr(default, "WEIGHTS", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    app.command()(commands.predict)
+    with pytest.raises(ModelError, match=r"without a network.*make model"):
+        ss.Model.load("default")
+    (tmp_path / default.ONNX).write_bytes((runs / "orn.onnx").read_bytes())
+    picture = tmp_path / "photo.png"
+    picture.write_bytes(encode_png(ss.Dataset(pairs)[0].image))
+    found = CliRunner().invoke(app, [str(picture), "--json"])
+    assert found.exit_code == 0, found.exception
+    assert json.loads(found.stdout)["people"] == 1  # the whole picture
+    assert (tmp_path / "photo-people" / "results.json").is_file()
+    again = CliRunner().invoke(app, ["default", str(picture), "--out", "b", "--json"])
+    assert again.exit_code == 0, again.exception
+    entries = [(tmp_path / f / "results.json").read_bytes() for f in ("photo-people", "b")]
+    assert entries[0] == entries[1]
+
+
+def test_weights_in_16_bits_cost_next_to_nothing(runs: Path, crops: Any, tmp_path: Path) -> None:
+    model = ss.Model.load(runs / "orn", device="cpu")
+    whole = model.export(tmp_path / "whole.onnx", weights="float32")
+    narrow = (runs / "orn.onnx").stat().st_size
+    assert narrow < whole["bytes"]
+    tensors = onnx.load(runs / "orn.onnx").graph.initializer
+    assert any(t.data_type == onnx.TensorProto.INT16 for t in tensors)
+    ours, theirs = (OnnxModel.load(f)(crops) for f in (tmp_path / "whole.onnx", runs / "orn.onnx"))
+    assert 0 < np.abs(ours.xy - theirs.xy).max() < 0.01
+    with pytest.raises(ArgumentError, match=r"weights.*int16"):
+        model.export(tmp_path / "b.onnx", weights="int4")
+
+
 def test_a_program_of_pytorch(runs: Path, crops: Any, tmp_path: Path) -> None:
     model = ss.Model.load(runs / "kpe", device="cpu")
     made = model.export(tmp_path / "kpe.pt2", format="torch")
@@ -303,7 +340,6 @@ def test_other_systems_are_exported(backbone: str, tmp_path: Path) -> None:
     asked = {"train": [{"dataset": "x"}], "network": {"backbone": backbone, "block": "own"}}
     network, skeleton = configs.parse(asked).network, get_skeleton("coco17")
     net = build_network(network, skeleton, bank=None)
-    made = exporting.export_onnx(
-        net, skeleton, tmp_path / "a.onnx", size=network.size, name="a", version="1"
-    )
+    about = exporting.About(size=network.size, name="a", version="1")
+    made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
     assert 0 < made.joints_px < exporting.MOST_PX

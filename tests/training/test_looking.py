@@ -18,8 +18,9 @@ from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFea
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, diagnostics, networks, poses
-from synthstudio.training.config import Network, overfitted
-from synthstudio.training.data import sources
+from synthstudio.training.config import overfitted
+from synthstudio.training.config_network import Network
+from synthstudio.training.data import run_data, sources
 from synthstudio.training.data.batches import CropSubset
 
 CPU = torch.device("cpu")
@@ -151,10 +152,10 @@ def test_spread_is_even_and_whole() -> None:
 
 
 def test_first_people_are_learnt_and_judged(people: sources.TrainingData, pairs: Path) -> None:
-    some = sources.overfit_subset(people, 3, repeats=4)
+    some = run_data.overfit_subset(people, 3, repeats=4)
     assert some.val is not None and len(some.val) == 3 and len(some.train) == 12
     assert set(some.train.rows) == set(some.val.rows) == set(people.train.rows[:3])
-    assert some.key != people.key != sources.overfit_subset(people, 4).key
+    assert some.key != people.key != run_data.overfit_subset(people, 4).key
     changed = overfitted(tiny.config(pairs, steps=0), 3)
     assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -20,7 +21,7 @@ import torch
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
-from synthstudio.training import checkpoint, log, loop, networks, trainer
+from synthstudio.training import checkpoint, crop_trainer, log, loop, networks
 from synthstudio.training import config as configs
 from synthstudio.training.checkpoint import prepared_folder
 from synthstudio.training.config import Config
@@ -157,7 +158,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(
 def test_patience_that_is_used_up_is_not_had_again(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "validate", lambda *args, **options: {"pck": 0.5})
+    monkeypatch.setattr(crop_trainer, "validate", lambda *args, **options: {"pck": 0.5})
     settings = tiny.config(pairs, patience=1, steps=0)
     first = tiny.run(settings, tmp_path / "run")
     assert first.finished and first.epochs == 2
@@ -202,7 +203,7 @@ def test_memory_that_runs_out_is_one_message(
         "training": r"8 people.*Halve `batch` and double `accumulate`",
         "validation": "128 people.*another --device",
     }
-    monkeypatch.setattr(trainer.Log, "images", lambda *given: None)
+    monkeypatch.setattr(crop_trainer, "draw_batch", lambda *given: np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ModelError, match="out of memory.*" + says[where]):
         tiny.run(settings, tmp_path / "run")
 

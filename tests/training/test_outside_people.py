@@ -23,10 +23,10 @@ from synthstudio.formats.imports import import_from
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.training import checkpoint
 from synthstudio.training.config import NO_AUGMENTATION, Augment
+from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.poses import pose_bank
-from synthstudio.training.trainer import build_for_training
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)

@@ -22,7 +22,8 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, evaluate, networks, optimization
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config, Network
+from synthstudio.training.config import Config
+from synthstudio.training.config_network import Network
 from synthstudio.training.loop import train
 
 BACKBONES, BLOCKS = ("hrnet", "hourglass", "vit"), ("own", "kpe", "orn")

@@ -13,7 +13,7 @@ import heapq
 import shutil
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,33 @@ _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
 image_name = split_image_name
 
 
-def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """What a kind of COCO file has at its top, of an image, and of its people as JSON texts."""
+
+    head: Callable[[Skeleton, Sequence[AssetRow]], Row]
+    image: Callable[[Mapping[str, Any]], Row]
+    people: Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]], bool], list[Row]]
+    texts: Callable[[Sequence[Row]], Iterable[str]]
+
+
+def _unfinished(
+    frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], polygons: bool
+) -> list[Row]:
+    return unfinished_entries(frame, people, polygons=polygons)
+
+
+OWN = Dialect(
+    head=head,
+    image=image_entry,
+    people=_unfinished,
+    texts=lambda entries: dump_all(entries, REALS),
+)
+
+
+def write(
+    pictures: Iterable[Picture], out: Path, target: Target, *, dialect: Dialect = OWN
+) -> Path:
     """Write a file and a folder of images per split; return the file, or the folder of several.
 
     OSError, DiskError.
@@ -78,6 +104,7 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
                         skeleton=target.skeleton,
                         assets=target.assets,
                         polygons=target.polygons,
+                        dialect=dialect,
                     )
                 )
             return writers[split]
@@ -91,14 +118,20 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
     return folder if len(writers) > 1 else folder / f"{PREFIX}{next(iter(writers))}.json"
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(
+    path: Path,
+    images: Path | None,
+    also: Sequence[str],
+    *,
+    opener: Callable[[Path], CocoFile] = CocoFile,
+) -> Opened:
     """Open a COCO file, or the folder of an export with a file per split; FormatError.
 
     Images are in `images`, or where `image_folder` says.
     """
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
-        parts = [_Part(stack.enter_context(closing(CocoFile(f))), images) for f in files]
+        parts = [_Part(stack.enter_context(closing(opener(f))), images) for f in files]
         skeleton = parts[0].file.skeleton
         if any(part.file.skeleton.name != skeleton.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
@@ -170,7 +203,12 @@ def write_coco(
 
 @contextmanager
 def coco_writer(
-    path: Path, *, skeleton: Skeleton, assets: Sequence[AssetRow] = (), polygons: bool = False
+    path: Path,
+    *,
+    skeleton: Skeleton,
+    assets: Sequence[AssetRow] = (),
+    polygons: bool = False,
+    dialect: Dialect = OWN,
 ) -> Iterator[CocoWriter]:
     """Yield what writes a COCO file, which is there when the body ends well; DiskError."""
     with (
@@ -178,10 +216,10 @@ def coco_writer(
         tempfile.TemporaryFile("w+", dir=path.parent, encoding="utf-8") as images,
         atomic_file(path) as file,
     ):
-        writer = CocoWriter(file=file, images=images, polygons=polygons)
+        writer = CocoWriter(file=file, images=images, polygons=polygons, dialect=dialect)
         file.write('{\n"annotations": [')
         yield writer
-        writer.finish(head(skeleton, assets))
+        writer.finish(dialect.head(skeleton, assets))
 
 
 @dataclass(kw_only=True)
@@ -195,20 +233,21 @@ class CocoWriter:
     file: IO[str]
     images: IO[str]
     polygons: bool
+    dialect: Dialect = OWN
     count: int = 0
     frames: int = 0
     _batch: list[Row] = field(default_factory=list)
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
         """Write a frame and those of its people who are seen enough."""
-        self.images.write((",\n" if self.frames else "\n") + dump(image_entry(frame)))
+        self.images.write((",\n" if self.frames else "\n") + dump(self.dialect.image(frame)))
         self.frames += 1
-        self._batch += unfinished_entries(frame, people, polygons=self.polygons)
+        self._batch += self.dialect.people(frame, people, self.polygons)
         if len(self._batch) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        for text in dump_all(self._batch, REALS):
+        for text in self.dialect.texts(self._batch):
             self.file.write(",\n" if self.count else "\n")
             self.file.write(text)
             self.count += 1

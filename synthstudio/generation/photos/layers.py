@@ -324,6 +324,8 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     colour *= 1 - black
     colour += black
     rgb = linear_to_srgb_u8(colour)
+    if spec.tone.chroma is not None:
+        rgb = _as_colourful(rgb, layer.alpha, spec.tone.chroma)
     if spec.lens.noise_sigma <= 0:
         return rgb
     rng = stream(spec.lens.noise_seed, "paste-noise", place)
@@ -332,3 +334,16 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
     grain *= spec.lens.noise_sigma / max(float(grain.std()), 1e-6)
     noisy: F64 = rgb + _three(grain)
     return np.clip(np.rint(noisy, out=noisy), 0, 255, out=noisy).astype(np.uint8)
+
+
+def _as_colourful(rgb: U8, alpha: F32, most: float) -> U8:
+    """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma."""
+    r, g, b = cv2.split(rgb)
+    apart = cv2.max(cv2.max(r, g), b) - cv2.min(cv2.min(r, g), b)
+    shown = apart[alpha >= 0.5]
+    own = float(np.quantile(shown, 0.95)) if shown.size else 0.0
+    if own <= most:
+        return rgb
+    grey = _three(rgb.astype(np.float32) @ _LUMINANCE)
+    paler: F32 = grey + (rgb - grey) * np.float32(most / own)
+    return np.clip(np.rint(paler), 0, 255).astype(np.uint8)

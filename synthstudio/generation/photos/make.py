@@ -31,6 +31,7 @@ from synthstudio.formats.joints import convert_row
 from synthstudio.generation import pipeline
 from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
+from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
@@ -152,6 +153,7 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
         measure.grounded(found_at, floor, box[1] + box[3])
         for found_at, box in zip(stands, boxes, strict=True)
     ]
+    cells = ground_cells(rgb, found, stands, floor)
     people = tuple(
         PhotoPerson(
             instance=person.instance,
@@ -184,6 +186,7 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
         blur_sigma_px=photo_looks.blur_sigma_px(rgb, largest),
         noise_sigma=photo_looks.noise_sigma(rgb),
         tone=photo_looks.tone(rgb),
+        ground=cells,
     )
 
 

@@ -23,6 +23,8 @@ SAME = 0.01
 """Two poses are the same when they are no further apart than this share of the crop."""
 FLOOR = 0.03
 """Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
+GROUP = 16
+"""Poses of a cell that are added up in one go: adding to places one by one is the dearest step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,7 @@ class PoseBank(nn.Module):
             )
         self.register_buffer("poses", poses.float().contiguous())
         self.register_buffer("xyz_m", None if xyz_m is None else xyz_m.float().contiguous())
-        self._index: dict[tuple[int, int, torch.device], Tensor] = {}
+        self._index: dict[tuple[int, int, torch.device], _Cells] = {}
         self.register_load_state_dict_post_hook(_forget_cells)  # type: ignore[no-untyped-call]
 
     def forward(
@@ -104,7 +106,8 @@ class PoseBank(nn.Module):
         logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
         own, xyz_m = None, self.xyz_m
         if sample is None:
-            index = self._own_cells(h, w).expand(b, -1, -1)  # (B, J, N)
+            cells = self._own_cells(h, w)
+            index = cells.index.expand(b, -1, -1)  # (B, J, N)
         else:
             poses = self.poses[sample.rows]
             index, own = _moved_cells(poses, sample.move, h, w), _same(poses, sample.own)
@@ -118,7 +121,10 @@ class PoseBank(nn.Module):
         # Without the joint's own fit each weight is weights / exp(fit), up to a factor for each
         # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
         placed = maps.new_zeros(b, joints, h * w + 1)
-        placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
+        if sample is None:
+            placed = placed.scatter_add(2, *cells.sums(weights))
+        else:
+            placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
         placed = placed * torch.exp(logs.amin(-1, keepdim=True) - logs)
         placed = placed / placed.sum(-1, keepdim=True).clamp_min(1e-30)
         second = blur(placed[..., :-1].view(b, joints, h, w), 1.2) + 1e-6
@@ -131,14 +137,54 @@ class PoseBank(nn.Module):
                 xyz = torch.cat([flat, xyz[..., 2:]], -1)
         return Attended(maps=second, weights=weights, xyz=xyz)
 
-    def _own_cells(self, h: int, w: int) -> Tensor:
-        """The cells (1, J, N) of the poses as they are."""
+    def _own_cells(self, h: int, w: int) -> _Cells:
+        """The cells of the poses as they are."""
         key = (h, w, self.poses.device)
         if key not in self._index:
-            with torch.inference_mode(mode=False), torch.no_grad():  # kept: must allow gradients
+            with torch.inference_mode(False), torch.no_grad():  # kept: must allow gradients
                 x, y = (self.poses * self.poses.new_tensor([w, h])).unbind(-1)
-                self._index = {key: _cells(x, y, h, w).t()[None].contiguous()}
+                self._index = {key: _Cells.of(_cells(x, y, h, w).t().contiguous(), h * w)}
         return self._index[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cells:
+    """The cells `index` (1, J, N) of N poses, and the poses ordered by them.
+
+    `poses` (1, J * G * GROUP): for each joint G groups of poses in one cell, N where a group is not
+    full. `cell` (1, J, G): that of each group; where there is none, the last.
+    """
+
+    index: Tensor
+    poses: Tensor
+    cell: Tensor
+
+    @classmethod
+    def of(cls, index: Tensor, last: int) -> _Cells:
+        """Of cells (J, N) from 0 to `last`."""
+        joints, count = index.shape
+        cells, order = index.sort(stable=True)
+        of_joint = torch.arange(joints, device=index.device)[:, None]
+        held = torch.zeros(joints, last + 1, dtype=torch.long, device=index.device)
+        held = held.scatter_add(1, index, torch.ones_like(index))
+        groups = (held + GROUP - 1) // GROUP
+        in_cell = torch.arange(count, device=index.device) - (held.cumsum(1) - held).gather(
+            1, cells
+        )
+        group = (groups.cumsum(1) - groups).gather(1, cells) + in_cell // GROUP
+        most = int(groups.sum(1).max())
+        poses = index.new_full((joints, most, GROUP), count)
+        poses[of_joint, group, in_cell % GROUP] = order
+        cell = index.new_full((joints, most), last)
+        cell[of_joint, group] = cells
+        return cls(index=index[None], poses=poses.view(1, -1), cell=cell[None])
+
+    def sums(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Each group's cell (B, J, G) and the sum of its poses' weights (B, N)."""
+        padded = torch.cat([weights, weights.new_zeros(weights.shape[0], 1)], 1)
+        cell = self.cell.expand(weights.shape[0], -1, -1)
+        each = padded.gather(1, self.poses.expand(weights.shape[0], -1))
+        return cell, each.view(*cell.shape, GROUP).sum(-1)
 
 
 def _forget_cells(bank: PoseBank, _: object) -> None:

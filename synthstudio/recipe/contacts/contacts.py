@@ -22,6 +22,7 @@ from synthstudio.recipe.contacts.supports import draw_support, materials, seats_
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
+from synthstudio.recipe.sampling.pose_jitter import Body, untangled
 from synthstudio.recipe.schema.distributions import sample
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -51,7 +52,7 @@ class Contact:
 
 
 def draw_contacts(
-    draw: Draw, people: tuple[Unit, ...]
+    draw: Draw, solve: Solve, people: tuple[Unit, ...]
 ) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
     """Return the people in the poses in which they hold or lean, and what, by their place."""
     options = draw.recipe.people.hold
@@ -70,9 +71,21 @@ def draw_contacts(
         elif holds:
             found = _holding(draw, unit, rng)
         if found is not None:
-            unit, contacts[place] = found
+            unit, contacts[place] = _free(draw, solve, found[0], found[1].hand), found[1]
         out.append(unit)
     return tuple(out), contacts
+
+
+def _free(draw: Draw, solve: Solve, unit: Unit, hand: str) -> Unit:
+    """Return somebody who holds or leans with their limbs out of their own body."""
+    person, key = unit
+    angles = dict(person.pose.angles_rad)
+    both = hand in ("both_hands", "")
+    free = untangled(draw, Body(solve, person.phenotype), angles, both_hands=both)
+    if free == angles:
+        return unit
+    pose = dataclasses.replace(person.pose, angles_rad=free)
+    return dataclasses.replace(person, pose=pose), key
 
 
 def contact_thing(

@@ -20,7 +20,7 @@ from synthstudio.core.spec import Numbers, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m
 from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
-from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.sampling.pose_jitter import Body, apart, untangled
 from synthstudio.recipe.schema.distributions import sample
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -96,6 +96,8 @@ def _pair(
         pose = _role(draw, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
+        free = untangled(draw, Body(solve, person.phenotype), dict(pose.angles_rad))
+        pose = dataclasses.replace(pose, angles_rad=free)
         yaw_rad = yaw if k else 0.0
         begun.append(
             _on_floor(

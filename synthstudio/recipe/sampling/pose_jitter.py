@@ -56,11 +56,20 @@ def apart(
     deepest, best = math.inf, angles
     for candidate in _candidates(draw, angles, rng, keys):
         depth = body.solve.touches_m(body.phenotype, candidate, like)
-        if depth <= SOFT_M:
-            return candidate
         if depth < deepest:
             deepest, best = depth, candidate
-    return best
+        if depth <= SOFT_M:
+            break
+    return untangled(draw, body, best)
+
+
+def untangled(
+    draw: Draw, body: Body, angles: dict[str, float], *, both_hands: bool = False
+) -> dict[str, float]:
+    """Return the angles with limbs out of the body's own skin, unless the recipe leaves that be."""
+    if not draw.recipe.people.poses.untangle:
+        return angles
+    return body.solve.untangled(body.phenotype, angles, both_hands=both_hands)
 
 
 def _candidates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -10,9 +11,9 @@ import numpy as np
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.solve import KeyPose
-from synthstudio.core.spec import Vec2
+from synthstudio.core.spec import Numbers, Vec2
 from synthstudio.recipe.sampling.choose import Draw, pose_held
-from synthstudio.recipe.sampling.pose_jitter import SOFT_M, Body
+from synthstudio.recipe.sampling.pose_jitter import SOFT_M, Body, untangled
 
 FAMILY = "random"
 _ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
@@ -56,7 +57,8 @@ def made_up(
         if depth <= SOFT_M:
             break
     assert best is not None
-    return best
+    free_rad = untangled(draw, body, dict(best.angles_rad))
+    return dataclasses.replace(best, angles_rad=Numbers(free_rad))
 
 
 def tumbled(rng: Generator) -> dict[str, float]:

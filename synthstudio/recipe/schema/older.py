@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-PARTS = ("streams", "light", "cutouts", "backdrop")
+PARTS = ("streams", "light", "cutouts", "people", "occlude", "backdrop")
 """Fields of a recipe that have changed, or some of their own fields."""
 _BACKDROP = {"ground": "any", "mirrored": 0.5}
 _BEFORE: dict[str, dict[str, Any]] = {
     "light": {"from_photo": False},
     "cutouts": {"size": "share"},
+    "occlude": {"ground": "any"},
 }
+_POSES = {"untangle": False}
 
 
 def as_begun(fields: dict[str, Any], stored: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -52,13 +54,16 @@ def _copied(value: Any) -> Any:
 def _parts(fields: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Yield name, fields and values of before of every part that has gained fields.
 
-    A recipe may leave out `light`; then it is added, empty.
+    A recipe may leave out `light` and `people`; then they are added, empty.
     """
     for name, values in _BEFORE.items():
         if name == "light" and fields.get(name) is None:
             fields[name] = {}
         if isinstance(fields.get(name), dict):
             yield name, fields[name], values
+    people = fields.setdefault("people", {})
+    if isinstance(people, dict) and isinstance(people.setdefault("poses", {}), dict):
+        yield "poses", people["poses"], _POSES
     behind = fields.get("backdrop")
     choices = behind.get("choices") if isinstance(behind, dict) else None
     listed = choices if isinstance(choices, list) else []

@@ -93,6 +93,11 @@ class Poses(Base):
         validate_default=True,
         description="Added to every joint angle, inside the joint's limits; legs get half.",
     )
+    untangle: bool = Field(
+        default=True,
+        description="Whether hands, arms and legs that would lie in their own body are moved out "
+        "of it, by a few degrees; it does happen to wide bodies.",
+    )
     hands: Probability = Field(
         default=0.25,
         description="How often a hand that its pose leaves free takes another shape: open, flat, "

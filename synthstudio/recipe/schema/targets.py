@@ -158,6 +158,13 @@ class Occlude(Base):
     cutouts: PhotoCutouts | None = Field(
         default=None, description="Cut-outs; null: there are none."
     )
+    ground: Literal["known", "any"] = Field(
+        default="known",
+        description="known: things and people stand only where the photo looks like the ground "
+        "about somebody's feet, or so near that its lower edge cuts them off; nobody is asked in "
+        "photos that show no ground, or of whom they are a close-up; cut-outs are of kinds that "
+        "stand on floors, in their real height. any: wherever the guessed floor is.",
+    )
     between: Annotated[Number, Within(0.05, 0.85)] = Field(
         default=(0.08, 0.45),
         description="How far from the hidden person towards the camera things stand.",

@@ -17,15 +17,15 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import ThingKind
-from synthstudio.core.spec import AssetRef, CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
+from synthstudio.core.solve import ImageAsset, ThingKind
+from synthstudio.core.spec import CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.things import design, draw_kind
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
 from synthstudio.recipe.sampling.light import lit_like, picture_gain
 from synthstudio.recipe.sampling.people import draw_people
-from synthstudio.recipe.sampling.true_sizes import true_size
+from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.targets import PhotoCutouts
@@ -43,6 +43,8 @@ _WITHIN_REACH_M = (0.5, 1.6)
 """What does not stand is held or lies on a table, so far from the camera ..."""
 _CLOSE_UP_M = 6.0
 """... and only before people who are near it themselves."""
+_CLOSE_UP = 1.5
+"""Of the picture's height: who has their feet farther down fills it: little fits before them."""
 _EYE_RANGE_M = (0.5, 3.5)
 _MOST_PITCH_RAD = math.radians(50)
 _LEAST_SIDE_PX = 8
@@ -98,8 +100,13 @@ def draw_item(
     return _standing(view, solve, person, camera, item, spot, _light(person, rng))
 
 
-def within_reach(view: PhotoView, person: PhotoPerson) -> bool:
-    """Return whether things can stand before a person: not before a spectator high in a stand."""
+def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
+    """Return whether things can stand before a person: not before a spectator high in a stand.
+
+    `known`: nor in a photo that shows no ground, nor before somebody of whom it is a close-up.
+    """
+    if known and (view.ground is None or person.foot_px > _CLOSE_UP * view.height_px):
+        return False
     ahead = _ahead(view, person, 1.0)
     return ahead >= _LEAST_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
 
@@ -236,9 +243,13 @@ def _cutout(
 ) -> Item | None:
     options = draw.recipe.occlude
     assert options is not None and options.cutouts is not None  # the caller saw to it
-    asset, category = _picture(draw, options.cutouts, rng)
+    picture = _picture(draw, options.cutouts, rng)
+    asset, category = picture.asset, picture.category or UNNAMED
     known = true_size(category)
     own = options.cutouts.sizes_m.get(category)
+    tall = stands_m(picture) if options.ground == "known" and own is None else None
+    if tall is not None:
+        known = TrueSize(*tall, stands=True)
     metres = palette.between(known.low_m, known.high_m, rng) if own is None else sample(own, rng)
     ahead = 1 - sample(options.between, rng)
     if known.stands:
@@ -255,7 +266,8 @@ def _cutout(
         return None
     per_m = person.px_per_m / ahead
     outline = solve.outline(asset)
-    scale = metres * per_m / max(outline.width_px, outline.height_px)
+    longer = outline.height_px if tall else max(outline.width_px, outline.height_px)
+    scale = metres * per_m / longer
     if scale > options.cutouts.enlarge_at_most:
         return None
     width, height = (max(1, round(v * scale)) for v in (outline.width_px, outline.height_px))
@@ -295,7 +307,7 @@ def _cutout(
     return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
 
 
-def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRef, str]:
+def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> ImageAsset:
     held = set(draw.recipe.holdout.occluders)
     called = asset_held(held)
     left = draw.allowed(
@@ -303,6 +315,9 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRe
         rng,
         held=lambda c: bool(held) and (c.category in held or called(c.asset)),
     )
+    ground = draw.recipe.photo_options.ground
+    if ground == "known":
+        left = tuple(c for c in left if c.category in options.sizes_m or stands_m(c) is not None)
     weights = options.categories
     names = sorted({picture.category or UNNAMED for picture in left})
     if weights is not None:
@@ -315,5 +330,4 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> tuple[AssetRe
             then="Name their categories, or leave categories out.",
         )
     category = pick_one(names, rng, weights=None if weights is None else dict(weights))
-    picture = pick_one([p for p in left if (p.category or UNNAMED) == category], rng)
-    return picture.asset, category
+    return pick_one([p for p in left if (p.category or UNNAMED) == category], rng)

@@ -53,6 +53,11 @@ _MOST_OF_FRAME = 0.35
 _LEAST_SHOWN, _LEAST_OF_PERSON = 0.3, 0.4
 """Shares of a thing and of a pasted person that lie in the picture, at the least."""
 
+_ON_GROUND, _FOOT = 0.7, 0.05
+"""So much of the lowest twentieth of a thing must lie on cells of ground."""
+_POST_M, _SLENDER = 1.1, 4.0
+"""Higher, and so many times higher than wide: a post, which begins above the picture."""
+
 Found = Candidate[Item, PhotoVisibility]
 
 
@@ -203,7 +208,8 @@ class _Paste:
         Somebody who stands before it stays as they are; without a mask nobody knows where that is.
         """
         view = self.problem.view
-        if not fits(view, item):
+        known = self.problem.draw.recipe.photo_options.ground == "known"
+        if not fits(view, item) or (known and not makes_sense(view, item)):
             return None
         after: list[PhotoVisibility] = []
         nearer: list[int] = []
@@ -236,6 +242,34 @@ def fits(view: PhotoView, item: Item) -> bool:
         return False
     least = _LEAST_SHOWN if item.paste.person is None else _LEAST_OF_PERSON
     return inside <= _MOST_OF_FRAME * view.width_px * view.height_px and inside >= least * full
+
+
+def makes_sense(view: PhotoView, item: Item) -> bool:
+    """Whether an item stands on what looks like ground, and no tall post ends in the picture.
+
+    What the picture's lower edge cuts off may stand on anything, in a photo that shows ground.
+    """
+    card, thing = item.card, item.paste.thing
+    if thing is not None and card.top_px > 0:
+        wide, tall = max(thing.size_m[:2]), thing.size_m[2]
+        if tall > _POST_M and tall > _SLENDER * wide:
+            return False
+    if view.ground is None:
+        return False
+    bottom = card.top_px + card.alpha.shape[0] * card.per_px
+    if bottom >= view.height_px:
+        return True
+    rows, columns = np.nonzero(card.alpha[-max(1, round(_FOOT * card.alpha.shape[0])) :] >= 0.5)
+    if not len(columns):
+        return False
+    x = card.left_px + (columns + 0.5) * card.per_px
+    first = card.alpha.shape[0] - max(1, round(_FOOT * card.alpha.shape[0]))
+    y = card.top_px + (first + rows + 0.5) * card.per_px
+    cells, cell = view.ground.ground, view.ground.cell_px
+    inside = (x >= 0) & (x < view.width_px) & (y >= 0)
+    i = np.minimum(y[inside] / cell, cells.shape[0] - 1).astype(int)
+    j = np.minimum(x[inside] / cell, cells.shape[1] - 1).astype(int)
+    return bool(len(i)) and float(cells[i, j].mean()) >= _ON_GROUND
 
 
 def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.report.plots import CAUSE_COLOURS
+from synthstudio.studio.text import people_text
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -95,7 +96,9 @@ def heat_map(counts: I64, joints: Sequence[str], *, dark: bool = False) -> Plot:
         text=[_percent(shares[j, i]) for j, i in cells],
         textfont={"size": 11, "color": [_text_colour(shares[j, i], dark=dark) for j, i in cells]},
         marker={"size": 22, "opacity": 0, "symbol": "square"},
-        hovertext=[f"{rows[j]}: {names[i]}, {counts[j, used[i]]:,} people" for j, i in cells],
+        hovertext=[
+            f"{rows[j]}: {names[i]}, {people_text(int(counts[j, used[i]]))}" for j, i in cells
+        ],
         hoverinfo="text",
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
@@ -117,7 +120,7 @@ def histogram(counts: I64, *, field: str = "occluded") -> Plot:
             width=0.094,
             marker={"color": ACCENT},
             hoverinfo="text",
-            hovertext=[f"{name}: {n:,} people" for name, n in zip(labels, counts, strict=True)],
+            hovertext=[f"{name}: {people_text(n)}" for name, n in zip(labels, counts, strict=True)],
             **_SELECTED_STYLE,
         )
     )
@@ -149,7 +152,7 @@ def bars(
             text=[f"{n:,}" for _, n in rows],
             textposition="outside",
             cliponaxis=False,
-            hovertext=[f"{name}: {n:,} people" for name, n in rows],
+            hovertext=[f"{name}: {people_text(n)}" for name, n in rows],
             hoverinfo="text",
             **_SELECTED_STYLE,
         )

@@ -19,6 +19,7 @@ from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, browser, context, current_user, image_url
 from synthstudio.studio.editor import window
+from synthstudio.studio.editor.frame_rows import Frames
 from synthstudio.studio.editor.outbox import (
     Answer,
     HeldLeases,
@@ -36,6 +37,7 @@ _MOST_RESULTS = 300  # answers that a session says again, for a browser that mis
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }
 .stMain [data-testid="stVerticalBlock"] { gap: .25rem; }
+@media (max-width: 640px) { .stMainBlockContainer { padding-left: 0; padding-right: 0; } }
 </style>"""
 
 
@@ -178,7 +180,7 @@ def _browser_data(
         start=start,
         people=shown,
         reasons=order.reasons(start, stop),
-        veiled=_veiled(ctx, me, chosen, session, shown),
+        veiled=_veiled(ctx, me, chosen, session, window.people_in(frames_of(chosen), shown)),
         elsewhere=order.extra,
     )
     people = [
@@ -242,11 +244,11 @@ _EMPTY_TEXTS = {
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _frames(key: str, _chosen: OpenSet) -> window.Frames:
-    return window.Frames(_chosen.dataset, _chosen.skeleton)
+def _frames(key: str, _chosen: OpenSet) -> Frames:
+    return Frames(_chosen.dataset, _chosen.skeleton)
 
 
-def frames_of(chosen: OpenSet) -> window.Frames:
+def frames_of(chosen: OpenSet) -> Frames:
     """Return the frames of a data set that all sessions share."""
     return _frames(f"{chosen.key} {id(chosen)}", chosen)
 

@@ -6,137 +6,27 @@ The browser turns to the next person without asking; it asks for more before the
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from synthstudio.core.errors import DatasetError
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.parquet import READ_ERRORS
-from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
-from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
-from synthstudio.review.check import FIRST_THING, Base, finite_or_none, labels_of
+from synthstudio.dataset.rows import Row, hidden_by
+from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
+from synthstudio.review.comments import comments_in
 from synthstudio.review.history import states_in
 from synthstudio.review.leases import leases
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, ItemState, JointLabel, Person, User
+from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, User
+from synthstudio.studio.editor.frame_rows import FrameRows, Frames
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
-_KEPT_FRAMES = 600
-_FRAME_FIELDS = (
-    "index",
-    "width_px",
-    "height_px",
-    "variant",
-    "layers",
-    "thing_instance",
-    "thing_kind",
-    "crowd_index",
-)
-_PERSON_FIELDS = (
-    "frame_index",
-    "instance",
-    "joints_px",
-    "joints_camera_m",
-    "shares",
-    "state",
-    "cause",
-    "origin",
-    "hidden_joint",
-    "hidden_instance",
-    "hidden_share",
-    "mask_size",
-    "modal_counts",
-    "amodal_counts",
-    "modal_box_px",
-    "amodal_box_px",
-    "occluded_fraction",
-    "truncated_fraction",
-    "pose",
-    "depth_m",
-)
+_COMMENTS = 3
+"""How many of a person's comments are shown without asking for the history."""
 Url = Callable[[str, int], str]
 """(kind, frame) -> the address of a picture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameRows:
-    """A frame and its people, only what the editor needs. `made`: labels as JSON, once made."""
-
-    frame: Row
-    people: Mapping[int, Row]
-    made: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-
-class Frames:
-    """The last frames that were asked for; safe for threads."""
-
-    def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
-        self.skeleton = skeleton
-        self._dataset, self._lock = dataset, threading.Lock()
-        self._kept: OrderedDict[int, FrameRows] = OrderedDict()
-
-    def get(self, frame: int) -> FrameRows:
-        """Return a frame; DatasetError when it is not held."""
-        with self._lock:
-            found = self._kept.get(frame)
-            if found is None:
-                found = _read(self._dataset, frame)
-                self._kept[frame] = found
-            self._kept.move_to_end(frame)
-            if len(self._kept) > _KEPT_FRAMES:
-                self._kept.popitem(last=False)
-            return found
-
-    def base_of(self, person: Person) -> Base:
-        """Return what the data set says of a person; DatasetError for a frame it does not hold."""
-        found = self.get(person.frame)
-        row = found.people.get(person.instance)
-        names = self.skeleton.joints
-        return Base(
-            skeleton=names,
-            width_px=found.frame["width_px"],
-            height_px=found.frame["height_px"],
-            joints=labels_of(row, names) if row is not None else None,
-            exists=row is not None,
-        )
-
-
-def _read(dataset: Dataset, frame: int) -> FrameRows:
-    """Read one frame and its people; the reader itself would make rows of the whole shard."""
-    shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
-    rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
-    if len(rows) != 1:
-        raise DatasetError(
-            "the data set does not hold this frame", where=str(dataset.folder), got=str(frame)
-        )
-    people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
-    return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
-
-
-def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=list(columns), use_threads=False)
-        rows: list[Row] = table.filter(pc.equal(table[columns[0]], frame)).to_pylist()
-    except FileNotFoundError:
-        return []
-    except (*READ_ERRORS, KeyError) as error:
-        raise DatasetError(
-            f"this table cannot be read: {error}",
-            where=str(path),
-            then="Check the data set with: synthstudio validate.",
-        ) from error
-    return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +38,7 @@ class Stretch:
     reasons: Sequence[Sequence[str]] = ()
     """For each of `people` why it is worth a look; empty: nobody asked."""
     veiled: Collection[tuple[int, int]] = ()
-    """Those of whom nothing may be shown that reviewers said."""
+    """Those in these frames of whom nothing may be shown that reviewers said."""
     elsewhere: Collection[tuple[int, int]] = ()
     """People not on disk who have a place of their own in the queue."""
 
@@ -157,6 +47,12 @@ def span(at: int, total: int) -> tuple[int, int]:
     """Return where the stretch about a place begins and ends."""
     at = min(max(at, 0), max(total - 1, 0))
     return max(0, at - BACK), min(total, at + AHEAD + 1)
+
+
+def people_in(frames: Frames, people: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return some people and all others on disk in their frames."""
+    beside = [(frame, n) for frame in {f for f, _ in people} for n in frames.get(frame).people]
+    return list(dict.fromkeys([*people, *beside]))
 
 
 def items(
@@ -172,6 +68,7 @@ def items(
 ) -> list[dict[str, Any]]:
     """Return the people of a stretch as JSON values, with those who were added to their frames.
 
+    Neighbours stand where reviewers put them: deleted ones are gone, added ones are there.
     `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
@@ -180,6 +77,9 @@ def items(
     apart = {*listed, *stretch.elsewhere}
     added = [p for p in state_of if p not in apart and p[1] not in frames.get(p[0]).people]
     held = leases(store, key, layer=layer)
+    for person in stretch.veiled:
+        state_of.pop(person, None)
+    said = comments_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
     found: list[dict[str, Any]] = []
     for place, person in enumerate(listed):
         extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
@@ -188,7 +88,9 @@ def items(
             other = lease.who if lease is not None and lease.who != who.name else None
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
             veiled = one in stretch.veiled
-            item = _item(frames, one, url, clean_of, None if veiled else state_of.get(one))
+            item = _item(frames, one, url, clean_of, state_of.get(one))
+            item["others"] = _others(frames, one, state_of)
+            item["notes"] = [_note(event) for event in said.get(one, [])[-_COMMENTS:]]
             item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(
                 item
@@ -246,7 +148,6 @@ def _item(
         "clean": url("clean", frame) if clean is not None and clean != frame else None,
         "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
         "exists": row is not None,
-        "others": [_other(p) for n, p in found.people.items() if n != instance],
         **(
             _labels(found, row, frames.skeleton)
             if row is not None
@@ -301,17 +202,35 @@ def _joint(label: JointLabel) -> list[Any]:
     ]
 
 
-def _other(row: Row) -> dict[str, Any]:
-    px = row["joints_px"]
-    places = [[_rounded(px[k], 1), _rounded(px[k + 1], 1)] for k in range(0, len(px), 2)]
-    seen = [s not in (0, NO_STATE) for s in row["state"]]
-    return {
-        "instance": row["instance"],
-        "xy": [
-            p if ok and p[0] is not None and p[1] is not None else None
-            for p, ok in zip(places, seen, strict=True)
-        ],
-    }
+def _note(event: Event) -> dict[str, str]:
+    when = event.when.strftime("%d %b %H:%M")
+    return {"who": event.who, "when": when, "text": str(event.after["comment"])}
+
+
+def _others(
+    frames: Frames, person: tuple[int, int], state_of: Mapping[tuple[int, int], ItemState]
+) -> list[dict[str, Any]]:
+    """The others of a person's frame: their joints in the picture, as reviewers left them."""
+    frame, instance = person
+    found = frames.get(frame)
+    added = [n for (f, n), state in state_of.items() if f == frame and state.added]
+    shown = []
+    for number in dict.fromkeys([*found.people, *added]):
+        state = state_of.get((frame, number))
+        if number == instance or (state is not None and state.deleted):
+            continue
+        row = found.people.get(number)
+        labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
+        labels |= dict(state.joints) if state is not None else {}
+        places = [_place(labels.get(name)) for name in frames.skeleton.joints]
+        shown.append({"instance": number, "xy": places})
+    return shown
+
+
+def _place(label: JointLabel | None) -> list[float | None] | None:
+    if label is None or not label.state or label.x_px is None or label.y_px is None:
+        return None
+    return [_rounded(label.x_px, 1), _rounded(label.y_px, 1)]
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:

@@ -26,7 +26,7 @@ from synthstudio.studio.gallery.view import (
     view_options,
 )
 from synthstudio.studio.page_parts import show_refusal
-from synthstudio.studio.text import csv_bytes, plain
+from synthstudio.studio.text import csv_bytes, people_text, plain
 
 I64 = NDArray[np.int64]
 MOST_AT_ONCE = 2_000
@@ -62,7 +62,7 @@ def bulk_actions(
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
             count = members.assign(ctx.store, people, to=to, by=me)
-            _finish(state, f"{count:,} people assigned to {to}.")
+            _finish(state, f"{people_text(count)} assigned to {to}.")
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
         many = len(people) > MOST_AT_ONCE
         if flag.button(
@@ -103,7 +103,7 @@ def flag_people(
 
     done = edits.apply_all(ctx.store, ops, me, on_disk)
     refused = [result for result in done if isinstance(result, Refused)]
-    notice = f"{len(done) - len(refused):,} people flagged."
+    notice = f"{people_text(len(done) - len(refused))} flagged."
     if refused:
         notice += f" {len(refused):,} refused; the first: {refused[0]}"
     return notice

@@ -36,7 +36,7 @@ from synthstudio.studio.page_parts import (
     review_href,
     review_params,
 )
-from synthstudio.studio.text import plain
+from synthstudio.studio.text import people_text, plain
 
 _CROP_PX = 256
 
@@ -93,7 +93,7 @@ def _toolbar(
     with st.container(horizontal=True, vertical_alignment="center", key="gallery_bar"):
         people = count_people(ctx.store, chosen.key)
         st.markdown(
-            f"**{found.page.total:,}** of {people.total:,} people",
+            f"**{found.page.total:,}** of {people_text(people.total)}",
             width="content",
         )
         if note := added_note(people):
@@ -134,7 +134,7 @@ def _toolbar(
             state,
             "clean",
             st.toggle,
-            "Beside clean",
+            "Compare with unoccluded",
             help="Show each person next to the same moment without occluders",
         )
         if may(me.role, "assign"):

@@ -23,7 +23,7 @@ from synthstudio.studio.overview import (
     health_checks,
 )
 from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
-from synthstudio.studio.text import plain
+from synthstudio.studio.text import people_text, plain
 
 _LOOK_EVERY_S = 1.0
 _WORKING = ("waiting", "checking")
@@ -114,7 +114,7 @@ def _figures(seen: DatasetFacts) -> None:
     about = "" if seen.is_exact else "about "
     parts = [
         f"{seen.frames:,} frames",
-        f"{seen.people.total:,} people",
+        people_text(seen.people.total),
         about + bytes_text(seen.bytes),
     ]
     if seen.last is not None:
@@ -139,7 +139,8 @@ def progress_text(people: People) -> str:
     if not people.total:
         return "No people in it: nothing to review"
     if not people.decided:
-        return f"Nobody reviewed yet: {people.waiting:,} people wait"
+        verb = "waits" if people.waiting == 1 else "wait"
+        return f"Nobody reviewed yet: {people_text(people.waiting)} {verb}"
     details = [f"{people.decided / people.total:.0%} reviewed"]
     details += [
         f"{people.status[name]:,} {name}"

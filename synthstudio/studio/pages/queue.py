@@ -34,6 +34,7 @@ from synthstudio.studio.page_parts import (
     show_refusal,
 )
 from synthstudio.studio.second_look import share_input
+from synthstudio.studio.text import people_text
 
 _SIZE = 24
 _TAKE = 20
@@ -80,7 +81,7 @@ def _progress(
     left_of_control = int(order.control[places].sum())
     risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
     st.markdown(
-        f"**{people.waiting:,}** of {people.total:,} people wait, **{risky:,}** of them with a "
+        f"**{people.waiting:,}** of {people_text(people.total)} wait, **{risky:,}** of them with a "
         f"risk of 0.5 or more. The likeliest mistakes come first; mixed in are people drawn at "
         f"random ({share:.0%}): {control:,}, of whom {left_of_control:,} still wait. "
         f"{added_note(people)}"

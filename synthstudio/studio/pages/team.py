@@ -24,7 +24,7 @@ from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
-from synthstudio.studio.text import checked_name, plain
+from synthstudio.studio.text import checked_name, people_text, plain
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 
@@ -109,7 +109,7 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
     people = count_people(ctx.store, chosen.key)
-    st.markdown(f"**{people.waiting:,}** of {people.total:,} people wait. {added_note(people)}")
+    st.markdown(f"**{people.waiting:,}** of {people_text(people.total)} wait. {added_note(people)}")
     if may(me.role, "assign"):
         _assign_form(ctx, me, chosen, np.flatnonzero(free))
     held = leases.leases(ctx.store, chosen.key)

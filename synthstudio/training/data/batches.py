@@ -18,7 +18,8 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_visible
 from synthstudio.models.losses import Labels
-from synthstudio.training.config import Augment, Network
+from synthstudio.training.config import Augment
+from synthstudio.training.config_network import Network
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
 from synthstudio.training.data.crops import GREY, Crops
@@ -58,11 +59,15 @@ class CropSubset:
         allowed = fraction <= max_fraction
         if not allowed.any():
             allowed = fraction <= fraction.min()
-        rows, weight = self.rows[allowed], self.weight[allowed]
-        rng = stream(seed, "order", epoch)
-        if np.ptp(weight) == 0:
-            return rng.permutation(rows)
-        return rng.choice(rows, len(rows), p=weight / weight.sum())
+        return shuffled(self.rows[allowed], self.weight[allowed], seed=seed, epoch=epoch)
+
+
+def shuffled(rows: I64, weight: F64, *, seed: int, epoch: int) -> I64:
+    """The order of an epoch: each row once, or drawn by weight where weights differ."""
+    rng = stream(seed, "order", epoch)
+    if np.ptp(weight) == 0:
+        return rng.permutation(rows)
+    return rng.choice(rows, len(rows), p=weight / weight.sum())
 
 
 @dataclass(frozen=True, kw_only=True)

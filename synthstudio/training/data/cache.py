@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from synthstudio.core.errors import ModelError
+from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,
@@ -18,6 +21,9 @@ from synthstudio.dataset.durable import (
     read_json,
     whole_folder,
 )
+from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.writer import INDEX_NAME
 
 
 def cached_crops(
@@ -57,3 +63,47 @@ def allocate(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.u
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
+
+
+def read_cached(folder: Path, what: str, mapped: tuple[str, ...], fields: set[str]) -> Any:
+    """Return name -> array of a cache's folder, `mapped` ones in files of their own.
+
+    ModelError when something cannot be read or the rest are not `fields`. `what`: its name.
+    """
+    try:
+        arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in mapped
+        }
+        with (folder / "labels.npz").open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            columns = {name: saved[name] for name in saved.files}
+    except UNREADABLE as error:
+        raise damaged_cache(folder, what, str(error)) from error
+    if set(columns) != fields - set(mapped):
+        raise damaged_cache(folder, what, f"columns {', '.join(sorted(columns))}")
+    return arrays | columns
+
+
+def damaged_cache(folder: Path, what: str, got: str) -> ModelError:
+    return ModelError(
+        f"the {what} is damaged", where=str(folder), got=got[:200], then="Delete that folder."
+    )
+
+
+def dataset_digest(dataset: Dataset) -> hashlib._Hash:
+    """A hash, begun with everything that a data set holds now."""
+    digest = hashlib.sha256((dataset.folder / MANIFEST_NAME).read_bytes())
+    if dataset.finished:
+        digest.update((dataset.folder / INDEX_NAME).read_bytes())
+    else:
+        digest.update(repr(sorted(dataset.shard_digests.items())).encode())
+    return digest
+
+
+def unfinished_notes(dataset: Dataset) -> tuple[str, ...]:
+    if dataset.finished:
+        return ()
+    return (
+        f"unfinished: the {dataset.frames} frames that are there are used. When there are more "
+        "of them, this training cannot be resumed",
+    )

@@ -68,11 +68,11 @@ def crop_coco(
 
     def make(out: Path) -> dict[str, Any]:
         with closing(CocoFile(path)) as opened:
-            lengths, total = _check_entries(opened, root)
+            lengths, total = check_entries(opened, root)
             own = opened.skeleton
             used = skeleton or own
             written = write_crops(
-                _samples(opened, root, labelled),
+                coco_samples(opened, root, labelled),
                 used,
                 size=size,
                 total=total,
@@ -90,7 +90,7 @@ def crop_coco(
         return {"skeleton": used.name, "pictures": lengths, "notes": notes}
 
     folder, metadata = cached_crops(cache, digest.hexdigest(), make)
-    _check_images_unchanged(metadata["pictures"], root, folder)
+    check_images_unchanged(metadata["pictures"], root, folder)
     # The key leaves out where the images are: another machine has the same one.
     content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
     key = hashlib.sha256(repr(content).encode() + sizes_key(size, joints_3d)).hexdigest()
@@ -102,7 +102,7 @@ def crop_coco(
     )
 
 
-def _check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
+def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
     """Check every entry before the first image is decoded; return file lengths and people."""
     lengths, people, counted = {}, 0, opened.left_out.copy()
     for frame, persons in opened.samples():
@@ -141,7 +141,7 @@ def _check_box(person: Row, frame: Row, where: str) -> None:
         )
 
 
-def _samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
+def coco_samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
     for frame, people in opened.samples():
         name = frame["file_name"]
         path = file_inside(root, name, where=f"image {frame['index']}")
@@ -163,7 +163,7 @@ def _samples(opened: CocoFile, root: Path, labelled: bool) -> Iterator[Sample]:
         yield Sample(frame={**frame, "group_id": group}, people=people, rgb=rgb, labelled=labelled)
 
 
-def _check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) -> None:
+def check_images_unchanged(lengths: dict[str, int], root: Path, folder: Path) -> None:
     for name, length in lengths.items():
         path = root / name
         now = path.stat().st_size if path.is_file() else None

@@ -8,7 +8,6 @@ pixels of the canvas.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -22,16 +21,20 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb, resample
 from synthstudio.core.labels import CAUSES, STATE_OUTSIDE
 from synthstudio.core.masks import decode
-from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
-from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.formats.joints import convert_row, rules
 from synthstudio.training.config import Boxes, Joints3D
-from synthstudio.training.data.cache import allocate, cached_crops
+from synthstudio.training.data.cache import (
+    allocate,
+    cached_crops,
+    damaged_cache,
+    dataset_digest,
+    read_cached,
+    unfinished_notes,
+)
 from synthstudio.training.data.joints_3d import missing_centres, root_relative
 from synthstudio.training.data.windows import PADDING, crop_window, limb_box
 
@@ -140,12 +143,7 @@ def crop_dataset(
     dataset = Dataset(folder, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
-    digest = hashlib.sha256()
-    digest.update((dataset.folder / MANIFEST_NAME).read_bytes())
-    if dataset.finished:
-        digest.update((dataset.folder / INDEX_NAME).read_bytes())
-    else:
-        digest.update(repr(sorted(dataset.shard_digests.items())).encode())
+    digest = dataset_digest(dataset)
     digest.update(sizes_key(size, joints_3d, boxes))
     if target.name != own.name:
         digest.update(target.name.encode())
@@ -166,12 +164,7 @@ def crop_dataset(
 
     cached, _ = cached_crops(cache, key, make)
     found = open_crops(cached)
-    notes = conversion_notes(own, target)
-    if not dataset.finished:
-        notes += (
-            f"unfinished: the {dataset.frames} frames that are there are used. When there are more "
-            "of them, this training cannot be resumed",
-        )
+    notes = conversion_notes(own, target) + unfinished_notes(dataset)
     if joints_3d == "kinematic":
         notes += missing_centres(dataset, found.xyz_m)
     return CroppedSource(crops=found, key=key, skeleton=target, notes=notes)
@@ -392,22 +385,12 @@ def _number(value: float | None) -> np.float32:
 
 def open_crops(folder: Path) -> Crops:
     """Open cached crops; ModelError when they are damaged."""
-    try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        cover = np.load(folder / "cover.npy", mmap_mode="r", allow_pickle=False)
-        with (folder / "labels.npz").open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            columns = {name: saved[name] for name in saved.files}
-    except UNREADABLE as error:
-        raise _damaged(folder, str(error)) from error
-    if set(columns) != {f.name for f in fields(Crops)} - {"images", "cover"}:
-        raise _damaged(folder, f"columns {', '.join(sorted(columns))}")
-    count = len(columns["xy"])
+    names = {f.name for f in fields(Crops)}
+    found = read_cached(folder, "crop cache", ("images", "cover"), names)
+    images, cover = found["images"], found["cover"]
+    count = len(found["xy"])
     if min(len(images), len(cover)) < count:
-        raise _damaged(folder, f"{min(len(images), len(cover))} images of {count} people")
-    return Crops(images=images[:count], cover=cover[:count], **columns)
-
-
-def _damaged(folder: Path, got: str) -> ModelError:
-    return ModelError(
-        "the crop cache is damaged", where=str(folder), got=got[:200], then="Delete that folder."
-    )
+        raise damaged_cache(
+            folder, "crop cache", f"{min(len(images), len(cover))} images of {count} people"
+        )
+    return Crops(**found | {"images": images[:count], "cover": cover[:count]})

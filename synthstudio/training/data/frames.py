@@ -45,6 +45,14 @@ class Letterbox:
         """Places (..., 2) of the frame in the image."""
         return np.asarray(xy / self.scale + self.corner)
 
+    def boxes_to_frame(self, xywh: F64) -> F64:
+        """Boxes (P, 4) of the image in the frame."""
+        return np.concatenate([self.to_frame(xywh[:, :2]), xywh[:, 2:] * self.scale], 1)
+
+    def framed(self, rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The image in a frame of `size` (H, W), grey beyond it."""
+        return crop_and_resize(rgb, self.corner, self.scale, size)
+
 
 def frame_people(people: People, size: tuple[int, int], letterbox: Letterbox) -> FramePeople:
     """The labels of a frame as a bottom-up system learns them.
@@ -52,20 +60,32 @@ def frame_people(people: People, size: tuple[int, int], letterbox: Letterbox) ->
     Hidden joints are taught, as everywhere, but somebody of whom no joint is seen is not: their box
     teaches nothing. Masks are those of what is seen; without a mask of everybody there is none.
     """
-    joints = letterbox.to_frame(people.joints_px)
-    joints[people.state == NO_STATE] = np.nan
-    joints[~(people.state == STATE_VISIBLE).any(1)] = np.nan
-    known = np.isfinite(people.amodal_boxes_px).all(1, keepdims=True)
-    boxes = np.where(known, people.amodal_boxes_px, people.boxes_px)
-    boxes = np.concatenate([letterbox.to_frame(boxes[:, :2]), boxes[:, 2:] * letterbox.scale], 1)
+    boxes = letterbox.boxes_to_frame(whole_boxes(people.amodal_boxes_px, people.boxes_px))
     masks = None
     if all(people.modal):
-        seen = [_mask(mask, size, letterbox) for mask in people.masks]
+        seen = [framed_mask(mask, size, letterbox) for mask in people.masks]
         masks = np.array(seen, bool).reshape(-1, *size)
-    return FramePeople(size=size, joints_px=joints, boxes_px=boxes, masks=masks)
+    return FramePeople(
+        size=size,
+        joints_px=taught_joints(letterbox.to_frame(people.joints_px), people.state),
+        boxes_px=boxes,
+        masks=masks,
+    )
 
 
-def _mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Bools:
+def taught_joints(joints_px: F64, state: NDArray[np.uint8]) -> F64:
+    """Joints (P, J, 2), NaN where nobody knows them or where no joint of the person is seen."""
+    taught = (state != NO_STATE) & (state == STATE_VISIBLE).any(1, keepdims=True)
+    return np.where(taught[..., None], joints_px, np.nan)
+
+
+def whole_boxes(amodal: F64, modal: F64) -> F64:
+    """Boxes (P, 4) of whole people, or of what is seen of them where that alone is known."""
+    return np.where(np.isfinite(amodal).all(1, keepdims=True), amodal, modal)
+
+
+def framed_mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Bools:
+    """A mask of the image in a frame of `size` (H, W)."""
     levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
     framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
     return np.asarray(framed[..., 0] > 127)
@@ -102,7 +122,7 @@ class WholeFrames(TorchDataset[WholeFrame]):
         row = self.dataset.frame(index)
         rgb = decode_rgb(self.dataset.image_bytes_of(row), str(self.dataset.image_of(row)))
         letterbox = Letterbox.of(rgb.shape[:2], self.size)
-        image = crop_and_resize(rgb, letterbox.corner, letterbox.scale, self.size)
+        image = letterbox.framed(rgb, self.size)
         return WholeFrame(
             image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
             people=frame_people(self.dataset.people_of(index), self.size, letterbox),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
@@ -22,7 +21,9 @@ from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
+from synthstudio.training.data.frame_store import Frames
 from synthstudio.training.data.rendered import RenderedPeople
+from synthstudio.training.data.run_data import RunData
 from synthstudio.training.data.style import load_photos
 from synthstudio.training.data.unlabelled import load_unlabelled
 
@@ -33,32 +34,16 @@ Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """The people of a run. `key` is a hash of all of it; `balance` (4,) weighs rare causes up.
+class TrainingData(RunData[CropSubset]):
+    """The people of a run. `balance` (4,) weighs rare causes up.
 
-    `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
-    during training, and is None where all epochs share them. `pictures` are what augmentation
-    takes from elsewhere; `unlabelled` people are learnt from without labels. `close` ends what
-    renders.
+    `pictures` are what augmentation takes from elsewhere; `unlabelled` people are learnt from
+    without labels.
     """
 
-    train: CropSubset
-    val: CropSubset | None
-    spec: InputSpec
-    key: str
     balance: F64
     pictures: Pictures = NO_PICTURES
     unlabelled: CropSubset | None = None
-    later_epoch: Callable[[int], CropSubset] | None = None
-    close: Callable[[], None] = lambda: None
-
-    @property
-    def skeleton(self) -> Skeleton:
-        return self.spec.skeleton
-
-    def of_epoch(self, epoch: int) -> CropSubset:
-        """The people of an epoch; epochs must be requested in rising order."""
-        return self.train if self.later_epoch is None or not epoch else self.later_epoch(epoch)
 
 
 def load_data(
@@ -84,7 +69,7 @@ def load_data(
         others = load_unlabelled(config, skeleton, cache=cache) if config.adapt.coco else None
         if others is not None:
             key = hashlib.sha256(f"{key} {others.key}".encode()).hexdigest()
-        pictures = _pictures(config)
+        pictures = load_pictures(config)
         for used in (pictures.cutouts, pictures.photos):
             if used:
                 key = hashlib.sha256(f"{key} {used.key}".encode()).hexdigest()
@@ -120,7 +105,8 @@ def _everybody(crops: Crops) -> CropSubset:
     return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
 
 
-def _pictures(config: Config) -> Pictures:
+def load_pictures(config: Config) -> Pictures:
+    """The cut-outs and photos that augmentation takes from elsewhere."""
     cutouts, photos = config.augment.cutouts, config.augment.photos
     return Pictures(
         cutouts=load_cutouts(Path(cutouts)) if cutouts else Cutouts(),
@@ -242,7 +228,7 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> CropSubset:
     rows, weights, start = [], [], 0
     parts = [opened.crops(epoch) for opened in sources]
     for opened, crops in zip(sources, parts, strict=True):
-        selected = _selected_rows(opened.source, crops)
+        selected = selected_rows(opened.source, crops, "people")
         rows.append(selected + start)
         weights.append(np.full(len(selected), opened.source.weight))
         start += len(crops)
@@ -259,25 +245,26 @@ def _close(sources: Sequence[_OpenSource]) -> None:
         opened.close()
 
 
-def _selected_rows(source: Source, crops: Crops) -> I64:
-    use = np.ones(len(crops), bool)
+def selected_rows(source: Source, samples: Crops | Frames, what: str) -> I64:
+    """Which crops or frames are of a source's splits and variants; ModelError for none."""
+    use = np.ones(len(samples), bool)
     if source.splits:
-        use &= np.isin(crops.split, source.splits)
+        use &= np.isin(samples.split, source.splits)
     if source.variants:
-        use &= np.isin(crops.variant, source.variants)
+        use &= np.isin(samples.variant, source.variants)
     if not use.any():
         raise ModelError(
-            "no people are left to use",
+            f"no {what} are left to use",
             where=source.name,
             expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
-            got=f"splits {sorted(set(crops.split.tolist()))}, "
-            f"variants {sorted(set(crops.variant.tolist()))}",
+            got=f"splits {sorted(set(samples.split.tolist()))}, "
+            f"variants {sorted(set(samples.variant.tolist()))}",
         )
     return np.flatnonzero(use)
 
 
 @dataclass(frozen=True)
-class _Concatenation:
+class Concatenation:
     """Images of several sources, one after the other, without a copy."""
 
     parts: tuple[ImageSequence, ...]
@@ -298,8 +285,8 @@ def _concatenate(parts: Sequence[Crops]) -> Crops:
     columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in plain}
     groups = np.cumsum([0] + [int(p.group.max()) + 1 for p in parts])
     return Crops(
-        images=_Concatenation(tuple(p.images for p in parts), ends),
-        cover=_Concatenation(tuple(p.cover for p in parts), ends),
+        images=Concatenation(tuple(p.images for p in parts), ends),
+        cover=Concatenation(tuple(p.cover for p in parts), ends),
         group=np.concatenate([p.group + g for p, g in zip(parts, groups, strict=False)]),
         clean=np.concatenate(
             [np.where(p.clean < 0, -1, p.clean + s) for p, s in zip(parts, starts, strict=True)]
@@ -361,33 +348,3 @@ def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]
         covered = pasted and cause == "object"
         if len(labelled) and not (labelled > 0.5).any() and not covered:
             say(f"no joint is hidden by {cause}: that cause cannot be learnt")
-
-
-def check_unchanged(before: str, now: str, out: Path) -> None:
-    """ModelError when a resumed run would see other people than it did."""
-    if before != now:
-        raise ModelError(
-            "the data changed since this run began",
-            where=str(out),
-            expected=f"crops {before[:16]}",
-            got=now[:16],
-            then="Bring the data set back, or start anew in another folder.",
-        )
-
-
-def overfit_subset(data: TrainingData, count: int, *, repeats: int = 50) -> TrainingData:
-    """Train and validate on the first `count` people alone (--overfit).
-
-    An epoch repeats them, so that validation does not follow every step.
-    """
-    val = data.train.take(np.arange(min(count, len(data.train))))
-    train = val.take(np.tile(np.arange(len(val)), repeats))
-    key = hashlib.sha256(f"{data.key} first {len(val)}".encode()).hexdigest()
-    return dataclasses.replace(data, train=train, val=val, key=key, later_epoch=None)
-
-
-def fast_dev_run_subset(data: TrainingData, *, batch: int) -> TrainingData:
-    """Validate on one batch alone (--fast-dev-run)."""
-    if data.val is None:
-        return data
-    return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))

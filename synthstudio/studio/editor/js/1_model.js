@@ -45,7 +45,7 @@ function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0,
+    waiting: 0, edited: new Set(Object.keys(state.joints)),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);
@@ -57,7 +57,9 @@ function derive(S, item) {
 
 function applyPatch(out, patch, at) {
   for (const [name, row] of Object.entries(patch.joints ?? {})) {
-    if (name in at) out.joints[at[name]] = fromRow(row, "human");
+    if (!(name in at)) continue;
+    out.joints[at[name]] = fromRow(row, "human");
+    out.edited.add(name);
   }
   for (const field of ["status", "reason", "deleted", "exists"]) {
     if (field in patch) out[field] = patch[field];
@@ -102,27 +104,72 @@ function withState(item, joint, j, state) {
 }
 
 function withCause(joint, cause) {
-  return { ...joint, state: cause === "truncated" ? 0 : 1, cause };
+  const state = { truncated: 0, unlabelled: null, visible: 2 }[cause];
+  return { ...joint, state: state === undefined ? 1 : state, cause };
+}
+
+function inFrame(item, joint) {
+  return known(joint) && joint.x >= 0 && joint.y >= 0 && joint.x <= item.w && joint.y <= item.h;
+}
+
+// Outside means outside the picture: a joint that leaves it or comes in by being moved says so,
+// and one that is called outside where it lies inside has no known place.
+function asPlaced(item, joint) {
+  if (joint.state === null || !known(joint)) return joint;
+  const inside = inFrame(item, joint);
+  if (inside && joint.state === 0) return { ...joint, state: 2, cause: "visible" };
+  return inside || joint.state === 0 ? joint : { ...joint, state: 0, cause: "truncated" };
+}
+
+function asCalled(item, joint) {
+  return joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint;
+}
+
+// A box that no mask gave grows with the joints that lie in it.
+function grownBox(S, box) {
+  const [w, h] = [S.item.w, S.item.h];
+  const moved = new Set((S.drag?.changed ?? []).map(([j]) => j));
+  const mine = drawn(S).filter((joint, j) => joint.state > 0 && inFrame(S.item, joint)
+    && (!box || moved.has(j) || S.now.edited.has(S.skeleton.joints[j])));
+  if (!mine.length) return box;
+  const start = box && box[2] > 0 ? [box[0], box[1], box[0] + box[2], box[1] + box[3]] : [w, h, 0, 0];
+  const [x, y] = [Math.min(start[0], ...mine.map((j) => j.x)), Math.min(start[1], ...mine.map((j) => j.y))];
+  const [right, low] = [Math.max(start[2], ...mine.map((j) => j.x)), Math.max(start[3], ...mine.map((j) => j.y))];
+  return [x, y, right - x, low - y];
+}
+
+// The people of the picture beside the shown one, as their reviewers see them now.
+function neighbours(S) {
+  const mine = S.list.filter((other) => other.frame === S.item.frame && other.instance && other.id !== S.item.id);
+  const held = new Set(mine.map((other) => other.instance));
+  const found = S.item.others.filter((other) => !held.has(other.instance));
+  for (const other of mine) {
+    const now = derive(S, other);
+    if (now.deleted || !now.exists) continue;
+    const xy = now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null));
+    found.push({ instance: other.instance, xy });
+  }
+  return found;
 }
 
 function known(joint) {
   return joint.x !== null && joint.y !== null;
 }
 
-function moveAll(now, dx, dy) {
+function moveAll(item, now, dx, dy) {
   const changed = [];
   now.joints.forEach((joint, j) => {
-    if (known(joint)) changed.push([j, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) }]);
+    if (known(joint)) changed.push([j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]);
   });
   return changed;
 }
 
 // Reflect the pose about the middle of its extent; the names stay.
-function mirrored(now) {
+function mirrored(item, now) {
   const xs = now.joints.filter(known).map((joint) => joint.x);
   if (!xs.length) return [];
   const sum = Math.min(...xs) + Math.max(...xs);
-  return now.joints.flatMap((joint, j) => (known(joint) ? [[j, { ...joint, x: round3(sum - joint.x) }]] : []));
+  return now.joints.flatMap((joint, j) => (known(joint) ? [[j, asPlaced(item, { ...joint, x: round3(sum - joint.x) })]] : []));
 }
 
 // Left becomes right: everything a joint says goes to its twin. `only`: that pair alone.

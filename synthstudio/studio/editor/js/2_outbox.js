@@ -38,6 +38,14 @@ function storedOps(prefix) {
   return found.sort((a, b) => a.made - b.made || a.seq - b.seq);
 }
 
+// What another tab has left in the storage since this box was opened.
+function takeStored(box) {
+  const mine = new Set([...box.pending, ...box.refused].map((op) => `${op.client}.${op.seq}`));
+  for (const op of storedOps(box.prefix)) {
+    if (!mine.has(`${op.client}.${op.seq}`)) (op.refused ? box.refused : box.pending).push(op);
+  }
+}
+
 function keep(box, op) {
   try {
     localStorage.setItem(`${box.prefix}${op.client}.${op.seq}`, JSON.stringify(op));
@@ -165,7 +173,7 @@ function tick(S) {
   if (box.pending.length && late > box.patience) {
     box.patience = Math.min(box.patience * 2, RETRY_MOST_MS);
     send(S, true);
-  } else if (box.pending.length && late > RETRY_MS / 2 && box.n > box.answered) knock(S);
+  } else if (box.away || (box.pending.length && late > RETRY_MS / 2 && box.n > box.answered)) knock(S);
   fillStatus(S);
 }
 
@@ -192,6 +200,7 @@ function standing_of(S) {
   const box = S.box;
   const n = box.pending.length;
   const slow = n && performance.now() - Math.min(...box.pending.map((op) => op.sentAt ?? Infinity)) > 5000;
+  if (!n && box.away) return { word: "offline", text: "Offline: edits will be kept in this browser" };
   if (!n) return { word: "saved", text: "All edits saved" };
   const kept = box.full ? "kept in this tab only: the browser's storage is full" : "kept in this browser";
   const many = `${n} edit${n === 1 ? "" : "s"}`;

@@ -211,14 +211,15 @@ function drawBoxes(S) {
   const [x, y] = toScreen(S, 0, 0);
   make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
   if (!S.layers.boxes) return;
-  boxNode(S, S.marks.boxes, S.item.amodal?.box, "box amodal");
-  boxNode(S, S.marks.boxes, S.item.modal?.box, "box modal");
+  const box = (mask) => (!mask || mask.counts ? mask?.box : grownBox(S, mask.box));
+  boxNode(S, S.marks.boxes, box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");
+  boxNode(S, S.marks.boxes, box(S.item.modal ?? { box: null }), "box modal");
 }
 
 function drawOthers(S) {
   S.marks.others.replaceChildren();
   if (!S.layers.others || S.hide) return;
-  for (const other of S.item.others) {
+  for (const other of neighbours(S)) {
     for (const [a, b] of S.skeleton.bones) {
       if (other.xy[a] === null || other.xy[b] === null) continue;
       const bone = make("line", { class: "other" }, S.marks.others);

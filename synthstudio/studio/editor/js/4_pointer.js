@@ -1,5 +1,6 @@
 // Mouse, pen and touch on the stage.
 
+const TOUCH_PX = 24; // a fingertip's reach
 const HANDLE = -2; // S.joint when the whole skeleton is chosen; -1: nothing
 
 function stagePoint(S, event) {
@@ -8,9 +9,9 @@ function stagePoint(S, event) {
 }
 
 // The nearest joint within reach; one that has no label only when it is the chosen one.
-function pick(S, sx, sy) {
+function pick(S, sx, sy, reach = REACH_PX) {
   let best = null;
-  let least = REACH_PX;
+  let least = reach;
   S.now.joints.forEach((joint, j) => {
     if (!known(joint) || (joint.state === null && j !== S.joint)) return;
     const [x, y] = toScreen(S, joint.x, joint.y);
@@ -20,8 +21,12 @@ function pick(S, sx, sy) {
   return best;
 }
 
-function onHandle(S, sx, sy) {
-  return S.handleAt && Math.hypot(S.handleAt[0] - sx, S.handleAt[1] - sy) <= REACH_PX;
+function onHandle(S, sx, sy, reach = REACH_PX) {
+  return S.handleAt && Math.hypot(S.handleAt[0] - sx, S.handleAt[1] - sy) <= reach;
+}
+
+function reachOf(event) {
+  return event.pointerType === "touch" ? TOUCH_PX : REACH_PX;
 }
 
 function listenPointer(S) {
@@ -29,7 +34,8 @@ function listenPointer(S) {
   stage.addEventListener("pointerdown", (event) => pressed(S, event));
   stage.addEventListener("pointermove", (event) => moved(S, event));
   stage.addEventListener("pointerup", (event) => released(S, event));
-  stage.addEventListener("pointercancel", () => {
+  stage.addEventListener("pointercancel", (event) => {
+    S.fingers.delete(event.pointerId);
     S.drag = null;
     draw(S);
   });
@@ -46,9 +52,27 @@ function listenPointer(S) {
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
+// Two fingers zoom and move the picture; whatever the first had begun to drag stays where it was.
+function pinch(S) {
+  const [[ax, ay], [bx, by]] = [...S.fingers.values()];
+  const middle = [(ax + bx) / 2, (ay + by) / 2];
+  const far = Math.max(Math.hypot(ax - bx, ay - by), 1);
+  const last = S.drag?.kind === "pinch" ? S.drag : { middle, far };
+  S.drag = { kind: "pinch", middle, far, moved: true, changed: [] };
+  S.tx += middle[0] - last.middle[0];
+  S.ty += middle[1] - last.middle[1];
+  zoomBy(S, far / last.far, ...middle);
+}
+
 function pressed(S, event) {
-  if (!S.item || S.drag) return;
+  if (!S.item) return;
   const [sx, sy] = stagePoint(S, event);
+  if (event.pointerType === "touch") {
+    S.fingers.set(event.pointerId, [sx, sy]);
+    S.ui.stage.setPointerCapture(event.pointerId);
+    if (S.fingers.size === 2) pinch(S);
+  }
+  if (S.drag) return;
   S.ui.stage.focus({ preventScroll: true });
   const free = event.button === 0 && S.ready && !S.space && S.can.edit && !S.now.deleted && S.now.exists;
   if (free && event.altKey && S.joint >= 0) {
@@ -58,13 +82,13 @@ function pressed(S, event) {
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
   if (!free || S.hide) return;
-  const j = pick(S, sx, sy);
+  const j = pick(S, sx, sy, reachOf(event));
   if (j !== null) {
     const joint = S.now.joints[j];
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
     choose(S, j);
-  } else if (onHandle(S, sx, sy)) {
+  } else if (onHandle(S, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
   }
@@ -73,6 +97,11 @@ function pressed(S, event) {
 function moved(S, event) {
   const [sx, sy] = stagePoint(S, event);
   S.pointer = [sx, sy];
+  if (S.fingers.has(event.pointerId)) S.fingers.set(event.pointerId, [sx, sy]);
+  if (S.drag?.kind === "pinch") {
+    if (S.fingers.size === 2) pinch(S);
+    return;
+  }
   const drag = S.drag;
   if (!drag) {
     if (S.item && S.ready) setHover(S, pick(S, sx, sy));
@@ -87,9 +116,9 @@ function moved(S, event) {
     S.ty = drag.ty + sy - drag.sy;
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
-    drag.changed = [[drag.j, { ...S.now.joints[drag.j], x: round3(x), y: round3(y) }]];
+    drag.changed = [[drag.j, asPlaced(S.item, { ...S.now.joints[drag.j], x: round3(x), y: round3(y) })]];
   } else {
-    drag.changed = moveAll(S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
+    drag.changed = moveAll(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
   }
   draw(S);
@@ -98,7 +127,9 @@ function moved(S, event) {
 
 function released(S, event) {
   moved(S, event);
+  S.fingers.delete(event.pointerId);
   const drag = S.drag;
+  if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
   if (drag?.moved && drag.changed.length) edit(S, drag.changed);
   else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);

@@ -3,23 +3,24 @@
 const KEYS = [
   ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
   ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
-    ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"]]],
+    ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
+    ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
-  ["Look", [["wheel · + · −", "zoom"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
-    ["c", "hold: without occluders"], ["v", "hold: whole (amodal) mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
+  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
+    ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
-    ["3 4 5 6 7", "boxes, mask, whole mask, others, names"]]],
+    ["3 4 5 6 7", "boxes, visible mask, amodal mask, others, names"]]],
 ];
 const VEILED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
 };
-const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Whole", "5"], ["others", "Others", "6"], ["names", "Names", "7"]];
+const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"]];
 
 function button(parent, text, key, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
@@ -120,6 +121,9 @@ function buildSide(S, side) {
     button(decide, "Comment", "e", "Comment", () => act(S, "comment")),
   ];
   buildForm(S, side);
+  ui.notes = el("ul", "notes", null, side);
+  ui.notes.setAttribute("aria-label", "Comments");
+  buildPalette(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
   ui.table.setAttribute("aria-label", "Joints");
@@ -229,9 +233,10 @@ function fillTable(S) {
   S.rows.forEach((row, j) => {
     const joint = S.now.joints[j];
     const share = S.item.shares?.[j]?.[0] ?? null;
-    const occluder = joint.state === 1 && S.item.occluder[j] && joint.origin !== "human" ? S.item.occluder[j] : "";
+    const edited = S.now.edited.has(S.skeleton.joints[j]);
+    const occluder = joint.state === 1 && S.item.occluder[j] && !edited ? S.item.occluder[j] : "";
     const near = share !== null && share >= 0.2 && share < 0.5;
-    const look = [joint.cause, joint.state, occluder, share, joint.origin, S.joint === j].join("|");
+    const look = [joint.cause, joint.state, occluder, share, edited, S.joint === j].join("|");
     if (row.drawn === look) return;
     row.drawn = look;
     row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
@@ -241,12 +246,12 @@ function fillTable(S) {
     row.share.classList.toggle("near", near);
     const bar = share === null ? "no visible share known" : `${Math.round(share * 100)}% visible in the labels`;
     row.share.title = near ? `${bar}: near the threshold` : bar;
-    row.dot.textContent = joint.origin === "human" ? "edited" : "";
+    row.dot.textContent = edited ? "edited" : "";
     const chosen = S.joint === j;
     row.node.classList.toggle("chosen", chosen);
     row.node.setAttribute("aria-pressed", String(chosen));
     row.node.tabIndex = chosen || (S.joint < 0 && j === 0) ? 0 : -1;
-    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${joint.origin === "human" ? ", edited" : ""}`);
+    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${edited ? ", edited" : ""}`);
     if (chosen) row.node.scrollIntoView({ block: "nearest" });
   });
 }
@@ -261,8 +266,11 @@ function fillPanel(S) {
   if (item.veiled) ui.chip.className = "chip flagged";
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
-  if (now.comments) extra.push(`${now.comments} comment${now.comments === 1 ? "" : "s"}`);
+  const more = now.comments - item.notes.length - pendingOf(S, item.id).filter((op) => op.kind === "comment").length;
+  if (more > 0) extra.push(`${more} older comment${more === 1 ? "" : "s"} in the history`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
+  fillNotes(S);
+  fillPalette(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
   ui.add.disabled = !S.can.edit || item.veiled;

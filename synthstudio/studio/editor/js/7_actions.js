@@ -1,6 +1,6 @@
 // What keys and buttons do.
 
-const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown" };
+const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
 const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names" };
 const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
@@ -114,7 +114,7 @@ function edit(S, changed, merge) {
 function placeJoint(S, j, x, y) {
   const joint = S.now.joints[j];
   const seen = joint.state === null ? { state: 2, cause: "visible" } : {};
-  edit(S, [[j, { ...joint, ...seen, x: round3(x), y: round3(y) }]]);
+  edit(S, [[j, asPlaced(S.item, { ...joint, ...seen, x: round3(x), y: round3(y) })]]);
 }
 
 function act(S, action) {
@@ -136,7 +136,7 @@ const DO = {
   comment: (S) => open(S, true) && openForm(S, "comment"),
   undo: (S) => back(S, "undo", "redo", "Undone"),
   redo: (S) => back(S, "redo", "undo", "Done again"),
-  mirror: (S) => edit(S, mirrored(S.now)),
+  mirror: (S) => edit(S, mirrored(S.item, S.now)),
   swap: (S) => edit(S, swapped(S, S.now, null)),
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
   add: (S) => addPerson(S),
@@ -168,20 +168,25 @@ function setJoint(S, verb, value) {
     return;
   }
   const joint = S.now.joints[S.joint];
-  let next = verb === "state" ? withState(S.item, joint, S.joint, Number(value)) : withCause(joint, value);
-  if (!known(next)) {
-    const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
-    next = { ...next, x: round3(x), y: round3(y) };
+  const name = `${S.item.id} ${S.joint}`;
+  if (known(joint)) S.places.set(name, [joint.x, joint.y]); // who changes their mind finds it there
+  const next = asCalled(S.item, verb === "state" ? withState(S.item, joint, S.joint, Number(value)) : withCause(joint, value));
+  if (next.state > 0 && !inFrame(S.item, next)) {
+    const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+    const [x, y] = known(next) ? [next.x, next.y] : S.places.get(name) ?? middle;
+    const within = (v, size) => round3(Math.min(Math.max(v, 0), size));
+    Object.assign(next, { x: within(x, S.item.w), y: within(y, S.item.h) });
   }
   edit(S, [[S.joint, next]]);
   announce(S);
 }
 
 function nudge(S, dx, dy) {
-  if (S.joint === HANDLE) edit(S, moveAll(S.now, dx, dy), `all ${S.item.id}`);
+  if (S.joint === HANDLE) edit(S, moveAll(S.item, S.now, dx, dy), `all ${S.item.id}`);
   const joint = S.now.joints[S.joint];
   if (!joint || !known(joint)) return;
-  edit(S, [[S.joint, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) }]], `${S.joint} ${S.item.id}`);
+  const moved_ = { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) };
+  edit(S, [[S.joint, asPlaced(S.item, moved_)]], `${S.joint} ${S.item.id}`);
 }
 
 function back(S, from, to, word) {
@@ -220,12 +225,11 @@ function addPerson(S) {
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
-  const others = !item.instance ? item.others : [...item.others, { instance: item.instance, xy: S.now.joints.map((j) => (known(j) ? [j.x, j.y] : null)) }];
   const nothing = [null, null, null, "unlabelled", "human"];
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
-    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, others, state, base: joints.map(() => nothing),
-    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], risk: [], lease: null, next_instance: instance + 1,
+    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: joints.map(() => nothing),
+    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], notes: [], risk: [], lease: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   const look = [S.zoom, S.tx, S.ty];
@@ -266,6 +270,7 @@ function choose(S, j) {
   S.ui.stage.focus({ preventScroll: true });
   if (!S.item) return;
   fillTable(S);
+  fillPalette(S);
   draw(S);
   drawLoupe(S);
   announce(S);
@@ -276,7 +281,7 @@ function announce(S) {
   const name = j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
-  S.ui.hint.textContent = j >= 0 ? `${nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · arrows move · Esc lets go`
+  S.ui.hint.textContent = j >= 0 ? `${nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
     : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }

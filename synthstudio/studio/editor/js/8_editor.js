@@ -3,6 +3,10 @@
 const LOW = 5; // fewer than this many people ahead: ask for more
 const STAY_MS = 240000; // so often the server hears from an editor that is in use: leases end otherwise
 const STATES = new WeakMap();
+// The page may take the editor down and put it up again at any time. What it knew of a data set is
+// kept beside it until then: undo, edits on their way, zoom, layers.
+const KEPT = (globalThis.synthstudioEditors ??= new Map());
+const KEPT_FIELDS = ["box", "stacks", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint"];
 
 function step(S, by) {
   const next = S.list[S.list.indexOf(S.item) + by];
@@ -23,6 +27,7 @@ function step(S, by) {
 
 function setItem(S, item) {
   endPeek(S);
+  S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
   Object.assign(S, { item, joint: -1, hover: null, drag: null, wanted: null, now: derive(S, item) });
   S.ready = false;
@@ -114,11 +119,16 @@ function askView(S, extra) {
 function start(parent, data) {
   const S = {
     dataset: data.dataset, item: null, list: [], joint: -1, hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
-    loading: 0, stacks: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
+    loading: 0, stacks: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
   };
-  S.box = openBox(data.dataset, data.user);
+  const name = `${data.dataset} ${data.user}`;
+  const kept = KEPT.get(name);
+  if (kept) Object.assign(S, kept.fields);
+  else S.box = openBox(data.dataset, data.user);
+  if (kept) takeStored(S.box);
+  S.again = kept?.item ?? null;
   buildPage(S, parent);
   buildMarks(S);
   buildTable(S);
@@ -151,7 +161,14 @@ function start(parent, data) {
     // A dialog of the page (about a lost connection) took the focus away and is gone again.
     if (S.mine && !S.left && document.activeElement === document.body) S.ui.stage.focus({ preventScroll: true });
   }, 1000);
-  const watch = new ResizeObserver(() => S.item && refit(S, S.fitting));
+  const cover = new MutationObserver(() => uncover(S));
+  cover.observe(document.body, { childList: true, subtree: true });
+  let size = "";
+  const watch = new ResizeObserver(() => {
+    const now = `${S.ui.stage.clientWidth} x ${S.ui.stage.clientHeight}`;
+    if (S.item && size && now !== size) refit(S, S.fitting);
+    size = now;
+  });
   watch.observe(S.ui.stage);
   window.addEventListener("beforeunload", warn);
   const elsewhere = (event) => {
@@ -161,6 +178,9 @@ function start(parent, data) {
   for (const kind of ["pointerdown", "keydown"]) S.root.addEventListener(kind, () => (S.used = performance.now()), true);
   S.root.addEventListener("focusin", () => (S.mine = true));
   S.stop = () => {
+    const fields = Object.fromEntries(KEPT_FIELDS.map((field) => [field, S[field]]));
+    KEPT.set(name, { fields, item: S.item?.id ?? null });
+    cover.disconnect();
     clearInterval(timer);
     clearTimeout(S.sendTimer);
     watch.disconnect();
@@ -170,6 +190,18 @@ function start(parent, data) {
     S.root.remove();
   };
   return S;
+}
+
+// The framework lays a message over the page when the server is lost. Edits are kept here and the
+// status line says so, so the message goes and no key is lost to it.
+function uncover(S) {
+  const dialogs = [...document.querySelectorAll("[role=dialog]")];
+  const message = dialogs.find((node) => node.textContent.includes("Connection error"));
+  if (!message) return;
+  S.box.away = true;
+  message.querySelector("[aria-label=Close]")?.click();
+  fillStatus(S);
+  if (S.mine && !S.left) S.ui.stage.focus({ preventScroll: true });
 }
 
 // The server's word: people, what it made of the edits, who may do what.
@@ -234,7 +266,14 @@ export default function editor(host) {
     S = start(host.parentElement, data);
     STATES.set(host.parentElement, S);
     S.host = host;
+    const { zoom, tx, ty, joint } = S;
     update(S, data);
+    if (S.again && S.item?.id === S.again) {
+      Object.assign(S, { zoom, tx, ty });
+      choose(S, joint);
+    }
+    setLight(S, S.light.b, S.light.c);
+    S.ui.flash.classList.remove("on");
     S.ui.stage.focus({ preventScroll: true });
     if (S.box.pending.length) sendSoon(S, 0);
   } else if (!(host.data.turn < S.host.data.turn)) {

@@ -1,0 +1,155 @@
+"""Every system at nano size on the same people: `make systems`, or
+
+    python -m benchmarks.systems_table --size quick --seeds 1 --system hrnet
+
+makes the people of scenes/systems/groups.yaml once, trains what is missing (a killed run goes on
+where it stood), measures all on the same test people and writes the tables between the markers of
+docs/systems.md, and a picture of a system at work. One system at a time by its name; the tables
+have the systems that are ready.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import systems_runs, systems_text
+from benchmarks.proofs import ROOT
+from benchmarks.systems_runs import BLOCKS, SIZES, SYSTEMS, Job, Size, jobs
+from synthstudio.core.images import encode_jpeg
+from synthstudio.dataset.durable import canonical_json, write_file
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation.storage import Evaluation, read
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.inference.frames import predict_frames
+from synthstudio.inference.sources import SourceImage
+from synthstudio.inference.write import drawn
+from synthstudio.models.contract import PoseNet
+from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.training import checkpoint
+from synthstudio.training.frame_answers import image_of
+
+SCENE = ROOT / "scenes" / "systems" / "groups.yaml"
+MARKS = ("<!-- systems: written by make systems -->", "<!-- end of systems -->")
+_SHOWN = 6
+
+
+def recipe(size: Size) -> dict[str, Any]:
+    """The scene's recipe at a size."""
+    text = dump(load(SCENE))
+    width, height = size.image
+    return {**text, "frames": size.frames, "image": text["image"] | {
+        "width_px": width, "height_px": height}}  # fmt: skip
+
+
+def folder_of(size: Size, cache: Path) -> Path:
+    """Where all of a size is kept: by what decides the people and the trainings."""
+    key = hashlib.sha256(canonical_json([recipe(size), dataclasses.asdict(size)])).hexdigest()
+    return cache / key[:12]
+
+
+def make_people(size: Size, folder: Path, workers: int) -> Path:
+    """Generate the people, or what is missing of them; return the data set's folder."""
+    data = folder / "people"
+    settings = prepare(parse(recipe(size)), assets=ROOT, device="cpu")
+    made = pipeline.generate(settings, data, workers=workers, resume=data.exists())
+    print(f"{made.frames} frames with {made.people} people", flush=True)
+    return data
+
+
+def ready(folder: Path, seeds: int) -> dict[str, list[Evaluation]]:
+    """The answers that are there, by row, in the order of the seeds."""
+    found: dict[str, list[Evaluation]] = {}
+    for job in jobs(SYSTEMS, seeds):
+        if (kept := folder / "answers" / job.name).is_dir():
+            found.setdefault(job.row, []).append(read(kept))
+    return found
+
+
+def write_page(page: Path, lines: Sequence[str]) -> None:
+    """Put lines between the marks of a page; SystemExit without them."""
+    text = page.read_text(encoding="utf-8")
+    if any(text.count(mark) != 1 for mark in MARKS):
+        raise SystemExit(f"{page} has not both of {MARKS}, once each")
+    before, rest = text.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    body = "\n".join(lines)
+    write_file(page, f"{before}{MARKS[0]}\n{body}\n{MARKS[1]}{after}".encode())
+
+
+def draw(folder: Path, data: Path, out: Path) -> None:
+    """Draw what the systems of whole frames find in test frames: one row each, that are ready."""
+    dataset = Dataset(data)
+    rows = [r for r in dataset.iter_frames() if r["split"] == "test"]
+    chosen = rows[:: max(len(rows) // _SHOWN, 1)][: _SHOWN // 2]
+    lines = []
+    for system in systems_runs.BOTTOM_UP:
+        weights = folder / "runs" / f"{system}-0" / "last.safetensors"
+        if not weights.is_file():
+            continue
+        net, config, skeleton = checkpoint.load_any(weights)
+        assert not isinstance(net, PoseNet)
+        tiles = []
+        for row in chosen:
+            image = SourceImage(number=0, name="", rgb=image_of(dataset, row))
+            found = list(predict_frames(net, [image], size=config.network.size))
+            tile = drawn(image, found, skeleton)
+            tiles.append(cv2.resize(tile, (320, 240), interpolation=cv2.INTER_AREA))
+        lines.append(np.concatenate(tiles, 1))
+    if lines:
+        write_file(out, encode_jpeg(np.concatenate(lines, 0), 85))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=tuple(SIZES), default="full")
+    parser.add_argument("--seeds", type=int, default=3, help="of top-down networks")
+    parser.add_argument("--system", action="append", choices=SYSTEMS, help="only this one; repeat")
+    parser.add_argument("--workers", type=int, default=1, help="processes that generate people")
+    parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "systems")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "systems.md")
+    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "systems.jpg")
+    options = parser.parse_args(words)
+    size, began = SIZES[options.size], time.monotonic()
+    folder = folder_of(size, options.cache)
+    data = make_people(size, folder, options.workers)
+    wanted = jobs(tuple(options.system or SYSTEMS), options.seeds)
+    for number, job in enumerate(wanted, 1):
+        systems_runs.run_job(job, size, data, folder, say=lambda text: print(text, flush=True))
+        minutes = (time.monotonic() - began) / 60
+        print(f"{number} of {len(wanted)}: {job.name}, {minutes:.1f} min", flush=True)
+    runs = ready(folder, options.seeds)
+    costs = {row: systems_runs.costs(_job(row), folder) for row in runs}
+    command = f"python -m benchmarks.systems_table --size {options.size} --seeds {options.seeds}"
+    about = (
+        f"top-down networks learn {size.steps} steps of {size.batch} people, systems of whole "
+        f"frames {size.frame_steps} steps of {size.frame_batch} frames."
+    )
+    lines = [
+        *systems_text.notes(runs, command=command, about=about), "",
+        *systems_text.table(runs, costs), "", *systems_text.differences(runs),
+    ]  # fmt: skip
+    write_page(options.page, lines)
+    draw(folder, data, options.picture)
+    print("\n".join(lines))
+    return 0
+
+
+def _job(row: str) -> Job:
+    system, _, block = row.partition(" ")
+    assert not block or block in BLOCKS
+    return Job(system=system, block=block, seed=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

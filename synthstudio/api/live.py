@@ -1,0 +1,354 @@
+"""`ss.live`: people followed in a camera, a video or a network stream, picture by picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.api.arguments import PathLike, shown, to_count, to_file, to_path
+from synthstudio.api.inference import _detector, _of_runtime
+from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh
+from synthstudio.api.progress import note
+from synthstudio.core.errors import ArgumentError
+from synthstudio.core.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from synthstudio.inference.boxes import FindPeople
+    from synthstudio.inference.live import LiveOptions, Seen
+    from synthstudio.inference.stream import Stream, StreamSource
+
+U8 = NDArray[np.uint8]
+F64 = NDArray[np.float64]
+Find = Callable[[U8], Any]
+"""A picture (H, W, 3) uint8 RGB to boxes (P, 4) x y w h of its people."""
+
+TIMEOUT_S = 10.0
+_SAY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePicture:
+    """A picture and who is in it; `people.instance` of one person stays the same, from 1.
+
+    `number` counts from 0 all pictures that came, also those that were missed; `time_s` is since
+    the first one, `latency_s` from its arrival until `people` were known. `searched`: people
+    were looked for, not only followed.
+    """
+
+    number: int
+    time_s: float
+    latency_s: float
+    searched: bool
+    image: U8  # (H, W, 3)
+    _seen: Seen
+    _skeleton: Skeleton
+
+    @property
+    def people(self) -> PredictedPeople:
+        """Who is there, as of `ss.predict`."""
+        return _columns(self._seen.people, self._skeleton)
+
+    def drawn(self) -> U8:
+        """The picture with its people: hidden joints are hollow, in the colour of their cause."""
+        from synthstudio.inference.screen import annotated
+
+        return annotated(self._seen, self._skeleton)
+
+
+def live(
+    model: Model | PathLike,
+    source: int | PathLike,
+    *,
+    boxes: Any = None,
+    detector: str = "",
+    finder: Find | Any = None,
+    min_score: float = 0.5,
+    every: int = 30,
+    least: float = 0.2,
+    smooth: bool = True,
+    min_cutoff_hz: float = 1.0,
+    beta: float = 3.0,
+    realtime: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    device: str = "auto",
+    runtime: str = "auto",
+) -> Iterator[LivePicture]:
+    """Follow people through a camera, a video or a network stream.
+
+    People are looked for in the first picture, whenever nobody is followed, and every so many
+    pictures; in between somebody's box is that about their joints of the picture before. One of
+    `boxes`, `detector` and `finder` says where people are.
+
+    Args:
+        model: A network, or as `Model.load` takes it.
+        source: A camera's number, a video by its path, or rtsp://... Of cameras and streams
+            only the newest picture is answered: those that come meanwhile are missed.
+        boxes: Where people are when they are looked for: (P, 4) numbers x, y, width, height,
+            or the path of COCO annotations or results by picture number.
+        detector: Or a person detector of transformers: a name or a folder.
+        finder: Or a function from a picture (H, W, 3) to boxes (P, 4).
+        min_score: Of the detector's and a file's boxes.
+        every: Pictures between two searches; 0: only when nobody is followed.
+        least: Who is found with less confidence is lost.
+        smooth: Put joints through the one-euro filter.
+        min_cutoff_hz: The filter's cutoff at rest; lower is steadier.
+        beta: Its hertz for each size of the person a second; higher lags less.
+        realtime: Let a video come at its own pace, as from a camera.
+        timeout_s: How long to wait for a picture.
+
+    Raises:
+        ArgumentError: when nothing says where people are, or a value is out of range.
+        DeviceError: for a camera or stream that is missing, stalls or goes away.
+        FormatError: for a video without pictures or of changing size.
+    """
+    net = _loaded(model, runtime, device)
+    opened = _stream_source(source, realtime)
+    find = _finder(boxes, detector, finder, source=opened, device=device, min_score=min_score)
+    options = _options(every, least, smooth, min_cutoff_hz, beta)
+    stream = _stream(opened, timeout_s)
+    return _pictures(net, stream, find, options)
+
+
+def _pictures(
+    net: Model, stream: Stream, find: FindPeople, options: LiveOptions
+) -> Generator[LivePicture]:
+    from synthstudio.inference.live import follow
+
+    with closing(stream):
+        for seen in follow(net.ask(), iter(stream), find, size=net.size, options=options):
+            yield LivePicture(
+                number=seen.frame.number,
+                time_s=seen.frame.time_s,
+                latency_s=seen.latency_s,
+                searched=seen.searched,
+                image=seen.frame.rgb,
+                _seen=seen,
+                _skeleton=net.skeleton,
+            )
+
+
+def run_live(
+    weights: PathLike,
+    source: int | PathLike,
+    *,
+    boxes: Any = None,
+    detector: str = "",
+    finder: Find | Any = None,
+    min_score: float = 0.5,
+    every: int = 30,
+    least: float = 0.2,
+    smooth: bool = True,
+    min_cutoff_hz: float = 1.0,
+    beta: float = 3.0,
+    realtime: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    device: str = "auto",
+    runtime: str = "auto",
+    out: PathLike | None = None,
+    window: bool | None = None,
+    tell: Callable[[dict[str, Any]], None] | None = None,
+    frames: int = 0,
+) -> dict[str, Any]:
+    """Follow people as `live` does, and show them: until the end, q or Ctrl-C.
+
+    Args:
+        out: A video to write, with the people drawn.
+        window: Show a window; None: if there can be one. q in it or in the terminal quits.
+        tell: Called with what is known of each picture, as plain values.
+        frames: Stop after so many pictures; 0: never.
+
+    Returns:
+        Pictures answered and missed, p50 and p95 of the milliseconds from a picture's arrival to
+        its answer, answers a second.
+    """
+    from synthstudio.inference import screen
+    from synthstudio.training.interrupts import stop_on_signals
+
+    file = None if out is None else _video_file(out)
+    most = to_count(frames, "frames", least=0)
+    net = _loaded(weights, runtime, device)
+    opened = _stream_source(source, realtime)
+    find = _finder(boxes, detector, finder, source=opened, device=device, min_score=min_score)
+    options = _options(every, least, smooth, min_cutoff_hz, beta)
+    stream = _stream(opened, timeout_s)
+    shows = _window(window, quiet=tell is not None or file is not None)
+    recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
+    searches = people = 0
+    with ExitStack() as held:
+        held.enter_context(stop_on_signals(stop))
+        typed = held.enter_context(screen.quit_key())
+        write = None if file is None else held.enter_context(screen.video_out(file))
+        if shows:
+            held.callback(screen.close_window)
+        due = screen.every_s(_SAY_EVERY_S)
+        for picture in held.enter_context(closing(_pictures(net, stream, find, options))):
+            seen = picture._seen
+            for clock in (recent, total):
+                clock.count(seen)
+            searches += seen.searched
+            people = max(people, len(seen.people))
+            pace = recent.pace() if write or shows or tell is None else None
+            if tell is not None:
+                tell(_line(seen))
+            elif pace is not None and due():
+                note(f"{len(seen.people)} people  {pace.text()}")
+            if pace is not None and (write or shows):
+                drawn = screen.annotated(seen, net.skeleton, pace.text())
+                if write:
+                    write(drawn, seen.frame.number, stream.fps)
+                if shows and screen.show(drawn):
+                    break
+            if stop or typed() or total.pictures == most:
+                break
+    pace = total.pace()
+    result = {
+        "pictures": pace.pictures,
+        "missed": pace.missed,
+        "most_people": people,
+        "searches": searches,
+        "latency_p50_ms": _number(pace.p50_ms, 3),
+        "latency_p95_ms": _number(pace.p95_ms, 3),
+        "frames_per_s": round(pace.per_second, 2),
+    }
+    return result | ({} if file is None else {"out": str(file)})
+
+
+def _line(seen: Seen) -> dict[str, Any]:
+    from synthstudio.inference.write import results
+
+    return {
+        "picture": seen.frame.number,
+        "time_s": round(seen.frame.time_s, 4),
+        "latency_ms": round(seen.latency_s * 1000, 3),
+        "searched": seen.searched,
+        "people": results(seen.people),
+    }
+
+
+def _number(value: float, digits: int) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None
+
+
+def _loaded(model: Model | PathLike, runtime: str, device: str) -> Model:
+    if isinstance(model, Model):
+        return model
+    return Model.load(_of_runtime(to_path(model, "model"), runtime), device=device)
+
+
+def _stream_source(source: int | PathLike, realtime: bool) -> StreamSource:
+    from synthstudio.inference.stream import stream_source
+
+    if isinstance(source, int) and not isinstance(source, bool) and source >= 0:
+        return stream_source(source)
+    return stream_source(
+        to_path(source, "source") if "://" not in str(source) else str(source), realtime=realtime
+    )
+
+
+def _stream(source: StreamSource, timeout_s: float) -> Stream:
+    from synthstudio.inference.stream import Stream
+
+    if not 0 < timeout_s <= 3600:
+        raise ArgumentError(
+            "this is no time to wait", where="timeout_s", expected="0 to 3600", got=f"{timeout_s}"
+        )
+    return Stream(source, timeout_s=timeout_s)
+
+
+def _options(
+    every: int, least: float, smooth: bool, min_cutoff_hz: float, beta: float
+) -> LiveOptions:
+    from synthstudio.inference.live import LiveOptions
+    from synthstudio.inference.one_euro import OneEuro
+
+    euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
+    return LiveOptions(every=to_count(every, "every", least=0), least=least, euro=euro)
+
+
+def _video_file(out: PathLike) -> Path:
+    from synthstudio.inference.screen import SUFFIXES
+
+    file = to_file(out, "out")
+    if file.suffix.lower() not in SUFFIXES:
+        raise ArgumentError(
+            "this is no name of a video",
+            where="out",
+            expected=", ".join(SUFFIXES),
+            got=file.name[:80],
+        )
+    return file
+
+
+def _window(asked: bool | None, *, quiet: bool) -> bool:
+    """Whether to show a window; says why not if nothing else would be shown."""
+    from synthstudio.inference.screen import window_missing
+
+    if asked is False:
+        return False
+    why = window_missing()
+    if why and (asked or not quiet):
+        note(f"no window: {why}. --out writes a video, --json tells programs")
+    return not why
+
+
+def _finder(
+    boxes: Any, detector: str, finder: Any, *, source: StreamSource, device: str, min_score: float
+) -> FindPeople:
+    given = [name for name, value in _named(boxes, detector, finder) if value]
+    if len(given) != 1:
+        raise ArgumentError(
+            "one thing has to say where people are" if given else "nothing says where people are",
+            where="live",
+            expected="one of boxes (x,y,w,h of each person, or a file), a detector of "
+            "transformers, and in Python a finder",
+            got=" and ".join(given) or "none",
+        )
+    if detector:
+        found: FindPeople = _detector(detector, device=device, min_score=min_score)
+        return found
+    if finder is not None:
+        return lambda image: _boxes_of(finder(image.rgb))
+    path = _boxes_path(boxes)
+    if path is None:
+        fixed = _boxes_of(boxes)
+        return lambda image: fixed
+    from synthstudio.inference.boxes import boxes_from_file
+    from synthstudio.inference.sources import Source
+
+    place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))
+    return boxes_from_file(path, place, min_score=min_score)
+
+
+def _named(boxes: Any, detector: str, finder: Any) -> Sequence[tuple[str, bool]]:
+    return (
+        ("boxes", boxes is not None),
+        ("a detector", bool(detector)),
+        ("a finder", finder is not None),
+    )
+
+
+def _boxes_path(boxes: Any) -> Path | None:
+    if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
+        return to_path(boxes, "boxes")
+    return None
+
+
+def _boxes_of(value: Any) -> Any:
+    from synthstudio.inference.sources import Boxes
+
+    xywh = _xywh(value)
+    if len(xywh) and not (xywh[:, 2:] > 0).all():
+        raise ArgumentError(
+            "these are no boxes",
+            where="boxes",
+            expected="x, y, width, height, the last two above 0",
+            got=shown(value),
+        )
+    return Boxes(xywh=xywh, score=np.ones(len(xywh)))

@@ -1,0 +1,290 @@
+"""How fast networks are here, and made faster."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthstudio.api.arguments import PathLike, to_choice, to_count, to_folder, to_path
+from synthstudio.api.inference import EXPORTED, RUNTIMES
+from synthstudio.api.progress import progress
+from synthstudio.core.errors import ArgumentError
+from synthstudio.inference.default import DEFAULT, default_model
+from synthstudio.inference.onnx_model import SUFFIX
+
+
+def benchmark(
+    models: Sequence[PathLike],
+    *,
+    batches: Sequence[int] = (1, 16),
+    threads: Sequence[int] = (1,),
+    runtime: str = "auto",
+    rounds: int = 50,
+    dataset: PathLike | None = None,
+    split: str = "test",
+    out: PathLike | None = None,
+) -> tuple[dict[str, Any], str]:
+    """Time networks on this machine's CPU, and see what they find.
+
+    Args:
+        models: Runs' folders, weights, exported .onnx files, or "default".
+        batches: Numbers of people in one call.
+        threads: Numbers of threads.
+        runtime: "torch" or "onnx"; "auto" takes a run's weights and its model.onnx if it has one.
+        rounds: Calls of each setting.
+        dataset: People on whom joints found are counted (PCK@0.1).
+        split: Of the data set.
+        out: A new folder for benchmark.json and report.html.
+
+    Returns:
+        Figures as plain values, and a table for people.
+    """
+    from synthstudio.dataset.durable import canonical_json, whole_folder
+    from synthstudio.inference import benchmark as measuring
+    from synthstudio.report.benchmark import benchmark_page
+
+    folder = None if out is None else to_folder(out, "out")
+    subjects = _subjects(models, to_choice(runtime, "runtime", RUNTIMES))
+    people = None if dataset is None else to_path(dataset, "dataset")
+    with progress("timing") as report:
+        rows = list(
+            measuring.measure(
+                subjects,
+                batches=[to_count(n, "batch", most=4096) for n in batches],
+                threads=[to_count(n, "threads", most=256) for n in threads],
+                rounds=to_count(rounds, "rounds", most=100_000),
+                progress=lambda done, total: report(done, total, 0),
+            )
+        )
+    found = {} if people is None else {s.name: _found(s, people, split) for s in subjects}
+    about = measuring.machine()
+    figures: dict[str, Any] = {
+        "machine": about,
+        "rows": [row.as_json() for row in rows],
+        "found": found,
+    }
+    head = ["network", "runtime", "threads", "people", "mean ms", "p50", "p95", "p99"]
+    head += ["people/s", "load ms", "memory MB", "file MB"] + (
+        ["PCK@0.1", "hidden"] if found else []
+    )
+    lines = [_line(row, found) for row in rows]
+    if folder is not None:
+        page = benchmark_page(
+            "How fast they answer",
+            about["note"],
+            ranges=[
+                (f"{r.name}, {r.threads} thr., {r.batch} p.", r.time.p50_ms, r.time.p95_ms)
+                for r in rows
+            ],
+            trade=[
+                (r.name, r.time.p50_ms, found[r.name]["all"], False)
+                for r in rows
+                if found and r.batch == min(batches) and r.threads == max(threads)
+            ],
+            head=head,
+            rows=lines,
+            about=about,
+        )
+        with whole_folder(folder) as unfinished:
+            (unfinished / "benchmark.json").write_bytes(canonical_json(figures))
+            (unfinished / "report.html").write_bytes(page)
+    return figures, _table(head, lines) + f"\n{about['note']} (load {about['load']})"
+
+
+def _subjects(models: Sequence[PathLike], runtime: str) -> list[Any]:
+    from synthstudio.inference.benchmark import Subject
+    from synthstudio.training.checkpoint import weights_file
+
+    subjects = []
+    for given in models:
+        path = default_model() if str(given) == DEFAULT else to_path(given, "models")
+        exported = path / EXPORTED
+        kinds = [path] if path.suffix == SUFFIX else []
+        if path.suffix != SUFFIX:
+            kinds += [weights_file(path)] if runtime != "onnx" else []
+            kinds += [exported] if exported.is_file() and runtime != "torch" else []
+        if runtime == "torch" and path.suffix == SUFFIX:
+            raise ArgumentError("an .onnx file is run by ONNX Runtime", where=str(given))
+        if not kinds:
+            raise ArgumentError(
+                "this run has not been exported",
+                where=str(given),
+                expected=EXPORTED,
+                then=f"Export it: synthstudio export-model {given}.",
+            )
+        subjects += [Subject(name=f"{path.stem}{'.onnx' if k.suffix == SUFFIX else ''}", path=k)
+                     for k in kinds]  # fmt: skip
+    names = [s.name for s in subjects]
+    if doubled := next((n for n in names if names.count(n) > 1), ""):
+        raise ArgumentError("two networks have one name", where="models", got=doubled)
+    return subjects
+
+
+def _found(subject: Any, dataset: Path, split: str) -> dict[str, float]:
+    from synthstudio.api.model import Model
+    from synthstudio.inference import scoring
+
+    model = Model.load(subject.path, device="cpu")
+    with tempfile.TemporaryDirectory() as cache:
+        people = scoring.labelled_people(
+            dataset,
+            splits=(split,) if split else (),
+            size=model.size,
+            skeleton=model.skeleton,
+            cache=Path(cache),
+        )
+    hits = scoring.hits(model.ask(), people, model.size, model.skeleton)
+    return {name: hits.percent(name) for name in ("all", "visible", "hidden")}
+
+
+def _line(row: Any, found: dict[str, dict[str, float]]) -> list[str]:
+    took = row.time
+    cells = [row.name, row.runtime, str(row.threads), str(row.batch)]
+    cells += [f"{v:.2f}" for v in (took.mean_ms, took.p50_ms, took.p95_ms, took.p99_ms)]
+    cells += [f"{v:.0f}" for v in (row.people_per_second, row.load_ms, row.memory_mb)]
+    cells.append(f"{row.file_mb:.2f}")
+    if found:
+        cells += [f"{found[row.name][name]:.1f}" for name in ("all", "hidden")]
+    return cells
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(r[k]) for r in (head, *rows)) for k in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if not k else c.rjust(w)
+            for k, (c, w) in enumerate(zip(r, widths, strict=True))
+        )
+        for r in (head, *rows)
+    )
+
+
+def compress(
+    run: PathLike,
+    dataset: PathLike,
+    out: PathLike,
+    *,
+    target_ms: float | None = None,
+    target_mflops: float | None = None,
+    people: int = 1,
+    threads: int = 1,
+    fine_tune_steps: int = 0,
+    rounds: int = 50,
+    val: Sequence[str] = ("val",),
+    test: Sequence[str] = ("test",),
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[dict[str, Any], str]:
+    """Make a network faster, and say what that costs.
+
+    Args:
+        run: A run's folder or a .safetensors file.
+        dataset: A data set with the splits val (to calibrate and choose by) and test (reported),
+            and train, to fine-tune on.
+        out: A new folder: model.onnx, what was picked; candidates/; compress.json; report.html.
+        target_ms: Median milliseconds of a call that is to be reached.
+        target_mflops: Or millions of multiply-adds a person.
+        people: In a call.
+        threads: Of a call.
+        fine_tune_steps: Steps of training after channels were pruned; 0: prune none.
+        rounds: Timed calls of each candidate.
+        val: Splits to calibrate and choose by; none: all.
+        test: Splits to report.
+
+    Returns:
+        Figures as plain values, and a table for people.
+    """
+    from synthstudio import __version__
+    from synthstudio.dataset.durable import canonical_json, whole_folder
+    from synthstudio.evaluation.storage import json_ready
+    from synthstudio.inference import compress as compressing
+    from synthstudio.inference import scoring
+    from synthstudio.inference.benchmark import machine
+    from synthstudio.report.benchmark import benchmark_page
+    from synthstudio.training import checkpoint
+
+    place, folder, source = to_path(run, "run"), to_folder(out, "out"), to_path(dataset, "dataset")
+    if place.suffix == SUFFIX:
+        raise ArgumentError(
+            "an exported network cannot be compressed", where=str(place), then="Name its run."
+        )
+    for name, target in (("target_ms", target_ms), ("target_mflops", target_mflops)):
+        if target is not None and not 0 < target < 1e9:
+            raise ArgumentError(
+                "no target", where=name, expected="a number above 0", got=str(target)
+            )
+    asked = compressing.Asked(
+        target_ms=target_ms,
+        target_mflops=target_mflops,
+        people=to_count(people, "people", most=4096),
+        threads=to_count(threads, "threads", most=256),
+        steps=to_count(fine_tune_steps, "fine_tune_steps", least=0),
+        rounds=to_count(rounds, "rounds", most=100_000),
+    )
+    net, config, skeleton = checkpoint.load_network(checkpoint.weights_file(place))
+    size, boxes = config.network.size, config.train[0].boxes if config.train else "outline"
+    with whole_folder(folder) as unfinished:
+        work = unfinished / "candidates"
+        work.mkdir()
+
+        def part(splits: Sequence[str]) -> Any:
+            return scoring.labelled_people(
+                source, splits=tuple(splits), size=size, skeleton=skeleton, cache=work / "crops",
+                boxes=boxes,
+            )  # fmt: skip
+
+        known = compressing.People(
+            dataset=source,
+            train=part(("train",)) if asked.steps else None,
+            val=part(val),
+            test=part(test),
+        )
+        found = list(
+            compressing.candidates(
+                net, config, skeleton, known, asked, folder=work, version=__version__, say=say
+            )
+        )
+        compressing.time_in_turn(found, asked, size)
+        best, why = compressing.picked(found, asked)
+        shutil.rmtree(work)
+        work.mkdir()
+        for number, candidate in enumerate(found):
+            (work / f"{number}.onnx").write_bytes(candidate.data)
+        (unfinished / EXPORTED).write_bytes(best.data)
+        rows = [compressing.as_json(candidate, found[0]) for candidate in found]
+        about = machine()
+        figures: dict[str, Any] = json_ready(
+            {"candidates": rows, "picked": best.name, "why": why, "machine": about}
+        )
+        head = ["candidate", "ms p50", "p95", "relative", "MB", "M multiply-adds", "val", "test"]
+        head += ["test hidden", "against the first (95 %)"]
+        lines = [_candidate(row) for row in rows]
+        page = benchmark_page(
+            f"{config.name}, compressed",
+            f"Picked: {best.name} ({why}). {about['note']}.",
+            trade=[(c.name, c.p50_ms, c.test.percent("all"), c is best) for c in found],
+            head=head,
+            rows=lines,
+            about=about,
+        )
+        (unfinished / "compress.json").write_bytes(canonical_json(figures))
+        (unfinished / "report.html").write_bytes(page)
+    return figures, f"{_table(head, lines)}\npicked: {best.name} ({why}), {folder / EXPORTED}"
+
+
+def _candidate(row: dict[str, Any]) -> list[str]:
+    whole, hidden = row["test"]["all"], row["test"]["hidden"]
+    return [
+        row["name"],
+        f"{row['p50_ms']:.2f}",
+        f"{row['p95_ms']:.2f}",
+        f"{row['relative']:.2f}",
+        f"{row['bytes'] / 1e6:.2f}",
+        f"{row['mflops']:.1f}",
+        f"{row['validation']:.1f}",
+        f"{whole['percent']:.1f}",
+        f"{hidden['percent']:.1f}",
+        f"{hidden['gained']:+.1f} hidden ({hidden['low']:+.1f} to {hidden['high']:+.1f})",
+    ]

@@ -1,0 +1,366 @@
+"""Limbs that lie in their own body, moved out: least squares over angles, judged on the skin.
+
+A draw keeps limbs apart by capsules (body/capsules.py), which are rounder than people; what they
+miss lies in the skin, most often a hand or a forearm in the trunk or thigh of a wide body. Here
+vertices of one part under the skin of another are pushed out along its normal by a few degrees of
+the arms, or of legs and trunk where no arm is involved, within the joint limits.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from synthstudio.body.atlas import bare_body, load_atlas, some_vertices_m
+from synthstudio.body.poses import LIMITS_RAD
+from synthstudio.core.scene import F64, I32, PARTS
+from synthstudio.core.skeleton import JOINTS
+from synthstudio.core.spec import Phenotype
+
+DEEP_M = 0.018
+"""Deeper than this a part is moved out; under 2 cm by benchmarks.touch, which asks otherwise."""
+_LIES_M = 0.009
+"""So deep a part may still lie that was moved: skin that touches gives way."""
+_HEAD, _TRUNK = "head", "trunk"
+_BANDS = {_HEAD: ("head", "scalp", "neck"), _TRUNK: ("torso", "pelvis")} | {
+    f"{side}_{limb}": (f"{side}_{limb}",)
+    for side in ("left", "right")
+    for limb in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+}
+_JOINED = (
+    {_TRUNK, "upper_arm"},
+    {"upper_arm", "forearm"},
+    {"forearm", "hand"},
+    {_TRUNK, "thigh"},
+    {"thigh", "shin"},
+    {"shin", "foot"},
+)
+_FROM_JOINT_M = {"upper_arm": ("shoulder", 0.18), "thigh": ("hip", 0.25)}
+"""Of what joins the trunk, or the other thigh, skin this near its joint folds with it."""
+_STRIDES = {"head": 3, "hand": 2, "foot": 2}
+"""Of what has many small faces, every so many vertices are asked."""
+_BELOW = 0.5
+"""The least cosine between a skin's normal and the way back to it from a point below."""
+_SEEN_M = 0.12
+_ROUNDS, _ROWS = 12, 24
+_NEAR_M = 0.003
+_ARM_RAD = {
+    "shoulder_flexion": 0.3,
+    "shoulder_abduction": 0.3,
+    "shoulder_rotation": 0.3,
+    "elbow_flexion": 0.3,
+    "wrist_flexion": 0.2,
+}
+_LEG_RAD = {
+    "hip_flexion": 0.15,
+    "hip_abduction": 0.15,
+    "hip_rotation": 0.15,
+    "knee_flexion": 0.15,
+}
+_TRUNK_RAD = {"spine_flexion": 0.15, "spine_side_bend": 0.1}
+"""Angles that move, and by how much for a residual of 1."""
+_FARTHEST_RAD, _ROUND_RAD = 0.6, 0.1
+_STEP, _DIGITS = 1e-4, 4
+_HANDS_M = 0.0003
+"""Both hands on one thing keep their places to each other to within about this."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Contact:
+    """Points of one part under another's skin: vertices, their nearest there, its normals."""
+
+    a: str
+    b: str
+    points: NDArray[np.intp]  # (N,) the deepest first
+    nearest: NDArray[np.intp]  # (N,)
+    normals: F64  # (N, 3)
+    depths_m: F64  # (N,)
+
+
+def deepest_own_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> float:
+    """Return how deep the deepest part of a body lies in another part of it, by the skin."""
+    return _deepest(_contacts(phenotype, angles_rad))
+
+
+def untangled(
+    phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
+) -> dict[str, float]:
+    """Return the angles with no part of the body deep in another, or as free as was found.
+
+    Angles stay as they are where nothing lies deeper than `DEEP_M`. `both_hands`: the hands
+    keep their places to each other, for what both of them hold.
+    """
+    begun = dict(angles_rad)
+    found = _contacts(phenotype, begun)
+    best, least = begun, _deepest(found)
+    if least <= DEEP_M:
+        return begun
+    hands_m = _hands_m(phenotype, begun) if both_hands else None
+    for one_way in (False, True):
+        now, depth = _searched(phenotype, begun, found, hands_m, one_way)
+        if depth < least:
+            best, least = now, depth
+        if least <= DEEP_M:
+            break
+    return best
+
+
+def _searched(
+    phenotype: Phenotype,
+    begun: dict[str, float],
+    found: list[_Contact],
+    hands_m: F64 | None,
+    one_way: bool,
+) -> tuple[dict[str, float], float]:
+    """Return the freest angles on the way from those `begun`, and the depth that is left."""
+    best, least, now = begun, _deepest(found), begun
+    moving: dict[str, float] = {}
+    for _ in range(_ROUNDS):
+        moving |= _moving(found)
+        rows = _one_way(found) if one_way else [(c, np.arange(len(c.points))) for c in found]
+        asked = [(contact, own[:_ROWS]) for contact, own in rows]
+        now = _nearer(phenotype, begun, now, asked, moving, hands_m)
+        found = _contacts(phenotype, now)
+        depth = _deepest(found)
+        if depth < least:
+            best, least = now, depth
+        if depth <= DEEP_M - 0.002:
+            break
+    return best, least
+
+
+# What lies where ---------------------------------------------------------------------------
+
+
+@functools.cache
+def _bands() -> dict[str, tuple[NDArray[np.intp], I32]]:
+    """Return each band's vertices and its faces, which count among them."""
+    atlas = load_atlas()
+    faces = atlas.body_faces[atlas.skin_face]
+    out = {}
+    for name, parts in _BANDS.items():
+        own = np.isin(atlas.vertex_part, [PARTS.index(part) for part in parts])
+        used = faces[own[faces].all(axis=1)]
+        vertices, local = np.unique(used, return_inverse=True)
+        out[name] = (vertices.astype(np.intp), local.reshape(-1, 3).astype(np.int32))
+    return out
+
+
+@functools.cache
+def _rim(band: str) -> NDArray[np.bool_]:
+    """Return which of a band's vertices its neighbours share: there its skin does not end."""
+    own, faces = _bands()[band]
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    forth, back = edges @ (len(own), 1), edges @ (1, len(own))
+    out = np.zeros(len(own), bool)
+    out[edges[np.isin(forth, back, invert=True)]] = True
+    return out
+
+
+@functools.cache
+def _pairs() -> tuple[tuple[str, str], ...]:
+    """Return the ordered pairs of bands of which the first may lie in the second."""
+
+    def asked(a: str, b: str) -> bool:
+        (side, limb), (other, on) = _split(a), _split(b)
+        if {limb, on} <= {_HEAD, _TRUNK}:
+            return False
+        if limb == _TRUNK:
+            return False  # asked the other way round
+        same = not side or not other or side == other
+        return not (same and {limb, on} in _JOINED and on != _TRUNK)
+
+    return tuple(pair for pair in itertools.permutations(_BANDS, 2) if asked(*pair))
+
+
+def _split(band: str) -> tuple[str, str]:
+    side, _, limb = band.partition("_")
+    return (side, limb) if limb else ("", band)
+
+
+def _contacts(phenotype: Phenotype, angles: dict[str, float]) -> list[_Contact]:
+    body = bare_body(load_atlas(), phenotype, angles)
+    at, joints = body.vertices_m.astype(np.float64), dict(zip(JOINTS, body.joints_m, strict=True))
+    skin_m = {name: at[own] for name, (own, _) in _bands().items()}
+    low = np.stack([own.min(axis=0) for own in skin_m.values()])
+    high = np.stack([own.max(axis=0) for own in skin_m.values()])
+    meeting = np.asarray(np.all((low[:, None] < high) & (low < high[:, None]), axis=2))
+    places = {name: place for place, name in enumerate(skin_m)}
+    skins: dict[str, tuple[cKDTree, F64]] = {}
+    out = []
+    for a, b in _pairs():
+        if not meeting[places[a], places[b]]:
+            continue
+        points = skin_m[a][:: _STRIDES.get(_split(a)[1], 1)]
+        inside = (points > low[places[b]]) & (points < high[places[b]])
+        near = np.flatnonzero(inside[:, 0] & inside[:, 1] & inside[:, 2])
+        near = near[_far(a, b, points[near], joints)]
+        if not len(near):
+            continue
+        own = _bands()[a][0][:: _STRIDES.get(_split(a)[1], 1)][near]
+        if b not in skins:
+            skins[b] = (cKDTree(skin_m[b], balanced_tree=False), _normals(at, b))
+        contact = _below(a, b, own, at, skins[b])
+        if contact is not None:
+            out.append(contact)
+    return out
+
+
+def _far(a: str, b: str, at: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
+    """Return which points of a band are far enough from the joint that both bands share."""
+    (side, limb), (_, on) = _split(a), _split(b)
+    if limb in _FROM_JOINT_M and (on == _TRUNK or limb == on == "thigh"):
+        joint, away = _FROM_JOINT_M[limb]
+        return np.asarray(np.linalg.norm(at - joints[f"{side}_{joint}"], axis=1) > away)
+    return np.ones(len(at), bool)
+
+
+def _below(
+    a: str, b: str, own: NDArray[np.intp], at: F64, skin: tuple[cKDTree, F64]
+) -> _Contact | None:
+    tree, normals = skin
+    away, nearest = tree.query(at[own], distance_upper_bound=_SEEN_M)
+    seen = np.flatnonzero(np.isfinite(away))
+    seen = seen[np.logical_not(_rim(b)[nearest[seen]])]
+    own, away, nearest = own[seen], away[seen], nearest[seen]
+    back = at[_bands()[b][0][nearest]] - at[own]
+    depth = (back * normals[nearest]).sum(axis=1)
+    inside = np.flatnonzero((depth > _LIES_M) & (depth > _BELOW * away))
+    if not len(inside):
+        return None
+    inside = inside[np.argsort(-depth[inside], kind="stable")]
+    return _Contact(
+        a=a,
+        b=b,
+        points=own[inside],
+        nearest=_bands()[b][0][nearest[inside]],
+        normals=normals[nearest[inside]],
+        depths_m=depth[inside],
+    )
+
+
+def _normals(at: F64, band: str) -> F64:
+    """Return (N, 3) unit normals of a band's vertices."""
+    own, faces = _bands()[band]
+    a, b, c = (at[own[faces[:, k]]] for k in range(3))
+    across = np.cross(b - a, c - a)
+    total = np.zeros((len(own), 3))
+    for k, i in itertools.product(range(3), range(3)):
+        total[:, i] += np.bincount(faces[:, k], across[:, i], len(own))
+    out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return out
+
+
+def _deepest(found: list[_Contact]) -> float:
+    return max((float(contact.depths_m[0]) for contact in found), default=0.0)
+
+
+# What moves ----------------------------------------------------------------------------------
+
+
+def _moving(found: list[_Contact]) -> dict[str, float]:
+    """Return the angles that may part what lies in one another, and how far each likes to go."""
+    out: dict[str, float] = {}
+    for contact in found:
+        out |= dict(_angles_of(contact))
+    return out
+
+
+def _angles_of(contact: _Contact) -> Iterator[tuple[str, float]]:
+    bands = (contact.a, contact.b)
+    arms = {_split(band)[0] for band in bands if band.endswith(("arm", "hand"))}
+    if arms:
+        for side in sorted(arms):
+            yield from ((f"{side}_{name}", much) for name, much in _ARM_RAD.items())
+        return
+    for side in sorted({_split(band)[0] for band in bands} - {""}):
+        yield from ((f"{side}_{name}", much) for name, much in _LEG_RAD.items())
+    if contact.b in (_TRUNK, _HEAD):
+        yield from _TRUNK_RAD.items()
+
+
+def _nearer(
+    phenotype: Phenotype,
+    begun: dict[str, float],
+    now: dict[str, float],
+    rows_of: list[tuple[_Contact, NDArray[np.intp]]],
+    moving: dict[str, float],
+    hands_m: F64 | None,
+) -> dict[str, float]:
+    """Return the angles one damped step on, within their limits."""
+    points = np.concatenate([contact.points[rows] for contact, rows in rows_of])
+    nearest = np.concatenate([contact.nearest[rows] for contact, rows in rows_of])
+    normals = np.concatenate([contact.normals[rows] for contact, rows in rows_of])
+    depths = np.concatenate([contact.depths_m[rows] for contact, rows in rows_of])
+    hands = _palms() if hands_m is not None else np.zeros(0, np.intp)
+    asked = np.concatenate([points, nearest, hands])
+    count = len(points)
+
+    def answers(angles: dict[str, float]) -> tuple[F64, F64]:
+        at = some_vertices_m(phenotype, angles, asked)
+        between = at[count : 2 * count] - at[:count]
+        return (between * normals).sum(axis=1), _between(at[2 * count :])
+
+    depth, apart = answers(now)
+    columns, hand_columns = [], []
+    for name in moving:
+        moved, moved_apart = answers({**now, name: now.get(name, 0.0) + _STEP})
+        columns.append((moved - depth) / _STEP)
+        hand_columns.append((moved_apart - apart) / _STEP)
+    scale = np.array(list(moving.values()))
+    strays = np.array([now.get(name, 0.0) - begun.get(name, 0.0) for name in moving])
+    rows = [np.stack(columns, axis=1) / _NEAR_M, np.diag(1 / scale)]
+    wanted = [(_LIES_M - 0.003 - depths) / _NEAR_M, -strays / scale]
+    if hands_m is not None:
+        rows.append(np.stack(hand_columns, axis=1) / _HANDS_M)
+        wanted.append((hands_m - apart) / _HANDS_M)
+    step = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=None)[0]
+    step *= min(1.0, _ROUND_RAD / max(float(np.abs(step).max()), _ROUND_RAD))
+    out = dict(now)
+    for name, change in zip(moving, step, strict=True):
+        low, high = LIMITS_RAD[name]
+        middle = begun.get(name, 0.0)
+        low, high = max(low, middle - _FARTHEST_RAD), min(high, middle + _FARTHEST_RAD)
+        value = round(float(np.clip(now.get(name, 0.0) + change, low, high)), _DIGITS)
+        out[name] = value
+    return dict(sorted(out.items()))
+
+
+def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, NDArray[np.intp]]]:
+    """Yield contacts and the rows of each that push two parts the way its deepest point goes.
+
+    Thin parts lie in each other from both sides: pushed both ways they would stay.
+    """
+    ways: dict[frozenset[str], tuple[str, F64]] = {}
+    for contact in sorted(found, key=lambda contact: -contact.depths_m[0]):
+        first, way = ways.setdefault(
+            frozenset((contact.a, contact.b)), (contact.a, contact.normals[0])
+        )
+        along = contact.normals @ (way if first == contact.a else -way)
+        rows = np.flatnonzero(along > 0)
+        if len(rows):
+            yield contact, rows
+
+
+@functools.cache
+def _palms() -> NDArray[np.intp]:
+    """Return some vertices of the left hand and as many of the right."""
+    hands = [_bands()[f"{side}_hand"][0] for side in ("left", "right")]
+    return np.concatenate([hand[:: len(hand) // 50][:50] for hand in hands])
+
+
+def _between(at: F64) -> F64:
+    """Return (3,) the way from the right hand to the left one, of places of `_palms`."""
+    half = len(at) // 2
+    out: F64 = at[:half].mean(axis=0) - at[half:].mean(axis=0) if half else np.zeros(3)
+    return out
+
+
+def _hands_m(phenotype: Phenotype, angles: dict[str, float]) -> F64:
+    return _between(some_vertices_m(phenotype, angles, _palms()))

@@ -1,0 +1,246 @@
+"""A network made faster: fewer poses, fewer channels, convolutions in 8 bits, and which to take.
+
+Candidates are chosen on validation people and reported on test people, timed in turn on one
+machine. Bank and channels are cut in PyTorch and exported; 8 bits come last.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.inference import scoring
+from synthstudio.inference.export import About, narrow, onnx_program
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.quantize import quantized
+from synthstudio.inference.scoring import Hits
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.models.contract import PoseNet
+from synthstudio.training import checkpoint
+from synthstudio.training.config import Config, Source
+from synthstudio.training.data.batches import CropSubset
+from synthstudio.training.loop import train
+from synthstudio.training.pruning import pruned
+
+BANKS = (2000, 500)
+"""Sizes of thinner pose banks."""
+WIDTHS = (0.75, 0.5)
+"""Shares of the channels that pruned networks keep."""
+_LR = 0.3
+"""The learning rate of the fine-tuning, relative to the training's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What `compress` is asked for. `people` in a call, on so many threads; a target in
+    milliseconds a call or millions of multiply-adds a person."""
+
+    target_ms: float | None
+    target_mflops: float | None
+    people: int
+    threads: int
+    steps: int
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """A data set's people: to fine-tune and prune on, to choose by, to report on."""
+
+    dataset: Path
+    train: CropSubset | None
+    val: CropSubset
+    test: CropSubset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """An exported network, its multiply-adds a person, and what was kept in float32 of int8."""
+
+    name: str
+    data: bytes
+    mflops: float
+    val: Hits
+    test: Hits
+    kept: tuple[str, ...] = ()
+    ms: list[float] = field(default_factory=list)
+
+    @property
+    def p50_ms(self) -> float:
+        return float(np.median(self.ms))
+
+
+def candidates(
+    net: PoseNet,
+    config: Config,
+    skeleton: Skeleton,
+    people: People,
+    asked: Asked,
+    *,
+    folder: Path,
+    version: str,
+    say: Callable[[str], None],
+) -> Iterator[Candidate]:
+    """Make and score every candidate, the network as it is first."""
+    size = config.network.size
+    about = About(size=size, name=config.name, version=version)
+    crops = scoring.crops_of(people.val, size, skeleton)
+
+    def hits(model: OnnxModel, of: CropSubset) -> Hits:
+        return scoring.hits(model, of, size, skeleton)
+
+    for name, made in _networks(net, config, skeleton, people, asked, folder=folder, say=say):
+        _, _, program = onnx_program(made, skeleton, about)
+        whole = copy.deepcopy(program)
+        narrow(whole, weights=True)
+        data: bytes = whole.SerializeToString()
+        model = OnnxModel.parse(data, where=name, device="cpu")
+        flops, val = mflops(made, size), hits(model, people.val)
+        say(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
+        yield Candidate(name=name, data=data, mflops=flops, val=val, test=hits(model, people.test))
+        small = quantized(program, crops, lambda m: hits(m, people.val), val)
+        model = OnnxModel.parse(small.data, where=name, device="cpu")
+        found = hits(model, people.val)
+        say(f"{name}, int8: {found.percent('all'):.1f} %")
+        yield Candidate(
+            name=f"{name}, int8", data=small.data, mflops=flops, val=found,
+            test=hits(model, people.test), kept=small.kept,
+        )  # fmt: skip
+
+
+def _networks(
+    net: PoseNet,
+    config: Config,
+    skeleton: Skeleton,
+    people: People,
+    asked: Asked,
+    *,
+    folder: Path,
+    say: Callable[[str], None],
+) -> Iterator[tuple[str, PoseNet]]:
+    yield "as it is", net
+    held = len(getattr(net.block, "bank", None).poses) if _bank(net) else 0  # type: ignore[union-attr]
+    for count in BANKS:
+        if held > count:
+            yield f"{count} poses", thinner(net, count)
+    for keep in WIDTHS if people.train is not None and asked.steps else ():
+        smaller, changed = pruned(net, config, skeleton, people.train, keep=keep)  # type: ignore[arg-type]
+        start = folder / f"pruned-{keep}.safetensors"
+        checkpoint.save_weights(start, smaller, changed, skeleton=skeleton, note="pruned")
+        own = changed.network.model_copy(update={"bank": held})  # not filled up with its own poses
+        changed = changed.model_copy(update={"network": own})
+        tuned = fine_tuned(changed, people.dataset, start, asked.steps, say=say)
+        count = min((b for b in BANKS if b < held), default=0)
+        name = f"{keep:.0%} of the channels"
+        yield name, tuned
+        if count:
+            yield f"{name}, {count} poses", thinner(tuned, count)
+
+
+def fine_tuned(
+    config: Config, dataset: Path, start: Path, steps: int, *, say: Callable[[str], None]
+) -> PoseNet:
+    """Train on from a weights file, by the loop that trains all networks."""
+    boxes = config.train[0].boxes if config.train else "outline"
+    source = Source(dataset=str(dataset.resolve()), splits=("train",), boxes=boxes)
+    changed = config.model_copy(
+        update={
+            "train": (source,), "val": (), "init_from": str(start), "steps": steps,
+            "epochs": 1_000_000, "minutes": 0, "lr": config.lr * _LR, "device": "cpu",
+        }
+    )  # fmt: skip
+    out = start.with_suffix("")
+    train(changed, out, cache=start.parent / "crops", say=say)
+    net, _, _ = checkpoint.load_network(out / "last.safetensors")
+    return net
+
+
+def _bank(net: PoseNet) -> PoseBank | None:
+    bank = getattr(net.block, "bank", None)
+    return bank if isinstance(bank, PoseBank) else None
+
+
+def thinner(net: PoseNet, count: int) -> PoseNet:
+    """A copy with `count` of the bank's poses, evenly taken: each with its mirror image."""
+    made = copy.deepcopy(net)
+    bank = _bank(made)
+    assert bank is not None
+    half = len(bank.poses) // 2
+    rows = torch.linspace(0, half - 1, max(count // 2, 1)).round().long()
+    rows = torch.cat([rows, rows + half])
+    xyz = None if bank.xyz_m is None else bank.xyz_m[rows]
+    made.block.bank = PoseBank(bank.poses[rows], xyz)
+    return made
+
+
+def mflops(net: PoseNet, size: tuple[int, int]) -> float:
+    """Millions of multiply-adds for a person, of convolutions and products of matrices."""
+    with FlopCounterMode(display=False) as counted, torch.no_grad():
+        net(torch.zeros(1, 3, *size))
+    return float(counted.get_total_flops()) / 2e6
+
+
+def time_in_turn(found: list[Candidate], asked: Asked, size: tuple[int, int]) -> None:
+    """Time every candidate in each round, so that what else runs meets all alike."""
+    crops = stream(0, "crops").integers(0, 255, (asked.people, *size, 3), dtype=np.uint8)
+    models = [
+        OnnxModel.parse(c.data, where=c.name, device="cpu", threads=asked.threads) for c in found
+    ]
+    for number in range(asked.rounds + 1):
+        for candidate, model in zip(found, models, strict=True):
+            model(crops)  # threads that slept wake up
+            began = time.perf_counter()
+            model(crops)
+            if number:
+                candidate.ms.append(1000 * (time.perf_counter() - began))
+
+
+def picked(found: list[Candidate], asked: Asked) -> tuple[Candidate, str]:
+    """The one that finds most within the target, and how it met it or how near it came."""
+    best = sorted(found, key=lambda c: -c.val.percent("all"))
+    if asked.target_ms is None and asked.target_mflops is None:
+        return best[0], "no target was given: the most accurate"
+
+    def over(candidate: Candidate) -> float:
+        parts = [0.0]
+        if asked.target_ms is not None:
+            parts.append(candidate.p50_ms / asked.target_ms - 1)
+        if asked.target_mflops is not None:
+            parts.append(candidate.mflops / asked.target_mflops - 1)
+        return max(parts)
+
+    fitting = [c for c in best if over(c) <= 0]
+    if fitting:
+        return fitting[0], "the most accurate within the target"
+    nearest = min(best, key=over)
+    return nearest, f"none reaches the target: the nearest is {over(nearest):.0%} above it"
+
+
+def as_json(candidate: Candidate, first: Candidate) -> dict[str, Any]:
+    test: dict[str, Any] = {}
+    for subset in ("all", "visible", "hidden"):
+        value, low, high = candidate.test.gained(first.test, subset)
+        test[subset] = {
+            "percent": candidate.test.percent(subset), "gained": value, "low": low, "high": high
+        }  # fmt: skip
+    return {
+        "name": candidate.name,
+        "p50_ms": candidate.p50_ms,
+        "p95_ms": float(np.quantile(candidate.ms, 0.95)),
+        "relative": candidate.p50_ms / first.p50_ms,
+        "bytes": len(candidate.data),
+        "mflops": candidate.mflops,
+        "validation": candidate.val.percent("all"),
+        "test": test,
+        "kept_in_float32": list(candidate.kept),
+    }

@@ -1,0 +1,81 @@
+"""Bottom-up systems asked about unlabelled images: whole frames in, everybody in them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from synthstudio.inference.answers import F64
+from synthstudio.inference.predict import Person
+from synthstudio.inference.sources import SourceImage
+from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.training.frame_answers import find_in_images
+from synthstudio.training.networks import BottomUpNet
+
+_MARGIN = 0.1
+"""A box reaches so far beyond the joints on each side, in their longer extent: joints lie inside
+people."""
+
+
+def predict_frames(
+    net: BottomUpNet,
+    images: Iterable[SourceImage],
+    *,
+    size: tuple[int, int],
+    batch: int = 8,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Iterator[Person]:
+    """Yield everybody that a system finds in the images, in their order, the surest first.
+
+    `size`: the (H, W) that it sees images at, `batch` at once. Joints that were not found are NaN
+    with the score 0; what hides a joint is not said. The box is that of the joints, a little
+    larger. ModelError when out of memory.
+    """
+    waiting: list[SourceImage] = []
+    for done, image in enumerate(images, 1):
+        waiting.append(image)
+        if len(waiting) == batch:
+            yield from _ask(net, waiting, size)
+            waiting = []
+        progress(done)
+    if waiting:
+        yield from _ask(net, waiting, size)
+
+
+def _ask(net: BottomUpNet, images: list[SourceImage], size: tuple[int, int]) -> Iterator[Person]:
+    for image, found in zip(
+        images, find_in_images(net, [i.rgb for i in images], size), strict=True
+    ):
+        for p in range(len(found)):
+            yield _person(image, found, p)
+
+
+def _person(image: SourceImage, found: FoundPeople, p: int) -> Person:
+    xy, score = found.joints_px[p], found.scores[p]
+    unknown = np.full(len(xy), np.nan)
+    return Person(
+        image=image.number,
+        name=image.name,
+        instance=None,
+        box=box_of(xy, image.rgb.shape[:2]),
+        box_score=float(found.score[p]),
+        xy=xy,
+        score=score,
+        shares=np.full((len(xy), 4), np.nan),
+        quality=unknown,
+        present=unknown,
+        found_score=float(found.score[p]),
+        sequence=image.sequence,
+        time=image.time,
+    )
+
+
+def box_of(xy: F64, image: tuple[int, int]) -> F64:
+    """The box x y w h of the joints xy (J, 2) that were found, with a margin, inside an image
+    (H, W) as far as it lies there."""
+    low, high = np.nanmin(xy, 0), np.nanmax(xy, 0)
+    margin = max(_MARGIN * float((high - low).max()), 1.0)
+    limit = np.array(image[::-1], np.float64)
+    low, high = (low - margin).clip(0, limit - 1), (high + margin).clip(1, limit)
+    return np.asarray(np.concatenate([low, np.maximum(high - low, 1.0)]))

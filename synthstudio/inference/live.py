@@ -1,0 +1,183 @@
+"""People followed from picture to picture as they come: found once, then told by their joints.
+
+Somebody's box is that about their joints of the picture before. Who is in the picture is only
+asked (`find`: picture -> boxes) when nobody is followed, and every so many pictures. Tracks are
+those of tracking.py. Joints that are told go through the one-euro filter; boxes do not, so that
+whoever is quick is not lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from synthstudio.core.errors import ArgumentError
+from synthstudio.inference.answers import F64, PRESENT, Ask
+from synthstudio.inference.boxes import FindPeople
+from synthstudio.inference.one_euro import Filtered, OneEuro, filtered
+from synthstudio.inference.predict import Person, predict, surely_seen
+from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.inference.stream import LiveFrame
+from synthstudio.inference.tracking import REPEATED, Tracker
+from synthstudio.models.smooth import overlaps
+
+MARGIN = 0.07
+"""Of the joints' longer side, between them and the box: what boxes of rendered people have, in the
+median of four sides, the head's 0.09 and the others' 0.04 (23 joints; more where toes have none).
+"""
+_SAME = 0.3
+"""A found box that overlaps somebody's so much (IoU) is theirs."""
+_LEAST_PX, _LEAST_JOINTS = 8.0, 3
+MOST_PEOPLE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """`every`: pictures between two times that people are looked for although some are followed, 0:
+    never. `least`: whose confidence falls below it is lost. `euro`: None leaves joints as they are.
+    """
+
+    every: int = 30
+    least: float = 0.2
+    euro: OneEuro | None = field(default_factory=OneEuro)
+
+    def __post_init__(self) -> None:
+        euro = self.euro or OneEuro()
+        numbers = {"every": self.every, "least": self.least, **dataclasses.asdict(euro)}
+        for name, value in numbers.items():
+            above = name in ("min_cutoff_hz", "speed_cutoff_hz")
+            if not 0 <= value < 1e6 or (above and value == 0):
+                raise ArgumentError(
+                    "this number is out of range",
+                    where=name,
+                    expected="above 0" if above else "0 or more",
+                    got=f"{value}",
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The people of a picture. `searched`: `find` was asked; `latency_s`: from the picture's
+    arrival until they were known."""
+
+    frame: LiveFrame
+    people: list[Person]
+    searched: bool
+    latency_s: float
+
+
+def follow(
+    ask: Ask,
+    frames: Iterable[LiveFrame],
+    find: FindPeople,
+    *,
+    size: tuple[int, int],
+    options: LiveOptions | None = None,
+) -> Iterator[Seen]:
+    """Yield the people of each picture; `track` of one person stays the same.
+
+    `size`: the (H, W) of the crops that `ask` is asked about. Errors are those of `predict`.
+    """
+    follower = Follower(ask, find, size=size, options=options)
+    for frame in frames:
+        yield follower.step(frame)
+
+
+class Follower:
+    """What `follow` holds between two pictures, for who has them one by one."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        find: FindPeople,
+        *,
+        size: tuple[int, int],
+        options: LiveOptions | None = None,
+    ) -> None:
+        self._ask, self._find, self._size = ask, find, size
+        self._options = options or LiveOptions()
+        self._tracker = Tracker()
+        self._people: list[Person] = []
+        self._filters: dict[int, Filtered] = {}
+        self._since = 0
+
+    def step(self, frame: LiveFrame) -> Seen:
+        """The people of the next picture."""
+        image = SourceImage(
+            number=frame.number,
+            name=f"picture {frame.number}",
+            rgb=frame.rgb,
+            sequence="live",
+            time=frame.number,
+        )
+        boxes, searched = self._boxes(image)
+        found = Boxes(xywh=boxes, score=np.ones(len(boxes)))
+        asked = predict(self._ask, [image], lambda image: found, size=self._size)
+        sure = [person for person in asked if person.confidence >= self._options.least]
+        self._people = self._named(sure, frame.number)
+        steady = [self._steadied(person, frame.time_s) for person in self._people]
+        seen = {person.track for person in steady}
+        self._filters = {track: f for track, f in self._filters.items() if track in seen}
+        return Seen(
+            frame=frame,
+            people=steady,
+            searched=searched,
+            latency_s=time.perf_counter() - frame.arrived_s,
+        )
+
+    def _boxes(self, image: SourceImage) -> tuple[F64, bool]:
+        """(P, 4) of those who are followed and, if it is time, of others; whether it was."""
+        size = (image.rgb.shape[1], image.rgb.shape[0])
+        about = [box for p in self._people if (box := box_about(p, size)) is not None]
+        boxes = np.array(about, np.float64).reshape(-1, 4)
+        self._since += 1
+        every = self._options.every
+        if len(boxes) and not (every and self._since >= every):
+            return boxes, False
+        self._since = 0
+        more = np.asarray(self._find(image).xywh, np.float64).reshape(-1, 4)
+        if len(boxes):
+            more = more[(overlaps(more, boxes) < _SAME).all(-1)]
+        return np.concatenate([boxes, more])[:MOST_PEOPLE], True
+
+    def _named(self, people: list[Person], number: int) -> list[Person]:
+        """With their tracks, each once."""
+        if not people:
+            return []
+        names = self._tracker.name(
+            np.stack([p.box for p in people]),
+            np.stack([p.xy for p in people]),
+            np.stack([surely_seen(p) for p in people]),
+            at=number,
+        )
+        return [
+            dataclasses.replace(person, track=int(name))
+            for person, name in zip(people, names, strict=True)
+            if name != REPEATED
+        ]
+
+    def _steadied(self, person: Person, time_s: float) -> Person:
+        euro, track = self._options.euro, person.track
+        if euro is None or track is None:
+            return person
+        size_px = float(person.box[2:].max())
+        now = filtered(euro, self._filters.get(track), person.xy, time_s=time_s, size_px=size_px)
+        self._filters[track] = now
+        return dataclasses.replace(person, xy=now.xy)
+
+
+def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
+    """The box x y w h about somebody's joints inside a picture (W, H); None: too few are there."""
+    inside = ((person.xy >= 0) & (person.xy < size)).all(-1)
+    there = inside & ~(person.present < PRESENT)  # NaN: not said
+    if there.sum() < _LEAST_JOINTS:
+        return None
+    low, high = person.xy[there].min(0), person.xy[there].max(0)
+    longer = float((high - low).max())
+    if longer < _LEAST_PX:
+        return None
+    return np.concatenate([low - MARGIN * longer, high - low + 2 * MARGIN * longer])

@@ -1,0 +1,124 @@
+"""How many joints a network finds, whatever runs it: PCK on labelled people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.evaluation.intervals import paired_interval
+from synthstudio.evaluation.localization import pck
+from synthstudio.inference.answers import U8, Ask
+from synthstudio.training import config as configs
+from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.sources import load_subset
+
+F64 = NDArray[np.float64]
+AT = 0.1
+"""Of the person's box's longer side: how far off a joint may be found."""
+_BATCH, _CELL = 64, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hits:
+    """Joints found and asked for of each moment (G,), by subset: all, visible, hidden."""
+
+    found: dict[str, F64]
+    asked: dict[str, F64]
+
+    def percent(self, subset: str) -> float:
+        """The share found in percent; NaN when none was asked for."""
+        asked = self.asked[subset].sum()
+        return float(100 * self.found[subset].sum() / asked) if asked else float("nan")
+
+    def gained(self, other: Hits, subset: str) -> tuple[float, float, float]:
+        """Points of PCK more than `other` on the same people, and its 95 % interval."""
+        ours, theirs = ((h.found[subset][None], h.asked[subset][None]) for h in (self, other))
+        more = paired_interval(ours, theirs, seed=0)
+        return 100 * more.value, 100 * more.low, 100 * more.high
+
+
+def labelled_people(
+    dataset: Path,
+    *,
+    splits: tuple[str, ...],
+    size: tuple[int, int],
+    skeleton: Skeleton,
+    cache: Path,
+    boxes: str = "outline",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CropSubset:
+    """The people of a data set as a network of crops of `size` sees them.
+
+    ModelError when there are none, none is labelled, or the skeleton is another.
+    """
+    asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
+    config = configs.parse({"train": [asked], "network": {"size": size}})
+    people, other = load_subset(config.train, config, cache, progress)
+    if other.joints != skeleton.joints:
+        raise ModelError(
+            "the data set has another skeleton than the network",
+            where=str(dataset),
+            expected=skeleton.name,
+            got=other.name,
+            then="Convert it: synthstudio export --skeleton, then import.",
+        )
+    if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():
+        raise ModelError(
+            "nobody here is labelled",
+            where=str(dataset),
+            expected=f"people with joints, in splits {', '.join(splits) or 'of any name'}",
+            got=f"{len(people)} people without a joint",
+        )
+    return people
+
+
+def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U8:
+    """Everybody's crop (P, H, W, 3), as a network is asked about it."""
+    parts = [b.images.numpy() for b in _batches(people, size, skeleton)]
+    return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
+
+
+def hits(ask: Ask, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
+    """Ask about everybody, and count the joints found within AT."""
+    found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
+    asked: dict[str, list[F64]] = {name: [] for name in found}
+    extent = np.array([size[1], size[0]], np.float64)
+    for batch in _batches(people, size, skeleton):
+        answer = ask(np.ascontiguousarray(batch.images.numpy().transpose(0, 2, 3, 1)))
+        truth = batch.labels.xy.double().numpy() * extent
+        side = people.crops.side[batch.rows].astype(np.float64)
+        near = pck(answer.xy, truth, length=side, at=AT) > 0
+        known, state = batch.labels.known.numpy(), batch.labels.state.numpy()
+        subsets = {
+            "all": known,
+            "visible": known & (state == STATE_VISIBLE),
+            "hidden": known & (state == STATE_HIDDEN),
+        }
+        for name, subset in subsets.items():
+            found[name].append((near & subset).sum(1).astype(np.float64))
+            asked[name].append(subset.sum(1).astype(np.float64))
+    _, moment = np.unique(people.crops.group[people.rows], return_inverse=True)
+
+    def summed(parts: dict[str, list[F64]]) -> dict[str, F64]:
+        return {
+            k: np.bincount(moment, np.concatenate(v)).astype(np.float64) for k, v in parts.items()
+        }
+
+    return Hits(found=summed(found), asked=summed(asked))
+
+
+def _batches(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> list[batches.Batch]:
+    spec = InputSpec(size=size, cells=(size[0] // _CELL, size[1] // _CELL), skeleton=skeleton)
+    return [
+        batches.make_batch(people.crops, people.rows[k : k + _BATCH], spec, NO_AUGMENTATION)
+        for k in range(0, len(people), _BATCH)
+    ]

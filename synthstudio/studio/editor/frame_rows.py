@@ -1,0 +1,127 @@
+"""Frames and their people as the editor needs them, the last ones kept."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.parquet import READ_ERRORS
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
+from synthstudio.review.check import Base, labels_of
+from synthstudio.review.values import Person
+
+_KEPT_FRAMES = 600
+_FRAME_FIELDS = (
+    "index",
+    "width_px",
+    "height_px",
+    "variant",
+    "layers",
+    "thing_instance",
+    "thing_kind",
+    "crowd_index",
+)
+_PERSON_FIELDS = (
+    "frame_index",
+    "instance",
+    "joints_px",
+    "joints_camera_m",
+    "shares",
+    "state",
+    "cause",
+    "origin",
+    "hidden_joint",
+    "hidden_instance",
+    "hidden_share",
+    "mask_size",
+    "modal_counts",
+    "amodal_counts",
+    "modal_box_px",
+    "amodal_box_px",
+    "occluded_fraction",
+    "truncated_fraction",
+    "pose",
+    "depth_m",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameRows:
+    """A frame and its people, only what the editor needs. `made`: labels as JSON, once made."""
+
+    frame: Row
+    people: Mapping[int, Row]
+    made: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+class Frames:
+    """The last frames that were asked for; safe for threads."""
+
+    def __init__(self, dataset: Dataset, skeleton: Skeleton) -> None:
+        self.skeleton = skeleton
+        self._dataset, self._lock = dataset, threading.Lock()
+        self._kept: OrderedDict[int, FrameRows] = OrderedDict()
+
+    def get(self, frame: int) -> FrameRows:
+        """Return a frame; DatasetError when it is not held."""
+        with self._lock:
+            found = self._kept.get(frame)
+            if found is None:
+                found = _read(self._dataset, frame)
+                self._kept[frame] = found
+            self._kept.move_to_end(frame)
+            if len(self._kept) > _KEPT_FRAMES:
+                self._kept.popitem(last=False)
+            return found
+
+    def base_of(self, person: Person) -> Base:
+        """Return what the data set says of a person; DatasetError for a frame it does not hold."""
+        found = self.get(person.frame)
+        row = found.people.get(person.instance)
+        names = self.skeleton.joints
+        return Base(
+            skeleton=names,
+            width_px=found.frame["width_px"],
+            height_px=found.frame["height_px"],
+            joints=labels_of(row, names) if row is not None else None,
+            exists=row is not None,
+        )
+
+
+def _read(dataset: Dataset, frame: int) -> FrameRows:
+    """Read one frame and its people; the reader itself would make rows of the whole shard."""
+    shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
+    rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
+    if len(rows) != 1:
+        raise DatasetError(
+            "the data set does not hold this frame", where=str(dataset.folder), got=str(frame)
+        )
+    people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
+    return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
+
+
+def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(columns), use_threads=False)
+        rows: list[Row] = table.filter(pc.equal(table[columns[0]], frame)).to_pylist()
+    except FileNotFoundError:
+        return []
+    except (*READ_ERRORS, KeyError) as error:
+        raise DatasetError(
+            f"this table cannot be read: {error}",
+            where=str(path),
+            then="Check the data set with: synthstudio validate.",
+        ) from error
+    return rows

@@ -1,0 +1,40 @@
+// Below the decisions: what was written about the person, and buttons for state and cause.
+
+const PALETTE = [
+  ["visible", "Visible", "2", "Visible"], ["self", "Self", "s", "Hidden by the person itself"], ["person", "Person", "p", "Hidden by another person"],
+  ["object", "Thing", "o", "Hidden by a thing"], ["unknown", "Hidden", "u", "Hidden, nobody knows by what"],
+  ["truncated", "Outside", "t", "Outside the picture"], ["unlabelled", "No label", "r", "No label"],
+];
+
+// State and cause by mouse or finger: each does what its key does.
+function buildPalette(S, side) {
+  const palette = el("div", "palette", null, side);
+  palette.setAttribute("role", "group");
+  palette.setAttribute("aria-label", "What can be seen of the chosen joint");
+  S.ui.palette = PALETTE.map(([cause, text, key, title]) => {
+    const node = button(palette, text, key, title, () => act(S, `cause ${cause}`), "say");
+    node.prepend(glyph(cause, "middle"));
+    return { cause, node };
+  });
+}
+
+function fillPalette(S) {
+  const cause = S.joint >= 0 ? S.now.joints[S.joint].cause : null;
+  for (const { cause: mine, node } of S.ui.palette) {
+    node.disabled = cause === null || !S.can.edit || S.item.veiled;
+    node.setAttribute("aria-pressed", String(mine === cause));
+  }
+}
+
+// What people wrote about this person, the newest last; nothing while a blind second look is open.
+function fillNotes(S) {
+  const waiting = pendingOf(S, S.item.id).filter((op) => op.kind === "comment");
+  const notes = [...S.item.notes, ...waiting.map((op) => ({ who: "you", text: op.text }))];
+  S.ui.notes.hidden = !notes.length;
+  S.ui.notes.replaceChildren(...notes.map(({ who, text }) => {
+    const li = el("li", "", null);
+    el("strong", "", `${who}: `, li);
+    el("span", "", text, li);
+    return li;
+  }));
+}

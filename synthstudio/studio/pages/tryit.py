@@ -1,0 +1,181 @@
+"""The page Try it: a photo, a video or the browser's camera, and a network's answer beside it."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.core.images import SUFFIXES
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.sources import VIDEOS
+from synthstudio.inference.stream import LiveFrame
+from synthstudio.review.values import User
+from synthstudio.studio import guard
+from synthstudio.studio.components import mount_camera
+from synthstudio.studio.context import Context, context, require
+from synthstudio.studio.page_parts import HOME, empty_state, field_error
+from synthstudio.studio.text import log_text, plain
+from synthstudio.studio.trying import answers
+from synthstudio.studio.trying.models import load, models
+
+_KINDS = ("Photo", "Video", "Camera")
+_CAMERA = "try_camera"
+
+
+def main() -> None:
+    ctx, me = context(), require("reviewer")
+    st.title("Try it")
+    found = models(ctx.settings)
+    if not found:
+        empty_state(
+            "No exported network is here to try. Train one, then: synthstudio export-model RUN. "
+            "The studio looks into the folder runs, or where --runs and --model say.",
+            ("Home", HOME),
+        )
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        name = st.selectbox("Network", list(found), key="try_model")
+        kind = st.segmented_control("What to try", _KINDS, default=_KINDS[0], key="try_kind")
+        boxes = _boxes()
+    model = _load(found[name], name)
+    if model is None or boxes is None:
+        return
+    if kind == "Camera":
+        st.caption(
+            "Pictures go to this server and nowhere else, and none is kept. Dots are visible "
+            "joints, rings hidden ones, in the colour of what hides them."
+        )
+        st.fragment(_camera)(me, model, name, boxes)
+        return
+    with left:
+        _upload(ctx, me, model, boxes, video=kind == "Video")
+    with right:
+        _answer()
+
+
+def _load(path: Path, name: str) -> OnnxModel | None:
+    try:
+        return load(path)
+    except (ModelError, OSError) as error:
+        guard.LOG.warning("cannot load %s: %s", log_text(name), log_text(error, longest=2_000))
+        st.warning(
+            f"{plain(name)} cannot be used: its file is damaged or of another version. Export it "
+            "again; the server's log says more."
+        )
+        return None
+
+
+def _boxes() -> list[list[float]] | None:
+    text = st.text_input(
+        "Boxes of people (optional)",
+        key="try_boxes",
+        max_chars=800,
+        placeholder="x, y, width, height; ...",
+        help="In pixels of the picture. Without one somebody fills the picture.",
+    )
+    try:
+        return answers.parse_boxes(text)
+    except SynthStudioError as error:
+        field_error(str(error))
+        return None
+
+
+def _upload(
+    ctx: Context, me: User, model: OnnxModel, boxes: list[list[float]], *, video: bool
+) -> None:
+    """Take one file, answer, and let go of it."""
+    word, suffixes = ("video", VIDEOS) if video else ("photo", SUFFIXES)
+    limits, turn = ctx.settings.limits, st.session_state.get("try_turn", 0)
+    file = st.file_uploader(
+        f"A {word}",
+        type=[suffix[1:] for suffix in suffixes],
+        key=f"try_file_{word}_{turn}",
+        help=f"At most {limits.upload_bytes // 2**20} MB. It stays on this machine and is deleted "
+        "once it is answered.",
+    )
+    if file is None:
+        return
+    data, suffix = file.getvalue(), Path(file.name).suffix
+    st.session_state["try_said"] = None
+    try:
+        if video:
+            bar = st.progress(0.0, "Looking at the video")
+            found = answers.video_answers(
+                model,
+                data,
+                suffix,
+                boxes,
+                limits=limits,
+                who=me,
+                progress=partial(_advance, bar),
+            )
+        else:
+            rgb = answers.checked_photo(data, limits=limits, who=me)
+            found = [answers.photo_answer(model, rgb, boxes)]
+        st.session_state["try_said"] = found
+    except SynthStudioError as error:
+        st.session_state["try_said"] = str(error)
+    st.session_state["try_turn"] = turn + 1  # an uploader of another key: the file goes
+    st.rerun()
+
+
+def _advance(bar: Any, done: int) -> None:
+    bar.progress(min(1.0, done / answers.VIDEO_PICTURES))
+
+
+def _answer() -> None:
+    said = st.session_state.get("try_said")
+    if said is None:
+        st.caption("The answer appears here: hidden joints are hollow, in the colour of the cause.")
+    elif isinstance(said, str):
+        field_error(said)
+    else:
+        number = 0
+        if len(said) > 1:
+            number = st.slider("Picture", 0, len(said) - 1, key="try_number")
+        one = said[min(number, len(said) - 1)]
+        st.image(one.jpeg, caption=f"{one.people} found", width="stretch")
+        with st.expander(f"{len(one.lines)} joints are hidden", expanded=True):
+            for line in one.lines:
+                st.text(line)
+
+
+def _camera(me: User, model: OnnxModel, name: str, boxes: list[list[float]]) -> None:
+    kept: dict[str, Any] = st.session_state.setdefault("try_camera_kept", {})
+    if kept.get("of") != (name, repr(boxes)):
+        kept.clear()
+        kept.update(of=(name, repr(boxes)), count=0, began=time.perf_counter())
+        kept["follower"] = answers.new_follower(model, boxes)
+
+    def answered() -> None:
+        _step(me, model, kept)
+
+    mount_camera({"answer": kept.get("answer")}, key=_CAMERA, on_frame=answered)
+
+
+def _step(me: User, model: OnnxModel, kept: dict[str, Any]) -> None:
+    """Answer the picture that the component has sent."""
+    state: Any = st.session_state.get(_CAMERA)
+    message = state.get("frame") if hasattr(state, "get") else None
+    found = answers.camera_frame(message, who=me)
+    if found is None:
+        return
+    number, rgb = found
+    now = time.perf_counter()
+    frame = LiveFrame(number=kept["count"], time_s=now - kept["began"], arrived_s=now, rgb=rgb)
+    kept["count"] += 1
+    try:
+        seen = kept["follower"].step(frame)
+    except SynthStudioError as error:  # boxes outside the picture
+        guard.log_refusal("a camera's picture", user=me.name, why=error)
+        return
+    kept["answer"] = answers.camera_answer(seen, number, model.skeleton)
+
+
+main()

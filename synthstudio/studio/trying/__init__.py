@@ -1,0 +1,1 @@
+"""The page Try it: exported networks, what people upload, the browser's camera."""

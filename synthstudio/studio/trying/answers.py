@@ -1,0 +1,261 @@
+"""What people send to the page Try it, checked, and what a network says of it.
+
+Nothing that is sent is kept: pictures are decoded from memory, a video lies in a private folder
+while it is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from synthstudio.core.errors import AssetError, FormatError, StudioError
+from synthstudio.core.images import decode, decode_rgb, encode_jpeg
+from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.inference.answers import TRUNCATED
+from synthstudio.inference.live import Follower, LiveOptions, Seen
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.predict import Person
+from synthstudio.inference.screen import annotated
+from synthstudio.inference.sources import VIDEOS, Boxes, SourceImage
+from synthstudio.inference.stream import LiveFrame, Stream, stream_source
+from synthstudio.report.draw import CAUSE_COLOURS
+from synthstudio.review.values import User
+from synthstudio.studio.guard import log_refusal
+from synthstudio.studio.settings import Limits
+
+U8 = NDArray[np.uint8]
+VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
+FRAME_CHARS, FRAME_PIXELS = 700_000, 1_000_000
+_VIDEO_PIXELS = 4_200_000
+_START = "data:image/jpeg;base64,"
+_QUALITY = 88
+_WORDS = {
+    "self": "hidden by the person",
+    "person": "hidden by another person",
+    "object": "hidden by a thing",
+    TRUNCATED: "outside the picture",
+}
+_MAGIC: tuple[tuple[int, bytes], ...] = (
+    (4, b"ftyp"), (8, b"AVI "), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x00\x00\x01\xba"),
+)  # fmt: skip
+"""Where and how MP4 and MOV, AVI, Matroska and WebM, and MPEG begin: a playlist that calls itself a
+video could name other files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """An answer: the picture (JPEG) with its people, and their hidden joints in words."""
+
+    jpeg: bytes
+    lines: tuple[str, ...]
+    people: int
+
+
+def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
+    """An uploaded photo as (H, W, 3); StudioError or AssetError for what is refused, which is
+    logged."""
+    try:
+        _check_bytes(data, limits.upload_bytes)
+        return _picture(data, limits.upload_pixels)
+    except (StudioError, AssetError) as error:
+        log_refusal("a photo to try", user=who.name, bytes=len(data), why=error)
+        raise
+
+
+def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
+    """The people of a photo: one that fills it, or those in boxes x y w h."""
+    frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
+    return shown(new_follower(model, boxes, least=0.0).step(frame), model.skeleton)
+
+
+def video_answers(
+    model: OnnxModel,
+    data: bytes,
+    suffix: str,
+    boxes: list[list[float]],
+    *,
+    limits: Limits,
+    who: User,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Shown]:
+    """The people of the first pictures of an uploaded video, evenly taken from it.
+
+    StudioError or FormatError for what is refused, which is logged. The upload is gone afterwards.
+    """
+    try:
+        _check_bytes(data, limits.upload_bytes)
+        if suffix.lower() not in VIDEOS or not any(
+            data[at : at + len(mark)] == mark for at, mark in _MAGIC
+        ):
+            raise StudioError(
+                "this is no video that is taken",
+                where="upload",
+                expected="MP4, MOV, AVI, MKV, WebM or MPEG",
+            )
+        return _followed(model, data, suffix.lower(), boxes, progress)
+    except (StudioError, FormatError) as error:
+        log_refusal("a video to try", user=who.name, bytes=len(data), why=error)
+        raise
+
+
+def _followed(
+    model: OnnxModel,
+    data: bytes,
+    suffix: str,
+    boxes: list[list[float]],
+    progress: Callable[[int], None],
+) -> list[Shown]:
+    found: list[Shown] = []
+    every = VIDEO_PICTURES // VIDEO_SHOWN
+    with tempfile.TemporaryDirectory(prefix="synthstudio-try-") as folder:  # mode 700
+        path = Path(folder) / f"upload{suffix}"
+        path.write_bytes(data)
+        follower = new_follower(model, boxes)
+        stream = Stream(stream_source(path), max_pixels=_VIDEO_PIXELS, name="upload")
+        with closing(stream):
+            for frame in itertools.islice(stream, VIDEO_PICTURES):
+                seen = follower.step(frame)
+                if frame.number % every == 0:
+                    found.append(shown(seen, model.skeleton))
+                    progress(frame.number + 1)
+    return found
+
+
+def new_follower(
+    model: OnnxModel, boxes: list[list[float]], *, least: float = LiveOptions.least
+) -> Follower:
+    """Follows the people in boxes x y w h, or one who fills the picture."""
+
+    def find(image: SourceImage) -> Boxes:
+        high, wide = image.rgb.shape[:2]
+        xywh = np.array(boxes or [[0.0, 0.0, wide, high]], np.float64)
+        return Boxes(xywh=xywh, score=np.ones(len(xywh)))
+
+    options = LiveOptions(every=0, least=least)
+    return Follower(model, find, size=model.size, options=options)
+
+
+def parse_boxes(text: str) -> list[list[float]]:
+    """Boxes as somebody types them, x, y, w, h; more after a semicolon. StudioError for others."""
+    boxes: list[list[float]] = []
+    for part in text.split(";") if text.strip() else ():
+        try:
+            row = [float(word) for word in part.split(",")]
+        except ValueError:
+            row = []
+        good = len(row) == 4 and all(math.isfinite(v) and abs(v) < 1e6 for v in row)
+        if not good or row[2] <= 0 or row[3] <= 0 or len(boxes) >= 20:
+            raise StudioError(
+                "these are no boxes",
+                where="boxes",
+                expected="x, y, width, height; more after a semicolon, at most 20",
+                got=part[:60],
+            )
+        boxes.append(row)
+    return boxes
+
+
+def shown(seen: Seen, skeleton: Skeleton) -> Shown:
+    """An answer as the page shows it."""
+    jpeg = encode_jpeg(annotated(seen, skeleton), _QUALITY)
+    return Shown(jpeg=jpeg, lines=hidden_lines(seen.people, skeleton), people=len(seen.people))
+
+
+def hidden_lines(people: list[Person], skeleton: Skeleton) -> tuple[str, ...]:
+    """What is hidden of each person, a line a joint."""
+    return tuple(
+        f"person {person.track or 0}: {joint.replace('_', ' ')} {_WORDS[cause]}"
+        for person in people
+        for joint, cause in zip(skeleton.joints, person.causes, strict=True)
+        if cause in _WORDS
+    )
+
+
+# The camera.
+
+
+def camera_frame(message: Any, *, who: User) -> tuple[int, U8] | None:
+    """(number, picture) of what a browser's camera component says; None, and logged, for others."""
+    try:
+        number, image = _message(message)
+        return number, _picture(image, FRAME_PIXELS)
+    except (StudioError, AssetError) as error:
+        log_refusal("a camera's picture", user=who.name, why=error)
+        return None
+
+
+def _message(message: Any) -> tuple[int, bytes]:
+    number = message.get("n") if isinstance(message, Mapping) else None
+    image = message.get("image") if isinstance(message, Mapping) else None
+    whole = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < 2**53
+    if whole and isinstance(image, str) and len(image) <= FRAME_CHARS and image.startswith(_START):
+        try:
+            return int(number), base64.b64decode(image.removeprefix(_START), validate=True)  # type: ignore[arg-type]
+        except (binascii.Error, ValueError):
+            pass
+    raise StudioError("this is no picture of a camera", where="camera")
+
+
+def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]:
+    """What the component draws: joints (x, y as shares of the picture), causes, colours, edges."""
+    high, wide = seen.frame.rgb.shape[:2]
+    people = [
+        {
+            "joints": [
+                [round(float(x) / wide, 5), round(float(y) / high, 5), cause or "visible"]
+                for (x, y), cause in zip(person.xy, person.causes, strict=True)
+            ]
+        }
+        for person in seen.people
+    ]
+    return {
+        "n": number,
+        "people": people,
+        "hidden": list(hidden_lines(seen.people, skeleton)),
+        "edges": [list(edge) for edge in skeleton.edges],
+        "colours": {name: f"rgb{colour}" for name, colour in CAUSE_COLOURS.items()},
+        "bone": f"rgb{COLOURS['middle']}",
+    }
+
+
+# Checks.
+
+
+def _check_bytes(data: bytes, most: int) -> None:
+    if not 0 < len(data) <= most:
+        raise StudioError(
+            "the file is empty or too large",
+            where="upload",
+            got=f"{len(data)} bytes",
+            expected=f"at most {most // 2**20} MB",
+        )
+
+
+def _picture(data: bytes, most: int) -> U8:
+    width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
+    if width * height > most:
+        raise StudioError(
+            "the picture has too many pixels",
+            where="upload",
+            got=f"{width} x {height}",
+            expected=f"at most {most / 1e6:g} megapixels",
+        )
+    return decode_rgb(data, "upload")
+
+
+def _size(image: Image.Image) -> tuple[int, int]:
+    return image.size

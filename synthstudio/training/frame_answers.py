@@ -1,0 +1,130 @@
+"""What a bottom-up system finds in the frames of a data set, beside the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.images import decode_rgb
+from synthstudio.core.visibility import is_labelled
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
+from synthstudio.evaluation.assignment import Found, match
+from synthstudio.evaluation.latency import latency
+from synthstudio.evaluation.storage import Predictions
+from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.training import costs
+from synthstudio.training.config import Config
+from synthstudio.training.data.batches import CropSubset, InputSpec
+from synthstudio.training.data.frames import Letterbox
+from synthstudio.training.found import find_people, gather
+from synthstudio.training.networks import BottomUpNet
+from synthstudio.training.predictions import beside_truth
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+_BATCH = 8
+_LABELS_PX = (16, 16)
+"""The truth comes with crops, whose pixels nobody looks at."""
+
+
+def check_options(decode: str, *, flip: bool, bank: bool) -> None:
+    """ModelError for ways to decode that whole frames do not have."""
+    asked = {"decode": decode != "hits", "flip": flip, "bank": bank}
+    if wrong := [name for name, given in asked.items() if given]:
+        raise ModelError(
+            "this network finds people in whole frames",
+            where=", ".join(f"--{name}" for name in wrong),
+            expected="a network of one person's picture",
+            then="Leave that out.",
+        )
+
+
+def truth_config(config: Config) -> Config:
+    """A config by which people are cut out: as small as can be for a network of whole frames."""
+    if not config.network.sees_frames:
+        return config
+    network = config.network.model_copy(update={"size": _LABELS_PX})
+    return config.model_copy(update={"network": network})
+
+
+def find_in_images(
+    net: BottomUpNet, images: Sequence[U8], size: tuple[int, int]
+) -> list[FoundPeople]:
+    """The people of images (H, W, 3) of any sizes, each letter-boxed to `size`, in the image's
+    pixels."""
+    boxes = [Letterbox.of(rgb.shape[:2], size) for rgb in images]
+    framed = np.stack([box.framed(rgb, size) for box, rgb in zip(boxes, images, strict=True)])
+    batch = torch.from_numpy(np.ascontiguousarray(framed.transpose(0, 3, 1, 2)))
+    found = find_people(net, batch)
+    return [
+        dataclasses.replace(people, joints_px=box.to_image(people.joints_px))
+        for people, box in zip(found, boxes, strict=True)
+    ]
+
+
+def find_in_dataset(
+    net: BottomUpNet,
+    dataset: Dataset,
+    people: CropSubset,
+    spec: InputSpec,
+    *,
+    splits: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Predictions, Found]:
+    """Who is found in the frames of a data set (of `splits`, or all), and that beside `people`.
+
+    Found people are matched with true ones by OKS (evaluation/assignment.py), so the same people
+    and joints are judged as with boxes. Joints of who is missed have no place and the score 0.
+    """
+    net.eval()
+    frames = [row for row in dataset.iter_frames() if not splits or row["split"] in splits]
+    parts: list[FoundPeople] = []
+    for start in range(0, len(frames), _BATCH):
+        images = [image_of(dataset, row) for row in frames[start : start + _BATCH]]
+        parts += find_in_images(net, images, spec.size)
+        progress(min(start + _BATCH, len(frames)), len(frames))
+    joints = len(spec.skeleton.joints)
+    found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
+    sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
+    sides = np.array([sizes[int(f)] for f in people.crops.frame[people.rows]], np.float64)
+    windows = np.concatenate([np.zeros((len(people), 2)), sides.reshape(-1, 2)], 1)
+    table = beside_truth(people, _unknown(len(people), joints), windows)
+    known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
+    place = match(found, table.frame, table.true_xy, known, table.area, sigmas=spec.skeleton.sigmas)
+    xy, score = table.xy.copy(), table.score.copy()
+    xy[place >= 0] = found.xy[place[place >= 0]]
+    score[place >= 0] = found.joint_score[place[place >= 0]]
+    return dataclasses.replace(table, xy=xy, score=score, known=known), found
+
+
+def image_of(dataset: Dataset, row: Row) -> U8:
+    return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
+
+
+def _unknown(people: int, joints: int) -> dict[str, NDArray[Any]]:
+    """Columns of predictions that say nothing."""
+    shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
+    columns: dict[str, NDArray[Any]] = {
+        name: np.full((people, joints, *more), np.nan) for name, more in shapes.items()
+    }
+    return columns | {
+        "score": np.zeros((people, joints)),
+        "known": np.zeros((people, joints), bool),
+    }
+
+
+def cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
+    """What a frame costs, decoding included: the data set's first."""
+    row = next(iter(dataset.iter_frames()))
+    image = image_of(dataset, row)
+    device = next(net.parameters()).device
+    one = latency(lambda: find_in_images(net, [image], spec.size))
+    many = latency(lambda: find_in_images(net, [image] * _BATCH, spec.size), rounds=5)
+    return costs.cost(net, device, one=one, many=many, batch=_BATCH) | {"of": "frame"}

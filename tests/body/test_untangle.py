@@ -1,0 +1,79 @@
+"""Limbs are moved out of their own body, and only those that lie in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import touch
+from synthstudio.body import untangle
+from synthstudio.body.atlas import bare_body, load_atlas
+from synthstudio.body.pose_library import library
+from synthstudio.body.poses import LIMITS_RAD
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import JOINTS
+from synthstudio.core.spec import Phenotype
+
+WIDE = Phenotype(gender=0.9, age=0.7, muscle=0.4, weight=0.95, height=0.4, proportions=0.4)
+USUAL = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
+IN_THE_BELLY = {
+    "left_shoulder_rotation": 1.6,
+    "left_elbow_flexion": 1.9,
+    "left_shoulder_flexion": -0.1,
+    "right_shoulder_abduction": 0.4,
+}
+SAMPLE = stream(3, "wide people").permutation(len(library()))[:40]
+
+
+def _deepest_m(body, angles):
+    """By signed distance to closed meshes: another way than the one under test."""
+    posed = bare_body(load_atlas(), body, angles)
+    return max((m for *_, m in touch.self_touches(posed, JOINTS)), default=0.0)
+
+
+def _hands_m(body, angles):
+    at = dict(zip(JOINTS, bare_body(load_atlas(), body, angles).joints_m, strict=True))
+    return at["left_wrist"] - at["right_wrist"]
+
+
+def test_a_hand_in_the_belly_comes_out():
+    assert _deepest_m(USUAL, IN_THE_BELLY) > 0.04
+    out = untangle.untangled(USUAL, IN_THE_BELLY)
+    assert _deepest_m(USUAL, out) < touch.SOFT_M
+    moved = {name for name in out if out[name] != IN_THE_BELLY.get(name, 0.0)}
+    assert moved
+    assert all(name.startswith("left_") for name in moved)  # what is not involved stays
+    assert out == untangle.untangled(USUAL, IN_THE_BELLY)
+
+
+def test_who_is_free_stays_as_they_are():
+    angles = {"left_shoulder_abduction": 0.5, "right_shoulder_abduction": 0.5}
+    assert untangle.deepest_own_m(WIDE, angles) < untangle.DEEP_M
+    assert untangle.untangled(WIDE, angles) == angles
+
+
+@pytest.mark.parametrize("name", [library()[k].name for k in SAMPLE])
+def test_wide_people_take_the_librarys_poses(name):
+    angles = dict(next(pose for pose in library() if pose.name == name).angles_rad)
+    out = untangle.untangled(WIDE, angles)
+    assert _deepest_m(WIDE, out) <= touch.SOFT_M
+    for angle, value in out.items():
+        low, high = LIMITS_RAD[angle]
+        assert low - 1e-9 <= value <= high + 1e-9, angle
+        assert abs(value - angles.get(angle, 0.0)) < np.radians(36), angle
+
+
+def test_hands_that_hold_one_thing_keep_their_places_to_each_other():
+    angles = {
+        **{f"{side}_shoulder_flexion": 0.35 for side in ("left", "right")},
+        **{f"{side}_shoulder_rotation": 0.9 for side in ("left", "right")},
+        **{f"{side}_elbow_flexion": 1.6 for side in ("left", "right")},
+    }
+    assert untangle.deepest_own_m(WIDE, angles) > untangle.DEEP_M
+    free, held = (
+        untangle.untangled(WIDE, angles, both_hands=both_hands) for both_hands in (False, True)
+    )
+    begun = _hands_m(WIDE, angles)
+    assert np.linalg.norm(_hands_m(WIDE, held) - begun) < 0.01
+    assert np.linalg.norm(_hands_m(WIDE, free) - begun) > 0.02
+    assert untangle.deepest_own_m(WIDE, held) < untangle.deepest_own_m(WIDE, angles)

@@ -1,0 +1,94 @@
+"""Challenges against the plain scene: pairs are the same people, intervals are paired."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from synthstudio.core.rng import stream
+from synthstudio.evaluation.robustness import Both, as_json, pairs, robustness_rows, text
+from synthstudio.evaluation.storage import Predictions, select
+
+P, J = 60, 4
+
+
+def predictions(*, right: float, seed: int = 0) -> Predictions:
+    """60 people; so many of their joints are found, the last one is hidden."""
+    rng = stream(seed, "robustness rows")
+    true = rng.uniform(20, 80, (P, J, 2))
+    missed = rng.random((P, J, 1)) >= right
+    nan = np.full((P, J), np.nan)
+    state = np.full((P, J), 2, np.uint8)
+    state[:, -1] = 1
+    whole = np.tile([0.0, 0, 100, 100], (P, 1))
+    return Predictions(
+        xy=true + np.where(missed, 50.0, 1.0), score=nan, peak=nan, present=nan,
+        shares=np.full((P, J, 4), np.nan), quality=nan, xyz_m=np.full((P, J, 3), np.nan),
+        true_xy=true, true_shares=np.full((P, J, 5), np.nan), true_xyz_m=np.full((P, J, 3), np.nan),
+        known=np.ones((P, J), bool), state=state, cause=np.zeros((P, J), np.uint8),
+        ambiguous=np.zeros((P, J), bool), area=np.ones(P), side=np.full(P, 100.0), box=whole,
+        window=whole, fraction=np.zeros(P), crowd=np.zeros(P), frame=np.arange(P),
+        instance=np.ones(P, np.int64), group=np.arange(P), clean=np.full(P, -1),
+        variant=np.full(P, "base"), family=np.full(P, ""),
+    )  # fmt: skip
+
+
+def test_a_loss_is_found_and_none_is_not() -> None:
+    plain, worse = predictions(right=0.9), predictions(right=0.5)
+    same = Both(challenge=plain, plain=plain)
+    rows = robustness_rows(
+        {
+            "a": {"dark": Both(challenge=worse, plain=plain), "none": same},
+            "b": {"dark": same, "none": same},
+        }
+    )
+    by = {(r.run, r.challenge, r.part): r for r in rows}
+    assert len(by) == 8
+    lost = by["a", "dark", "visible"]
+    assert lost.change.high < -0.2
+    assert lost.value.value == pytest.approx(0.5, abs=0.1)
+    assert lost.plain.value == pytest.approx(0.9, abs=0.06)
+    assert (lost.joints, lost.pairs, lost.to_first) == (P * 3, P, None)
+    assert by["a", "none", "hidden"].change == dataclasses.replace(
+        by["a", "none", "hidden"].change, value=0.0, low=0.0, high=0.0
+    )
+    ahead = by["b", "dark", "visible"].to_first
+    assert ahead is not None
+    assert ahead.low > 0.2
+    assert "dark" in text(rows)
+    assert as_json(rows)[0]["change"]["high"] == rows[0].change.high
+
+
+def test_pairing_narrows_the_interval() -> None:
+    plain = predictions(right=0.6)
+    nearly = dataclasses.replace(plain, xy=plain.xy.copy())
+    nearly.xy[:2] += 50  # two people get worse, all others are as they were
+    change = robustness_rows({"a": {"dark": Both(challenge=nearly, plain=plain)}})[0]
+    width = change.change.high - change.change.low
+    assert width < (change.plain.high - change.plain.low) / 2
+
+
+def test_pairs_are_the_first_people_of_the_same_frames() -> None:
+    plain = predictions(right=1)
+    crowd = dataclasses.replace(plain, instance=np.where(np.arange(P) % 2, 2, 1))
+    ours, theirs = pairs(crowd, plain)
+    assert (crowd.instance[ours] == 1).all()
+    assert (crowd.frame[ours] == plain.frame[theirs]).all()
+    assert len(ours) == P // 2
+    fewer = select(plain, np.arange(10, P))
+    ours, theirs = pairs(fewer, plain)
+    assert len(ours) == P - 10
+    assert (fewer.frame[ours] == plain.frame[theirs]).all()
+    assert (theirs == np.arange(10, P)).all()
+
+
+def test_joints_that_are_not_there_have_no_figure() -> None:
+    plain = predictions(right=1)
+    seen = dataclasses.replace(plain, state=np.full((P, J), 2, np.uint8))
+    row = robustness_rows({"a": {"dark": Both(challenge=seen, plain=seen)}})[1]
+    assert row.part == "hidden"
+    assert np.isnan(row.value.value)
+    assert row.joints == 0
+    assert " - " in text([row]) or text([row]).splitlines()[1].rstrip().endswith("-")

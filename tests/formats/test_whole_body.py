@@ -1,0 +1,202 @@
+"""COCO-WholeBody: its keys, there and back with all 133 joints, and its own evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exchange_sets import differences, make_set, rows_of
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.evaluation.whole_body import PARTS, evaluate_files
+from synthstudio.formats.coco.whole_body import keypoints_key
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
+
+SIZES = {"body": 17, "foot": 6, "face": 68, "lefthand": 21, "righthand": 21}
+TRAIN = "annotations/person_keypoints_train.json"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_set(tmp_path_factory.mktemp("sticks") / "set", skeleton="coco133")
+
+
+@pytest.fixture(scope="module")
+def exported(original: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "whole"
+    export("coco-wholebody", original.folder, out)
+    return out
+
+
+def annotations(exported: Path) -> list[dict[str, Any]]:
+    return json.loads((exported / TRAIN).read_text())["annotations"]
+
+
+def test_the_keys_are_the_published_ones(exported: Path) -> None:
+    file = json.loads((exported / TRAIN).read_text())
+    assert file["categories"][0]["keypoints"] == list(get_skeleton("coco17").joints)
+    for entry in file["annotations"]:
+        for part, count in SIZES.items():
+            assert len(entry[keypoints_key(part)]) == 3 * count
+            if part != "body":
+                labelled = any(entry[keypoints_key(part)][2::3])
+                assert entry[f"{part}_valid"] is labelled
+        assert entry["num_keypoints"] == sum(v > 0 for v in entry["keypoints"][2::3])
+        assert "foot_box" not in entry
+        for part in ("face", "lefthand", "righthand"):
+            points = np.reshape(entry[f"{part}_kpts"], (-1, 3))
+            known = points[points[:, 2] > 0, :2] + 0.5
+            wanted = [0.0] * 4
+            if len(known):
+                wanted = [*known.min(0), *(known.max(0) - known.min(0))]
+            np.testing.assert_allclose(entry[f"{part}_box"], wanted)
+
+
+def test_parts_stand_in_the_skeletons_order(original: Dataset, exported: Path) -> None:
+    entry = annotations(exported)[0]
+    index, instance = divmod(entry["id"], 1000)
+    (row,) = (r for r in original.instances(index) if r["instance"] == instance)
+    names, px = get_skeleton("coco133").joints, np.reshape(row["joints_px"], (-1, 2))
+    for part, place, joint in [
+        ("body", 9, "left_wrist"),
+        ("foot", 5, "right_heel"),
+        ("face", 8, "chin"),
+        ("face", 36, "right_eyelid_1"),
+        ("face", 54, "left_lip_1"),
+        ("lefthand", 8, "left_forefinger4"),
+        ("righthand", 20, "right_pinky_finger4"),
+    ]:
+        j = names.index(joint)
+        assert row["state"][j] in (1, 2)
+        found = entry[keypoints_key(part)][3 * place : 3 * place + 3]
+        np.testing.assert_allclose(found, [*(px[j] - 0.5), row["state"][j]])
+
+
+def test_all_joints_come_back_with_and_without_the_sidecar(
+    original: Dataset, exported: Path, tmp_path: Path
+) -> None:
+    import_from("coco-wholebody", exported, tmp_path / "back")
+    frames, people = rows_of(tmp_path / "back")
+    assert differences(list(original.iter_frames()), frames) == []
+    assert differences(list(original.iter_instances()), people) == []
+    import_from(
+        "coco-wholebody", exported / TRAIN, tmp_path / "bare", images=exported / "images/train"
+    )
+    _, bare = rows_of(tmp_path / "bare")
+    assert bare and all(len(row["state"]) == 133 for row in bare)
+    assert {2, 255} <= {state for row in bare for state in row["state"]}
+
+
+def as_results(exported: Path, path: Path, *, move: str = "", px: float = 0.0) -> Path:
+    """The annotations as a network's results; one part moved by so many pixels.
+
+    Joints that are not labelled are put in the middle of the person: who lacks a part is not
+    counted, and what was predicted of it is not either while it lies about the person.
+    """
+    found = []
+    for entry in annotations(exported):
+        result = {"image_id": entry["image_id"], "category_id": 1, "score": 0.9}
+        x, y, w, h = entry["bbox"]
+        for part in SIZES:
+            points = np.reshape(entry[keypoints_key(part)], (-1, 3)).astype(float)
+            points[points[:, 2] == 0, :2] = (x + w / 2, y + h / 2)
+            points[:, :2] += px if part == move else 0.0
+            points[:, 2] = 1
+            result[keypoints_key(part)] = points.ravel().tolist()
+        found.append(result)
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_an_export_scores_one_against_itself(exported: Path, tmp_path: Path) -> None:
+    found = evaluate_files(exported / TRAIN, as_results(exported, tmp_path / "same.json"))
+    assert tuple(found) == PARTS
+    assert {part: round(each["AP"], 6) for part, each in found.items()} == dict.fromkeys(PARTS, 1.0)
+
+
+@pytest.mark.parametrize("part", ["foot", "face", "lefthand"])
+def test_a_part_that_is_off_costs_that_part(exported: Path, tmp_path: Path, part: str) -> None:
+    found = evaluate_files(
+        exported / TRAIN, as_results(exported, tmp_path / "off.json", move=part, px=40)
+    )
+    own = {"lefthand": "left_hand"}.get(part, part)
+    assert found[own]["AP"] < 0.2
+    assert found["body"]["AP"] == pytest.approx(1.0)
+    assert found["right_hand"]["AP"] == pytest.approx(1.0)
+    if part == "lefthand":
+        assert found["hands"]["AP"] == pytest.approx((found[own]["AP"] + 1) / 2)
+
+
+def test_oks_of_a_part_is_that_of_the_published_evaluation(exported: Path, tmp_path: Path) -> None:
+    """One face moved: exp(-d^2 / (2 area (2 sigma)^2)), the area that of the whole person."""
+    entry = next(e for e in annotations(exported) if all(e["face_kpts"][2::3]))
+    sigmas = get_skeleton("coco133").sigmas[23:91]
+    off = 0.5 * np.sqrt(entry["area"]) * 0.02
+    oks = np.exp(-(off**2) / (2 * entry["area"] * (2 * sigmas) ** 2)).mean()
+    thresholds = np.arange(0.5, 1.0, 0.05)
+    one = {**json.loads((exported / TRAIN).read_text()), "annotations": [entry]}
+    (tmp_path / "one.json").write_text(json.dumps(one))
+    result = json.loads(as_results(exported, tmp_path / "all.json").read_text())
+    mine = next(r for r, e in zip(result, annotations(exported), strict=True) if e == entry)
+    face = np.reshape(mine["face_kpts"], (-1, 3))
+    face[:, 0] += off
+    mine["face_kpts"] = face.ravel().tolist()
+    (tmp_path / "moved.json").write_text(json.dumps([mine]))
+    found = evaluate_files(tmp_path / "one.json", tmp_path / "moved.json")
+    assert found["face"]["AP"] == pytest.approx((thresholds <= oks).mean())
+    assert 0 < found["face"]["AP"] < 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"face_kpts": [0, 0, 0]}, "face_kpts: 204 numbers"),
+        ({"lefthand_kpts": [float("1e999")] * 63}, "lefthand_kpts|byte"),
+        ({"righthand_kpts": "x"}, "righthand_kpts"),
+        ({"foot_kpts": [0, 0, 9] * 6}, "v is 0, 1 or 2"),
+    ],
+)
+def test_broken_parts_are_refused(
+    exported: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    file = json.loads((exported / TRAIN).read_text())
+    entry = next(e for e in file["annotations"] if e["foot_valid"] and e["face_valid"])
+    entry |= {f"{part}_valid": True for part in ("face", "lefthand", "righthand", "foot")} | change
+    (tmp_path / "broken.json").write_text(json.dumps(file))
+    with pytest.raises(FormatError, match=message):
+        import_from(
+            "coco-wholebody",
+            tmp_path / "broken.json",
+            tmp_path / "back",
+            images=exported / "images/train",
+        )
+
+
+def test_results_of_an_unknown_picture_are_refused(exported: Path, tmp_path: Path) -> None:
+    path = as_results(exported, tmp_path / "results.json")
+    entries = json.loads(path.read_text())
+    entries[0]["image_id"] = 999
+    path.write_text(json.dumps(entries))
+    with pytest.raises(FormatError, match="no image 999"):
+        evaluate_files(exported / TRAIN, path)
+
+
+def test_a_part_that_is_not_valid_is_unlabelled(exported: Path, tmp_path: Path) -> None:
+    file = json.loads((exported / TRAIN).read_text())
+    for entry in file["annotations"]:
+        entry |= {"face_valid": False}
+    (tmp_path / "no_faces.json").write_text(json.dumps(file))
+    import_from(
+        "coco-wholebody",
+        tmp_path / "no_faces.json",
+        tmp_path / "back",
+        images=exported / "images/train",
+    )
+    _, people = rows_of(tmp_path / "back")
+    assert {s for row in people for s in row["state"][23:91]} == {255}

@@ -1,0 +1,176 @@
+"""People are followed by their joints, looked for when it is time, named once and held steady."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import dancers
+import numpy as np
+import pytest
+
+from synthstudio.core.errors import ArgumentError, FormatError
+from synthstudio.core.rng import stream
+from synthstudio.inference.live import Follower, LiveOptions, Seen, follow
+from synthstudio.inference.one_euro import OneEuro, filtered
+from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.inference.stream import LiveFrame
+
+
+def frames(places: list[list[tuple[float, float]]], fps: float = 30) -> list[LiveFrame]:
+    return [
+        LiveFrame(
+            number=k,
+            time_s=k / fps,
+            arrived_s=time.perf_counter(),
+            rgb=dancers.picture(those),
+        )
+        for k, those in enumerate(places)
+    ]
+
+
+class Finder:
+    """Finds all sticks of a picture, and counts how often it is asked."""
+
+    def __init__(self, places: list[list[tuple[float, float]]]) -> None:
+        self.places, self.asked = places, list[int]()
+
+    def __call__(self, image: SourceImage) -> Boxes:
+        self.asked.append(image.number)
+        xywh = [[x, y, *dancers.STICK] for x, y in self.places[image.number]]
+        return Boxes(xywh=np.array(xywh, float).reshape(-1, 4), score=np.ones(len(xywh)))
+
+
+def run(places: list[list[tuple[float, float]]], **options: Any) -> tuple[list[Seen], Finder]:
+    find = Finder(places)
+    how = LiveOptions(**{"euro": None} | options)
+    return list(follow(dancers.ask, frames(places), find, size=dancers.SIZE, options=how)), find
+
+
+def test_people_are_looked_for_once_and_then_followed_by_their_joints() -> None:
+    two = [[(20 + 3 * k, 40 + k), (250 - 2 * k, 100)] for k in range(30)]
+    seen, find = run(two, every=0)
+    assert find.asked == [0]
+    assert [s.searched for s in seen] == [True] + [False] * 29
+    for s, places in zip(seen, two, strict=True):
+        assert [p.track for p in s.people] == [0, 1]
+        for person, place in zip(s.people, places, strict=True):
+            middle = np.add(place, np.array(dancers.STICK) / 2)
+            assert np.abs(person.xy.mean(0) - middle).max() < 4  # pixels of a crop are 2 px
+
+
+def test_every_so_many_pictures_others_are_looked_for() -> None:
+    later = [[(30.0, 60.0)] + [(200.0, 60.0)] * (k >= 5) for k in range(25)]
+    seen, find = run(later, every=10)
+    assert find.asked == [0, 10, 20]
+    assert [len(s.people) for s in seen] == [1] * 10 + [2] * 15
+    assert {p.track for s in seen for p in s.people} == {0, 1}
+
+
+def test_who_is_lost_is_looked_for_at_once_and_has_the_same_track_again() -> None:
+    away = [[(100.0, 60.0)] if k < 5 or k > 12 else [] for k in range(20)]
+    seen, find = run(away, every=0)
+    assert find.asked == [0, *range(6, 14)]
+    assert [len(s.people) for s in seen] == [1] * 5 + [0] * 8 + [1] * 7
+    assert {p.track for s in seen for p in s.people} == {0}
+
+
+def test_who_is_found_twice_is_one() -> None:
+    place = [[(100.0, 60.0), (101.0, 60.0)]] * 3
+    seen, _ = run(place)
+    assert [len(s.people) for s in seen] == [1, 1, 1]
+
+
+def test_who_leaves_the_picture_is_lost() -> None:
+    leaving = [[(240.0 + 8 * k, 60.0)] for k in range(14)]
+    find = Finder([leaving[0], *[[]] * 13])
+    seen = list(follow(dancers.ask, frames(leaving), find, size=dancers.SIZE))
+    assert [len(s.people) for s in seen[:6]] == [1] * 6 and not seen[-1].people
+
+
+def test_found_boxes_outside_the_picture_are_told() -> None:
+    with pytest.raises(FormatError, match="outside the image"):
+        run([[(900.0, 60.0)]])
+
+
+def test_missed_pictures_change_no_names() -> None:
+    places = [[(20 + 3 * k, 60)] for k in range(60)]
+    every_third = frames(places)[::3]
+    seen = list(follow(dancers.ask, every_third, Finder(places), size=dancers.SIZE))
+    assert {p.track for s in seen for p in s.people} == {0}
+    assert all(len(s.people) == 1 for s in seen)
+
+
+@pytest.mark.parametrize("wrong", [{"every": -1}, {"least": float("nan")}])
+def test_options_out_of_range_are_told(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match="out of range"):
+        LiveOptions(**wrong)
+    with pytest.raises(ArgumentError, match="min_cutoff_hz"):
+        LiveOptions(euro=OneEuro(min_cutoff_hz=0))
+
+
+def through(xy: np.ndarray, euro: OneEuro, fps: float = 30, size_px: float = 100) -> np.ndarray:
+    """A joint's places (T, 2) through the filter."""
+    state, out = None, []
+    for k, place in enumerate(xy):
+        state = filtered(euro, state, place[None], time_s=k / fps, size_px=size_px)
+        out.append(state.xy[0])
+    return np.array(out)
+
+
+def test_the_filter_is_that_of_its_formula() -> None:
+    """With beta 0 it is an exponential filter of that cutoff."""
+    fps, cutoff = 30.0, 2.0
+    step = np.concatenate([np.zeros((1, 2)), np.full((20, 2), 10.0)])
+    share = 1 / (1 + fps / (2 * np.pi * cutoff))
+    expected = 10 * (1 - (1 - share) ** np.arange(21))
+    found = through(step, OneEuro(min_cutoff_hz=cutoff, beta=0), fps)
+    assert np.allclose(found, expected[:, None])
+    same = through(step, OneEuro(min_cutoff_hz=cutoff, beta=0), 2 * fps)
+    assert (same[1:] < found[1:]).all()  # half the time, less of the way
+
+
+def test_the_filter_holds_what_stands_and_follows_what_moves() -> None:
+    """Noise of 0.7 % of a person: less than half is left; a walk of one size a second lags less
+    than two pictures."""
+    euro = OneEuro()
+    noise = stream(0, "one euro").normal(0, 0.7, (600, 2))
+    still = through(noise, euro)[30:]
+    assert still.std() < 0.5 * noise.std()
+    walk = np.stack([np.arange(90) * 100 / 30, np.zeros(90)], 1)
+    lag = (walk - through(walk, euro))[60:, 0] / (100 / 30)
+    assert 0 < lag.max() < 2
+
+
+def test_the_filter_knows_no_sizes() -> None:
+    walk = stream(1, "one euro").normal(0, 1, (50, 2)).cumsum(0)
+    near, far = (through(walk * k, OneEuro(), size_px=100 * k) for k in (1.0, 0.2))
+    assert np.allclose(near * 0.2, far)
+
+
+def test_the_filter_begins_anew_after_a_gap_and_when_time_stands() -> None:
+    state = filtered(OneEuro(), None, np.zeros((3, 2)), time_s=0, size_px=50)
+    for time_s in (0.0, -1.0, 1.5):
+        later = filtered(OneEuro(), state, np.full((3, 2), 40.0), time_s=time_s, size_px=50)
+        assert (later.xy == 40).all() and (later.velocity == 0).all()
+
+
+def test_a_follower_is_told_one_picture_at_a_time() -> None:
+    places = [[(100.0, 60.0)]] * 3
+    follower = Follower(dancers.ask, Finder(places), size=dancers.SIZE)
+    seen = [follower.step(frame) for frame in frames(places)]
+    assert [s.searched for s in seen] == [True, False, False]
+    with pytest.raises(ArgumentError, match="out of order"):
+        follower.step(seen[0].frame)
+
+
+def test_videos_are_what_is_followed(tmp_path: Path) -> None:
+    from synthstudio.inference.stream import Stream, stream_source
+
+    places = [[(20 + 3 * k, 60)] for k in range(20)]
+    path = dancers.video(tmp_path / "a.mp4", [dancers.picture(p) for p in places])
+    seen = list(follow(dancers.ask, Stream(stream_source(path)), Finder(places), size=dancers.SIZE))
+    assert [s.frame.number for s in seen] == list(range(20))
+    assert [s.frame.time_s for s in seen] == pytest.approx(np.arange(20) / 30)
+    assert all(len(s.people) == 1 for s in seen)

@@ -1,0 +1,298 @@
+"""The command live and `ss.live` from end to end: lines for programs, a video, no window, ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dancers
+import numpy as np
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api.live import run_live
+from synthstudio.cli import live as commands
+from synthstudio.core.errors import ArgumentError, DiskError, FormatError, ModelError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference import screen
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.training import checkpoint, networks
+from synthstudio.training import config as configs
+
+app = typer.Typer()
+app.command()(commands.live)
+BOX = "60,30,60,120"
+COUNT = 12
+
+
+@pytest.fixture(scope="session")
+def folder(once: Callable[..., Path]) -> Path:
+    """The weights of an untrained network, the same exported, and a short video."""
+
+    def make(folder: Path) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(1)
+        stated = {
+            "train": [{"dataset": "none"}],
+            "name": "tiny",
+            "network": {"size": [48, 36], "widths": [8, 12], "width": 16, "block": "orn"},
+        }
+        config, own = configs.parse(stated), get_skeleton("coco23")
+        bank = PoseBank(torch.rand(6, len(own.joints), 2))
+        net = networks.build_network(config.network, own, bank=bank)
+        checkpoint.save_weights(
+            folder / "best.safetensors", net, config, skeleton=own, note="untrained"
+        )
+        ss.Model.load(folder / "best.safetensors", device="cpu").export(folder / "model.onnx")
+        pictures = [dancers.picture([(70.0 + 2 * k, 50.0)]) for k in range(COUNT)]
+        dancers.video(folder / "a.mp4", pictures, fps=25)
+
+    return once("live command", make)
+
+
+def lines(*words: object) -> list[dict[str, Any]]:
+    found = CliRunner().invoke(app, [str(w) for w in words])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    assert found.exit_code == 0, found.output
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def test_programs_get_a_line_a_picture_and_one_of_all(folder: Path) -> None:
+    *pictures, last = lines(
+        folder / "best.safetensors", folder / "a.mp4", "--boxes", BOX, "--least", 0, "--json"
+    )
+    assert [p["picture"] for p in pictures] == list(range(COUNT))
+    assert [p["time_s"] for p in pictures] == pytest.approx(np.arange(COUNT) / 25, abs=1e-4)
+    assert pictures[0]["searched"]
+    person = pictures[0]["people"][0]
+    assert person["bbox"] == [60, 30, 60, 120] and person["track_id"] == 0
+    assert len(person["keypoints"]) == 23 * 3 and len(person["joints"]["cause"]) == 23
+    said = last["summary"]
+    assert (said["pictures"], said["missed"], said["most_people"]) == (COUNT, 0, 1)
+    assert 0 < said["latency_p50_ms"] <= said["latency_p95_ms"] and said["frames_per_s"] > 0
+
+
+def test_the_exported_network_answers_the_same_without_pytorch(folder: Path) -> None:
+    run = (
+        "import sys; from synthstudio.cli import main; sys.argv[0] = 'synthstudio'\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "bad = sorted(m for m in sys.modules if m.split('.')[0] in ('torch', 'transformers'))\n"
+        "print({'torch': bad} if bad else 'none')"
+    )
+    words = [str(folder / "a.mp4"), "--boxes", BOX, "--least", "0", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", run, "live", str(folder), *words, "--runtime", "onnx"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *theirs, _, torch_seen = done.stdout.splitlines()
+    assert torch_seen == "none"
+    *ours, _ = lines(folder / "best.safetensors", *words)
+    for a, b in zip(map(json.loads, theirs), ours, strict=True):
+        for one, other in zip(a["people"], b["people"], strict=True):
+            assert one["keypoints"] == pytest.approx(other["keypoints"], abs=0.3)
+
+
+def test_a_video_is_written_and_keeps_the_time(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    result = run_live(
+        folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], out=out, least=0
+    )
+    assert result["out"] == str(out) and list(tmp_path.iterdir()) == [out]
+    film = cv2.VideoCapture(str(out))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == COUNT
+    assert film.get(cv2.CAP_PROP_FPS) == 25
+    good, drawn = film.read()
+    assert good and drawn.shape[1] == 320 and drawn.shape[0] > 240  # the legend below
+    assert np.abs(drawn[:240].astype(int) - 90).max() > 60  # something is drawn
+    film.release()
+
+
+def test_missed_pictures_are_made_up_for_in_the_video(tmp_path: Path) -> None:
+    picture = dancers.picture([(70.0, 50.0)])
+    with screen.video_out(tmp_path / "a.avi") as write:
+        for number in (3, 4, 9):
+            write(picture, number, 25.0)
+    film = cv2.VideoCapture(str(tmp_path / "a.avi"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    film.release()
+
+
+def test_a_video_that_cannot_be_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        """A writer on a full disk: OpenCV says nothing."""
+
+        fourcc = staticmethod(cv2.VideoWriter.fourcc)
+
+        def __init__(self, path: str, *more: Any) -> None:
+            Path(path).write_bytes(b"")
+
+        def isOpened(self) -> bool:
+            return True
+
+        def write(self, picture: Any) -> None:
+            pass
+
+        def release(self) -> None:
+            pass
+
+    monkeypatch.setattr(cv2, "VideoWriter", Full)
+    with pytest.raises(DiskError, match="not whole"), screen.video_out(tmp_path / "a.mp4") as write:
+        write(dancers.picture([]), 0, 25.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_window_it_says_so_and_goes_on(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_live(folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], frames=2)
+    if screen.window_missing():
+        assert "no window: " in capsys.readouterr().err
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:           QT5\n")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert screen.window_missing() == "there is no display"
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert screen.window_missing() == ""
+
+
+def test_q_in_the_window_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[int, ...]] = []
+    monkeypatch.setattr(screen, "window_missing", lambda: "")
+    monkeypatch.setattr(cv2, "imshow", lambda title, bgr: shown.append(bgr.shape))
+    monkeypatch.setattr(cv2, "waitKey", lambda ms: ord("q") if len(shown) == 3 else -1)
+    monkeypatch.setattr(cv2, "getWindowProperty", lambda title, what: 1.0)
+    result = run_live(folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]])
+    assert result["pictures"] == len(shown) == 3
+
+
+def test_q_in_the_terminal_ends_it_and_the_terminal_is_as_before(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = ["live", str(folder / "model.onnx"), str(folder / "a.mp4"), "--boxes", BOX]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synthstudio", *words, "--realtime", "--json", "--timeout", "60"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(ours, b"xq")
+    out, err = process.communicate(timeout=120)
+    os.close(ours), os.close(theirs)
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["summary"]["pictures"] < COUNT
+
+
+def test_ctrl_c_ends_it_with_a_whole_video(folder: Path, tmp_path: Path) -> None:
+    long, out = tmp_path / "long.mp4", tmp_path / "out.mp4"
+    dancers.video(long, [dancers.picture([(70.0, 50.0)])] * 600)
+    words = ["live", str(folder / "model.onnx"), str(long), "--boxes", BOX, "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synthstudio", *words, "--realtime", "--out", str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    summary = json.loads(rest.splitlines()[-1])["summary"]
+    film = cv2.VideoCapture(str(out))
+    count = film.get(cv2.CAP_PROP_FRAME_COUNT)
+    film.release()
+    assert summary["pictures"] <= count <= summary["pictures"] + summary["missed"]
+    assert summary["pictures"] < 600
+
+
+def test_live_pictures_have_people_by_columns(folder: Path) -> None:
+    found = list(
+        ss.live(folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], least=0)
+    )
+    assert len(found) == COUNT and found[0].searched
+    people = found[3].people
+    assert people.joints_px.shape == (1, 23, 2) and people.instance.tolist() == [1]
+    assert found[3].image.shape == (240, 320, 3) and found[3].drawn().shape[1] == 320
+
+
+def test_a_function_may_find_people(folder: Path) -> None:
+    asked = []
+
+    def find(rgb: np.ndarray) -> list[list[float]]:
+        asked.append(rgb.shape)
+        return [[60, 30, 60, 120]]
+
+    found = list(ss.live(folder / "model.onnx", folder / "a.mp4", finder=find, least=0, every=0))
+    assert asked == [(240, 320, 3)] and all(len(f.people) == 1 for f in found)
+
+
+def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps([{"image_id": 0, "category_id": 1, "bbox": [60, 30, 60, 120]}]))
+    *pictures, _ = lines(
+        folder / "model.onnx", folder / "a.mp4", "--boxes", file, "--least", 0, "--json"
+    )
+    assert pictures[0]["people"][0]["bbox"] == [60, 30, 60, 120]
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ({}, "nothing says where people are"),
+        ({"boxes": [[1, 2, 3, 4]], "detector": "x"}, "one thing has to say"),
+        ({"boxes": [[1, 2, 3]]}, "no boxes"),
+        ({"boxes": [[1, 2, 0, 4]]}, "above 0"),
+        ({"boxes": [[1, 2, 3, 4]], "timeout_s": 0}, "no time to wait"),
+        ({"boxes": [[1, 2, 3, 4]], "every": -1}, "whole number"),
+        ({"boxes": [[1, 2, 3, 4]], "out": "a.txt"}, "no name of a video"),
+    ],
+)
+def test_what_cannot_be_is_told(folder: Path, how: dict[str, Any], match: str) -> None:
+    with pytest.raises(ArgumentError, match=match):
+        run_live(folder / "model.onnx", folder / "a.mp4", **how)
+
+
+def test_models_that_are_cut_off_or_foreign_are_told(folder: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "model.onnx"
+    cut.write_bytes((folder / "model.onnx").read_bytes()[:5000])
+    with pytest.raises(ModelError, match="cannot load"):
+        run_live(cut, folder / "a.mp4", boxes=[[60, 30, 60, 120]])
+    weights = tmp_path / "best.safetensors"
+    weights.write_bytes((folder / "best.safetensors").read_bytes()[:5000])
+    with pytest.raises(ModelError):
+        run_live(weights, folder / "a.mp4", boxes=[[60, 30, 60, 120]])
+    cut.unlink()
+    with pytest.raises(ArgumentError, match="not been exported"):
+        run_live(tmp_path, folder / "a.mp4", boxes=[[60, 30, 60, 120]], runtime="onnx")
+
+
+def test_boxes_outside_the_picture_leave_no_video(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="outside the image"):
+        run_live(
+            folder / "model.onnx", folder / "a.mp4", boxes=[[900, 0, 9, 9]], out=tmp_path / "a.mp4"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["a.mp4", "--camera", "0"], ["a.mp4", "--boxes", "1,2,3"]])
+def test_a_command_that_is_no_command_says_how(words: list[str]) -> None:
+    found = CliRunner().invoke(app, ["model.onnx", *words])
+    assert found.exit_code == 2

@@ -1,0 +1,244 @@
+"""Cameras, videos and network streams that are missing, stall, break off or change in size."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dancers
+import numpy as np
+import pytest
+
+from synthstudio.core.errors import ArgumentError, DeviceError, FormatError
+from synthstudio.inference.stream import LiveFrame, Stream, stream_source
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    places = [[(5.0 * k, 60.0)] for k in range(30)]
+    return dancers.video(tmp_path / "a.mp4", [dancers.picture(p) for p in places])
+
+
+class FakeCapture:
+    """Stands for cv2.VideoCapture: `pictures` as they come, None at the end, or a function."""
+
+    def __init__(self, *pictures: Any, opens: bool = True, **stated: float) -> None:
+        self.pictures, self.opens, self.stated = list(pictures), opens, stated
+        self.released = False
+
+    def __call__(self, *place: Any) -> FakeCapture:
+        self.place = place
+        return self
+
+    def isOpened(self) -> bool:
+        return self.opens
+
+    def get(self, what: int) -> float:
+        named = {cv2.CAP_PROP_FPS: "fps", cv2.CAP_PROP_FRAME_COUNT: "count"}
+        return self.stated.get(named.get(what, ""), 0.0)
+
+    def read(self) -> tuple[bool, Any]:
+        given = self.pictures.pop(0) if self.pictures else None
+        given = given() if callable(given) else given
+        return given is not None, given
+
+    def release(self) -> None:
+        self.released = True
+
+
+GREY = np.full((24, 32, 3), 90, np.uint8)
+
+
+@pytest.fixture
+def capture(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def put(*pictures: Any, **how: Any) -> FakeCapture:
+        made = FakeCapture(*pictures, **how)
+        monkeypatch.setattr(cv2, "VideoCapture", made)
+        return made
+
+    return put
+
+
+def test_a_file_gives_every_picture(clip: Path) -> None:
+    stream = Stream(stream_source(clip))
+    found = list(stream)
+    assert [f.number for f in found] == list(range(30)) and stream.fps == 30
+    assert found[0].rgb.shape == (240, 320, 3)
+    assert found[0].rgb[100, 15, 0] > 200 > found[0].rgb[100, 15, 2]  # RGB
+
+
+def test_a_file_as_from_a_camera_keeps_its_pace_and_misses_what_nobody_takes(clip: Path) -> None:
+    stream = Stream(stream_source(clip, realtime=True))
+    began, found = time.perf_counter(), []
+    for frame in stream:
+        found.append(frame)
+        time.sleep(0.1)
+    assert time.perf_counter() - began > 0.9  # 30 pictures at 30 a second
+    numbers = [f.number for f in found]
+    assert numbers == sorted(set(numbers)) and len(numbers) < 20
+    assert numbers[-1] == 29  # the last one is there, however late
+    late = [f.arrived_s - found[0].arrived_s - f.time_s for f in found]
+    assert min(late) > -0.03
+
+
+def test_a_slow_reader_gets_the_newest_picture_of_a_camera(capture: Any) -> None:
+    def next_one(k: int) -> Any:
+        time.sleep(0.01)
+        return np.full((24, 32, 3), k, np.uint8)
+
+    capture(*(functools.partial(next_one, k) for k in range(100)))
+    stream = Stream(stream_source(0))
+    taken: list[LiveFrame] = []
+    with pytest.raises(DeviceError, match="camera 0: the camera went away"):
+        for frame in stream:
+            taken.append(frame)
+            time.sleep(0.08)
+    assert len(taken) < 50
+    assert [f.rgb[0, 0, 0] for f in taken] == [f.number for f in taken]
+
+
+@pytest.mark.parametrize("source", ["rtsp://user:secret@127.0.0.1:9/cam", 7])
+def test_a_source_that_is_missing_is_told(source: str | int, capture: Any) -> None:
+    made = capture(opens=False)
+    with pytest.raises(DeviceError) as error:
+        list(Stream(stream_source(source)))
+    assert "secret" not in str(error.value) and made.released
+    assert "camera 7" in str(error.value) or "rtsp://127.0.0.1:9/cam" in str(error.value)
+
+
+def test_a_camera_that_is_not_there_is_told_by_opencv_itself() -> None:
+    with pytest.raises(DeviceError, match="no such camera"):
+        list(Stream(stream_source(97)))
+
+
+@pytest.mark.parametrize("source", [0, "rtsp://127.0.0.1/cam"])
+def test_one_that_goes_away_is_told(source: Any, capture: Any) -> None:
+    made = capture(GREY, GREY)
+    with pytest.raises(DeviceError, match=r"went away|broke off"):
+        list(Stream(stream_source(source)))
+    assert made.released
+
+
+def test_a_film_over_the_network_may_end(capture: Any) -> None:
+    capture(GREY, GREY, count=2.0)
+    assert list(Stream(stream_source("https://127.0.0.1/a.mp4")))
+
+
+@pytest.mark.parametrize("source", [0, "rtsp://127.0.0.1/cam"])
+def test_one_that_stalls_is_told_in_time(source: Any, capture: Any) -> None:
+    hang = threading.Event()
+    capture(GREY, lambda: hang.wait(60) and None)
+    began = time.perf_counter()
+    try:
+        with pytest.raises(DeviceError, match=r"no picture comes any more.*within 0.3 s"):
+            list(Stream(stream_source(source), timeout_s=0.3))
+        assert time.perf_counter() - began < 20
+    finally:
+        hang.set()
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """An HTTP server that says a video comes, and then nothing."""
+    release = threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "video/mp4")
+            self.end_headers()
+            release.wait(60)
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/a.mp4"
+    release.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_that_says_nothing_is_told_in_time(silent_server: str) -> None:
+    with pytest.raises(DeviceError, match=r"no picture comes|cannot be opened"):
+        list(Stream(stream_source(silent_server), timeout_s=1.0))
+
+
+def test_pictures_that_change_in_size_are_told(capture: Any, clip: Path) -> None:
+    capture(GREY, GREY, np.zeros((32, 24, 3), np.uint8))
+    with pytest.raises(FormatError, match=r"picture 2: the pictures change in size.*32 x 24.*24 x"):
+        list(Stream(stream_source(clip)))
+
+
+def test_a_video_of_jpegs_of_two_sizes_comes_in_the_first_ones(tmp_path: Path) -> None:
+    """A real one: MJPEG is one JPEG after the other, and OpenCV scales what FFmpeg decodes."""
+    parts = []
+    for size in [(48, 64)] * 30 + [(64, 48)] * 30:
+        good, data = cv2.imencode(".jpg", np.full((*size, 3), 120, np.uint8))
+        assert good
+        parts.append(data.tobytes())
+    path = tmp_path / "a.avi"
+    path.write_bytes(b"".join(parts))
+    assert [f.rgb.shape for f in Stream(stream_source(path))] == [(48, 64, 3)] * 60
+
+
+def test_videos_without_pictures_are_told(tmp_path: Path, capture: Any) -> None:
+    damaged = tmp_path / "a.mp4"
+    damaged.write_bytes(b"\0" * 4000)
+    with pytest.raises(FormatError, match="no picture of this video"):
+        list(Stream(stream_source(damaged)))
+    capture(count=10.0)
+    with pytest.raises(FormatError, match="no picture of this video"):
+        list(Stream(stream_source(damaged)))
+
+
+def test_a_video_cut_off_ends_early_with_a_word(
+    capture: Any, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    capture(GREY, GREY, GREY, count=30.0, fps=25.0)
+    with caplog.at_level(logging.WARNING, logger="synthstudio"):
+        assert len(list(Stream(stream_source(clip)))) == 3
+    assert "only 3 of 30" in caplog.text
+
+
+def test_headers_may_state_anything(capture: Any, clip: Path) -> None:
+    for stated in ({"fps": float("nan")}, {"fps": -5.0}, {"fps": 1e12, "count": 1e300}):
+        capture(GREY, GREY, **stated)
+        stream = Stream(stream_source(clip))
+        assert len(list(stream)) == 2 and stream.fps == 30
+
+
+@pytest.mark.parametrize(
+    "source", ["file:///etc/passwd", "concat://a|b", "rtsp://", "http://[::1", "100", "udp://x"]
+)
+def test_other_addresses_and_cameras_are_refused(source: str) -> None:
+    with pytest.raises(ArgumentError):
+        stream_source(source)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(FormatError, match="this is no video"):
+        stream_source(tmp_path / "a.txt")
+    with pytest.raises(FormatError, match="no such file"):
+        stream_source(tmp_path / "b.mp4")
+
+
+def test_closing_ends_it(capture: Any) -> None:
+    made = capture(*[GREY] * 1000)
+    stream = Stream(stream_source(0))
+    for _ in stream:
+        stream.close()
+    for _ in range(200):
+        if made.released:
+            break
+        time.sleep(0.02)
+    assert made.released

@@ -1,0 +1,89 @@
+"""Stick people in a few poses and clothes each, as people to learn representations from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from stick_frames import SKELETON, box_of, pose
+
+from synthstudio.core.rng import stream
+from synthstudio.training.config import Config, parse
+from synthstudio.training.data.crops import crop_person, crops_in_memory
+from synthstudio.training.representations import PosePeople
+
+LOOKS = 3
+"""So many clothes are worn in each pose, and POSES poses are shown in each."""
+POSES = 3
+_FRAME = (96, 96)
+_LIMBS = ("elbow", "wrist", "knee", "ankle")
+
+
+def config(**changes: object) -> Config:
+    network = {"block": "kpe", "size": [48, 36], "widths": [16, 32, 48], "width": 24}
+    fields = {
+        "train": [{"dataset": "drawn"}],
+        "network": network,
+        "augment": {"scale": 0.1, "rotation_deg": 5, "shift": 0.03, "colour": 0.2},
+        "batch": 64,
+        "lr": 5e-3,
+        "device": "cpu",
+    }
+    return parse(fields | changes)
+
+
+def people(moments: int, *, seed: int) -> PosePeople:
+    """POSES x LOOKS pictures of each of so many people, all before the same wall."""
+    rows, poses, looks = [], [], []
+    for moment in range(moments):
+        rng = stream(seed, "drawn poses", moment)
+        wall = rng.integers(108, 148, 3)
+        clothes = [_clothes(rng) for _ in range(LOOKS)]
+        for k in range(POSES):
+            joints = pose(rng, 66.0) + np.array([48, 48])
+            for look in range(LOOKS):
+                rows.append(_row(joints, clothes[look], wall, group=moment))
+                poses.append(moment * POSES + k)
+                looks.append(moment * LOOKS + look)
+    return PosePeople(
+        crops=crops_in_memory(rows),
+        rows=np.arange(len(rows)),
+        pose=np.array(poses),
+        look=np.array(looks),
+        skeleton=SKELETON,
+    )
+
+
+def _clothes(rng: np.random.Generator) -> np.ndarray:  # noqa: TID251
+    """Colours of trunk, limbs and head, each darker or brighter than any wall."""
+    bright = rng.random((3, 1)) < 0.5
+    return np.where(bright, rng.integers(180, 256, (3, 3)), rng.integers(0, 76, (3, 3)))
+
+
+def _row(joints: np.ndarray, colours: np.ndarray, wall: np.ndarray, *, group: int) -> dict:
+    picture = np.full((*_FRAME, 3), wall, np.uint8)
+    names = SKELETON.joints
+    at = {name: joints[names.index(name)].round().astype(int) for name in names}
+    trunk = np.array([at[f"{s}_{p}"] for s, p in
+                      (("left", "shoulder"), ("right", "shoulder"), ("right", "hip"),
+                       ("left", "hip"))])  # fmt: skip
+    cv2.fillPoly(picture, [trunk], colours[0].tolist())
+    for a, b in SKELETON.edges:
+        if names[a].endswith(_LIMBS) or names[b].endswith(_LIMBS):
+            start, end = at[names[a]].tolist(), at[names[b]].tolist()
+            cv2.line(picture, start, end, colours[1].tolist(), 5)
+    head = ((at["left_ear"] + at["right_ear"]) // 2).tolist()
+    cv2.circle(picture, head, 6, colours[-1].tolist(), -1)
+    box, count = box_of(joints), len(names)
+    person = {
+        "joints_px": joints.ravel().tolist(), "state": [2] * count, "amodal_box_px": box.tolist(),
+        "modal_box_px": box.tolist(), "amodal_area_px": float(box[2:].prod() / 3),
+        "modal_area_px": None, "mask_size": _FRAME, "modal_counts": None, "amodal_counts": None,
+        "shares": [1.0, 0, 0, 0, 0] * count, "cause": ["visible"] * count,
+        "occluded_fraction": 0.0, "frame_index": group, "instance": 1,
+    }  # fmt: skip
+    row = crop_person(picture, person, SKELETON, size=(48, 36))
+    assert row is not None
+    return row | {
+        "xyz_m": np.full((count, 3), np.nan, np.float32), "split": "train", "variant": "base",
+        "family": "", "crowd": np.float32(0), "moment": (group, 0, 0, 1),
+    }  # fmt: skip

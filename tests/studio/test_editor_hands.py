@@ -1,0 +1,180 @@
+"""The editor by mouse and finger, on a phone, beside neighbours, put up anew; without a server."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.fixture
+def alone(page):
+    editor = Alone(page)
+    editor.give()
+    return editor
+
+
+def told(editor, joint):
+    return next(op["joints"][joint] for op in reversed(editor.ops()) if joint in op["joints"])
+
+
+def test_each_state_and_cause_has_a_button(alone):
+    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joint")
+    assert all(button.is_disabled() for button in palette.get_by_role("button").all())
+    alone.press("Tab")
+    nose = JOINTS[0]
+    for name, said in {
+        "Hidden by the person itself": [1, "self"],
+        "Hidden by another person": [1, "person"],
+        "Hidden by a thing": [1, "object"],
+        "Hidden, nobody knows by what": [1, "unknown"],
+        "No label": [None, "unlabelled"],
+        "Visible": [2, "visible"],
+        "Outside the picture": [0, "truncated"],
+    }.items():
+        button = palette.get_by_role("button", name=name, exact=True)
+        button.click()
+        assert told(alone, nose)[2:] == said
+        expect(button).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_key_takes_a_label_away_and_its_place_is_kept(alone):
+    before = alone.now["items"][0]["base"][0]
+    alone.press("Tab", "r")
+    assert told(alone, JOINTS[0]) == [*before[:2], None, "unlabelled"]
+    alone.press("2")
+    assert told(alone, JOINTS[0]) == [*before[:2], 2, "visible"]
+
+
+def test_outside_is_outside_the_picture(alone):
+    """A joint moved over the picture's edge is outside; one called outside has no place in it."""
+    alone.press("Tab", *["Shift+ArrowLeft"] * 5)  # from x = 40, 10 px each
+    assert told(alone, JOINTS[0]) == [-10, 50, 0, "truncated"]
+    alone.press(*["Shift+ArrowRight"] * 2)
+    assert told(alone, JOINTS[0]) == [10, 50, 2, "visible"]
+    alone.press("t")
+    assert told(alone, JOINTS[0]) == [None, None, 0, "truncated"]
+    alone.press("o")  # a change of mind finds the joint where it was
+    assert told(alone, JOINTS[0]) == [10, 50, 1, "object"]
+
+
+def test_only_edited_joints_say_so(page):
+    editor = Alone(page)
+    base = [[40.0 + 10 * j, 50.0, 2, "visible", "human"] for j in range(17)]  # imported
+    editor.give(items=[item(0, base=base)])
+    assert "edited" not in editor.label(JOINTS[0])
+    editor.press("Tab", "s")
+    assert "edited" in editor.label(JOINTS[0]) and "edited" not in editor.label(JOINTS[1])
+
+
+def test_the_box_of_somebody_without_a_mask_follows_the_joints(page):
+    editor = Alone(page)
+    box = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
+    editor.give(items=[item(0, modal=box)])
+    editor.press("3", "Tab", *["Shift+ArrowDown"] * 8)  # the nose from y = 50 to 130
+    zoom, rect = float(editor.reads("zoom")), editor.page.locator(".box.modal")
+    assert float(rect.get_attribute("height")) == pytest.approx(90 * zoom, abs=0.2)
+    assert float(rect.get_attribute("width")) == pytest.approx(180 * zoom, abs=0.2)
+
+
+def test_neighbours_are_drawn_as_they_are_edited(page):
+    editor = Alone(page)
+    people = [item(0), item(0, id="0:2", instance=2, pos=1)]
+    xy = [[row[0], row[1]] for row in people[0]["base"]]
+    for mine, other in ((0, 2), (1, 1)):
+        people[mine]["others"] = [{"instance": other, "xy": xy}]
+    editor.give(items=people, queue={"total": 2, "label": "All", "empty": ""})
+    names = editor.page.locator(".marks .who")
+    expect(names).to_have_text("person 2")
+    line = editor.page.locator(".marks .other").first
+    before = line.get_attribute("x1"), line.get_attribute("x2")
+    editor.press("n", "g", "Shift+ArrowRight", "b")
+    editor.page.wait_for_function("() => true")
+    assert (line.get_attribute("x1"), line.get_attribute("x2")) != before
+    editor.press("n", "Delete", "b")
+    expect(names).to_have_count(0)
+
+
+def test_comments_can_be_read(page):
+    editor = Alone(page)
+    note = {"who": "Bo", "when": "01 Jan 10:00", "text": "<b>left or right?</b>"}
+    state = item(0)["state"] | {"comments": 2, "revision": 2}
+    editor.give(items=[item(0, notes=[note], state=state)])
+    notes = editor.page.get_by_role("list", name="Comments")
+    expect(notes).to_contain_text("Bo: <b>left or right?</b>")
+    expect(editor.page.locator(".facts")).to_contain_text("1 older comment in the history")
+    editor.press("e")
+    editor.page.keyboard.type("left")
+    editor.press("Enter")
+    expect(notes).to_contain_text("you: left")
+
+
+def test_what_was_said_of_one_person_is_gone_with_the_next(alone):
+    alone.press("Delete")
+    flash = alone.page.locator(".flash.on")
+    expect(flash).to_contain_text("Deleted")
+    alone.press("n")
+    expect(flash).to_have_count(0)
+
+
+def test_an_editor_put_up_anew_goes_on(alone):
+    alone.press("5", "Tab", "s", "+", "+", "l")
+    looks = {name: alone.reads(name) for name in ("zoom", "tx", "ty", "joint", "seq")}
+    alone.page.evaluate("window.stop()")
+    alone.give()
+    assert {name: alone.reads(name) for name in looks} == looks
+    amodal = alone.page.get_by_role("button", name="Amodal (5)")
+    expect(amodal).to_have_attribute("aria-pressed", "true")
+    alone.press("z")
+    assert alone.ops()[-1]["kind"] == "revert", "undo is still known"
+    alone.answer()
+    assert alone.reads("pending") == "0"
+
+
+@pytest.fixture
+def phone(new_page):
+    editor = Alone(new_page(**PHONE))
+    editor.give()
+    editor.fingers = editor.page.context.new_cdp_session(editor.page)
+    return editor
+
+
+def touch(editor, kind, *points):
+    places = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+    editor.fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+
+def test_on_a_phone_the_picture_is_as_wide_as_the_screen(phone):
+    stage = phone.page.locator(".stage").bounding_box()
+    assert stage["width"] >= 360 and stage["height"] >= 220
+    palette = phone.page.locator(".palette").bounding_box()
+    assert stage["y"] + stage["height"] <= palette["y"] < 844
+    small = [
+        b for b in phone.page.locator(".palette .btn").all() if b.bounding_box()["height"] < 24
+    ]
+    assert not small
+
+
+def test_two_fingers_zoom_and_move_nothing_else(phone):
+    stage = phone.page.locator(".stage").bounding_box()
+    x, y = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2
+    before = float(phone.reads("zoom"))
+    touch(phone, "touchStart", (x - 30, y))
+    touch(phone, "touchStart", (x - 30, y), (x + 30, y))
+    touch(phone, "touchMove", (x - 60, y), (x + 60, y))
+    assert float(phone.reads("zoom")) == pytest.approx(2 * before, rel=0.05)
+    touch(phone, "touchEnd", (x - 60, y))
+    touch(phone, "touchEnd")
+    assert phone.ops() == []
+
+
+def test_a_finger_drags_a_joint(phone):
+    zoom, tx, ty = (float(phone.reads(name)) for name in ("zoom", "tx", "ty"))
+    stage = phone.page.locator(".stage").bounding_box()
+    x, y = stage["x"] + 40 * zoom + tx - 18, stage["y"] + 50 * zoom + ty  # 18 px beside the nose
+    touch(phone, "touchStart", (x, y))
+    touch(phone, "touchMove", (x + 20, y + 20))
+    touch(phone, "touchEnd")
+    row = told(phone, JOINTS[0])
+    assert row[:2] == pytest.approx([40 + 20 / zoom, 50 + 20 / zoom], abs=0.6)

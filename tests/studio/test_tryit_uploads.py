@@ -1,0 +1,233 @@
+"""What people send to the page Try it: what is taken, what is refused and logged, what is left."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import tempfile
+import time
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hostile_pictures import bomb, picture
+from job_orders import LEAD, settings_in
+
+from synthstudio.core.errors import AssetError, FormatError, StudioError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference.answers import Answers
+from synthstudio.inference.live import Seen
+from synthstudio.inference.stream import LiveFrame
+from synthstudio.studio.settings import Limits, arguments, parse
+from synthstudio.studio.trying import answers, models
+
+LIMITS = Limits()
+SKELETON = get_skeleton("coco17")
+
+
+class Net:
+    """Stands for an exported network: joints in a row across each crop."""
+
+    size, skeleton = (96, 72), SKELETON
+
+    def __call__(self, crops: np.ndarray) -> Answers:
+        joints = len(SKELETON.joints)
+        row = np.stack([np.linspace(10, 60, joints), np.linspace(10, 90, joints)], 1)
+        shares = np.tile(np.eye(4)[np.arange(joints) % 4], (len(crops), 1, 1))
+        full = np.full((len(crops), joints), 0.9)
+        return Answers(
+            xy=np.tile(row, (len(crops), 1, 1)),
+            score=full,
+            shares=shares,
+            quality=full,
+            present=full,
+            peaks=np.zeros((len(crops), joints, 0, 3)),
+        )
+
+
+NET: Any = Net()
+
+
+def left_over() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob("synthstudio-try-*"))
+
+
+def video(path: Path, *, count: int = 20, size: tuple[int, int] = (96, 64)) -> bytes:
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, size)
+    for k in range(count):
+        out.write(np.full((size[1], size[0], 3), 4 * k, np.uint8))
+    out.release()
+    return path.read_bytes()
+
+
+def test_a_photo_is_answered_with_hidden_joints_in_words() -> None:
+    rgb = answers.checked_photo(picture(), limits=LIMITS, who=LEAD)
+    found = answers.photo_answer(NET, rgb, [])
+    assert found.people == 1 and found.jpeg[:2] == b"\xff\xd8"
+    assert found.lines[0] == "person 0: left eye hidden by the person"
+    assert "person 0: right eye hidden by another person" in found.lines
+    assert "person 0: left ear hidden by a thing" in found.lines
+    several = answers.photo_answer(NET, rgb, [[0, 0, 40, 60], [50, 10, 40, 60]])
+    assert several.people == 2
+
+
+@pytest.mark.parametrize("side", [6_000, 60_000])
+def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
+    side: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
+    tracemalloc.start()
+    with pytest.raises((StudioError, AssetError), match="pixels"):
+        answers.checked_photo(bomb(side), limits=LIMITS, who=LEAD)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20 and "a photo to try" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), bytes(20 * 2**20 + 1), picture()[:40]],
+)
+def test_what_is_no_photo_is_refused(data: bytes) -> None:
+    with pytest.raises((StudioError, AssetError)):
+        answers.checked_photo(data, limits=LIMITS, who=LEAD)
+
+
+def test_a_video_is_answered_and_leaves_nothing(tmp_path: Path) -> None:
+    done: list[int] = []
+    found = answers.video_answers(
+        NET, video(tmp_path / "a.mp4"), ".MP4", [], limits=LIMITS, who=LEAD, progress=done.append
+    )
+    assert len(found) == 4 and all(one.people == 1 for one in found)
+    assert done == [1, 6, 11, 16] and not left_over()
+
+
+@pytest.mark.parametrize(
+    ("data", "suffix"),
+    [
+        (b"", ".mp4"),
+        (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", ".mp4"),
+        (b"ffconcat version 1.0\nfile /etc/passwd\n", ".mkv"),
+        (b"\0\0\0\x18ftypisom" + bytes(4000), ".mp4"),
+        (b"\0\0\0\x18ftypisom" + bytes(4000), ".html"),
+        (b"\0\0\0\x18ftypisom" + bytes(4000), "/../../a.mp4"),
+        (b"RIFF\xff\xff\xff\xffAVI LIST", ".avi"),
+        (b"\x1a\x45\xdf\xa3" + bytes(60), ".webm"),
+        (bytes(20 * 2**20 + 1), ".mp4"),
+    ],
+)
+def test_what_is_no_video_is_refused_and_leaves_nothing(
+    data: bytes, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
+    with pytest.raises((StudioError, FormatError)) as error:
+        answers.video_answers(NET, data, suffix, [], limits=LIMITS, who=LEAD)
+    assert "a video to try" in caplog.text and not left_over()
+    assert tempfile.gettempdir() not in str(error.value)  # no place of the server's
+
+
+def test_a_video_cut_off_is_answered_as_far_as_it_goes_or_refused(tmp_path: Path) -> None:
+    whole = video(tmp_path / "a.mp4", count=60)
+    for share in (0.1, 0.5, 0.9):
+        cut = whole[: int(share * len(whole))]
+        with suppress(StudioError, FormatError):
+            answers.video_answers(NET, cut, ".mp4", [], limits=LIMITS, who=LEAD)
+        assert not left_over()
+
+
+def test_a_video_of_huge_pictures_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "_VIDEO_PIXELS", 5_000)
+    with pytest.raises(FormatError, match="too large"):
+        answers.video_answers(NET, video(tmp_path / "a.mp4"), ".mp4", [], limits=LIMITS, who=LEAD)
+    assert not left_over()
+
+
+def message(data: bytes, n: Any = 1) -> dict[str, Any]:
+    return {"n": n, "image": "data:image/jpeg;base64," + base64.b64encode(data).decode()}
+
+
+def test_a_camera_says_a_picture_and_nothing_else() -> None:
+    good = message(picture(kind="JPEG"), n=7)
+    found = answers.camera_frame(good, who=LEAD)
+    assert found is not None and found[0] == 7 and found[1].shape == (80, 96, 3)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"n": 1},
+        {"n": 1, "image": 5},
+        {"n": 1, "image": "http://127.0.0.1/a.jpg"},
+        {"n": 1, "image": "data:image/svg+xml;base64,AAAA"},
+        {"n": 1, "image": "data:image/jpeg;base64,%%%"},
+        {"n": 1, "image": "data:image/jpeg;base64," + "A" * 700_001},
+        message(picture(kind="JPEG"), n=-1),
+        message(picture(kind="JPEG"), n=True),
+        message(picture(kind="JPEG"), n="1"),
+        message(picture(kind="JPEG"), n=2**60),
+        message(picture(kind="JPEG")[:50]),
+        message(picture(kind="JPEG", size=(2000, 1000))),
+        message(bomb(6_000)),
+    ],
+)
+def test_whatever_else_a_browser_says_is_refused_and_logged(
+    said: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
+    assert answers.camera_frame(said, who=LEAD) is None
+    assert "a camera's picture" in caplog.text
+
+
+def test_a_camera_is_answered_in_shares_of_the_picture() -> None:
+    follower = answers.new_follower(NET, [])
+    rgb = np.zeros((240, 320, 3), np.uint8)
+    frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
+    seen: Seen = follower.step(frame)
+    said = answers.camera_answer(seen, 3, SKELETON)
+    assert said["n"] == 3 and len(said["people"][0]["joints"]) == 17
+    x, y, cause = said["people"][0]["joints"][1]
+    assert (x, y) == pytest.approx(seen.people[0].xy[1] / [320, 240], abs=1e-4)
+    assert cause == "self" and cause in said["colours"]
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3", "a", "1,2,0,4", "nan,1,2,3", "1,2,inf,3", "1,2,3,4;x", "1,2,3,4;" * 30]
+)
+def test_wrong_boxes_are_told(text: str) -> None:
+    with pytest.raises(StudioError, match="no boxes"):
+        answers.parse_boxes(text)
+
+
+def test_boxes_are_read() -> None:
+    assert answers.parse_boxes(" ") == []
+    assert answers.parse_boxes("1, 2, 3,4; 5,6,7,8.5") == [[1, 2, 3, 4], [5, 6, 7, 8.5]]
+
+
+def test_models_are_those_of_the_runs_folder_and_given_ones(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("a", "b", "empty"):
+        (runs / name).mkdir(parents=True)
+    for file in ("a/model.onnx", "b/model.onnx"):
+        (runs / file).touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.onnx").touch()
+    (runs / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "own.onnx").touch()
+    given = ["--runs", str(runs), "--model", str(tmp_path / "own.onnx"), "--model", str(runs / "a")]
+    settings = parse([*given, "--exports", str(tmp_path)], {})
+    assert parse(arguments(settings), {}) == settings
+    assert list(models.models(settings)) == ["own", "a", "a (another)", "b"]
+    for wrong in (tmp_path / "nothing.onnx", runs / "empty", tmp_path / "a.txt"):
+        with pytest.raises(StudioError, match="no exported network"):
+            parse(["--model", str(wrong), "--exports", str(tmp_path)], {})
+    assert models.models(settings_in(tmp_path)) == {}

@@ -1,0 +1,155 @@
+"""Networks timed, pruned, in 8 bits; what cannot be done is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import typer
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api import speed
+from synthstudio.cli import speed as commands
+from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.inference import compress as compressing
+from synthstudio.inference import scoring
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.report import plots
+from synthstudio.training import checkpoint, pruning
+from synthstudio.training.networks import build_network
+
+SIZE = (48, 36)
+
+
+@pytest.fixture(scope="module")
+def run(pairs: Path, once: Callable[..., Path]) -> Path:
+    """A trained ORN, and what compress made of it."""
+
+    def make(folder: Path) -> None:
+        settings = tiny.config(pairs, network={"block": "orn"}, losses={"agreement": 0})
+        tiny.run(settings.model_copy(update={"steps": 60}), folder / "orn")
+
+    return once("faster", make) / "orn"
+
+
+@pytest.fixture(scope="module")
+def people(pairs: Path, run: Path) -> Any:
+    return scoring.labelled_people(
+        pairs, splits=(), size=SIZE, skeleton=get_skeleton("coco23"), cache=run / "crops"
+    )
+
+
+def test_benchmark_times_both_runtimes(run: Path, pairs: Path, tmp_path: Path) -> None:
+    ss.Model.load(run, device="cpu").export(tmp_path / "exported.onnx")
+    app = typer.Typer()
+    app.command()(commands.benchmark)
+    words = [run, tmp_path / "exported.onnx", "--batches", "1,3", "--rounds", "4", "--json"]
+    words += ["--dataset", pairs, "--split", "", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.exception
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    assert found == json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert [(r["runtime"], r["batch"]) for r in found["rows"]] == [
+        ("torch", 1), ("torch", 3), ("onnx", 1), ("onnx", 3)
+    ]  # fmt: skip
+    for row in found["rows"]:
+        took = row["time"]
+        assert 0 < took["p50_ms"] <= took["p95_ms"] <= took["p99_ms"] and row["load_ms"] > 0
+        assert row["people_per_second"] == pytest.approx(1000 * row["batch"] / took["p50_ms"])
+    first, second = found["found"].values()
+    assert first == pytest.approx(second) and 0 < first["all"] <= 100
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text()
+    bad = CliRunner().invoke(app, [str(run), "--batches", "1,many"])
+    assert bad.exit_code == 2
+    with pytest.raises(ArgumentError, match=r"not been exported.*export-model"):
+        speed.benchmark([run], runtime="onnx")
+    with pytest.raises(ArgumentError, match="one name"):
+        speed.benchmark([run, run])
+
+
+def test_points_found_are_those_of_evaluate(
+    run: Path, pairs: Path, people: Any, tmp_path: Path
+) -> None:
+    model = ss.Model.load(run, device="cpu")
+    ours = scoring.hits(model.ask(), people, SIZE, model.skeleton)
+    theirs = ss.evaluate(run, pairs, out=tmp_path / "e", progress=False, device="cpu").metrics
+    for subset in ("all", "visible", "hidden"):
+        told = theirs["places"][subset]["PCK@0.1"]["value"]
+        assert ours.percent(subset) == pytest.approx(
+            100 * told, abs=0.2
+        )  # crops' coordinates are float32
+
+
+def test_channels_that_say_nothing_go_first(run: Path, people: Any) -> None:
+    net, config, skeleton = checkpoint.load_network(run / "best.safetensors")
+    silent = [1, 3, 4]
+    with torch.no_grad():  # channels of the first level that the rest never hears of
+        for norm in (net.features.steps[0][0][1], net.features.steps[0][1].norm):  # type: ignore[index, union-attr]
+            norm.weight[silent] = 0
+            norm.bias[silent] = 0
+    effect = pruning.effects(net, config, skeleton, people)
+    assert set(effect["0"].argsort()[:3].tolist()) == set(silent)
+    assert effect["0"].max() > 0
+
+
+def test_pruned_networks_are_networks(run: Path, people: Any) -> None:
+    """Of channels whose norms say zero nothing is lost; a quarter of the channels stays."""
+    _, config, skeleton = checkpoint.load_network(run / "best.safetensors")
+    torch.manual_seed(0)
+    wide = config.network.model_copy(update={"widths": (16, 32), "bank": 0})
+    config = config.model_copy(update={"network": wide})
+    net = build_network(wide, skeleton, bank=None).eval()
+    with torch.no_grad():
+        for _, norms in pruning._norms(net):
+            for norm in norms:
+                norm.weight.uniform_(0.5, 1)
+                norm.bias.uniform_(0.1, 0.5)
+                norm.weight[8:] = 0
+                norm.bias[8:] = 0
+                if norm.num_features == 32:
+                    norm.weight[8:16].uniform_(0.5, 1)
+                    norm.bias[8:16].uniform_(0.1, 0.5)
+    smaller, changed = pruning.pruned(net, config, skeleton, people, keep=0.5)
+    assert changed.network.widths == (8, 16)
+    images = torch.rand(2, 3, *SIZE)
+    with torch.no_grad():
+        assert torch.allclose(net(images).maps, smaller(images).maps, atol=1e-5)
+    assert compressing.mflops(smaller, SIZE) < 0.6 * compressing.mflops(net, SIZE)
+    other = build_network(wide.model_copy(update={"backbone": "hrnet"}), skeleton, bank=None)
+    with pytest.raises(ModelError, match="only the small pyramid"):
+        pruning.pruned(other, config, skeleton, people, keep=0.5)
+
+
+def test_compress_picks_and_says_how_near(run: Path, pairs: Path, tmp_path: Path) -> None:
+    figures, text = speed.compress(
+        run, pairs, tmp_path / "c", target_ms=1e-4, rounds=3, val=(), test=()
+    )
+    names = [row["name"] for row in figures["candidates"]]
+    assert names == ["as it is", "as it is, int8"]
+    assert "none reaches the target" in figures["why"] and "none reaches" in text
+    whole, _ = figures["candidates"]
+    assert whole["test"]["all"]["gained"] == 0
+    assert (tmp_path / "c" / "report.html").read_bytes().count(b"<circle") == 2
+    model = OnnxModel.load(tmp_path / "c" / "model.onnx", device="cpu")
+    assert np.isfinite(model(np.zeros((2, *SIZE, 3), np.uint8)).xy).all()
+    with pytest.raises(ArgumentError, match="target_ms"):
+        speed.compress(run, pairs, tmp_path / "d", target_ms=float("nan"))
+    with pytest.raises(ArgumentError, match="exported network"):
+        speed.compress(tmp_path / "c" / "model.onnx", pairs, tmp_path / "d")
+    with pytest.raises(ModelError):  # nobody in a split of that name
+        speed.compress(run, pairs, tmp_path / "d", val=("nowhere",))
+    assert not (tmp_path / "d").exists()
+
+
+def test_plots_of_nothing_and_of_one() -> None:
+    assert "nothing to compare" in plots.trade([("a", 1.0, float("nan"), False)])
+    assert plots.trade([("a<b", 1.0, 50.0, True)]).count("<circle") == 1
+    assert "a&lt;b" in plots.trade([("a<b", 1.0, 50.0, True)])

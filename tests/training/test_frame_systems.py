@@ -1,0 +1,353 @@
+"""Bottom-up systems through the one loop, checkpoints, evaluation and prediction."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from painted_frames import painted, write_set
+
+import synthstudio as ss
+from synthstudio.core.errors import ArgumentError, ModelError, SynthStudioError
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.evaluation import storage
+from synthstudio.evaluation.assignment import Found, assign, match
+from synthstudio.evaluation.compare import Arm, compare
+from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.training import checkpoint, evaluate
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+from synthstudio.training.data import frame_sources
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.frame_batches import make_frame_batch, turned_boxes
+from synthstudio.training.loop import train
+from synthstudio.training.networks import build_system
+
+SYSTEMS = ("openpose", "personlab", "fcpose")
+SKELETON = get_skeleton("coco17")
+SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
+
+
+@pytest.fixture(scope="module")
+def sticks(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
+
+    def make(folder: Path) -> None:
+        frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(SPLITS)]
+        write_set(folder / "set", frames)
+
+    return once("frames of sticks", make) / "set"
+
+
+def config(data: Path, system: str, **changes: Any) -> Config:
+    network = {"system": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
+    fields: dict[str, Any] = {
+        "train": [{"dataset": str(data), "splits": ["train"]}],
+        "val": [{"dataset": str(data), "splits": ["val"]}],
+        "network": network | changes.pop("network", {}),
+        "batch": 2,
+        "epochs": 99,
+        "steps": 6,
+        "device": "cpu",
+        "save_every": 2,
+    }
+    return configs.parse(fields | changes)
+
+
+def run(settings: Config, out: Path, **options: Any) -> Any:
+    torch.set_num_threads(1)
+    return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
+
+
+def losses(out: Path) -> list[float]:
+    with (out / "log.csv").open(newline="") as file:
+        return [float(v) for _, what, v in list(csv.reader(file))[1:] if what == "loss/all"]
+
+
+@pytest.fixture(scope="module")
+def trained(sticks: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the folder of a short run of each system."""
+    folder = tmp_path_factory.mktemp("systems")
+    for system in SYSTEMS:
+        done = run(config(sticks, system), folder / system)
+        assert done.finished and done.unit == "frames" and done.best is not None
+    return {system: folder / system for system in SYSTEMS}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_run_in_pieces_ends_as_an_unbroken_one(
+    sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
+) -> None:
+    """Also over the frame without people, and with the running average of weights."""
+    for steps in (1, 3, 99):
+        run(config(sticks, system), tmp_path / "pieces", resume=True, steps=steps)
+    for name in ("last", "best"):
+        ours = (tmp_path / "pieces" / f"{name}.safetensors").read_bytes()
+        assert ours == (trained[system] / f"{name}.safetensors").read_bytes()
+    assert (tmp_path / "pieces" / "log.csv").read_text() == (
+        trained[system] / "log.csv"
+    ).read_text()
+    assert list((trained[system] / "pictures").glob("*.png"))
+    net, stored, skeleton = checkpoint.load_any(trained[system] / "last.safetensors")
+    assert stored == config(sticks, system) and skeleton.name == "coco17"
+    assert type(net).__name__.lower() == system
+
+
+def test_a_system_learns_people_by_heart(sticks: Path, tmp_path: Path) -> None:
+    """OpenPose finds the two people of a frame that it saw again and again."""
+    settings = config(
+        sticks, "openpose", steps=150, batch=1, augment=STILL, lr=4e-3, ema=0.9, val=[],
+        optimizer="adamw", network={"stride": 4, "width": 16},
+    )  # fmt: skip
+    settings = configs.overfitted(settings, 1)
+    from synthstudio.training.data import run_data
+
+    done = run(settings, tmp_path / "run", select=lambda d: run_data.overfit_subset(d, 1))
+    fell = losses(tmp_path / "run")
+    assert fell[-1] < 0.3 * fell[0]
+    assert done.best > 0.35
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: str) -> None:
+    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=STILL, val=[])
+    data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
+    empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
+    assert empty.train.frames.people(5) == slice(10, 10)
+    torch.manual_seed(0)
+    net = build_system(settings.network, SKELETON)
+    batch = make_frame_batch(
+        data.train.frames, np.array([5, 5]), data.spec, settings.augment, masks=True
+    )
+    assert [len(p.joints_px) for p in batch.people] == [0, 0]
+    terms = net.losses(net(batch.images), net.targets(batch.people))
+    loss = torch.stack(list(terms.values())).sum()
+    assert torch.isfinite(loss) and loss > 0
+    loss.backward()
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    assert all(torch.isfinite(g).all() for g in gradients)
+    assert any(g.abs().max() > 0 for g in gradients)
+    with pytest.raises(ModelError, match="no joint is labelled"):
+        run(settings, tmp_path / "run", select=lambda loaded: empty)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_somebody_wider_than_the_frame_and_somebody_unseen(system: str) -> None:
+    """Their losses are finite; of somebody without a visible joint nothing is taught."""
+    size = (64, 96)
+    joints = stream(1, "joints").uniform([0, 0], [96, 64], (2, 17, 2))
+    joints[0] = joints[0] * 3 - [96, 64]  # most of them outside
+    joints[1] = np.nan
+    boxes = np.array([[-96.0, -64, 288, 192], [10, 10, 30, 40]])
+    people = FramePeople(size=size, joints_px=joints, boxes_px=boxes)
+    network = configs.parse(
+        {"train": [{"dataset": "x"}], "network": {"system": system, "size": list(size),
+         "widths": [8, 12], "width": 8}}
+    ).network  # fmt: skip
+    net = build_system(network, SKELETON)
+    targets = net.targets([people])
+    outputs = net(torch.zeros(1, 3, *size, dtype=torch.uint8))
+    loss = torch.stack(list(net.losses(outputs, targets).values())).sum()
+    assert torch.isfinite(loss)
+    alone = FramePeople(size=size, joints_px=joints[1:], boxes_px=boxes[1:])
+    taught = net.targets([alone])
+    values = {k: v for k, v in vars(taught).items() if k != "joints_px"}  # NaN there: nobody knows
+    assert all(torch.isfinite(v.float()).all() for v in values.values())
+    if system == "fcpose":
+        assert (taught.owner == -1).all()
+    else:
+        name = "maps_taught" if system == "openpose" else "discs_taught"
+        assert not getattr(taught, name)[..., 25 // net.stride, 25 // net.stride].any()
+        assert getattr(taught, name)[..., 60 // net.stride, 90 // net.stride].any()
+
+
+def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
+    """Painted people are where their labels say, under every view; seed and step decide."""
+    settings = config(sticks, "personlab", network={"size": [240, 320]})
+    data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
+    frames, rows = data.train.frames, np.arange(4)
+    augment = settings.augment.model_copy(update={"colour": 0.0, "scale": 0.2})
+    for step in range(3):
+        batch, again = (
+            make_frame_batch(frames, rows, data.spec, augment, seed=2, step=step, masks=True)
+            for _ in range(2)
+        )
+        assert torch.equal(batch.images, again.images)
+        for image, people in zip(batch.images, batch.people, strict=True):
+            assert people.masks is not None and len(people.masks) == 2
+            for mask, box in zip(people.masks, people.boxes_px, strict=True):
+                if mask.sum() < 50:
+                    continue
+                colours = image.numpy()[:, cv2.erode(mask.astype(np.uint8), np.ones((3, 3))) > 0]
+                assert np.median(colours.std(1)) < 40  # one person, one colour
+                y, x = np.nonzero(mask)
+                assert x.min() >= box[0] - 4 and y.min() >= box[1] - 4
+                assert x.max() <= box[:3:2].sum() + 4 and y.max() <= box[1::2].sum() + 4
+    straight = np.array([[1.0, 0, 0], [0, 1, 0]])
+    boxes = np.array([[3.0, 5, 20, 40]])
+    none = np.full((1, 17, 2), np.nan), np.full((1, 17), 255, np.uint8)
+    assert turned_boxes(boxes, straight, *none) == pytest.approx(boxes)
+
+
+def evaluated(path: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
+    return evaluate.evaluate(
+        path / "best.safetensors",
+        data,
+        out,
+        options=evaluate.EvaluationOptions(**options),
+        cache=out.parent / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_it_is_evaluated_on_the_same_people_as_with_boxes(
+    sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
+) -> None:
+    made = evaluated(trained[system], sticks, tmp_path / "found", splits=("test",))
+    predictions = made.predictions
+    assert len(predictions) == 4 and set(predictions.frame.tolist()) == {8, 9}
+    assert made.found is not None and set(made.found.image.tolist()) <= {8, 9}
+    missed = ~np.isfinite(predictions.xy).all(-1)
+    assert (predictions.score[missed] == 0).all()
+    assert made.metrics["latency"]["of"] == "frame" and made.metrics["beyond"] == {}
+    assert made.about["people_match_from_OKS"] == 0.1 and system in made.about["block"]
+    again = storage.read(tmp_path / "found")
+    assert again.found is not None and np.array_equal(again.found.score, made.found.score)
+    assert (tmp_path / "found" / "report.html").is_file()
+    found = again.found
+    extra = dataclasses.replace(
+        again,
+        found=Found(
+            image=np.append(found.image, 777),  # somebody in a frame without people
+            xy=np.concatenate([found.xy, found.xy.mean(0, keepdims=True)])
+            if len(found)
+            else np.zeros((1, 17, 2)),
+            joint_score=np.ones((len(found) + 1, 17)),
+            score=np.append(found.score, 1.0),
+        ),
+    )
+    arms = [Arm(name=name, runs=(run,)) for name, run in (("one", again), ("other", extra))]
+    rows = {row.name: row for row in compare(arms)}
+    assert any("AP" in name for name in rows)
+    for options in ({"flip": True}, {"bank": True}, {"decode": "peak"}):
+        with pytest.raises(ModelError, match="whole frames"):
+            evaluated(trained[system], sticks, tmp_path / "other", **options)
+
+
+def test_found_people_are_matched_one_to_one_by_oks() -> None:
+    truth = stream(3, "people").uniform(0, 60, (3, 17, 2)) + np.array(
+        [[[0, 0]], [[90, 0]], [[200, 0]]]
+    )
+    known, area = np.ones((3, 17), bool), np.full(3, 2500.0)
+    xy = np.concatenate([truth[[1, 0, 0]] + 1, truth[2:] + 500])
+    xy[0, :5] = np.nan
+    found = Found(
+        image=np.array([4, 4, 4, 4]),
+        xy=xy,
+        joint_score=np.ones((4, 17)),
+        score=np.array([0.9, 0.8, 0.7, 0.6]),
+    )
+    place = match(found, np.array([4, 4, 4]), truth, known, area, sigmas=SKELETON.sigmas)
+    assert place[1] == 0 and place[0] in (1, 2) and place[2] == -1
+    elsewhere = match(found, np.array([5, 5, 5]), truth, known, area, sigmas=SKELETON.sigmas)
+    assert (elsewhere == -1).all()
+    # The best sum, not the best pair first: 0.9 + 0.1 is less than 0.8 + 0.8.
+    assert assign(np.array([[0.9, 0.8], [0.8, 0.1]])).tolist() == [1, 0]
+    assert assign(np.zeros((0, 2))).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_it_predicts_without_boxes(
+    sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
+) -> None:
+    model = ss.Model.load(trained[system], device="cpu")
+    assert model.system == system and system in repr(model)
+    data = ss.Dataset(sticks)
+    found = model.predict([data[0].image, data[5].image[:100, :200]])
+    assert set(found.picture.tolist()) <= {0, 1} and np.isnan(found.expected_oks).all()
+    assert (found.joint_score[np.isnan(found.joints_px).any(-1)] == 0).all()
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i, picture in enumerate((data[0].image, data[1].image[:120])):
+        cv2.imwrite(str(photos / f"{i}.png"), picture[..., ::-1])
+    from synthstudio.api.inference import predict_to_folder
+
+    done = predict_to_folder(trained[system], photos, tmp_path / "out", device="cpu")
+    assert done["pictures"] == 2
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert len(entries) == done["people"]
+    for entry in entries:
+        assert np.isfinite(entry["keypoints"]).all() and entry["joints"]["visible"] == [None] * 17
+    for options in ({"boxes": [[0, 0, 9, 9]]}, {"flip": True}):
+        with pytest.raises(ArgumentError, match="by itself"):
+            model.predict(data[0].image, **options)
+    with pytest.raises(ModelError, match="can be exported"):
+        model.export(tmp_path / "model.onnx")
+
+
+def test_what_does_not_fit_is_one_message(
+    sticks: Path, trained: dict[str, Path], tmp_path: Path
+) -> None:
+    def refused(match: str, make: Callable[[], object]) -> None:
+        with pytest.raises(SynthStudioError, match=match):
+            make()
+
+    for changes, words in (
+        ({"network": {"backbone": "vit", "size": [96, 128]}}, "pyramid or hrnet, not vit"),
+        ({"network": {"size": [100, 128]}}, "multiples of 8, not 100x128"),
+        ({"losses": {"agreement": 0.5}}, "whole frames: leave out losses.agreement"),
+        ({"train": [{"recipe": "x.yaml", "moments": 3}]}, "leave out recipe"),
+        ({"augment": {"paste": 0.5}}, "leave out augment.paste"),
+    ):
+        refused(words, lambda c=changes: config(sticks, "openpose", **c))  # type: ignore[misc]
+    refused("multiples of 32", lambda: config(sticks, "fcpose", network={"size": [80, 128]}))
+    other = config(sticks, "personlab", init_from=str(trained["fcpose"] / "best.safetensors"))
+    said: list[str] = []
+    train(other, tmp_path / "begun", cache=tmp_path / "cache", say=said.append, steps=1)
+    assert "not in the file" in "\n".join(said)  # features of one backbone, heads of another
+    refused(
+        "another config",
+        lambda: run(config(sticks, "personlab"), trained["fcpose"], resume=True),
+    )
+    refused(
+        "takes whole frames, not one person's picture",
+        lambda: checkpoint.load_network(trained["openpose"] / "best.safetensors"),
+    )
+    write_set(tmp_path / "other", [painted(0, skeleton="coco23")])
+    refused(
+        "another skeleton",
+        lambda: evaluated(trained["openpose"], tmp_path / "other", tmp_path / "e"),
+    )
+    refused(
+        "no frames are left",
+        lambda: run(
+            config(sticks, "openpose", val=[{"dataset": str(sticks), "splits": ["none"]}]),
+            tmp_path / "nobody",
+        ),
+    )
+
+
+def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path) -> None:
+    ss.export(ss.Dataset(sticks), "coco", tmp_path / "coco")
+    files = sorted((tmp_path / "coco" / "annotations").glob("*.json")) or sorted(
+        (tmp_path / "coco").glob("*.json")
+    )
+    settings = config(sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=STILL)
+    notes: list[str] = []
+    data = frame_sources.load_frames(settings, cache=tmp_path, say=notes.append)
+    assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
+    batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
+    assert len(batch.people[0].joints_px) == 2
+    assert run(settings, tmp_path / "run", steps=1).steps == 1
