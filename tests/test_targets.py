@@ -42,7 +42,7 @@ def fraction_stage() -> Stage:
 def test_the_search_sees_what_the_labels_say(fraction_stage: Stage) -> None:
     """The fraction within 0.02, and the cause of nearly every joint, for people as placed."""
     offs, same = [], []
-    for index in range(5):
+    for index in range(12):
         spec = pipeline.draw_spec(fraction_stage, index)
         labels = pipeline.make_frame(fraction_stage, spec).labels
         seen = visibilities(fraction_stage, spec.people, spec.things, spec.camera, joints=True)

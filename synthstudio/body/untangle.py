@@ -327,8 +327,8 @@ def _nearer(
         low, high = LIMITS_RAD[name]
         middle = begun.get(name, 0.0)
         low, high = max(low, middle - _FARTHEST_RAD), min(high, middle + _FARTHEST_RAD)
-        value = round(float(np.clip(now.get(name, 0.0) + change, low, high)), _DIGITS)
-        out[name] = value
+        value = round(now.get(name, 0.0) + float(change), _DIGITS)  # before the limits, which stay
+        out[name] = min(max(value, low), high)
     return dict(sorted(out.items()))
 
 

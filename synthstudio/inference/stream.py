@@ -32,6 +32,8 @@ TIMEOUT_S = 10.0
 SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https")
 MAX_CAMERA = 99
 _USUAL_FPS = 30.0
+_HANGS_S = 2.0
+"""A reader that does not end within this hangs in the driver."""
 _log = logging.getLogger("synthstudio")
 
 
@@ -130,16 +132,24 @@ class Stream:
         self._ended: bool = False
         self._error: SynthStudioError | None = None
         self._stop = threading.Event()
+        self._reader: threading.Thread | None = None
 
     def __iter__(self) -> Iterator[LiveFrame]:
         if not self.source.paced:
             return self._read()
-        threading.Thread(target=self._pump, name="stream", daemon=True).start()
+        self._reader = threading.Thread(target=self._pump, name="stream", daemon=True)
+        self._reader.start()
         return self._newest()
 
     def close(self) -> None:
-        """Let go of the camera; a reader that hangs in the driver is left behind."""
+        """Let go of the camera; a reader that hangs in the driver is left behind.
+
+        Who ends Python while OpenCV still reads has the process aborted, so the reader is waited
+        for.
+        """
         self._stop.set()
+        if self._reader is not None:
+            self._reader.join(_HANGS_S)
 
     def _newest(self) -> Iterator[LiveFrame]:
         while not self._stop.is_set():

@@ -128,5 +128,5 @@ def _strayed(
         stray = float(rng.normal(0.0, _SPREAD_RAD)) if bare.startswith(_SPREAD) else 0.0
         value = angles.get(name, 0.0) + stray
         if stray or name in angles:
-            out[name] = round(min(max(value, low), high), _DIGITS)
+            out[name] = min(max(round(value, _DIGITS), low), high)
     return out
