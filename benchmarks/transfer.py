@@ -331,7 +331,7 @@ def hits(
         )  # fmt: skip
         maps, _ = predict_maps(net, batch.images, flip=flip)
         if row.free and bank is not None:
-            maps = fuse(maps, bank(maps).maps)
+            maps = fuse(maps, bank(maps).maps.log())
         joints = decode_peak(maps) if row.peak else expected_hits(maps)
         xy = joints.xy.numpy() * (spec.size[1] / spec.cells[1])
         truth = batch.labels.xy.numpy() * size

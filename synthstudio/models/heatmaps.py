@@ -60,6 +60,11 @@ def probabilities(logits: Tensor) -> Tensor:
     return torch.softmax(logits.flatten(2), -1).view_as(logits)
 
 
+def log_probabilities(logits: Tensor) -> Tensor:
+    """The logarithm of `probabilities`, finite wherever logits are."""
+    return F.log_softmax(logits.flatten(2), -1).view_as(logits)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """Joints read from maps: `xy` (B, J, 2) in cells, `score` (B, J) in [0, 1]."""

@@ -79,7 +79,7 @@ def _predict_batch(
     mirrored = torch.from_numpy(spec.skeleton.flip).to(device) if flip else None
     maps, outputs = predict_maps(net, batch.images.to(device), flip=mirrored)
     if bank is not None:
-        maps = fuse(maps, bank(maps).maps)
+        maps = fuse(maps, bank(maps).maps.log())
     joints = decode_peak(maps) if decode == "peak" else expected_hits(maps)
     xy = joints.xy.double().cpu().numpy() * (spec.size[1] / spec.cells[1])
 

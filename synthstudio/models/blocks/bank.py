@@ -215,7 +215,7 @@ def _same(poses: Tensor, own: Tensor) -> Tensor:
     return (apart <= SAME**2 * known.sum(1, keepdim=True)) & known.any(1, keepdim=True)
 
 
-def fuse(maps: Tensor, second: Tensor, power: Tensor | float = 0.5) -> Tensor:
-    """maps * second ** power, each normalised to one."""
-    joined = (maps + 2e-7).log() + power * second.clamp_min(1e-9).log()
+def fuse(maps: Tensor, logs: Tensor, power: Tensor | float = 0.5) -> Tensor:
+    """maps * second ** power, each normalised to one; `logs` are those of the second maps."""
+    joined = (maps + 2e-7).log() + power * logs
     return torch.softmax(joined.flatten(2), -1).view_as(maps)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import BankSample, PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseOutputs
-from synthstudio.models.heatmaps import blur, probabilities
+from synthstudio.models.heatmaps import blur, log_probabilities, probabilities
 from synthstudio.models.layers import conv, resize
 
 LEAST_POWER, FUSION_POWER = 0.2, 0.7
@@ -93,31 +93,32 @@ class ORN(nn.Module):
         x = self.stem(resize(features, self.size))
         first, occluder = self.first(x).float(), self.cover(x).float()
         maps, covered = probabilities(first), torch.sigmoid(occluder)
+        logs = log_probabilities(first)
         attended: dict[str, Tensor] = {}
         if self.reader is None:
             tokens = _read(x, maps)
         else:
             tokens, attended["pixels"], attended["joints"] = self.reader(x, maps, occluder)
-        stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, covered)]
+        stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, logs, covered)]
+        pose_logs = None
         if self.bank is not None and self.lean is not None:
             lean = self.lean(torch.cat([tokens, *facts], -1))
             poses = self.bank(maps, torch.sigmoid(lean["trust"] + 2), sample)
             attended["poses"], xyz_m = poses.weights, poses.xyz
-            power = F.softplus(lean["power"])[..., None, None]
-            joined = F.log_softmax(first.flatten(2), -1).view_as(first) + power * poses.maps.log()
-            stages.append(joined)
+            power, pose_logs = F.softplus(lean["power"])[..., None, None], poses.maps.log()
+            stages.append(logs + power * pose_logs)
             known.append(poses.maps)
-            facts.append(_facts(poses.maps, covered))
+            facts.append(_facts(poses.maps, pose_logs, covered))
         if self.refiner is not None:
             stages.append(stages[-1] + self.refiner(x, covered, known))
         last = probabilities(stages[-1])
-        facts.append(_facts(last, covered))
+        facts.append(_facts(last, log_probabilities(stages[-1]), covered))
         outputs = self.heads(torch.cat([tokens, _read(x, last), *facts], -1))
         fused = None
-        if self.bank is not None and self.last_word:
+        if pose_logs is not None and self.last_word:
             unseen = 1 - torch.softmax(outputs["shares"], -1)[..., VISIBLE]
             power = LEAST_POWER + (FUSION_POWER - LEAST_POWER) * unseen
-            fused = fuse(last, known[1], power[..., None, None])
+            fused = fuse(last, pose_logs, power[..., None, None])
         return PoseOutputs(
             logits=tuple(stages),
             fused=fused,
@@ -206,10 +207,10 @@ def _read(x: Tensor, maps: Tensor) -> Tensor:
     return torch.einsum("bjhw,bchw->bjc", maps.detach(), x)
 
 
-def _facts(maps: Tensor, covered: Tensor) -> Tensor:
-    """(B, J, 3): the map's peak, its entropy from 0 to 1, its expected cover."""
+def _facts(maps: Tensor, logs: Tensor, covered: Tensor) -> Tensor:
+    """(B, J, 3): the map's peak, its entropy from 0 to 1, its expected cover. `logs` of `maps`."""
     flat = maps.detach().flatten(2)
-    entropy = -(flat * (flat + 1e-9).log()).sum(-1) / math.log(flat.shape[-1])
+    entropy = -(flat * logs.detach().flatten(2)).sum(-1) / math.log(flat.shape[-1])
     cover = (flat * covered.flatten(2)).sum(-1)
     return torch.stack([flat.amax(-1), entropy, cover], -1)
 
