@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 import synthstudio as ss
+from benchmarks.generated_people import SETS, config_for, generate
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer import people_of
@@ -27,30 +28,9 @@ from synthstudio.inference import scoring
 from synthstudio.inference.default import CARD, MOST_BYTES, ONNX, TENSORS, WEIGHTS
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.training import checkpoint
-from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 
-SETS = ("everyday", "wild")
-CONFIG = ROOT / "scenes" / "training" / "photos.yaml"
 PHOTOS = {"dev": ("images", "photos, as they are"), "natural": ("natural", "photos, v=1 is hidden")}
-
-
-def config_for(generated: Path) -> Config:
-    """The config of the training, with the two sets where they are."""
-    config = configs.load(CONFIG)
-    train = tuple(
-        source.model_copy(update={"dataset": str(generated / Path(source.dataset).name)})
-        for source in config.train
-    )
-    return config.model_copy(update={"train": train})
-
-
-def generate(generated: Path) -> None:
-    for name in SETS:
-        if not (generated / name / "index.json").is_file():
-            recipe = ss.Recipe.load(ROOT / "scenes" / f"{name}.yaml")
-            out = generated / name
-            ss.generate(recipe, out, workers=2, resume=out.exists())
 
 
 def figures(

@@ -23,8 +23,7 @@ import numpy as np
 import torch  # noqa: TID253 - it trains
 from numpy.typing import NDArray
 
-import synthstudio as ss
-from benchmarks import transfer_table
+from benchmarks import generated_people, transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import PRECISION, trained
@@ -64,19 +63,18 @@ Its photos may not be redistributed: keep the folder outside every repository.""
 @dataclass(frozen=True, kw_only=True)
 class Size:
     steps: int
-    pretrain_steps: int
-    generated_frames: int
+    adapt_steps: int
+    generated_frames: int  # of each set
     seeds: int
     network: dict[str, Any] = field(default_factory=dict)
     batch: int = 64
     precision: str = PRECISION
-    boxes: str = "limbs"  # as the annotated boxes of the LSP extended set are made
 
 
-FULL = Size(steps=3750, pretrain_steps=600, generated_frames=3000, seeds=3)
-QUICK = Size(steps=1200, pretrain_steps=300, generated_frames=1000, seeds=1)
+FULL = Size(steps=3750, adapt_steps=600, generated_frames=3000, seeds=3)
+QUICK = Size(steps=1200, adapt_steps=300, generated_frames=1000, seeds=1)
 SMALL = Size(
-    steps=3, pretrain_steps=2, generated_frames=4, seeds=2, batch=4,
+    steps=3, adapt_steps=2, generated_frames=4, seeds=2, batch=4,
     network={"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 40, "bank_sample": 10},
 )  # fmt: skip
 SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
@@ -86,32 +84,30 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 class Arm:
     """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
     labelled photos, 0: all; `adapt`: its norms take their statistics from the photos, without
-    their labels; `whole`: as many steps on generated people as others have on photos."""
+    their labels. Without photos: generated people, by the config of the package's own network."""
 
     block: str = "orn"
     photos: bool = True
     start: str = ""
     people: int = 0
     adapt: bool = False
-    whole: bool = False
 
 
 ARMS = {
     "kpe": Arm(block="kpe"),
     "orn": Arm(),
-    "generated": Arm(photos=False),
-    "alone": Arm(photos=False, whole=True),
-    "pretrained": Arm(start="generated"),
+    "alone": Arm(photos=False),
+    "pretrained": Arm(start="alone"),
     "adapted": Arm(photos=False, start="alone", adapt=True),
 }
 LABELS = (250, 1000, 2500, 4000)
 ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
-ARMS |= {f"pretrained-{n}": Arm(people=n, start="generated") for n in LABELS}
+ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
 GROUPS = {
-    "main": ("kpe", "orn", "generated", "pretrained"),
+    "main": ("kpe", "orn", "alone", "pretrained"),
     "photos": ("kpe", "orn"),
     "alone": ("alone", "adapted"),
-    "labels": ("generated", *(name for name, arm in ARMS.items() if arm.people)),
+    "labels": ("alone", *(name for name, arm in ARMS.items() if arm.people)),
 }
 """What is trained together: the table, its rows without generated people, generated people alone
 for as long, and how many labels generated people save."""
@@ -136,8 +132,7 @@ ROWS = {
     "orn-flip": Row(title="ORN, flip test", arm="orn", flip=True),
     "pretrained": Row(title="ORN after generated people", arm="pretrained"),
     "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
-    "generated": Row(title="ORN, generated people alone", arm="generated"),
-    "alone": Row(title="ORN, generated people alone, as many steps", arm="alone"),
+    "alone": Row(title="ORN, generated people alone", arm="alone"),
     "adapted": Row(title="the same, adapted to photos without labels", arm="adapted"),
 }
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
@@ -171,17 +166,9 @@ class Transfer:
         if not self.hiders.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
-        if not (self.generated / "index.json").is_file():
-            recipe = ss.Recipe.load(ROOT / "scenes" / "wild.yaml").with_(
-                frames=self.size.generated_frames
-            )
-            made = ss.generate(
-                recipe,
-                self.generated,
-                workers=2,
-                resume=self.generated.exists(),
-            )
-            say(f"{len(made)} generated frames")
+        frames = self.size.generated_frames
+        generated_people.generate(self.generated, frames=frames)
+        say(f"{frames} frames of each of {' and '.join(generated_people.SETS)}")
 
     def cutouts(self, part: str) -> Path:
         return self.hiders / part / FOLDER
@@ -190,18 +177,22 @@ class Transfer:
         arm, size = ARMS[name], self.size
         file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
         photos = {"coco": str(file), "images": str(self.photos / "images")}
-        people = {"dataset": str(self.generated), "boxes": self.size.boxes}
-        steps = size.steps if arm.photos or arm.whole else size.pretrain_steps
         start = self.run_of(arm.start, seed) / "last.safetensors" if arm.start else ""
+        own = generated_people.config_for(self.generated)
+        if not (arm.photos or arm.adapt):
+            changed = {"seed": seed, "batch": size.batch, "steps": size.steps}
+            changed |= {"network": own.network.model_dump() | size.network}
+            return configs.parse(own.model_dump() | changed | {"precision": size.precision})
+        people = [source.model_dump() for source in own.train]
         return configs.parse(
             {
                 "name": name,
                 "seed": seed,
-                "train": [photos if arm.photos else people],
+                "train": [photos] if arm.photos else people,
                 "network": {"block": arm.block, **size.network},
                 "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
                 "batch": size.batch,
-                "steps": steps,
+                "steps": size.adapt_steps if arm.adapt else size.steps,
                 "epochs": 1_000_000,
                 "precision": size.precision,
                 "device": "cpu",

@@ -35,6 +35,7 @@ QUESTIONS = (
     ("adapted", "alone", "adapting generated people alone to photos without labels"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
+    ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
 )
 HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \
@@ -54,14 +55,14 @@ are cut out by their annotated box. Each is covered once by a cut-out of a categ
 training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull of the labelled \
 joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
-half of them cut-outs, the others made up; ORN after generated people had {pretrain_steps} steps \
-on {generated_frames} frames of `scenes/wild.yaml` first, cut out by the box of their {boxes}, as \
-the photos are; adapted networks had as many more steps on generated people, in which the norms \
-took their statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` \
-adds generated people alone, for as many steps as photos, and adapted; `--group labels` adds rows \
-of fewer labelled photos. The last two columns are photos in which people are hidden as life has \
-it and somebody marked hidden joints (v=1), with no paste. Intervals (95 %) draw seeds, then \
-photos. {few}
+half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
+`scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
+made-up pastes alone, styles. What comes after generated people starts from that network; adapted \
+networks had {adapt_steps} more steps on generated people, in which the norms took their \
+statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` has generated \
+people alone, and adapted; `--group labels` rows of fewer labelled photos. The last two columns \
+are photos in which people are hidden as life has it and somebody marked hidden joints (v=1), with \
+no paste. Intervals (95 %) draw seeds, then photos. {few}
 
 """
 

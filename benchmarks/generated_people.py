@@ -1,0 +1,33 @@
+"""The generated people that networks for photos learn from: scenes/training/photos.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import synthstudio as ss
+from benchmarks.proofs import ROOT
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+
+SETS = ("everyday", "wild")
+CONFIG = ROOT / "scenes" / "training" / "photos.yaml"
+
+
+def config_for(generated: Path) -> Config:
+    """The config of the training, with the two sets where they are."""
+    config = configs.load(CONFIG)
+    train = tuple(
+        source.model_copy(update={"dataset": str(generated / Path(source.dataset).name)})
+        for source in config.train
+    )
+    return config.model_copy(update={"train": train})
+
+
+def generate(generated: Path, *, frames: int | None = None) -> None:
+    """Generate what is missing of the sets, with their own number of frames or another."""
+    for name in SETS:
+        if not (generated / name / "index.json").is_file():
+            recipe = ss.Recipe.load(ROOT / "scenes" / f"{name}.yaml")
+            recipe = recipe if frames is None else recipe.with_(frames=frames)
+            out = generated / name
+            ss.generate(recipe, out, workers=2, resume=out.exists())
