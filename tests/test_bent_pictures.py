@@ -13,7 +13,9 @@ import pytest
 
 import synthstudio as ss
 from synthstudio.api.quality import validate
-from synthstudio.core.errors import RecipeError
+from synthstudio.core.distortion import greatest_radius
+from synthstudio.core.errors import RecipeError, SynthStudioError
+from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART
 from synthstudio.core.spec import FrameSpec
 from synthstudio.generation import pipeline
@@ -22,6 +24,7 @@ from synthstudio.generation.stage import Stage, settings_of
 from synthstudio.render import bend, raster
 from synthstudio.render.pack import pack
 from synthstudio.render.rays import nearest_blockers_by_rays
+from synthstudio.review.risk.table import people_table
 
 RECIPE: dict[str, Any] = {
     "name": "bent",
@@ -291,3 +294,55 @@ def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:
 def _coco(folder: Path) -> dict[str, Any]:
     found = (json.loads(path.read_text()) for path in sorted(folder.rglob("*.json")))
     return next(data for data in found if data.get("images"))
+
+
+def test_reviewers_find_no_joint_off_its_place(made: ss.Dataset) -> None:
+    off = people_table(made._stored).arrays["off_px"]
+    ahead = ~np.isnan(off)
+    assert ahead.sum() > 100 and off[ahead].max() < 1e-3
+
+
+def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Dataset) -> None:
+    stage, compared = _stage(made), 0
+    rng = stream(1, "points")
+    for frame in made:
+        spec = _spec(made, frame.index)
+        camera = spec.camera
+        assert camera.distortion is not None
+        k = np.array([*camera.distortion, 0.0, 0.0])
+        for p, person in enumerate(pipeline.build(stage, spec).scene.people):
+            drawn = [s for s in person.surfaces if s.drawn is None or s.drawn.any()]
+            corners = np.concatenate(
+                [
+                    camera.to_camera(s.vertices_m)[s.faces if s.drawn is None else s.faces[s.drawn]]
+                    for s in drawn
+                ]
+            )
+            weights = rng.dirichlet([1.0] * 3, (16, len(corners)))
+            points = np.einsum("sfk,fkx->sfx", weights, corners).reshape(-1, 3)
+            normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+            middle = corners.mean(axis=1)
+            away = np.linalg.norm(middle, axis=1)
+            facing = np.maximum(-(normal * middle).sum(axis=1) / away, 0.0)
+            px = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.K, k)[0][:, 0]
+            radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
+            shown = (points[:, 2] >= 0.05) & (radius < greatest_radius(camera.distortion))
+            shown &= ((px >= 0) & (px < [frame.width, frame.height])).all(axis=1)
+            share = 1 - float((facing * shown.reshape(16, -1)).sum() / facing.sum() / 16)
+            assert frame.people.truncated_fraction[p] == pytest.approx(share, abs=2e-3)
+            compared += 0.02 < share < 0.98
+    assert compared >= 1
+
+
+def test_pyrender_is_bent_too(made: ss.Dataset) -> None:
+    stage, spec = _stage(made), _spec(made, 0)
+    scene = pipeline.build(stage, spec).scene
+    try:
+        drawn = pipeline.RENDERERS["pyrender"](pack(scene), scene, frozenset())
+    except SynthStudioError as error:
+        pytest.skip(str(error))
+    own = pipeline.RENDERERS["raster"](pack(scene), scene, frozenset())
+    a, b = (bend.bent(d, spec.camera) for d in (drawn, own))
+    assert (a.instance == b.instance).all() and a.rgb.shape == b.rgb.shape == (120, 160, 3)
+    grey = [cv2.cvtColor(d.rgb, cv2.COLOR_RGB2GRAY).astype(float).ravel() for d in (a, b)]
+    assert np.corrcoef(*grey)[0, 1] > 0.6
