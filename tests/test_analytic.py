@@ -66,7 +66,9 @@ def _plate(low: tuple[float, float], high: tuple[float, float], y_m: float) -> S
 def _labelled(stage: Stage, spec: FrameSpec, things: tuple[Surface, ...]) -> FrameLabels:
     built = pipeline.build(stage, spec)
     scene = dataclasses.replace(built.scene, things=things, supersample=1)
-    built = pipeline.Built(scene=scene, cutouts=(), things=((1002, "plate", None),))
+    built = pipeline.Built(
+        scene=scene, camera=scene.camera, cutouts=(), things=((1002, "plate", None),)
+    )
     packed = pack(scene)
     return pipeline.decide_labels(stage, spec, built, packed, shade.render(packed, scene))
 

@@ -26,6 +26,7 @@ LATER = [
     *(("lens", name) for name in ("white_balance_mired", "tint_ev", "iso")),
     *(("lens", name) for name in ("contrast", "sharpening")),
     *(("lens", name) for name in ("aperture_m", "focus_on", "focus_error")),
+    ("camera", "distortion"),
 ]
 PERSON_LATER = [("look", "brows"), ("look", "lips"), ("pose", "face")]
 SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}

@@ -82,6 +82,17 @@ class Frame:
         return self._matrix("K", 3)
 
     @cached_property
+    def distortion(self) -> F64 | None:
+        """(4,) OpenCV's distCoeffs k1, k2, p1, p2 of the lens; None where it bends nothing.
+
+        Joints in pixels are `cv2.projectPoints` of those in 3D with `K` and these.
+        """
+        from synthstudio.dataset.rows import distortion_of
+
+        found = distortion_of(self._row["spec"])
+        return None if found is None else np.array(found)
+
+    @cached_property
     def world_to_camera(self) -> F64 | None:
         """(4, 4) rigid transform, OpenCV axes, metres; None where the camera is unknown."""
         return self._matrix("world_to_camera", 4)

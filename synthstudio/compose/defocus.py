@@ -9,6 +9,7 @@ a blurred room, and a blurred thing before them has a soft edge.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,8 +20,8 @@ import numpy as np
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, I32, U8, Bool, Scene
-from synthstudio.core.spec import LensSpec
+from synthstudio.core.scene import F32, I32, U8, Bool, PosedPerson
+from synthstudio.core.spec import FrameSpec
 
 MAX_CIRCLE_PX = 100.0
 SHARP_PX = 1.0
@@ -55,21 +56,23 @@ class _Layer:
         return own
 
 
-def out_of_focus(depth_m: F32, scene: Scene, lens: LensSpec) -> F32 | None:
-    """(H, W) `circles_px` with the focus on one of the scene's people; None: all is in focus."""
+def out_of_focus(depth_m: F32, people: Sequence[PosedPerson], spec: FrameSpec) -> F32 | None:
+    """(H, W) `circles_px` with the focus on one of the people; None: all is in focus."""
+    lens, camera = spec.lens, spec.camera
     if lens.aperture_m <= 0:
         return None
-    if not 0 <= lens.focus_on < len(scene.people):
+    if not 0 <= lens.focus_on < len(people):
         raise GeometryError(
             "the focus is on nobody",
             where="lens.focus_on",
-            expected=f"one of {len(scene.people)} people, counted from 0",
+            expected=f"one of {len(people)} people, counted from 0",
             got=str(lens.focus_on),
         )
-    joints = scene.camera.to_camera(scene.people[lens.focus_on].joints_m)
+    joints = camera.to_camera(people[lens.focus_on].joints_m)
     focus_m = max(float(joints[:, 2].mean()) * (1 + lens.focus_error), NEAR_M)
-    focal_px = scene.camera.focal_px
-    return circles_px(depth_m, aperture_m=lens.aperture_m, focus_m=focus_m, focal_px=focal_px)
+    return circles_px(
+        depth_m, aperture_m=lens.aperture_m, focus_m=focus_m, focal_px=camera.focal_px
+    )
 
 
 def circles_px(depth_m: F32, *, aperture_m: float, focus_m: float, focal_px: float) -> F32:

@@ -1,14 +1,20 @@
-"""A pinhole camera: OpenCV axes (x right, y down, z forward), continuous pixels, metres."""
+"""A camera: OpenCV axes (x right, y down, z forward), continuous pixels, metres.
+
+A pinhole, or one whose lens bends straight lines (core/distortion.py). All that says where
+something is in the picture goes through `project` and `unproject`; the renderer draws what
+`pinhole` sees, and render/bend.py makes the picture of it.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.distortion import Coefficients, distorted, slopes, undistorted
 from synthstudio.core.errors import GeometryError
 
 F64 = NDArray[np.float64]
@@ -34,6 +40,7 @@ class Camera:
     pitch_rad: float
     roll_rad: float = 0.0
     centre_px: tuple[float, float] | None = None
+    distortion: Coefficients | None = None  # k1, k2; None: a pinhole
 
     @cached_property
     def K(self) -> F64:
@@ -71,6 +78,8 @@ class Camera:
         """Camera points (..., 3) as pixels (..., 2); NaN nearer than the near plane."""
         camera_m = np.asarray(camera_m, np.float64)
         z = camera_m[..., 2]
+        if self.distortion is not None:
+            return self._bent(camera_m)
         k = self.K
         with np.errstate(divide="ignore", invalid="ignore"):
             x = k[0, 0] * camera_m[..., 0] / z + k[0, 2]
@@ -79,10 +88,21 @@ class Camera:
         out[~(z >= NEAR_M)] = np.nan
         return out
 
+    def _bent(self, camera_m: F64) -> F64:
+        assert self.distortion is not None
+        k, near = self.K, camera_m[..., 2:] >= NEAR_M
+        flat = camera_m[..., :2] / np.where(near, camera_m[..., 2:], 1.0)
+        bent = distorted(self.distortion, flat) * self.focal_px + k[:2, 2]
+        return np.where(near, bent, np.nan)
+
     def unproject(self, pixels: F64, depth_m: F64) -> F64:
         """Camera points (..., 3) of continuous pixels (..., 2) at z = depth_m (...)."""
         k = self.K
         pixels, depth_m = np.asarray(pixels, np.float64), np.asarray(depth_m, np.float64)
+        if self.distortion is not None:
+            plane = undistorted(self.distortion, (pixels - k[:2, 2]) / self.focal_px)
+            flat = plane * depth_m[..., None]
+            return np.concatenate([flat, np.broadcast_to(depth_m, flat.shape[:-1])[..., None]], -1)
         x = (pixels[..., 0] - k[0, 2]) / k[0, 0] * depth_m
         y = (pixels[..., 1] - k[1, 2]) / k[1, 1] * depth_m
         return np.stack([x, y, np.broadcast_to(depth_m, x.shape)], axis=-1)
@@ -95,9 +115,46 @@ class Camera:
         down = np.where(ray[..., 2] < -1e-9, ray[..., 2], np.nan)
         return np.asarray(eye[:2] - ray[..., :2] * (eye[2] / down)[..., None])
 
+    @cached_property
+    def pinhole(self) -> Camera:
+        """The camera without its distortion that sees all that this one sees, nowhere coarser.
+
+        Itself without distortion. Its picture holds the outline of this one's and two pixels
+        about it, and its focal length is longer where the lens magnifies.
+        """
+        if self.distortion is None:
+            return self
+        size = np.array([self.width_px, self.height_px])
+        x, y = (np.arange(side + 1, dtype=np.float64) for side in size)
+        across = [np.stack([x, np.full_like(x, end)], axis=1) for end in (0.0, size[1])]
+        down = [np.stack([np.full_like(y, end), y], axis=1) for end in (0.0, size[0])]
+        outline = np.concatenate([*across, *down])
+        plane = self.unproject(outline, np.ones(len(outline)))[:, :2]
+        radii = np.linspace(0.0, float(np.hypot(*plane.T).max()), 65)
+        focal = self.focal_px * max(1.0, *(float(s.max()) for s in slopes(self.distortion, radii)))
+        low, high = np.floor(plane.min(axis=0) * focal) - 2, np.ceil(plane.max(axis=0) * focal) + 2
+        wide, tall = (int(v) for v in high - low)
+        return replace(
+            self,
+            width_px=wide,
+            height_px=tall,
+            focal_px=focal,
+            centre_px=(float(-low[0]), float(-low[1])),
+            distortion=None,
+        )
+
+    @cached_property
+    def spread(self) -> tuple[float, float]:
+        """How much wider and higher than a pinhole's the view of a centred camera is; 1, 1."""
+        if self.distortion is None:
+            return 1.0, 1.0
+        half = np.array([self.width_px, self.height_px]) / 2 / self.focal_px
+        wide, tall = np.diag(undistorted(self.distortion, np.diag(half))) / half
+        return float(wide), float(tall)
+
     @property
     def horizon_px(self) -> float:
-        """The row of the horizon at the image's middle column (roll ignored)."""
+        """The row of the horizon at a pinhole's middle column (roll ignored)."""
         return float(self.K[1, 2] + self.focal_px * math.tan(self.pitch_rad))
 
 

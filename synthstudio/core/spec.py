@@ -286,7 +286,10 @@ class LightSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LensSpec:
-    """What the lens, sensor and encoder do; nothing here moves a pixel or changes a label."""
+    """What the lens, sensor and encoder do; nothing here moves a pixel or changes a label.
+
+    What bends lines, and labels with them, is the camera's `distortion`.
+    """
 
     blur_sigma_px: float = 0.0
     motion_px: float = 0.0

@@ -15,7 +15,8 @@ frames
     crowd_index*, crowd_ask*                           what it is, and what the recipe asked for
     thing_instance, thing_kind, thing_held_by (T)      held_by 0: nobody
     layers                 names of the layers stored beside the image, sorted
-    spec*                  the FrameSpec as JSON: body parameters of person i at people[i - 1]
+    spec*                  the FrameSpec as JSON: body parameters of person i at people[i - 1];
+                           what the lens bends (`distortion_of`)
 
 instances
     frame_index, instance
@@ -174,6 +175,17 @@ def camera_row(camera: Camera) -> Row:
         "K": camera.K.ravel().tolist(),
         "world_to_camera": camera.world_to_camera.ravel().tolist(),
     }
+
+
+def distortion_of(spec: str | None) -> list[float] | None:
+    """Return k1, k2, 0, 0 of a frame's lens, as OpenCV's distCoeffs; None: nothing is bent.
+
+    `spec` is the column of that name. Pixels are those of 3D joints by K and these.
+    """
+    if spec is None or '"distortion":[' not in spec:
+        return None
+    k1, k2 = json.loads(spec)["camera"]["distortion"]
+    return [float(k1), float(k2), 0.0, 0.0]
 
 
 def instance_rows(frame: Frame) -> list[Row]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -170,7 +171,7 @@ def compare(
                 stored[j],
                 again[p][j],
                 again[len(people) + p][j],
-                _decide(again[p][j], built.scene.camera, person.joints_m[j]),
+                _decide(again[p][j], built.camera, person.joints_m[j]),
             )
             if one.state_differs or one.cause_differs:
                 found = Finding(
@@ -180,7 +181,7 @@ def compare(
                     stored=tuple(stored[j].tolist()),
                     again=tuple(again[p][j].tolist()),
                     stored_cause=row["cause"][j],
-                    again_cause=_decide(again[p][j], built.scene.camera, person.joints_m[j])[1],
+                    again_cause=_decide(again[p][j], built.camera, person.joints_m[j])[1],
                 )
                 one.findings.append(found)
             tally.add(one)
@@ -234,7 +235,7 @@ def _shares(
     built: Built, person: PosedPerson, patches: JointPatches, blocker: I32, blocker_m: F32
 ) -> F64:
     """(J, 5) of one person from what the rays met on the way to each point."""
-    camera = built.scene.camera
+    camera = built.camera
     seen = camera.to_camera(patches.points_m.reshape(-1, 3))
     pixel = _pixels(camera, seen)
     to_eye = np.array(camera.position_m) - patches.points_m
@@ -258,7 +259,7 @@ def _shares(
 def _what_becomes(built: Built, own: int, pixel: F64, z: F64, blocker: tuple[I32, F32]) -> F64:
     """(Q, 5) what becomes of each point: front to back, a cut-out lets 1 - alpha pass."""
     met, met_m = blocker
-    frame_wh = (built.scene.camera.width_px, built.scene.camera.height_px)
+    frame_wh = (built.camera.width_px, built.camera.height_px)
     out, left = np.zeros((len(z), 5)), np.ones(len(z))
     first = np.where(met != 0, np.minimum(met_m, z), z)
     for layer in sorted(built.cutouts, key=lambda c: c.depth_m):
@@ -317,8 +318,21 @@ def _decide(shares: F64, camera: Camera, joint_m: F64) -> tuple[int, str]:
 
 
 def _pixels(camera: Camera, seen_m: F64) -> F64:
-    """(Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0."""
+    """(Q, 2) continuous pixels of camera points (Q, 3); infinite or NaN at z = 0.
+
+    A bent picture's are OpenCV's; beyond where its polynomial turns back they are infinite.
+    """
     k = camera.K
+    if camera.distortion is not None and len(seen_m):
+        k1, k2 = camera.distortion
+        with np.errstate(divide="ignore", invalid="ignore"):
+            squared = (seen_m[:, :2] ** 2).sum(axis=1) / seen_m[:, 2] ** 2
+        turns = np.roots([5 * k2, 3 * k1, 1.0]).astype(complex).tolist()
+        first = min([r.real for r in turns if r.imag == 0 and r.real > 0], default=np.inf)
+        bent = cv2.projectPoints(seen_m, np.zeros(3), np.zeros(3), k, np.array([k1, k2, 0.0, 0.0]))[
+            0
+        ]
+        return np.where((squared < first)[:, None], bent[:, 0], np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack(
             [

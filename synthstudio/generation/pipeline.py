@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.compose import blend, defocus, lens
+from synthstudio.core.camera import Camera
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
@@ -36,7 +37,7 @@ from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import left_out
-from synthstudio.render import light, points, raster, shade
+from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
@@ -47,7 +48,8 @@ DEPTH_UNIT_M = 0.001
 class Built:
     """A FrameSpec turned into geometry."""
 
-    scene: Scene
+    scene: Scene  # before the camera's pinhole
+    camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
 
@@ -92,7 +94,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         ("backdrop", spec.backdrop, exposure, spec.camera), partial(_backdrop, stage, spec)
     )
     scene = Scene(
-        camera=spec.camera,
+        camera=spec.camera.pinhole,
         people=people,
         things=tuple(surfaces),
         light=lit,
@@ -102,7 +104,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
-    return Built(scene=scene, cutouts=layers, things=tuple(named))
+    return Built(scene=scene, camera=spec.camera, cutouts=layers, things=tuple(named))
 
 
 def _light(stage: Stage, spec: FrameSpec) -> Light:
@@ -118,7 +120,7 @@ def _light(stage: Stage, spec: FrameSpec) -> Light:
 
 def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
     """Return what is seen behind everything, (H, W, 3) sRGB."""
-    behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera
+    behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera.pinhole
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)
         gained = exposure * backgrounds.panorama_gain(radiance)
@@ -141,8 +143,8 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
         want = frozenset({"normal"} if "normals" in layers else ())
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
     with _timed(took, "compose"):
-        rendering = blend.over(rendering, built.cutouts)
-        circles = defocus.out_of_focus(rendering.depth_m, built.scene, spec.lens)
+        rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
+        circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
         seen = lens.develop(rendering.rgb, spec.lens, circles)
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
@@ -167,11 +169,10 @@ def decide_labels(
         needed=_joined([q.needed.ravel() for q in queries], dtype=np.bool_),
     )
     evidence, start = [], 0
-    size = (spec.camera.height_px, spec.camera.width_px)
     for i, (query, person) in enumerate(zip(queries, people, strict=True)):
         mine = slice(start, start + query.needed.size)
         start = mine.stop
-        alone = raster.alone(packed, person.instance)
+        alone = bend.alone(packed, person.instance, spec.camera)
         evidence.append(
             PersonEvidence(
                 spec=spec.people[i],
@@ -179,9 +180,9 @@ def decide_labels(
                 query=query,
                 blocker_instance=found.instance[mine].reshape(query.needed.shape),
                 blocker_depth_m=found.depth_m[mine].reshape(query.needed.shape),
-                amodal=alone.mask(size),
-                amodal_extent_px=raster.amodal_extent_px(packed, person.instance),
-                outside_share=raster.outside_share(packed, person.instance),
+                amodal=alone.mask,
+                amodal_extent_px=alone.extent_px,
+                outside_share=alone.outside_share,
                 depth_m=float(np.median(alone.depth_m if alone.depth_m.size else query.depth_m)),
             )
         )

@@ -55,7 +55,7 @@ from synthstudio.recipe.sampling.quotas import check_families
 from synthstudio.recipe.schema import older
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.render import points, raster, runtime
+from synthstudio.render import bend, points, raster, runtime
 from synthstudio.render.pack import pack
 
 FIRST_THING = THING_BASE + 2
@@ -329,8 +329,8 @@ class Stage:
     def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
         """Return (H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
         surfaces = tuple(surface for item in items for surface in self._standing(item))
-        packed = pack(_bare_scene(camera, (), surfaces), device="cpu")
-        return raster.rasterise(packed).depth_m
+        packed = pack(_bare_scene(camera.pinhole, (), surfaces), device="cpu")
+        return bend.bent_map(raster.rasterise(packed).depth_m, camera)
 
     def patches_seen(
         self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
@@ -338,7 +338,7 @@ class Stage:
         """Return what hides every `PATCH_STRIDE`-th point on each person's joints."""
         everybody = [self.body.posed(p, instance=PERSON_BASE + i) for i, p in enumerate(people)]
         surfaces = tuple(surface for thing in things for surface in self._standing(thing))
-        packed = pack(_bare_scene(camera, tuple(everybody), surfaces), device="cpu")
+        packed = pack(_bare_scene(camera.pinhole, tuple(everybody), surfaces), device="cpu")
         out = []
         for posed in everybody:
             fewer = subsample_patches(posed, PATCH_STRIDE)

@@ -100,7 +100,8 @@ def root_translation_m(xyz_m: F64, joints_px: F64, K: F64, *, weight: F64) -> F6
     (P, J, 2), each counted `weight` (P, J) times, 0 for what is hidden: of u, v every joint says
     (K1 - u K3)(X + t) = 0 and (K2 - v K3)(X + t) = 0, which are linear in t (Hartley and Zisserman
     2004, 4.1). A person who is taken for k times as tall as they are is put k times as far: with a
-    known stature scale `xyz_m` first. NaN for people with fewer than three joints of any weight.
+    known stature scale `xyz_m` first. Pixels are a pinhole's: straighten bent ones
+    first. NaN for people with fewer than three joints of any weight.
     """
     use = np.isfinite(xyz_m).all(-1) & np.isfinite(joints_px).all(-1) & (weight > 0)
     rows = K[:2] - np.nan_to_num(joints_px)[..., None] * K[2]  # (P, J, 2, 3)

@@ -102,7 +102,7 @@ class CocoChecker:
             size = (0, 0)
         self.sizes[number] = size
         if image.get("K") is not None:
-            self.cameras[number] = image["K"]
+            self.cameras[number] = {k: image[k] for k in ("K", "distortion") if k in image}
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
             yield _schema(where, f"file_name is {name!r}", image=number)
@@ -203,7 +203,7 @@ class CocoChecker:
             return
         yield from _visibility(entry, skeleton, where, at)
         width, height = self.sizes[entry["image_id"]]
-        image = {"width": width, "height": height, "K": self.cameras.get(entry["image_id"])}
+        image = {"width": width, "height": height, **self.cameras.get(entry["image_id"], {})}
         subject = subject_of_entry(image, entry, skeleton)
         yield from check_person(subject)
         key = keypoint_key(subject)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
+from synthstudio.core.distortion import distorted
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.subject import F64, Subject, flip_of
 
@@ -210,7 +211,10 @@ def _projected(s: Subject) -> Iterator[Finding]:
         return
     z = s.camera_m[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        px = (s.camera_m @ s.K.T)[:, :2] / z[:, None]
+        plane = s.camera_m[:, :2] / z[:, None]
+        if s.distortion is not None:
+            plane = distorted((s.distortion[0, 0], s.distortion[0, 1]), plane)
+        px = plane @ s.K[:2, :2].T + s.K[:2, 2]
     error = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=1), 0.0)
     j = int(np.nanargmax(error)) if np.isfinite(error).any() else 0
     if not error[j] <= _PROJECTION_PX:

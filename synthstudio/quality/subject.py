@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 from synthstudio.core import masks as rle
 from synthstudio.core.labels import Rle
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.rows import NO_STATE, distortion_of
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -49,6 +49,7 @@ class Subject:
     drawn: bool = True
     camera_m: F64 | None = None  # (J, 3)
     K: F64 | None = None  # (3, 3)
+    distortion: F64 | None = None  # (1, 4) OpenCV's distCoeffs; None: nothing is bent
 
     @cached_property
     def labelled(self) -> NDArray[np.bool_]:
@@ -81,6 +82,7 @@ def subject_of_row(frame: Mapping[str, Any], row: Mapping[str, Any], skeleton: S
         drawn="rendered" in row["origin"],
         camera_m=_optional(row["joints_camera_m"], joints, 3),
         K=_optional(frame["K"], 3, 3),
+        distortion=_optional(distortion_of(frame["spec"]), 1, 4),
     )
 
 
@@ -114,6 +116,7 @@ def subject_of_entry(
         drawn=_is_drawn(entry.get("origin")),
         camera_m=_optional(_flat(entry.get("keypoints_3d_camera_m")), joints, 3),
         K=_optional(_flat(image.get("K")), 3, 3),
+        distortion=_optional(_flat([image.get("distortion")]), 1, 4),
     )
 
 

@@ -249,7 +249,7 @@ def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: 
     for group in points:
         seen = camera.to_camera(group)
         near = max(float(seen[:, 2].min()), NEAR_M)
-        reach = float(np.abs(seen[:, :2]).max()) * camera.focal_px / near
+        reach = float(np.abs(seen[:, :2]).max()) * camera.pinhole.focal_px / near
         if seen[:, 2].max() > NEAR_M and reach > SCREEN_LIMIT_PX:
             raise RecipeError(
                 "something reaches too far beyond the picture to be drawn exactly",

@@ -55,6 +55,21 @@ def test_off_centre_moves_the_group_to_the_right():
         assert pixel[0] == pytest.approx(320 + 0.2 * 640, abs=8)
 
 
+def test_the_lens_keeps_to_its_ranges_and_photos_have_none():
+    lens = {"distortion": {"k1": [-0.2, 0.1], "k2": [0, 0.05]}}
+    view = {"vertical_fov_deg": [35, 45]}
+    drawn = [spec.camera for spec in frames(60, camera=view, lens=lens)]
+    k1, k2 = np.transpose([camera.distortion for camera in drawn])
+    assert -0.2 <= k1.min() < -0.15 and 0.05 < k1.max() <= 0.1
+    assert k2.min() >= 0 and k2.max() <= 0.05
+    for bent, plain in zip(
+        drawn, frames(60, camera=view), strict=True
+    ):  # nothing else is drawn otherwise
+        assert dataclasses.replace(bent, distortion=None) == plain.camera
+    photos = frames(10, camera=view, lens=lens, backdrop=PHOTO)
+    assert {spec.camera.distortion for spec in photos} == {None}
+
+
 def test_a_given_pitch_is_kept():
     for spec in frames(10, camera={"pitch_deg": -7}):
         assert spec.camera.pitch_rad == pytest.approx(math.radians(-7))

@@ -21,6 +21,7 @@ from synthstudio.dataset.rows import (
     KINEMATIC,
     NO_STATE,
     Row,
+    distortion_of,
     hidden_by,
 )
 from synthstudio.formats import checked
@@ -145,6 +146,7 @@ def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
 
 def image_entry(frame: Mapping[str, Any]) -> Row:
     things = zip(frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True)
+    bent = distortion_of(frame["spec"])
     return {
         "id": frame["index"],
         "file_name": frame["file_name"],
@@ -161,6 +163,7 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
         "things": [{"instance": i, "kind": k, "held_by": h} for i, k, h in things],
         "variant": frame["variant"],
         "crowdIndex": frame["crowd_index"],
+        **({} if bent is None else {"distortion": bent}),
         **_rest_to_json(frame, _FRAME_REST),
     }
 
@@ -245,7 +248,8 @@ def frame_row(image: Mapping[str, Any], skeleton: Skeleton) -> Row:
             "split": image.get("split", ""),
             "group_id": image.get("group_id", ""),
             "variant": image.get("variant", ""),
-            "K": _flat(image.get("K")),
+            # Without the frame's spec nothing says how its lens bends, and K alone is not true.
+            "K": None if image.get("distortion") else _flat(image.get("K")),
             "world_to_camera": _flat(image.get("world_to_camera")),
             "crowd_index": _crowd_index(image),
             "thing_instance": [t["instance"] for t in things],

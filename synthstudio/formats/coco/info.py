@@ -22,6 +22,8 @@ INFO: dict[str, str] = {
     "keypoints_3d_kinematic_world_m": "J x (x, y, z) metres in the world: rotation centres, whose "
     "bones keep their lengths in every pose; null: nobody knows",
     "K, world_to_camera": "on images; K projects keypoints_3d_camera_m to keypoints_all",
+    "distortion": "on images whose lens bends lines: k1, k2, p1, p2, OpenCV's distCoeffs, with "
+    "which K projects",
     "shares": f"J x ({', '.join(SHARES)}), of the surface patch round the joint, sum 1; null: "
     "nobody knows",
     "cause": "J: visible, or what hides most of the patch, or truncated (outside the frame)",

@@ -5,7 +5,7 @@ joints.npz (LSP)      joints (N, 3, 14): pixel indices x, y, and visible: 1, 0 h
 poses.npz (H36M)      positions_2d (N, 17, 2) continuous pixels, positions_3d (N, 17, 3) rotation
                       centres in camera metres, state (N, 17): 2, 1, 0 outside, 255 unlabelled;
                       K (N, 3, 3), world_to_camera (N, 4, 4), size_px (N, 2): width, height;
-                      NaN: unknown
+                      NaN: unknown, K also where a lens bends the picture (the sidecar has both)
 both                  image (N): the picture's name; joint_names
 
 No array holds objects: `numpy.load(..., allow_pickle=False)` reads all. To the sidecar: boxes,
@@ -31,7 +31,7 @@ from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.people import kinematic_camera_m
-from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row
+from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, distortion_of
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
     HALF_PX,
@@ -87,7 +87,7 @@ def to_h36m(frame: Row, row: Row) -> Row:
         "positions_2d": np.reshape(row["joints_px"], (17, 2)),
         "positions_3d": kinematic_camera_m(row, frame),
         "state": row["state"],
-        "K": _or_nan(frame["K"], (3, 3)),
+        "K": _or_nan(None if distortion_of(frame["spec"]) else frame["K"], (3, 3)),
         "world_to_camera": _or_nan(frame["world_to_camera"], (4, 4)),
         "size_px": (frame["width_px"], frame["height_px"]),
     }

@@ -80,7 +80,8 @@ class Layout:
 
     def half_width_m(self, depth_m: float) -> float:
         """Return half the width of the view that many metres from the camera, less a margin."""
-        return _IN_VIEW * depth_m * self.camera.width_px / 2 / self.camera.focal_px
+        half = _IN_VIEW * depth_m * self.camera.width_px / 2 / self.camera.focal_px
+        return half * self.camera.spread[0]
 
     def middle_m(self, depth_m: float) -> float:
         """Return world x of the view's middle that many metres from the camera."""
@@ -119,6 +120,14 @@ class Layout:
 def corners(box_m: F64) -> F64:
     """Return the (8, 3) corners of a box (2, 3)."""
     return box_m[_CORNERS, np.arange(3)]
+
+
+def spread_over(box_m: F64, camera: Camera) -> F64:
+    """Return points (N, 3) of a box between which its picture lies: corners, or more if bent."""
+    if camera.distortion is None:
+        return corners(box_m)
+    share = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 5)] * 3), axis=-1).reshape(-1, 3)
+    return np.asarray(box_m[0] + share * (box_m[1] - box_m[0]))
 
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:

@@ -136,7 +136,7 @@ def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
         ends[:, :, 2] = boxes[:, :, 2]
     seen = camera.to_camera(ends.reshape(-1, 3))
     reach = np.abs(seen[:, :2]) + np.array([_GIRTH_M, 0.0])
-    half = np.array([camera.width_px, camera.height_px]) / 2 / camera.focal_px
+    half = np.array([camera.width_px, camera.height_px]) / 2 / camera.focal_px * camera.spread
     return bool((seen[:, 2] > CLEAR_M).all() and (reach < _IN_VIEW * half * seen[:, 2:]).all())
 
 

@@ -36,7 +36,7 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
             nearest = behind + 1.0 + 0.6 * thing.size_m[2] + size / 2
             y = nearest + palette.between(0.0, 1.0, rng) ** 2 * 22.0
             far = y - first.position_m[1]
-            half = far * first.width_px / 2 / first.focal_px + size / 4
+            half = far * first.width_px / 2 / first.focal_px * first.spread[0] + size / 4
             x = first.position_m[0] - far * math.tan(first.yaw_rad) + half * (2 * rng.random() - 1)
             yaw = street + (math.pi / 2 if kind.kind == "car" else 0.0)
             if kind.kind not in _LONG:

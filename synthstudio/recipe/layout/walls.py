@@ -93,7 +93,7 @@ def _walls_of(site: Site, room: RoomBackdrop) -> dict[str, _Wall]:
     x0, x1, y0, y1 = cx - width / 2, cx + width / 2, cy - depth / 2, cy + depth / 2
     first = site.cameras[0]
     far = y1 - first.position_m[1]
-    half = far * first.width_px / 2 / first.focal_px
+    half = far * first.width_px / 2 / first.focal_px * first.spread[0]
     middle = first.position_m[0] - far * math.tan(first.yaw_rad)
     left, right = (min(max(middle + k * half, x0), x1) - x0 for k in (-1.1, 1.1))
     if right - left < 0.5 * half:

@@ -173,7 +173,7 @@ def _headed(draw: Draw, solve: Solve, camera: Camera, person: PersonSpec, place:
 def _in_view(camera: Camera, points_m: F64) -> float:
     """Return the share of points that lie well inside the picture's width."""
     seen = camera.to_camera(points_m)
-    half = camera.width_px / 2 / camera.focal_px * _IN_VIEW
+    half = camera.width_px / 2 / camera.focal_px * _IN_VIEW * camera.spread[0]
     return float(((seen[:, 2] > _LEAST_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
 
 

@@ -165,12 +165,22 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
         pitch_rad=aimed if pitch is None else pitch,
         roll_rad=roll,
         centre_px=centre,
+        distortion=None if behind.photo is not None else _distortion(draw),
     )
     if behind.spot is not None and behind.photo is not None and facts is not None:
         assert facts.ground is not None  # a spot is on it
         own = ground_camera(facts.ground, behind.spot, camera, mirrored=behind.photo.mirrored)
         return own, -own.position_m[1]
     return camera, distance
+
+
+def _distortion(draw: Draw) -> Vec2 | None:
+    """Return k1 and k2 of the lens, or None where nothing is bent."""
+    options, rng = draw.recipe.lens.distortion, draw.rng("distortion")
+    if options is None:
+        return None
+    k = sample(options.k1, rng), sample(options.k2, rng)
+    return k if any(k) else None
 
 
 def footing(behind: Behind, camera: Camera) -> Footing | None:

@@ -154,7 +154,7 @@ class Recipe(Base):
     backdrop: Backdrop = Field(default=Plain(), description="What is behind the people.")
     light: Light = Field(default=Light(), description="Sun and sky.")
     targets: Targets = Field(default=Targets(), description="How much shall be hidden.")
-    lens: Lens = Field(default=Lens(), description="Blur, noise, exposure, JPEG.")
+    lens: Lens = Field(default=Lens(), description="Distortion, blur, noise, exposure, JPEG.")
     variants: Variants = Field(
         default=Variants(), description="Further frames of each moment that differ in one way."
     )
@@ -212,6 +212,10 @@ class Recipe(Base):
                 "variants.view: a photo shows one side of a place only; "
                 "use room, hdri or plain backdrops"
             )
+        if self.lens.distortion is not None:
+            widest = float(support(self.camera.vertical_fov_deg)[1])
+            shape = self.image.width_px / self.image.height_px
+            self.lens.distortion.check(vertical_fov_deg=widest, shape=shape)
         most = int(support(self.people.count)[1])
         known = self.people.identities - self.holdout.identities
         if known < most:

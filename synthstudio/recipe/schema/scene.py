@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from synthstudio.core.distortion import folds
 from synthstudio.core.spec import Pattern
-from synthstudio.recipe.schema.distributions import Base, Count, Number, Weight, Within, weighted
+from synthstudio.recipe.schema.distributions import (
+    Base,
+    Count,
+    Number,
+    Weight,
+    Within,
+    support,
+    weighted,
+)
 
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 Placement = Literal["in_front", "beside", "around"]
@@ -271,8 +281,34 @@ class Light(Base):
     )
 
 
+class Distortion(Base):
+    """How the lens bends lines, as OpenCV has it: radius r goes to r (1 + k1 r^2 + k2 r^4)."""
+
+    k1: Annotated[Number, Within(-1, 1)] = Field(
+        default=0.0,
+        description="Below 0 barrel, as wide lenses have, above 0 pincushion. r is the distance "
+        "from the picture's middle in focal lengths: 0.78 in the corners of a 4:3 picture of 50 "
+        "degrees.",
+    )
+    k2: Annotated[Number, Within(-1, 1)] = Field(
+        default=0.0, description="Of the fourth power, felt in the corners."
+    )
+
+    def check(self, *, vertical_fov_deg: float, shape: float) -> None:
+        """Raise ValueError where a drawn lens may fold a picture of that view, `shape` w / h."""
+        worst = float(support(self.k1)[0]), float(support(self.k2)[0])
+        radius = math.tan(math.radians(vertical_fov_deg) / 2) * math.hypot(1, shape)
+        if folds(worst, radius):
+            raise ValueError(
+                f"lens.distortion: k1 {worst[0]:g} and k2 {worst[1]:g} fold a picture of "
+                f"{vertical_fov_deg:g} degrees within its corners (what lies farther out would be "
+                "seen twice); use values nearer to 0, k2 above 0 or a smaller "
+                "camera.vertical_fov_deg"
+            )
+
+
 class Lens(Base):
-    """What lens, sensor and encoder do to the picture. No label changes by it."""
+    """What lens, sensor and encoder do to the picture. Only `distortion` changes labels."""
 
     blur: Probability = Field(default=0.4, description="How often there is blur.")
     blur_sigma_px: Annotated[Number, Within(0, 8)] = Field(
@@ -338,4 +374,9 @@ class Lens(Base):
         default=0.0,
         description="For defocus: how far behind (above 0) or before the middle of the person's "
         "joints the focus lies, as a share of their depth.",
+    )
+    distortion: Distortion | None = Field(
+        default=None,
+        description="Bends straight lines, and labels with them; null: none. Frames before photos "
+        "have none: a photo's own lens did that already.",
     )

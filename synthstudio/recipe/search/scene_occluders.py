@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
-from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
+from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
 from synthstudio.recipe.layout.things import design, kinds_left
 from synthstudio.recipe.schema.distributions import sample
 from synthstudio.recipe.schema.scene import Standing
@@ -231,7 +231,7 @@ def _best_apart(error: F64) -> list[int]:
 
 def _outline_px(layout: Layout, here: Placed) -> tuple[F64, F64]:
     """The least and greatest pixel of a box; the whole plane if it is near the camera."""
-    corners_m = layout.camera.to_camera(corners(here.box_m))
+    corners_m = layout.camera.to_camera(spread_over(here.box_m, layout.camera))
     if corners_m[:, 2].min() < 0.1:
         return np.full(2, -np.inf), np.full(2, np.inf)
     px = layout.camera.project(corners_m)

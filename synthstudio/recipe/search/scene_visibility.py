@@ -19,7 +19,7 @@ from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.solve import PatchesSeen, Solve
 from synthstudio.core.spec import PersonSpec, ThingSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
-from synthstudio.recipe.layout.placement import corners
+from synthstudio.recipe.layout.placement import spread_over
 from synthstudio.recipe.search.goals import OBJECT, PERSON, SELF, TRUNCATED, VISIBLE
 
 SAMPLES = 112
@@ -175,7 +175,7 @@ def _corner(camera: Camera, eye: Camera) -> tuple[float, float]:
 
 def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
     """Return whether a box is partly nearer than another and overlaps it in the picture."""
-    own, other = (camera.to_camera(corners(box)) for box in (box_m, other_m))
+    own, other = (camera.to_camera(spread_over(box, camera)) for box in (box_m, other_m))
     if own[:, 2].min() >= other[:, 2].max() or own[:, 2].max() <= 0:
         return False
     if min(own[:, 2].min(), other[:, 2].min()) < _NEAREST_M:
@@ -191,7 +191,7 @@ def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = 
     """
     size = np.array([camera.width_px, camera.height_px], np.float64)
     low, high = np.zeros(2), size
-    seen = camera.to_camera(corners(box_m))
+    seen = camera.to_camera(spread_over(box_m, camera))
     if seen[:, 2].min() > _NEAREST_M:
         px = camera.project(seen)
         low, high = px.min(axis=0) - _PAD_PX, px.max(axis=0) + _PAD_PX

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from numpy.lib import format as npy
 
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.camera import NEAR_M
+from synthstudio.core.distortion import Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -45,6 +46,7 @@ from synthstudio.dataset.durable import (
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import as_text, camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import distortion_of
 from synthstudio.quality.subject import flip_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
@@ -224,6 +226,7 @@ class _Cameras:
 
     K: F64  # (F, 9)
     world_to_camera: F64  # (F, 16)
+    distortion: dict[int, Coefficients] = field(default_factory=dict)  # of bent frames
 
 
 class _Texts:
@@ -256,7 +259,7 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
     )
     stored = {column for column, _ in numbers.values()} | set(names.values())
     done = 0
-    for batch in dataset.iter_batches("frames", sorted(stored | {"K", "world_to_camera"})):
+    for batch in dataset.iter_batches("frames", sorted(stored | {"K", "spec", "world_to_camera"})):
         here = _rows(done, batch, len(index), "frames")
         for name, (column, _) in numbers.items():
             arrays[name][here] = as_numbers(batch[column])
@@ -265,6 +268,9 @@ def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -
         for name, into in (("K", cameras.K), ("world_to_camera", cameras.world_to_camera)):
             known, values = _optional(batch[name], into.shape[1], name)
             into[here][known] = values
+        for k, spec in enumerate(batch["spec"].to_pylist(), done):
+            if (bent := distortion_of(spec)) is not None:
+                cameras.distortion[k] = bent[0], bent[1]
         done += len(batch)
     if done != len(index):
         raise _misfit("frames", f"{len(index)} rows, as index.json says", str(done))
@@ -350,7 +356,8 @@ def _fill_space(
     pairs = np.array(bones_of(skeleton.joints), np.int64).reshape(-1, 2)
     length = np.sqrt(((at[:, pairs[:, 0]] - at[:, pairs[:, 1]]) ** 2).sum(axis=2))
     arrays["bone_m"][:, here] = length.T
-    seen = _projected(at, cameras.K[place].reshape(-1, 3, 3))
+    lens = [cameras.distortion.get(k) for k in place.tolist()]
+    seen = _projected(at, cameras.K[place].reshape(-1, 3, 3), lens)
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))
     flip = flip_of(skeleton.joints)
@@ -362,9 +369,13 @@ def _fill_space(
     arrays["person.view"][here] = view_codes(batch["joints_world_m"], skeleton.joints, cameras_m)
 
 
-def _projected(at: F64, K: F64) -> F64:
+def _projected(at: F64, K: F64, lens: list[Coefficients | None]) -> F64:
     """(N, J, 2) pixels of camera points (N, J, 3); NaN before the near plane."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        at = at.copy() if any(lens) else at
+        for n, bent in enumerate(lens):
+            if bent is not None:
+                at[n, :, :2] = distorted(bent, at[n, :, :2] / at[n, :, 2:]) * at[n, :, 2:]
         flat = np.einsum("nij,nkj->nki", K, at)
         near = at[:, :, 2:] >= NEAR_M
         return np.where(near, flat[:, :, :2] / at[:, :, 2:], np.nan)

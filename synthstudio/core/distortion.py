@@ -1,0 +1,96 @@
+"""Radial distortion on the normalised image plane (x / z, y / z), in OpenCV's convention.
+
+A point at radius r goes to r (1 + k1 r^2 + k2 r^4): Brown, "Close-range camera calibration",
+Photogrammetric Engineering 37 (1971), as `cv2.projectPoints` has it with distCoeffs
+(k1, k2, 0, 0). Below 0 straight lines bow outwards (barrel), above 0 inwards (pincushion).
+
+The polynomial turns back at some radius if a coefficient is negative, and what lies beyond would
+be seen twice. Here the radius goes on straight from where its slope has fallen to LEAST_SLOPE, so
+that every ray has one place; recipes are refused whose picture reaches so far.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+Coefficients = tuple[float, float]
+"""k1 and k2."""
+
+LEAST_SLOPE = 0.1
+"""How much of an undistorted length remains along the radius at the greatest radius."""
+_STEPS = 60
+"""Halvings that leave nothing of any bracket; Newton's steps mostly end after six."""
+
+
+def greatest_radius(k: Coefficients) -> float:
+    """The undistorted radius up to which the polynomial holds; inf where it never turns."""
+    k1, k2 = k
+    # 1 + 3 k1 s + 5 k2 s^2 = LEAST_SLOPE for s = r^2
+    roots = np.roots([5 * k2, 3 * k1, 1 - LEAST_SLOPE])
+    real = [float(s.real) for s in roots if abs(s.imag) < 1e-12 * max(1.0, abs(s)) and s.real > 0]
+    return math.sqrt(min(real)) if real else math.inf
+
+
+def radius_of(k: Coefficients, radius: F64) -> F64:
+    """Distorted radii of undistorted ones (...), which they rise with."""
+    most = greatest_radius(k)
+    held = np.minimum(radius, most)
+    s = held * held
+    bent = held * (1 + s * (k[0] + s * k[1]))
+    return np.asarray(bent + LEAST_SLOPE * (radius - held))
+
+
+def distorted(k: Coefficients, xy: F64) -> F64:
+    """Where the lens puts points (..., 2) of the normalised plane."""
+    return _scaled(xy, radius_of(k, (radius := _radii(xy))), radius)
+
+
+def undistorted(k: Coefficients, xy: F64) -> F64:
+    """What points (..., 2) the lens puts at `xy`: `distorted` undone, to the last digits."""
+    bent = _radii(xy)
+    most = greatest_radius(k)
+    end = float(radius_of(k, np.array(most))) if math.isfinite(most) else math.inf
+    within = np.minimum(bent, end)
+    # All slopes are at least LEAST_SLOPE, so the answer lies in this bracket.
+    low, high = np.zeros_like(within), np.minimum(within / LEAST_SLOPE, most)
+    radius = np.minimum(within, high)
+    for _ in range(_STEPS):
+        s = radius * radius
+        over = radius * (1 + s * (k[0] + s * k[1])) - within
+        high, low = np.where(over > 0, radius, high), np.where(over > 0, low, radius)
+        step = radius - over / (1 + s * (3 * k[0] + 5 * k[1] * s))
+        step = np.where((step >= low) & (step <= high), step, (low + high) / 2)
+        moved = np.abs(step - radius)
+        radius = step
+        if not (moved > 4e-16 * np.maximum(radius, 1)).any():
+            break
+    # Further out than the polynomial goes, the radius is straight.
+    return _scaled(xy, radius + np.where(bent > end, (bent - end) / LEAST_SLOPE, 0.0), bent)
+
+
+def slopes(k: Coefficients, radius: F64) -> tuple[F64, F64]:
+    """How much longer lengths become along and across the radius, at undistorted radii (...)."""
+    s = np.square(np.minimum(radius, greatest_radius(k)))
+    along = np.maximum(1 + s * (3 * k[0] + 5 * k[1] * s), LEAST_SLOPE)
+    across = np.divide(radius_of(k, radius), radius, out=np.ones_like(radius), where=radius > 0)
+    return along, across
+
+
+def folds(k: Coefficients, radius: float) -> bool:
+    """Whether a picture that reaches to a distorted radius goes beyond `greatest_radius`."""
+    most = greatest_radius(k)
+    return math.isfinite(most) and radius >= float(radius_of(k, np.array(most)))
+
+
+def _radii(xy: F64) -> F64:
+    xy = np.asarray(xy, np.float64)
+    return np.asarray(np.hypot(xy[..., 0], xy[..., 1]))
+
+
+def _scaled(xy: F64, to: F64, of: F64) -> F64:
+    scale = np.divide(to, of, out=np.ones_like(of), where=of > 0)
+    return np.asarray(np.asarray(xy, np.float64) * scale[..., None])

@@ -1,0 +1,203 @@
+"""What a camera whose lens bends straight lines sees, out of what its pinhole sees.
+
+Everything is drawn, and what hides a point is decided, for `Camera.pinhole`: rays are the same.
+Here each pixel of the picture takes what the ray through its centre met: colours are averaged over
+the pixel, in linear light; ids, depths and masks are those of the nearest sample, which lies at
+most half a pixel off each way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
+from synthstudio.core.scene import F32, F64, U8, Bool, Rendering
+from synthstudio.render import raster
+from synthstudio.render.pack import Packed
+
+_PARTS = 2
+"""Colours are looked up at so many places across a pixel, and down."""
+_CUTS = 8
+"""A face on the border is taken apart into so many rows of triangles."""
+
+
+def bent(rendering: Rendering, camera: Camera) -> Rendering:
+    """The picture (H, W) of what `camera.pinhole` saw; itself without distortion."""
+    if camera.distortion is None:
+        return rendering
+    at = _nearest(camera)
+    taken = {
+        f.name: value[at]
+        for f in dataclasses.fields(rendering)
+        if f.name != "rgb" and (value := getattr(rendering, f.name)) is not None
+    }
+    return dataclasses.replace(rendering, rgb=_colours(rendering.rgb, camera), **taken)
+
+
+def bent_map(values: F32, camera: Camera) -> F32:
+    """(H, W) of what the pinhole's (h, w) has at the nearest sample."""
+    return values if camera.distortion is None else values[_nearest(camera)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InPicture:
+    """One instance as if nothing else were there, in the camera's own picture."""
+
+    mask: Bool  # (H, W)
+    depth_m: F32  # (n,) z in camera metres at the mask's pixels
+    extent_px: tuple[int, int, int, int]  # x0, y0, x1, y1 on an endless canvas; zeros: nowhere
+    outside_share: float  # of the camera-facing surface, outside the picture
+
+
+def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
+    """An instance alone; `packed` is of a scene before `camera.pinhole`."""
+    own = raster.alone(packed, instance)
+    if camera.distortion is None:
+        return InPicture(
+            mask=own.mask((camera.height_px, camera.width_px)),
+            depth_m=own.depth_m,
+            extent_px=raster.amodal_extent_px(packed, instance),
+            outside_share=raster.outside_share(packed, instance),
+        )
+    pinhole = packed.scene.camera
+    depth = np.full((pinhole.height_px, pinhole.width_px), np.inf, np.float32)
+    depth[own.mask(depth.shape)] = own.depth_m
+    seen = bent_map(depth, camera)
+    mask = np.isfinite(seen)
+    first, last = packed.face_range(instance)
+    kept = (packed.host_instance[first:last] == instance) & packed.host_drawn[first:last]
+    corners = packed.host_camera_m[packed.host_faces[first:last][kept]].astype(np.float64)
+    return InPicture(
+        mask=mask,
+        depth_m=seen[mask],
+        extent_px=_extent_px(corners, mask, camera),
+        outside_share=_outside_share(corners, camera),
+    )
+
+
+def _extent_px(corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
+    """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of their corners."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    found: list[F64] = []
+    if len(rows):
+        found.append(np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], float))
+    points = np.concatenate([corners.reshape(-1, 3), _crossings(corners)])
+    px = camera.project(points[points[:, 2] >= NEAR_M])
+    if len(px) and not _inside(px, camera).all():
+        px = np.clip(px, -(2.0**22), 2.0**22)
+        # Pixels whose centres lie between the least and the greatest corner.
+        low, high = np.ceil(px.min(axis=0) - 0.5), np.floor(px.max(axis=0) - 0.5) + 1
+        if (low < high).all():
+            found.append(np.stack([low, high]))
+    if not found:
+        return 0, 0, 0, 0
+    low, high = np.min(found, axis=0)[0], np.max(found, axis=0)[1]
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _crossings(corners: F64) -> F64:
+    """(n, 3) where edges of faces (F, 3, 3) meet the near plane."""
+    a, b = corners.reshape(-1, 3), np.roll(corners, -1, axis=1).reshape(-1, 3)
+    crossing = (a[:, 2] >= NEAR_M) != (b[:, 2] >= NEAR_M)
+    a, b = a[crossing], b[crossing]
+    t = (NEAR_M - a[:, 2:]) / (b[:, 2:] - a[:, 2:])
+    met: F64 = np.asarray(a + t * (b - a))
+    met[:, 2] = NEAR_M
+    return met
+
+
+def _outside_share(corners: F64, camera: Camera) -> float:
+    """`raster.outside_share` of faces (F, 3, 3): the border is bent, so faces on it are counted.
+
+    Each is taken apart into 64 equal triangles, by whose middles it is judged.
+    """
+    middle = corners.sum(axis=1)
+    away = np.linalg.norm(middle, axis=1)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    towards = -np.einsum("fk,fk->f", normal, middle)
+    weight = np.maximum(np.divide(towards, away, out=np.zeros_like(away), where=away > 0), 0.0)
+    total = float(weight.sum())
+    if total == 0.0:
+        return 0.0
+    inside = _shown(corners, camera)
+    outside: F64 = np.where(inside.any(axis=1), 0.0, 1.0)
+    cut = np.flatnonzero(inside.any(axis=1) & ~inside.all(axis=1))
+    outside[cut] = 1.0 - _shown(np.einsum("mk,fkx->fmx", _middles(), corners[cut]), camera).mean(1)
+    return float(min((weight * outside).sum() / total, 1.0))
+
+
+@lru_cache(maxsize=1)
+def _middles() -> F64:
+    """(64, 3) weights of the corners at the middles of a triangle's equal parts."""
+    n, out = _CUTS, []
+    for i in range(n):
+        for j in range(n - i):
+            out.append((i + 1 / 3, j + 1 / 3))
+            if i + j < n - 1:
+                out.append((i + 2 / 3, j + 2 / 3))
+    u, v = np.array(out).T / n
+    return np.stack([u, v, 1 - u - v], axis=1)
+
+
+def _shown(points_m: F64, camera: Camera) -> Bool:
+    """(...) which camera points (..., 3) lie in the picture."""
+    return _inside(camera.project(points_m), camera)
+
+
+def _inside(px: F64, camera: Camera) -> Bool:
+    x, y = px[..., 0], px[..., 1]
+    inside: Bool = (x >= 0) & (x < camera.width_px) & (y >= 0) & (y < camera.height_px)
+    return inside
+
+
+def _colours(rgb: U8, camera: Camera) -> U8:
+    """(H, W, 3) sRGB of the pinhole's (h, w, 3), averaged over each pixel in linear light."""
+    column, row = _finer(_lens(camera))
+    fine = cv2.remap(
+        srgb_to_linear(rgb), column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    size = (camera.width_px, camera.height_px)
+    return linear_to_srgb_u8(
+        np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.float32)
+    )
+
+
+def _nearest(camera: Camera) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return _samples(_lens(camera))
+
+
+def _lens(camera: Camera) -> Camera:
+    """The camera at one place: where pixels' rays go does not depend on where it stands."""
+    return dataclasses.replace(
+        camera, position_m=(0.0, 0.0, 0.0), yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0
+    )
+
+
+@lru_cache(maxsize=2)
+def _samples(lens: Camera) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(H, W) row and column of the pinhole's pixel in which each pixel's centre lies."""
+    column, row = (np.floor(v).astype(np.intp) for v in _places(lens, 1))
+    return row, column
+
+
+@lru_cache(maxsize=2)
+def _finer(lens: Camera) -> tuple[F32, F32]:
+    """(n H, n W) column and row, pixel centres at whole numbers, of n x n places a pixel."""
+    column, row = ((v - 0.5).astype(np.float32) for v in _places(lens, _PARTS))
+    return column, row
+
+
+def _places(lens: Camera, parts: int) -> tuple[F64, F64]:
+    """(n H, n W) continuous x and y in the pinhole's picture."""
+    x = (np.arange(lens.width_px * parts) + 0.5) / parts
+    y = (np.arange(lens.height_px * parts) + 0.5) / parts
+    px = np.stack(np.meshgrid(x, y), axis=-1)
+    seen = lens.pinhole.project(lens.unproject(px, np.ones(px.shape[:-1])))
+    return seen[..., 0], seen[..., 1]

@@ -1,0 +1,348 @@
+"""A lens that bends lines bends all that labels say with them: rays and OpenCV agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import synthstudio as ss
+from synthstudio.api.quality import validate
+from synthstudio.core.distortion import greatest_radius
+from synthstudio.core.errors import RecipeError, SynthStudioError
+from synthstudio.core.rng import stream
+from synthstudio.core.scene import NO_PART
+from synthstudio.core.spec import FrameSpec
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Stage, settings_of
+from synthstudio.render import bend, raster
+from synthstudio.render.pack import pack
+from synthstudio.render.rays import nearest_blockers_by_rays
+from synthstudio.review.risk.table import people_table
+
+RECIPE: dict[str, Any] = {
+    "name": "bent",
+    "seed": 5,
+    "frames": 4,
+    "image": {"width_px": 160, "height_px": 120, "supersample": 1},
+    "people": {"count": [2, 3], "identities": 4},
+    "camera": {"distance_m": [1.4, 3.0], "vertical_fov_deg": 44},
+    "backdrop": {"kind": "room", "walls": 1.0},
+    "things": [{"kind": "procedural", "count": 1, "placement": "in_front"}],
+    "layers": ["depth", "instance", "normals"],
+}
+LENSES = {
+    "barrel": ({"k1": -0.3}, 44),
+    "wide": ({"k1": -0.3, "k2": 0.1}, 70),
+    "pincushion": ({"k1": [0.3, 0.4]}, 50),
+}
+
+
+def _recipe(lens: str, **changes: Any) -> dict[str, Any]:
+    k, fov = LENSES[lens]
+    view = {**RECIPE["camera"], "vertical_fov_deg": fov}
+    return {**RECIPE, "camera": view, "lens": {"distortion": k}, **changes}
+
+
+@pytest.fixture(scope="module", params=sorted(LENSES))
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
+    out = tmp_path_factory.mktemp(request.param) / "set"
+    return ss.generate(_recipe(request.param), out, device="cpu", progress=False)
+
+
+def _stage(made: ss.Dataset) -> Stage:
+    return Stage(settings_of(made._stored, device="cpu"))
+
+
+def _spec(made: ss.Dataset, index: int) -> FrameSpec:
+    spec = made[index].spec
+    assert spec is not None and spec.camera.distortion is not None
+    return spec
+
+
+def test_rays_through_the_bent_picture_agree(made: ss.Dataset) -> None:
+    tally = audit(made.path, settings_of(made._stored, device="cpu"))
+    assert tally.people >= 6 and tally.joints > 120
+    assert (tally.state_differs, tally.cause_differs) == (0, 0)
+    assert tally.largest_share_error < 0.03  # one of a patch's points; as without a lens
+
+
+def test_opencv_puts_every_joint_where_the_labels_do(made: ss.Dataset) -> None:
+    seen = 0
+    for frame in made:
+        assert frame.K is not None and frame.distortion is not None
+        for px, camera_m, state in zip(
+            frame.people.joints_px, frame.people.joints_camera_m, frame.people.state, strict=True
+        ):
+            theirs = cv2.projectPoints(
+                camera_m, np.zeros(3), np.zeros(3), frame.K, frame.distortion
+            )[0][:, 0]
+            inside = state != 0
+            np.testing.assert_allclose(px[inside], theirs[inside], atol=1e-4)
+            seen += int(inside.sum())
+            straight = (camera_m @ frame.K.T)[:, :2] / camera_m[:, 2:]
+            assert np.abs(px - straight)[inside].max() > 0.2
+    assert seen > 100
+
+
+def test_a_joint_is_outside_where_the_bent_edge_is(made: ss.Dataset) -> None:
+    outside = 0
+    for frame in made:
+        spec = _spec(made, frame.index)
+        for px, camera_m, state in zip(
+            frame.people.joints_px, frame.people.joints_camera_m, frame.people.state, strict=True
+        ):
+            assert np.isfinite(px[camera_m[:, 2] > 0.05]).all()
+            within = ((px >= 0) & (px < [frame.width, frame.height])).all(axis=1)
+            assert ((state != 0) == within).all()
+            ahead = camera_m[:, 2] > 0.05
+            # OpenCV's straightened corners of the picture say the same, edge by edge.
+            straight = camera_m[:, :2] / camera_m[:, 2:]
+            edge = _outline(spec)
+            for point, shown in zip(straight[ahead], within[ahead], strict=True):
+                found = cv2.pointPolygonTest(edge, tuple(map(float, point)), True)
+                assert (found > 0) == shown or abs(found) < 1e-3
+            outside += int((~within).sum())
+    assert outside > 5
+
+
+def _outline(spec: FrameSpec) -> np.ndarray:
+    """(N, 1, 2) the picture's border on the normalised plane, by OpenCV's own inversion."""
+    camera = spec.camera
+    w, h = camera.width_px, camera.height_px
+    x, y = np.arange(0.0, w + 1), np.arange(0.0, h + 1)
+    border = np.concatenate(
+        [
+            np.stack([x, 0 * x], 1), np.stack([0 * y + w, y], 1),
+            np.stack([x[::-1], 0 * x + h], 1), np.stack([0 * y, y[::-1]], 1),
+        ]
+    )  # fmt: skip
+    return _straightened(spec, border)[:, None].astype(np.float32)
+
+
+def _straightened(spec: FrameSpec, px: np.ndarray) -> np.ndarray:
+    """(N, 2) places on the normalised plane of pixels: OpenCV's projection read backwards."""
+    assert spec.camera.distortion is not None
+    K, k = spec.camera.K, np.array([*spec.camera.distortion, 0.0, 0.0])
+    radius = np.linspace(0, 2, 40_001)
+    along = np.stack([radius, 0 * radius, 0 * radius + 1], axis=1)
+    bent = cv2.projectPoints(along, np.zeros(3), np.zeros(3), np.eye(3), k)[0][:, 0, 0]
+    rises = np.append(np.diff(bent) > 0, False)
+    last = len(bent) if rises[:-1].all() else int(np.argmin(rises))
+    at = (px - K[:2, 2]) / K[0, 0]
+    reach = np.linalg.norm(at, axis=1)
+    assert reach.max() < bent[:last].max()
+    return at * (np.interp(reach, bent[:last], radius[:last]) / np.maximum(reach, 1e-12))[:, None]
+
+
+def test_pixels_show_what_their_rays_meet(made: ss.Dataset) -> None:
+    stage, spec = _stage(made), _spec(made, 1)
+    built = pipeline.build(stage, spec)
+    ids = made[1].layer("instance").astype(np.int32)
+    depth = made[1].layer("depth") / 1000
+    y, x = np.mgrid[0 : spec.camera.height_px, 0 : spec.camera.width_px]
+    px = np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5
+    plane = _straightened(spec, px)
+    far = np.concatenate([plane, np.ones((len(px), 1))], axis=1) * 60.0
+    found = nearest_blockers_by_rays(
+        built.scene,
+        spec.camera.to_world(far),
+        np.zeros(len(px), np.int32),
+        np.full(len(px), NO_PART, np.uint8),
+    )
+    rays = found.instance.reshape(ids.shape)
+    # A sample lies at most half a pixel off: away from outlines nothing may differ.
+    box = np.ones((3, 3), np.uint8)
+    flat = rays.astype(np.float32)
+    inner = cv2.dilate(flat, box) == cv2.erode(flat, box)
+    assert inner.mean() > 0.7 and len(np.unique(rays)) >= 4
+    assert (ids != rays)[inner].sum() <= 2  # gaps between limbs that are smaller than a pixel
+    near = inner & (rays > 0) & (depth > 0)
+    error = np.abs(depth - found.depth_m.reshape(ids.shape))[near]
+    assert np.median(error) < 0.01
+
+
+def test_masks_boxes_and_shares_are_those_of_the_bent_picture(made: ss.Dataset) -> None:
+    for frame in made:
+        people = frame.people
+        ids = frame.layer("instance")
+        for p in range(len(people)):
+            modal, amodal = people.masks[p], people.amodal_masks[p]
+            assert (modal == (ids == p + 1)).all() and not (modal & ~amodal).any()
+            x, y, w, h = people.amodal_boxes_px[p]
+            rows, columns = np.nonzero(amodal)
+            if len(rows):
+                assert x <= columns.min() and columns.max() < x + w
+                assert y <= rows.min() and rows.max() < y + h
+            inside = x >= 0 and y >= 0 and x + w <= frame.width and y + h <= frame.height
+            if people.truncated_fraction[p] == 0:
+                assert inside
+            if not inside:
+                assert people.truncated_fraction[p] > 0
+
+
+def test_colours_are_those_that_the_rays_meet(made: ss.Dataset) -> None:
+    stage, spec = _stage(made), _spec(made, 0)
+    built = pipeline.build(stage, spec)
+    drawn = pipeline.RENDERERS["raster"](
+        pack(built.scene, device="cpu"), built.scene, frozenset({"normal"})
+    )
+    assert drawn.rgb.shape[:2] == built.scene.backdrop.shape[:2] != (120, 160)
+    seen = bend.bent(drawn, spec.camera)
+    y, x = np.mgrid[0:120, 0:160]
+    px = np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5
+    assert seen.normal is not None
+    wide = built.scene.camera.K
+    at = (_straightened(spec, px) * wide[0, 0] + wide[:2, 2]).reshape(120, 160, 2)
+    off = {}
+    for shift in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)):
+        theirs = cv2.remap(drawn.rgb, (at - 0.5 + shift).astype(np.float32), None, cv2.INTER_LINEAR)
+        pair = [cv2.GaussianBlur(rgb, (0, 0), 1.0).astype(int) for rgb in (seen.rgb, theirs)]
+        off[shift] = float((np.subtract(*pair) ** 2).mean())
+    here = off.pop((0, 0))
+    assert here < 0.5 * min(off.values())
+    assert seen.normal.shape == (120, 160, 3) and seen.depth_m.shape == (120, 160)
+
+
+def test_a_lens_that_hardly_bends_gives_the_pinholes_labels(made: ss.Dataset) -> None:
+    stage = _stage(made)
+    compared = 0
+    for index in range(len(made)):
+        spec = _spec(made, index)
+        plain = dataclasses.replace(spec, camera=dataclasses.replace(spec.camera, distortion=None))
+        hardly = dataclasses.replace(
+            spec, camera=dataclasses.replace(spec.camera, distortion=(1e-12, 0.0))
+        )
+        found = pipeline.make_frame(stage, hardly).labels.people
+        for a, b in zip(pipeline.make_frame(stage, plain).labels.people, found, strict=True):
+            np.testing.assert_allclose(a.joints_px, b.joints_px, atol=1e-4)
+            np.testing.assert_allclose(a.shares, b.shares, atol=1e-9)
+            np.testing.assert_allclose(a.amodal_box_px, b.amodal_box_px, atol=1.01)
+            assert b.modal_area_px == pytest.approx(a.modal_area_px, rel=0.01, abs=2)
+            assert b.truncated_fraction == pytest.approx(a.truncated_fraction, abs=2e-4)
+            compared += 0 < a.truncated_fraction < 1
+    assert compared > 0
+
+
+def test_the_search_counts_in_the_bent_picture(made: ss.Dataset) -> None:
+    stage, spec = _stage(made), _spec(made, 1)
+    found = stage.depths_m((spec.people[0],), spec.camera)
+    packed = pack(pipeline.build(stage, spec).scene)
+    assert found.shape == (120, 160)
+    assert (np.isfinite(found) == bend.alone(packed, 1, spec.camera).mask).all()
+    straight = raster.alone(packed, 1).covered.sum()
+    assert straight != np.isfinite(found).sum()
+
+
+def test_it_is_made_again_and_its_variants_share_it(tmp_path: Path) -> None:
+    variants = {"clean": 1, "view": 1}
+    recipe = _recipe("barrel", frames=3, variants=variants, layers=[])
+    first = ss.generate(recipe, tmp_path / "a", device="cpu", progress=False)
+    again = ss.generate(recipe, tmp_path / "b", device="cpu", progress=False)
+    assert [f.encoded for f in first] == [f.encoded for f in again]
+    specs = [_spec(first, k) for k in range(3)]
+    assert [s.variant for s in specs] == ["base", "clean", "view"]
+    assert {s.camera.distortion for s in specs} == {(-0.3, 0.0)}
+    assert specs[0].camera == specs[1].camera
+    assert ss.audit(first, device="cpu", progress=False).passed
+
+
+def test_what_folds_is_refused() -> None:
+    bad = {**_recipe("barrel"), "camera": {"vertical_fov_deg": [40, 60]}}
+    with pytest.raises(RecipeError, match=r"k1 -0.3 and k2 0 fold a picture of 60 degrees"):
+        ss.Recipe.parse(bad)
+    ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": [-0.3, 0.2], "k2": 0.1}}})
+    with pytest.raises(RecipeError, match="k1"):
+        ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": -1.5}}})
+
+
+def test_without_it_nothing_is_said_of_it(tmp_path: Path) -> None:
+    recipe = {**RECIPE, "frames": 1, "layers": []}
+    plain = ss.generate(recipe, tmp_path / "plain", device="cpu", progress=False)
+    none = {**recipe, "lens": {"distortion": {}}}
+    zero = ss.generate(none, tmp_path / "zero", device="cpu", progress=False)
+    assert plain[0].encoded == zero[0].encoded
+    assert plain[0].distortion is None and zero[0].distortion is None
+    plain.export("coco", tmp_path / "coco")
+    image = _coco(tmp_path / "coco")["images"][0]
+    assert "distortion" not in image and image["K"]
+
+
+def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:
+    assert "projection" not in validate(made.path).as_json()["kinds"]
+    made.export("coco", tmp_path / "coco")
+    data = _coco(tmp_path / "coco")
+    image = data["images"][0]
+    spec = _spec(made, image["id"])
+    assert spec.camera.distortion is not None
+    assert image["distortion"] == [*spec.camera.distortion, 0.0, 0.0]
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(data))
+    assert "projection" not in validate(path, pictures=False).as_json()["kinds"]
+    for other in data["images"]:
+        del other["distortion"]
+    path.write_text(json.dumps(data))
+    assert "projection" in validate(path, pictures=False).as_json()["kinds"]
+
+
+def _coco(folder: Path) -> dict[str, Any]:
+    found = (json.loads(path.read_text()) for path in sorted(folder.rglob("*.json")))
+    return next(data for data in found if data.get("images"))
+
+
+def test_reviewers_find_no_joint_off_its_place(made: ss.Dataset) -> None:
+    off = people_table(made._stored).arrays["off_px"]
+    ahead = ~np.isnan(off)
+    assert ahead.sum() > 100 and off[ahead].max() < 1e-3
+
+
+def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Dataset) -> None:
+    stage, compared = _stage(made), 0
+    rng = stream(1, "points")
+    for frame in made:
+        spec = _spec(made, frame.index)
+        camera = spec.camera
+        assert camera.distortion is not None
+        k = np.array([*camera.distortion, 0.0, 0.0])
+        for p, person in enumerate(pipeline.build(stage, spec).scene.people):
+            drawn = [s for s in person.surfaces if s.drawn is None or s.drawn.any()]
+            corners = np.concatenate(
+                [
+                    camera.to_camera(s.vertices_m)[s.faces if s.drawn is None else s.faces[s.drawn]]
+                    for s in drawn
+                ]
+            )
+            weights = rng.dirichlet([1.0] * 3, (16, len(corners)))
+            points = np.einsum("sfk,fkx->sfx", weights, corners).reshape(-1, 3)
+            normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+            middle = corners.mean(axis=1)
+            away = np.linalg.norm(middle, axis=1)
+            facing = np.maximum(-(normal * middle).sum(axis=1) / away, 0.0)
+            px = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.K, k)[0][:, 0]
+            radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
+            shown = (points[:, 2] >= 0.05) & (radius < greatest_radius(camera.distortion))
+            shown &= ((px >= 0) & (px < [frame.width, frame.height])).all(axis=1)
+            share = 1 - float((facing * shown.reshape(16, -1)).sum() / facing.sum() / 16)
+            assert frame.people.truncated_fraction[p] == pytest.approx(share, abs=2e-3)
+            compared += 0.02 < share < 0.98
+    assert compared >= 1
+
+
+def test_pyrender_is_bent_too(made: ss.Dataset) -> None:
+    stage, spec = _stage(made), _spec(made, 0)
+    scene = pipeline.build(stage, spec).scene
+    try:
+        drawn = pipeline.RENDERERS["pyrender"](pack(scene), scene, frozenset())
+    except SynthStudioError as error:
+        pytest.skip(str(error))
+    own = pipeline.RENDERERS["raster"](pack(scene), scene, frozenset())
+    a, b = (bend.bent(d, spec.camera) for d in (drawn, own))
+    assert (a.instance == b.instance).all() and a.rgb.shape == b.rgb.shape == (120, 160, 3)
+    grey = [cv2.cvtColor(d.rgb, cv2.COLOR_RGB2GRAY).astype(float).ravel() for d in (a, b)]
+    assert np.corrcoef(*grey)[0, 1] > 0.6
