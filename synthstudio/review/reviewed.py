@@ -1,10 +1,11 @@
 """Reviewed labels: the rows of a data set with the reviewers' edits applied, to be exported.
 
 Rows on disk are never changed. Of a joint that somebody edited, place, state and cause are the
-editor's and `origin` is "human". If the state or the cause changed, its shares and what hides it
-are unknown (NaN). If its place changed, its place in 3D is unknown (NaN). Masks, their boxes and
-all other joints stay; a box that no mask gave grows so that edited joints lie in it. A person who
-is not approved keeps box and mask; every joint is unlabelled.
+editor's and `origin` is "human", or "predicted" where they took a model's place as it was. If the
+state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
+its place in 3D is unknown (NaN). Masks, their boxes and all other joints stay; a box that no mask
+gave grows so that edited joints lie in it. A person who is not approved keeps box and mask; every
+joint is unlabelled.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, ItemState, JointLabel
+from synthstudio.review.values import HUMAN, MAIN, PREDICTED, ItemState, JointLabel
 
-HUMAN = "human"
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
 States = Mapping[tuple[int, int], ItemState]
@@ -301,5 +301,6 @@ def _put(row: Row, j: int, label: JointLabel) -> None:
         for name in ("joints_camera_m", "joints_world_m", KINEMATIC):
             if row[name] is not None:
                 row[name][3 * j : 3 * j + 3] = [math.nan] * 3
+    origin = PREDICTED if label.origin == PREDICTED else HUMAN
     row["joints_px"][2 * j : 2 * j + 2] = [math.nan if v is None else float(v) for v in new]
-    row["state"][j], row["cause"][j], row["origin"][j] = state, label.cause, HUMAN
+    row["state"][j], row["cause"][j], row["origin"][j] = state, label.cause, origin

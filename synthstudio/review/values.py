@@ -19,6 +19,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAIN = "main"
 """The layer that exports read. A blind second pass and each model's predictions have their own."""
+HUMAN, PREDICTED = "human", "predicted"
+"""Whose word a joint of a review is: somebody's, or a model's that somebody accepted unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +54,14 @@ class JointLabel:
     """A joint as a reviewer sees it. `x_px`, `y_px`: continuous pixels, None where unknown.
 
     `state`: 2, 1, 0 as in docs/conventions.md; None: unlabelled. `cause`: a name of
-    core.labels.CAUSES, "unknown" or "unlabelled". `origin`: "rendered", "human", "imported"...
+    core.labels.CAUSES, "unknown" or "unlabelled". `origin`: one of core.labels.ORIGINS.
     """
 
     x_px: float | None
     y_px: float | None
     state: int | None
     cause: str
-    origin: str = "human"
+    origin: str = HUMAN
 
 
 @dataclass(frozen=True, kw_only=True)

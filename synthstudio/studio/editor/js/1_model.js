@@ -85,7 +85,7 @@ function inverse(S, now, patch) {
 
 function jointsPatch(S, changed) {
   const joints = {};
-  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = toRow(joint);
+  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = joint.taken ? [...toRow(joint), "predicted"] : toRow(joint);
   return { joints };
 }
 
