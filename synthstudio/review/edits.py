@@ -178,7 +178,11 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
         target = _to_revert(session, op)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
-        after = {"joints": {name: asdict(_own(label)) for name, label in op.joints.items()}}
+        after = {}
+        if op.joints:
+            after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
+        if op.box is not None:
+            after["box"] = [float(value) for value in op.box]
         if op.kind == "add":
             after["added"] = True
     elif op.kind == "status":

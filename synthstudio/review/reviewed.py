@@ -4,8 +4,8 @@ Rows on disk are never changed. Of a joint that somebody edited, place, state an
 editor's and `origin` is "human", or "predicted" where they took a model's place as it was. If the
 state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
 its place in 3D is unknown (NaN). Masks, their boxes and all other joints stay; a box that no mask
-gave grows so that edited joints lie in it. A person who is not approved keeps box and mask; every
-joint is unlabelled.
+gave is the one that somebody drew, else it grows so that edited joints lie in it. A person who is
+not approved keeps box and mask; every joint is unlabelled.
 """
 
 from __future__ import annotations
@@ -188,6 +188,7 @@ def _digest(found: States) -> str:
             item.deleted,
             item.added,
             {name: dataclasses.asdict(label) for name, label in item.joints.items()},
+            *([] if item.box is None else [item.box]),
         ]
         for (frame, instance), item in sorted(found.items())
     ]
@@ -240,7 +241,8 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     for which in ("modal", "amodal"):
         box = row[f"{which}_box_px"]
         if box is not None and not row[f"{which}_counts"]:
-            new[f"{which}_box_px"] = grown = _grown(box, _inside(item, row["mask_size"]))
+            grown = item.box or _grown(box, _inside(item, row["mask_size"]))
+            new[f"{which}_box_px"] = list(grown)
             if grown != list(box):
                 new[f"{which}_area_px"] = round(grown[2] * grown[3])
     return new

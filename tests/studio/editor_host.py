@@ -204,6 +204,7 @@ class Alone:
                 state["revision"] += 1
                 for name, row in op.get("joints", {}).items():
                     state["joints"][name] = [*row, "human"][:5]
+                state["box"] = op.get("box", state.get("box"))
                 state["status"] = op.get("status", state["status"])
             done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
         results = {

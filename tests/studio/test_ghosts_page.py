@@ -87,10 +87,33 @@ def test_a_place_that_no_model_predicts_is_refused(served, photos, page, open_as
     assert not stored(served, photos.folder, person="1:1")
 
 
+def test_a_drawn_box_is_stored_and_exported(served, photos, page, open_as):
+    desk = sit_down(open_as, page, served, "review?queue=all&frame=1&instance=1")
+    desk.press("Shift+B", "ArrowRight", "Tab", "ArrowUp", "Enter")  # from 8 8 40 30
+    desk.press("y")
+    desk.saved()
+    expect(page.locator(".events")).to_contain_text("the box")
+    page.reload()
+    page.locator(".ed[data-ready]").wait_for()
+    desk.shown("1:1")
+    desk.press("3")
+    width = float(page.locator(".box.modal").get_attribute("width"))
+    assert width / float(desk.reads("zoom")) == pytest.approx(39, abs=0.1)
+    with closing(open_store(f"sqlite:///{served.db}")) as store:
+        rows = list(reviewed(store, photos, only="all").iter_instances())
+    assert rows[1]["modal_box_px"] == [9, 8, 39, 29]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(served, new_page, open_as, axe, scheme):  # noqa: F811
-    page = new_page(color_scheme=scheme)
+def test_axe_finds_nothing(served, new_page, open_as, axe, scheme, screenshots):  # noqa: F811
+    page = new_page(color_scheme=scheme, viewport={"width": 1440, "height": 900})
     desk = sit_down(open_as, page, served, "review?queue=all&frame=0&instance=1")
     desk.press("Tab")
     expect(page.get_by_role("group", name="Prediction", exact=True)).to_be_visible()
+    screenshots(page, f"ghosts_1440_{scheme}")
+    assert violations(page, axe) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    settled(page)
+    desk.press("Shift+B")
+    screenshots(page, f"ghosts_390_{scheme}")
     assert violations(page, axe) == []

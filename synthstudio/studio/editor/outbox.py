@@ -36,6 +36,7 @@ _FIELDS = {
     "kind",
     "after",
     "joints",
+    "box",
     "status",
     "text",
     "event",
@@ -240,6 +241,7 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         revision=_whole_number(item, "revision"),
         kind=item.get("kind"),  # type: ignore[arg-type]
         joints=dict(_parse_joints(item.get("joints", {}))),
+        box=item.get("box"),
         status=item.get("status"),
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,

@@ -350,13 +350,13 @@ def _describe_event(event: Event) -> dict[str, str]:
     after = event.after
     what: str = event.kind
     if event.kind in ("edit", "add"):
-        names = list(after["joints"])  # type: ignore[call-overload]
+        joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
+        names = [*(["the box"] if after.get("box") else []), *joints]
         what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
             f" and {len(names) - 3} more" if len(names) > 3 else ""
         )
-        what = f"added a person ({len(names)} joints)" if event.kind == "add" else what
-        joints: Mapping[str, Any] = after["joints"]  # type: ignore[assignment]
-        if all(label["origin"] == PREDICTED for label in joints.values()):
+        what = f"added a person ({len(joints)} joints)" if event.kind == "add" else what
+        if joints and all(label["origin"] == PREDICTED for label in joints.values()):
             what += ", as predicted"
     elif event.kind == "status":
         what = str(after["status"]) + (f": {after['reason']}" if after["reason"] else "")

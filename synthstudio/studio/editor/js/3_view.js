@@ -211,6 +211,7 @@ function drawBoxes(S) {
   S.marks.boxes.replaceChildren();
   const [x, y] = toScreen(S, 0, 0);
   make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
+  drawBoxing(S);
   if (!S.layers.boxes) return;
   const box = (mask) => (!mask || mask.counts ? mask?.box : grownBox(S, mask.box));
   boxNode(S, S.marks.boxes, box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");

@@ -9,6 +9,7 @@ const KEYS = [
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"]]],
+  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
@@ -89,6 +90,7 @@ function buildBar(S, bar) {
   ui.swap = button(g, "Swap", "w", "Swap left and right", () => act(S, "swap"));
   ui.mirror = button(g, "Mirror", "m", "Mirror the pose", () => act(S, "mirror"));
   ui.add = button(g, "Add", "i", "Add a missing person", () => act(S, "add"));
+  ui.box = button(g, "Box", "Shift+b", "Draw this person's box", () => act(S, "box"));
   ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", () => act(S, "delete"));
   g = group();
   ui.layers = {};
@@ -278,6 +280,8 @@ function fillPanel(S) {
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
+  ui.box.disabled = !S.can.edit || item.veiled;
+  ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing)));
   ui.add.disabled = !S.can.edit || item.veiled;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
@@ -328,6 +332,7 @@ function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
+  if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
 

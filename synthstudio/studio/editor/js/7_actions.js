@@ -4,7 +4,7 @@ const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unk
 const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
 const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
-  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
+  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", B: "box", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
@@ -23,7 +23,7 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    return S.joint === -1 && !S.boxing ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
   if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
@@ -122,6 +122,7 @@ function placeJoint(S, j, x, y) {
 
 function act(S, action) {
   const [verb, ...rest] = action.split(" ");
+  if (S.boxing && boxAction(S, verb, rest)) return;
   if (verb === "state" || verb === "cause") return setJoint(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
   if (verb === "accept") return accept(S, rest[0]);
@@ -145,6 +146,7 @@ const DO = {
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
   add: (S) => addPerson(S),
   delete: (S) => remove(S),
+  box: (S) => startBox(S),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -232,7 +234,7 @@ function addPerson(S) {
 }
 
 // Somebody new in the shown frame. `without`: the prediction that this person was.
-function addNew(S, changed, { ghost, without }) {
+function addNew(S, changed, { ghost, without, box }) {
   const { item } = S;
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
   let instance = item.next_instance;
@@ -248,8 +250,8 @@ function addNew(S, changed, { ghost, without }) {
   const look = [S.zoom, S.tx, S.ty];
   setItem(S, added);
   [S.zoom, S.tx, S.ty] = look;
-  const patch = { ...jointsPatch(S, changed), exists: true };
-  record(S, added, commit(S, added, { kind: "add", joints: patch.joints }, patch));
+  const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), exists: true };
+  record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box }, patch));
 }
 
 function toggleLayer(S, name) {

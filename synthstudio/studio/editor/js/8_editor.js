@@ -29,7 +29,7 @@ function setItem(S, item) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, hover: null, drag: null, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, hover: null, drag: null, boxing: null, wanted: null, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
