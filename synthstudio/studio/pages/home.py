@@ -61,7 +61,7 @@ def _bring_in(*, open_now: bool) -> None:
         st.write(
             "Photos with labels of another tool (COCO, YOLO, CVAT, Label Studio and others) become "
             "a data set by a command. It appears here by itself when it lies in the studio's "
-            "exports folder, here `exports` (`--exports` names another):"
+            "exports folder (`exports`, unless `--exports` said otherwise):"
         )
         st.code(_IMPORT, language=None)
         st.write("A network's answers for it are shown under the labels, and compared with them:")
