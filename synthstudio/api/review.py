@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.formats.export import Exported
     from synthstudio.review.history import Counts
+    from synthstudio.review.import_predictions import PredictionsImported
     from synthstudio.review.imports import ImportResult
     from synthstudio.review.reviewed import Only
     from synthstudio.review.store import Store
@@ -78,6 +79,30 @@ def import_corrections(
         who = User(name=by, role="lead")
         return imports.import_corrections(
             store, data, to_path(path, "path"), form=format, who=who, images=where
+        )
+
+
+def import_predictions(
+    dataset: PathLike,
+    path: PathLike,
+    *,
+    layer: str,
+    images: PathLike | None = None,
+    db: str | None = None,
+) -> PredictionsImported:
+    """Take a network's answers, a COCO results or keypoints file, in as a layer to be reviewed.
+
+    Image ids are numbers of frames; with a folder of `images` pictures are known by their bytes.
+    """
+    from synthstudio.review import import_predictions as predictions
+    from synthstudio.review.values import User
+
+    where = None if images is None else to_path(images, "images")
+    with opened(dataset, db, make=True) as (store, data):
+        _register(store, data, to_path(dataset, "dataset"))
+        who = User(name="command line", role="lead")
+        return predictions.import_predictions(
+            store, data, to_path(path, "path"), layer=layer, who=who, images=where
         )
 
 

@@ -128,6 +128,26 @@ def import_(
 
 
 @app.command()
+def predictions(
+    dataset: DatasetArgument,
+    path: Annotated[Path, typer.Argument(help="COCO results or keypoints file of a network.")],
+    layer: Annotated[str, typer.Option("--layer", help="Name of the network.")],
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Folder of its images; default: image ids are numbers of frames."),
+    ] = None,
+    db: DbOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a network's answers, which the editor shows as ghosts and the risk queue compares."""
+    from synthstudio.api import review
+
+    with waiting("importing predictions"):
+        made = review.import_predictions(dataset, path, layer=layer, images=images, db=db)
+    finish(made.as_json(), as_json, made.text())
+
+
+@app.command()
 def check(
     dataset: DatasetArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,

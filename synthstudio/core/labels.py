@@ -17,6 +17,8 @@ SHARES = ("visible", "self", "person", "object", "truncated")
 """The five shares of a joint's patch, in the order they are stored; they sum to 1."""
 CAUSES = (*SHARES, "unknown", "unlabelled")
 STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE = 2, 1, 0
+ORIGINS = ("rendered", "predicted", "human")
+"""Whose word a joint is, the weightiest last: of several that make one joint it is the last."""
 
 Rle = dict[str, Any]
 """A COCO run-length mask: {"size": [H, W], "counts": str}."""

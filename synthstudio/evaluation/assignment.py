@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from synthstudio.core.similarity import object_similarity
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -29,18 +31,6 @@ class Found:
 
     def __len__(self) -> int:
         return len(self.image)
-
-
-def object_similarity(found: F64, truth: F64, known: Bools, area: F64, sigmas: F64) -> F64:
-    """OKS (D, P) of found people (D, J, 2) and true ones (P, J, 2) over the joints `known` (P, J).
-
-    COCO's formula with `area` (P,) in square pixels; a joint that was not found counts 0, and
-    somebody without a known joint resembles nobody.
-    """
-    squared = ((found[:, None] - np.where(known[..., None], truth, 0)) ** 2).sum(-1)
-    scale = 2 * (2 * sigmas) ** 2 * (area[:, None] + np.spacing(1))
-    similar = np.where(known, np.nan_to_num(np.exp(-squared / scale)), 0.0)
-    return np.asarray(similar.sum(-1) / np.maximum(known.sum(-1), 1))
 
 
 def assign(similarity: F64, *, least: float = LEAST_OKS) -> I64:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import CAUSES, SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import CAUSES, ORIGINS, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.core.visibility import is_labelled
@@ -248,7 +248,7 @@ _CACHED_CHARS = 4096
 def _check_joints(row: Mapping[str, Any]) -> None:
     if not set(row["state"]) <= {0, STATE_HIDDEN, STATE_VISIBLE, NO_STATE}:
         raise ValueError("a state is 0, 1, 2 or 255")
-    if not set(row["cause"]) <= set(CAUSES) or not set(row["origin"]) <= {"rendered", "human"}:
+    if not set(row["cause"]) <= set(CAUSES) or not set(row["origin"]) <= set(ORIGINS):
         raise ValueError("an unknown cause or origin")
     if _all_finite(row["joints_px"], 1e12, -1e12) and _all_finite(row["shares"], 1 + 1e-6, -1e-6):
         return

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.labels import ORIGINS, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, hidden_by
 
@@ -186,7 +186,7 @@ def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
         cause,
         any(p.ambiguous for p in parts),
         worst.occluder_id if state == STATE_HIDDEN and cause == worst.cause else 0,
-        "human" if any(p.origin == "human" for p in parts) else "rendered",
+        max((p.origin for p in parts), key=ORIGINS.index),
         sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
     )
 

@@ -205,7 +205,11 @@ def store_predictions(
 
 
 def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
-    from synthstudio.review.risk.predictions import MAX_COORDINATE_PX, Prediction
+    from synthstudio.review.risk.predictions import (
+        CAUSES_PREDICTED,
+        MAX_COORDINATE_PX,
+        Prediction,
+    )
 
     if person.instance is None:
         raise ModelError(
@@ -220,6 +224,15 @@ def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
         )
         if cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
     }
+    causes = {
+        name: cause
+        for name, cause in zip(skeleton.joints, person.causes, strict=True)
+        if cause in CAUSES_PREDICTED and name in joints
+    }
     return Prediction(
-        frame=person.image, instance=person.instance, joints=joints, score=person.confidence
+        frame=person.image,
+        instance=person.instance,
+        joints=joints,
+        score=person.confidence,
+        causes=causes,
     )

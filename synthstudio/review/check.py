@@ -24,6 +24,7 @@ FIRST_THING = 1_000
 """Instances from here are things (docs/conventions.md)."""
 MAX_FRAME_SIZES = 4.0
 """A joint lies at most this many frame widths and heights from the frame's corner."""
+LEAST_BOX_PX = 1
 CAUSES_OF: dict[int | None, tuple[str, ...]] = {
     STATE_VISIBLE: ("visible",),
     STATE_HIDDEN: ("self", "person", "object", "unknown"),
@@ -37,7 +38,7 @@ CAUSES_OF: dict[int | None, tuple[str, ...]] = {
 class Base:
     """A person on disk. `joints` None and not `exists`: the data set has no such person.
 
-    `skeleton`: the names of its joints, in order.
+    `skeleton`: the names of its joints, in order. `mask`: whether its box is that of a mask.
     """
 
     skeleton: tuple[str, ...]
@@ -45,6 +46,7 @@ class Base:
     height_px: int
     joints: Mapping[str, JointLabel] | None
     exists: bool
+    mask: bool = False
 
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
@@ -58,6 +60,7 @@ def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
         height_px=row["height_px"],
         joints=labels_of(found[0], names) if found else None,
         exists=bool(found),
+        mask=bool(found and found[0]["modal_counts"]),
     )
 
 
@@ -89,10 +92,12 @@ def check_op(op: Op, base: Base) -> None:
     check_names(op)
     if op.kind in ("edit", "add"):
         _check_joints(op.joints, base)
-        if not op.joints:
+        if op.box is not None:
+            _check_box(op.box, base)
+        if not op.joints and (op.kind == "add" or op.box is None):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
-    elif op.joints:
-        invalid(f"{op.kind} has no joints", "joints", expected="none")
+    elif op.joints or op.box is not None:
+        invalid(f"{op.kind} has no joints and no box", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
@@ -169,6 +174,19 @@ def _check_place(value: object, most: float, where: str) -> None:
         invalid(
             "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
         )
+
+
+def _check_box(box: object, base: Base) -> None:
+    if base.mask:
+        invalid("this box is that of a mask", "box", expected="a person without a mask")
+    size = (base.width_px, base.height_px)
+    expected = f"x, y, width and height from {LEAST_BOX_PX} px inside {size[0]} x {size[1]}"
+    values = list(box) if isinstance(box, list | tuple) else []
+    if len(values) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+        invalid("this is no box", "box", expected=expected, got=box)
+    for low, wide, most in zip(values[:2], values[2:], size, strict=True):
+        if low < 0 or wide < LEAST_BOX_PX or low + wide > most + 1e-3:
+            invalid("this box is not in the picture", "box", expected=expected, got=box)
 
 
 def _check_joints(joints: object, base: Base) -> None:

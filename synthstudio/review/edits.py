@@ -25,7 +25,17 @@ from synthstudio.review.history import (
 )
 from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, utc_now
 from synthstudio.review.store import Store
-from synthstudio.review.values import Event, ItemState, Op, Person, User, require
+from synthstudio.review.values import (
+    HUMAN,
+    PREDICTED,
+    Event,
+    ItemState,
+    JointLabel,
+    Op,
+    Person,
+    User,
+    require,
+)
 
 _TRIES = 3
 BaseOf = Callable[[Person], Base]
@@ -168,8 +178,11 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
         target = _to_revert(session, op)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
-        human = {name: replace(label, origin="human") for name, label in op.joints.items()}
-        after = {"joints": {name: asdict(label) for name, label in human.items()}}
+        after = {}
+        if op.joints:
+            after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
+        if op.box is not None:
+            after["box"] = [float(value) for value in op.box]
         if op.kind == "add":
             after["added"] = True
     elif op.kind == "status":
@@ -179,6 +192,11 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
     else:
         after = {"deleted": op.kind == "delete"}
     return snapshot(old, after), after
+
+
+def _own(label: JointLabel) -> JointLabel:
+    """A joint as its author's word, unless it was taken from a prediction as it is."""
+    return label if label.origin == PREDICTED else replace(label, origin=HUMAN)
 
 
 def _to_revert(session: Session, op: Op) -> Event:

@@ -2,7 +2,7 @@
 
 `apply_event` is the one rule that makes the stored items; `check_replay` proves them again.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as the data set
-says), status and reason, deleted, added, comment (None: taken back).
+says), status and reason, box, deleted, added, comment (None: taken back).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person
 
 Field = tuple[str, str | int]
-_PLAIN = ("status", "reason", "deleted", "added")
+_PLAIN = ("status", "reason", "box", "deleted", "added")
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -76,6 +76,7 @@ def state_of(row: ItemRow) -> ItemState:
         status=row.status,  # type: ignore[arg-type]
         reason=row.reason,
         joints=labels_from_json(row.joints),
+        box=row.box,
         deleted=row.deleted,
         added=row.added,
         who=row.who,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import Refused
+from synthstudio.core.similarity import box_overlap
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
@@ -242,7 +243,7 @@ def _match(
         for row in rows:
             alike = _alike(labels, ours[row["instance"]])
             if alike is None:
-                alike = _overlap(person["modal_box_px"], row["modal_box_px"])
+                alike = box_overlap(person["modal_box_px"], row["modal_box_px"])
             scores.append((-alike, place, row["instance"]))
     scores.sort()
     found: dict[int, int] = {}
@@ -250,13 +251,6 @@ def _match(
         if -score >= _MATCH and place not in found and n not in found.values():
             found[place] = n
     return found
-
-
-def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes x y w h."""
-    wide, high = (max(0.0, min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k])) for k in (0, 1))
-    union = a[2] * a[3] + b[2] * b[3] - wide * high
-    return wide * high / union if union > 0 else 0.0
 
 
 def _alike(a: Labels, b: Labels) -> float | None:

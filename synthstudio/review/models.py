@@ -107,6 +107,8 @@ class ItemRow(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     joints: Mapped[Json] = mapped_column(JSON, default=dict)
     """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
+    box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    """x, y, width and height as somebody drew it."""
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)
     added: Mapped[bool] = mapped_column(Boolean, default=False)
     who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))

@@ -1,10 +1,11 @@
 """Reviewed labels: the rows of a data set with the reviewers' edits applied, to be exported.
 
 Rows on disk are never changed. Of a joint that somebody edited, place, state and cause are the
-editor's and `origin` is "human". If the state or the cause changed, its shares and what hides it
-are unknown (NaN). If its place changed, its place in 3D is unknown (NaN). Masks, their boxes and
-all other joints stay; a box that no mask gave grows so that edited joints lie in it. A person who
-is not approved keeps box and mask; every joint is unlabelled.
+editor's and `origin` is "human", or "predicted" where they took a model's place as it was. If the
+state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
+its place in 3D is unknown (NaN). Masks, their boxes and all other joints stay; a box that no mask
+gave is the one that somebody drew, else it grows so that edited joints lie in it. A person who is
+not approved keeps box and mask; every joint is unlabelled.
 """
 
 from __future__ import annotations
@@ -35,9 +36,8 @@ from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, ItemState, JointLabel
+from synthstudio.review.values import HUMAN, MAIN, PREDICTED, ItemState, JointLabel
 
-HUMAN = "human"
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
 States = Mapping[tuple[int, int], ItemState]
@@ -188,6 +188,7 @@ def _digest(found: States) -> str:
             item.deleted,
             item.added,
             {name: dataclasses.asdict(label) for name, label in item.joints.items()},
+            *([] if item.box is None else [item.box]),
         ]
         for (frame, instance), item in sorted(found.items())
     ]
@@ -240,7 +241,8 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     for which in ("modal", "amodal"):
         box = row[f"{which}_box_px"]
         if box is not None and not row[f"{which}_counts"]:
-            new[f"{which}_box_px"] = grown = _grown(box, _inside(item, row["mask_size"]))
+            grown = item.box or _grown(box, _inside(item, row["mask_size"]))
+            new[f"{which}_box_px"] = list(grown)
             if grown != list(box):
                 new[f"{which}_area_px"] = round(grown[2] * grown[3])
     return new
@@ -301,5 +303,6 @@ def _put(row: Row, j: int, label: JointLabel) -> None:
         for name in ("joints_camera_m", "joints_world_m", KINEMATIC):
             if row[name] is not None:
                 row[name][3 * j : 3 * j + 3] = [math.nan] * 3
+    origin = PREDICTED if label.origin == PREDICTED else HUMAN
     row["joints_px"][2 * j : 2 * j + 2] = [math.nan if v is None else float(v) for v in new]
-    row["state"][j], row["cause"][j], row["origin"][j] = state, label.cause, HUMAN
+    row["state"][j], row["cause"][j], row["origin"][j] = state, label.cause, origin

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
@@ -19,6 +19,8 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAIN = "main"
 """The layer that exports read. A blind second pass and each model's predictions have their own."""
+HUMAN, PREDICTED = "human", "predicted"
+"""Whose word a joint of a review is: somebody's, or a model's that somebody accepted unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +54,14 @@ class JointLabel:
     """A joint as a reviewer sees it. `x_px`, `y_px`: continuous pixels, None where unknown.
 
     `state`: 2, 1, 0 as in docs/conventions.md; None: unlabelled. `cause`: a name of
-    core.labels.CAUSES, "unknown" or "unlabelled". `origin`: "rendered", "human", "imported"...
+    core.labels.CAUSES, "unknown" or "unlabelled". `origin`: one of core.labels.ORIGINS.
     """
 
     x_px: float | None
     y_px: float | None
     state: int | None
     cause: str
-    origin: str = "human"
+    origin: str = HUMAN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +69,9 @@ class Op:
     """Something a person does to one item.
 
     `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
-    item's, as its author saw it. `joints`: new values (edit, add). `status` and `text` (its
-    reason) for status; `text` for comment; `event` for revert.
+    item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
+    continuous pixels (edit, add). `status` and `text` (its reason) for status; `text` for comment;
+    `event` for revert.
     """
 
     client: str
@@ -77,6 +80,7 @@ class Op:
     revision: int
     kind: Kind
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
+    box: Sequence[float] | None = None
     status: Status | None = None
     text: str = ""
     event: int | None = None
@@ -103,7 +107,8 @@ class Event:
 class ItemState:
     """What all events of an item add up to. Revision 0: nobody has touched it.
 
-    `joints`: only those that somebody changed; the others are as the data set says.
+    `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
+    that somebody drew, None: nobody did.
     """
 
     person: Person
@@ -111,6 +116,7 @@ class ItemState:
     status: Status = "pending"
     reason: str = ""
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
+    box: list[float] | None = None
     deleted: bool = False
     added: bool = False
     who: str | None = None

@@ -72,6 +72,8 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "exists": True,
         "next_instance": 2,
         "others": [],
+        "ghost": None,
+        "found": [],
         "base": base,
         "shares": [[1, 0, 0, 0, 0]] * 17,
         "occluder": [None] * 17,
@@ -98,6 +100,7 @@ def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         "at": 0,
         "goto": "1",
         "items": items,
+        "predictions": "",
         "history": None,
         "progress": {"done": 0, "total": len(items)},
         "results": {"tab": "", "n": 0, "done": [], "refused": [], "wait": ""},
@@ -200,7 +203,8 @@ class Alone:
             if state is not None:
                 state["revision"] += 1
                 for name, row in op.get("joints", {}).items():
-                    state["joints"][name] = [*row, "human"]
+                    state["joints"][name] = [*row, "human"][:5]
+                state["box"] = op.get("box", state.get("box"))
                 state["status"] = op.get("status", state["status"])
             done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
         results = {

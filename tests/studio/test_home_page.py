@@ -48,6 +48,8 @@ def test_an_empty_start_leads_to_generate(
 ) -> None:
     open_as(page, start_studio())
     page.get_by_role("heading", name="Generate your first set").wait_for()
+    page.get_by_text("synthstudio import annotations.json --images photos").wait_for()
+    page.get_by_text("The documentation says more").wait_for()
     screenshots(page, "home_empty")
     page.get_by_role("button", name="Generate your first set").click()
     page.get_by_role("heading", name="Generate", exact=True).wait_for(timeout=SLOW)
@@ -69,7 +71,13 @@ def test_a_set_at_a_glance(
     one.get_by_text(f"{1 / dataset.people:.0%} reviewed · 1 approved").wait_for(timeout=SLOW)
     one.get_by_text("last edit").wait_for()
     expect(one.get_by_role("button", name="Go on reviewing")).to_be_visible()
+    way_in = page.get_by_text("synthstudio import annotations.json")
+    expect(way_in).to_be_hidden()
+    page.get_by_text("Bring in your own photos and labels").click()
+    expect(way_in).to_be_visible()
     screenshots(page, "home")
+    one.get_by_role("button", name="Risk queue").click()
+    page.get_by_role("heading", name="Risk queue").wait_for(timeout=SLOW)
 
 
 def test_a_set_that_is_damaged_is_told(

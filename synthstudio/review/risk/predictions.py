@@ -22,9 +22,13 @@ from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.risk.people import F64, I64, PeopleTable
 from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
 from synthstudio.review.store import Store, upsert
+from synthstudio.review.values import JointLabel
 
 _AT_ONCE = 500
 MAX_COORDINATE_PX = 1e6
+CAUSES_PREDICTED = ("visible", "self", "person", "object")
+SAME_PX = 0.01
+"""What a browser is told of a place is rounded; nearer than this is the same place."""
 Point = tuple[float, float, float]
 
 
@@ -32,13 +36,16 @@ Point = tuple[float, float, float]
 class Prediction:
     """A model's joints of one person: name -> x and y in continuous pixels, confidence 0 to 1.
 
-    Joints that the model does not find are left out. `score`: that of the whole person.
+    Joints that the model does not find are left out. `score`: that of the whole person. `causes`:
+    "visible" or what hides a joint, where the model says so. `instance`: the person it is of; from
+    1,000 on it is of somebody whom the data set has not got.
     """
 
     frame: int
     instance: int
     joints: Mapping[str, Point] = field(default_factory=dict)
     score: float = 1.0
+    causes: Mapping[str, str] = field(default_factory=dict)
 
 
 def put_predictions(
@@ -82,6 +89,36 @@ def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]
             session.expunge(row)
 
 
+def predictions_in(
+    store: Store, key: str, layer: str, frames: Iterable[int]
+) -> dict[int, list[Prediction]]:
+    """Frame -> predictions of a model, by number; frames without any are left out."""
+    listed, found = sorted(set(frames)), dict[int, list[Prediction]]()
+    query = select(PredictionRow).where(PredictionRow.dataset == key, PredictionRow.layer == layer)
+    query = query.order_by(PredictionRow.frame, PredictionRow.instance)
+    with store.reading() as session:
+        for start in range(0, len(listed), _AT_ONCE):
+            some = PredictionRow.frame.in_(listed[start : start + _AT_ONCE])
+            for row in session.scalars(query.where(some)):
+                found.setdefault(row.frame, []).append(_prediction(row))
+    return found
+
+
+def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointLabel]) -> bool:
+    """Whether one prediction of this frame, of any model, has all these joints where they are."""
+    query = select(PredictionRow.joints)
+    query = query.where(PredictionRow.dataset == key, PredictionRow.frame == frame)
+    with store.reading() as session:
+        stored = session.scalars(query).all()
+    return any(all(_lies_at(p.get(n), label) for n, label in joints.items()) for p in stored)
+
+
+def _lies_at(point: list[Any] | None, label: JointLabel) -> bool:
+    if point is None or label.x_px is None or label.y_px is None:
+        return False
+    return math.dist(point[:2], (label.x_px, label.y_px)) <= SAME_PX
+
+
 def prediction_layers(store: Store, key: str) -> dict[str, int]:
     query = (
         select(PredictionRow.layer, func.count().label("people"))
@@ -99,6 +136,9 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
     where = f"frame {p.frame}, person {p.instance}"
     if not _is_share(p.score):
         raise _invalid("the score of a person", where, "0 to 1", p.score)
+    for name, cause in p.causes.items():
+        if name not in p.joints or cause not in CAUSES_PREDICTED:
+            raise _invalid(f"the cause of {name}", where, ", ".join(CAUSES_PREDICTED), cause)
     for name, point in p.joints.items():
         if name not in joints:
             raise _invalid("the skeleton has no such joint", where, "joints of the data set", name)
@@ -109,7 +149,10 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
         "layer": layer,
         "frame": p.frame,
         "instance": p.instance,
-        "joints": {name: [float(v) for v in point] for name, point in p.joints.items()},
+        "joints": {
+            name: [*(float(v) for v in point), *([p.causes[name]] if name in p.causes else [])]
+            for name, point in p.joints.items()
+        },
         "score": float(p.score),
     }
 
@@ -136,7 +179,10 @@ def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
 
 def _prediction(row: PredictionRow) -> Prediction:
     joints = {name: (p[0], p[1], p[2]) for name, p in row.joints.items()}
-    return Prediction(frame=row.frame, instance=row.instance, joints=joints, score=row.score)
+    causes = {name: p[3] for name, p in row.joints.items() if len(p) > 3}
+    return Prediction(
+        frame=row.frame, instance=row.instance, joints=joints, score=row.score, causes=causes
+    )
 
 
 _HIDDEN_COUNTS = 0.5  # models guess hidden joints, and so do people

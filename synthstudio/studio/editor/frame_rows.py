@@ -96,6 +96,7 @@ class Frames:
             height_px=found.frame["height_px"],
             joints=labels_of(row, names) if row is not None else None,
             exists=row is not None,
+            mask=bool(row is not None and row["modal_counts"]),
         )
 
 

@@ -19,8 +19,9 @@ from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
 from synthstudio.review.edits import apply
 from synthstudio.review.history import events
 from synthstudio.review.leases import SECOND, release, renew
+from synthstudio.review.risk.predictions import is_predicted
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, JointLabel, Op, Person, User, may
+from synthstudio.review.values import HUMAN, MAIN, PREDICTED, JointLabel, Op, Person, User, may
 from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
@@ -35,6 +36,7 @@ _FIELDS = {
     "kind",
     "after",
     "joints",
+    "box",
     "status",
     "text",
     "event",
@@ -181,8 +183,24 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
             kind=op.kind,
             event=found,
         )
+    _check_predicted(delivery, op)
     event = apply(delivery.store, op, who=delivery.who, base=delivery.base_of(op.person))
     return event.id, event.revision
+
+
+def _check_predicted(delivery: _Delivery, op: Op) -> None:
+    """Refuse joints that say a model put them there where none did."""
+    joints = {name: label for name, label in op.joints.items() if label.origin == PREDICTED}
+    person = op.person
+    if not joints or is_predicted(delivery.store, person.dataset, person.frame, joints):
+        return
+    if _event_of(delivery, person, (op.client, op.seq)) is None:  # else it was so at the time
+        raise Refused(
+            "no model predicts these joints there any more",
+            where=_where(person),
+            then="Look at the predictions again.",
+            reason="gone",
+        )
 
 
 def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
@@ -223,6 +241,7 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         revision=_whole_number(item, "revision"),
         kind=item.get("kind"),  # type: ignore[arg-type]
         joints=dict(_parse_joints(item.get("joints", {}))),
+        box=item.get("box"),
         status=item.get("status"),
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,
@@ -234,17 +253,20 @@ def _parse_joints(value: object) -> Iterator[tuple[str, JointLabel]]:
     if not isinstance(value, dict) or len(value) > MOST_JOINTS:
         _invalid("joints go by their names", "joints", "an object", type(value))
     for name, row in value.items():
-        if not isinstance(row, list) or len(row) != 4:
+        if not isinstance(row, list) or len(row) not in (4, 5):
             _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
-        x, y, state, cause = row
-        if not isinstance(cause, str) or not all(_is_number(v) for v in (x, y, state)):
+        x, y, state, cause, *said = row
+        if not all(isinstance(text, str) for text in (cause, *said)) or not all(
+            _is_number(v) for v in (x, y, state)
+        ):
             _invalid(
                 "a joint is [x, y, state, cause]",
                 f"joints.{str(name)[:40]}",
                 "numbers or null, and a name",
                 row,
             )
-        yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause)
+        origin = PREDICTED if said == [PREDICTED] else HUMAN
+        yield name, JointLabel(x_px=x, y_px=y, state=state, cause=cause, origin=origin)
 
 
 def _parse_name(value: object, where: str) -> OpName | None:

@@ -12,9 +12,10 @@ import streamlit as st
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
 from synthstudio.review.leases import SECOND
+from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import MAIN, Event, Person, User, may
+from synthstudio.review.values import MAIN, PREDICTED, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, browser, context, current_user, image_url
@@ -63,6 +64,7 @@ class EditorSession:
     address: tuple[str, ...] = ()
     query_error: str = ""
     leases: HeldLeases = field(default_factory=HeldLeases)
+    ghosts: str = ""
 
 
 def show() -> None:
@@ -71,7 +73,7 @@ def show() -> None:
     chosen = ctx.chosen()
     session = _session(chosen, me, fresh=not _is_open(chosen, me))
     st.html(_STYLE)
-    _choices(session)
+    _choices(session, list(prediction_layers(ctx.store, chosen.key)))
     if session.queue is None:
         session.queue = _build_queue(ctx, chosen, me, session)
     if session.query_error:
@@ -124,7 +126,10 @@ def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
     return session
 
 
-def _choices(session: EditorSession) -> None:
+def _choices(session: EditorSession, models: list[str]) -> None:
+    """Show what can be chosen beside the editor; `models`: those that have predictions here."""
+    if session.ghosts not in models:
+        session.ghosts = models[0] if models else ""
     for name in ("queue", "query", "todo"):
         st.session_state[f"review_{name}"] = getattr(session.request, name)
 
@@ -150,6 +155,9 @@ def _choices(session: EditorSession) -> None:
             help="Uses the query language of `synthstudio filter`.",
         )
         st.toggle("Undecided only", key="review_todo", on_change=changed)
+        if models:
+            place = models.index(session.ghosts)
+            session.ghosts = st.selectbox("Predictions", models, index=place)
 
 
 def _build_queue(ctx: Context, chosen: OpenSet, me: User, session: EditorSession) -> ReviewQueue:
@@ -182,6 +190,7 @@ def _browser_data(
         reasons=order.reasons(start, stop),
         veiled=_veiled(ctx, me, chosen, session, window.people_in(frames_of(chosen), shown)),
         elsewhere=order.extra,
+        ghosts=session.ghosts,
     )
     people = [
         Person(dataset=chosen.key, frame=frame, instance=instance, layer=session.request.layer)
@@ -215,6 +224,7 @@ def _browser_data(
         "person": session.person,
         "items": found,
         "results": _results(session),
+        "predictions": session.ghosts,
         "history": _history(ctx, me, chosen, session),
         "progress": review_progress(ctx.store, chosen.key),
     }
@@ -340,11 +350,14 @@ def _describe_event(event: Event) -> dict[str, str]:
     after = event.after
     what: str = event.kind
     if event.kind in ("edit", "add"):
-        names = list(after["joints"])  # type: ignore[call-overload]
+        joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
+        names = [*(["the box"] if after.get("box") else []), *joints]
         what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
             f" and {len(names) - 3} more" if len(names) > 3 else ""
         )
-        what = f"added a person ({len(names)} joints)" if event.kind == "add" else what
+        what = f"added a person ({len(joints)} joints)" if event.kind == "add" else what
+        if joints and all(label["origin"] == PREDICTED for label in joints.values()):
+            what += ", as predicted"
     elif event.kind == "status":
         what = str(after["status"]) + (f": {after['reason']}" if after["reason"] else "")
     elif event.kind == "comment":

@@ -17,14 +17,17 @@ from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
 from synthstudio.review.comments import comments_in
 from synthstudio.review.history import states_in
 from synthstudio.review.leases import leases
+from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, User
 from synthstudio.studio.editor.frame_rows import FrameRows, Frames
+from synthstudio.studio.editor.ghosts import FrameGhosts, frame_ghosts, limbs
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
 _COMMENTS = 3
 """How many of a person's comments are shown without asking for the history."""
+_NO_GHOSTS = FrameGhosts()
 Url = Callable[[str, int], str]
 """(kind, frame) -> the address of a picture."""
 
@@ -41,6 +44,8 @@ class Stretch:
     """Those in these frames of whom nothing may be shown that reviewers said."""
     elsewhere: Collection[tuple[int, int]] = ()
     """People not on disk who have a place of their own in the queue."""
+    ghosts: str = ""
+    """The model whose predictions are shown under the labels; "": none."""
 
 
 def span(at: int, total: int) -> tuple[int, int]:
@@ -80,6 +85,13 @@ def items(
     for person in stretch.veiled:
         state_of.pop(person, None)
     said = comments_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
+    told = (
+        predictions_in(store, key, stretch.ghosts, {f for f, _ in listed}) if stretch.ghosts else {}
+    )
+    ghosts = {
+        frame: frame_ghosts(some, frames.get(frame), state_of, frames.skeleton)
+        for frame, some in told.items()
+    }
     found: list[dict[str, Any]] = []
     for place, person in enumerate(listed):
         extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
@@ -90,6 +102,8 @@ def items(
             veiled = one in stretch.veiled
             item = _item(frames, one, url, clean_of, state_of.get(one))
             item["others"] = _others(frames, one, state_of)
+            beside = ghosts.get(one[0], _NO_GHOSTS)
+            item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["notes"] = [_note(event) for event in said.get(one, [])[-_COMMENTS:]]
             item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(
@@ -112,6 +126,7 @@ def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
         "sides": list(skeleton.sides),
         "bones": [list(bone) for bone in skeleton.edges],
         "flip": skeleton.flip.tolist(),
+        "limbs": limbs(skeleton),
     }
 
 
@@ -294,6 +309,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
             "status": "pending",
             "reason": "",
             "joints": {},
+            "box": None,
             "deleted": False,
             "added": False,
             "who": None,
@@ -304,6 +320,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "status": state.status,
         "reason": state.reason,
         "joints": {name: _joint(label) for name, label in state.joints.items()},
+        "box": state.box,
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,

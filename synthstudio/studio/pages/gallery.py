@@ -237,10 +237,13 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
     if "disagreement" in state.query and not np.isfinite(found.columns["disagreement"]).any():
         empty_state(
             "No people match: no model predictions are stored for this data set, and "
-            "`disagreement` needs them. This command stores some:"
+            "`disagreement` needs them. These commands store some, the second those of a file:"
         )
-        line = f"synthstudio predict RUN {chosen.name} --out predictions --into DB --layer NAME"
-        st.code(line, language=None)
+        lines = (
+            f"synthstudio predict RUN {chosen.name} --out predictions --into DB --layer NAME",
+            f"synthstudio review predictions {chosen.name} FILE --db DB --layer NAME",
+        )
+        st.code("\n".join(lines), language=None)
     else:
         empty_state(f"Nobody is found: {_empty_reason(state)}.")
     st.button("Show everybody", on_click=set_query, args=(state, "", chosen.skeleton.joints))

@@ -25,6 +25,9 @@ from synthstudio.studio.overview import (
 from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
 from synthstudio.studio.text import people_text, plain
 
+_IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
+_PREDICTIONS = """synthstudio predict default exports/photos --out answers
+synthstudio review predictions exports/photos answers/results.json --layer default"""
 _LOOK_EVERY_S = 1.0
 _WORKING = ("waiting", "checking")
 
@@ -47,9 +50,27 @@ def main() -> None:
     for found in sets:
         with st.container(border=True, key=f"set_{found.key[:16]}"):
             _set(ctx, me, found)
+    _bring_in(open_now=not sets)
     if job_store.jobs(ctx.store, limit=1):
         st.subheader("Jobs")
         job_list(ctx, me)
+
+
+def _bring_in(*, open_now: bool) -> None:
+    with st.expander("Bring in your own photos and labels", expanded=open_now, key="bring_in"):
+        st.write(
+            "Photos with labels of another tool (COCO, YOLO, CVAT, Label Studio and others) become "
+            "a data set by a command. It appears here by itself when it lies in the studio's "
+            "exports folder (`exports`, unless `--exports` said otherwise):"
+        )
+        st.code(_IMPORT, language=None)
+        st.write("A network's answers for it are shown under the labels, and compared with them:")
+        st.code(_PREDICTIONS, language=None)
+        st.write(
+            "The documentation says more, in the folder `docs` of synthstudio: `interop.md` of "
+            "formats, `review.md` of what is stored and exported, `studio.md` of these pages and "
+            "all keys. Each command explains itself with `--help`."
+        )
 
 
 def _unassigned(ctx: Context) -> None:
@@ -200,6 +221,14 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts) -> None:
     params = review_params(found.key, queue="risk")
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
         st.switch_page("pages/review.py", query_params=params)
+    if st.button(
+        "Risk queue",
+        key=f"risk_{found.key[:16]}",
+        width="stretch",
+        help="Who is likely labelled wrong, and why. To check labels against rays and rules first: "
+        f"synthstudio review check {plain(found.name)}",
+    ):
+        st.switch_page("pages/queue.py", query_params={"set": found.key})
     if st.button("Gallery", key=f"gallery_{found.key[:16]}", width="stretch"):
         st.switch_page("pages/gallery.py", query_params={"set": found.key})
 

@@ -13,6 +13,8 @@ const STATUS_WORD = {
   flagged: "flagged", skipped: "skipped", empty: "nobody",
 };
 
+const PLAIN = ["status", "reason", "deleted", "exists", "box"];
+
 function say(joint) {
   if (joint.state === null) return "no label";
   if (joint.state === 1) return joint.cause === "unknown" ? "hidden" : `hidden by ${CAUSE_WORD[joint.cause]}`;
@@ -45,7 +47,7 @@ function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, edited: new Set(Object.keys(state.joints)),
+    waiting: 0, box: state.box ?? null, edited: new Set(Object.keys(state.joints)),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);
@@ -61,7 +63,7 @@ function applyPatch(out, patch, at) {
     out.joints[at[name]] = fromRow(row, "human");
     out.edited.add(name);
   }
-  for (const field of ["status", "reason", "deleted", "exists"]) {
+  for (const field of PLAIN) {
     if (field in patch) out[field] = patch[field];
   }
   if (patch.comments) out.comments += patch.comments;
@@ -77,7 +79,7 @@ function inverse(S, now, patch) {
       back.joints[name] = [...toRow(joint), joint.origin];
     }
   }
-  for (const field of ["status", "reason", "deleted", "exists"]) {
+  for (const field of PLAIN) {
     if (field in patch) back[field] = now[field];
   }
   return back;
@@ -85,7 +87,7 @@ function inverse(S, now, patch) {
 
 function jointsPatch(S, changed) {
   const joints = {};
-  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = toRow(joint);
+  for (const [j, joint] of changed) joints[S.skeleton.joints[j]] = joint.taken ? [...toRow(joint), "predicted"] : toRow(joint);
   return { joints };
 }
 
@@ -125,8 +127,9 @@ function asCalled(item, joint) {
   return joint.state === 0 && inFrame(item, joint) ? { ...joint, x: null, y: null } : joint;
 }
 
-// A box that no mask gave grows with the joints that lie in it.
+// A box that no mask gave is the one that somebody drew, else grows with the joints that lie in it.
 function grownBox(S, box) {
+  if (S.now.box) return S.now.box;
   const [w, h] = [S.item.w, S.item.h];
   const moved = new Set((S.drag?.changed ?? []).map(([j]) => j));
   const mine = drawn(S).filter((joint, j) => joint.state > 0 && inFrame(S.item, joint)

@@ -99,7 +99,7 @@ function wire(op) {
     client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
     revision: op.revision, kind: op.kind,
   };
-  for (const field of ["after", "joints", "status", "text", "event", "undoes"]) {
+  for (const field of ["after", "joints", "box", "status", "text", "event", "undoes"]) {
     if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
   }
   return out;
@@ -223,11 +223,11 @@ function tryAgain(S, item) {
   for (const op of mine) {
     const joints = op.patch.joints ?? null;
     if (op.kind === "revert") {
-      const kind = joints ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
-      record(S, item, commit(S, item, { kind, joints, status: op.patch.status, text: op.patch.reason }, op.patch));
+      const kind = joints || op.patch.box ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
+      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason }, op.patch));
     } else {
       const { kind, status, text } = op;
-      record(S, item, commit(S, item, { kind, joints: op.joints ?? null, status, text }, op.patch));
+      record(S, item, commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text }, op.patch));
     }
   }
 }

@@ -56,7 +56,7 @@ function buildMarks(S) {
   const svg = S.ui.marks;
   svg.replaceChildren();
   const layer = (cls) => make("g", { class: cls }, svg);
-  S.marks = { others: layer("others"), boxes: layer("boxes"), bones: [], joints: [] };
+  S.marks = { others: layer("others"), ghosts: layer("ghosts"), boxes: layer("boxes"), bones: [], joints: [] };
   const bones = layer("bones");
   for (const [a, b] of S.skeleton.bones) {
     const side = boneSide(S, a, b);
@@ -119,6 +119,7 @@ function draw(S) {
   drawHandle(S, place, shown);
   drawBoxes(S);
   drawOthers(S);
+  drawGhosts(S);
   const shift = `translate(${S.tx}px, ${S.ty}px) scale(${S.zoom})`;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
   for (const layer of [S.ui.picture, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
@@ -210,6 +211,7 @@ function drawBoxes(S) {
   S.marks.boxes.replaceChildren();
   const [x, y] = toScreen(S, 0, 0);
   make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
+  drawBoxing(S);
   if (!S.layers.boxes) return;
   const box = (mask) => (!mask || mask.counts ? mask?.box : grownBox(S, mask.box));
   boxNode(S, S.marks.boxes, box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");

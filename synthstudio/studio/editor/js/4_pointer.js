@@ -81,7 +81,11 @@ function pressed(S, event) {
   }
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  if (!free || S.hide) return;
+  if (!free && !(S.boxing && S.can.edit) || S.hide || event.button !== 0 || S.space) return;
+  if (S.boxing) {
+    Object.assign(S.drag, { kind: "box" });
+    return;
+  }
   const j = pick(S, sx, sy, reachOf(event));
   if (j !== null) {
     const joint = S.now.joints[j];
@@ -114,6 +118,8 @@ function moved(S, event) {
   if (drag.kind === "pan") {
     S.tx = drag.tx + sx - drag.sx;
     S.ty = drag.ty + sy - drag.sy;
+  } else if (drag.kind === "box") {
+    boxCorners(S, toFrame(S, drag.sx, drag.sy), toFrame(S, sx, sy));
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
     drag.changed = [[drag.j, asPlaced(S.item, { ...S.now.joints[drag.j], x: round3(x), y: round3(y) })]];
@@ -131,7 +137,8 @@ function released(S, event) {
   const drag = S.drag;
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
-  if (drag?.moved && drag.changed.length) edit(S, drag.changed);
+  if (drag?.moved && drag.kind === "box") keepBox(S);
+  else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
   else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
   draw(S);
 }

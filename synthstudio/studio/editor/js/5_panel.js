@@ -7,20 +7,23 @@ const KEYS = [
     ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+  ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
+    ["Shift+i", "add somebody predicted"]]],
+  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
   ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
     ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
-    ["3 4 5 6 7", "boxes, visible mask, amodal mask, others, names"]]],
+    ["3 4 5 6 7 8", "boxes, visible mask, amodal mask, others, names, predictions"]]],
 ];
 const VEILED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
   flagged: ["cannot tell", "left and right?", "cause unclear", "ask a lead"],
 };
-const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"]];
+const LAYERS = [["boxes", "Boxes", "3"], ["modal", "Mask", "4"], ["amodal", "Amodal", "5"], ["others", "Others", "6"], ["names", "Names", "7"], ["ghosts", "Predictions", "8"]];
 
 function button(parent, text, key, title, act, cls) {
   const node = el("button", `btn ${cls ?? ""}`, null, parent);
@@ -87,6 +90,7 @@ function buildBar(S, bar) {
   ui.swap = button(g, "Swap", "w", "Swap left and right", () => act(S, "swap"));
   ui.mirror = button(g, "Mirror", "m", "Mirror the pose", () => act(S, "mirror"));
   ui.add = button(g, "Add", "i", "Add a missing person", () => act(S, "add"));
+  ui.box = button(g, "Box", "Shift+b", "Draw this person's box", () => act(S, "box"));
   ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", () => act(S, "delete"));
   g = group();
   ui.layers = {};
@@ -124,6 +128,7 @@ function buildSide(S, side) {
   ui.notes = el("ul", "notes", null, side);
   ui.notes.setAttribute("aria-label", "Comments");
   buildPalette(S, side);
+  buildGhosts(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
   ui.table.setAttribute("aria-label", "Joints");
@@ -236,7 +241,8 @@ function fillTable(S) {
     const edited = S.now.edited.has(S.skeleton.joints[j]);
     const occluder = joint.state === 1 && S.item.occluder[j] && !edited ? S.item.occluder[j] : "";
     const near = share !== null && share >= 0.2 && share < 0.5;
-    const look = [joint.cause, joint.state, occluder, share, edited, S.joint === j].join("|");
+    const whose = joint.origin === "predicted" ? "model" : edited ? "edited" : "";
+    const look = [joint.cause, joint.state, occluder, share, whose, S.joint === j].join("|");
     if (row.drawn === look) return;
     row.drawn = look;
     row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
@@ -246,12 +252,12 @@ function fillTable(S) {
     row.share.classList.toggle("near", near);
     const bar = share === null ? "no visible share known" : `${Math.round(share * 100)}% visible in the labels`;
     row.share.title = near ? `${bar}: near the threshold` : bar;
-    row.dot.textContent = edited ? "edited" : "";
+    row.dot.textContent = whose;
     const chosen = S.joint === j;
     row.node.classList.toggle("chosen", chosen);
     row.node.setAttribute("aria-pressed", String(chosen));
     row.node.tabIndex = chosen || (S.joint < 0 && j === 0) ? 0 : -1;
-    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${edited ? ", edited" : ""}`);
+    row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`);
     if (chosen) row.node.scrollIntoView({ block: "nearest" });
   });
 }
@@ -271,8 +277,11 @@ function fillPanel(S) {
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
   fillNotes(S);
   fillPalette(S);
+  fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
+  ui.box.disabled = !S.can.edit || item.veiled;
+  ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing)));
   ui.add.disabled = !S.can.edit || item.veiled;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
@@ -282,6 +291,8 @@ function fillPanel(S) {
   fillTable(S);
   fillRefused(S);
   fillPast(S);
+  // A button that has nothing more to do would swallow the keys that are pressed on it.
+  if (S.root.getRootNode().activeElement?.disabled) ui.stage.focus({ preventScroll: true });
 }
 
 function fillProgress(S) {
@@ -321,6 +332,7 @@ function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
+  if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
 

@@ -1,10 +1,10 @@
 // What keys and buttons do.
 
 const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
-const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names" };
+const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
 const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
-  m: "mirror", w: "swap", W: "swap pair", i: "add", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
+  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", B: "box", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
@@ -15,6 +15,7 @@ const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper
 function keyAction(S, event) {
   const { key } = event;
   if (event.ctrlKey || event.metaKey) {
+    if (key === "Enter") return "accept person";
     if (key === "z") return "undo";
     return key === "Z" || key === "y" ? "redo" : null;
   }
@@ -22,9 +23,10 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    return S.joint === -1 && !S.boxing ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
+  if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
   if ("012".includes(key) && key.length === 1) return `state ${key}`;
   if (key in CAUSE_KEY) return `cause ${CAUSE_KEY[key]}`;
   if (key in LAYER_KEY) return `layer ${LAYER_KEY[key]}`;
@@ -43,7 +45,8 @@ function keyDown(S, event) {
     formKey(S, event);
     return;
   }
-  const pressing = target.closest?.("button") && (event.key === "Enter" || event.key === " ");
+  const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
+  const pressing = plain && target.closest?.("button") && (event.key === "Enter" || event.key === " ");
   if (pressing) return;
   const onStage = target === S.ui.stage;
   if (event.key === "Tab") {
@@ -119,8 +122,10 @@ function placeJoint(S, j, x, y) {
 
 function act(S, action) {
   const [verb, ...rest] = action.split(" ");
+  if (S.boxing && boxAction(S, verb, rest)) return;
   if (verb === "state" || verb === "cause") return setJoint(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "accept") return accept(S, rest[0]);
   if (verb === "layer") return toggleLayer(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
   return DO[action]?.(S);
@@ -141,6 +146,7 @@ const DO = {
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
   add: (S) => addPerson(S),
   delete: (S) => remove(S),
+  box: (S) => startBox(S),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -219,26 +225,33 @@ function remove(S) {
 function addPerson(S) {
   if (!S.can.edit) return;
   const { item } = S;
-  const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
-  let instance = item.next_instance;
-  while (taken.has(instance)) instance += 1;
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
+  addNew(S, joints.map((joint, j) => [j, joint]), { ghost: null, without: null });
+  choose(S, HANDLE);
+  flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
+}
+
+// Somebody new in the shown frame. `without`: the prediction that this person was.
+function addNew(S, changed, { ghost, without, box }) {
+  const { item } = S;
+  const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
+  let instance = item.next_instance;
+  while (taken.has(instance)) instance += 1;
   const nothing = [null, null, null, "unlabelled", "human"];
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
-    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: joints.map(() => nothing),
+    ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), ghost,
     shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], notes: [], risk: [], lease: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
+  for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);
   const look = [S.zoom, S.tx, S.ty];
   setItem(S, added);
   [S.zoom, S.tx, S.ty] = look;
-  const patch = { ...jointsPatch(S, joints.map((joint, j) => [j, joint])), exists: true };
-  record(S, added, commit(S, added, { kind: "add", joints: patch.joints }, patch));
-  choose(S, HANDLE);
-  flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
+  const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), exists: true };
+  record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box }, patch));
 }
 
 function toggleLayer(S, name) {
@@ -271,6 +284,7 @@ function choose(S, j) {
   if (!S.item) return;
   fillTable(S);
   fillPalette(S);
+  fillGhosts(S);
   draw(S);
   drawLoupe(S);
   announce(S);

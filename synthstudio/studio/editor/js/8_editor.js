@@ -29,7 +29,7 @@ function setItem(S, item) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, hover: null, drag: null, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, hover: null, drag: null, boxing: null, wanted: null, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
@@ -120,7 +120,7 @@ function start(parent, data) {
   const S = {
     dataset: data.dataset, item: null, list: [], joint: -1, hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
     loading: 0, stacks: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
-    layers: { boxes: false, modal: false, amodal: false, others: true, names: true }, fitting: "person", loupe: false,
+    layers: { boxes: false, modal: false, amodal: false, others: true, names: true, ghosts: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
   };
   const name = `${data.dataset} ${data.user}`;
@@ -206,7 +206,7 @@ function uncover(S) {
 
 // The server's word: people, what it made of the edits, who may do what.
 function update(S, data) {
-  Object.assign(S, { can: data.can, queue: data.queue, progress: data.progress, past: data.history });
+  Object.assign(S, { can: data.can, queue: data.queue, progress: data.progress, model: data.predictions, past: data.history });
   const last = S.item;
   const mine = S.list.filter((item) => item.local && S.goto === data.goto && !data.items.some((other) => other.id === item.id));
   S.heard = performance.now();

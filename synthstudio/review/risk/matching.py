@@ -1,0 +1,100 @@
+"""Whose a prediction is: the person of its frame whose joints, or box, it is most like."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthstudio.core.similarity import box_overlap, object_similarity
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.review.values import JointLabel
+
+F64 = NDArray[np.float64]
+LEAST = 0.1
+"""Less alike than this (OKS, or overlap of boxes) is somebody else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A person of a frame. `px` (J, 2) continuous pixels, NaN where the joint has no label that
+    lies in the picture; `box`: x, y, width, height."""
+
+    instance: int
+    px: F64
+    box: Sequence[float]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        return np.asarray(np.isfinite(self.px).all(axis=1))
+
+
+def standing(
+    instance: int,
+    labels: Mapping[str, JointLabel],
+    names: Sequence[str],
+    box: Sequence[float] | None = None,
+) -> Standing:
+    """A person by their labels; without a box it is that of the joints."""
+    px = np.full((len(names), 2), np.nan)
+    for j, name in enumerate(names):
+        label = labels.get(name)
+        if label is not None and label.state in (1, 2) and label.x_px is not None:
+            px[j] = label.x_px, label.y_px
+    return Standing(
+        instance=instance, px=px, box=box_of(px) if not box or box[2] <= 0 or box[3] <= 0 else box
+    )
+
+
+def box_of(px: F64) -> list[float]:
+    """x, y, width and height round those of (J, 2) places that are known; zeros for none."""
+    there = px[np.isfinite(px).all(axis=1)]
+    if not len(there):
+        return [0.0] * 4
+    low, high = there.min(axis=0), there.max(axis=0)
+    return [*low.tolist(), *(high - low).tolist()]
+
+
+def likeness(px: F64, box: Sequence[float], person: Standing, skeleton: Skeleton) -> float:
+    """OKS of places (J, 2) and a person's labels; overlap of boxes where nothing is labelled."""
+    if not person.known.any():
+        return box_overlap(box, person.box)
+    area = np.array([max(person.box[2] * person.box[3], 1.0)])
+    oks = object_similarity(px[None], person.px[None], person.known[None], area, skeleton.sigmas)
+    return float(oks[0, 0])
+
+
+def mean_distance_px(px: F64, person: Standing) -> float | None:
+    """How far places (J, 2) lie from a person's labels on average; None without a joint of both."""
+    apart = np.hypot(*(px - person.px).T)
+    return float(np.nanmean(apart)) if np.isfinite(apart).any() else None
+
+
+def match(
+    found: Sequence[tuple[F64, Sequence[float]]], people: Sequence[Standing], skeleton: Skeleton
+) -> list[int | None]:
+    """For each of `found` (places (J, 2), box) the number of the person it is of, None: nobody's.
+
+    The most alike first; each person is matched once.
+    """
+    pairs = sorted(
+        (-likeness(px, box, person, skeleton), place, n)
+        for place, (px, box) in enumerate(found)
+        for n, person in enumerate(people)
+    )
+    out: list[int | None] = [None] * len(found)
+    taken: set[int] = set()
+    for unlike, place, n in pairs:
+        if -unlike >= LEAST and out[place] is None and n not in taken:
+            out[place] = people[n].instance
+            taken.add(n)
+    return out
+
+
+def places(joints: Mapping[str, Sequence[float]], names: Sequence[str]) -> F64:
+    """(J, 2) places of joints by name; NaN where there is none."""
+    nowhere = (math.nan, math.nan)
+    return np.array([tuple(joints[n][:2]) if n in joints else nowhere for n in names], np.float64)

@@ -1,0 +1,108 @@
+"""Predictions as the editor shows them under the labels: whose each is, and how far off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.review.check import labels_of
+from synthstudio.review.risk.matching import (
+    Standing,
+    box_of,
+    likeness,
+    match,
+    mean_distance_px,
+    places,
+    standing,
+)
+from synthstudio.review.risk.predictions import Prediction
+from synthstudio.review.values import ItemState
+from synthstudio.studio.editor.frame_rows import FrameRows
+
+_ARM = ("shoulder", "elbow", "wrist", "hand", "finger", "thumb")
+_LEG = ("hip", "knee", "ankle", "toe", "heel")
+_TRUNK = ("pelvis", "spine", "thorax")
+States = Mapping[tuple[int, int], ItemState]
+
+
+@dataclass(frozen=True)
+class FrameGhosts:
+    """What a model says of a frame: `of` people by their numbers, and `found`, who is nobody."""
+
+    of: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    found: Sequence[dict[str, Any]] = ()
+
+
+def frame_ghosts(
+    predictions: Sequence[Prediction], found: FrameRows, state_of: States, skeleton: Skeleton
+) -> FrameGhosts:
+    """Return the predictions of a frame beside its people as reviewers left them.
+
+    One that was stored for a person is theirs, also when the person was deleted; the others are
+    matched with people who have none, by OKS or by their boxes.
+    """
+    people, deleted = _people(found, state_of, skeleton)
+    of: dict[int, Prediction] = {p.instance: p for p in predictions if p.instance in people}
+    left = [p for p in predictions if p.instance not in of and p.instance not in deleted]
+    px = [places(p.joints, skeleton.joints) for p in left]
+    others = [person for n, person in people.items() if n not in of]
+    whose = match([(p, box_of(p)) for p in px], others, skeleton)
+    nobody = []
+    for prediction, instance in zip(left, whose, strict=True):
+        if instance is None:
+            nobody.append(_ghost(prediction, None, skeleton))
+        else:
+            of[instance] = prediction
+    return FrameGhosts({n: _ghost(p, people[n], skeleton) for n, p in of.items()}, nobody)
+
+
+def limbs(skeleton: Skeleton) -> list[list[int]]:
+    """Return the joints of each limb: arms, legs, the trunk where it has joints, and the head."""
+    parts: dict[tuple[str, str], list[int]] = {}
+    for j, (name, side) in enumerate(zip(skeleton.joints, skeleton.sides, strict=True)):
+        part = next(
+            (p for p, words in (("arm", _ARM), ("leg", _LEG)) if any(w in name for w in words)), ""
+        )
+        where = (part, side) if part else ("trunk" if name in _TRUNK else "head", "")
+        parts.setdefault(where, []).append(j)
+    return list(parts.values())
+
+
+def _people(
+    found: FrameRows, state_of: States, skeleton: Skeleton
+) -> tuple[dict[int, Standing], set[int]]:
+    """Who is in a frame now, by number, and the numbers of those who were deleted."""
+    frame, people, deleted = found.frame["index"], {}, set[int]()
+    added = [n for (f, n), state in state_of.items() if f == frame and state.added]
+    for n in dict.fromkeys([*found.people, *added]):
+        state, row = state_of.get((frame, n)), found.people.get(n)
+        if state is not None and state.deleted:
+            deleted.add(n)
+            continue
+        labels = labels_of(row, skeleton.joints) if row is not None else {}
+        labels |= dict(state.joints) if state is not None else {}
+        people[n] = standing(n, labels, skeleton.joints, row["modal_box_px"] if row else None)
+    return people, deleted
+
+
+def _ghost(prediction: Prediction, person: Standing | None, skeleton: Skeleton) -> dict[str, Any]:
+    px = places(prediction.joints, skeleton.joints)
+    off = mean_distance_px(px, person) if person is not None else None
+    alike = likeness(px, box_of(px), person, skeleton) if person is not None else None
+    return {
+        "n": prediction.instance,
+        "score": round(prediction.score, 3),
+        "joints": [_joint(prediction, name) for name in skeleton.joints],
+        "oks": None if alike is None else round(alike, 3),
+        "off": None if off is None else round(off, 1),
+    }
+
+
+def _joint(prediction: Prediction, name: str) -> list[Any] | None:
+    point = prediction.joints.get(name)
+    if point is None:
+        return None
+    x, y, sure = point
+    return [round(x, 4), round(y, 4), round(sure, 3), prediction.causes.get(name)]

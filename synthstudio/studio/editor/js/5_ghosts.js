@@ -1,0 +1,96 @@
+// Predictions of a network: drawn under the labels, and taken by a joint, a limb or a person.
+// A ghost: {n, score, joints: [[x, y, sure, cause] or null], oks, off}; S.item.ghost is that of the
+// shown person, S.item.found those of people whom nobody labelled.
+
+const ACCEPT = [
+  ["accept joint", "Joint", "Enter", "Accept the predicted place of the chosen joint"],
+  ["accept limb", "Limb", "Shift+Enter", "Accept the prediction of the chosen joint's limb"],
+  ["accept person", "Person", "Ctrl+Enter", "Accept the prediction of the whole person"],
+  ["accept found", "Add", "Shift+i", "Add a person who was predicted and not labelled"],
+];
+
+function buildGhosts(S, side) {
+  const box = el("div", "predicted", null, side);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Prediction");
+  S.ui.ghosts = box;
+  S.ui.ghostText = el("p", "", "", box);
+  const row = el("div", "row", null, box);
+  S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, () => act(S, action)));
+}
+
+function fillGhosts(S) {
+  const { ghost, found } = S.item;
+  const joint = S.joint >= 0 ? ghost?.joints[S.joint] : null;
+  const limb = S.joint >= 0 ? limbOf(S).filter((j) => ghost?.joints[j]) : [];
+  const useful = [joint, limb.length, ghost, found?.length];
+  S.ui.ghosts.hidden = !S.model;
+  S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.veiled));
+  S.ui.ghostText.textContent = [S.model, ghost ? howFar(ghost) : "nothing of this person", ...nobodys(found)].join(" · ");
+}
+
+function howFar(ghost) {
+  return ghost.oks === null ? "nothing to compare" : `OKS ${ghost.oks.toFixed(2)}${ghost.off === null ? "" : `, ${ghost.off.toFixed(1)} px off`}`;
+}
+
+function nobodys(found) {
+  return found?.length ? [`${found.length} not labelled`] : [];
+}
+
+function limbOf(S) {
+  return S.skeleton.limbs.find((limb) => limb.includes(S.joint)) ?? [];
+}
+
+// What a joint becomes by its prediction: its place, and what hides it where the network says so.
+function asPredicted(S, old, point) {
+  const [x, y, , cause] = point;
+  const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
+  const told = cause ? { state: cause === "visible" ? 2 : 1, cause } : kept;
+  return { ...asPlaced(S.item, { x, y, ...told }), origin: "predicted", taken: true };
+}
+
+function takenFrom(S, ghost, joints, labels) {
+  return joints.flatMap((j) => (ghost.joints[j] ? [[j, asPredicted(S, labels[j], ghost.joints[j])]] : []));
+}
+
+function accept(S, which) {
+  if (which === "found") return acceptFound(S);
+  const { ghost } = S.item;
+  if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
+  const joints = { joint: [S.joint], limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
+  const changed = ghost ? takenFrom(S, ghost, joints, S.now.joints) : [];
+  if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
+  edit(S, changed);
+}
+
+const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
+
+// Add the first of those whom nobody labelled, at the joints that were found.
+function acceptFound(S) {
+  const [ghost] = S.item.found ?? [];
+  if (!ghost) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
+  if (!S.can.edit || S.item.veiled) return open(S);
+  const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
+  addNew(S, takenFrom(S, ghost, [...blank.keys()], blank), { ghost, without: ghost.n });
+  flash(S, "A predicted person was added. Look at each joint.");
+}
+
+function drawGhosts(S) {
+  const group = S.marks.ghosts;
+  group.replaceChildren();
+  if (!S.layers.ghosts || S.hide || !S.model) return;
+  for (const ghost of [S.item.ghost, ...(S.item.found ?? [])]) if (ghost) drawGhost(S, group, ghost, ghost !== S.item.ghost);
+  const point = S.joint >= 0 && S.now.exists ? S.item.ghost?.joints[S.joint] : null;
+  const joint = point ? drawn(S)[S.joint] : null;
+  if (joint && known(joint)) line(make("line", { class: "apart" }, group), toScreen(S, joint.x, joint.y), toScreen(S, point[0], point[1]));
+}
+
+function drawGhost(S, group, ghost, nobody) {
+  const at = ghost.joints.map((point) => (point ? toScreen(S, point[0], point[1]) : null));
+  for (const [a, b] of S.skeleton.bones) if (at[a] && at[b]) line(make("line", { class: "ghost" }, group), at[a], at[b]);
+  at.forEach((p, j) => {
+    if (p) make("circle", { class: "ghost", "data-joint": S.skeleton.joints[j], cx: p[0].toFixed(2), cy: p[1].toFixed(2), r: 3 }, group);
+  });
+  const first = nobody && at.find((p) => p);
+  if (first) make("text", { class: "who", x: first[0].toFixed(1), y: (first[1] - 12).toFixed(1) }, group).textContent = "not labelled";
+}

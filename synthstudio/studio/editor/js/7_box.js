@@ -1,0 +1,80 @@
+// The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
+// S.boxing: {box: [x, y, width, height], corner}; corner 0 is the upper left one, 1 the lower right.
+
+function startBox(S) {
+  if (S.boxing) return endBox(S);
+  if (S.item.instance ? !open(S) : !S.can.edit) return;
+  if (S.item.modal?.counts) return flash(S, "This box is that of the mask: it is not drawn.");
+  const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+  const now = S.item.instance ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
+  S.boxing = { corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
+  S.ui.stage.focus({ preventScroll: true });
+  fillPanel(S);
+  draw(S);
+  flash(S, S.item.instance ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
+}
+
+const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
+
+function insideFrame(S, [x, y, w, h]) {
+  const { item } = S;
+  const [left, top] = [Math.min(Math.max(x, 0), item.w - 1), Math.min(Math.max(y, 0), item.h - 1)];
+  const [right, low] = [Math.min(Math.max(x + w, left + 1), item.w), Math.min(Math.max(y + h, top + 1), item.h)];
+  return [left, top, right - left, low - top].map(round3);
+}
+
+function boxCorners(S, [ax, ay], [bx, by]) {
+  S.boxing.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
+}
+
+// What keys mean while a box is drawn; others leave it and do what they do.
+function boxAction(S, verb, rest) {
+  if (verb === "nudge") {
+    const [x, y, w, h] = S.boxing.box;
+    const [dx, dy] = rest.map(Number);
+    S.boxing.box = insideFrame(S, S.boxing.corner ? [x, y, w + dx, h + dy] : [x + Math.min(dx, w - 1), y + Math.min(dy, h - 1), w - dx, h - dy]);
+    draw(S);
+  } else if (verb === "tab") {
+    S.boxing.corner = 1 - S.boxing.corner;
+    draw(S);
+  } else if (verb === "accept" && rest[0] === "joint") keepBox(S);
+  else if (verb === "leave" || verb === "box") endBox(S);
+  else {
+    if (!["closer", "farther", "fit", "help", "layer"].includes(verb)) endBox(S);
+    return false;
+  }
+  return true;
+}
+
+function keepBox(S) {
+  const { box } = S.boxing;
+  endBox(S);
+  if (!S.item.instance) {
+    addNew(S, standing(S, box).map((joint, j) => [j, joint]), { ghost: null, without: null, box });
+    choose(S, HANDLE);
+    flash(S, "A person was added in the box. Move each joint.");
+    return;
+  }
+  if (!open(S) || box.join() === S.now.box?.join()) return;
+  record(S, S.item, commit(S, S.item, { kind: "edit", box }, { box }));
+  S.layers.boxes = true;
+  fillPanel(S);
+  draw(S);
+  flash(S, "The box is as drawn.");
+}
+
+function endBox(S) {
+  S.boxing = null;
+  S.drag = null;
+  S.ui.flash.classList.remove("on");
+  fillPanel(S);
+  draw(S);
+}
+
+function drawBoxing(S) {
+  if (!S.boxing) return;
+  const { box, corner } = S.boxing;
+  boxNode(S, S.marks.boxes, box, "box drawing");
+  const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
+  make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);
+}

@@ -1,0 +1,175 @@
+"""Predictions of a file become a layer: whose each is, what is refused, what taking one means."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from imported_photos import import_photos
+from review_ops import ANNA, BEN, LEAD, op, seen
+
+from synthstudio.core.errors import FormatError, Refused
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.review import edits, history
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import dataset_key, register
+from synthstudio.review.import_predictions import import_predictions
+from synthstudio.review.reviewed import export_reviewed, reviewed
+from synthstudio.review.risk.predictions import is_predicted, iter_predictions
+from synthstudio.review.store import open_store
+from synthstudio.review.values import PREDICTED, JointLabel, Person
+from synthstudio.studio.editor.frame_rows import Frames
+from synthstudio.studio.editor.ghosts import frame_ghosts, limbs
+
+SKELETON = get_skeleton("coco17")
+JOINTS = SKELETON.joints
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three photos with a person each, joint j at x = 14.5 + j, y = 20.5; nobody is in the last."""
+    return import_photos(tmp_path / "photos", 60, empty=2)
+
+
+@pytest.fixture
+def store(tmp_path, photos):
+    opened = open_store(f"sqlite:///{tmp_path}/review.db")
+    register(opened, photos, "photos")
+    yield opened
+    opened.close()
+
+
+def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):
+    """A result: everybody's joints moved by dx, dy, without those that are `lost`."""
+    flat = []
+    for j in range(17):
+        flat += [0, 0, 0] if j in lost else [14 + dx + j, 20 + dy, 0.8]
+    return {"image_id": image, "category_id": 1, "keypoints": flat, "score": 0.9, **more}
+
+
+@pytest.fixture
+def key(store, photos):
+    return dataset_key(store, photos)
+
+
+def take_in(store, photos, tmp_path, value, **more):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(value))
+    return import_predictions(store, photos, path, layer="net", who=LEAD, **more)
+
+
+def ghosts_of(store, photos, frame):
+    key = dataset_key(store, photos)
+    told = [p for p in iter_predictions(store, key, "net") if p.frame == frame]
+    states = history.states_in(store, key, [frame])
+    return frame_ghosts(told, Frames(photos, SKELETON).get(frame), states, SKELETON)
+
+
+def test_each_prediction_belongs_to_the_person_it_is_most_like(store, photos, key, tmp_path):
+    cause = ["object", "self", None, "truncated"] + [None] * 13
+    value = [
+        entry(0, dy=14, score=0.4),  # somebody else, below
+        entry(0, dx=1, lost=[16], joints={"cause": cause}),
+        entry(2, bbox=[1, 1, 20, 20]),
+        entry(7),
+    ]
+    made = take_in(store, photos, tmp_path, value)
+    assert made.as_json() == {"layer": "net", "frames": 2, "matched": 1, "found": 2, "unknown": 1}
+    stored = list(iter_predictions(store, key, "net"))
+    assert [(p.frame, p.instance) for p in stored] == [(0, 1), (0, 1000), (2, 1000)]
+    mine = stored[0]
+    assert mine.joints["nose"] == (15.5, 20.5, 0.8) and "right_ankle" not in mine.joints
+    assert mine.causes == {"nose": "object", "left_eye": "self"}
+    shown = ghosts_of(store, photos, 0)
+    assert shown.of[1]["off"] == 1.0 and 0.5 < shown.of[1]["oks"] < 0.95
+    assert shown.of[1]["joints"][0] == [15.5, 20.5, 0.8, "object"]
+    assert shown.of[1]["joints"][16] is None
+    assert [ghost["oks"] for ghost in shown.found] == [None]
+
+
+def test_a_person_who_was_added_takes_the_prediction_that_was_nobodys(store, photos, key, tmp_path):
+    take_in(store, photos, tmp_path, [entry(2)])
+    assert len(ghosts_of(store, photos, 2).found) == 1
+    person = Person(dataset=key, frame=2, instance=1)
+    added = op("add", 0, person=person, joints={"nose": seen(14.5, 20.5)})
+    edits.apply(store, added, who=ANNA, base=base_of(photos, 2, 1))
+    shown = ghosts_of(store, photos, 2)
+    assert not shown.found and shown.of[1]["oks"] == 1.0
+    gone = op("delete", 1, person=person)
+    edits.apply(store, gone, who=ANNA, base=base_of(photos, 2, 1))
+    assert len(ghosts_of(store, photos, 2).found) == 1
+
+
+def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_path):
+    folder = tmp_path / "photos-coco"
+    value = json.loads((folder / "annotations.json").read_text())
+    for one in (*value["images"], *value["annotations"]):  # numbers that are of no frame
+        one["id"] += 500
+        if "image_id" in one:
+            one["image_id"] += 500
+    value["annotations"][0]["keypoints"][2] = 1
+    with pytest.raises(FormatError, match="no prediction belongs"):
+        take_in(store, photos, tmp_path, value)
+    made = take_in(store, photos, tmp_path, value, images=folder / "images")
+    assert (made.frames, made.matched, made.found, made.unknown) == (2, 2, 0, 0)
+    first = next(iter_predictions(store, key, "net"))
+    assert "nose" not in first.causes and first.causes["left_eye"] == "visible"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"keypoints": [1, 2, 3]}, "17 joints have 51 numbers"),
+        ({"keypoints": "many"}, "cannot be taken in"),
+        ({"image_id": "a"}, "whole number"),
+        ({"score": None}, "no number"),
+        ({"bbox": [0, 0]}, "cannot be taken in"),
+        ({"instance_number": [1]}, "whole number"),
+        ({"joints": {"cause": ["visible"]}}, "out of range"),
+    ],
+)
+def test_what_is_no_prediction_is_named(store, photos, key, tmp_path, change, said):
+    take_in(store, photos, tmp_path, [entry(0)])
+    with pytest.raises(FormatError, match=said):
+        take_in(store, photos, tmp_path, [entry(1), entry(0) | change])
+    assert [p.frame for p in iter_predictions(store, key, "net")] == [0], "all or nothing"
+
+
+def test_only_a_lead_takes_predictions_in(store, photos, tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([entry(0)]))
+    with pytest.raises(Refused, match="may not import"):
+        import_predictions(store, photos, path, layer="net", who=BEN)
+
+
+def test_a_joint_that_was_taken_says_so_and_an_edited_one_is_human(store, photos, key, tmp_path):
+    take_in(store, photos, tmp_path, [entry(0, dx=1)])
+    person = Person(dataset=key, frame=0, instance=1)
+    label = JointLabel(x_px=15.5, y_px=20.5, state=2, cause="visible", origin=PREDICTED)
+    other = dataclasses.replace(seen(19, 21), origin="rendered")  # nobody can say that
+    assert is_predicted(store, key, 0, {"nose": label})
+    assert not is_predicted(store, key, 0, {"left_eye": label})
+    assert not is_predicted(store, key, 1, {"nose": label})
+    change = op("edit", 0, person=person, joints={"nose": label, "left_eye": other})
+    event = edits.apply(store, change, who=ANNA, base=base_of(photos, 0, 1))
+    kept = history.state(store, person).joints
+    assert (kept["nose"].origin, kept["left_eye"].origin) == (PREDICTED, "human")
+    row = next(reviewed(store, photos, only="all").iter_instances())
+    assert row["origin"][:3] == [PREDICTED, "human", "human"]
+    np.testing.assert_allclose(row["joints_px"][:2], [15.5, 20.5])
+    export_reviewed(store, photos, tmp_path / "out", form="coco", only="all")
+    undo = op("revert", 1, person=person, event=event.id)
+    edits.apply(store, undo, who=ANNA, base=base_of(photos, 0, 1))
+    assert not history.check_replay(store, key)
+    assert next(reviewed(store, photos, only="all").iter_instances())["origin"][0] == "human"
+
+
+@pytest.mark.parametrize("name", ["coco17", "coco23", "coco133"])
+def test_every_joint_is_of_one_limb(name):
+    skeleton = get_skeleton(name)
+    found = limbs(skeleton)
+    assert sorted(j for limb in found for j in limb) == list(range(len(skeleton.joints)))
+    arm = next(limb for limb in found if skeleton.joints.index("left_wrist") in limb)
+    words = {skeleton.joints[j] for j in arm}
+    assert {"left_shoulder", "left_elbow"} <= words
+    assert all(word.startswith("left") and "hip" not in word for word in words)

@@ -1,0 +1,84 @@
+"""Boxes in the editor: drawn by mouse, finger or keys, each an edit with an undo."""
+
+import pytest
+from editor_host import Alone, item
+from playwright.sync_api import expect
+from test_editor_hands import phone, touch  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.browser
+BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
+
+
+@pytest.fixture
+def editor(page):
+    alone = Alone(page)
+    alone.give(items=[item(0, modal=BOX), item(1)])
+    return alone
+
+
+def at(editor, x, y):
+    """Where a place of the picture is on the screen."""
+    zoom, tx, ty = (float(editor.reads(name)) for name in ("zoom", "tx", "ty"))
+    stage = editor.page.locator(".stage").bounding_box()
+    return stage["x"] + x * zoom + tx, stage["y"] + y * zoom + ty
+
+
+def drawn(editor):
+    return [op for op in editor.ops() if op.get("box")]
+
+
+def test_a_box_is_dragged_undone_and_done_again(editor):
+    editor.page.get_by_role("button", name="Draw this person's box").click()
+    editor.page.mouse.move(*at(editor, 60, 45))
+    editor.page.mouse.down()  # over a joint: it stays
+    editor.page.mouse.move(*at(editor, 100, 90))
+    editor.page.mouse.move(*at(editor, 160, 120))
+    editor.page.mouse.up()
+    (op,) = editor.ops()
+    assert op["kind"] == "edit" and not op.get("joints")
+    assert op["box"] == pytest.approx([60, 45, 100, 75], abs=0.5)
+    rect, zoom = editor.page.locator(".box.modal"), float(editor.reads("zoom"))
+    width = lambda: float(rect.get_attribute("width")) / zoom  # noqa: E731
+    assert width() == pytest.approx(100, abs=0.6)
+    editor.press("z")
+    assert width() == pytest.approx(180, abs=0.6)
+    editor.press("Shift+Z")
+    editor.answer()
+    assert width() == pytest.approx(100, abs=0.6)
+
+
+def test_a_box_is_drawn_by_keys_alone(editor):
+    editor.press("Shift+B", "Shift+ArrowRight", "ArrowDown", "Tab", "Shift+ArrowUp", "Enter")
+    assert drawn(editor)[0]["box"] == pytest.approx([40, 41, 170, 59])
+    editor.press("Shift+B", "ArrowRight", "Escape")
+    assert len(drawn(editor)) == 1
+    editor.press("Tab")
+    assert editor.reads("joint") == "nose", "keys mean again what they did"
+
+
+def test_the_box_of_a_mask_is_not_drawn(page):
+    editor = Alone(page)
+    editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
+    editor.press("Shift+B")
+    expect(editor.page.locator(".flash")).to_contain_text("that of the mask")
+    expect(editor.page.locator(".box.drawing")).to_have_count(0)
+
+
+def test_a_box_in_an_empty_frame_adds_a_person_in_it(page):
+    editor = Alone(page)
+    base = [[None, None, None, "unlabelled", "human"]] * 17
+    nobody = {"id": "0:0", "instance": 0, "exists": False, "next_instance": 1}
+    editor.give(items=[item(0, base=base, **nobody)])
+    editor.press("Shift+B", "Shift+ArrowLeft", "Enter")
+    (op,) = editor.ops()
+    x, y, w, h = op["box"]
+    assert op["kind"] == "add" and op["instance"] == 1 and len(op["joints"]) == 17
+    assert all(x <= row[0] <= x + w and y <= row[1] <= y + h for row in op["joints"].values())
+
+
+def test_a_finger_draws_a_box(phone):  # noqa: F811
+    phone.page.get_by_role("button", name="Draw this person's box").tap()
+    touch(phone, "touchStart", at(phone, 50, 40))
+    touch(phone, "touchMove", at(phone, 120, 100))
+    touch(phone, "touchEnd")
+    assert drawn(phone)[0]["box"] == pytest.approx([50, 40, 70, 60], abs=1.5)

@@ -1,0 +1,122 @@
+"""Predictions in the editor: seen under the labels, taken by a joint, a limb or a person."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+ARM = ["left_shoulder", "left_elbow", "left_wrist"]
+
+
+def ghost(n=1, *, lost=(), dx=3.0, causes=()):
+    """What the server says of a prediction: the person's joints moved, the nose behind a thing."""
+    told = dict(causes)
+    joints = [
+        None if name in lost else [40.0 + dx + 10 * j, 50.0 + 8 * (j % 7), 0.9, told.get(name)]
+        for j, name in enumerate(JOINTS)
+    ]
+    return {"n": n, "score": 0.8, "joints": joints, "oks": 0.912, "off": dx}
+
+
+@pytest.fixture
+def editor(page):
+    alone = Alone(page)
+    mine = ghost(lost=["right_ear"], causes={"nose": "object"})
+    stranger = ghost(1000, dx=120.0, lost=JOINTS[5:]) | {"oks": None, "off": None}
+    alone.give(items=[item(0, ghost=mine, found=[stranger]), item(1)], predictions="net")
+    return alone
+
+
+def last(editor):
+    return editor.ops()[-1]
+
+
+def test_a_prediction_is_seen_under_the_labels_and_can_be_hidden(editor):
+    dots = editor.page.locator(".marks circle.ghost")
+    expect(dots).to_have_count(16 + 5)
+    panel = editor.page.get_by_role("group", name="Prediction", exact=True)
+    expect(panel).to_contain_text("net · OKS 0.91, 3.0 px off · 1 not labelled")
+    zoom, tx = float(editor.reads("zoom")), float(editor.reads("tx"))
+    nose = editor.page.locator("circle.ghost[data-joint=nose]").first
+    assert float(nose.get_attribute("cx")) == pytest.approx(43 * zoom + tx, abs=0.1)
+    editor.press("8")
+    expect(dots).to_have_count(0)
+    editor.page.get_by_role("button", name="Predictions (8)").click()
+    expect(dots).to_have_count(21)
+    editor.press("n")
+    expect(panel).to_contain_text("nothing of this person")
+    expect(dots).to_have_count(0)
+
+
+def test_joint_limb_and_person_are_taken_by_key_and_by_button(editor):
+    names = {"Joint": "Accept the predicted place of the chosen joint",
+             "Limb": "Accept the prediction of the chosen joint's limb",
+             "Person": "Accept the prediction of the whole person"}  # fmt: skip
+    buttons = {k: editor.page.get_by_role("button", name=v) for k, v in names.items()}
+    assert buttons["Joint"].is_disabled() and buttons["Person"].is_enabled()
+    editor.press("Enter")
+    expect(editor.page.locator(".flash")).to_contain_text("Choose a joint first")
+    editor.press("Tab", "Enter")
+    assert last(editor)["joints"] == {"nose": [43, 50, 1, "object", "predicted"]}
+    assert "as predicted" in editor.label("nose") and "edited" not in editor.label("nose")
+    editor.press("z")
+    assert last(editor)["kind"] == "revert" and "predicted" not in editor.label("nose")
+    buttons["Joint"].click()
+    assert "as predicted" in editor.label("nose")
+    for take in (lambda: editor.press("Shift+Enter"), buttons["Limb"].click):
+        editor.press("Escape")
+        editor.page.locator(".joint-row[data-joint=left_elbow]").click()
+        take()
+        op = last(editor)
+        assert list(op["joints"]) == ARM and op["joints"]["left_wrist"][2:4] == [2, "visible"]
+        editor.press("z")
+    for take in (lambda: editor.press("Control+Enter"), buttons["Person"].click):
+        take()
+        assert len(last(editor)["joints"]) == 15, "the nose is there, an ear was not found"
+        editor.press("z")
+    assert "as predicted" in editor.label("nose"), "each is an edit of its own"
+    editor.answer()
+    assert "as predicted" in editor.label("nose")
+
+
+def test_a_joint_that_is_moved_again_is_no_prediction_any_more(editor):
+    editor.press("Tab", "Enter", "ArrowRight")
+    assert last(editor)["joints"]["nose"] == [44, 50, 1, "object"]
+    assert "edited" in editor.label("nose") and "predicted" not in editor.label("nose")
+
+
+def test_somebody_predicted_is_added_once(editor):
+    editor.press("Shift+I")
+    op = last(editor)
+    assert (op["kind"], op["instance"]) == ("add", 2)
+    assert list(op["joints"]) == list(JOINTS[:5])
+    assert op["joints"]["nose"] == [160, 50, 2, "visible", "predicted"]
+    assert editor.reads("item") == "0:2"
+    editor.page.wait_for_timeout(50)
+    editor.press("Shift+I")
+    expect(editor.page.locator(".flash")).to_contain_text("Everybody who is predicted")
+    assert len([o for o in editor.ops() if o["kind"] == "add"]) == 1
+
+
+def test_keys_work_after_a_button_that_has_nothing_more_to_do(editor):
+    editor.page.get_by_role("button", name="Add a person who was predicted").click()
+    editor.press("Tab", "s")
+    assert last(editor)["joints"]["nose"][2:] == [1, "self"]
+
+
+def test_without_predictions_nothing_is_offered(page):
+    editor = Alone(page)
+    editor.give()
+    expect(editor.page.locator(".predicted")).to_be_hidden()
+    editor.press("Tab", "Enter")
+    expect(editor.page.locator(".flash")).to_contain_text("No predictions are stored")
+    assert editor.ops() == []
+
+
+def test_who_may_only_look_takes_nothing(page):
+    editor = Alone(page)
+    editor.give(items=[item(0, ghost=ghost())], predictions="net", can={"edit": False})
+    buttons = editor.page.locator(".predicted .btn")
+    assert buttons.count() == 4 and all(button.is_disabled() for button in buttons.all())
+    editor.press("Tab", "Enter", "Control+Enter", "Shift+I")
+    assert editor.ops() == []
