@@ -86,9 +86,9 @@ Joints found within 0.1 of the box's longer side (PCK@0.1), in percent, from tru
 {photos}
 **Limits.** It learnt from rendered people, whose look is not that of photos: expect far worse
 answers there than at home, worst for sport, for children and for people who are small in the
-picture. It needs a box for each person; without one the whole picture is taken for one. One seed
-was trained. It must not be used to identify, to rate or to watch people, or where a wrong joint
-does harm.
+picture. It needs a box for each person; without one it looks for one person a picture, and often
+misses who does not fill it. One seed was trained. It must not be used to identify, to rate or to
+watch people, or where a wrong joint does harm.
 """
 
 

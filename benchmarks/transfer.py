@@ -182,7 +182,7 @@ class Transfer:
         if not (arm.photos or arm.adapt):
             changed = {"seed": seed, "batch": size.batch, "steps": size.steps}
             changed |= {"network": own.network.model_dump() | size.network}
-            return configs.parse(own.model_dump() | changed | {"precision": size.precision})
+            return configs.parse(own.model_dump() | changed)
         people = [source.model_dump() for source in own.train]
         return configs.parse(
             {
@@ -225,7 +225,7 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
         run_job(transfer, start, seed)
     torch.set_num_threads(1)
     config, out = transfer.config(name, seed), transfer.run_of(name, seed)
-    done = trained(
+    trained(
         config, out, crops=transfer.crops, stopped=f"{name}, seed {seed} was stopped: start again"
     )
     net, _, skeleton = checkpoint.load_network(out / "last.safetensors")
@@ -245,8 +245,7 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
         for row in ROWS
         if ROWS[row].arm == name
     }
-    minutes = round(done.steps * config.batch / max(done.people_per_second, 1e-9) / 60, 1)
-    write_file(transfer.result(name, seed), canonical_json({"rows": found, "minutes": minutes}))
+    write_file(transfer.result(name, seed), canonical_json({"rows": found}))
 
 
 def people_of(

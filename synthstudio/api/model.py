@@ -153,11 +153,11 @@ class Model:
         or asked for `flip` or `peaks`.
         """
         if self.system == "topdown":
-            from synthstudio.inference.boxes import source_boxes
             from synthstudio.inference.predict import predict
+            from synthstudio.inference.second_look import second_look
 
             ask = self.ask(flip=flip, peaks=peaks)
-            boxes = source_boxes if find is None else find
+            boxes = second_look(self.ask(), size=self.size) if find is None else find
             return predict(ask, images, boxes, size=self.size, batch=batch, progress=progress)
         from synthstudio.inference.frames import predict_frames
 
@@ -185,7 +185,7 @@ class Model:
             boxes: Where people are (a system of whole frames takes none). For one picture (P, 4)
                 numbers x, y, width, height; for several a list of such or a dict by file name;
                 or the path of COCO annotations or results. Default: the source's own boxes,
-                else each whole picture.
+                else one person a picture: about the joints that a look at all of it finds.
             flip: Ask about the mirrored crops too (the flip test); twice the time.
             batch: Crops at once.
             smooth: Frames that a clip's joints are smoothed over, odd; 0 leaves them.

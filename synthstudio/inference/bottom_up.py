@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from synthstudio.inference.answers import F64, U8
-from synthstudio.inference.live import MARGIN
+from synthstudio.inference.second_look import MARGIN
 from synthstudio.models.bottom_up.contract import BottomUp, FoundPeople
 
 

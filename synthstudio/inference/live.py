@@ -16,22 +16,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.errors import ArgumentError
-from synthstudio.inference.answers import F64, PRESENT, Ask
+from synthstudio.inference.answers import F64, Ask
 from synthstudio.inference.boxes import FindPeople
 from synthstudio.inference.one_euro import Filtered, OneEuro, filtered
 from synthstudio.inference.predict import Person, predict, surely_seen
+from synthstudio.inference.second_look import box_about
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.inference.tracking import REPEATED, Tracker
 from synthstudio.models.smooth import overlaps
 
-MARGIN = 0.07
-"""Of the joints' longer side, between them and the box: what boxes of rendered people have, in the
-median of four sides, the head's 0.09 and the others' 0.04 (23 joints; more where toes have none).
-"""
 _SAME = 0.3
 """A found box that overlaps somebody's so much (IoU) is theirs."""
-_LEAST_PX, _LEAST_JOINTS = 8.0, 3
 MOST_PEOPLE = 50
 
 
@@ -168,16 +164,3 @@ class Follower:
         now = filtered(euro, self._filters.get(track), person.xy, time_s=time_s, size_px=size_px)
         self._filters[track] = now
         return dataclasses.replace(person, xy=now.xy)
-
-
-def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
-    """The box x y w h about somebody's joints inside a picture (W, H); None: too few are there."""
-    inside = ((person.xy >= 0) & (person.xy < size)).all(-1)
-    there = inside & ~(person.present < PRESENT)  # NaN: not said
-    if there.sum() < _LEAST_JOINTS:
-        return None
-    low, high = person.xy[there].min(0), person.xy[there].max(0)
-    longer = float((high - low).max())
-    if longer < _LEAST_PX:
-        return None
-    return np.concatenate([low - MARGIN * longer, high - low + 2 * MARGIN * longer])

@@ -83,7 +83,8 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
     assert (reported["pictures"], reported["people"]) == (3, 3)
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [e["image_id"] for e in entries] == [0, 1, 2]
-    assert entries[0]["bbox"] == [0, 0, 80, 120]  # the whole picture
+    x, y, width, height = entries[0]["bbox"]  # about what a first look finds
+    assert 0 <= x < x + width <= 80 and 0 <= y < y + height <= 120
     assert len(entries[0]["keypoints"]) == 23 * 3
     assert len(entries[0]["joints"]["cause"]) == 23
     assert 0 <= entries[0]["score"] <= 1

@@ -1,0 +1,63 @@
+"""Without boxes: one person a picture, in the box about what a first look finds."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from synthstudio.inference.answers import Answers
+from synthstudio.inference.predict import predict
+from synthstudio.inference.second_look import MARGIN, second_look
+from synthstudio.inference.sources import Boxes, SourceImage
+
+SIZE = (96, 72)
+CORNERS = np.array([[150.0, 60.0], [190.0, 60.0], [190.0, 140.0], [150.0, 140.0]])
+
+
+def picture(*, person: bool = True) -> SourceImage:
+    rgb = np.full((240, 320, 3), 90, np.uint8)
+    if person:
+        cv2.rectangle(rgb, (150, 60), (189, 139), (255, 0, 0), -1)  # pixels' corners are CORNERS
+    return SourceImage(number=0, name="a", rgb=rgb)
+
+
+def red_corners(crops: NDArray[np.uint8]) -> Answers:
+    """A network whose four joints are the corners of what is red; none without."""
+    count = len(crops)
+    xy, present = np.full((count, 4, 2), -1.0), np.zeros((count, 4))
+    for k, crop in enumerate(crops):
+        rows, columns = np.nonzero(crop[..., 0].astype(int) - crop[..., 1] > 80)
+        if len(rows):
+            (x, y), (far_x, far_y) = (
+                (columns.min(), rows.min()),
+                (columns.max() + 1, rows.max() + 1),
+            )
+            xy[k], present[k] = [[x, y], [far_x, y], [far_x, far_y], [x, far_y]], 1
+    ones = np.ones((count, 4))
+    return Answers(
+        xy=xy, score=ones, shares=np.full((count, 4, 4), np.nan), quality=ones, present=present,
+        peaks=np.zeros((count, 4, 0, 3)),
+    )  # fmt: skip
+
+
+def test_the_second_look_is_at_the_person_and_finds_them_closer() -> None:
+    find = second_look(red_corners, size=SIZE)
+    box = find(picture()).xywh[0]
+    assert box == pytest.approx([150 - 80 * MARGIN, 60 - 80 * MARGIN, 40 + 160 * MARGIN,
+                                 80 + 160 * MARGIN], abs=8)  # fmt: skip
+    whole = Boxes(xywh=np.array([[0.0, 0, 320, 240]]), score=np.ones(1))
+    first = next(predict(red_corners, [picture()], lambda _: whole, size=SIZE))
+    second = next(predict(red_corners, [picture()], find, size=SIZE))
+    off = [np.abs(person.xy - CORNERS).max() for person in (first, second)]
+    assert off[1] < 1.5 < off[0]
+
+
+def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes() -> None:
+    find = second_look(red_corners, size=SIZE)
+    assert find(picture(person=False)).xywh.tolist() == [[0, 0, 320, 240]]
+    own = Boxes(xywh=np.array([[10.0, 20, 30, 40], [50, 60, 70, 80]]), score=np.ones(2))
+    given = picture()
+    given = SourceImage(number=0, name="a", rgb=given.rgb, boxes=own)
+    assert find(given) is own
