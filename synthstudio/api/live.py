@@ -18,6 +18,7 @@ from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh
 from synthstudio.api.progress import note
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.inference.default import DEFAULT, default_model
 
 if TYPE_CHECKING:
     from synthstudio.inference.boxes import FindPeople
@@ -84,10 +85,11 @@ def live(
 
     People are looked for in the first picture, whenever nobody is followed, and every so many
     pictures; in between somebody's box is that about their joints of the picture before. One of
-    `boxes`, `detector` and `finder` says where people are.
+    `boxes`, `detector` and `finder` says where people are; without any of them one person is
+    looked for, in the whole picture and then about the joints found there.
 
     Args:
-        model: A network, or as `Model.load` takes it.
+        model: A network, or as `Model.load` takes it ("default": the package's own).
         source: A camera's number, a video by its path, or rtsp://... Of cameras and streams
             only the newest picture is answered: those that come meanwhile are missed.
         boxes: Where people are when they are looked for: (P, 4) numbers x, y, width, height,
@@ -104,13 +106,13 @@ def live(
         timeout_s: How long to wait for a picture.
 
     Raises:
-        ArgumentError: when nothing says where people are, or a value is out of range.
+        ArgumentError: when two things say where people are, or a value is out of range.
         DeviceError: for a camera or stream that is missing, stalls or goes away.
         FormatError: for a video without pictures or of changing size.
     """
     net = _loaded(model, runtime, device)
     opened = _stream_source(source, realtime)
-    find = _finder(boxes, detector, finder, source=opened, device=device, min_score=min_score)
+    find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
     options = _options(every, least, smooth, min_cutoff_hz, beta)
     stream = _stream(opened, timeout_s)
     return _pictures(net, stream, find, options)
@@ -175,7 +177,7 @@ def run_live(
     most = to_count(frames, "frames", least=0)
     net = _loaded(weights, runtime, device)
     opened = _stream_source(source, realtime)
-    find = _finder(boxes, detector, finder, source=opened, device=device, min_score=min_score)
+    find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
     options = _options(every, least, smooth, min_cutoff_hz, beta)
     stream = _stream(opened, timeout_s)
     shows = _window(window, quiet=tell is not None or file is not None)
@@ -239,7 +241,8 @@ def _number(value: float, digits: int) -> float | None:
 def _loaded(model: Model | PathLike, runtime: str, device: str) -> Model:
     if isinstance(model, Model):
         return model
-    return Model.load(_of_runtime(to_path(model, "model"), runtime), device=device)
+    path = default_model() if str(model) == DEFAULT else to_path(model, "model")
+    return Model.load(_of_runtime(path, runtime), device=device)
 
 
 def _stream_source(source: int | PathLike, realtime: bool) -> StreamSource:
@@ -299,16 +302,27 @@ def _window(asked: bool | None, *, quiet: bool) -> bool:
 
 
 def _finder(
-    boxes: Any, detector: str, finder: Any, *, source: StreamSource, device: str, min_score: float
+    net: Model,
+    boxes: Any,
+    detector: str,
+    finder: Any,
+    *,
+    source: StreamSource,
+    device: str,
+    min_score: float,
 ) -> FindPeople:
     given = [name for name, value in _named(boxes, detector, finder) if value]
-    if len(given) != 1:
+    if not given:
+        from synthstudio.inference.second_look import second_look
+
+        return second_look(net.ask(), size=net.size)
+    if len(given) > 1:
         raise ArgumentError(
-            "one thing has to say where people are" if given else "nothing says where people are",
+            "one thing has to say where people are",
             where="live",
             expected="one of boxes (x,y,w,h of each person, or a file), a detector of "
             "transformers, and in Python a finder",
-            got=" and ".join(given) or "none",
+            got=" and ".join(given),
         )
     if detector:
         found: FindPeople = _detector(detector, device=device, min_score=min_score)

@@ -14,7 +14,7 @@ from synthstudio.cli.predict import Runtime
 
 def live(
     weights: Annotated[
-        Path, typer.Argument(help="Folder of a run, or a .safetensors or .onnx file.")
+        Path, typer.Argument(help="Folder of a run, a .safetensors or .onnx file, or default.")
     ],
     source: Annotated[str, typer.Argument(help="Video, or rtsp://... of a stream.")] = "",
     camera: Annotated[

@@ -256,7 +256,6 @@ def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "match"),
     [
-        ({}, "nothing says where people are"),
         ({"boxes": [[1, 2, 3, 4]], "detector": "x"}, "one thing has to say"),
         ({"boxes": [[1, 2, 3]]}, "no boxes"),
         ({"boxes": [[1, 2, 0, 4]]}, "above 0"),
@@ -268,6 +267,17 @@ def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_is_told(folder: Path, how: dict[str, Any], match: str) -> None:
     with pytest.raises(ArgumentError, match=match):
         run_live(folder / "model.onnx", folder / "a.mp4", **how)
+
+
+def test_without_boxes_somebody_is_looked_for_in_the_whole_picture(folder: Path) -> None:
+    """And by the package's own network: on stick people it need not find any."""
+    first, *_ = lines(folder / "model.onnx", folder / "a.mp4", "--least", 0, "--json")
+    assert first["searched"] and len(first["people"]) == 1
+    x, y, width, height = first["people"][0]["bbox"]
+    assert 0 <= x < x + width <= 320 and 0 <= y < y + height <= 240
+    *pictures, last = lines("default", folder / "a.mp4", "--least", 0, "--json")
+    assert last["summary"]["pictures"] == len(pictures) == COUNT
+    assert all(len(person["keypoints"]) == 23 * 3 for p in pictures for person in p["people"])
 
 
 def test_models_that_are_cut_off_or_foreign_are_told(folder: Path, tmp_path: Path) -> None:
