@@ -113,12 +113,14 @@ def test_boxes_are_read_and_wrong_ones_told(
     page.get_by_text("these are no boxes").wait_for()
 
 
-def test_without_a_network_the_page_says_how_to_get_one(
+def test_without_a_run_the_network_of_the_package_is_there(
     page: Any, start_studio: Callable[..., Any], open_as: Callable[..., Any], tmp_path: Path
 ) -> None:
     bare = start_studio(more=("--runs", str(tmp_path), "--admin", "Ada"))
     open_as(page, bare, "tryit")
-    page.get_by_text("synthstudio export-model RUN").wait_for()
+    page.get_by_label("Network").wait_for()
+    page.get_by_text("default", exact=True).wait_for()
+    page.get_by_text("The answer appears here").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

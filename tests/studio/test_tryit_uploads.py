@@ -213,7 +213,9 @@ def test_boxes_are_read() -> None:
     assert answers.parse_boxes("1, 2, 3,4; 5,6,7,8.5") == [[1, 2, 3, 4], [5, 6, 7, 8.5]]
 
 
-def test_models_are_those_of_the_runs_folder_and_given_ones(tmp_path: Path) -> None:
+def test_models_are_given_ones_those_of_the_runs_folder_and_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = tmp_path / "runs"
     for name in ("a", "b", "empty"):
         (runs / name).mkdir(parents=True)
@@ -226,8 +228,11 @@ def test_models_are_those_of_the_runs_folder_and_given_ones(tmp_path: Path) -> N
     given = ["--runs", str(runs), "--model", str(tmp_path / "own.onnx"), "--model", str(runs / "a")]
     settings = parse([*given, "--exports", str(tmp_path)], {})
     assert parse(arguments(settings), {}) == settings
-    assert list(models.models(settings)) == ["own", "a", "a (another)", "b"]
+    assert list(models.models(settings)) == ["own", "a", "a (another)", "b", "default"]
     for wrong in (tmp_path / "nothing.onnx", runs / "empty", tmp_path / "a.txt"):
         with pytest.raises(StudioError, match="no exported network"):
             parse(["--model", str(wrong), "--exports", str(tmp_path)], {})
+    only = models.models(settings_in(tmp_path))
+    assert list(only) == ["default"] and models.load(only["default"]).skeleton.name == "coco23"
+    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
     assert models.models(settings_in(tmp_path)) == {}

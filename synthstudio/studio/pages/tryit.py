@@ -77,7 +77,7 @@ def _boxes() -> list[list[float]] | None:
         key="try_boxes",
         max_chars=800,
         placeholder="x, y, width, height; ...",
-        help="In pixels of the picture. Without one somebody fills the picture.",
+        help="In pixels of the picture. Without one a single person is looked for.",
     )
     try:
         return answers.parse_boxes(text)

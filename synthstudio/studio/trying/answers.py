@@ -30,7 +30,8 @@ from synthstudio.inference.live import Follower, LiveOptions, Seen
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import Person
 from synthstudio.inference.screen import annotated
-from synthstudio.inference.sources import VIDEOS, Boxes, SourceImage
+from synthstudio.inference.second_look import second_look
+from synthstudio.inference.sources import VIDEOS, Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
 from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
@@ -77,7 +78,7 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 
 
 def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
-    """The people of a photo: one that fills it, or those in boxes x y w h."""
+    """The people of a photo: one of them, or those in boxes x y w h."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, least=0.0).step(frame), model.skeleton)
 
@@ -138,13 +139,9 @@ def _followed(
 def new_follower(
     model: OnnxModel, boxes: list[list[float]], *, least: float = LiveOptions.least
 ) -> Follower:
-    """Follows the people in boxes x y w h, or one who fills the picture."""
-
-    def find(image: SourceImage) -> Boxes:
-        high, wide = image.rgb.shape[:2]
-        xywh = np.array(boxes or [[0.0, 0.0, wide, high]], np.float64)
-        return Boxes(xywh=xywh, score=np.ones(len(xywh)))
-
+    """Follows the people in boxes x y w h, or one who is looked for in the whole picture."""
+    given = Boxes(xywh=np.array(boxes, np.float64), score=np.ones(len(boxes)))
+    find = (lambda image: given) if boxes else second_look(model, size=model.size)
     options = LiveOptions(every=0, least=least)
     return Follower(model, find, size=model.size, options=options)
 
