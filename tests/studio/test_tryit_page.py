@@ -118,9 +118,8 @@ def test_without_a_run_the_network_of_the_package_is_there(
 ) -> None:
     bare = start_studio(more=("--runs", str(tmp_path), "--admin", "Ada"))
     open_as(page, bare, "tryit")
-    page.get_by_label("Network").wait_for()
-    page.get_by_text("default", exact=True).wait_for()
     page.get_by_text("The answer appears here").wait_for()
+    expect(page.get_by_role("combobox", name="Network")).to_have_value("default")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
