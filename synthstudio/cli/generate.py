@@ -24,6 +24,7 @@ from synthstudio.cli.options import (
     finish,
     say,
 )
+from synthstudio.core.amounts import frames_text, people_text
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 AllowMixedOption = Annotated[
@@ -125,7 +126,7 @@ def generate(
     finish(
         result,
         as_json,
-        f"{made.frames} frames with {made.people} people in {made.folder} "
+        f"{frames_text(made.frames)} with {people_text(made.people)} in {made.folder} "
         f"({made.seconds:.0f} s). Next: synthstudio stats {made.folder}",
     )
     if strict and missed:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
+from synthstudio.core.amounts import images_text, people_text
 
 
 class Runtime(StrEnum):
@@ -107,7 +108,7 @@ def predict(
         device=device.value,
         runtime=runtime.value,
     )
-    text = f"{result['people']} people in {result['pictures']} images, in {out}"
+    text = f"{people_text(result['people'])} in {images_text(result['pictures'])}, in {out}"
     if into is not None:
         text += f"; layer {result['layer']} in the review store"
     finish(result, as_json, text)

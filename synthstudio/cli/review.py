@@ -22,6 +22,7 @@ from synthstudio.cli.options import (
     WorkersOption,
     finish,
 )
+from synthstudio.core.amounts import frames_text, people_text
 
 DATASET = "dataset"
 FormName = StrEnum("FormName", [DATASET, *(form.value for form in ExportFormat)])  # type: ignore[misc]
@@ -93,7 +94,7 @@ def export(
         if form.value == DATASET:
             made = review.reviewed_dataset(dataset, out, only=only.value, db=db)
             result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
-            text = f"{made.frames} frames and {made.num_people} people in {out}"
+            text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {out}"
         else:
             name = None if skeleton is None else skeleton.value
             exported = review.export_reviewed(

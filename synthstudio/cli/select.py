@@ -16,6 +16,7 @@ from synthstudio.cli.options import (
     SkeletonName,
     finish,
 )
+from synthstudio.core.amounts import frames_text, people_text
 
 FormatOption = Annotated[ExportFormat, typer.Option("--format", help="Format.")]
 
@@ -53,7 +54,9 @@ def filter(
         return
     made = selection.filter(dataset, query, out, keep_people=keep_people, resume=resume)
     result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
-    finish(result, as_json, f"{made.frames} frames with {made.num_people} people in {out}")
+    finish(
+        result, as_json, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {out}"
+    )
 
 
 def split(

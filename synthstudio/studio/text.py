@@ -42,10 +42,6 @@ def plain(text: object) -> str:
     return _MARKDOWN.sub(r"\\\1", _LINK.sub(r"\1" + _JOINER, one_line))
 
 
-def people_text(number: int) -> str:
-    return "1 person" if number == 1 else f"{number:,} people"
-
-
 def csv_cell(value: object) -> str:
     """Return a value as a CSV cell that no spreadsheet takes for a formula."""
     text = "" if value is None else str(value)

@@ -14,9 +14,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.labels import CAUSES
 from synthstudio.report.plots import CAUSE_COLOURS
-from synthstudio.studio.text import people_text
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history, settings
 from synthstudio.review.check import Base, base_of
@@ -26,7 +27,7 @@ from synthstudio.studio.gallery.view import (
     view_options,
 )
 from synthstudio.studio.page_parts import show_refusal
-from synthstudio.studio.text import csv_bytes, people_text, plain
+from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
 MOST_AT_ONCE = 2_000

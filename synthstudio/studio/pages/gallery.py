@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
@@ -36,7 +37,7 @@ from synthstudio.studio.page_parts import (
     review_href,
     review_params,
 )
-from synthstudio.studio.text import people_text, plain
+from synthstudio.studio.text import plain
 
 _CROP_PX = 256
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.datasets import unassigned
 from synthstudio.review.values import User, may
@@ -23,7 +24,7 @@ from synthstudio.studio.overview import (
     health_checks,
 )
 from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
-from synthstudio.studio.text import people_text, plain
+from synthstudio.studio.text import plain
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PREDICTIONS = """synthstudio predict default exports/photos --out answers

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import streamlit as st
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
@@ -34,7 +35,6 @@ from synthstudio.studio.page_parts import (
     show_refusal,
 )
 from synthstudio.studio.second_look import share_input
-from synthstudio.studio.text import people_text
 
 _SIZE = 24
 _TAKE = 20

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import streamlit as st
 
+from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
 from synthstudio.review.risk.queue import risk_order
@@ -24,7 +25,7 @@ from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
-from synthstudio.studio.text import checked_name, people_text, plain
+from synthstudio.studio.text import checked_name, plain
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 
