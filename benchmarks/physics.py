@@ -37,6 +37,7 @@ from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec, ThingSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import FIRST_THING, Stage
+from synthstudio.recipe.sampling.random_pose import FAMILY as RANDOM
 
 SOFT_M = touch.SOFT_M
 SEAT_M = 0.06
@@ -304,8 +305,11 @@ def beyond_rad(person: PersonSpec) -> float:
 
 
 def stands(person: PersonSpec) -> bool:
-    """Return whether the pose, or the one that its legs are of, is on its feet."""
-    if person.pose.turns:
+    """Return whether the pose, or the one that its legs are of, is on its feet.
+
+    Motions and random poses are of no key: the one moves, the other may be in the air.
+    """
+    if person.pose.turns or person.pose.family == RANDOM:
         return False
     keys = {key.name: key for key in library()}
     return keys[person.pose.name.partition("+")[0]].stands

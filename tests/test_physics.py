@@ -72,6 +72,15 @@ def test_a_lifted_and_a_sunk_person_are_found(stage, standing, lift_m):
     assert f"{100 * lift_m:.0f}" in report.findings[0]
 
 
+def test_random_poses_need_not_stand(stage, standing):
+    person = standing.people[0]
+    x, y, z = person.position_m
+    anyhow = dataclasses.replace(person.pose, name="random", family="random")
+    leaps = dataclasses.replace(person, pose=anyhow, position_m=(x, y, z + 0.3))
+    report = _checked(stage, dataclasses.replace(standing, people=(leaps,)))
+    assert (report.standing, report.floating) == (0, 0)
+
+
 def test_a_hand_planted_inside_its_own_body_is_found(stage, standing):
     person = standing.people[0]
     assert _checked(stage, standing).itself == 0
