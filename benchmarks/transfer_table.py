@@ -57,8 +57,8 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
-made-up pastes alone, styles. What comes after generated people starts from that network; adapted \
-networks had {adapt_steps} more steps on generated people, in which the norms took their \
+made-up pastes alone, styles, float32. What comes after generated people starts from that network; \
+adapted networks had {adapt_steps} more steps on generated people, in which the norms took their \
 statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` has generated \
 people alone, and adapted; `--group labels` rows of fewer labelled photos. The last two columns \
 are photos in which people are hidden as life has it and somebody marked hidden joints (v=1), with \

@@ -9,10 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthstudio.core.errors import ModelError
-from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures
@@ -27,6 +24,7 @@ from synthstudio.training.data.run_data import RunData
 from synthstudio.training.data.sources import (
     Concatenation,
     Report,
+    check_known,
     load_pictures,
     selected_rows,
 )
@@ -139,17 +137,7 @@ def check_frames(data: FrameData, *, masks: bool, say: Callable[[str], None]) ->
     people = [frames.people(int(row)) for row in rows]
     state = np.concatenate([frames.state[p] for p in people])
     xy = np.concatenate([frames.xy[p] for p in people])
-    known = is_labelled(state) & np.isfinite(xy).all(-1)
-    where = "labels of the training frames"
-    if not known.any():
-        raise ModelError("no joint is labelled", where=where)
-    if not (known & (state == STATE_VISIBLE)).any():
-        raise ModelError(
-            "every labelled joint is hidden",
-            where=where,
-            expected="some visible ones",
-            then="Check how the file marks visibility (v=2 is visible).",
-        )
+    known = check_known(state, xy, where="labels of the training frames")
     never = [names[j] for j in np.flatnonzero(~known.any(0))]
     if never:
         say(f"never labelled, so not learnt: {', '.join(never)}")

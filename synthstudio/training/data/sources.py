@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -306,15 +307,9 @@ def _cause_balance(train: CropSubset) -> F64:
     return np.asarray(weight / (weight * share).sum())
 
 
-def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]) -> None:
-    """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
-
-    `pasted`: things are pasted over people while they are trained on, so some joints get hidden.
-    """
-    crops, rows, names = data.train.crops, data.train.rows, data.skeleton.joints
-    state, xy = crops.state[rows], crops.xy[rows]
+def check_known(state: NDArray[np.int8], xy: NDArray[Any], *, where: str) -> NDArray[np.bool_]:
+    """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
     known = is_labelled(state) & np.isfinite(xy).all(-1)
-    where = "labels of the training people"
     if not known.any():
         raise ModelError("no joint is labelled", where=where)
     if not (known & (state == STATE_VISIBLE)).any():
@@ -324,6 +319,18 @@ def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]
             expected="some visible ones",
             then="Check how the file marks visibility (v=2 is visible).",
         )
+    return np.asarray(known)
+
+
+def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]) -> None:
+    """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
+
+    `pasted`: things are pasted over people while they are trained on, so some joints get hidden.
+    """
+    crops, rows, names = data.train.crops, data.train.rows, data.skeleton.joints
+    state, xy = crops.state[rows], crops.xy[rows]
+    where = "labels of the training people"
+    known = check_known(state, xy, where=where)
     spread = np.array(
         [
             np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
