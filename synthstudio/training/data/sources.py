@@ -307,7 +307,7 @@ def _cause_balance(train: CropSubset) -> F64:
     return np.asarray(weight / (weight * share).sum())
 
 
-def check_known(state: NDArray[np.int8], xy: NDArray[Any], *, where: str) -> NDArray[np.bool_]:
+def check_known(state: NDArray[np.uint8], xy: NDArray[Any], *, where: str) -> NDArray[np.bool_]:
     """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
     known = is_labelled(state) & np.isfinite(xy).all(-1)
     if not known.any():
