@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo model test check fix bench soak golden attack faults fuzz proof pages interop
-.PHONY: bench-against systems transfer lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against cluster systems transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -65,12 +65,15 @@ golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, we
 faults: $(STAMP)      ## every writing command killed, on full disks, twice at once, ... (an hour or more)
 	$(BIN)/python -m benchmarks.faults $(FAULTS_ARGS)
 
+cluster: $(STAMP)     ## 200 frames on a Ray cluster of this machine while workers and nodes are killed
+	$(BIN)/python -m benchmarks.killed_cluster $(CLUSTER_ARGS)
+
 CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
 attack: $(STAMP)      ## 600 seeded attacks on the studio (half a minute); the tests run every tenth
-	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py
+	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py tests/studio/test_attack_programs.py
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

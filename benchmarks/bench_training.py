@@ -32,6 +32,7 @@ from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import config as configs
+from synthstudio.training import devices
 from synthstudio.training.config import Config
 from synthstudio.training.config_network import Network
 from synthstudio.training.data import batches
@@ -159,7 +160,7 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
         one = network.model_copy(update=change)
         nets[block] = build_network(one, get_skeleton("coco17"), bank=_bank(one, joints)).eval()
     kinds = {"float32": torch.float32}
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if devices.has_bfloat16(torch.device("cpu")):
         kinds["bfloat16"] = torch.bfloat16
     found: dict[str, float] = {}
     for batch in (1, 64):

@@ -11,11 +11,16 @@ from synthstudio.training.config import Config
 
 SETS = ("everyday", "wild")
 CONFIG = ROOT / "scenes" / "training" / "photos.yaml"
+FINDER_CONFIG = ROOT / "scenes" / "training" / "people.yaml"
 
 
 def config_for(generated: Path) -> Config:
     """The config of the training, with the two sets where they are."""
-    config = configs.load(CONFIG)
+    return with_sets(configs.load(CONFIG), generated)
+
+
+def with_sets(config: Config, generated: Path) -> Config:
+    """A config whose data sets lie in another folder."""
     train = tuple(
         source.model_copy(update={"dataset": str(generated / Path(source.dataset).name)})
         for source in config.train

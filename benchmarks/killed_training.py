@@ -32,7 +32,7 @@ from synthstudio.training.data import crops
 
 CROPPING, STEP, SAVING = "cropping a person", "a step", "saving the state"
 _POINTS: dict[str, tuple[Any, str]] = {
-    CROPPING: (crops, "crop_person"),
+    CROPPING: (crops, "label_person"),
     STEP: (trainer, "pose_losses"),
     SAVING: (checkpoint, "save_state"),
 }

@@ -1,9 +1,10 @@
-"""What visibility is worth to a lifter: `python -m benchmarks.lifting [--bodies N] [--steps N]`.
+"""What visibility and neighbouring frames are worth to a lifter: `python -m benchmarks.lifting`.
 
 People are bodies in key poses of the library, every angle strayed, before eight cameras drawn
 anew for each; a rectangle drawn in the box of most of them hides what lies behind it. Nothing is
 rendered. The test has the same key poses, strayed otherwise, on other bodies. Prints the tables of
-docs/lifting.md.
+docs/lifting.md. With `--clips` it is about clips (benchmarks/lifting_clips.py) and not about
+visibility.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import lifting_clips
+from benchmarks.lifting_bodies import BODIES, SKELETON, phenotypes, strayed
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
-from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.skeleton import JOINTS, get_skeleton
-from synthstudio.core.spec import Phenotype
+from synthstudio.core.skeleton import JOINTS
 from synthstudio.evaluation.intervals import Interval, paired_interval
 from synthstudio.evaluation.localization import aligned
 from synthstudio.models.lifter import in_box, lift, root_translation_m
@@ -34,14 +35,11 @@ from synthstudio.training.lifting import (
     observed,
     train_lifter,
 )
+from synthstudio.training.temporal_lifting import TemporalConfig
 
 F64 = NDArray[np.float64]
-SKELETON = get_skeleton("coco17")
-BODIES = 24
-"""So many bodies share the people of one part."""
 VIEWS = 8
 """So many cameras see each posed body."""
-STRAY_RAD = 0.2
 COVERED = 0.8
 """How many people have something in front of them."""
 _SIZE, _FOCAL_PX = (640, 480), 600.0
@@ -63,22 +61,12 @@ def posed(moments: int, *, part: str, views: int = VIEWS, seed: int = 0) -> Pose
     `views` cameras see each of `moments` posed bodies; they are a group of people.
     """
     atlas, poses, rng = load_atlas(), library(), stream(seed, "posed", part)
-    bodies = [
-        Phenotype(
-            **dict(zip(("gender", "muscle", "weight", "height", "proportions"), five, strict=True)),
-            age=float(rng.uniform(0.6, 1.0)),
-        )
-        for five in rng.uniform(0, 1, (BODIES, 5)).tolist()
-    ]
+    bodies = phenotypes(rng)
     joints = [JOINTS.index(name) for name in SKELETON.joints]
     hips = [SKELETON.joints.index(name) for name in ("left_hip", "right_hip")]
     pixels, xyz, roots = [], [], []
     for _ in range(moments):
-        pose = poses[rng.integers(len(poses))]
-        angles = {
-            name: float(np.clip(pose.angles_rad.get(name, 0) + rng.normal(0, STRAY_RAD), *limits))
-            for name, limits in LIMITS_RAD.items()
-        }
+        angles = strayed(poses[rng.integers(len(poses))].angles_rad, rng)
         body = bare_body(atlas, bodies[rng.integers(BODIES)], angles)
         for _ in range(views):
             camera = _camera(rng, body.joints_m[joints].mean(0))
@@ -186,7 +174,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bodies", type=int, default=1500, help="posed to train on")
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--clips", type=int, help="so many clips to train on, instead of people")
     options = parser.parse_args()
+    if options.clips:
+        parts = (
+            lifting_clips.moving(options.clips, part="train"),
+            lifting_clips.moving(100, part="test"),
+        )
+        lifting_clips.report(*parts, TemporalConfig(steps=options.steps, width=128))
+        return
     train = posed(options.bodies, part="train").people
     shown = posed(250, part="test")
     test = shown.people

@@ -1,11 +1,12 @@
-"""The network that comes with the package: `make model` trains and installs it with its card.
+"""The networks that come with the package: `make model` trains and installs them with their card.
 
 Generates the people of scenes/everyday.yaml and scenes/wild.yaml (what is there is kept), trains
-scenes/training/photos.yaml on them, exports it, asks it about the test people of both sets and,
-with `--photos`, of real photos (benchmarks/transfer.py says what they are), and writes the card.
+scenes/training/photos.yaml and the detector of scenes/training/people.yaml on them, exports both,
+asks them about the test people of both sets and, with `--photos`, of real photos
+(benchmarks/transfer.py says what they are), and writes the card.
 
-`--run RUN` takes a run that is trained already; `--install model.onnx` an exported file, for which
-`--run` says where its figures come from.
+`--run RUN` and `--people RUN` take runs that are trained already; `--install model.onnx` an
+exported file, for which `--run` says where its figures come from.
 """
 
 from __future__ import annotations
@@ -19,15 +20,27 @@ from typing import Any
 import numpy as np
 
 import synthstudio as ss
-from benchmarks.generated_people import SETS, config_for, generate
+from benchmarks import finding
+from benchmarks.generated_people import FINDER_CONFIG, SETS, config_for, generate, with_sets
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer import people_of
 from synthstudio.dataset.durable import replace_file
 from synthstudio.inference import scoring
-from synthstudio.inference.default import CARD, MOST_BYTES, ONNX, TENSORS, WEIGHTS
+from synthstudio.inference.default import (
+    CARD,
+    FINDER,
+    FINDER_TENSORS,
+    MOST_BYTES,
+    ONNX,
+    TENSORS,
+    WEIGHTS,
+)
+from synthstudio.inference.finder import Finder
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.second_look import AGREED, UNSURE
 from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 
 PHOTOS = {"dev": ("images", "photos, as they are"), "natural": ("natural", "photos, v=1 is hidden")}
@@ -54,9 +67,18 @@ def figures(
 
 
 def card(
-    found: dict[str, scoring.Hits], model: OnnxModel, config: Config, sizes: dict[str, int]
+    found: dict[str, scoring.Hits],
+    model: OnnxModel,
+    config: Config,
+    sizes: dict[str, int],
+    finder: Finder,
+    finding_rows: list[str],
 ) -> str:
     """The model card."""
+    own = configs.load(FINDER_CONFIG)
+    frame = f"{finder.size[0]}x{finder.size[1]}"
+    people = f"{own.steps:,} steps of {own.batch} frames, {own.precision}, seed {own.seed}"
+    seen = "\n".join(finding_rows) or "It was not asked about photos when this card was made."
     rows = "\n".join(
         f"| {title} | {len(hits.found['all']):,} | "
         + " | ".join(_figure(hits.percent(name)) for name in ("all", "visible", "hidden"))
@@ -70,13 +92,16 @@ def card(
     head = f"crops of one person, {model.size[0]}x{model.size[1]} pixels"
     head += f", to {len(model.skeleton.joints)} joints ({model.skeleton.name})"
     recipe = f"{config.steps:,} steps of {config.batch} people, {config.precision}"
-    return f"""# The network that comes with synthstudio
+    return f"""# The networks that come with synthstudio
 An ORN nano: {head}, each with what hides it.
-{files}. Made by `make model`; `synthstudio predict photo.jpg` asks it.
+Without boxes a detector finds people for it: an FCPose nano's, for whole pictures at {frame}.
+{files}. Made by `make model`; `synthstudio predict photo.jpg` asks them.
 
 **Data.** Generated people alone, no photo: the training splits of scenes/everyday.yaml and
 scenes/wild.yaml. **Recipe.** scenes/training/photos.yaml: {recipe}, seed {config.seed} (one seed).
-Made-up shapes are pasted over half of the people. **Licence.** That of the package, Apache-2.0.
+Made-up shapes are pasted over half of the people. The detector, without the maps of joints, on
+whole frames of the same sets: scenes/training/people.yaml, {people}.
+**Licence.** That of the package, Apache-2.0.
 
 Joints found within 0.1 of the box's longer side (PCK@0.1), in percent, from true boxes:
 
@@ -84,11 +109,17 @@ Joints found within 0.1 of the box's longer side (PCK@0.1), in percent, from tru
 |---|---|---|---|---|
 {rows}
 {photos}
+Without boxes (`python -m benchmarks.finding`): a person is found by a box with an IoU of at least
+a half, a joint by the one prediction that OKS matches with its person. Boxes beyond those of
+labelled people count as false, also where somebody is there who was not labelled.
+
+{seen}
+
 **Limits.** It learnt from rendered people, whose look is not that of photos: expect far worse
 answers there than at home, worst for sport, for children and for people who are small in the
-picture. It needs a box for each person; without one it looks for one person a picture, and often
-misses who does not fill it. One seed was trained. It must not be used to identify, to rate or to
-watch people, or where a wrong joint does harm.
+picture. The detector misses most people, and most of its boxes are nobody's: give boxes where you
+have them. Its threshold was chosen on some of the same photos. One seed was trained. It must not be
+used to identify, to rate or to watch people, or where a wrong joint does harm.
 """
 
 
@@ -96,9 +127,21 @@ def _figure(value: float) -> str:
     return f"{value:.1f}" if np.isfinite(value) else "-"
 
 
+def _finding(model: OnnxModel, finder: Finder, folder: Path) -> list[str]:
+    """What is found in photos without boxes, as a table."""
+    sets = {
+        title: finding.photos(folder / f"{name}.json", folder / images, model.skeleton, 0)
+        for name, (images, title) in PHOTOS.items()
+        if (folder / f"{name}.json").is_file()
+    }
+    return finding.table(sets, model, finder, [AGREED])
+
+
 def half(run: Path) -> bytes:
-    """A run's weights in float16, which every loader of them widens."""
-    net, config, skeleton = checkpoint.load_network(checkpoint.weights_file(run))
+    """A run's weights in float16, which every loader of them widens; its data sets are named as in
+    scenes/training, wherever they lay."""
+    net, config, skeleton = checkpoint.load_any(checkpoint.weights_file(run))
+    config = with_sets(config, Path("exports"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TENSORS
         checkpoint.save_weights(path, net.half(), config, skeleton=skeleton, note="float16")
@@ -116,6 +159,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generated", type=Path, default=ROOT / "exports")
     parser.add_argument("--run", type=Path, default=ROOT / ".cache" / "photo_model")
+    parser.add_argument("--people", type=Path, default=ROOT / ".cache" / "people_finder")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "photo_crops")
     parser.add_argument("--photos", type=Path, help="as benchmarks/transfer.py has them")
     parser.add_argument("--install", type=Path, help="an exported file, instead of training")
@@ -131,12 +175,21 @@ def main(words: list[str]) -> int:
     }  # fmt: skip
     if (options.run / "best.safetensors").is_file():
         made[TENSORS] = half(options.run)
+    if not (options.people / "best.safetensors").is_file():
+        trained(
+            with_sets(configs.load(FINDER_CONFIG), generated), options.people,
+            crops=options.cache, stopped="stopped: start it again",
+        )  # fmt: skip
+    made |= {FINDER: exported(options.people), FINDER_TENSORS: half(options.people)}
     for name, data in made.items():
         if len(data) >= MOST_BYTES:
             raise SystemExit(f"{name} has {len(data)} bytes, {MOST_BYTES} at most")
     model = OnnxModel.parse(made[ONNX], where=ONNX, device="cpu")
+    finder = Finder.parse(made[FINDER], where=FINDER, device="cpu", min_score=UNSURE)
     found = figures(model, generated, options.photos, options.cache)
-    text = card(found, model, config, {name: len(data) for name, data in made.items()})
+    sizes = {name: len(data) for name, data in made.items()}
+    rows = _finding(model, finder, options.photos) if options.photos else []
+    text = card(found, model, config, sizes, finder, rows)
     for name, data in {**made, CARD: text.encode()}.items():
         options.to.mkdir(parents=True, exist_ok=True)
         replace_file(options.to / name, data)

@@ -83,7 +83,8 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
-    labelled photos, 0: all; `adapt`: its norms take their statistics from the photos, without
+    labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
+    generated people beside them; `adapt`: its norms take their statistics from the photos, without
     their labels. Without photos: generated people, by the config of the package's own network."""
 
     block: str = "orn"
@@ -91,6 +92,7 @@ class Arm:
     start: str = ""
     people: int = 0
     adapt: bool = False
+    weight: float = 0.0
 
 
 ARMS = {
@@ -101,8 +103,11 @@ ARMS = {
     "adapted": Arm(photos=False, start="alone", adapt=True),
 }
 LABELS = (250, 1000, 2500, 4000)
+_TOGETHER = 7000
+"""What people in photos weigh together beside 8,951 generated ones: they are 44 % of each batch."""
 ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
 ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
+ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n in LABELS}
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),
     "photos": ("kpe", "orn"),
@@ -138,6 +143,10 @@ ROWS = {
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
 ROWS |= {
     f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")
+    for n in LABELS
+}
+ROWS |= {
+    f"mixed-{n}": Row(title=f"after and beside generated people, {n:,}", arm=f"mixed-{n}")
     for n in LABELS
 }
 
@@ -184,11 +193,14 @@ class Transfer:
             changed |= {"network": own.network.model_dump() | size.network}
             return configs.parse(own.model_dump() | changed)
         people = [source.model_dump() for source in own.train]
+        train = [photos] if arm.photos else people
+        if arm.weight:
+            train = [photos | {"weight": arm.weight}, *people]
         return configs.parse(
             {
                 "name": name,
                 "seed": seed,
-                "train": [photos] if arm.photos else people,
+                "train": train,
                 "network": {"block": arm.block, **size.network},
                 "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
                 "batch": size.batch,

@@ -34,6 +34,9 @@ QUESTIONS = (
     ("orn-flip", "orn", "the flip test"),
     ("adapted", "alone", "adapting generated people alone to photos without labels"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
+    ("mixed-1000", "orn-1000", "generated people before and beside 1,000 labelled photos"),
+    ("mixed-1000", "pretrained-1000", "generated people beside photos, not before them alone"),
+    ("mixed-1000", "orn-2500", "generated people beside 1,000 instead of 2,500 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
 )

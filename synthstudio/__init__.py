@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from synthstudio.api.model import Model, predict
     from synthstudio.api.networks import evaluate, train
     from synthstudio.api.recipes import Recipe
+    from synthstudio.api.remote import Review
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
 
@@ -37,6 +38,7 @@ _HOMES = {
     "api.model": ("Model", "predict"),
     "api.networks": ("evaluate", "train"),
     "api.recipes": ("Recipe",),
+    "api.remote": ("Review",),
     "core.errors": ("SynthStudioError",),
     "core.people": ("People",),
 }
@@ -48,6 +50,7 @@ __all__ = [
     "Model",
     "People",
     "Recipe",
+    "Review",
     "SynthStudioError",
     "audit",
     "evaluate",

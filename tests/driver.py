@@ -2,7 +2,7 @@
 
 Options: frames, workers, part, resume, seed; `kill`: {"at": event, "nth": n, "who": "self" or
 "group" or "parent"} sends SIGKILL when the event is heard for the nth time; `kill_shard`
-limits the events of workers to one shard.
+limits the events of workers to one shard. OUT may be a URL; `term_s` is the term of its lease.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 import fake_frames
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.places import Place, parse_place
+from synthstudio.dataset import lease
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.engines import local
@@ -74,11 +76,12 @@ def work(threads: str, job: Job, report: local.Report) -> StagedShard:
     return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
 
 
-def generate(out: Path, options: dict[str, Any]) -> None:
+def generate(out: Place, options: dict[str, Any]) -> None:
     killer = Killer(**options.get("kill", {}), group=os.getpgrp(), parent=os.getpid())
     seed = options.get("seed", 1)
     identity = fake_frames.identity(frames=options.get("frames", 10), seed=seed)
     part = options.get("part")
+    lease.TERM_S = options.get("term_s", lease.TERM_S)
     with open_or_create(
         out,
         identity,
@@ -89,7 +92,7 @@ def generate(out: Path, options: dict[str, Any]) -> None:
         pause = options.get("pause_s", 0.0)
         jobs = (
             Job(
-                out,
+                session.folder,
                 shard,
                 session.identity.frames_of(shard),
                 seed,
@@ -112,6 +115,6 @@ if __name__ == "__main__":
     import driver  # workers find jobs by the name of a module that they can import
 
     try:
-        driver.generate(Path(sys.argv[1]), json.loads(sys.argv[2]))
+        driver.generate(parse_place(sys.argv[1]), json.loads(sys.argv[2]))
     except SynthStudioError as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -43,7 +43,15 @@ def test_a_command_that_leaves_litter_or_other_bytes_is_found(world: Path, tmp_p
     assert Outcome().text() == ""
 
 
-SMALL = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
+SMALL = (
+    "import",
+    "import-photos VIDEO",
+    "export coco",
+    "filter",
+    "split",
+    "validate --fix SET",
+    "review import",
+)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -53,6 +53,9 @@ NOT_RUN = {
     "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
     "synthstudio review adopt": "needs reviews of an earlier release: test_store_datasets.py has",
+    "synthstudio generate scenes/people.yaml --out s3:": "needs a bucket; tests/stores has one",
+    "synthstudio validate s3:": "needs a bucket; tests/stores has one",
+    "synthstudio train scenes/training/base.yaml": "wants GPUs; tests/training/test_ray_train.py",
     "export SYNTHSTUDIO_OIDC": "needs an identity provider; tests/studio/test_sign_in.py has one",
 }
 PROGRAMS = frozenset({
@@ -157,6 +160,7 @@ def supply_film(path: Path) -> None:
 SUPPLIED: dict[str, Callable[[Path], None]] = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
+    "docs/interop.md": lambda folder: supply_film(folder / "film.mp4"),
     "docs/live.md": lambda folder: supply_film(folder / "film.mp4"),
     "docs/occlude.md": supply_annotated,
     "docs/photos.md": lambda folder: supply_assets(folder / "assets"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import fake_frames
 
+from synthstudio.core.places import Place
 from synthstudio.dataset import shards
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.shards import write_shard
@@ -16,7 +17,7 @@ from synthstudio.dataset.writer import Session, open_or_create
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-def start(out: Path, **options: Any) -> "subprocess.Popen[str]":
+def start(out: Place, **options: Any) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, str(DRIVER), str(out), json.dumps(options)],
         stderr=subprocess.PIPE,
@@ -25,13 +26,13 @@ def start(out: Path, **options: Any) -> "subprocess.Popen[str]":
     )
 
 
-def drive(out: Path, **options: Any) -> tuple[int, str]:
+def drive(out: Place, **options: Any) -> tuple[int, str]:
     with start(out, **options) as process:
         _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
-def make(out: Path, identity: Identity, **options: Any) -> Session:
+def make(out: Place, identity: Identity, **options: Any) -> Session:
     """Write a data set in this process."""
     with open_or_create(out, identity, **options) as session:
         for shard in session.todo:

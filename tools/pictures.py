@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
+from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
@@ -21,19 +22,21 @@ from synthstudio.core.people import stack
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F64, U8
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec
+from synthstudio.core.solve import GarmentKind
+from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, PersonSpec
 from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.ages import aged
+from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.faces import recoloured
-from synthstudio.recipe.sampling.outfits import design_of
+from synthstudio.recipe.sampling.outfits import design_of, dyed
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
-from synthstudio.training.data.crops import crop_and_resize
 from synthstudio.training.data.frames import Letterbox, frame_people
+from synthstudio.training.data.windows import crop_and_resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,6 +65,7 @@ GALLERY, SHEETS = ("wild", "everyday"), 5
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
 HEAD_PX = 180
+CLOTHES_PX = (150, 250)
 HAIR_OF_WOMEN = ("ponytail_hair", "plaits_hair", "bob_hair", "curly_hair")
 HAIR_OF_MEN = ("parted_hair", "undercut_hair", "mohawk_hair", "balding_hair")
 WORN_BY_MEN = (("full_beard",), ("goatee", "glasses"), ("moustache",), ("helmet", "sunglasses"))
@@ -274,6 +278,77 @@ def head(
     return decode_rgb(pipeline.make_frame(stage, spec).jpeg, person.identity)
 
 
+def clothes(out: Path) -> None:
+    """Write one picture of each garment and hat that recipes have to name."""
+    width, height = CLOTHES_PX
+    recipe = {
+        "name": "clothes",
+        "seed": 5,
+        "image": {"width_px": width, "height_px": height},
+        "people": {
+            "count": 1,
+            "identities": 200,
+            "poses": {"names": {"stand_relaxed": 1}},
+            "wardrobe": {"hat": 0, "kinds": {"coat": 0, "boots": 0}, "patterned": 0.2},
+        },
+        "things": [],
+        "backdrop": {"kind": "plain"},
+    }
+    stage = Stage(prepare(parse(recipe), assets=ROOT / "scenes", device="cpu"))
+    known = {kind.kind: kind for kind in stage.catalogue.garments}
+    specs = [draw(stage.settings.recipe, index, stage) for index in range(60)]
+    made = []
+    for number, kind in enumerate(known[name] for name in NAMED):
+        fits = [spec for spec in specs if _goes_with(known, spec.people[0], kind)]
+        made.append(worn_by(stage, fits[number % len(fits)], kind))
+    write_jpeg(contact_sheet(made, columns=11), out)
+
+
+def _goes_with(known: dict[str, GarmentKind], person: PersonSpec, kind: GarmentKind) -> bool:
+    """Whether such a body wears that kind, and the rest of the outfit goes with it."""
+    rest = [known[garment.kind] for garment in person.outfit]
+    others = any(kind.slot in garment.goes_with for garment in rest)
+    others = others or kind.slot in ("top", "bottom", "shoes", "hat")
+    alone = kind.slot == "bottom" and any(garment.whole for garment in rest)
+    needs = kind.slot == "top" and not kind.whole and any(garment.whole for garment in rest)
+    low, high = kind.gender
+    return others and not alone and not needs and low <= person.phenotype.gender <= high
+
+
+def worn_by(stage: Stage, spec: FrameSpec, kind: GarmentKind) -> U8:
+    """Return the frame's one person in that kind instead of what it takes the place of."""
+    (person,) = spec.people
+    slots = {garment.kind: garment.slot for garment in stage.catalogue.garments}
+    gone = {kind.slot, "bottom"} if kind.whole else {kind.slot}
+    kept = [garment for garment in person.outfit if slots[garment.kind] not in gone]
+    rng = stream(0, "clothes", kind.kind)
+    chosen = Draw(recipe=stage.settings.recipe, index=0, split="train", catalogue=stage.catalogue)
+    shape = design_of(kind, stage.settings.recipe, rng)
+    new = dyed(chosen, kind, shape, person.look.skin_rgb, rng)
+    person = dataclasses.replace(
+        person, outfit=(*kept, new), position_m=(0.0, 0.0, 0.0), yaw_rad=0.45, detail="fine"
+    )
+    person = dataclasses.replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
+    nose = stage.joints_m(person)[0]
+    near = kind.slot == "hat"
+    x, y, z = (float(v) for v in nose) if near else (0.0, 0.0, 0.5 * float(nose[2]) + 0.03)
+    eye = (x, y - 1.0, z + 0.12) if near else (0.0, -3.4, 1.25)
+    yaw, pitch = look_at(eye, (x, y, z))
+    camera = dataclasses.replace(
+        spec.camera,
+        position_m=eye,
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+        roll_rad=0.0,
+        focal_px=CLOTHES_PX[1] * (1.1 if near else 1.62),
+        centre_px=None,
+    )
+    spec = dataclasses.replace(
+        spec, people=(person,), camera=camera, light=DAY, lens=LensSpec(), shadow_box_m=None
+    )
+    return decode_rgb(pipeline.make_frame(stage, spec).jpeg, kind.kind)
+
+
 def bottom_up(out: Path) -> None:
     """Write what bottom-up systems learn of one frame, and what comes back from it."""
     import torch
@@ -408,6 +483,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "together": together,
     "gallery": gallery,
     "heads": heads,
+    "clothes": clothes,
     "bottom_up": bottom_up,
     "whole_body": whole_body,
 }

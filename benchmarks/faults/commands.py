@@ -66,6 +66,7 @@ COMMANDS = (
         group="rendering",
     ),
     _light("import", "import", "coco", "--out", "out"),
+    _light("import-photos VIDEO", "import-photos", "film.avi", "--every", "3", "--out", "out"),
     *(
         _light(f"export {name}", "export", "set", "--format", name, "--out", "out")
         for name in FORMATS
@@ -116,6 +117,7 @@ def make(folder: Path, *, make_set: Callable[[Path], object] | None = None) -> N
         cli(folder, "train", "run.yaml", "--out", "network")
     else:
         make_set(folder / "set")
+    _film(folder / "film.avi")
     cli(folder, "export", "set", "--out", "coco")
     make_flat(folder / "coco")
     _correct(folder)
@@ -130,6 +132,16 @@ def make(folder: Path, *, make_set: Callable[[Path], object] | None = None) -> N
         "--db",
         "sqlite:///review.db",
     )
+
+
+def _film(path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (96, 64))
+    for k in range(18):
+        writer.write(np.full((64, 96, 3), 12 * k, np.uint8))
+    writer.release()
 
 
 def _parts(folder: Path, k: int) -> None:

@@ -11,17 +11,41 @@ import numpy as np
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
+from synthstudio.core.places import Place, Url, looks_like_url, parse_place, shown_url
 
 DEVICES = ("auto", "cpu", "cuda")
+ENGINES = ("local", "ray")
 PathLike = str | os.PathLike[str]
+PlaceLike = PathLike | Url
+"""A folder of this machine, or the URL of a data set in an object store, such as s3://bucket/a."""
+
+
+def to_place(value: Any, name: str) -> Place:
+    """A folder or a URL; ArgumentError for no text, DatasetError for a URL of no store."""
+    if isinstance(value, Url):
+        return value
+    place = parse_place(_text(value, name))
+    return place.expanduser() if isinstance(place, Path) else place
 
 
 def to_path(value: Any, name: str) -> Path:
-    """A path argument; ArgumentError for anything but text and path objects."""
+    """A path argument; ArgumentError for anything but text and path objects, and for URLs."""
+    text = str(value) if isinstance(value, Url) else _text(value, name)
+    if looks_like_url(text):
+        raise ArgumentError(
+            "only a path of this machine can stand here, no URL",
+            where=name,
+            got=shown_url(text)[:200],
+            then="Data sets alone are read from and written to stores (docs/stores.md).",
+        )
+    return Path(text).expanduser()
+
+
+def _text(value: Any, name: str) -> str:
     if isinstance(value, str | os.PathLike) and not isinstance(value, bytes):
         text = os.fspath(value)
         if isinstance(text, str) and text and "\0" not in text and _is_utf8(text):
-            return Path(text).expanduser()
+            return text
     raise ArgumentError(
         "this is no path", where=name, expected="a str or pathlib.Path, in UTF-8", got=shown(value)
     )

@@ -13,8 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.dataset.arrays import as_numpy
-from synthstudio.training.data.crops import crop_and_resize
-from synthstudio.training.data.windows import crop_window
+from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 SPLITS = ("train", "val", "test")
 _LEAST, _MOST = 8, 4096

@@ -5,17 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synthstudio.api.arguments import PathLike, shown, to_choice, to_path
+from synthstudio.api.arguments import PathLike, PlaceLike, shown, to_choice, to_path, to_place
 from synthstudio.api.frames import Frame, stored_frame, to_index
 from synthstudio.core.errors import ArgumentError, DatasetError
 from synthstudio.core.people import People
+from synthstudio.core.places import Place, Url
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
 from synthstudio.dataset.arrays import as_numpy
@@ -39,18 +39,19 @@ class Dataset(Sequence[Frame]):
     picture. Slices and `query` give a Dataset over some of the frames.
     """
 
-    def __init__(self, path: PathLike, *, unfinished: bool = False) -> None:
-        """Open the data set in the folder `path`.
+    def __init__(self, path: PlaceLike, *, unfinished: bool = False) -> None:
+        """Open the data set in the folder or at the URL `path`.
 
         Args:
-            path: The folder that `generate`, `import_` or another command wrote.
+            path: The folder that `generate`, `import_` or another command wrote, or the URL of
+                one in an object store, such as s3://bucket/people (docs/stores.md).
             unfinished: Open one that is still being made too, as far as it is.
 
         Raises:
             DatasetError: when there is none, it is unfinished or damaged.
         """
-        folder = to_path(path, "path")
-        self._stored = reader.Dataset(folder, allow_unfinished=unfinished)
+        place = to_place(path, "path")
+        self._stored = reader.Dataset(place, allow_unfinished=unfinished)
         self._chosen: I64 | None = None
         self.summary: Any = None
         """What the run that made it just now counted; None for a set that was opened."""
@@ -62,9 +63,9 @@ class Dataset(Sequence[Frame]):
         return made
 
     @property
-    def path(self) -> Path:
-        """Its folder."""
-        return self._stored.folder
+    def path(self) -> Place:
+        """Its folder or URL."""
+        return self._stored.place
 
     @property
     def frames(self) -> int:
@@ -271,7 +272,7 @@ def to_dataset(value: Any) -> Dataset:
     """A Dataset from one or from its folder; ArgumentError for another library's."""
     if isinstance(value, Dataset):
         return value
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
+    if isinstance(value, str | Url) or hasattr(value, "__fspath__"):
         return Dataset(value)
     raise ArgumentError(
         "this is no data set of synthstudio",

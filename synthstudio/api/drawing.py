@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_file, to_path
+from synthstudio.api.arguments import (
+    DEVICES,
+    PathLike,
+    PlaceLike,
+    to_choice,
+    to_count,
+    to_file,
+    to_path,
+)
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.generation import settings_for
 from synthstudio.api.recipes import Recipe
@@ -38,7 +46,7 @@ def draw_preview(
 
 
 def remake(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     index: int,
     *,
     out: PathLike | None = None,
@@ -77,7 +85,7 @@ def remake(
     return agreement
 
 
-def contact_sheet(dataset: Dataset | PathLike, out: PathLike) -> None:
+def contact_sheet(dataset: Dataset | PlaceLike, out: PathLike) -> None:
     """Write evenly spread frames of a data set with their labels as one picture."""
     from synthstudio.report.pictures import sheet
 

@@ -12,13 +12,13 @@ SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 """Skeletons that joints are converted to."""
 
 if TYPE_CHECKING:  # the command line lists FORMATS before it knows what is to be done
-    from synthstudio.api.arguments import PathLike
+    from synthstudio.api.arguments import PathLike, PlaceLike
     from synthstudio.api.datasets import Dataset
     from synthstudio.formats.export import Exported
 
 
 def export(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     format: str,
     out: PathLike,
     *,
@@ -73,6 +73,53 @@ def import_(
     folder = to_path(out, "out")
     where = None if images is None else to_path(images, "images")
     made = import_from(name, to_path(path, "path"), folder, images=where)
+    dataset = Dataset(folder)
+    dataset.summary = made
+    return dataset
+
+
+def import_photos(
+    path: PathLike,
+    out: PathLike,
+    *,
+    skeleton: str = "coco17",
+    rate_hz: float = 1.0,
+    every: int | None = None,
+) -> Dataset:
+    """Take in photos or a video without labels as a data set to be reviewed: nobody is in it yet.
+
+    Args:
+        path: A photo, a folder of photos (with those in its folders) or a video.
+        out: A folder that is empty or does not exist.
+        skeleton: Which joints people will have.
+        rate_hz: Frames a second that are taken of a video.
+        every: Each so-manieth frame of a video instead.
+
+    Raises:
+        FormatError: when nothing of it can be decoded; ArgumentError: for a rate that is none.
+    """
+    import math
+
+    from synthstudio.api.arguments import to_folder, to_path
+    from synthstudio.api.datasets import Dataset
+    from synthstudio.core.errors import ArgumentError
+    from synthstudio.core.skeleton import get_skeleton
+    from synthstudio.formats.imports import import_opened
+    from synthstudio.formats.photos import open_photos
+
+    if not (math.isfinite(rate_hz) and rate_hz > 0) or (every is not None and every < 1):
+        raise ArgumentError(
+            "no such rate", where="rate_hz, every", expected="above 0", got=f"{rate_hz}, {every}"
+        )
+    folder = to_folder(out, "out")
+    opened = open_photos(
+        to_path(path, "path"),
+        get_skeleton(skeleton),
+        rate_hz=rate_hz,
+        every=every,
+        out=folder.absolute(),
+    )
+    made = import_opened(opened, folder, "photos")
     dataset = Dataset(folder)
     dataset.summary = made
     return dataset

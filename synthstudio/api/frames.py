@@ -196,7 +196,7 @@ def stored_frame(dataset: StoredDataset, index: int) -> Frame:
         people=lambda: dataset.people_of(index),
         jpeg=lambda: dataset.image_bytes_of(row),
         layer=lambda name: dataset.layer_path(index, name).read_bytes(),
-        where=f"{dataset.folder}, frame {index}",
+        where=f"{dataset.place}, frame {index}",
     )
 
 

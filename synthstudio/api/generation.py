@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, shown, to_choice, to_count, to_path
+from synthstudio.api.arguments import (
+    DEVICES,
+    ENGINES,
+    PathLike,
+    PlaceLike,
+    shown,
+    to_choice,
+    to_count,
+    to_path,
+    to_place,
+)
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.frames import Frame, made_frame
 from synthstudio.api.progress import steps_if
 from synthstudio.api.recipes import Recipe, to_recipe
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
+    from synthstudio.generation.engines.engine import Engine
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.stage import Settings
 
@@ -30,10 +43,11 @@ Progress = bool | OnProgress
 
 def generate(
     recipe: Recipe | PathLike | dict[str, Any],
-    out: PathLike,
+    out: PlaceLike,
     *,
     assets: PathLike | None = None,
     workers: int = 1,
+    engine: str = "local",
     device: str = "auto",
     renderer: str = "raster",
     resume: bool = False,
@@ -51,10 +65,12 @@ def generate(
 
     Args:
         recipe: A Recipe, the path of its YAML file, or its fields.
-        out: A folder that is empty or does not exist.
+        out: A folder that is empty or does not exist, or a URL such as s3://bucket/people.
         assets: The folder that the recipe's asset folders are in; default: the recipe's own,
             else `assets`.
         workers: Processes. 1 works in this process; more need no `__main__` guard.
+        engine: `local`, or `ray` for actors of a Ray cluster instead of processes: the one that
+            RAY_ADDRESS names, else one of this machine.
         device: `auto`, `cpu` or `cuda`.
         renderer: Who draws the colours, `raster` or `pyrender`; labels never depend on it.
         resume: Go on with a run that was stopped.
@@ -78,8 +94,9 @@ def generate(
         report = step(f"generating {settings.recipe.name}")
         summary = pipeline.generate(
             settings,
-            to_path(out, "out"),
-            workers=to_count(workers, "workers", most=MOST_WORKERS),
+            to_place(out, "out"),
+            workers=_workers(workers, engine),
+            engine=_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             part=_part(part),
@@ -146,11 +163,12 @@ class Audit:
 
 
 def audit(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     frames: int | None = None,
     assets: PathLike | None = None,
     workers: int = 1,
+    engine: str = "local",
     device: str = "auto",
     progress: Progress = True,
 ) -> Audit:
@@ -160,7 +178,8 @@ def audit(
         dataset: A generated data set, or one made by `occlude`.
         frames: Only the first so many; default: all.
         assets: Where its asset folders are now; default: where they were.
-        workers: Processes; 1 works in this one.
+        workers: Processes; 1 works in this one. A set of photos is audited in this process.
+        engine: `local` or `ray`, as in `generate`.
 
     Returns:
         `passed` is within the goals of 0.01 % of states and 0.1 % of causes.
@@ -176,7 +195,7 @@ def audit(
     most = None if frames is None else to_count(frames, "frames")
     where = None if assets is None else to_path(assets, "assets")
     place = to_choice(device, "device", DEVICES)
-    processes = to_count(workers, "workers", most=MOST_WORKERS)
+    processes, chosen = _workers(workers, engine), _engine(engine)
     with steps_if(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
@@ -184,7 +203,12 @@ def audit(
             return _audit_photos(stored, settings, most, report)
         settings = stage.settings_of(stored, assets=where, device=place)
         tally = rendered.audit(
-            stored.folder, settings, frames=most, workers=processes, on_progress=report
+            stored.place,
+            settings,
+            frames=most,
+            workers=processes,
+            engine=chosen,
+            on_progress=report,
         )
     figures = tally.report()
     return Audit(
@@ -215,7 +239,7 @@ def _audit_photos(
         report(done, total, done / (time.monotonic() - started))
 
     tally, found = photos.audit(
-        stored.folder,
+        stored.place,
         settings,
         lambda built, rows, fresh, joints, frame: rendered.compare(
             built, rows, fresh, joints=joints, frame=frame
@@ -245,12 +269,13 @@ def occlude(
     annotations: PathLike,
     images: PathLike,
     recipe: Recipe | PathLike | dict[str, Any],
-    out: PathLike,
+    out: PlaceLike,
     *,
     each: int | None = None,
     seed: int | None = None,
     assets: PathLike | None = None,
     workers: int = 1,
+    engine: str = "local",
     device: str = "cpu",
     resume: bool = False,
     allow_mixed: bool = False,
@@ -263,12 +288,13 @@ def occlude(
         annotations: A COCO keypoint file.
         images: The folder of its photos.
         recipe: With the field `occlude`, e.g. scenes/occlude.yaml.
-        out: The data set's folder.
+        out: The data set's folder or URL.
         each: Occluded frames of each photo; default: the recipe's.
         seed: Instead of the recipe's.
         assets: The folder that the recipe's asset folders are in; default: the recipe's own,
             else `assets`.
         workers: Processes; 1 works in this one.
+        engine: `local` or `ray`, as in `generate`.
         skip_broken: Leave out photos that cannot be used.
 
     Raises:
@@ -284,43 +310,48 @@ def occlude(
     if seed is not None:
         changes["seed"] = to_count(seed, "seed", least=0)
     settings = settings_for(chosen.with_(**changes), assets=assets, device=device)
-    file, folder = to_path(annotations, "annotations"), to_path(out, "out")
+    file, place = to_path(annotations, "annotations"), to_place(out, "out")
     with steps_if(progress) as step:
         report = step(f"occluding {file.name}")
         made = run.occlude(
             settings,
             file,
-            folder,
+            place,
             images=to_path(images, "images"),
-            workers=to_count(workers, "workers", most=MOST_WORKERS),
+            workers=_workers(workers, engine),
+            engine=_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             skip_broken=skip_broken,
             on_progress=report,
         )
-    return _made(folder, made)
+    return _made(place, made)
 
 
 def plan(
     recipe: Recipe | PathLike | dict[str, Any],
-    out: PathLike,
+    out: PlaceLike,
     *,
     assets: PathLike | None = None,
     workers: int = 1,
+    engine: str = "local",
     device: str = "auto",
     renderer: str = "raster",
     progress: Progress = True,
 ) -> Plan:
-    """Measure frames a second on a sample, made beside `out` and deleted; scale it up."""
+    """Measure frames a second on a sample beside `out` (URL: in TMPDIR), then deleted; scale it."""
     from synthstudio.generation import plan as planning
 
+    place = to_place(out, "out")
+    near = place if isinstance(place, Path) else Path(tempfile.gettempdir()) / place.name
     settings = settings_for(recipe, assets=assets, device=device, renderer=renderer)
     with steps_if(progress) as step:
         report = step("measuring")
         return planning.plan(
             settings,
-            near=to_path(out, "out"),
-            workers=to_count(workers, "workers", most=MOST_WORKERS),
+            near=near,
+            workers=_workers(workers, engine),
+            engine=_engine(engine),
             on_progress=report,
         )
 
@@ -353,8 +384,8 @@ def _asset_root(recipe: Recipe) -> Path:
     return ASSETS if lacks(recipe.folder) and not lacks(ASSETS) else recipe.folder
 
 
-def _made(folder: Path, summary: Any) -> Dataset:
-    dataset = Dataset(folder)
+def _made(place: Place, summary: Any) -> Dataset:
+    dataset = Dataset(place)
     dataset.summary = summary
     return dataset
 
@@ -363,6 +394,17 @@ def _skeleton(settings: Settings) -> Any:
     from synthstudio.core.skeleton import get_skeleton
 
     return get_skeleton(settings.recipe.skeleton)
+
+
+def _engine(name: str) -> Engine:
+    from synthstudio.generation.engines import engine
+
+    return engine.ENGINES[to_choice(name, "engine", ENGINES)]
+
+
+def _workers(value: Any, engine: str) -> int:
+    """How many workers; those of a cluster have no bound."""
+    return to_count(value, "workers", most=MOST_WORKERS if engine == "local" else None)
 
 
 def _part(value: Any) -> tuple[int, int] | None:

@@ -9,10 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_choice, to_count, to_file, to_folder, to_path
+from synthstudio.api.arguments import (
+    PathLike,
+    PlaceLike,
+    to_choice,
+    to_count,
+    to_file,
+    to_folder,
+    to_path,
+    to_place,
+)
 from synthstudio.api.model import Model
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.places import Place, Url
 from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
 
@@ -30,7 +40,7 @@ EXPORTED = "model.onnx"
 
 def predict_to_folder(
     weights: PathLike,
-    source: PathLike,
+    source: PlaceLike,
     out: PathLike,
     *,
     boxes: PathLike | None = None,
@@ -56,7 +66,8 @@ def predict_to_folder(
         out: A new folder.
         boxes: COCO annotations or results that say where people are. Neither boxes nor a detector
             are for a system that finds people in whole frames.
-        detector: Or a person detector of transformers: a name or a folder.
+        detector: Or a person detector: an .onnx file that `Model.export` wrote of a run of
+            fcpose, or a name or folder of transformers.
         min_score: Leave out boxes with a lower score.
         images: A COCO file's pictures; default: beside it.
         draw: Draw the first so many pictures.
@@ -64,7 +75,7 @@ def predict_to_folder(
         flip: Ask about mirrored crops too.
         peaks: Also write so many separate peaks of each joint's map.
         batch: Crops at once.
-        into: Store them in this review store too, as the layer `layer`.
+        into: Store them in this review store too, as the layer `layer`; not of a data set at a URL.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": what the path says.
 
@@ -85,7 +96,7 @@ def predict_to_folder(
     model = Model.load(_of_runtime(asked, runtime), device=device)
     skeleton = model.skeleton
     where = None if images is None else to_path(images, "images")
-    opened = open_source(to_path(source, "source"), images=where)
+    opened = open_source(to_place(source, "source"), images=where)
     if into is not None:
         given = known is not None or bool(detector) or model.system != "topdown"
         _check_into(opened, skeleton, given=given)
@@ -144,6 +155,10 @@ def _of_runtime(weights: Path, runtime: str) -> Path:
 
 
 def _detector(name: str, *, device: str, min_score: float) -> Any:
+    if name.endswith(SUFFIX):
+        from synthstudio.inference.finder import Finder
+
+        return Finder.load(to_path(name, "detector"), device=device, min_score=min_score)
     from synthstudio.inference.detector import Detector
     from synthstudio.training import devices
 
@@ -166,12 +181,19 @@ def _check_into(source: Source, skeleton: Skeleton, *, given: bool) -> None:
 
     if source.kind != "dataset":
         raise ArgumentError("only for one of our data sets", where="into", got=source.kind)
+    if isinstance(source.path, Url):
+        raise ArgumentError(
+            "reviews are kept of data sets in folders, not of URLs",
+            where="into",
+            got=str(source.path),
+            then="Copy the data set to a folder, or leave it out.",
+        )
     if given:
         raise ArgumentError("needs the data set's own boxes: they say who is who", where="into")
     check_skeleton(Dataset(source.path), skeleton)
 
 
-def _store(url: str, source: Path, layer: str, people: list[Person], skeleton: Skeleton) -> int:
+def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: Skeleton) -> int:
     from synthstudio.dataset.reader import Dataset
     from synthstudio.inference.write import store_predictions
     from synthstudio.review.store import open_store

@@ -85,8 +85,8 @@ def live(
 
     People are looked for in the first picture, whenever nobody is followed, and every so many
     pictures; in between somebody's box is that about their joints of the picture before. One of
-    `boxes`, `detector` and `finder` says where people are; without any of them one person is
-    looked for, in the whole picture and then about the joints found there.
+    `boxes`, `detector` and `finder` says where people are; without any of them the detector that
+    comes with the package, and if that finds nobody one person is looked for by `model` itself.
 
     Args:
         model: A network, or as `Model.load` takes it ("default": the package's own).
@@ -94,7 +94,8 @@ def live(
             only the newest picture is answered: those that come meanwhile are missed.
         boxes: Where people are when they are looked for: (P, 4) numbers x, y, width, height,
             or the path of COCO annotations or results by picture number.
-        detector: Or a person detector of transformers: a name or a folder.
+        detector: Or a person detector: an .onnx file that `Model.export` wrote of a run of
+            fcpose, or a name or folder of transformers.
         finder: Or a function from a picture (H, W, 3) to boxes (P, 4).
         min_score: Of the detector's and a file's boxes.
         every: Pictures between two searches; 0: only when nobody is followed.
@@ -313,9 +314,9 @@ def _finder(
 ) -> FindPeople:
     given = [name for name, value in _named(boxes, detector, finder) if value]
     if not given:
-        from synthstudio.inference.second_look import second_look
+        from synthstudio.inference.second_look import find_people
 
-        return second_look(net.ask(), size=net.size)
+        return find_people(net.ask(), size=net.size)
     if len(given) > 1:
         raise ArgumentError(
             "one thing has to say where people are",

@@ -20,6 +20,7 @@ from synthstudio.api.arguments import (
     to_count,
     to_file,
     to_path,
+    to_place,
 )
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ModelError
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
-_FRAMES_AT_ONCE = 8
-"""A whole frame's maps are larger than a crop's."""
+_FRAMES_AT_ONCE = 8  # a whole frame's maps are larger than a crop's
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -154,10 +154,10 @@ class Model:
         """
         if self.system == "topdown":
             from synthstudio.inference.predict import predict
-            from synthstudio.inference.second_look import second_look
+            from synthstudio.inference.second_look import find_people
 
             ask = self.ask(flip=flip, peaks=peaks)
-            boxes = second_look(self.ask(), size=self.size) if find is None else find
+            boxes = find_people(self.ask(), size=self.size) if find is None else find
             return predict(ask, images, boxes, size=self.size, batch=batch, progress=progress)
         from synthstudio.inference.frames import predict_frames
 
@@ -185,7 +185,8 @@ class Model:
             boxes: Where people are (a system of whole frames takes none). For one picture (P, 4)
                 numbers x, y, width, height; for several a list of such or a dict by file name;
                 or the path of COCO annotations or results. Default: the source's own boxes,
-                else one person a picture: about the joints that a look at all of it finds.
+                else those that the package's detector finds; nobody: one person by a look at
+                all of it.
             flip: Ask about the mirrored crops too (the flip test); twice the time.
             batch: Crops at once.
             smooth: Frames that a clip's joints are smoothed over, odd; 0 leaves them.
@@ -215,6 +216,8 @@ class Model:
     ) -> dict[str, Any]:
         """Write the network and its decoder to one file, which needs nothing of this package.
 
+        Of a run of fcpose the file is its detector alone, for `predict(detector=...)` and `live`.
+
         Args:
             out: The new file.
             format: "onnx" for ONNX Runtime, or "torch" for `torch.export.load`.
@@ -232,12 +235,18 @@ class Model:
         from synthstudio.inference import export as exporting
 
         file = to_file(out, "out", new=True)
-        writers = {"onnx": exporting.export_onnx, "torch": exporting.export_torch}
+        writers: dict[str, Callable[..., exporting.Exported]] = {
+            "onnx": exporting.export_onnx, "torch": exporting.export_torch
+        }  # fmt: skip
+        if self.system == "fcpose":
+            from synthstudio.inference.export_finder import export_finder
+
+            writers = {"onnx": export_finder}
         if isinstance(self.net, OnnxModel):
             raise ModelError("this network is exported already", where=str(self.path))
-        if self.system != "topdown":
+        if self.system not in ("topdown", "fcpose"):
             raise ModelError(
-                "only networks of one person's picture can be exported",
+                "only networks of one person's picture, and fcpose, can be exported",
                 where=str(self.path),
                 got=self.system,
                 then="Use its weights: synthstudio predict, or Model.load.",
@@ -284,10 +293,9 @@ def predict(model: Model | PathLike, source: Any, **options: Any) -> PredictedPe
 def _open(source: Any) -> Source:
     from synthstudio.inference.sources import Source, SourceImage, open_source
 
-    if isinstance(source, Dataset):
-        return open_source(source.path)
-    if isinstance(source, str) or hasattr(source, "__fspath__"):
-        return open_source(to_path(source, "source"))
+    if isinstance(source, Dataset | str) or hasattr(source, "__fspath__"):
+        place = source.path if isinstance(source, Dataset) else to_place(source, "source")
+        return open_source(place)
     single = hasattr(source, "shape") or hasattr(source, "convert")
     arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
     pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]

@@ -8,10 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import DEVICES, PathLike, to_choice, to_count, to_folder, to_path
+from synthstudio.api.arguments import (
+    DEVICES,
+    ENGINES,
+    PathLike,
+    PlaceLike,
+    to_choice,
+    to_count,
+    to_folder,
+    to_path,
+)
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.model import Model
 from synthstudio.api.progress import steps_if
+from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors
 
 if TYPE_CHECKING:
@@ -29,6 +39,8 @@ def train(
     resume: bool = False,
     overfit: int | None = None,
     cache: PathLike | None = None,
+    engine: str = "local",
+    processes: int = 1,
     progress: bool = True,
 ) -> Model:
     """Train a network on data sets, COCO files, recipes, or all of them.
@@ -42,6 +54,9 @@ def train(
         resume: Go on with a run.
         overfit: Learn the first so many people by heart, without augmentation.
         cache: Where people's crops are kept; default: in the run's folder.
+        engine: `local`, this process or those of torchrun; or `ray`, processes of the Ray cluster
+            at RAY_ADDRESS, else of one that is started here.
+        processes: How many processes of a Ray cluster train.
         progress: Show bars.
 
     Raises:
@@ -52,7 +67,16 @@ def train(
     if overfit is not None:
         settings = overfit_config(settings, overfit)
     kept = folder / "cache" if cache is None else to_path(cache, "cache")
-    run_train(settings, folder, cache=kept, resume=resume, overfit=overfit, progress=progress)
+    run_train(
+        settings,
+        folder,
+        cache=kept,
+        resume=resume,
+        overfit=overfit,
+        engine=to_choice(engine, "engine", ENGINES),
+        processes=to_count(processes, "processes"),
+        progress=progress,
+    )
     return Model.load(folder)
 
 
@@ -64,14 +88,27 @@ def run_train(
     resume: bool = False,
     overfit: int | None = None,
     dry_run: bool = False,
+    engine: str = "local",
+    processes: int = 1,
     progress: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Trained:
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
     from synthstudio.dataset.durable import new_parents
+    from synthstudio.training import ray_train
     from synthstudio.training.data import run_data
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
+
+    if engine == "local" and processes != 1:
+        raise ArgumentError(
+            "several processes of this machine are started by torchrun",
+            where="processes",
+            expected='1, or engine="ray"',
+            got=str(processes),
+        )
+    if engine == "ray" and (overfit is not None or dry_run):
+        raise ArgumentError("a few people are learnt by heart by one process", where="engine")
 
     def select(data: Any) -> Any:
         if overfit is not None:
@@ -82,6 +119,16 @@ def run_train(
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
     with steps_if(progress) as step:
         bars = progress_bars(step)
+        if engine == "ray":
+            return ray_train.train(
+                config,
+                out,
+                processes=processes,
+                resume=resume,
+                cache=cache,
+                say=say,
+                progress=bars,
+            )
         if not dry_run:
             return run(
                 config, out, resume=resume, cache=cache, say=say, progress=bars, select=select
@@ -124,7 +171,7 @@ def run_pretrain(
 
 def evaluate(
     model: Model | PathLike,
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     split: str | Sequence[str] = (),
     out: PathLike | None = None,
@@ -166,7 +213,7 @@ def evaluate(
 
 def run_evaluate(
     model: Model | PathLike,
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     split: str | Sequence[str],
     out: PathLike | None,

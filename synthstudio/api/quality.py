@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_count, to_file, to_path
+from synthstudio.api.arguments import PathLike, PlaceLike, to_count, to_file, to_path, to_place
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import counted, progress_steps
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.places import Place, Url
 
 if TYPE_CHECKING:
     from synthstudio.quality.coverage import Coverage
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def stats(dataset: Dataset | PathLike) -> dict[str, Any]:
+def stats(dataset: Dataset | PlaceLike) -> dict[str, Any]:
     """Count joints by cause and state, people, poses; compare requested with achieved."""
     from synthstudio.dataset.rows import pair_rows
     from synthstudio.quality import stats as counting
@@ -55,7 +56,7 @@ def unmet_targets(dataset: Dataset) -> list[str]:
 
 
 def coverage(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     sheet: PathLike | None = None,
     recipe: PathLike | None = None,
@@ -185,7 +186,7 @@ def validate(
     """Look for errors in labels: a data set's, or those of anyone's COCO keypoint file.
 
     Args:
-        path: A data set's folder or a COCO file.
+        path: A data set's folder or URL, or a COCO file.
         images: A COCO file's pictures; default: images/SPLIT of an export, else beside the file.
         pictures: Also open pictures and check hashes.
         report: Write an HTML page with examples drawn in.
@@ -193,24 +194,25 @@ def validate(
     """
     from synthstudio.dataset.writer import check_folder, is_unfinished
 
-    source = to_path(path, "path")
+    source = to_place(path, "path")
     page = None if report is None else to_file(report, "report")
-    target = None if fix is None else to_path(fix, "fix")
     folder = None if images is None else to_path(images, "images")
-    if source.is_dir():
+    if isinstance(source, Url) or source.is_dir():
         if folder is not None:
             raise ArgumentError("a data set has its own pictures", where="images")
+        target = None if fix is None else to_place(fix, "fix")
         if target is not None:
             check_folder(target, is_unfinished(target))
         return _validate_dataset(source, pictures, page, target)
     from synthstudio.formats.coco.file import image_folder
 
     folder = (folder or image_folder(source)) if pictures else None
-    return _validate_coco(source, folder, page, target)
+    copy = None if fix is None else to_path(fix, "fix")
+    return _validate_coco(source, folder, page, copy)
 
 
 def _validate_dataset(
-    path: Path, pictures: bool, report: Path | None, fix: Path | None
+    path: Place, pictures: bool, report: Path | None, fix: Place | None
 ) -> Validation:
     from synthstudio.dataset.filter import without
     from synthstudio.dataset.reader import Dataset as StoredDataset
@@ -282,7 +284,7 @@ def _steps(totals: dict[str, int]) -> Iterator[Callable[[str, int], None]]:
 
 
 def report(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     out: PathLike,
     *,
     audit: PathLike | dict[str, Any] | None = None,
@@ -308,7 +310,7 @@ def report(
     return dict(write(stored, page, audit=audited, on_step=on_step).stats)
 
 
-def diff(a: Dataset | PathLike, b: Dataset | PathLike) -> dict[str, Any]:
+def diff(a: Dataset | PlaceLike, b: Dataset | PlaceLike) -> dict[str, Any]:
     """Compare two data sets: how they were made, counts, distributions, rates of joints."""
     from synthstudio.quality import stats as comparing
 
@@ -340,7 +342,7 @@ class GapReport:
 
 
 def gap(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     photos: PathLike,
     *,
     images: PathLike | None = None,

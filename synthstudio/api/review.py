@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
+from synthstudio.core.errors import ArgumentError
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from synthstudio.review.imports import ImportResult
     from synthstudio.review.reviewed import Only
     from synthstudio.review.store import Store
+    from synthstudio.review.tokens import Token
     from synthstudio.review.values import Event
 
 
@@ -225,6 +227,48 @@ def members(db: str, *, role_of: dict[str, str | None] | None = None) -> dict[st
         for name, role in (role_of or {}).items():
             team.set_role(store, name, role, by=me)  # type: ignore[arg-type]
         return dict(team.members(store))
+    finally:
+        store.close()
+
+
+def tokens(
+    db: str,
+    *,
+    make: str | None = None,
+    role: str | None = None,
+    label: str = "token",
+    days: int = 90,
+    revoke: int | None = None,
+) -> tuple[list[Token], str | None]:
+    """Tokens of programs, all that were ever made; `make`: one for this person, first.
+
+    Returns them and the text of the new one, which nobody can learn again. `role`: at most that of
+    the person, who else has to be a member; `revoke`: the number of a token that ends now.
+    """
+    from synthstudio.review import tokens as programs
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import members as team
+    from synthstudio.review.values import User
+
+    store = open_store(db)
+    try:
+        me = User(name="command line", role="admin")
+        text = None
+        if make is not None:
+            own = team.role_of(store, make)
+            if own is None:
+                raise ArgumentError(
+                    "this person has no role yet",
+                    where="make",
+                    expected="a member",
+                    got=repr(make),
+                    then=f"Give one: synthstudio review members --set {make!r} --role reviewer.",
+                )
+            chosen: Any = role or own
+            _, text = programs.make_token(store, make, role=chosen, by=me, label=label, days=days)
+        if revoke is not None:
+            programs.revoke_token(store, revoke, by=me)
+        return programs.tokens(store), text
     finally:
         store.close()
 

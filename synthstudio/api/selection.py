@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_file, to_path
+from synthstudio.api.arguments import PathLike, PlaceLike, to_file, to_path, to_place
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.progress import progress_steps
 
@@ -17,9 +17,9 @@ DEFAULT_KEYS = ("group", "clip", "identity")
 
 
 def filter(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     query: str,
-    out: PathLike,
+    out: PlaceLike,
     *,
     keep_people: bool = False,
     resume: bool = False,
@@ -29,14 +29,14 @@ def filter(
     Args:
         dataset: The source, which stays as it is.
         query: Such as `left_wrist hidden by object and occluded > 0.3`.
-        out: The new data set's folder.
+        out: The new data set's folder or URL.
         keep_people: Keep the rows of matching people only; default: everybody in the frames.
         resume: Go on with a filter that was stopped.
     """
     from synthstudio.dataset import filter as filtering
 
     source = to_dataset(dataset)._stored
-    folder = to_path(out, "out")
+    folder = to_place(out, "out")
     wanted = filtering.query_of(source, query)
     with progress_steps() as step:
         filtering.filter_dataset(
@@ -50,7 +50,7 @@ def filter(
     return Dataset(folder)
 
 
-def count(dataset: Dataset | PathLike, query: str) -> Counted:
+def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
     """Count the people and frames that match a query."""
     from synthstudio.dataset import filter as filtering
 
@@ -66,13 +66,13 @@ def query_fields() -> str:
 
 
 def split(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     by: Sequence[str] = DEFAULT_KEYS,
     shares: Sequence[float] = (0.8, 0.1, 0.1),
     seed: int = 0,
     table: PathLike | None = None,
-    out: PathLike | None = None,
+    out: PlaceLike | None = None,
 ) -> Splits:
     """Split a data set anew so that nothing leaks, alike in how much is hidden.
 
@@ -89,7 +89,7 @@ def split(
 
     source = to_dataset(dataset)._stored
     table_file = None if table is None else to_file(table, "table")
-    folder = None if out is None else to_path(out, "out")
+    folder = None if out is None else to_place(out, "out")
     if folder is not None:
         check_folder(folder, is_unfinished(folder))
     with progress_steps() as step:
@@ -109,7 +109,7 @@ def split(
 
 
 def leaks(
-    dataset: Dataset | PathLike,
+    dataset: Dataset | PlaceLike,
     *,
     by: Sequence[str] = DEFAULT_KEYS,
     table: PathLike | None = None,
@@ -126,8 +126,8 @@ def leaks(
 
 
 def merge(
-    parts: Sequence[PathLike],
-    out: PathLike,
+    parts: Sequence[PlaceLike],
+    out: PlaceLike,
     *,
     sets: bool = False,
     resume: bool = False,
@@ -147,8 +147,8 @@ def merge(
     from synthstudio.dataset.merge import merge as join
     from synthstudio.dataset.merge import merge_sets
 
-    paths: list[Any] = [to_path(part, "parts") for part in parts]
-    folder = to_path(out, "out")
+    paths: list[Any] = [to_place(part, "parts") for part in parts]
+    folder = to_place(out, "out")
     if sets:
         opened = [Dataset(path)._stored for path in paths]
         with progress_steps() as step:

@@ -11,7 +11,7 @@ import functools
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,11 +195,18 @@ def bare_body(
     )
 
 
-def some_vertices_m(phenotype: Phenotype, angles_rad: dict[str, float], which: Any) -> F64:
-    """Return (N, 3): places of some of `bare_body`'s vertices."""
+def some_vertices_m(
+    phenotype: Phenotype, which: NDArray[np.intp]
+) -> Callable[[dict[str, float]], F64]:
+    """Return what gives (N, 3) for angles: places of some of `bare_body`'s vertices."""
     rest, weights = _rest_of(phenotype), load_atlas().weights[which]
-    transforms, _ = posed_chain(rest.chain, bone_rotations(angles_rad))
-    return _skin(weights, transforms, rest.vertices[which]).astype(np.float64)
+    unposed = rest.vertices[which]
+
+    def places_m(angles_rad: dict[str, float]) -> F64:
+        transforms, _ = posed_chain(rest.chain, bone_rotations(angles_rad))
+        return _skin(weights, transforms, unposed).astype(np.float64)
+
+    return places_m
 
 
 def bones_of(phenotype: Phenotype) -> Chain:

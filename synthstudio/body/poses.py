@@ -125,6 +125,8 @@ HAND_ANGLES = (
     "thumb_opposition",
 )
 """The angles of a hand beyond the wrist, without the side."""
+_LEG = tuple(name for name in _LIMITS_DEG if name.startswith(("hip", "knee", "ankle", "toe")))
+_ARM = tuple(name for name in _LIMITS_DEG if name not in (*_LEG, *HAND_ANGLES))
 _ODD = ("turn", "side_bend", "root_roll")
 
 
@@ -211,6 +213,7 @@ def _neutral() -> F64:
 
 _D0 = _neutral()
 _D0_PARENT_T = np.stack([_D0[_INDEX[parent]].T if parent else np.eye(3) for _, parent in _CHAIN])
+_KEPT = 256
 _RHYTHM = 0.25  # of the arm's elevation beyond 40 degrees
 _RHYTHM_FROM_RAD = math.radians(40)
 
@@ -240,51 +243,79 @@ def bone_rotations(angles_rad: dict[str, float]) -> F64:
 
 def arm_rotations(angles_rad: dict[str, float], side: str) -> tuple[list[int], F64]:
     """Return the bones of an arm (side: left or right) to the wrist, and their `bone_rotations`."""
-    m, s = (1.0, "L") if side == "left" else (-1.0, "R")
-    a = np.tile(np.eye(3), (len(BONES), 1, 1))
-    _arm(a, {k: angles_rad.get(f"{side}_{k}", 0.0) for k in _LIMITS_DEG}, m, s)
-    stems = ("clavicle", "upperarm01", "lowerarm01", "lowerarm02", "wrist")
-    own = [_INDEX[f"{stem}.{s}"] for stem in stems]
-    return own, _D0_PARENT_T[own] @ a[own] @ _D0[own]
+    own, turns = _arm(side, *(angles_rad.get(f"{side}_{k}", 0.0) + 0.0 for k in _ARM))
+    return list(own), _D0_PARENT_T[own] @ turns @ _D0[own]
 
 
 def _local(angles: dict[str, float]) -> F64:
     """Return (B, 3, 3) A_b."""
     a = np.tile(np.eye(3), (len(BONES), 1, 1))
-    get = angles.get
-    a[0] = _rx(get("root_pitch", 0)) @ _ry(get("root_roll", 0))
-    spine = _trunk(*(get(f"spine_{k}", 0) / 4 for k in ("flexion", "side_bend", "turn")))
-    a[[_INDEX[f"spine0{k}"] for k in (4, 3, 2, 1)]] = spine
-    neck = _trunk(*(get(f"neck_{k}", 0) / 3 for k in ("flexion", "side_bend", "turn")))
-    a[[_INDEX[k] for k in ("neck01", "neck02", "head")]] = neck
-    eyes = _rz(get("gaze_turn", 0)) @ _rx(-get("gaze_lift", 0))
-    a[[_INDEX["eye.L"], _INDEX["eye.R"]]] = eyes
-    for side, m, s in (("left", 1.0, "L"), ("right", -1.0, "R")):
-        own = {k: get(f"{side}_{k}", 0.0) for k in _LIMITS_DEG}
-        own["index_curl"] = get(f"{side}_index_curl", own["finger_curl"])
-        _leg(a, own, m, s)
-        _arm(a, own, m, s)
-        _hand(a, own, m, s)
+    zero = 0.0  # what is added makes a plain one of -0.0, which would be found as 0.0
+
+    def own(side: str, names: tuple[str, ...]) -> list[float]:
+        return [angles.get(f"{side}_{name}", zero) + zero for name in names]
+
+    limbs = [_middle(*(angles.get(name, zero) + zero for name in _MIDDLE_LIMITS_DEG))]
+    for side in ("left", "right"):
+        limbs += [_leg(side, *own(side, _LEG)), _arm(side, *own(side, _ARM))]
+        hand = dict(zip(HAND_ANGLES, own(side, HAND_ANGLES), strict=True))
+        if f"{side}_index_curl" not in angles:
+            hand["index_curl"] = hand["finger_curl"]
+        limbs.append(_hand(side, *hand.values()))
+    for bones, turns in limbs:
+        a[bones] = turns
     return a
+
+
+Turned = tuple[list[int], F64]
+"""Some bones and their A_b. A search changes few angles at a time: what stays is kept."""
+
+
+@functools.lru_cache(_KEPT)
+def _middle(*angles: float) -> Turned:
+    own = dict(zip(_MIDDLE_LIMITS_DEG, angles, strict=True))
+    spine = _trunk(*(own[f"spine_{k}"] / 4 for k in ("flexion", "side_bend", "turn")))
+    neck = _trunk(*(own[f"neck_{k}"] / 3 for k in ("flexion", "side_bend", "turn")))
+    eyes = _rz(own["gaze_turn"]) @ _rx(-own["gaze_lift"])
+    turns = {BONES[0]: _rx(own["root_pitch"]) @ _ry(own["root_roll"])}
+    turns |= dict.fromkeys([f"spine0{k}" for k in (4, 3, 2, 1)], spine)
+    turns |= dict.fromkeys(("neck01", "neck02", "head"), neck)
+    return _turned(turns | dict.fromkeys(("eye.L", "eye.R"), eyes))
 
 
 def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
     return _rz(turn) @ _rx(flexion) @ _ry(side_bend)
 
 
-def _leg(a: F64, own: dict[str, float], m: float, s: str) -> None:
-    a[_INDEX[f"upperleg01.{s}"]] = (
-        _rz(m * own["hip_horizontal_abduction"])
-        @ _ry(-m * own["hip_abduction"])
-        @ _rx(-own["hip_flexion"])
-        @ _rz(-m * own["hip_rotation"])
-    )
-    a[_INDEX[f"lowerleg01.{s}"]] = _rx(own["knee_flexion"])
-    a[_INDEX[f"foot.{s}"]] = _rx(-own["ankle_flexion"])
-    a[[_INDEX[f"toe{t}-1.{s}"] for t in range(1, 6)]] = _rx(-own["toe_extension"])
+def _turned(turns: dict[str, F64]) -> Turned:
+    out = np.stack(list(turns.values()))
+    out.flags.writeable = False
+    return [_INDEX[name] for name in turns], out
 
 
-def _arm(a: F64, own: dict[str, float], m: float, s: str) -> None:
+_SIDES = {"left": (1.0, "L"), "right": (-1.0, "R")}
+
+
+@functools.lru_cache(_KEPT)
+def _leg(side: str, *angles: float) -> Turned:
+    own, (m, s) = dict(zip(_LEG, angles, strict=True)), _SIDES[side]
+    turns = {
+        f"upperleg01.{s}": (
+            _rz(m * own["hip_horizontal_abduction"])
+            @ _ry(-m * own["hip_abduction"])
+            @ _rx(-own["hip_flexion"])
+            @ _rz(-m * own["hip_rotation"])
+        ),
+        f"lowerleg01.{s}": _rx(own["knee_flexion"]),
+        f"foot.{s}": _rx(-own["ankle_flexion"]),
+    }
+    toes = [f"toe{t}-1.{s}" for t in range(1, 6)]
+    return _turned(turns | dict.fromkeys(toes, _rx(-own["toe_extension"])))
+
+
+@functools.lru_cache(_KEPT)
+def _arm(side: str, *angles: float) -> Turned:
+    own, (m, s) = dict(zip(_ARM, angles, strict=True)), _SIDES[side]
     full = (
         _rz(-m * own["shoulder_horizontal_adduction"])
         @ _ry(-m * own["shoulder_abduction"])
@@ -294,27 +325,35 @@ def _arm(a: F64, own: dict[str, float], m: float, s: str) -> None:
     raised = math.acos(min(1.0, max(-1.0, full[2, 2])))  # of the upper arm from hanging
     lift = own["clavicle_elevation"] + rhythm_rad(raised)
     clavicle = _rz(-m * own["clavicle_protraction"]) @ _ry(-m * lift)
-    a[_INDEX[f"clavicle.{s}"]] = clavicle
-    a[_INDEX[f"upperarm01.{s}"]] = clavicle.T @ full
-    a[_INDEX[f"lowerarm01.{s}"]] = _rx(-own["elbow_flexion"])
     turn = -m * own["forearm_pronation"]
-    a[_INDEX[f"lowerarm02.{s}"]] = _rz(0.6 * turn)
     wrist = _ry(m * own["wrist_flexion"]) @ _rx(-own["wrist_deviation"])
-    a[_INDEX[f"wrist.{s}"]] = _rz(0.4 * turn) @ wrist
+    return _turned(
+        {
+            f"clavicle.{s}": clavicle,
+            f"upperarm01.{s}": clavicle.T @ full,
+            f"lowerarm01.{s}": _rx(-own["elbow_flexion"]),
+            f"lowerarm02.{s}": _rz(0.6 * turn),
+            f"wrist.{s}": _rz(0.4 * turn) @ wrist,
+        }
+    )
 
 
-def _hand(a: F64, own: dict[str, float], m: float, s: str) -> None:
+@functools.lru_cache(_KEPT)
+def _hand(side: str, *angles: float) -> Turned:
+    own, (m, s) = dict(zip(HAND_ANGLES, angles, strict=True)), _SIDES[side]
+    turns: dict[str, F64] = {}
     for finger in range(2, 6):
         curl = _ry(m * own["index_curl" if finger == 2 else "finger_curl"])
-        a[[_INDEX[f"finger{finger}-{k}.{s}"] for k in range(1, 4)]] = curl
+        turns |= dict.fromkeys([f"finger{finger}-{k}.{s}" for k in range(1, 4)], curl)
         # From index to little; with a bent knuckle fingers cannot fan out.
         fan = (1.0, 0.25, -0.5, -1.25)[finger - 2] * own["finger_spread"]
-        a[_INDEX[f"finger{finger}-1.{s}"]] = _rx(-fan) @ curl
+        turns[f"finger{finger}-1.{s}"] = _rx(-fan) @ curl
     hinge = _D0[_INDEX["wrist.L"]] @ (_THUMB_HINGE / np.linalg.norm(_THUMB_HINGE))
     curl = _about(hinge, own["thumb_curl"])
     base = _rx(-own["thumb_spread"]) @ _rz(-own["thumb_opposition"])
     for k, turn in ((1, base), (2, curl), (3, curl)):
-        a[_INDEX[f"finger1-{k}.{s}"]] = turn if m > 0 else _MIRROR @ turn @ _MIRROR
+        turns[f"finger1-{k}.{s}"] = turn if m > 0 else _MIRROR @ turn @ _MIRROR
+    return _turned(turns)
 
 
 def _about(axis: F64, angle: float) -> F64:

@@ -164,6 +164,23 @@ def _rim(band: str) -> NDArray[np.bool_]:
 
 
 @functools.cache
+def _around(band: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where each of a band's vertices begins in the list of faces about vertices."""
+    own, faces = _bands()[band]
+    corners = faces.ravel()
+    order = np.argsort(corners, kind="stable")
+    return np.searchsorted(corners[order], np.arange(len(own) + 1)), order // 3
+
+
+@functools.cache
+def _skin() -> tuple[NDArray[np.intp], tuple[slice, ...]]:
+    """Return the vertices of all bands one after another, and where each band is among them."""
+    owns = [own for own, _ in _bands().values()]
+    ends = np.cumsum([len(own) for own in owns]).tolist()
+    return np.concatenate(owns), tuple(itertools.starmap(slice, itertools.pairwise([0, *ends])))
+
+
+@functools.cache
 def _pairs() -> tuple[tuple[str, str], ...]:
     """Return the ordered pairs of bands of which the first may lie in the second."""
 
@@ -187,26 +204,29 @@ def _split(band: str) -> tuple[str, str]:
 def _contacts(phenotype: Phenotype, angles: dict[str, float]) -> list[_Contact]:
     body = bare_body(load_atlas(), phenotype, angles)
     at, joints = body.vertices_m.astype(np.float64), dict(zip(JOINTS, body.joints_m, strict=True))
-    skin_m = {name: at[own] for name, (own, _) in _bands().items()}
-    low = np.stack([own.min(axis=0) for own in skin_m.values()])
-    high = np.stack([own.max(axis=0) for own in skin_m.values()])
-    meeting = np.asarray(np.all((low[:, None] < high) & (low < high[:, None]), axis=2))
-    places = {name: place for place, name in enumerate(skin_m)}
-    skins: dict[str, tuple[cKDTree, F64]] = {}
+    every, bands = _skin()
+    skin_m = np.take(at.T, every, axis=1)  # (3, V): whole rows are compared in no time
+    begins = [band.start for band in bands]
+    low = np.minimum.reduceat(skin_m, begins, axis=1)
+    high = np.maximum.reduceat(skin_m, begins, axis=1)
+    meeting = np.all((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None]), axis=0)
+    places = {name: place for place, name in enumerate(_BANDS)}
+    skins: dict[str, cKDTree] = {}
     out = []
     for a, b in _pairs():
-        if not meeting[places[a], places[b]]:
+        i, j = places[a], places[b]
+        if not meeting[i, j]:
             continue
-        points = skin_m[a][:: _STRIDES.get(_split(a)[1], 1)]
-        inside = (points > low[places[b]]) & (points < high[places[b]])
-        near = np.flatnonzero(inside[:, 0] & inside[:, 1] & inside[:, 2])
-        near = near[_far(a, b, points[near], joints)]
+        asked = slice(bands[i].start, bands[i].stop, _STRIDES.get(_split(a)[1]))
+        points = skin_m[:, asked]
+        (x, y, z), (x0, y0, z0), (x1, y1, z1) = points, low[:, j], high[:, j]
+        near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
+        near = near[_far(a, b, points[:, near].T, joints)]
         if not len(near):
             continue
-        own = _bands()[a][0][:: _STRIDES.get(_split(a)[1], 1)][near]
         if b not in skins:
-            skins[b] = (cKDTree(skin_m[b], balanced_tree=False), _normals(at, b))
-        contact = _below(a, b, own, at, skins[b])
+            skins[b] = cKDTree(skin_m[:, bands[j]].T, balanced_tree=False)
+        contact = _below(a, b, every[asked][near], at, skins[b])
         if contact is not None:
             out.append(contact)
     return out
@@ -221,16 +241,16 @@ def _far(a: str, b: str, at: F64, joints: dict[str, F64]) -> NDArray[np.bool_]:
     return np.ones(len(at), bool)
 
 
-def _below(
-    a: str, b: str, own: NDArray[np.intp], at: F64, skin: tuple[cKDTree, F64]
-) -> _Contact | None:
-    tree, normals = skin
-    away, nearest = tree.query(at[own], distance_upper_bound=_SEEN_M)
-    seen = np.flatnonzero(np.isfinite(away))
+def _below(a: str, b: str, own: NDArray[np.intp], at: F64, skin: cKDTree) -> _Contact | None:
+    away, nearest = skin.query(at[own], distance_upper_bound=_SEEN_M)
+    seen = np.flatnonzero(np.isfinite(away) & (away > _LIES_M * 0.99))  # no point is deeper
     seen = seen[np.logical_not(_rim(b)[nearest[seen]])]
+    if not len(seen):
+        return None
     own, away, nearest = own[seen], away[seen], nearest[seen]
     back = at[_bands()[b][0][nearest]] - at[own]
-    depth = (back * normals[nearest]).sum(axis=1)
+    normals = _normals(at, b, nearest)
+    depth = (back * normals).sum(axis=1)
     inside = np.flatnonzero((depth > _LIES_M) & (depth > _BELOW * away))
     if not len(inside):
         return None
@@ -240,19 +260,24 @@ def _below(
         b=b,
         points=own[inside],
         nearest=_bands()[b][0][nearest[inside]],
-        normals=normals[nearest[inside]],
+        normals=normals[inside],
         depths_m=depth[inside],
     )
 
 
-def _normals(at: F64, band: str) -> F64:
-    """Return (N, 3) unit normals of a band's vertices."""
+def _normals(at: F64, band: str, places: NDArray[np.intp]) -> F64:
+    """Return (N, 3) unit normals at places (N,) among a band's vertices."""
     own, faces = _bands()[band]
-    a, b, c = (at[own[faces[:, k]]] for k in range(3))
-    across = np.cross(b - a, c - a)
-    total = np.zeros((len(own), 3))
+    begin, around = _around(band)
+    many = begin[places + 1] - begin[places]
+    where = np.repeat(begin[places] - np.cumsum(many) + many, many) + np.arange(many.sum())
+    faces = faces[np.unique(around[where])]
+    a, b, c = (at[own[faces[:, k]]].T for k in range(3))
+    (x, y, z), (u, v, w) = b - a, c - a
+    across = (y * w - z * v, z * u - x * w, x * v - y * u)
+    total = np.zeros((len(places), 3))
     for k, i in itertools.product(range(3), range(3)):
-        total[:, i] += np.bincount(faces[:, k], across[:, i], len(own))
+        total[:, i] += np.bincount(faces[:, k], across[i], len(own))[places]
     out: F64 = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return out
 
@@ -302,8 +327,10 @@ def _nearer(
     asked = np.concatenate([points, nearest, hands])
     count = len(points)
 
+    places_m = some_vertices_m(phenotype, asked)
+
     def answers(angles: dict[str, float]) -> tuple[F64, F64]:
-        at = some_vertices_m(phenotype, angles, asked)
+        at = places_m(angles)
         between = at[count : 2 * count] - at[:count]
         return (between * normals).sum(axis=1), _between(at[2 * count :])
 
@@ -363,4 +390,4 @@ def _between(at: F64) -> F64:
 
 
 def _hands_m(phenotype: Phenotype, angles: dict[str, float]) -> F64:
-    return _between(some_vertices_m(phenotype, angles, _palms()))
+    return _between(some_vertices_m(phenotype, _palms())(angles))

@@ -10,20 +10,22 @@ import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody
 from synthstudio.body.clothes.cloth import Cloth
-from synthstudio.body.clothes.kinds import FIT, GARMENTS, SKIN, Design, design, drawn_faces
+from synthstudio.body.clothes.entry import FIT, SKIN
+from synthstudio.body.clothes.kinds import GARMENTS, Design, design, drawn_faces
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces, teeth
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import PARTS, Surface
-from synthstudio.core.solve import GarmentKind
+from synthstudio.core.scene import PARTS, Bool, Surface
+from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]
 
 _UNDER_HAT = {"thick": 0.006, "volume": 0.006, "height": -0.02, "fringe": 0.0}
 _HIDDEN = {"headscarf": "hair", "medical_mask": "beard"}
+_LOOSE_UNDER = 0.8  # of cloth at most, where more is worn over it
 _BUTTON_M, _BUTTON_CORNERS = 0.0055, 8
 _FRONT = sum(1 << PARTS.index(part) for part in ("neck", "torso", "pelvis"))
 
@@ -86,12 +88,18 @@ def _pressed(outfit: tuple[GarmentSpec, ...]) -> list[GarmentSpec]:
         most |= _UNDER_HAT
     if any(g.kind == "hoodie" for g in outfit):
         most["length"] = 0.0
-    return [
-        replace(g, shape={k: min(v, most.get(k, v)) for k, v in g.shape.items()})
-        if GARMENTS[g.kind].kind.slot == "hair"
-        else g
-        for g in outfit
-    ]
+    over = any(GARMENTS[g.kind].kind.slot == "over" for g in outfit)
+    under = {FIT: _LOOSE_UNDER} if over else {}
+    limits: dict[Slot, dict[str, float]] = {"hair": most, "top": under}
+    return [_at_most(g, limits.get(GARMENTS[g.kind].kind.slot, {})) for g in outfit]
+
+
+def _at_most(garment: GarmentSpec, most: dict[str, float]) -> GarmentSpec:
+    """Return the garment with a shape that nowhere exceeds `most`."""
+    if not most:
+        return garment
+    shape = {k: min(v, most.get(k, v)) for k, v in garment.shape.items()}
+    return replace(garment, shape=shape)
 
 
 def _layer(garment: GarmentSpec) -> int:
@@ -116,24 +124,30 @@ def _sewn(
         if not drawn.any():
             continue
         piece = sewn(cloth, wearer, loose=loose, phase=phase, over_m=over_m)
-        out.append(
-            Surface(
-                name=garment.kind,
-                instance=0,
-                vertices_m=piece.vertices_m,
-                normals=piece.normals,
-                faces=piece.faces,
-                coords=piece.coords,
-                material=_material(garment, cloth),
-                tint=piece.tint,
-                covers=piece.covers,
-                drawn=drawn,
-                two_sided=True,
-            )
-        )
+        first, second = _materials(garment, cloth)
+        panel = np.zeros(len(drawn), bool) if cloth.panel is None else cloth.panel
+        for material, faces in ((first, drawn & ~panel), (second, drawn & panel)):
+            if faces.any():
+                out.append(_surface(garment.kind, piece, material, faces))
         if len(piece.studs_m):
             out.append(_buttons(garment, piece))
     return out
+
+
+def _surface(kind: str, piece: Sewn, material: Material, drawn: Bool) -> Surface:
+    return Surface(
+        name=kind,
+        instance=0,
+        vertices_m=piece.vertices_m,
+        normals=piece.normals,
+        faces=piece.faces,
+        coords=piece.coords,
+        material=material,
+        tint=piece.tint,
+        covers=piece.covers,
+        drawn=drawn,
+        two_sided=True,
+    )
 
 
 def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
@@ -165,10 +179,10 @@ def _buttons(garment: GarmentSpec, piece: Sewn) -> Surface:
     )
 
 
-def _material(garment: GarmentSpec, cloth: Cloth) -> Material:
-    if cloth.second and garment.second_material is not None:
-        return garment.second_material
-    return garment.material
+def _materials(garment: GarmentSpec, cloth: Cloth) -> tuple[Material, Material]:
+    """Return the materials of a piece of cloth and of its panels."""
+    first, second = garment.material, garment.second_material or garment.material
+    return (second, first) if cloth.second else (first, second)
 
 
 # Checks -------------------------------------------------------------------------------------

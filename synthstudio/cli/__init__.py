@@ -66,6 +66,7 @@ COMMANDS = (
     select.split,
     select.export,
     select.import_,
+    select.import_photos,
     select.merge,
     generate.occlude,
     studio.studio,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from synthstudio.api.arguments import to_path
 from synthstudio.api.drawing import contact_sheet
 from synthstudio.api.exchange import export
 from synthstudio.api.generation import audit, generate
@@ -17,6 +18,7 @@ def demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
 
     A second call with the same folder and settings takes over what is there.
     """
+    out = to_path(out, "--out")  # pages and pictures lie beside the data set
     recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
     dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
     audited = audit(dataset, workers=workers)

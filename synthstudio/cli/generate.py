@@ -14,6 +14,9 @@ from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
     DeviceOption,
+    EngineName,
+    EngineOption,
+    EngineWorkersOption,
     JsonOption,
     RendererName,
     RendererOption,
@@ -50,9 +53,12 @@ def generate(
     scene: SceneArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Override the recipe's frames.")] = None,
     seed: SeedOption = None,
-    out: Annotated[Path | None, typer.Option(help="Output folder; default: exports/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output folder or URL; default: exports/NAME.")
+    ] = None,
     assets: AssetsOption = None,
-    workers: WorkersOption = 1,
+    workers: EngineWorkersOption = 1,
+    engine: EngineOption = EngineName.local,
     device: DeviceOption = DeviceName.auto,
     renderer: RendererOption = RendererName.raster,
     resume: ResumeOption = False,
@@ -87,6 +93,7 @@ def generate(
             folder,
             assets=assets,
             workers=workers,
+            engine=engine.value,
             device=device.value,
             renderer=renderer.value,
         )
@@ -97,6 +104,7 @@ def generate(
         folder,
         assets=assets,
         workers=workers,
+        engine=engine.value,
         device=device.value,
         renderer=renderer.value,
         resume=resume,
@@ -107,7 +115,7 @@ def generate(
     )
     made = dataset.summary
     if made.set_aside:
-        say(f"{len(made.set_aside)} damaged shards were moved to {folder / 'set-aside'}")
+        say(f"{len(made.set_aside)} damaged shards were moved to {made.folder / 'set-aside'}")
     if made.failed:
         say(f"{made.failed} frames failed twice; they are recorded, not stored")
     result = {
@@ -210,14 +218,15 @@ def occlude(
     annotations: Annotated[Path, typer.Argument(help="COCO keypoint file.")],
     images: Annotated[Path, typer.Option(help="Folder of its photos.")],
     recipe: Annotated[Path, typer.Option(help="Recipe file, e.g. scenes/occlude.yaml.")],
-    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder or URL of the new dataset.")],
     each: Annotated[
         int | None,
         typer.Option(min=1, max=1000, help="Occluded frames per photo; default: the recipe's."),
     ] = None,
     seed: SeedOption = None,
     assets: AssetsOption = None,
-    workers: WorkersOption = 1,
+    workers: EngineWorkersOption = 1,
+    engine: EngineOption = EngineName.local,
     device: DeviceOption = DeviceName.cpu,
     resume: ResumeOption = False,
     allow_mixed: AllowMixedOption = False,
@@ -239,6 +248,7 @@ def occlude(
         seed=seed,
         assets=assets,
         workers=workers,
+        engine=engine.value,
         device=device.value,
         resume=resume,
         allow_mixed=allow_mixed,

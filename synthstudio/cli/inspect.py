@@ -12,9 +12,11 @@ from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
     DeviceOption,
+    EngineName,
+    EngineOption,
+    EngineWorkersOption,
     JsonOption,
     StoredAssetsOption,
-    WorkersOption,
     finish,
     say,
 )
@@ -24,7 +26,8 @@ def audit(
     dataset: DatasetArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,
     assets: StoredAssetsOption = None,
-    workers: WorkersOption = 1,
+    workers: EngineWorkersOption = 1,
+    engine: EngineOption = EngineName.local,
     device: DeviceOption = DeviceName.auto,
     as_json: JsonOption = False,
 ) -> None:
@@ -32,7 +35,12 @@ def audit(
     from synthstudio.api import generation
 
     found = generation.audit(
-        dataset, frames=frames, assets=assets, workers=workers, device=device.value
+        dataset,
+        frames=frames,
+        assets=assets,
+        workers=workers,
+        engine=engine.value,
+        device=device.value,
     )
     for line in found.findings[:20]:
         say(line)
@@ -103,7 +111,7 @@ def gap(
 
 
 def validate(
-    path: Annotated[Path, typer.Argument(help="Folder of a dataset, or a COCO file.")],
+    path: Annotated[Path, typer.Argument(help="Folder or URL of a dataset, or a COCO file.")],
     images: Annotated[
         Path | None, typer.Option(help="Images of the COCO file; default: its own folder.")
     ] = None,
@@ -155,7 +163,7 @@ def report(
 
 
 def diff(
-    a: Annotated[Path, typer.Argument(help="Folder of a dataset.")],
+    a: Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")],
     b: Annotated[Path, typer.Argument(help="Folder of another one.")],
     as_json: JsonOption = False,
 ) -> None:

@@ -25,7 +25,11 @@ def live(
         typer.Option(help="Where people are: X,Y,W,H of each, or a COCO file by picture number."),
     ] = None,
     detector: Annotated[
-        str, typer.Option(help="Or a person detector of transformers: a name or a folder.")
+        str,
+        typer.Option(
+            help="Or a person detector: an .onnx file that export-model wrote of a run of fcpose, "
+            "or a name or folder of transformers."
+        ),
     ] = "",
     sure: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of boxes.")] = 0.5,
     every: Annotated[

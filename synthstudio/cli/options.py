@@ -24,6 +24,11 @@ class RendererName(StrEnum):
     pyrender = "pyrender"
 
 
+class EngineName(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 ExportFormat = StrEnum(  # type: ignore[misc]
     "ExportFormat", {name.replace("-", "_"): name for name in FORMATS}
 )
@@ -32,7 +37,8 @@ SkeletonName = StrEnum("SkeletonName", list(SKELETONS))  # type: ignore[misc]
 
 
 SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, e.g. scenes/quickstart.yaml.")]
-DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder or URL of a dataset.")]
+ReviewedArgument = Annotated[Path, typer.Argument(help="Folder of a dataset.")]
 AssetsOption = Annotated[
     Path | None,
     typer.Option(
@@ -52,6 +58,21 @@ RendererOption = Annotated[
 WorkersOption = Annotated[
     int,
     typer.Option(min=1, max=256, help="Number of processes; the output does not depend on it."),
+]
+EngineWorkersOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Number of processes, at most 256, or of a cluster's workers; the output "
+        "does not depend on it.",
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        help="Who works: processes of this machine, or a Ray cluster (RAY_ADDRESS, else one "
+        "of this machine)."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 

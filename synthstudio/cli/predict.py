@@ -47,7 +47,11 @@ def predict(
         Path | None, typer.Option(help="Person boxes: COCO annotations or results.")
     ] = None,
     detector: Annotated[
-        str, typer.Option(help="Or a person detector of transformers: a name or a folder.")
+        str,
+        typer.Option(
+            help="Or a person detector: an .onnx file that export-model wrote of a run of fcpose, "
+            "or a name or folder of transformers."
+        ),
     ] = "",
     sure: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of boxes.")] = 0.5,
     images: Annotated[
@@ -89,7 +93,9 @@ def predict(
             "needs the dataset's own boxes: they identify people", param_hint="--into"
         )
     if into is not None and not (source / "dataset.json").is_file():
-        raise typer.BadParameter("only for a dataset of synthstudio", param_hint="--into")
+        raise typer.BadParameter(
+            "only for a dataset of synthstudio in a folder", param_hint="--into"
+        )
     result = predict_to_folder(
         weights,
         source,

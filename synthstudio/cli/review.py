@@ -12,11 +12,11 @@ import typer
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
     DEFAULT_FORMAT,
-    DatasetArgument,
     DeviceName,
     DeviceOption,
     ExportFormat,
     JsonOption,
+    ReviewedArgument,
     SkeletonName,
     StoredAssetsOption,
     WorkersOption,
@@ -71,13 +71,16 @@ app = typer.Typer(
 
 @app.command()
 def export(
-    dataset: DatasetArgument,
+    dataset: ReviewedArgument,
     out: Annotated[Path, typer.Option(help="Folder for the reviewed labels.")],
     form: Annotated[
         FormName, typer.Option("--format", help="Format; dataset: a dataset of our own.")
     ] = FormName.coco,  # type: ignore[attr-defined]
     only: Annotated[
-        OnlyName, typer.Option(help="Frames with somebody approved, or touched, or all frames.")
+        OnlyName,
+        typer.Option(
+            help="Frames with somebody approved or decided to be empty, or touched, or all."
+        ),
     ] = OnlyName.approved,
     skeleton: Annotated[
         SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this skeleton.")
@@ -106,7 +109,7 @@ def export(
 
 @app.command(name="import")
 def import_(
-    dataset: DatasetArgument,
+    dataset: ReviewedArgument,
     path: Annotated[Path, typer.Argument(help="Corrected file or folder of another tool.")],
     by: Annotated[str, typer.Option("--by", help="Author of the corrections.")],
     form: Annotated[ExportFormat, typer.Option("--format", help="Format.")] = DEFAULT_FORMAT,
@@ -130,7 +133,7 @@ def import_(
 
 @app.command()
 def predictions(
-    dataset: DatasetArgument,
+    dataset: ReviewedArgument,
     path: Annotated[Path, typer.Argument(help="COCO results or keypoints file of a network.")],
     layer: Annotated[str, typer.Option("--layer", help="Name of the network.")],
     images: Annotated[
@@ -150,7 +153,7 @@ def predictions(
 
 @app.command()
 def check(
-    dataset: DatasetArgument,
+    dataset: ReviewedArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,
     audit: Annotated[
         bool, typer.Option("--audit/--no-audit", help="Also audit by ray casting, which is slow.")
@@ -189,7 +192,7 @@ def check(
 
 
 @app.command()
-def stats(dataset: DatasetArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
+def stats(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Show the progress of a review, and who did what."""
     from synthstudio.api import review
 
@@ -199,13 +202,15 @@ def stats(dataset: DatasetArgument, db: DbOption = None, as_json: JsonOption = F
         f"{found.joints} joints changed, {found.added} people added, "
         f"{found.deleted} deleted, {found.events} events"
     )
+    if found.nobody:
+        lines.append(f"{found.nobody} frames in which nobody is, as was decided")
     lines += [f"{_plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 
 
 @app.command()
 def history(
-    dataset: DatasetArgument,
+    dataset: ReviewedArgument,
     frame: Annotated[int | None, typer.Option(min=0, help="Only people of this frame.")] = None,
     instance: Annotated[int | None, typer.Option(min=1, help="Only this person.")] = None,
     who: Annotated[str | None, typer.Option(help="Only events of this author.")] = None,
@@ -232,7 +237,7 @@ def history(
 
 
 @app.command()
-def adopt(dataset: DatasetArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
+def adopt(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
     """Assign the reviews of an earlier release, which may be another dataset's, to this one.
 
     Earlier releases took datasets with equal dataset.json files, such as two imports, for one.
@@ -282,6 +287,42 @@ def members(
     finish({"members": found}, as_json, "\n".join(lines) or "no members: whoever comes is admin")
 
 
+@app.command()
+def token(
+    db: StoreOption,
+    make: Annotated[
+        str | None, typer.Option(help="Member for whom to make a token, printed once.")
+    ] = None,
+    role: Annotated[
+        RoleName | None, typer.Option(help="With --make: the role, at most the member's own.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="With --make: what it is for.")] = "token",
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="With --make: days until it ends.")
+    ] = 90,
+    revoke: Annotated[int | None, typer.Option(min=1, help="Number of a token to end.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the tokens by which programs use the studio; make or revoke one."""
+    from synthstudio.api import review
+
+    if role is not None and make is None:
+        raise typer.BadParameter("--role goes with --make NAME")
+    name = None if role is None else role.value
+    found, text = review.tokens(db, make=make, role=name, label=label, days=days, revoke=revoke)
+    rows = [dataclasses.asdict(one) for one in found]
+    for row in rows:
+        row |= {k: row[k] and row[k].isoformat() for k in ("made", "until", "revoked")}
+    lines = [
+        f"{one.id}  {_plain(one.who)}  {one.role}  {_plain(one.label)}  "
+        + (f"revoked {one.revoked:%Y-%m-%d}" if one.revoked else f"until {one.until:%Y-%m-%d}")
+        for one in found
+    ]
+    lines += [f"This is the token; it is not shown again:\n{text}"] if text else []
+    new = {"token": text} if text else {}
+    finish({"tokens": rows, **new}, as_json, "\n".join(lines) or "no tokens")
+
+
 def _line(event: Any) -> str:
     person, after = event.person, event.after
     joints: Any = after.get("joints", {})
@@ -290,7 +331,8 @@ def _line(event: Any) -> str:
     layer = "" if person.layer == "main" else f" ({person.layer})"
     text = _plain(", ".join(notes))
     head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {_plain(event.who)}"
-    return f"{head}  frame {person.frame} person {person.instance}{layer}  {event.kind} {text}"
+    where = person.where.replace(",", "")
+    return f"{head}  {where}{layer}  {event.kind} {text}"
 
 
 def _listed(counts: Any) -> str:

@@ -26,7 +26,7 @@ def filter(
     query: Annotated[
         str, typer.Argument(help='E.g. "left_wrist hidden by object and occluded > 0.3".')
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of the new dataset.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder or URL of the new dataset.")] = None,
     count: Annotated[bool, typer.Option("--count", help="Only count what matches.")] = False,
     keep_people: Annotated[
         bool,
@@ -53,9 +53,11 @@ def filter(
         finish(found.as_json(), as_json, found.text())
         return
     made = selection.filter(dataset, query, out, keep_people=keep_people, resume=resume)
-    result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
+    result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
     finish(
-        result, as_json, f"{frames_text(made.frames)} with {people_text(made.num_people)} in {out}"
+        result,
+        as_json,
+        f"{frames_text(made.frames)} with {people_text(made.num_people)} in {made.path}",
     )
 
 
@@ -100,7 +102,7 @@ def merge(
     parts: Annotated[
         list[Path], typer.Argument(help="All parts of one run; with --sets, whole datasets.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the merged dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder or URL of the merged dataset.")],
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Merge parts of other versions or machines.")
@@ -125,9 +127,9 @@ def merge(
             allow_mixed=allow_mixed,
             drop_doubled=drop_doubled,
         )
-    result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
+    result = {"folder": str(made.path), "frames": made.frames, "people": made.num_people}
     what = "datasets" if sets else "parts"
-    finish(result, as_json, f"{made.frames} frames of {len(parts)} {what} in {out}")
+    finish(result, as_json, f"{made.frames} frames of {len(parts)} {what} in {made.path}")
 
 
 def export(
@@ -178,6 +180,30 @@ def import_(
 
     with waiting(f"importing {form.value}"):
         made = exchange.import_(path, out, format=form.value, images=images).summary
+    finish(made.as_json(), as_json, made.text())
+
+
+def import_photos(
+    path: Annotated[Path, typer.Argument(help="Photo, folder of photos, or video.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    skeleton: Annotated[
+        SkeletonName, typer.Option("--skeleton", help="Joints that people will have.")
+    ] = SkeletonName.coco17,  # type: ignore[attr-defined]
+    rate: Annotated[
+        float, typer.Option(min=0.001, max=1000.0, help="Frames per second to take of a video.")
+    ] = 1.0,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Take every N-th frame of a video instead.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import photos or a video without labels as a dataset to be reviewed."""
+    from synthstudio.api import exchange
+
+    with waiting("importing photos"):
+        made = exchange.import_photos(
+            path, out, skeleton=skeleton.value, rate_hz=rate, every=every
+        ).summary
     finish(made.as_json(), as_json, made.text())
 
 

@@ -47,6 +47,13 @@ def studio(
         list[str] | None,
         typer.Option(help="Name of an admin, whatever the store says; may be repeated."),
     ] = None,
+    webhook_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host that webhooks may tell though it is this machine or at home; may be "
+            "repeated."
+        ),
+    ] = None,
 ) -> None:
     """Review and generate datasets in the browser."""
     from synthstudio.studio.server import serve
@@ -68,4 +75,5 @@ def studio(
     arguments += [f"--assets={path}" for path in assets or ()]
     arguments += [f"--model={path}" for path in model or ()]
     arguments += [f"--admin={name}" for name in admin or ()]
+    arguments += [f"--webhook-host={name}" for name in webhook_host or ()]
     serve(parse(arguments))

@@ -14,6 +14,7 @@ from synthstudio.cli.options import (
     DatasetArgument,
     DeviceName,
     DeviceOption,
+    EngineName,
     JsonOption,
     WorkersOption,
     finish,
@@ -43,11 +44,25 @@ def train(
         typer.Option(min=1, help="Overfit the first N people, without augmentation."),
     ] = None,
     cache: CacheOption = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="Who trains: this process (or those of torchrun), or processes of a Ray cluster "
+            "(RAY_ADDRESS, else one of this machine)."
+        ),
+    ] = EngineName.local,
+    processes: Annotated[
+        int, typer.Option(min=1, help="With --engine ray: training processes, one a GPU.")
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network on datasets, COCO files, recipes, or a mix of them."""
     from synthstudio.api import networks
 
+    if engine is EngineName.ray and (fast_dev_run or overfit is not None):
+        raise typer.BadParameter(
+            "goes with neither --fast-dev-run nor --overfit", param_hint="--engine ray"
+        )
     if fast_dev_run and (resume or overfit is not None):
         raise typer.BadParameter(
             "goes with neither --resume nor --overfit", param_hint="--fast-dev-run"
@@ -62,6 +77,8 @@ def train(
         resume=resume,
         overfit=overfit,
         dry_run=fast_dev_run,
+        engine=engine.value,
+        processes=processes,
         say=say,
     )
     end = "trained" if done.finished else "stopped; continue with --resume"

@@ -22,7 +22,10 @@ from synthstudio.core.spec import (
 )
 
 Fingers = Literal["", "along", "against"]
-Slot = Literal["top", "bottom", "shoes", "hair", "hat", "beard", "glasses", "mask"]
+Slot = Literal[
+    "top", "bottom", "shoes", "hair", "hat", "beard", "glasses", "mask",
+    "over", "neck", "hands", "legs",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,11 @@ class Meeting:
     mirrored_ok: bool = True
 
 
+Worn = Literal[
+    "everyday", "always", "sport", "named", "named_sport", "named_always"
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class GarmentKind:
     """A kind of garment, hair or hat and the ranges its design may take.
@@ -95,9 +103,12 @@ class GarmentKind:
     steps: int = 4
     gender: Vec2 = (0.0, 1.0)  # the range of Phenotype.gender that usually wears it
     age: Vec2 = (-1.0, 1.0)  # the range of Phenotype.age
-    worn: Literal["everyday", "always", "sport", "named"] = "everyday"
+    worn: Worn = "everyday"
     """always: for sport as well; named: only where a recipe names it."""
     whole: bool = False  # covers trunk and hips: no bottom is worn with it
+    goes_with: tuple[Slot, ...] = ()  # slots of what may be worn over or under it as well
+    two_tone: bool = False  # the second material covers as much as the first
+    dye: Literal["cloth", "high_visibility"] = "cloth"
 
 
 @dataclass(frozen=True, kw_only=True)

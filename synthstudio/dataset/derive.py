@@ -22,11 +22,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows, versions
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
 from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
+from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.parquet import READ_ERRORS, write_table
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
@@ -39,7 +41,7 @@ from synthstudio.dataset.shards import (
     new_temporary,
     seal,
 )
-from synthstudio.dataset.writer import INDEX_NAME, LOG_NAME, Session, open_or_create
+from synthstudio.dataset.writer import Session, open_or_create
 
 ORIGIN_NAME = "origin.parquet"
 ORIGIN_SCHEMA = pa.schema(
@@ -108,7 +110,7 @@ def _check_owners(dataset: Dataset, frames: pa.Table, people: pa.Table) -> None:
     if lost.any():
         raise DatasetError(
             "people of no frame",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             got=f"{int(lost.sum())} rows",
             then="Look at the data set with: synthstudio validate.",
         )
@@ -150,7 +152,7 @@ def source_summary(source: Dataset) -> dict[str, Any]:
 
 
 def write_derived(
-    out: Path,
+    out: Place,
     identity: Identity,
     sources: Sequence[Dataset],
     chunks: Iterator[Chunk],
@@ -181,7 +183,7 @@ def write_derived(
 def origins(dataset: Dataset) -> Iterator[tuple[int, int, int]]:
     """Yield (index, source, index in that source) of a derived set's frames; none for others."""
     for entry in dataset.entries:
-        path = dataset.folder / entry.path / ORIGIN_NAME
+        path = dataset.shard_folder(entry.shard) / ORIGIN_NAME
         if not path.is_file():
             continue
         try:
@@ -353,9 +355,7 @@ def _check_images(temporary: Path, frames: pa.Table) -> None:
 def _keep_asset_root(session: Session, sources: Sequence[Dataset]) -> None:
     """Pass on where the assets lay, for audits: run.log alone may say it."""
     for source in sources:
-        log = source.folder / LOG_NAME
-        lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
-        for line in reversed(lines):
+        for line in reversed(source.log().splitlines()):
             if '"event": "assets"' in line:
                 try:
                     root = json.loads(line)["root"]

@@ -19,6 +19,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.outputs import TEMPORARY as TEMPORARY
 from synthstudio.core.outputs import disk_errors as disk_errors
 from synthstudio.core.outputs import free_folder, plain_file
+from synthstudio.core.places import Place
 
 MAX_JSON_BYTES = 256 * 1024 * 1024
 _MOST_NAME_BYTES = 200
@@ -85,6 +86,20 @@ def whole_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         yield unfinished
         sync_file(unfinished)
         unfinished.replace(path)
+
+
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside `path` for what waits until `path` is made; it goes in the end.
+
+    What a killed run left goes when the next one for `path` begins. DiskError.
+    """
+    with (
+        disk_errors(path),
+        _started(path.with_name(f"{path.name}.scratch"), path.parent, Path.mkdir) as folder,
+    ):
+        yield folder
+        remove(folder)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -176,17 +191,32 @@ def canonical_json(value: Any) -> bytes:
     return (text + "\n").encode("utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; DatasetError when it is missing, too large or damaged."""
+def read_json(path: Path, where: Place | None = None) -> dict[str, Any]:
+    """Read a JSON object; DatasetError when it is missing, too large or damaged.
+
+    `where` names the file in messages, by default as `path`.
+    """
+    where = path if where is None else where
     try:
         size = path.stat().st_size
         if size > MAX_JSON_BYTES:
-            raise damaged(path, f"at most {MAX_JSON_BYTES} bytes", f"{size} bytes")
-        value = json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite)
-    except (OSError, ValueError, RecursionError) as error:
-        raise damaged(path, "a JSON object", str(error)) from error
+            raise damaged(where, f"at most {MAX_JSON_BYTES} bytes", f"{size} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(where, "a JSON object", str(error)) from error
+    return parse_json(data, where)
+
+
+def parse_json(data: bytes, where: Place) -> dict[str, Any]:
+    """Parse a JSON object of a data set; DatasetError when it is none or too large."""
+    if len(data) > MAX_JSON_BYTES:
+        raise damaged(where, f"at most {MAX_JSON_BYTES} bytes", f"{len(data)} bytes")
+    try:
+        value = json.loads(data, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
+        raise damaged(where, "a JSON object", str(error)) from error
     if not isinstance(value, dict):
-        raise damaged(path, "a JSON object", type(value).__name__)
+        raise damaged(where, "a JSON object", type(value).__name__)
     return value
 
 
@@ -197,7 +227,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def damaged(path: Path, expected: str, got: str) -> DatasetError:
+def damaged(path: Place, expected: str, got: str) -> DatasetError:
     """Return the error for a file of a data set that does not hold what it must."""
     return DatasetError(
         "this file of the data set is damaged",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.arrays import as_numpy
@@ -74,7 +74,7 @@ def count(dataset: Dataset, query: Query) -> Counted:
 def filter_dataset(
     dataset: Dataset,
     query: Query,
-    out: Path,
+    out: Place,
     *,
     keep_people: bool = False,
     resume: bool = False,
@@ -89,7 +89,7 @@ def filter_dataset(
     if not len(frames):
         raise DatasetError(
             "nothing matches the query",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             got=query.text if len(query.text) <= 200 else f"{query.text[:200]}...",
             then="Try it with --count first.",
         )
@@ -114,7 +114,7 @@ def filter_dataset(
 def without(
     dataset: Dataset,
     bad: set[int],
-    out: Path,
+    out: Place,
     *,
     on_progress: OnProgress | None = None,
 ) -> Dataset:
@@ -125,7 +125,7 @@ def without(
     left = dataset.frames - len(bad)
     if left < 1:
         raise DatasetError(
-            "no frame is without errors", where=str(dataset.folder), got=f"{len(bad)} bad"
+            "no frame is without errors", where=str(dataset.place), got=f"{len(bad)} bad"
         )
     derived = {"by": "mend", "left_out": sorted(bad), "sources": [source_summary(dataset)]}
     identity = dataclasses.replace(dataset.identity, frames=left, derived=derived)

@@ -12,8 +12,15 @@ from typing import Any
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
+from synthstudio.core.places import Place
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
-from synthstudio.dataset.durable import canonical_json, damaged, read_json, replace_file
+from synthstudio.dataset.durable import (
+    canonical_json,
+    damaged,
+    parse_json,
+    read_json,
+    replace_file,
+)
 
 MANIFEST_NAME = "dataset.json"
 FORMAT_VERSION = 3
@@ -157,10 +164,21 @@ def read_identity(folder: Path) -> Identity:
     """Read `dataset.json`; DatasetError when it is missing, damaged or of another format."""
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise DatasetError(
-            "this is no data set", where=str(folder), expected=f"a file {MANIFEST_NAME}"
-        )
-    value = read_json(path)
+        raise no_dataset(folder)
+    return _identity(read_json(path), path)
+
+
+def parse_identity(data: bytes, where: Place) -> Identity:
+    """The identity that the bytes of `dataset.json` say; `where` it lies. DatasetError."""
+    return _identity(parse_json(data, where), where)
+
+
+def no_dataset(place: Place) -> DatasetError:
+    """The error for a place without `dataset.json`."""
+    return DatasetError("this is no data set", where=str(place), expected=f"a file {MANIFEST_NAME}")
+
+
+def _identity(value: dict[str, Any], path: Place) -> Identity:
     if value.get("format_version") not in READABLE_VERSIONS:
         raise DatasetError(
             "this data set has another format",
@@ -174,7 +192,7 @@ def read_identity(folder: Path) -> Identity:
     return Identity(assets=rows, **value)
 
 
-def _check_types(path: Path, value: dict[str, Any]) -> None:
+def _check_types(path: Place, value: dict[str, Any]) -> None:
     kinds = {
         "recipe": dict,
         "assets": list,

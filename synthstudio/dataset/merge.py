@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.derive import (
@@ -43,14 +44,14 @@ from synthstudio.dataset.shards import (
     seal,
     verify_shard,
 )
-from synthstudio.dataset.writer import Session, open_or_create, read_mixed, write_mixed
+from synthstudio.dataset.writer import Session, open_or_create
 
 _APART = ("identity", "group_id", "clip_id")
 """Names that mean something only within one run."""
 
 
 def merge(
-    parts: Sequence[Path], out: Path, *, resume: bool = False, allow_mixed: bool = False
+    parts: Sequence[Place], out: Place, *, resume: bool = False, allow_mixed: bool = False
 ) -> Dataset:
     """Join finished parts into the data set `out`; files are linked where that is possible.
 
@@ -61,8 +62,8 @@ def merge(
     sets = _in_order([Dataset(path) for path in parts], parts)
     notes = _mixed_notes(sets, allow_mixed)
     with open_or_create(out, sets[0].identity, resume=resume) as session:
-        if notes and read_mixed(out) != notes:
-            write_mixed(out, notes)
+        if notes and session.mixed != notes:
+            session.write_mixed(notes)
         owner = {entry.shard: part for part in sets for entry in part.entries}
         for shard in session.todo:
             session.publish(_copy_shard(session, owner[shard], shard))
@@ -70,7 +71,7 @@ def merge(
     return Dataset(out)
 
 
-def _in_order(sets: list[Dataset], paths: Sequence[Path]) -> list[Dataset]:
+def _in_order(sets: list[Dataset], paths: Sequence[Place]) -> list[Dataset]:
     """Return the parts by number; DatasetError unless they are the n parts of one run."""
     numbers = [part.part for part in sets]
     for path, number in zip(paths, numbers, strict=True):
@@ -108,7 +109,7 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
                 listed = "\n  ".join(differences[:20])
                 raise DatasetError(
                     f"the parts were made differently:\n  {listed}\n",
-                    where=f"{first.folder} and {part.folder}",
+                    where=f"{first.place} and {part.place}",
                     then="Make them with the same recipe, seed, versions and machine kind.",
                 )
             own = [*own, {"differences": differences}]
@@ -118,12 +119,12 @@ def _mixed_notes(sets: list[Dataset], allow_mixed: bool) -> list[dict[str, Any]]
 
 def _copy_shard(session: Session, part: Dataset, shard: int) -> StagedShard:
     entry = next(entry for entry in part.entries if entry.shard == shard)
-    source = part.folder / entry.path
+    source = part.shard_folder(shard)
     problems = verify_shard(source)
     if problems:
         raise DatasetError(
             "a shard of this part is damaged",
-            where=str(source),
+            where=str(part.place / entry.path),
             got="; ".join(problems[:5]),
             then="Run that part again with --resume, then merge again.",
         )
@@ -155,7 +156,7 @@ def _check_same(made: ShardEntry, had: ShardEntry, source: Path) -> None:
 
 def merge_sets(
     sources: Sequence[Dataset],
-    out: Path,
+    out: Place,
     *,
     drop_doubled: bool = False,
     resume: bool = False,
@@ -210,7 +211,7 @@ def _check_sets(sources: Sequence[Dataset]) -> None:
         if source.identity.skeleton != first.identity.skeleton:
             raise DatasetError(
                 "the sets have different skeletons",
-                where=f"{first.folder} and {source.folder}",
+                where=f"{first.place} and {source.place}",
                 expected=first.identity.skeleton,
                 got=source.identity.skeleton,
                 then="Export them with one skeleton instead.",
@@ -230,7 +231,7 @@ def _kept(sources: Sequence[Dataset], drop_doubled: bool, number: int) -> set[in
     if doubled and not drop_doubled:
         raise DatasetError(
             "these sets share pictures",
-            where=f"{sources[number].folder}",
+            where=f"{sources[number].place}",
             got=f"{len(doubled)} frames, such as {min(doubled)}, are in an earlier set",
             then="Leave the later ones out with --drop-doubled.",
         )

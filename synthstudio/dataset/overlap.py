@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
-from pathlib import Path
 from typing import Any
 
+from synthstudio.core.places import Place, resolved
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import no_spec, spec_fields
@@ -38,12 +38,12 @@ class Drawn:
             raise no_spec(f"{type(error).__name__}: {error}") from error
 
 
-def shared_notes(folders: Iterable[Path]) -> list[str]:
+def shared_notes(places: Iterable[Place]) -> list[str]:
     """A line for each two of some data sets in which the same people were drawn; DatasetError."""
     found = []
-    for folder in dict.fromkeys(path.resolve() for path in folders):
-        drawn = Drawn(folder.name)
-        for row in islice(Dataset(folder, allow_unfinished=True).iter_frames(["spec"]), FRAMES):
+    for place in dict.fromkeys(map(resolved, places)):
+        drawn = Drawn(place.name)
+        for row in islice(Dataset(place, allow_unfinished=True).iter_frames(["spec"]), FRAMES):
             if row["spec"] is not None:
                 drawn.add(row["spec"])
         found.append(drawn)

@@ -1,4 +1,7 @@
-"""A data set that is read: lazily, shard by shard, trusting no name that is stored in it."""
+"""A data set that is read: lazily, shard by shard, trusting no name that is stored in it.
+
+Of one at a URL a shard is fetched when it is read (source.py).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,12 +21,15 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError, RecipeError
 from synthstudio.core.people import People
+from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, read_json
+from synthstudio.dataset.index import Listed, parse_index
 from synthstudio.dataset.manifest import Identity, read_identity
+from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.row_checks import check_rows, check_text
@@ -33,15 +38,14 @@ from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
     SHARD_NAME,
-    SHARDS_DIR,
     FailedFrame,
     ShardEntry,
-    is_shard_name,
     read_entry,
     verify_shard,
 )
+from synthstudio.dataset.source import open_source
 from synthstudio.dataset.versions import instance_schema, with_columns
-from synthstudio.dataset.writer import INDEX_NAME, Part, read_mixed
+from synthstudio.dataset.writer import Part, read_mixed
 
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
@@ -52,45 +56,40 @@ BATCH_ROWS = 256
 KEPT_SHARDS = 4
 
 
-@dataclass(frozen=True)
-class _Listed:
-    """A shard's row of index.json."""
-
-    first: int
-    frames: int
-    people: int
-    failed: int
-    sha256: str
-
-
 class Dataset:
-    """A data set on disk. Nothing but its small tables is held in memory.
+    """A data set in a folder or at a URL. Nothing but its small tables is held in memory.
 
-    `allow_unfinished`: take one without index.json too, with the shards that it has. `check`:
-    rows are checked against their schema when they are read (row_checks.py).
+    `place` is the folder or URL; `folder` has dataset.json and index.json on this machine, and
+    `shard_folder` a shard. `allow_unfinished`: take one without index.json too, with the shards
+    that it has. `check`: rows are checked against their schema when they are read.
     """
 
-    def __init__(self, folder: Path, *, allow_unfinished: bool = False, check: bool = True) -> None:
+    def __init__(
+        self, place: Place | str, *, allow_unfinished: bool = False, check: bool = True
+    ) -> None:
         """Open the data set; DatasetError when there is none, it is unfinished or damaged."""
-        self.folder = Path(folder)
+        self._source = open_source(place)
+        self.place, self.folder = self._source.place, self._source.folder
         self._check = check
         self.identity: Identity = read_identity(self.folder)
         self.finished = (self.folder / INDEX_NAME).is_file()
         self._kept: dict[int, tuple[pa.Table, pa.Table]] = {}
         self._entries: dict[int, ShardEntry] = {}
         self._lock = threading.Lock()
-        self._table: tuple[str, dict[str, dict[str, Any]]] | None = None
+        self._table: tuple[int, dict[str, dict[str, Any]]] | None = None
         if not self.finished and not allow_unfinished:
             raise DatasetError(
                 "this data set is unfinished",
-                where=str(self.folder),
+                where=str(self.place),
                 expected=f"a file {INDEX_NAME}",
                 then="Finish it by running generate again with --resume.",
             )
 
     @cached_property
     def _index(self) -> dict[str, Any]:
-        return read_json(self.folder / INDEX_NAME) if self.finished else {}
+        if not self.finished:
+            return {}
+        return read_json(self.folder / INDEX_NAME, self.place / INDEX_NAME)
 
     @property
     def part(self) -> Part | None:
@@ -99,7 +98,7 @@ class Dataset:
         if value is None:
             return None
         if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)):
-            raise damaged(self.folder / INDEX_NAME, "part as [k, n]", repr(value))
+            raise damaged(self.place / INDEX_NAME, "part as [k, n]", repr(value))
         return (value[0], value[1])
 
     @property
@@ -113,35 +112,18 @@ class Dataset:
         return tuple(self._entry_of_shard(shard) for shard in self._listed)
 
     @cached_property
-    def _listed(self) -> dict[int, _Listed]:
+    def _listed(self) -> dict[int, Listed]:
         """What index.json says of each shard, in its order; no shard is opened.
 
         An unfinished set has no index.json: its shards are asked.
         """
         if not self.finished:
-            names = sorted(p.name for p in (self.folder / SHARDS_DIR).glob("*"))
-            found = [read_entry(self.folder / SHARDS_DIR / n) for n in names if is_shard_name(n)]
+            found = [read_entry(folder) for folder in self._source.shards()]
             self._entries.update({entry.shard: entry for entry in found})
             return {
-                e.shard: _Listed(e.first, e.frames, e.people, len(e.failed), e.sha256)
-                for e in found
+                e.shard: Listed(e.first, e.frames, e.people, len(e.failed), e.sha256) for e in found
             }
-        path = self.folder / INDEX_NAME
-        listed = self._index.get("shards")
-        if not isinstance(listed, list):
-            raise damaged(path, "shards as a list", repr(listed))
-        out: dict[int, _Listed] = {}
-        for row in listed:
-            try:
-                shard, name = int(row["shard"]), str(row["path"])
-                counts = int(row["first"]), int(row["frames"]), int(row["people"])
-                failed, sha256 = int(row["failed"]), str(row["sha256"])
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
-                raise damaged(path, "a row for each shard", repr(error)) from error
-            if name != f"{SHARDS_DIR}/{shard:05d}":
-                raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
-            out[shard] = _Listed(*counts, failed, sha256)
-        return out
+        return parse_index(self._index, self.place / INDEX_NAME)
 
     @property
     def shard_digests(self) -> dict[int, str]:
@@ -151,16 +133,26 @@ class Dataset:
         return {entry.shard: entry.sha256 for entry in self.entries}
 
     def _checked_entry(self, shard: int) -> ShardEntry:
-        listed, folder = self._listed[shard], self.folder / SHARDS_DIR / f"{shard:05d}"
-        entry = read_entry(folder)
+        listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
         if (entry.first, entry.frames, entry.people, entry.sha256) != (
             listed.first,
             listed.frames,
             listed.people,
             listed.sha256,
         ):
-            raise damaged(folder / SHARD_NAME, str(listed), str(entry))
+            raise damaged(self.place / entry.path / SHARD_NAME, str(listed), str(entry))
         return entry
+
+    def shard_folder(self, shard: int) -> Path:
+        """Return the folder of a shard on this machine; of one at a URL it is fetched first.
+
+        That stays in the cache at least until source.KEPT_SHARDS others were asked for.
+        """
+        return self._source.shard(shard, self._listed[shard].sha256)
+
+    def log(self) -> str:
+        """Return the lines of run.log; "" without one."""
+        return self._source.log()
 
     def __len__(self) -> int:
         return self.frames
@@ -207,7 +199,7 @@ class Dataset:
         failed = [f.error for f in self._entry(index).failed if f.index == index]
         raise DatasetError(
             "this frame was skipped when the data set was made",
-            where=f"{self.folder}, frame {index}",
+            where=f"{self.place}, frame {index}",
             got=failed[0] if failed else "no row",
         )
 
@@ -225,7 +217,7 @@ class Dataset:
         try:
             return get_skeleton(self.identity.skeleton)
         except RecipeError as error:
-            raise DatasetError(str(error), where=str(self.folder)) from error
+            raise DatasetError(str(error), where=str(self.place)) from error
 
     def index_at(self, position: int) -> int:
         """Return the index of the frame at a position from 0 to len - 1; IndexError beyond."""
@@ -253,7 +245,7 @@ class Dataset:
         try:
             return from_json(row["spec"])
         except RecipeError as error:
-            raise DatasetError(str(error), where=f"{self.folder}, frame {index}") from error
+            raise DatasetError(str(error), where=f"{self.place}, frame {index}") from error
 
     def image_path(self, index: int) -> Path:
         """Return the path of a frame's image, which lies inside the data set."""
@@ -261,13 +253,12 @@ class Dataset:
 
     def image_of(self, row: Row) -> Path:
         """Return the path of the image that a frame's row names; DatasetError for any other."""
-        shard = self.folder / self._entry(row["index"]).path
-        name = row["file_name"]
-        path = shard / str(name)
+        entry, name = self._entry(row["index"]), row["file_name"]
+        path, where = self.shard_folder(entry.shard) / str(name), self.place / entry.path
         if not isinstance(name, str) or not _IMAGE.fullmatch(name):
-            raise damaged(shard / FRAMES_NAME, "file_name as images/000000.jpg", repr(name))
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise damaged(path, "a file inside the data set", str(path.resolve()))
+            raise damaged(where / FRAMES_NAME, "file_name as images/000000.jpg", repr(name))
+        if not path.resolve().is_relative_to(self._source.root.resolve()):
+            raise damaged(where / name, "a file inside the data set", str(path.resolve()))
         return path
 
     def image_bytes(self, index: int) -> bytes:
@@ -277,34 +268,36 @@ class Dataset:
     def image_bytes_of(self, row: Row) -> bytes:
         """Return the JPEG of a frame's row, checked against the hash in its shard.json."""
         path = self.image_of(row)
-        facts = self._files(self._entry(row["index"]).path).get(row["file_name"])
+        entry, name = self._entry(row["index"]), row["file_name"]
+        facts, where = self._files(entry).get(name), self.place / entry.path / name
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise damaged(path, "the frame's image", str(error.strerror)) from error
+            raise damaged(where, "the frame's image", str(error.strerror)) from error
         if not facts or hashlib.sha256(data).hexdigest() != facts.get("sha256"):
-            raise damaged(path, "the bytes that shard.json names", "other bytes")
+            raise damaged(where, "the bytes that shard.json names", "other bytes")
         return data
 
-    def _files(self, shard: str) -> dict[str, dict[str, Any]]:
+    def _files(self, entry: ShardEntry) -> dict[str, dict[str, Any]]:
         """Return the table of a shard's files; that of the last one asked for is kept."""
         table = self._table
-        if table is None or table[0] != shard:
-            files = read_json(self.folder / shard / SHARD_NAME).get("files")
+        if table is None or table[0] != entry.shard:
+            where = self.place / entry.path / SHARD_NAME
+            files = read_json(self.shard_folder(entry.shard) / SHARD_NAME, where).get("files")
             if not isinstance(files, dict):
-                raise damaged(self.folder / shard / SHARD_NAME, "files as an object", repr(files))
-            self._table = table = (shard, files)
+                raise damaged(where, "files as an object", repr(files))
+            self._table = table = (entry.shard, files)
         return table[1]
 
     def layer_path(self, index: int, layer: str) -> Path:
         """Return the path of a frame's layer; DatasetError when it was not stored."""
-        shard = self.folder / self._entry(index).path
+        shard = self.shard_folder(self._entry(index).shard)
         path = shard / "layers" / layer / f"{index:06d}.png"
         inside = path.resolve().is_relative_to((shard / "layers").resolve())
         if not inside or not path.is_file():
             raise DatasetError(
                 "this layer is not stored",
-                where=f"{self.folder}, frame {index}",
+                where=f"{self.place}, frame {index}",
                 got=layer,
                 then="Ask for it in the recipe's layers.",
             )
@@ -313,7 +306,7 @@ class Dataset:
     def verify(self) -> Iterator[str]:
         """Check every byte against its hash; yield what is wrong, a line each."""
         for entry in self.entries:
-            folder = self.folder / entry.path
+            folder = self.shard_folder(entry.shard)
             problems = verify_shard(folder, sha256=entry.sha256)
             yield from (f"{entry.path}/{problem}" for problem in problems)
 
@@ -323,7 +316,7 @@ class Dataset:
         if entry is None or not entry.first <= index < entry.first + entry.frames:
             raise DatasetError(
                 "the data set does not hold this frame",
-                where=str(self.folder),
+                where=str(self.place),
                 expected=f"0 to {self.identity.frames - 1}",
                 got=str(index),
             )
@@ -361,29 +354,32 @@ class Dataset:
             return table
 
     def _check_rows(self, rows: pa.RecordBatch | pa.Table, entry: ShardEntry, kind: Kind) -> None:
-        path = self.folder / entry.path / _FILES[kind]
+        path = self.place / entry.path / _FILES[kind]
         if not self._check:
             return check_text(rows, path)
         frames = range(entry.first, entry.first + entry.frames)
         return check_rows(rows, len(self.skeleton.joints), frames, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "unfinished": not self.finished, "check": self._check}
+        return {"place": self.place, "unfinished": not self.finished, "check": self._check}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(  # type: ignore[misc]
-            state["folder"], allow_unfinished=state["unfinished"], check=state["check"]
+            state["place"], allow_unfinished=state["unfinished"], check=state["check"]
         )
 
     @contextmanager
     def _opened(self, entry: ShardEntry, kind: Kind) -> Iterator[pq.ParquetFile]:
-        path = self.folder / entry.path / _FILES[kind]
-        with _parquet_errors(path), pq.ParquetFile(path, memory_map=True) as file:
+        path = self.shard_folder(entry.shard) / _FILES[kind]
+        where = self.place / entry.path / _FILES[kind]
+        with _parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
             if not any(map(file.schema_arrow.equals, (_SCHEMAS[kind], *_OLDER[kind]))):
-                raise damaged(path, "this version's columns", ", ".join(file.schema_arrow.names))
+                names = ", ".join(file.schema_arrow.names)
+                raise damaged(where, "this version's columns", names)
             rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
             if self._check and file.metadata.num_rows != rows:
-                raise damaged(path, f"{rows} rows, as shard.json says", f"{file.metadata.num_rows}")
+                got = f"{file.metadata.num_rows}"
+                raise damaged(where, f"{rows} rows, as shard.json says", got)
             yield file
 
     def _batches(
@@ -395,7 +391,7 @@ class Dataset:
             if unknown:
                 raise DatasetError(
                     f"no such column of {kind}",
-                    where=str(self.folder / entry.path / _FILES[kind]),
+                    where=str(self.place / entry.path / _FILES[kind]),
                     expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
                     got=", ".join(unknown),
                 )
@@ -413,7 +409,7 @@ def _rows_of(table: pa.Table, column: str, value: int) -> range:
 
 
 @contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
+def _parquet_errors(path: Place) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:

@@ -6,13 +6,12 @@ Cheap: offsets and counts of Arrow's arrays, no object a number. What rows mean 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.labels import SHARES
+from synthstudio.core.places import Place
 from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
 from synthstudio.dataset.durable import damaged
 
@@ -54,7 +53,7 @@ _RANGES = {
 _ROUNDING = 1e-6
 
 
-def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Path) -> None:
+def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Place) -> None:
     """Raise DatasetError unless rows of either table, all columns or some, fit the schema.
 
     `frames`: the shard's, that the rows may be of.
@@ -77,13 +76,13 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
                 raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
 
 
-def check_text(rows: pa.RecordBatch | pa.Table, path: Path) -> None:
+def check_text(rows: pa.RecordBatch | pa.Table, path: Place) -> None:
     """DatasetError when text is not UTF-8: without it rows cannot be read at all."""
     for place, field in enumerate(rows.schema):
         _check_text(one_array(rows.column(place)), field.name, path)
 
 
-def _check_range(column: pa.Array, name: str, path: Path) -> None:
+def _check_range(column: pa.Array, name: str, path: Place) -> None:
     """NaN says that nobody knows, as null does."""
     (low, high), values = _RANGES[name], as_numpy(column)[is_known(column)]
     outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
@@ -91,7 +90,7 @@ def _check_range(column: pa.Array, name: str, path: Path) -> None:
         raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
 
 
-def _check_text(column: pa.Array, name: str, path: Path) -> None:
+def _check_text(column: pa.Array, name: str, path: Place) -> None:
     """Text is UTF-8; the bytes of other columns mean something anyway."""
     kind = column.type.value_type if pa.types.is_list(column.type) else column.type
     if not pa.types.is_string(kind):
@@ -102,7 +101,7 @@ def _check_text(column: pa.Array, name: str, path: Path) -> None:
         raise damaged(path, f"text in {name}", str(error)) from error
 
 
-def _check_list(column: pa.Array, name: str, joints: int, path: Path) -> None:
+def _check_list(column: pa.Array, name: str, joints: int, path: Place) -> None:
     each = JOINT_LISTS[name] * joints if name in JOINT_LISTS else _LISTS.get(name)
     lengths = list_lengths(column)
     if each is not None:
@@ -119,7 +118,7 @@ def _check_list(column: pa.Array, name: str, joints: int, path: Path) -> None:
             raise damaged(path, f"joints from 0 to {joints - 1}", f"hidden_joint {places.max()}")
 
 
-def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: Path) -> None:
+def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: Place) -> None:
     if not len(numbers):
         return
     if numbers.min() < frames.start or numbers.max() >= frames.stop:

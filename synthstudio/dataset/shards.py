@@ -181,16 +181,22 @@ def write_shard(
 
 def seal(temporary: Path, head: dict[str, Any]) -> StagedShard:
     """Hash every file, write shard.json with `head` (the counts) and sync all; OSError."""
-    files, folders = _walk(temporary)
+    files, _ = _walk(temporary)
     table = {name: _facts(temporary / name) for name in files}
     value = {**head, "files": table}
     (temporary / SHARD_NAME).write_bytes(canonical_json({**value, "check": _check(value)}))
-    for name in (*files, SHARD_NAME):
-        sync_file(temporary / name)
-    for name in folders:
-        sync_folder(temporary / name)
-    sync_folder(temporary)
+    sync_shard(temporary)
     return StagedShard(entry=read_entry(temporary), temporary=temporary)
+
+
+def sync_shard(folder: Path) -> None:
+    """Make every byte and name of a shard survive a power cut; OSError."""
+    files, folders = _walk(folder)
+    for name in files:
+        sync_file(folder / name)
+    for name in folders:
+        sync_folder(folder / name)
+    sync_folder(folder)
 
 
 def read_entry(folder: Path) -> ShardEntry:

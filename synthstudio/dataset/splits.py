@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.bins import FRACTIONS, fraction_of
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.core.rng import stream
 from synthstudio.dataset.derive import (
@@ -134,7 +135,7 @@ def split(
     if len(sizes) < int((wanted > 0).sum()):
         raise DatasetError(
             "the frames hang together too much to be split",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             expected=f"at least {int((wanted > 0).sum())} components by {', '.join(keys)}",
             got=str(len(sizes)),
             then="Choose fewer keys with --by, or make a set with more identities or groups.",
@@ -200,7 +201,7 @@ def read_table(path: Path) -> dict[int, str]:
 def apply(
     dataset: Dataset,
     splits: Splits,
-    out: Path,
+    out: Place,
     *,
     resume: bool = False,
     on_progress: OnProgress | None = None,

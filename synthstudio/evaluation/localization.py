@@ -123,3 +123,22 @@ def bone_length_errors(predicted: F64, truth: F64, *, bones: NDArray[np.int64]) 
         for joints in (predicted, truth)
     ]
     return np.asarray(np.abs(lengths[0] - lengths[1]))
+
+
+def acceleration_errors(
+    predicted: F64, truth: F64, *, track: NDArray[np.int64], time: NDArray[np.int64]
+) -> F64:
+    """(P, J) by how far accelerations of joints (P, J, 3) are off, in their unit a frame a frame.
+
+    Acceleration is the second difference (Kanazawa et al. 2019) over the frames before and after of
+    one `track` (P,), by their numbers in `time` (P,); NaN where either is missing.
+    """
+    order = np.lexsort((time, track))
+    before, now, after = order[:-2], order[1:-1], order[2:]
+    follow = (track[before] == track[after]) & (time[now] - time[before] == 1)
+    follow &= time[after] - time[now] == 1
+    before, now, after = before[follow], now[follow], after[follow]
+    error = predicted - truth
+    out = np.full(truth.shape[:2], np.nan)
+    out[now] = np.linalg.norm(error[before] - 2 * error[now] + error[after], axis=-1)
+    return out

@@ -24,6 +24,8 @@ from synthstudio.evaluation.intervals import (
 )
 from synthstudio.evaluation.precision import Presence, Truth, average_precision
 from synthstudio.evaluation.storage import Predictions
+from synthstudio.evaluation.whole_body import whole_body_precision
+from synthstudio.formats.coco.whole_body import SKELETON as WHOLE_BODY
 
 Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -41,6 +43,7 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """Every metric, by section; NaN (null in JSON) where there is nothing to measure.
 
+    `whole_body` is there for coco133 alone: AP of each part as COCO-WholeBody has it.
     `found`: everybody whom a network found without boxes, of whom `predictions` are those that
     match. AP counts them all; joints of who was missed count as missed. Nothing is said then of
     joints outside the picture.
@@ -58,6 +61,8 @@ def compute_metrics(
         "lifting": _lifting,
         "prior": _prior,
     }
+    if skeleton.name == WHOLE_BODY:
+        sections["whole_body"] = functools.partial(_whole_body, found=found)
     counts = {
         "people": len(predictions),
         "joints": int(predictions.known.sum()),
@@ -154,6 +159,17 @@ def subset_precision(
         person_score(predictions) if found is None else found.score,
         sigmas=skeleton.sigmas,
         only=subset,
+        image=None if found is None else found.image,
+    )
+
+
+def _whole_body(
+    predictions: Predictions, _: Skeleton, *, found: Found | None
+) -> dict[str, dict[str, float]]:
+    return whole_body_precision(
+        truth_of(predictions),
+        predictions.xy if found is None else found.xy,
+        person_score(predictions) if found is None else found.score,
         image=None if found is None else found.image,
     )
 

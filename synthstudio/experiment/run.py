@@ -25,8 +25,8 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, new_parents, read_json, write_file
 from synthstudio.dataset.lock import LOCK_NAME, hold_lock
+from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.evaluation import storage
 from synthstudio.experiment import occluders, page, photos, results
 from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, training_config

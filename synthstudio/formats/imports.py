@@ -42,7 +42,7 @@ from synthstudio.formats.exchange import (
     exportable,
 )
 from synthstudio.formats.joints import convert_frame, convert_row, without_hidden_faces
-from synthstudio.formats.registry import Format, get_format
+from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
 SOURCES_NAME = "sources.parquet"
@@ -100,6 +100,21 @@ def import_from(format_name: str, path: Path, out: Path, *, images: Path | None 
     return imported
 
 
+def import_opened(opened: Opened, out: Path, what: str) -> Imported:
+    """Make the data set `out` of frames that were opened already; `what` they are is kept.
+
+    As `import_from`; the opened frames are closed.
+    """
+    imported = Imported(folder=out)
+    try:
+        free_folder(out)
+        _write_dataset(opened, None, what, imported)
+    finally:
+        opened.close()
+    imported.notes += [f"Not taken over: {note}." for note in opened.notes()]
+    return imported
+
+
 def _write_dataset(
     opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
 ) -> None:
@@ -110,7 +125,9 @@ def _write_dataset(
     identity = manifest.Identity(
         recipe={
             "name": "imported",
-            "description": f"People taken in from a file of the format {format_name}.",
+            "description": f"People taken in from a file of the format {format_name}."
+            if format_name in FORMATS
+            else "Photos without labels.",
             "imported": {"format": format_name, "of": sidecar.identity if sidecar else None},
         },
         assets=tuple(sidecar.assets if sidecar else opened.assets),
@@ -120,7 +137,7 @@ def _write_dataset(
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
     )
-    merger = _Merger(get_format(format_name), sidecar, skeleton, imported)
+    merger = _Merger(FORMATS.get(format_name), sidecar, skeleton, imported)
     out = imported.folder
     with whole_folder(out) as unfinished, open_or_create(unfinished, identity) as session:
         samples = zip(numbers, opened.samples, strict=True)
@@ -150,7 +167,8 @@ class _Frame:
 class _Merger:
     """Merges what the file says with what the sidecar holds."""
 
-    source: Format
+    source: Format | None
+    """None: nothing was exported before, so there is no sidecar."""
     sidecar: Sidecar | None
     skeleton: Skeleton
     imported: Imported
@@ -206,6 +224,7 @@ class _Merger:
             converted = [convert_row(row, frame, target) for row in exported]
             if not sidecar.hidden_faces:
                 converted = [without_hidden_faces(row, target) for row in converted]
+            assert self.source is not None
             # Annotated people of a photo say no more than x, y and v: one who does is enough.
             with checked.reading(f"the sidecar's rows of {frame['file_name']}"):
                 unedited = self.source.round_trip(

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,11 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.places import Place
 from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
-from synthstudio.core.spec import THING_BASE
+from synthstudio.core.spec import THING_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset
+from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
+from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.pipeline import Built, build
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.render.rays import nearest_blockers_by_rays
@@ -96,11 +98,12 @@ class Tally:
 
 
 def audit(
-    folder: Path,
+    place: Place,
     settings: Settings,
     *,
     frames: int | None = None,
     workers: int = 1,
+    engine: Engine = LOCAL,
     on_progress: Callable[[int, int, float], None] | None = None,
 ) -> Tally:
     """Check the first `frames` stored frames (all when None) of a data set.
@@ -108,21 +111,22 @@ def audit(
     `settings` are those the set was made with (`stage.settings_of`). Raises SynthStudioError
     when the data set or an asset cannot be read.
     """
-    dataset = Dataset(folder)
+    dataset = Dataset(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
-    chunks = [tuple(indices[i : i + 16]) for i in range(0, len(indices), 16)]
+    jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
+    initializer, initargs = opening(engine, Stage, settings)
     total = Tally()
 
     def progress(now: local.Progress) -> None:
         if on_progress is not None:
             on_progress(now.units, len(indices), now.per_second)
 
-    local.run(
+    engine.run(
         audit_frames,
-        [(folder, chunk) for chunk in chunks],
+        jobs,
         workers=workers,
-        initializer=Stage,
-        initargs=(settings,),
+        initializer=initializer,
+        initargs=initargs,
         on_done=total.add,
         on_progress=progress,
     )
@@ -130,14 +134,25 @@ def audit(
     return total
 
 
-def audit_frames(stage: Stage, job: tuple[Path, tuple[int, ...]], report: local.Report) -> Tally:
+@dataclass(frozen=True, kw_only=True)
+class AuditJob:
+    """Some stored frames with their people's rows: a worker may lack the data set."""
+
+    frames: tuple[tuple[int, FrameSpec, list[dict[str, Any]]], ...]
+
+    def __str__(self) -> str:
+        return f"frames {self.frames[0][0]} to {self.frames[-1][0]}"
+
+
+def _job(dataset: Dataset, indices: list[int]) -> AuditJob:
+    return AuditJob(frames=tuple((i, dataset.spec(i), dataset.instances(i)) for i in indices))
+
+
+def audit_frames(stage: Stage, job: AuditJob, report: local.Report) -> Tally:
     """Check some frames of a data set in a worker."""
-    folder, indices = job
-    dataset, total = Dataset(folder), Tally()
-    for index in indices:
-        spec = dataset.spec(index)
+    total = Tally()
+    for index, spec, rows in job.frames:
         built = build(stage, spec)
-        rows = dataset.instances(index)
         fresh = [
             stage.body.fresh_patches(person, points=FRESH_POINTS, seed=1) for person in spec.people
         ]

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.dataset.manifest import MANIFEST_NAME, Identity, read_identity
+from synthstudio.core.places import Place
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.writer import begun_at
 from synthstudio.generation.stage import PHOTOS, Settings
 from synthstudio.recipe.schema import older
 from synthstudio.recipe.schema.load import dump, parse
 
 
-def as_begun(settings: Settings, out: Path) -> Settings:
+def as_begun(settings: Settings, out: Place) -> Settings:
     """The settings to go on with in `out`: a set of before goes on as it was begun."""
-    if not (out / MANIFEST_NAME).is_file():
+    had = begun_at(out)
+    if had is None:
         return settings
     recipe = settings.recipe
-    begun = parse(older.as_begun(dump(recipe), read_identity(out).recipe))
+    begun = parse(older.as_begun(dump(recipe), had.recipe))
     fields = {name: getattr(begun, name) for name in older.PARTS}
     return dataclasses.replace(settings, recipe=recipe.model_copy(update=fields))
 
 
-def as_written(identity: Identity, out: Path) -> Identity:
+def as_written(identity: Identity, out: Place) -> Identity:
     """The identity with its recipe in the words of the set in `out`, if those mean the same.
 
     A set of before has no fields that came later and change nothing.
     """
-    if not (out / MANIFEST_NAME).is_file():
+    there = begun_at(out)
+    if there is None:
         return identity
-    had = {k: v for k, v in read_identity(out).recipe.items() if k != PHOTOS}
+    had = {k: v for k, v in there.recipe.items() if k != PHOTOS}
     photos = {k: v for k, v in identity.recipe.items() if k == PHOTOS}
     try:
         meant = older.as_stored(dump(parse(older.as_begun(had))))

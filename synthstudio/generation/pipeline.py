@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,20 +22,25 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.errors import SynthStudioError, WorkerError
 from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
-from synthstudio.dataset.writer import Part, Session, open_or_create
+from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation.begun import as_begun, as_written
+from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
+from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.shards import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import left_out
+from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.pack import Packed, pack
 
@@ -213,38 +217,9 @@ def stream(settings: Settings, *, start: int = 0) -> Iterator[Frame]:
         yield make_frame(stage, draw_spec(stage, index), layers=settings.recipe.layers)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What a run made. `frames` and `people` count the whole data set, failed frames not."""
-
-    folder: Path
-    frames: int
-    people: int
-    failed: int
-    made: int  # frames made by this run, not taken over from an earlier one
-    set_aside: tuple[str, ...]
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardJob:
-    """One worker's task."""
-
-    folder: Path
-    shard: int
-    frames: range
-    skip_failed: bool
-    format_version: int
-    on_event: OnEvent
-
-    def __str__(self) -> str:
-        """Name the job in messages."""
-        return f"shard {self.shard} (frames {self.frames.start} to {self.frames.stop - 1})"
-
-
 def generate(  # noqa: PLR0913 - the options of one command
     settings: Settings,
-    out: Path,
+    out: Place,
     *,
     workers: int = 1,
     resume: bool = False,
@@ -252,11 +227,12 @@ def generate(  # noqa: PLR0913 - the options of one command
     part: Part | None = None,
     skip_failed: bool = False,
     frames_per_shard: int = FRAMES_PER_SHARD,
+    engine: Engine = LOCAL,
     on_progress: OnProgress | None = None,
     on_event: OnEvent = no_event,
     on_note: OnEvent = no_event,
 ) -> Summary:
-    """Make the data set of `settings.recipe` in the folder `out`, or the rest of it.
+    """Make the data set of `settings.recipe` in the folder or at the URL `out`, or the rest of it.
 
     The bytes depend on the recipe, its seed and the machine kind: not on `workers`, nor on how
     often the run was killed and resumed, nor on being made in parts. Raises SynthStudioError;
@@ -264,10 +240,13 @@ def generate(  # noqa: PLR0913 - the options of one command
     """
     started = time.monotonic()
     settings = as_begun(settings, out)
-    for note in (notes := left_out(settings.recipe, settings.catalogue)):
+    notes = left_out(settings.recipe, settings.catalogue)
+    notes += never_worn(settings.recipe, settings.catalogue.garments)
+    for note in notes:
         on_note(note)
     prepare_caches(settings)
     identity = as_written(identity_of(settings, frames_per_shard), out)
+    initializer, initargs = opening(engine, Stage, settings)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
     ) as session:
@@ -275,68 +254,15 @@ def generate(  # noqa: PLR0913 - the options of one command
         return run_shards(
             session,
             make_shard,
-            initializer=Stage,
-            initargs=(settings,),
+            initializer=initializer,
+            initargs=initargs,
             workers=workers,
+            engine=engine,
             skip_failed=skip_failed,
             on_progress=on_progress,
             on_event=on_event,
             started=started,
         )
-
-
-def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
-    session: Session,
-    make: Callable[[Any, ShardJob, local.Report], StagedShard],
-    *,
-    initializer: Callable[..., Any],
-    initargs: tuple[Any, ...],
-    workers: int,
-    skip_failed: bool,
-    on_progress: OnProgress | None,
-    on_event: OnEvent,
-    started: float,
-) -> Summary:
-    """Make what a session lacks, in workers, put it in place, finish; `started` is monotonic."""
-    taken_over = sum(entry.frames for entry in session.done.values())
-    jobs = [
-        ShardJob(
-            folder=session.folder,
-            shard=shard,
-            frames=session.identity.frames_of(shard),
-            skip_failed=skip_failed,
-            format_version=session.identity.format_version,
-            on_event=on_event,
-        )
-        for shard in session.todo
-    ]
-    to_make = sum(len(job.frames) for job in jobs)
-
-    def progress(now: local.Progress) -> None:
-        if on_progress is not None:
-            on_progress(taken_over + now.units, taken_over + to_make, now.per_second)
-
-    local.run(
-        make,
-        jobs,
-        workers=workers,
-        initializer=initializer,
-        initargs=initargs,
-        on_done=session.publish,
-        on_progress=progress,
-    )
-    session.finish()
-    entries = session.done.values()
-    failed = sum(len(entry.failed) for entry in entries)
-    return Summary(
-        folder=session.folder,
-        frames=sum(entry.frames for entry in entries) - failed,
-        people=sum(entry.people for entry in entries),
-        failed=failed,
-        made=to_make,
-        set_aside=tuple(session.set_aside),
-        seconds=time.monotonic() - started,
-    )
 
 
 def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard:

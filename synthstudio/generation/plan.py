@@ -13,6 +13,7 @@ from typing import Any
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
+from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
@@ -60,7 +61,12 @@ class Plan:
 
 
 def plan(
-    settings: Settings, *, near: Path, workers: int, on_progress: OnProgress | None = None
+    settings: Settings,
+    *,
+    near: Path,
+    workers: int,
+    engine: Engine = LOCAL,
+    on_progress: OnProgress | None = None,
 ) -> Plan:
     """Make a sample of the recipe's frames beside the folder `near` and scale it up.
 
@@ -91,7 +97,7 @@ def plan(
 
         with suppress(_Enough):
             sample_of = dataclasses.replace(settings, recipe=recipe)
-            generate(sample_of, out, workers=workers, on_progress=watch)
+            generate(sample_of, out, workers=workers, engine=engine, on_progress=watch)
             size = _bytes_per_frame(out)
     end_s, done = seen[-1]
     warm_s, warm = next(point for point in seen if point[1] >= done * 2 / 3)

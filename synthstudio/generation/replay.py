@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
+from synthstudio.core.places import Place
 from synthstudio.core.spec_json import to_json
 from synthstudio.dataset import rows, versions
 from synthstudio.dataset.reader import Dataset
@@ -39,9 +39,9 @@ class Agreement:
     pixels: float  # share of pixel values within 2 levels
 
 
-def replay(folder: Path, index: int, settings: Settings) -> tuple[Frame, Agreement]:
+def replay(place: Place, index: int, settings: Settings) -> tuple[Frame, Agreement]:
     """Make frame `index` of a data set again from its stored spec; DatasetError without it."""
-    dataset = Dataset(folder, allow_unfinished=True)
+    dataset = Dataset(place, allow_unfinished=True)
     frame = make_frame(Stage(settings), dataset.spec(index), layers=settings.recipe.layers)
     return frame, compare(dataset, index, frame)
 

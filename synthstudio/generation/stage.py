@@ -178,7 +178,7 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
     if PHOTOS in identity.recipe:
         raise DatasetError(
             "frames of real photos cannot be made again: the set does not hold the photos",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             then="Run synthstudio occlude again: the same photos, annotations and recipe "
             "give the same bytes. synthstudio audit checks the labels without them.",
         )
@@ -186,12 +186,12 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
         raise DatasetError(
             "frames that were imported cannot be made again or seen by rays: how their "
             "pictures came about is not known",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             then="Check the labels with synthstudio validate. Of a set of ours that left and "
             "came back, audit the one that it was exported from.",
         )
     recipe = stored_recipe(dataset)
-    root = assets or asset_root(dataset.folder)
+    root = assets or asset_root(dataset)
     renderer = identity.machine.get("renderer", "raster")
     return prepare(recipe, assets=root, device=device, renderer=renderer)
 
@@ -200,15 +200,13 @@ def stored_recipe(dataset: Dataset) -> Recipe:
     """The recipe that a run's data set was made with; RecipeError when it is damaged."""
     kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
     fields = {**older.as_begun(kept), "frames": dataset.identity.frames}
-    return parse(fields, str(dataset.folder / MANIFEST_NAME))
+    return parse(fields, str(dataset.place / MANIFEST_NAME))
 
 
-def asset_root(folder: Path) -> Path:
-    """Return the asset root that the last run into this folder used, or the folder itself."""
-    root = folder
-    log = folder / "run.log"
-    lines = log.read_text("utf-8", "replace").splitlines() if log.is_file() else []
-    for line in lines:
+def asset_root(dataset: Dataset) -> Path:
+    """Return the asset root that the last run into this data set used, or its own folder."""
+    root = dataset.folder
+    for line in dataset.log().splitlines():
         try:
             entry = json.loads(line)
         except ValueError:

@@ -1,4 +1,4 @@
-"""The network that comes with the package: `make model` trains and installs it."""
+"""The networks that come with the package: `make model` trains and installs them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ DEFAULT = "default"
 """What names it where a run's folder is expected."""
 WEIGHTS = Path(str(files("synthstudio.inference"))) / "weights"
 ONNX, TENSORS, CARD = "photos.onnx", "photos.safetensors", "photos.md"
+FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
 MOST_BYTES = 4_000_000
 
 
 def default_model() -> Path:
     """The exported network of the package; ModelError when it was built without."""
-    path = WEIGHTS / ONNX
+    return _installed(ONNX)
+
+
+def default_finder() -> Path:
+    """The exported detector of the package, which finds people in whole pictures; ModelError when
+    it was built without."""
+    return _installed(FINDER)
+
+
+def _installed(name: str) -> Path:
+    path = WEIGHTS / name
     if not path.is_file():
         raise ModelError(
             "this installation comes without a network",
             where=str(path),
-            expected=ONNX,
-            then="Name a run (synthstudio train makes one), or install a network: make model.",
+            expected=name,
+            then="Name a run (synthstudio train makes one), or install the networks: make model.",
         )
     return path

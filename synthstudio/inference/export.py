@@ -31,13 +31,17 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.inference.answers import PRESENT
 from synthstudio.inference.onnx_model import FORMAT, OnnxModel
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.heatmaps import expected_hits, mirrored_maps
+from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, mirrored_maps
+from synthstudio.training.config_network import STRIDE
 
 OPSET = 18
 """The first operator set that sums over indices as the pose bank does; onnxruntime 1.14 runs it."""
 MOST_PX, MOST = 0.01, 1e-4
 """How far the file's joints and probabilities may be from PyTorch's."""
 _BATCHES = (1, 3, 16)
+_PEAKED = 1.5
+"""A map tells where a joint is when the chance there is so many times that of a map without a peak.
+"""
 WEIGHTS = ("int16", "float32")
 """How weights are stored in an ONNX file."""
 _LEAST_NARROWED = 1024
@@ -115,20 +119,27 @@ def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Ex
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
     runtime = OnnxModel.parse(written, where=str(out), device="cpu")
-    return _checked(out, written, _apart(whole, lambda x: runtime.run(x.numpy()), crops))
+    return checked(out, written, *_apart(whole, lambda x: runtime.run(x.numpy()), crops))
 
 
 def onnx_program(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor, Any]:
     """A network with its decoder, made-up crops, and the ONNX model with weights in float32."""
+    whole, crops = _ready(net, skeleton, about)
+    model = program_of(whole, crops, list(whole.names), _facts(skeleton, about))
+    return whole, crops, model
+
+
+def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mapping[str, str]) -> Any:
+    """The ONNX model of a module for batches of any length, with the names of its outputs and with
+    metadata. `images`: at least two, which it has seen once."""
     onnx = import_extra("onnx", extra="onnx")
     import_extra("onnxscript", extra="onnx")
-    whole, crops = _ready(net, skeleton, about)
     with _quiet():
         program = torch.onnx.export(
             whole,
-            (crops[:2],),
+            (images[:2],),
             input_names=["images"],
-            output_names=list(whole.names),
+            output_names=names,
             opset_version=OPSET,
             dynamic_shapes={"images": {0: torch.export.Dim.DYNAMIC}},
             dynamo=True,
@@ -138,10 +149,10 @@ def onnx_program(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDe
     model: Any = program.model_proto
     for node in model.graph.node:  # which line of ours each was: 300 kB
         del node.metadata_props[:]
-    for key, value in _facts(skeleton, about).items():
+    for key, value in facts.items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model, full_check=True)
-    return whole, crops, model
+    return model
 
 
 def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
@@ -164,17 +175,16 @@ def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> E
     def run(images: Tensor) -> dict[str, NDArray[Any]]:
         return dict(zip(whole.names, (v.numpy() for v in module(images)), strict=True))
 
-    return _checked(out, written, _apart(whole, run, crops))
+    return checked(out, written, *_apart(whole, run, crops))
 
 
-def _checked(out: Path, written: bytes, apart: tuple[float, float]) -> Exported:
-    """Write the file, unless its answers are too far `apart` from PyTorch's."""
-    joints_px, probabilities = apart
+def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -> Exported:
+    """Write the file; ModelError when its places or probabilities are too far from PyTorch's."""
     if joints_px > MOST_PX or probabilities > MOST:
         raise ModelError(
             "the exported network answers otherwise than the trained one",
             where=str(out),
-            expected=f"joints within {MOST_PX} px, probabilities within {MOST}",
+            expected=f"places within {MOST_PX} px, probabilities within {MOST}",
             got=f"{joints_px:.2g} px, {probabilities:.2g}",
             then="Export it with --weights float32, or report it if that does not help.",
         )
@@ -257,8 +267,13 @@ def narrow(model: Any, *, weights: bool) -> None:
 def _apart(
     whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
 ) -> tuple[float, float]:
-    """The largest differences of joints, in pixels, and of everything between 0 and 1."""
+    """The largest differences of joints, in pixels, and of everything between 0 and 1.
+
+    Where a map says hardly more than that the joint is anywhere, as those of a network that has
+    not learnt yet, its highest place hangs on the last digit: such joints are not compared.
+    """
     joints = probabilities = 0.0
+    anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:
         with torch.inference_mode():
             ours = dict(zip(whole.names, whole(crops[:count]), strict=True))
@@ -268,7 +283,8 @@ def _apart(
                 continue
             apart: NDArray[np.float64] = np.abs(value.double().numpy() - theirs[name])
             if name == "joints":
-                joints = max(joints, float(apart.max()))
+                peaked = ours["score"].numpy() > _PEAKED * anywhere
+                joints = max(joints, float(apart[peaked].max(initial=0)))
             else:
                 probabilities = max(probabilities, float(apart.max()))
     return joints, probabilities

@@ -39,13 +39,7 @@ class OnnxModel:
 
         ModelError when it is none, or damaged; DeviceError when the runtime lacks the device.
         """
-        try:
-            if path.stat().st_size > _MOST_BYTES:
-                raise ModelError("this file is too large for an ONNX file", where=str(path))
-            data = path.read_bytes()
-        except UNREADABLE as error:
-            raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
-        return cls.parse(data, where=str(path), device=device, threads=threads)
+        return cls.parse(read_file(path), where=str(path), device=device, threads=threads)
 
     @classmethod
     def parse(cls, data: bytes, *, where: str, device: str, threads: int = 0) -> Self:
@@ -53,30 +47,10 @@ class OnnxModel:
 
         `threads` of an operator; 0: one for each core.
         """
-        runtime = import_extra("onnxruntime", extra="onnx")
-        options = runtime.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, threads
-        try:
-            session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
-            facts = dict(session.get_modelmeta().custom_metadata_map)
-        except DeviceError:
-            raise
-        except Exception as error:  # its errors share no class
-            raise ModelError(
-                "ONNX Runtime cannot load this file",
-                where=where,
-                got=str(error).splitlines()[0][:200],
-                then="Export it again: synthstudio export-model RUN --out FILE.",
-            ) from error
-        if facts.get("format") != FORMAT:
-            raise ModelError(
-                "this ONNX file is no pose network of synthstudio",
-                where=where,
-                expected=FORMAT,
-                got=facts.get("format", "no metadata"),
-                then="Export one: synthstudio export-model RUN --out FILE.",
-            )
-        size, skeleton = _size(facts, where), _skeleton(facts, where)
+        session, facts = open_session(
+            data, what="pose network", form=FORMAT, where=where, device=device, threads=threads
+        )
+        size, skeleton = stated_size(facts, where), _skeleton(facts, where)
         _check_ports(session, size, len(skeleton.joints), where)
         return cls(
             session=session,
@@ -114,6 +88,49 @@ class OnnxModel:
         )
 
 
+def read_file(path: Path) -> bytes:
+    """An ONNX file's bytes; ModelError when they cannot be had."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError("this file is too large for an ONNX file", where=str(path))
+        return path.read_bytes()
+    except UNREADABLE as error:
+        raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
+
+
+def open_session(
+    data: bytes, *, what: str, form: str, where: str, device: str, threads: int
+) -> tuple[Any, dict[str, str]]:
+    """ONNX Runtime's session of a file of the format `form`, a `what`, and its metadata.
+
+    ModelError for any other file; DeviceError when the runtime lacks the device.
+    """
+    runtime = import_extra("onnxruntime", extra="onnx")
+    options = runtime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, threads
+    try:
+        session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
+        facts = dict(session.get_modelmeta().custom_metadata_map)
+    except DeviceError:
+        raise
+    except Exception as error:  # its errors share no class
+        raise ModelError(
+            "ONNX Runtime cannot load this file",
+            where=where,
+            got=str(error).splitlines()[0][:200],
+            then="Export it again: synthstudio export-model RUN --out FILE.",
+        ) from error
+    if facts.get("format") != form:
+        raise ModelError(
+            f"this ONNX file is no {what} of synthstudio",
+            where=where,
+            expected=form,
+            got=facts.get("format", "no metadata"),
+            then="Export one: synthstudio export-model RUN --out FILE.",
+        )
+    return session, facts
+
+
 def _providers(runtime: Any, device: str) -> list[str]:
     cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
     has_cuda = cuda in runtime.get_available_providers()
@@ -127,7 +144,8 @@ def _providers(runtime: Any, device: str) -> list[str]:
     return [cuda, cpu] if has_cuda and device != "cpu" else [cpu]
 
 
-def _size(facts: dict[str, str], where: str) -> tuple[int, int]:
+def stated_size(facts: dict[str, str], where: str) -> tuple[int, int]:
+    """The (H, W) of its input that a file states; ModelError without it."""
     try:
         height, width = json.loads(facts.get("size", "null"))
         if type(height) is int and type(width) is int and 0 < min(height, width) < 2**14:
@@ -135,7 +153,7 @@ def _size(facts: dict[str, str], where: str) -> tuple[int, int]:
     except (ValueError, TypeError, RecursionError):
         pass
     raise ModelError(
-        "the ONNX file does not say the size of its crops",
+        "the ONNX file does not say the size of its input",
         where=where,
         expected="[height, width]",
         got=facts.get("size", "nothing")[:80],

@@ -14,8 +14,7 @@ from synthstudio.inference.boxes import FindPeople
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import smooth
-from synthstudio.training.data.crops import crop_and_resize
-from synthstudio.training.data.windows import crop_window
+from synthstudio.training.data.windows import crop_and_resize, crop_window
 
 _MAX_BOX = 2
 """The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.images import MAX_PIXELS, SUFFIXES, decode_rgb, read_rgb
+from synthstudio.core.images import SUFFIXES, decode_rgb, read_rgb
+from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
+from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import RawCoco, image_folder
@@ -23,7 +24,6 @@ from synthstudio.formats.coco.file import RawCoco, image_folder
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 Kind = Literal["photos", "video", "dataset", "coco"]
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 _log = logging.getLogger("synthstudio")
 
 
@@ -60,16 +60,18 @@ class Source:
     """Images that can be read more than once. `total`: how many, None if unknown."""
 
     kind: Kind
-    path: Path
+    path: Place
     total: int | None
     read: Callable[[], Iterator[SourceImage]]
 
 
-def open_source(path: Path, *, images: Path | None = None) -> Source:
+def open_source(path: Place, *, images: Path | None = None) -> Source:
     """Open the images at `path`; FormatError for an unknown kind of file.
 
     `images`: the folder of a COCO file's images, by default beside it.
     """
+    if isinstance(path, Url):
+        return _dataset(path)
     if path.is_dir():
         return _dataset(path) if (path / MANIFEST_NAME).is_file() else _photos(path)
     if not path.is_file():
@@ -116,18 +118,13 @@ def _photos(folder: Path) -> Source:
 
 
 def _video(path: Path) -> Source:
-    stated = 0
-    for _ in _frames_of(path):  # an error unless the first frame can be decoded
+    for _ in decoded_frames(path):  # an error unless the first frame can be decoded
         break
-    film = cv2.VideoCapture(str(path))
-    count = film.get(cv2.CAP_PROP_FRAME_COUNT)
-    film.release()
-    if math.isfinite(count) and 0 < count < 1e9:  # a damaged header states anything
-        stated = int(count)
+    stated = stated_frames(path)
 
     def read() -> Iterator[SourceImage]:
         done = 0
-        for rgb in _frames_of(path):
+        for rgb in decoded_frames(path):
             name = f"{path.name}#{done:06d}"
             yield SourceImage(number=done, name=name, rgb=rgb, sequence="video", time=done)
             done += 1
@@ -137,37 +134,8 @@ def _video(path: Path) -> Source:
     return Source(kind="video", path=path, total=stated or None, read=read)
 
 
-def _frames_of(path: Path) -> Iterator[U8]:
-    film = cv2.VideoCapture(str(path))
-    try:
-        size = film.get(cv2.CAP_PROP_FRAME_WIDTH) * film.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if film.isOpened() and not 0 <= size <= MAX_PIXELS:
-            raise FormatError(
-                "the video's frames are too large",
-                where=str(path),
-                expected=f"at most {MAX_PIXELS} pixels",
-                got=f"{size:g}",
-            )
-        done = 0
-        while film.isOpened():
-            good, bgr = film.read()
-            if not good:
-                break
-            done += 1
-            yield np.ascontiguousarray(bgr[..., ::-1])
-        if not done:
-            raise FormatError(
-                "no frame of this video can be decoded",
-                where=str(path),
-                then="Convert it, for example to MP4 with H.264, or give its frames as a "
-                "folder of images.",
-            )
-    finally:
-        film.release()
-
-
-def _dataset(folder: Path) -> Source:
-    dataset = Dataset(folder)
+def _dataset(place: Place) -> Source:
+    dataset = Dataset(place)
 
     def read() -> Iterator[SourceImage]:
         for frame in dataset.iter_frames():
@@ -194,7 +162,7 @@ def _dataset(folder: Path) -> Source:
                 time=0 if clip is None else frame["clip_frame"],
             )
 
-    return Source(kind="dataset", path=folder, total=dataset.frames, read=read)
+    return Source(kind="dataset", path=place, total=dataset.frames, read=read)
 
 
 def _coco(path: Path, root: Path) -> Source:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ArgumentError, DeviceError, FormatError, SynthStudioError
 from synthstudio.core.images import MAX_PIXELS
-from synthstudio.inference.sources import VIDEOS
+from synthstudio.core.video import VIDEOS
 
 U8 = NDArray[np.uint8]
 Kind = Literal["camera", "video", "network"]

@@ -177,7 +177,7 @@ def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
     if dataset.identity.skeleton != skeleton.name:
         raise ModelError(
             "the network has another skeleton than the data set",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             expected=dataset.identity.skeleton,
             got=skeleton.name,
             then="Train one on this data set's skeleton.",

@@ -65,6 +65,10 @@ def log_probabilities(logits: Tensor) -> Tensor:
     return F.log_softmax(logits.flatten(2), -1).view_as(logits)
 
 
+HIT_CELLS = 1.9
+"""How many cells off a prediction may be to hit, for `expected_hits`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """Joints read from maps: `xy` (B, J, 2) in cells, `score` (B, J) in [0, 1]."""
@@ -150,7 +154,7 @@ def _disc(
         return joined[0].to(device, dtype), joined[1].to(device, dtype)
 
 
-def expected_hits(maps: Tensor, *, radius: float = 1.9) -> Decoded:
+def expected_hits(maps: Tensor, *, radius: float = HIT_CELLS) -> Decoded:
     """Decode where a prediction is most likely to lie within `radius` cells of the joint.
 
     The map is summed over a disc about every cell, and the highest sum is refined as a peak is. Of

@@ -25,6 +25,19 @@ def _layer(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+def sightings(xy: Tensor, visible: Tensor) -> Tensor:
+    """What a lifter sees, (..., 6 J), of joints (..., J, 2) and visibility (..., J).
+
+    x and y times the visibility and times the rest, the visibility, and whether there is a joint:
+    all zero where `xy` is NaN.
+    """
+    given = torch.isfinite(xy).all(-1)
+    seen = torch.where(given, visible, 0.0)[..., None]
+    xy = torch.where(given[..., None], xy, 0.0) / _SPREAD
+    parts = (seen * xy, (1 - seen) * xy, seen, given[..., None].to(xy.dtype))
+    return torch.cat(parts, -1).flatten(-2)
+
+
 class Lifter(nn.Module):
     """2D joints in their box (P, J, 2) and visibility (P, J) to root-relative metres (P, J, 3)."""
 
@@ -39,11 +52,7 @@ class Lifter(nn.Module):
 
     def forward(self, xy: Tensor, visible: Tensor) -> Tensor:
         """`xy` is NaN where nobody says where a joint is; `visible` is 0 to 1."""
-        given = torch.isfinite(xy).all(-1)
-        seen = torch.where(given, visible, 0.0)[..., None]
-        xy = torch.where(given[..., None], xy, 0.0) / _SPREAD
-        parts = (seen * xy, (1 - seen) * xy, seen, given[..., None].to(xy.dtype))
-        x: Tensor = self.first(torch.cat(parts, -1).flatten(1))
+        x: Tensor = self.first(sightings(xy, visible))
         for block in self.blocks:
             x = x + block(x)
         out: Tensor = self.last(x).unflatten(1, (self.joints, 3))

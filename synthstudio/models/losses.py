@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.models.contract import VISIBLE, PoseOutputs
-from synthstudio.models.heatmaps import gaussian_map, oks_map, probabilities
+from synthstudio.models.heatmaps import oks_map, probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,30 @@ class Labels:
 
 def map_loss(logits: Tensor, labels: Labels, *, sigma: float = 1.0) -> Tensor:
     """Cross-entropy between softmax maps and Gaussians; hidden joints count fully."""
-    h, w = logits.shape[-2:]
-    target = gaussian_map(_cells(labels, logits), h, w, sigma=sigma)
-    each = -(target.flatten(2) * F.log_softmax(logits.flatten(2), -1)).sum(-1)
+    each = gaussian_cross_entropy(logits, _cells(labels, logits), sigma=sigma)
     return masked_mean(each, labels.known)
+
+
+def gaussian_cross_entropy(logits: Tensor, xy: Tensor, *, sigma: float) -> Tensor:
+    """Cross-entropy (B, J) between softmax maps (B, J, h, w) and Gaussians about `xy` (B, J, 2) in
+    cells.
+
+    The Gaussians are those of `gaussian_map`: each is one along times one across, so the mean of
+    the logits under it takes no map of its own.
+    """
+    h, w = logits.shape[-2:]
+    across, along = (
+        torch.softmax(-((xy[..., axis, None] - cells) ** 2) / (2 * sigma**2), -1)
+        for axis, cells in enumerate((_middles(w, xy), _middles(h, xy)))
+    )
+    with torch.autocast(logits.device.type, enabled=False):  # in float32, as softmax is
+        logits = logits.float()
+        mean = ((logits @ across[..., None]).squeeze(-1) * along).sum(-1)
+    return logits.flatten(2).logsumexp(-1) - mean
+
+
+def _middles(count: int, like: Tensor) -> Tensor:
+    return torch.arange(count, dtype=like.dtype, device=like.device) + 0.5
 
 
 def oks_loss(logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:
@@ -170,9 +190,8 @@ def masked_mean(each: Tensor, known: Tensor) -> Tensor:
     gradients then gives the whole batch's.
     """
     weight = known.to(each.dtype)
-    count = weight.sum().detach()
+    count, processes = weight.sum().detach(), 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        count = count.clone()
+        count, processes = count.clone(), torch.distributed.get_world_size()
         torch.distributed.all_reduce(count)
-        count = count / torch.distributed.get_world_size()
-    return (each * weight).sum() / count.clamp_min(1)
+    return (each * weight).sum() / (count.clamp_min(1) / processes)

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.models.contract import normalized
-from synthstudio.models.heatmaps import cell_centres, decode_peak, gaussian_map, probabilities
+from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
 from synthstudio.models.layers import Residual, conv, require_multiple, resize
+from synthstudio.models.losses import gaussian_cross_entropy
 
 ZOOMED = ("face", "left_hand", "right_hand")
 """The parts that have a box, in the order of the axis P."""
@@ -330,7 +331,5 @@ def found_boxes(corners: Tensor, size: tuple[int, int]) -> Tensor:
 def _cross_entropy(logits: Tensor, xy: Tensor, counted: Tensor) -> Tensor:
     """Mean cross-entropy of maps (B, K, h, w) with Gaussians about `xy` (B, K, 2) in cells, of the
     joints `counted` (B, K); 0 without one."""
-    h, w = logits.shape[-2:]
-    wanted = gaussian_map(xy.masked_fill(~counted[..., None], 0.0), h, w, sigma=_SIGMA)
-    each = -(wanted * F.log_softmax(logits.flatten(2), -1).view_as(logits)).sum((2, 3))
+    each = gaussian_cross_entropy(logits, xy.masked_fill(~counted[..., None], 0.0), sigma=_SIGMA)
     return (each * counted).sum() / counted.sum().clamp_min(1)

@@ -61,11 +61,11 @@ def fit(dataset: Dataset, labels: Labels, sides: tuple[Side, Side]) -> Fitted:
     if PHOTOS in made:
         raise DatasetError(
             "this data set was made of photos, so its recipe places nobody",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             expected="a set that synthstudio generate made",
         )
     made = {**made, "frames": dataset.identity.frames}
-    own = parse(made, str(dataset.folder / "dataset.json"))
+    own = parse(made, str(dataset.place / "dataset.json"))
     wanted = copy.deepcopy(dump(own))
     wanted |= {
         "name": f"{own.name.removesuffix('-fitted')[: _NAME_LENGTH - 7]}-fitted",

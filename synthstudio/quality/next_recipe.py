@@ -58,7 +58,7 @@ def next_recipe(
     """
     made = recipe_of(dataset)
     photos = made.pop(PHOTOS, None)
-    own = parse({**made, "frames": dataset.identity.frames}, str(dataset.folder / "dataset.json"))
+    own = parse({**made, "frames": dataset.identity.frames}, str(dataset.place / "dataset.json"))
     wanted = copy.deepcopy(dump(own))
     wanted |= {
         "name": f"{own.name[: _NAME_LENGTH - 5]}-next",
@@ -92,7 +92,7 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
     if not isinstance(made, dict):
         raise DatasetError(
             "this data set was imported, so there is no recipe to go on from",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             then="Write one for what is thin (scenes/ has examples), or hide its people with "
             "synthstudio occlude.",
         )

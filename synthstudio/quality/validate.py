@@ -117,7 +117,7 @@ def validate_dataset(
         _note(
             out,
             [
-                Finding(kind="stored_bytes", where=str(dataset.folder.name), what=line)
+                Finding(kind="stored_bytes", where=str(dataset.place.name), what=line)
                 for line in dataset.verify()
             ],
         )

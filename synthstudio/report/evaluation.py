@@ -112,6 +112,10 @@ def _tables(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "pck_names": _PCK,
         "by_state": by_state,
         "precision": [(part, *precisions("precision", part)) for part in _PARTS],
+        "whole_body": [
+            (part.replace("_", " "), *precisions("whole_body", part))
+            for part in metrics.get("whole_body", {})
+        ],
         "extended_precision": [
             (label, *precisions("beyond", name)) for name, label in labels.items()
         ],

@@ -11,6 +11,7 @@ from PIL import Image
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.images import decode_rgb, encode_jpeg, encode_png
 from synthstudio.core.labels import Frame
+from synthstudio.core.places import Place
 from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec
@@ -107,10 +108,10 @@ def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = Tr
     return draw_labels(rgb, labels, dataset.skeleton, rows_px=rows_px, legend=legend)
 
 
-def sheet(folder: Path, out: Path, *, frames: int = 12, columns: int = 4) -> None:
+def sheet(place: Place, out: Path, *, frames: int = 12, columns: int = 4) -> None:
     """Write a contact sheet of evenly spread frames of a data set, each with its number."""
     check_name(out)
-    dataset = Dataset(folder)
+    dataset = Dataset(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
     step = max(1, len(indices) // frames)
     chosen = indices[::step][:frames]

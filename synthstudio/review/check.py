@@ -8,14 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn, get_args
+from typing import NoReturn
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
-from synthstudio.review.values import KINDS, STATUSES, JointLabel, Op, Person, Status
+from synthstudio.review.values import (
+    FRAME,
+    FRAME_STATUSES,
+    KINDS,
+    STATUSES,
+    JointLabel,
+    Op,
+    Person,
+)
 
 MAX_TEXT = 2_000
 MAX_NAME = 80
@@ -39,6 +47,7 @@ class Base:
     """A person on disk. `joints` None and not `exists`: the data set has no such person.
 
     `skeleton`: the names of its joints, in order. `mask`: whether its box is that of a mask.
+    `people`: the numbers of all on disk in the frame.
     """
 
     skeleton: tuple[str, ...]
@@ -47,13 +56,15 @@ class Base:
     joints: Mapping[str, JointLabel] | None
     exists: bool
     mask: bool = False
+    people: tuple[int, ...] = ()
 
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
     """Read a person from a data set; DatasetError when it does not hold the frame."""
     row = dataset.frame(frame)
     names = get_skeleton(dataset.identity.skeleton).joints
-    found = [r for r in dataset.instances(frame) if r["instance"] == instance]
+    people = dataset.instances(frame)
+    found = [r for r in people if r["instance"] == instance]
     return Base(
         skeleton=names,
         width_px=row["width_px"],
@@ -61,6 +72,7 @@ def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
         joints=labels_of(found[0], names) if found else None,
         exists=bool(found),
         mask=bool(found and found[0]["modal_counts"]),
+        people=tuple(r["instance"] for r in people),
     )
 
 
@@ -101,13 +113,28 @@ def check_op(op: Op, base: Base) -> None:
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
-    if op.kind == "status" and op.status not in STATUSES:
-        invalid("no such status", "status", expected=", ".join(get_args(Status)), got=op.status)
+    _check_status(op)
     check_text(op.text, "text")
     if op.kind == "comment" and not op.text.strip():
         invalid("a comment says something", "text", expected="some text")
+    if op.kind == "distrust":
+        check_name(op.text, "text")
     if op.kind == "revert":
         check_int(op.event, "event", least=1)
+
+
+def _check_status(op: Op) -> None:
+    whole = op.person.instance == FRAME
+    if whole and op.kind not in ("status", "revert"):
+        invalid(
+            "of a whole frame it is said whether nobody is in it, and nothing else",
+            "instance",
+            expected="the number of a person",
+            got=FRAME,
+        )
+    statuses = FRAME_STATUSES if whole else STATUSES
+    if op.kind == "status" and op.status not in statuses:
+        invalid("no such status", "status", expected=", ".join(statuses), got=op.status)
 
 
 def check_names(op: Op) -> None:

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import ReviewError, SynthStudioError
 from synthstudio.dataset.durable import canonical_json, file_sha256
 from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.writer import INDEX_NAME
 from synthstudio.review.check import check_name
 from synthstudio.review.models import Base, DatasetRow, EventRow, ItemRow, utc_now
 from synthstudio.review.store import Store
@@ -130,7 +130,7 @@ def adopt(store: Store, dataset: Dataset) -> int:
         if old is None:
             raise ReviewError(
                 "no reviews of an earlier release are waiting for this data set",
-                where=str(dataset.folder),
+                where=str(dataset.place),
             )
         if not _fits(session, old, dataset):
             raise _unsure(old, dataset, [])
@@ -139,7 +139,7 @@ def adopt(store: Store, dataset: Dataset) -> int:
             if _events(session, own.key):
                 raise ReviewError(
                     "this data set has been reviewed since",
-                    where=str(dataset.folder),
+                    where=str(dataset.place),
                     expected="no events of its own",
                     got=f"{_events(session, own.key)}",
                 )

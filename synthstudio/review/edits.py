@@ -23,10 +23,19 @@ from synthstudio.review.history import (
     snapshot,
     state_of,
 )
-from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, utc_now
+from synthstudio.review.models import (
+    DatasetRow,
+    EventRow,
+    ItemRow,
+    PredictionRow,
+    is_person,
+    utc_now,
+)
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
+    FRAME,
     HUMAN,
+    NOBODY,
     PREDICTED,
     Event,
     ItemState,
@@ -112,8 +121,12 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
         raise _changed(old)
     _check_there(op, old, base)
     before, after = _change(session, op, old)
-    if not base.exists:
-        _check_undecided(op, old, after)
+    if person.instance == FRAME:
+        _check_nobody(session, person, after, base)
+    else:
+        if not base.exists:
+            _check_undecided(op, old, after)
+        _check_frame(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
@@ -147,14 +160,14 @@ def _already_applied(session: Session, op: Op, who: User) -> Event | None:
 
 
 def _check_there(op: Op, old: ItemState, base: Base) -> None:
-    there = base.exists or old.added
+    there = base.exists or old.added or op.person.instance == FRAME
     if op.kind == "add":
         if there:
             invalid("this person exists already", op.person.where, expected="a free number")
     elif op.kind != "revert":
         if not there:
             raise _gone("there is no such person", op.person, old)
-        if old.deleted and op.kind in ("edit", "status", "delete"):
+        if old.deleted and op.kind in ("edit", "status", "delete", "distrust"):
             raise _gone("this person is deleted", op.person, old)
     if op.kind == "restore" and not old.deleted:
         invalid("only a deleted person can be restored", op.person.where, expected="a deleted one")
@@ -169,6 +182,46 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
             "a person who was added is taken back as one to review",
             op.person.where,
             expected="the decision on this person, or its deletion, to be taken back first",
+        )
+
+
+def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: Base) -> None:
+    """Refuse to say that nobody is in a frame while somebody is."""
+    if after.get("status") != NOBODY:
+        return
+    found = session.execute(
+        select(ItemRow.instance, ItemRow.deleted, ItemRow.added).where(
+            ItemRow.dataset == frame.dataset,
+            ItemRow.layer == frame.layer,
+            ItemRow.frame == frame.frame,
+            ItemRow.instance != FRAME,
+        )
+    ).all()
+    there = {*base.people} | {number for number, _, added in found if added}
+    there -= {number for number, deleted, _ in found if deleted}
+    if there:
+        invalid(
+            "somebody is in this frame",
+            frame.where,
+            expected="a frame whose people are all deleted",
+            got=sorted(there)[:10],
+        )
+
+
+def _check_frame(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
+    """Refuse somebody new in a frame of which it is said that nobody is in it."""
+    person = old.person
+    was = (base.exists or old.added) and not old.deleted
+    now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
+    if was or not now:
+        return
+    frame = session.get(ItemRow, replace(person, instance=FRAME).key)
+    if frame is not None and frame.status == NOBODY:
+        invalid(
+            "it was decided that nobody is in this frame",
+            f"frame {person.frame}",
+            expected="that decision to be taken back first",
+            got=f"nobody, by {frame.who}",
         )
 
 
@@ -189,9 +242,26 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
         after = {"status": op.status, "reason": op.text}
     elif op.kind == "comment":
         after = {"comment": op.text}
+    elif op.kind == "distrust":
+        _check_predicts(session, op)
+        after = {"distrusts": sorted({*(old.distrusts or ()), op.text})}
     else:
         after = {"deleted": op.kind == "delete"}
     return snapshot(old, after), after
+
+
+def _check_predicts(session: Session, op: Op) -> None:
+    row, person = PredictionRow, op.person
+    query = select(row.instance).where(
+        row.dataset == person.dataset, row.layer == op.text, row.frame == person.frame
+    )
+    if session.scalar(query.limit(1)) is None:
+        raise Refused(
+            "this model predicts nobody in this frame",
+            where=person.where,
+            got=repr(op.text)[:80],
+            reason="gone",
+        )
 
 
 def _own(label: JointLabel) -> JointLabel:

@@ -2,7 +2,7 @@
 
 `apply_event` is the one rule that makes the stored items; `check_replay` proves them again.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as the data set
-says), status and reason, box, deleted, added, comment (None: taken back).
+says), status and reason, box, deleted, added, distrusts, comment (None: taken back).
 """
 
 from __future__ import annotations
@@ -18,10 +18,18 @@ from sqlalchemy.orm import Session
 from synthstudio.core.errors import ReviewError
 from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, person_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, Person
+from synthstudio.review.values import (
+    FRAME,
+    MAIN,
+    NOBODY,
+    Event,
+    ItemState,
+    JointLabel,
+    Person,
+)
 
 Field = tuple[str, str | int]
-_PLAIN = ("status", "reason", "box", "deleted", "added")
+_PLAIN = ("status", "reason", "box", "deleted", "added", "distrusts")
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -36,6 +44,7 @@ class Counts:
 
     people: int
     status: Mapping[str, int]
+    nobody: int  # frames of which it was decided that nobody is in them
     touched: int
     deleted: int
     added: int
@@ -77,6 +86,7 @@ def state_of(row: ItemRow) -> ItemState:
         reason=row.reason,
         joints=labels_from_json(row.joints),
         box=row.box,
+        distrusts=row.distrusts,
         deleted=row.deleted,
         added=row.added,
         who=row.who,
@@ -324,35 +334,10 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
     )
 
 
-def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
-    """How many people were decided on, and how many there are, without deleted ones.
-
-    The same as `counts` of the layer main, but counted by the database.
-    """
-    on_disk, rows = by_status(store, dataset)
-    done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
-    changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
-    return done, on_disk + changed
-
-
-def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
-    """How many people are on disk, and (status, deleted, added, count) of the touched ones.
-
-    Of the layer main, counted by the database.
-    """
-    with store.reading() as session:
-        known = session.get(DatasetRow, dataset)
-        rows = session.execute(
-            select(ItemRow.status, ItemRow.deleted, ItemRow.added, func.count())
-            .where(ItemRow.dataset == dataset, ItemRow.layer == MAIN)
-            .group_by(ItemRow.status, ItemRow.deleted, ItemRow.added)
-        ).all()
-    return (known.people if known is not None else 0), [(s, d, a, n) for s, d, a, n in rows]
-
-
 def _counted(
-    on_disk: int, items: Sequence[ItemState], authors: Sequence[tuple[str, str, int]]
+    on_disk: int, states: Sequence[ItemState], authors: Sequence[tuple[str, str, int]]
 ) -> Counts:
+    items = [state for state in states if state.person.instance != FRAME]
     deleted = sum(item.deleted for item in items)
     added = sum(item.added for item in items)
     statuses = Counter(item.status for item in items if not item.deleted)
@@ -364,6 +349,7 @@ def _counted(
     return Counts(
         people=people,
         status={name: n for name, n in sorted(statuses.items()) if n},
+        nobody=sum(state.status == NOBODY for state in states),
         touched=len(items),
         deleted=deleted,
         added=added,

@@ -109,6 +109,8 @@ class ItemRow(Base):
     """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     """x, y, width and height as somebody drew it."""
+    distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Models whose prediction of the person somebody called wrong."""
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)
     added: Mapped[bool] = mapped_column(Boolean, default=False)
     who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
@@ -182,6 +184,44 @@ class MemberRow(Base):
     role: Mapped[str] = mapped_column(String(16))
     by: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     when: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class TokenRow(Base):
+    """What a program shows to be taken for a person; only its hash is kept."""
+
+    __tablename__ = "token"
+    __table_args__ = (Index(None, "digest", unique=True), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    digest: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    role: Mapped[str] = mapped_column(String(16))
+    """At most: a person who may less has less by the token too."""
+    label: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    until: Mapped[datetime] = mapped_column(UtcTime)
+    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class WebhookRow(Base):
+    """An address that is told of decisions. `last`: the event up to which it was told."""
+
+    __tablename__ = "webhook"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    dataset: Mapped[str] = _dataset_key()
+    url: Mapped[str] = mapped_column(Text)
+    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    salt: Mapped[str] = mapped_column(String(KEY_LENGTH))
+    """Of its secret, which is nowhere stored."""
+    last: Mapped[int] = mapped_column(Integer)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    due: Mapped[datetime] = mapped_column(UtcTime)
+    state: Mapped[str] = mapped_column(String(16))
+    note: Mapped[str] = mapped_column(Text, default="")
 
 
 class SavedViewRow(Base):

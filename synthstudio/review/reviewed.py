@@ -36,7 +36,15 @@ from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
 from synthstudio.review.store import Store
-from synthstudio.review.values import HUMAN, MAIN, PREDICTED, ItemState, JointLabel
+from synthstudio.review.values import (
+    FRAME,
+    HUMAN,
+    MAIN,
+    NOBODY,
+    PREDICTED,
+    ItemState,
+    JointLabel,
+)
 
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
@@ -144,19 +152,19 @@ def reviewed(
 
     Deleted people are left out, added ones are in it, rejected ones keep box and mask without
     joints. `only`: "all" frames; those with somebody "touched" (approved, edited, commented...);
-    or those with somebody "approved", where everybody who is not loses their joints. ReviewError
-    when no frame is left.
+    or those with somebody "approved", where everybody who is not loses their joints. Frames in
+    which nobody is, as was decided, are in each of these. ReviewError when no frame is left.
     """
     found = states(store, dataset_key(store, dataset), layer=layer)
     frames = {row["index"] for row in dataset.iter_frames(["index"])}
     if only == "touched":
         frames &= {frame for frame, _ in found}
     elif only == "approved":
-        frames &= {frame for (frame, _), item in found.items() if _is_approved(item)}
+        frames &= {f for (f, _), item in found.items() if _is_approved(item) or _is_empty(item)}
     if not frames:
         raise ReviewError(
-            f"no frame has anybody who is {only}",
-            where=str(dataset.folder),
+            f"no frame has anybody who is {only}, and none was decided to be empty",
+            where=str(dataset.place),
             then="Review some people first, or use --only all.",
         )
     derived = {
@@ -177,6 +185,10 @@ def reviewed(
 
 def _is_approved(item: ItemState | None) -> bool:
     return item is not None and item.status == "approved" and not item.deleted
+
+
+def _is_empty(item: ItemState) -> bool:
+    return item.person.instance == FRAME and item.status == NOBODY
 
 
 def _digest(found: States) -> str:

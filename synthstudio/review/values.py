@@ -12,10 +12,15 @@ from synthstudio.core.errors import Refused
 
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
-Kind = Literal["edit", "status", "comment", "add", "delete", "restore", "revert"]
+FrameStatus = Literal["pending", "nobody"]
+Kind = Literal["edit", "status", "comment", "add", "delete", "restore", "revert", "distrust"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each may do what those before it may."""
 STATUSES: tuple[Status, ...] = get_args(Status)
+"""Of people."""
+FRAME_STATUSES: tuple[FrameStatus, ...] = get_args(FrameStatus)
+"""Of whole frames, which are items of their own with the number FRAME in place of a person's."""
+FRAME, NOBODY = 0, "nobody"
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MAIN = "main"
 """The layer that exports read. A blind second pass and each model's predictions have their own."""
@@ -31,7 +36,10 @@ class User:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """One person in one frame of a data set (`dataset`: its key, see `store.register`)."""
+    """One person in one frame of a data set (`dataset`: its key, see `store.register`).
+
+    `instance` FRAME: the frame itself, of which may be said that nobody is in it.
+    """
 
     dataset: str
     frame: int
@@ -46,7 +54,8 @@ class Person:
     @property
     def where(self) -> str:
         """The person as messages name it."""
-        return f"frame {self.frame}, person {self.instance}"
+        whole = self.instance == FRAME
+        return f"frame {self.frame}" if whole else f"frame {self.frame}, person {self.instance}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +80,7 @@ class Op:
     `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
     item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add). `status` and `text` (its reason) for status; `text` for comment;
-    `event` for revert.
+    `event` for revert; `text`: the model whose prediction of the person is wrong, for distrust.
     """
 
     client: str
@@ -81,7 +90,7 @@ class Op:
     kind: Kind
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: Sequence[float] | None = None
-    status: Status | None = None
+    status: Status | FrameStatus | None = None
     text: str = ""
     event: int | None = None
 
@@ -108,15 +117,17 @@ class ItemState:
     """What all events of an item add up to. Revision 0: nobody has touched it.
 
     `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
-    that somebody drew, None: nobody did.
+    that somebody drew, None: nobody did. `distrusts`: the models whose prediction of the person
+    somebody called wrong, None: none.
     """
 
     person: Person
     revision: int = 0
-    status: Status = "pending"
+    status: Status | FrameStatus = "pending"
     reason: str = ""
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: list[float] | None = None
+    distrusts: list[str] | None = None
     deleted: bool = False
     added: bool = False
     who: str | None = None
@@ -126,12 +137,13 @@ class ItemState:
 
 _Reviewing = Literal["claim", "save_view"]
 _Leading = Literal["assign", "adjudicate", "generate", "save_view_for_all", "import", "export"]
-Action = Literal["look", "members"] | Kind | _Reviewing | _Leading
+_Administering = Literal["members", "tokens", "webhooks"]
+Action = Literal["look"] | Kind | _Reviewing | _Leading | _Administering
 LEAST_ROLE: dict[Action, Role] = {
     "look": "viewer",
     **dict.fromkeys((*KINDS, *get_args(_Reviewing)), "reviewer"),
     **dict.fromkeys(get_args(_Leading), "lead"),
-    "members": "admin",
+    **dict.fromkeys(get_args(_Administering), "admin"),
 }
 LOG = logging.getLogger("synthstudio.review.roles")
 

@@ -23,9 +23,11 @@ from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import ROLES, Role, User, may
+from synthstudio.review.webhooks import Way
 from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
 from synthstudio.studio.drawing import pictures
+from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import NAME_CHARS, checked_name, log_text, look_alike, plain
 
@@ -57,6 +59,11 @@ class OpenSet:
         from synthstudio.review.risk.table import people_table
 
         return people_table(self.dataset, key=self.key, cache=self.cache)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """Return its last frames that were asked for; all sessions share them."""
+        return Frames(self.dataset, self.skeleton)
 
     @property
     def table_if_read(self) -> PeopleTable | None:
@@ -177,6 +184,19 @@ class Context:
             return role
         return min(role, "reviewer" if named else "viewer", key=ROLES.index)
 
+    def role_by_token(self, name: str) -> Role | None:
+        """Return what a member may do whose token was shown, now; None for all others, always."""
+        return "admin" if name in self.settings.admins else members.role_of(self.store, name)
+
+    @cached_property
+    def way_out(self) -> Way:
+        """Return how webhooks are told: their secrets follow from the server's key."""
+        secret = load_secret(self.settings.state)
+        return Way(
+            secret_of=lambda salt: access.derive_key(secret, f"webhook {salt}").hex(),
+            allowed=self.settings.webhook_hosts,
+        )
+
     def _role_of(self, name: str) -> tuple[Role | None, bool]:
         """Return the role of a name, and whether somebody gave it that."""
         if name in self.settings.admins:
@@ -185,8 +205,7 @@ class Context:
         if time.monotonic() - at > _ROLE_KEPT_S or at == 0.0:
             if len(self._roles) > 10_000:
                 self._roles.clear()
-            role = members.role_of(self.store, name)
-            named = role is not None
+            named = (role := members.role_of(self.store, name)) is not None
             if not named and not self.signed_in and not members.count(self.store):
                 role = "admin"
             self._roles[name] = (time.monotonic(), role, named)

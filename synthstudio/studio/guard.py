@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from synthstudio.dataset.durable import disk_errors
+from synthstudio.review.tokens import PATTERN
 from synthstudio.studio.access import Tokens
 from synthstudio.studio.settings import is_local
 from synthstudio.studio.text import log_text
@@ -35,12 +36,21 @@ _ROLES = logging.getLogger("synthstudio.review.roles")
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
-_UNREPEATABLE = (b"host", b"origin", b"content-length", b"cookie", b"sec-fetch-site")
+_UNREPEATABLE = (
+    b"host",
+    b"origin",
+    b"content-length",
+    b"cookie",
+    b"sec-fetch-site",
+    b"authorization",
+)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
 _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/agent")
 _OUR_PATHS = ("/img/", "/download/")
+_API = "/api/"
+"""Looks at no cookie: a token in a header says who asks, so nobody is made to ask unawares."""
 _BROWSER_PATHS = ("/media/", _UPLOAD)
 """Streamlit itself asks nothing of who fetches from here."""
 _HEADERS = (
@@ -61,6 +71,7 @@ class Policy:
     signed_in: bool
     hosts: tuple[str, ...]
     upload_bytes: int
+    message_bytes: int
     page_policy: str
     user_of: UserOf
 
@@ -134,6 +145,7 @@ class Guard:
             return
         length = headers.get("content-length", "0")
         limit = self.policy.upload_bytes if _path(scope).startswith(_UPLOAD) else 0
+        limit = self.policy.message_bytes if _path(scope).startswith(_API) else limit
         if not length.isdecimal() or int(length) > limit + 2**16:
             log_refusal(
                 "a body that is too large", length=length, **_request_fields(scope, headers)
@@ -164,19 +176,22 @@ class Guard:
         """Say why the page that asks is not ours; else ""."""
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if changes and not origin:
+        if changes and not origin and not _path(scope).startswith(_API):
             return "no origin"
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return "a foreign origin"
         site = headers.get("sec-fetch-site", "none")
         if site not in ("same-origin", "none") and _path(scope).startswith(
-            (*_OUR_PATHS, *_BROWSER_PATHS)
+            (*_OUR_PATHS, *_BROWSER_PATHS, _API)
         ):
             return "a request by another site's page"
         return ""
 
     def _path_error(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
         path = _path(scope)
+        query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
+        if PATTERN.search(path) or PATTERN.search(unquote_plus(query)):
+            return "a token in an address"
         if path.startswith(_BLOCKED_PATHS):
             return "a closed path"
         if path.startswith(_BROWSER_PATHS):

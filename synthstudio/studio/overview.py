@@ -18,14 +18,15 @@ from sqlalchemy import func, select
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.history import DECIDED, by_status, done_and_total, events
+from synthstudio.review.history import DECIDED, events
 from synthstudio.review.models import EventRow
+from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.risk.findings import CheckRun, Kind
 from synthstudio.review.risk.queue import Estimate, estimate
 from synthstudio.review.risk.review_fields import last_event_id
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event
+from synthstudio.review.values import FRAME, MAIN, NOBODY, Event
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running, read_result
@@ -37,11 +38,15 @@ _people_cache: OrderedDict[tuple[str, str], tuple[int, People]] = OrderedDict()
 
 @dataclass(frozen=True, kw_only=True)
 class People:
-    """`status` -> how many people; `added`: how many of them are not on disk; `deleted`."""
+    """`status` -> how many people; `added`: how many of them are not on disk; `deleted`.
+
+    `nobody`: frames of which it was decided that nobody is in them.
+    """
 
     status: Mapping[str, int]
     added: int
     deleted: int
+    nobody: int
 
     @property
     def total(self) -> int:
@@ -92,17 +97,21 @@ def _tally_people(store: Store, key: str) -> People:
         status={name: count for name, count in sorted(status.items()) if count},
         added=sum(count for _, deleted, added, count in rows if added and not deleted),
         deleted=sum(count for _, deleted, added, count in rows if deleted and not added),
+        nobody=len(empty_frames(store, key)),
     )
 
 
 _MOST_EVENTS = 200
-_NEITHER = ("edit", "comment")
+_NEITHER = ("edit", "comment", "distrust")
 _lock = threading.Lock()
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 
 
 def review_progress(store: Store, dataset: str) -> dict[str, int]:
-    """Return {"done", "total"}: people decided on, and all, as of the newest event."""
+    """Return {"done", "total", "nobody"} as of the newest event.
+
+    People decided on, all people, and frames of which it was decided that nobody is in them.
+    """
     name = (store.url, dataset)
     with _lock:
         at, found = _progress_cache.get(name, (-1, {}))
@@ -113,25 +122,29 @@ def review_progress(store: Store, dataset: str) -> dict[str, int]:
     step = _step(news) if found and len(news) <= _MOST_EVENTS else None
     if step is None:
         done, total = done_and_total(store, dataset)
-        found = {"done": done, "total": total}
+        found = {"done": done, "total": total, "nobody": len(empty_frames(store, dataset))}
     else:
         last = news[-1].id if news else last
-        found = {"done": found["done"] + step, "total": found["total"]}
+        found = {name: n + step.get(name, 0) for name, n in found.items()}
     with _lock:
         if _progress_cache.get(name, (-1, {}))[0] <= last:
             _progress_cache[name] = (last, found)
     return found
 
 
-def _step(news: list[Event]) -> int | None:
-    """Return by how many events change the number of people decided on; None: count anew."""
-    step = 0
+def _step(news: list[Event]) -> dict[str, int] | None:
+    """Return by how much events change what was decided on; None: count anew."""
+    step = {"done": 0, "nobody": 0}
     for event in news:
         if event.person.layer != MAIN or event.kind in _NEITHER:
             continue
         if event.kind != "status":
             return None
-        step += (event.after["status"] in DECIDED) - (event.before["status"] in DECIDED)
+        after, before = event.after["status"], event.before["status"]
+        if event.person.instance == FRAME:
+            step["nobody"] += (after == NOBODY) - (before == NOBODY)
+        else:
+            step["done"] += (after in DECIDED) - (before in DECIDED)
     return step
 
 
@@ -231,7 +244,7 @@ def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
         seen = entries[::step]
         total = 0
         for entry in seen:
-            files = read_json(dataset.folder / entry.path / SHARD_NAME).get("files")
+            files = read_json(dataset.shard_folder(entry.shard) / SHARD_NAME).get("files")
             total += sum(int(f["bytes"]) for f in files.values()) if isinstance(files, dict) else 0
         _size_cache[key] = (total * len(entries) // max(1, len(seen)), step == 1)
         while len(_size_cache) > _MOST_SETS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import time
@@ -28,6 +29,7 @@ from synthstudio.review import history
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import Person, User
+from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access
 from synthstudio.studio import settings as options
 from synthstudio.studio.access import Grant, Kind, derive_key, load_secret
@@ -45,13 +47,16 @@ from synthstudio.studio.guard import (
     page_policy,
 )
 from synthstudio.studio.jobs import scheduler
+from synthstudio.studio.repeated import repeat
 from synthstudio.studio.settings import Settings, is_local
 from synthstudio.studio.text import log_text
+from synthstudio.studio.web_api.routes import api_routes
 
 SLOW_COLLECTION_S = 0.015
 UNFREEZE_EVERY_S = 1800.0
 """So long what was set aside stays unlooked at."""
 _FULL = 2
+_TELL_EVERY_S = 2.0
 
 
 class GcTuner:
@@ -115,6 +120,7 @@ def routes(user_of: UserOf) -> list[Route]:
         Route("/img/{token:path}", handler(_PICTURES, _picture), methods=["GET"]),
         Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
+        *api_routes(),
     ]
 
 
@@ -264,6 +270,7 @@ def build(settings: Settings) -> dict[str, Any]:
         hosts=hosts,
         user_of=user_of,
         upload_bytes=settings.limits.upload_bytes,
+        message_bytes=settings.limits.message_bytes,
         page_policy=page_policy(_index_html()),
     )
 
@@ -277,6 +284,8 @@ def build(settings: Settings) -> dict[str, Any]:
                 "viewer.\n"
             )
         limit_gc_pauses()
+        tell = functools.partial(deliver_due, ctx.store, way=ctx.way_out)
+        repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield
 

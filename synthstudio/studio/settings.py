@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from synthstudio.core.errors import StudioError
+from synthstudio.core.places import looks_like_url, shown_url
 from synthstudio.review.store import default_url
 
 LOCAL = "127.0.0.1"
@@ -50,7 +51,7 @@ class Settings:
     `database`: an SQLAlchemy URL. `exports`: where jobs and exports write. `state`: the studio's
     own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
     that are exported; `models`: further exported files. `url`: the address that people use,
-    None on this machine only.
+    None on this machine only. `webhook_hosts`: may be told of decisions though they are at home.
     """
 
     datasets: tuple[Path, ...] = ()
@@ -66,6 +67,7 @@ class Settings:
     url: str | None = None
     secrets: Path | None = None
     admins: tuple[str, ...] = ()
+    webhook_hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -90,6 +92,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     assets = found.assets or env.get(PREFIX + "ASSETS", "").split(os.pathsep)
     models = found.model or env.get(PREFIX + "MODELS", "").split(os.pathsep)
     admins = found.admin or env.get(PREFIX + "ADMINS", "").split(",")
+    hosts = found.webhook_host or env.get(PREFIX + "WEBHOOK_HOSTS", "").split(",")
     return Settings(
         datasets=tuple(_existing(path, "data set") for path in datasets if path),
         database=database,
@@ -104,6 +107,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         url=None if not found.url else _url(found.url),
         secrets=None if not found.secrets else _folder(found.secrets),
         admins=tuple(name.strip() for name in admins if name.strip()),
+        webhook_hosts=tuple(name.strip() for name in hosts if name.strip()),
     )
 
 
@@ -117,6 +121,7 @@ def arguments(settings: Settings) -> list[str]:
     out += ["--runs", str(settings.runs)]
     out += [part for path in settings.models for part in ("--model", str(path))]
     out += [part for name in settings.admins for part in ("--admin", name)]
+    out += [part for name in settings.webhook_hosts for part in ("--webhook-host", name)]
     out += ["--url", settings.url] if settings.url else []
     return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
 
@@ -170,6 +175,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--assets", action="append", help="A folder that scenes may take from.")
     parser.add_argument("--model", action="append", help="Another exported network to try.")
     parser.add_argument("--admin", action="append", help="Who is admin at the first start.")
+    parser.add_argument("--webhook-host", action="append", help="A host at home to tell.")
     return parser
 
 
@@ -191,8 +197,8 @@ def _existing(text: str, what: str) -> Path:
     if not path.is_dir():
         raise StudioError(
             f"there is no such {what}",
-            where=str(path),
-            expected="a folder",
+            where=shown_url(text) if looks_like_url(text) else str(path),
+            expected="a folder of this machine",
             then="Check the command line, or generate one first.",
         )
     return path

@@ -155,7 +155,7 @@ def load_any(path: Path) -> tuple[PoseNet | BottomUpNet, Config, Skeleton]:
     skeleton = get_skeleton(metadata["skeleton"])
     net: PoseNet | BottomUpNet
     if config.network.sees_frames:
-        net = build_system(config.network, skeleton)
+        net = build_system(config.network, skeleton, map_weight=config.losses.map)
     else:
         bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
         if config.network.pretrained and not backbone:

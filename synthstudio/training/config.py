@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -50,6 +51,8 @@ class Source(Section):
     moments: int = Field(default=0, ge=0, le=100_000)
     # How many of them each later epoch replaces, oldest first; 0: all.
     renew: int = Field(default=0, ge=0, le=100_000)
+    # Who renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md).
+    engine: Literal["local", "ray"] = "local"
     # What people of a data set or recipe are cut out by: their outline's box, or that of their
     # limbs (shoulders to ankles), 15 % wider on each side, as in photos whose boxes are made so.
     boxes: Boxes = "outline"
@@ -57,12 +60,22 @@ class Source(Section):
     splits: tuple[str, ...] = ()
     # Only frames of these variants (base, clean, occluder, appearance, light, view); empty: all.
     variants: tuple[str, ...] = ()
+    # Read a dataset shard by shard while training, never held whole: for sets too large to cut out
+    # before. Then all sources of `train` are; of `val`, only who is chosen is cut out, before.
+    stream: bool = False
+    # Take a streamed dataset that is not finished as far as it is.
+    unfinished: bool = False
     # Sampling weight of each person, relative to other sources.
     weight: float = Field(default=1.0, gt=0)
 
     @property
     def name(self) -> str:
         return self.dataset or self.coco or self.recipe
+
+    def takes(self, frame: Mapping[str, Any]) -> bool:
+        """Whether a frame's row is of the splits and variants."""
+        in_split = not self.splits or frame["split"] in self.splits
+        return in_split and (not self.variants or frame["variant"] in self.variants)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,10 +86,18 @@ class Source(Section):
             raise ValueError("images belong to coco")
         if not self.recipe and (self.moments or self.renew or self.assets):
             raise ValueError("moments, renew and assets belong to recipe")
+        if not self.recipe and self.engine != "local":
+            raise ValueError("engine belongs to recipe")
         if self.recipe and not self.moments:
             raise ValueError("a recipe needs moments: how many of them a pass goes through")
         if self.coco and self.boxes != "outline":
             raise ValueError("boxes belong to dataset and recipe: a COCO file has its own")
+        if self.stream and not self.dataset:
+            raise ValueError("stream belongs to dataset")
+        if self.unfinished and not self.stream:
+            raise ValueError(
+                "unfinished belongs to stream: other sets are taken as far as they are"
+            )
         if self.renew > self.moments:
             raise ValueError("renew is at most moments")
         return self
@@ -152,7 +173,8 @@ NO_AUGMENTATION = Augment(
 class Losses(Section):
     """Weights of the loss terms; 0 leaves a term out."""
 
-    # Cross-entropy of the last stage's maps, and of those of the stages before it.
+    # Cross-entropy of the last stage's maps, and of those of the stages before it. Of fcpose, its
+    # people's maps; 0 trains its detector alone.
     map: float = Field(default=1.0, ge=0)
     stages: float = Field(default=0.5, ge=0)
     # 1 - the OKS expected of joints drawn from the maps.
@@ -243,22 +265,46 @@ class Config(Section):
     joints_3d: Joints3D = "kinematic"
     # "auto" takes CUDA when available; or cpu, cuda, cuda:1.
     device: str = "auto"
-    # Processes that render the people of recipes; they compete with training for cores.
+    # Processes that render the people of recipes, or cut out those of streamed data sets; they
+    # compete with training for cores.
     workers: int = Field(default=1, ge=1, le=256)
+    # Shards of streamed data sets whose people are shuffled together; at most two such windows are
+    # in memory.
+    window: int = Field(default=16, ge=1, le=100_000)
     # A checkpoint to initialise from (a report tells which tensors matched); "": none.
     init_from: str = ""
     # Steps between two saved states; a killed run loses no more than that.
     save_every: int = Field(default=200, ge=1)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether training people are read shard by shard."""
+        return any(source.stream for source in self.train)
+
+    @model_validator(mode="after")
+    def _check_stream(self) -> Self:
+        if self.streamed:
+            if not all(source.stream for source in self.train):
+                raise ValueError("stream all sources of train, or none")
+            if len({source.weight for source in self.train}) > 1:
+                raise ValueError("streamed people are seen once an epoch: leave out weight")
+            if self.curriculum:
+                raise ValueError("streamed people come shard by shard: leave out curriculum")
+        return self
 
     @model_validator(mode="after")
     def _check_system(self) -> Self:
         if self.network.system != "topdown":
             unfit = {
                 "losses.agreement": self.losses.agreement,
+                "losses.map": self.network.system != "fcpose" and self.losses.map != 1,
+                "val (a detector alone has no joints to measure)": self.val
+                and self.losses.map == 0,
                 "adapt.coco": self.adapt.coco,
                 "curriculum": self.curriculum,
                 "augment.half_body": self.augment.half_body,
                 "augment.paste": self.augment.paste,
+                "stream": any(source.stream for source in (*self.train, *self.val)),
                 "recipe": any(source.recipe for source in (*self.train, *self.val)),
                 "boxes": any(source.boxes != "outline" for source in (*self.train, *self.val)),
             }

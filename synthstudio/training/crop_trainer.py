@@ -18,7 +18,9 @@ from synthstudio.training import adaptation, checkpoint, devices, networks, pose
 from synthstudio.training.config import Config
 from synthstudio.training.data import batches, sources, unlabelled
 from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.data.parts import BatchPart
 from synthstudio.training.data.sources import TrainingData
+from synthstudio.training.data.streamed import StreamReader
 from synthstudio.training.data.unlabelled import Unlabelled
 from synthstudio.training.log import draw_batch
 from synthstudio.training.predictions import validate
@@ -74,6 +76,10 @@ class CropTrainer(Trainer[CropSubset, Made]):
         self.data = data
         sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
         super().__init__(config, out, data, device, world, say=say, resume=resume)
+        self.reader = None
+        if data.stream is not None:
+            steps = self.steps_per_epoch
+            self.reader = StreamReader(data.stream, config, world, steps_per_epoch=steps)
         self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
         self.weights = Weights(**config.losses.model_dump())
         self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(device)
@@ -88,15 +94,26 @@ class CropTrainer(Trainer[CropSubset, Made]):
         max_fraction = curriculum_fraction(self.config, last, self.total)
         return people, people.epoch_order(self.config.seed, epoch, max_fraction=max_fraction)
 
+    def part_of(self, epoch: int, step: int, part: int) -> tuple[CropSubset, BatchPart]:
+        if self.reader is None:
+            return super().part_of(epoch, step, part)
+        start = (step * self.config.accumulate + part) * self.config.batch
+        return self.reader.part(epoch, start)
+
+    def close(self) -> None:
+        super().close()
+        if self.reader is not None:
+            self.reader.close()
+
     def make_batches(self, number: int) -> Made:
-        people, rows, augment, step = self.batch_of(number)
+        people, rows, augment = self.batch_of(number)
         batch = batches.make_batch(
             people.crops,
             rows,
             self.data.spec,
             augment,
             seed=self.config.seed,
-            step=step,
+            step=number,
             paired=bool(self.config.losses.agreement),
             pictures=self.data.pictures,
         )
@@ -106,8 +123,9 @@ class CropTrainer(Trainer[CropSubset, Made]):
             self.data.unlabelled,
             self.data.spec,
             self.config,
-            number=step,
+            number=number,
             pictures=self.data.pictures,
+            world=self.world,
         )
         return batch, without
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from synthstudio.core.errors import DeviceError, ModelError
 
 SMALLER_BATCH = "Halve `batch` and double `accumulate`; then a smaller `network.size`."
 OTHER_DEVICE = "Free some of it, or use another --device."
-_TIMEOUT = timedelta(hours=12)
+TIMEOUT = timedelta(hours=12)
 """How long processes wait for one another: the first one crops everybody alone."""
 _LINGER_S = 0.5
 
@@ -47,14 +48,17 @@ class World:
         return self.rank == 0
 
 
+ALONE = World()
+
+
 def join_world(device: torch.device) -> World:
     """Join the processes that torchrun started, each on its `device`; without it, one process."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        return World()
+        return ALONE
     if not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=_TIMEOUT)
+        dist.init_process_group(backend, timeout=TIMEOUT)
         atexit.register(_leave)
     return World(rank=dist.get_rank(), size=size)
 
@@ -78,7 +82,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device computes in bfloat16 itself; CPUs without take many times as long as in
-    float32."""
+    float32.
+
+    oneDNN calls every x86 with AVX-512 able, and computes in float32 on those without bfloat16.
+    """
+    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        cpu = torch.cpu
+        return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -202,10 +212,13 @@ class _SyncBatchNorm(nn.BatchNorm2d):
         from torch.distributed.nn.functional import all_reduce
 
         values = x.float()
-        sums = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
+        spread, middle = torch.var_mean(values, (0, 2, 3), correction=0)
+        spread, middle = spread.double(), middle.double()  # else what is subtracted below is lost
+        sums = torch.stack([middle, spread + middle.square()])
         shared: Tensor = all_reduce(sums)  # type: ignore[no-untyped-call]
-        mean, square = (shared / dist.get_world_size()).unbind(0)
-        variance = (square - mean**2).clamp_min(0)  # rounding may leave it negative
+        both = shared / dist.get_world_size()
+        variance = (both[1] - both[0].square()).clamp_min(0).float()  # rounding: not below 0
+        mean = both[0].float()
         if self.running_mean is not None and self.running_var is not None:
             count = x.numel() / x.shape[1] * dist.get_world_size()
             momentum = 0.1 if self.momentum is None else self.momentum

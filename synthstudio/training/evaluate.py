@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from synthstudio.core.errors import ModelError
+from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.masks import decode
 from synthstudio.core.outputs import free_folder
+from synthstudio.core.places import Place, Url, parse_place, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.overlap import shared_notes
@@ -35,8 +36,9 @@ from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import augment
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.crops import Crops, canvas_size, crop_and_resize
+from synthstudio.training.data.crops import Crops, canvas_size
 from synthstudio.training.data.sources import load_subset
+from synthstudio.training.data.windows import crop_and_resize
 from synthstudio.training.predictions import Decode, clip_windows, predict_subset
 
 F64 = NDArray[np.float64]
@@ -56,17 +58,17 @@ class EvaluationOptions:
     flip: bool = False
     bank: bool = False
 
-    def default_folder(self, weights: Path, dataset: Path) -> Path:
+    def default_folder(self, weights: Path, dataset: Place) -> Path:
         """RUN/evaluations/DATASET, with the options that differ from the defaults."""
         extras = [*self.splits, *(["peak"] if self.decode == "peak" else [])]
         extras += [name for name in ("flip", "bank") if getattr(self, name)]
-        name = "-".join([dataset.resolve().name, *extras])
+        name = "-".join([resolved(dataset).name, *extras])
         return weights.parent / "evaluations" / name
 
 
 def evaluate(
     weights: Path,
-    dataset: Path,
+    dataset: Place,
     out: Path,
     *,
     options: EvaluationOptions,
@@ -85,6 +87,7 @@ def evaluate(
     if config.network.sees_frames:
         frame_answers.check_options(options.decode, flip=options.flip, bank=options.bank)
     people = _people(dataset, frame_answers.truth_config(config), skeleton, options, cache, step)
+    notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
     net, source, found = net.to(on), Dataset(dataset), None
     if isinstance(net, PoseNet):
@@ -115,7 +118,7 @@ def evaluate(
     else:
         metrics["latency"] = frame_answers.cost(net, spec, source)
     evaluation = Evaluation(
-        about=_about(weights, config, skeleton, dataset, options),
+        about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
         predictions=answers,
         found=found,
@@ -133,7 +136,7 @@ def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], 
 
 
 def _people(
-    dataset: Path,
+    dataset: Place,
     config: Config,
     skeleton: Skeleton,
     options: EvaluationOptions,
@@ -211,22 +214,45 @@ def _diagnose(
     return diagnostics.examples(net, people, spec, device=device), maps
 
 
-def _about(
-    weights: Path, config: Config, skeleton: Skeleton, dataset: Path, options: EvaluationOptions
-) -> dict[str, Any]:
-    _, metadata = checkpoint.read(weights)
+def _own_sources(config: Config, dataset: Place) -> list[Source]:
+    """Those of a training's sources that are this data set."""
     sets = [s for s in config.train if s.dataset]
-    own = [s for s in sets if Path(s.dataset).resolve() == dataset.resolve()]
-    notes = []
-    splits = options.splits
+    return [s for s in sets if resolved(parse_place(s.dataset)) == resolved(dataset)]
+
+
+def _notes(config: Config, dataset: Place, options: EvaluationOptions) -> list[str]:
+    """Whether the network was trained on some of these people."""
+    own, splits, notes = _own_sources(config, dataset), options.splits, []
     if any(not s.splits or not splits or set(s.splits) & set(splits) for s in own):
         notes.append("The network was trained on some of these people: its metrics are too good.")
-    for other in sets:
-        if other not in own and (Path(other.dataset) / "index.json").is_file():
-            notes += shared_notes([Path(other.dataset), dataset])
-    digest = hashlib.sha256()
+    for other in config.train:
+        if not other.dataset or other in own:
+            continue
+        there = parse_place(other.dataset)
+        if not isinstance(there, Url) and not (there / "index.json").is_file():
+            continue
+        try:
+            notes += shared_notes([there, dataset])
+        except SynthStudioError:
+            notes.append(
+                f"{there.name}, which the network was trained on, cannot be read: whether it "
+                f"shares people with {resolved(dataset).name} is not known."
+            )
+    return notes
+
+
+def _about(
+    weights: Path,
+    config: Config,
+    skeleton: Skeleton,
+    dataset: Place,
+    options: EvaluationOptions,
+    notes: list[str],
+) -> dict[str, Any]:
+    _, metadata = checkpoint.read(weights)
+    digest, folder = hashlib.sha256(), Dataset(dataset).folder
     for name in ("dataset.json", "index.json"):
-        digest.update((dataset / name).read_bytes())
+        digest.update((folder / name).read_bytes())
     height, width = config.network.size
     return {
         "name": config.name,
@@ -236,15 +262,15 @@ def _about(
         "block": f"{_title(config)} {height}x{width}",
         "seed": config.seed,
         "skeleton": skeleton.name,
-        "dataset": dataset.resolve().name,
+        "dataset": resolved(dataset).name,
         "dataset_sha256": digest.hexdigest(),
-        "splits": list(splits),
+        "splits": list(options.splits),
         "decode": options.decode,
         "joints_3d": config.joints_3d,
         "flip": options.flip,
         "bank": options.bank,
         **({"people_match_from_OKS": LEAST_OKS} if config.network.sees_frames else {}),
-        "trained_here": bool(own),
+        "trained_here": bool(_own_sources(config, dataset)),
         "notes": notes,
     }
 
@@ -267,7 +293,17 @@ def headline(evaluation: Evaluation) -> str:
     return (
         f"{len(answers)} people, {len(np.unique(answers.group))} moments: PCK@0.1 hidden {hidden}, "
         f"visible {visible}{cost}; AP {percent(metrics['precision']['all']['AP'])}"
+        f"{_whole_body(metrics)}"
     )
+
+
+def _whole_body(metrics: Mapping[str, Any]) -> str:
+    """AP of the parts of whole bodies; "" without them."""
+    parts = metrics.get("whole_body")
+    if not parts:
+        return ""
+    shown = ("whole", "body", "foot", "face", "hands")
+    return "; COCO-WholeBody AP " + ", ".join(f"{k} {percent(parts[k]['AP'])}" for k in shown)
 
 
 def image_sizes(dataset: Dataset, frames: I64) -> F64:

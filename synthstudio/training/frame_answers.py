@@ -19,10 +19,11 @@ from synthstudio.evaluation.assignment import Found, match
 from synthstudio.evaluation.latency import latency
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.training import costs
 from synthstudio.training.config import Config
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.frames import Letterbox
+from synthstudio.training.data.letterbox import Letterbox
 from synthstudio.training.found import find_people, gather
 from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import beside_truth
@@ -54,11 +55,24 @@ def truth_config(config: Config) -> Config:
     return config.model_copy(update={"network": network})
 
 
+def check_joints(net: BottomUpNet) -> None:
+    """ModelError for a network that was trained to find people alone, not their joints."""
+    if isinstance(net, FCPose) and not net.map_weight:
+        raise ModelError(
+            "this network is a detector alone: it has not learnt joints",
+            where="losses.map",
+            expected="above 0",
+            got="0",
+            then="Export it, synthstudio export-model, and give it to another as --detector.",
+        )
+
+
 def find_in_images(
     net: BottomUpNet, images: Sequence[U8], size: tuple[int, int]
 ) -> list[FoundPeople]:
     """The people of images (H, W, 3) of any sizes, each letter-boxed to `size`, in the image's
     pixels."""
+    check_joints(net)
     boxes = [Letterbox.of(rgb.shape[:2], size) for rgb in images]
     framed = np.stack([box.framed(rgb, size) for box, rgb in zip(boxes, images, strict=True)])
     batch = torch.from_numpy(np.ascontiguousarray(framed.transpose(0, 3, 1, 2)))

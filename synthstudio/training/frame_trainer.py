@@ -67,7 +67,8 @@ class FrameTrainer(Trainer[FrameSubset, Made]):
     def build(self, say: Callable[[str], None]) -> BottomUpNet:
         config = self.config
         torch.manual_seed(config.seed)
-        net = networks.build_system(config.network, self.data.skeleton)
+        weight = config.losses.map
+        net = networks.build_system(config.network, self.data.skeleton, map_weight=weight)
         if config.init_from:
             path = Path(config.init_from)
             say(checkpoint.initialize(net, path, skeleton=self.data.skeleton, poses=0))
@@ -79,14 +80,14 @@ class FrameTrainer(Trainer[FrameSubset, Made]):
         return frames, frames.epoch_order(self.config.seed, epoch)
 
     def make_batches(self, number: int) -> Made:
-        subset, rows, augment, step = self.batch_of(number)
+        subset, rows, augment = self.batch_of(number)
         batch = make_frame_batch(
             subset.frames,
             rows,
             self.data.spec,
             augment,
             seed=self.config.seed,
-            step=step,
+            step=number,
             masks=self.masks,
             pictures=self.data.pictures,
         )

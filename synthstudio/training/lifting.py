@@ -6,11 +6,14 @@ rotation centres, whose bones keep their lengths (docs/conventions.md). Letters:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_VISIBLE
@@ -20,6 +23,7 @@ from synthstudio.core.spec import Split
 from synthstudio.core.threads import one_thread
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
 from synthstudio.evaluation import localization
 from synthstudio.models.lifter import Lifter, in_box
 from synthstudio.training.data.joints_3d import root_relative
@@ -82,31 +86,43 @@ def lifting_people(dataset: Dataset, *, split: Split | None = None) -> LiftingPe
 
     ModelError when there is nobody.
     """
-    pixels, boxes, visible, xyz, groups = [], [], [], [], []
+    rows = list(rows_to_lift(dataset, split=split))
+    if not rows:
+        raise ModelError(
+            "nobody to lift",
+            where=f"{dataset.place}, split {split or 'any'}",
+            expected="people with labelled joints and kinematic_joints_world_m",
+            got="none",
+            then="Generate people, or take another split.",
+        )
+    return people_of_rows(rows, dataset.skeleton)
+
+
+def rows_to_lift(dataset: Dataset, *, split: Split | None) -> Iterator[tuple[Row, Row]]:
+    """Frames and people with a labelled joint and known 3D joints, in the data set's order."""
     for frame in dataset.iter_frames():
         if split is not None and frame["split"] != split:
             continue
         for person in dataset.instances(frame["index"]):
             state = np.array(person["state"], np.uint8)
             place = root_relative(person, frame, dataset.skeleton, "kinematic")
-            if not is_labelled(state).any() or not np.isfinite(place).any():
-                continue
-            px = np.array(person["joints_px"], np.float64).reshape(-1, 2)
-            pixels.append(np.where(is_labelled(state)[:, None], px, np.nan))
-            boxes.append(person["amodal_box_px"])
-            visible.append(state == STATE_VISIBLE)
-            xyz.append(place.astype(np.float64))
-            groups.append(frame["group_id"])
-    if not pixels:
-        raise ModelError(
-            "nobody to lift",
-            where=f"{dataset.folder}, split {split or 'any'}",
-            expected="people with labelled joints and kinematic_joints_world_m",
-            got="none",
-            then="Generate people, or take another split.",
-        )
+            if is_labelled(state).any() and np.isfinite(place).any():
+                yield frame, person
+
+
+def people_of_rows(rows: Sequence[tuple[Row, Row]], skeleton: Skeleton) -> LiftingPeople:
+    """The people of one or more frames and people that `rows_to_lift` gave."""
+    pixels, boxes, visible, xyz, groups = [], [], [], [], []
+    for frame, person in rows:
+        state = np.array(person["state"], np.uint8)
+        px = np.array(person["joints_px"], np.float64).reshape(-1, 2)
+        pixels.append(np.where(is_labelled(state)[:, None], px, np.nan))
+        boxes.append(person["amodal_box_px"])
+        visible.append(state == STATE_VISIBLE)
+        xyz.append(root_relative(person, frame, skeleton, "kinematic").astype(np.float64))
+        groups.append(frame["group_id"])
     return LiftingPeople(
-        skeleton=dataset.skeleton,
+        skeleton=skeleton,
         xy=in_box(np.array(pixels), np.array(boxes, np.float64)),
         visible=np.array(visible),
         xyz_m=np.array(xyz),
@@ -130,6 +146,40 @@ def train_lifter(people: LiftingPeople, config: LiftingConfig) -> Lifter:
     The same people and config give the same weights; noise is drawn anew in every step. ModelError
     for fewer than two people, which batch norm cannot do with.
     """
+
+    def draw(step: int) -> Drawn:
+        rng = stream(config.seed, "lifting", step)
+        rows = rng.integers(0, len(people), config.batch)
+        xy, visible = observed(people[rows], config.noise, rng)
+        return Drawn(xy=xy, visible=visible, rows=rows, there=np.ones(len(rows), np.bool_))
+
+    joints = len(people.skeleton.joints)
+    return fit(
+        lambda: Lifter(joints, width=config.width, blocks=config.blocks), people, draw, config
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawn:
+    """A batch: joints (..., J, 2) and visibility (..., J) as a network would say them, whose they
+    are (...,) among the people, and where there is somebody (...,)."""
+
+    xy: F64
+    visible: F64
+    rows: I64
+    there: Bools
+
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def fit(
+    make: Callable[[], Net],
+    people: LiftingPeople,
+    draw: Callable[[int], Drawn],
+    config: LiftingConfig,
+) -> Net:
+    """Train the network that `make` gives on the batches that `draw` gives, as `train_lifter`."""
     if len(people) < 2:
         raise ModelError(
             "too few people to train a lifter", expected="2 or more", got=str(len(people))
@@ -137,18 +187,15 @@ def train_lifter(people: LiftingPeople, config: LiftingConfig) -> Lifter:
     known = np.asarray(np.isfinite(people.xyz_m).all(-1))
     with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        net = Lifter(len(people.skeleton.joints), width=config.width, blocks=config.blocks)
+        net = make()
         optimizer = torch.optim.Adam(net.parameters(), lr=config.lr)
         falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda k: 1 - k / config.steps)
         for step in range(config.steps):
-            rng = stream(config.seed, "lifting", step)
-            rows = rng.integers(0, len(people), config.batch)
-            xy, visible = observed(people[rows], config.noise, rng)
-            if not config.visibility:
-                visible = np.ones_like(visible)
-            use = torch.from_numpy(known[rows])
-            found = net(torch.from_numpy(xy).float(), torch.from_numpy(visible).float())
-            error = found - torch.from_numpy(people.xyz_m[rows]).float()
+            drawn = draw(step)
+            visible = drawn.visible if config.visibility else np.ones_like(drawn.visible)
+            use = torch.from_numpy(known[drawn.rows] & drawn.there[..., None])
+            found = net(torch.from_numpy(drawn.xy).float(), torch.from_numpy(visible).float())
+            error = found - torch.from_numpy(people.xyz_m[drawn.rows]).float()
             loss = error[use].square().mean()
             optimizer.zero_grad()
             loss.backward()

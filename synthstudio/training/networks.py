@@ -32,14 +32,17 @@ from synthstudio.training.config_network import STRIDE, Network
 BottomUpNet = OpenPose | PersonLab | FCPose
 
 
-def build_system(network: Network, skeleton: Skeleton) -> BottomUpNet:
-    """Build the bottom-up system that a config names, with random weights."""
+def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.0) -> BottomUpNet:
+    """Build the bottom-up system that a config names, with random weights.
+
+    `map_weight`: fcpose's; at 0 it is a detector alone.
+    """
     features: Any = _features(network, len(skeleton.joints))
     if network.system == "openpose":
         return OpenPose(features, skeleton, channels=features.channels, stride=network.stride)
     if network.system == "personlab":
         return PersonLab(features, skeleton, channels=features.channels, stride=network.stride)
-    return FCPose(features, skeleton, channels=features.channels)
+    return FCPose(features, skeleton, channels=features.channels, map_weight=map_weight)
 
 
 def build_network(

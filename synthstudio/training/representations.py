@@ -93,7 +93,7 @@ def pose_people(
                 then="Generate the recipe into a folder first.",
             )
         crops = load_subset((source,), config, cache, progress)[0].crops
-        keys = _keys(Dataset(Path(source.dataset)))
+        keys = _keys(Dataset(source.dataset))
         for person in zip(crops.frame.tolist(), crops.instance.tolist(), strict=True):
             pose, look = keys[person]
             poses.append(pose)
@@ -115,7 +115,7 @@ def _keys(dataset: Dataset) -> dict[tuple[int, int], tuple[str, str]]:
         if frame["spec"] is None:
             raise ModelError(
                 "nobody knows who shows the same pose",
-                where=f"{dataset.folder}, frame {frame['index']}",
+                where=f"{dataset.place}, frame {frame['index']}",
                 expected="rendered frames, which have a spec",
                 got="none",
             )

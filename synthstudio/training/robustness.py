@@ -47,7 +47,7 @@ def exposures(dataset: Dataset, *, moments: int, blurred: bool) -> Iterator[Show
     if len(dataset) < moments * length:
         raise ModelError(
             "the challenge has too few frames",
-            where=str(dataset.folder),
+            where=str(dataset.place),
             expected=f"{moments * length}",
             got=str(len(dataset)),
             then="Generate the rest of it, or ask for fewer frames.",
@@ -102,7 +102,7 @@ def predict_challenge(
         rows += [row | {"frame": np.int64(place)} for row in made]
         progress(place + 1, moments)
     if not rows:
-        raise ModelError("nobody is in these pictures", where=str(dataset.folder))
+        raise ModelError("nobody is in these pictures", where=str(dataset.place))
     crops = crops_in_memory(rows)
     everybody = CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
     spec = InputSpec.of(config.network, skeleton)

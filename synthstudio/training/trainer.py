@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.training import checkpoint, devices, optimization
 from synthstudio.training.config import Augment, Config
+from synthstudio.training.data.parts import BatchPart
 from synthstudio.training.data.run_data import RunData, Samples, check_unchanged
 from synthstudio.training.log import Log
 
@@ -88,7 +89,7 @@ class Trainer(ABC, Generic[Samples, Made]):
                 scaler=self.scaler,
             )
             check_unchanged(self.progress.data, data.key, out)
-        self.steps_per_epoch = max(len(data.train) // (config.batch * config.accumulate), 1)
+        self.steps_per_epoch = max(len(data) // (config.batch * config.accumulate), 1)
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
         self._check_patience()
@@ -119,18 +120,20 @@ class Trainer(ABC, Generic[Samples, Made]):
     def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
         """A picture (H, W, 3) of a batch with its labels and predictions."""
 
-    def batch_of(self, number: int) -> tuple[Samples, NDArray[np.int64], Augment, int]:
-        """The samples of batch `number`, its rows, how they are augmented, and the number that
-        decides its random streams."""
+    def batch_of(self, number: int) -> tuple[Samples, BatchPart, Augment]:
+        """The samples of batch `number`, this process's part of it, and how they are augmented."""
         config = self.config
         step, part = divmod(number, config.accumulate)
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        samples, order = self.epoch_order(epoch)
         augment = config.augment
         if step >= self.total * (1 - config.no_augmentation_tail):
             augment = augment.model_copy(update=_TAIL)
-        rows = batch_rows(config, order, step_in_epoch, part, self.world)
-        return samples, rows, augment, number * self.world.size + self.world.rank
+        return *self.part_of(epoch, step_in_epoch, part), augment
+
+    def part_of(self, epoch: int, step: int, part: int) -> tuple[Samples, BatchPart]:
+        """The samples of an epoch, and those of a batch that this process takes."""
+        samples, order = self.epoch_order(epoch)
+        return samples, batch_rows(self.config, order, step, part, self.world)
 
     def prepare_step(self, step: int) -> None:
         optimization.set_lr(self.optimizer, self.config, step, self.total)
@@ -238,14 +241,14 @@ class Trainer(ABC, Generic[Samples, Made]):
 
 def batch_rows(
     config: Config, order: NDArray[np.int64], step: int, part: int, world: devices.World
-) -> NDArray[np.int64]:
-    """The rows of one batch of an epoch; each process takes a share of it.
+) -> BatchPart:
+    """A process's part of one batch of an epoch.
 
     An order shorter than the epoch is repeated.
     """
     start = (step * config.accumulate + part) * config.batch
     rows = order[np.arange(start, start + config.batch) % len(order)]
-    return rows[world.rank :: world.size]
+    return BatchPart.of(rows, rank=world.rank, size=world.size)
 
 
 @contextmanager

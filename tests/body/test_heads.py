@@ -153,10 +153,11 @@ def test_nothing_of_hair_is_left_under_a_headscarf(atlas: Atlas, hair: str) -> N
 @pytest.mark.parametrize(
     "hair", ["afro_hair", "bob_hair", "curly_hair", "long_hair", "mohawk_hair", "short_hair"]
 )
-def test_a_headband_lies_over_hair(atlas: Atlas, hair: str) -> None:
-    spec = wearing("headband", hair, phenotype="thin")
+@pytest.mark.parametrize("worn", ["headband", "visor"])
+def test_a_band_lies_over_hair(atlas: Atlas, hair: str, worn: str) -> None:
+    spec = wearing(worn, hair, phenotype="thin")
     surfaces = dressed(atlas, spec).surfaces
-    (band,), (locks,) = named(surfaces, "headband"), named(surfaces, hair)
+    (band, *_), (locks,) = named(surfaces, worn), named(surfaces, hair)
     centre = bare(atlas, spec)[hairline(atlas.template_m) > 0].mean(axis=0)
 
     def seen(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from written_sets import drive, leftovers, make, start
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.rng import stream
-from synthstudio.dataset import writer
+from synthstudio.dataset.destination import FolderDestination
 from synthstudio.dataset.shards import hashed_files, verify_shard
 from synthstudio.dataset.writer import open_or_create
 
@@ -182,7 +182,7 @@ def test_a_set_that_is_being_changed_is_never_called_finished(
     with open_or_create(damaged, fake_frames.identity(), resume=True):
         assert not (damaged / "index.json").exists()
     make(grown, fake_frames.identity(frames=8))
-    monkeypatch.setattr(writer, "write_identity", full)
+    monkeypatch.setattr(FolderDestination, "replace", full)
     with pytest.raises(DiskError):
         make(grown, fake_frames.identity(frames=9), resume=True)
     assert not (grown / "index.json").exists()

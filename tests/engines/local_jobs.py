@@ -1,4 +1,4 @@
-"""Jobs for test_local.py: what worker processes import."""
+"""Jobs for test_local.py and test_ray.py: what worker processes import."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 from threadpoolctl import threadpool_info
 
 from synthstudio.core.errors import GeometryError
-from synthstudio.generation.engines.local import Report, run
+from synthstudio.generation.engines import local, ray
+from synthstudio.generation.engines.local import Report
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ def dead_context() -> None:
 
 def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
     ctx["calls"] += 1
+    if task.what == "count":
+        for _ in range(1000):
+            report(1)
+            time.sleep(0.002)
+        return task.number
     report(2)
     return ACTS[task.what](ctx, task)
 
@@ -51,6 +57,18 @@ def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
 def _pid(ctx: dict[str, Any], task: Task) -> Any:
     Path(task.folder, str(os.getpid())).touch()
     time.sleep(60)
+
+
+def _kill_once(ctx: dict[str, Any], task: Task) -> Any:
+    """Die at the first try; say at each when it began and, if it did, ended."""
+    begun = time.monotonic()
+    tried = Path(task.folder, f"tried-{task.number}")
+    if task.number == 0 and not tried.exists():
+        tried.touch()
+        time.sleep(0.5)  # the others are at work by then
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.3)
+    return task.number, begun, time.monotonic()
 
 
 def _raise(error: BaseException) -> Any:
@@ -67,12 +85,14 @@ ACTS = {
     "kill": lambda ctx, task: os.kill(os.getpid(), signal.SIGKILL),
     "unpicklable": lambda ctx, task: Unpicklable(),
     "hang": _pid,
+    "kill once": _kill_once,
     "big": lambda ctx, task: bytes(3_000_000),
 }
 
 
-def hang(folder: str, workers: int) -> None:
+def hang(folder: str, workers: int, engine: str = "local") -> None:
     """Run jobs that say their pid in `folder` and never end."""
+    run = ray.run if engine == "ray" else local.run
     tasks = [Task(number=i, what="hang", folder=folder) for i in range(workers)]
     try:
         run(
@@ -93,4 +113,4 @@ if __name__ == "__main__":
 
     import local_jobs  # workers import this module by its name, not the caller's __main__
 
-    local_jobs.hang(sys.argv[1], int(sys.argv[2]))
+    local_jobs.hang(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

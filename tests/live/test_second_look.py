@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,13 @@ from numpy.typing import NDArray
 
 from synthstudio.inference.answers import Answers
 from synthstudio.inference.predict import predict
-from synthstudio.inference.second_look import MARGIN, second_look
+from synthstudio.inference.second_look import (
+    MARGIN,
+    UNSURE,
+    agreed_people,
+    find_people,
+    second_look,
+)
 from synthstudio.inference.sources import Boxes, SourceImage
 
 SIZE = (96, 72)
@@ -61,3 +69,41 @@ def test_nobody_found_or_boxes_that_came_with_it_leave_the_first_boxes() -> None
     given = picture()
     given = SourceImage(number=0, name="a", rgb=given.rgb, boxes=own)
     assert find(given) is own
+
+
+def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
+    """Of four boxes one holds nobody whom the network knows, two hold the same person."""
+    boxes = np.array([[145.0, 55, 50, 90], [150, 60, 42, 84], [10, 10, 40, 80], [140, 50, 60, 100]])
+    scores = np.array([0.6, 0.5, 0.9, 0.1])
+
+    def detector(image: SourceImage) -> Boxes:
+        return Boxes(xywh=boxes, score=scores)
+
+    def sure_of_red(crops: NDArray[np.uint8]) -> Answers:
+        found = red_corners(crops)
+        sure = np.where(found.present > 0, 0.8, 0.1)
+        return dataclasses.replace(found, quality=sure)
+
+    find = agreed_people(detector, sure_of_red, size=SIZE, least=0.3)
+    found = find(picture())
+    assert found.xywh.tolist() == [boxes[0].tolist()] and found.score.tolist() == [0.6]
+    few = agreed_people(detector, sure_of_red, size=SIZE, least=0.05)
+    assert few(picture()).xywh.tolist() == boxes[[0, 2]].tolist()  # each once, the better box
+    whole = find(picture(person=False))
+    assert whole.xywh.tolist() == [[0, 0, 320, 240]]  # nobody: as without a detector
+    assert whole.score.tolist() == [UNSURE]
+    own = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0))
+    assert find(dataclasses.replace(picture(), boxes=own)) is own
+
+
+def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("synthstudio.inference.second_look.find_spec", lambda name: None)
+    find = find_people(red_corners, size=SIZE)
+    own = Boxes(xywh=np.array([[10.0, 20, 30, 40]]), score=np.ones(1))
+    assert find(dataclasses.replace(picture(), boxes=own)) is own
+    assert not caplog.text  # nothing is missing yet
+    found = find(picture())
+    assert found.xywh.tolist() == second_look(red_corners, size=SIZE)(picture()).xywh.tolist()
+    assert "onnx" in caplog.text

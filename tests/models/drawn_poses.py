@@ -8,7 +8,7 @@ from stick_frames import SKELETON, box_of, pose
 
 from synthstudio.core.rng import stream
 from synthstudio.training.config import Config, parse
-from synthstudio.training.data.crops import crop_person, crops_in_memory
+from synthstudio.training.data.crops import crops_in_memory, label_person
 from synthstudio.training.representations import PosePeople
 
 LOOKS = 3
@@ -81,9 +81,9 @@ def _row(joints: np.ndarray, colours: np.ndarray, wall: np.ndarray, *, group: in
         "shares": [1.0, 0, 0, 0, 0] * count, "cause": ["visible"] * count,
         "occluded_fraction": 0.0, "frame_index": group, "instance": 1,
     }  # fmt: skip
-    row = crop_person(picture, person, SKELETON, size=(48, 36))
-    assert row is not None
-    return row | {
+    found = label_person(person, SKELETON, size=(48, 36), image=_FRAME)
+    assert found is not None
+    return found.cut_out(picture) | {
         "xyz_m": np.full((count, 3), np.nan, np.float32), "split": "train", "variant": "base",
         "family": "", "crowd": np.float32(0), "moment": (group, 0, 0, 1),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from torch import nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.blocks import orn
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
@@ -108,6 +109,22 @@ def test_attention_shuns_what_covers_the_person() -> None:
     assert 0.4 < block.reader(x, maps, cover)[1][..., :9].sum((-2, -1)).mean() < 0.6
     cover[..., :9] = 0.5  # half the crop is likelier covered than not
     assert block.reader(x, maps, cover)[1][..., :9].sum((-2, -1)).mean() < 0.1
+
+
+def test_without_the_odds_of_cover_attention_goes_where_the_maps_lie(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On the same weights: inside the occluder less than half its area's share, or more than it."""
+    block = nano().eval().block
+    assert isinstance(block, ORN) and block.reader is not None
+    x, maps = torch.randn(2, 48, *SIZE), torch.full((2, J, *SIZE), 0.5 / (24 * 18))
+    maps[..., :9] = 1.5 / (24 * 18)  # the joints are taken to lie behind what covers the person
+    cover = torch.full((2, 1, *SIZE), -2.0)
+    cover[..., :9] = 0.5
+    share = 9 / SIZE[1]
+    assert block.reader(x, maps, cover)[1][..., :9].sum((-2, -1)).mean() < share / 2
+    monkeypatch.setattr(orn, "COVER_POWER", 0.0)
+    assert block.reader(x, maps, cover)[1][..., :9].sum((-2, -1)).mean() > share
 
 
 def test_every_term_has_a_gradient_and_every_parameter_gets_one() -> None:

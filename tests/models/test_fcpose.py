@@ -10,10 +10,11 @@ import torch
 from stick_frames import SKELETON, crowd, oks, outline, pose
 from torch.nn import functional
 
+from synthstudio.core.boxes import keep_best
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.bottom_up.contract import FramePeople
-from synthstudio.models.bottom_up.fcos import box_loss, centre_ness, keep_best
+from synthstudio.models.bottom_up.fcos import box_loss, centre_ness
 from synthstudio.models.bottom_up.fcpose import (
     FCPose,
     FCPoseOutputs,
@@ -240,6 +241,20 @@ def test_a_batch_may_have_nobody() -> None:
     assert losses["person"] > 0
     assert [len(f) for f in net.decode(outputs)] == [0, 0]
     assert all(len(f) > 0 for f in network(least=0.0).decode(outputs))
+
+
+def test_without_maps_the_detector_learns_alone() -> None:
+    net, frame = network(), crowd(stream(8, "alone"), people=1, size=SIZE, height_px=(90, 110))
+    outputs, targets = net(painted(frame)), net.targets([frame])
+    whole = net.losses(outputs, targets)
+    net.map_weight = 0.5
+    half = net.losses(outputs, targets)
+    assert half["map"].item() == pytest.approx(0.5 * whole["map"].item()) != 0
+    net.map_weight = 0.0
+    alone = net.losses(outputs, targets)
+    assert alone.keys() == {"person", "box", "centre"}
+    torch.stack(list(alone.values())).sum().backward()
+    assert net.controller.weight.grad is None and net.said.weight.grad is not None
 
 
 def test_boxes_by_hand() -> None:

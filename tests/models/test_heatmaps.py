@@ -9,6 +9,7 @@ import torch
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models import heatmaps as hm
+from synthstudio.models.losses import gaussian_cross_entropy
 
 SIZES = [(24, 18), (48, 36), (64, 48), (6, 5)]
 
@@ -137,3 +138,26 @@ def test_mirrored_maps_undo_a_mirror() -> None:
     turned = torch.stack([5 - xy[..., 0], xy[..., 1]], -1)[:, flip]
     mirrored = hm.mirrored_maps(hm.gaussian_map(turned, 6, 5), flip)
     assert torch.allclose(mirrored, hm.gaussian_map(xy, 6, 5), atol=1e-6)
+
+
+def test_the_cross_entropy_with_a_gaussian_is_that_with_its_map() -> None:
+    """Without the map: values and gradients, also of joints outside."""
+    rng = stream(0, "cross-entropy")
+    logits = torch.from_numpy(rng.normal(0, 6, (5, 7, 24, 18))).float().requires_grad_()
+    xy = torch.from_numpy(rng.uniform(-5, 30, (5, 7, 2))).float()
+    found = gaussian_cross_entropy(logits, xy, sigma=1.3)
+    wanted = hm.gaussian_map(xy, 24, 18, sigma=1.3).flatten(2)
+    mapped = -(wanted * torch.log_softmax(logits.flatten(2), -1)).sum(-1)
+    assert torch.allclose(found, mapped, rtol=1e-5)
+    slope, expected = (torch.autograd.grad(each.sum(), logits)[0] for each in (found, mapped))
+    assert torch.allclose(slope, expected, atol=1e-5)
+    assert slope.abs().max() > 0.5
+
+
+def test_the_cross_entropy_is_the_same_under_autocast() -> None:
+    rng = stream(1, "cross-entropy")
+    logits = torch.from_numpy(rng.normal(0, 6, (2, 3, 24, 18))).float()
+    xy = torch.from_numpy(rng.uniform(0, 18, (2, 3, 2))).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = gaussian_cross_entropy(logits, xy, sigma=1.0)
+    assert torch.equal(found, gaussian_cross_entropy(logits, xy, sigma=1.0))

@@ -20,6 +20,7 @@ from stick_frames import (
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.precision import average_precision
+from synthstudio.models.bottom_up import grouping
 from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
 from synthstudio.models.bottom_up.grouping import Grouping, group_people
 from synthstudio.models.bottom_up.openpose import (
@@ -38,8 +39,8 @@ def targets(frames: list[FramePeople], stride: int = 8) -> OpenPoseTargets:
 
 
 def decode(made: OpenPoseTargets, stride: int = 8, **changes: object) -> list[FoundPeople]:
-    grouping = dataclasses.replace(GROUPING, **changes)  # type: ignore[arg-type]
-    return group_people(made.maps, made.fields, grouping, stride=stride)
+    changed = dataclasses.replace(GROUPING, **changes)  # type: ignore[arg-type]
+    return group_people(made.maps, made.fields, changed, stride=stride)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,17 @@ def test_without_fields_that_fit_nobody_is_whole(
     found = decode(dataclasses.replace(made, fields=fields))
     assert (best_oks(frames, found) >= 0.95).mean() < 0.05
     assert precision(frames, found) < 0.1
+
+
+def test_when_all_limbs_agree_alike_hardly_anybody_is_whole(
+    frames: list[FramePeople], made: OpenPoseTargets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def alike(fields: np.ndarray, limb: np.ndarray, *at: np.ndarray) -> np.ndarray:
+        return np.ones((len(limb), len(at[-1])))
+
+    monkeypatch.setattr(grouping, "_affinity", alike)
+    found = decode(made, length=0.0)
+    assert (best_oks(frames, found) >= 0.95).mean() < 0.3
 
 
 def test_fields_between_different_people_join_them(

@@ -48,7 +48,8 @@ def test_the_scenes_are_there():
 
 
 def _catalogue(path: Path) -> Catalogue:
-    return NAMES_THINGS if path.stem in ("occlude", "people", "groups") else REAL
+    named = ("occlude", "people", "groups", "photo_backdrop")
+    return NAMES_THINGS if path.stem in named else REAL
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -119,7 +120,7 @@ def test_quickstart_has_two_people_and_one_thing_in_front():
 
 
 def test_photo_backdrop_mixes_seven_photos_to_three_panoramas():
-    recipe, solve = load(SCENES / "photo_backdrop.yaml"), FakeSolve(catalogue=REAL)
+    recipe, solve = load(SCENES / "photo_backdrop.yaml"), FakeSolve(catalogue=NAMES_THINGS)
     assert recipe.frames == 200
     assert recipe.folders == {
         "backgrounds": "backgrounds",

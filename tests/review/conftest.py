@@ -73,15 +73,21 @@ def store_url(request, tmp_path):
 
 
 @pytest.fixture
-def store(store_url):
-    """Return an open store that knows one data set under the key KEY."""
+def empty_store(store_url):
+    """Return an open store that knows no data set."""
     opened = open_store(store_url)
-    with opened.session() as session:
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(empty_store):
+    """Return an open store that knows one data set under the key KEY."""
+    with empty_store.session() as session:
         session.add(
             DatasetRow(key=KEY, name="sticks", skeleton="coco17", people=6, added_at=utc_now())
         )
-    yield opened
-    opened.close()
+    return empty_store
 
 
 @pytest.fixture(scope="session")

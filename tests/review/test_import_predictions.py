@@ -18,8 +18,8 @@ from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
 from synthstudio.review.store import open_store
 from synthstudio.review.values import PREDICTED, JointLabel, Person
-from synthstudio.studio.editor.frame_rows import Frames
 from synthstudio.studio.editor.ghosts import frame_ghosts, limbs
+from synthstudio.studio.frame_rows import Frames
 
 SKELETON = get_skeleton("coco17")
 JOINTS = SKELETON.joints

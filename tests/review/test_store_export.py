@@ -29,10 +29,8 @@ WRIST = NAMES.index("left_wrist")
 
 
 @pytest.fixture
-def store(store_url):
-    opened = open_store(store_url)
-    yield opened
-    opened.close()
+def store(empty_store):
+    return empty_store
 
 
 @pytest.fixture

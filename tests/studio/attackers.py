@@ -7,6 +7,10 @@ import hashlib
 import http.client
 import os
 import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,3 +107,88 @@ def state_of(studio: Any) -> str:
     for folder in studio.datasets:
         files += [(str(p), p.stat().st_mtime_ns) for p in sorted(Path(folder).rglob("*"))]
     return hashlib.sha256(repr((lines, files)).encode()).hexdigest()
+
+
+@dataclass
+class ApiStudio:
+    """A studio of one process without pages: `http` asks its routes behind its guard."""
+
+    context: Any
+    app: Any
+    http: Any
+    key: str
+    folder: Path
+
+    @property
+    def store(self) -> Any:
+        return self.context.store
+
+    def log(self) -> str:
+        return (self.folder / "studio-guard.log").read_text("utf-8")
+
+
+@contextmanager
+def on_a_port(app: Any) -> Iterator[str]:
+    """Serve an app on a port of this machine; yield its address."""
+    import uvicorn
+
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    (socket,) = server.servers[0].sockets
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
+@contextmanager
+def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio]:
+    """Serve data sets through our routes and guard, without Streamlit's pages."""
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.testclient import TestClient
+
+    from synthstudio.studio import guard, server, settings
+    from synthstudio.studio.context import context, context_of
+
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    chosen = settings.Settings(
+        datasets=datasets,
+        database=f"sqlite:///{state / 'review.db'}",
+        exports=folder / "exports",
+        scenes=folder,
+        state=state,
+        **more,
+    )
+    before = list(settings._chosen)
+    settings.use(chosen)
+    guard.open_log(state)
+    ctx = context()
+    policy = guard.Policy(
+        signed_in=False,
+        hosts=chosen.hosts,
+        user_of=lambda _: None,
+        upload_bytes=chosen.limits.upload_bytes,
+        message_bytes=chosen.limits.message_bytes,
+        page_policy="default-src 'self'",
+    )
+    app = Starlette(
+        routes=server.routes(lambda _: None),
+        middleware=[Middleware(guard.Guard, policy=policy, tokens=ctx.tokens)],
+    )
+    client = ("127.0.0.1", 50_000)
+    try:
+        with TestClient(app, base_url="http://127.0.0.1:8501", client=client) as http:
+            key = next(iter(ctx.sets), "")
+            yield ApiStudio(context=ctx, app=app, http=http, key=key, folder=state)
+    finally:
+        ctx.store.close()
+        context_of.cache_clear()
+        settings._chosen[:] = before
+        guard._installed.clear()

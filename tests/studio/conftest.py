@@ -58,6 +58,14 @@ def studio_set(once: Callable[..., Path]) -> Path:
     return once("studio", make) / "crates"
 
 
+@pytest.fixture(scope="session")
+def small_photo_set(once: Callable[..., Path]) -> Path:
+    """Return 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people): made in no time."""
+    from review_ops import make_set
+
+    return once("sticks", lambda folder: make_set(folder / "set")) / "set"
+
+
 @dataclass
 class Studio:
     """A studio in a process of its own. `db`: its SQLite file; `exports`, `state`: its folders."""

@@ -16,7 +16,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.values import MAIN, JointLabel, Op, Person, Role, Status, User
+from synthstudio.review.values import MAIN, JointLabel, Kind, Op, Person, Role, Status, User
 
 
 @dataclass
@@ -52,6 +52,12 @@ class Reviewed:
         self._say(who, person, joints={joint: moved})
         return moved
 
+    def delete(self, who: User, person: Person) -> None:
+        self._say(who, person, kind="delete")
+
+    def distrust(self, who: User, person: Person, model: str) -> None:
+        self._say(who, person, kind="distrust", text=model)
+
     def _say(
         self,
         who: User,
@@ -59,13 +65,16 @@ class Reviewed:
         *,
         status: Status | None = None,
         joints: dict[str, JointLabel] | None = None,
+        kind: Kind | None = None,
+        text: str = "",
     ) -> None:
         op = Op(
             client=f"test-{who.name}",
             seq=next(self._seq),
             person=person,
             revision=state(self.store, person).revision,
-            kind="edit" if joints else "status",
+            kind=kind or ("edit" if joints else "status"),
+            text=text,
             joints=joints or {},
             status=status,
         )

@@ -5,6 +5,9 @@ from editor_host import Alone, item
 from playwright.sync_api import expect
 from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.studio.editor.window import skeleton_json
+
 pytestmark = pytest.mark.browser
 BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
 
@@ -82,3 +85,41 @@ def test_a_finger_draws_a_box(phone):  # noqa: F811
     touch(phone, "touchMove", at(phone, 120, 100))
     touch(phone, "touchEnd")
     assert drawn(phone)[0]["box"] == pytest.approx([50, 40, 70, 60], abs=1.5)
+
+
+POSES = [
+    {"form": 0.4, "at": [[0.5, j / 16] for j in range(17)]},
+    {"form": 2.5, "at": [[j / 16, 0.5] for j in range(17)]},
+]
+
+
+def test_a_box_with_somebody_new_where_others_are(page):
+    editor = Alone(page)
+    coco = get_skeleton("coco17")
+    editor.give(items=[item(0, modal=BOX), item(1)], skeleton=skeleton_json(coco, POSES))
+    editor.page.get_by_role("button", name="Draw a box with somebody new").click()
+    editor.page.mouse.move(*at(editor, 20, 30))
+    editor.page.mouse.down()
+    editor.page.mouse.move(*at(editor, 100, 50))
+    editor.page.mouse.move(*at(editor, 220, 110))
+    editor.page.mouse.up()
+    (op,) = editor.ops()
+    assert op["kind"] == "add" and op["instance"] > 1
+    x, y, w, h = op["box"]
+    assert op["box"] == pytest.approx([20, 30, 200, 80], abs=0.6)
+    places = [op["joints"][name][:2] for name in coco.joints]
+    wide = [[x + w * (0.05 + 0.9 * j / 16), y + h / 2] for j in range(17)]  # not the high one
+    assert places == [pytest.approx(place, abs=0.01) for place in wide]
+    editor.press("z")
+    assert [op["kind"] for op in editor.ops()] == ["add", "revert"]
+    assert len(drawn(editor)) == 1
+
+
+def test_somebody_new_by_keys_in_front_of_a_mask(page):
+    editor = Alone(page)
+    editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
+    editor.press("Shift+N", "Tab", "Shift+ArrowDown", "Enter")
+    (op,) = editor.ops()
+    assert op["kind"] == "add" and len(op["joints"]) == 17
+    editor.press("Shift+N", "Escape")
+    assert len(editor.ops()) == 1

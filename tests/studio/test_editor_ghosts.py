@@ -117,6 +117,26 @@ def test_who_may_only_look_takes_nothing(page):
     editor = Alone(page)
     editor.give(items=[item(0, ghost=ghost())], predictions="net", can={"edit": False})
     buttons = editor.page.locator(".predicted .btn")
-    assert buttons.count() == 4 and all(button.is_disabled() for button in buttons.all())
-    editor.press("Tab", "Enter", "Control+Enter", "Shift+I")
+    assert buttons.count() == 6 and all(button.is_disabled() for button in buttons.all())
+    editor.press("Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X")
     assert editor.ops() == []
+
+
+def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
+    panel = editor.page.get_by_role("group", name="Prediction", exact=True)
+    dots = editor.page.locator(".marks circle.ghost")
+    for take in (
+        lambda: editor.press("Shift+X"),
+        lambda: editor.page.get_by_role("button", name="Say that the prediction").click(),
+    ):
+        take()
+        assert (last(editor)["kind"], last(editor)["text"]) == ("distrust", "net")
+        expect(panel).to_contain_text("called wrong")
+        expect(dots).to_have_count(5)  # the one whom nobody labelled
+        count = len(editor.ops())
+        editor.press("Tab", "Enter", "Control+Enter", "Shift+X")
+        assert len(editor.ops()) == count
+        expect(editor.page.locator(".predicted .btn", has_text="Page")).to_contain_text("1")
+        editor.press("z")
+        assert last(editor)["kind"] == "revert"
+        expect(dots).to_have_count(16 + 5)

@@ -56,7 +56,13 @@ def message(*ops, **more):
 
 
 def tell(store, *ops, who=ADA):
-    return apply_message(store, parse_message(message(*ops), dataset=KEY), who=who, base_of=base_of)
+    return apply_message(
+        store,
+        parse_message(message(*ops), dataset=KEY),
+        who=who,
+        base_of=base_of,
+        veiled=lambda people: (),
+    )
 
 
 def found(store):
@@ -216,5 +222,6 @@ def test_a_refusal_names_no_folder_of_the_server(tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
         message = parse_message(found, dataset="d" * 64)
         who = User(name="Vi", role="viewer")
-        ((_, _, reason, text),) = apply_message(store, message, who=who, base_of=nowhere).refused
+        answer = apply_message(store, message, who=who, base_of=nowhere, veiled=lambda people: ())
+    ((_, _, reason, text),) = answer.refused
     assert (reason, text) == ("gone", "set: the data set does not hold this frame.")

@@ -19,9 +19,9 @@ from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.values import JointLabel, Op, Person, User
-from synthstudio.studio import components
+from synthstudio.studio import components, frame_rows
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import frame_rows, window
+from synthstudio.studio.editor import window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import count_people, review_progress
 
@@ -172,7 +172,7 @@ def test_as_many_people_everywhere(store, dataset, frames, tmp_path):
         assert count_people(store, key).total == total
         assert count_people(store, key).added == number
         assert history.counts(store, key).people == total
-        assert review_progress(store, key) == {"done": 0, "total": total}
+        assert review_progress(store, key) == {"done": 0, "total": total, "nobody": 0}
         rows = reviewed(store, dataset, only="all").iter_instances()
         assert {f"{r['frame_index']}:{r['instance']}" for r in rows} == everybody
     # Those added in this session have no place in the queue yet: they come after their frame.
@@ -202,7 +202,7 @@ def test_frames_without_people_are_reached(tmp_path):
         assert walk(store, dataset, frames, table, ask) == {"0:0", "1:0"}
         (item,) = give(store, dataset, frames, [(1, 0)])
         assert item["next_instance"] == 1 and not item["exists"]
-        assert item["facts"] == ["nobody is in it"]
+        assert item["facts"] == ["nobody is labelled"]
         everybody = build_queue(store, table, QueueRequest(queue="all"), who=ADA)
         first = everybody.with_first(table, 1, 0)  # as an address says
         assert first.people(table, 0, 9) == [(1, 0), *everybody.people(table, 0, 9)]

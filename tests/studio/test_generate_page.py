@@ -139,6 +139,7 @@ def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
     page.get_by_text("This is no value in YAML").wait_for()
     no_folder = expect(page.get_by_role("textbox", name="folder"))
     no_folder.to_have_count(0)
+    settled(page)
     page.get_by_role("button", name="Reset to the scene's values").click()
     page.get_by_text("This is no value in YAML").wait_for(state="detached")
     expect(start(page)).to_be_enabled()

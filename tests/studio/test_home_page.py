@@ -49,6 +49,7 @@ def test_an_empty_start_leads_to_generate(
     open_as(page, start_studio())
     page.get_by_role("heading", name="Generate your first set").wait_for()
     page.get_by_text("synthstudio import annotations.json --images photos").wait_for()
+    page.get_by_text("synthstudio import-photos photos").wait_for()
     page.get_by_text("The documentation says more").wait_for()
     screenshots(page, "home_empty")
     page.get_by_role("button", name="Generate your first set").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
-from synthstudio.review.history import counts, done_and_total, events, state
+from synthstudio.review.history import counts, events, state
+from synthstudio.review.progress import done_and_total
 from synthstudio.review.team.second_pass import (
     Decision,
     adjudicate,
@@ -20,8 +22,8 @@ from synthstudio.review.team.second_pass import (
     progress,
     second_rows,
 )
-from synthstudio.review.values import Op, Person, User
-from synthstudio.studio.overview import added_note, count_people
+from synthstudio.review.values import FRAME, Op, Person, User
+from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.second_look import progress_words
 
 ADA = User(name="Ada", role="admin")
@@ -75,6 +77,27 @@ def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
     assert added_note(found) == (
         "1 person whom reviewers added is in Review, where they have a queue of their own."
     )
+
+
+def test_frames_without_people_are_counted_apart(review: Reviewed) -> None:
+    store, key = review.store, review.table.key
+    frame = replace(review.person(7), instance=FRAME)
+    here = review.dataset.instances(frame.frame)
+    for k, row in enumerate(here):
+        say(review, ADA, replace(frame, instance=row["instance"]), 300 + k, kind="delete")
+    people = dict(count_people(store, key).status)
+    for k, status in enumerate(("nobody", "nobody", "pending", "nobody")):
+        say(review, ADA, frame, 310 + k, k, kind="status", status=status)
+        nobody = int(status == "nobody")
+        assert review_progress(store, key) == {
+            "done": 0,
+            "total": review.table.people - len(here),
+            "nobody": nobody,
+        }
+        assert count_people(store, key).nobody == counts(store, key).nobody == nobody
+        assert dict(count_people(store, key).status) == counts(store, key).status == people
+    say(review, ADA, frame, 320, 4, kind="revert", event=_last(review, frame))
+    assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
 
 
 def test_second_looks_count_each_person_once(review: Reviewed) -> None:

@@ -15,13 +15,14 @@ from synthstudio.review import history
 from synthstudio.review.datasets import register
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
-from synthstudio.review.settings import set_share
+from synthstudio.review.progress import done_and_total
+from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
 from synthstudio.review.values import User
-from synthstudio.studio import server
+from synthstudio.studio import frame_rows, server
 from synthstudio.studio.access import Grant
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import frame_rows, outbox, window
+from synthstudio.studio.editor import outbox, window
 from synthstudio.studio.editor.outbox import (
     HeldLeases,
     apply_message,
@@ -76,7 +77,16 @@ def tell(review, person, seq, *, who, held=None, layer="main", **more):
     )
     if held is not None:
         renew_leases(review.store, held, (), who=who, edited=[person])
-    answer = apply_message(review.store, message, who=who, base_of=frames(review).base_of)
+    share = share_of(review.store, review.table.key, "second_share")
+    answer = apply_message(
+        review.store,
+        message,
+        who=who,
+        base_of=frames(review).base_of,
+        veiled=lambda people: blinded_among(
+            review.store, review.table, people, who=who, share=share
+        ),
+    )
     if held is not None:
         release_decided(review.store, held, message, answer, who=who)
     return answer
@@ -214,6 +224,43 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     assert tell(review, taken, 3, who=BEN, held=HeldLeases(), layer=SECOND, **undo).done
 
 
+@pytest.mark.parametrize("revision", range(4))
+def test_nothing_is_changed_of_whom_is_veiled_whatever_a_browser_sends(review, revision):
+    """And no refusal says how far the first look is or whose it was."""
+    person = second_look(review)
+    before = history.events(review.store, review.table.key)
+    for seq, op in enumerate(
+        (
+            NOSE,
+            {"kind": "status", "status": "approved"},
+            {"kind": "comment", "text": "mine"},
+            {"kind": "delete"},
+            {"kind": "revert", "event": before[-1].id},
+        )
+    ):
+        answer = tell(review, person, seq, who=BEN, revision=revision, **op)
+        ((_, _, reason, text),) = answer.refused
+        assert not answer.done and reason == "lease" and text == outbox.BLIND
+    assert history.events(review.store, review.table.key) == before
+    for seq, who in enumerate((ADA, LEA)):  # the control: one's own, and a lead's
+        comment = {"kind": "comment", "text": "seen", "revision": 2 + seq}
+        assert tell(review, person, 50 + seq, who=who, held=HeldLeases(), **comment).done
+
+
+def test_who_is_decided_on_meanwhile_is_not_told_of(review, monkeypatch):
+    """The op was on its way when somebody decided: its refusal would name the revision and who."""
+    set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
+    person, real = review.person(3), outbox.apply
+
+    def late(*args, **more):
+        review.decide(ADA, person, "rejected")
+        return real(*args, **more)
+
+    monkeypatch.setattr(outbox, "apply", late)
+    answer = tell(review, person, 1, who=BEN, **NOSE)
+    assert [row[2:] for row in answer.refused] == [("lease", outbox.BLIND)]
+
+
 def test_queues_do_not_tell_what_is_veiled(review):
     person = second_look(review)
     row = int(review.table.row_of(person.frame, person.instance))
@@ -265,8 +312,9 @@ def test_progress_follows_every_event(review):
         assert review_progress(review.store, review.table.key) == {
             "done": done,
             "total": now.people,
+            "nobody": now.nobody,
         }
-        assert history.done_and_total(review.store, review.table.key) == (done, now.people)
+        assert done_and_total(review.store, review.table.key) == (done, now.people)
         return done
 
     assert check() == 0
@@ -333,6 +381,45 @@ def test_edits_from_before_are_saved_and_told_on_return(studio, studio_set, page
     desk.saved()
     assert len(stored(studio, studio_set, person="7:1")) == 2
     assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []
+
+
+@pytest.mark.browser
+def test_a_browser_overwrites_no_first_look_unseen(start_studio, studio_set, page, open_as):
+    """A message that the editor would never send: it is refused, whatever revision it names."""
+    studio = start_studio(studio_set)
+    found = reviewed(studio.db, studio_set)
+    with closing(found.store):
+        found.team(Root="admin", Ada="reviewer", Ben="reviewer")
+        set_share(found.store, found.table.key, "second_share", 1.0, by=ADMIN)
+        found.decide(ADA, found.person(3), "rejected")
+        frame, instance = found.person(3).frame, found.person(3).instance
+    desk = sit_down(
+        open_as, page, studio, f"review?queue=all&frame={frame}&instance={instance}", name="Ben"
+    )
+    expect(page.locator(".ed .chip")).to_have_text("second look open")
+    key = page.evaluate("new URL(location.href).searchParams.get('set')")
+    op = {
+        "client": "ab" * 8,
+        "seq": 1,
+        "dataset": key,
+        "frame": frame,
+        "instance": instance,
+        "id": f"{frame}:{instance}",
+        "revision": 1,
+        "kind": "status",
+        "status": "approved",
+        "patch": {"status": "approved"},
+        "made": 1,
+    }
+    page.evaluate(
+        "([name, op]) => localStorage.setItem(name, JSON.stringify(op))",
+        [f"synthstudio.outbox.{key}.Ben.{op['client']}.1", op],
+    )
+    page.reload()
+    page.locator(".ed .refused", has_text="looked at twice").wait_for()
+    desk.saved()
+    (event,) = stored(studio, studio_set, person=f"{frame}:{instance}")
+    assert (event.who, event.after["status"]) == ("Ada", "rejected")
 
 
 def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):

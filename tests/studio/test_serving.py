@@ -248,6 +248,7 @@ def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
     policy = Policy(
         signed_in=signed_in,
         hosts=("studio.example", "127.0.0.1"),
+        message_bytes=2**23,
         upload_bytes=10,
         page_policy=page_policy("<script>a</script>"),
         user_of=lambda sent: user,

@@ -1,4 +1,4 @@
-"""A small data set of pairs, made once."""
+"""A small data set of pairs and one of a clip, each made once."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from tiny_pairs import recipe
 
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
-from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.schema.load import dump, load, parse
+
+SCENES = Path(__file__).parents[2] / "scenes"
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,41 @@ def pairs(once: Callable[..., Path]) -> Path:
         generate(settings, folder / "pairs", workers=1)
 
     return once("training", make) / "pairs"
+
+
+@pytest.fixture(scope="session")
+def shards(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of twelve moments, each with and without its occluder, in six
+    shards: 24 people with something in front of them."""
+
+    def make(folder: Path) -> None:
+        settings = prepare(parse(recipe(24, seed=6)), assets=folder, device="cpu")
+        generate(settings, folder / "shards", workers=1, frames_per_shard=4)
+
+    return once("shards", make) / "shards"
+
+
+@pytest.fixture(scope="session")
+def rendered_clip(once: Callable[..., Path]) -> Path:
+    """Eight frames of scenes/clips.yaml, three people who walk."""
+
+    def make(folder: Path) -> None:
+        written = dump(load(SCENES / "clips.yaml"))
+        written |= {"frames": 8, "image": {"width_px": 240, "height_px": 180}}
+        written["clip"] |= {"frames": 8}
+        written["people"]["count"], written["motion"]["share"] = 3, 1.0
+        settings = prepare(parse(written), assets=SCENES, device="cpu")
+        generate(settings, folder / "clip", workers=1)
+
+    return once("tracking", make) / "clip"
+
+
+@pytest.fixture(scope="session")
+def tensors() -> Callable[[Path], dict[str, bytes]]:
+    """Return a function: the bytes of each tensor of a run's last weights, without its config."""
+
+    def read(run: Path) -> dict[str, bytes]:
+        found = load_file(run / "last.safetensors")
+        return {name: value.numpy().tobytes() for name, value in found.items()}
+
+    return read

@@ -50,13 +50,16 @@ def marked(person: dict) -> np.ndarray:
     return np.repeat(dot.round().astype(np.uint8)[..., None], 3, -1)
 
 
+def cut_out(image: np.ndarray, person: dict, **more: str) -> dict | None:
+    found = crops.label_person(person, BONES, size=SIZE, image=image.shape[:2], **more)
+    return None if found is None else found.cut_out(image)
+
+
 def some_crops(people: int = 4, pictures: np.ndarray | None = None) -> crops.Crops:
     rows = []
     for i in range(people):
         person = a_person(i)
-        made = crops.crop_person(
-            marked(person) if pictures is None else pictures, person, BONES, size=SIZE
-        )
+        made = cut_out(marked(person) if pictures is None else pictures, person)
         assert made is not None
         made["xyz_m"] = root_relative(person, {}, BONES, "regressed")
         extra = {"group": np.int64(i), "crowd": np.float32(0), "clean": np.int64(-1)}
@@ -147,8 +150,8 @@ def test_a_box_of_limbs_is_about_the_joints_that_are_in_the_image() -> None:
 def test_people_are_cut_out_by_their_limbs_where_asked() -> None:
     person = a_person()
     image = marked(person)
-    plain = crops.crop_person(image, person, BONES, size=SIZE)
-    limbs = crops.crop_person(image, person, BONES, size=SIZE, boxes="limbs")
+    plain = cut_out(image, person)
+    limbs = cut_out(image, person, boxes="limbs")
     assert plain is not None and limbs is not None
     xy, state = np.array(person["joints_px"]).reshape(-1, 2), np.array(person["state"])
     box = windows.limb_box(xy, np.isin(state, (1, 2)), BONES, image.shape[:2])
@@ -230,13 +233,13 @@ def test_nan_shares_stay_unknown_under_a_paste() -> None:
 
 def test_a_person_without_a_labelled_joint_is_left_out() -> None:
     person = a_person() | {"state": [255] * 17}
-    assert crops.crop_person(marked(a_person()), person, BONES, size=SIZE) is None
+    assert cut_out(marked(a_person()), person) is None
 
 
 def test_a_crop_beyond_the_picture_is_grey() -> None:
     person = a_person()
     person["amodal_box_px"] = [-400.0, -300.0, 80.0, 160.0]
-    made = crops.crop_person(marked(person), person, BONES, size=SIZE)
+    made = cut_out(marked(person), person)
     assert made is not None
     assert (made["image"] == 114).all()
 

@@ -59,7 +59,11 @@ def test_a_checkpoint_with_old_keys_loads(
     newer = ("cutouts", "paste_shapes", "paste_fraction")
     assert [now["augment"].pop(name) for name in newer] == ["", 0.5, [0.1, 0.6]]
     assert not any(now["augment"].pop(name) for name in ("photos", *EFFECTS))
-    assert {source.pop("boxes") for source in (*now["train"], *now["val"])} == {"outline"}
+    for source in (*now["train"], *now["val"]):
+        assert source.pop("boxes") == "outline"
+        assert not source.pop("stream") and not source.pop("unfinished")
+        assert source.pop("engine") == "local"
+    assert now.pop("window") == 16
     assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
     assert config.lr == 0.003 and config.no_augmentation_tail == 0.3
     notes = [r.getMessage() for r in caplog.records if "deprecated" in r.getMessage()]

@@ -40,6 +40,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         ({"train": [{"coco": "a", "boxes": "limbs"}]}, "a COCO file has its own"),
         ({"train": [{"recipe": "a", "moments": 2, "renew": 3}]}, "renew is at most moments"),
         ({"train": [{"coco": "a", "moments": 2}]}, "belong to recipe"),
+        ({"train": [{"dataset": "a", "engine": "ray"}]}, "engine belongs to recipe"),
         ([1], "not a training config.*list"),
     ],
 )

@@ -19,7 +19,7 @@ from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.training.data import crops
+from synthstudio.training.data import crops, windows
 from synthstudio.training.data.cache import cached_crops
 
 BONES = get_skeleton("coco17")
@@ -41,6 +41,8 @@ def sample(seed: int = 0) -> crops.Sample:
         "group_id": str(seed),
         "camera_id": "a",
         "clip_frame": None,
+        "width_px": 160,
+        "height_px": 120,
         "split": "train",
         "variant": "base",
         "crowd_index": 0.0,
@@ -144,14 +146,14 @@ def test_a_window_is_the_same_bytes_as_if_all_of_it_were_in_memory() -> None:
         reach = 10.0 ** rng.uniform(1, 3.3)  # from a corner of the picture to far more than it
         corner = rng.uniform(-reach, 160, 2)
         scale, fill = 72 / reach, (114, 0)[k % 2]
-        made = crops.crop_and_resize(rgb, corner, scale, (96, 72), fill=fill)
+        made = windows.crop_and_resize(rgb, corner, scale, (96, 72), fill=fill)
         assert (made == whole(rgb, corner, scale, (96, 72), fill)).all(), (k, corner, reach)
 
 
 def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
     rgb = np.full((120, 160, 3), 200, np.uint8)
     tracemalloc.start()
-    made = crops.crop_and_resize(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
+    made = windows.crop_and_resize(rgb, np.array([-9000.0, -9000.0]), 72 / 20_000, (96, 72))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made.shape == (96, 72, 3) and most < 100e6  # all of it: 1.6 GB

@@ -22,7 +22,10 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.assignment import Found, assign, match
 from synthstudio.evaluation.compare import Arm, compare
+from synthstudio.inference.finder import Finder
+from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FramePeople
+from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.training import checkpoint, evaluate
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
@@ -293,8 +296,27 @@ def test_it_predicts_without_boxes(
     for options in ({"boxes": [[0, 0, 9, 9]]}, {"flip": True}):
         with pytest.raises(ArgumentError, match="by itself"):
             model.predict(data[0].image, **options)
-    with pytest.raises(ModelError, match="can be exported"):
-        model.export(tmp_path / "model.onnx")
+    if system != "fcpose":
+        with pytest.raises(ModelError, match="can be exported"):
+            model.export(tmp_path / "model.onnx")
+        return
+    made = model.export(tmp_path / "people.onnx")
+    assert made["joints_px"] < 0.01 and made["bytes"] < 4_000_000
+    finder = Finder.load(tmp_path / "people.onnx", device="cpu", min_score=0.0)
+    assert finder.size == model.size
+    seen = finder(SourceImage(number=0, name="a", rgb=data[0].image))
+    assert isinstance(model.net, FCPose)
+    model.net.least = 0.0  # it has hardly learnt
+    found = model.predict(data[0].image)
+    assert len(found) > 5 and seen.score[:5] == pytest.approx(found.score[:5], abs=1e-4)
+    for options in ({"flip": True}, {"floats": True}):
+        with pytest.raises(ModelError, match="no flip test"):
+            model.export(tmp_path / "other.onnx", **options)
+    model.net.map_weight = 0.0
+    with pytest.raises(ModelError, match="a detector alone"):
+        model.predict(data[0].image)
+    with pytest.raises(ModelError, match="no pose network"):
+        ss.Model.load(tmp_path / "people.onnx")
 
 
 def test_what_does_not_fit_is_one_message(
@@ -308,11 +330,14 @@ def test_what_does_not_fit_is_one_message(
         ({"network": {"backbone": "vit", "size": [96, 128]}}, "pyramid or hrnet, not vit"),
         ({"network": {"size": [100, 128]}}, "multiples of 8, not 100x128"),
         ({"losses": {"agreement": 0.5}}, "whole frames: leave out losses.agreement"),
+        ({"losses": {"map": 0.5}}, "leave out losses.map"),
         ({"train": [{"recipe": "x.yaml", "moments": 3}]}, "leave out recipe"),
         ({"augment": {"paste": 0.5}}, "leave out augment.paste"),
     ):
         refused(words, lambda c=changes: config(sticks, "openpose", **c))  # type: ignore[misc]
     refused("multiples of 32", lambda: config(sticks, "fcpose", network={"size": [80, 128]}))
+    alone = {"losses": {"map": 0.0}, "val": [{"dataset": str(sticks)}]}
+    refused("has no joints to measure", lambda: config(sticks, "fcpose", **alone))
     other = config(sticks, "personlab", init_from=str(trained["fcpose"] / "best.safetensors"))
     said: list[str] = []
     train(other, tmp_path / "begun", cache=tmp_path / "cache", say=said.append, steps=1)

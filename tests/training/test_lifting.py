@@ -187,15 +187,19 @@ def test_what_does_not_fit_is_said(
         lifting_people(dataset, split="test")
 
 
-def test_the_page_runs_as_printed(pairs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs_as_printed(
+    pairs: Path, rendered_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(pairs.parent)
     code = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    assert len(code) == 1
-    quick = code[0].replace('Path("people")', 'Path("pairs")').replace("steps=2000", "steps=3")
-    assert quick.count("pairs") == 1 and quick.count("steps=3") == 1
-    names: dict[str, Any] = {}
+    assert len(code) == 2
+    quick = "\n".join(code).replace('Path("people")', 'Path("pairs")')
+    quick = quick.replace('Path("clips")', repr(rendered_clip)).replace("steps=2000", "steps=3")
+    assert quick.count("pairs") == 1 and quick.count("steps=3") == 2
+    names: dict[str, Any] = {"PosixPath": Path}
     exec(compile(quick, "docs/lifting.md", "exec"), names)
     assert names["xyz_m"].shape == names["test"].xyz_m.shape
     enough = names["seen"].sum(1) >= 3
     assert enough.any()
     assert (np.isfinite(names["root_m"]).all(1) == enough).all()
+    assert names["moved_m"].shape == names["clips"].people.xyz_m.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recorded
 import tiny
 import torch
 import torch.distributed as dist
 import transformers
 
 from synthstudio.core.errors import DeviceError, ModelError
+from synthstudio.models import losses
 from synthstudio.training import devices
 
 CPU = torch.device("cpu")
@@ -61,6 +64,20 @@ def test_a_gpu_is_the_one_that_is_named_or_that_torchrun_gives(
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert devices.get_device("cuda:1") == torch.device("cuda", 3)
     assert [place.index for place in chosen] == [1, 0, 0, 3]
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not Path("/proc/cpuinfo").is_file(), reason="x86 and Linux"
+)
+def test_bfloat16_is_what_the_kernel_says_of_the_cpu() -> None:
+    """oneDNN says yes on every AVX-512 machine, also where it takes four times as long."""
+    text = Path("/proc/cpuinfo").read_text()
+    flags = {
+        word for line in text.splitlines() if line.startswith("flags") for word in line.split()
+    }
+    cpu = torch.device("cpu")
+    assert devices.has_bfloat16(cpu) == bool(flags & {"avx512_bf16", "amx_bf16", "amx_tile"})
+    assert bool(devices.slow_precision(cpu, "bfloat16")) == (not devices.has_bfloat16(cpu))
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "meta", ""])
@@ -169,3 +186,45 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
     output = norm(values)
     assert norm.running_var is not None and float(norm.running_var) == 0
     assert output.isfinite().all()
+
+
+def test_two_processes_of_torchrun_learn_what_one_does(pairs: Path, tmp_path: Path) -> None:
+    """The loss of every step, with all that augmentation draws; each person once an epoch."""
+    changes: dict[str, Any] = {"steps": 8, "losses": {"agreement": 0.0}, "augment": recorded.BUSY}
+    recorded.record(pairs, tmp_path / "one", changes)
+    done = together(recorded.__file__, pairs, tmp_path / "two", json.dumps(changes))
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = recorded.read(tmp_path / "one")
+    two = [recorded.read(tmp_path / "two", rank) for rank in (0, 1)]
+    assert len(one["losses"]) == 8
+    for process in two:
+        assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
+    for step, people in enumerate(one["people"]):
+        first, second = (process["people"][step] for process in two)
+        assert len(first) == len(second) == 4
+        assert sorted(first + second) == sorted(people)
+    for epoch in range(4):
+        batches = [b for p in two for b in p["people"][2 * epoch : 2 * epoch + 2]]
+        seen = [tuple(person) for batch in batches for person in batch]
+        assert len(seen) == len(set(seen)) == 16  # everybody in the frames with an occluder
+
+
+def test_a_teacher_says_to_two_processes_what_it_says_to_one(pairs: Path, tmp_path: Path) -> None:
+    """In the first step: later ones differ by what AdamW makes of the rounding of gradients that
+    are 0 otherwise."""
+    changes: dict[str, Any] = {"steps": 1, "augment": recorded.BUSY}
+    recorded.record(pairs, tmp_path / "one", changes)
+    done = together(recorded.__file__, pairs, tmp_path / "two", json.dumps(changes))
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (recorded.read(tmp_path / name)["losses"] for name in ("one", "two"))
+    assert two == pytest.approx(one, rel=1e-6)
+
+
+def test_processes_share_the_count_of_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One joint of two processes' four: averaged, their gradients are those of one process."""
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "all_reduce", lambda count: count.fill_(1.0))
+    each, known = torch.tensor([3.0, 5.0]), torch.tensor([True, False])
+    shares = [float(losses.masked_mean(each, mask)) for mask in (known, known & ~known)]
+    assert sum(shares) / 2 == 3.0

@@ -26,6 +26,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.config_network import Network
 from synthstudio.training.data import sources
 from synthstudio.training.data.crops import Crops
+from synthstudio.training.data.parts import BatchPart
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
         order = chosen.epoch_order(0, epoch, max_fraction=reach)
         rows = np.concatenate(
             [
-                trainer.batch_rows(settings, order, step, part, devices.World())
+                trainer.batch_rows(settings, order, step, part, devices.ALONE).rows
                 for step in range(a_pass)
                 for part in range(2)
             ]
@@ -154,8 +155,8 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
     rows: list[np.ndarray] = []
     made = crop_trainer.batches.make_batch
 
-    def noted(crops: Crops, which: np.ndarray, *rest: Any, **options: Any) -> Any:
-        rows.append(which)
+    def noted(crops: Crops, which: BatchPart, *rest: Any, **options: Any) -> Any:
+        rows.append(which.rows)
         return made(crops, which, *rest, **options)
 
     monkeypatch.setattr(crop_trainer.batches, "make_batch", noted)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import yaml
+from safetensors.numpy import load as tensors_of
 from tiny_pairs import recipe
 
 from synthstudio.core.errors import ModelError, SynthStudioError
@@ -77,7 +78,19 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
             late.close()
     finally:
         people.close()
-    assert "rendering" not in [t.name for t in threading.enumerate()]
+    assert "ahead" not in [t.name for t in threading.enumerate()]
+
+
+def test_a_cluster_renders_the_same_people(scene: Path) -> None:
+    pytest.importorskip("ray")
+    here, there = opened(scene), opened(scene, engine="ray", workers=2)
+    try:
+        for epoch in (0, 1):
+            window = here.of_epoch(epoch)
+            same(there.of_epoch(epoch), window, np.arange(len(window)))
+    finally:
+        here.close()
+        there.close()
 
 
 def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
@@ -93,7 +106,7 @@ def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) ->
     whole, pieces = (tmp_path / name / "last.safetensors" for name in ("whole", "pieces"))
     assert whole.read_bytes() == pieces.read_bytes()
     assert not list((tmp_path / "cache").glob("*")) or not (tmp_path / "cache").exists()
-    assert "rendering" not in [t.name for t in threading.enumerate()]
+    assert "ahead" not in [t.name for t in threading.enumerate()]
 
 
 def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
@@ -122,4 +135,19 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
     config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], val=[])
     with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
         sources.load_data(config, cache=tmp_path, say=lambda text: None)
-    assert "rendering" not in [t.name for t in threading.enumerate()]
+    assert "ahead" not in [t.name for t in threading.enumerate()]
+
+
+def test_people_to_train_and_to_validate_on_share_a_cluster(scene: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
+    val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
+    more = {"steps": 2, "batch": 4, "losses": {"agreement": 0.0}}
+    plain = tiny.run(tiny.config(Path("x"), train=train, val=val, **more), tmp_path / "here")
+    on_ray = [[{**source, "engine": "ray"} for source in one] for one in (train, val)]
+    config = tiny.config(Path("x"), train=on_ray[0], val=on_ray[1], **more)
+    done = tiny.run(config, tmp_path / "there")
+    assert done.finished and plain.finished and done.epochs == 2
+    weights = [(tmp_path / name / "last.safetensors").read_bytes() for name in ("here", "there")]
+    tensors = [tensors_of(data) for data in weights]
+    assert all(np.array_equal(tensors[0][name], tensors[1][name]) for name in tensors[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,12 +16,9 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.tracking import TrackedFrame, TrackScores, score_tracks
-from synthstudio.generation.pipeline import generate
-from synthstudio.generation.stage import prepare
 from synthstudio.inference.predict import Person, smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import overlaps, tracks
-from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = Path(__file__).parents[2] / "scenes"
 NOBODY = (np.zeros((0, 4)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
@@ -201,18 +198,8 @@ def test_frames_that_do_not_fit_are_told() -> None:
 
 
 @pytest.fixture(scope="module")
-def clip(once: Callable[..., Path]) -> Clip:
-    """Eight frames of scenes/clips.yaml, three people who walk."""
-
-    def make(folder: Path) -> None:
-        written = dump(load(SCENES / "clips.yaml"))
-        written |= {"frames": 8, "image": {"width_px": 240, "height_px": 180}}
-        written["clip"] |= {"frames": 8}
-        written["people"]["count"], written["motion"]["share"] = 3, 1.0
-        settings = prepare(parse(written), assets=SCENES, device="cpu")
-        generate(settings, folder / "clip", workers=1)
-
-    (found,) = clips_of(once("tracking", make) / "clip")
+def clip(rendered_clip: Path) -> Clip:
+    (found,) = clips_of(rendered_clip)
     return found
 
 

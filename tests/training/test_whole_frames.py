@@ -22,7 +22,8 @@ from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.recipe.schema.load import parse
-from synthstudio.training.data.frames import Letterbox, WholeFrames, collate, frame_people
+from synthstudio.training.data.frames import WholeFrames, collate, frame_people
+from synthstudio.training.data.letterbox import Letterbox
 
 SIZE = (128, 160)
 SKELETON = get_skeleton("coco17")

@@ -164,6 +164,7 @@ def ask_message(case: Case) -> None:
             answer = outbox.apply_message(
                 store, message, who=who,
                 base_of=lambda person: base_of(data, person.frame, person.instance),
+                veiled=lambda people: (),
             )  # fmt: skip
             if answer.wait:
                 raise RuntimeError(f"an edit met an unforeseen error: {answer}")

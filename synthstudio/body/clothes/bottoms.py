@@ -22,10 +22,10 @@ from synthstudio.body.clothes.weave import Basis, Places, Weave, basis, clipped,
 from synthstudio.core.scene import F32
 
 _OVER_BOOTS_M = 0.025  # of long legs off the skin where boots may be under them
-_WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
+WAIST_M = 0.012  # of trousers off the skin: more than a shirt that is tucked in
 
 
-def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float, hang: float = 1.0) -> Cut:
+def leg_cut(base: Basis, field: Field, *, width_m: float, from_m: float, hang: float = 1.0) -> Cut:
     """Return trousers: `width_m` more room around the leg below `from_m`.
 
     Less `hang` keeps short legs, which have little weight, nearer to the thigh.
@@ -38,7 +38,7 @@ def _bottom(base: Basis, field: Field, *, width_m: float, from_m: float, hang: f
     hangs = hang * step(z, 0.06, 0.0) * (0.35 + 0.65 * inner)
     return Cut(
         weave=weave,
-        offset_m=np.maximum(_WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
+        offset_m=np.maximum(WAIST_M + room * (0.4 + 0.6 * inner), _OVER_BOOTS_M * low),
         least_m=np.full(len(z), 0.004),
         passes=8,
         hang=hangs,
@@ -72,8 +72,8 @@ def trousers(base: Basis, shape: Shape) -> Tailored:
     def inside(p: Places) -> F32:
         return legs(p, 0.075, shape["hem"]).astype(np.float32)
 
-    cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.35)
-    band = belt(base, 0.040, 0.072, _WAIST_M + 0.004)
+    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.35)
+    band = belt(base, 0.040, 0.072, WAIST_M + 0.004)
     return Tailored(pieces=(cut, band), inside=inside)
 
 
@@ -83,7 +83,7 @@ def shorts(base: Basis, shape: Shape) -> Tailored:
     def inside(p: Places) -> F32:
         return legs(p, 0.075, shape["hem"]).astype(np.float32)
 
-    cut = _bottom(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
+    cut = leg_cut(base, inside, width_m=shape["width"], from_m=-0.2, hang=0.55)
 
     def hides(p: Places) -> F32:
         made: F32 = np.maximum(lined(p), inside(p) - 0.03)
@@ -154,29 +154,29 @@ def skirt_cut(
 
 # Shoes -----------------------------------------------------------------------------------
 
-_SOLE_M = -0.872  # the lowest point of the suit
-_WELT_M = _SOLE_M + 0.014  # uppers end and soles begin
+SOLE_M = -0.872  # the lowest point of the suit
+_WELT_M = SOLE_M + 0.014  # uppers end and soles begin
 _FEET = ("foot.L", "foot.R")
 
 
 def sneakers(base: Basis, shape: Shape) -> Tailored:
     """Thick flat soles in the second material."""
-    return _shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.0065, heel_m=0.0)
+    return shoes(base, shape["top"], thick_m=shape["sole"], offset_m=0.0065, heel_m=0.0)
 
 
 def low_shoes(base: Basis, shape: Shape) -> Tailored:
     """Thin soles with a small heel, cut out over the instep by `open` metres."""
-    return _shoes(
+    return shoes(
         base, shape["top"], thick_m=0.007, offset_m=0.004, heel_m=0.012, open_m=shape["open"]
     )
 
 
 def boots(base: Basis, shape: Shape) -> Tailored:
     """Up the shin to `top` metres above the ankle joint."""
-    return _shoes(base, shape["top"], thick_m=0.014, offset_m=0.011, heel_m=0.012)
+    return shoes(base, shape["top"], thick_m=0.014, offset_m=0.011, heel_m=0.012)
 
 
-def _shoes(
+def shoes(
     base: Basis,
     top_m: float,
     *,
@@ -201,12 +201,12 @@ def _shoes(
     # The sole reaches up round the upper, so that no gap can open between them. It is always
     # fine: people stand on it, at the same height in every detail.
     upper, sole = from_welt(base, 1, 0.0), from_welt(basis(base.atlas), -1, 0.006)
-    below = _SOLE_M - thick_m - 0.5 * heel_m
+    below = SOLE_M - thick_m - 0.5 * heel_m
     shaft = step(places(base.atlas, upper.rows).at[:, 2], -0.79, -0.72)
     return Tailored(
         pieces=(
-            _leather(upper, offset_m + 0.004 * shaft, passes=5),
-            _leather(sole, np.full(sole.rows.shape[0], offset_m + 0.0035), passes=1, second=True),
+            leather(upper, offset_m + 0.004 * shaft, passes=5),
+            leather(sole, np.full(sole.rows.shape[0], offset_m + 0.0035), passes=1, second=True),
         ),
         inside=lambda p: np.where(p.at[:, 2] < below, FAR, inside(p)),
     )
@@ -216,7 +216,7 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     """Return (V, 3) how soles differ from feet: flat, thick, wider, with a raised toe."""
     x, y, z = p.at.T
     low = step(z, _WELT_M + 0.004, _WELT_M - 0.010)
-    flat = _SOLE_M - thick_m + 0.008 * step(y, -0.14, -0.21) - heel_m * step(y, -0.02, 0.0)
+    flat = SOLE_M - thick_m + 0.008 * step(y, -0.14, -0.21) - heel_m * step(y, -0.02, 0.0)
     along = np.array((0.12, -0.99))  # the foot's own direction in x and y, left side
     centre = np.array((0.176, -0.07))
     side = np.where(x < 0, -1, 1)
@@ -229,7 +229,7 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
 
 
-def _leather(weave: Weave, offset: F32, *, passes: int, second: bool = False) -> Cut:
+def leather(weave: Weave, offset: F32, *, passes: int, second: bool = False) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,

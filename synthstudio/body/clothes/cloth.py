@@ -5,7 +5,8 @@ Letters: N atlas vertices, V garment vertices, F faces, E boundary edges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,10 @@ from synthstudio.body.clothes.weave import (
     corners,
     covered_parts,
     neighbour_mean,
+    parted,
     places,
 )
-from synthstudio.core.scene import F32, F64, I32, U32
+from synthstudio.core.scene import F32, F64, I32, U32, Bool
 
 EARS_M = 0.635  # template height from which long hair hangs
 _HEAD_M = 0.53  # on the template: what lies higher on average is worn on the head
@@ -60,6 +62,7 @@ class Cut:
     limp: bool = False  # long hair: gravity pulls what hangs below the ears
     studs: NDArray[np.intp] | None = None  # vertices that carry a button
     level_hem: F32 | None = None  # (V,) positive where the cloth forgets the limbs under it
+    panel: F32 | None = None  # (V,) positive where the other material is drawn
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,6 +127,8 @@ class Cloth:
     settle: Settle | None
     on_head: bool  # hair, hats and what the face wears
     studs: NDArray[np.intp]  # (B,) vertices that carry a button
+    panel: Bool | None  # (F + rim,) faces drawn with the other material
+    parted: sparse.csr_array | None  # (W, V) what is drawn: cut along the panel's edges, W > V
     hem: NDArray[np.intp]  # (H,) vertices that are smoothed much more
     hem_smooth: sparse.csr_array  # (H, V)
 
@@ -133,6 +138,8 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     rows, faces = cut.weave.rows, cut.weave.faces
     count, fine = rows.shape[0], base.fine or cut.split
     where = places(base.atlas, rows, cut.weave.shift_m)
+    if cut.panel is not None:
+        return _panelled(base, cut, compiled(base, replace(cut, panel=None)), cut.panel)
     hem = np.flatnonzero(cut.level_hem > 0) if cut.level_hem is not None else _NONE
     edge = boundary_edges(faces)
     rim = edge if cut.rim_m else edge[:0]
@@ -156,7 +163,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         corner=corners(faces),
         all_faces=np.vstack([faces, _rim_faces(rim, count)]),
         rim=rim,
-        covers=np.concatenate([covers, _rim_covers(covers, faces, rim)]),
+        covers=_with_rim(covers, faces, rim),
         offset_m=cut.offset_m.astype(np.float32),
         least_m=cut.least_m.astype(np.float32),
         normal_sum=corner_sum(faces, count),
@@ -184,9 +191,36 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         settle=_settle(base, cut, where, smooth),
         on_head=bool(where.at[:, 2].mean() > _HEAD_M),
         studs=_NONE if cut.studs is None else cut.studs,
+        panel=None,
+        parted=None,
         hem=hem,
         hem_smooth=smooth[hem],
         hang=None if cut.hang is None else hang_of(where, cut.hang, taper=cut.taper),
+    )
+
+
+def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
+    """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
+    keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
+    weave, inside = parted(Weave(rows=keep, faces=whole.faces), panel)
+    edge = boundary_edges(weave.faces)
+    rim = edge if cut.rim_m else edge[:0]
+    rows = sparse.csr_array(weave.rows @ whole.rows)
+    where = places(base.atlas, rows)
+    if cut.covers is None:
+        covers = covered_parts(base, where, weave.faces, cut.radius_m)
+    else:
+        covers = np.full(len(weave.faces), cut.covers, np.uint32)
+    return replace(
+        whole,
+        faces=weave.faces,
+        all_faces=np.vstack([weave.faces, _rim_faces(rim, len(where.at))]),
+        rim=rim,
+        covers=_with_rim(covers, weave.faces, rim),
+        edge_mean=sparse.csr_array(weave.rows @ whole.mean)[rim[:, 0]],
+        where=where,
+        panel=_with_rim(inside, weave.faces, rim),
+        parted=weave.rows,
     )
 
 
@@ -273,15 +307,15 @@ def _rim_faces(rim: I32, count: int) -> I32:
     ).astype(np.int32)
 
 
-def _rim_covers(covers: U32, faces: I32, rim: I32) -> U32:
-    """Return (2 E,) what the rim covers: as much as the face at whose edge it is."""
+def _with_rim(each: NDArray[Any], faces: I32, rim: I32) -> NDArray[Any]:
+    """Return a value of each face (F,) and of the rim: that of the face at whose edge it is."""
     count = int(faces.max()) + 1
     start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
     keys = start.astype(np.int64) * count + end
     order = np.argsort(keys)
     found = np.searchsorted(keys[order], rim[:, 0].astype(np.int64) * count + rim[:, 1])
-    each = covers[order[found] // 3]
-    return np.concatenate([each, each])
+    beside = each[order[found] // 3]
+    return np.concatenate([each, beside, beside])
 
 
 # Texture ---------------------------------------------------------------------------------

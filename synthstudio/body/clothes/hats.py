@@ -38,12 +38,12 @@ def _above(at: F32, front_m: float, back_m: float) -> F32:
     return at[:, 2] - (front_m + (at[:, 1] - _FRONT_Y_M) * slope)
 
 
-def _under(p: Places, *, front_m: float, back_m: float) -> F32:
+def under(p: Places, *, front_m: float, back_m: float) -> F32:
     """Return how far places lie above a hat's edge; hair there is not drawn from 3 cm on."""
     return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
 
 
-def _dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
+def dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
     weave = weave_of(base.atlas, head_faces(base, ears=True), fine=base.fine)
     at = places(base.atlas, weave.rows).at
     weave = clipped(weave, _above(at, front_m, back_m).astype(np.float32))
@@ -51,7 +51,7 @@ def _dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F3
     return weave, p, _above(p.at, front_m, back_m)
 
 
-def _hat(weave: Weave, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
+def hat(weave: Weave, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,
@@ -66,72 +66,72 @@ def _hat(weave: Weave, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut
 
 def beanie(base: Basis, shape: Shape) -> Tailored:
     """Knitted, down to the ears, with a turned-up band; `slouch` metres of room on top."""
-    weave, _, above = _dome(base, 0.700, 0.628)
+    weave, _, above = dome(base, 0.700, 0.628)
     offset = 0.014 + shape["slouch"] * step(above, 0.03, 0.10)
-    band, _, height = _dome(base, 0.698, 0.626)
+    band, _, height = dome(base, 0.698, 0.626)
     band = clipped(band, (0.036 - height).astype(np.float32))
     return Tailored(
         pieces=(
-            _hat(weave, offset, passes=8),
-            _hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008),
+            hat(weave, offset, passes=8),
+            hat(band, np.full(band.rows.shape[0], 0.019), passes=8, rim_m=0.008),
         ),
-        inside=partial(_under, front_m=0.700, back_m=0.628),
+        inside=partial(under, front_m=0.700, back_m=0.628),
         hides=nowhere,
     )
 
 
 def cap(base: Basis, shape: Shape) -> Tailored:
     """A baseball cap; its peak reaches `peak` metres."""
-    weave, p, above = _dome(base, 0.702, 0.668)
+    weave, p, above = dome(base, 0.702, 0.668)
     offset = 0.011 + 0.010 * step(above, 0.0, 0.05)
-    brim = _extruded(weave, p.at, (0.008, 0.5), reach_m=shape["peak"], fade_deg=(42, 72))
+    edge = brim(weave, p.at, (0.008, 0.5), reach_m=shape["peak"], fade_deg=(42, 72))
     return Tailored(
         pieces=(
-            _hat(weave, offset, passes=10),
-            _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.003),
+            hat(weave, offset, passes=10),
+            hat(edge, np.zeros(edge.rows.shape[0]), passes=0, rim_m=0.003),
         ),
-        inside=partial(_under, front_m=0.702, back_m=0.668),
+        inside=partial(under, front_m=0.702, back_m=0.668),
         hides=nowhere,
     )
 
 
 def hard_hat(base: Basis, shape: Shape) -> Tailored:
     """A builder's helmet with a brim all round, widest in front."""
-    weave, p, above = _dome(base, 0.706, 0.676)
+    weave, p, above = dome(base, 0.706, 0.676)
     ridge = 0.006 * step(np.abs(p.at[:, 0]), 0.016, 0.010)
     offset = 0.026 + 0.012 * step(above, 0.0, 0.04) + ridge * step(above, 0.03, 0.06)
-    brim = _extruded(weave, p.at, (0.018, 0.35), reach_m=0.034, fade_deg=(50, 400))
+    edge = brim(weave, p.at, (0.018, 0.35), reach_m=0.034, fade_deg=(50, 400))
     return Tailored(
         pieces=(
-            _hat(weave, offset, passes=8, rim_m=0.012),
-            _hat(brim, np.zeros(brim.rows.shape[0]), passes=0, rim_m=0.004),
+            hat(weave, offset, passes=8, rim_m=0.012),
+            hat(edge, np.zeros(edge.rows.shape[0]), passes=0, rim_m=0.004),
         ),
-        inside=partial(_under, front_m=0.706, back_m=0.676),
+        inside=partial(under, front_m=0.706, back_m=0.676),
         hides=nowhere,
     )
 
 
 def helmet(base: Basis, shape: Shape) -> Tailored:
     """For cycling: long to the back, with ribs and a peakless edge above the ears."""
-    weave, p, above = _dome(base, 0.706, 0.648)
+    weave, p, above = dome(base, 0.706, 0.648)
     x, y, _ = p.at.T
     ribs = 0.5 + 0.5 * np.cos(2 * np.pi * x / 0.052)
     back = step(y, -0.03, 0.06)
     offset = shape["thick"] * (0.75 + 0.25 * step(above, 0.0, 0.03)) + 0.012 * back
     offset = offset + 0.010 * ribs * step(above, 0.02, 0.045)
     return Tailored(
-        pieces=(_hat(weave, offset, passes=5, rim_m=0.014),),
-        inside=partial(_under, front_m=0.706, back_m=0.648),
+        pieces=(hat(weave, offset, passes=5, rim_m=0.014),),
+        inside=partial(under, front_m=0.706, back_m=0.648),
         hides=nowhere,
     )
 
 
 def headband(base: Basis, shape: Shape) -> Tailored:
     """A band round forehead and nape, `width` metres high."""
-    weave, _, above = _dome(base, 0.700, 0.640)
+    weave, _, above = dome(base, 0.700, 0.640)
     weave = clipped(weave, (shape["width"] - above).astype(np.float32))
     return Tailored(
-        pieces=(_hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8, rim_m=0.006),),
+        pieces=(hat(weave, np.full(weave.rows.shape[0], 0.0165), passes=8, rim_m=0.006),),
         inside=nowhere,
         hides=nowhere,
     )
@@ -176,7 +176,7 @@ def _throat(at: F32) -> F32:
     return made
 
 
-def _extruded(
+def brim(
     weave: Weave, at: F32, droop: tuple[float, float], *, reach_m: float, fade_deg: tuple[int, int]
 ) -> Weave:
     """Return a brim: the dome's edge drawn outwards in rings, less beyond `fade_deg`.

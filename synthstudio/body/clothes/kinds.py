@@ -1,12 +1,11 @@
 """Every kind of garment, hair and hat, and its designs: cut, compiled and kept for the next person.
 
-To add a kind: write its cut, and one entry here.
+To add a kind: write its cut, and one entry here, or in named.py if recipes have to name it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,35 +13,36 @@ import numpy as np
 
 from synthstudio.body.clothes import beards, bottoms, eyewear, hair, haircuts, hats, tops
 from synthstudio.body.clothes.cloth import Cloth, compiled
-from synthstudio.body.clothes.tailor import Shape, Tailored
+from synthstudio.body.clothes.entry import (
+    ALL,
+    ANYBODY,
+    BEARD,
+    BOTTOM,
+    COAT,
+    FIT,
+    GLASSES,
+    HAIR,
+    HAT,
+    MASK,
+    MEN,
+    PELVIS,
+    PLAIN,
+    SHIRT,
+    SHOES,
+    SKIN,
+    TOP,
+    TORSO,
+    WOMEN,
+    WOOL,
+    Entry,
+)
+from synthstudio.body.clothes.named import NAMED
+from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.clothes.weave import Basis
 from synthstudio.core.scene import Bool
 from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Pattern, Vec2
 
-SHOES, SKIN, BOTTOM, TOP, COAT, HAIR, HAT = 10, 15, 20, 30, 35, 40, 50
-BEARD, GLASSES, MASK = 60, 70, 80
-"""Layers from the skin outwards; SKIN is a top that is tucked in."""
-
-FIT = "loose"
-"""The one shape parameter that scales a design at no cost; every other one is a new cut."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What the catalogue tells of a kind, how it is cut, its layer, and what it hides for sure."""
-
-    kind: GarmentKind
-    cut: Callable[[Basis, Shape], Tailored]
-    layer: int
-    hides: frozenset[str] = frozenset()
-
-
-_ALL: tuple[Pattern, ...] = ("plain", "stripes", "checks", "dots", "plaid", "camouflage")
-_SHIRT: tuple[Pattern, ...] = ("plain", "stripes", "checks", "plaid")
-_WOOL: tuple[Pattern, ...] = ("plain", "knit", "stripes")
-_PLAIN: tuple[Pattern, ...] = ("plain",)
-_TORSO, _PELVIS = frozenset({"torso"}), frozenset({"pelvis"})
 _CUTS = ("ponytail", "plaits", "bob", "curly", "parted", "undercut", "mohawk", "balding")
 _WORN: dict[str, Literal["everyday", "always", "sport", "named"]] = {
     **dict.fromkeys(("t_shirt", "tank_top", "shorts", "sneakers"), "always"),
@@ -52,7 +52,12 @@ _WORN: dict[str, Literal["everyday", "always", "sport", "named"]] = {
     ),
 }
 _WHOLE = ("dress", "leotard")
-_ANYBODY, _MEN, _WOMEN = (0.0, 1.0), (0.0, 0.5), (0.5, 1.0)
+_GOES_WITH: dict[str, tuple[Slot, ...]] = {
+    **dict.fromkeys(("t_shirt", "tank_top", "shirt"), ("over", "neck", "hands")),
+    **dict.fromkeys(("sweater", "hoodie", "coat"), ("neck", "hands")),
+    **dict.fromkeys(("sports_top", "leotard"), ("hands",)),
+    **dict.fromkeys(("dress", "skirt", "shorts"), ("legs",)),
+}
 _AGES: dict[str, Vec2] = {
     "balding_hair": (0.7, 1.0),
     "mohawk_hair": (0.4, 0.85),
@@ -65,7 +70,7 @@ def _kind(
     name: str,
     slot: Slot,
     patterns: tuple[Pattern, ...],
-    gender: Vec2 = _ANYBODY,
+    gender: Vec2 = ANYBODY,
     /,
     **shape: Vec2,
 ) -> GarmentKind:
@@ -79,198 +84,200 @@ def _kind(
         age=_AGES.get(name, (-1.0, 1.0)),
         worn=_WORN.get(name, "everyday"),
         whole=name in _WHOLE,
+        goes_with=_GOES_WITH.get(name, ()),
     )
 
 
 # fmt: off
-GARMENTS: dict[str, Entry] = {
+_USUAL: dict[str, Entry] = {
     "t_shirt": Entry(
-        kind=_kind("t_shirt", "top", _ALL, sleeve=(0.11, 0.21), hem=(-0.06, -0.02),
+        kind=_kind("t_shirt", "top", ALL, sleeve=(0.11, 0.21), hem=(-0.06, -0.02),
                    vee=(0.0, 0.05), loose=(0.7, 1.6)),
-        cut=tops.t_shirt, layer=TOP, hides=_TORSO,
+        cut=tops.t_shirt, layer=TOP, hides=TORSO,
     ),
     "tank_top": Entry(
-        kind=_kind("tank_top", "top", _ALL, hem=(-0.06, -0.01), vee=(0.0, 0.04),
+        kind=_kind("tank_top", "top", ALL, hem=(-0.06, -0.01), vee=(0.0, 0.04),
                    loose=(0.7, 1.6)),
-        cut=tops.tank_top, layer=TOP, hides=_TORSO,
+        cut=tops.tank_top, layer=TOP, hides=TORSO,
     ),
     "shirt": Entry(
-        kind=_kind("shirt", "top", _SHIRT, sleeve=(0.44, 0.475), hem=(-0.06, -0.035),
+        kind=_kind("shirt", "top", SHIRT, sleeve=(0.44, 0.475), hem=(-0.06, -0.035),
                    tucked=(0.0, 1.0), loose=(0.7, 1.6)),
-        cut=tops.shirt, layer=TOP, hides=_TORSO,
+        cut=tops.shirt, layer=TOP, hides=TORSO,
     ),
     "sweater": Entry(
-        kind=_kind("sweater", "top", _WOOL, sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
+        kind=_kind("sweater", "top", WOOL, sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
                    loose=(0.8, 1.5)),
-        cut=tops.sweater, layer=TOP, hides=_TORSO,
+        cut=tops.sweater, layer=TOP, hides=TORSO,
     ),
     "hoodie": Entry(
-        kind=_kind("hoodie", "top", _WOOL[:2], sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
+        kind=_kind("hoodie", "top", WOOL[:2], sleeve=(0.45, 0.48), hem=(-0.055, -0.025),
                    loose=(0.9, 1.5)),
-        cut=tops.hoodie, layer=TOP, hides=_TORSO,
+        cut=tops.hoodie, layer=TOP, hides=TORSO,
     ),
     "coat": Entry(
         kind=_kind("coat", "top", ("plain", "plaid"), hem=(-0.45, -0.25), loose=(0.9, 1.2)),
-        cut=tops.coat, layer=COAT, hides=_TORSO,
+        cut=tops.coat, layer=COAT, hides=TORSO,
     ),
     "dress": Entry(
-        kind=_kind("dress", "top", _ALL, _WOMEN, hem=(-0.62, -0.33), sleeve=(0.0, 0.16),
+        kind=_kind("dress", "top", ALL, WOMEN, hem=(-0.62, -0.33), sleeve=(0.0, 0.16),
                    width=(0.01, 0.06), loose=(0.9, 1.2)),
-        cut=tops.dress, layer=TOP, hides=_TORSO | _PELVIS,
+        cut=tops.dress, layer=TOP, hides=TORSO | PELVIS,
     ),
     "sports_top": Entry(
-        kind=_kind("sports_top", "top", _ALL, sleeve=(0.0, 0.32),
+        kind=_kind("sports_top", "top", ALL, sleeve=(0.0, 0.32),
                    hem=(-0.05, 0.0)),
-        cut=tops.sports_top, layer=TOP, hides=_TORSO,
+        cut=tops.sports_top, layer=TOP, hides=TORSO,
     ),
     "leotard": Entry(
-        kind=_kind("leotard", "top", _ALL, _WOMEN, sleeve=(0.0, 0.475),
+        kind=_kind("leotard", "top", ALL, WOMEN, sleeve=(0.0, 0.475),
                    leg=(-0.19, -0.105)),
-        cut=tops.leotard, layer=SKIN, hides=_TORSO | _PELVIS,
+        cut=tops.leotard, layer=SKIN, hides=TORSO | PELVIS,
     ),
     "leggings": Entry(
-        kind=_kind("leggings", "bottom", _ALL, hem=(-0.80, -0.20)),
-        cut=bottoms.leggings, layer=BOTTOM, hides=_PELVIS,
+        kind=_kind("leggings", "bottom", ALL, hem=(-0.80, -0.20)),
+        cut=bottoms.leggings, layer=BOTTOM, hides=PELVIS,
     ),
     "trousers": Entry(
         kind=_kind("trousers", "bottom", ("plain", "camouflage"), hem=(-0.80, -0.76),
                    width=(0.002, 0.018), loose=(0.8, 1.2)),
-        cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
+        cut=bottoms.trousers, layer=BOTTOM, hides=PELVIS,
     ),
     "jeans": Entry(
         kind=_kind("jeans", "bottom", ("denim",), hem=(-0.80, -0.77), width=(0.0, 0.010),
                    loose=(0.8, 1.2)),
-        cut=bottoms.trousers, layer=BOTTOM, hides=_PELVIS,
+        cut=bottoms.trousers, layer=BOTTOM, hides=PELVIS,
     ),
     "shorts": Entry(
-        kind=_kind("shorts", "bottom", _ALL, hem=(-0.42, -0.26), width=(0.006, 0.018),
+        kind=_kind("shorts", "bottom", ALL, hem=(-0.42, -0.26), width=(0.006, 0.018),
                    loose=(0.8, 1.3)),
-        cut=bottoms.shorts, layer=BOTTOM, hides=_PELVIS,
+        cut=bottoms.shorts, layer=BOTTOM, hides=PELVIS,
     ),
     "skirt": Entry(
-        kind=_kind("skirt", "bottom", _ALL, _WOMEN, hem=(-0.62, -0.33), width=(0.0, 0.05),
+        kind=_kind("skirt", "bottom", ALL, WOMEN, hem=(-0.62, -0.33), width=(0.0, 0.05),
                    loose=(0.9, 1.2)),
-        cut=bottoms.skirt, layer=BOTTOM, hides=_PELVIS,
+        cut=bottoms.skirt, layer=BOTTOM, hides=PELVIS,
     ),
     "sneakers": Entry(
-        kind=_kind("sneakers", "shoes", _PLAIN, top=(0.0, 0.05), sole=(0.014, 0.026)),
+        kind=_kind("sneakers", "shoes", PLAIN, top=(0.0, 0.05), sole=(0.014, 0.026)),
         cut=bottoms.sneakers, layer=SHOES,
     ),
     "low_shoes": Entry(
-        kind=_kind("low_shoes", "shoes", _PLAIN, top=(-0.015, 0.01), open=(0.0, 0.025)),
+        kind=_kind("low_shoes", "shoes", PLAIN, top=(-0.015, 0.01), open=(0.0, 0.025)),
         cut=bottoms.low_shoes, layer=SHOES,
     ),
     "boots": Entry(
-        kind=_kind("boots", "shoes", _PLAIN, top=(0.07, 0.22)),
+        kind=_kind("boots", "shoes", PLAIN, top=(0.07, 0.22)),
         cut=bottoms.boots, layer=SHOES,
     ),
     "short_hair": Entry(
-        kind=_kind("short_hair", "hair", _PLAIN, thick=(0.008, 0.026)),
+        kind=_kind("short_hair", "hair", PLAIN, thick=(0.008, 0.026)),
         cut=hair.short_hair, layer=HAIR,
     ),
     "cropped_hair": Entry(
-        kind=_kind("cropped_hair", "hair", _PLAIN, _MEN, thick=(0.0015, 0.004)),
+        kind=_kind("cropped_hair", "hair", PLAIN, MEN, thick=(0.0015, 0.004)),
         cut=hair.cropped_hair, layer=HAIR,
     ),
     "afro_hair": Entry(
-        kind=_kind("afro_hair", "hair", _PLAIN, thick=(0.025, 0.06)),
+        kind=_kind("afro_hair", "hair", PLAIN, thick=(0.025, 0.06)),
         cut=hair.afro_hair, layer=HAIR,
     ),
     "bun_hair": Entry(
-        kind=_kind("bun_hair", "hair", _PLAIN, _WOMEN, size=(0.03, 0.045), height=(-0.02, 0.06)),
+        kind=_kind("bun_hair", "hair", PLAIN, WOMEN, size=(0.03, 0.045), height=(-0.02, 0.06)),
         cut=hair.bun_hair, layer=HAIR,
     ),
     "long_hair": Entry(
-        kind=_kind("long_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.18),
+        kind=_kind("long_hair", "hair", PLAIN, WOMEN, length=(0.0, 0.18),
                    volume=(0.012, 0.022), fringe=(0.0, 1.0)),
         cut=hair.long_hair, layer=HAIR,
     ),
     "cap": Entry(
-        kind=_kind("cap", "hat", _PLAIN, peak=(0.055, 0.08)),
+        kind=_kind("cap", "hat", PLAIN, peak=(0.055, 0.08)),
         cut=hats.cap, layer=HAT,
     ),
     "beanie": Entry(
-        kind=_kind("beanie", "hat", _WOOL, slouch=(0.0, 0.02)),
+        kind=_kind("beanie", "hat", WOOL, slouch=(0.0, 0.02)),
         cut=hats.beanie, layer=HAT,
     ),
     "hard_hat": Entry(
-        kind=_kind("hard_hat", "hat", _PLAIN),
+        kind=_kind("hard_hat", "hat", PLAIN),
         cut=hats.hard_hat, layer=HAT,
     ),
     "ponytail_hair": Entry(
-        kind=_kind("ponytail_hair", "hair", _PLAIN, _WOMEN, height=(-0.02, 0.06),
+        kind=_kind("ponytail_hair", "hair", PLAIN, WOMEN, height=(-0.02, 0.06),
                    tail=(0.14, 0.30)),
         cut=haircuts.ponytail_hair, layer=HAIR,
     ),
     "plaits_hair": Entry(
-        kind=_kind("plaits_hair", "hair", _PLAIN, _WOMEN, tail=(0.15, 0.30)),
+        kind=_kind("plaits_hair", "hair", PLAIN, WOMEN, tail=(0.15, 0.30)),
         cut=haircuts.plaits_hair, layer=HAIR,
     ),
     "bob_hair": Entry(
-        kind=_kind("bob_hair", "hair", _PLAIN, _WOMEN, length=(-0.045, -0.005),
+        kind=_kind("bob_hair", "hair", PLAIN, WOMEN, length=(-0.045, -0.005),
                    volume=(0.024, 0.036), fringe=(0.0, 1.0)),
         cut=haircuts.bob_hair, layer=HAIR,
     ),
     "curly_hair": Entry(
-        kind=_kind("curly_hair", "hair", _PLAIN, _WOMEN, length=(0.0, 0.10),
+        kind=_kind("curly_hair", "hair", PLAIN, WOMEN, length=(0.0, 0.10),
                    volume=(0.030, 0.050), fringe=(0.0, 0.5)),
         cut=haircuts.curly_hair, layer=HAIR,
     ),
     "parted_hair": Entry(
-        kind=_kind("parted_hair", "hair", _PLAIN, thick=(0.026, 0.044)),
+        kind=_kind("parted_hair", "hair", PLAIN, thick=(0.026, 0.044)),
         cut=haircuts.parted_hair, layer=HAIR,
     ),
     "undercut_hair": Entry(
-        kind=_kind("undercut_hair", "hair", _PLAIN, _MEN, thick=(0.016, 0.040)),
+        kind=_kind("undercut_hair", "hair", PLAIN, MEN, thick=(0.016, 0.040)),
         cut=haircuts.undercut_hair, layer=HAIR,
     ),
     "mohawk_hair": Entry(
-        kind=_kind("mohawk_hair", "hair", _PLAIN, thick=(0.035, 0.070)),
+        kind=_kind("mohawk_hair", "hair", PLAIN, thick=(0.035, 0.070)),
         cut=haircuts.mohawk_hair, layer=HAIR,
     ),
     "balding_hair": Entry(
-        kind=_kind("balding_hair", "hair", _PLAIN, _MEN, bald=(0.0, 1.0), thick=(0.003, 0.012)),
+        kind=_kind("balding_hair", "hair", PLAIN, MEN, bald=(0.0, 1.0), thick=(0.003, 0.012)),
         cut=haircuts.balding_hair, layer=HAIR,
     ),
     "helmet": Entry(
-        kind=_kind("helmet", "hat", _PLAIN, thick=(0.026, 0.036)),
+        kind=_kind("helmet", "hat", PLAIN, thick=(0.026, 0.036)),
         cut=hats.helmet, layer=HAT,
     ),
     "headband": Entry(
-        kind=_kind("headband", "hat", _WOOL, width=(0.022, 0.045)),
+        kind=_kind("headband", "hat", WOOL, width=(0.022, 0.045)),
         cut=hats.headband, layer=HAT,
     ),
     "headscarf": Entry(
-        kind=_kind("headscarf", "hat", _ALL, _WOMEN, length=(0.07, 0.16)),
+        kind=_kind("headscarf", "hat", ALL, WOMEN, length=(0.07, 0.16)),
         cut=hats.headscarf, layer=HAT,
     ),
     "full_beard": Entry(
-        kind=_kind("full_beard", "beard", _PLAIN, _MEN, length=(0.004, 0.030)),
+        kind=_kind("full_beard", "beard", PLAIN, MEN, length=(0.004, 0.030)),
         cut=beards.full_beard, layer=BEARD,
     ),
     "goatee": Entry(
-        kind=_kind("goatee", "beard", _PLAIN, _MEN, length=(0.004, 0.018)),
+        kind=_kind("goatee", "beard", PLAIN, MEN, length=(0.004, 0.018)),
         cut=beards.goatee, layer=BEARD,
     ),
     "moustache": Entry(
-        kind=_kind("moustache", "beard", _PLAIN, _MEN, width=(0.026, 0.036)),
+        kind=_kind("moustache", "beard", PLAIN, MEN, width=(0.026, 0.036)),
         cut=beards.moustache, layer=BEARD,
     ),
     "glasses": Entry(
-        kind=_kind("glasses", "glasses", _PLAIN, width=(0.044, 0.052), square=(0.0, 1.0),
+        kind=_kind("glasses", "glasses", PLAIN, width=(0.044, 0.052), square=(0.0, 1.0),
                    rim=(0.0009, 0.0022)),
         cut=eyewear.glasses, layer=GLASSES,
     ),
     "sunglasses": Entry(
-        kind=_kind("sunglasses", "glasses", _PLAIN, width=(0.048, 0.056), square=(0.0, 1.0)),
+        kind=_kind("sunglasses", "glasses", PLAIN, width=(0.048, 0.056), square=(0.0, 1.0)),
         cut=eyewear.sunglasses, layer=GLASSES,
     ),
     "medical_mask": Entry(
-        kind=_kind("medical_mask", "mask", _PLAIN, top=(0.629, 0.638)),
+        kind=_kind("medical_mask", "mask", PLAIN, top=(0.629, 0.638)),
         cut=eyewear.medical_mask, layer=MASK,
     ),
 }
 # fmt: on
+GARMENTS: dict[str, Entry] = _USUAL | NAMED
 
 
 # Design ----------------------------------------------------------------------------------
@@ -329,7 +336,7 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
 
 
 def _thick_m(cloth: Cloth) -> float:
-    x, _, z = cloth.where.at.T
+    x, _, z = cloth.where.at[: len(cloth.offset_m)].T  # without what panels cut
     high = (z > 0.30) & (z < 0.53) & (np.abs(x) < 0.20)
     return float(cloth.offset_m[high].max()) if high.any() else 0.0
 

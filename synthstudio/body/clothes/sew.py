@@ -85,10 +85,14 @@ def sewn(cloth: Cloth, wearer: Wearer, *, loose: float, phase: float, over_m: fl
     for _ in range(cloth.rounds.shading):
         normals = spread(cloth.mean, normals)
     normals = unit(normals)
+    coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
+    inner = spread(cloth.edge_mean, v)
+    if cloth.parted is not None:
+        v, coords = spread(cloth.parted, v), spread(cloth.parted, coords)
+        normals = unit(spread(cloth.parted, normals))
     edge = cloth.rim[:, 0]
     at, out = v.take(edge, axis=1), normals.take(edge, axis=1)
-    beyond = unit(at - spread(cloth.edge_mean, v))  # away from the cloth, in its surface
-    coords = _coords(cloth, wearer, rest) if cloth.coords is None else cloth.coords
+    beyond = unit(at - inner)  # away from the cloth, in its surface
     return Sewn(
         vertices_m=tall(v, at - out * np.float32(cloth.rim_m)),
         normals=tall(normals, unit(beyond - np.float32(0.5) * out)),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.bottoms import belt, close, lined, liner, skirt_cut
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.panels import resampled
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -22,11 +22,11 @@ from synthstudio.body.clothes.tailor import (
     step,
     suit,
 )
-from synthstudio.body.clothes.weave import Basis, Places, Weave, places, scored
+from synthstudio.body.clothes.weave import Basis, Places, places, scored
 from synthstudio.core.scene import F32
 
 
-def _top(
+def top_cut(
     base: Basis, field: Field, *, thick_m: float, flare_m: float, tucked: bool, taper: float = 0.12
 ) -> Cut:
     """Return a shirt's body: hangs wider towards hem and cuffs, above trousers unless tucked."""
@@ -65,7 +65,7 @@ def t_shirt(base: Basis, shape: Shape) -> Tailored:
         ).astype(np.float32)
 
     return Tailored(
-        pieces=(_top(base, inside, thick_m=0.009, flare_m=0.014, tucked=False),), inside=inside
+        pieces=(top_cut(base, inside, thick_m=0.009, flare_m=0.014, tucked=False),), inside=inside
     )
 
 
@@ -79,7 +79,7 @@ def tank_top(base: Basis, shape: Shape) -> Tailored:
         )
 
     return Tailored(
-        pieces=(_top(base, inside, thick_m=0.007, flare_m=0.010, tucked=False),), inside=inside
+        pieces=(top_cut(base, inside, thick_m=0.007, flare_m=0.010, tucked=False),), inside=inside
     )
 
 
@@ -93,11 +93,11 @@ def shirt(base: Basis, shape: Shape) -> Tailored:
         ).astype(np.float32)
 
     tucked = shape["tucked"] >= 0.5
-    body = _buttoned(_top(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked), base)
-    return Tailored(pieces=(body, _collar(base)), inside=inside)
+    body = buttoned(top_cut(base, inside, thick_m=0.009, flare_m=0.010, tucked=tucked), base)
+    return Tailored(pieces=(body, collar(base)), inside=inside)
 
 
-def _collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
+def collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     """Return a turned-down collar with two points, open at the front."""
 
     def leaf(p: Places) -> F32:
@@ -117,8 +117,8 @@ def _collar(base: Basis, *, thick_m: float = 0.0) -> Cut:
     return Cut(weave=weave, offset_m=offset, least_m=least, passes=3, folds_m=0.0, rim_m=0.004)
 
 
-def _buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085) -> Cut:
-    """Return a top with the line of a placket down its front, and buttons on it."""
+def buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085, low_m: float = -1.0) -> Cut:
+    """Return a top with the line of a placket down its front to `low_m`, and buttons on it."""
     weave = cut.weave
     half_m, line_m = 0.014, 0.002
     for at_m in (half_m - line_m, half_m, half_m + line_m):
@@ -127,26 +127,13 @@ def _buttoned(cut: Cut, base: Basis, *, apart_m: float = 0.085) -> Cut:
     p = places(base.atlas, weave.rows)
     x, y, z = p.at.T
     near = np.clip(1 - np.abs(np.abs(x) - half_m) / (0.5 * line_m), 0, 1) * (y < -0.03)
+    near = near * (z > low_m)
     tint = np.repeat((1 - 0.5 * near)[:, None], 3, axis=1)
-    wanted = np.arange(0.43, float(z.min()) + 0.02, -apart_m)
+    wanted = np.arange(0.43, max(float(z.min()) + 0.02, low_m), -apart_m)
     front = np.where(y < -0.03, 0.0, FAR)
     studs = [int(np.argmin(np.hypot(x, z - h) + front)) for h in wanted]
     return replace(
-        _resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
-    )
-
-
-def _resampled(cut: Cut, weave: Weave, p: Places, base: Basis) -> Cut:
-    """Return `cut` on a finer weave: its values are taken from the nearest old vertices."""
-    old = places(base.atlas, cut.weave.rows)
-    near = cKDTree(old.at).query(p.at)[1]
-    return replace(
-        cut,
-        weave=weave,
-        offset_m=cut.offset_m[near],
-        least_m=cut.least_m[near],
-        hang=None if cut.hang is None else cut.hang[near],
-        level_hem=None if cut.level_hem is None else cut.level_hem[near],
+        resampled(cut, weave, p, base), tint=tint.astype(np.float32), studs=np.array(studs)
     )
 
 
@@ -158,7 +145,7 @@ def sweater(base: Basis, shape: Shape) -> Tailored:
             np.minimum(neckline(p, 0.0), hem_line(p, shape["hem"])), sleeve_end(p, shape["sleeve"])
         ).astype(np.float32)
 
-    body = _top(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
+    body = top_cut(base, inside, thick_m=0.015, flare_m=0.012, tucked=False)
     return Tailored(pieces=(replace(body, passes=9, folds_m=0.012, rim_m=0.012),), inside=inside)
 
 
@@ -192,6 +179,11 @@ def _hood(p: Places) -> F32:
 
 def coat(base: Basis, shape: Shape) -> Tailored:
     """A long-sleeved coat to `hem`, buttoned to the waist, with a collar."""
+    return wrapped(base, shape["hem"], width_m=0.03)
+
+
+def wrapped(base: Basis, hem_m: float, *, width_m: float, belted: bool = True) -> Tailored:
+    """Return a buttoned coat whose tail is `width_m` wider at the ankles than at the waist."""
 
     def upper(p: Places) -> F32:
         return np.minimum(
@@ -200,21 +192,17 @@ def coat(base: Basis, shape: Shape) -> Tailored:
 
     def lower(p: Places) -> F32:
         slit = np.where(p.at[:, 1] < 0, np.abs(p.at[:, 0]) - 0.008, FAR)
-        return np.minimum(legs(p, 0.075, shape["hem"]), slit).astype(np.float32)
+        return np.minimum(legs(p, 0.075, hem_m), slit).astype(np.float32)
 
-    top = _top(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
+    top = top_cut(base, upper, thick_m=0.021, flare_m=0.006, tucked=False, taper=0.06)
     z = places(base.atlas, top.weave.rows).at[:, 2]
     hang = None if top.hang is None else top.hang * step(z, 0.05, 0.15)
     top = replace(top, passes=9, rim_m=0.012, level_hem=None, hang=hang)
-    tail = skirt_cut(base, lower, 0.03, 0.075, offset_m=0.030)
+    tail = skirt_cut(base, lower, width_m, 0.075, offset_m=0.030)
     tail = replace(tail, least_m=tail.least_m + 0.018, passes=10)
+    band = (belt(base, 0.040, 0.082, 0.043),) if belted else ()
     return Tailored(
-        pieces=(
-            _buttoned(top, base, apart_m=0.11),
-            tail,
-            _collar(base, thick_m=0.014),
-            belt(base, 0.040, 0.082, 0.043),
-        ),
+        pieces=(buttoned(top, base, apart_m=0.11), tail, collar(base, thick_m=0.014), *band),
         inside=upper,  # the tail may swing open
     )
 
@@ -224,7 +212,7 @@ def dress(base: Basis, shape: Shape) -> Tailored:
 
     def upper(p: Places) -> F32:
         trunk = np.minimum(neckline(p, 0.02, 0.03), hem_line(p, 0.05))
-        return np.minimum(trunk, _sleeved(p, shape["sleeve"], 0.143)).astype(np.float32)
+        return np.minimum(trunk, sleeved(p, shape["sleeve"], 0.143)).astype(np.float32)
 
     def lower(p: Places) -> F32:
         return legs(p, 0.085, shape["hem"]).astype(np.float32)
@@ -235,7 +223,7 @@ def dress(base: Basis, shape: Shape) -> Tailored:
     def hides(p: Places) -> F32:
         return np.maximum(upper(p), lined(p))
 
-    top = _top(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
+    top = top_cut(base, upper, thick_m=0.007, flare_m=0.004, tucked=True)
     return Tailored(
         pieces=(liner(base), top, skirt_cut(base, lower, shape["width"], 0.085)),
         inside=inside,
@@ -248,7 +236,7 @@ def sports_top(base: Basis, shape: Shape) -> Tailored:
 
     def inside(p: Places) -> F32:
         trunk = np.minimum(neckline(p, 0.02), hem_line(p, shape["hem"]))
-        return np.minimum(trunk, _sleeved(p, shape["sleeve"])).astype(np.float32)
+        return np.minimum(trunk, sleeved(p, shape["sleeve"])).astype(np.float32)
 
     return Tailored(pieces=(close(base, inside, off_m=0.006),), inside=inside)
 
@@ -260,10 +248,10 @@ def leotard(base: Basis, shape: Shape) -> Tailored:
         side = np.maximum(np.abs(p.at[:, 0]) - 0.03, 0)
         edge = np.minimum(-0.115 + 0.55 * side, shape["leg"] + 0.10)
         trunk = np.minimum(neckline(p, 0.025, 0.01), hem_line(p, edge))
-        return np.minimum(trunk, _sleeved(p, shape["sleeve"])).astype(np.float32)
+        return np.minimum(trunk, sleeved(p, shape["sleeve"])).astype(np.float32)
 
     return Tailored(pieces=(close(base, inside),), inside=inside)
 
 
-def _sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
+def sleeved(p: Places, length_m: float, armhole_m: float = 0.140) -> F32:
     return armhole(p, armhole_m) if length_m < 0.05 else sleeve_end(p, length_m)

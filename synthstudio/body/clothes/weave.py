@@ -205,6 +205,13 @@ def scored(weave: Weave, field: F32) -> Weave:
     return replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
 
 
+def parted(weave: Weave, field: F32) -> tuple[Weave, Bool]:
+    """Return `weave` scored along the zero of `field` (V,), and which faces (F,) lie inside."""
+    inside, outside, whole = _cut(weave, field)
+    made = replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
+    return made, np.arange(len(made.faces)) < len(inside)
+
+
 def compact(weave: Weave) -> Weave:
     """Return `weave` without unused vertices; GeometryError when nothing is left."""
     if not len(weave.faces):

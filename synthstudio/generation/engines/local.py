@@ -130,7 +130,7 @@ def _run_here(
         units += more
         if on_progress is not None:
             try:
-                on_progress(_progress(units, done, ready_at))
+                on_progress(progress_of(units, done, ready_at))
             except BaseException as error:
                 stopped.append(error)
                 raise
@@ -148,13 +148,13 @@ def _run_here(
         except Exception as error:
             if error in stopped:
                 raise
-            raise _portable(error) from error
+            raise portable(error) from error
         done += 1
         on_done(result)
         report(0)
 
 
-def _progress(units: int, jobs: int, ready_at: float | None) -> Progress:
+def progress_of(units: int, jobs: int, ready_at: float | None) -> Progress:
     seconds = time.monotonic() - (ready_at or time.monotonic())
     rate = units / seconds if seconds > 0 else 0.0
     return Progress(units=units, jobs=jobs, seconds=seconds, per_second=rate)
@@ -207,7 +207,7 @@ class _Scheduler(Generic[Job, Result]):
             self.jobs += 1
             self.on_done(value)
         if kind != "ready" and self.on_progress is not None:
-            self.on_progress(_progress(self.units, self.jobs, self.ready_at))
+            self.on_progress(progress_of(self.units, self.jobs, self.ready_at))
         if kind != "report":
             self._hand_out(worker)
 
@@ -261,14 +261,15 @@ def _start(crew: list[_Worker], file: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_worker_main, args=(theirs, os.getpid(), file), daemon=True)
-    with _environment(ONE_THREAD), _interrupts_held(), _no_main():
+    with environment(ONE_THREAD), _interrupts_held(), _no_main():
         process.start()
         theirs.close()  # so that the worker's death is an end of file here
         crew.append(_Worker(process=process, connection=ours))
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set variables of this process while the body runs."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -346,7 +347,7 @@ def _worker_main(connection: Connection, parent: int, file: Path) -> None:
             result = work(context, job, lambda units: connection.send(("report", units)))
             connection.send(("done", result))
     except BaseException as error:
-        connection.send(("failed", _portable(error)))
+        connection.send(("failed", portable(error)))
         _next_job(connection)  # the parent reads the message, then ends this process
 
 
@@ -357,7 +358,7 @@ def _next_job(connection: Connection) -> Any:
         os._exit(_ORPHANED)
 
 
-def _portable(error: BaseException) -> SynthStudioError:
+def portable(error: BaseException) -> SynthStudioError:
     """Return the error as one that can cross to the parent with its message."""
     if isinstance(error, SynthStudioError):
         return type(error)(str(error))

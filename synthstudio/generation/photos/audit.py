@@ -19,6 +19,7 @@ import numpy as np
 
 from synthstudio.core.masks import decode
 from synthstudio.core.photo import PhotoSpec
+from synthstudio.core.places import Place
 from synthstudio.core.scene import F64, Bool, JointPatches
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
@@ -78,12 +79,12 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
     """The settings with which pastes are made again; `assets` as in `stage.settings_of`."""
-    root = assets or asset_root(dataset.folder)
+    root = assets or asset_root(dataset)
     return prepare(stored_recipe(dataset), assets=root, device=device)
 
 
 def audit(
-    folder: Path,
+    place: Place,
     settings: Settings,
     rendered: Compare,
     *,
@@ -96,7 +97,7 @@ def audit(
     are checked where they were rendered in the set's own skeleton. SynthStudioError when the set
     or an asset cannot be read.
     """
-    dataset, stage = Dataset(folder), Stage(settings)
+    dataset, stage = Dataset(place), Stage(settings)
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
     total, others = PhotoTally(), []

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from synthstudio.core.errors import RecipeError, SynthStudioError, WorkerError
+from synthstudio.core.errors import AssetError, RecipeError, SynthStudioError, WorkerError
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.begun import as_begun, as_written
+from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
+from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.photos.album import Gathered, gather
 from synthstudio.generation.photos.make import (
     PhotoFrame,
@@ -24,7 +29,7 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
-from synthstudio.generation.pipeline import ShardJob, Summary, run_shards
+from synthstudio.generation.shards import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -41,7 +46,7 @@ class Occluded:
 def occlude(  # noqa: PLR0913 - the options of one command
     settings: Settings,
     annotations: Path,
-    out: Path,
+    out: Place,
     *,
     images: Path,
     workers: int = 1,
@@ -49,6 +54,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
     allow_mixed: bool = False,
     skip_broken: bool = False,
     frames_per_shard: int = FRAMES_PER_SHARD,
+    engine: Engine = LOCAL,
     on_progress: OnProgress | None = None,
     on_event: OnEvent = no_event,
 ) -> Occluded:
@@ -66,6 +72,7 @@ def occlude(  # noqa: PLR0913 - the options of one command
         prepare_caches(settings)
         wanted = identity_for(settings, found, annotations.name, frames_per_shard)
         identity = as_written(wanted, out)
+        initializer, initargs = _opening(engine, settings, found, images)
         with open_or_create(
             out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
         ) as session:
@@ -74,9 +81,10 @@ def occlude(  # noqa: PLR0913 - the options of one command
             summary = run_shards(
                 session,
                 make_shard,
-                initializer=PhotoStage,
-                initargs=(settings, images, found.album, found.skeleton.name),
+                initializer=initializer,
+                initargs=initargs,
                 workers=workers,
+                engine=engine,
                 skip_failed=False,
                 on_progress=on_progress,
                 on_event=on_event,
@@ -141,6 +149,32 @@ def identity_for(settings: Settings, found: Gathered, name: str, frames_per_shar
     return dataclasses.replace(
         base, recipe=marked, assets=tuple(ledger), skeleton=found.skeleton.name
     )
+
+
+def _opening(
+    engine: Engine, settings: Settings, found: Gathered, images: Path
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How an engine's workers open their stage; to other machines the album travels along."""
+    name = found.skeleton.name
+    if engine.apart:
+        album = found.album.read_bytes()
+        return opening(engine, _open_with_album, settings, images.resolve(), album, name)
+    return opening(engine, PhotoStage, settings, images, found.album, name)
+
+
+def _open_with_album(settings: Settings, images: Path, album: bytes, skeleton: str) -> PhotoStage:
+    """Open a stage on a machine that has the photos, but not the album."""
+    if not images.is_dir():
+        raise AssetError(
+            "this machine lacks the photos",
+            where=f"node {platform.node()}",
+            expected=f"the folder {images}",
+            then="Nodes need it at the same path: copy it there or share the disk.",
+        )
+    with tempfile.NamedTemporaryFile(prefix="synthstudio-") as file:
+        file.write(album)
+        file.flush()
+        return PhotoStage(settings, images, Path(file.name), skeleton)  # which keeps it open
 
 
 def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> StagedShard:

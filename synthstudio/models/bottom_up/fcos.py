@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthstudio.models.bottom_up.contract import F64, I64, FramePeople, is_inside
+from synthstudio.models.bottom_up.contract import FramePeople, is_inside
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.losses import masked_mean
 
@@ -111,19 +111,3 @@ def box_loss(predicted: Tensor, truth: Tensor, mine: Tensor) -> Tensor:
     shared, hull = area(predicted.minimum(truth)), area(predicted.maximum(truth))
     union = area(predicted) + area(truth) - shared
     return masked_mean(1 - shared / union + (hull - union) / hull, mine)
-
-
-def keep_best(boxes: F64, score: F64, *, overlap: float) -> I64:
-    """The numbers of boxes (D, 4: x0 y0 x1 y1), the best first, without those that overlap a better
-    one by an IoU above `overlap`."""
-    order = np.argsort(-score, kind="stable")
-    kept: list[int] = []
-    area = (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        low = np.maximum(boxes[best, :2], boxes[order, :2])
-        high = np.minimum(boxes[best, 2:], boxes[order, 2:])
-        shared = (high - low).clip(0).prod(1)
-        order = order[shared <= overlap * (area[best] + area[order] - shared)]
-    return np.array(kept, np.int64)

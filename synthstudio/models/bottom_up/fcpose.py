@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthstudio.core.boxes import keep_best
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.bottom_up.contract import (
     F64,
@@ -32,12 +33,11 @@ from synthstudio.models.bottom_up.fcos import (
     box_loss,
     centre_ness,
     focal_loss,
-    keep_best,
     locations,
 )
-from synthstudio.models.heatmaps import cell_centres, decode_peak, gaussian_map, probabilities
+from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
 from synthstudio.models.layers import conv, resize
-from synthstudio.models.losses import masked_mean
+from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
 BASES, UPSAMPLED, LEVELS = 32, 4, 3
 _MOST_FOUND = 100
@@ -97,7 +97,7 @@ class FCPose(nn.Module):
     The bases have stride 8, the maps of joints are made four times as fine. `sigma`: of their
     targets in cells of 2 px (the paper has single cells, which are no finer than that). A person
     has a score above `least`, and boxes an IoU of at most `overlap`. `most`: locations of a batch
-    whose maps are trained.
+    whose maps are trained. `map_weight`: of their loss; 0: a detector alone.
     """
 
     def __init__(
@@ -110,10 +110,12 @@ class FCPose(nn.Module):
         least: float = 0.2,
         overlap: float = 0.6,
         most: int = 32,
+        map_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.stride, self.sigma, self.joints = 8, sigma, len(skeleton.joints)
         self.least, self.overlap, self.most = least, overlap, most
+        self.map_weight = map_weight
         width = 2 * channels
         self.frames = FrameNet(features, stride=4, multiple=self.stride << (LEVELS - 1))
         self.levels = nn.ModuleList(
@@ -185,34 +187,41 @@ class FCPose(nn.Module):
         )
 
     def losses(self, outputs: FCPoseOutputs, targets: FCPoseTargets) -> dict[str, Tensor]:
-        """Terms of the detector, and the cross-entropy of maps over the cells."""
+        """Terms of the detector, and `map_weight` times the cross-entropy of maps over the cells;
+        at 0 nobody's maps are made."""
         mine = targets.owner >= 0
         centre = centre_ness(targets.sides)
         entropy = F.binary_cross_entropy_with_logits(outputs.centre, centre, reduction="none")
-        frame, location = best_locations(targets.owner, centre, most=self.most)
-        joints = targets.joints_px[frame, targets.owner[frame, location]]
-        return {
+        terms = {
             "person": focal_loss(outputs.person, mine.to(outputs.person.dtype), targets.taught),
             "box": box_loss(outputs.sides, targets.sides, mine),
             "centre": masked_mean(entropy, mine),
-            "map": joint_loss(
+        }
+        if self.map_weight:
+            frame, location = best_locations(targets.owner, centre, most=self.most)
+            terms["map"] = self.map_weight * joint_loss(
                 self.maps(outputs, frame, location),
-                joints,
+                targets.joints_px[frame, targets.owner[frame, location]],
                 stride=self.stride / UPSAMPLED,
                 sigma=self.sigma,
-            ),
-        }
+            )
+        return terms
 
-    def decode(self, outputs: FCPoseOutputs) -> list[FoundPeople]:
+    def detections(self, outputs: FCPoseOutputs) -> tuple[Tensor, Tensor]:
+        """Scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px of all locations."""
         xy = self.places(outputs.bases).xy
         score = (outputs.person.sigmoid() * outputs.centre.sigmoid()).sqrt()
         corners = torch.cat([xy - outputs.sides[..., :2], xy + outputs.sides[..., 2:]], -1)
+        return score, corners
+
+    def decode(self, outputs: FCPoseOutputs) -> list[FoundPeople]:
+        score, corners = self.detections(outputs)
         scores, boxes = finite(score).astype(np.float64), finite(corners).astype(np.float64)
         found = []
         for b, (chance, box) in enumerate(zip(scores, boxes, strict=True)):
             sure = np.flatnonzero(chance > self.least)
             best = sure[keep_best(box[sure], chance[sure], overlap=self.overlap)][:_MOST_FOUND]
-            location = torch.from_numpy(best).to(xy.device)
+            location = torch.from_numpy(best).to(score.device)
             maps = self.maps(outputs, torch.full_like(location, b), location)
             joints, sharp = decode_joints(maps, stride=self.stride / UPSAMPLED, sigma=self.sigma)
             found.append(FoundPeople(joints_px=joints, scores=sharp, score=chance[best]))
@@ -231,23 +240,12 @@ def best_locations(owner: Tensor, centre: Tensor, *, most: int) -> tuple[Tensor,
     return frame[chosen], location[chosen]
 
 
-def joint_targets(
-    joints_px: Tensor, size: tuple[int, int], *, stride: float, sigma: float
-) -> Tensor:
-    """Gaussians (M, J, *size) about joints (M, J, 2), each summing to one; 0 for unknown ones."""
-    known = ~joints_px.isnan().any(-1)
-    maps = gaussian_map(joints_px.nan_to_num() / stride, *size, sigma=sigma)
-    return maps * known[..., None, None]
-
-
 def joint_loss(logits: Tensor, joints_px: Tensor, *, stride: float, sigma: float) -> Tensor:
     """Cross-entropy of maps (M, J, h, w) with the places (M, J, 2) of joints, those that are known.
 
     Over the cells, so that a person's map has one place for each joint.
     """
-    h, w = logits.shape[-2:]
-    truth = joint_targets(joints_px, (h, w), stride=stride, sigma=sigma)
-    each = -(truth.flatten(2) * F.log_softmax(logits.flatten(2), -1)).sum(-1)
+    each = gaussian_cross_entropy(logits, joints_px.nan_to_num() / stride, sigma=sigma)
     return masked_mean(each, ~joints_px.isnan().any(-1))
 
 

@@ -31,7 +31,7 @@ from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
-from synthstudio.recipe.sampling.outfits import SLOTS, dyed, finished, outfit_of
+from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
 from synthstudio.recipe.sampling.people import blotched, look_of
 from synthstudio.recipe.sampling.view import Behind, detail_at
 from synthstudio.recipe.schema import scene as scene_schema
@@ -196,11 +196,12 @@ def _dressed(
     outfit = finished(own, tuple(recut.values()), place)
     same_cut = dataclasses.replace(person, look=look, outfit=outfit)
     rng = own.rng("outfit", place)
-    drawn = outfit_of(own, person.phenotype.gender, look.skin_rgb, recut["hair"], rng)
+    drawn = outfit_of(own, person.phenotype, look.skin_rgb, recut["hair"], rng)
     worn = {slots[g.kind].slot: g for g in drawn} | {s: recut[s] for s in _KEPT if s in recut}
     worn = {slot: g for slot, g in worn.items() if slot in recut or slot not in _KEPT}
     outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
     new = dataclasses.replace(same_cut, outfit=outfit)
+    new = dataclasses.replace(new, outfit=(*outfit, *extras_of(own, new, place)))
     least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.
     fits = own.recipe.clip is None and _stands_as(person, new, others, solve, least_m=least)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.solve import GarmentKind, Slot
-from synthstudio.core.spec import GarmentSpec, Material, Pattern, Vec3
+from synthstudio.core.spec import GarmentSpec, Material, Pattern, PersonSpec, Phenotype, Vec3
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, pick_one
 from synthstudio.recipe.schema.distributions import sample, support
+from synthstudio.recipe.schema.people import Wardrobe
 from synthstudio.recipe.schema.recipe import Recipe
 
 DESIGNS_A_KIND = 6
 """A new design costs about as much as a frame; a data set of any length has this many a kind."""
 SLOTS: tuple[Slot, ...] = ("top", "bottom", "shoes", "hair", "hat")
+EXTRAS: tuple[Slot, ...] = ("over", "neck", "hands", "legs")
+"""What is worn besides, where the recipe asks for it and the rest of the outfit goes with it."""
 _GROWN = 0.67
 _BAREFOOT = 0.4
 _BARE_LEGS = 0.5
 _DYES = 12
+_BY_SKIN: tuple[Slot, ...] = ("top", "bottom", "over")
+"""Slots whose cloth must not look like skin."""
 _PRINTS: tuple[Pattern, ...] = ("floral", "abstract", "logo")
 _PRINTED_BELOW = 1 / 3
 _LIKE_OWN_SKIN, _LIKE_SKIN = 22.0, 13.0
@@ -29,7 +34,7 @@ like none."""
 
 
 def outfit_of(
-    draw: Draw, gender: float, skin_rgb: Vec3, hair: GarmentSpec, rng: Generator
+    draw: Draw, body: Phenotype, skin_rgb: Vec3, hair: GarmentSpec, rng: Generator
 ) -> tuple[GarmentSpec, ...]:
     """Return a top, a bottom unless the top is a whole garment, shoes, that hair, sometimes a hat.
 
@@ -45,7 +50,7 @@ def outfit_of(
         if slot == "hair":
             out.append(hair)
         elif slot != "hat" or hat:
-            kind, worn = _wear(draw, slot, gender, skin_rgb, sport=sport, rng=rng)
+            kind, worn = _wear(draw, slot, body, skin_rgb, sport=sport, rng=rng)
             left_out = slot == "bottom" and whole and (not sport or rng.random() < _BARE_LEGS)
             left_out = left_out or (slot == "shoes" and sport and rng.random() < _BAREFOOT)
             whole = whole or kind.whole
@@ -54,10 +59,11 @@ def outfit_of(
 
 
 def _wear(
-    draw: Draw, slot: Slot, gender: float, skin_rgb: Vec3, *, sport: bool, rng: Generator
+    draw: Draw, slot: Slot, body: Phenotype, skin_rgb: Vec3, *, sport: bool, rng: Generator
 ) -> tuple[GarmentKind, GarmentSpec]:
-    recipe = draw.recipe
-    kind = garment_of(recipe, draw.catalogue.garments, slot, gender, rng, sport=sport)
+    recipe, gender = draw.recipe, body.gender
+    age = _GROWN if slot == "hat" else body.age
+    kind = garment_of(recipe, draw.catalogue.garments, slot, gender, rng, sport=sport, age=age)
     shape = design_of(kind, recipe, rng)
     return kind, dyed(draw, kind, shape, skin_rgb, rng)
 
@@ -86,15 +92,23 @@ def dyed(
     options = draw.recipe.people.wardrobe
     patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
 
+    if kind.dye == "high_visibility":
+        first, second = palette.high_visibility(rng)
+        return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=second)
+
     def cloth() -> Material:
         patterned, saturated = options.patterned, options.saturated
         return palette.cloth(patterns, rng, patterned=patterned, saturated=saturated)
 
     first, second = cloth(), cloth()
-    for _ in range(_DYES if kind.slot in ("top", "bottom") else 0):
+    for _ in range(_DYES if kind.slot in _BY_SKIN else 0):
         if not _like_skin(first, skin_rgb):
             break
         first = cloth()
+    for _ in range(_DYES if kind.two_tone else 0):
+        if not _like_skin(_plain(second), skin_rgb):
+            break
+        second = cloth()
     return GarmentSpec(kind=kind.kind, shape=shape, material=first, second_material=_plain(second))
 
 
@@ -160,9 +174,11 @@ def garment_of(
     fits = [g for g in garments if g.slot == slot and g.gender[0] <= gender <= g.gender[1]]
     fits = [g for g in fits if g.age[0] <= age <= g.age[1]]
     if sport:
-        fits = [g for g in fits if g.worn in ("always", "sport")] or fits
-    usual = {"everyday": 1.0, "always": 1.0, "sport": float(sport), "named": 0.0}
-    fitting = {g.kind: weights.get(g.kind, usual[g.worn]) for g in fits}
+        fits = [g for g in fits if _for_sport(g, weights)] or fits
+    else:
+        fits = [g for g in fits if g.worn != "named_sport"]
+    usual = {"everyday": 1.0, "always": 1.0, "sport": float(sport)}
+    fitting = {g.kind: weights.get(g.kind, usual.get(g.worn, 0.0)) for g in fits}
     if not any(fitting.values()):
         raise RecipeError(
             f"nobody goes without {slot}",
@@ -171,6 +187,66 @@ def garment_of(
             got=", ".join(sorted(fitting)) or "none in the wardrobe",
         )
     return pick_one(fits, rng, weights=fitting, name=lambda g: g.kind)
+
+
+def _for_sport(kind: GarmentKind, weights: Mapping[str, float]) -> bool:
+    named = kind.worn in ("named_sport", "named_always") and weights.get(kind.kind, 0.0) > 0
+    return named or kind.worn in ("always", "sport")
+
+
+def extras_of(draw: Draw, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
+    """Return what person `place` wears over the outfit, round the neck, on hands and legs.
+
+    Only what the recipe names, as often as it asks, where the rest of the outfit goes with it.
+    Each slot has a stream of its own.
+    """
+    options = draw.recipe.people.wardrobe
+    chances = _chances(options)
+    kinds = {kind.kind: kind for kind in draw.catalogue.garments}
+    goes = {slot for worn in person.outfit for slot in kinds[worn.kind].goes_with}
+    body, out = person.phenotype, []
+    for slot in EXTRAS:
+        named = [
+            kind
+            for kind in kinds.values()
+            if kind.slot == slot
+            and options.kinds.get(kind.kind, 0.0) > 0
+            and kind.gender[0] <= body.gender <= kind.gender[1]
+        ]
+        if not (chances[slot] and named and slot in goes):
+            continue
+        rng = draw.rng("extras", slot, place)
+        if rng.random() < chances[slot]:
+            kind = pick_one(named, rng, weights=options.kinds, name=lambda k: k.kind)
+            shape = design_of(kind, draw.recipe, rng)
+            worn = dyed(draw, kind, shape, person.look.skin_rgb, rng)
+            strength = sample(options.wrinkles, rng) if slot == "over" else 0.0
+            material = dataclasses.replace(worn.material, wrinkles=strength)
+            out.append(dataclasses.replace(worn, material=material))
+    return tuple(out)
+
+
+def _chances(options: Wardrobe) -> dict[Slot, float]:
+    return {
+        "over": options.over,
+        "neck": options.neck,
+        "hands": options.hands,
+        "legs": options.legs,
+    }
+
+
+def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
+    """Return what the wardrobe asks for and nobody will wear, and why."""
+    options, out = recipe.people.wardrobe, []
+    for slot, chance in {**_chances(options), "hat": options.hat}.items():
+        slotted = [kind.kind for kind in kinds if kind.slot == slot]
+        named = sorted(kind for kind in slotted if options.kinds.get(kind, 0.0) > 0)
+        if named and not chance:
+            out.append(f"{', '.join(named)}: never worn, for people.wardrobe.{slot} is 0")
+        if chance and not named and slot in EXTRAS:
+            some = ", ".join(sorted(slotted)[:3])
+            out.append(f"people.wardrobe.{slot}: nothing is worn there; name some kinds, as {some}")
+    return tuple(out)
 
 
 def design_of(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:

@@ -34,6 +34,8 @@ _SATURATED = _row("b3202c d1602a d9a520 2f7a3f 1f6fa8 2b4fc0 6a3a9a c03a78 0f8a8
 # What stands out in print from dark and from light cloth.
 _PALE = _row("efeee9 e6dfc8 f2d24a f0b6c0 bfe0ea d8d6cf")
 _DEEP = _row("161618 1f2a44 5b2430 2a3a33 1f4f8a 3a1f4a")
+_WARNING = _row("c8e020 d4ec28 f07020 f28a1c")
+_BANDS = _row("c8ccd0 b4b8bc")
 _SHOES = _row("1a1a1b 2b211b 4a3222 6e4a2e e6e4df bdbbb5 2d3546 7a2026 8a8d90 39413a")
 _SOLES = _row("f0efea d6d3c8 1c1c1c 3a332b 8a7a60")
 _HAIR = {
@@ -187,6 +189,13 @@ def cloth(
         sheen=between(0.0, 0.35, rng),
         bump=between(0.3, 1.0, rng),
     )
+
+
+def high_visibility(rng: Generator) -> tuple[Material, Material]:
+    """Return the materials of a warning vest and of the bands on it."""
+    vest = Material(kind="cloth", base_rgb=choose(_WARNING, rng), roughness=0.8, sheen=0.2)
+    bands = Material(kind="cloth", base_rgb=choose(_BANDS, rng), roughness=0.35, specular=0.06)
+    return vest, bands
 
 
 def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> Material:

@@ -27,7 +27,13 @@ from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.ages import aged, years_of
 from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
 from synthstudio.recipe.sampling.faces import expressed, face_of, own_face
-from synthstudio.recipe.sampling.outfits import design_of, finished, garment_of, outfit_of
+from synthstudio.recipe.sampling.outfits import (
+    design_of,
+    extras_of,
+    finished,
+    garment_of,
+    outfit_of,
+)
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
@@ -214,9 +220,7 @@ def _person(
     draw: Draw, solve: Solve, who: Identity, place: int, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
     key, pose = _pose(draw, Body(solve, who.phenotype), seats, place)
-    outfit = outfit_of(
-        draw, who.phenotype.gender, who.look.skin_rgb, who.hair, draw.rng("outfit", place)
-    )
+    outfit = outfit_of(draw, who.phenotype, who.look.skin_rgb, who.hair, draw.rng("outfit", place))
     outfit = finished(draw, outfit, place)
     person = PersonSpec(
         identity=who.name,
@@ -227,7 +231,8 @@ def _person(
         yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
         years=who.years,
     )
-    return person, key
+    extras = extras_of(draw, person, place)
+    return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
 
 
 def posed_anew(

@@ -120,7 +120,7 @@ class Wardrobe(Base):
         "{sweater: 0} leaves one out. Leotard, leggings and sports_top are worn for sport "
         "alone, unless named. Only where named: ponytail_hair, plaits_hair, bob_hair, "
         "curly_hair, parted_hair, undercut_hair, mohawk_hair, balding_hair, helmet, headband, "
-        "headscarf.",
+        "headscarf, and the clothes that docs/gallery.md shows under Clothes.",
     )
     sport: Probability = Field(
         default=0.0,
@@ -128,6 +128,21 @@ class Wardrobe(Base):
         "leggings, shorts; then two in five are barefoot.",
     )
     hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
+    over: Probability = Field(
+        default=0.0,
+        description="How often a jacket, vest, apron or number that kinds names is worn over "
+        "a top that goes under one.",
+    )
+    neck: Probability = Field(
+        default=0.0, description="How often a scarf is worn, if kinds names it."
+    )
+    hands: Probability = Field(
+        default=0.0, description="How often gloves or wristbands are worn, if kinds names them."
+    )
+    legs: Probability = Field(
+        default=0.0,
+        description="How often long socks or tights are worn with bare legs, if kinds names them.",
+    )
     patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")
     patterns: tuple[Pattern, ...] | None = Field(
         default=None, description="The patterns that may be used; null: all of a garment's."

@@ -231,6 +231,8 @@ def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
 
 def _median(values: F64, axis: int) -> F64:
     """Medians without NaN (np.nanmedian is slower and warns); NaN where nothing else is."""
+    if not values.shape[axis]:  # a set of photos with nobody in them yet
+        return np.full(np.delete(values.shape, axis), np.nan)
     ordered = np.sort(values, axis=axis)  # NaN last
     counts = np.isfinite(values).sum(axis=axis, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum((counts - 1) // 2, 0), axis)

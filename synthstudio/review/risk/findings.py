@@ -344,7 +344,7 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
             "this audit is of another data set",
             where=str(path),
             got=f"frame {frame}, person {instance}",
-            expected=f"people of {dataset.folder.name}",
+            expected=f"people of {dataset.place.name}",
         )
     checked = read_json(path).get("frames")
     return _store(store, dataset, "audit", found, checked if type(checked) is int else None)
@@ -368,10 +368,8 @@ def _rendered(
     from synthstudio.generation import audit, stage
 
     settings = stage.settings_of(dataset, assets=assets, device=device)
-    tally = audit.audit(
-        dataset.folder, settings, frames=frames, workers=workers, on_progress=report
-    )
-    return parse_audit([asdict(one) for one in tally.findings], dataset.folder.name)
+    tally = audit.audit(dataset.place, settings, frames=frames, workers=workers, on_progress=report)
+    return parse_audit([asdict(one) for one in tally.findings], dataset.place.name)
 
 
 def _photos(
@@ -382,7 +380,7 @@ def _photos(
 
     started = time.monotonic()
     tally, pasted = photos.audit(
-        dataset.folder,
+        dataset.place,
         photos.settings_of(dataset, assets=assets, device=device),
         lambda built, rows, fresh, joints, frame: audit.compare(
             built, rows, fresh, joints=joints, frame=frame
@@ -392,7 +390,7 @@ def _photos(
     )
     yield from map(_sentence, tally.findings)
     for one in pasted:
-        yield from parse_audit([asdict(finding) for finding in one.findings], dataset.folder.name)
+        yield from parse_audit([asdict(finding) for finding in one.findings], dataset.place.name)
 
 
 def _sentence(text: str) -> PersonFinding:

@@ -104,6 +104,25 @@ def predictions_in(
     return found
 
 
+@dataclass(frozen=True, kw_only=True, order=True)
+class Sure:
+    """How sure a model is of the joint of a person of which it is least sure: 0 to 1."""
+
+    confidence: float
+    joint: str
+
+
+def least_sure_joints(predictions: Iterable[Prediction]) -> dict[tuple[int, int], Sure]:
+    """(frame, instance) -> the joint of which a model is least sure; none of empty predictions."""
+    return {
+        (p.frame, p.instance): min(
+            Sure(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
+        )
+        for p in predictions
+        if p.joints
+    }
+
+
 def is_predicted(store: Store, key: str, frame: int, joints: Mapping[str, JointLabel]) -> bool:
     """Whether one prediction of this frame, of any model, has all these joints where they are."""
     query = select(PredictionRow.joints)

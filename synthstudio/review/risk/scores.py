@@ -11,6 +11,8 @@ bones          0.8    a bone far longer than the same bone of others, by the res
 validation     0.95   findings of `synthstudio validate` that were stored (findings.py)
 audit          0.9    joints on which the second oracle disagreed, stored (findings.py)
 model          0.7    a predicted joint far from the labelled one (predictions.py)
+distrust       0.7    people who wait and whose prediction a reviewer called wrong; what that model
+                      says of their joints counts no more
 threshold      0.25   joints about as much hidden as visible: easy to label either way
 hidden         0.2    people of whom little is seen
 
@@ -34,14 +36,17 @@ from typing import Any, TypeVar
 import numpy as np
 from sqlalchemy import func, select
 
-from synthstudio.review.models import PredictionRow, RiskRow
+from synthstudio.review.history import DECIDED
+from synthstudio.review.models import ItemRow, PredictionRow, RiskRow
 from synthstudio.review.risk.anatomy import bones, sides
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import F64, PeopleTable
 from synthstudio.review.risk.predictions import (
+    Sure,
     disagreement,
     gather_predictions,
     iter_predictions,
+    least_sure_joints,
     model_signal,
 )
 from synthstudio.review.risk.signals import (
@@ -50,11 +55,14 @@ from synthstudio.review.risk.signals import (
     hidden,
     position,
     projection,
+    signal,
     threshold,
 )
 from synthstudio.review.store import Store
+from synthstudio.review.values import MAIN
 
 T = TypeVar("T")
+Rows = tuple[tuple[Any, ...], ...]
 _MIN_WEIGHT = 0.02
 _KEPT = 6
 _lock = threading.Lock()
@@ -99,8 +107,8 @@ def table_signals(table: PeopleTable) -> tuple[Signal, ...]:
 def combine(signals: Sequence[Signal], people: int) -> F64:
     """(P,) the risk by the formula at the top of this file."""
     correct = np.ones(people)
-    for signal in signals:
-        correct *= 1.0 - signal.weight * signal.score
+    for one in signals:
+        correct *= 1.0 - one.weight * one.score
     return 1.0 - correct
 
 
@@ -120,8 +128,27 @@ def risk_of(store: Store, table: PeopleTable) -> Risk:
 
 def models_of(store: Store, table: PeopleTable) -> Models:
     """Where models and labels disagree, over all models with predictions."""
-    found = _mark(store, table.key)[1]
+    found = _mark(store, table.key)[1:]
     return _once(("models", store.url, *_name(table), found), lambda: _models(store, table))
+
+
+def least_sure(store: Store, key: str, layer: str) -> dict[tuple[int, int], Sure]:
+    """(frame, instance) -> the joint of which the model `layer` is least sure."""
+    found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
+    return _once(
+        ("sure", store.url, key, found),
+        lambda: least_sure_joints(iter_predictions(store, key, layer)),
+    )
+
+
+def distrusted(store: Store, key: str, layer: str) -> set[tuple[int, int]]:
+    """(frame, instance) of whom a reviewer called the prediction of the model `layer` wrong."""
+    query = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts).where(
+        ItemRow.dataset == key, ItemRow.layer == MAIN, ItemRow.distrusts.is_not(None)
+    )
+    with store.reading() as session:
+        found = session.execute(query).all()
+    return {(frame, instance) for frame, instance, layers in found if layer in (layers or ())}
 
 
 def _risk(store: Store, table: PeopleTable) -> Risk:
@@ -133,27 +160,56 @@ def _risk(store: Store, table: PeopleTable) -> Risk:
 def _models(store: Store, table: PeopleTable) -> Models:
     signals: list[Signal] = []
     most = np.full(table.people, np.nan)
-    for layer, _, _ in _mark(store, table.key)[1]:
-        found = gather_predictions(table, iter_predictions(store, table.key, str(layer)))
+    _, layers, wrong = _mark(store, table.key)
+    refused = {(frame, instance, layer) for frame, instance, some in wrong for layer in some}
+    for layer, _, _ in layers:
+        told = iter_predictions(store, table.key, str(layer))
+        kept = [p for p in told if (p.frame, p.instance, layer) not in refused]
+        found = gather_predictions(table, kept)
         signals.append(model_signal(table, found))
         most = np.fmax(most, disagreement(table, found))
-    return Models(signals=tuple(signals), disagreement=most)
+    return Models(signals=(*signals, _distrust(table, wrong)), disagreement=most)
+
+
+def _distrust(table: PeopleTable, wrong: Rows) -> Signal:
+    """People of whom a reviewer called predictions wrong: hard for models, perhaps for people."""
+    pairs = np.array([row[:2] for row in wrong], np.int64).reshape(-1, 2)
+    texts = {
+        int(row): (f"a reviewer called the prediction of {', '.join(layers)} wrong",)
+        for row, (_, _, layers) in zip(table.rows_of(*pairs.T), wrong, strict=True)
+        if row >= 0
+    }
+    score = np.zeros(table.people)
+    score[list(texts)] = 1.0
+    return signal("distrust", weight=0.7, text="", score=score, texts=texts)
 
 
 def _name(table: PeopleTable) -> tuple[str, str]:
     return table.key, table.content
 
 
-def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], tuple[tuple[Any, ...], ...]]:
-    """What distinguishes one state of the stored findings and predictions from another."""
+def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
+    """What distinguishes one state of the stored findings and predictions from another.
+
+    The last: (frame, instance, models) of people who wait and of whom these predict wrongly.
+    """
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)
+    wrong = select(ItemRow.frame, ItemRow.instance, ItemRow.distrusts).where(
+        ItemRow.dataset == key,
+        ItemRow.layer == MAIN,
+        ItemRow.distrusts.is_not(None),
+        ItemRow.deleted.is_(False),
+        ItemRow.status.not_in(DECIDED),
+    )
     ran = tuple(last_runs(store, key).items())
     with store.reading() as session:
         first = (*session.execute(risks).one(), ran)
         rest = tuple(tuple(row) for row in session.execute(models.order_by(PredictionRow.layer)))
-    return first, rest
+        found = session.execute(wrong.order_by(ItemRow.frame, ItemRow.instance))
+        last = tuple((frame, instance, tuple(layers or ())) for frame, instance, layers in found)
+    return first, rest, last
 
 
 def _once(key: object, make: Callable[[], T]) -> T:

@@ -38,6 +38,7 @@ from synthstudio.review.risk.queue import (
 )
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
+    FRAME,
     MAIN,
     Event,
     ItemState,
@@ -166,12 +167,19 @@ def blinded_among(
     who: User,
     share: float = SECOND_SHARE,
 ) -> set[tuple[int, int]]:
-    """Those of a few (frame, instance) who are `blinded`, without computing all others."""
+    """Those of a few (frame, instance) who are `blinded`, without computing all others.
+
+    A frame (frame, FRAME) is if anybody in it is: that nobody is there tells who was deleted.
+    """
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)
     chosen[second_rows(table, share=share)] = True
+    whole = {pair for pair in people if pair[1] == FRAME}
     pairs = list(people)
+    if whole:
+        beside = np.isin(table.frame, [frame for frame, _ in whole])
+        pairs = [*{*pairs, *table.ids(np.flatnonzero(beside & chosen))}]
     rows = table.rows_of(*np.array(pairs, np.int64).reshape(-1, 2).T)
     found = {
         pair for pair, row in zip(pairs, rows.tolist(), strict=True) if row >= 0 and chosen[row]
@@ -182,7 +190,9 @@ def blinded_among(
             found = {
                 pair for pair in found if (pair in now and is_decided(now[pair])) == decided_there
             }
-    return found - touched(store, table.key, found, who=who.name) if found else found
+    found -= touched(store, table.key, found, who=who.name) if found else set()
+    frames = {frame for frame, _ in found}
+    return (found & {*people}) | {pair for pair in whole if pair[0] in frames}
 
 
 def progress(store: Store, table: PeopleTable, *, share: float = SECOND_SHARE) -> Progress:

@@ -35,7 +35,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_pass import Pair, pairs
-from synthstudio.review.values import ItemState
+from synthstudio.review.values import FRAME, ItemState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,7 +316,7 @@ def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
                     who=row.who,
                     when=row.when,
                     person=(row.frame, row.instance, row.layer),
-                    decision=row.kind in ("status", "delete"),
+                    decision=row.kind in ("status", "delete") and row.instance != FRAME,
                 )
                 for row in rows
             ),

@@ -19,7 +19,7 @@ from synthstudio.review.risk.matching import (
 )
 from synthstudio.review.risk.predictions import Prediction
 from synthstudio.review.values import ItemState
-from synthstudio.studio.editor.frame_rows import FrameRows
+from synthstudio.studio.frame_rows import FrameRows
 
 _ARM = ("shoulder", "elbow", "wrist", "hand", "finger", "thumb")
 _LEG = ("hip", "knee", "ankle", "toe", "heel")

@@ -10,18 +10,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
 from synthstudio.review.edits import apply
-from synthstudio.review.history import events
+from synthstudio.review.history import DECIDED, events
 from synthstudio.review.leases import SECOND, release, renew
 from synthstudio.review.risk.predictions import is_predicted
 from synthstudio.review.store import Store
-from synthstudio.review.values import HUMAN, MAIN, PREDICTED, JointLabel, Op, Person, User, may
+from synthstudio.review.values import (
+    FRAME,
+    HUMAN,
+    MAIN,
+    PREDICTED,
+    JointLabel,
+    Op,
+    Person,
+    User,
+    may,
+)
 from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
@@ -42,11 +52,20 @@ _FIELDS = {
     "event",
     "undoes",
 }
+BLIND = (
+    "this person is still to be looked at twice, and you may be asked for the second look. "
+    "It is blind: nothing is told of the first, and nothing is changed. Take another."
+)
 _SERVER_ERROR = "Internal server error (see the server's log). Retrying."
 log = logging.getLogger(__name__)
 
 OpName = tuple[str, int]
 """Of an op: its client and seq."""
+Pair = tuple[int, int]
+Veiled = Callable[[Collection[Pair]], Collection[Pair]]
+"""Some people (frame, instance) -> those whose first look is hidden from who acts."""
+Refusal = tuple[str, int, str, str]
+"""Of an op: client, seq, reason, text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,18 +145,29 @@ def parse_message(payload: object, *, dataset: str, layer: str = MAIN) -> Messag
 
 
 def apply_message(
-    store: Store, message: Message, *, who: User, base_of: Callable[[Person], Base]
+    store: Store,
+    message: Message,
+    *,
+    who: User,
+    base_of: Callable[[Person], Base],
+    veiled: Veiled,
 ) -> Answer:
     """Do what a message says, op by op in its order, and tell what became of each.
 
     After one that has to wait (a locked database, a full disk) the rest waits too: they build on
-    one another. `base_of` may raise DatasetError for people of no frame.
+    one another. `base_of` may raise DatasetError for people of no frame. `veiled`: nothing is
+    changed of them in the layer main, and no refusal tells what is so, whoever sends the ops.
     """
     done: list[tuple[str, int, int, int]] = []
     refused = list(message.refused)
     wait = ""
     delivery = _Delivery(store=store, who=who, base_of=base_of)
+    pairs = {r.name: _pair(r) for r in message.ops if r.op.person.layer == MAIN}
+    blind = veiled({*pairs.values()})
     for received in message.ops:
+        if pairs.get(received.name) in blind:
+            refused.append((*received.name, "lease", BLIND))
+            continue
         try:
             event, revision = _apply_op(delivery, received)
         except Refused as error:
@@ -156,7 +186,32 @@ def apply_message(
         else:
             delivery.events[received.name] = event
             done.append((*received.name, event, revision))
+    refused = _without_first_looks(message, refused, veiled)
     return Answer(tab=message.tab, n=message.n, done=tuple(done), refused=tuple(refused), wait=wait)
+
+
+def _without_first_looks(
+    message: Message, refused: Sequence[Refusal], veiled: Veiled
+) -> list[Refusal]:
+    """Return refusals without what they would tell of people whose first look is hidden.
+
+    Somebody may have decided on a person while the op was on its way, or on all in the frame to
+    which the op would bring somebody.
+    """
+    about: dict[OpName, set[Pair]] = {}
+    for received in message.ops:
+        if received.op.person.layer == MAIN:
+            bringing = received.op.kind in ("add", "restore", "revert")
+            frame = {(received.op.person.frame, FRAME)} if bringing else set()
+            about[received.name] = {_pair(received), *frame}
+    blind = set(veiled({pair for row in refused for pair in about.get(row[:2], ())}))
+    return [
+        (*row[:2], "lease", BLIND) if about.get(row[:2], set()) & blind else row for row in refused
+    ]
+
+
+def _pair(received: ReceivedOp) -> Pair:
+    return received.op.person.frame, received.op.person.instance
 
 
 def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
@@ -305,8 +360,6 @@ def _where(person: Person) -> str:
 
 
 EVERY_S = 60.0
-_DECIDED = ("approved", "rejected", "flagged")
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -355,7 +408,7 @@ def release_decided(
         for received in message.ops
         if received.name in done
         and received.op.person.layer != SECOND
-        and (received.op.kind == "delete" or received.op.status in _DECIDED)
+        and (received.op.kind == "delete" or received.op.status in DECIDED)
     ]
     if not people or not may(who.role, "claim"):
         return

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.review.check import FIRST_THING
 from synthstudio.review.history import added_people
 from synthstudio.review.leases import SECOND, leases
+from synthstudio.review.progress import empty_frames
 from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.predictions import Sure
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
-from synthstudio.review.risk.scores import Risk, risk_of
+from synthstudio.review.risk.scores import Risk, distrusted, least_sure, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
@@ -21,11 +24,13 @@ from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
 
+Pair = tuple[int, int]
 I64 = NDArray[np.int64]
 TODO = ("pending", "skipped")
 QUEUES = {
     "risk": "Likely wrong first",
     "all": "As they are stored",
+    "unsure": "Least sure predictions first",
     "mine": "Mine",
     "second": "My second looks",
     "added": "Added by reviewers",
@@ -36,11 +41,15 @@ QUEUES = {
 
 @dataclass(frozen=True, kw_only=True)
 class QueueRequest:
-    """What a queue shall hold. `query`: as `filter` takes it; `todo`: only who is undecided."""
+    """What a queue shall hold. `query`: as `filter` takes it; `todo`: only who is undecided.
+
+    `model`: whose predictions the queue "unsure" goes by.
+    """
 
     queue: str = "risk"
     query: str = ""
     todo: bool = False
+    model: str = ""
 
     @property
     def layer(self) -> str:
@@ -52,7 +61,7 @@ class ReviewQueue:
     """A queue: `rows` (N,) in their order; `control` (N,): drawn at random.
 
     A row is one of the people table, or -1 - its place in `extra`: (frame, instance) of those whom
-    reviewers added, and (frame, 0) for a frame without people.
+    reviewers added, and (frame, 0) for a frame without people. `notes`: row -> why it is here.
     """
 
     request: QueueRequest
@@ -60,6 +69,7 @@ class ReviewQueue:
     control: NDArray[np.bool_]
     risk: Risk
     extra: tuple[tuple[int, int], ...] = ()
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     def people(self, table: PeopleTable, start: int, stop: int) -> list[tuple[int, int]]:
         rows = self.rows[start:stop]
@@ -72,6 +82,8 @@ class ReviewQueue:
 
     def _reasons(self, place: int) -> list[str]:
         row = int(self.rows[place])
+        if row in self.notes:
+            return [self.notes[row]]
         if row < 0:
             return []
         found = [text.replace("_", " ") for text in self.risk.reasons(row, most=4)]
@@ -124,6 +136,7 @@ def build_queue(
         share = share_of(store, table.key, "second_share")
         hidden = blinded(store, table, who=who, share=share)
         hide_reviews(columns, hidden)
+    there = table.frame[~columns["deleted"]]
     rows = np.arange(table.people, dtype=np.int64)
     if request.query.strip() and request.queue != "empty":
         rows = matching_rows(table, parse_query(request.query, table.joints), columns)
@@ -134,7 +147,7 @@ def build_queue(
             np.isin(rows, _rows(table, leases(store, table.key, layer=SECOND, who=who.name)))
         ]
     rows = rows[~columns["deleted"][rows]]
-    extra = _extra(store, table, request, table.frame[rows])
+    extra = _extra(store, table, request, there)
     if request.queue in ("added", "empty"):
         rows = rows[:0]
     if request.todo:
@@ -146,6 +159,15 @@ def build_queue(
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
+    if request.queue == "unsure":
+        sure = least_sure(store, table.key, request.model) if request.model else {}
+        wrong = distrusted(store, table.key, request.model)
+        rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
+        return _unsure(
+            ReviewQueue(request=request, rows=rows, control=control, risk=risk, extra=extra),
+            table,
+            sure,
+        )
     at = _places_after_frames(rows, table, [frame for frame, _ in extra])
     return ReviewQueue(
         request=request,
@@ -156,13 +178,36 @@ def build_queue(
     )
 
 
+def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Sure]) -> ReviewQueue:
+    """Return those of a queue of whom something is predicted, the least sure prediction first."""
+    frames: dict[int, Sure] = {}
+    for (frame, instance), one in sure.items():
+        if instance >= FIRST_THING:
+            frames[frame] = min(one, frames.get(frame, one))
+    found = {
+        int(r): sure[p] for r, p in zip(queue.rows, table.ids(queue.rows), strict=True) if p in sure
+    }
+    found |= {-1 - k: frames[f] for k, (f, _) in enumerate(queue.extra) if f in frames}
+    rows = sorted(found, key=lambda row: (found[row].confidence, row))
+    notes = {
+        row: f"{one.joint.replace('_', ' ')}: predicted, sure {one.confidence:.2f}"
+        for row, one in found.items()
+    }
+    return replace(
+        queue, rows=np.array(rows, np.int64), control=np.zeros(len(rows), bool), notes=notes
+    )
+
+
 def _extra(
     store: Store, table: PeopleTable, request: QueueRequest, inhabited: I64
 ) -> tuple[tuple[int, int], ...]:
-    """Whom and what a queue holds beside people on disk. `inhabited`: frames of those in it."""
+    """Whom and what a queue holds beside people on disk. `inhabited`: frames of people on
+    disk."""
     added = added_people(store, table.key) if request.layer == MAIN else {}
-    if request.queue == "empty":
+    if request.queue in ("empty", "unsure"):
         here = {*inhabited.tolist(), *(frame for frame, _ in added)}
+        if request.todo:
+            here |= empty_frames(store, table.key)
         return tuple(
             (f, 0) for f in table.arrays["frame.index"].astype(np.int64).tolist() if f not in here
         )

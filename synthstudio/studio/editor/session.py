@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -15,12 +15,11 @@ from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import MAIN, PREDICTED, Event, Person, User, may
+from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, browser, context, current_user, image_url
 from synthstudio.studio.editor import window
-from synthstudio.studio.editor.frame_rows import Frames
 from synthstudio.studio.editor.outbox import (
     Answer,
     HeldLeases,
@@ -30,6 +29,7 @@ from synthstudio.studio.editor.outbox import (
     renew_leases,
     storage_key,
 )
+from synthstudio.studio.editor.poses import poses_of
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
@@ -65,6 +65,7 @@ class EditorSession:
     query_error: str = ""
     leases: HeldLeases = field(default_factory=HeldLeases)
     ghosts: str = ""
+    poses: Sequence[Mapping[str, Any]] = ()
 
 
 def show() -> None:
@@ -115,7 +116,9 @@ def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
         or session.key != chosen.key
         or session.user != me.name
     ):
-        session = EditorSession(key=chosen.key, user=me.name)
+        session = EditorSession(key=chosen.key, user=me.name, poses=poses_of(chosen.table))
+        if not chosen.dataset.people:  # photos without labels: the first people are to be added
+            session.request = QueueRequest(queue="empty")
         st.session_state["review_session"] = session
     requested = tuple(st.query_params.get(name, "") for name in ("frame", "instance", "q", "queue"))
     if fresh and any(requested) and requested != session.address:
@@ -158,6 +161,10 @@ def _choices(session: EditorSession, models: list[str]) -> None:
         if models:
             place = models.index(session.ghosts)
             session.ghosts = st.selectbox("Predictions", models, index=place)
+    request = session.request
+    if request.queue == "unsure" and request.model != session.ghosts:
+        session.request = replace(request, model=session.ghosts)
+        session.queue = None
 
 
 def _build_queue(ctx: Context, chosen: OpenSet, me: User, session: EditorSession) -> ReviewQueue:
@@ -188,7 +195,9 @@ def _browser_data(
         start=start,
         people=shown,
         reasons=order.reasons(start, stop),
-        veiled=_veiled(ctx, me, chosen, session, window.people_in(frames_of(chosen), shown)),
+        veiled=_veiled(
+            ctx, me, chosen, session.request.layer, window.people_in(chosen.frames, shown)
+        ),
         elsewhere=order.extra,
         ghosts=session.ghosts,
     )
@@ -200,7 +209,7 @@ def _browser_data(
     found = window.items(
         ctx.store,
         chosen.key,
-        frames_of(chosen),
+        chosen.frames,
         stretch,
         who=me,
         layer=session.request.layer,
@@ -211,7 +220,7 @@ def _browser_data(
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
         "can": {"edit": may(me.role, "edit")},
-        "skeleton": window.skeleton_json(chosen.skeleton),
+        "skeleton": window.skeleton_json(chosen.skeleton, session.poses),
         "queue": {
             "id": order.request.queue,
             "query": order.request.query,
@@ -234,11 +243,11 @@ def _veiled(
     ctx: Context,
     me: User,
     chosen: OpenSet,
-    session: EditorSession,
-    people: Sequence[tuple[int, int]],
+    layer: str,
+    people: Collection[tuple[int, int]],
 ) -> set[tuple[int, int]]:
     """Return those of `people` of whom the layer main may not be shown yet."""
-    if session.request.layer != MAIN:
+    if layer != MAIN:
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
@@ -249,18 +258,9 @@ _EMPTY_TEXTS = {
     "second": "You have no second looks to do. Claim people on the Team page.",
     "added": "Nobody has added people to this data set.",
     "empty": "Every frame has somebody in it.",
+    "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
     "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
 }
-
-
-@st.cache_resource(max_entries=16, show_spinner=False)
-def _frames(key: str, _chosen: OpenSet) -> Frames:
-    return Frames(_chosen.dataset, _chosen.skeleton)
-
-
-def frames_of(chosen: OpenSet) -> Frames:
-    """Return the frames of a data set that all sessions share."""
-    return _frames(f"{chosen.key} {id(chosen)}", chosen)
 
 
 def _results(session: EditorSession) -> dict[str, Any]:
@@ -300,7 +300,13 @@ def _take_outbox(
     me = User(name=who, role=ctx.role_of(who, browser()) or "viewer")
     edited = {received.op.person for received in message.ops}
     renew_leases(ctx.store, session.leases, tuple(session.leases.people), who=me, edited=edited)
-    answer = apply_message(ctx.store, message, who=me, base_of=frames_of(chosen).base_of)
+    answer = apply_message(
+        ctx.store,
+        message,
+        who=me,
+        base_of=chosen.frames.base_of,
+        veiled=lambda people: _veiled(ctx, me, chosen, layer, people),
+    )
     release_decided(ctx.store, session.leases, message, answer, who=me)
     for client, seq, why, text in answer.refused:
         guard.log_refusal("an edit", user=who, client=client, seq=seq, why=why, text=text)
@@ -337,7 +343,7 @@ def _history(
     person = Person(
         dataset=chosen.key, frame=int(frame), instance=int(instance), layer=session.request.layer
     )
-    if _veiled(ctx, me, chosen, session, [(person.frame, person.instance)]):
+    if _veiled(ctx, me, chosen, person.layer, [(person.frame, person.instance)]):
         return {"id": session.history_of, "events": []}
     found = history.events(ctx.store, chosen.key, person=person)
     return {
@@ -359,7 +365,10 @@ def _describe_event(event: Event) -> dict[str, str]:
         if joints and all(label["origin"] == PREDICTED for label in joints.values()):
             what += ", as predicted"
     elif event.kind == "status":
-        what = str(after["status"]) + (f": {after['reason']}" if after["reason"] else "")
+        said = "nobody is in this frame" if after["status"] == NOBODY else str(after["status"])
+        what = said + (f": {after['reason']}" if after["reason"] else "")
+    elif event.kind == "distrust":
+        what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
     elif event.kind == "comment":
         what = f"“{after['comment']}”"
     elif event.kind == "revert":

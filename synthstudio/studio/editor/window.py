@@ -19,9 +19,9 @@ from synthstudio.review.history import states_in
 from synthstudio.review.leases import leases
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Event, ItemState, JointLabel, User
-from synthstudio.studio.editor.frame_rows import FrameRows, Frames
+from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, User
 from synthstudio.studio.editor.ghosts import FrameGhosts, frame_ghosts, limbs
+from synthstudio.studio.frame_rows import FrameRows, Frames
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
@@ -80,7 +80,11 @@ def items(
     listed = [(frame, instance) for frame, instance in stretch.people]
     state_of = states_in(store, key, {frame for frame, _ in listed}, layer=layer)
     apart = {*listed, *stretch.elsewhere}
-    added = [p for p in state_of if p not in apart and p[1] not in frames.get(p[0]).people]
+    added = [
+        p
+        for p in state_of
+        if p not in apart and p[1] != FRAME and p[1] not in frames.get(p[0]).people
+    ]
     held = leases(store, key, layer=layer)
     for person in stretch.veiled:
         state_of.pop(person, None)
@@ -118,8 +122,8 @@ def items(
     return found
 
 
-def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
-    """Return what the editor needs to know of a skeleton."""
+def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return what the editor needs to know of a skeleton; `poses`: see poses.py."""
     return {
         "name": skeleton.name,
         "joints": list(skeleton.joints),
@@ -127,6 +131,7 @@ def skeleton_json(skeleton: Skeleton) -> dict[str, Any]:
         "bones": [list(bone) for bone in skeleton.edges],
         "flip": skeleton.flip.tolist(),
         "limbs": limbs(skeleton),
+        "poses": list(poses),
     }
 
 
@@ -166,7 +171,7 @@ def _item(
         **(
             _labels(found, row, frames.skeleton)
             if row is not None
-            else _no_labels(frames.skeleton, "added by hand" if instance else "nobody is in it")
+            else _no_labels(frames.skeleton, "added by hand" if instance else "nobody is labelled")
         ),
         "state": _state(state),
     }
@@ -310,6 +315,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
             "reason": "",
             "joints": {},
             "box": None,
+            "distrusts": [],
             "deleted": False,
             "added": False,
             "who": None,
@@ -321,6 +327,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "reason": state.reason,
         "joints": {name: _joint(label) for name, label in state.joints.items()},
         "box": state.box,
+        "distrusts": state.distrusts or [],
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,

@@ -274,6 +274,7 @@ def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) ->
         "changed": "no",
         "comments": 0.0,
         "edited": np.nan,
+        "deleted": False,
     }
     for name, value in blank.items():
         columns[name][hidden] = value

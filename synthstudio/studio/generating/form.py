@@ -23,7 +23,7 @@ from synthstudio.studio.text import plain
 
 Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
-MOST_TEXT = 1000
+MOST_TEXT = 4000
 _ERROR_LINE = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
 _FIXED = {
     "name",

@@ -16,7 +16,7 @@ from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
-from synthstudio.studio.context import Context
+from synthstudio.studio.context import Context, browser
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.page_parts import field_error
@@ -199,7 +199,7 @@ def _photos(place: Path) -> list[Path]:
 
 MOST_AT_ONCE = 40
 _OWN = "Reset to the scene's values"
-_NAME = "photos"
+_NAME, _NAME_KEY, _FILES_KEY = "photos", "photos_name", "photos_files"
 
 
 def background(ctx: Context, scene: Scene) -> Scene:
@@ -254,20 +254,30 @@ def photo_form(ctx: Context, me: User) -> None:
             "Background, below the scene."
         )
         with st.form("photos", clear_on_submit=True, border=False):
-            name = st.text_input(
+            st.text_input(
                 "Name for these photos",
                 value=_NAME,
+                key=_NAME_KEY,
                 max_chars=40,
                 help="a-z, 0-9, - and _. Photos with the same name form one set.",
             )
-            files = st.file_uploader(
-                "Photos", type=[suffix[1:] for suffix in SUFFIXES], accept_multiple_files=True
+            st.file_uploader(
+                "Photos",
+                type=[suffix[1:] for suffix in SUFFIXES],
+                accept_multiple_files=True,
+                key=_FILES_KEY,
             )
-            sent = st.form_submit_button("Upload these photos")
-        if sent:
-            given = [(file.name, file.getvalue()) for file in files]
-            st.session_state["photos_said"] = keep(ctx, me, name.strip(), given)
-            st.rerun()
+            # Before the page is drawn: a preview that comes meanwhile draws it anew, and what was
+            # sent would be lost.
+            st.form_submit_button("Upload these photos", on_click=_take, args=(ctx, me.name))
+
+
+def _take(ctx: Context, name: str) -> None:
+    """Keep what the form holds, if the person still may, and note what to say of it."""
+    now = User(name=name, role=ctx.role_of(name, browser()) or "viewer")
+    given = [(file.name, file.getvalue()) for file in st.session_state[_FILES_KEY]]
+    folder = st.session_state[_NAME_KEY].strip()
+    st.session_state["photos_said"] = keep(ctx, now, folder, given)
 
 
 def keep(ctx: Context, me: User, folder: str, files: list[tuple[str, bytes]]) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 import signal
 import threading
 import time
-import weakref
 from typing import Any
 
 from sqlalchemy import select
@@ -19,41 +17,18 @@ from synthstudio.studio.jobs import job_store, orders, process
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import output_folder
 from synthstudio.studio.jobs.process import Running, frames_on_disk, read_outcome
+from synthstudio.studio.repeated import repeat
 from synthstudio.studio.settings import Settings
 
 EVERY_S = 1.0
 TERM_AFTER_S, KILL_AFTER_S = 10.0, 20.0
 """Seconds after the first signal of a cancel until the second and the third."""
 _CLAIM_S = 15.0
-LOG = logging.getLogger("synthstudio.studio")
-_running: weakref.WeakKeyDictionary[Store, threading.Thread] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
 
 
 def start(settings: Settings, store: Store, *, every_s: float = EVERY_S) -> threading.Thread:
     """Begin to look after the jobs of a store; a second call finds the thread of the first."""
-    with _lock:
-        found = _running.get(store)
-        if found is None or not found.is_alive():
-            found = threading.Thread(
-                target=_look_after, args=(settings, store, every_s), name="jobs", daemon=True
-            )
-            _running[store] = found
-            found.start()
-        return found
-
-
-def _look_after(settings: Settings, store: Store, every_s: float) -> None:
-    pause, troubled = threading.Event(), ""
-    while True:
-        try:
-            run_once(store, settings)
-            troubled = ""
-        except Exception as error:  # the database is busy or away: it comes back
-            if str(error) != troubled:
-                LOG.warning("jobs: %s", error)
-            troubled = str(error)
-        pause.wait(every_s)
+    return repeat(store, "jobs", lambda: run_once(store, settings), every_s=every_s)
 
 
 def run_once(store: Store, settings: Settings) -> list[Job]:

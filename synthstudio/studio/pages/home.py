@@ -27,6 +27,7 @@ from synthstudio.studio.page_parts import field_error, review_params, show_unrea
 from synthstudio.studio.text import plain
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
+_PHOTOS = "synthstudio import-photos photos --out exports/to-review"
 _PREDICTIONS = """synthstudio predict default exports/photos --out answers
 synthstudio review predictions exports/photos answers/results.json --layer default"""
 _LOOK_EVERY_S = 1.0
@@ -65,6 +66,8 @@ def _bring_in(*, open_now: bool) -> None:
             "exports folder (`exports`, unless `--exports` said otherwise):"
         )
         st.code(_IMPORT, language=None)
+        st.write("Photos or a video without labels become a set in which people are to be added:")
+        st.code(_PHOTOS, language=None)
         st.write("A network's answers for it are shown under the labels, and compared with them:")
         st.code(_PREDICTIONS, language=None)
         st.write(
@@ -158,18 +161,20 @@ def _progress(seen: DatasetFacts) -> None:
 
 
 def progress_text(people: People) -> str:
+    frames = "frame" if people.nobody == 1 else "frames"
+    empty = [f"nobody in {people.nobody:,} {frames}, as was decided"] if people.nobody else []
     if not people.total:
-        return "No people in it: nothing to review"
+        return " · ".join(["Nobody is in it: people can be added in Review", *empty])
     if not people.decided:
         verb = "waits" if people.waiting == 1 else "wait"
-        return f"Nobody reviewed yet: {people_text(people.waiting)} {verb}"
+        return " · ".join([f"Nobody reviewed yet: {people_text(people.waiting)} {verb}", *empty])
     details = [f"{people.decided / people.total:.0%} reviewed"]
     details += [
         f"{people.status[name]:,} {name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
         if people.status.get(name)
     ]
-    return " · ".join(details)
+    return " · ".join([*details, *empty])
 
 
 def _health(ctx: Context, found: OpenSet) -> None:
@@ -219,7 +224,7 @@ def _links(me: User, found: OpenSet, seen: DatasetFacts) -> None:
     label = "Go on reviewing" if seen.people.decided else "Start reviewing"
     if not may(me.role, "edit"):
         label = "Look through it"
-    params = review_params(found.key, queue="risk")
+    params = review_params(found.key, queue="risk" if found.dataset.people else "empty")
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
         st.switch_page("pages/review.py", query_params=params)
     if st.button(

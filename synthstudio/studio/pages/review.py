@@ -13,7 +13,7 @@ from synthstudio.studio.page_parts import GENERATE, HOME, NO_PEOPLE, empty_state
 def main() -> None:
     ctx, _ = context(), current_user()
     chosen = ctx.chosen("Review")
-    if not count_people(ctx.store, chosen.key).total:
+    if chosen.dataset.people and not count_people(ctx.store, chosen.key).total:
         st.title("Review")
         empty_state(NO_PEOPLE, ("Other data sets", HOME), ("Generate one", GENERATE))
         return

@@ -24,6 +24,7 @@ from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
+from synthstudio.studio.program_tokens import show_tokens
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
 from synthstudio.studio.text import checked_name, plain
 
@@ -176,7 +177,7 @@ def show_pace(ctx: Context, chosen: OpenSet) -> None:
     st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="team_pace")
 
 
-PARTS = ("Members", "Second look", "Decide")
+PARTS = ("Members", "Second look", "Decide", "Tokens")
 
 
 def main() -> None:
@@ -207,8 +208,10 @@ def main() -> None:
         second_look(ctx, me, chosen)
         st.subheader("Agreement")
         show_agreement(ctx, chosen)
-    else:
+    elif part == "Decide":
         show_decisions(ctx, me, chosen)
+    else:
+        show_tokens(ctx, me)
 
 
 main()

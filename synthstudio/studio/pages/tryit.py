@@ -11,8 +11,8 @@ import streamlit as st
 
 from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
+from synthstudio.core.video import VIDEOS
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.sources import VIDEOS
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.review.values import User
 from synthstudio.studio import guard
@@ -77,7 +77,7 @@ def _boxes() -> list[list[float]] | None:
         key="try_boxes",
         max_chars=800,
         placeholder="x, y, width, height; ...",
-        help="In pixels of the picture. Without one a single person is looked for.",
+        help="In pixels of the picture. Without one people are looked for.",
     )
     try:
         return answers.parse_boxes(text)

@@ -25,13 +25,14 @@ from PIL import Image
 from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.core.video import VIDEOS
 from synthstudio.inference.answers import TRUNCATED
 from synthstudio.inference.live import Follower, LiveOptions, Seen
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import Person
 from synthstudio.inference.screen import annotated
-from synthstudio.inference.second_look import second_look
-from synthstudio.inference.sources import VIDEOS, Boxes
+from synthstudio.inference.second_look import find_people
+from synthstudio.inference.sources import Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
 from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
@@ -78,7 +79,7 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
 
 
 def photo_answer(model: OnnxModel, rgb: U8, boxes: list[list[float]]) -> Shown:
-    """The people of a photo: one of them, or those in boxes x y w h."""
+    """The people of a photo: those in boxes x y w h, or who is found."""
     frame = LiveFrame(number=0, time_s=0.0, arrived_s=time.perf_counter(), rgb=rgb)
     return shown(new_follower(model, boxes, least=0.0).step(frame), model.skeleton)
 
@@ -139,9 +140,9 @@ def _followed(
 def new_follower(
     model: OnnxModel, boxes: list[list[float]], *, least: float = LiveOptions.least
 ) -> Follower:
-    """Follows the people in boxes x y w h, or one who is looked for in the whole picture."""
+    """Follows the people in boxes x y w h, or those who are found in the whole picture."""
     given = Boxes(xywh=np.array(boxes, np.float64), score=np.ones(len(boxes)))
-    find = (lambda image: given) if boxes else second_look(model, size=model.size)
+    find = (lambda image: given) if boxes else find_people(model, size=model.size)
     options = LiveOptions(every=0, least=least)
     return Follower(model, find, size=model.size, options=options)
 

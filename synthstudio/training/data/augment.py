@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from synthstudio.core.rng import Generator
 from synthstudio.training.config import Augment
-from synthstudio.training.data.crops import GREY, MARGIN, Crops
+from synthstudio.training.data.crops import MARGIN, Crops
+from synthstudio.training.data.windows import GREY
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -34,6 +35,18 @@ class Draws:
     gain: F32  # (B, 3) factor of each channel
     lift: F32  # (B,) added grey, 0 to 255
     hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """Of which of B samples half the body is shown, and whether it is the lower one."""
+
+    chosen: NDArray[np.bool_]
+    lower: NDArray[np.bool_]
+
+
+def draw_halves(augment: Augment, rng: Generator, *, count: int) -> Halves:
+    return Halves(chosen=rng.random(count) < augment.half_body, lower=rng.random(count) < 0.4)
 
 
 def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int]) -> Draws:
@@ -75,17 +88,15 @@ def half_body(
     *,
     names: tuple[str, ...],
     size: tuple[int, int],
-    rng: Generator,
-    chance: float,
+    halves: Halves,
 ) -> Draws:
-    """Replace some views by ones that show only the upper or the lower half of the body."""
+    """Replace the chosen views by ones that show only the upper or the lower half of the body."""
     upper = np.array(
         [name.removeprefix("left_").removeprefix("right_") in _UPPER for name in names]
     )
-    chosen, lower = rng.random(len(rows)) < chance, rng.random(len(rows)) < 0.4
     view = draws.view.copy()
-    for b in np.flatnonzero(chosen):
-        xy = crops.xy[rows[b]][upper != lower[b]]
+    for b in np.flatnonzero(halves.chosen):
+        xy = crops.xy[rows[b]][upper != halves.lower[b]]
         xy = xy[np.isfinite(xy).all(-1)]
         if len(xy) < 3:
             continue

@@ -22,10 +22,12 @@ from synthstudio.training.config import Augment
 from synthstudio.training.config_network import Network
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
-from synthstudio.training.data.crops import GREY, Crops
+from synthstudio.training.data.crops import Crops
 from synthstudio.training.data.cutouts import Cutouts
+from synthstudio.training.data.parts import BatchPart, as_part
 from synthstudio.training.data.pasting import PasteDraws, draw_pastes, paste, shares_under_paste
 from synthstudio.training.data.style import Photos, draw_styles, restyle
+from synthstudio.training.data.windows import GREY
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -111,7 +113,7 @@ class Batch:
 
 def make_batch(
     crops: Crops,
-    rows: I64,
+    rows: I64 | BatchPart,
     spec: InputSpec,
     augment: Augment,
     *,
@@ -120,30 +122,28 @@ def make_batch(
     paired: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> Batch:
-    """Make the batch of `rows`, augmented by the random streams of (seed, step).
+    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
+    (seed, step).
 
     Without cut-outs `augment.paste` pastes shapes alone.
     """
     rng = stream(seed, "augment", step)
-    draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
+    part = as_part(rows)
+    rows, count = part.rows, part.count
+    draws = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
     if augment.half_body:
-        draws = aug.half_body(
-            draws,
-            crops,
-            rows,
-            names=spec.skeleton.joints,
-            size=spec.size,
-            rng=rng,
-            chance=augment.half_body,
-        )
+        halves = part.drawn(aug.draw_halves(augment, rng, count=count))
+        names = spec.skeleton.joints
+        draws = aug.half_body(draws, crops, rows, names=names, size=spec.size, halves=halves)
     cutouts, pastes = pictures.cutouts, None
     if augment.paste:
         drawn = stream(seed, "cutouts", step)
-        pastes = draw_pastes(augment, drawn, count=len(rows), cutouts=len(cutouts))
-    samples = [_sample(crops, rows, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
+        pastes = part.drawn(draw_pastes(augment, drawn, count=count, cutouts=len(cutouts)))
+    samples = [_sample(crops, part, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
     photos = pictures.photos
-    count = 0 if photos is None else len(photos)
-    styles = draw_styles(augment, seed=seed, step=step, count=len(rows), photos=count)
+    known = 0 if photos is None else len(photos)
+    styles = draw_styles(augment, seed=seed, step=step, count=count, photos=known)
+    styles = None if styles is None else part.drawn(styles)
 
     def styled(image: U8, b: int) -> U8:
         return image if styles is None else restyle(image, styles, b, photos)
@@ -153,7 +153,7 @@ def make_batch(
         clean_rows = crops.clean[rows]
         pasted = np.array([s.pasted for s in samples])
         has_clean = torch.from_numpy((clean_rows >= 0) & (clean_rows != rows) | pasted)
-        colour = aug.draw(augment, rng, count=len(rows), size=spec.size)
+        colour = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
         clean = _stack(
             [
                 styled(
@@ -189,14 +189,14 @@ class _Sample:
 
 def _sample(
     crops: Crops,
-    rows: I64,
+    part: BatchPart,
     spec: InputSpec,
     draws: Draws,
     b: int,
     cutouts: Cutouts,
     pastes: PasteDraws | None,
 ) -> _Sample:
-    row, view = int(rows[b]), draws.view[b]
+    row, view = int(part.rows[b]), draws.view[b]
     image = aug.warp(crops.images[row], view, spec.size)
     cover = aug.warp(crops.cover[row], view, spec.size, fill=0)
     order = spec.skeleton.flip if draws.flipped[b] else slice(None)
@@ -210,7 +210,7 @@ def _sample(
     mask = None
     # Pieces are of the same batch, so never of another split, and of another moment: a piece of the
     # person's own moment would hide nothing.
-    others = rows[crops.group[rows] != crops.group[row]]
+    others = part.beside[crops.group[part.beside] != crops.group[row]]
     if pastes is not None and pastes.pasted[b]:
         other = crops.images[others[pastes.other[b] % len(others)]] if len(others) else None
         found = paste(image, xy, cutouts, pastes, b, other)

@@ -22,8 +22,8 @@ from synthstudio.dataset.durable import (
     whole_folder,
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
+from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.writer import INDEX_NAME
 
 
 def cached_crops(

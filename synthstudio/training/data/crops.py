@@ -18,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.images import decode_rgb, resample
+from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_OUTSIDE
 from synthstudio.core.masks import decode
+from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row, rules
-from synthstudio.training.config import Boxes, Joints3D
+from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.cache import (
     allocate,
     cached_crops,
@@ -36,9 +38,11 @@ from synthstudio.training.data.cache import (
     unfinished_notes,
 )
 from synthstudio.training.data.joints_3d import missing_centres, root_relative
-from synthstudio.training.data.windows import PADDING, crop_window, limb_box
+from synthstudio.training.data.sets import open_set
+from synthstudio.training.data.windows import PADDING, crop_and_resize, crop_window, limb_box
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
@@ -52,9 +56,8 @@ class ImageSequence(Protocol):
 
 
 MARGIN = 1.5
+_CHOICE = ("index", "split", "variant")
 VERSION = 1
-GREY = 114
-"""Fill beyond the image's edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ class Sample:
 
 
 def crop_dataset(
-    folder: Path,
+    place: Place,
     *,
     size: tuple[int, int],
     cache: Path,
@@ -134,30 +137,34 @@ def crop_dataset(
     skeleton: Skeleton | None = None,
     joints_3d: Joints3D = "kinematic",
     boxes: Boxes = "outline",
+    only: Source | None = None,
 ) -> CroppedSource:
     """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
 
-    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. `boxes`: what by. A data
-    set that is unfinished is taken as far as it is. ModelError when nobody has a labelled joint.
+    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. `boxes`: what by. `only`:
+    whose splits and variants. A data set that is unfinished is taken as far as it is, with `only`
+    where that allows it. ModelError when nobody has a labelled joint.
     """
-    dataset = Dataset(folder, allow_unfinished=True)
+    dataset = open_set(place, allow_unfinished=only is None or only.unfinished)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
     digest = dataset_digest(dataset)
     digest.update(sizes_key(size, joints_3d, boxes))
     if target.name != own.name:
         digest.update(target.name.encode())
+    if only is not None:
+        digest.update(repr([only.splits, only.variants]).encode())
     key = digest.hexdigest()
 
     def make(out: Path) -> dict[str, Any]:
         write_crops(
-            dataset_samples(dataset, boxes),
+            dataset_samples(dataset, boxes, only),
             target,
             size=size,
-            total=dataset.people,
+            total=dataset.people if only is None else _people_of(dataset, only),
             out=out,
             progress=progress,
-            where=str(dataset.folder),
+            where=str(dataset.place),
             joints_3d=joints_3d,
         )
         return {}
@@ -224,7 +231,7 @@ def write_crops(
     with disk_errors(out):
         images.flush()
         cover.flush()
-        np.savez(out / "labels.npz", **_columns(rows))
+        np.savez(out / "labels.npz", **columns_of(rows))
     return len(rows)
 
 
@@ -234,12 +241,25 @@ def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
     return Crops(
         images=tuple(row["image"] for row in rows),
         cover=tuple(row["cover"] for row in rows),
-        **_columns(rest),
+        **columns_of(rest),
     )
 
 
-def dataset_samples(dataset: Dataset, boxes: Boxes) -> Iterator[Sample]:
-    for frame in dataset.iter_frames():
+def dataset_samples(dataset: Dataset, boxes: Boxes, only: Source | None = None) -> Iterator[Sample]:
+    frames = (frame for frame in dataset.iter_frames() if only is None or only.takes(frame))
+    return frame_samples(dataset, frames, boxes)
+
+
+def _people_of(dataset: Dataset, only: Source) -> int:
+    """How many people are in the frames of a source's splits and variants."""
+    frames = [row["index"] for row in dataset.iter_frames(_CHOICE) if only.takes(row)]
+    columns = (as_numpy(part[0]) for part in dataset.iter_batches("instances", ["frame_index"]))
+    return sum(int(np.isin(column, frames).sum()) for column in columns)
+
+
+def frame_samples(dataset: Dataset, frames: Iterable[Row], boxes: Boxes) -> Iterator[Sample]:
+    """The samples of frames of a data set, by their rows."""
+    for frame in frames:
 
         def rgb(frame: Row = frame) -> U8:
             return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
@@ -254,30 +274,42 @@ def crop_people(
     """A row for each person of an image, for `crops_in_memory`."""
     if not sample.people:
         return []
-    frame, rgb, out = sample.frame, sample.rgb(), []
+    rgb = sample.rgb()
+    people = labelled_people(sample, skeleton, size=size, joints_3d=joints_3d)
+    return [person.cut_out(rgb) for person in people]
+
+
+def labelled_people(
+    sample: Sample, skeleton: Skeleton, *, size: tuple[int, int], joints_3d: Joints3D
+) -> list[LabelledPerson]:
+    """The people of an image who can be cut out, whose picture is not looked at yet."""
+    frame, out = sample.frame, []
     for person in sample.people:
         converted = convert_row(person, frame, skeleton)
-        row = crop_person(
-            rgb, converted, skeleton, size=size, labelled=sample.labelled, boxes=sample.boxes
+        found = label_person(
+            converted,
+            skeleton,
+            size=size,
+            image=(int(frame["height_px"]), int(frame["width_px"])),
+            labelled=sample.labelled,
+            boxes=sample.boxes,
         )
-        if row is None:
+        if found is None:
             continue
-        row["xyz_m"] = root_relative(converted, frame, skeleton, joints_3d)
         moment = (frame["group_id"], frame["camera_id"], frame["clip_frame"], person["instance"])
-        out.append(
-            row
-            | {
-                "split": frame["split"],
-                "variant": frame["variant"],
-                "family": person["pose_family"] or "",
-                "crowd": _number(frame["crowd_index"]),
-                "moment": moment,
-            }
+        found.row.update(
+            xyz_m=root_relative(converted, frame, skeleton, joints_3d),
+            split=frame["split"],
+            variant=frame["variant"],
+            family=person["pose_family"] or "",
+            crowd=_number(frame["crowd_index"]),
+            moment=moment,
         )
+        out.append(found)
     return out
 
 
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def columns_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The columns of Crops but for images; `moment` becomes `group` and `clean`."""
     moments = [row["moment"] for row in rows]
     groups: dict[str, int] = {}
@@ -295,24 +327,42 @@ def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return columns
 
 
-def crop_person(
-    rgb: U8,
+@dataclass(frozen=True, kw_only=True)
+class LabelledPerson:
+    """A person's row of Crops but for the pictures; `person` and `size` (H, W) make those."""
+
+    row: dict[str, Any]
+    person: Row
+    corner: F64
+    scale: float
+    size: tuple[int, int]
+
+    def cut_out(self, rgb: U8) -> dict[str, Any]:
+        """The row with what is seen of the person in an image (H, W, 3)."""
+        canvas, mask = canvas_size(*self.size), _cover(self.person)
+        image = crop_and_resize(rgb, self.corner, self.scale, canvas)
+        cover = crop_and_resize(mask, self.corner, self.scale, canvas, fill=0)[..., 0]
+        return {"image": image, "cover": cover, **self.row}
+
+
+def label_person(
     person: Row,
     skeleton: Skeleton,
     *,
     size: tuple[int, int],
+    image: tuple[int, int],
     labelled: bool = True,
     boxes: Boxes = "outline",
-) -> dict[str, Any] | None:
-    """One person's row of Crops, without 3D and the frame's columns; None without a box, and where
-    they are asked for (`labelled`) without a labelled joint or an area."""
+) -> LabelledPerson | None:
+    """What is known of one person of an image (H, W), without 3D and the frame's columns; None
+    without a box, and where they are asked for (`labelled`) without a labelled joint or an area."""
     joints = len(skeleton.joints)
     xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
     state = np.array(person["state"], np.uint8)
     box = np.array(person["amodal_box_px"] or person["modal_box_px"], np.float64)
     area = person["amodal_area_px"] or person["modal_area_px"]
     known = np.isin(state, (1, 2)) & np.isfinite(xy).all(-1)
-    if boxes == "limbs" and (limbs := limb_box(xy, known, skeleton, rgb.shape[:2])) is not None:
+    if boxes == "limbs" and (limbs := limb_box(xy, known, skeleton, image)) is not None:
         box = limbs
     if not (box[2:] > 0).all():
         return None
@@ -322,10 +372,7 @@ def crop_person(
     x0, y0, w, h = crop_window(box, size)
     scale = size[1] / w
     corner = np.array([x0, y0]) - np.array([w, h]) * (MARGIN - 1) / 2
-    canvas = canvas_size(*size)
-    return {
-        "image": crop_and_resize(rgb, corner, scale, canvas),
-        "cover": crop_and_resize(_cover(person), corner, scale, canvas, fill=0)[..., 0],
+    row = {
         "xy": ((xy - corner) * scale).astype(np.float32),
         "present": np.where(
             state == NO_STATE, np.nan, np.where(state == STATE_OUTSIDE, 0.0, 1.0)
@@ -342,31 +389,7 @@ def crop_person(
         "frame": np.int64(person["frame_index"]),
         "instance": np.int64(person["instance"]),
     }
-
-
-def crop_and_resize(
-    rgb: U8, corner: NDArray[np.float64], scale: float, size: tuple[int, int], fill: int = GREY
-) -> U8:
-    """The image from `corner` on, scaled, at `size` (H, W); `fill` beyond its edges.
-
-    Columns first, then rows, as `resample` does: rows beyond the image are filled last, so a
-    window far larger than its image needs no memory for them.
-    """
-    extent = np.array([size[1], size[0]]) / scale
-    low = np.floor(corner).astype(int) - 1
-    width, height = (int(v) for v in np.ceil(corner + extent).astype(int) + 1 - low)
-    x0, x1 = (int(np.clip(v, 0, rgb.shape[1])) for v in (low[0], low[0] + width))
-    y0, y1 = (int(np.clip(v, 0, rgb.shape[0])) for v in (low[1], low[1] + height))
-    if x0 >= x1 or y0 >= y1:
-        return np.full((*size, 3), fill, np.uint8)
-    at = corner - low
-    rows = np.full((y1 - y0, width, 3), fill, np.uint8)
-    rows[:, x0 - low[0] : x1 - low[0]] = rgb[y0:y1, x0:x1]
-    block = np.full((height, size[1], 3), fill, np.uint8)
-    block[y0 - low[1] : y1 - low[1]] = resample(
-        rows, (at[0], 0, at[0] + extent[0], y1 - y0), (size[1], y1 - y0)
-    )
-    return resample(block, (0, at[1], size[1], at[1] + extent[1]), (size[1], size[0]))
+    return LabelledPerson(row=row, person=person, corner=corner, scale=scale, size=size)
 
 
 def _cover(person: Row) -> U8:

@@ -16,10 +16,12 @@ from synthstudio.training.config import Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import Draws
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures, shuffled
-from synthstudio.training.data.crops import GREY, MARGIN
+from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.frame_store import Frames
 from synthstudio.training.data.frames import taught_joints
+from synthstudio.training.data.parts import BatchPart, as_part
 from synthstudio.training.data.style import draw_styles, restyle
+from synthstudio.training.data.windows import GREY
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -57,7 +59,7 @@ class FrameBatch:
 
 def make_frame_batch(
     frames: Frames,
-    rows: I64,
+    rows: I64 | BatchPart,
     spec: InputSpec,
     augment: Augment,
     *,
@@ -66,15 +68,19 @@ def make_frame_batch(
     masks: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> FrameBatch:
-    """Make the batch of `rows`, augmented by the random streams of (seed, step).
+    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
+    (seed, step).
 
     `masks`: with what is seen of everybody.
     """
     rng = stream(seed, "augment", step)
-    draws = aug.draw(augment, rng, count=len(rows), size=spec.size)
+    part = as_part(rows)
+    rows = part.rows
+    draws = part.drawn(aug.draw(augment, rng, count=part.count, size=spec.size))
     photos = pictures.photos
-    count = 0 if photos is None else len(photos)
-    styles = draw_styles(augment, seed=seed, step=step, count=len(rows), photos=count)
+    known = 0 if photos is None else len(photos)
+    styles = draw_styles(augment, seed=seed, step=step, count=part.count, photos=known)
+    styles = None if styles is None else part.drawn(styles)
     images = []
     for b, row in enumerate(rows):
         image = aug.warp(frames.images[row], _view(draws, b, spec), spec.size)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.training.config import Config, Source
@@ -58,7 +59,7 @@ def load_frames(
     for source, opened in zip(sources, (*train, *val), strict=True):
         for note in opened.notes:
             say(f"{source.name}: {note}")
-    for note in shared_notes(Path(s.dataset) for s in sources if s.dataset):
+    for note in shared_notes(parse_place(s.dataset) for s in sources if s.dataset):
         say(note)
     learnt = _subset(config.train, train)
     chosen = _subset(config.val, val) if val else None
@@ -97,7 +98,11 @@ def _open(
             )
         else:
             found = frame_dataset(
-                Path(source.dataset), size=size, cache=cache, progress=progress, skeleton=target
+                parse_place(source.dataset),
+                size=size,
+                cache=cache,
+                progress=progress,
+                skeleton=target,
             )
         opened.append(found)
     return opened

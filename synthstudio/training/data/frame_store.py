@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.masks import decode
+from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors, file_sha256
 from synthstudio.dataset.reader import Dataset
@@ -39,7 +40,8 @@ from synthstudio.training.data.crops import (
     conversion_notes,
     dataset_samples,
 )
-from synthstudio.training.data.frames import Letterbox, framed_mask, whole_boxes
+from synthstudio.training.data.frames import framed_mask, whole_boxes
+from synthstudio.training.data.letterbox import Letterbox
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -99,7 +101,7 @@ class FramedSource:
 
 
 def frame_dataset(
-    folder: Path,
+    place: Place,
     *,
     size: tuple[int, int],
     cache: Path,
@@ -110,7 +112,7 @@ def frame_dataset(
 
     `skeleton`: convert people to it. One that is unfinished is taken as far as it is.
     """
-    dataset = Dataset(folder, allow_unfinished=True)
+    dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
     digest = dataset_digest(dataset)

@@ -37,7 +37,14 @@ def missing_centres(dataset: Dataset, xyz_m: F32) -> tuple[str, ...]:
         for batch in dataset.iter_batches("instances", columns)
     ):
         return ()
+    return centres_note(missing, len(xyz_m))
+
+
+def centres_note(missing: int, people: int) -> tuple[str, ...]:
+    """A note on `missing` of so many people without rotation centres; none without any."""
+    if not missing:
+        return ()
     return (
-        f"{missing} of {len(xyz_m)} people lack {KINEMATIC}: nothing in 3D is learnt from them or "
+        f"{missing} of {people} people lack {KINEMATIC}: nothing in 3D is learnt from them or "
         "measured on them. Make the set again, or set joints_3d: regressed",
     )

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import ModelError, SynthStudioError, WorkerError
+from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.rows import frame_row, instance_rows
+from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
+from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
 from synthstudio.recipe.sampling.choose import SPLIT_BLOCK, split_of
@@ -29,6 +29,7 @@ from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source
+from synthstudio.training.data.ahead import Ahead
 from synthstudio.training.data.crops import (
     Crops,
     Sample,
@@ -38,16 +39,12 @@ from synthstudio.training.data.crops import (
     sizes_key,
 )
 
-_IDLE_S = 0.05
-_POLL_S = 1.0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Render moment `number`, the `place`-th of the requested splits; place -1: idle a little."""
+    """Render moment `number`."""
 
-    place: int = -1
-    number: int = -1
+    number: int
 
     def __str__(self) -> str:
         return f"moment {self.number}"
@@ -63,10 +60,6 @@ class CropSettings:
     size: tuple[int, int]
     joints_3d: Joints3D
     boxes: Boxes
-
-
-Rendered = tuple[int, list[dict[str, Any]]]
-"""The place of a moment and the rows of its people (crops.crop_people)."""
 
 
 class RenderedPeople:
@@ -89,7 +82,7 @@ class RenderedPeople:
         own = get_skeleton(recipe.skeleton)
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
-        self.source, self.splits, self.workers = source, tuple(splits), workers
+        self.source, self.splits = source, tuple(splits)
         self.settings = CropSettings(
             stage=settings,
             variants=source.variants,
@@ -101,12 +94,18 @@ class RenderedPeople:
         _check_splits(recipe, self.splits, path)
         self.key = self._key(size, joints_3d)
         self._numbers = _MomentNumbers(recipe, self.splits)
-        self._rows: dict[int, list[dict[str, Any]]] = {}
-        self._needed = range(0)
-        self._changed = threading.Condition()
-        self._error: BaseException | None = None
-        self._closed = False
-        self._thread: threading.Thread | None = None
+        engine = ENGINES[source.engine]
+        initializer, initargs = opening(engine, _open_worker, settings, self.settings)
+        self._ahead = Ahead(
+            render_moment,
+            lambda place: Job(number=self._numbers[place]),
+            engine=engine,
+            workers=workers,
+            initializer=initializer,
+            initargs=initargs,
+            where=source.recipe,
+        )
+        self._prepared = False
 
     def _key(self, size: tuple[int, int], joints_3d: Joints3D) -> str:
         source = self.source
@@ -127,19 +126,11 @@ class RenderedPeople:
         """
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
-        with self._changed:
-            self._needed = range(places.start, places.stop + renew)
-            for place in [p for p in self._rows if p < places.start]:
-                del self._rows[place]
-            self._start()
-            while any(place not in self._rows for place in places):
-                if self._error is not None:
-                    raise self._error
-                if self._closed:
-                    raise WorkerError("rendering was closed", where=self.source.recipe)
-                self._changed.wait(_POLL_S)
-                progress(sum(place in self._rows for place in places), moments)
-            rows = [row for place in places for row in self._rows[place]]
+        if not self._prepared:
+            prepare_caches(self.settings.stage)
+            self._prepared = True
+        found = self._ahead.wait(places, ahead=renew, progress=progress)
+        rows = [row for moment in found for row in moment]
         if not rows:
             raise ModelError(
                 "there is nobody in these moments",
@@ -151,52 +142,7 @@ class RenderedPeople:
 
     def close(self) -> None:
         """End the processes once they finish the moment they are rendering."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _start(self) -> None:
-        if self._thread is None:
-            prepare_caches(self.settings.stage)
-            self._thread = threading.Thread(target=self._render, name="rendering", daemon=True)
-            self._thread.start()
-
-    def _render(self) -> None:
-        try:
-            local.run(
-                render_moment,
-                self._jobs(),
-                workers=self.workers,
-                initializer=CropWorker,
-                initargs=(self.settings,),
-                on_done=self._store,
-            )
-        except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
-
-    def _jobs(self) -> Iterator[Job]:
-        """Yield each needed moment once, and idle jobs while there are none.
-
-        It never blocks: the thread that takes the jobs also collects the workers' results.
-        """
-        for place in itertools.count():
-            while not self._closed and place >= self._needed.stop:
-                yield Job()
-            if self._closed:
-                return
-            if place >= self._needed.start:
-                yield Job(place=place, number=self._numbers[place])
-
-    def _store(self, rendered: Rendered) -> None:
-        place, rows = rendered
-        with self._changed:
-            if place >= self._needed.start:
-                self._rows[place] = rows
-            self._changed.notify_all()
+        self._ahead.close()
 
 
 class _MomentNumbers:
@@ -229,10 +175,13 @@ class CropWorker:
         self.settings, self.stage = settings, Stage(settings.stage)
 
 
-def render_moment(worker: CropWorker, job: Job, report: local.Report) -> Rendered:
-    if job.place < 0:
-        time.sleep(_IDLE_S)
-        return -1, []
+def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
+    """A worker with the stage's settings as they are where it is."""
+    return CropWorker(replace(settings, stage=stage))
+
+
+def render_moment(worker: CropWorker, job: Job, report: local.Report) -> list[dict[str, Any]]:
+    """The rows of a moment's people (crops.crop_people)."""
     recipe, rows = worker.settings.stage.recipe, []
     frames = recipe.variants.per_moment * frames_of(recipe)
     for index in range(job.number * frames, (job.number + 1) * frames):
@@ -241,7 +190,7 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> Rendere
         except SynthStudioError as error:
             raise type(error)(f"{recipe.name}, frame {index}: {error}") from error
         report(1)
-    return job.place, rows
+    return rows
 
 
 def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:

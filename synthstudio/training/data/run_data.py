@@ -29,6 +29,17 @@ class Subset(Protocol):
 
 
 Samples = TypeVar("Samples", bound=Subset)
+
+
+class Stream(Protocol):
+    """Samples that are read while they are learnt from."""
+
+    def __len__(self) -> int: ...
+
+    def first(self, count: int) -> Any:
+        """The first so many of them, as a Subset."""
+
+
 Data = TypeVar("Data", bound="RunData[Any]")
 
 
@@ -38,6 +49,7 @@ class RunData(Generic[Samples]):
 
     `train` is the first epoch's; `later_epoch` gives those of another one where samples are
     rendered during training, and is None where all epochs share them. `close` ends what renders.
+    Where samples are a `stream`, `train` are labels of some of them, without pictures.
     """
 
     train: Samples
@@ -45,11 +57,16 @@ class RunData(Generic[Samples]):
     spec: InputSpec
     key: str
     later_epoch: Callable[[int], Samples] | None = None
+    stream: Stream | None = None
     close: Callable[[], None] = lambda: None
 
     @property
     def skeleton(self) -> Skeleton:
         return self.spec.skeleton
+
+    def __len__(self) -> int:
+        """How many samples there are to learn from."""
+        return len(self.train if self.stream is None else self.stream)
 
     def of_epoch(self, epoch: int) -> Samples:
         """The samples of an epoch; epochs must be requested in rising order."""
@@ -61,10 +78,13 @@ def overfit_subset(data: Data, count: int, *, repeats: int = 50) -> Data:
 
     An epoch repeats them, so that validation does not follow every step.
     """
-    val = data.train.take(np.arange(min(count, len(data.train))))
+    if data.stream is None:
+        val = data.train.take(np.arange(min(count, len(data))))
+    else:
+        val = data.stream.first(min(count, len(data)))
     train = val.take(np.tile(np.arange(len(val)), repeats))
     key = hashlib.sha256(f"{data.key} first {len(val)}".encode()).hexdigest()
-    return dataclasses.replace(data, train=train, val=val, key=key, later_epoch=None)
+    return dataclasses.replace(data, train=train, val=val, key=key, later_epoch=None, stream=None)
 
 
 def fast_dev_run_subset(data: Data, *, batch: int) -> Data:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.overlap import shared_notes
@@ -25,6 +26,7 @@ from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.frame_store import Frames
 from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.run_data import RunData
+from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
 from synthstudio.training.data.unlabelled import load_unlabelled
 
@@ -45,6 +47,7 @@ class TrainingData(RunData[CropSubset]):
     balance: F64
     pictures: Pictures = NO_PICTURES
     unlabelled: CropSubset | None = None
+    stream: StreamedPeople | None = None
 
 
 def load_data(
@@ -58,15 +61,21 @@ def load_data(
 
     ModelError when sources do not fit each other; FormatError, RecipeError for what is read.
     """
-    train = _open(config.train, config, cache, progress, split="train")
+    stream = open_stream(config, cache=cache, progress=progress) if config.streamed else None
+    held = () if stream is not None else config.train
+    train = _open(held, config, cache, progress, split="train")
     val: list[_OpenSource] = []
     try:
-        val_subset, skeleton, key = None, train[0].skeleton, _key(train)
+        if stream is None:
+            skeleton, key = train[0].skeleton, _key(train)
+        else:
+            skeleton, key = stream.settings.skeleton, stream.key
+        val_subset = None
         if config.val:
             val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
             val_subset = _subset(val, 0)
             key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
-        train_subset = _subset(train, 0)
+        train_subset = _subset(train, 0) if stream is None else stream.labels
         others = load_unlabelled(config, skeleton, cache=cache) if config.adapt.coco else None
         if others is not None:
             key = hashlib.sha256(f"{key} {others.key}".encode()).hexdigest()
@@ -79,13 +88,15 @@ def load_data(
         raise
     finally:
         _close(val)
-    for opened in (*train, *val):
-        for note in opened.notes:
-            say(f"{opened.source.name}: {note}")
-    for note in shared_notes(Path(s.dataset) for s in (*config.train, *config.val) if s.dataset):
+    notes = [(opened.source.name, note) for opened in (*train, *val) for note in opened.notes]
+    for name, note in (*(() if stream is None else stream.notes), *notes):
+        say(f"{name}: {note}")
+    named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
+    for note in shared_notes(map(parse_place, named)):
         say(note)
     count = 0 if val_subset is None else len(val_subset)
-    say(f"{len(train_subset)} people to train on, {count} to validate on")
+    learnt = len(train_subset if stream is None else stream)
+    say(f"{learnt} people to train on, {count} to validate on")
     unlabelled = None if others is None else _everybody(others.crops)
     if unlabelled is not None:
         say(f"{len(unlabelled)} people without labels to adapt to")
@@ -99,6 +110,7 @@ def load_data(
         unlabelled=unlabelled,
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
+        stream=stream,
     )
 
 
@@ -208,13 +220,14 @@ def _open_one(
         )
     else:
         cropped = crop_dataset(
-            Path(source.dataset),
+            parse_place(source.dataset),
             size=size,
             cache=cache,
             progress=progress,
             skeleton=skeleton,
             joints_3d=config.joints_3d,
             boxes=source.boxes,
+            only=source if source.stream else None,
         )
     return _OpenSource(
         source=source,

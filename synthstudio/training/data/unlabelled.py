@@ -16,6 +16,8 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import CroppedSource, Crops
+from synthstudio.training.data.parts import BatchPart
+from synthstudio.training.devices import ALONE, World
 
 _BODY = 0.7
 """The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
@@ -68,21 +70,29 @@ def _unlabelled(crops: Crops) -> Crops:
 
 
 def make_unlabelled(
-    people: CropSubset, spec: InputSpec, config: Config, *, number: int, pictures: Pictures
+    people: CropSubset,
+    spec: InputSpec,
+    config: Config,
+    *,
+    number: int,
+    pictures: Pictures,
+    world: World = ALONE,
 ) -> Unlabelled:
-    """The people of batch `number`; (seed, number) decide who they are and how they look."""
+    """The people of batch `number`, or a process's part of them; (seed, number) decide who they are
+    and how they look."""
     per_pass = max(len(people) // config.batch, 1)
     which, place = divmod(number, per_pass)
     order = stream(config.seed, "unlabelled", which).permutation(people.rows)
     rows = order[np.arange(place * config.batch, (place + 1) * config.batch) % len(order)]
+    part = BatchPart.of(rows, rank=world.rank, size=world.size)
     augmented = batches.make_batch(
         people.crops,
-        rows,
+        part,
         spec,
         config.augment,
         seed=config.seed + 1,  # not as the labelled batch of the same number
         step=number,
         pictures=pictures,
     )
-    plain = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
+    plain = batches.make_batch(people.crops, part.rows, spec, NO_AUGMENTATION)
     return Unlabelled(plain=plain, augmented=augmented)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.core.images import resample
 from synthstudio.core.skeleton import Skeleton
 
 PADDING = 1.25
 LIMB_MARGIN = 0.15
+GREY = 114
+"""Fill beyond the image's edge."""
 _LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
 
 
 def crop_window(box: F64, size: tuple[int, int]) -> F64:
@@ -40,3 +44,28 @@ def limb_box(
     low = np.maximum(low - margin, 0)
     high = np.minimum(high + margin, size[::-1])
     return np.concatenate([low, high - low])
+
+
+def crop_and_resize(
+    rgb: U8, corner: NDArray[np.float64], scale: float, size: tuple[int, int], fill: int = GREY
+) -> U8:
+    """The image from `corner` on, scaled, at `size` (H, W); `fill` beyond its edges.
+
+    Columns first, then rows, as `resample` does: rows beyond the image are filled last, so a
+    window far larger than its image needs no memory for them.
+    """
+    extent = np.array([size[1], size[0]]) / scale
+    low = np.floor(corner).astype(int) - 1
+    width, height = (int(v) for v in np.ceil(corner + extent).astype(int) + 1 - low)
+    x0, x1 = (int(np.clip(v, 0, rgb.shape[1])) for v in (low[0], low[0] + width))
+    y0, y1 = (int(np.clip(v, 0, rgb.shape[0])) for v in (low[1], low[1] + height))
+    if x0 >= x1 or y0 >= y1:
+        return np.full((*size, 3), fill, np.uint8)
+    at = corner - low
+    rows = np.full((y1 - y0, width, 3), fill, np.uint8)
+    rows[:, x0 - low[0] : x1 - low[0]] = rgb[y0:y1, x0:x1]
+    block = np.full((height, size[1], 3), fill, np.uint8)
+    block[y0 - low[1] : y1 - low[1]] = resample(
+        rows, (at[0], 0, at[0] + extent[0], y1 - y0), (size[1], y1 - y0)
+    )
+    return resample(block, (0, at[1], size[1], at[1] + extent[1]), (size[1], size[0]))

@@ -10,10 +10,10 @@ const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
 const HIDDEN_BY = ["self", "person", "object"]; // the order of shares 1..3
 const STATUS_WORD = {
   pending: "to review", approved: "approved", rejected: "rejected",
-  flagged: "flagged", skipped: "skipped", empty: "nobody",
+  flagged: "flagged", skipped: "skipped", empty: "no people", nobody: "nobody here",
 };
 
-const PLAIN = ["status", "reason", "deleted", "exists", "box"];
+const PLAIN = ["status", "reason", "deleted", "exists", "box", "distrusts"];
 
 function say(joint) {
   if (joint.state === null) return "no label";
@@ -47,7 +47,7 @@ function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, edited: new Set(Object.keys(state.joints)),
+    waiting: 0, box: state.box ?? null, distrusts: state.distrusts ?? [], edited: new Set(Object.keys(state.joints)),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);
@@ -201,6 +201,15 @@ function standing(S, box) {
     const x = side === "right" ? 1 - u : u; // facing us: the left hand is on the picture's right
     return { x: round3(box[0] + x * box[2]), y: round3(box[1] + v * box[3]), state: 2, cause: "visible", origin: "human" };
   });
+}
+
+// Somebody in a box: in the pose of the set whose box has the most similar form, or standing.
+function fitted(S, box) {
+  const [x, y, w, h] = [box[0] + 0.05 * box[2], box[1] + 0.05 * box[3], 0.9 * box[2], 0.9 * box[3]];
+  const unlike = (pose) => Math.abs(Math.log((pose.form * h) / w));
+  const pose = (S.skeleton.poses ?? []).reduce((best, one) => (best && unlike(best) <= unlike(one) ? best : one), null);
+  if (!pose) return standing(S, box);
+  return pose.at.map(([u, v]) => ({ x: round3(x + u * w), y: round3(y + v * h), state: 2, cause: "visible", origin: "human" }));
 }
 
 function extent(now) {

@@ -222,7 +222,9 @@ function tryAgain(S, item) {
   takeTheirs(S, item.id);
   for (const op of mine) {
     const joints = op.patch.joints ?? null;
-    if (op.kind === "revert") {
+    if (op.kind === "revert" && op.patch.distrusts) {
+      record(S, item, commit(S, item, { kind: "revert", event: op.event, undoes: op.undoes }, op.patch));
+    } else if (op.kind === "revert") {
       const kind = joints || op.patch.box ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
       record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason }, op.patch));
     } else {

@@ -7,6 +7,8 @@ const ACCEPT = [
   ["accept limb", "Limb", "Shift+Enter", "Accept the prediction of the chosen joint's limb"],
   ["accept person", "Person", "Ctrl+Enter", "Accept the prediction of the whole person"],
   ["accept found", "Add", "Shift+i", "Add a person who was predicted and not labelled"],
+  ["accept page", "Page", "Shift+p", "Accept the predictions of the next people whom nobody has touched"],
+  ["distrust", "Wrong", "Shift+x", "Say that the prediction of this person is wrong"],
 ];
 
 function buildGhosts(S, side) {
@@ -20,13 +22,29 @@ function buildGhosts(S, side) {
 }
 
 function fillGhosts(S) {
-  const { ghost, found } = S.item;
+  const { found } = S.item;
+  const ghost = trusted(S);
   const joint = S.joint >= 0 ? ghost?.joints[S.joint] : null;
   const limb = S.joint >= 0 ? limbOf(S).filter((j) => ghost?.joints[j]) : [];
-  const useful = [joint, limb.length, ghost, found?.length];
+  const page = pageOf(S).length;
+  const useful = [joint, limb.length, ghost, found?.length, page, ghost && S.now.exists && !S.now.deleted];
+  S.ui.accept[4].firstChild.textContent = page ? `Page: ${page}` : "Page";
   S.ui.ghosts.hidden = !S.model;
   S.ui.accept.forEach((node, k) => (node.disabled = !useful[k] || !S.can.edit || S.item.veiled));
-  S.ui.ghostText.textContent = [S.model, ghost ? howFar(ghost) : "nothing of this person", ...nobodys(found)].join(" · ");
+  S.ui.ghostText.textContent = [S.model, ghost ? howFar(ghost) : S.item.ghost ? "called wrong" : "nothing of this person", ...nobodys(found)].join(" · ");
+}
+
+// The prediction of the shown person, unless somebody called it wrong.
+function trusted(S) {
+  return S.now.distrusts.includes(S.model) ? null : S.item.ghost;
+}
+
+function distrust(S) {
+  if (!S.item.ghost || !S.model) return flash(S, S.model ? "Nothing is predicted of this person." : NO_MODEL);
+  if (!open(S) || !trusted(S)) return;
+  const distrusts = [...S.now.distrusts, S.model].sort();
+  record(S, S.item, commit(S, S.item, { kind: "distrust", text: S.model }, { distrusts }));
+  flash(S, "This prediction is called wrong: it is offered no more, and until the person is decided on the risk queue has it earlier.");
 }
 
 function howFar(ghost) {
@@ -42,23 +60,24 @@ function limbOf(S) {
 }
 
 // What a joint becomes by its prediction: its place, and what hides it where the network says so.
-function asPredicted(S, old, point) {
+function asPredicted(item, old, point) {
   const [x, y, , cause] = point;
   const kept = old.state ? { state: old.state, cause: old.cause } : { state: 2, cause: "visible" };
   const told = cause ? { state: cause === "visible" ? 2 : 1, cause } : kept;
-  return { ...asPlaced(S.item, { x, y, ...told }), origin: "predicted", taken: true };
+  return { ...asPlaced(item, { x, y, ...told }), origin: "predicted", taken: true };
 }
 
-function takenFrom(S, ghost, joints, labels) {
-  return joints.flatMap((j) => (ghost.joints[j] ? [[j, asPredicted(S, labels[j], ghost.joints[j])]] : []));
+function takenFrom(item, ghost, joints, labels) {
+  return joints.flatMap((j) => (ghost.joints[j] ? [[j, asPredicted(item, labels[j], ghost.joints[j])]] : []));
 }
 
 function accept(S, which) {
   if (which === "found") return acceptFound(S);
-  const { ghost } = S.item;
+  if (which === "page") return acceptPage(S);
+  const ghost = trusted(S);
   if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
   const joints = { joint: [S.joint], limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
-  const changed = ghost ? takenFrom(S, ghost, joints, S.now.joints) : [];
+  const changed = ghost ? takenFrom(S.item, ghost, joints, S.now.joints) : [];
   if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
   edit(S, changed);
 }
@@ -70,17 +89,23 @@ function acceptFound(S) {
   const [ghost] = S.item.found ?? [];
   if (!ghost) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
   if (!S.can.edit || S.item.veiled) return open(S);
-  const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
-  addNew(S, takenFrom(S, ghost, [...blank.keys()], blank), { ghost, without: ghost.n });
+  addNew(S, asNew(S, S.item, ghost), { ghost, without: ghost.n });
   flash(S, "A predicted person was added. Look at each joint.");
+}
+
+// Somebody of whom nothing but the prediction is known.
+function asNew(S, item, ghost) {
+  const blank = S.skeleton.joints.map(() => ({ state: null, cause: "unlabelled" }));
+  return takenFrom(item, ghost, [...blank.keys()], blank);
 }
 
 function drawGhosts(S) {
   const group = S.marks.ghosts;
   group.replaceChildren();
   if (!S.layers.ghosts || S.hide || !S.model) return;
-  for (const ghost of [S.item.ghost, ...(S.item.found ?? [])]) if (ghost) drawGhost(S, group, ghost, ghost !== S.item.ghost);
-  const point = S.joint >= 0 && S.now.exists ? S.item.ghost?.joints[S.joint] : null;
+  const mine = trusted(S);
+  for (const ghost of [mine, ...(S.item.found ?? [])]) if (ghost) drawGhost(S, group, ghost, ghost !== mine);
+  const point = S.joint >= 0 && S.now.exists ? mine?.joints[S.joint] : null;
   const joint = point ? drawn(S)[S.joint] : null;
   if (joint && known(joint)) line(make("line", { class: "apart" }, group), toScreen(S, joint.x, joint.y), toScreen(S, point[0], point[1]));
 }

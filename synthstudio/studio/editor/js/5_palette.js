@@ -26,6 +26,19 @@ function fillPalette(S) {
   }
 }
 
+// In a frame without people approving says that nobody is here, and Delete takes that back.
+function fillEmpty(S, decided) {
+  const { instance, veiled } = S.item;
+  const [approve] = S.ui.decide;
+  approve.firstChild.textContent = instance ? "Approve" : "Nobody here";
+  const title = instance ? "Approve and go on" : "Nobody is in this frame: say so and go on";
+  approve.title = `${title} (a)`;
+  approve.setAttribute("aria-label", title);
+  if (instance) return;
+  approve.disabled = !S.can.edit || veiled;
+  S.ui.del.disabled = approve.disabled || !decided;
+}
+
 // What people wrote about this person, the newest last; nothing while a blind second look is open.
 function fillNotes(S) {
   const waiting = pendingOf(S, S.item.id).filter((op) => op.kind === "comment");

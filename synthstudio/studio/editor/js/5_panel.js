@@ -8,10 +8,10 @@ const KEYS = [
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
-    ["Shift+i", "add somebody predicted"]]],
-  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"]]],
+    ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
+  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
-  ["Decide", [["a", "approve, then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
+  ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
   ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
     ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
@@ -91,6 +91,7 @@ function buildBar(S, bar) {
   ui.mirror = button(g, "Mirror", "m", "Mirror the pose", () => act(S, "mirror"));
   ui.add = button(g, "Add", "i", "Add a missing person", () => act(S, "add"));
   ui.box = button(g, "Box", "Shift+b", "Draw this person's box", () => act(S, "box"));
+  ui.someone = button(g, "New", "Shift+n", "Draw a box with somebody new in it", () => act(S, "someone"));
   ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", () => act(S, "delete"));
   g = group();
   ui.layers = {};
@@ -265,7 +266,7 @@ function fillTable(S) {
 function fillPanel(S) {
   const { ui, item, now } = S;
   ui.who.textContent = `Frame ${item.frame} · ${item.instance ? `person ${item.instance}` : "nobody"}`;
-  const status = !item.instance ? "empty" : now.deleted ? "deleted" : now.status;
+  const status = !item.instance && now.status !== "nobody" ? "empty" : now.deleted ? "deleted" : now.status;
   ui.chip.textContent = item.veiled ? "second look open" : STATUS_WORD[status] ?? status;
   ui.chip.className = `chip ${status}`;
   ui.chip.title = item.veiled ? VEILED : now.reason || (item.state.who ? `last change by ${item.state.who}` : "nobody has touched it");
@@ -280,8 +281,11 @@ function fillPanel(S) {
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
+  fillEmpty(S, status === "nobody");
   ui.box.disabled = !S.can.edit || item.veiled;
-  ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing)));
+  ui.someone.disabled = ui.box.disabled;
+  ui.box.setAttribute("aria-pressed", String(Boolean(S.boxing && !(S.boxing.fresh && item.instance))));
+  ui.someone.setAttribute("aria-pressed", String(Boolean(S.boxing?.fresh)));
   ui.add.disabled = !S.can.edit || item.veiled;
   ui.undo.disabled = !stackOf(S, item.id).undo.length;
   ui.redo.disabled = !stackOf(S, item.id).redo.length;
@@ -300,7 +304,8 @@ function fillProgress(S) {
   if (!p) return;
   const hours = (Date.now() - S.began) / 3.6e6;
   const rate = S.decided > 4 && hours > 0.01 ? ` · ${Math.round(S.decided / hours)} an hour` : "";
-  S.ui.progress.textContent = `${p.done} of ${p.total} reviewed${rate}`;
+  const empty = p.nobody ? ` · nobody in ${p.nobody} frame${p.nobody === 1 ? "" : "s"}` : "";
+  S.ui.progress.textContent = `${p.done} of ${p.total} reviewed${empty}${rate}`;
 }
 
 // Where the refused edits are, so that one finds them again.
@@ -309,7 +314,7 @@ function refusedWhere(S) {
   const many = `${refused.length} edit${refused.length === 1 ? "" : "s"} refused`;
   const people = new Set(refused.map((op) => op.id));
   if (people.size > 1 || people.has(S.item?.id)) return many;
-  return `${many}: frame ${refused[0].frame}, person ${refused[0].instance}`;
+  return `${many}: frame ${refused[0].frame}${refused[0].instance ? `, person ${refused[0].instance}` : ""}`;
 }
 
 function fillRefused(S) {
@@ -330,7 +335,7 @@ function fillRefused(S) {
 
 function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
-  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment" }[op.kind] ?? op.kind;
+  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
   if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
@@ -343,7 +348,7 @@ function fillPast(S) {
   if (past === null || S.ui.past.dataset.look === look) return;
   S.ui.past.dataset.look = look;
   S.ui.past.replaceChildren();
-  if (!past.length) el("li", "", "Nobody has touched this person yet.", S.ui.past);
+  if (!past.length) el("li", "", `Nobody has touched this ${S.item.instance ? "person" : "frame"} yet.`, S.ui.past);
   for (const event of past) {
     const li = el("li", "", null, S.ui.past);
     el("span", "when", event.when, li);

@@ -4,7 +4,7 @@ const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unk
 const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
 const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
-  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", B: "box", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
+  m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
@@ -92,13 +92,14 @@ function drainKeys(S) {
   while (S.keys.length && S.ready) act(S, S.keys.shift());
 }
 
-// Whether the item may be changed now; says why not.
-function open(S, deleted) {
+// Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
+function open(S, deleted, whole) {
   const no = !S.can.edit ? "You may look, but your role may not change anything."
     : S.item.veiled ? VEILED
     : S.broken ? "The picture could not be loaded, so nothing can be changed."
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
-    : !S.item.instance ? "Nobody is in this frame. Press i to add a person."
+    : whole ? null
+    : !S.item.instance ? "Nobody is in this frame. Press i to add a person, a to say that nobody is here."
     : !S.now.exists ? "This added person was taken back. Redo with Shift+Z."
     : S.now.deleted && !deleted ? "This person is deleted. Delete brings it back."
     : null;
@@ -134,7 +135,7 @@ function act(S, action) {
 const DO = {
   next: (S) => step(S, 1),
   back: (S) => step(S, -1),
-  approve: (S) => decide(S, "approved", ""),
+  approve: (S) => (S.item.instance ? decide(S, "approved", "") : decideEmpty(S)),
   skip: (S) => decide(S, "skipped", ""),
   reject: (S) => open(S) && openForm(S, "rejected"),
   flag: (S) => open(S) && openForm(S, "flagged"),
@@ -145,8 +146,10 @@ const DO = {
   swap: (S) => edit(S, swapped(S, S.now, null)),
   "swap pair": (S) => (S.joint >= 0 ? edit(S, swapped(S, S.now, S.joint)) : flash(S, "Choose a joint first.")),
   add: (S) => addPerson(S),
+  distrust: (S) => distrust(S),
   delete: (S) => remove(S),
   box: (S) => startBox(S),
+  someone: (S) => startBox(S, true),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -198,8 +201,9 @@ function nudge(S, dx, dy) {
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
   else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
-    const op = takeBack(S, S.item, from, to);
-    flash(S, `${word}: ${inWords(op)}`);
+    const { group } = stackOf(S, S.item.id)[from].at(-1);
+    if (group) pageBack(S, group, from, to, word);
+    else flash(S, `${word}: ${inWords(takeBack(S, S.item, from, to))}`);
   } else open(S);
 }
 
@@ -215,7 +219,38 @@ function decide(S, status, text) {
   step(S, 1);
 }
 
+// Of a frame without people: that nobody is in it, which is a decision like others.
+function decideEmpty(S) {
+  if (!open(S, true, true)) return;
+  const others = neighbours(S).length;
+  if (others) {
+    flash(S, `${others === 1 ? "A person is" : `${others} people are`} in this frame: delete first whoever is not there.`);
+    return;
+  }
+  if (S.now.status !== "nobody") {
+    setEmpty(S, S.item, "nobody");
+    S.decided += 1;
+  }
+  step(S, 1);
+}
+
+function setEmpty(S, item, status) {
+  record(S, item, commit(S, item, { kind: "status", status, text: "" }, { status, reason: "" }));
+}
+
+// The frame of an item, where it was decided that nobody is in it.
+function emptied(S, item) {
+  const frame = S.list.find((other) => other.frame === item.frame && !other.instance);
+  return frame && derive(S, frame).status === "nobody" ? frame : null;
+}
+
 function remove(S) {
+  if (!S.item.instance && emptied(S, S.item)) {
+    if (!open(S, true, true)) return;
+    setEmpty(S, S.item, "pending");
+    flash(S, "This frame is to be looked at again.");
+    return;
+  }
   if (!open(S, true)) return;
   const deleted = !S.now.deleted;
   record(S, S.item, commit(S, S.item, { kind: deleted ? "delete" : "restore" }, { deleted }));
@@ -233,9 +268,18 @@ function addPerson(S) {
   flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
 
-// Somebody new in the shown frame. `without`: the prediction that this person was.
-function addNew(S, changed, { ghost, without, box }) {
-  const { item } = S;
+// Somebody new in the shown frame, who is shown from now on.
+function addNew(S, changed, more) {
+  const { added } = insertNew(S, S.item, changed, more);
+  const look = [S.zoom, S.tx, S.ty];
+  setItem(S, added);
+  [S.zoom, S.tx, S.ty] = look;
+}
+
+// Somebody new in the frame of an item. `without`: the prediction that this person was.
+function insertNew(S, item, changed, { ghost, without, box }) {
+  const frame = emptied(S, item);
+  if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
   let instance = item.next_instance;
   while (taken.has(instance)) instance += 1;
@@ -247,11 +291,8 @@ function addNew(S, changed, { ghost, without, box }) {
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);
-  const look = [S.zoom, S.tx, S.ty];
-  setItem(S, added);
-  [S.zoom, S.tx, S.ty] = look;
   const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), exists: true };
-  record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box }, patch));
+  return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box }, patch)) };
 }
 
 function toggleLayer(S, name) {

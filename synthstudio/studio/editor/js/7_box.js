@@ -1,17 +1,19 @@
 // The box of a person, drawn by a drag or by the keys: arrows move a corner, Tab takes the other.
-// S.boxing: {box: [x, y, width, height], corner}; corner 0 is the upper left one, 1 the lower right.
+// S.boxing: {box: [x, y, width, height], corner, fresh}; corner 0 is the upper left one, 1 the lower right.
 
-function startBox(S) {
+// `fresh`: somebody new is in it, whoever is shown.
+function startBox(S, fresh) {
   if (S.boxing) return endBox(S);
-  if (S.item.instance ? !open(S) : !S.can.edit) return;
-  if (S.item.modal?.counts) return flash(S, "This box is that of the mask: it is not drawn.");
+  if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.veiled) return;
+  const own = S.item.instance && !fresh;
+  if (own && S.item.modal?.counts) return flash(S, "This box is that of the mask: it is not drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
-  const now = S.item.instance ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
-  S.boxing = { corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
+  const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
+  S.boxing = { fresh: !own, corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };
   S.ui.stage.focus({ preventScroll: true });
   fillPanel(S);
   draw(S);
-  flash(S, S.item.instance ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
+  flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
 }
 
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
@@ -38,7 +40,7 @@ function boxAction(S, verb, rest) {
     S.boxing.corner = 1 - S.boxing.corner;
     draw(S);
   } else if (verb === "accept" && rest[0] === "joint") keepBox(S);
-  else if (verb === "leave" || verb === "box") endBox(S);
+  else if (verb === "leave" || verb === "box" || verb === "someone") endBox(S);
   else {
     if (!["closer", "farther", "fit", "help", "layer"].includes(verb)) endBox(S);
     return false;
@@ -47,10 +49,10 @@ function boxAction(S, verb, rest) {
 }
 
 function keepBox(S) {
-  const { box } = S.boxing;
+  const { box, fresh } = S.boxing;
   endBox(S);
-  if (!S.item.instance) {
-    addNew(S, standing(S, box).map((joint, j) => [j, joint]), { ghost: null, without: null, box });
+  if (fresh) {
+    addNew(S, fitted(S, box).map((joint, j) => [j, joint]), { ghost: null, without: null, box });
     choose(S, HANDLE);
     flash(S, "A person was added in the box. Move each joint.");
     return;

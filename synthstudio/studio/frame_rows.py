@@ -97,6 +97,7 @@ class Frames:
             joints=labels_of(row, names) if row is not None else None,
             exists=row is not None,
             mask=bool(row is not None and row["modal_counts"]),
+            people=tuple(found.people),
         )
 
 
@@ -106,7 +107,7 @@ def _read(dataset: Dataset, frame: int) -> FrameRows:
     rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
         raise DatasetError(
-            "the data set does not hold this frame", where=str(dataset.folder), got=str(frame)
+            "the data set does not hold this frame", where=str(dataset.place), got=str(frame)
         )
     people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})

@@ -1,0 +1,314 @@
+"""`ss.Review`: a studio that runs somewhere, asked and told by its API (docs/studio.md)."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import json
+import os
+import secrets
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from synthstudio.core.errors import ArgumentError, Refused, ReviewError
+
+TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
+TIMEOUT_S = 60.0
+_MOST_BYTES = 256 * 2**20
+Json = dict[str, Any]
+Joint = Sequence[Any]
+"""x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
+
+
+class Review:
+    """One data set in a studio, with the rights of a token.
+
+    Whatever is refused raises `Refused` with its `reason`: "revision" when somebody changed the
+    person meanwhile, "role", "lease", "invalid", "gone", "token", "rate" or "busy"; a studio that
+    does not answer, or not in JSON, raises `ReviewError`. An edit whose answer is lost is sent once
+    more under the same name, so that it happens once.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, set: str | None = None) -> None:
+        """Ask the studio at `url`.
+
+        Args:
+            url: Where it is served, such as https://studio.example; http only on this machine.
+            token: What `synthstudio review token --make NAME` printed; default: the variable
+                SYNTHSTUDIO_TOKEN.
+            set: Name or key of the data set; default: the only one that is open.
+        """
+        self._base = _checked(url) + "/api/v1"
+        self._token = token or os.environ.get(TOKEN_VARIABLE, "")
+        self._client, self._numbers = secrets.token_hex(16), count()
+        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+        self._wanted, self._key = set, ""
+
+    def __repr__(self) -> str:
+        return f"Review({self._base!r}, set={self._wanted!r})"
+
+    @property
+    def me(self) -> Json:
+        """Whose token it is: name and role."""
+        return self._ask("GET", "/me")
+
+    @property
+    def sets(self) -> list[Json]:
+        """The data sets that are open: key, name, frames, people, joints, people by status."""
+        return list(self._ask("GET", "/sets")["sets"])
+
+    def frames(self) -> Iterator[Json]:
+        """Yield the frames: number, size in pixels, numbers of the people on disk.
+
+        `nobody`: whether it was decided that nobody is in it; `revision`: of that decision.
+        """
+        return self._pages("frames", "frames")
+
+    def frame(self, frame: int) -> Json:
+        """A frame with its people as they stand."""
+        return self._ask("GET", self._of_set(f"frames/{int(frame)}"))
+
+    def image(self, frame: int) -> bytes:
+        """The picture of a frame as a file's bytes."""
+        return self._send("GET", self._of_set(f"frames/{int(frame)}/image"))
+
+    def people(self, status: str | None = None) -> Iterator[Json]:
+        """Yield who is in the set: frame, instance, status, revision; `status`: only those.
+
+        Who may be asked for a second look of somebody is not told the status of the first: such
+        rows are `blind`, and with a `status` they are left out.
+        """
+        return self._pages("people", "people", **({} if status is None else {"status": status}))
+
+    def person(self, frame: int, instance: int) -> Json:
+        """A person as reviewers left it.
+
+        `joints`: name -> [x, y, state, cause, origin], places in continuous pixels; `box`: x, y,
+        width, height; `status`, `reason`, `revision`, `comments`.
+        """
+        return self._ask("GET", self._of_set(f"people/{int(frame)}/{int(instance)}"))
+
+    def decisions(self, after: int = 0) -> Iterator[Json]:
+        """Yield decisions with an `event` above `after`, oldest first."""
+        return self._pages("decisions", "decisions", after=after)
+
+    def comments(self, after: int = 0) -> Iterator[Json]:
+        """Yield comments with an `event` above `after`, oldest first."""
+        return self._pages("comments", "comments", after=after)
+
+    def edit(
+        self,
+        person: Mapping[str, Any],
+        joints: Mapping[str, Joint] | None = None,
+        *,
+        box: Sequence[float] | None = None,
+    ) -> Json:
+        """Set joints or the box of a person as it was seen; returns `event` and `revision`."""
+        more = {} if box is None else {"box": list(box)}
+        return self._do(person, "edit", joints=_lists(joints), **more)
+
+    def add(
+        self,
+        frame: int,
+        instance: int,
+        joints: Mapping[str, Joint],
+        *,
+        box: Sequence[float] | None = None,
+    ) -> Json:
+        """Add somebody whom the data set lacks, under a number that is free in the frame."""
+        person = {"frame": frame, "instance": instance, "revision": 0}
+        more = {} if box is None else {"box": list(box)}
+        return self._do(person, "add", joints=_lists(joints), **more)
+
+    def decide(self, person: Mapping[str, Any], status: str, reason: str = "") -> Json:
+        """Say `approved`, `rejected`, `flagged`, `skipped` or `pending` of a person."""
+        return self._do(person, "status", status=status, text=reason)
+
+    def nobody(self, frame: Mapping[str, Any], yes: bool = True) -> Json:
+        """Decide that nobody is in a frame as it was seen, or take that back (`yes` False)."""
+        whole = {"frame": frame["frame"], "instance": 0, "revision": frame["revision"]}
+        return self._do(whole, "status", status="nobody" if yes else "pending")
+
+    def comment(self, person: Mapping[str, Any], text: str) -> Json:
+        """Write something beside a person."""
+        return self._do(person, "comment", text=text)
+
+    def distrust(self, person: Mapping[str, Any], layer: str) -> Json:
+        """Say that what a network predicts of a person is wrong."""
+        return self._do(person, "distrust", text=layer)
+
+    def delete(self, person: Mapping[str, Any]) -> Json:
+        """Say that there is no such person; `restore` takes it back."""
+        return self._do(person, "delete")
+
+    def restore(self, person: Mapping[str, Any]) -> Json:
+        """Bring a deleted person back."""
+        return self._do(person, "restore")
+
+    def revert(self, person: Mapping[str, Any], event: int) -> Json:
+        """Take an event of a person back; a revert can be reverted too."""
+        return self._do(person, "revert", event=event)
+
+    def ops(self, ops: Sequence[Mapping[str, Any]]) -> Json:
+        """Send ops as they are, at most 200: which were `done`, which `refused` and why."""
+        return self._ask("POST", "/ops", {"set": self.key, "ops": [dict(op) for op in ops]})
+
+    def layers(self) -> dict[str, int]:
+        """Networks whose predictions are stored -> how many people."""
+        return dict(self._ask("GET", self._of_set("predictions"))["layers"])
+
+    def predictions(self, layer: str) -> Iterator[Json]:
+        """Yield what a network says: frame, instance, score, joints [x, y, confidence], causes."""
+        return self._pages(f"predictions/{quote(layer, safe='')}", "predictions")
+
+    def set_predictions(
+        self, layer: str, predictions: Sequence[Mapping[str, Any]], *, replace: bool = False
+    ) -> int:
+        """Store what a network says, all or none (leads); returns of how many people."""
+        body = {"predictions": [dict(row) for row in predictions], "replace": replace}
+        path = self._of_set(f"predictions/{quote(layer, safe='')}")
+        return int(self._ask("PUT", path, body)["stored"])
+
+    def webhooks(self) -> list[Json]:
+        """Addresses that are told of decisions (admins)."""
+        return list(self._ask("GET", self._of_set("webhooks"))["webhooks"])
+
+    def add_webhook(self, url: str) -> Json:
+        """Tell an address of every decision from now on; `secret` is told once (admins)."""
+        return self._ask("POST", self._of_set("webhooks"), {"url": url})
+
+    def remove_webhook(self, webhook: int) -> None:
+        """Tell it nothing more (admins)."""
+        self._ask("DELETE", self._of_set(f"webhooks/{int(webhook)}"))
+
+    @property
+    def key(self) -> str:
+        """The key of the data set."""
+        if not self._key:
+            found = [one for one in self.sets if self._wanted in (None, one["name"], one["key"])]
+            if len(found) != 1:
+                raise ArgumentError(
+                    "not exactly one data set of that name is open",
+                    where="set",
+                    expected="a name or key of Review.sets",
+                    got=f"{self._wanted!r}, {len(found)} of them",
+                )
+            self._key = str(found[0]["key"])
+        return self._key
+
+    def _do(self, person: Mapping[str, Any], kind: str, **more: Any) -> Json:
+        op = {
+            "client": self._client,
+            "seq": next(self._numbers),
+            "frame": person["frame"],
+            "instance": person["instance"],
+            "revision": person["revision"],
+            "kind": kind,
+            **more,
+        }
+        try:
+            answer = self.ops([op])
+        except _NoAnswer:
+            answer = self.ops([op])
+        for refused in answer["refused"]:
+            now = refused.get("now")
+            raise Refused(refused["message"], reason=refused["reason"], state=now)
+        if not answer["done"]:
+            raise Refused(answer["wait"] or "the studio is busy", reason="busy")
+        return dict(answer["done"][0])
+
+    def _of_set(self, path: str) -> str:
+        return f"/sets/{self.key}/{path}"
+
+    def _pages(self, path: str, name: str, **query: Any) -> Iterator[Json]:
+        query["limit"] = 500
+        while True:
+            page = self._ask("GET", f"{self._of_set(path)}?{urlencode(query)}")
+            yield from page[name]
+            if page["next"] is None:
+                return
+            query["after"] = page["next"]
+
+    def _ask(self, method: str, path: str, body: object = None) -> Json:
+        data = self._send(method, path, body)
+        try:
+            found = json.loads(data)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ReviewError(
+                "this is no answer of a studio",
+                where=self._base,
+                expected="a JSON object",
+                got=repr(data[:80]),
+            )
+        return found
+
+    def _send(self, method: str, path: str, body: object = None) -> bytes:
+        data = None if body is None else json.dumps(body, allow_nan=False).encode()
+        headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "synthstudio"}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        url = self._base + path
+        request = urllib.request.Request(url, data=data, headers=headers, method=method)
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                found = bytes(answer.read(_MOST_BYTES))
+                if answer.length:  # bytes that were promised and did not come
+                    raise http.client.IncompleteRead(found, answer.length)
+                return found
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error.code, error.read(2**16)) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _NoAnswer(
+                "the studio does not answer", where=self._base, got=str(error)[:200]
+            ) from error
+
+
+class _NoAnswer(ReviewError):
+    """The connection failed, perhaps after the request was done."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would hand the token to whoever it leads to."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _refusal(status: int, body: bytes) -> Refused:
+    try:
+        told = json.loads(body)["error"]
+        return Refused(str(told["message"]), reason=str(told["reason"]))
+    except (ValueError, KeyError, TypeError):
+        return Refused(f"the studio answered with {status}", reason="invalid")
+
+
+def _lists(joints: Mapping[str, Joint] | None) -> dict[str, list[Any]]:
+    return {name: list(label) for name, label in (joints or {}).items()}
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+    local = parts.hostname == "localhost" or _is_loopback(parts.hostname or "")
+    secure = parts.scheme == "https" or (parts.scheme == "http" and local)
+    if not secure or not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
+        raise ArgumentError(
+            "this is no address of a studio",
+            where="url",
+            expected="https://HOST, or http://127.0.0.1:PORT on this machine",
+            got=repr(url)[:80],
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,155 @@
+"""What is worn on neck, hands and feet: scarves, gloves, wristbands, socks, tights, sandals."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from synthstudio.body.clothes.bottoms import SOLE_M, close, shoes
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.hair import nowhere
+from synthstudio.body.clothes.tailor import (
+    FAR,
+    Shape,
+    Tailored,
+    legs,
+    neckline,
+    on_arm,
+    step,
+    suit,
+)
+from synthstudio.body.clothes.weave import Basis, Places, clipped, places, weave_of
+from synthstudio.core.scene import F32, PARTS
+
+_WRIST_M = 0.475  # along the arm from the shoulder
+
+
+def scarf(base: Basis, shape: Shape) -> Tailored:
+    """Wound round the neck; one end hangs `end` metres down the chest."""
+
+    def ring(p: Places) -> F32:
+        below = neckline(p, -0.040)
+        made: F32 = np.minimum(below, 0.075 - below).astype(np.float32)
+        return made
+
+    def tail(p: Places) -> F32:
+        x, y, z = p.at.T
+        strip = np.minimum(0.045 - np.abs(x - 0.055), np.minimum(0.50 - z, z - 0.45 + shape["end"]))
+        return np.where((y < -0.02) & ~on_arm(p), strip, -FAR).astype(np.float32)
+
+    weave, p = suit(base, ring)
+    rise = np.clip(neckline(p, -0.040) / 0.075, 0, 1)
+    turns = np.sin(2 * np.pi * (1.5 * rise + 0.6 * np.arctan2(p.at[:, 0], -p.at[:, 1]) / np.pi))
+    wound = Cut(
+        weave=weave,
+        offset_m=0.030 + 0.016 * np.sin(np.pi * rise) + 0.006 * turns,
+        least_m=np.full(len(rise), 0.016),
+        passes=3,
+        folds_m=0.004,
+        rim_m=0.020,
+        level=False,
+    )
+    strip, q = suit(base, tail)
+    end = Cut(
+        weave=strip,
+        offset_m=np.full(len(q.at), 0.044),
+        least_m=np.full(len(q.at), 0.034),
+        passes=5,
+        folds_m=0.006,
+        rim_m=0.012,
+    )
+    return Tailored(pieces=(wound, end), inside=nowhere)
+
+
+def gloves(base: Basis, shape: Shape) -> Tailored:
+    """Over fingers and wrist."""
+
+    def inside(p: Places) -> F32:
+        return np.where(on_arm(p), p.down_arm - _WRIST_M + shape["cuff"], -FAR).astype(np.float32)
+
+    hands = [PARTS.index(f"{side}_{part}") for side in ("left", "right") for part in _HAND]
+    faces = base.atlas.body_faces[np.isin(base.atlas.part, hands)]
+    weave = weave_of(base.atlas, faces, fine=False)
+    weave = clipped(weave, inside(places(base.atlas, weave.rows)))
+    p = places(base.atlas, weave.rows)
+    wrist = step(p.down_arm, _WRIST_M + 0.03, _WRIST_M)
+    cut = Cut(
+        weave=weave,
+        offset_m=0.0030 + 0.004 * wrist,
+        least_m=np.full(len(p.at), 0.0015),
+        passes=1,
+        folds_m=0.0,
+        rim_m=0.003,
+        level=False,
+    )
+    return Tailored(pieces=(cut,), inside=inside, hides=nowhere)
+
+
+_HAND = ("hand", "forearm")
+
+
+def wristbands(base: Basis, shape: Shape) -> Tailored:
+    """A band of towelling above each wrist."""
+
+    def inside(p: Places) -> F32:
+        band = 0.5 * shape["width"] - np.abs(p.down_arm - 0.435)
+        return np.where(on_arm(p), band, -FAR).astype(np.float32)
+
+    cut = close(base, inside, off_m=0.009)
+    return Tailored(pieces=(replace(cut, passes=2),), inside=nowhere)
+
+
+def long_socks(base: Basis, shape: Shape) -> Tailored:
+    """Up to below the knee."""
+
+    def inside(p: Places) -> F32:
+        return np.where(on_arm(p), -FAR, shape["top"] - p.at[:, 2]).astype(np.float32)
+
+    cut = close(base, inside, off_m=0.0025)
+    return Tailored(pieces=(replace(cut, passes=3),), inside=inside, hides=nowhere)
+
+
+def tights(base: Basis, shape: Shape) -> Tailored:
+    """Close cloth from the waist to the toes, worn under skirts."""
+
+    def inside(p: Places) -> F32:
+        return legs(p, 0.05, -0.95).astype(np.float32)
+
+    cut = close(base, inside, off_m=0.0015)
+    return Tailored(
+        pieces=(replace(cut, least_m=np.full_like(cut.least_m, 0.001)),),
+        inside=inside,
+        hides=nowhere,
+    )
+
+
+def sandals(base: Basis, shape: Shape) -> Tailored:
+    """Soles and three straps."""
+    _, sole = shoes(base, -0.02, thick_m=0.010, offset_m=0.003, heel_m=0.0).pieces
+
+    def straps(p: Places) -> F32:
+        _, y, z = p.at.T
+        toes = 0.016 - np.abs(y + 0.120)
+        instep = 0.013 - np.abs(y + 0.055)
+        ankle = np.where(y > -0.06, 0.009 - np.abs(z + 0.790 + 0.25 * y), -FAR)
+        feet = np.where(z < -0.74, np.maximum(np.maximum(toes, instep), ankle), -FAR)
+        made: F32 = np.minimum(feet, z - SOLE_M - 0.012).astype(np.float32)
+        return made
+
+    weave, p = suit(base, straps)
+    cut = Cut(
+        weave=weave,
+        offset_m=np.full(len(p.at), 0.0045),
+        least_m=np.full(len(p.at), 0.003),
+        passes=2,
+        folds_m=0.0,
+        rim_m=0.003,
+        bones=("foot.L", "foot.R"),
+    )
+    return Tailored(pieces=(cut, sole), inside=nowhere)
+
+
+def high_tops(base: Basis, shape: Shape) -> Tailored:
+    """Sneakers over the ankle, with thick soles."""
+    return shoes(base, shape["top"], thick_m=0.030, offset_m=0.009, heel_m=0.0)

@@ -1,0 +1,258 @@
+"""What is worn over a top: open and closed jackets, vests, aprons and bibs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from synthstudio.body.clothes.bottoms import belt
+from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.panels import panelled
+from synthstudio.body.clothes.tailor import (
+    FAR,
+    Field,
+    Shape,
+    Tailored,
+    armhole,
+    cut_from,
+    hem_line,
+    legs,
+    neckline,
+    on_arm,
+    sleeve_end,
+    step,
+    suit,
+)
+from synthstudio.body.clothes.tops import collar, top_cut
+from synthstudio.body.clothes.weave import Basis, Places, places
+from synthstudio.core.scene import F32
+
+_ARMHOLE_M = 0.146
+
+
+def _open(p: Places, half_m: F32 | float) -> F32:
+    """Return how far places are from the open front, `half_m` to each side."""
+    made: F32 = np.where(p.at[:, 1] < -0.025, np.abs(p.at[:, 0]) - half_m, FAR)
+    return made
+
+
+def _over(base: Basis, field: Field, *, thick_m: float, flare_m: float = 0.006) -> Cut:
+    """Return a top that is worn over another one, and out over its hem."""
+    made = top_cut(base, field, thick_m=thick_m, flare_m=flare_m, tucked=False, taper=0.06)
+    low = step(places(base.atlas, made.weave.rows).at[:, 2], 0.14, 0.04)
+    offset = made.offset_m + 0.014 * low * (made.least_m > 0.0035)
+    return replace(made, offset_m=offset, passes=8, rim_m=0.010, level_hem=None)
+
+
+def _jacket(half: Field, hem_m: float, *, drop_m: float = 0.0, sleeve_m: float = 0.46) -> Field:
+    """Return the field of a top with an open front; a sleeve below 5 cm is none."""
+
+    def inside(p: Places) -> F32:
+        arm = armhole(p, _ARMHOLE_M) if sleeve_m < 0.05 else sleeve_end(p, sleeve_m)
+        trunk = np.minimum(neckline(p, drop_m), hem_line(p, hem_m))
+        return np.minimum(np.minimum(trunk, arm), _open(p, half(p))).astype(np.float32)
+
+    return inside
+
+
+def open_shirt(base: Basis, shape: Shape) -> Tailored:
+    """A shirt that is worn unbuttoned."""
+
+    def half(p: Places) -> F32:
+        return (0.050 + 0.06 * (0.45 - p.at[:, 2])).astype(np.float32)
+
+    inside = _jacket(half, -0.06, sleeve_m=shape["sleeve"])
+    body = _over(base, inside, thick_m=0.019, flare_m=0.014)
+    return Tailored(pieces=(body, collar(base, thick_m=0.014)), inside=inside)
+
+
+def cardigan(base: Basis, shape: Shape) -> Tailored:
+    """Knitted, open down the front."""
+
+    def half(p: Places) -> F32:
+        made: F32 = (0.022 + 0.05 * np.clip((p.at[:, 2] - 0.25) / 0.25, 0, 1)).astype(np.float32)
+        return made
+
+    inside = _jacket(half, shape["hem"])
+    body = replace(_over(base, inside, thick_m=0.022), folds_m=0.010, rim_m=0.014)
+    return Tailored(pieces=(body,), inside=inside)
+
+
+def _below_lapels(p: Places) -> F32:
+    """Return half the width of a suit jacket's opening: to its button, and away below."""
+    z = p.at[:, 2]
+    made: F32 = (0.003 + 0.19 * np.maximum(z - 0.13, 0) + 0.35 * np.maximum(0.09 - z, 0)).astype(
+        np.float32
+    )
+    return made
+
+
+def blazer(base: Basis, shape: Shape) -> Tailored:
+    """A suit jacket with lapels, closed by a button at the waist."""
+    inside = _jacket(_below_lapels, -0.065)
+
+    def leaf(p: Places) -> F32:
+        z = p.at[:, 2]
+        wide = 0.060 * step(z, 0.15, 0.34) * step(z, 0.50, 0.40) + 0.012 * step(z, 0.38, 0.46)
+        edge = np.abs(p.at[:, 0]) - _below_lapels(p)
+        strip = np.minimum(np.minimum(edge, wide - edge), np.minimum(z - 0.15, neckline(p, 0.006)))
+        front = np.where(p.at[:, 1] < -0.025, strip, -FAR)
+        behind = np.minimum(neckline(p, -0.004), 0.045 - neckline(p, -0.004))
+        return np.maximum(front, np.where(p.at[:, 1] > -0.03, behind, -FAR)).astype(np.float32)
+
+    weave, p = suit(base, leaf)
+    count = len(p.at)
+    lapel = Cut(
+        weave=weave,
+        offset_m=np.full(count, 0.029),
+        least_m=np.full(count, 0.020),
+        passes=6,
+        folds_m=0.0,
+        rim_m=0.006,
+    )
+    body = replace(_over(base, inside, thick_m=0.021, flare_m=0.002), folds_m=0.010)
+    at = places(base.atlas, body.weave.rows).at
+    near = np.hypot(at[:, 0] - 0.012, at[:, 2] - 0.11) + np.where(at[:, 1] < -0.03, 0, FAR)
+    return Tailored(
+        pieces=(replace(body, studs=np.array([int(np.argmin(near))])), lapel), inside=inside
+    )
+
+
+def bomber_jacket(base: Basis, shape: Shape) -> Tailored:
+    """Short and full, ribbed at waist, cuffs and neck, half open."""
+
+    def half(p: Places) -> F32:
+        made: F32 = (0.004 + 0.13 * np.maximum(p.at[:, 2] - 0.30, 0)).astype(np.float32)
+        return made
+
+    inside = _jacket(half, 0.0, drop_m=-0.012)
+
+    def ribs(p: Places) -> F32:
+        z = p.at[:, 2]
+        trunk = np.maximum(0.045 - z, 0.030 - neckline(p, -0.012))
+        return np.where(on_arm(p), p.down_arm - 0.415, trunk).astype(np.float32)
+
+    body = _over(base, inside, thick_m=0.026, flare_m=0.014)
+    p = places(base.atlas, body.weave.rows)
+    tight = np.where(on_arm(p), step(p.down_arm, 0.40, 0.44), step(p.at[:, 2], 0.06, 0.02))
+    body = replace(body, offset_m=(body.offset_m - 0.016 * tight).astype(np.float32), folds_m=0.018)
+    return Tailored(pieces=(panelled(base, body, ribs),), inside=inside)
+
+
+def puffer_jacket(base: Basis, shape: Shape) -> Tailored:
+    """Quilted in thick rings, with a high collar."""
+    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.468)
+
+
+def puffer_vest(base: Basis, shape: Shape) -> Tailored:
+    """The same without sleeves."""
+    return _quilted(base, shape["hem"], shape["thick"], sleeve_m=0.0)
+
+
+def _quilted(base: Basis, hem_m: float, thick_m: float, *, sleeve_m: float) -> Tailored:
+    def half(p: Places) -> F32:
+        made: F32 = (0.003 + 0.16 * np.maximum(p.at[:, 2] - 0.42, 0)).astype(np.float32)
+        return made
+
+    inside = _jacket(half, hem_m, drop_m=-0.028, sleeve_m=sleeve_m)
+    body = _over(base, inside, thick_m=0.024, flare_m=0.008)
+    p = places(base.atlas, body.weave.rows)
+    along = np.where(on_arm(p), p.down_arm, p.at[:, 2])
+    swell = np.abs(np.sin(np.pi * along / 0.085)) ** 0.7
+    tint = np.repeat((0.62 + 0.38 * np.minimum(1, 2.2 * swell))[:, None], 3, axis=1)
+    body = replace(
+        body,
+        offset_m=(body.offset_m + thick_m * swell).astype(np.float32),
+        passes=3,
+        folds_m=0.008,
+        rim_m=0.016,
+        tint=tint.astype(np.float32),
+    )
+    return Tailored(pieces=(body,), inside=inside)
+
+
+def waistcoat(base: Basis, shape: Shape) -> Tailored:
+    """No sleeves, buttoned, open to the breast bone, with two points below."""
+
+    def inside(p: Places) -> F32:
+        x, y, z = p.at.T
+        points = np.where(y < 0, 0.30 * np.abs(np.abs(x) - 0.05) + 0.012, 0.030)
+        low = hem_line(p, points.astype(np.float32))
+        neck = neckline(p, 0.006, 0.0)
+        vee = np.where(y < -0.025, np.abs(x) - 0.30 * np.maximum(z - 0.25, 0), FAR)
+        trunk = np.minimum(np.minimum(neck, vee), low)
+        return np.minimum(trunk, armhole(p, 0.132)).astype(np.float32)
+
+    body = replace(_over(base, inside, thick_m=0.015, flare_m=0.004), folds_m=0.008)
+    at = places(base.atlas, body.weave.rows).at
+    front = np.where(at[:, 1] < -0.03, 0, FAR)
+    studs = [int(np.argmin(np.hypot(at[:, 0] - 0.01, at[:, 2] - z) + front)) for z in _BUTTONS_M]
+    return Tailored(pieces=(replace(body, studs=np.array(studs)),), inside=inside)
+
+
+_BUTTONS_M = (0.235, 0.185, 0.135, 0.085)
+
+
+def sweater_vest(base: Basis, shape: Shape) -> Tailored:
+    """Knitted, no sleeves, a V neck."""
+
+    def inside(p: Places) -> F32:
+        trunk = np.minimum(neckline(p, 0.010, 0.11), hem_line(p, -0.02))
+        return np.minimum(trunk, armhole(p, 0.136)).astype(np.float32)
+
+    body = replace(_over(base, inside, thick_m=0.016), folds_m=0.010, rim_m=0.012)
+    return Tailored(pieces=(body,), inside=inside)
+
+
+def hi_vis_vest(base: Basis, shape: Shape) -> Tailored:
+    """A vest of a colour that is seen from afar, with bands that shine."""
+
+    def half(p: Places) -> F32:
+        made: F32 = (0.003 + 0.12 * np.maximum(p.at[:, 2] - 0.22, 0)).astype(np.float32)
+        return made
+
+    inside = _jacket(half, -0.06, drop_m=0.012, sleeve_m=0.0)
+
+    def bands(p: Places) -> F32:
+        x, _, z = p.at.T
+        rings = 0.024 - np.minimum(np.abs(z - 0.045), np.abs(z - 0.185))
+        braces = np.where(z > 0.19, 0.022 - np.abs(np.abs(x) - 0.092), -FAR)
+        made: F32 = np.maximum(rings, braces).astype(np.float32)
+        return made
+
+    body = _over(base, inside, thick_m=0.023, flare_m=0.010)
+    return Tailored(pieces=(panelled(base, body, bands),), inside=inside)
+
+
+def apron(base: Basis, shape: Shape) -> Tailored:
+    """From the chest to the knees in front, with bands round neck and waist."""
+
+    def upper(p: Places) -> F32:
+        x, y, z = p.at.T
+        sheet = np.minimum(0.100 + 0.25 * np.maximum(0.20 - z, 0) - np.abs(x), 0.385 - z)
+        straps = np.where(z > 0.36, 0.010 - np.abs(np.abs(x) - 0.082), -FAR)
+        front = np.where(y < -0.005, np.maximum(sheet, straps), -FAR)
+        made = np.where(on_arm(p), -FAR, np.minimum(front, z - 0.055))
+        return made.astype(np.float32)
+
+    def lower(p: Places) -> F32:
+        x, y, _ = p.at.T
+        front = np.where(y < 0.0, 0.150 - np.abs(x), -FAR)
+        return np.minimum(legs(p, 0.085, shape["hem"]), front).astype(np.float32)
+
+    body = replace(_over(base, upper, thick_m=0.032, flare_m=0.0), folds_m=0.006, rim_m=0.005)
+    weave = cut_from(base, "skirt", lower)
+    count = weave.rows.shape[0]
+    sheet = Cut(
+        weave=weave,
+        offset_m=np.full(count, 0.036),
+        least_m=np.full(count, 0.030),
+        passes=4,
+        folds_m=0.006,
+        rim_m=0.005,
+        radius_m=0.30,
+        wraps_trunk=True,
+    )
+    band = replace(belt(base, 0.055, 0.082, 0.040), second=False)
+    return Tailored(pieces=(body, sheet, band), inside=upper)  # what is below may swing

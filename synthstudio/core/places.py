@@ -1,0 +1,124 @@
+"""Where something lies: in a folder of this machine, or at the URL of an object store."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from synthstudio.core.errors import DatasetError
+
+SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az"}
+"""What a URL of a store begins with, and the one name of each."""
+_FILE = "file"
+_MEANT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(/?)(.*)", re.DOTALL)
+_OF_OTHERS = ("http", "https", "ftp", "hdfs", "abfs", "abfss", "memory", "wasb", "wasbs")
+_AFTER = re.compile(r"(?<=://)[^\s\"']+")
+
+
+@dataclass(frozen=True)
+class Url:
+    """A place in an object store. `path` is its bucket and what follows, without a / at its end."""
+
+    scheme: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}"
+
+    def __truediv__(self, name: str) -> Url:
+        return Url(self.scheme, f"{self.path}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return self.path.rpartition("/")[2]
+
+
+Place = Path | Url
+
+
+def looks_like_url(text: str) -> bool:
+    """Whether a text is meant as a URL; pathlib leaves one / of its two."""
+    found = _MEANT.fullmatch(text)
+    if found is None:
+        return False
+    known = found[1].lower() in (*SCHEMES, _FILE, *_OF_OTHERS)
+    return bool(found[2]) or known
+
+
+def parse_place(value: str | os.PathLike[str] | Url) -> Place:
+    """The place that a text or a path means; DatasetError for a URL that cannot be one.
+
+    `file://` is a folder of this machine. Passwords and queries have no place in a URL: they
+    would be written down with it.
+    """
+    if isinstance(value, Url):
+        return value
+    text = os.fspath(value)
+    if not looks_like_url(text):
+        return Path(text)
+    found = _MEANT.fullmatch(text)
+    assert found is not None  # as looks_like_url has it
+    scheme, rest = found[1].lower(), found[3]
+    if scheme == _FILE:
+        if found[2] and not rest.startswith(("/", "localhost/")):
+            raise DatasetError(
+                "a file URL names a folder of this machine, no other",
+                where=shown_url(text),
+                expected="such as file:///data/people",
+            )
+        rest = rest.removeprefix("localhost/") if found[2] else rest
+        return Path("/" + unquote(rest).lstrip("/"))
+    shown = shown_url(text)
+    if scheme not in SCHEMES:
+        raise DatasetError(
+            "no store is read or written by such URLs",
+            where=shown,
+            expected=" or ".join(f"{name}://" for name in ("s3", "gs", "az", _FILE)),
+            got=f"{scheme}://",
+        )
+    if re.search(r"[?#@]", rest):
+        raise DatasetError(
+            "a URL names a place and holds no password, query or fragment",
+            where=shown,
+            expected="such as s3://bucket/folder",
+            then="Credentials come from the environment, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY.",
+        )
+    parts = rest.rstrip("/").split("/")
+    if len(parts) < 2 or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise DatasetError(
+            "this URL names no folder in a bucket",
+            where=shown,
+            expected="such as s3://bucket/folder, without .. or empty names",
+        )
+    return Url(SCHEMES[scheme], "/".join(parts))
+
+
+def resolved(place: Place) -> Place:
+    """A place in the one way to write it: links of a folder followed."""
+    return place.resolve() if isinstance(place, Path) else place
+
+
+def shown_url(text: str) -> str:
+    """What of a URL cannot be secret: neither what may be a password nor a query."""
+    found = _MEANT.fullmatch(text)
+    if found is None:
+        return without_secrets(text)
+    scheme = found[1].lower()
+    between = f":/{found[2]}" if scheme == _FILE else "://"
+    return f"{scheme}{between}{_open(found[3])}"
+
+
+def without_secrets(text: str) -> str:
+    """A text with the passwords and queries of its URLs taken away."""
+    return _AFTER.sub(lambda found: _open(found[0]), text)
+
+
+def _open(rest: str) -> str:
+    """The host or bucket and the path in what follows a URL's ://."""
+    before, _, place = rest.rpartition("@")  # AWS secrets may hold a /
+    return "..." if re.search(r"[?#]", before) else re.split(r"[?#]", place)[0]

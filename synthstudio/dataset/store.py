@@ -1,0 +1,279 @@
+"""Objects below a URL: read whole, written whole, made only if absent, listed, deleted.
+
+fsspec speaks to the stores. What may pass (a 500 or 503, a time-out, a lost connection) is tried
+again, each time after a longer wait; what stays is one message. A PUT whose answer was lost may
+have happened: writing the same bytes twice does no harm, and who makes an object only if absent
+looks whose it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
+from synthstudio.core.extras import import_extra
+from synthstudio.core.places import Url, without_secrets
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a store is tried: `tries` times, after waits of `first_s`, twice that, ..."""
+
+    tries: int = 6
+    first_s: float = 0.5
+    connect_s: float = 10.0
+    read_s: float = 30.0
+
+
+PATIENCE = Patience()
+
+_LIBRARIES = {"s3": ("s3fs", "synthstudio[stores]"), "gs": ("gcsfs",) * 2, "az": ("adlfs",) * 2}
+_NO_CREDENTIALS = (
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "CredentialRetrievalError",
+    "ProfileNotFound",
+    "TokenRetrievalError",
+    "SSOTokenLoadError",
+    "UnauthorizedSSOTokenError",
+    "DefaultCredentialsError",
+    "ClientAuthenticationError",
+)
+_WHERE_CREDENTIALS = {
+    "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket "
+    "FSSPEC_S3_ANON=true.",
+    "gs": "Set GOOGLE_APPLICATION_CREDENTIALS.",
+    "az": "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY.",
+}
+_SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_SAS_TOKEN",
+)
+_MOST_PUT_BYTES = 5 << 30
+_FOREVER = (
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.EMSGSIZE,
+    getattr(errno, "EREMCHG", errno.EINVAL),  # s3fs: the bucket lies in another region
+)
+_IS_THERE = ("PreconditionFailed", "412")
+_systems: dict[tuple[str, int], Any] = {}
+
+
+class Store:
+    """The objects below a URL. May be copied to other processes, also by fork."""
+
+    def __init__(self, url: Url) -> None:
+        """Speak to the store that a URL is of; DatasetError when its library is not installed."""
+        self.url = url
+        _system(url.scheme)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of an object; None when there is none. DatasetError without the bucket."""
+        try:
+            data = self._try(name, lambda system, path: system.cat_file(path))
+        except FileNotFoundError as error:
+            if _code(error) == "NoSuchBucket":
+                raise self._no_bucket() from error
+            return None
+        return bytes(data)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put an object in its place, over what was there. It appears whole."""
+        self._put(name, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Make an object if there is none, and say whether it is there with these bytes now."""
+        try:
+            self._put(name, data, mode="create")
+        except FileExistsError:
+            return self.read(name) == data
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """The names of all objects below a folder, without its own, sorted."""
+        return self._listed(folder, lambda system, path: system.find(path))
+
+    def level(self) -> list[str]:
+        """What lies right below the URL, objects and folders of them, sorted."""
+        return self._listed("", lambda system, path: system.ls(path, detail=False))
+
+    def _listed(self, folder: str, action: Callable[[Any, str], Any]) -> list[str]:
+        try:
+            found = self._try(folder, action)
+        except FileNotFoundError as error:
+            if _code(error) == "NoSuchBucket":
+                raise self._no_bucket() from error
+            return []
+        prefix = f"{self._place(folder).path}/"
+        return sorted(path.removeprefix(prefix) for path in found if path.startswith(prefix))
+
+    def delete(self, name: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        try:
+            self._try(name, lambda system, path: system.rm_file(path))
+        except FileNotFoundError:
+            return
+
+    def move(self, name: str, target: str) -> None:
+        """Give an object another name, within the store."""
+        other = (self.url / target).path
+        self._try(name, lambda system, path: system.cp_file(path, other))
+        self.delete(name)
+
+    def _place(self, name: str) -> Url:
+        return self.url / name if name else self.url
+
+    def _put(self, name: str, data: bytes, **how: Any) -> None:
+        if self.url.scheme == "s3":
+            how["chunksize"] = _MOST_PUT_BYTES  # else s3fs sends parts, which fail apart
+        try:
+            self._try(name, lambda system, path: system.pipe_file(path, data, **how))
+        except FileNotFoundError as error:
+            if _code(error) in ("NoSuchBucket", ""):  # gs and az give no code
+                raise self._no_bucket() from error
+            raise DiskError(
+                "the store cannot do this", where=str(self.url / name), got=_words(error)
+            ) from error
+
+    def _no_bucket(self) -> DatasetError:
+        bucket = self.url.path.partition("/")[0]
+        return DatasetError(
+            "there is no such bucket",
+            where=str(self.url),
+            got=bucket,
+            then="Make it, or write the URL of one that is there.",
+        )
+
+    def _try(self, name: str, action: Callable[[Any, str], T]) -> T:
+        """What `action(system, path)` gives, tried again while that may help.
+
+        Passes on FileNotFoundError and FileExistsError; all others become one message.
+        """
+        place, wait = self._place(name), PATIENCE.first_s
+        for left in reversed(range(PATIENCE.tries)):
+            try:
+                return action(_system(self.url.scheme), place.path)
+            except (FileNotFoundError, FileExistsError, SynthStudioError):
+                raise
+            except Exception as error:
+                if _code(error) in _IS_THERE:  # MinIO names no condition, so s3fs does not see it
+                    raise FileExistsError(place.path) from error
+                final = _final(error, place)
+                if final is not None:
+                    raise final from error
+                if not left:
+                    raise DiskError(
+                        f"the store did not do what was asked, {PATIENCE.tries} times",
+                        where=str(place),
+                        got=_words(error),
+                        then="Try again later; what is complete stays (generate: --resume).",
+                    ) from error
+            time.sleep(wait * (0.5 + secrets.randbelow(1000) / 1000))
+            wait *= 2
+        raise AssertionError("unreachable")
+
+
+def _final(error: Exception, place: Url) -> SynthStudioError | None:
+    """The message for an error that stays, however often it is tried; None for one that may not."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    code, words = _code(error), _words(error)
+    if kinds & set(_NO_CREDENTIALS):
+        return DatasetError(
+            "no credentials for this store were found",
+            where=str(place),
+            then=_WHERE_CREDENTIALS[place.scheme],
+        )
+    if code == "RequestTimeTooSkewed":
+        return DatasetError(
+            "the clock of this machine is wrong, so the store refuses it",
+            where=str(place),
+            then="Set the clock (timedatectl set-ntp true), then run it again.",
+        )
+    if isinstance(error, PermissionError):
+        return DiskError(
+            "the store refuses this",
+            where=str(place),
+            expected="credentials that may do it",
+            got=code or words,
+            then=f"Ask who owns the bucket, or use others. {_WHERE_CREDENTIALS[place.scheme]}",
+        )
+    stays = isinstance(error, OSError) and error.errno in _FOREVER
+    if stays or isinstance(error, TypeError | ValueError) or "ParamValidationError" in kinds:
+        return DiskError("the store cannot do this", where=str(place), got=words)
+    return None
+
+
+def _code(error: BaseException) -> str:
+    """The store's own code of an error, such as NoSuchBucket; "" where it has none."""
+    for one in (error, error.__cause__):
+        response = getattr(one, "response", None)
+        if isinstance(response, dict):
+            return str(response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, in a line without anything secret."""
+    lines = f"{type(error).__name__}: {error}".strip().splitlines()
+    text = without_secrets(lines[0])
+    for name in _SECRETS:
+        if value := os.environ.get(name):
+            text = text.replace(value, "***")
+    return text[:300]
+
+
+def _system(scheme: str) -> Any:
+    """The fsspec file system of a scheme; each process has its own."""
+    key = (scheme, os.getpid())
+    if key not in _systems:
+        _systems[key] = _opened(scheme)
+    return _systems[key]
+
+
+def _opened(scheme: str) -> Any:
+    module, package = _LIBRARIES[scheme]
+    fsspec = import_extra("fsspec", extra="stores", error=DatasetError)
+    if scheme == "s3":
+        import_extra(module, extra="stores", error=DatasetError)
+        system = fsspec.filesystem(
+            scheme,
+            skip_instance_cache=True,
+            use_listings_cache=False,
+            max_concurrency=1,  # reads need no HEAD before
+            config_kwargs={
+                "retries": {"total_max_attempts": 1, "mode": "standard"},
+                "connect_timeout": PATIENCE.connect_s,
+                "read_timeout": PATIENCE.read_s,
+            },
+        )
+        system.retries = 1  # ours are the only ones
+        return system
+    try:
+        return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False)
+    except ImportError as error:
+        raise DatasetError(
+            f"{module} is not installed, which {scheme}:// needs",
+            then=f"Install it: pip install {package}",
+        ) from error
+    except ValueError as error:  # adlfs without an account
+        raise DatasetError(
+            "this store cannot be opened",
+            where=f"{scheme}://",
+            got=_words(error),
+            then=_WHERE_CREDENTIALS[scheme],
+        ) from error

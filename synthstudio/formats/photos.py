@@ -1,0 +1,172 @@
+"""Photos and videos without labels: frames with nobody in them yet, to be reviewed.
+
+A photo is copied as it is when a browser shows it as it is stored. One that its EXIF turns, or of
+CMYK, is decoded upright and written anew as a JPEG, so that labels are of what is seen. A video is
+decoded once, from its beginning to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.images import (
+    SUFFIXES,
+    check_rgb,
+    decode,
+    decode_rgb,
+    encode_jpeg,
+    image_size,
+    read_bytes,
+)
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.video import VIDEOS, decoded_frames, stated_rate_hz
+from synthstudio.dataset.durable import disk_errors, scratch_folder
+from synthstudio.formats import checked
+from synthstudio.formats.exchange import Opened, ReadSample
+
+QUALITY = 95
+RATE_HZ = 1.0
+MOST_TOLD = 20
+_AS_IT_IS = ("RGB", "L")
+
+
+@dataclass(frozen=True)
+class _Photo:
+    """A photo that can be used; `anew`: it is written anew."""
+
+    path: Path
+    name: str
+    width_px: int
+    height_px: int
+    anew: bool
+
+
+def open_photos(
+    path: Path,
+    skeleton: Skeleton,
+    *,
+    rate_hz: float = RATE_HZ,
+    every: int | None = None,
+    out: Path,
+) -> Opened:
+    """Open a photo, a folder of photos or a video as frames without people.
+
+    Of a video `rate_hz` frames a second are taken, or each `every`-th. `out`: the set that will
+    be made; a video's frames wait beside it. Photos that cannot be used are left out and noted;
+    FormatError when none can.
+    """
+    if path.is_file() and path.suffix.lower() in VIDEOS:
+        return _video(path, skeleton, rate_hz, every, out)
+    if path.is_file():
+        files, top = [path], path.parent
+    else:
+        top = path
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise FormatError(
+            "there are no photos here",
+            where=str(path),
+            expected=f"files that end in {', '.join((*SUFFIXES, *VIDEOS))}",
+        )
+    photos: list[_Photo] = []
+    wrong: list[str] = []
+    for file in files:
+        try:
+            photos.append(_looked_at(file, file.relative_to(top).as_posix()))
+        except AssetError as error:
+            wrong.append(str(error))
+    if not photos:
+        raise FormatError("none of these photos can be used", where=str(path), got=wrong[0])
+    return Opened(
+        skeleton=skeleton,
+        samples=_samples(photos, skeleton),
+        names=[photo.name for photo in photos],
+        notes=lambda: _notes(photos, wrong),
+    )
+
+
+def _looked_at(path: Path, name: str) -> _Photo:
+    """Look at all of a photo's bytes; AssetError for one that cannot be used."""
+    data = read_bytes(path)
+    width, height = check_rgb(data, str(path))
+    turned, mode = decode(data, str(path), _how_stored)
+    anew = turned != 1 or mode not in _AS_IT_IS
+    return _Photo(path, name, width, height, anew)
+
+
+def _how_stored(image: Any) -> tuple[int, str]:
+    return image.getexif().get(0x0112, 1), str(image.mode)
+
+
+def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
+    for photo in photos:
+        data = read_bytes(photo.path)
+        if photo.anew:
+            data = encode_jpeg(decode_rgb(data, str(photo.path)), QUALITY)
+        yield _row(photo.name, photo.width_px, photo.height_px, skeleton), [], data
+
+
+def _row(name: str, width: int, height: int, skeleton: Skeleton) -> dict[str, Any]:
+    row = checked.frame_of(
+        index=0, file_name=name, width=width, height=height, skeleton=skeleton.name
+    )
+    checked.check_frame(row)
+    return row
+
+
+def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
+    found = [f"a photo that cannot be used: {text.rstrip('.')}" for text in wrong[:MOST_TOLD]]
+    if len(wrong) > MOST_TOLD:
+        found.append(f"{len(wrong) - MOST_TOLD} more such photos")
+    turned = sum(photo.anew for photo in photos)
+    if turned:
+        found.append(
+            f"the bytes of {turned} photos, which were written anew: upright, RGB, JPEG {QUALITY}"
+        )
+    return found
+
+
+def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, out: Path) -> Opened:
+    step = float(every) if every is not None else _step(path, rate_hz)
+    with disk_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as waiting:
+        folder = waiting.enter_context(scratch_folder(out))
+        names = []
+        for number, rgb in enumerate(decoded_frames(path)):
+            if number == 0 or int(number / step) != int((number - 1) / step):
+                file = folder / f"{number:08d}.jpg"
+                with disk_errors(file):
+                    file.write_bytes(encode_jpeg(rgb, QUALITY))
+                names.append(file.name)
+        kept = waiting.pop_all()
+
+    def samples() -> Iterator[ReadSample]:
+        for name in names:
+            width, height = image_size(folder / name)
+            shown = f"{path.name}#{name.removesuffix('.jpg')}"
+            yield _row(shown, width, height, skeleton), [], (folder / name).read_bytes()
+
+    return Opened(
+        skeleton=skeleton,
+        samples=samples(),
+        names=names,
+        close=kept.close,
+    )
+
+
+def _step(path: Path, rate_hz: float) -> float:
+    """Return how many frames of a video lie between two that are taken, 1 at least."""
+    stated = stated_rate_hz(path)
+    if not stated:
+        raise FormatError(
+            "this video does not say how many frames a second it has",
+            where=str(path),
+            then="Say which of its frames to take: --every 10.",
+        )
+    return max(stated / rate_hz, 1.0)

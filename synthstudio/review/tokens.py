@@ -1,0 +1,158 @@
+"""Tokens: what a program shows to be taken for a person. The store keeps their hashes alone.
+
+A token is one person's and has a role at most; it ends by itself, or when it is revoked. It holds
+256 random bits, so a plain SHA-256 of it can be looked up and not guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.check import check_name
+from synthstudio.review.models import TokenRow, utc_now
+from synthstudio.review.store import Store
+from synthstudio.review.team.members import role_of
+from synthstudio.review.values import ROLES, Role, User, require
+
+PREFIX = "sst_"
+PATTERN = re.compile(rf"{PREFIX}[A-Za-z0-9_\-]{{8,}}")
+"""What reads like a token: logs show PREFIX of it, and an address that has one is refused."""
+_WHOLE = re.compile(rf"{PREFIX}[A-Za-z0-9_\-]{{43}}")
+DAYS, MAX_DAYS = 90, 366
+MOST = 200
+"""Tokens that hold at a time, of all people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """A token without its text. `role`: at most; `revoked`: when it was, None while it holds."""
+
+    id: int
+    who: str
+    role: Role
+    label: str
+    by: str
+    made: datetime
+    until: datetime
+    revoked: datetime | None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is worth anything."""
+        return self.revoked is None and now < self.until
+
+
+def make_token(
+    store: Store,
+    who: str,
+    *,
+    role: Role,
+    by: User,
+    label: str = "token",
+    days: int = DAYS,
+    now: datetime | None = None,
+) -> tuple[Token, str]:
+    """Make a token of a person; return it and its text, which nobody can learn again.
+
+    Everybody may make tokens of their own up to their own role, admins those of others, up to the
+    role that a member has. Refused: "role", "invalid".
+    """
+    require(by, "look")
+    if who != by.name:
+        require(by, "tokens")
+    check_name(who, "who")
+    check_name(label, "label")
+    if role not in ROLES or ROLES.index(role) > ROLES.index(by.role):
+        some = ", ".join(ROLES[: ROLES.index(by.role) + 1])
+        raise _invalid("a token has a role of those whom its maker has", "role", some, role)
+    own = role_of(store, who)
+    if own is not None and ROLES.index(role) > ROLES.index(own):
+        some = ", ".join(ROLES[: ROLES.index(own) + 1])
+        raise _invalid("a token has at most the role of its person", "role", some, role)
+    if type(days) is not int or not 1 <= days <= MAX_DAYS:
+        raise _invalid("a token ends by itself", "days", f"1 to {MAX_DAYS}", days)
+    text = PREFIX + secrets.token_urlsafe(32)
+    moment = now or utc_now()
+    row = TokenRow(
+        digest=_digest(text),
+        who=who,
+        role=role,
+        label=label,
+        by=by.name,
+        made=moment,
+        until=moment + timedelta(days=days),
+    )
+    with store.session() as session:
+        holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > moment)
+        if len(session.scalars(holding.limit(MOST)).all()) >= MOST:
+            raise _invalid("there are too many tokens", "tokens", f"at most {MOST}", MOST)
+        session.add(row)
+        session.flush()
+        return _token(row), text
+
+
+def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token | None:
+    """Return the token that a program shows, None for one that does not hold (any more)."""
+    if not _WHOLE.fullmatch(text):
+        return None
+    with store.reading() as session:
+        row = session.scalar(select(TokenRow).where(TokenRow.digest == _digest(text)))
+    if row is None:
+        return None
+    found = _token(row)
+    return found if found.holds(now or utc_now()) else None
+
+
+def tokens(store: Store, *, who: str | None = None) -> list[Token]:
+    """Return all tokens ever made, or those of a person, in the order in which they were made."""
+    query = select(TokenRow).order_by(TokenRow.id)
+    if who is not None:
+        query = query.where(TokenRow.who == who)
+    with store.reading() as session:
+        return [_token(row) for row in session.scalars(query)]
+
+
+def revoke_token(store: Store, number: int, *, by: User) -> Token:
+    """End a token at once: one's own, or as an admin anybody's. Refused: "role", "gone"."""
+    with store.session() as session:
+        row = session.get(TokenRow, number) if type(number) is int else None
+        if row is None or (row.who != by.name and by.role != "admin"):
+            if row is not None:
+                require(by, "tokens")
+            raise Refused("there is no such token", where="token", got=str(number), reason="gone")
+        if row.revoked is None:
+            row.revoked = utc_now()
+        session.flush()
+        return _token(row)
+
+
+def hide_tokens(text: str) -> str:
+    """Return a text in which of each token its first letters stand alone."""
+    return PATTERN.sub(PREFIX + "...", text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _token(row: TokenRow) -> Token:
+    return Token(
+        id=row.id,
+        who=row.who,
+        role=next((role for role in ROLES if role == row.role), "viewer"),
+        label=row.label,
+        by=row.by,
+        made=row.made,
+        until=row.until,
+        revoked=row.revoked,
+    )
+
+
+def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
+    return Refused(what, where=where, expected=expected, got=repr(got)[:40], reason="invalid")

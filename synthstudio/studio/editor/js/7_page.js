@@ -1,0 +1,71 @@
+// A page of predictions taken at once, from the shown person on: of people whom nobody has edited
+// or decided on, and in the same pictures whoever is predicted and not labelled. One undo takes all
+// of it back.
+
+const PAGE = 12;
+
+// Whom a page takes: {item, ghost, fresh}; `fresh`: somebody new in the item's frame.
+function pageOf(S) {
+  const page = [];
+  if (!S.model || !S.can.edit) return page;
+  const frames = new Set();
+  for (const item of S.list.slice(S.list.indexOf(S.item))) {
+    if (item.veiled || refusedOf(S, item.id).length) continue;
+    if (untouched(S, item) && item.ghost?.joints.some(Boolean)) page.push({ item, ghost: item.ghost });
+    if (!frames.has(item.frame) && !emptied(S, item)) {
+      for (const ghost of item.found ?? []) page.push({ item, ghost, fresh: true });
+    }
+    frames.add(item.frame);
+  }
+  return page.slice(0, PAGE);
+}
+
+function untouched(S, item) {
+  const now = derive(S, item);
+  const open = now.status === "pending" || now.status === "skipped";
+  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.distrusts.includes(S.model);
+}
+
+function acceptPage(S) {
+  const page = pageOf(S);
+  if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
+  const made = page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost)));
+  const group = `${made[0].op.client}.${made[0].op.seq}`;
+  for (const { op } of made) op.group = group;
+  S.groups.set(group, made.map(({ item }) => item));
+  if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
+  const added = page.filter(({ fresh }) => fresh).length;
+  const many = `${made.length} ${made.length === 1 ? "person is" : "people are"} as predicted`;
+  flash(S, `${many}${added ? `, ${added} of them new` : ""}. z takes all of it back.`, 8000);
+}
+
+function takeWhole(S, item, ghost) {
+  const patch = jointsPatch(S, takenFrom(item, ghost, [...S.skeleton.joints.keys()], derive(S, item).joints));
+  return { item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints }, patch)) };
+}
+
+function takeNew(S, item, ghost) {
+  const { added, op } = insertNew(S, item, asNew(S, item, ghost), { ghost, without: ghost.n });
+  return { item: added, op };
+}
+
+// Undo or redo a page: all of it that nothing was done to since, wherever those people are now.
+function pageBack(S, group, from, to, word) {
+  const members = S.groups.get(group);
+  let count = 0;
+  for (const old of members) {
+    const op = stackOf(S, old.id)[from].at(-1);
+    if (op?.group !== group || refusedOf(S, old.id).length) continue;
+    takeBack(S, S.list.find((item) => item.id === old.id) ?? afterOp(old, op), from, to);
+    stackOf(S, old.id)[to].at(-1).group = group;
+    count += 1;
+  }
+  const left = members.length - count;
+  flash(S, `${word}: predictions of ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
+}
+
+// An item that this browser holds no more, as an op of its own left it.
+function afterOp(item, op) {
+  const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
+  return { ...item, state };
+}

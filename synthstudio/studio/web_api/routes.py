@@ -1,0 +1,211 @@
+"""Requests become calls: token, rate, body, and one shape for every refusal.
+
+Nothing but the header Authorization says who asks; cookies are not looked at. So no page of another
+site can make a browser do anything here, and no Origin is needed (guard.py).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from synthstudio.core.errors import DatasetError, Refused, SynthStudioError
+from synthstudio.review.tokens import read_token
+from synthstudio.review.values import ROLES, User, require
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, context
+from synthstudio.studio.text import without_paths
+from synthstudio.studio.web_api.calls import Call, Operation, Picture
+from synthstudio.studio.web_api.limits import STRANGER, TOKEN, Buckets
+from synthstudio.studio.web_api.openapi import document, page
+from synthstudio.studio.web_api.operations import OPERATIONS
+
+BASE = "/api/v1"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_STATUS = {"invalid": 400, "token": 401, "role": 403, "gone": 404, "revision": 409, "lease": 409}
+_DEEPEST = 12
+LOG = logging.getLogger("synthstudio.studio.api")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _TooMany(Exception):
+    """Somebody asked too often."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("too many requests")
+        self.wait_s = wait_s
+
+
+class _Door:
+    """Who asks, and how often: one for a server."""
+
+    def __init__(self) -> None:
+        self.known, self.strangers = Buckets(TOKEN), Buckets(STRANGER)
+
+    def user(self, ctx: Context, request: Request) -> User:
+        """Return whose token this is, with what that person may do by it now."""
+        client = request.client.host if request.client else "?"
+        kind, _, text = request.headers.get("authorization", "").partition(" ")
+        found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
+        if found is None:
+            wait_s = self.strangers.take(client)
+            if wait_s:
+                raise _TooMany(wait_s)
+            guard.log_refusal("a call without a token that holds", client=client)
+            raise _Unknown
+        wait_s = self.known.take(str(found.id))
+        if wait_s:
+            raise _TooMany(wait_s)
+        role = ctx.role_by_token(found.who)
+        if role is None:
+            guard.log_refusal("a token of a stranger", user=found.who, token=found.id)
+            raise _Unknown
+        return User(name=found.who, role=min(role, found.role, key=ROLES.index))
+
+
+class _Unknown(Exception):
+    """Nobody whom we know."""
+
+
+def api_routes() -> list[Route]:
+    """Return the routes of the API, its document and its page."""
+    door = _Door()
+    described = document(OPERATIONS, BASE)
+
+    async def show_document(_: Request) -> Response:
+        return JSONResponse(described, headers=_HEADERS)
+
+    async def show_page(_: Request) -> Response:
+        return HTMLResponse(page(OPERATIONS, BASE), headers=_HEADERS)
+
+    async def nothing(request: Request) -> Response:
+        return _error(404, "gone", f"there is nothing here; see {BASE}/docs")
+
+    found = [
+        Route(f"{BASE}/openapi.json", show_document, methods=["GET"]),
+        Route(f"{BASE}/docs", show_page, methods=["GET"]),
+    ]
+    found += [Route(BASE + o.path, _endpoint(o, door), methods=[o.method]) for o in OPERATIONS]
+    every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+    return [*found, Route("/api{rest:path}", nothing, methods=every)]
+
+
+def _endpoint(operation: Operation, door: _Door) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        ctx = context()
+        try:
+            me = await run_in_threadpool(door.user, ctx, request)
+            require(me, operation.action)
+            call = Call(
+                ctx=ctx,
+                me=me,
+                path=request.path_params,
+                query=_query(operation, request),
+                body=await _body(request, ctx) if operation.body is not None else None,
+            )
+            done = await run_in_threadpool(operation.run, call)
+        except _Unknown:
+            text = f"show a token that holds: Authorization: Bearer TOKEN; see {BASE}/docs"
+            return _error(401, "token", text, {"WWW-Authenticate": "Bearer"})
+        except _TooMany as error:
+            wait = {"Retry-After": str(math.ceil(error.wait_s))}
+            return _error(429, "rate", "too many requests; wait a little", wait)
+        except _TooLarge:
+            return _error(413, "invalid", "this body is too large; send it in parts")
+        except ClientDisconnect:
+            return _error(400, "invalid", "the request ended in the middle")
+        except Refused as error:
+            return _error(_STATUS.get(error.reason, 503), error.reason, without_paths(error))
+        except DatasetError as error:
+            LOG.warning("%s: %s", operation.name, error)
+            return _error(404, "gone", without_paths(error))
+        except SynthStudioError as error:
+            LOG.warning("%s: %s", operation.name, error)
+            return _error(400, "invalid", without_paths(error))
+        if isinstance(done, Picture):
+            return Response(done.data, media_type=done.media_type, headers=_HEADERS)
+        return JSONResponse(done, headers=_HEADERS)
+
+    return answer
+
+
+def _query(operation: Operation, request: Request) -> dict[str, str]:
+    given = request.query_params.multi_items()
+    unknown = [name for name, _ in given if name not in operation.query]
+    if unknown or len({name for name, _ in given}) != len(given):
+        raise Refused(
+            "there is no such parameter, or it is there twice",
+            where="query",
+            expected=", ".join(operation.query) or "none",
+            got=f"{len(given)} of them",
+            reason="invalid",
+        )
+    return dict(given)
+
+
+class _TooLarge(Exception):
+    """More bytes than a message may have."""
+
+
+async def _body(request: Request, ctx: Context) -> Any:
+    """Return the JSON of a request, read no further than a message may be long."""
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > ctx.settings.limits.message_bytes:
+            raise _TooLarge
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise _no_json("Content-Type: application/json", kind[:60] or "none")
+    try:
+        return await run_in_threadpool(_parsed, bytes(data))
+    except (ValueError, RecursionError) as error:
+        raise _no_json("JSON without NaN, in UTF-8", type(error).__name__) from error
+
+
+def _parsed(data: bytes) -> Any:
+    found = json.loads(data.decode("utf-8"), parse_constant=_no_constant, parse_int=_integer)
+    _check_depth(found, _DEEPEST)
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:
+        raise ValueError("a number that no field holds")
+    return int(text)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError("deeper than anything that is asked for")
+    inner = value.values() if isinstance(value, dict) else value
+    for one in inner if isinstance(value, dict | list) else ():
+        if isinstance(one, dict | list):
+            _check_depth(one, left - 1)
+
+
+def _no_json(expected: str, got: str) -> Refused:
+    return Refused(
+        "this body cannot be read", where="body", expected=expected, got=got, reason="invalid"
+    )
+
+
+def _error(status: int, reason: str, message: str, more: dict[str, str] | None = None) -> Response:
+    body = {"error": {"reason": reason, "message": message}}
+    return JSONResponse(body, status_code=status, headers={**_HEADERS, **(more or {})})

@@ -1,0 +1,198 @@
+"""Training by Ray Train: the processes that torchrun would start, on any nodes of a cluster.
+
+Ray Train starts them, joins them into one process group and ends all when one dies; what they do
+is the loop's `train`, so they learn what as many processes of torchrun do.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import SynthStudioError, WorkerError
+from synthstudio.core.extras import import_extra
+from synthstudio.core.outputs import disk_errors
+from synthstudio.generation.engines.ray_connection import connected
+from synthstudio.training import devices, loop
+from synthstudio.training.config import Config
+from synthstudio.training.trainer import Trained
+
+_PROGRESS_S = 0.5
+_POLL_S = 0.2
+_AGAIN = "Continue it with --resume: it goes on at the last saved state."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What each process gets. `messages`: a queue of what the first one reports."""
+
+    config: Config
+    out: Path
+    cache: Path
+    folder: Path
+    resume: bool
+    steps: int | None
+    messages: Any
+
+
+def train(
+    config: Config,
+    out: Path,
+    *,
+    processes: int,
+    resume: bool = False,
+    cache: Path | None = None,
+    steps: int | None = None,
+    say: Callable[[str], None] = print,
+    progress: Callable[[int, int, str], None] = lambda done, total, text: None,
+) -> Trained:
+    """As `loop.train`, by `processes` of the Ray cluster at RAY_ADDRESS, or of one that is started
+    here without it.
+
+    `out`, `cache`, the working directory and what the config names are on a disk that all nodes
+    share. WorkerError without Ray, for too small a cluster and for a process that died.
+    """
+    ray = import_extra("ray", extra="ray", error=WorkerError)
+    import_extra("ray.train.torch", extra="ray", error=WorkerError)
+    devices.check_batch_divides(config.batch, devices.World(size=processes))
+    out = out.absolute()
+    with disk_errors(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        connected(processes) as connection,
+        tempfile.TemporaryDirectory(prefix=f".{out.name}-ray-", dir=out.parent) as kept,
+    ):
+        messages = ray.util.queue.Queue(actor_options={"num_cpus": 0})
+        task = _Task(
+            config=config,
+            out=out,
+            cache=(cache or out / "cache").absolute(),
+            folder=Path.cwd(),
+            resume=resume,
+            steps=steps,
+            messages=messages,
+        )
+        with _reported(messages, say, progress):
+            return _fit(ray, task, processes, Path(kept), connection.environment)
+
+
+def _fit(ray: Any, task: _Task, processes: int, kept: Path, environment: dict[str, str]) -> Trained:
+    """Run Ray Train; it keeps nothing of its own but a marker in the folder `kept`. `environment`:
+    what that of its processes says."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    use_gpu = task.config.device != "cpu" and ray.cluster_resources().get("GPU", 0) > 0
+    kind = "GPU" if use_gpu else "CPU"
+    held = ray.cluster_resources().get(kind, 0)
+    if held < processes:
+        raise WorkerError(
+            "the cluster is too small",
+            where="processes",
+            expected=f"at most one for each of its {held:g} {kind}s",
+            got=str(processes),
+        )
+    work: Any = _work  # Ray's types know neither a training that returns something
+    own: dict[str, Any] = {"worker_runtime_env": {"env_vars": environment}}  # nor this
+    trainer = TorchTrainer(
+        work,
+        train_loop_config={"task": task},
+        torch_config=TorchConfig(
+            backend="nccl" if use_gpu else "gloo",
+            timeout_s=int(devices.TIMEOUT / timedelta(seconds=1)),
+        ),
+        scaling_config=ScalingConfig(num_workers=processes, use_gpu=use_gpu),
+        run_config=RunConfig(
+            name="training",
+            storage_path=str(kept),
+            failure_config=FailureConfig(max_failures=0),
+            **own,
+        ),
+    )
+    try:
+        result: Any = trainer.fit()
+    except TrainingFailedError as error:
+        raise _told(error, task.out) from error
+    trained: Trained = result.return_value
+    return trained
+
+
+def _work(given: dict[str, Any]) -> Trained:
+    """One process of a training; Ray Train has joined it to the others."""
+    task: _Task = given["task"]
+    if not task.folder.is_dir():
+        raise WorkerError(
+            "a node of the cluster lacks the working directory",
+            where=str(task.folder),
+            expected="a disk that all nodes share",
+        )
+    os.chdir(task.folder)
+    last = 0.0
+
+    def progress(done: int, total: int, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last > _PROGRESS_S or done == total:
+            last = time.monotonic()
+            task.messages.put(("progress", done, total, text))
+
+    return loop.train(
+        task.config,
+        task.out,
+        resume=task.resume,
+        cache=task.cache,
+        steps=task.steps,
+        say=lambda text: task.messages.put(("say", text)),
+        progress=progress,
+    )
+
+
+def _told(error: Exception, out: Path) -> SynthStudioError:
+    """What went wrong, in one message: that of a process, or that one of them died."""
+    failures = list(getattr(error, "worker_failures", {}).values())
+    for failure in failures:
+        if isinstance(failure, SynthStudioError):
+            return failure
+    lines = [line.strip() for line in str(failures[0] if failures else error).splitlines()]
+    return WorkerError(
+        "a training process died or lost the others",
+        where=str(out),
+        got=next((line for line in reversed(lines) if line), type(error).__name__)[:300],
+        then=_AGAIN,
+    )
+
+
+@contextmanager
+def _reported(
+    messages: Any, say: Callable[[str], None], progress: Callable[[int, int, str], None]
+) -> Iterator[None]:
+    """Pass on what the first process reports while the body runs; what that raises is raised
+    after it."""
+    ended = threading.Event()
+    errors: list[BaseException] = []
+
+    def listen() -> None:
+        try:
+            while not ended.is_set() or not messages.empty():
+                for kind, *words in messages.get_nowait_batch(messages.qsize()):
+                    (say if kind == "say" else progress)(*words)
+                ended.wait(_POLL_S)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=listen, name="reports", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if errors:
+        raise errors[0]

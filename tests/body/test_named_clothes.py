@@ -1,0 +1,145 @@
+"""Kinds that recipes have to name: how many, well-formed, in two materials, over others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from wardrobe_people import dressed, garment, person
+
+from synthstudio.body.atlas import Atlas, load_atlas
+from synthstudio.body.clothes.kinds import GARMENTS, design
+from synthstudio.body.clothes.named import NAMED
+from synthstudio.body.clothes.weave import basis
+from synthstudio.body.wardrobe import check_outfit
+from synthstudio.core.errors import RecipeError
+from synthstudio.core.scene import PARTS
+from synthstudio.core.spec import Material
+
+RED, BLUE = Material(kind="cloth", base_rgb=(1, 0, 0)), Material(kind="cloth", base_rgb=(0, 0, 1))
+WORN_WITH = {
+    "top": ("jeans", "low_shoes"),
+    "bottom": ("t_shirt", "low_shoes"),
+    "over": ("t_shirt", "jeans"),
+}
+PANELLED = ("raglan_shirt", "numbered_shirt", "basketball_jersey", "track_jacket", "wetsuit")
+
+
+@pytest.fixture(scope="module")
+def atlas() -> Atlas:
+    return load_atlas()
+
+
+def outfit(kind: str) -> tuple[str, ...]:
+    entry = NAMED[kind]
+    if entry.kind.whole:
+        return (kind,)
+    return (kind, *WORN_WITH.get(entry.kind.slot, ("t_shirt", "skirt")))
+
+
+def test_there_are_more_than_sixty_things_to_wear() -> None:
+    worn = [e.kind for e in GARMENTS.values() if e.kind.slot not in ("hair", "beard")]
+    assert len(worn) > 60
+    assert len({kind.kind for kind in worn}) == len(worn)
+
+
+@pytest.mark.parametrize("kind", sorted(NAMED))
+def test_a_named_kind_is_worn_and_keeps_its_labels(atlas: Atlas, kind: str) -> None:
+    assert GARMENTS[kind].kind.worn.startswith("named")
+    who = person("thin" if NAMED[kind].kind.gender[1] > 0.5 else "man", "lunge", *outfit(kind))
+    made = dressed(atlas, replace(who, detail="coarse"))
+    mine = [s for s in made.surfaces if s.name == kind]
+    assert mine
+    for surface in mine:
+        assert np.isfinite(surface.vertices_m).all()
+        assert surface.covers is not None
+        assert (surface.covers > 0).all()
+        assert len(surface.covers) == len(surface.faces)
+        assert np.ptp(surface.vertices_m, axis=0).max() < 2.0
+
+
+@pytest.mark.parametrize("kind", PANELLED)
+def test_panels_are_the_same_cloth_in_the_other_material(atlas: Atlas, kind: str) -> None:
+    who = person("man", "stand_relaxed", *outfit(kind))
+    first = replace(who.outfit[0], material=RED, second_material=BLUE)
+    who = replace(who, detail="coarse", outfit=(first, *who.outfit[1:]))
+    red, blue = (
+        [s for s in dressed(atlas, who).surfaces if s.name == kind and s.material == m]
+        for m in (RED, BLUE)
+    )
+    assert len(red) == len(blue) == 1
+    assert np.array_equal(red[0].vertices_m, blue[0].vertices_m)
+    assert red[0].drawn is not None
+    assert blue[0].drawn is not None
+    assert red[0].drawn.any()
+    assert blue[0].drawn.any()
+    assert not (red[0].drawn & blue[0].drawn).any()
+
+
+def test_a_number_is_read_from_in_front_and_from_behind(atlas: Atlas) -> None:
+    """Of 17 the 1 lies on the wearer's right in front and on the left behind."""
+    who = person("man", "stand_relaxed", "numbered_shirt", "jeans")
+    shape = {**who.outfit[0].shape, "number": 17.0}
+    one = replace(who.outfit[0], shape=shape, material=RED, second_material=BLUE)
+    who = replace(who, outfit=(one, who.outfit[1]))
+    (ink,) = (s for s in dressed(atlas, who).surfaces if s.material == BLUE)
+    centre = ink.vertices_m[ink.faces[ink.drawn]].mean(axis=1)
+    chest = centre[np.abs(centre[:, 0]) < 0.11]
+    front, back = (chest[chest[:, 1] < 0], chest[chest[:, 1] > 0])
+    # A 7 has more ink than a 1.
+    assert (front[:, 0] > 0).sum() > 1.2 * (front[:, 0] < 0).sum()
+    assert (back[:, 0] < 0).sum() > 1.2 * (back[:, 0] > 0).sum()
+
+
+@pytest.mark.parametrize(
+    ("kind", "covered", "free"),
+    [
+        ("gloves", "left_hand right_hand", "left_upper_arm torso"),
+        ("scarf", "neck torso", "head left_hand"),
+        ("long_socks", "left_shin right_foot", "pelvis torso"),
+        ("blazer", "torso left_forearm right_upper_arm", "head left_shin"),
+    ],
+)
+def test_parts_under_what_is_worn_besides(atlas: Atlas, kind: str, covered: str, free: str) -> None:
+    made = dressed(atlas, person("man", "stand_relaxed", kind, "t_shirt", "shorts"))
+    union = 0
+    for surface in made.surfaces:
+        if surface.name == kind:
+            union |= int(np.bitwise_or.reduce(surface.covers))
+    for part in covered.split():
+        assert union >> PARTS.index(part) & 1, part
+    for part in free.split():
+        assert not union >> PARTS.index(part) & 1, part
+
+
+@pytest.mark.parametrize("kind", ["apron", "blazer", "waistcoat"])
+def test_a_top_under_something_does_not_come_through(atlas: Atlas, kind: str) -> None:
+    """What is worn over a wide T-shirt lies outside what is drawn of it."""
+    base = basis(atlas)
+    who = person("heavy", "stand_relaxed", kind, "jeans")
+    who = replace(who, outfit=(who.outfit[0], garment("t_shirt", 1.0), who.outfit[1]))
+    made = dressed(atlas, who).surfaces
+    over = next(s for s in made if s.name == kind)
+    (under,) = (s for s in made if s.name == "t_shirt")
+    sewn = design(base, who.outfit[0])
+    inside = sewn.tailored.inside(design(base, who.outfit[1]).cloths[0].where)
+    drawn = np.unique(under.faces[under.drawn])
+    drawn = drawn[drawn < len(inside)]
+    drawn = drawn[inside[drawn] > 0.015]
+    assert len(drawn) > 30
+    at = over.vertices_m[: len(sewn.cloths[0].where.at)]
+    near = cKDTree(at).query(under.vertices_m[drawn])[1]
+    height = ((under.vertices_m[drawn] - at[near]) * over.normals[near]).sum(axis=1)
+    assert (height > 0.002).mean() < 0.04
+
+
+def test_two_things_over_a_top_are_refused() -> None:
+    with pytest.raises(RecipeError, match="in one place"):
+        check_outfit(person("man", "stand_relaxed", "t_shirt", "jeans", "blazer", "apron"))
+
+
+def test_what_is_worn_over_covers_nobody_alone() -> None:
+    with pytest.raises(RecipeError, match="nothing covers the"):
+        check_outfit(person("man", "stand_relaxed", "blazer", "jeans"))

@@ -1,0 +1,94 @@
+"""A shard as one file: the same bytes each time, back as it was, and nothing written outside."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.dataset.packed import pack, unpack, unpack_shard
+from synthstudio.dataset.shards import verify_shard
+
+
+def folder_with(folder: Path, **files: bytes) -> Path:
+    for name, data in files.items():
+        path = folder / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def tar_of(*entries: tuple[str, bytes, bytes]) -> bytes:
+    """A tar of (name, type, bytes)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, kind, data in entries:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.size, entry.linkname = kind, len(data), "/etc/passwd"
+            tar.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    first = folder_with(tmp_path / "a", images__0=b"0", z=b"", b=b"x" * 20_000)
+    second = folder_with(tmp_path / "b", z=b"", b=b"x" * 20_000, images__0=b"0")
+    assert pack(first) == pack(second)
+    unpack(pack(first), tmp_path / "c", where="c")
+    assert {p.relative_to(tmp_path / "c").as_posix() for p in (tmp_path / "c").rglob("*")} == {
+        "images",
+        "images/0",
+        "z",
+        "b",
+    }
+    assert pack(tmp_path / "c") == pack(first)
+
+
+def test_a_shard_there_and_back(unbroken: Path, tmp_path: Path) -> None:
+    shard = unbroken / "shards" / "00000"
+    (tmp_path / "shards").mkdir()
+    staged = unpack_shard(pack(shard), tmp_path, 0)
+    assert staged.temporary.parent == tmp_path / "shards" and staged.entry.shard == 0
+    assert verify_shard(staged.temporary, sha256=staged.entry.sha256) == []
+    with pytest.raises(DatasetError, match="another shard"):
+        unpack_shard(pack(shard), tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [("../out", tarfile.REGTYPE, b"x")],
+        [("/tmp/out", tarfile.REGTYPE, b"x")],
+        [("a/../../out", tarfile.REGTYPE, b"x")],
+        [("a//b", tarfile.REGTYPE, b"x")],
+        [("link", tarfile.SYMTYPE, b"")],
+        [("link", tarfile.LNKTYPE, b"")],
+        [("pipe", tarfile.FIFOTYPE, b"")],
+        [("folder", tarfile.DIRTYPE, b"")],
+        [("a", tarfile.REGTYPE, b"x"), ("a", tarfile.REGTYPE, b"y")],
+        [("a", tarfile.REGTYPE, b"x"), ("a/b", tarfile.REGTYPE, b"y")],
+        [("a", tarfile.REGTYPE, b"x"), ("a/b/c", tarfile.REGTYPE, b"y")],
+        [("a/b", tarfile.REGTYPE, b"x"), ("a", tarfile.REGTYPE, b"y")],
+        [("a" * 256, tarfile.REGTYPE, b"x")],
+        [("a/" * 3000 + "b", tarfile.REGTYPE, b"x")],
+        [("a\0b" + "c" * 100, tarfile.REGTYPE, b"x")],
+        [("sparse", tarfile.GNUTYPE_SPARSE, b"")],
+    ],
+)
+def test_what_nobody_packed_is_refused(
+    entries: list[tuple[str, bytes, bytes]], tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match="damaged"):
+        unpack(tar_of(*entries), tmp_path / "in" / "shard", where="shard 0")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "in" / "out").exists()
+
+
+def test_half_a_tar_is_refused(tmp_path: Path) -> None:
+    data = pack(folder_with(tmp_path / "a", b=b"x" * 20_000))
+    for cut in (1, 100, 600, 10_000):
+        with pytest.raises(DatasetError, match="damaged"):
+            unpack(data[:cut], tmp_path / "b", where="shard 0")
+        shutil.rmtree(tmp_path / "b", ignore_errors=True)

@@ -1,0 +1,224 @@
+"""Photos and videos without labels become a set to be reviewed: upright, whole, and told."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from review_ops import op
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api.exchange import import_photos
+from synthstudio.cli import app
+from synthstudio.core.errors import ArgumentError, DatasetError, DiskError, FormatError
+from synthstudio.core.images import decode_rgb
+from synthstudio.dataset import durable
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import photos as module
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.edits import apply
+from synthstudio.review.reviewed import reviewed
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import open_store
+from synthstudio.review.values import Person, User
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
+
+RED, BLUE = (220, 30, 30), (30, 30, 220)
+
+
+def halves(width: int = 60, height: int = 40) -> Image.Image:
+    """Red on the left, blue on the right."""
+    picture = Image.new("RGB", (width, height), BLUE)
+    picture.paste(RED, (0, 0, width // 2, height))
+    return picture
+
+
+def film(path, frames: int = 20, hz: float = 10.0, codec: str = "mp4v"):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), hz, (64, 48))
+    for k in range(frames):
+        writer.write(np.full((48, 64, 3), 10 * k, np.uint8))
+    writer.release()
+    return path
+
+
+def is_red(rgb) -> bool:
+    return int(rgb[0]) > 150 and int(rgb[2]) < 100
+
+
+def test_a_folder_is_a_set_with_nobody_in_it(tmp_path):
+    source = tmp_path / "photos"
+    (source / "more").mkdir(parents=True)
+    halves().save(source / "a.png")
+    halves().save(source / "more" / "b.jpg", quality=95)
+    (source / "notes.txt").write_text("no photo")
+    made = import_photos(source, tmp_path / "set")
+    assert (len(made), made.summary.people, made.summary.notes) == (2, 0, [])
+    stored = Dataset(tmp_path / "set")
+    assert stored.identity.skeleton == "coco17" and stored.people == 0
+    assert stored.image_bytes(0) == (source / "a.png").read_bytes()  # copied as they are
+    assert stored.image_bytes(1) == (source / "more" / "b.jpg").read_bytes()
+    assert len(ss.Dataset(tmp_path / "set")[1].people) == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_that_exif_turns_is_upright(orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    source = tmp_path / "turned.jpg"
+    halves().save(source, exif=exif, quality=95)
+    made = import_photos(source, tmp_path / "set")
+    row = made._stored.frame(0)
+    turned = orientation >= 5
+    assert (row["width_px"], row["height_px"]) == ((40, 60) if turned else (60, 40))
+    data = made._stored.image_bytes(0)
+    with Image.open(BytesIO(data)) as picture:
+        assert picture.getexif().get(0x0112, 1) == 1  # a browser turns it no second time
+    rgb = decode_rgb(data, "stored")
+    expected = decode_rgb(source.read_bytes(), "source")  # the package's own upright picture
+    assert rgb.shape == expected.shape and np.abs(rgb.astype(int) - expected).mean() < 6
+    assert any("written anew" in note for note in made.summary.notes) == (orientation != 1)
+
+
+def test_cmyk_becomes_rgb(tmp_path):
+    source = tmp_path / "print.jpg"
+    halves().convert("CMYK").save(source, quality=95)
+    made = import_photos(source, tmp_path / "set")
+    rgb = decode_rgb(made._stored.image_bytes(0), "stored")
+    assert is_red(rgb[20, 10]) and not is_red(rgb[20, 50])
+    assert "1 photos, which were written anew" in made.summary.notes[0]
+
+
+def test_what_cannot_be_used_is_left_out_and_told(tmp_path, monkeypatch):
+    source = tmp_path / "photos"
+    source.mkdir()
+    halves().save(source / "a.png")
+    (source / "broken.jpg").write_bytes(b"\xff\xd8 no more")
+    (source / "empty.png").touch()
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(source / "glass.png")
+    Image.new("1", (16_000, 12_500)).save(source / "vast.png")  # 200 megapixels in few bytes
+    made = import_photos(source, tmp_path / "set")
+    assert len(made) == 1 and len(made.summary.notes) == 4
+    (vast,) = [note for note in made.summary.notes if "vast.png" in note]
+    assert "100" in vast and "pixels" in vast
+    monkeypatch.setattr(module, "MOST_TOLD", 1)
+    made = import_photos(source, tmp_path / "again")
+    assert made.summary.notes[1] == "Not taken over: 3 more such photos."
+    with pytest.raises(FormatError, match="none of these photos"):
+        import_photos(source / "vast.png", tmp_path / "third")
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_photo_that_is_replaced_later(tmp_path):
+    """The set has its own copy; a copy that somebody replaces is named, not shown."""
+    source = tmp_path / "a.png"
+    halves().save(source)
+    made = import_photos(source, tmp_path / "set")
+    before = made._stored.image_bytes(0)
+    Image.new("RGB", (60, 40)).save(source)
+    assert Dataset(tmp_path / "set").image_bytes(0) == before
+    Image.new("RGB", (60, 40)).save(made._stored.image_of(made._stored.frame(0)))
+    with pytest.raises(DatasetError, match="000000"):
+        Dataset(tmp_path / "set").image_bytes(0)
+
+
+def test_a_video_at_a_rate(tmp_path):
+    made = import_photos(film(tmp_path / "a.mp4"), tmp_path / "set", rate_hz=2.0)
+    greys = [decode_rgb(made._stored.image_bytes(k), "x").mean() for k in range(len(made))]
+    assert np.allclose(greys, [0, 50, 100, 150], atol=6)  # frames 0, 5, 10, 15 of 20 at 10 Hz
+    every = import_photos(tmp_path / "a.mp4", tmp_path / "every", every=7)
+    assert len(every) == 3
+    faster = import_photos(tmp_path / "a.mp4", tmp_path / "all", rate_hz=100.0)
+    assert len(faster) == 20
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "all", "every", "set"]
+
+
+def test_what_a_killed_run_left_goes_with_the_next(tmp_path, monkeypatch):
+    """And what runs to other sets are using stays."""
+
+    def killed(*_):
+        raise SystemExit("killed")
+
+    source = film(tmp_path / "a.mp4")
+    for name in ("set", "other"):
+        with monkeypatch.context() as patch:
+            patch.setattr(durable, "remove", lambda path: None)  # as if nothing ran any more
+            patch.setattr(module, "encode_jpeg", killed)
+            with pytest.raises(SystemExit):
+                import_photos(source, tmp_path / name)
+    left = sorted(p.name.rpartition("-")[0] for p in tmp_path.glob(".tmp-*"))
+    assert left == [".tmp-other.scratch", ".tmp-set.scratch"]
+    import_photos(source, tmp_path / "set")
+    (other,) = tmp_path.glob(".tmp-*")
+    assert other.name.startswith(".tmp-other.scratch-")
+    assert not list(Dataset(tmp_path / "set").verify())
+
+
+def test_a_video_that_cannot_be_sought(tmp_path):
+    """Its index is cut off, as in a recording that was broken off: what plays is taken."""
+    whole = film(tmp_path / "whole.avi", codec="MJPG").read_bytes()
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole[: whole.rindex(b"idx1")])
+    made = import_photos(cut, tmp_path / "set", every=5)
+    greys = [decode_rgb(made._stored.image_bytes(k), "x").mean() for k in range(len(made))]
+    assert np.allclose(greys, [0, 50, 100, 150], atol=6)
+
+
+def test_videos_that_are_none(tmp_path, monkeypatch):
+    (tmp_path / "x.mp4").write_bytes(b"no film")
+    with pytest.raises(FormatError, match="no frame of this video"):
+        import_photos(tmp_path / "x.mp4", tmp_path / "set", every=1)
+    film(tmp_path / "a.mp4")
+    monkeypatch.setattr(module, "stated_rate_hz", lambda path: 0.0)
+    with pytest.raises(FormatError, match="--every 10"):
+        import_photos(tmp_path / "a.mp4", tmp_path / "set")
+    for wrong in ({"rate_hz": 0.0}, {"rate_hz": float("nan")}, {"every": 0}):
+        with pytest.raises(ArgumentError, match="no such rate"):
+            import_photos(tmp_path / "a.mp4", tmp_path / "set", **wrong)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FormatError, match="no photos here"):
+        import_photos(tmp_path / "none", tmp_path / "set")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "none", "x.mp4"]
+
+
+def test_a_taken_folder_is_refused_before_the_video_is_decoded(tmp_path, monkeypatch):
+    film(tmp_path / "a.mp4")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "mine.txt").write_text("kept")
+    monkeypatch.setattr(module, "decoded_frames", lambda path: pytest.fail("decoded"))
+    with pytest.raises(DiskError, match="a new or empty folder"):
+        import_photos(tmp_path / "a.mp4", tmp_path / "set")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "set"]
+
+
+def test_its_frames_wait_in_the_queue(tmp_path):
+    """Nobody is on disk: the review has one entry a frame, and its first person is added there."""
+    made = import_photos(film(tmp_path / "a.mp4"), tmp_path / "set", rate_hz=2.0)._stored
+    who = User(name="ann", role="reviewer")
+    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
+        key, table = register(store, made, "film"), people_table(made)
+
+        def waiting() -> list[tuple[int, int]]:
+            order = build_queue(store, table, QueueRequest(queue="empty"), who=who)
+            return order.people(table, 0, len(order.rows))
+
+        assert waiting() == [(0, 0), (1, 0), (2, 0), (3, 0)]
+        add = op("add", 0, person=Person(dataset=key, frame=1, instance=1), box=(0, 0, 20, 30))
+        apply(store, add, who=who, base=base_of(made, 1, 1))
+        assert waiting() == [(0, 0), (2, 0), (3, 0)]
+        (row,) = reviewed(store, made, only="all").iter_instances()
+        assert (row["frame_index"], row["instance"]) == (1, 1)
+
+
+def test_the_command(tmp_path):
+    film(tmp_path / "a.mp4")
+    arguments = ["import-photos", str(tmp_path / "a.mp4"), "--out", str(tmp_path / "set")]
+    done = CliRunner().invoke(app, [*arguments, "--rate", "5", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["frames"] == 10

@@ -1,0 +1,26 @@
+"""Ray clusters of this machine, each node a raylet of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+
+def importable() -> str:
+    """What PYTHONPATH says to whoever should find the modules that this process finds."""
+    return os.pathsep.join(filter(None, sys.path))
+
+
+def begin() -> Any:
+    """Return a cluster whose head does no jobs."""
+    from ray.cluster_utils import Cluster
+
+    return Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+
+
+def node(cluster: Any, cores: int = 2, **environment: str) -> Any:
+    """Add a node, whose workers find what this process finds."""
+    return cluster.add_node(
+        num_cpus=cores, env_vars={"PYTHONPATH": importable(), **environment}, wait=True
+    )

@@ -1,0 +1,103 @@
+"""A prediction that a reviewer called wrong: an event like others, and the risk order learns it."""
+
+import pytest
+from review_ops import ANNA, op
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import edits, history
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.risk.predictions import Prediction, put_predictions
+from synthstudio.review.risk.queue import risk_order
+from synthstudio.review.risk.scores import models_of, risk_of
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.values import Person
+
+
+@pytest.fixture
+def store(empty_store):
+    return empty_store
+
+
+@pytest.fixture
+def table(store, small_set):
+    """People of a set of whom the network "net" sees everybody's nose 40 px elsewhere."""
+    key = register(store, small_set, "sticks")
+    rows = []
+    for row in small_set.iter_instances():
+        x, y = row["joints_px"][:2]
+        rows.append(Prediction(frame=row["frame_index"], instance=row["instance"],
+                               joints={"nose": (x + 40, y, 0.5)}))  # fmt: skip
+    put_predictions(store, key, "net", rows)
+    found = people_table(small_set)
+    assert found.key == key
+    return found
+
+
+@pytest.fixture
+def do(store, small_set, table):
+    def apply(kind, row=0, **more):
+        frame, instance = table.ids([row])[0]
+        person = Person(dataset=table.key, frame=frame, instance=instance)
+        revision = history.state(store, person).revision
+        base = base_of(small_set, frame, instance)
+        return edits.apply(store, op(kind, revision, person=person, **more), who=ANNA, base=base)
+
+    return apply
+
+
+def reasons(store, table, row=0):
+    return " · ".join(risk_of(store, table).reasons(row))
+
+
+def test_who_waits_comes_earlier_and_the_model_counts_no_more(store, table, do):
+    risk, row = risk_of(store, table), 3
+    assert "a model sees it elsewhere" in reasons(store, table, row)
+    assert models_of(store, table).disagreement[row] > 0.5
+    said = do("distrust", row, text="net")
+    assert history.state(store, said.person).distrusts == ["net"]
+    now = risk_of(store, table)
+    assert now.score[row] >= risk.score[row] and now.score[row] > 0.69
+    assert risk_order(now, share=0.0).rows[0] == row
+    told = reasons(store, table, row)
+    assert "a reviewer called the prediction of net wrong" in told
+    assert "sees it elsewhere" not in told
+    assert not models_of(store, table).disagreement[row] > 0
+    others = [r for r in range(table.people) if r != row]
+    assert now.score[others].tolist() == risk.score[others].tolist()
+    do("revert", row, event=said.id)
+    assert history.state(store, said.person).distrusts is None
+    assert risk_of(store, table).score.tolist() == risk.score.tolist()
+    assert history.check_replay(store, table.key) == []
+
+
+def test_a_decision_ends_it(store, table, do):
+    """Else the reasons would tell of the first look whose second is still open."""
+    before = risk_of(store, table).score.tolist()
+    do("distrust", text="net")
+    assert risk_of(store, table).score.tolist() != before
+    do("status", status="approved")
+    assert risk_of(store, table).score.tolist() == before
+
+
+def test_only_what_is_predicted_is_called_wrong(store, table, do):
+    for text in ("other", "", "x" * 81):
+        with pytest.raises(Refused):
+            do("distrust", text=text)
+    do("delete")
+    with pytest.raises(Refused, match="deleted"):
+        do("distrust", text="net")
+    assert [event.kind for event in history.events(store, table.key)] == ["delete"]
+
+
+def test_two_networks_are_called_wrong_and_taken_back_one_by_one(store, table, do):
+    put_predictions(
+        store, table.key, "more", [Prediction(frame=0, instance=1, joints={"nose": (1, 1, 1)})]
+    )
+    first, second = do("distrust", text="net"), do("distrust", text="more")
+    assert history.state(store, first.person).distrusts == ["more", "net"]
+    with pytest.raises(Refused, match="changed again later"):
+        do("revert", event=first.id)
+    do("revert", event=second.id)
+    do("revert", event=first.id)
+    assert history.state(store, first.person).distrusts is None

@@ -1,0 +1,139 @@
+"""That nobody is in a frame is a decision: made, taken back, counted and exported like others."""
+
+import json
+
+import pytest
+from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, op, seen
+
+from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.dataset.derive import origins
+from synthstudio.review import edits, history
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.decisions import decision_json, is_decision
+from synthstudio.review.progress import by_status, done_and_total, empty_frames
+from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.statistics import throughput
+from synthstudio.review.values import FRAME, Person
+
+EMPTY = PEOPLE.index(0)
+
+
+@pytest.fixture
+def store(empty_store):
+    return empty_store
+
+
+@pytest.fixture
+def key(store, small_set):
+    return register(store, small_set, "sticks")
+
+
+@pytest.fixture
+def do(store, small_set, key):
+    """Return a function that applies an op to (frame, instance) at its current revision."""
+
+    def apply(kind, frame, instance=FRAME, *, who=ANNA, **more):
+        person = Person(dataset=key, frame=frame, instance=instance)
+        revision = more.pop("revision", history.state(store, person).revision)
+        base = base_of(small_set, frame, instance)
+        return edits.apply(store, op(kind, revision, person=person, **more), who=who, base=base)
+
+    return apply
+
+
+def test_an_empty_frame_is_decided_and_taken_back(store, key, do):
+    before = by_status(store, key)
+    said = do("status", EMPTY, status="nobody")
+    assert empty_frames(store, key) == {EMPTY} and history.counts(store, key).nobody == 1
+    # Nobody is counted as a person for it.
+    assert by_status(store, key) == before and done_and_total(store, key) == (0, sum(PEOPLE))
+    assert history.counts(store, key).status == {"pending": sum(PEOPLE)}
+    assert throughput(store, key)[0].people == 0 and throughput(store, key)[0].events == 1
+    told = decision_json(said)
+    assert is_decision(said) and (told["frame"], told["instance"]) == (EMPTY, FRAME)
+    assert told["status"] == "nobody"
+    undone = do("revert", EMPTY, event=said.id, who=BEN)
+    assert empty_frames(store, key) == set()
+    do("revert", EMPTY, event=undone.id)
+    assert empty_frames(store, key) == {EMPTY}
+    do("status", EMPTY, status="pending")
+    assert empty_frames(store, key) == set() and history.check_replay(store, key) == []
+
+
+def test_nobody_is_said_only_where_nobody_is(store, key, do):
+    with pytest.raises(Refused, match="somebody is in this frame") as caught:
+        do("status", 1, status="nobody")
+    assert caught.value.reason == "invalid" and "frame 1:" in str(caught.value)
+    deleted = do("delete", 1, 1)
+    do("status", 1, status="nobody")
+    for change in ({"kind": "restore"}, {"kind": "revert", "event": deleted.id}):
+        with pytest.raises(Refused, match="taken back first"):
+            do(frame=1, instance=1, **change)
+    with pytest.raises(Refused, match="taken back first"):
+        do("add", 1, 7, joints={"nose": seen()})
+    do("status", 1, status="pending")
+    added = do("add", 1, 7, joints={"nose": seen()})
+    with pytest.raises(Refused, match="somebody is in this frame"):
+        do("status", 1, status="nobody")
+    gone = do("revert", 1, 7, event=added.id)
+    do("status", 1, status="nobody")  # who was added and taken back is not there
+    with pytest.raises(Refused, match="taken back first"):
+        do("revert", 1, 7, event=gone.id)
+    assert empty_frames(store, key) == {1} and history.check_replay(store, key) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "status", "status": "approved"},
+        {"kind": "edit", "joints": {"nose": seen()}},
+        {"kind": "add", "joints": {"nose": seen()}},
+        {"kind": "comment", "text": "empty"},
+        {"kind": "delete"},
+        {"kind": "restore"},
+        {"kind": "status", "status": "nobody", "revision": 3},
+        {"kind": "status", "status": "nobody", "who": GUEST},
+    ],
+)
+def test_nothing_else_is_said_of_a_frame(store, key, do, change):
+    with pytest.raises(Refused):
+        do(frame=EMPTY, **change)
+    assert history.events(store, key) == []
+
+
+def test_nobody_is_no_status_of_a_person(store, key, do):
+    with pytest.raises(Refused, match="no such status"):
+        do("status", 0, 1, status="nobody")
+
+
+def test_exports_have_the_frames_that_are_empty(store, small_set, do, tmp_path):
+    with pytest.raises(ReviewError, match="none was decided to be empty"):
+        reviewed_dataset(store, small_set, tmp_path / "none")
+    do("status", EMPTY, status="nobody")
+    do("status", 0, 1, status="approved")
+    do("delete", 1, 1)
+    for only in ("approved", "touched"):
+        made = reviewed_dataset(store, small_set, tmp_path / only, only=only)
+        frames = [frame for _, _, frame in origins(made)]
+        assert EMPTY in frames and 0 in frames and (1 in frames) == (only == "touched")
+        assert not list(made.verify())
+    export_reviewed(store, small_set, tmp_path / "coco", form="coco")
+    found = json.loads(next((tmp_path / "coco").rglob("person_keypoints*.json")).read_text())
+    images = {image["id"] for image in found["images"]}
+    assert len(images) == 2 and {a["image_id"] for a in found["annotations"]} < images
+
+
+def test_that_nobody_is_left_tells_nothing_of_hidden_first_looks(store, small_set, key, do):
+    """Whose second look is open would else learn that the first deleted everybody."""
+    table = people_table(small_set)
+    pairs = {(1, FRAME), (1, 1), (EMPTY, FRAME)}
+    do("delete", 1, 1)
+    do("status", 1, status="nobody")
+    do("status", EMPTY, status="nobody")
+    for who, hidden in ((BEN, {(1, FRAME), (1, 1)}), (ANNA, set()), (LEAD, set())):
+        assert blinded_among(store, table, pairs, who=who, share=1.0) == hidden
+    assert blinded_among(store, table, {(1, FRAME)}, who=BEN, share=1.0) == {(1, FRAME)}
+    assert blinded_among(store, table, pairs, who=BEN, share=0.0) == set()

@@ -1,0 +1,80 @@
+"""Tokens of programs: whose, how long, what of them is stored; and the command that makes them."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from review_ops import ADMIN, ANNA, GUEST, LEAD
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from synthstudio.cli.review import app
+from synthstudio.core.errors import Refused
+from synthstudio.review.models import utc_now
+from synthstudio.review.team.members import set_role
+from synthstudio.review.tokens import hide_tokens, make_token, read_token, revoke_token, tokens
+
+
+def test_made_shown_and_ended(store):
+    made, shown = make_token(store, "anna", role="reviewer", by=ANNA, label="script", days=3)
+    assert read_token(store, shown) == made and (made.who, made.role) == ("anna", "reviewer")
+    assert read_token(store, shown, now=utc_now() + timedelta(days=4)) is None
+    assert read_token(store, shown[:-1]) is None and read_token(store, "") is None
+    assert revoke_token(store, made.id, by=ANNA).revoked is not None
+    assert read_token(store, shown) is None
+    assert [t.id for t in tokens(store, who="anna")] == [made.id]
+
+
+def test_the_store_does_not_hold_it(store):
+    _, shown = make_token(store, "anna", role="viewer", by=ADMIN)
+    with store.reading() as session:
+        rows = session.execute(text("SELECT * FROM token")).all()
+    assert shown not in repr(rows) and shown[4:20] not in repr(rows)
+    assert hide_tokens(f"GET /x?t={shown} twice {shown}") == "GET /x?t=sst_... twice sst_..."
+
+
+def test_who_may_make_which(store):
+    for who, role, by in (
+        ("ben", "viewer", ANNA),
+        ("anna", "lead", ANNA),
+        ("lea", "admin", LEAD),
+        ("guest", "reviewer", GUEST),
+        ("anna", "nobody", ADMIN),
+        ("", "viewer", ADMIN),
+    ):
+        with pytest.raises(Refused):
+            make_token(store, who, role=role, by=by)
+    with pytest.raises(Refused, match="ends by itself"):
+        make_token(store, "anna", role="viewer", by=ADMIN, days=0)
+    made, shown = make_token(store, "ben", role="reviewer", by=ADMIN)
+    with pytest.raises(Refused):
+        revoke_token(store, made.id, by=ANNA)
+    assert read_token(store, shown) is not None
+    with pytest.raises(Refused, match="no such token"):
+        revoke_token(store, 999, by=ADMIN)
+
+
+def test_no_more_than_its_person(store):
+    set_role(store, "ben", "reviewer", by=ADMIN)
+    for role in ("lead", "admin"):
+        with pytest.raises(Refused, match="at most the role of its person"):
+            make_token(store, "ben", role=role, by=ADMIN)
+    assert tokens(store) == []
+    for role in ("viewer", "reviewer"):
+        assert make_token(store, "ben", role=role, by=ADMIN)[0].role == role
+
+
+def test_the_command(tmp_path):
+    db = f"sqlite:///{tmp_path / 'review.db'}"
+
+    def run(*arguments):
+        return CliRunner().invoke(app, [*arguments, "--db", db])
+
+    assert "no role yet" in str(run("token", "--make", "rea").exception)
+    assert run("members", "--set", "rea", "--role", "reviewer").exit_code == 0
+    made = json.loads(run("token", "--make", "rea", "--label", "nightly", "--json").stdout)
+    assert made["token"].startswith("sst_") and made["tokens"][0]["role"] == "reviewer"
+    assert "at most" in str(run("token", "--make", "rea", "--role", "admin").exception)
+    listed = run("token").output
+    assert "rea  reviewer  nightly  until" in listed and made["token"] not in listed
+    assert "revoked" in run("token", "--revoke", "1").output

@@ -1,0 +1,95 @@
+"""Commands and calls with a URL where a folder stands."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from s3_server import S3
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api import generation
+from synthstudio.api.inference import predict_to_folder
+from synthstudio.cli import app
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.generation import plan as planning
+
+RECIPE = {
+    "name": "tiny",
+    "frames": 3,
+    "seed": 7,
+    "image": {"width_px": 96, "height_px": 72},
+    "people": {"count": 1},
+}
+NO_URL = r"only a path of this machine can stand here, no URL; got s3:/"
+
+
+def run(*words: str | Path) -> str:
+    """Run a command and return what it printed; its errors are raised."""
+    found = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(json.dumps(RECIPE))
+    return path
+
+
+def test_generated_read_checked_and_exported(s3: S3, scene: Path, tmp_path: Path) -> None:
+    made = run("generate", scene, "--out", s3.url(), "--json")
+    assert json.loads(made.splitlines()[-1])["folder"] == s3.url()
+    local = ss.generate(scene, tmp_path / "local", progress=False)
+    there = ss.Dataset(s3.url())
+    assert str(there.path) == s3.url() and len(there) == 3
+    assert [frame.encoded for frame in there] == [frame.encoded for frame in local]
+    assert '"errors": 0' in run("validate", s3.url(), "--json")
+    assert run("stats", s3.url(), "--json") == run("stats", tmp_path / "local", "--json")
+    assert ss.audit(s3.url(), progress=False).passed
+    assert "same bytes" in run("frame", s3.url(), "1", "--json")
+    assert run("predict", s3.url(), "--out", tmp_path / "there", "--json")
+    assert run("predict", tmp_path / "local", "--out", tmp_path / "here", "--json")
+    name = "results.json"
+    assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    run("export", s3.url(), "--out", tmp_path / "coco")
+    ss.export(local, "coco", tmp_path / "same")
+    for path in (tmp_path / "same").rglob("*.*"):
+        other = tmp_path / "coco" / path.relative_to(tmp_path / "same")
+        assert other.read_bytes() == path.read_bytes()
+    with pytest.raises(SynthStudioError, match=NO_URL):
+        run("export", s3.url(), "--out", s3.url("coco"))
+
+
+def test_a_plan_for_a_url_is_made_on_the_disk(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(planning, "plan", lambda settings, *, near, **_: near)
+    assert generation.plan(scene, "s3://bucket/set", progress=False) == tmp_path / "set"
+
+
+def test_no_reviews_are_kept_of_a_url(s3: S3, scene: Path, tmp_path: Path) -> None:
+    ss.generate(scene, s3.url(), progress=False)
+    out, into = tmp_path / "out", tmp_path / "review.db"
+    with pytest.raises(SynthStudioError, match=f"in folders, not of URLs; got {s3.url()}"):
+        predict_to_folder("default", s3.url(), out, into=str(into), layer="net")
+    words = ("predict", s3.url(), "--out", out, "--into", into, "--layer", "net")
+    refused = CliRunner().invoke(app, [str(word) for word in words])
+    assert refused.exit_code == 2 and "only for a dataset of synthstudio in a" in refused.output
+    assert not out.exists() and not into.exists()
+
+
+def test_what_takes_no_url_says_so(s3: S3, scene: Path) -> None:
+    for words in (
+        ("demo", "--out", s3.url()),
+        ("preview", str(scene), "--out", s3.url("a.png")),
+        ("review", "stats", s3.url()),
+    ):
+        with pytest.raises(SynthStudioError, match=NO_URL):
+            run(*words)
+    assert s3.objects("") == {}

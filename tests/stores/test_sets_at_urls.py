@@ -1,0 +1,242 @@
+"""A data set at a URL: written, resumed, read, with the bytes of one on disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import fake_frames
+import pytest
+from s3_server import S3, faults
+from written_sets import make, write
+
+from benchmarks.local_s3 import download
+from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.places import Place, Url, parse_place
+from synthstudio.dataset import lease, remote, store
+from synthstudio.dataset.cache import ENTRIES
+from synthstudio.dataset.derive import origins
+from synthstudio.dataset.merge import merge, merge_sets
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import hashed_files
+from synthstudio.dataset.store import Patience
+from synthstudio.dataset.writer import open_or_create
+
+
+def at(s3: S3, name: str = "set") -> Place:
+    return parse_place(s3.url(name))
+
+
+def downloaded(s3: S3, folder: Path, name: str = "set") -> Path:
+    """A set in the store as a data set's folder."""
+    place = at(s3, name)
+    assert isinstance(place, Url)
+    download(place, folder)
+    return folder
+
+
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Path:
+    make(tmp_path / "disk", fake_frames.identity())
+    return tmp_path / "disk"
+
+
+def test_the_bytes_are_those_on_disk(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+    session = make(at(s3), fake_frames.identity())
+    assert session.set_aside == [] and not session.todo
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+    assert sorted(s3.objects()) == [
+        "dataset.json",
+        "index.json",
+        "run.lease/00000001",
+        "run.log",
+        "shards/00000.tar",
+        "shards/00001.tar",
+        "shards/00002.tar",
+    ]
+    lines = s3.objects()["run.log"].decode().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["started", *["shard"] * 3, "finished"]
+
+
+def test_reading_is_as_from_disk(s3: S3, on_disk: Path) -> None:
+    make(at(s3), fake_frames.identity())
+    there, here = Dataset(s3.url()), Dataset(on_disk)
+    assert there.place == at(s3) and len(there) == len(here) == 10
+    assert list(there.iter_frames()) == list(here.iter_frames())
+    assert list(there.iter_instances()) == list(here.iter_instances())
+    assert [there.image_bytes(i) for i in range(10)] == [here.image_bytes(i) for i in range(10)]
+    assert there.layer_path(3, "depth").read_bytes() == here.layer_path(3, "depth").read_bytes()
+    assert list(there.verify()) == [] and there.mixed == [] and there.part is None
+    copied = pickle.loads(pickle.dumps(there))
+    assert copied.place == there.place and copied.frame(4) == there.frame(4)
+
+
+def test_only_what_is_read_is_fetched(s3: S3, tmp_path: Path) -> None:
+    make(at(s3), fake_frames.identity())
+    opened = Dataset(s3.url())
+    assert len(opened) == 10
+    kept = tmp_path / "cache" / ENTRIES
+    assert not list(kept.glob("shard-*"))
+    opened.image_bytes(5)
+    assert len(list(kept.glob("shard-*"))) == 1
+    assert not list(kept.glob(".*"))
+
+
+def test_an_unfinished_set_is_resumed_and_opened_as_far_as_it_is(s3: S3, on_disk: Path) -> None:
+    with open_or_create(at(s3), fake_frames.identity()) as session:
+        session.publish(write(session, 1))
+    with pytest.raises(DatasetError, match=f"{s3.url()}: this data set is unfinished"):
+        Dataset(s3.url())
+    part = Dataset(s3.url(), allow_unfinished=True)
+    assert [row["index"] for row in part.iter_frames()] == [4, 5, 6, 7]
+    assert part.image_bytes(4) == Dataset(on_disk).image_bytes(4)
+    with pytest.raises(DatasetError, match="already here"):
+        make(at(s3), fake_frames.identity())
+    assert set(make(at(s3), fake_frames.identity(), resume=True).done) == {0, 1, 2}
+    assert Dataset(s3.url()).frames == 10
+
+
+def test_no_data_set_and_no_free_place(s3: S3) -> None:
+    with pytest.raises(DatasetError, match=r"this is no data set; expected a file dataset\.json"):
+        Dataset(s3.url())
+    s3.put("set/notes.txt", b"mine")
+    with pytest.raises(DiskError, match=r"a place of its own is needed.*got notes\.txt"):
+        make(at(s3), fake_frames.identity())
+    assert sorted(s3.objects()) == ["notes.txt"]
+
+
+def test_resuming_checks_every_shard(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+    make(at(s3), fake_frames.identity())
+    good = s3.objects()["shards/00001.tar"]
+    s3.put("set/shards/00000.tar", good[:-2000])
+    s3.put("set/shards/00001.tar", tar_with("../out", good))
+    s3.put("set/shards/00002.txt", b"notes")
+    s3.put("set/shards/00000", b"")
+    checked: list[tuple[int, int]] = []
+    session = make(
+        at(s3),
+        fake_frames.identity(),
+        resume=True,
+        on_check=lambda done, total: checked.append((done, total)),
+    )
+    assert session.set_aside == ["00000", "00000.tar", "00001.tar", "00002.txt"]
+    assert checked[-1] == (5, 5)
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+    aside = [name for name in s3.objects() if name.startswith("set-aside/")]
+    assert len(aside) == 4 and not (tmp_path / "out").exists()
+    with pytest.raises(DatasetError, match="begun differently"):
+        make(at(s3), fake_frames.identity(seed=2), resume=True)
+
+
+def tar_with(name: str, data: bytes) -> bytes:
+    """A packed shard with one more file, of a name that leads out."""
+    out = io.BytesIO(data)
+    with tarfile.open(fileobj=out, mode="a") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size = 1
+        tar.addfile(entry, io.BytesIO(b"x"))
+    return out.getvalue()
+
+
+def test_a_tar_that_leads_out_is_not_read(s3: S3, tmp_path: Path) -> None:
+    make(at(s3), fake_frames.identity())
+    s3.put("set/shards/00000.tar", tar_with("../../../out", s3.objects()["shards/00000.tar"]))
+    with pytest.raises(DatasetError, match=r"00000\.tar: this packed shard is damaged"):
+        Dataset(s3.url()).frame(0)
+    assert not list(tmp_path.rglob("out")) and not list(
+        (tmp_path / "cache" / ENTRIES).glob("shard-*")
+    )
+
+
+def test_messages_name_the_url(s3: S3) -> None:
+    make(at(s3), fake_frames.identity())
+    index = json.loads(s3.objects()["index.json"])
+    with pytest.raises(DatasetError, match=f"^{s3.url()}/shards/00000/frames.parquet: no such col"):
+        list(Dataset(s3.url()).iter_batches("frames", ["hidden"]))
+    index["shards"][0]["people"] += 1
+    s3.put("set/index.json", json.dumps(index).encode())
+    with pytest.raises(DatasetError, match=f"^{s3.url()}/shards/00000/shard.json: this file"):
+        Dataset(s3.url()).frame(0)
+    for data in (b"[]", b'{"shards": 1}'):
+        s3.put("set/index.json", data)
+        with pytest.raises(DatasetError, match=f"^{s3.url()}/index.json: this file"):
+            len(Dataset(s3.url()))
+
+
+def test_a_run_that_grows(s3: S3, tmp_path: Path) -> None:
+    make(at(s3), fake_frames.identity(frames=6))
+    early = Dataset(s3.url())
+    assert early.image_bytes(5)
+    make(at(s3), fake_frames.identity(), resume=True)
+    make(tmp_path / "disk", fake_frames.identity())
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(tmp_path / "disk")
+    assert len(Dataset(s3.url())) == 10 and early.image_bytes(5)
+
+
+def test_merged_from_and_to_urls(s3: S3, on_disk: Path, tmp_path: Path) -> None:
+    whole = fake_frames.identity()
+    make(at(s3, "one"), whole, part=(1, 2))
+    make(tmp_path / "two", whole, part=(2, 2))
+    merge([at(s3, "one"), tmp_path / "two"], at(s3))
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+    merge([at(s3, "one"), tmp_path / "two"], tmp_path / "local")
+    assert hashed_files(tmp_path / "local") == hashed_files(on_disk)
+    make(at(s3, "seed2"), fake_frames.identity(seed=2))
+    opened = [Dataset(s3.url()), Dataset(s3.url("seed2"))]
+    merged = merge_sets(opened, at(s3, "both"))
+    merge_sets([Dataset(on_disk), opened[1]], tmp_path / "both")
+    assert len(merged) == 20 and [index for index, *_ in origins(merged)] == list(range(20))
+    down = downloaded(s3, tmp_path / "down2", "both/")
+    assert hashed_files(down) == hashed_files(tmp_path / "both")
+
+
+def test_a_merge_that_is_refused_leaves_nothing(s3: S3) -> None:
+    make(at(s3), fake_frames.identity())
+    doubled = [Dataset(s3.url())] * 2
+    with pytest.raises(DatasetError, match="these sets share pictures"):
+        merge_sets(doubled, at(s3, "both"))
+    assert [name for name in s3.objects("both/") if "lease" not in name] == []
+
+
+def test_the_same_bytes_through_faults(
+    s3: S3, on_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "PATIENCE", Patience(tries=6, first_s=0.01))
+    kinds = ("500", "drop", "lost", "503", "cut")
+
+    def fault(method: str, name: str, n: int) -> str | None:
+        return kinds[(len(name) + n) % 5] if n % 3 == 1 else None
+
+    with faults(s3, fault, monkeypatch):
+        make(at(s3), fake_frames.identity())
+        there, here = Dataset(s3.url()), Dataset(on_disk)
+        assert [there.image_bytes(i) for i in range(10)] == [here.image_bytes(i) for i in range(10)]
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+
+
+def test_how_many_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/stores.md says these numbers."""
+    monkeypatch.setattr(lease, "TERM_S", 600.0)
+    monkeypatch.setattr(remote, "_LOG_EVERY_S", 600.0)
+
+    def counted() -> tuple[int, int, int]:
+        """(LISTs, PUTs, GETs of objects) since the last count."""
+        kinds = [
+            "LIST" if method == "GET" and name.strip("/") == s3.bucket else method
+            for method, name in s3.asked
+        ]
+        s3.asked.clear()
+        return kinds.count("LIST"), kinds.count("PUT"), kinds.count("GET")
+
+    with faults(s3, lambda *_: None, monkeypatch):
+        make(at(s3), fake_frames.identity())
+        assert counted() == (13 + 3, 7 + 3, 8)
+        make(at(s3, "more"), fake_frames.identity(frames=40))
+        assert counted() == (13 + 10, 7 + 10, 8)
+        Dataset(s3.url()).image_bytes(0)
+        assert counted() == (0, 0, 3 + 1)
+        make(at(s3, "more"), fake_frames.identity(frames=40), resume=True)
+        assert counted()[2] == 10 + 9

@@ -1,0 +1,169 @@
+"""Objects at URLs: what passes is tried again, what stays is one message without a secret."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from s3_server import S3, faults, fresh_clients
+
+from synthstudio.api.arguments import to_path
+from synthstudio.core.errors import ArgumentError, DatasetError, DiskError, SynthStudioError
+from synthstudio.core.places import Url, looks_like_url, parse_place, without_secrets
+from synthstudio.dataset import store as stores
+from synthstudio.dataset.store import Patience, Store
+
+
+@pytest.fixture
+def store(s3: S3) -> Store:
+    return Store(Url("s3", f"{s3.bucket}/set"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
+    monkeypatch.setattr(stores, "PATIENCE", patience)
+
+
+def test_objects_there_and_back(store: Store, s3: S3) -> None:
+    assert store.read("a") is None and store.names("shards") == [] and store.level() == []
+    store.write("a", b"1")
+    store.write("a", b"2")
+    assert store.read("a") == b"2"
+    assert store.create("shards/b", b"3") and not store.create("shards/b", b"4")
+    assert store.create("shards/b", b"3")  # a second try of the same
+    s3.put("set2/other", b"")
+    assert store.names("shards") == ["b"] and store.level() == ["a", "shards"]
+    store.move("shards/b", "aside/b")
+    store.delete("a")
+    store.delete("a")
+    assert s3.objects() == {"aside/b": b"3"}
+
+
+@pytest.mark.parametrize("kind", ["500", "503", "drop", "cut", "slow", "lost"])
+def test_what_passes_is_tried_again(
+    s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    with faults(s3, lambda method, name, n: kind if n == 1 else None, monkeypatch):
+        store = Store(Url("s3", f"{s3.bucket}/set"))
+        store.write("a", b"x" * 1000)
+        assert store.create("b", b"y" * 1000)
+        assert store.read("a") == b"x" * 1000
+        puts = ["PUT"] if kind == "cut" else ["PUT"] * 2  # the answer to a PUT has no body
+        assert [m for m, name in s3.asked if name == "set/a"] == [*puts, "GET", "GET"]
+    assert s3.objects() == {"a": b"x" * 1000, "b": b"y" * 1000}
+
+
+def test_a_large_object_is_one_put(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bytes(101 << 20)
+    monkeypatch.setattr(stores, "PATIENCE", Patience(tries=3, first_s=0.01))
+    with faults(s3, lambda method, name, n: "lost" if n == 1 else None, monkeypatch):
+        Store(Url("s3", f"{s3.bucket}/set")).write("a", data)
+        assert s3.asked == [("PUT", "set/a")] * 2
+    assert s3.objects() == {"a": data}
+
+
+def test_what_does_not_pass_is_one_message(
+    s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faults(s3, lambda *_: "503", monkeypatch):
+        with pytest.raises(DiskError, match=r"set/a: the store did not do .* 3 times; got "):
+            Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
+        assert s3.asked == [("PUT", "set/a")] * 3
+    with faults(s3, lambda *_: "403", monkeypatch):
+        with pytest.raises(DiskError, match=r"the store refuses this.*got AccessDenied"):
+            Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
+        assert s3.asked[3:] == [("PUT", "set/a")]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://somebody:hidden-word@127.0.0.1:9/?key=hidden")
+    with fresh_clients(), pytest.raises(DiskError, match="3 times") as raised:
+        Store(Url("s3", f"{s3.bucket}/set")).write("a", b"x")
+    assert "hidden" not in str(raised.value) and s3.objects() == {}
+
+
+def test_no_bucket(s3: S3) -> None:
+    store = Store(Url("s3", "no-such-bucket/set"))
+    for ask in (
+        lambda: store.read("a"),
+        lambda: store.write("a", b""),
+        lambda: store.create("a", b""),
+        lambda: store.names("shards"),
+        store.level,
+    ):
+        with pytest.raises(DatasetError, match="no such bucket; got no-such-bucket"):
+            ask()
+
+
+def test_no_credentials(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with fresh_clients(), pytest.raises(DatasetError, match=r"no credentials.*AWS_ACCESS_KEY_ID"):
+        Store(Url("s3", f"{s3.bucket}/set")).read("a")
+
+
+def test_a_library_that_is_missing_is_named(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme, module, package in (
+        ("s3", "s3fs", r'pip install "synthstudio\[stores\]"'),
+        ("gs", "gcsfs", "pip install gcsfs"),
+        ("az", "adlfs", "pip install adlfs"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with fresh_clients(), pytest.raises(DatasetError, match=f"{module} is not.*{package}"):
+            Store(Url(scheme, "bucket/set"))
+
+
+def test_a_forked_process_speaks_for_itself(store: Store) -> None:
+    store.write("a", b"1")
+    child = os.fork()
+    if not child:
+        ended = 1
+        try:
+            ended = 0 if store.read("a") == b"1" else 2
+        finally:
+            os._exit(ended)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert store.read("a") == b"1"
+
+
+def test_places() -> None:
+    assert parse_place("s3://b/a/") == parse_place("s3a://b/a") == Url("s3", "b/a")
+    assert parse_place(Path("s3://b/a")) == Url("s3", "b/a")  # pathlib leaves one /
+    assert parse_place("gcs://b/a") == Url("gs", "b/a") and str(Url("gs", "b/a")) == "gs://b/a"
+    assert parse_place("file:///data/a%20b") == Path("/data/a b")
+    assert parse_place("file://localhost/data") == parse_place("file:/data") == Path("/data")
+    assert parse_place("exports/a") == Path("exports/a") and parse_place("a:b") == Path("a:b")
+    assert Url("s3", "b/a").name == "a" and Url("s3", "b/a") / "c" == Url("s3", "b/a/c")
+    assert looks_like_url("http:/x") and not looks_like_url("./x:/y") and not looks_like_url("c:/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("s3://b", "names no folder in a bucket"),
+        ("s3:///a", "names no folder in a bucket"),
+        ("s3://b/../a", "names no folder in a bucket"),
+        ("s3://b//a", "names no folder in a bucket"),
+        ("s3://me:hidden@b/a", "holds no password, query or fragment"),
+        ("s3://b/a?token=hidden", "holds no password, query or fragment"),
+        ("s3://KEY:ab/hidden@b/a", r"^s3://b/a: a URL names a place and holds no password"),
+        ("s3:/KEY:ab/hidden@b/a", r"^s3://b/a: a URL names a place and holds no password"),
+        ("s3://b/a?sig='hidden", r"^s3://b/a: a URL names a place and holds no password"),
+        ("s3://b/a?sig=x@hidden", "holds no password"),
+        ("s3://KEY:x?hidden@b/a", "holds no password"),
+        ("ftp://me:hidden@b/a", r"no store is read .* got ftp://"),
+        ("file://host/data", r"file://host/data: .*expected such as file:///data/people"),
+    ],
+)
+def test_urls_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(SynthStudioError, match=words) as raised:
+        parse_place(text)
+    assert "hidden" not in str(raised.value)
+    with pytest.raises(ArgumentError, match="no URL; got") as raised:
+        to_path(Path(text), "out")
+    assert "hidden" not in str(raised.value)
+
+
+def test_secrets_are_taken_away() -> None:
+    text = 'cannot reach "https://me:word@host:9/a?sig=1&x=2" or s3://b/c'
+    assert without_secrets(text) == 'cannot reach "https://host:9/a" or s3://b/c'
+    assert without_secrets("no s3://KEY:ab/cd@b/c here") == "no s3://b/c here"

@@ -1,0 +1,209 @@
+"""The cache of shards: bounded, shared, and never trusted without a look."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import fake_frames
+import pytest
+from s3_server import S3, faults
+from test_sets_at_urls import at
+from written_sets import make, write
+
+from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.core.places import Url
+from synthstudio.dataset.cache import ENTRIES, Cache, Held, default_cache
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.source import StoreSource
+from synthstudio.dataset.writer import open_or_create
+
+READ = """
+import sys
+from synthstudio.dataset.reader import Dataset
+print(sum(len(Dataset(sys.argv[1]).image_bytes(i)) for i in range(10)))
+"""
+
+
+def filled(size: int) -> Callable[[Path], None]:
+    return lambda folder: (folder / "data").write_bytes(b"x" * size) and None
+
+
+def kept(cache: Cache) -> list[str]:
+    return sorted(path.name.removeprefix("set-") for path in cache.folder.iterdir())
+
+
+def whole(folder: Path) -> bool:
+    return (folder / "data").is_file()
+
+
+def test_the_longest_unused_goes_and_none_in_use(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 250)
+
+    def hold(name: str, size: int) -> Held:
+        time.sleep(0.02)  # file systems count time in ticks
+        return cache.hold(f"set-{name}", filled(size), whole)
+
+    a = hold("a", 100)
+    hold("b", 100).close()
+    hold("c", 100).close()
+    assert kept(cache) == ["a", "c"]
+    a.close()
+    hold("a", 1).close()  # used again: c is older now
+    hold("d", 100).close()
+    assert kept(cache) == ["a", "d"] and (a.folder / "data").stat().st_size == 100
+    held = [hold(name, 200) for name in "xyz"]
+    assert kept(cache) == ["x", "y", "z"]  # in use, so more than the bound
+    del held
+    hold("e", 1).close()
+    assert kept(cache) == ["e", "z"]
+
+
+def test_what_fails_or_was_killed_leaves_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", 10_000)
+
+    def fail(folder: Path) -> None:
+        (folder / "data").write_bytes(b"x")
+        raise DatasetError("no")
+
+    with pytest.raises(DatasetError, match="no"):
+        cache.hold("set-a", fail, whole)
+    assert kept(cache) == []
+    (cache.folder / ".tmp-set-a-12345678").mkdir()
+    with cache.scratch() as scratch:
+        cache.hold("set-b", filled(1), whole).close()
+        assert kept(cache) == sorted([scratch.name, "b"])
+    assert kept(cache) == ["b"]
+    with pytest.raises(DiskError, match="the cache does not keep what is put into it"):
+        cache.hold("set-c", filled(1), lambda folder: False)
+
+
+def test_folders_of_the_user_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE", str(tmp_path))
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
+    cache = default_cache()
+    for folder in (tmp_path, cache.folder):
+        for name in ("photos", ".tmp-mine", "shard-of-mine.d"):
+            filled(100)((folder / name).mkdir() or folder / name)
+    cache.hold("set-a", filled(1), whole).close()
+    cache.hold("set-b", filled(1), whole).close()
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_dir()) == sorted(
+        ["photos", ".tmp-mine", "shard-of-mine.d"] * 2 + ["shards-v1", "set-b"]
+    )
+
+
+def test_a_wrong_index_costs_no_other_set_its_entry(s3: S3) -> None:
+    make(at(s3), fake_frames.identity())
+    right, wrong = Dataset(s3.url()), StoreSource(Url("s3", f"{s3.bucket}/set"))
+    used = right.shard_folder(0)
+    inode = used.stat().st_ino
+    with pytest.raises(DatasetError, match=r"00001\.tar: this shard is not what"):
+        wrong.shard(1, right.shard_digests[0])
+    assert used.stat().st_ino == inode and right.image_bytes(0)
+
+
+def test_threads_that_want_the_same_fetch_it_once(tmp_path: Path) -> None:
+    cache, calls, started = Cache(tmp_path / "cache", 1000), [], threading.Barrier(5)
+
+    def fill(folder: Path) -> None:
+        calls.append(folder)
+        filled(10)(folder)
+
+    def ask() -> None:
+        started.wait()
+        cache.hold("set-a", fill, whole).close()
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    started.wait()
+    for thread in asking:
+        thread.join()
+    assert len(calls) == 1 and kept(cache) == ["a"]
+
+
+def test_a_damaged_entry_is_fetched_again(s3: S3, tmp_path: Path) -> None:
+    make(at(s3), fake_frames.identity())
+    images = [Dataset(s3.url()).image_bytes(i) for i in range(10)]
+    entries = sorted((tmp_path / "cache" / ENTRIES).glob("shard-*"))
+    assert len(entries) == 3
+    shutil.rmtree(next(entries[0].glob("*/images")))
+    (next(entries[1].glob("*/frames.parquet"))).write_bytes(b"")
+    (next((tmp_path / "cache" / ENTRIES).glob("set-*")) / "index.json").write_bytes(b"{}")
+    assert [Dataset(s3.url()).image_bytes(i) for i in range(10)] == images
+
+
+def test_a_small_cache_serves_a_large_set(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(at(s3), fake_frames.identity(frames=40))
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
+    opened = Dataset(s3.url())
+    assert [row["index"] for row in opened.iter_frames()] == list(range(40))
+    assert (
+        len(list((tmp_path / "cache" / ENTRIES).glob("shard-*"))) <= 5
+    )  # those in use and the last one
+    assert len({opened.image_bytes(i) for i in (*range(40), *range(40))}) == 40
+
+
+def test_an_unfinished_set_is_larger_than_the_cache(
+    s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_or_create(at(s3), fake_frames.identity()) as session:
+        for shard in range(3):
+            session.publish(write(session, shard))
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
+    opened = Dataset(s3.url(), allow_unfinished=True)
+    assert [row["index"] for row in opened.iter_frames()] == list(range(10))
+
+
+def test_the_last_used_shards_are_kept(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(at(s3), fake_frames.identity(frames=40))
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
+    opened = Dataset(s3.url())
+    first = opened.shard_folder(0)
+    for shard in (1, 2, 3, 0, 4, 5):
+        opened.shard_folder(shard)
+    assert first.is_dir()
+
+
+def test_processes_share_it(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(at(s3), fake_frames.identity())
+    with faults(s3, lambda *_: None, monkeypatch):
+        reading = [
+            subprocess.Popen(
+                [sys.executable, "-c", READ, s3.url()], stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(3)
+        ]
+        found = {process.communicate(timeout=120)[0] for process in reading}
+    assert all(process.returncode == 0 for process in reading) and len(found) == 1
+    shards = [name for method, name in s3.asked if method == "GET" and name.endswith(".tar")]
+    assert sorted(shards) == [f"set/shards/0000{k}.tar" for k in range(3)]
+
+
+def test_what_is_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("ten", "-1", "nan"):
+        monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", text)
+        with pytest.raises(DatasetError, match=f"SYNTHSTUDIO_CACHE_GB.*got {text}"):
+            default_cache()
+
+
+def test_a_shard_that_is_not_the_one_of_the_index(s3: S3) -> None:
+    make(at(s3), fake_frames.identity())
+    make(at(s3, "other"), fake_frames.identity(seed=2))
+    s3.put("set/shards/00001.tar", s3.objects("other/")["shards/00001.tar"])
+    opened = Dataset(s3.url())
+    assert opened.image_bytes(0)
+    with pytest.raises(DatasetError, match=r"set/shards/00001\.tar: this shard is not what"):
+        opened.image_bytes(5)
+    s3.delete("set/shards/00002.tar")
+    with pytest.raises(DatasetError, match=r"00002\.tar.*got no such object"):
+        opened.image_bytes(9)

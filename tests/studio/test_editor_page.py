@@ -1,0 +1,96 @@
+"""A page of predictions in the editor: taken by one key, counted before, undone by one key."""
+
+import pytest
+from editor_host import Alone, item
+from playwright.sync_api import expect
+from test_editor_ghosts import ghost
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def editor(page):
+    """Six people of whom something is predicted, three whom the page leaves out, one more found."""
+    alone = Alone(page)
+    touched = item(0)["state"] | {"revision": 1}
+    edited = touched | {"joints": {"nose": [1.0, 2.0, 2, "visible", "human"]}}
+    stranger = ghost(1000, dx=120.0)
+    items = [
+        item(0),
+        item(1, ghost=ghost(), found=[stranger]),
+        item(2, ghost=ghost(), state=touched | {"status": "approved"}),
+        item(3, ghost=ghost(), state=edited),
+        item(4, ghost=ghost(), lease="Ben"),
+        item(5, ghost=ghost()),
+        item(6, ghost=ghost(), state=touched | {"status": "skipped"}),
+    ]
+    alone.give(items=items, predictions="net")
+    return alone
+
+
+def button(editor):
+    return editor.page.locator(".predicted .btn", has_text="Page")
+
+
+def test_a_page_is_counted_taken_and_undone_by_one_key_each(editor):
+    expect(button(editor)).to_contain_text("Page: 4")
+    editor.press("Shift+P")
+    ops = editor.ops()
+    taken = [(op["kind"], op["frame"], op["instance"], len(op["joints"])) for op in ops]
+    assert taken == [("edit", 1, 1, 17), ("add", 1, 2, 17), ("edit", 5, 1, 17), ("edit", 6, 1, 17)]
+    assert all(row[4] == "predicted" for op in ops for row in op["joints"].values())
+    expect(editor.page.locator(".flash")).to_contain_text("4 people are as predicted, 1 of them")
+    assert editor.reads("item") == "1:1", "undo begins at somebody of the page"
+    expect(button(editor)).to_be_disabled()
+    editor.press("z")
+    undone = editor.ops()[4:]
+    assert [(op["kind"], op["frame"], op["instance"]) for op in undone] == [
+        ("revert", frame, instance) for _, frame, instance, _ in taken
+    ]
+    assert [op["undoes"] for op in undone] == [[op["client"], op["seq"]] for op in ops]
+    expect(editor.page.locator(".flash")).to_contain_text("predictions of 4 people")
+    editor.press("Z")
+    assert [op["kind"] for op in editor.ops()[8:]] == ["revert"] * 4
+    editor.answer()
+    assert "as predicted" in editor.label("nose")
+
+
+def test_undo_leaves_who_was_changed_since(editor):
+    button(editor).click()
+    editor.answer()
+    editor.press("n", "n", "n", "n")
+    assert editor.reads("item") == "5:1"
+    editor.press("Tab", "s", "b", "b", "b", "b")
+    assert editor.reads("item") == "1:1"
+    before = len(editor.ops())
+    editor.press("z")
+    undone = editor.ops()[before:]
+    assert [(op["frame"], op["instance"]) for op in undone] == [(1, 1), (1, 2), (6, 1)]
+    assert all(op["event"] > 100 and op["revision"] > 0 for op in undone)
+    expect(editor.page.locator(".flash")).to_contain_text("1 changed since and stay")
+
+
+def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
+    editor.press("Shift+P")
+    editor.answer()
+    editor.give(items=[one for one in editor.now["items"] if one["pos"] < 3])
+    before = len(editor.ops())
+    editor.press("z")
+    undone = {(op["frame"], op["instance"]): op for op in editor.ops()[before:]}
+    assert {(1, 1), (5, 1), (6, 1)} <= set(undone)
+    assert undone[6, 1]["revision"] == 2 and undone[5, 1]["revision"] == 1
+
+
+def test_a_page_has_an_end(page):
+    alone = Alone(page)
+    alone.give(items=[item(k, ghost=ghost()) for k in range(20)], predictions="net")
+    expect(button(alone)).to_contain_text("Page: 12")
+    alone.press("n", "n", "Shift+P")
+    assert [op["frame"] for op in alone.ops()] == list(range(2, 14))
+
+
+def test_nothing_is_taken_where_nothing_is_open(editor):
+    editor.press("n", "n", "n", "n", "n", "n", "a")
+    editor.press("Shift+P")
+    expect(editor.page.locator(".flash")).to_contain_text("Nothing is predicted from here on")
+    assert [op["kind"] for op in editor.ops()] == ["status"]

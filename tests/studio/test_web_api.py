@@ -1,0 +1,384 @@
+"""The API for programs, in one process: Starlette with our routes behind our guard."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from attackers import api_studio
+from sqlalchemy import delete
+
+from synthstudio.review import history
+from synthstudio.review.models import MemberRow
+from synthstudio.review.team import members
+from synthstudio.review.tokens import make_token
+from synthstudio.review.values import User
+from synthstudio.studio.web_api import routes
+from synthstudio.studio.web_api.limits import Buckets, Rate
+
+ADMIN = User(name="ada", role="admin")
+CLIENT = "c0ffee00c0ffee00"
+
+
+@dataclass
+class Api:
+    """A studio's API and tokens of four people."""
+
+    studio: Any
+    text: dict[str, str]
+
+    def ask(self, method: str, path: str, *, who: str | None = "rea", **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.text.get(who, who)}"} if who else {}
+        headers |= more.pop("headers", {})
+        return self.studio.http.request(method, f"/api/v1{path}", headers=headers, **more)
+
+    def op(self, kind: str, *, who: str = "rea", seq: int = 0, **more: Any) -> Any:
+        return self.send({"kind": kind, "seq": seq, **more}, who=who)
+
+    def send(self, op: dict[str, Any], *, who: str = "rea") -> Any:
+        one = {"client": CLIENT, "seq": 0, "frame": 0, "instance": 1, "revision": 0}
+        body = {"set": self.studio.key, "ops": [{**one, **op}]}
+        return self.ask("POST", "/ops", who=who, json=body)
+
+
+@pytest.fixture
+def api(tmp_path, small_photo_set):
+    """A studio of a small set with a viewer, two reviewers, a lead and an admin."""
+    folder = tmp_path / "sticks"
+    shutil.copytree(small_photo_set, folder)
+    with api_studio(tmp_path, folder) as studio:
+        text = {}
+        for name, role in {
+            "ada": "admin",
+            "vic": "viewer",
+            "rea": "reviewer",
+            "bo": "reviewer",
+            "lea": "lead",
+        }.items():
+            members.set_role(studio.store, name, role, by=ADMIN)
+            text[name] = make_token(studio.store, name, role=role, by=ADMIN)[1]
+        yield Api(studio=studio, text=text)
+
+
+def test_what_is_there(api):
+    assert api.ask("GET", "/me").json() == {"name": "rea", "role": "reviewer"}
+    (one,) = api.ask("GET", "/sets").json()["sets"]
+    assert (one["name"], one["frames"], one["people"]) == ("sticks", 5, 10)
+    base = f"/sets/{one['key']}"
+    page = api.ask("GET", f"{base}/frames?limit=2").json()
+    assert [f["on_disk"] for f in page["frames"]] == [[1, 2, 3], [1]] and page["next"] == 1
+    page = api.ask("GET", f"{base}/frames?limit=500&after=1").json()
+    assert [f["frame"] for f in page["frames"]] == [2, 3, 4] and page["next"] is None
+    picture = api.ask("GET", f"{base}/frames/3/image")
+    assert picture.content[:2] == b"\xff\xd8" and picture.headers["content-type"] == "image/jpeg"
+    person = api.ask("GET", f"{base}/people/3/2").json()
+    assert person["revision"] == 0 and len(person["joints"]) == 17 and person["exists"]
+    assert api.ask("GET", f"{base}/frames/3").json()["people"][1] == person
+
+
+def test_people_come_in_pages(api):
+    base, found, after = f"/sets/{api.studio.key}/people", [], ""
+    while True:
+        page = api.ask("GET", f"{base}?limit=3{after}").json()
+        found += [(p["frame"], p["instance"]) for p in page["people"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+    assert found == [(0, 1), (0, 2), (0, 3), (1, 1), (3, 1), (3, 2), *((4, n) for n in range(1, 5))]
+    assert api.op("status", status="approved").json()["done"]
+    assert api.op("delete", seq=1, frame=3, instance=1).json()["done"]
+    joints = {"nose": [5, 6, 2, "visible"]}
+    assert api.op("add", seq=2, frame=2, instance=1, joints=joints).json()["done"]
+    pending = api.ask("GET", f"{base}?status=pending").json()["people"]
+    assert [(p["frame"], p["instance"]) for p in pending] == sorted(
+        (set(found) | {(2, 1)}) - {(0, 1), (3, 1)}
+    )
+
+
+def test_ops_are_the_editors(api):
+    """Edits, revisions, once and only once, undo, and the same store."""
+    edit = {"joints": {"nose": [12.5, 30.0, 1, "object"]}}
+    first = api.op("edit", **edit).json()
+    assert first["done"] == [{"client": CLIENT, "seq": 0, "event": 1, "revision": 1}]
+    assert api.op("edit", **edit).json() == first
+    lie = api.op("edit", seq=1, who="bo", **edit).json()["refused"][0]
+    assert lie["reason"] == "revision" and lie["now"]["joints"]["nose"][:2] == [12.5, 30.0]
+    person = api.ask("GET", f"/sets/{api.studio.key}/people/0/1").json()
+    assert person["joints"]["nose"] == [12.5, 30.0, 1, "object", "human"] and person["who"] == "rea"
+    assert api.op("revert", seq=2, revision=1, event=1).json()["done"][0]["revision"] == 2
+    assert api.op("comment", seq=3, revision=2, text="whose hand?").json()["done"]
+    base = f"/sets/{api.studio.key}"
+    assert api.ask("GET", f"{base}/comments").json()["comments"][0]["text"] == "whose hand?"
+    assert api.op("status", seq=4, revision=3, status="flagged", text="odd").json()["done"]
+    (told,) = api.ask("GET", f"{base}/decisions").json()["decisions"]
+    assert (told["status"], told["reason"], told["who"]) == ("flagged", "odd", "rea")
+    assert history.check_replay(api.studio.store, api.studio.key) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("who", "ada"),
+        ("user", "ada"),
+        ("role", "admin"),
+        ("layer", "second"),
+        ("dataset", "f" * 64),
+        ("instance", 999),
+        ("frame", 4000),
+        ("revision", 7),
+        ("revision", -1),
+        ("client", "x"),
+        ("seq", 1.5),
+    ],
+)
+def test_lies_are_refused_by_name(api, field, value):
+    joints = {"nose": [1, 2, 2, "visible"]}
+    answer = api.send({"kind": "edit", "joints": joints, field: value})
+    if answer.status_code == 200:
+        (refused,) = answer.json()["refused"]
+        assert refused["reason"] in ("invalid", "revision", "gone") and not answer.json()["done"]
+    else:
+        assert answer.status_code == 400 and answer.json()["error"]["reason"] == "invalid"
+    assert history.counts(api.studio.store, api.studio.key).events == 0
+
+
+def test_an_op_of_another_is_not_taken_twice(api):
+    api.op("status", status="approved")
+    refused = api.op("status", who="bo", status="approved").json()["refused"]
+    assert refused[0]["reason"] == "invalid"  # the same client and seq, another's word
+
+
+def test_roles(api):
+    base = f"/sets/{api.studio.key}"
+    assert api.op("edit", who="vic").status_code == 403
+    body = {"predictions": [{"frame": 0, "instance": 1, "joints": {"nose": [3, 4, 0.5]}}]}
+    assert api.ask("PUT", f"{base}/predictions/net", json=body).status_code == 403
+    assert api.ask("PUT", f"{base}/predictions/net", who="lea", json=body).json() == {"stored": 1}
+    assert api.ask("GET", f"{base}/predictions").json() == {"layers": {"net": 1}}
+    (row,) = api.ask("GET", f"{base}/predictions/net", who="vic").json()["predictions"]
+    assert row["joints"] == {"nose": [3.0, 4.0, 0.5]}
+    for who in ("rea", "lea"):
+        assert api.ask("GET", f"{base}/webhooks", who=who).status_code == 403
+    members.set_role(api.studio.store, "rea", None, by=ADMIN)
+    api.studio.context.forget_roles()
+    assert api.ask("GET", "/me").status_code == 401  # no member any more
+
+
+def test_a_token_is_worth_nothing_without_its_member(api):
+    """Not even where nobody is a member any more, and any name is an admin on the pages."""
+    text = make_token(api.studio.store, "nobody", role="admin", by=ADMIN)[1]
+    assert api.ask("GET", "/me", who=text).status_code == 401
+    with api.studio.store.session() as session:
+        session.execute(delete(MemberRow))
+    api.studio.context.forget_roles()
+    assert api.studio.context.role_of("ada", "") == "viewer"  # the control: pages are open
+    for who in (text, "ada", "rea"):
+        assert api.ask("GET", "/me", who=who).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"frame": 5, "instance": 1, "joints": {}},
+        {"frame": 0, "instance": 0, "joints": {}},
+        {"frame": 0, "instance": 1, "joints": {"tail": [1, 2, 0.5]}},
+        {"frame": 0, "instance": 1, "joints": {"nose": [1, 2, 1.5]}},
+        {"frame": 0, "instance": 1, "joints": {"nose": [1, 2]}},
+        {"frame": 0, "instance": 1, "joints": [], "who": "x"},
+        7,
+    ],
+)
+def test_bad_predictions(api, row):
+    path = f"/sets/{api.studio.key}/predictions/net"
+    good = {"frame": 0, "instance": 1, "joints": {"nose": [3, 4, 0.5]}}
+    answer = api.ask("PUT", path, who="lea", json={"predictions": [good, row]})
+    assert answer.status_code == 400 and answer.json()["error"]["reason"] == "invalid"
+    assert api.ask("GET", f"/sets/{api.studio.key}/predictions").json() == {"layers": {}}
+
+
+def test_without_a_token_that_holds(api):
+    text = api.text["rea"]
+    for who in (None, "x", text[:-1], text + "A", text.upper()):
+        assert api.ask("GET", "/sets", who=who).status_code == 401
+    basic = {"Authorization": f"Basic {text}"}
+    assert api.studio.http.get("/api/v1/sets", headers=basic).status_code == 401
+    cookie = {"Cookie": f"synthstudio={text}"}
+    assert api.studio.http.get("/api/v1/sets", headers=cookie).status_code == 401
+    assert api.ask("GET", "/sets", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert text not in api.studio.log() and text[8:] not in api.studio.log()
+
+
+def test_a_token_in_an_address_is_refused_and_not_logged(api):
+    text = api.text["rea"]
+    coded = "".join(f"%{ord(c):02x}" for c in text)
+    for place in (f"/sets?token={text}", f"/{text}", f"/sets?x={coded}", f"/sets?{text}=1"):
+        assert api.ask("GET", place).status_code == 403
+    assert api.studio.http.get(f"/?key={text}").status_code == 403
+    assert text not in api.studio.log() and "a token in an address" in api.studio.log()
+
+
+def test_bodies(api):
+    bodies = {
+        b"": 400,
+        b"{": 400,
+        b"\xff": 400,
+        b"[NaN]": 400,
+        b"[" * 100_000: 400,
+        b'{"set": 1' + b"0" * 5000 + b"}": 400,
+        b'{"set":"x","ops":[]}': 404,
+        b" " * (9 * 2**20): 413,
+    }
+    json_type = {"Content-Type": "application/json"}
+    for body, status in bodies.items():
+        assert api.ask("POST", "/ops", content=body, headers=json_type).status_code == status, body
+
+    def endless():
+        for _ in range(200):
+            yield b" " * 2**16
+
+    answer = api.ask("POST", "/ops", content=endless(), headers=json_type)
+    assert answer.status_code == 413  # without a length
+    assert api.ask("POST", "/ops", content=b"{}").status_code == 400  # of no type
+
+
+def test_too_many_requests(api):
+    codes = [api.ask("GET", "/me", who="nobody").status_code for _ in range(40)]
+    assert set(codes) == {401, 429}
+    refused = api.ask("GET", "/me", who="nobody")
+    assert refused.status_code != 429 or int(refused.headers["retry-after"]) >= 1
+    assert api.ask("GET", "/me").status_code == 200  # a stranger's noise locks nobody out
+    clock = [0.0]
+    buckets = Buckets(Rate(burst=3, per_s=0.5), now=lambda: clock[0])
+    assert [buckets.take("bo") for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
+    assert buckets.take("rea") == 0.0  # each has a bucket of their own
+    clock[0] = 2.0
+    assert [buckets.take("bo") for _ in range(2)] == [0.0, 2.0]
+    assert api.studio.log().count("without a token") <= 25
+
+
+def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
+    monkeypatch.setattr(routes, "TOKEN", Rate(burst=2, per_s=0.001))
+    with api_studio(tmp_path, small_photo_set) as studio:
+        members.set_role(studio.store, "ada", "admin", by=ADMIN)
+        text = [make_token(studio.store, "ada", role="viewer", by=ADMIN)[1] for _ in range(2)]
+        bearers = [{"Authorization": f"Bearer {one}"} for one in text]
+        answers = [studio.http.get("/api/v1/me", headers=bearers[0]) for _ in range(4)]
+        assert [a.status_code for a in answers] == [200, 200, 429, 429]
+        assert int(answers[2].headers["retry-after"]) > 100
+        assert answers[2].json()["error"]["reason"] == "rate"
+        assert studio.http.get("/api/v1/me", headers=bearers[1]).status_code == 200
+
+
+def test_the_document_says_what_there_is(api):
+    found = api.studio.http.get("/api/v1/openapi.json").json()
+    named = {(m.upper(), p) for p, some in found["paths"].items() for m in some}
+    assert ("POST", "/api/v1/ops") in named and len(named) == 17
+    page = api.studio.http.get("/api/v1/docs")
+    assert page.status_code == 200 and "<script" not in page.text
+    assert all(path in page.text for _, path in named)
+    for method, path in named:  # each of them is answered, and by nobody without a token
+        filled = path.replace("{set}", "x").replace("{layer}", "net")
+        for name in ("frame", "instance", "webhook"):
+            filled = filled.replace(f"{{{name}}}", "0")
+        assert api.studio.http.request(method, filled).status_code in (401, 429), path
+    assert api.studio.http.get("/api/v2/sets").status_code == 404
+    assert json.dumps(found).count("sst_") == 0
+
+
+def test_a_second_look_stays_blind(api):
+    """Who may be asked for a second look learns nothing of the first through the API."""
+    from synthstudio.review.settings import set_share
+
+    set_share(api.studio.store, api.studio.key, "second_share", 1.0, by=ADMIN)
+    joints = {"nose": [12.5, 30.0, 1, "object"]}
+    assert api.op("edit", joints=joints).json()["done"]
+    assert api.op("comment", seq=1, revision=1, text="secret").json()["done"]
+    assert api.op("status", seq=2, revision=2, status="approved", text="why").json()["done"]
+    base = f"/sets/{api.studio.key}"
+    for path in ("/people/0/1", "/frames/0", "/people", "/decisions", "/comments"):
+        told = api.ask("GET", base + path, who="bo").text
+        assert not any(word in told for word in ("secret", "12.5", "approved", "why")), path
+    decided = history.counts(api.studio.store, api.studio.key).events
+    for seq, revision in enumerate((0, 3, 7), start=3):  # what was decided, and what was not
+        for more in (
+            {"kind": "edit", "joints": joints},
+            {"kind": "status", "status": "rejected"},
+            {"kind": "comment", "text": "mine"},
+            {"kind": "delete"},
+            {"kind": "revert", "event": 1},
+        ):
+            answer = api.op(who="bo", seq=seq, revision=revision, **more).json()
+            (lie,) = answer["refused"]
+            assert set(lie) == {"client", "seq", "reason", "message"} and not answer["done"]
+            assert lie["reason"] == "lease" and "blind" in lie["message"]
+            assert (
+                not any(char.isdigit() for char in lie["message"]) and "rea" not in lie["message"]
+            )
+    assert history.counts(api.studio.store, api.studio.key).events == decided
+    assert api.ask("GET", f"{base}/people/0/1", who="bo").json()["blind"]
+    assert api.op("comment", who="bo", seq=9, instance=2, text="x").json()["done"]  # the control
+    assert api.op("comment", seq=10, revision=3, text="more").json()["done"]
+    assert "secret" in api.ask("GET", base + "/comments").text  # the control: one's own
+    assert "secret" in api.ask("GET", base + "/comments", who="lea").text
+
+
+def test_that_nobody_is_in_a_frame(api):
+    """Decided by the frame's number and revision; not told where it would tell of a first look."""
+    from synthstudio.review.settings import set_share
+
+    base = f"/sets/{api.studio.key}"
+
+    def frames(who: str = "rea") -> dict[int, tuple[bool, int]]:
+        rows = api.ask("GET", base + "/frames", who=who).json()["frames"]
+        return {row["frame"]: (row["nobody"], row["revision"]) for row in rows}
+
+    assert set(frames().values()) == {(False, 0)}
+    nobody = {"status": "nobody", "instance": 0}
+    (lie,) = api.op("status", frame=1, **nobody).json()["refused"]
+    assert lie["reason"] == "invalid" and "somebody is in this frame" in lie["message"]
+    assert api.op("status", seq=1, frame=2, **nobody).json()["done"]
+    assert frames()[2] == (True, 1) and api.ask("GET", base).json()["nobody"] == 1
+    one = api.ask("GET", base + "/frames/2").json()
+    assert one["nobody"] and one["people"] == []
+    (decision,) = api.ask("GET", base + "/decisions").json()["decisions"]
+    assert (decision["frame"], decision["instance"], decision["status"]) == (2, 0, "nobody")
+    set_share(api.studio.store, api.studio.key, "second_share", 1.0, by=ADMIN)
+    assert api.op("delete", seq=2, frame=1).json()["done"]
+    assert api.op("status", seq=3, frame=1, **nobody).json()["done"]
+    assert frames("bo")[1] == (False, 0) and frames("lea")[1] == frames()[1] == (True, 1)
+    assert len(api.ask("GET", base + "/decisions", who="bo").json()["decisions"]) == 1
+    joints = {"nose": [9, 9, 2, "visible"]}
+    for seq, more in enumerate(({"kind": "status", **nobody}, {"kind": "add", "joints": joints})):
+        op = {"instance": 9, **more}
+        (lie,) = api.op(who="bo", seq=50 + seq, frame=1, **op).json()["refused"]
+        assert lie["reason"] == "lease" and "rea" not in lie["message"].split()
+    pending = {"status": "pending", "instance": 0, "revision": 1}
+    assert api.op("status", seq=4, frame=2, **pending).json()["done"]
+    assert frames()[2] == (False, 2)
+
+
+def test_who_is_blind_is_listed_as_such_and_in_no_status(api):
+    """Nobody works on them who asks for those that are pending, nor on one who was deleted."""
+    from synthstudio.review.settings import set_share
+
+    set_share(api.studio.store, api.studio.key, "second_share", 1.0, by=ADMIN)
+    assert api.op("status", status="approved").json()["done"]
+    assert api.op("delete", seq=1, instance=2).json()["done"]
+    base = f"/sets/{api.studio.key}/people"
+
+    def listed(query: str, who: str) -> dict[tuple[int, int], bool]:
+        rows = api.ask("GET", base + query, who=who).json()["people"]
+        return {(p["frame"], p["instance"]): p["blind"] for p in rows}
+
+    everybody = listed("", "bo")
+    assert len(everybody) == 10
+    assert {pair for pair, blind in everybody.items() if blind} == {(0, 1), (0, 2)}
+    pending = listed("?status=pending", "bo")
+    assert len(pending) == 8 and not {(0, 1), (0, 2)} & set(pending) and not any(pending.values())
+    assert listed("?status=approved", "bo") == {}
+    for who in ("rea", "lea"):  # the control: one's own, and a lead's
+        assert listed("?status=approved", who) == {(0, 1): False}
+        assert not any(listed("", who).values()) and len(listed("", who)) == 9

@@ -1,0 +1,374 @@
+"""Webhooks: told of decisions in order, signed, tried again a bounded number of times; and where
+nothing is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+import time
+from contextlib import closing
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from review_ops import ADMIN, ANNA, KEY, LEAD, ON_DISK, op
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import edits
+from synthstudio.review.models import DatasetRow, utc_now
+from synthstudio.review.sending import checked_target, is_public, post
+from synthstudio.review.store import open_store
+from synthstudio.review.webhooks import (
+    DELIVERY,
+    SIGNATURE,
+    STOPPED,
+    TRIES,
+    Way,
+    deliver_due,
+    make_webhook,
+    remove_webhook,
+    webhooks,
+)
+
+HOME = (
+    "127.0.0.1",
+    "127.8.8.8",
+    "0.0.0.0",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "198.18.0.1",
+    "224.0.0.1",
+    "255.255.255.255",
+    "240.0.0.1",
+    "192.0.2.1",
+    "::1",
+    "::",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "ff02::1",
+    "::ffff:127.0.0.1",
+    "::127.0.0.1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::1",
+    "2001:0:7f00:1::1",
+    "2001:db8::1",
+    "not an address",
+)
+
+
+class Listener(HTTPServer):
+    """A server of this machine that keeps what it is told, and answers as `status` says."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.told: list[tuple[dict[str, str], bytes]] = []
+        self.status = 204
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://hook.example:{self.server_port}/told?x=1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append((dict(self.headers), body))
+        self.send_response(self.server.status)
+        if self.server.status == 302:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self, now: datetime, **later: float) -> None:
+        self.now = now + timedelta(**later)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def go_on(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def listener():
+    server = Listener()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as found:
+        with found.session() as session:
+            session.add(
+                DatasetRow(key=KEY, name="a", skeleton="coco17", people=6, added_at=utc_now())
+            )
+        yield found
+
+
+def way(**more: Any) -> Way:
+    """Messages go to this machine, under the name hook.example."""
+    allowed = {"allowed": ["hook.example"], "resolve": lambda host, port: ["127.0.0.1"]}
+    return Way(secret_of=lambda salt: f"secret {salt}", **{**allowed, **more})
+
+
+def decide(store: Any, kind: str, revision: int, **more: Any) -> Any:
+    return edits.apply(store, op(kind, revision, **more), who=ANNA, base=ON_DISK)
+
+
+def test_told_in_order_and_signed(store, listener):
+    decide(store, "status", 0, status="approved")  # before: not told
+    made = make_webhook(store, KEY, listener.url, by=ADMIN, way=way())
+    decide(store, "edit", 1)
+    decide(store, "status", 2, status="rejected", text="blurred")
+    last = decide(store, "delete", 3)
+    decide(store, "revert", 4, event=last.id)
+    decide(store, "comment", 5, text="nobody's business")
+    assert deliver_due(store, way=way()) == 3
+    told = [json.loads(body) for _, body in listener.told]
+    assert [(t["kind"], t["revision"]) for t in told] == [
+        ("status", 3),
+        ("delete", 4),
+        ("revert", 5),
+    ]
+    assert told[0]["status"] == "rejected" and told[0]["reason"] == "blurred"
+    assert told[2]["takes_back"] == last.id and told[2]["deleted"] is False
+    for headers, body in listener.told:
+        moment, found = headers[SIGNATURE].removeprefix("t=").split(",v1=")
+        signed = f"{moment}.".encode() + body
+        secret = f"secret {made.salt}".encode()
+        assert hmac.new(secret, signed, hashlib.sha256).hexdigest() == found
+        assert abs(int(moment) - time.time()) < 600
+        assert headers[DELIVERY] == str(json.loads(body)["event"])
+    assert deliver_due(store, way=way()) == 0  # each once
+    remove_webhook(store, KEY, made.id, by=ADMIN)
+    decide(store, "status", 6, status="approved")
+    assert deliver_due(store, way=way()) == 0 and len(listener.told) == 3
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_tries_are_bounded(store, listener, status):
+    make_webhook(store, KEY, listener.url, by=ADMIN, way=way())
+    decide(store, "status", 0, status="approved")
+    listener.status, now = status, utc_now()
+    waits = []
+    for _ in range(TRIES + 5):
+        before = len(listener.told)
+        clock = Clock(now)
+        deliver_due(store, way=way(), clock=clock)
+        assert deliver_due(store, way=way(), clock=clock) == 0  # not at once again
+        waits.append(len(listener.told) - before)
+        now += timedelta(hours=2)
+    assert waits == [1] * TRIES + [0] * 5
+    (found,) = webhooks(store, KEY, by=ADMIN)
+    assert found.state == STOPPED and found.note == f"answered with {status}" and found.last == 0
+
+
+def test_it_goes_on_where_it_stopped(store, listener):
+    make_webhook(store, KEY, listener.url, by=ADMIN, way=way())
+    decide(store, "status", 0, status="approved")
+    listener.status = 500
+    assert deliver_due(store, way=way()) == 0
+    listener.status = 200
+    decide(store, "status", 1, status="flagged", text="odd")
+    assert deliver_due(store, way=way(), clock=Clock(utc_now(), hours=1)) == 2
+    assert [json.loads(b)["revision"] for _, b in listener.told] == [1, 1, 2]
+
+
+def decided(store: Any, count: int) -> Clock:
+    """A webhook with some decisions to tell, and a clock of now."""
+    make_webhook(store, KEY, "http://hook.example/", by=ADMIN, way=way())
+    for revision in range(count):
+        decide(store, "status", revision, status=("approved", "rejected")[revision % 2])
+    return Clock(utc_now())
+
+
+def numbers(told: list[bytes]) -> list[int]:
+    return [json.loads(body)["revision"] for body in told]
+
+
+def test_a_round_may_take_longer_than_a_claim(store):
+    """Another server that looks in between finds nothing to send."""
+    clock, told = decided(store, 4), []
+
+    def slow(target: Any, body: bytes, headers: Any) -> int:
+        told.append(body)
+        clock.go_on(40)
+        other = way(post=lambda target, body, headers: told.append(body) or 200)
+        assert deliver_due(store, way=other, clock=clock) == 0
+        return 200
+
+    assert deliver_due(store, way=way(post=slow), clock=clock) == 4
+    assert numbers(told) == [1, 2, 3, 4]
+    assert webhooks(store, KEY, by=ADMIN)[0].last == 4
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_server_that_comes_back_undoes_nothing(store, status):
+    """Its claim has ended in the middle of a message; another has gone on since."""
+    clock, told = decided(store, 3), []
+
+    def stuck(target: Any, body: bytes, headers: Any) -> int:
+        told.append(body)
+        clock.go_on(61)
+        other = way(post=lambda target, body, headers: told.append(body) or 200)
+        assert deliver_due(store, way=other, clock=clock) == 3
+        return status
+
+    deliver_due(store, way=way(post=stuck), clock=clock)
+    assert numbers(told) == [1, 1, 2, 3]  # at least once, and in order
+    (found,) = webhooks(store, KEY, by=ADMIN)
+    assert (found.last, found.tries, found.state) == (3, 0, "on")
+    assert deliver_due(store, way=way(post=stuck), clock=clock) == 0
+
+
+def test_a_wait_begins_when_the_answer_came(store):
+    clock, asked = decided(store, 1), []
+
+    def late(target: Any, body: bytes, headers: Any) -> int:
+        asked.append(clock())
+        clock.go_on(10)
+        return 500
+
+    for _ in range(2):
+        deliver_due(store, way=way(post=late), clock=clock)
+        clock.go_on(4)
+    assert len(asked) == 1  # 4 s after the answer
+    clock.go_on(-3)
+    deliver_due(store, way=way(post=late), clock=clock)
+    assert (asked[1] - asked[0]).total_seconds() == 15
+
+
+def test_one_that_is_taken_off_is_told_nothing_more(store):
+    clock, told = decided(store, 3), []
+
+    def last_one(target: Any, body: bytes, headers: Any) -> int:
+        told.append(body)
+        remove_webhook(store, KEY, 1, by=ADMIN)
+        return 200
+
+    deliver_due(store, way=way(post=last_one), clock=clock)
+    assert numbers(told) == [1]
+
+
+def test_it_is_tried_for_a_day(store):
+    clock, asked = decided(store, 1), []
+
+    def away(target: Any, body: bytes, headers: Any) -> int:
+        asked.append(clock())
+        raise OSError
+
+    for _ in range(30 * 12):
+        deliver_due(store, way=way(post=away), clock=clock)
+        clock.go_on(300)
+    assert len(asked) == TRIES
+    assert timedelta(hours=24) <= asked[-1] - asked[0] <= timedelta(hours=26)
+    assert webhooks(store, KEY, by=ADMIN)[0].state == STOPPED
+
+
+def test_only_admins(store):
+    for who in (ANNA, LEAD):
+        with pytest.raises(Refused, match="may not"):
+            make_webhook(store, KEY, "https://hook.example/", by=who, way=way())
+        with pytest.raises(Refused, match="may not"):
+            webhooks(store, KEY, by=who)
+
+
+@pytest.mark.parametrize("address", HOME)
+def test_nothing_goes_to_a_machine_at_home(address, store):
+    assert not is_public(address)
+    inside = way(allowed=(), resolve=lambda host, port: ["93.184.215.14", address])
+    with pytest.raises(Refused, match="here or at home"):
+        make_webhook(store, KEY, "https://hook.example/", by=ADMIN, way=inside)
+    assert webhooks(store, KEY, by=ADMIN) == []
+
+
+def test_addresses_of_the_web_are_taken():
+    public = ["93.184.215.14", "8.8.8.8", "2606:4700::1111"]
+    assert all(map(is_public, public))
+    found = checked_target("https://a.example/x?y", resolve=lambda host, port: public)
+    assert (found.host, found.port, found.path) == ("a.example", 443, "/x?y")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example/",
+        "ftp://a.example/",
+        "file:///etc/passwd",
+        "https://",
+        "https://user:pass@a.example/",
+        "https://a.example/#x",
+        "https://a.example:99999/",
+        "https://a.example/\r\nX: y",
+        "https://a.example/ x",
+        "https://[::1",
+        "https://\u0430.example/",
+        "https://a.example/" + "x" * 500,
+        "",
+        None,
+        7,
+    ],
+)
+def test_addresses_that_are_none(url):
+    with pytest.raises(Refused):
+        checked_target(url, resolve=lambda host, port: ["93.184.215.14"])
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "017700000001", "localhost", "[::1]"])
+def test_other_ways_to_write_this_machine(host):
+    with pytest.raises(Refused):
+        checked_target(f"https://{host}/")
+
+
+def test_a_name_that_changes_reaches_nothing(store, listener):
+    """It was of the web when it was given; when the message is sent it is this machine."""
+    answers = iter([["93.184.215.14"], ["127.0.0.1"]])
+    changing = way(allowed=(), resolve=lambda host, port: next(answers))
+    url = f"https://hook.example:{listener.server_port}/"
+    make_webhook(store, KEY, url, by=ADMIN, way=changing)
+    decide(store, "status", 0, status="approved")
+    assert deliver_due(store, way=changing) == 0 and listener.told == []
+    assert "here or at home" in webhooks(store, KEY, by=ADMIN)[0].note
+
+
+def test_an_answer_a_letter_at_a_time_ends():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with closing(connection):
+                for _ in range(600):
+                    try:
+                        connection.sendall(b"H")
+                    except OSError:
+                        return
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://hook.example:{server.getsockname()[1]}/"
+        target = checked_target(
+            url, allowed=["hook.example"], resolve=lambda host, port: ["127.0.0.1"]
+        )
+        began = time.monotonic()
+        with pytest.raises(Exception) as caught:
+            post(target, b"{}", {}, timeout_s=0.5)
+        assert not isinstance(caught.value, AssertionError) and time.monotonic() - began < 20

@@ -1,0 +1,166 @@
+"""Runs on Ray clusters: the bytes of one local worker, whatever dies and whoever goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import photo_world
+import psutil
+import pytest
+import tiny_pairs
+from local_clusters import begin, importable, node
+
+import synthstudio as ss
+from synthstudio.core.errors import ArgumentError, AssetError
+from synthstudio.dataset.shards import hashed_files
+from synthstudio.generation.audit import audit
+from synthstudio.generation.engines.engine import RAY
+from synthstudio.generation.photos.run import _open_with_album
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import Settings, prepare
+from synthstudio.recipe.schema.load import parse
+
+ray = pytest.importorskip("ray")
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Join a cluster with one node of two cores."""
+    made = begin()
+    node(made)
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return prepare(
+        parse(tiny_pairs.recipe(FRAMES)), assets=tmp_path_factory.mktemp("none"), device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one local worker makes."""
+    out = tmp_path_factory.mktemp("alone") / "set"
+    generate(settings, out, frames_per_shard=2)
+    return out
+
+
+def on_ray(settings: Settings, out: Path, **options: Any) -> dict[str, str]:
+    generate(settings, out, frames_per_shard=2, workers=2, engine=RAY, **options)
+    return hashed_files(out)
+
+
+def test_a_killed_worker_and_a_lost_node_change_no_byte(
+    cluster: Any, settings: Settings, alone: Path, tmp_path: Path
+) -> None:
+    lost: list[str] = []
+
+    def harm(done: int, of: int, per_second: float) -> None:
+        if done >= 2 and not lost:
+            lost.append("worker")
+            raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process.pid
+            children = psutil.Process(raylet).children()
+            next(p for p in children if "SynthStud" in p.name()).kill()
+        if done >= 6 and len(lost) == 1:
+            lost.append("node")
+            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+            node(cluster)
+
+    made = on_ray(settings, tmp_path / "set", on_progress=harm)
+    assert lost == ["worker", "node"]
+    assert made == hashed_files(alone)
+    assert not list((tmp_path / "set" / "shards").glob(".tmp*"))
+
+
+def test_an_audit_gives_the_same_tally(cluster: Any, settings: Settings, alone: Path) -> None:
+    assert audit(alone, settings, workers=2, engine=RAY) == audit(alone, settings)
+
+
+def test_photos_give_the_same_bytes(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = photo_world.write(tmp_path)
+    monkeypatch.chdir(tmp_path)  # workers are elsewhere: paths may not depend on it
+    photo_world.run(Path(), tmp_path / "one")
+    photo_world.run(Path(), tmp_path / "ray", workers=2, engine=RAY)
+    assert hashed_files(tmp_path / "ray") == hashed_files(tmp_path / "one")
+    (world / "occluders" / "disc.png").rename(world / "disc.png")
+    with pytest.raises(AssetError, match=r"node \S+: .*lacks files.*without occluders/disc\.png"):
+        _with_settings_of_before(world, tmp_path / "lacking")
+    with pytest.raises(AssetError, match=r"node \S+: .*lacks the photos"):
+        _open_with_album(photo_world.settings(world), tmp_path / "nowhere", b"", "coco17")
+
+
+def _with_settings_of_before(world: Path, out: Path) -> None:
+    """Run where the driver has checked what is gone by the time that workers look."""
+    (world / "disc.png").rename(world / "occluders" / "disc.png")
+    settings = photo_world.settings(world)
+    (world / "occluders" / "disc.png").rename(world / "disc.png")
+    photo_world.occlude(
+        settings,
+        world / "coco.json",
+        out,
+        images=world / "images",
+        frames_per_shard=2,
+        engine=RAY,
+    )
+
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+import tiny_pairs
+from synthstudio.generation.engines.engine import LOCAL, RAY
+from synthstudio.generation.pipeline import generate
+from synthstudio.generation.stage import prepare
+from synthstudio.recipe.schema.load import parse
+
+def die(done, of, per_second):
+    if done >= 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = prepare(parse(tiny_pairs.recipe(int(sys.argv[3]))), assets=Path("."), device="cpu")
+generate(settings, Path(sys.argv[1]), frames_per_shard=2, workers=2,
+         engine={"local": LOCAL, "ray": RAY}[sys.argv[2]], on_progress=die)
+"""
+
+
+@pytest.mark.parametrize("begun", ["ray", "local"])
+def test_a_run_killed_whole_is_resumed_by_the_other_engine(
+    cluster: Any, settings: Settings, alone: Path, tmp_path: Path, begun: str
+) -> None:
+    out = tmp_path / "set"
+    killed = subprocess.run(
+        [sys.executable, "-c", RUN, str(out), begun, str(FRAMES)],
+        env={**os.environ, "PYTHONPATH": importable(), "RAY_ADDRESS": cluster.address},
+        cwd=tmp_path,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    made = [path for path in (out / "shards").iterdir() if not path.name.startswith(".")]
+    assert 1 <= len(made) < FRAMES / 2
+    if begun == "ray":
+        generate(settings, out, frames_per_shard=2, resume=True)
+    else:
+        on_ray(settings, out, resume=True)
+    assert hashed_files(out) == hashed_files(alone)
+
+
+def test_the_api_knows_the_engines(cluster: Any, settings: Settings, tmp_path: Path) -> None:
+    recipe = ss.Recipe(**tiny_pairs.recipe(2))
+    made = ss.generate(recipe, tmp_path / "set", engine="ray", progress=False)
+    assert len(made) == 2
+    assert ss.audit(made, engine="ray", progress=False).passed
+    with pytest.raises(ArgumentError, match="engine: unknown value; expected local or ray"):
+        ss.generate(recipe, tmp_path / "other", engine="spark")
+    with pytest.raises(ArgumentError, match="1 to 256"):
+        ss.generate(recipe, tmp_path / "other", workers=257)

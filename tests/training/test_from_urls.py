@@ -1,0 +1,128 @@
+"""Training from a data set in an object store: the weights of one on disk, to the byte."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import recorded
+import tiny
+from s3_server import S3
+from s3_server import s3 as s3
+from s3_server import s3_endpoint as s3_endpoint
+from test_parallel import together
+
+from synthstudio.core.errors import DatasetError
+from synthstudio.dataset.cache import default_cache
+from synthstudio.dataset.packed import pack
+from synthstudio.training import evaluate
+from synthstudio.training.config import Config
+
+
+def fields(data: str, **more: Any) -> dict[str, Any]:
+    source = {"dataset": data, "variants": ["base"], "stream": True}
+    val = {"dataset": data, "variants": ["clean"], "stream": True}
+    settings = {"train": [source], "val": [val], "window": 2, "steps": 8, "save_every": 2}
+    return settings | {"losses": {"agreement": 0.0}, "augment": recorded.BUSY} | more
+
+
+def streaming(data: str, **more: Any) -> Config:
+    return tiny.config(Path("unused"), **fields(data, **more))
+
+
+@pytest.fixture
+def url(s3: S3, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The data set in a bucket, each shard one object; shards are cached in `fetched`."""
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE", str(tmp_path / "fetched"))
+    for path in shards.glob("*.json"):
+        s3.put(f"set/{path.name}", path.read_bytes())
+    for folder in sorted((shards / "shards").iterdir()):
+        s3.put(f"set/shards/{folder.name}.tar", pack(folder))
+    return s3.url()
+
+
+def test_a_run_from_a_url_goes_on_at_a_step_with_the_weights_of_one_from_disk(
+    url: str, shards: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
+) -> None:
+    tiny.run(streaming(str(shards)), tmp_path / "disk")
+    out, state = tmp_path / "store", tmp_path / "store" / "state.safetensors"
+    command = [sys.executable, tiny.__file__, "unused", str(out), json.dumps(fields(url))]
+    killed = subprocess.Popen(command)
+    for _ in range(6000):
+        if state.is_file() or killed.poll() is not None:
+            break
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    shutil.rmtree(tmp_path / "cache")  # nothing of before is at hand
+    shutil.rmtree(tmp_path / "fetched")
+    tiny.run(streaming(url), out, resume=True, steps=3)
+    tiny.run(streaming(url), out, resume=True)
+    assert tensors(out) == tensors(tmp_path / "disk")
+
+
+def test_two_processes_read_each_person_of_a_url_once(url: str, tmp_path: Path) -> None:
+    changes = fields(url, steps=6, workers=2)
+    done = together(recorded.__file__, "unused", tmp_path / "two", json.dumps(changes))
+    assert done.returncode == 0, done.stderr[-3000:]
+    both = [recorded.read(tmp_path / "two", rank)["people"] for rank in (0, 1)]
+    for epoch in (0, 1):
+        part = slice(3 * epoch, 3 * epoch + 3)
+        seen = [tuple(person) for process in both for batch in process[part] for person in batch]
+        assert len(seen) == len(set(seen)) == 24
+
+
+def test_a_url_that_is_gone_is_a_note_of_an_evaluation(
+    s3: S3, url: str, pairs: Path, tmp_path: Path
+) -> None:
+    tiny.run(streaming(url, val=[], steps=1), tmp_path / "run")
+    for name in s3.objects():
+        s3.delete(f"set/{name}")
+    shutil.rmtree(tmp_path / "fetched")
+    found = evaluate.evaluate(
+        tmp_path / "run" / "last.safetensors",
+        pairs,
+        tmp_path / "evaluation",
+        options=evaluate.EvaluationOptions(),
+        cache=tmp_path / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
+    (note,) = found.about["notes"]
+    assert note == (
+        f"set, which the network was trained on, cannot be read: whether it shares people with "
+        f"{pairs.name} is not known."
+    )
+
+
+def test_the_cache_of_shards_is_bounded(
+    url: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six shards pass through a cache for less than three."""
+    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", str(2.5 * _bytes(shards / "shards" / "00000") / 1e9))
+    tiny.run(streaming(url, val=[]), tmp_path / "run")
+    gc.collect()  # no reader holds a shard any more, and the next entry makes room
+    default_cache().hold("last", lambda folder: None, lambda folder: True).close()
+    kept = list((tmp_path / "fetched").rglob("shard.json"))
+    assert 0 < len(kept) < 6
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_damaged_shard_of_a_store_is_one_message(s3: S3, url: str, tmp_path: Path) -> None:
+    data = s3.objects()["shards/00003.tar"]
+    s3.put("set/shards/00003.tar", data.replace(b"JFIF", b"JFIX"))
+    with pytest.raises(DatasetError, match=r"shards/00003.tar.*not what the data set says"):
+        tiny.run(streaming(url), tmp_path / "run")

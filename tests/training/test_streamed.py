@@ -1,0 +1,279 @@
+"""People read shard by shard: whom each process reads, memory, going on, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import recorded
+import tiny
+from test_parallel import together
+
+from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+from synthstudio.training.data import streamed
+from synthstudio.training.data.ahead import Ahead
+from synthstudio.training.data.shard_people import ShardJob, ShardReader, ShardRef, cut_shard
+from synthstudio.training.data.sources import load_data
+from synthstudio.training.data.streamed import StreamReader
+from synthstudio.training.devices import ALONE, World
+
+People = list[tuple[int, int]]
+
+
+def changes(data: Path, **more: Any) -> dict[str, Any]:
+    """Changes of tiny.config that stream the people of `data` with something in front."""
+    source = {"dataset": str(data), "variants": ["base"], "stream": True}
+    fields = {"train": [source | more.pop("source", {})], "window": 2, "steps": 6}
+    return fields | {"losses": {"agreement": 0.0}, "augment": recorded.BUSY} | more
+
+
+def streaming(data: Path, **more: Any) -> Config:
+    return tiny.config(data, **changes(data, **more))
+
+
+def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[People]]:
+    """Whom a process reads: epoch by epoch the people of its batches."""
+    data = load_data(config, cache=cache, say=lambda text: None)
+    assert data.stream is not None
+    steps = len(data) // config.batch
+    reader = StreamReader(data.stream, config, world, steps_per_epoch=steps)
+    found: list[list[People]] = []
+    try:
+        for epoch in range(epochs):
+            found.append([])
+            for step in range(steps):
+                people, part = reader.part(epoch, step * config.batch)
+                assert reader.shards_held <= 2 * min(config.window, len(data.stream.refs))
+                crops = people.crops
+                found[-1].append([(int(crops.frame[r]), int(crops.instance[r])) for r in part.rows])
+    finally:
+        reader.close()
+    assert "ahead" not in [t.name for t in threading.enumerate()]
+    return found
+
+
+def test_each_person_is_read_once_an_epoch_by_two_processes_of_two_workers(
+    shards: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    alone = read(streaming(shards), cache, ALONE, 2)
+    two = [
+        read(streaming(shards, workers=2), cache, World(rank=rank, size=2), 2) for rank in (0, 1)
+    ]
+    for epoch in (0, 1):
+        for step, people in enumerate(alone[epoch]):
+            first, second = (process[epoch][step] for process in two)
+            assert first == people[0::2] and second == people[1::2]
+        seen = [person for batch in alone[epoch] for person in batch]
+        assert len(seen) == len(set(seen)) == 24
+    assert alone[0] != alone[1]
+    other = read(streaming(shards, seed=1), cache, ALONE, 1)
+    assert other[0] != alone[0]
+
+
+def test_a_set_smaller_than_a_window_is_held_twice_at_most(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    wait = Ahead.wait
+
+    def watched(self: Ahead[Any], places: range, *, ahead: int) -> list[Any]:
+        asked.append(len(places) + ahead)
+        return wait(self, places, ahead=ahead)
+
+    monkeypatch.setattr(Ahead, "wait", watched)
+    read(streaming(shards, window=16), tmp_path / "cache", ALONE, 2)  # there are 6 shards
+    assert max(asked) == 12
+
+
+def test_fewer_shards_than_processes_leave_nobody_out(pairs: Path, tmp_path: Path) -> None:
+    """One shard; two processes with two workers each, and a last batch that is not full."""
+    config = streaming(pairs, workers=2, batch=6)
+    both = [read(config, tmp_path / "cache", World(rank=rank, size=2), 1)[0] for rank in (0, 1)]
+    seen = [person for process in both for batch in process for person in batch]
+    assert len(seen) == len(set(seen)) == 12  # of 16: the rest fills no batch
+
+
+def test_a_set_in_one_window_trains_to_the_weights_of_people_held_in_memory(
+    shards: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
+) -> None:
+    held = changes(shards, source={"stream": False}, losses={"agreement": 0.5})
+    tiny.run(tiny.config(shards, **held), tmp_path / "held")
+    config = streaming(shards, losses={"agreement": 0.5}, window=6)
+    tiny.run(config, tmp_path / "streamed")
+    assert tensors(tmp_path / "streamed") == tensors(tmp_path / "held")
+
+
+def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path: Path) -> None:
+    tiny.run(streaming(shards, losses={"agreement": 0.5}), tmp_path / "unbroken")
+    for steps in (1, 3, 99):
+        config = streaming(shards, losses={"agreement": 0.5})
+        tiny.run(config, tmp_path / "pieces", resume=True, steps=steps)
+    first, second = (tmp_path / name / "last.safetensors" for name in ("unbroken", "pieces"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_two_processes_stream_what_one_learns(shards: Path, tmp_path: Path) -> None:
+    """Without pasted pieces: those of a streamed batch are of the process's own people."""
+    still = {"augment": {"half_body": 0.5, "noise": 0.3, "dropout": 0.3}}
+    given = changes(shards, **still)
+    recorded.record(shards, tmp_path / "one", given)
+    done = together(recorded.__file__, shards, tmp_path / "two", json.dumps(given))
+    assert done.returncode == 0, done.stderr[-3000:]
+    one = recorded.read(tmp_path / "one")
+    two = [recorded.read(tmp_path / "two", rank) for rank in (0, 1)]
+    for process in two:
+        assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
+    for step, people in enumerate(one["people"]):
+        assert sorted(p for process in two for p in process["people"][step]) == sorted(people)
+
+
+@pytest.mark.parametrize(("labelled", "found"), [(24, 24), (12, 12), (4, 4)])
+def test_who_is_looked_at_before_is_some_of_a_large_set(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: int, found: int
+) -> None:
+    monkeypatch.setattr(streamed, "LABELLED", labelled)  # 48 people, half without occluder
+    said: list[str] = []
+    data = load_data(streaming(shards), cache=tmp_path / "cache", say=said.append)
+    assert len(data) == 24 and len(data.train) == found
+    assert "24 people to train on, 128 to validate on" not in said
+    assert any(line.startswith("24 people to train on") for line in said)
+    assert not list((tmp_path / "cache").glob("*/images.npy")) or data.val is not None
+
+
+def test_validation_cuts_out_only_who_is_chosen(shards: Path, tmp_path: Path) -> None:
+    chosen = {"dataset": str(shards), "variants": ["clean"], "stream": True}
+    config = streaming(shards, val=[chosen])
+    data = load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+    assert data.val is not None and len(data.val) == len(data.val.crops) == 24
+    assert set(data.val.crops.variant) == {"clean"}
+
+
+def test_some_are_learnt_by_heart(shards: Path, tmp_path: Path) -> None:
+    from synthstudio.training.data.run_data import overfit_subset
+
+    data = load_data(streaming(shards), cache=tmp_path / "cache", say=lambda text: None)
+    few = overfit_subset(data, 5, repeats=2)
+    assert few.stream is None and len(few.train) == 10 and len(few.val.crops) == 5
+    assert few.val.crops.images[0].shape == (72, 54, 3)
+
+
+@pytest.mark.parametrize("damage", ["picture", "table"])
+def test_a_damaged_shard_is_one_message(shards: Path, tmp_path: Path, damage: str) -> None:
+    data = tmp_path / "damaged"
+    shutil.copytree(shards, data)
+    pattern = {"picture": "shards/00003/images/*.jpg", "table": "shards/00003/instances.parquet"}
+    config = streaming(data)
+    if damage == "picture":
+        load_data(config, cache=tmp_path / "cache", say=lambda text: None)  # counted before
+    for path in data.glob(pattern[damage]):
+        path.write_bytes(path.read_bytes()[:-30] + b"x" * 30)
+    with pytest.raises(DatasetError, match="00003"):
+        tiny.run(config, tmp_path / "run")
+
+
+def test_a_shard_that_changed_since_it_was_counted_is_refused(shards: Path) -> None:
+    settings = streamed.StreamSettings(
+        sources=streaming(shards).train,
+        skeleton=tiny_skeleton(),
+        size=(48, 36),
+        joints_3d="kinematic",
+        pairs=False,
+    )
+    job = ShardJob(ref=ShardRef(source=0, shard=2), people=5, numbers=(0,))
+    with pytest.raises(ModelError, match=r"shard 2: a shard changed.*expected 5 people.*got 4"):
+        cut_shard(ShardReader(settings), job, lambda done: None)
+
+
+def tiny_skeleton() -> Any:
+    from synthstudio.core.skeleton import get_skeleton
+
+    return get_skeleton("coco23")
+
+
+def test_an_unfinished_set_is_refused_unless_it_is_allowed(shards: Path, tmp_path: Path) -> None:
+    data = tmp_path / "unfinished"
+    shutil.copytree(shards, data)
+    (data / "index.json").unlink()
+    shutil.rmtree(data / "shards" / "00005")
+    with pytest.raises(DatasetError, match=r"unfinished.*got 20 frames.*`unfinished: true`"):
+        load_data(streaming(data, val=[]), cache=tmp_path / "a", say=lambda text: None)
+    config = streaming(data, val=[], source={"unfinished": True})
+    assert len(load_data(config, cache=tmp_path / "b", say=lambda text: None)) == 20
+    val = {"dataset": str(data), "stream": True}
+    with pytest.raises(DatasetError, match=r"unfinished.*`unfinished: true`"):
+        load_data(streaming(shards, val=[val]), cache=tmp_path / "c", say=lambda text: None)
+    config = streaming(shards, val=[val | {"unfinished": True}])
+    found = load_data(config, cache=tmp_path / "d", say=lambda text: None).val
+    assert found is not None and len(found) == 40
+
+
+def test_a_set_smaller_than_a_step_is_refused(shards: Path, tmp_path: Path) -> None:
+    config = streaming(shards, batch=16, accumulate=2)
+    with pytest.raises(ModelError, match=r"fewer people than one step.*at most 24.*got 32"):
+        tiny.run(config, tmp_path / "run")
+
+
+def test_nobody_left_is_refused(shards: Path, tmp_path: Path) -> None:
+    config = streaming(shards, source={"variants": ["light"]})
+    with pytest.raises(ModelError, match=r"no people are left.*variants \('light',\)"):
+        load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"train": [{"coco": "x", "stream": True}]}, "stream belongs to dataset"),
+        ({"train": [{"dataset": "x", "unfinished": True}]}, "unfinished belongs to stream"),
+        ({"train": [{"dataset": "x", "stream": True}, {"dataset": "y"}]}, "all sources"),
+        (
+            {
+                "train": [
+                    {"dataset": "x", "stream": True},
+                    {"dataset": "y", "stream": True, "weight": 2},
+                ]
+            },
+            "leave out weight",
+        ),
+        ({"train": [{"dataset": "x", "stream": True}], "curriculum": 0.5}, "leave out curriculum"),
+        (
+            {
+                "train": [{"dataset": "x", "stream": True}],
+                "network": {"system": "openpose"},
+                "augment": {"half_body": 0.0},
+                "losses": {"agreement": 0.0},
+            },
+            "leave out stream",
+        ),
+    ],
+)
+def test_configs_that_cannot_stream_are_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(SynthStudioError, match=says):
+        configs.parse(fields)
+
+
+def test_two_sets_are_mixed_and_moments_of_one_are_none_of_the_other(
+    shards: Path, pairs: Path, tmp_path: Path
+) -> None:
+    given = [{"dataset": str(d), "variants": ["base"], "stream": True} for d in (shards, pairs)]
+    config = streaming(shards, train=given, window=7, losses={"agreement": 0.5}, val=[])
+    data = load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+    assert len(data) == 40 and len(np.unique(data.train.crops.group)) == 20
+    reader = StreamReader(data.stream, config, ALONE, steps_per_epoch=5)
+    try:
+        people, part = reader.part(0, 0)
+    finally:
+        reader.close()
+    crops = people.crops
+    assert (crops.clean[part.rows] >= len(part.rows)).all()  # the same without occluder
+    same = crops.clean[part.rows]
+    np.testing.assert_array_equal(crops.group[same], crops.group[part.rows])
+    assert (crops.variant[same] == "clean").all()
