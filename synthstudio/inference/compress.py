@@ -7,6 +7,7 @@ machine. Bank and channels are cut in PyTorch and exported; 8 bits come last.
 from __future__ import annotations
 
 import copy
+import heapq
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from synthstudio.core.rng import stream
@@ -34,6 +36,8 @@ from synthstudio.training.pruning import pruned
 
 BANKS = (2000, 500)
 """Sizes of thinner pose banks."""
+_NEAR = (-0.3, 1.3)
+"""Crops: joints further outside count as here in how alike two poses are."""
 WIDTHS = (0.75, 0.5)
 """Shares of the channels that pruned networks keep."""
 _LR = 0.3
@@ -171,16 +175,35 @@ def _bank(net: PoseNet) -> PoseBank | None:
 
 
 def thinner(net: PoseNet, count: int) -> PoseNet:
-    """A copy with `count` of the bank's poses, evenly taken: each with its mirror image."""
+    """A copy with `count` of the bank's poses that stand for all, each with its mirror image."""
     made = copy.deepcopy(net)
     bank = _bank(made)
     assert bank is not None
     half = len(bank.poses) // 2
-    rows = torch.linspace(0, half - 1, max(count // 2, 1)).round().long()
+    near = bank.poses[:half].clamp(*_NEAR).flatten(1).double().numpy()
+    rows = torch.from_numpy(medoids(near, max(count // 2, 1)))
     rows = torch.cat([rows, rows + half])
     xyz = None if bank.xyz_m is None else bank.xyz_m[rows]
     made.block.bank = PoseBank(bank.poses[rows], xyz)
     return made
+
+
+def medoids(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The rows of at most `count` points that stand for all points (N, D), ascending.
+
+    Groups are halved across their first principal axis, the largest first, until there are enough;
+    each group's point nearest to its mean stands for it.
+    """
+    groups = [(-len(points), 0, np.arange(len(points)))]
+    while len(groups) < min(count, len(points)):
+        _, number, rows = heapq.heappop(groups)
+        offsets = points[rows] - points[rows].mean(0)
+        axis = np.linalg.eigh(offsets.T @ offsets)[1][:, -1]
+        order = rows[np.argsort(offsets @ axis, kind="stable")]
+        for side, part in enumerate((order[: len(order) // 2], order[len(order) // 2 :])):
+            heapq.heappush(groups, (-len(part), 2 * number + 1 + side, part))
+    apart = [((points[rows] - points[rows].mean(0)) ** 2).sum(1) for *_, rows in groups]
+    return np.sort([rows[far.argmin()] for (*_, rows), far in zip(groups, apart, strict=True)])
 
 
 def mflops(net: PoseNet, size: tuple[int, int]) -> float:

@@ -153,3 +153,20 @@ def test_plots_of_nothing_and_of_one() -> None:
     assert "nothing to compare" in plots.trade([("a", 1.0, float("nan"), False)])
     assert plots.trade([("a<b", 1.0, 50.0, True)]).count("<circle") == 1
     assert "a&lt;b" in plots.trade([("a<b", 1.0, 50.0, True)])
+
+
+def test_few_poses_stand_for_all(run: Path) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(32, 6)) * 10
+    points = centres[rng.integers(0, 32, 400)] + rng.normal(size=(400, 6)) * 0.01
+    rows = compressing.medoids(points, 32)
+    apart = np.linalg.norm(points[:, None] - points[rows], axis=-1).min(1)
+    evenly = np.linalg.norm(points[:, None] - points[:: 400 // 32], axis=-1).min(1)
+    assert len(set(rows)) == 32 and apart.mean() < 0.6 * evenly.mean()
+    assert compressing.medoids(points, 1000).tolist() == list(range(400))
+
+    net, _, _ = checkpoint.load_network(checkpoint.weights_file(run))
+    held = net.block.bank.poses  # type: ignore[union-attr]
+    thin = compressing.thinner(net, 8).block.bank.poses  # type: ignore[union-attr]
+    of = [int(((held - pose) ** 2).sum((1, 2)).argmin()) for pose in thin]  # type: ignore[operator]
+    assert len(set(of)) == 8 and [at + len(held) // 2 for at in of[:4]] == of[4:]
