@@ -18,6 +18,7 @@ import synthstudio as ss
 from synthstudio.api import speed
 from synthstudio.cli import speed as commands
 from synthstudio.core.errors import ArgumentError, ModelError
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
 from synthstudio.inference import scoring
@@ -156,7 +157,7 @@ def test_plots_of_nothing_and_of_one() -> None:
 
 
 def test_few_poses_stand_for_all(run: Path) -> None:
-    rng = np.random.default_rng(0)
+    rng = stream(0, "poses")
     centres = rng.normal(size=(32, 6)) * 10
     points = centres[rng.integers(0, 32, 400)] + rng.normal(size=(400, 6)) * 0.01
     rows = compressing.medoids(points, 32)
