@@ -67,11 +67,6 @@ def settings_for(scene: Path, *, assets: Path, frames: int, device: str = "cpu")
     return prepare(parse(fields, str(scene)), assets=assets, device=device)
 
 
-def tree(folder: Path) -> dict[str, str]:
-    """Return the hash of every file that (recipe, seed) decides."""
-    return hashed_files(folder)
-
-
 def made_in_every_way(settings: Settings, folder: Path) -> dict[str, dict[str, str]]:
     """Make the same data set with 1 and 2 workers, twice, and in three merged parts."""
 
@@ -82,11 +77,11 @@ def made_in_every_way(settings: Settings, folder: Path) -> dict[str, dict[str, s
         )
         return out
 
-    ways = {"one worker": tree(run("one", 1)), "two workers": tree(run("two", 2))}
-    ways["a second run"] = tree(run("again", 1))
+    ways = {"one worker": hashed_files(run("one", 1)), "two workers": hashed_files(run("two", 2))}
+    ways["a second run"] = hashed_files(run("again", 1))
     parts = [run(f"part{k}", 1, (k, 3)) for k in (1, 2, 3)]
     merge(parts, folder / "merged")
-    ways["three parts merged"] = tree(folder / "merged")
+    ways["three parts merged"] = hashed_files(folder / "merged")
     return ways
 
 
@@ -137,7 +132,7 @@ def killed_and_resumed(
     pipeline.generate(
         settings, out, workers=workers, resume=True, frames_per_shard=FRAMES_PER_SHARD
     )
-    return tree(out)
+    return hashed_files(out)
 
 
 def killed_run(settings: Settings, out: Path) -> dict[str, str]:

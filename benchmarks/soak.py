@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks import abilities, proofs
 from benchmarks.counterfactuals import counterfactuals
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.coco.file import annotation_files
 from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
@@ -45,7 +46,7 @@ def kills(folder: Path, assets: Path) -> tuple[bool, str]:
     settings = proofs.settings_for(scene, assets=SCENES, frames=frames)
     whole = folder / "whole"
     pipeline.generate(settings, whole, workers=2, frames_per_shard=proofs.FRAMES_PER_SHARD)
-    expected = proofs.tree(whole)
+    expected = hashed_files(whole)
     plan = proofs.kill_plan(1, random_moments=10, frames=frames)
     wrong = []
     for number, kill in enumerate(plan):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import abilities, proofs
+from benchmarks import abilities
+from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 
@@ -30,7 +31,7 @@ def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_pat
     for workers in (1, 2):
         out = tmp_path / str(workers)
         pipeline.generate(settings, out, workers=workers, frames_per_shard=3)
-        trees[workers] = proofs.tree(out)
+        trees[workers] = hashed_files(out)
     assert trees[1] == trees[2]
     found = audit(tmp_path / "1", settings, frames=6).report()
     assert found["passed"] and found["joints"] > 0
