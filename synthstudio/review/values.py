@@ -136,7 +136,9 @@ class ItemState:
 
 
 _Reviewing = Literal["claim", "save_view"]
-_Leading = Literal["assign", "adjudicate", "generate", "save_view_for_all", "import", "export"]
+_Leading = Literal[
+    "assign", "adjudicate", "relabel", "generate", "save_view_for_all", "import", "export"
+]
 _Administering = Literal["members", "tokens", "webhooks"]
 Action = Literal["look"] | Kind | _Reviewing | _Leading | _Administering
 LEAST_ROLE: dict[Action, Role] = {

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history, settings
-from synthstudio.review.check import Base, base_of
 from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User, may
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.gallery.relabelling import MOST_AT_ONCE, on_disk, relabel_form
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
@@ -30,8 +30,6 @@ from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
-MOST_AT_ONCE = 2_000
-"""People that one click may flag; assigning has no such limit."""
 _PAGE, _ALL, _PICKED = "this page", "all that were found", "the selected"
 
 
@@ -48,7 +46,7 @@ def bulk_actions(
     *,
     picked: Sequence[tuple[int, int]],
 ) -> None:
-    """Show what a lead may do with many people: assign them, or flag them with a reason."""
+    """Show what a lead may do with many people: assign, flag with a reason, relabel joints."""
     rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
         summary = st.empty()
@@ -74,6 +72,8 @@ def bulk_actions(
             help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
         ):
             _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
+        if happened := relabel_form(ctx, me, chosen, people):
+            _finish(state, happened)
 
 
 def flag_people(
@@ -99,10 +99,7 @@ def flag_people(
         for seq, person in enumerate(people, start=1)
     ]
 
-    def on_disk(person: Person) -> Base:
-        return base_of(chosen.dataset, person.frame, person.instance)
-
-    done = edits.apply_all(ctx.store, ops, me, on_disk)
+    done = edits.apply_all(ctx.store, ops, me, on_disk(chosen))
     refused = [result for result in done if isinstance(result, Refused)]
     notice = f"{people_text(len(done) - len(refused))} flagged."
     if refused:

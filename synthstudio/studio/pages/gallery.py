@@ -139,7 +139,9 @@ def _toolbar(
             help="Show each person next to the same moment without occluders",
         )
         if may(me.role, "assign"):
-            _bound_widget(state, "picking", st.toggle, "Select", help="Assign or flag many at once")
+            _bound_widget(
+                state, "picking", st.toggle, "Select", help="Assign, flag or relabel many at once"
+            )
 
 
 def _bound_widget(state: GalleryState, name: str, widget, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,213 @@
+"""One state and cause for joints of many people: what would change, the change, its undo.
+
+Each person gets an event of its own, as if somebody had edited them one by one. The events of one
+change share a client, by which they are found again and taken back together.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.review import edits, history
+from synthstudio.review.check import CAUSES_OF, Base, invalid
+from synthstudio.review.history import event_of, reverted_ids
+from synthstudio.review.models import EventRow
+from synthstudio.review.store import Store
+from synthstudio.review.values import HUMAN, MAIN, Event, JointLabel, Op, Person, User, require
+
+_CLIENT = "relabel-"
+BaseOf = Callable[[Person], Base]
+Meaning = tuple[int | None, str]
+"""A state and its cause, one of MEANINGS."""
+MEANINGS: tuple[Meaning, ...] = tuple(
+    (state, cause) for state in (STATE_VISIBLE, STATE_HIDDEN, None) for cause in CAUSES_OF[state]
+)
+"""What joints may become. Whether one is outside follows from its place, which stays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relabel:
+    """Joints by name become `to`, where they are one of `only` now (none: whatever they are)."""
+
+    joints: tuple[str, ...]
+    to: Meaning
+    only: tuple[Meaning, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What one person's joints are now and would be."""
+
+    person: Person
+    revision: int
+    before: dict[str, JointLabel]
+    after: dict[str, JointLabel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relabelled:
+    """A change that was made: by whom, when, of how many people; how many of them still have it."""
+
+    client: str
+    who: str
+    when: datetime
+    people: int
+    standing: int
+
+
+def changes(
+    store: Store, people: Sequence[Person], asked: Relabel, *, base_of: BaseOf
+) -> list[Change]:
+    """What `asked` would change of people of one data set, as their labels are now.
+
+    Joints that are so already are left alone, and those without a place in the picture: they can
+    be neither visible nor hidden. Refused("invalid") for what joints cannot become.
+    """
+    if asked.to not in MEANINGS or not set(asked.only) <= {*MEANINGS}:
+        expected = ", ".join(f"{state} {cause}" for state, cause in MEANINGS)
+        invalid("no such state and cause", "relabel", expected=expected, got=asked.to)
+    if not people:
+        return []
+    pairs = [(person.frame, person.instance) for person in people]
+    states = history.states(store, people[0].dataset, people=pairs)
+    found = []
+    for person, pair in zip(people, pairs, strict=True):
+        state, base = states.get(pair), base_of(person)
+        labels = {**(base.joints or {}), **(state.joints if state else {})}
+        before = {
+            name: labels[name]
+            for name in asked.joints
+            if name in labels and _changes(labels[name], asked, base)
+        }
+        if before and not (state is not None and state.deleted):
+            to, cause = asked.to
+            after = {
+                name: replace(label, state=to, cause=cause, origin=HUMAN)
+                for name, label in before.items()
+            }
+            revision = state.revision if state else 0
+            found.append(Change(person=person, revision=revision, before=before, after=after))
+    return found
+
+
+def _changes(label: JointLabel, asked: Relabel, base: Base) -> bool:
+    now = (label.state, label.cause)
+    if now == asked.to or (asked.only and now not in asked.only):
+        return False
+    inside = (
+        label.x_px is not None
+        and label.y_px is not None
+        and 0 <= label.x_px <= base.width_px
+        and 0 <= label.y_px <= base.height_px
+    )
+    return inside or asked.to[0] is None
+
+
+def relabel(
+    store: Store,
+    found: Sequence[Change],
+    *,
+    who: User,
+    base_of: BaseOf,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Event | Refused]:
+    """Make changes, an event a person, or say of each why not: somebody else may be at work there,
+    or may have edited the person since. Refused for who may not relabel."""
+    require(who, "relabel")
+    client = f"{_CLIENT}{secrets.token_hex(8)}"
+    ops = [
+        Op(
+            client=client,
+            seq=seq,
+            person=change.person,
+            revision=change.revision,
+            kind="edit",
+            joints=change.after,
+        )
+        for seq, change in enumerate(found, start=1)
+    ]
+    return _one_by_one(store, ops, who, base_of, progress)
+
+
+def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled]:
+    """The last changes of a data set, newest first."""
+    events = _events(store, dataset)
+    gone = reverted_ids(events)
+    groups: dict[str, list[Event]] = {}
+    for event in events:
+        if event.client.startswith(_CLIENT) and event.kind == "edit":
+            groups.setdefault(event.client, []).append(event)
+    last = sorted(groups.values(), key=lambda some: -some[0].id)[:most]
+    return [
+        Relabelled(
+            client=some[0].client,
+            who=some[0].who,
+            when=some[0].when,
+            people=len(some),
+            standing=sum(event.id not in gone for event in some),
+        )
+        for some in last
+    ]
+
+
+def undo(
+    store: Store,
+    dataset: str,
+    client: str,
+    *,
+    who: User,
+    base_of: BaseOf,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[Event | Refused]:
+    """Take a change back for all who still have it, or say of each why not: their joints may have
+    been edited again."""
+    require(who, "relabel")
+    events = _events(store, dataset)
+    gone = reverted_ids(events)
+    mine = [e for e in events if e.client == client and e.kind == "edit" and e.id not in gone]
+    pairs = [(event.person.frame, event.person.instance) for event in mine]
+    states = history.states(store, dataset, people=pairs)
+    ops = [
+        Op(
+            client=f"undo-{_CLIENT}{secrets.token_hex(8)}",
+            seq=seq,
+            person=event.person,
+            revision=states[pair].revision,
+            kind="revert",
+            event=event.id,
+        )
+        for seq, (event, pair) in enumerate(zip(mine, pairs, strict=True), start=1)
+    ]
+    return _one_by_one(store, ops, who, base_of, progress)
+
+
+def _one_by_one(
+    store: Store,
+    ops: Sequence[Op],
+    who: User,
+    base_of: BaseOf,
+    progress: Callable[[int], None],
+) -> list[Event | Refused]:
+    done: list[Event | Refused] = []
+    for op in ops:
+        done += edits.apply_all(store, [op], who, base_of)
+        progress(len(done))
+    return done
+
+
+def _events(store: Store, dataset: str) -> list[Event]:
+    """All changes of many people, and what was taken back, in order."""
+    query = select(EventRow).where(
+        EventRow.dataset == dataset,
+        EventRow.layer == MAIN,
+        EventRow.client.startswith(_CLIENT) | (EventRow.kind == "revert"),
+    )
+    with store.reading() as session:
+        return [event_of(row) for row in session.scalars(query.order_by(EventRow.id))]
