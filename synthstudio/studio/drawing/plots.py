@@ -34,6 +34,10 @@ OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
 _QUIET = {"displayModeBar": False, "scrollZoom": False}
 CONFIG = _QUIET
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
+_MANY = 2_000
+"""More points than these are drawn by the graphics card."""
+TOOLS = {"displaylogo": False, "scrollZoom": False, "modeBarButtonsToRemove": ["toImage"]}
+"""With a tool bar: lasso, box, zoom."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +167,26 @@ def bars(
     parts = ", ".join(f"{n} {name}" for name, n in rows)
     filters = tuple(PlotFilter(field=field, values=(name,)) for name in names)
     return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
+
+
+def points(places: F64, ids: Sequence[tuple[int, int]]) -> Plot:
+    """Return a map of people at `places` (P, 2), to be chosen by a lasso."""
+    many = len(ids) > _MANY
+    figure = go.Figure(
+        (go.Scattergl if many else go.Scatter)(
+            x=places[:, 0],
+            y=places[:, 1],
+            mode="markers",
+            marker={"size": 5 if many else 8, "color": ACCENT, "opacity": 0.6},
+            hovertext=[f"frame {frame}, person {instance}" for frame, instance in ids],
+            hoverinfo="text",
+        )
+    )
+    _set_layout(figure, height=560)
+    figure.update_layout(dragmode="lasso")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False, scaleanchor="x")
+    return Plot(figure=figure, filters=(), alt=f"{people_text(len(ids))} by pose.")
 
 
 def interval(rate: float, low: float, high: float) -> Plot:

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
+from synthstudio.core.amounts import people_text
 from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.values import STATUSES
 from synthstudio.studio.context import OpenSet
@@ -24,10 +26,12 @@ from synthstudio.studio.gallery.filters import (
     with_joint,
     with_range,
 )
+from synthstudio.studio.gallery.likeness import pose_map
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
     current_form,
+    poses_of,
     set_form,
     set_query,
 )
@@ -42,6 +46,8 @@ _SLIDERS = {
 _FIRST = {"pose family": "Pose family", "view": "View", "status": "Status"}
 _MORE = {"reviewer": "Reviewer", "assigned": "Assigned to", "variant": "Variant", "split": "Split"}
 _FIRST_SLIDERS, _MORE_SLIDERS = ("occluded", "crowd"), ("truncated", "disagreement")
+MOST_POINTS = 20_000
+"""Points of the map of poses."""
 Changed = Callable[[], None]
 
 
@@ -238,6 +244,47 @@ def _plot(
         config=plots.CONFIG,
         alt=plot.alt,
     )
+
+
+def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
+    """Show the poses of all people found as points, of which a lasso or a box chooses some."""
+    places = pose_map(poses_of(chosen, chosen.key, chosen.content)[found.rows])
+    there = np.flatnonzero(np.isfinite(places).all(1))
+    rows = found.rows[there]
+    shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(np.int64))
+    key = f"gallery_map_{state.clicks}"
+
+    def chose() -> None:
+        points = _chosen_points(st.session_state.get(key), len(shown))
+        if points:
+            state.clicks += 1
+            state.among = tuple(found.table.ids(rows[shown[points]]))
+            state.show, state.number = "People", 0
+
+    few = "" if len(shown) == len(rows) else f"; every {len(rows) / len(shown):.1f}th of them"
+    none = len(found.rows) - len(rows)
+    left = f" {people_text(none)} of too few joints are not on it." if none else ""
+    st.markdown(
+        f"**Poses of {people_text(len(rows))}{few}**: alike poses lie close. "
+        f"Draw round some to see them alone.{left}"
+    )
+    if len(shown):
+        st.plotly_chart(
+            plots.points(places[there[shown]], found.table.ids(rows[shown])).figure,
+            key=key,
+            on_select=chose,
+            selection_mode=("lasso", "box"),
+            config=plots.TOOLS,
+            alt="A map of poses; the grid of people shows the same people.",
+        )
+
+
+def _chosen_points(event: Any, count: int) -> list[int]:
+    try:
+        places = [point["point_index"] for point in event["selection"]["points"]]
+    except (KeyError, TypeError):
+        return []
+    return [place for place in places if type(place) is int and 0 <= place < count]
 
 
 def _clicked_point(event: Any, count: int) -> int | None:

@@ -31,6 +31,7 @@ from synthstudio.review.team.second_pass import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
+from synthstudio.studio.gallery.likeness import distances, normalised
 
 I64 = NDArray[np.int64]
 SORTS: dict[str, str] = {
@@ -129,7 +130,7 @@ def _iso_time(seconds: float) -> str:
 
 
 _KEPT_S = 5
-SHOWS = ("People", "Statistics")
+SHOWS = ("People", "Statistics", "Map")
 
 
 @dataclass(kw_only=True)
@@ -137,11 +138,15 @@ class GalleryState:
     """What one session looks at in one data set.
 
     `text`: as it was typed; `query`: the last one that could be read, which the page shows.
+    `like`: the person, by frame and number, whose pose the first people have; None: sorted as
+    `sort` says. `among`: the only people shown, None: all.
     """
 
     text: str = ""
     query: str = ""
     query_error: str = ""
+    like: tuple[int, int] | None = None
+    among: tuple[tuple[int, int], ...] | None = None
     sort: str = "frame"
     size: int = PAGE_SIZES[0]
     number: int = 0
@@ -180,6 +185,9 @@ def _read_address(state: GalleryState, chosen: OpenSet) -> None:
         state.sort = parameters["sort"]
     if parameters.get("page", "").isdecimal():
         state.number = max(0, int(parameters["page"][:9]) - 1)
+    frame, _, instance = parameters.get("like", "").partition("-")
+    if frame.isdecimal() and instance.isdecimal():
+        show_like(state, chosen, (int(frame[:9]), int(instance[:9])))
 
 
 def write_address(state: GalleryState) -> None:
@@ -188,6 +196,7 @@ def write_address(state: GalleryState) -> None:
         "q": state.query,
         "sort": state.sort if state.sort != "frame" else "",
         "page": str(state.number + 1) if state.number else "",
+        "like": "{}-{}".format(*state.like) if state.like else "",
     }
     for name, value in parameters.items():
         if value:
@@ -209,6 +218,18 @@ def set_query(state: GalleryState, text: str, joints: tuple[str, ...]) -> None:
         state.query, state.query_error = state.text, ""
 
 
+def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> None:
+    """Show everybody, those first whose pose is most like somebody's; nothing for nobody's."""
+    if chosen.table.rows_of(np.array(person[:1]), np.array(person[1:]))[0] >= 0:
+        state.like, state.among, state.show, state.number = person, None, SHOWS[0], 0
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def poses_of(_chosen: OpenSet, key: str, content: str) -> NDArray[np.float64]:
+    """Everybody's pose as on disk, kept for all sessions. `key`, `content`: those of the set."""
+    return normalised(_chosen.table.joints_px)
+
+
 def set_form(state: GalleryState, form: Form, joints: tuple[str, ...]) -> None:
     set_query(state, query_text(form), joints)
 
@@ -227,7 +248,15 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
         rows = matching_rows(table, parse_query(state.query, joints), columns)
     else:
         rows = np.arange(table.people, dtype=np.int64)
-    rows = sort_rows(rows[~columns["deleted"][rows]], state.sort, table, columns)
+    rows = rows[~columns["deleted"][rows]]
+    if state.among is not None:
+        rows = rows[np.isin(rows, table.rows_of(*np.array(state.among).reshape(-1, 2).T))]
+    if state.like is not None:
+        like = int(table.rows_of(*np.array([state.like]).T)[0])
+        apart = distances(poses_of(chosen, chosen.key, chosen.content), like)
+        rows = rows[np.argsort(apart[rows], kind="stable")]  # argsort puts NaN last
+    else:
+        rows = sort_rows(rows, state.sort, table, columns)
     page = page_of(rows, number=state.number, size=state.size)
     state.number = page.number
     return SearchResult(rows=rows, page=page, columns=columns, table=table)

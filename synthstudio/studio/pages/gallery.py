@@ -13,7 +13,7 @@ from synthstudio.studio.context import Context, OpenSet, context, current_user, 
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
-from synthstudio.studio.gallery.panel import panel, statistics
+from synthstudio.studio.gallery.panel import map_of_poses, panel, statistics
 from synthstudio.studio.gallery.view import (
     PAGE_SIZES,
     SHOWS,
@@ -25,6 +25,7 @@ from synthstudio.studio.gallery.view import (
     pager,
     percent,
     set_query,
+    show_like,
     write_address,
 )
 from synthstudio.studio.overview import added_note, count_people
@@ -56,6 +57,7 @@ def main() -> None:
     with st.sidebar:
         panel(state, chosen, found)
     _toolbar(ctx, me, state, chosen, found)
+    _narrowed(state)
     if state.notice:
         st.success(plain(state.notice))
         state.notice = ""
@@ -63,6 +65,8 @@ def main() -> None:
         _empty_result(state, chosen, found)
     elif state.show == "Statistics":
         statistics(state, chosen, found)
+    elif state.show == "Map":
+        map_of_poses(state, chosen, found)
     else:
         _people(ctx, me, state, chosen, found)
     write_address(state)
@@ -138,10 +142,25 @@ def _toolbar(
             "Compare with unoccluded",
             help="Show each person next to the same moment without occluders",
         )
-        if may(me.role, "assign"):
-            _bound_widget(
-                state, "picking", st.toggle, "Select", help="Assign, flag or relabel many at once"
-            )
+        many = "Assign, flag or relabel many at once; find" if may(me.role, "assign") else "Find"
+        about = f"{many} people in the pose of one"
+        _bound_widget(state, "picking", st.toggle, "Select", help=about)
+
+
+def _narrowed(state: GalleryState) -> None:
+    """Say whose pose sorts the people, or that a part of the map is shown; offer the way out."""
+    if state.like is None and state.among is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="gallery_narrowed"):
+        if state.like is not None:
+            frame, instance = state.like
+            words = f"First those in the pose of frame {frame}, person {instance}"
+            st.markdown(words, width="content")
+        if state.among is not None:
+            st.markdown(f"{people_text(len(state.among))} chosen on the map", width="content")
+        if st.button("Show all as before", key="gallery_widen"):
+            state.like, state.among, state.number = None, None, 0
+            st.rerun()
 
 
 def _bound_widget(state: GalleryState, name: str, widget, *args, **kwargs) -> None:  # type: ignore[no-untyped-def]
@@ -164,7 +183,7 @@ def _people(
         st.html(legend_html())
     cells = [_cell(ctx, me, state, chosen, found, row) for row in found.page.rows.tolist()]
     page = found.page
-    above = st.container() if state.picking and may(me.role, "assign") else None
+    above = st.container() if state.picking else None
     opened, picked = people_grid(
         cells,
         key="gallery_grid",
@@ -177,7 +196,17 @@ def _people(
     pager(page, "gallery", lambda number: setattr(state, "number", number))
     if above is not None:
         with above:
-            bulk_actions(ctx, me, state, chosen, found, picked=picked)
+            if may(me.role, "assign"):
+                bulk_actions(ctx, me, state, chosen, found, picked=picked)
+            like = st.button(
+                "Find people in this pose",
+                disabled=len(picked) != 1,
+                key="gallery_like",
+                help=None if len(picked) == 1 else "Select one person.",
+            )
+            if like:
+                show_like(state, chosen, picked[0])
+                st.rerun()
 
 
 def _cell(
