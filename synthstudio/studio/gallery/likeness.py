@@ -16,7 +16,7 @@ def normalised(joints_px: NDArray[np.floating]) -> F64:
     NaN where a joint is unknown, and for all joints of somebody with fewer than LEAST_JOINTS.
     """
     poses = joints_px.astype(np.float64)
-    known = np.isfinite(poses).all(axis=2, keepdims=True)[..., 0]
+    known = np.isfinite(poses[..., 0]) & np.isfinite(poses[..., 1])
     count = np.maximum(known.sum(1), 1)[:, None]
     poses = np.where(known[..., None], poses, 0)
     poses -= (poses.sum(1) / count)[:, None]
