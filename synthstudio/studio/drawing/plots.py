@@ -169,15 +169,21 @@ def bars(
     return Plot(figure=figure, filters=filters, alt=f"People by {field}: {parts or 'none'}.")
 
 
-def points(places: F64, ids: Sequence[tuple[int, int]]) -> Plot:
-    """Return a map of people at `places` (P, 2), to be chosen by a lasso."""
+def points(places: F64, ids: Sequence[tuple[int, int]], occluded: F64) -> Plot:
+    """Return a map of people at `places` (P, 2), to be chosen by a lasso.
+
+    Coloured by their occluded fraction, where everybody's is known.
+    """
     many = len(ids) > _MANY
+    scale = {"colorscale": "Viridis", "cmin": 0, "cmax": 1, "colorbar": {"title": "occluded"}}
+    known = bool(np.isfinite(occluded).all())
+    colours = {"color": occluded, **scale} if known else {"color": ACCENT}
     figure = go.Figure(
         (go.Scattergl if many else go.Scatter)(
             x=places[:, 0],
             y=places[:, 1],
             mode="markers",
-            marker={"size": 5 if many else 8, "color": ACCENT, "opacity": 0.6},
+            marker={"size": 5 if many else 9, "opacity": 0.75, **colours},
             hovertext=[f"frame {frame}, person {instance}" for frame, instance in ids],
             hoverinfo="text",
         )

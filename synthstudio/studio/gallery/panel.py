@@ -269,8 +269,9 @@ def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> N
         f"Draw round some to see them alone.{left}"
     )
     if len(shown):
+        ids, occluded = found.table.ids(rows[shown]), found.table.occluded[rows[shown]]
         st.plotly_chart(
-            plots.points(places[there[shown]], found.table.ids(rows[shown])).figure,
+            plots.points(places[there[shown]], ids, occluded).figure,
             key=key,
             on_select=chose,
             selection_mode=("lasso", "box"),
