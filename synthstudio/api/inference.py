@@ -124,7 +124,7 @@ def predict_to_folder(
             people, facts = _ask_here(question, model, opened, report)
         else:
             people, facts = ask_workers(
-                question, opened, engine=crew[0], workers=crew[1], progress=report
+                question, model, opened, engine=crew[0], workers=crew[1], progress=report
             )
     if question.boxes is not None:
         box_sources.check_found(len(people), question.boxes)

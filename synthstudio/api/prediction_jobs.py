@@ -136,11 +136,17 @@ def answer(opened: Opened, job: PictureJob, report: Report) -> Answered:
 
 
 def ask_workers(
-    question: Question, source: Source, *, engine: Engine, workers: int, progress: OnProgress
+    question: Question,
+    model: Model,
+    source: Source,
+    *,
+    engine: Engine,
+    workers: int,
+    progress: OnProgress,
 ) -> tuple[list[Person], Facts]:
     """Answer by the workers of an engine; ArgumentError for a video, WorkerError.
 
-    `source`: the question's, opened here.
+    `model`, `source`: the question's, opened here.
     """
     total = source.total
     if source.part is None or total is None:
@@ -156,15 +162,15 @@ def ask_workers(
     def report(now: Progress) -> None:
         progress(now.units, total, now.per_second)
 
-    initializer, initargs = (
-        _opening(question, source) if engine.apart else (open_question, (question,))
-    )
+    initializer: Callable[..., Opened] = open_question
+    if engine.apart:
+        initializer, question = _opening(question, model, source)
     engine.run(
         answer,
         (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
         workers=workers,
         initializer=initializer,
-        initargs=initargs,
+        initargs=(question,),
         on_done=answered.append,
         on_progress=report,
     )
@@ -173,29 +179,27 @@ def ask_workers(
     return people, {number: fact for part in answered for number, fact in part.facts.items()}
 
 
-def _opening(question: Question, source: Source) -> tuple[Callable[..., Opened], tuple[Any, ...]]:
-    """The initializer of workers that may be on other machines, and its arguments."""
+def _opening(
+    question: Question, model: Model, source: Source
+) -> tuple[Callable[..., Opened], Question]:
+    """The initializer of workers that may be on other machines, and the question there."""
     from synthstudio.dataset.durable import file_sha256
     from synthstudio.render import runtime
 
     detector = question.detector
-    if detector and Path(detector).expanduser().exists():  # whatever the current folder is there
+    if detector and Path(detector).expanduser().exists():
         detector = str(Path(detector).expanduser().resolve())
-    there = replace(
+    there = replace(  # whatever the current folder is there
         question,
-        weights=_absolute(question.weights) if question.weights != DEFAULT else DEFAULT,
+        weights=DEFAULT if question.weights == DEFAULT else Path(question.weights).resolve(),
         source=resolved(question.source),
         images=None if question.images is None else question.images.resolve(),
         boxes=None if question.boxes is None else question.boxes.resolve(),
         detector=detector,
     )
     device = runtime.resolve_device(question.device)  # type: ignore[arg-type]
-    facts = {"pictures": source.key, "weights": file_sha256(question.model().path)}
-    return partial(open_there, device, runtime.device_model(device), facts), (there,)
-
-
-def _absolute(path: Path | str) -> Path:
-    return Path(path).resolve()
+    facts = {"pictures": source.key, "weights": file_sha256(model.path)}
+    return partial(open_there, device, runtime.device_model(device), facts), there
 
 
 def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
@@ -205,7 +209,8 @@ def open_there(device: str, model: str, facts: dict[str, str], question: Questio
 
     check_device(device, model)
     named = [question.weights, question.source, question.images, question.boxes]
-    if missing := [str(p) for p in named if isinstance(p, Path) and not p.exists()]:
+    files = [path for path in (*named, Path(question.detector)) if isinstance(path, Path)]
+    if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
         raise _lacking("this machine lacks files of the run", "all of them", missing)
     opened = open_question(question)
     here = {"pictures": opened.source.key, "weights": file_sha256(opened.model.path)}
