@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,13 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
 from synthstudio.core.places import Place, Url, looks_like_url, parse_place, shown_url
 
+if TYPE_CHECKING:
+    from synthstudio.generation.engines.engine import Engine
+
 DEVICES = ("auto", "cpu", "cuda")
 ENGINES = ("local", "ray")
+MOST_WORKERS = 256
+"""Processes of this machine; a cluster's workers have no bound."""
 PathLike = str | os.PathLike[str]
 PlaceLike = PathLike | Url
 """A folder of this machine, or the URL of a data set in an object store, such as s3://bucket/a."""
@@ -89,6 +94,27 @@ def to_choice(value: Any, name: str, known: Collection[str]) -> str:
     if isinstance(value, str) and value in known:
         return value
     raise ArgumentError("unknown value", where=name, expected=" or ".join(known), got=shown(value))
+
+
+def to_engine(name: Any) -> Engine:
+    """Who runs the jobs of a run; ArgumentError for an unknown name."""
+    from synthstudio.generation.engines import engine
+
+    return engine.ENGINES[to_choice(name, "engine", ENGINES)]
+
+
+def to_workers(value: Any, engine: str) -> int:
+    """How many workers an engine is to have; ArgumentError otherwise."""
+    return to_count(value, "workers", most=MOST_WORKERS if engine == "local" else None)
+
+
+def to_crew(workers: Any, engine: Any) -> tuple[Engine, int] | None:
+    """The engine and its workers that are to ask a network; None where neither is named: this
+    process. ArgumentError for what they cannot be."""
+    chosen = to_engine(engine)
+    if workers is None:
+        return None if engine == "local" else (chosen, 1)
+    return chosen, to_workers(workers, engine)
 
 
 def shown(value: Any) -> str:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import (
     DEVICES,
-    ENGINES,
     PathLike,
     PlaceLike,
     shown,
     to_choice,
     to_count,
+    to_engine,
     to_path,
     to_place,
+    to_workers,
 )
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.frames import Frame, made_frame
@@ -30,13 +31,11 @@ from synthstudio.core.progress import OnProgress
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
-    from synthstudio.generation.engines.engine import Engine
     from synthstudio.generation.plan import Plan
     from synthstudio.generation.stage import Settings
 
 RENDERERS = ("raster", "pyrender")
 ASSETS = Path("assets")
-MOST_WORKERS = 256
 Progress = bool | OnProgress
 """True shows a bar on a terminal; a function is called with done, all and how many a second."""
 
@@ -95,8 +94,8 @@ def generate(
         summary = pipeline.generate(
             settings,
             to_place(out, "out"),
-            workers=_workers(workers, engine),
-            engine=_engine(engine),
+            workers=to_workers(workers, engine),
+            engine=to_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             part=_part(part),
@@ -195,7 +194,7 @@ def audit(
     most = None if frames is None else to_count(frames, "frames")
     where = None if assets is None else to_path(assets, "assets")
     place = to_choice(device, "device", DEVICES)
-    processes, chosen = _workers(workers, engine), _engine(engine)
+    processes, chosen = to_workers(workers, engine), to_engine(engine)
     with steps_if(progress) as step:
         report = step("auditing")
         if photos.is_of_photos(stored):
@@ -318,8 +317,8 @@ def occlude(
             file,
             place,
             images=to_path(images, "images"),
-            workers=_workers(workers, engine),
-            engine=_engine(engine),
+            workers=to_workers(workers, engine),
+            engine=to_engine(engine),
             resume=resume,
             allow_mixed=allow_mixed,
             skip_broken=skip_broken,
@@ -350,8 +349,8 @@ def plan(
         return planning.plan(
             settings,
             near=near,
-            workers=_workers(workers, engine),
-            engine=_engine(engine),
+            workers=to_workers(workers, engine),
+            engine=to_engine(engine),
             on_progress=report,
         )
 
@@ -394,17 +393,6 @@ def _skeleton(settings: Settings) -> Any:
     from synthstudio.core.skeleton import get_skeleton
 
     return get_skeleton(settings.recipe.skeleton)
-
-
-def _engine(name: str) -> Engine:
-    from synthstudio.generation.engines import engine
-
-    return engine.ENGINES[to_choice(name, "engine", ENGINES)]
-
-
-def _workers(value: Any, engine: str) -> int:
-    """How many workers; those of a cluster have no bound."""
-    return to_count(value, "workers", most=MOST_WORKERS if engine == "local" else None)
 
 
 def _part(value: Any) -> tuple[int, int] | None:

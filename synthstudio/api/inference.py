@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import (
+    DEVICES,
     PathLike,
     PlaceLike,
     to_choice,
     to_count,
+    to_crew,
     to_file,
     to_folder,
     to_path,
     to_place,
 )
 from synthstudio.api.model import Model
+from synthstudio.api.prediction_jobs import Facts, Opened, Question, ask_workers
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.places import Place, Url
+from synthstudio.core.progress import OnProgress
 from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton
     from synthstudio.evaluation.compare import Arm
     from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Source, SourceImage
+    from synthstudio.inference.sources import Source
 
 
 RUNTIMES = ("auto", "torch", "onnx")
@@ -56,6 +59,8 @@ def predict_to_folder(
     layer: str = "",
     device: str = "auto",
     runtime: str = "auto",
+    workers: int | None = None,
+    engine: str = "local",
 ) -> dict[str, Any]:
     """Find the joints of people and write them: COCO results and drawn pictures.
 
@@ -78,6 +83,10 @@ def predict_to_folder(
         into: Store them in this review store too, as the layer `layer`; not of a data set at a URL.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": what the path says.
+        workers: Processes of one thread each, or workers of a cluster, not for a video; what is
+            written is the same for any number. Default: this process with all its threads, whose
+            last digits may differ.
+        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` says otherwise).
 
     Returns:
         Counts, and where the results are.
@@ -86,46 +95,39 @@ def predict_to_folder(
     from synthstudio.inference import boxes as box_sources
     from synthstudio.inference import write
     from synthstudio.inference.predict import smoothed
-    from synthstudio.inference.sources import open_source
 
     folder = to_folder(out, "out")
-    known = None if boxes is None else to_path(boxes, "boxes")
-    if known is not None and detector:
+    if boxes is not None and detector:
         raise ArgumentError("give boxes or a detector, not both", where="boxes")
-    asked = default_model() if str(weights) == DEFAULT else to_path(weights, "weights")
-    model = Model.load(_of_runtime(asked, runtime), device=device)
+    packaged = str(weights) == DEFAULT
+    asked = _of_runtime(default_model() if packaged else to_path(weights, "weights"), runtime)
+    question = Question(
+        weights=DEFAULT if packaged else asked,
+        source=to_place(source, "source"),
+        images=None if images is None else to_path(images, "images"),
+        boxes=None if boxes is None else to_path(boxes, "boxes"),
+        detector=detector,
+        min_score=min_score,
+        device=to_choice(device, "device", DEVICES),
+        batch=to_count(batch, "batch", most=4096),
+        flip=flip,
+        peaks=peaks,
+    )
+    crew = to_crew(workers, engine)
+    model, opened = question.model(), question.pictures()
     skeleton = model.skeleton
-    where = None if images is None else to_path(images, "images")
-    opened = open_source(to_place(source, "source"), images=where)
     if into is not None:
-        given = known is not None or bool(detector) or model.system != "topdown"
+        given = boxes is not None or bool(detector) or model.system != "topdown"
         _check_into(opened, skeleton, given=given)
-    find: Any = None
-    if known is not None:
-        find = box_sources.boxes_from_file(known, opened, min_score=min_score)
-    elif detector:
-        find = _detector(detector, device=device, min_score=min_score)
-    at_once = to_count(batch, "batch", most=4096)
-    facts: dict[int, dict[str, Any]] = {}
-    began = time.monotonic()
-
-    def pictures() -> Iterator[SourceImage]:
-        for picture in opened.read():
-            high, wide = picture.rgb.shape[:2]
-            facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
-            yield picture
-
     with progress("predicting") as report:
-
-        def step(done: int) -> None:
-            report(done, opened.total or done, done / max(time.monotonic() - began, 1e-6))
-
-        found = model.persons(
-            pictures(), find, batch=at_once, flip=flip, peaks=peaks, progress=step
-        )
-        people = list(found)
-    if known is not None:
-        box_sources.check_found(len(people), known)
+        if crew is None:
+            people, facts = _ask_here(question, model, opened, report)
+        else:
+            people, facts = ask_workers(
+                question, model, opened, engine=crew[0], workers=crew[1], progress=report
+            )
+    if question.boxes is not None:
+        box_sources.check_found(len(people), question.boxes)
     people = smoothed(people, frames=smooth)
     with whole_folder(folder) as unfinished:
         write.write_results(unfinished, people, facts, skeleton)
@@ -154,15 +156,18 @@ def _of_runtime(weights: Path, runtime: str) -> Path:
     return exported
 
 
-def _detector(name: str, *, device: str, min_score: float) -> Any:
-    if name.endswith(SUFFIX):
-        from synthstudio.inference.finder import Finder
+def _ask_here(
+    question: Question, model: Model, source: Source, report: OnProgress
+) -> tuple[list[Person], Facts]:
+    """Answer in this process, with all its threads."""
+    began = time.monotonic()
 
-        return Finder.load(to_path(name, "detector"), device=device, min_score=min_score)
-    from synthstudio.inference.detector import Detector
-    from synthstudio.training import devices
+    def step(done: int) -> None:
+        report(done, source.total or done, done / max(time.monotonic() - began, 1e-6))
 
-    return Detector(name, device=devices.get_device(device), min_score=min_score)
+    find = question.finder(source)
+    opened = Opened(question=question, model=model, source=source, find=find)
+    return opened.ask(source.read(), step)
 
 
 def _draw(source: Source, people: list[Person], skeleton: Skeleton, out: Path, most: int) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.api.arguments import PathLike, shown, to_count, to_file, to_path
-from synthstudio.api.inference import _detector, _of_runtime
+from synthstudio.api.detectors import open_detector
+from synthstudio.api.inference import _of_runtime
 from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh
 from synthstudio.api.progress import note
 from synthstudio.core.errors import ArgumentError
@@ -326,7 +327,7 @@ def _finder(
             got=" and ".join(given),
         )
     if detector:
-        found: FindPeople = _detector(detector, device=device, min_score=min_score)
+        found: FindPeople = open_detector(detector, device=device, min_score=min_score)
         return found
     if finder is not None:
         return lambda image: _boxes_of(finder(image.rgb))

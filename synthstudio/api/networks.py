@@ -15,6 +15,7 @@ from synthstudio.api.arguments import (
     PlaceLike,
     to_choice,
     to_count,
+    to_crew,
     to_folder,
     to_path,
 )
@@ -180,6 +181,8 @@ def evaluate(
     bank: bool = False,
     cache: PathLike | None = None,
     device: str = "auto",
+    workers: int | None = None,
+    engine: str = "local",
     progress: bool = True,
 ) -> Evaluation:
     """Evaluate a network on a data set: metrics with intervals, and a page to read.
@@ -192,6 +195,10 @@ def evaluate(
         decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak.
         flip: Ask about mirrored pictures too; twice the time.
         bank: Join a plain block's maps with poses of its training data.
+        workers: Processes of one thread each, or workers of a cluster, that ask the network; what
+            they say is the same for any number. Default: this process with all its threads, whose
+            last digits may differ.
+        engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` says otherwise).
 
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in `out`.
@@ -206,6 +213,8 @@ def evaluate(
         bank=bank,
         cache=cache,
         device=device,
+        workers=workers,
+        engine=engine,
         progress=progress,
     )
     return evaluation
@@ -222,9 +231,12 @@ def run_evaluate(
     bank: bool,
     cache: PathLike | None,
     device: str,
+    workers: int | None = None,
+    engine: str = "local",
     progress: bool = True,
 ) -> tuple[Evaluation, Path]:
     """As `evaluate`; also returns the folder that it was written to."""
+    from synthstudio.training.answer_jobs import Crew
     from synthstudio.training.checkpoint import weights_file
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
@@ -240,6 +252,9 @@ def run_evaluate(
         bank=bank,
     )
     target = written or options.default_folder(weights, folder)
+    crew = None
+    if (chosen := to_crew(workers, engine)) is not None:
+        crew = Crew(engine=chosen[0], workers=chosen[1])
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,
@@ -249,6 +264,7 @@ def run_evaluate(
             cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
             device=to_choice(device, "device", DEVICES),
             step=step,
+            crew=crew,
         )
     return made, target
 

@@ -67,6 +67,15 @@ EngineWorkersOption = Annotated[
         "does not depend on it.",
     ),
 ]
+AskWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of processes of one thread each, at most 256, or of a cluster's workers; the "
+        "output does not depend on it. Default: one process with all threads, or one worker of a "
+        "cluster.",
+    ),
+]
 EngineOption = Annotated[
     EngineName,
     typer.Option(

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli.options import DeviceName, DeviceOption, JsonOption, finish
+from synthstudio.cli.options import (
+    AskWorkersOption,
+    DeviceName,
+    DeviceOption,
+    EngineName,
+    EngineOption,
+    JsonOption,
+    finish,
+)
 from synthstudio.core.amounts import images_text, people_text
 
 
@@ -77,6 +85,8 @@ def predict(
     runtime: Annotated[
         Runtime, typer.Option(help="onnx: the run's exported network; auto: by the file.")
     ] = Runtime.auto,
+    workers: AskWorkersOption = None,
+    engine: EngineOption = EngineName.local,
     as_json: JsonOption = False,
 ) -> None:
     """Predict people's joints, what occludes them, and the confidence in both."""
@@ -113,6 +123,8 @@ def predict(
         layer=layer,
         device=device.value,
         runtime=runtime.value,
+        workers=workers,
+        engine=engine.value,
     )
     text = f"{people_text(result['people'])} in {images_text(result['pictures'])}, in {out}"
     if into is not None:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.cli.options import (
+    AskWorkersOption,
     DatasetArgument,
     DeviceName,
     DeviceOption,
     EngineName,
+    EngineOption,
     JsonOption,
     WorkersOption,
     finish,
@@ -178,6 +180,8 @@ def evaluate(
     ] = False,
     cache: CacheOption = None,
     device: DeviceOption = DeviceName.auto,
+    workers: AskWorkersOption = None,
+    engine: EngineOption = EngineName.local,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report."""
@@ -193,6 +197,8 @@ def evaluate(
         bank=bank,
         cache=cache,
         device=device.value,
+        workers=workers,
+        engine=engine.value,
     )
     finish(
         networks.evaluation_json(evaluation, folder),

@@ -203,6 +203,11 @@ class Dataset:
             got=failed[0] if failed else "no row",
         )
 
+    def frames_of_shard(self, shard: int) -> list[Row]:
+        """Return the rows of a shard's frames in order; no other shard is opened."""
+        frames, _ = self._tables(self._entry_of_shard(shard))
+        return frames.to_pylist()
+
     def instances(self, index: int) -> list[Row]:
         """Return the rows of the people in a frame; DatasetError when it is not held."""
         return self._people_table(index).to_pylist()
@@ -227,11 +232,8 @@ class Dataset:
         place = int(np.searchsorted(ends, position, side="right"))
         entry = self._entry_of_shard(tuple(self._listed)[place])
         failed = {f.index for f in entry.failed}
-        within = position - int(ends[place - 1] if place else 0)
-        if not failed:
-            return entry.first + within
         stored = [i for i in range(entry.first, entry.first + entry.frames) if i not in failed]
-        return stored[within]
+        return stored[position - int(ends[place - 1] if place else 0)]
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:

@@ -34,15 +34,20 @@ def opening(
 def _open(stage: Callable[..., Any], device: str, settings: Settings, *rest: Any) -> Any:
     """Open a stage here; AssetError or DeviceError names this machine and what it lacks."""
     _check_assets(settings)
-    if (here := runtime.device_model(settings.device)) != device:
+    check_device(settings.device, device)
+    prepare_caches(settings)
+    return stage(settings, *rest)
+
+
+def check_device(name: str, model: str) -> None:
+    """DeviceError where "cpu" or "cuda:0" is not what it is on the machine of the run."""
+    if (here := runtime.device_model(name)) != model:
         raise DeviceError(
             "this machine has another device, and would make other bytes",
             where=f"node {platform.node()}",
-            expected=device,
+            expected=model,
             got=here,
         )
-    prepare_caches(settings)
-    return stage(settings, *rest)
 
 
 def _check_assets(settings: Settings) -> None:

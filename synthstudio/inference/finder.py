@@ -36,7 +36,7 @@ class Finder:
         cls, path: Path, *, device: str = "auto", threads: int = 0, min_score: float = MIN_SCORE
     ) -> Self:
         """Load a file. ModelError when it is none, or damaged; DeviceError when the runtime lacks
-        the device. `threads` of an operator; 0: one for each core."""
+        the device. `threads` of an operator; 0: `threads_allowed`, else one for each core."""
         return cls.parse(
             read_file(path), where=str(path), device=device, threads=threads, min_score=min_score
         )

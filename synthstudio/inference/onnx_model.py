@@ -14,6 +14,7 @@ from synthstudio.core.errors import DeviceError, ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.answers import U8, Answers
 
 FORMAT = "synthstudio pose network 1"
@@ -45,7 +46,7 @@ class OnnxModel:
     def parse(cls, data: bytes, *, where: str, device: str, threads: int = 0) -> Self:
         """As `load`, of a file's bytes: nothing that it names beside itself is read.
 
-        `threads` of an operator; 0: one for each core.
+        `threads` of an operator; 0: `threads_allowed`, else one for each core.
         """
         session, facts = open_session(
             data, what="pose network", form=FORMAT, where=where, device=device, threads=threads
@@ -107,7 +108,8 @@ def open_session(
     """
     runtime = import_extra("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, threads
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or threads_allowed()
     try:
         session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
         facts = dict(session.get_modelmeta().custom_metadata_map)

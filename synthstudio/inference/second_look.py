@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from synthstudio.core.similarity import object_similarity
+from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.answers import F64, PRESENT, Ask
 from synthstudio.inference.boxes import FindPeople, source_boxes
 from synthstudio.inference.default import default_finder
@@ -58,7 +59,7 @@ def find_people(ask: Ask, *, size: tuple[int, int]) -> FindPeople:
     @functools.cache
     def look() -> FindPeople:
         if find_spec("onnxruntime") is not None:
-            return agreed_people(_finder(default_finder()), ask, size=size)
+            return agreed_people(_finder(default_finder(), threads_allowed()), ask, size=size)
         _log.warning(
             "one person a picture is looked for: the detector needs ONNX Runtime, "
             'pip install "synthstudio[onnx]"'
@@ -69,8 +70,8 @@ def find_people(ask: Ask, *, size: tuple[int, int]) -> FindPeople:
 
 
 @functools.cache
-def _finder(path: Path) -> Finder:
-    return Finder.load(path, device="cpu", min_score=UNSURE)
+def _finder(path: Path, threads: int) -> Finder:
+    return Finder.load(path, device="cpu", min_score=UNSURE, threads=threads)
 
 
 def agreed_people(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from synthstudio.core.images import SUFFIXES, decode_rgb, read_rgb
 from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
+from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import RawCoco, image_folder
@@ -57,12 +59,32 @@ class SourceImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Images that can be read more than once. `total`: how many, None if unknown."""
+    """Images that can be read more than once. `total`: how many, None if unknown.
+
+    `part`: those at some places from 0 to `total`; None where one follows from another, as in
+    videos. `key`: the same wherever the same images are listed.
+    """
 
     kind: Kind
     path: Place
     total: int | None
     read: Callable[[], Iterator[SourceImage]]
+    part: Callable[[range], Iterator[SourceImage]] | None = None
+    key: str = ""
+
+
+def _in_parts(
+    kind: Kind, path: Place, total: int, part: Callable[[range], Iterator[SourceImage]], key: object
+) -> Source:
+    digest = hashlib.sha256(repr(key).encode()).hexdigest()
+    return Source(
+        kind=kind,
+        path=path,
+        total=total,
+        read=lambda: part(range(total)),
+        part=part,
+        key=digest,
+    )
 
 
 def open_source(path: Place, *, images: Path | None = None) -> Source:
@@ -73,7 +95,8 @@ def open_source(path: Place, *, images: Path | None = None) -> Source:
     if isinstance(path, Url):
         return _dataset(path)
     if path.is_dir():
-        return _dataset(path) if (path / MANIFEST_NAME).is_file() else _photos(path)
+        known = (path / MANIFEST_NAME).is_file()
+        return _dataset(path) if known else _photos(path, _photos_below(path))
     if not path.is_file():
         raise FormatError(
             "there is no such file or folder",
@@ -86,12 +109,7 @@ def open_source(path: Place, *, images: Path | None = None) -> Source:
     if suffix == ".json":
         return _coco(path, images or image_folder(path))
     if suffix in SUFFIXES:
-        return Source(
-            kind="photos",
-            path=path,
-            total=1,
-            read=lambda: iter([SourceImage(number=0, name=path.name, rgb=read_rgb(path))]),
-        )
+        return _photos(path, [path])
     raise FormatError(
         "unknown kind of file",
         where=str(path),
@@ -100,7 +118,7 @@ def open_source(path: Place, *, images: Path | None = None) -> Source:
     )
 
 
-def _photos(folder: Path) -> Source:
+def _photos_below(folder: Path) -> list[Path]:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
         raise FormatError(
@@ -108,13 +126,19 @@ def _photos(folder: Path) -> Source:
             where=str(folder),
             expected=f"files that end in {', '.join(SUFFIXES)}",
         )
+    return files
 
-    def read() -> Iterator[SourceImage]:
-        for number, file in enumerate(files):
-            name = file.relative_to(folder).as_posix()
-            yield SourceImage(number=number, name=name, rgb=read_rgb(file))
 
-    return Source(kind="photos", path=folder, total=len(files), read=read)
+def _photos(path: Path, files: list[Path]) -> Source:
+    """The photos at `path`: one, or those of a folder."""
+    folder = path if path.is_dir() else path.parent
+    names = [file.relative_to(folder).as_posix() for file in files]
+
+    def part(places: range) -> Iterator[SourceImage]:
+        for number in places:
+            yield SourceImage(number=number, name=names[number], rgb=read_rgb(files[number]))
+
+    return _in_parts("photos", path, len(files), part, names)
 
 
 def _video(path: Path) -> Source:
@@ -137,9 +161,10 @@ def _video(path: Path) -> Source:
 def _dataset(place: Place) -> Source:
     dataset = Dataset(place)
 
-    def read() -> Iterator[SourceImage]:
-        for frame in dataset.iter_frames():
-            index = frame["index"]
+    def part(places: range) -> Iterator[SourceImage]:
+        for position in places:
+            index = dataset.index_at(position)
+            frame = dataset.frame(index)
             people = dataset.instances(index)
             boxes = [p["amodal_box_px"] or p["modal_box_px"] for p in people]
             numbers = [
@@ -162,7 +187,7 @@ def _dataset(place: Place) -> Source:
                 time=0 if clip is None else frame["clip_frame"],
             )
 
-    return Source(kind="dataset", path=place, total=dataset.frames, read=read)
+    return _in_parts("dataset", place, dataset.frames, part, sorted(dataset.shard_digests.items()))
 
 
 def _coco(path: Path, root: Path) -> Source:
@@ -170,15 +195,17 @@ def _coco(path: Path, root: Path) -> Source:
     if not names:
         raise FormatError("the file lists no images", where=str(path))
 
-    def read() -> Iterator[SourceImage]:
-        for number, name in names.items():
+    listed = list(names.items())
+
+    def part(places: range) -> Iterator[SourceImage]:
+        for number, name in (listed[place] for place in places):
             file = file_inside(root, name, where=f"{path}, image {number}")
             found = boxes.get(number, _NO_PEOPLE)
             yield SourceImage(
                 number=number, name=name, rgb=read_rgb(file), boxes=found or _NO_PEOPLE
             )
 
-    return Source(kind="coco", path=path, total=len(names), read=read)
+    return _in_parts("coco", path, len(names), part, file_sha256(path))
 
 
 _NO_PEOPLE = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())

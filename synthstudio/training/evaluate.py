@@ -33,6 +33,7 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.report import evaluation_drawings
 from synthstudio.report.evaluation import report
 from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_answers, poses
+from synthstudio.training.answer_jobs import Asker, Crew, request
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data import augment
 from synthstudio.training.data.batches import CropSubset, InputSpec
@@ -75,10 +76,12 @@ def evaluate(
     cache: Path,
     device: str = "auto",
     step: Step,
+    crew: Crew | None = None,
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`.
 
-    ModelError when they do not fit each other; DatasetError for damaged data; DiskError.
+    `crew`: the workers that ask it for predictions; all else is done here. ModelError when they
+    do not fit each other; DatasetError for damaged data; DiskError.
     """
     free_folder(out)
     on = devices.get_device(device)
@@ -90,22 +93,36 @@ def evaluate(
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
     net, source, found = net.to(on), Dataset(dataset), None
+    asker = None
+    if crew is not None:
+        asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
+        asker = Asker(request=asked, crew=crew)
     if isinstance(net, PoseNet):
-        answers = predict_subset(
-            net,
-            people,
-            spec,
-            device=on,
-            decode=options.decode,
-            bank=bank,
-            flip=options.flip,
-            progress=_untimed(step("predicting")),
-        )
+        report_people = _untimed(step("predicting"))
+        if asker is not None:
+            answers = asker.predict_people(people, spec, report_people)
+        else:
+            answers = predict_subset(
+                net,
+                people,
+                spec,
+                device=on,
+                decode=options.decode,
+                bank=bank,
+                flip=options.flip,
+                progress=report_people,
+            )
         answers = clip_windows(answers, image_sizes(source, answers.frame))
     else:
         report_frames = _untimed(step("finding people"))
         answers, found = frame_answers.find_in_dataset(
-            net, source, people, spec, splits=options.splits, progress=report_frames
+            net,
+            source,
+            people,
+            spec,
+            splits=options.splits,
+            progress=report_frames,
+            find=None if asker is None else asker.find_people,
         )
     if not answers.known.any():
         raise ModelError("no joint of these people is labelled", where=str(dataset))

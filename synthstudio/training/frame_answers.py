@@ -30,7 +30,10 @@ from synthstudio.training.predictions import beside_truth
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
-_BATCH = 8
+Progress = Callable[[int, int], None]
+FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
+"""Who is in the frames of these rows, a table each, in their order."""
+BATCH = 8
 _LABELS_PX = (16, 16)
 """The truth comes with crops, whose pixels nobody looks at."""
 
@@ -90,20 +93,24 @@ def find_in_dataset(
     spec: InputSpec,
     *,
     splits: Sequence[str] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
+    find: FindFrames | None = None,
 ) -> tuple[Predictions, Found]:
     """Who is found in the frames of a data set (of `splits`, or all), and that beside `people`.
 
-    Found people are matched with true ones by OKS (evaluation/assignment.py), so the same people
-    and joints are judged as with boxes. Joints of who is missed have no place and the score 0.
+    `find` asks the network elsewhere; by default it is asked here. Found people are matched with
+    true ones by OKS (evaluation/assignment.py), so the same people and joints are judged as with
+    boxes. Joints of who is missed have no place and the score 0.
     """
     net.eval()
     frames = [row for row in dataset.iter_frames() if not splits or row["split"] in splits]
     parts: list[FoundPeople] = []
-    for start in range(0, len(frames), _BATCH):
-        images = [image_of(dataset, row) for row in frames[start : start + _BATCH]]
+    if find is not None:
+        parts = find(dataset, frames, progress)
+    for start in range(0, len(frames) if find is None else 0, BATCH):
+        images = [image_of(dataset, row) for row in frames[start : start + BATCH]]
         parts += find_in_images(net, images, spec.size)
-        progress(min(start + _BATCH, len(frames)), len(frames))
+        progress(min(start + BATCH, len(frames)), len(frames))
     joints = len(spec.skeleton.joints)
     found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
     sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
@@ -140,5 +147,5 @@ def cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:
     image = image_of(dataset, row)
     device = next(net.parameters()).device
     one = latency(lambda: find_in_images(net, [image], spec.size))
-    many = latency(lambda: find_in_images(net, [image] * _BATCH, spec.size), rounds=5)
-    return costs.cost(net, device, one=one, many=many, batch=_BATCH) | {"of": "frame"}
+    many = latency(lambda: find_in_images(net, [image] * BATCH, spec.size), rounds=5)
+    return costs.cost(net, device, one=one, many=many, batch=BATCH) | {"of": "frame"}

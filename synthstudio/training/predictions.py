@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,9 @@ from synthstudio.training.data.crops import MARGIN
 F64 = NDArray[np.float64]
 Decode = Literal["peak", "hits"]
 """Decode a joint at the highest peak, or where it most likely lies within the tolerance."""
-_BATCH = 128
+Answers = dict[str, NDArray[Any]]
+"""Columns of Predictions, some people each."""
+BATCH = 128
 
 
 def predict_subset(
@@ -49,39 +51,42 @@ def predict_subset(
     """
     was_training = net.training
     net.eval()
-    found: dict[str, list[NDArray[Any]]] = {}
-    with devices.memory_guard(device, got=f"{_BATCH} people", then=devices.OTHER_DEVICE):
-        for start in range(0, len(people), _BATCH):
-            rows = people.rows[start : start + _BATCH]
-            batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
-            predicted = _predict_batch(net, batch, people, spec, flip, decode, bank, device)
-            for name, value in predicted.items():
-                found.setdefault(name, []).append(value)
-            progress(min(start + _BATCH, len(people)), len(people))
+    answers: list[Answers] = []
+    with devices.memory_guard(device, got=f"{BATCH} people", then=devices.OTHER_DEVICE):
+        for batch in people_batches(people, spec):
+            images = batch.images.to(device)
+            answers.append(answer_images(net, images, spec, decode=decode, flip=flip, bank=bank))
+            answers[-1]["known"] = batch.labels.known.numpy()
+            progress(min(len(answers) * BATCH, len(people)), len(people))
     net.train(was_training)
-    corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
-    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
-    predicted = {name: np.concatenate(values) for name, values in found.items()}
-    return beside_truth(people, predicted, windows.reshape(len(people), 4))
+    return of_people(people, answers, spec)
+
+
+def people_batches(people: CropSubset, spec: InputSpec) -> Iterator[Batch]:
+    """The batches of unaugmented people that a network is asked about, one after the other."""
+    for start in range(0, len(people), BATCH):
+        yield batches.make_batch(
+            people.crops, people.rows[start : start + BATCH], spec, NO_AUGMENTATION
+        )
 
 
 @torch.inference_mode()
-def _predict_batch(
+def answer_images(
     net: nn.Module,
-    batch: Batch,
-    people: CropSubset,
+    images: Tensor,
     spec: InputSpec,
-    flip: bool,
+    *,
     decode: Decode,
+    flip: bool,
     bank: PoseBank | None,
-    device: torch.device,
-) -> dict[str, NDArray[Any]]:
-    mirrored = torch.from_numpy(spec.skeleton.flip).to(device) if flip else None
-    maps, outputs = predict_maps(net, batch.images.to(device), flip=mirrored)
+) -> Answers:
+    """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
+    `known`, with `xy` (B, J, 2) in pixels of its input."""
+    mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
+    maps, outputs = predict_maps(net, images, flip=mirrored)
     if bank is not None:
         maps = fuse(maps, bank(maps).maps.log())
     joints = decode_peak(maps) if decode == "peak" else expected_hits(maps)
-    xy = joints.xy.double().cpu().numpy() * (spec.size[1] / spec.cells[1])
 
     def array(value: Tensor | None, shape: tuple[int, ...] = ()) -> F64:
         if value is None:
@@ -93,15 +98,23 @@ def _predict_batch(
 
     shares, presence, quality = map(doubled, (outputs.shares, outputs.presence, outputs.quality))
     return {
-        "xy": _to_image(xy, people, batch.rows, spec),
+        "xy": joints.xy.double().cpu().numpy() * (spec.size[1] / spec.cells[1]),
         "score": array(joints.score.double()),
         "peak": array(probabilities(outputs.logits[0]).flatten(2).amax(-1).double()),
         "present": array(None if presence is None else presence.sigmoid()),
         "shares": array(None if shares is None else shares.softmax(-1), (4,)),
         "quality": array(None if quality is None else quality.sigmoid()),
         "xyz_m": array(doubled(outputs.xyz_m), (3,)),
-        "known": batch.labels.known.numpy(),
     }
+
+
+def of_people(people: CropSubset, answers: Sequence[Answers], spec: InputSpec) -> Predictions:
+    """The answers for all batches of people, `known` among them, in image pixels."""
+    columns = {name: np.concatenate([part[name] for part in answers]) for name in answers[0]}
+    columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)
+    corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
+    windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
+    return beside_truth(people, columns, windows.reshape(len(people), 4))
 
 
 def _to_image(xy: F64, people: CropSubset, rows: NDArray[np.int64], spec: InputSpec) -> F64:

@@ -147,7 +147,9 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
         frames = 1
 
         def __init__(self, folder: Path) -> None:
-            self.iter_frames = lambda: iter([frame])
+            self.shard_digests: dict[int, str] = {}
+            self.index_at = lambda position: position
+            self.frame = lambda index: frame
             self.instances = lambda index: people
             self.image_bytes_of = lambda row: encode_png(_spotted((50, 50)))
             self.image_of = lambda row: folder / "0.png"

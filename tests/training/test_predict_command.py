@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+import untrained
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -25,15 +26,12 @@ from synthstudio.inference.boxes import source_boxes
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.predict import Person, predict
 from synthstudio.inference.sources import open_source
-from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers
 from synthstudio.review.risk.scores import models_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import default_url, open_store
-from synthstudio.training import checkpoint, networks
-from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
@@ -53,24 +51,9 @@ def run(*words: object) -> Any:
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
-def _weights(path: Path, *, block: str = "orn", skeleton: str = "coco23") -> Path:
-    torch.set_num_threads(1)
-    torch.manual_seed(1)
-    reported = {
-        "train": [{"dataset": "none"}],
-        "name": "tiny",
-        "network": {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block},
-    }
-    config, own = configs.parse(reported), get_skeleton(skeleton)
-    bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
-    net = networks.build_network(config.network, own, bank=bank)
-    checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
-    return path
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _weights(tmp_path_factory.mktemp("net") / "best.safetensors")
+    return untrained.save(tmp_path_factory.mktemp("net") / "best.safetensors")
 
 
 def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: Path) -> None:
@@ -99,7 +82,7 @@ def test_a_folder_of_photos_gives_results_and_drawings(weights: Path, tmp_path: 
 
 def test_networks_that_say_nothing_of_hiding_write_null(weights: Path, tmp_path: Path) -> None:
     Image.new("RGB", (80, 120), (90, 120, 30)).save(tmp_path / "a.png")
-    plain = _weights(tmp_path / "kpe.safetensors", block="kpe")
+    plain = untrained.save(tmp_path / "kpe.safetensors", block="kpe")
     run("predict", plain, tmp_path / "a.png", "--out", tmp_path / "o", "--flip", "--json")
     joints = json.loads((tmp_path / "o" / "results.json").read_text())[0]["joints"]
     assert all(set(values) == {None} for values in joints.values())
@@ -217,7 +200,7 @@ def _truth(row: dict[str, Any]) -> Person:
 def test_layers_need_the_sets_own_joints_and_people(
     weights: Path, pairs: Path, tmp_path: Path
 ) -> None:
-    other = _weights(tmp_path / "coco17.safetensors", skeleton="coco17")
+    other = untrained.save(tmp_path / "coco17.safetensors", skeleton="coco17")
     url = default_url(tmp_path)
     with pytest.raises(ModelError, match="another skeleton"):
         run("predict", other, pairs, "--out", tmp_path / "o", "--into", url, "--json")

@@ -329,7 +329,8 @@ def _died(worker: _Worker) -> WorkerError:
         f"a worker process died {at}",
         where=f"worker {worker.process.pid}",
         got=got,
-        then="Finished work is kept: run again with --resume, or with fewer --workers.",
+        then="Finished work is kept where the command has --resume: run again with it, or with "
+        "fewer --workers.",
     )
 
 

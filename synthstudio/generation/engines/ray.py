@@ -41,7 +41,7 @@ NOBODY_S = 300.0
 TELL_S, TELLS_PER_S = 0.5, 200
 """A worker is asked for its progress so seldom, and all together so often at most."""
 
-_RESUME = "Finished work is kept: run again with --resume."
+_RESUME = "Finished work is kept where the command has --resume: run again with it."
 
 
 def run(

@@ -16,7 +16,6 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.dataset.shard_rows import shard_frames
 from synthstudio.generation.engines import local
 from synthstudio.training.config import Joints3D, Source
 from synthstudio.training.data.crops import (
@@ -88,7 +87,7 @@ class ShardReader:
         if ref.source not in self._sets:
             self._sets[ref.source] = open_set(source.dataset, allow_unfinished=source.unfinished)
         dataset = self._sets[ref.source]
-        return frame_samples(dataset, shard_frames(dataset, ref.shard), source.boxes)
+        return frame_samples(dataset, dataset.frames_of_shard(ref.shard), source.boxes)
 
     def uses(self, ref: ShardRef, frame: Row) -> bool:
         return self.settings.sources[ref.source].takes(frame)

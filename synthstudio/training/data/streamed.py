@@ -20,7 +20,6 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.shard_rows import shard_people
 from synthstudio.generation.engines import local
 from synthstudio.training.config import Config
 from synthstudio.training.data.ahead import Ahead
@@ -178,7 +177,7 @@ def open_stream(
         pairs=bool(config.losses.agreement),
     )
     refs = tuple(
-        ShardRef(source=k, shard=s) for k, dataset in enumerate(sets) for s in shard_people(dataset)
+        ShardRef(source=k, shard=s) for k, dataset in enumerate(sets) for s in dataset.shard_digests
     )
     key = _key(settings, sets)
 

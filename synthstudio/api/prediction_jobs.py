@@ -1,0 +1,229 @@
+"""`predict` by workers: a job is a range of a source's pictures, asked about in batches of its own.
+
+So no answer depends on how many workers there are, or where. Each opens model, source and detector
+once, by their paths.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.detectors import open_detector
+from synthstudio.api.model import Model
+from synthstudio.core.errors import ArgumentError, AssetError
+from synthstudio.core.places import Place, resolved
+from synthstudio.core.progress import OnProgress
+from synthstudio.inference.default import DEFAULT
+
+if TYPE_CHECKING:
+    from synthstudio.generation.engines.engine import Engine
+    from synthstudio.generation.engines.local import Progress, Report
+    from synthstudio.inference.boxes import FindPeople
+    from synthstudio.inference.predict import Person
+    from synthstudio.inference.sources import Source, SourceImage
+
+PICTURES = 32
+"""Of a job, the last one's fewer."""
+Facts = dict[int, dict[str, Any]]
+"""What pictures.json says of pictures by their number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked of which pictures; `weights` may be the package's own, "default"."""
+
+    weights: Path | str
+    source: Place
+    images: Path | None
+    boxes: Path | None
+    detector: str
+    min_score: float
+    device: str
+    batch: int
+    flip: bool
+    peaks: int
+
+    def model(self) -> Model:
+        return Model.load(self.weights, device=self.device)
+
+    def pictures(self) -> Source:
+        from synthstudio.inference.sources import open_source
+
+        return open_source(self.source, images=self.images)
+
+    def finder(self, source: Source) -> FindPeople | None:
+        """What finds people in pictures; None: the source or the model."""
+        from synthstudio.inference.boxes import boxes_from_file
+
+        if self.boxes is not None:
+            return boxes_from_file(self.boxes, source, min_score=self.min_score)
+        if not self.detector:
+            return None
+        return open_detector(self.detector, device=self.device, min_score=self.min_score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What answers a question."""
+
+    question: Question
+    model: Model
+    source: Source
+    find: FindPeople | None
+
+    def ask(
+        self, pictures: Iterator[SourceImage], progress: Callable[[int], None]
+    ) -> tuple[list[Person], Facts]:
+        """Everybody in the pictures, in their order; `progress` as in `Model.persons`."""
+        facts: Facts = {}
+
+        def noted() -> Iterator[SourceImage]:
+            for picture in pictures:
+                high, wide = picture.rgb.shape[:2]
+                facts[picture.number] = {"file_name": picture.name, "width": wide, "height": high}
+                yield picture
+
+        question = self.question
+        people = self.model.persons(
+            noted(),
+            self.find,
+            batch=question.batch,
+            flip=question.flip,
+            peaks=question.peaks,
+            progress=progress,
+        )
+        return list(people), facts
+
+
+def open_question(question: Question) -> Opened:
+    """Open all that answers a question."""
+    source = question.pictures()
+    find = question.finder(source)
+    return Opened(question=question, model=question.model(), source=source, find=find)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureJob:
+    """One worker's task: pictures by their places in the source."""
+
+    pictures: range
+
+    def __str__(self) -> str:
+        """Name the job in messages."""
+        return f"pictures {self.pictures.start} to {self.pictures.stop - 1}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What came of a job, the pictures from the `first` on."""
+
+    first: int
+    people: list[Person]
+    facts: Facts
+
+
+def answer(opened: Opened, job: PictureJob, report: Report) -> Answered:
+    """Do a job in a worker."""
+    assert opened.source.part is not None  # `ask_workers` looked
+    pictures = opened.source.part(job.pictures)
+    people, facts = opened.ask(pictures, lambda done: report(1))
+    return Answered(first=job.pictures.start, people=people, facts=facts)
+
+
+def ask_workers(
+    question: Question,
+    model: Model,
+    source: Source,
+    *,
+    engine: Engine,
+    workers: int,
+    progress: OnProgress,
+) -> tuple[list[Person], Facts]:
+    """Answer by the workers of an engine; ArgumentError for a video, WorkerError.
+
+    `model`, `source`: the question's, opened here.
+    """
+    total = source.total
+    if source.part is None or total is None:
+        raise ArgumentError(
+            "the frames of a video are decoded one after the other, by one process",
+            where="workers, engine",
+            expected="photos, a data set or a COCO file",
+            got=str(source.path),
+            then="Leave both out: one process takes all cores.",
+        )
+    answered: list[Answered] = []
+
+    def report(now: Progress) -> None:
+        progress(now.units, total, now.per_second)
+
+    initializer: Callable[..., Opened] = open_question
+    if engine.apart:
+        initializer, question = _opening(question, model, source)
+    engine.run(
+        answer,
+        (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
+        workers=workers,
+        initializer=initializer,
+        initargs=(question,),
+        on_done=answered.append,
+        on_progress=report,
+    )
+    answered.sort(key=lambda part: part.first)
+    people = [person for part in answered for person in part.people]
+    return people, {number: fact for part in answered for number, fact in part.facts.items()}
+
+
+def _opening(
+    question: Question, model: Model, source: Source
+) -> tuple[Callable[..., Opened], Question]:
+    """The initializer of workers that may be on other machines, and the question there."""
+    from synthstudio.dataset.durable import file_sha256
+    from synthstudio.render import runtime
+
+    detector = question.detector
+    if detector and Path(detector).expanduser().exists():
+        detector = str(Path(detector).expanduser().resolve())
+    there = replace(  # whatever the current folder is there
+        question,
+        weights=DEFAULT if question.weights == DEFAULT else Path(question.weights).resolve(),
+        source=resolved(question.source),
+        images=None if question.images is None else question.images.resolve(),
+        boxes=None if question.boxes is None else question.boxes.resolve(),
+        detector=detector,
+    )
+    device = runtime.resolve_device(question.device)  # type: ignore[arg-type]
+    facts = {"pictures": source.key, "weights": file_sha256(model.path)}
+    return partial(open_there, device, runtime.device_model(device), facts), there
+
+
+def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
+    """Open all here; DeviceError or AssetError names this machine and what it lacks."""
+    from synthstudio.dataset.durable import file_sha256
+    from synthstudio.generation.elsewhere import check_device
+
+    check_device(device, model)
+    named = [question.weights, question.source, question.images, question.boxes]
+    files = [path for path in (*named, Path(question.detector)) if isinstance(path, Path)]
+    if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
+        raise _lacking("this machine lacks files of the run", "all of them", missing)
+    opened = open_question(question)
+    here = {"pictures": opened.source.key, "weights": file_sha256(opened.model.path)}
+    if other := [name for name, key in facts.items() if here[name] != key]:
+        raise _lacking("this machine has other files than the run", "the same", other)
+    return opened
+
+
+def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
+    return AssetError(
+        what,
+        where=f"node {platform.node()}",
+        expected=expected,
+        got=", ".join(got),
+        then="Nodes need weights and pictures at the same path: copy them there or share the disk.",
+    )

@@ -1,0 +1,186 @@
+"""`predict` by several processes: one's bytes, and nothing left of what fails."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import dying_workers
+import numpy as np
+import pytest
+import untrained
+from PIL import Image
+from typer.testing import CliRunner
+
+from synthstudio.api import inference, prediction_jobs
+from synthstudio.api.inference import predict_to_folder
+from synthstudio.cli import app
+from synthstudio.core.errors import ArgumentError, AssetError, FormatError, WorkerError
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.inference.default import DEFAULT
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained.save(tmp_path_factory.mktemp("net") / "best.safetensors")
+
+
+@pytest.fixture
+def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make jobs of three pictures."""
+    monkeypatch.setattr(prediction_jobs, "PICTURES", 3)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eight photos, each of another size."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for k in range(8):
+        rgb = np.random.Philox(k).random_raw(120 * (70 + k) * 3).astype(np.uint8)
+        Image.fromarray(rgb.reshape(120, 70 + k, 3)).save(folder / f"{k}.png")
+    return folder
+
+
+def written(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def by_command(*words: object) -> Any:
+    found = CliRunner().invoke(app, [*map(str, words), "--json"])
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("net", ["torch", "onnx"])
+def test_two_processes_write_the_bytes_of_one(
+    small_jobs: None, weights: Path, photos: Path, tmp_path: Path, net: str
+) -> None:
+    asked = weights if net == "torch" else DEFAULT
+    for workers in (1, 2):
+        words = ("--out", tmp_path / str(workers), "--workers", workers, "--batch", 2)
+        reported = by_command("predict", asked, photos, *words)
+        assert reported["pictures"] == 8
+    assert written(tmp_path / "1") == written(tmp_path / "2")
+    entries = json.loads((tmp_path / "2" / "results.json").read_text())
+    assert [e["image_id"] for e in entries] == sorted(e["image_id"] for e in entries)
+    listed = json.loads((tmp_path / "2" / "pictures.json").read_text())["images"]
+    assert [(e["id"], e["file_name"], e["width"]) for e in listed] == [
+        (k, f"{k}.png", 70 + k) for k in range(8)
+    ]
+
+
+def test_a_data_set_is_asked_about_by_its_own_boxes(
+    small_jobs: None, weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    for workers in (1, 2, None):
+        predict_to_folder(
+            weights, pairs, tmp_path / str(workers), workers=workers, device="cpu", draw=2
+        )
+    assert written(tmp_path / "1") == written(tmp_path / "2")
+    one, usual = (json.loads((tmp_path / k / "results.json").read_text()) for k in ("1", "None"))
+    assert len(one) == len(usual) > 16
+    for ours, theirs in zip(one, usual, strict=True):  # in other batches
+        assert ours["image_id"] == theirs["image_id"] and ours["bbox"] == theirs["bbox"]
+        assert ours["keypoints"] == pytest.approx(theirs["keypoints"], abs=2e-3)
+
+
+def test_boxes_of_a_file_belong_to_their_pictures(
+    small_jobs: None, weights: Path, photos: Path, tmp_path: Path
+) -> None:
+    boxes = [
+        {"image_id": k, "category_id": 1, "bbox": [k, 2, 40, 90], "score": 0.9} for k in (0, 4, 7)
+    ]
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    options: dict[str, Any] = {"boxes": tmp_path / "boxes.json", "workers": 2, "device": "cpu"}
+    predict_to_folder(weights, photos, tmp_path / "out", **options)
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(e["image_id"], e["bbox"]) for e in entries] == [(k, [k, 2, 40, 90]) for k in (0, 4, 7)]
+    (tmp_path / "boxes.json").write_text(json.dumps([boxes[0] | {"bbox": [500, 2, 40, 90]}]))
+    with pytest.raises(FormatError, match=r"0\.png, box 0: the box lies outside the image"):
+        predict_to_folder(weights, photos, tmp_path / "other", **options)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_worker_that_dies_is_named_with_its_pictures_and_nothing_is_left(
+    small_jobs: None, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = untrained.save(tmp_path / "best.safetensors")
+    monkeypatch.setattr(inference, "Question", dying_workers.DeadlyQuestion)
+    with pytest.raises(WorkerError, match=r"died at job pictures 3 to 5; .*SIGKILL"):
+        predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
+    assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_leaves_nothing(
+    small_jobs: None,
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def bar(title: str) -> Iterator[Callable[[int, int, float], None]]:
+        def report(done: int, total: int, per_second: float) -> None:
+            seen.append((done, total))
+            if done >= 4:
+                raise KeyboardInterrupt
+
+        yield report
+
+    monkeypatch.setattr(inference, "progress", bar)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
+    assert seen[-1] == (4, 8) and sorted(tmp_path.iterdir()) == before
+
+
+def test_videos_stay_with_one_process(weights: Path, tmp_path: Path) -> None:
+    video = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (96, 128))
+    for k in range(3):
+        video.write(np.full((128, 96, 3), 40 * k, np.uint8))
+    video.release()
+    for options in ({"workers": 2}, {"engine": "ray"}):
+        with pytest.raises(ArgumentError, match="one after the other, by one process"):
+            predict_to_folder(weights, tmp_path / "a.mp4", tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_numbers_and_names_of_workers(weights: Path, photos: Path, tmp_path: Path) -> None:
+    for options, message in (
+        ({"workers": 0}, "workers.*1 to 256"),
+        ({"workers": 257}, "workers.*1 to 256"),
+        ({"engine": "spark"}, "engine: unknown value; expected local or ray"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            predict_to_folder(weights, photos, tmp_path / "out", **options)
+
+
+def test_another_machine_says_what_it_lacks(weights: Path, photos: Path, tmp_path: Path) -> None:
+    question = prediction_jobs.Question(
+        weights=weights,
+        source=photos,
+        images=None,
+        boxes=None,
+        detector="",
+        min_score=0.5,
+        device="cpu",
+        batch=8,
+        flip=False,
+        peaks=0,
+    )
+    facts = {"pictures": question.pictures().key, "weights": file_sha256(weights)}
+    assert prediction_jobs.open_there("cpu", "cpu", facts, question).source.total == 8
+    (photos / "3.png").rename(tmp_path / "3.png")
+    with pytest.raises(AssetError, match=r"node \S+: .*other files than the run.*got pictures"):
+        prediction_jobs.open_there("cpu", "cpu", facts, question)
+    with pytest.raises(AssetError, match=r"node \S+: .*lacks files.*got .*nowhere"):
+        there = dataclasses.replace(question, source=tmp_path / "nowhere")
+        prediction_jobs.open_there("cpu", "cpu", facts, there)

@@ -1,0 +1,42 @@
+"""The weights of a small network that has learnt nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.blocks.bank import PoseBank
+from synthstudio.training import checkpoint, networks
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+
+
+def save(
+    path: Path, *, block: str = "orn", skeleton: str = "coco23", data: Path | str = "none"
+) -> Path:
+    """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block}
+    config, own = _config(network, data), get_skeleton(skeleton)
+    bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
+    net = networks.build_network(config.network, own, bank=bank)
+    checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
+    return path
+
+
+def save_system(path: Path, system: str = "fcpose") -> Path:
+    """The same of a system of whole frames, 96 x 128 pixels."""
+    network = {"system": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
+    config, own = _config(network, "none"), get_skeleton("coco23")
+    net = networks.build_system(config.network, own)
+    checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")
+    return path
+
+
+def _config(network: dict[str, Any], data: Path | str) -> Config:
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    train = [{"dataset": str(data)}]
+    return configs.parse({"train": train, "name": "tiny", "network": network})
