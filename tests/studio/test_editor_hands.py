@@ -20,7 +20,7 @@ def told(editor, joint):
 
 
 def test_each_state_and_cause_has_a_button(alone):
-    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joint")
+    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joints")
     assert all(button.is_disabled() for button in palette.get_by_role("button").all())
     alone.press("Tab")
     nose = JOINTS[0]

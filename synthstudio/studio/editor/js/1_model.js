@@ -159,12 +159,12 @@ function known(joint) {
   return joint.x !== null && joint.y !== null;
 }
 
-function moveAll(item, now, dx, dy) {
-  const changed = [];
-  now.joints.forEach((joint, j) => {
-    if (known(joint)) changed.push([j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]);
+// `joints`: which of them; all if none are named.
+function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
+  return joints.flatMap((j) => {
+    const joint = now.joints[j];
+    return known(joint) ? [[j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]] : [];
   });
-  return changed;
 }
 
 // Reflect the pose about the middle of its extent; the names stay.
