@@ -4,6 +4,7 @@ const KEYS = [
   ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
   ["Choose several", [["Shift+l", "lasso of joints: draw round them, or arrows, Tab, Enter"], ["Shift+drag", "the same at once"], ["Shift+click", "a joint more, or less"],
     [", · .", "also the previous, the next joint"], ["Shift+g", "the limb of the chosen joint"], ["< · >", "the person's left, right side"], ["Ctrl+a", "all joints"]]],
+  ["Paint an occluder", [["Shift+o", "draw round it, or arrows, Tab, Enter; o thing, p person"], ["Shift+h", "while painting: it hides the marked person, or not"]]],
   ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
     ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
     ["r", "no label"]]],
@@ -344,6 +345,7 @@ function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
+  if (op.from && op.from !== op.id) return `an occluder over person ${op.instance}`;
   if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }

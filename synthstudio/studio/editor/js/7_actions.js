@@ -6,7 +6,7 @@ const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  L: "lasso", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
+  L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -156,6 +156,9 @@ const DO = {
   box: (S) => startBox(S),
   someone: (S) => startBox(S, true),
   lasso: (S) => startStroke(S, "lasso"),
+  paint: (S) => startStroke(S, "object"),
+  "paint person": (S) => startStroke(S, "person"),
+  hides: (S) => flash(S, "First paint an occluder (Shift+O)."),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -217,7 +220,7 @@ function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
   else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
     const { group } = stackOf(S, S.item.id)[from].at(-1);
-    if (group) pageBack(S, group, from, to, word);
+    if (group) groupBack(S, group, from, to, word);
     else flash(S, `${word}: ${inWords(takeBack(S, S.item, from, to))}`);
   } else open(S);
 }

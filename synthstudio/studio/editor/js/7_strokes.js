@@ -1,6 +1,7 @@
 // Several joints at once: those inside a line drawn over the picture, a limb, a side, a range.
 // S.picked: the chosen joints where there are several, S.joint one of them; empty: S.joint alone.
-// S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys.
+// S.stroke: {tool, box, corner}: a line is being drawn by a drag, or a box by the keys. What the
+// other tools than "lasso" make of it is in 7_occluders.js.
 
 const CHOOSE = [
   ["lasso", "Lasso", "Shift+l", "Choose the joints inside a line that you draw"],
@@ -14,6 +15,7 @@ function buildStrokes(S, side) {
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Several joints at once");
   S.ui.choose = CHOOSE.map(([action, text, key, title]) => button(box, text, key, title, () => act(S, action)));
+  buildPainting(S, box);
 }
 
 function fillStrokes(S) {
@@ -21,6 +23,7 @@ function fillStrokes(S) {
   for (const node of S.ui.choose) node.disabled = closed;
   S.ui.choose[1].disabled ||= S.joint < 0;
   S.ui.choose[0].setAttribute("aria-pressed", String(S.stroke?.tool === "lasso"));
+  fillPainting(S);
 }
 
 // The chosen joints.
@@ -60,19 +63,18 @@ function extend(S, by) {
   chooseJoints(S, had.includes(next) ? had.filter((j) => j !== S.joint) : [...had, next], next);
 }
 
-const STROKE_HELP = {
-  lasso: "Draw round the joints. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.",
-};
+const STROKE_HELP = "Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
 function startStroke(S, tool) {
   if (S.stroke) return endStroke(S);
-  if (!open(S)) return;
+  if (tool === "lasso" ? !open(S) : !mayPaint(S)) return;
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
+  if (tool !== "lasso") setOccluder(S, tool);
   S.ui.stage.focus({ preventScroll: true });
   fillStrokes(S);
   draw(S);
-  flash(S, STROKE_HELP[tool], 8000);
+  flash(S, `${tool === "lasso" ? "Draw round the joints." : PAINT_HELP} ${STROKE_HELP}`, 8000);
 }
 
 function endStroke(S) {
@@ -85,7 +87,7 @@ function endStroke(S) {
 
 // What keys mean while a line is drawn; others leave it and do what they do.
 function strokeAction(S, verb, rest) {
-  if (cornerAction(S, S.stroke, verb, rest)) return true;
+  if (cornerAction(S, S.stroke, verb, rest) || paintAction(S, verb, rest)) return true;
   if (verb === "accept" && rest[0] === "joint") {
     const [x, y, w, h] = S.stroke.box;
     keepStroke(S, [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
@@ -98,6 +100,7 @@ function strokeAction(S, verb, rest) {
 }
 
 function keepStroke(S, line) {
+  if (S.stroke.tool !== "lasso") return keepOccluder(S, line);
   endStroke(S);
   const inside = S.now.joints.flatMap((joint, j) => (known(joint) && joint.state !== null && isInside(line, joint) ? [j] : []));
   if (!inside.length) return flash(S, "No joint of this person is inside the line.");
