@@ -128,7 +128,7 @@ def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     alone.answer(refuse=lambda op: no if op["instance"] == 3 else None)
     expect(alone.page.locator(".status")).to_contain_text("1 edit refused: frame 0, person 3")
     refused = alone.page.locator(".refused")
-    expect(refused).to_contain_text("an occluder over person 3")
+    expect(refused).to_contain_text("an edit of person 3")
     expect(refused).to_contain_text(no)
     assert "hidden by object" in alone.label(under(alone)[0])
     alone.press("Alt+r")
@@ -147,6 +147,19 @@ def test_who_is_tried_again_goes_with_the_others(alone):
     alone.answer(refuse=lambda op: "held" if op["instance"] == 3 else None)
     alone.press("Alt+r", "z")
     assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2, 3]
+
+
+def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
+    alone.press("Shift+O")
+    draw(alone, *SQUARE)
+    alone.answer()
+    alone.press("z")
+    alone.answer(refuse=lambda op: "held by Bo" if op["instance"] == 3 else None)
+    expect(alone.page.locator(".refused")).to_contain_text("undo of person 3")
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    assert (again["kind"], again["instance"]) == ("edit", 3)
+    assert {tuple(row[2:4]) for row in again["joints"].values()} == {(2, "visible")}
 
 
 def test_who_changed_since_stays_as_they_are(alone):

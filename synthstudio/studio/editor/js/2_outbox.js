@@ -63,7 +63,7 @@ function pendingOf(S, id) {
   return S.box.pending.filter((op) => op.id === id);
 }
 
-// Of a person, and of those over whom an occluder was painted from there.
+// Of a person, and of the others of a group of edits (`from`: where it was made or taken back).
 function refusedOf(S, id) {
   return S.box.refused.filter((op) => op.id === id || op.from === id);
 }
@@ -233,7 +233,7 @@ function tryAgain(S, shown) {
       record(S, item, commit(S, item, { kind: "revert", event: op.event, undoes: op.undoes }, op.patch));
     } else if (op.kind === "revert") {
       const kind = joints || op.patch.box ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
-      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason }, op.patch));
+      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason, from: op.from }, op.patch));
     } else {
       const { kind, status, text } = op;
       const anew = commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text, from: op.from }, op.patch);
@@ -262,11 +262,12 @@ function dropUndo(S, op) {
   stack.redo = stack.redo.filter((o) => o !== op);
 }
 
-function takeBack(S, item, from, to) {
+// `more`: what the op says besides.
+function takeBack(S, item, from, to, more = {}) {
   const stack = stackOf(S, item.id);
   const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);
   const event = S.box.events.get(`${op.client}.${op.seq}`);
   const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
-  stack[to].push(commit(S, item, { kind: "revert", ...what }, op.was));
+  stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
   return op;
 }

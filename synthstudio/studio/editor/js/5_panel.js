@@ -343,9 +343,10 @@ function fillRefused(S) {
 
 function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
+  const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
+  if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
-  if (op.from && op.from !== op.id) return `an occluder over person ${op.instance}`;
   if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }

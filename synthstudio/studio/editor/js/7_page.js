@@ -66,7 +66,7 @@ function groupBack(S, group, from, to, word) {
   for (const old of members) {
     const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
     if (op?.group !== group || refusedOf(S, old.id).length) continue;
-    takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to);
+    takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
     stackOf(S, old.id)[to].at(-1).group = group;
     count += 1;
   }
