@@ -71,7 +71,7 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "depth": None,
         "exists": True,
         "next_instance": 2,
-        "others": [],
+        "people": None,
         "ghost": None,
         "found": [],
         "base": base,

@@ -28,12 +28,14 @@ from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
+from synthstudio.review.check import base_of
 from synthstudio.review.datasets import content_key, register
+from synthstudio.review.edits import apply
 from synthstudio.review.leases import SECOND
 from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
-from synthstudio.review.values import KINDS, MAIN, ROLES, STATUSES, User, may
+from synthstudio.review.values import KINDS, MAIN, ROLES, STATUSES, Op, Person, User, may
 from synthstudio.studio import frame_rows
 from synthstudio.studio.editor.outbox import apply_message, parse_message, storage_key
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
@@ -211,10 +213,28 @@ def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, 
         op[name] = rng.choice(ODD)
     if rng.random() < 0.2 and isinstance(op["joints"], dict):
         op["joints"] = {rng.choice((*JOINTS, "__proto__")): [rng.choice(ODD) for _ in range(4)]}
-    message = {"v": 1, "tab": "t" * 16, "n": seq, "ops": [op] * rng.choice((1, 1, 1, 2))}
+    ops = stroke_of(rng, op) if rng.random() < 0.2 else [op] * rng.choice((1, 1, 1, 2))
+    message = {"v": 1, "tab": "t" * 16, "n": seq, "ops": ops}
     if rng.random() < 0.1:
         message[rng.choice(tuple(message))] = rng.choice(ODD)
     return message
+
+
+def stroke_of(rng: random.Random, op: dict[str, Any]) -> list[dict[str, Any]]:
+    """An occluder over people of a frame, with something wrong about one or two of them."""
+    cause = rng.choice(("object", "person", "object", "person", "visible", "nobody", "self"))
+    joints = {name: [rng.uniform(0, 90), rng.uniform(0, 90), 1, cause] for name in JOINTS}
+    clean = {"frame": 1, "revision": rng.choice((0, 0, 1)), "kind": "edit", "joints": joints}
+    clean |= {"status": None, "text": "", "event": None}
+    known = {name: op[name] for name in ("client", "seq", "dataset")}
+    people = [known | clean | {"instance": 1 + n, "seq": 10**6 * n + 1} for n in range(3)]
+    people[0]["seq"] = known["seq"]
+    for name in rng.sample(("frame", "instance", "revision", "joints", "from", "group"), 2):
+        rng.choice(people)[name] = rng.choice(ODD)
+    return people
+
+
+VEILED = (1, 2)  # whose first look, by Zoe, is hidden from all attackers
 
 
 def test_edits(store, studio_set):
@@ -222,6 +242,17 @@ def test_edits(store, studio_set):
     key, table = register(store, dataset, "crates"), people_table(dataset)
     frames = frame_rows.Frames(dataset, get_skeleton(dataset.identity.skeleton))
     stored, seqs = 0, count(1)
+    first_look = Op(
+        client="firstlook",
+        seq=1,
+        person=Person(dataset=key, frame=VEILED[0], instance=VEILED[1]),
+        revision=0,
+        kind="status",
+        status="approved",
+    )
+    zoe, base = User(name="Zoe", role="lead"), base_of(dataset, *VEILED)
+    apply(store, first_look, who=zoe, base=base)
+    hidden = history.state(store, first_look.person)
     for rng in cases("edit"):
         who = User(name=rng.choice(("Ann", "Bo")), role=rng.choice(ROLES))
         layer = MAIN if rng.random() < 0.9 else SECOND
@@ -233,11 +264,16 @@ def test_edits(store, studio_set):
             except Refused:
                 continue
             answer = apply_message(
-                store, message, who=who, base_of=frames.base_of, veiled=lambda people: ()
+                store,
+                message,
+                who=who,
+                base_of=frames.base_of,
+                veiled=lambda people: {VEILED} & {*people},
             )
             assert answer.wait == "", (payload, answer.wait)
             reported = " ".join(text for *_, text in answer.refused)
             assert str(studio_set.parent) not in reported and "sqlite" not in reported, reported
+            assert "Zoe" not in reported and history.state(store, first_look.person) == hidden
             assert may(who.role, "edit") or not answer.done, (who, payload)
             new = history.counts(store, key).events - events
             assert new == len({row[2] for row in answer.done}) or layer != MAIN, payload
@@ -246,10 +282,11 @@ def test_edits(store, studio_set):
     assert stored
     op = {"client": "attackcontrol", "seq": 1, "dataset": storage_key(key, MAIN)}
     first = next(dataset.iter_instances())
+    control = Person(dataset=key, frame=first["frame_index"], instance=first["instance"])
     op |= {
-        "frame": first["frame_index"],
-        "instance": first["instance"],
-        "revision": 0,
+        "frame": control.frame,
+        "instance": control.instance,
+        "revision": history.state(store, control).revision,
         "kind": "comment",
         "joints": {},
         "status": None,

@@ -20,7 +20,7 @@ def told(editor, joint):
 
 
 def test_each_state_and_cause_has_a_button(alone):
-    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joint")
+    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joints")
     assert all(button.is_disabled() for button in palette.get_by_role("button").all())
     alone.press("Tab")
     nose = JOINTS[0]
@@ -81,9 +81,6 @@ def test_the_box_of_somebody_without_a_mask_follows_the_joints(page):
 def test_neighbours_are_drawn_as_they_are_edited(page):
     editor = Alone(page)
     people = [item(0), item(0, id="0:2", instance=2, pos=1)]
-    xy = [[row[0], row[1]] for row in people[0]["base"]]
-    for mine, other in ((0, 2), (1, 1)):
-        people[mine]["others"] = [{"instance": other, "xy": xy}]
     editor.give(items=people, queue={"total": 2, "label": "All", "empty": ""})
     names = editor.page.locator(".marks .who")
     expect(names).to_have_text("person 2")

@@ -13,8 +13,9 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
+from synthstudio.review.datasets import content_key, register
 from synthstudio.review.edits import apply
+from synthstudio.review.leases import claim
 from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
@@ -26,6 +27,7 @@ from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.overview import count_people, review_progress
 
 ADA = User(name="Ada", role="reviewer")
+BO = User(name="Bo", role="reviewer")
 
 
 @pytest.fixture
@@ -90,7 +92,10 @@ def test_all_of_a_person(store, dataset, frames):
         named = [h is not None for h in item["occluder"]]
         assert named == [c in ("person", "object") for c in row["cause"]]
     assert [item["clean"] is None for item in found] == [False, False, True]  # frame 1 is clean
-    assert found[0]["others"][0]["instance"] == 2
+    first, later, other = (item["people"] for item in found)
+    assert [p["instance"] for p in first] == [1, 2] and later is None, "once a frame"
+    assert first[1]["joints"] == found[1]["base"] and first[1]["closed"] is None
+    assert other[0]["joints"] == found[2]["base"]
 
 
 def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames):
@@ -101,9 +106,10 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
         say(store, dataset, (0, 1), "comment", 3 + seq, revision=seq, text=text)
     item = give(store, dataset, frames, [(0, 1)])[0]
     at = frames.skeleton.joints.index("nose")
-    assert [(o["instance"], o["xy"][at]) for o in item["others"]] == [
-        (2, [3.5, 4.5]),
-        (3, [3.5, 4.5]),
+    put = [3.5, 4.5, 1, "object", "human"]
+    assert [(p["instance"], p["joints"][at], p["revision"]) for p in item["people"][1:]] == [
+        (2, put, 1),
+        (3, put, 1),
     ]
     assert [(n["who"], n["text"]) for n in item["notes"]] == [
         ("Ada", "second"),
@@ -111,10 +117,20 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
         ("Ada", "fourth"),
     ]
     veiled = give(store, dataset, frames, [(0, 1)], veiled={(0, 1), (0, 2)})[0]
-    assert veiled["notes"] == [] and veiled["others"][0]["xy"][at] != [3.5, 4.5]
+    assert veiled["notes"] == []
+    hidden = veiled["people"][1]
+    assert (
+        hidden["joints"][at]
+        == give(store, dataset, frames, [(0, 2)], veiled={(0, 2)})[0]["base"][at]
+        and hidden["revision"] == 0
+    )
+    assert [p["closed"] for p in veiled["people"]] == [*["a second look is open"] * 2, None]
+    claim(store, [Person(dataset=content_key(dataset), frame=0, instance=3)], who=BO)
+    held = give(store, dataset, frames, [(0, 1)])[0]["people"]
+    assert [p["closed"] for p in held] == [None, None, "held by Bo"]
     say(store, dataset, (0, 2), "delete", 7, revision=1)
     item = give(store, dataset, frames, [(0, 1)])[0]
-    assert [other["instance"] for other in item["others"]] == [3]
+    assert [p["instance"] for p in item["people"]] == [1, 3]
 
 
 def test_base_is_what_the_reader_says(dataset, frames, store):

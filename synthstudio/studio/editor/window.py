@@ -16,7 +16,7 @@ from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
 from synthstudio.review.comments import comments_in
 from synthstudio.review.history import states_in
-from synthstudio.review.leases import leases
+from synthstudio.review.leases import SECOND, Lease, leases
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, User
@@ -28,6 +28,7 @@ BACK, AHEAD = 5, 18
 _COMMENTS = 3
 """How many of a person's comments are shown without asking for the history."""
 _NO_GHOSTS = FrameGhosts()
+_UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 Url = Callable[[str, int], str]
 """(kind, frame) -> the address of a picture."""
 
@@ -73,7 +74,8 @@ def items(
 ) -> list[dict[str, Any]]:
     """Return the people of a stretch as JSON values, with those who were added to their frames.
 
-    Neighbours stand where reviewers put them: deleted ones are gone, added ones are there.
+    The first item of a frame has its `people`, the others None: everybody in the frame as reviewers
+    left them, without deleted and with added ones.
     `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
@@ -97,6 +99,7 @@ def items(
         for frame, some in told.items()
     }
     found: list[dict[str, Any]] = []
+    told_of: set[int] = set()
     for place, person in enumerate(listed):
         extra = [p for p in added if p[0] == person[0]] if _last_of_frame(listed, place) else []
         for one in [person, *extra]:
@@ -105,7 +108,13 @@ def items(
             why = stretch.reasons[place] if stretch.reasons and one is person else ()
             veiled = one in stretch.veiled
             item = _item(frames, one, url, clean_of, state_of.get(one))
-            item["others"] = _others(frames, one, state_of)
+            first = one[0] not in told_of
+            told_of.add(one[0])
+            item["people"] = (
+                _people(frames, one[0], state_of, lambda p: _closed(p, stretch, held, who, layer))
+                if first
+                else None
+            )
             beside = ghosts.get(one[0], _NO_GHOSTS)
             item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["notes"] = [_note(event) for event in said.get(one, [])[-_COMMENTS:]]
@@ -202,7 +211,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
 
 def _no_labels(skeleton: Skeleton, fact: str) -> dict[str, Any]:
     return {
-        "base": [[None, None, None, "unlabelled", "human"]] * len(skeleton.joints),
+        "base": [_joint(_UNLABELLED)] * len(skeleton.joints),
         "shares": None,
         "occluder": [],
         "xyz": None,
@@ -227,30 +236,43 @@ def _note(event: Event) -> dict[str, str]:
     return {"who": event.who, "when": when, "text": str(event.after["comment"])}
 
 
-def _others(
-    frames: Frames, person: tuple[int, int], state_of: Mapping[tuple[int, int], ItemState]
+def _people(
+    frames: Frames,
+    frame: int,
+    state_of: Mapping[tuple[int, int], ItemState],
+    closed: Callable[[tuple[int, int]], str | None],
 ) -> list[dict[str, Any]]:
-    """The others of a person's frame: their joints in the picture, as reviewers left them."""
-    frame, instance = person
+    """Everybody in a frame as reviewers left them; `closed`: why one may not be changed now."""
     found = frames.get(frame)
     added = [n for (f, n), state in state_of.items() if f == frame and state.added]
     shown = []
     for number in dict.fromkeys([*found.people, *added]):
         state = state_of.get((frame, number))
-        if number == instance or (state is not None and state.deleted):
+        if state is not None and state.deleted:
             continue
         row = found.people.get(number)
         labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
         labels |= dict(state.joints) if state is not None else {}
-        places = [_place(labels.get(name)) for name in frames.skeleton.joints]
-        shown.append({"instance": number, "xy": places})
+        joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
+        revision = state.revision if state is not None else 0
+        why = closed((frame, number))
+        shown.append({"instance": number, "joints": joints, "revision": revision, "closed": why})
     return shown
 
 
-def _place(label: JointLabel | None) -> list[float | None] | None:
-    if label is None or not label.state or label.x_px is None or label.y_px is None:
-        return None
-    return [_rounded(label.x_px, 1), _rounded(label.y_px, 1)]
+def _closed(
+    person: tuple[int, int],
+    stretch: Stretch,
+    held: Mapping[tuple[int, int], Lease],
+    who: User,
+    layer: str,
+) -> str | None:
+    lease = held.get(person)
+    if person in stretch.veiled:
+        return "a second look is open"
+    if lease is not None and lease.who != who.name:
+        return f"held by {lease.who}"
+    return "not among your second looks" if layer == SECOND and lease is None else None
 
 
 def _occluders(found: FrameRows, row: Row) -> list[str | None]:

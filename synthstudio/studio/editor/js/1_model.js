@@ -141,30 +141,39 @@ function grownBox(S, box) {
   return [x, y, right - x, low - y];
 }
 
+// Everybody of a frame: those whom this browser holds, and the others as the server last told of
+// them, with the first of the frame's items. `closed`: why one of these may not be changed.
+function everybody(S, frame) {
+  const held = S.list.filter((item) => item.frame === frame && item.instance);
+  const numbers = new Set(held.map((item) => item.instance));
+  const first = S.list.find((item) => item.frame === frame && item.people);
+  for (const { instance, joints, revision, closed } of first?.people ?? []) {
+    if (numbers.has(instance)) continue;
+    const state = { revision, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
+    held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed });
+  }
+  return held;
+}
+
 // The people of the picture beside the shown one, as their reviewers see them now.
 function neighbours(S) {
-  const mine = S.list.filter((other) => other.frame === S.item.frame && other.instance && other.id !== S.item.id);
-  const held = new Set(mine.map((other) => other.instance));
-  const found = S.item.others.filter((other) => !held.has(other.instance));
-  for (const other of mine) {
+  return everybody(S, S.item.frame).filter((other) => other.id !== S.item.id).flatMap((other) => {
     const now = derive(S, other);
-    if (now.deleted || !now.exists) continue;
-    const xy = now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null));
-    found.push({ instance: other.instance, xy });
-  }
-  return found;
+    if (now.deleted || !now.exists) return [];
+    return [{ instance: other.instance, xy: now.joints.map((joint) => (known(joint) && joint.state ? [joint.x, joint.y] : null)) }];
+  });
 }
 
 function known(joint) {
   return joint.x !== null && joint.y !== null;
 }
 
-function moveAll(item, now, dx, dy) {
-  const changed = [];
-  now.joints.forEach((joint, j) => {
-    if (known(joint)) changed.push([j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]);
+// `joints`: which of them; all if none are named.
+function moveJoints(item, now, dx, dy, joints = [...now.joints.keys()]) {
+  return joints.flatMap((j) => {
+    const joint = now.joints[j];
+    return known(joint) ? [[j, asPlaced(item, { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) })]] : [];
   });
-  return changed;
 }
 
 // Reflect the pose about the middle of its extent; the names stay.

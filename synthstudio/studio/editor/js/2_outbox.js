@@ -63,8 +63,9 @@ function pendingOf(S, id) {
   return S.box.pending.filter((op) => op.id === id);
 }
 
+// Of a person, and of the others of a group of edits (`from`: where it was made or taken back).
 function refusedOf(S, id) {
-  return S.box.refused.filter((op) => op.id === id);
+  return S.box.refused.filter((op) => op.id === id || op.from === id);
 }
 
 // Take an edit in. `say`: {kind, joints?, status?, text?, event?, undoes?}. Returns the op.
@@ -212,24 +213,31 @@ function standing_of(S) {
 
 // A refused item: drop mine, or say it again over what is there now.
 function takeTheirs(S, id) {
-  for (const op of refusedOf(S, id)) forget(S.box, op);
-  S.box.refused = S.box.refused.filter((op) => op.id !== id);
+  const mine = new Set(refusedOf(S, id));
+  for (const op of mine) forget(S.box, op);
+  S.box.refused = S.box.refused.filter((op) => !mine.has(op));
   S.changed();
 }
 
-function tryAgain(S, item) {
-  const mine = refusedOf(S, item.id);
-  takeTheirs(S, item.id);
+function tryAgain(S, shown) {
+  const mine = refusedOf(S, shown.id);
+  takeTheirs(S, shown.id);
   for (const op of mine) {
+    const item = op.id === shown.id ? shown : everybody(S, op.frame).find((other) => other.id === op.id);
+    if (!item) {
+      flash(S, `Person ${op.instance} is not in this frame any more.`);
+      continue;
+    }
     const joints = op.patch.joints ?? null;
     if (op.kind === "revert" && op.patch.distrusts) {
       record(S, item, commit(S, item, { kind: "revert", event: op.event, undoes: op.undoes }, op.patch));
     } else if (op.kind === "revert") {
       const kind = joints || op.patch.box ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
-      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason }, op.patch));
+      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason, from: op.from }, op.patch));
     } else {
       const { kind, status, text } = op;
-      record(S, item, commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text }, op.patch));
+      const anew = commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text, from: op.from }, op.patch);
+      record(S, item, anew).group = op.group;
     }
   }
 }
@@ -254,12 +262,12 @@ function dropUndo(S, op) {
   stack.redo = stack.redo.filter((o) => o !== op);
 }
 
-function takeBack(S, item, from, to) {
+// `more`: what the op says besides.
+function takeBack(S, item, from, to, more = {}) {
   const stack = stackOf(S, item.id);
-  const op = stack[from].pop();
-  if (!op) return null;
+  const [op] = stack[from].splice(stack[from].findLastIndex((one) => !one.mark), 1);
   const event = S.box.events.get(`${op.client}.${op.seq}`);
   const what = event === undefined ? { undoes: [op.client, op.seq] } : { event };
-  stack[to].push(commit(S, item, { kind: "revert", ...what }, op.was));
+  stack[to].push(commit(S, item, { kind: "revert", ...what, ...more }, op.was));
   return op;
 }

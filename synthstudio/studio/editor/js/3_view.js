@@ -145,10 +145,11 @@ function drawBone(bone, joints, place, shown) {
 
 function drawJoint(S, mark, joint, p, shown) {
   const yes = shown && p && joint.state !== null;
-  show(mark.group, yes || (shown && p && S.joint === mark.j));
+  const chosen = isChosen(S, mark.j);
+  show(mark.group, yes || (shown && p && chosen));
   if (!p) return;
   mark.group.setAttribute("transform", `translate(${p[0].toFixed(2)} ${p[1].toFixed(2)})`);
-  mark.group.classList.toggle("chosen", S.joint === mark.j);
+  mark.group.classList.toggle("chosen", chosen);
   const look = `${joint.cause}|${S.hover === mark.j}`;
   if (look === mark.drawn) return;
   mark.drawn = look;
@@ -212,6 +213,7 @@ function drawBoxes(S) {
   const [x, y] = toScreen(S, 0, 0);
   make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
   drawBoxing(S);
+  drawStroke(S);
   if (!S.layers.boxes) return;
   const box = (mask) => (!mask || mask.counts ? mask?.box : grownBox(S, mask.box));
   boxNode(S, S.marks.boxes, box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");

@@ -13,7 +13,7 @@ function pick(S, sx, sy, reach = REACH_PX) {
   let best = null;
   let least = reach;
   S.now.joints.forEach((joint, j) => {
-    if (!known(joint) || (joint.state === null && j !== S.joint)) return;
+    if (!known(joint) || (joint.state === null && !isChosen(S, j))) return;
     const [x, y] = toScreen(S, joint.x, joint.y);
     const far = Math.hypot(x - sx, y - sy) - (j === S.joint ? 3 : 0);
     if (far < least) [best, least] = [j, far];
@@ -49,6 +49,8 @@ function listenPointer(S) {
     const unit = event.deltaMode === 1 ? 30 : 1;
     zoomBy(S, Math.exp(-event.deltaY * unit * 0.0016), ...stagePoint(S, event));
   }, { passive: false });
+  // A line that a finger draws is no swipe of the page: after one the browser would swallow a tap.
+  stage.addEventListener("touchmove", (event) => event.preventDefault(), { passive: false });
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
@@ -81,17 +83,26 @@ function pressed(S, event) {
   }
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  if (!free && !(S.boxing && S.can.edit) || S.hide || event.button !== 0 || S.space) return;
+  if (!free && !((S.boxing || S.stroke) && S.can.edit) || S.hide || event.button !== 0 || S.space) return;
   if (S.boxing) {
     Object.assign(S.drag, { kind: "box" });
     return;
   }
-  const j = pick(S, sx, sy, reachOf(event));
-  if (j !== null) {
+  const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
+  if (event.shiftKey && !S.stroke) {
+    if (j !== null) {
+      S.drag = null;
+      return toggleJoint(S, j);
+    }
+    startStroke(S, "lasso");
+    S.drag.once = true;
+  }
+  if (S.stroke) Object.assign(S.drag, { kind: "stroke", line: [toFrame(S, sx, sy)] });
+  else if (j !== null) {
     const joint = S.now.joints[j];
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
-    choose(S, j);
+    choose(S, j, S.picked.includes(j) ? S.picked : []);
   } else if (onHandle(S, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
@@ -120,11 +131,14 @@ function moved(S, event) {
     S.ty = drag.ty + sy - drag.sy;
   } else if (drag.kind === "box") {
     boxCorners(S, toFrame(S, drag.sx, drag.sy), toFrame(S, sx, sy));
+  } else if (drag.kind === "stroke") {
+    drag.line.push(toFrame(S, sx, sy));
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
-    drag.changed = [[drag.j, asPlaced(S.item, { ...S.now.joints[drag.j], x: round3(x), y: round3(y) })]];
+    const joint = S.now.joints[drag.j];
+    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, targets(S));
   } else {
-    drag.changed = moveAll(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
+    drag.changed = moveJoints(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
   }
   draw(S);
@@ -138,7 +152,9 @@ function released(S, event) {
   if (drag?.kind === "pinch" && S.fingers.size) return; // the last finger ends it
   S.drag = null;
   if (drag?.moved && drag.kind === "box") keepBox(S);
+  else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
+  else if (drag && !drag.moved && drag.kind === "joint") choose(S, drag.j);
   else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
   draw(S);
 }

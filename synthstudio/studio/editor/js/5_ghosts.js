@@ -24,7 +24,7 @@ function buildGhosts(S, side) {
 function fillGhosts(S) {
   const { found } = S.item;
   const ghost = trusted(S);
-  const joint = S.joint >= 0 ? ghost?.joints[S.joint] : null;
+  const joint = targets(S).some((j) => ghost?.joints[j]);
   const limb = S.joint >= 0 ? limbOf(S).filter((j) => ghost?.joints[j]) : [];
   const page = pageOf(S).length;
   const useful = [joint, limb.length, ghost, found?.length, page, ghost && S.now.exists && !S.now.deleted];
@@ -76,7 +76,7 @@ function accept(S, which) {
   if (which === "page") return acceptPage(S);
   const ghost = trusted(S);
   if (which !== "person" && S.joint < 0) return flash(S, "Choose a joint first: click it, or press Tab.");
-  const joints = { joint: [S.joint], limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
+  const joints = { joint: targets(S), limb: limbOf(S), person: [...S.skeleton.joints.keys()] }[which];
   const changed = ghost ? takenFrom(S.item, ghost, joints, S.now.joints) : [];
   if (!changed.length) return flash(S, S.model ? "Nothing is predicted for it." : NO_MODEL);
   edit(S, changed);

@@ -10,7 +10,7 @@ const PALETTE = [
 function buildPalette(S, side) {
   const palette = el("div", "palette", null, side);
   palette.setAttribute("role", "group");
-  palette.setAttribute("aria-label", "What can be seen of the chosen joint");
+  palette.setAttribute("aria-label", "What can be seen of the chosen joints");
   S.ui.palette = PALETTE.map(([cause, text, key, title]) => {
     const node = button(palette, text, key, title, () => act(S, `cause ${cause}`), "say");
     node.prepend(glyph(cause, "middle"));
@@ -19,10 +19,10 @@ function buildPalette(S, side) {
 }
 
 function fillPalette(S) {
-  const cause = S.joint >= 0 ? S.now.joints[S.joint].cause : null;
-  for (const { cause: mine, node } of S.ui.palette) {
-    node.disabled = cause === null || !S.can.edit || S.item.veiled;
-    node.setAttribute("aria-pressed", String(mine === cause));
+  const causes = new Set(targets(S).map((j) => S.now.joints[j].cause));
+  for (const { cause, node } of S.ui.palette) {
+    node.disabled = !causes.size || !S.can.edit || S.item.veiled;
+    node.setAttribute("aria-pressed", String(causes.size === 1 && causes.has(cause)));
   }
 }
 

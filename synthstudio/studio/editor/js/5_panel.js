@@ -2,6 +2,9 @@
 
 const KEYS = [
   ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
+  ["Choose several", [["Shift+l", "lasso of joints: draw round them, or arrows, Tab, Enter"], ["Shift+drag", "the same at once"], ["Shift+click", "a joint more, or less"],
+    [", · .", "also the previous, the next joint"], ["Shift+g", "the limb of the chosen joint"], ["< · >", "the person's left, right side"], ["Ctrl+a", "all joints"]]],
+  ["Paint an occluder", [["Shift+o", "draw round it, or arrows, Tab, Enter; o thing, p person"], ["Shift+h", "while painting: it hides the marked person, or not"]]],
   ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
     ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
     ["r", "no label"]]],
@@ -129,6 +132,7 @@ function buildSide(S, side) {
   ui.notes = el("ul", "notes", null, side);
   ui.notes.setAttribute("aria-label", "Comments");
   buildPalette(S, side);
+  buildStrokes(S, side);
   buildGhosts(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
@@ -230,7 +234,10 @@ function buildTable(S) {
     el("span", "half", null, share);
     row.share = share;
     row.dot = el("span", "dot", "", node);
-    node.addEventListener("click", () => choose(S, S.joint === j ? -1 : j));
+    node.addEventListener("click", (event) => {
+      if (event.shiftKey || event.ctrlKey || event.metaKey) toggleJoint(S, j);
+      else choose(S, S.joint === j && !S.picked.length ? -1 : j);
+    });
     return row;
   });
 }
@@ -243,7 +250,8 @@ function fillTable(S) {
     const occluder = joint.state === 1 && S.item.occluder[j] && !edited ? S.item.occluder[j] : "";
     const near = share !== null && share >= 0.2 && share < 0.5;
     const whose = joint.origin === "predicted" ? "model" : edited ? "edited" : "";
-    const look = [joint.cause, joint.state, occluder, share, whose, S.joint === j].join("|");
+    const chosen = isChosen(S, j);
+    const look = [joint.cause, joint.state, occluder, share, whose, chosen, S.joint].join("|");
     if (row.drawn === look) return;
     row.drawn = look;
     row.mark.replaceChildren(glyph(joint.cause, S.skeleton.sides[j]));
@@ -254,12 +262,11 @@ function fillTable(S) {
     const bar = share === null ? "no visible share known" : `${Math.round(share * 100)}% visible in the labels`;
     row.share.title = near ? `${bar}: near the threshold` : bar;
     row.dot.textContent = whose;
-    const chosen = S.joint === j;
     row.node.classList.toggle("chosen", chosen);
     row.node.setAttribute("aria-pressed", String(chosen));
-    row.node.tabIndex = chosen || (S.joint < 0 && j === 0) ? 0 : -1;
+    row.node.tabIndex = S.joint === j || (S.joint < 0 && j === 0) ? 0 : -1;
     row.node.setAttribute("aria-label", `${nice(S.skeleton.joints[j])}, ${say(joint)}${occluder ? ` (${occluder})` : ""}, ${bar}${whose ? `, ${whose === "model" ? "as predicted" : whose}` : ""}`);
-    if (chosen) row.node.scrollIntoView({ block: "nearest" });
+    if (S.joint === j) row.node.scrollIntoView({ block: "nearest" });
   });
 }
 
@@ -278,6 +285,7 @@ function fillPanel(S) {
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
   fillNotes(S);
   fillPalette(S);
+  fillStrokes(S);
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
@@ -335,6 +343,8 @@ function fillRefused(S) {
 
 function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
+  const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
+  if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
   if (op.box && !names.length) return "box";

@@ -6,6 +6,7 @@ const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
+  L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -16,6 +17,7 @@ function keyAction(S, event) {
   const { key } = event;
   if (event.ctrlKey || event.metaKey) {
     if (key === "Enter") return "accept person";
+    if (key === "a") return "choose all";
     if (key === "z") return "undo";
     return key === "Z" || key === "y" ? "redo" : null;
   }
@@ -23,7 +25,7 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 && !S.boxing ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    return S.joint === -1 && !S.boxing && !S.stroke ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
   if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
@@ -124,8 +126,11 @@ function placeJoint(S, j, x, y) {
 function act(S, action) {
   const [verb, ...rest] = action.split(" ");
   if (S.boxing && boxAction(S, verb, rest)) return;
-  if (verb === "state" || verb === "cause") return setJoint(S, verb, rest[0]);
+  if (S.stroke && strokeAction(S, verb, rest)) return;
+  if (verb === "state" || verb === "cause") return setJoints(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "choose") return chooseMany(S, rest[0]);
+  if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
   if (verb === "layer") return toggleLayer(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
@@ -150,6 +155,10 @@ const DO = {
   delete: (S) => remove(S),
   box: (S) => startBox(S),
   someone: (S) => startBox(S, true),
+  lasso: (S) => startStroke(S, "lasso"),
+  paint: (S) => startStroke(S, "object"),
+  "paint person": (S) => startStroke(S, "person"),
+  hides: (S) => flash(S, "First paint an occluder (Shift+O)."),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),
@@ -171,38 +180,47 @@ const DO = {
   "try again": (S) => tryAgain(S, S.item),
 };
 
-function setJoint(S, verb, value) {
-  if (S.joint < 0) {
+// State or cause of all chosen joints, as one edit.
+function setJoints(S, verb, value) {
+  const joints = targets(S);
+  if (!joints.length) {
     flash(S, "Choose a joint first: click it, or press Tab.");
     return;
   }
-  const joint = S.now.joints[S.joint];
-  const name = `${S.item.id} ${S.joint}`;
-  if (known(joint)) S.places.set(name, [joint.x, joint.y]); // who changes their mind finds it there
-  const next = asCalled(S.item, verb === "state" ? withState(S.item, joint, S.joint, Number(value)) : withCause(joint, value));
-  if (next.state > 0 && !inFrame(S.item, next)) {
-    const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
-    const [x, y] = known(next) ? [next.x, next.y] : S.places.get(name) ?? middle;
-    const within = (v, size) => round3(Math.min(Math.max(v, 0), size));
-    Object.assign(next, { x: within(x, S.item.w), y: within(y, S.item.h) });
-  }
-  edit(S, [[S.joint, next]]);
+  const middle = joints.length === 1 ? toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2) : null;
+  const changed = joints.flatMap((j) => {
+    const next = calledJoint(S, j, verb, value, middle);
+    return next ? [[j, next]] : [];
+  });
+  edit(S, changed);
   announce(S);
+  const left = joints.length - changed.length;
+  if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "has no place and stays" : "have no place and stay"} as before: choose each alone.`, 6000);
+}
+
+// A joint as it is called; null for one in the picture of which nobody knows where. `middle`: where that is put.
+function calledJoint(S, j, verb, value, middle) {
+  const joint = S.now.joints[j];
+  const name = `${S.item.id} ${j}`;
+  if (known(joint)) S.places.set(name, [joint.x, joint.y]); // who changes their mind finds it there
+  const next = asCalled(S.item, verb === "state" ? withState(S.item, joint, j, Number(value)) : withCause(joint, value));
+  if (!(next.state > 0) || inFrame(S.item, next)) return next;
+  const at = known(next) ? [next.x, next.y] : S.places.get(name) ?? middle;
+  if (!at) return null;
+  const within = (v, size) => round3(Math.min(Math.max(v, 0), size));
+  return { ...next, x: within(at[0], S.item.w), y: within(at[1], S.item.h) };
 }
 
 function nudge(S, dx, dy) {
-  if (S.joint === HANDLE) edit(S, moveAll(S.item, S.now, dx, dy), `all ${S.item.id}`);
-  const joint = S.now.joints[S.joint];
-  if (!joint || !known(joint)) return;
-  const moved_ = { ...joint, x: round3(joint.x + dx), y: round3(joint.y + dy) };
-  edit(S, [[S.joint, asPlaced(S.item, moved_)]], `${S.joint} ${S.item.id}`);
+  const joints = S.joint === HANDLE ? undefined : targets(S);
+  edit(S, moveJoints(S.item, S.now, dx, dy, joints), `${joints ?? "all"} ${S.item.id}`);
 }
 
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
   else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
     const { group } = stackOf(S, S.item.id)[from].at(-1);
-    if (group) pageBack(S, group, from, to, word);
+    if (group) groupBack(S, group, from, to, word);
     else flash(S, `${word}: ${inWords(takeBack(S, S.item, from, to))}`);
   } else open(S);
 }
@@ -318,13 +336,16 @@ function leave(S) {
   }
 }
 
-function choose(S, j) {
+// `picked`: all that are chosen with it, where there are several.
+function choose(S, j, picked = []) {
   S.joint = j;
+  S.picked = picked;
   S.left = false;
   S.ui.stage.focus({ preventScroll: true });
   if (!S.item) return;
   fillTable(S);
   fillPalette(S);
+  fillStrokes(S);
   fillGhosts(S);
   draw(S);
   drawLoupe(S);
@@ -333,10 +354,12 @@ function choose(S, j) {
 
 function announce(S) {
   const j = S.joint;
-  const name = j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
+  S.root.dataset.picked = S.picked.map((k) => S.skeleton.joints[k]).join(" ");
+  const many = S.picked.length ? `${S.picked.length} joints` : "";
+  const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
-  S.ui.hint.textContent = j >= 0 ? `${nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
+  S.ui.hint.textContent = j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
     : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }

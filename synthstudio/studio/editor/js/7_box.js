@@ -16,6 +16,7 @@ function startBox(S, fresh) {
   flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
 }
 
+const LOOKING = ["closer", "farther", "fit", "help", "layer"]; // these end nothing that is being drawn
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
 function insideFrame(S, [x, y, w, h]) {
@@ -29,20 +30,25 @@ function boxCorners(S, [ax, ay], [bx, by]) {
   S.boxing.box = insideFrame(S, [Math.min(ax, bx), Math.min(ay, by), Math.abs(ax - bx), Math.abs(ay - by)]);
 }
 
+// Arrows and Tab on the corners of a shape with a box.
+function cornerAction(S, shape, verb, rest) {
+  if (verb === "nudge") {
+    const [x, y, w, h] = shape.box;
+    const [dx, dy] = rest.map(Number);
+    shape.box = insideFrame(S, shape.corner ? [x, y, w + dx, h + dy] : [x + Math.min(dx, w - 1), y + Math.min(dy, h - 1), w - dx, h - dy]);
+  } else if (verb === "tab") shape.corner = 1 - shape.corner;
+  else return false;
+  draw(S);
+  return true;
+}
+
 // What keys mean while a box is drawn; others leave it and do what they do.
 function boxAction(S, verb, rest) {
-  if (verb === "nudge") {
-    const [x, y, w, h] = S.boxing.box;
-    const [dx, dy] = rest.map(Number);
-    S.boxing.box = insideFrame(S, S.boxing.corner ? [x, y, w + dx, h + dy] : [x + Math.min(dx, w - 1), y + Math.min(dy, h - 1), w - dx, h - dy]);
-    draw(S);
-  } else if (verb === "tab") {
-    S.boxing.corner = 1 - S.boxing.corner;
-    draw(S);
-  } else if (verb === "accept" && rest[0] === "joint") keepBox(S);
+  if (cornerAction(S, S.boxing, verb, rest)) return true;
+  if (verb === "accept" && rest[0] === "joint") keepBox(S);
   else if (verb === "leave" || verb === "box" || verb === "someone") endBox(S);
   else {
-    if (!["closer", "farther", "fit", "help", "layer"].includes(verb)) endBox(S);
+    if (!LOOKING.includes(verb)) endBox(S);
     return false;
   }
   return true;
@@ -74,8 +80,10 @@ function endBox(S) {
 }
 
 function drawBoxing(S) {
-  if (!S.boxing) return;
-  const { box, corner } = S.boxing;
+  if (S.boxing) drawCorners(S, S.boxing);
+}
+
+function drawCorners(S, { box, corner }) {
   boxNode(S, S.marks.boxes, box, "box drawing");
   const [x, y] = toScreen(S, box[0] + corner * box[2], box[1] + corner * box[3]);
   make("rect", { class: "corner", x: (x - 5).toFixed(1), y: (y - 5).toFixed(1), width: 10, height: 10 }, S.marks.boxes);

@@ -30,9 +30,7 @@ function acceptPage(S) {
   const page = pageOf(S);
   if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
   const made = page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost)));
-  const group = `${made[0].op.client}.${made[0].op.seq}`;
-  for (const { op } of made) op.group = group;
-  S.groups.set(group, made.map(({ item }) => item));
+  asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
   const many = `${made.length} ${made.length === 1 ? "person is" : "people are"} as predicted`;
@@ -49,19 +47,36 @@ function takeNew(S, item, ghost) {
   return { item: added, op };
 }
 
-// Undo or redo a page: all of it that nothing was done to since, wherever those people are now.
-function pageBack(S, group, from, to, word) {
-  const members = S.groups.get(group);
+// Edits of several people that one undo takes back. `made`: {item, op} of each; `what` they were.
+// Where the shown person is none of them, its own undo knows of them too.
+function asGroup(S, made, what) {
+  const group = `${made[0].op.client}.${made[0].op.seq}`;
+  for (const { op } of made) op.group = group;
+  S.groups.set(group, { members: made.map(({ item }) => item), what, at: S.item.id });
+  if (made.some(({ item }) => item.id === S.item.id)) return;
+  const stack = stackOf(S, S.item.id);
+  stack.undo.push({ group, mark: true });
+  stack.redo = [];
+}
+
+// Undo or redo a group: all of it that nothing was done to since, wherever those people are now.
+function groupBack(S, group, from, to, word) {
+  const { members, what, at } = S.groups.get(group);
   let count = 0;
   for (const old of members) {
-    const op = stackOf(S, old.id)[from].at(-1);
+    const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
     if (op?.group !== group || refusedOf(S, old.id).length) continue;
-    takeBack(S, S.list.find((item) => item.id === old.id) ?? afterOp(old, op), from, to);
+    takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
     stackOf(S, old.id)[to].at(-1).group = group;
     count += 1;
   }
+  const stack = stackOf(S, at);
+  const marks = stack[from].filter((op) => op.mark && op.group === group);
+  stack[from] = stack[from].filter((op) => !marks.includes(op));
+  if (count) stack[to].push(...marks);
+  fillPanel(S);
   const left = members.length - count;
-  flash(S, `${word}: predictions of ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
+  flash(S, `${word}: ${what} ${count} ${count === 1 ? "person" : "people"}${left ? `; ${left} changed since and stay` : ""}`);
 }
 
 // An item that this browser holds no more, as an op of its own left it.

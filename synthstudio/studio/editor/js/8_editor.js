@@ -6,7 +6,7 @@ const STATES = new WeakMap();
 // The page may take the editor down and put it up again at any time. What it knew of a data set is
 // kept beside it until then: undo, edits on their way, zoom, layers.
 const KEPT = (globalThis.synthstudioEditors ??= new Map());
-const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint"];
+const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked"];
 
 function step(S, by) {
   const next = S.list[S.list.indexOf(S.item) + by];
@@ -29,7 +29,7 @@ function setItem(S, item) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, hover: null, drag: null, boxing: null, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, wanted: null, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
@@ -118,7 +118,7 @@ function askView(S, extra) {
 
 function start(parent, data) {
   const S = {
-    dataset: data.dataset, item: null, list: [], joint: -1, hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
+    dataset: data.dataset, item: null, list: [], joint: -1, picked: [], hover: null, drag: null, zoom: 1, tx: 0, ty: 0, pictures: new Map(),
     loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true, ghosts: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
@@ -266,11 +266,11 @@ export default function editor(host) {
     S = start(host.parentElement, data);
     STATES.set(host.parentElement, S);
     S.host = host;
-    const { zoom, tx, ty, joint } = S;
+    const { zoom, tx, ty, joint, picked } = S;
     update(S, data);
     if (S.again && S.item?.id === S.again) {
       Object.assign(S, { zoom, tx, ty });
-      choose(S, joint);
+      choose(S, joint, picked);
     }
     setLight(S, S.light.b, S.light.c);
     S.ui.flash.classList.remove("on");

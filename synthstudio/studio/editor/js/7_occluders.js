@@ -1,0 +1,123 @@
+// An occluder drawn over the picture: the joints under it, of everybody behind it, are hidden by it.
+// S.stroke has besides its line: tool "object" or "person", `front`: the ids of those whom it does
+// not hide, `mark`: the id of the person of whom the keys say whether it does.
+
+const PAINT = [
+  ["paint", "Paint thing", "Shift+o", "Draw a thing that hides the joints under it", "object"],
+  ["paint person", "Paint person", "", "Draw another person who hides the joints under the line", "person"],
+];
+const PAINT_HELP = "Draw round what hides (o thing, p person).";
+
+function buildPainting(S, box) {
+  S.ui.paint = PAINT.map(([action, text, key, title, tool]) => ({ tool, node: button(box, text, key, title, () => act(S, action)) }));
+  S.ui.hides = el("div", "hides", null, box);
+  S.ui.hides.setAttribute("role", "group");
+  S.ui.hides.setAttribute("aria-label", "Whom the occluder hides");
+}
+
+function fillPainting(S) {
+  for (const { tool, node } of S.ui.paint) {
+    node.disabled = !S.can.edit || S.item.veiled;
+    node.setAttribute("aria-pressed", String(S.stroke?.tool === tool));
+  }
+  const painting = S.stroke && S.stroke.tool !== "lasso";
+  const people = painting ? present(S) : [];
+  S.ui.hides.hidden = !painting;
+  const look = people.map((item) => item.id).join();
+  if (S.ui.hides.dataset.look !== look) {
+    S.ui.hides.dataset.look = look;
+    S.ui.hides.replaceChildren();
+    if (painting) el("span", "", "It hides", S.ui.hides);
+    for (const { id, instance } of people) {
+      button(S.ui.hides, `Person ${instance}`, "", `It hides person ${instance}`, () => act(S, `hides ${id}`), "toggle").dataset.person = id;
+    }
+  }
+  for (const node of S.ui.hides.querySelectorAll("button")) {
+    node.setAttribute("aria-pressed", String(!S.stroke.front.has(node.dataset.person)));
+    node.classList.toggle("marked", S.stroke.mark === node.dataset.person);
+  }
+}
+
+// Who is in the shown frame.
+function present(S) {
+  return everybody(S, S.item.frame).filter((item) => {
+    const now = derive(S, item);
+    return now.exists && !now.deleted;
+  });
+}
+
+function mayPaint(S) {
+  if (!open(S, true, true)) return false;
+  const any = present(S).length > 0;
+  if (!any) flash(S, "Nobody is in this frame whom an occluder could hide.");
+  return any;
+}
+
+// A person does not hide itself: whose body is drawn is the shown person's, unless it is said otherwise.
+function setOccluder(S, tool) {
+  const people = present(S);
+  const shown = people.find((item) => item.id === S.item.id);
+  Object.assign(S.stroke, { tool, front: new Set(tool === "person" && shown ? [shown.id] : []), mark: (shown ?? people[0]).id });
+}
+
+// What keys mean while an occluder is drawn, beside those of every line.
+function paintAction(S, verb, rest) {
+  const { stroke } = S;
+  if (stroke.tool === "lasso") return false;
+  const tool = verb === "paint" ? rest[0] ?? "object" : verb === "cause" ? rest[0] : null;
+  if (tool === "object" || tool === "person") {
+    if (verb === "paint" && tool === stroke.tool) endStroke(S);
+    else setOccluder(S, tool);
+  } else if (verb === "extend") {
+    const ids = present(S).map((item) => item.id);
+    stroke.mark = ids[(ids.indexOf(stroke.mark) + Number(rest[0]) + ids.length) % ids.length];
+    flash(S, hidesWord(S, stroke.mark));
+  } else if (verb === "hides") {
+    stroke.mark = rest[0] ?? stroke.mark;
+    if (!stroke.front.delete(stroke.mark)) stroke.front.add(stroke.mark);
+    flash(S, hidesWord(S, stroke.mark));
+  } else return false;
+  fillStrokes(S);
+  draw(S);
+  return true;
+}
+
+function hidesWord(S, id) {
+  return `Person ${id.split(":")[1]} is ${S.stroke.front.has(id) ? "in front of it" : "hidden by it"}.`;
+}
+
+// Why somebody cannot be changed from here. The server decides again, person by person.
+function closedWhy(S, item) {
+  if (item.veiled) return "a second look is open";
+  if (item.lease) return `held by ${item.lease}`;
+  return refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed ?? null;
+}
+
+// Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
+function keepOccluder(S, line) {
+  const { tool, front } = S.stroke;
+  endStroke(S);
+  const made = [];
+  const left = [];
+  let count = 0;
+  for (const item of present(S).filter(({ id }) => !front.has(id))) {
+    const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
+    const changed = derive(S, item).joints.flatMap((joint, j) => (under(joint) ? [[j, withCause(joint, tool)]] : []));
+    if (!changed.length) continue;
+    const why = closedWhy(S, item);
+    if (why) {
+      left.push(`person ${item.instance} (${why})`);
+      continue;
+    }
+    const patch = jointsPatch(S, changed);
+    made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, from: S.item.id }, patch)) });
+    count += changed.length;
+  }
+  const what = tool === "object" ? "a thing" : "a person";
+  if (made.length) asGroup(S, made, `${what} over`);
+  fillPanel(S);
+  const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
+  const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}. z takes it back.`
+    : "No joint that it would hide is under the line.";
+  flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${made.length || !left.length ? done : ""}`, 8000);
+}

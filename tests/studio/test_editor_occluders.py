@@ -1,0 +1,197 @@
+"""Occluders painted over the picture: all behind them, one undo, by mouse, keys and finger."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+from test_editor_boxes import at
+from test_editor_hands import PHONE, touch
+from test_editor_strokes import draw
+
+pytestmark = pytest.mark.browser
+LOW = 110.0  # how much lower than the first person the third stands
+SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
+
+
+def frame():
+    """Two people whom the browser holds, at one place, and two of whom the server told."""
+    base = item(0)["base"]
+    lower = [[x, y + LOW, state, cause, origin] for x, y, state, cause, origin in base]
+    held = {"joints": base, "revision": 0, "closed": "held by Bo"}
+    people = [
+        {"instance": 3, "joints": base, "revision": 4, "closed": None},
+        {"instance": 4, "joints": lower, "revision": 0, "closed": None},
+        {"instance": 5} | held,
+    ]
+    return [item(0, people=people), item(0, id="0:2", instance=2, pos=1), item(1, pos=2)]
+
+
+def start(page):
+    editor = Alone(page)
+    editor.give(items=frame(), queue={"total": 3, "label": "All", "empty": ""})
+    return editor
+
+
+@pytest.fixture
+def alone(page):
+    return start(page)
+
+
+def under(editor):
+    """The joints of the first person in the square."""
+    base = editor.now["items"][0]["base"]
+    return [n for n, row in zip(JOINTS, base, strict=True) if row[0] < 125 and 40 < row[1] < 75]
+
+
+def by_person(ops):
+    return {op["instance"]: op for op in ops}
+
+
+def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
+    alone.page.get_by_role("button", name="Draw a thing that hides").click()
+    draw(alone, *SQUARE)
+    ops = by_person(alone.ops())
+    wanted, base = under(alone), dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    assert set(ops) == {1, 2, 3} and 1 < len(wanted) < 17
+    for op in ops.values():
+        assert op["kind"] == "edit"
+        assert op["joints"] == {name: [*base[name][:2], 1, "object"] for name in wanted}
+    assert ops[3]["revision"] == 4, "of somebody whom this browser does not hold"
+    flash = alone.page.locator(".flash")
+    expect(flash).to_contain_text(f"{3 * len(wanted)} joints of 3 people hidden by a thing")
+    expect(flash).to_contain_text("Left out: person 5 (held by Bo)")
+    alone.press("n", "z")  # at the second person: all of it goes
+    taken = [op for op in alone.ops() if op["kind"] == "revert"]
+    assert [op["undoes"] for op in taken] == [[op["client"], op["seq"]] for op in ops.values()]
+    expect(flash).to_contain_text("Undone: a thing over 3 people")
+    alone.press("Z")
+    assert [op["instance"] for op in alone.ops()[-3:]] == [1, 2, 3]
+    alone.answer()
+    assert alone.reads("pending") == "0"
+
+
+def test_a_person_hides_all_but_whose_body_it_is(alone):
+    alone.press("Shift+O", "p")
+    boxes = alone.page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
+    expect(boxes).to_have_count(5)
+    pressed = [box.get_attribute("aria-pressed") for box in boxes.all()]
+    assert pressed == ["false", *["true"] * 4]
+    alone.page.get_by_role("button", name="It hides person 3").click()
+    draw(alone, *SQUARE)
+    (op,) = alone.ops()
+    assert op["instance"] == 2 and {tuple(row[2:]) for row in op["joints"].values()} == {
+        (1, "person")
+    }
+    alone.press("z")  # the shown person is none of them, and its undo takes it back
+    assert alone.ops()[-1]["undoes"] == [op["client"], op["seq"]]
+    alone.press("Z")
+    assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
+
+
+def test_by_keys_alone(alone):
+    """The box begins round the person. Person 2 is in front of it, person 3 is not after all."""
+    alone.press("Shift+O", ".", "Shift+H", ".", "Shift+H", "Shift+H")
+    expect(alone.page.locator(".flash")).to_contain_text("Person 3 is hidden by it")
+    alone.press("Tab", "Shift+ArrowUp", "Shift+ArrowUp", "Enter")
+    bottom = max(row[1] for row in alone.now["items"][0]["base"]) + 3 - 20
+    wanted = [
+        name
+        for name, row in zip(JOINTS, alone.now["items"][0]["base"], strict=True)
+        if row[1] < bottom
+    ]
+    ops = by_person(alone.ops())
+    assert set(ops) == {1, 3} and all(set(op["joints"]) == set(wanted) for op in ops.values())
+    alone.press("Shift+O", "ArrowLeft", "Escape")
+    assert len(alone.ops()) == 2
+
+
+def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(page):
+    base = item(0)["base"]
+    base[0] = [40.0, 50.0, 1, "object", "human"]
+    base[1] = [50.0, 58.0, None, "unlabelled", "human"]
+    base[2] = [-5.0, 66.0, 0, "truncated", "human"]
+    editor = Alone(page)
+    editor.give(items=[item(0, base=base)])
+    editor.press("Shift+O")
+    draw(editor, (10, 30), (310, 30), (310, 230), (10, 230))
+    (op,) = editor.ops()
+    assert set(op["joints"]) == set(JOINTS[3:])
+    editor.press("Shift+O")
+    draw(editor, (250, 150), (300, 150), (300, 200))
+    assert len(editor.ops()) == 1
+    expect(editor.page.locator(".flash")).to_contain_text("No joint that it would hide")
+
+
+def test_who_was_refused_is_named_and_the_others_keep_it(alone):
+    alone.press("Shift+O")
+    draw(alone, *SQUARE)
+    no = "person 3 is held by Bo."
+    alone.answer(refuse=lambda op: no if op["instance"] == 3 else None)
+    expect(alone.page.locator(".status")).to_contain_text("1 edit refused: frame 0, person 3")
+    refused = alone.page.locator(".refused")
+    expect(refused).to_contain_text("an edit of person 3")
+    expect(refused).to_contain_text(no)
+    assert "hidden by object" in alone.label(under(alone)[0])
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    assert again["instance"] == 3 and set(again["joints"]) == set(under(alone))
+    alone.answer(refuse=lambda op: no)
+    alone.press("Alt+t")
+    assert alone.reads("refused") == "0"
+    alone.press("z")
+    assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2]
+
+
+def test_who_is_tried_again_goes_with_the_others(alone):
+    alone.press("Shift+O")
+    draw(alone, *SQUARE)
+    alone.answer(refuse=lambda op: "held" if op["instance"] == 3 else None)
+    alone.press("Alt+r", "z")
+    assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2, 3]
+
+
+def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
+    alone.press("Shift+O")
+    draw(alone, *SQUARE)
+    alone.answer()
+    alone.press("z")
+    alone.answer(refuse=lambda op: "held by Bo" if op["instance"] == 3 else None)
+    expect(alone.page.locator(".refused")).to_contain_text("undo of person 3")
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    assert (again["kind"], again["instance"]) == ("edit", 3)
+    assert {tuple(row[2:4]) for row in again["joints"].values()} == {(2, "visible")}
+
+
+def test_who_changed_since_stays_as_they_are(alone):
+    alone.press("Shift+O")
+    draw(alone, *SQUARE)
+    alone.press("n", "Tab", "s", "b", "z")
+    reverts = [op for op in alone.ops() if op["kind"] == "revert"]
+    assert [op["instance"] for op in reverts] == [1, 3]
+    expect(alone.page.locator(".flash")).to_contain_text("over 2 people; 1 changed since and stay")
+
+
+def test_a_finger_paints_a_person(new_page):
+    phone = start(new_page(**PHONE))
+    phone.fingers = phone.page.context.new_cdp_session(phone.page)
+    phone.page.get_by_role("button", name="Draw another person who hides").tap()
+    phone.page.get_by_role("button", name="It hides person 2").tap()
+    touch(phone, "touchStart", at(phone, *SQUARE[0]))
+    for point in SQUARE[1:]:
+        touch(phone, "touchMove", at(phone, *point))
+    touch(phone, "touchEnd")
+    (op,) = phone.ops()
+    assert op["instance"] == 3 and set(op["joints"]) == set(under(phone))
+    phone.page.get_by_role("button", name="Undo").tap()
+    expect(phone.page.locator(".flash")).to_contain_text("Undone: a person over 1 person")
+    assert phone.ops()[-1]["kind"] == "revert"
+
+
+def test_who_may_only_look_paints_nothing(page):
+    editor = Alone(page, can={"edit": False})
+    editor.give(items=frame())
+    editor.press("Shift+O")
+    draw(editor, *SQUARE)
+    assert editor.ops() == []
+    for name in ("Draw a thing that hides", "Draw another person who hides"):
+        expect(editor.page.get_by_role("button", name=name)).to_be_disabled()

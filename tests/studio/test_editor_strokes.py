@@ -1,0 +1,187 @@
+"""Several joints at once: by lasso, limb, side and range; by mouse, finger and keys alone."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+from test_editor_boxes import at
+from test_editor_hands import phone, touch  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.browser
+LEFT = [name for name in JOINTS if name.startswith("left_")]
+LEFT_ARM = ["left_shoulder", "left_elbow", "left_wrist"]
+
+
+@pytest.fixture
+def alone(page):
+    editor = Alone(page)
+    editor.give()
+    return editor
+
+
+def picked(editor):
+    return editor.reads("picked").split()
+
+
+def draw(editor, *points):
+    """Draw a line through places of the picture by mouse."""
+    mouse = editor.page.mouse
+    mouse.move(*at(editor, *points[0]))
+    mouse.down()
+    for point in points[1:]:
+        mouse.move(*at(editor, *point))
+    mouse.up()
+
+
+def inside(editor, x, y):
+    """The joints left of x and above y, which both are no joint's."""
+    base = editor.now["items"][0]["base"]
+    return [n for n, row in zip(JOINTS, base, strict=True) if row[0] < x and row[1] < y]
+
+
+def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
+    alone.page.get_by_role("button", name="Choose the joints inside a line").click()
+    draw(alone, (30, 40), (125, 40), (125, 95), (30, 95))
+    wanted = inside(alone, 125, 95)
+    assert picked(alone) == wanted and 3 < len(wanted) < 17
+    expect(alone.page.locator(".joint.chosen")).to_have_count(len(wanted))
+    expect(alone.page.locator(".joint-row[aria-pressed=true]")).to_have_count(len(wanted))
+    alone.press("o")
+    (op,) = alone.ops()
+    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    assert op["joints"] == {name: [*base[name][:2], 1, "object"] for name in wanted}
+    assert "hidden by thing" in alone.label(wanted[1]) or "object" in alone.label(wanted[1])
+    alone.press("z")
+    assert [op["kind"] for op in alone.ops()] == ["edit", "revert"]
+    assert all("visible" in alone.label(name) for name in wanted)
+    alone.press("Shift+Z")
+    alone.answer()
+    assert alone.reads("pending") == "0"
+
+
+def test_a_line_may_turn_in_and_takes_only_what_is_inside(alone):
+    """A horseshoe: what lies in its opening is not taken."""
+    base = alone.now["items"][0]["base"]
+    x = base[3][0]  # the left ear: its column alone is spared
+    line = [(30, 40), (x - 5, 40), (x - 5, 150), (x + 5, 150), (x + 5, 40), (95, 40)]
+    alone.press("Shift+L")
+    draw(alone, *line, (95, 180), (30, 180))
+    wanted = [n for n, row in zip(JOINTS, base, strict=True) if row[0] < 95 and row[0] != x]
+    assert picked(alone) == wanted and JOINTS[3] not in wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "label"),
+    [("2", [2, "visible"]), ("1", [1, "unknown"]), ("s", [1, "self"]), ("p", [1, "person"]),
+     ("o", [1, "object"]), ("u", [1, "unknown"]), ("r", [None, "unlabelled"])],
+)  # fmt: skip
+def test_every_state_and_cause_goes_to_all(alone, key, label):
+    alone.press("<", "t", key)
+    op = alone.ops()[-1]
+    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    places = {name: op["joints"][name][:2] for name in op["joints"]}
+    assert {tuple(row[2:]) for row in op["joints"].values()} == {tuple(label)}
+    assert set(places) == set(LEFT)
+    # Outside they had no place; each finds its own again, except where no label needs one.
+    assert key == "r" or places == {name: base[name][:2] for name in LEFT}
+
+
+def test_limb_side_and_range_by_keys_alone(alone):
+    alone.press("<")
+    assert picked(alone) == LEFT
+    alone.press(">")
+    assert picked(alone) == [name.replace("left", "right") for name in LEFT]
+    alone.press("Escape", *["Tab"] * 6, "Shift+G", "p")
+    assert set(alone.ops()[-1]["joints"]) == set(LEFT_ARM)
+    alone.press("Escape", "Tab", ".", ".", ".", ",")
+    assert picked(alone) == list(JOINTS[:3])
+    alone.press("Tab")
+    assert picked(alone) == [] and alone.reads("joint") == JOINTS[3]
+    alone.press("Control+a", "s")
+    assert set(alone.ops()[-1]["joints"]) == set(JOINTS)
+    alone.press("Escape", "s")
+    assert len(alone.ops()) == 2, "nothing is chosen any more"
+
+
+def test_a_lasso_by_keys_alone(alone):
+    """The box begins round the person; its corner is brought in, then it is kept."""
+    alone.press("Shift+L", "Tab", *["Shift+ArrowLeft"] * 7, "ArrowLeft", "Enter")
+    x = max(row[0] for row in alone.now["items"][0]["base"]) + 3 - 71
+    assert picked(alone) == inside(alone, x, 1000) and 3 < len(picked(alone)) < 17
+    alone.press("1")
+    assert len(alone.ops()) == 1
+    alone.press("Shift+L", "ArrowRight", "Escape")
+    assert len(picked(alone)) > 3, "a dropped line leaves what was chosen"
+
+
+def test_several_joints_move_together(alone):
+    alone.press("<", "ArrowRight", "Shift+ArrowDown")
+    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    (op,) = alone.ops()  # quick presses make one edit
+    assert op["joints"] == {n: [base[n][0] + 1, base[n][1] + 10, 2, "visible"] for n in LEFT}
+    alone.answer()
+    x, y = base[LEFT[0]][0] + 1, base[LEFT[0]][1] + 10
+    draw(alone, (x, y), (x + 10, y), (x + 20, y + 10))
+    op = alone.ops()[-1]
+    assert set(op["joints"]) == set(LEFT) == set(picked(alone))
+    for name in LEFT:
+        wanted = [base[name][0] + 21, base[name][1] + 20]
+        assert op["joints"][name][:2] == pytest.approx(wanted, abs=0.5)
+    alone.press("z")
+    assert alone.ops()[-1]["kind"] == "revert"
+
+
+def test_shift_draws_at_once_and_takes_single_joints(alone):
+    page = alone.page
+    page.keyboard.down("Shift")
+    draw(alone, (30, 40), (75, 40), (75, 95), (30, 95))
+    wanted = inside(alone, 75, 95)
+    assert picked(alone) == wanted
+    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
+    page.mouse.click(*at(alone, *base[wanted[0]][:2]))
+    page.mouse.click(*at(alone, *base["left_ankle"][:2]))
+    assert picked(alone) == [*wanted[1:], "left_ankle"]
+    page.mouse.click(*at(alone, 10, 10))  # nothing there: no line is left open
+    page.keyboard.up("Shift")
+    page.locator(f".joint-row[data-joint={wanted[1]}]").click(modifiers=["Control"])
+    assert picked(alone) == [*wanted[2:], "left_ankle"]
+    page.mouse.click(*at(alone, *base["left_ankle"][:2]))
+    assert picked(alone) == [] and alone.reads("joint") == "left_ankle"
+
+
+def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):  # noqa: F811
+    phone.page.get_by_role("button", name="Choose the joints inside a line").tap()
+    touch(phone, "touchStart", at(phone, 30, 40))
+    for point in ((125, 40), (125, 95), (30, 95)):
+        touch(phone, "touchMove", at(phone, *point))
+    touch(phone, "touchEnd")
+    assert picked(phone) == inside(phone, 125, 95)
+    phone.page.get_by_role("button", name="Hidden by a thing", exact=True).tap()
+    expect(phone.root).not_to_have_attribute("data-seq", "0")
+    (op,) = phone.ops()
+    assert set(op["joints"]) == set(inside(phone, 125, 95))
+    phone.page.get_by_role("button", name="Choose the person's right side").tap()
+    assert picked(phone) == [name.replace("left", "right") for name in LEFT]
+
+
+def test_who_may_only_look_chooses_nothing_to_change(page):
+    editor = Alone(page, can={"edit": False})
+    editor.give()
+    editor.press("Shift+L")
+    draw(editor, (30, 40), (125, 40), (125, 95), (30, 95))
+    assert picked(editor) == []
+    editor.press("<", "o")
+    assert editor.ops() == []
+    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
+
+
+def test_joints_without_a_place_stay_and_are_counted(page):
+    base = item(0)["base"]
+    base[5] = [None, None, None, "unlabelled", "human"]
+    editor = Alone(page)
+    editor.give(items=[item(0, base=base)])
+    editor.press("<", "o")
+    (op,) = editor.ops()
+    assert set(op["joints"]) == set(LEFT) - {JOINTS[5]}
+    expect(editor.page.locator(".flash")).to_contain_text("1 of 8 joints has no place")
+    editor.press("t")
+    assert editor.ops()[-1]["joints"][JOINTS[5]] == [None, None, 0, "truncated"]
