@@ -10,9 +10,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.tokens import PATTERN, tokens
+from synthstudio.review.tokens import tokens
 from synthstudio.review.values import User
 from synthstudio.studio import program_tokens
 
