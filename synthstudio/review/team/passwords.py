@@ -39,8 +39,8 @@ def checked_password(text: str, name: str) -> str:
         raise _invalid(
             "this password repeats itself", f"at least {LEAST_DIFFERENT} different characters"
         )
-    letters = _letters(name)
-    if letters and _letters(password) in (letters, letters[::-1], letters * 2):
+    letters, mine = _letters(password), _letters(name)
+    if letters and mine and not (letters.replace(mine, "") and letters.replace(mine[::-1], "")):
         raise _invalid("this password is the name", "something else than the name")
     return password
 

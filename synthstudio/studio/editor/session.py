@@ -18,7 +18,7 @@ from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
-from synthstudio.studio.context import Context, OpenSet, browser, context, current_user, image_url
+from synthstudio.studio.context import Context, OpenSet, browser, context, current_user
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.outbox import (
     Answer,
@@ -31,6 +31,7 @@ from synthstudio.studio.editor.outbox import (
 )
 from synthstudio.studio.editor.poses import poses_of
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
+from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
 
