@@ -283,6 +283,15 @@ def current_user() -> User:
     return User(name=name, role=role)
 
 
+def user_now(ctx: Context, name: str) -> User:
+    """Return what a person may do now, for callbacks: the page was drawn for them a while ago.
+
+    A viewer's role where that person left, is no member any more, or somebody else signed in since.
+    """
+    here = not ctx.with_accounts or _session_name(ctx) == name
+    return User(name=name, role=(ctx.role_of(name, browser()) if here else None) or "viewer")
+
+
 def require(role: Role) -> User:
     """Return who uses this session if that person may; else say so and stop the page."""
     me = current_user()
@@ -293,8 +302,12 @@ def require(role: Role) -> User:
     return me
 
 
+def _session_name(ctx: Context) -> str | None:
+    return read_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
+
+
 def _account_name(ctx: Context) -> str:
-    name = read_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
+    name = _session_name(ctx)
     if name is None:
         st.title("synthstudio")
         st.write("Sign in to review and generate data sets. A session ends by itself.")

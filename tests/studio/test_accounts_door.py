@@ -19,6 +19,7 @@ from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite
 from synthstudio.review.team.sessions import IDLE, read_session
 from synthstudio.review.values import User
+from synthstudio.studio import context as pages
 from synthstudio.studio import settings
 from synthstudio.studio.access import check_one_way_in
 from synthstudio.studio.sign_in import routes
@@ -106,6 +107,13 @@ def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatc
     assert read_session(store, text, now=later + IDLE) is None  # nobody noted it
     assert read_session(store, text, now=later) == "ada"
     assert read_session(store, text, now=later + IDLE / 2) == "ada"
+
+
+def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
+    monkeypatch.setattr(pages, "browser", lambda: "")
+    for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
+        monkeypatch.setattr(pages, "_session_name", lambda _, name=signed_in: name)
+        assert pages.user_now(door.context, "ada") == User(name="ada", role=role)  # type: ignore[arg-type]
 
 
 def test_without_accounts_there_is_no_door(tmp_path):
