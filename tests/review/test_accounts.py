@@ -211,7 +211,7 @@ def test_no_name_is_told_from_another(empty_store, monkeypatch):
             return getattr(real, name)
 
     monkeypatch.setattr(passwords, "HASHER", Counting())
-    for name in ("mia", "nobody", "rex", "new", ""):
+    for name in ("mia", "nobody", "rex", "new", "", "mi\0a", "m" * 5000, "\ufffd"):
         before = len(looked)
         assert enter(store, name, OTHER) is None
         assert looked[before:] == ["m=64,t=1,p=1"], name

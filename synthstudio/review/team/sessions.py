@@ -107,6 +107,8 @@ def _end(session: Session, text: str) -> None:
 
 
 def _stored(store: Store, name: str) -> str | None:
+    if "\0" in name:  # nobody's, and PostgreSQL takes no such text
+        return None
     with store.reading() as session:
         row = session.get(AccountRow, name)
         return None if row is None or row.revoked is not None else row.password
