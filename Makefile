@@ -72,8 +72,8 @@ CASES ?= 20000
 fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where it was stopped
 	$(BIN)/python -m benchmarks.fuzz --cases $(CASES) $(FUZZ_ARGS)
 
-attack: $(STAMP)      ## 600 seeded attacks on the studio (half a minute); the tests run every tenth
-	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py tests/studio/test_attack_programs.py
+attack: $(STAMP)      ## 660 seeded attacks on the studio (half a minute); the tests run every tenth
+	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py tests/studio/test_attack_programs.py tests/studio/test_attack_accounts.py
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

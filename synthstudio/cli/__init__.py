@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from synthstudio.cli import (
+    accounts,
     experiment,
     generate,
     inspect,
@@ -87,6 +88,8 @@ COMMANDS = (
 
 for command in COMMANDS:
     app.command(command.__name__.strip("_").replace("_", "-"))(command)
+for below in accounts.COMMANDS:
+    review.app.command(below.__name__.replace("_", "-"))(below)
 app.add_typer(review.app)
 app.add_typer(experiment.app)
 

@@ -204,7 +204,7 @@ def stats(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = 
     )
     if found.nobody:
         lines.append(f"{found.nobody} frames in which nobody is, as was decided")
-    lines += [f"{_plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
+    lines += [f"{plain(who)}: {_listed(kinds)}" for who, kinds in found.reviewers.items()]
     finish(dataclasses.asdict(found), as_json, "\n".join(lines))
 
 
@@ -283,7 +283,7 @@ def members(
     if remove is not None:
         changes[remove] = None
     found = review.members(db, role_of=changes)
-    lines = [f"{_plain(who)}: {what}" for who, what in found.items()]
+    lines = [f"{plain(who)}: {what}" for who, what in found.items()]
     finish({"members": found}, as_json, "\n".join(lines) or "no members: whoever comes is admin")
 
 
@@ -314,7 +314,7 @@ def token(
     for row in rows:
         row |= {k: row[k] and row[k].isoformat() for k in ("made", "until", "revoked")}
     lines = [
-        f"{one.id}  {_plain(one.who)}  {one.role}  {_plain(one.label)}  "
+        f"{one.id}  {plain(one.who)}  {one.role}  {plain(one.label)}  "
         + (f"revoked {one.revoked:%Y-%m-%d}" if one.revoked else f"until {one.until:%Y-%m-%d}")
         for one in found
     ]
@@ -329,8 +329,8 @@ def _line(event: Any) -> str:
     notes = [f"revert of {event.reverts}"] if event.reverts is not None else []
     notes += [*joints, *(str(after[k]) for k in ("status", "reason", "comment") if after.get(k))]
     layer = "" if person.layer == "main" else f" ({person.layer})"
-    text = _plain(", ".join(notes))
-    head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {_plain(event.who)}"
+    text = plain(", ".join(notes))
+    head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {plain(event.who)}"
     where = person.where.replace(",", "")
     return f"{head}  {where}{layer}  {event.kind} {text}"
 
@@ -339,6 +339,6 @@ def _listed(counts: Any) -> str:
     return ", ".join(f"{n} {name}" for name, n in counts.items()) or "nobody"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that a terminal shows as it is: no escapes, one line."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

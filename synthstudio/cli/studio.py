@@ -47,6 +47,14 @@ def studio(
         list[str] | None,
         typer.Option(help="Name of an admin, whatever the store says; may be repeated."),
     ] = None,
+    accounts: Annotated[
+        bool,
+        typer.Option(
+            "--accounts",
+            envvar="SYNTHSTUDIO_ACCOUNTS",
+            help="People sign in by passwords; invite them with: synthstudio review invite.",
+        ),
+    ] = False,
     webhook_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,4 +84,5 @@ def studio(
     arguments += [f"--model={path}" for path in model or ()]
     arguments += [f"--admin={name}" for name in admin or ()]
     arguments += [f"--webhook-host={name}" for name in webhook_host or ()]
+    arguments += ["--accounts"] if accounts else []
     serve(parse(arguments))

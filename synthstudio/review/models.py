@@ -204,6 +204,61 @@ class TokenRow(Base):
     revoked: Mapped[datetime | None] = mapped_column(UtcTime)
 
 
+class AccountRow(Base):
+    """Somebody who signs in with a password; `password` None: none, until a code chooses one."""
+
+    __tablename__ = "account"
+
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    password: Mapped[str | None] = mapped_column(Text)
+    """Its hash by argon2id, with the parameters."""
+    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    changed: Mapped[datetime | None] = mapped_column(UtcTime)
+    """When the password was chosen."""
+    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class CodeRow(Base):
+    """What lets somebody choose a password once: an invitation, or after a reset."""
+
+    __tablename__ = "account_code"
+    __table_args__ = (Index(None, "name"),)
+
+    digest: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    kind: Mapped[str] = mapped_column(String(16))
+    role: Mapped[str] = mapped_column(String(16))
+    """At most: whoever is given more meanwhile needs a new code."""
+    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    until: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class SessionRow(Base):
+    """A browser in which somebody signed in; only the hash of its cookie is kept."""
+
+    __tablename__ = "sign_in"
+    __table_args__ = (Index(None, "name"),)
+
+    digest: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), ForeignKey("account.name"))
+    made: Mapped[datetime] = mapped_column(UtcTime)
+    seen: Mapped[datetime] = mapped_column(UtcTime)
+
+
+class TriesRow(Base):
+    """Wrong tries to sign in, of an account or of an address; `key` is a hash of which."""
+
+    __tablename__ = "sign_in_tries"
+
+    key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
+    wrong: Mapped[int] = mapped_column(Integer)
+    last: Mapped[datetime] = mapped_column(UtcTime)
+    until: Mapped[datetime] = mapped_column(UtcTime)
+    """No other try before."""
+
+
 class WebhookRow(Base):
     """An address that is told of decisions. `last`: the event up to which it was told."""
 

@@ -111,6 +111,13 @@ def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]
     session.execute(query.on_conflict_do_update(index_elements=keys, set_=new), list(rows))
 
 
+def insert_absent(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
+    """Write a row unless there is one with its primary key; of two at once neither fails."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    query: Any = (postgresql.insert if postgres else sqlite.insert)(table)
+    session.execute(query.on_conflict_do_nothing(), [dict(row)])
+
+
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)

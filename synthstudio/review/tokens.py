@@ -1,14 +1,10 @@
 """Tokens: what a program shows to be taken for a person. The store keeps their hashes alone.
 
-A token is one person's and has a role at most; it ends by itself, or when it is revoked. It holds
-256 random bits, so a plain SHA-256 of it can be looked up and not guessed.
+A token is one person's and has a role at most; it ends by itself, or when it is revoked.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,14 +13,11 @@ from sqlalchemy import select
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
 from synthstudio.review.models import TokenRow, utc_now
+from synthstudio.review.secret_texts import TOKEN, digest, is_secret, make_secret
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import role_of
 from synthstudio.review.values import ROLES, Role, User, require
 
-PREFIX = "sst_"
-PATTERN = re.compile(rf"{PREFIX}[A-Za-z0-9_\-]{{8,}}")
-"""What reads like a token: logs show PREFIX of it, and an address that has one is refused."""
-_WHOLE = re.compile(rf"{PREFIX}[A-Za-z0-9_\-]{{43}}")
 DAYS, MAX_DAYS = 90, 366
 MOST = 200
 """Tokens that hold at a time, of all people."""
@@ -77,10 +70,10 @@ def make_token(
         raise _invalid("a token has at most the role of its person", "role", some, role)
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
         raise _invalid("a token ends by itself", "days", f"1 to {MAX_DAYS}", days)
-    text = PREFIX + secrets.token_urlsafe(32)
+    text = make_secret(TOKEN)
     moment = now or utc_now()
     row = TokenRow(
-        digest=_digest(text),
+        digest=digest(text),
         who=who,
         role=role,
         label=label,
@@ -99,10 +92,10 @@ def make_token(
 
 def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token | None:
     """Return the token that a program shows, None for one that does not hold (any more)."""
-    if not _WHOLE.fullmatch(text):
+    if not is_secret(TOKEN, text):
         return None
     with store.reading() as session:
-        row = session.scalar(select(TokenRow).where(TokenRow.digest == _digest(text)))
+        row = session.scalar(select(TokenRow).where(TokenRow.digest == digest(text)))
     if row is None:
         return None
     found = _token(row)
@@ -130,15 +123,6 @@ def revoke_token(store: Store, number: int, *, by: User) -> Token:
             row.revoked = utc_now()
         session.flush()
         return _token(row)
-
-
-def hide_tokens(text: str) -> str:
-    """Return a text in which of each token its first letters stand alone."""
-    return PATTERN.sub(PREFIX + "...", text)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _token(row: TokenRow) -> Token:

@@ -137,9 +137,9 @@ class ItemState:
 
 _Reviewing = Literal["claim", "save_view"]
 _Leading = Literal[
-    "assign", "adjudicate", "relabel", "generate", "save_view_for_all", "import", "export"
+    "assign", "adjudicate", "relabel", "generate", "save_view_for_all", "import", "export", "invite"
 ]
-_Administering = Literal["members", "tokens", "webhooks"]
+_Administering = Literal["members", "tokens", "webhooks", "accounts"]
 Action = Literal["look"] | Kind | _Reviewing | _Leading | _Administering
 LEAST_ROLE: dict[Action, Role] = {
     "look": "viewer",

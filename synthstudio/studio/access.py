@@ -74,6 +74,8 @@ class Tokens:
         self._lock = threading.Lock()
         self.cookie = f"synthstudio_{derive_key(secret, 'cookie name').hex()[:8]}"
         """The cookie that tells browsers apart; servers on one host have different ones."""
+        self.session_cookie = self.cookie.replace("_", "_session_", 1)
+        """The cookie of somebody who signed in by a password."""
 
     def token(self, grant: Grant) -> str:
         """Return the token of a grant: the same one again while it has long enough to go."""
@@ -222,6 +224,27 @@ def auth_section(
 
 def is_signed_in(section: Mapping[str, Any]) -> bool:
     return bool(section)
+
+
+def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
+    """Raise StudioError for two ways to sign in at once, or accounts without their address."""
+    if not settings.accounts:
+        return
+    if section:
+        raise StudioError(
+            "people sign in in one way",
+            where="--accounts",
+            expected="accounts with passwords, or OpenID Connect",
+            got="both",
+            then="Leave --accounts out, or the settings of OpenID Connect.",
+        )
+    if not is_local(address) and settings.url is None:
+        raise StudioError(
+            "others cannot reach this studio without its address",
+            where="--url",
+            expected="https://HOST, as people type it",
+            then="Passwords go through TLS alone: docs/studio_security.md",
+        )
 
 
 def identity(claims: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> str:

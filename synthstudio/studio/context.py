@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
+from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import Way
 from synthstudio.studio import access, guard, page_parts, settings
-from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
+from synthstudio.studio.access import Tokens, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.settings import Settings
@@ -83,6 +83,8 @@ class Context:
         self.cache = pictures.Cache(settings.limits.cache_bytes)
         self.store: Store = open_store(settings.database)
         self.signed_in = False
+        self.with_accounts = False
+        """People sign in, and by passwords; else by OpenID Connect."""
         self.local_key = access.local_key(load_secret(settings.state))
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
         """Browsers that have shown the key; without sign-in they alone get any role."""
@@ -268,7 +270,10 @@ def current_user() -> User:
     """Return who uses this session; asks, and stops the page, until that is known."""
     refuse_unguarded()
     ctx = context()
-    name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
+    if ctx.with_accounts:
+        name = _account_name(ctx)
+    else:
+        name = _signed_in_name() if ctx.signed_in else _given_name(ctx)
     role = ctx.role_of(name, browser())
     if role is None:
         guard.log_refusal("a stranger", user=name)
@@ -276,6 +281,15 @@ def current_user() -> User:
         _leave(ctx)
         st.stop()
     return User(name=name, role=role)
+
+
+def user_now(ctx: Context, name: str) -> User:
+    """Return what a person may do now, for callbacks: the page was drawn for them a while ago.
+
+    A viewer's role where that person left, is no member any more, or somebody else signed in since.
+    """
+    here = not ctx.with_accounts or _session_name(ctx) == name
+    return User(name=name, role=(ctx.role_of(name, browser()) if here else None) or "viewer")
 
 
 def require(role: Role) -> User:
@@ -288,42 +302,18 @@ def require(role: Role) -> User:
     return me
 
 
-def image_url(  # noqa: PLR0913 - one parameter for each part of a picture's name
-    ctx: Context,
-    user: User,
-    open_set: OpenSet,
-    *,
-    kind: Kind,
-    frame: int,
-    instance: int = 0,
-    size: int = 0,
-    labels: bool = False,
-    revision: int = 0,
-) -> str:
-    """Return the address of a picture; the same for a quarter of an hour at least.
-
-    `instance` and `size` (longest side, px) are for crops, `instance` for masks too (0: all).
-    `revision`: the item's, so that a crop with labels is fetched again when they change.
-    """
-    grant = Grant(
-        kind=kind,
-        dataset=open_set.key,
-        user=user.name,
-        browser=browser(),
-        frame=int(frame),
-        instance=int(instance),
-        size=int(size),
-        labels=bool(labels),
-        revision=int(revision),
-    )
-    return f"/img/{ctx.tokens.token(grant)}"
+def _session_name(ctx: Context) -> str | None:
+    return read_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
 
 
-def download_url(ctx: Context, user: User, name: str) -> str:
-    """Return the address of a file below the exports folder; FormatError for any other name."""
-    file_inside(ctx.settings.exports, name, where="download")
-    grant = Grant(kind="download", user=user.name, browser=browser(), name=name)
-    return f"/download/{ctx.tokens.token(grant)}"
+def _account_name(ctx: Context) -> str:
+    name = _session_name(ctx)
+    if name is None:
+        st.title("synthstudio")
+        st.write("Sign in to review and generate data sets. A session ends by itself.")
+        st.html('<a href="/sign-in">Sign in</a>')
+        st.stop()
+    return name
 
 
 def _signed_in_name() -> str:
@@ -395,7 +385,10 @@ def _take_key(ctx: Context, text: str) -> bool:
 
 def _leave(ctx: Context) -> None:
     if st.button("Sign out" if ctx.signed_in else "Change name"):
-        if ctx.signed_in:
+        if ctx.with_accounts:
+            end_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
+            st.rerun()
+        elif ctx.signed_in:
             st.logout()
         else:
             st.session_state.pop("me", None)

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.review.tokens import PATTERN
+from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
 from synthstudio.studio.settings import is_local
 from synthstudio.studio.text import log_text
@@ -191,7 +191,7 @@ class Guard:
         path = _path(scope)
         query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
         if PATTERN.search(path) or PATTERN.search(unquote_plus(query)):
-            return "a token in an address"
+            return "a token or code in an address"
         if path.startswith(_BLOCKED_PATHS):
             return "a closed path"
         if path.startswith(_BROWSER_PATHS):

@@ -9,7 +9,7 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_token, tokens
 from synthstudio.review.values import ROLES, User, may
 from synthstudio.studio import guard
-from synthstudio.studio.context import Context, browser
+from synthstudio.studio.context import Context, browser, user_now
 from synthstudio.studio.page_parts import empty_state, show_refusal
 from synthstudio.studio.text import checked_name, plain
 
@@ -92,7 +92,7 @@ def _make(ctx: Context, by: str) -> None:
     if not _proven(ctx):
         return
     given = {name: st.session_state[f"{_KEY}{name}"] for name in ("label", "role", "days")}
-    me = User(name=by, role=ctx.role_of(by, browser()) or "viewer")
+    me = user_now(ctx, by)
     try:
         name = checked_name(st.session_state[f"{_KEY}of_{by}"] if may(me.role, "tokens") else by)
         if ctx.role_by_token(name) is None:

@@ -29,7 +29,7 @@ from synthstudio.review.team.statistics import (
     disagreements,
 )
 from synthstudio.review.values import ItemState, JointLabel, Person, Status, User, may
-from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.context import Context, OpenSet, user_now
 from synthstudio.studio.drawing import pictures, plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.view import clear_columns
@@ -51,7 +51,8 @@ def share_input(
 
     def changed() -> None:
         try:
-            set_share(ctx.store, chosen.key, what, st.session_state[key] / 100, by=me)
+            by = user_now(ctx, me.name)
+            set_share(ctx.store, chosen.key, what, st.session_state[key] / 100, by=by)
         except Refused as error:
             show_refusal(error, user=me.name)
 

@@ -27,6 +27,7 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_files import file_inside
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
+from synthstudio.review.team.accounts import accounts
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import Person, User
 from synthstudio.review.webhooks import deliver_due
@@ -49,6 +50,8 @@ from synthstudio.studio.guard import (
 from synthstudio.studio.jobs import scheduler
 from synthstudio.studio.repeated import repeat
 from synthstudio.studio.settings import Settings, is_local
+from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
+from synthstudio.studio.sign_in.watch import SessionWatch
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.routes import api_routes
 
@@ -120,6 +123,7 @@ def routes(user_of: UserOf) -> list[Route]:
         Route("/img/{token:path}", handler(_PICTURES, _picture), methods=["GET"]),
         Route("/download/{token:path}", handler(("download",), _file), methods=["GET"]),
         Route("/healthz", _health, methods=["GET"]),
+        *sign_in_routes(),
         *api_routes(),
     ]
 
@@ -257,16 +261,19 @@ def build(settings: Settings) -> dict[str, Any]:
         section.setdefault(
             "cookie_secret", derive_key(load_secret(settings.state), "sign-in cookies").hex()
         )
+    access.check_one_way_in(settings, section, config.get_option("server.address"))
+    signed_in = bool(section) or settings.accounts
     # Otherwise Streamlit itself would serve the files of pages/ before anybody gave a name.
     PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
     hosts = _allowed_hosts(settings, section)
-    _enforce(hosts, signed_in=bool(section))
+    _enforce(hosts, signed_in=signed_in)
     ctx = context()
-    ctx.signed_in = bool(section)
+    ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
     user_of = _user_of(str(section.get("redirect_uri", "")))
+    user_of = account_of(ctx) if settings.accounts else user_of
     policy = Policy(
-        signed_in=bool(section),
+        signed_in=signed_in,
         hosts=hosts,
         user_of=user_of,
         upload_bytes=settings.limits.upload_bytes,
@@ -274,11 +281,18 @@ def build(settings: Settings) -> dict[str, Any]:
         page_policy=page_policy(_index_html()),
     )
 
+    watch = [Middleware(SessionWatch, user_of=user_of)] if settings.accounts else []
+
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        _enforce(hosts, signed_in=bool(section))  # options may have been read anew since
-        LOG.info("started, sign-in %s, log %s", "on" if section else "off", log)
-        if not section:
+        _enforce(hosts, signed_in=signed_in)  # options may have been read anew since
+        LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
+        if settings.accounts and not accounts(ctx.store):
+            sys.stderr.write(
+                "There is no account yet. Make a link for the first: synthstudio review invite "
+                f"NAME --role admin --db '{ctx.store.url}'\n"
+            )
+        if not signed_in:
             sys.stderr.write(
                 f"Open {_local_url()}/?key={ctx.local_key} once: this key makes you more than a "
                 "viewer.\n"
@@ -291,7 +305,7 @@ def build(settings: Settings) -> dict[str, Any]:
 
     return {
         "routes": routes(user_of),
-        "middleware": [Middleware(Guard, policy=policy, tokens=ctx.tokens)],
+        "middleware": [Middleware(Guard, policy=policy, tokens=ctx.tokens), *watch],
         "secrets": {"auth": section} if section else None,
         "lifespan": lifespan,
         "on_script_error": _log_page_error,
@@ -306,7 +320,7 @@ def check_address(address: str | None) -> None:
             where="server.address",
             expected="127.0.0.1",
             got=address or "every address",
-            then="Say --server.address 127.0.0.1, or set up sign-in: docs/studio_security.md",
+            then="Say --server.address 127.0.0.1, or let people sign in: docs/studio_security.md",
         )
 
 

@@ -52,6 +52,7 @@ class Settings:
     own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
     that are exported; `models`: further exported files. `url`: the address that people use,
     None on this machine only. `webhook_hosts`: may be told of decisions though they are at home.
+    `accounts`: people sign in by passwords.
     """
 
     datasets: tuple[Path, ...] = ()
@@ -68,6 +69,7 @@ class Settings:
     secrets: Path | None = None
     admins: tuple[str, ...] = ()
     webhook_hosts: tuple[str, ...] = ()
+    accounts: bool = False
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -108,6 +110,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         secrets=None if not found.secrets else _folder(found.secrets),
         admins=tuple(name.strip() for name in admins if name.strip()),
         webhook_hosts=tuple(name.strip() for name in hosts if name.strip()),
+        accounts=found.accounts,
     )
 
 
@@ -122,6 +125,7 @@ def arguments(settings: Settings) -> list[str]:
     out += [part for path in settings.models for part in ("--model", str(path))]
     out += [part for name in settings.admins for part in ("--admin", name)]
     out += [part for name in settings.webhook_hosts for part in ("--webhook-host", name)]
+    out += ["--accounts"] if settings.accounts else []
     out += ["--url", settings.url] if settings.url else []
     return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
 
@@ -176,6 +180,12 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--model", action="append", help="Another exported network to try.")
     parser.add_argument("--admin", action="append", help="Who is admin at the first start.")
     parser.add_argument("--webhook-host", action="append", help="A host at home to tell.")
+    parser.add_argument(
+        "--accounts",
+        action="store_true",
+        default=env.get(PREFIX + "ACCOUNTS", "").strip().lower() in ("1", "true", "yes"),
+        help="People sign in by passwords.",
+    )
     return parser
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from confusable_homoglyphs import categories, confusables
 
 from synthstudio.core.errors import StudioError
-from synthstudio.review.tokens import hide_tokens
+from synthstudio.review.secret_texts import hide_secrets
 
 NAME_CHARS = 64
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:$&@/=^\"'])")
@@ -62,7 +62,7 @@ def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 
 def log_text(value: object, *, longest: int = 200) -> str:
     """Return text for one line of a log: ASCII, no control characters, no token, not too long."""
-    text = hide_tokens(ascii(str(value))[1:-1])
+    text = hide_secrets(ascii(str(value))[1:-1])
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from synthstudio.cli.review import app
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import utc_now
+from synthstudio.review.secret_texts import hide_secrets
 from synthstudio.review.team.members import set_role
-from synthstudio.review.tokens import hide_tokens, make_token, read_token, revoke_token, tokens
+from synthstudio.review.tokens import make_token, read_token, revoke_token, tokens
 
 
 def test_made_shown_and_ended(store):
@@ -30,7 +31,7 @@ def test_the_store_does_not_hold_it(store):
     with store.reading() as session:
         rows = session.execute(text("SELECT * FROM token")).all()
     assert shown not in repr(rows) and shown[4:20] not in repr(rows)
-    assert hide_tokens(f"GET /x?t={shown} twice {shown}") == "GET /x?t=sst_... twice sst_..."
+    assert hide_secrets(f"GET /x?t={shown} twice {shown}") == "GET /x?t=sst_... twice sst_..."
 
 
 def test_who_may_make_which(store):

@@ -155,6 +155,8 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
 
     from synthstudio.studio import guard, server, settings
     from synthstudio.studio.context import context, context_of
+    from synthstudio.studio.sign_in.routes import account_of
+    from synthstudio.studio.sign_in.watch import SessionWatch
 
     state = folder / "state"
     state.mkdir(exist_ok=True)
@@ -170,17 +172,20 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
     settings.use(chosen)
     guard.open_log(state)
     ctx = context()
+    ctx.signed_in = ctx.with_accounts = chosen.accounts
+    user_of: guard.UserOf = account_of(ctx) if chosen.accounts else lambda _: None
     policy = guard.Policy(
-        signed_in=False,
+        signed_in=chosen.accounts,
         hosts=chosen.hosts,
-        user_of=lambda _: None,
+        user_of=user_of,
         upload_bytes=chosen.limits.upload_bytes,
         message_bytes=chosen.limits.message_bytes,
         page_policy="default-src 'self'",
     )
+    watch = [Middleware(SessionWatch, user_of=user_of)] if chosen.accounts else []
     app = Starlette(
-        routes=server.routes(lambda _: None),
-        middleware=[Middleware(guard.Guard, policy=policy, tokens=ctx.tokens)],
+        routes=server.routes(user_of),
+        middleware=[Middleware(guard.Guard, policy=policy, tokens=ctx.tokens), *watch],
     )
     client = ("127.0.0.1", 50_000)
     try:

@@ -10,11 +10,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.tokens import PATTERN, tokens
+from synthstudio.review.tokens import tokens
 from synthstudio.review.values import User
-from synthstudio.studio import program_tokens
+from synthstudio.studio import context
 
 ADA = User(name="Ada", role="admin")
 
@@ -35,14 +36,15 @@ def page(ctx, me):
 def opened(store: Store, monkeypatch: pytest.MonkeyPatch, role: str = "admin") -> AppTest:
     # The page is run as __main__, which later tests' worker processes would import.
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
-    monkeypatch.setattr(program_tokens, "browser", lambda: "b")
+    monkeypatch.setattr(context, "browser", lambda: "b")
     ctx = SimpleNamespace(
         store=store,
         signed_in=True,
+        with_accounts=False,
         role_of=lambda name, browser: role,
         role_by_token=lambda name: members.role_of(store, name),
     )
-    return AppTest.from_function(page, args=(ctx, ADA)).run()
+    return AppTest.from_function(page, args=(ctx, ADA), default_timeout=120).run()
 
 
 def test_a_page_drawn_anew_shows_the_token_that_was_made(

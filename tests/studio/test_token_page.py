@@ -13,9 +13,10 @@ from playwright.sync_api import expect
 from reviewing import eventually
 from test_pages_a11y import axe, look, violations  # noqa: F401 - a fixture
 
+from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.tokens import PATTERN, make_token, tokens
+from synthstudio.review.tokens import make_token, tokens
 from synthstudio.review.values import User
 
 pytestmark = pytest.mark.browser

@@ -18,7 +18,7 @@ from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
-from synthstudio.studio.context import Context, OpenSet, browser, context, current_user, image_url
+from synthstudio.studio.context import Context, OpenSet, context, current_user, user_now
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.outbox import (
     Answer,
@@ -31,6 +31,7 @@ from synthstudio.studio.editor.outbox import (
 )
 from synthstudio.studio.editor.poses import poses_of
 from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
+from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
 
@@ -297,7 +298,7 @@ def _take_outbox(
         guard.log_refusal("a message of the editor", user=who, why=error)
         return False
     # What a person may do is asked now: the run that mounted the editor may be long ago.
-    me = User(name=who, role=ctx.role_of(who, browser()) or "viewer")
+    me = user_now(ctx, who)
     edited = {received.op.person for received in message.ops}
     renew_leases(ctx.store, session.leases, tuple(session.leases.people), who=me, edited=edited)
     answer = apply_message(

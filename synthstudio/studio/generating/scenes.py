@@ -16,7 +16,7 @@ from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
-from synthstudio.studio.context import Context, browser
+from synthstudio.studio.context import Context, user_now
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.page_parts import field_error
@@ -274,7 +274,7 @@ def photo_form(ctx: Context, me: User) -> None:
 
 def _take(ctx: Context, name: str) -> None:
     """Keep what the form holds, if the person still may, and note what to say of it."""
-    now = User(name=name, role=ctx.role_of(name, browser()) or "viewer")
+    now = user_now(ctx, name)
     given = [(file.name, file.getvalue()) for file in st.session_state[_FILES_KEY]]
     folder = st.session_state[_NAME_KEY].strip()
     st.session_state["photos_said"] = keep(ctx, now, folder, given)

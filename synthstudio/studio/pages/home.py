@@ -11,10 +11,11 @@ from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.datasets import unassigned
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
-from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_name_free
+from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import (
     MOST_FRAMES,
     DatasetFacts,

@@ -26,6 +26,7 @@ from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
 from synthstudio.studio.program_tokens import show_tokens
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
+from synthstudio.studio.team_accounts import show_accounts
 from synthstudio.studio.text import checked_name, plain
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
@@ -178,6 +179,8 @@ def show_pace(ctx: Context, chosen: OpenSet) -> None:
 
 
 PARTS = ("Members", "Second look", "Decide", "Tokens")
+ACCOUNTS = "Accounts"
+"""A part of its own where people sign in by passwords."""
 
 
 def main() -> None:
@@ -187,7 +190,7 @@ def main() -> None:
     st.session_state["team_part"] = st.session_state.get("team_kept", PARTS[0])
     part = st.segmented_control(
         "Part",
-        PARTS,
+        (*PARTS, ACCOUNTS) if ctx.with_accounts else PARTS,
         key="team_part",
         required=True,
         label_visibility="collapsed",
@@ -210,6 +213,8 @@ def main() -> None:
         show_agreement(ctx, chosen)
     elif part == "Decide":
         show_decisions(ctx, me, chosen)
+    elif part == ACCOUNTS:
+        show_accounts(ctx, me)
     else:
         show_tokens(ctx, me)
 

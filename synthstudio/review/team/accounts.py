@@ -1,0 +1,280 @@
+"""Accounts with passwords: invitations, choosing a password by a code, resets, revocations.
+
+A code is shown once, ends after seven days and is used once. Who has it chooses the password of
+that account, so a code gives at most the role that its maker may give.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.check import check_name
+from synthstudio.review.models import (
+    AccountRow,
+    CodeRow,
+    MemberRow,
+    SessionRow,
+    TokenRow,
+    utc_now,
+)
+from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
+from synthstudio.review.store import Store
+from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team.members import members, role_of
+from synthstudio.review.team.sessions import still_holding
+from synthstudio.review.values import ROLES, Role, User, require
+
+CODE_DAYS = 7
+CODE_PAGE = "/invitation"
+State = Literal["active", "invited", "reset", "revoked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """A code without its text. `kind`: "invitation" or "reset"; `role`: at most."""
+
+    name: str
+    kind: str
+    role: Role
+    by: str
+    made: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Somebody who signs in, or may soon. `role` None: no member (any more).
+
+    `state`: "active" has a password, "invited" never had one, "reset" has to choose one anew,
+    "revoked" may not sign in. `until`: when the code to choose a password ends, None for none.
+    `sessions`: browsers that are signed in. `waits_until`: after wrong tries, None: does not wait.
+    """
+
+    name: str
+    role: Role | None
+    state: State
+    by: str
+    made: datetime
+    until: datetime | None
+    sessions: int
+    waits_until: datetime | None
+
+
+def code_link(origin: str, text: str) -> str:
+    """Return the link to choose a password by a code. `origin`: of the studio, "" for unknown.
+
+    The code stands behind #, so browsers send it to nobody and no log of requests has it.
+    """
+    return f"{origin}{CODE_PAGE}#{text}"
+
+
+def normal_name(text: str) -> str:
+    """Return a name as it is stored: NFKC, without spaces around it."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def invite(
+    store: Store, name: str, *, role: Role = "reviewer", by: User, now: datetime | None = None
+) -> tuple[Code, str]:
+    """Invite somebody; return the code and its text, which nobody can learn again.
+
+    Leads invite strangers up to a reviewer's role; admins everybody up to any. Who is a member has
+    that role and keeps it. Earlier codes of the name end. Refused: "role", "invalid".
+    """
+    require(by, "invite")
+    check_name(name, "name")
+    if name != normal_name(name):
+        raise _invalid("a name that nobody can type", "name", repr(normal_name(name)), name)
+    given = ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
+    if role not in given:
+        raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
+    own = role_of(store, name)
+    if own is not None:
+        require(by, "accounts")  # else a lead could become an admin who has no account yet
+        role = own
+    with store.session() as session:
+        row = session.get(AccountRow, name)
+        if row is not None and row.revoked is None:
+            raise _invalid("this person has an account", "name", "somebody without one", name)
+        roles = session.scalars(select(CodeRow.role).where(CodeRow.name == name))
+        if row is not None or any(_role(one) not in given for one in roles):
+            require(by, "accounts")  # revoked, or invited to more by somebody who may
+        return _new_code(session, name, kind="invitation", role=role, by=by, now=now or utc_now())
+
+
+def reset_password(
+    store: Store, name: str, *, by: User, now: datetime | None = None
+) -> tuple[Code, str]:
+    """Take somebody's password and all sessions; return a code to choose another, and its text.
+
+    Only admins may. Tokens of programs stay. Refused: "role", "gone".
+    """
+    require(by, "accounts")
+    role = role_of(store, name)
+    with store.session() as session:
+        row = session.get(AccountRow, name, with_for_update=True)
+        if row is None or row.revoked is not None:
+            raise _no_account(name, "Invite that person instead.")
+        row.password = None
+        session.execute(delete(SessionRow).where(SessionRow.name == name))
+        lockout.forget(session, lockout.account_key(name))
+        moment = now or utc_now()
+        return _new_code(session, name, kind="reset", role=role or "viewer", by=by, now=moment)
+
+
+def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
+    """End an account at once: password, sessions, tokens of programs, codes of and by that person.
+
+    Only admins may. The role stays; take it away on the page Team. Refused: "role", "gone".
+    """
+    require(by, "accounts")
+    moment = now or utc_now()
+    with store.session() as session:
+        row = session.get(AccountRow, name, with_for_update=True)
+        codes = delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name))
+        invited = session.scalar(select(CodeRow.digest).where(CodeRow.name == name).limit(1))
+        session.execute(codes)
+        if row is None:
+            if invited is None:
+                raise _no_account(name)
+            return
+        row.password, row.revoked = None, row.revoked or moment
+        session.execute(delete(SessionRow).where(SessionRow.name == name))
+        ending = update(TokenRow).where(TokenRow.who == name, TokenRow.revoked.is_(None))
+        session.execute(ending.values(revoked=moment))
+
+
+def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code | None:
+    """Return the code that somebody shows, None for one that does not hold (any more)."""
+    if not is_secret(CODE, text):
+        return None
+    with store.reading() as session:
+        row = session.get(CodeRow, digest(text))
+        return None if row is None or row.until <= (now or utc_now()) else _code(row)
+
+
+def choose_password(store: Store, text: str, password: str, *, now: datetime | None = None) -> str:
+    """Use a code: give its account this password and its role; return the name.
+
+    Refused: "gone" for a code that does not hold, "invalid" for a password that may not be one.
+    """
+    found = read_code(store, text, now=now)
+    if found is None:
+        raise _no_code()
+    stored = passwords.hashed(passwords.checked_password(password, found.name))
+    moment = now or utc_now()
+    with store.session() as session:
+        row = session.get(CodeRow, digest(text), with_for_update=True)
+        if row is None or row.until <= moment:
+            raise _no_code()
+        member = session.get(MemberRow, row.name)
+        invited = row.kind == "invitation"
+        own = None if member is None else _role(member.role)
+        if invited and own is not None and ROLES.index(own) > ROLES.index(_role(row.role)):
+            raise _no_code()  # it would give more than its maker could
+        if invited and own is None:
+            session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=moment))
+        account = session.get(AccountRow, row.name, with_for_update=True)
+        if account is None:
+            account = AccountRow(name=row.name, by=row.by, made=moment)
+            session.add(account)
+        account.password, account.changed, account.revoked = stored, moment, None
+        session.execute(delete(SessionRow).where(SessionRow.name == row.name))
+        session.execute(delete(CodeRow).where(CodeRow.name == row.name))
+        lockout.forget(session, lockout.account_key(found.name))
+    return found.name
+
+
+def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
+    """Return everybody who has an account or is invited, by name."""
+    moment = now or utc_now()
+    roles = members(store)
+    with store.reading() as session:
+        rows = {row.name: row for row in session.scalars(select(AccountRow))}
+        held = select(CodeRow).where(CodeRow.until > moment)
+        codes = {row.name: row for row in session.scalars(held)}
+        counts = select(SessionRow.name, func.count().label("open")).where(still_holding(moment))
+        found = session.execute(counts.group_by(SessionRow.name))
+        open_now = {row.name: row.open for row in found}
+        return [
+            Account(
+                name=name,
+                role=roles.get(name) or (_role(codes[name].role) if name not in rows else None),
+                state=_state(rows.get(name)),
+                by=(rows.get(name) or codes[name]).by,
+                made=(rows.get(name) or codes[name]).made,
+                until=codes[name].until if name in codes else None,
+                sessions=open_now.get(name, 0),
+                waits_until=lockout.waits_until(session, lockout.account_key(name), now=moment),
+            )
+            for name in sorted({*rows, *codes})
+        ]
+
+
+def _state(row: AccountRow | None) -> State:
+    if row is None:
+        return "invited"
+    if row.revoked is not None:
+        return "revoked"
+    return "active" if row.password is not None else "reset"
+
+
+def _new_code(
+    session: Session, name: str, *, kind: str, role: Role, by: User, now: datetime
+) -> tuple[Code, str]:
+    session.execute(delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.until <= now)))
+    text = make_secret(CODE)
+    row = CodeRow(
+        digest=digest(text),
+        name=name,
+        kind=kind,
+        role=role,
+        by=by.name,
+        made=now,
+        until=now + timedelta(days=CODE_DAYS),
+    )
+    session.add(row)
+    session.flush()
+    return _code(row), text
+
+
+def _code(row: CodeRow) -> Code:
+    return Code(
+        name=row.name,
+        kind=row.kind,
+        role=_role(row.role),
+        by=row.by,
+        made=row.made,
+        until=row.until,
+    )
+
+
+def _role(text: str) -> Role:
+    return next((role for role in ROLES if role == text), "viewer")
+
+
+def _no_code() -> Refused:
+    return Refused(
+        "this code does not hold (any more)",
+        where="code",
+        expected=f"one that was made in the last {CODE_DAYS} days and not used",
+        then="Ask a lead or an admin for another.",
+        reason="gone",
+    )
+
+
+def _no_account(name: str, then: str | None = None) -> Refused:
+    return Refused(
+        "there is no such account", where="name", got=repr(name)[:100], then=then, reason="gone"
+    )
+
+
+def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
+    return Refused(what, where=where, expected=expected, got=repr(got)[:100], reason="invalid")

@@ -1,0 +1,91 @@
+"""Wrong tries to sign in are counted by account and by address, and after ten of them one waits.
+
+Counted before the password is looked at, so that many at once are no way round; stored, so that a
+restart forgets none. Names that are no account's are counted alike: the answer tells nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from synthstudio.review.models import TriesRow
+from synthstudio.review.secret_texts import digest
+from synthstudio.review.store import Store, insert_absent
+
+FREE = 10
+"""Wrong tries that cost no wait."""
+WINDOW = timedelta(minutes=15)
+"""So long after the last wrong try and its wait all are forgotten."""
+FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
+
+
+def account_key(name: str) -> str:
+    """Return under which key tries of an account are counted; people type passwords there too."""
+    return digest(f"account {name}")
+
+
+def address_key(address: str) -> str:
+    """Return the key of an address; IPv6 addresses of one network (/64) are one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return digest(f"address {address}")
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return digest(f"address {found.ipv4_mapped}")
+        return digest(f"address {ipaddress.ip_network((found, 64), strict=False)}")
+    return digest(f"address {found}")
+
+
+def wait_after(wrong: int) -> timedelta:
+    """Return how long one waits after so many wrong tries."""
+    if wrong < FREE:
+        return timedelta(0)
+    return min(FIRST_WAIT * 2 ** min(wrong - FREE, 20), LONGEST_WAIT)
+
+
+def take_try(store: Store, keys: Sequence[str], *, now: datetime) -> timedelta:
+    """Count a try as a wrong one; while one of the keys waits, count none and return how long."""
+    with store.session() as session:
+        session.execute(
+            delete(TriesRow).where(TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW)
+        )
+    with store.session() as session:
+        new = {"wrong": 0, "last": now, "until": now}
+        # All sign-ins lock in one order: two cannot wait for each other in a ring.
+        rows = [_locked(session, key, new) for key in sorted(keys)]
+        waits = [row.until - now for row in rows if row.until > now]
+        if waits:
+            return max(waits)
+        for row in rows:
+            row.wrong += 1
+            row.last, row.until = now, now + wait_after(row.wrong)
+    return timedelta(0)
+
+
+def give_back(session: Session, *, account: str, address: str, now: datetime) -> None:
+    """After a right try: forget those of the account, and this one of the address."""
+    forget(session, account)
+    row = session.get(TriesRow, address, with_for_update=True)
+    if row is not None:
+        row.wrong, row.until = max(0, row.wrong - 1), now
+
+
+def forget(session: Session, key: str) -> None:
+    """Forget all wrong tries of an account or address."""
+    session.execute(delete(TriesRow).where(TriesRow.key == key))
+
+
+def waits_until(session: Session, key: str, *, now: datetime) -> datetime | None:
+    """Return until when an account or address waits, None for one that does not."""
+    return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
+
+
+def _locked(session: Session, key: str, new: dict[str, object]) -> TriesRow:
+    insert_absent(session, TriesRow, {"key": key, **new})
+    return session.get_one(TriesRow, key, with_for_update=True)

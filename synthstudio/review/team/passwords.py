@@ -1,0 +1,96 @@
+"""Passwords: which may be one, their argon2id hashes, and looking at one without telling more."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import unicodedata
+from pathlib import Path
+
+import yaml
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from synthstudio.core.errors import Refused
+
+LEAST_CHARS, MOST_CHARS = 12, 256
+LEAST_DIFFERENT = 5
+HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
+"""RFC 9106's second choice: 64 MiB and three passes; each hash names what it was made with."""
+_AT_ONCE = threading.BoundedSemaphore(2)
+"""So many hashes are made at a time: their memory is what an attacker could ask for."""
+_TAIL = "0123456789!?.,;:-_+*#$@&%/() "
+"""What is put behind a word to make it long enough, and stands alone no better."""
+
+
+def checked_password(text: str, name: str) -> str:
+    """Return a password as it is hashed (NFKC); Refused("invalid") for one that may not be."""
+    password = unicodedata.normalize("NFKC", text)
+    if not LEAST_CHARS <= len(password) <= MOST_CHARS:
+        raise _invalid(
+            "this password is too short" if len(password) < LEAST_CHARS else "too long a password",
+            f"{LEAST_CHARS} to {MOST_CHARS} characters",
+            f"{len(password)} characters",
+        )
+    folded = password.casefold()
+    if _is_common(folded):
+        raise _invalid("this password is one of the commonest", "one that nobody would try first")
+    if len(set(folded)) < LEAST_DIFFERENT:
+        raise _invalid(
+            "this password repeats itself", f"at least {LEAST_DIFFERENT} different characters"
+        )
+    letters, mine = _letters(password), _letters(name)
+    if letters and mine and not (letters.replace(mine, "") and letters.replace(mine[::-1], "")):
+        raise _invalid("this password is the name", "something else than the name")
+    return password
+
+
+def hashed(password: str) -> str:
+    """Return the hash of a checked password, with salt and parameters."""
+    with _AT_ONCE:
+        return HASHER.hash(password)
+
+
+def is_right(stored: str | None, text: str) -> bool:
+    """Whether a text is the password; None (no such account) takes as long and is not."""
+    password = unicodedata.normalize("NFKC", text)
+    with _AT_ONCE:
+        try:
+            right = HASHER.verify(stored or _nobodys(), password)
+        except (VerificationError, InvalidHashError):
+            return False
+    return right and stored is not None
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether a hash was made with other parameters than today's."""
+    return HASHER.check_needs_rehash(stored)
+
+
+def _is_common(folded: str) -> bool:
+    words, whole = _commonest()
+    word = folded.rstrip(_TAIL)
+    half = word[: len(word) // 2]
+    return not word or folded in whole or word in words or (half in words and word == half * 2)
+
+
+@functools.cache
+def _commonest() -> tuple[frozenset[str], frozenset[str]]:
+    """The words that need more than digits behind them, and whole passwords."""
+    file = Path(__file__).with_name("commonest_passwords.yaml")
+    found = yaml.safe_load(file.read_text("utf-8"))
+    return frozenset(found["words"]), frozenset(found["whole"])
+
+
+@functools.cache
+def _nobodys() -> str:
+    """A hash that is nobody's, of today's parameters."""
+    return HASHER.hash("the password of nobody at all")
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalpha())
+
+
+def _invalid(what: str, expected: str, got: str | None = None) -> Refused:
+    return Refused(what, where="password", expected=expected, got=got, reason="invalid")

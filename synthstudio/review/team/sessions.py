@@ -1,0 +1,114 @@
+"""Sessions: who signed in by a password in which browser, until when.
+
+A session is a new secret at each sign-in, kept by the browser as a cookie and here as a hash. It
+ends when its person leaves, after twelve hours without use, after seven days, and at once with a
+new password or a revoked account.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, delete, or_
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.models import AccountRow, SessionRow, utc_now
+from synthstudio.review.secret_texts import SESSION, digest, is_secret, make_secret
+from synthstudio.review.store import Store
+from synthstudio.review.team import lockout, passwords
+
+IDLE, LONGEST = timedelta(hours=12), timedelta(days=7)
+_NOTED_EVERY = timedelta(minutes=5)
+"""How often at most the store is told that a session is in use."""
+
+
+class Waits(Exception):
+    """Too many wrong tries: no other is looked at before `wait` is over."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("too many wrong tries")
+        self.wait = wait
+
+
+def sign_in(
+    store: Store,
+    name: str,
+    password: str,
+    *,
+    address: str,
+    old: str = "",
+    now: datetime | None = None,
+) -> str | None:
+    """Return a new session's secret, None for no such account or a wrong password.
+
+    Both cost one look at a password. `name`: as accounts.normal_name gives it; `old`: the secret
+    that the browser had, which ends. Waits after too many wrong tries.
+    """
+    moment = now or utc_now()
+    account, from_where = lockout.account_key(name), lockout.address_key(address)
+    wait = lockout.take_try(store, (account, from_where), now=moment)
+    if wait:
+        raise Waits(wait)
+    stored = _stored(store, name)
+    if not passwords.is_right(stored, password) or stored is None:
+        return None
+    renewed = passwords.hashed(password) if passwords.is_outdated(stored) else stored
+    text = make_secret(SESSION)
+    with store.session() as session:
+        row = session.get(AccountRow, name, with_for_update=True)
+        if row is None or row.password != stored:
+            return None  # reset or revoked while we looked
+        row.password = renewed
+        lockout.give_back(session, account=account, address=from_where, now=moment)
+        session.execute(delete(SessionRow).where(_ended(moment)))
+        _end(session, old)
+        session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
+    return text
+
+
+def read_session(store: Store, text: str, *, now: datetime | None = None) -> str | None:
+    """Return who signed in by this secret, None for one that does not hold (any more)."""
+    if not is_secret(SESSION, text):
+        return None
+    moment = now or utc_now()
+    with store.reading() as session:
+        row = session.get(SessionRow, digest(text))
+        if row is None or row.made + LONGEST <= moment or row.seen + IDLE <= moment:
+            return None
+    if moment - row.seen > _NOTED_EVERY:
+        with suppress(Refused), store.session() as session:  # busy: the next use notes it
+            found = session.get(SessionRow, row.digest, with_for_update=True)
+            if found is None:
+                return None  # ended since
+            found.seen = max(found.seen, moment)
+    return row.name
+
+
+def end_session(store: Store, text: str) -> None:
+    """End a session, if it is one."""
+    with store.session() as session:
+        _end(session, text)
+
+
+def still_holding(now: datetime) -> ColumnElement[bool]:
+    """Return what is true of sessions that hold."""
+    return and_(SessionRow.made > now - LONGEST, SessionRow.seen > now - IDLE)
+
+
+def _ended(now: datetime) -> ColumnElement[bool]:
+    return or_(SessionRow.made <= now - LONGEST, SessionRow.seen <= now - IDLE)
+
+
+def _end(session: Session, text: str) -> None:
+    if is_secret(SESSION, text):
+        session.execute(delete(SessionRow).where(SessionRow.digest == digest(text)))
+
+
+def _stored(store: Store, name: str) -> str | None:
+    if "\0" in name:  # nobody's, and PostgreSQL takes no such text
+        return None
+    with store.reading() as session:
+        row = session.get(AccountRow, name)
+        return None if row is None or row.revoked is not None else row.password

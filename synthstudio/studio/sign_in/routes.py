@@ -1,0 +1,196 @@
+"""The routes of sign-in by a password: who may come in gets a cookie, nobody learns why not.
+
+The guard has refused forms of other pages before (their Origin). Codes and passwords come in
+bodies alone, so no address and no log has them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.review.team.accounts import CODE_PAGE, choose_password, normal_name, read_code
+from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, context
+from synthstudio.studio.sign_in.forms import (
+    SCRIPT_PATH,
+    SIGN_IN_PAGE,
+    code_page,
+    password_page,
+    sign_in_page,
+    wait_text,
+)
+
+_HEADERS = {"Cache-Control": "no-store"}
+_MOST_BYTES = 8_192
+_SCRIPT = Path(__file__).with_name("code.js")
+_WRONG = "The name or the password is not right."
+_BUSY = "The studio cannot do that now. Try again in a moment."
+_SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%&=+:,]*)?")
+Fields = dict[str, str]
+
+
+def safe_path(text: str) -> str:
+    """Return a path of the studio that somebody came for, "/" for whatever leads elsewhere."""
+    return text if len(text) <= 2_000 and _SAFE.fullmatch(text) else "/"
+
+
+def account_of(ctx: Context) -> guard.UserOf:
+    """Return what tells who signed in by a password with a request's cookies."""
+
+    def user_of(cookies: Mapping[str, str]) -> str | None:
+        try:
+            return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
+        except SynthStudioError as error:
+            guard.log_refusal("a session that cannot be looked up", why=error)
+            return None
+
+    return user_of
+
+
+def sign_in_routes() -> list[Route]:
+    """Return the routes; without accounts there is nothing behind them."""
+
+    async def script(_: Request) -> Response:
+        return FileResponse(_SCRIPT, media_type="text/javascript", headers=_HEADERS)
+
+    async def enter(request: Request) -> Response:
+        to = safe_path(request.query_params.get("to", "/"))
+        return HTMLResponse(sign_in_page(to=to), headers=_HEADERS)
+
+    async def invited(_: Request) -> Response:
+        return HTMLResponse(code_page(), headers=_HEADERS)
+
+    return [
+        Route(SCRIPT_PATH, _only_with_accounts(script), methods=["GET"]),
+        Route(SIGN_IN_PAGE, _only_with_accounts(enter), methods=["GET"]),
+        Route(SIGN_IN_PAGE, _only_with_accounts(_form(_enter)), methods=["POST"]),
+        Route(CODE_PAGE, _only_with_accounts(invited), methods=["GET"]),
+        Route(CODE_PAGE, _only_with_accounts(_form(_use_code)), methods=["POST"]),
+    ]
+
+
+def _only_with_accounts(answer: Callable[[Request], object]) -> Callable[[Request], object]:
+    async def checked(request: Request) -> object:
+        if not context().with_accounts:
+            return PlainTextResponse("not found\n", status_code=404, headers=_HEADERS)
+        return await answer(request)  # type: ignore[misc]
+
+    return checked
+
+
+def _form(
+    use: Callable[[Context, Request, Fields], Response],
+) -> Callable[[Request], object]:
+    """Return a handler that reads a form, no further than one of ours is long, and uses it."""
+
+    async def answer(request: Request) -> Response:
+        data = bytearray()
+        async for chunk in request.stream():
+            data += chunk
+            if len(data) > _MOST_BYTES:
+                return PlainTextResponse("too large\n", status_code=413, headers=_HEADERS)
+        try:
+            found = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=8)
+        except ValueError:
+            return PlainTextResponse("no form\n", status_code=400, headers=_HEADERS)
+        fields = {name: values[-1] for name, values in found.items()}
+        return await run_in_threadpool(use, context(), request, fields)
+
+    return answer
+
+
+def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
+    name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
+
+    def again(problem: str, status: int) -> Response:
+        page = sign_in_page(to=to, name=name, problem=problem)
+        return HTMLResponse(page, status_code=status, headers=_HEADERS)
+
+    try:
+        found = _signed_in(ctx, request, name, fields.get("password", ""), to=to)
+    except Waits as error:
+        return _waiting(request, again(wait_text(error.wait), 429), error.wait)
+    except Refused:
+        return again(_BUSY, 503)
+    if found is None:
+        # The name is not logged: people type passwords there.
+        guard.log_refusal("a sign-in", client=_client(request))
+        return again(_WRONG, 401)
+    return found
+
+
+def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
+    text = fields.get("code", "").strip().rpartition("#")[2]  # or the whole link
+    code = read_code(ctx.store, text)
+    if code is None:
+        return _no_code(request)
+    if "password" not in fields:
+        return HTMLResponse(password_page(code=text, name=code.name), headers=_HEADERS)
+    problem, status = "The two passwords differ.", 400
+    if fields["password"] == fields.get("again"):
+        try:
+            name = choose_password(ctx.store, text, fields["password"])
+            ctx.forget_roles()
+            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
+            found = _signed_in(ctx, request, name, fields["password"])
+        except Waits as error:
+            page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
+            return _waiting(request, page, error.wait)
+        except Refused as error:
+            if error.reason == "gone":
+                return _no_code(request)
+            problem, status = (str(error), 400) if error.reason == "invalid" else (_BUSY, 503)
+        else:
+            return found or _no_code(request)
+    again = password_page(code=text, name=code.name, problem=problem)
+    return HTMLResponse(again, status_code=status, headers=_HEADERS)
+
+
+def _signed_in(
+    ctx: Context, request: Request, name: str, password: str, *, to: str = "/"
+) -> Response | None:
+    """Return the way on, with the cookie of a new session; None for a wrong password."""
+    cookie = ctx.tokens.session_cookie
+    old = guard.cookies(guard.header_map(request.scope)).get(cookie, "")
+    text = sign_in(ctx.store, name, password, address=_client(request), old=old)
+    if text is None:
+        return None
+    guard.LOG.info("signed in %s from %s", ascii(name), _client(request))
+    found = Response(status_code=303, headers={"Location": to, **_HEADERS})
+    found.set_cookie(
+        cookie,
+        text,
+        max_age=int(LONGEST.total_seconds()),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return found
+
+
+def _no_code(request: Request) -> Response:
+    guard.log_refusal("a code that does not hold", client=_client(request))
+    problem = "This code does not hold any more, or never did. Ask for another link."
+    return HTMLResponse(code_page(problem=problem), status_code=410, headers=_HEADERS)
+
+
+def _waiting(request: Request, page: Response, wait: timedelta) -> Response:
+    guard.log_refusal("a sign-in after too many wrong tries", client=_client(request))
+    page.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
+    return page
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else "?"

@@ -1,0 +1,103 @@
+"""A session that ended lets nothing more through, also where a page is open already.
+
+The guard stands before it. Pages ask who somebody is when they are drawn, but what a page's parts
+send is acted on first: so each message of a websocket is looked at here.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+
+from synthstudio.studio.guard import (
+    Asgi,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    UserOf,
+    cookies,
+    header_map,
+    log_refusal,
+)
+from synthstudio.studio.sign_in.forms import SIGN_IN_PAGE
+
+_DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
+"""What a page of an ended session has sent instead: nothing is acted on, and it says sign in."""
+_PROTOCOLS = b"sec-websocket-protocol"
+_NOT_PAGES = ("/sign-in", "/invitation", "/api", "/img/", "/download/", "/healthz", "/_stcore/")
+_NO_PAGES = (*_NOT_PAGES, "/static/", "/media/", "/component/")
+
+
+class SessionWatch:
+    """ASGI middleware; see the module. `user_of` tells who signed in with a request's cookies."""
+
+    def __init__(self, app: Asgi, *, user_of: UserOf) -> None:
+        self.app, self.user_of = app, user_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, watch a websocket, or lead who did not sign in to where one does."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        sent = cookies(header_map(scope))
+        if scope["type"] == "http":
+            if _opens_a_page(scope) and await run_in_threadpool(self.user_of, sent) is None:
+                await _redirect(scope, send)
+                return
+            await self.app(scope, receive, send)
+            return
+        user = await run_in_threadpool(self.user_of, sent)
+        if user is None:  # is shown how to sign in, and goes on with no earlier page's state
+            await self.app(_without_state(scope), receive, send)
+            return
+        ended: list[bool] = []
+
+        async def watched() -> Message:
+            message = await receive()
+            if message["type"] != "websocket.receive":
+                return message
+            if await run_in_threadpool(self.user_of, sent) == user:
+                return message
+            if not ended:
+                ended.append(True)
+                log_refusal("messages after a session's end", user=user)
+            return {"type": "websocket.receive", "bytes": _DRAW_ANEW}
+
+        await self.app(scope, watched, send)
+
+
+def _opens_a_page(scope: Scope) -> bool:
+    """Whether a browser opens a page by itself or from ours: then it has sent its cookies."""
+    headers = header_map(scope)
+    return (
+        scope["method"] == "GET"
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-site") in ("none", "same-origin")
+        and not str(scope["path"]).startswith(_NO_PAGES)
+    )
+
+
+async def _redirect(scope: Scope, send: Send) -> None:
+    query = bytes(scope.get("query_string", b"")).decode("latin-1")
+    path = urlsplit(str(scope["path"])).path + (f"?{query}" if query else "")
+    to = b"" if path == "/" else f"?to={quote(path, safe='/')}".encode()
+    headers = [
+        (b"location", SIGN_IN_PAGE.encode() + to),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"0"),
+    ]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _without_state(scope: Scope) -> Scope:
+    """Return a websocket's scope that names no earlier session: Streamlit's third protocol."""
+    headers = [
+        (name, b",".join(value.split(b",")[:2]) if name.lower() == _PROTOCOLS else value)
+        for name, value in scope["headers"]
+    ]
+    return {**scope, "headers": headers, "subprotocols": list(scope.get("subprotocols", ()))[:2]}

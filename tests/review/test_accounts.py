@@ -1,0 +1,342 @@
+"""Accounts: invitations, passwords and their hashes, sessions and when they end."""
+
+import json
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from review_ops import ADMIN, ANNA, LEAD
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from synthstudio.cli import app
+from synthstudio.core.errors import Refused
+from synthstudio.review.models import AccountRow, utc_now
+from synthstudio.review.store import open_store
+from synthstudio.review.team import passwords
+from synthstudio.review.team.accounts import (
+    accounts,
+    choose_password,
+    invite,
+    read_code,
+    reset_password,
+    revoke_account,
+)
+from synthstudio.review.team.members import role_of, set_role
+from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
+from synthstudio.review.tokens import make_token, read_token
+
+GOOD, OTHER = "seven brown otters", "eleven quiet herons"
+HERE = "192.0.2.7"
+REAL = passwords.HASHER
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch):
+    """Hash with little memory: what is asked here does not depend on it."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    yield
+    passwords._nobodys.cache_clear()
+
+
+def account(store, name="mia", password=GOOD, role="reviewer"):
+    """Give somebody an account."""
+    _, shown = invite(store, name, role=role, by=ADMIN)
+    assert choose_password(store, shown, password) == name
+
+
+def enter(store, name="mia", password=GOOD, **more):
+    return sign_in(store, name, password, address=HERE, **more)
+
+
+def test_an_invitation_becomes_an_account(empty_store):
+    store = empty_store
+    code, shown = invite(store, "mia", role="reviewer", by=LEAD)
+    assert (code.name, code.role, code.by, code.kind) == ("mia", "reviewer", "lea", "invitation")
+    assert code.until - code.made == timedelta(days=7)
+    assert read_code(store, shown) == code and role_of(store, "mia") is None
+    (listed,) = accounts(store)
+    assert (listed.name, listed.state, listed.role) == ("mia", "invited", "reviewer")
+    assert enter(store) is None
+    assert choose_password(store, shown, GOOD) == "mia"
+    assert role_of(store, "mia") == "reviewer"
+    session = enter(store)
+    assert read_session(store, session) == "mia"
+    (listed,) = accounts(store)
+    assert (listed.state, listed.sessions, listed.until) == ("active", 1, None)
+    with pytest.raises(Refused, match="does not hold"):
+        choose_password(store, shown, OTHER)  # once
+    assert enter(store, password=OTHER) is None and enter(store) is not None
+
+
+def test_an_invitation_ends(empty_store):
+    store, now = empty_store, utc_now()
+    _, shown = invite(store, "mia", by=LEAD, now=now)
+    later = now + timedelta(days=7)
+    assert read_code(store, shown, now=later - timedelta(seconds=1)) is not None
+    assert read_code(store, shown, now=later) is None
+    with pytest.raises(Refused, match="does not hold"):
+        choose_password(store, shown, GOOD, now=later)
+    _, second = invite(store, "mia", by=LEAD)
+    _, third = invite(store, "mia", by=LEAD)
+    assert [read_code(store, one) is None for one in (shown, second, third)] == [True, True, False]
+    for wrong in (
+        "",
+        "ssi_",
+        third[:-1],
+        third + "A",
+        third.swapcase(),
+        third.replace("ssi", "sst"),
+    ):
+        assert read_code(store, wrong) is None
+
+
+def test_who_may_invite_whom(empty_store):
+    store = empty_store
+    set_role(store, "ada", "admin", by=ADMIN)
+    set_role(store, "ben", "viewer", by=ADMIN)
+    for name, role, by in (
+        ("mia", "reviewer", ANNA),
+        ("mia", "lead", LEAD),
+        ("mia", "admin", LEAD),
+        ("ada", "viewer", LEAD),  # or a lead could become an admin
+        ("ben", "viewer", LEAD),
+        ("mia", "boss", ADMIN),
+        ("", "viewer", ADMIN),
+        (" mia", "viewer", ADMIN),
+        ("\uff2dia", "viewer", ADMIN),
+        ("m\0ia", "viewer", ADMIN),
+    ):
+        with pytest.raises(Refused):
+            invite(store, name, role=role, by=by)
+    assert accounts(store) == []
+    _, shown = invite(store, "ada", role="viewer", by=ADMIN)
+    choose_password(store, shown, GOOD)
+    assert role_of(store, "ada") == "admin"  # a member keeps the role
+    with pytest.raises(Refused, match="has an account"):
+        invite(store, "ada", by=ADMIN)
+    invite(store, "mia", role="lead", by=ADMIN)
+    with pytest.raises(Refused, match="may not accounts"):
+        invite(store, "mia", role="viewer", by=LEAD)
+
+
+def test_a_code_gives_no_more_than_its_maker_may(empty_store):
+    store = empty_store
+    _, shown = invite(store, "mia", role="reviewer", by=LEAD)
+    set_role(store, "mia", "admin", by=ADMIN)
+    with pytest.raises(Refused, match="does not hold"):
+        choose_password(store, shown, GOOD)
+    assert enter(store) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("otters", "too short"),
+        ("elevenchars", "too short"),
+        ("x1y2" * 65, "too long"),
+        ("password1234", "commonest"),
+        ("PassWord!!!!", "commonest"),
+        ("passwordpassword", "commonest"),
+        ("987654321098", "commonest"),
+        ("Correct Horse Battery Staple", "commonest"),
+        ("abababababab", "repeats itself"),
+        ("Mia Arendt 1", "is the name"),
+        ("miaarendt2026", "is the name"),
+        ("tdnera aim 12", "is the name"),
+    ],
+)
+def test_what_may_not_be_a_password(bad, why):
+    with pytest.raises(Refused, match=why) as caught:
+        passwords.checked_password(bad, "Mia Arendt")
+    assert bad not in str(caught.value)
+
+
+def test_what_may_be_a_password():
+    for good in (
+        GOOD,
+        "twelve chars",
+        "p\u00e5 den tredje dagen",
+        "x7" * 3 + "Zq!%aa",
+        "\u7530" * 2 + GOOD,
+    ):
+        assert passwords.checked_password(good, "Mia") == good
+    assert passwords.checked_password("\ufb01nding otters", "Mia") == "finding otters"  # NFKC
+    words, whole = passwords._commonest()
+    assert len(words) > 40 and len(whole) > 10 and all(word == word.casefold() for word in whole)
+
+
+def test_hashes_hold_their_parameters_and_are_renewed(empty_store, monkeypatch):
+    store = empty_store
+    account(store)
+
+    def stored():
+        with store.reading() as session:
+            return session.get_one(AccountRow, "mia").password
+
+    first = stored()
+    assert first.startswith("$argon2id$v=19$m=64,t=1,p=1$") and GOOD not in first
+    assert enter(store) is not None and stored() == first
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(2, 128, 1))
+    assert enter(store, password=OTHER) is None and stored() == first
+    assert enter(store) is not None
+    second = stored()
+    assert second.startswith("$argon2id$v=19$m=128,t=2,p=1$")
+    assert enter(store) is not None and stored() == second
+
+
+def test_the_parameters_of_today():
+    assert (REAL.memory_cost, REAL.time_cost, REAL.parallelism) == (65_536, 3, 4)
+    assert REAL.hash(GOOD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+def test_no_name_is_told_from_another(empty_store, monkeypatch):
+    """An unknown name, a wrong password and a revoked account: one look at a password each."""
+    store = empty_store
+    account(store)
+    account(store, "rex")
+    revoke_account(store, "rex", by=ADMIN)
+    invite(store, "new", by=ADMIN)
+    looked = []
+    real = passwords.HASHER
+
+    class Counting:
+        def verify(self, stored, password):
+            looked.append(stored.split("$")[3])
+            return real.verify(stored, password)
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+    monkeypatch.setattr(passwords, "HASHER", Counting())
+    for name in ("mia", "nobody", "rex", "new", "", "mi\0a", "m" * 5000, "\ufffd"):
+        before = len(looked)
+        assert enter(store, name, OTHER) is None
+        assert looked[before:] == ["m=64,t=1,p=1"], name
+    assert enter(store, "nobody", "the password of nobody at all") is None
+
+
+def test_sessions_end(empty_store):
+    store, now = empty_store, utc_now()
+    account(store)
+    session = enter(store, now=now)
+    read = lambda after, text=session: read_session(store, text, now=now + after)  # noqa: E731
+    assert read(timedelta(0)) == "mia"
+    assert read(IDLE) is None and read(IDLE - timedelta(seconds=1)) == "mia"
+    assert read(IDLE + timedelta(hours=1)) == "mia"  # it was in use just before
+    at = timedelta(0)
+    while at < LONGEST - IDLE:
+        at += IDLE - timedelta(hours=1)
+        assert read(at) == "mia"
+    assert read(LONGEST - timedelta(seconds=1)) == "mia"
+    assert read(LONGEST) is None  # however much it was used
+    other = enter(store)
+    end_session(store, other)
+    end_session(store, other)
+    end_session(store, "no session")
+    assert read_session(store, other) is None
+    for wrong in ("", "sss_", session[:-1], session + "A", session.swapcase(), "x" * 5000):
+        assert read_session(store, wrong, now=now) is None
+
+
+def test_a_session_is_new_at_each_sign_in(empty_store):
+    store = empty_store
+    account(store)
+    planted = "sss_" + "A" * 43
+    first = enter(store, old=planted)
+    assert first != planted and read_session(store, planted) is None
+    second = enter(store, old=first)
+    assert second != first and read_session(store, first) is None
+    third = enter(store)
+    assert read_session(store, second) == read_session(store, third) == "mia"
+
+
+def test_a_reset_ends_all_at_once(empty_store):
+    store = empty_store
+    account(store)
+    account(store, "rex")
+    mine, also, others = enter(store), enter(store), enter(store, "rex")
+    _, token = make_token(store, "mia", role="reviewer", by=ADMIN)
+    for by in (ANNA, LEAD):
+        with pytest.raises(Refused):
+            reset_password(store, "mia", by=by)
+    code, shown = reset_password(store, "mia", by=ADMIN)
+    assert code.kind == "reset"
+    assert read_session(store, mine) is None and read_session(store, also) is None
+    assert read_session(store, others) == "rex" and read_token(store, token) is not None
+    assert enter(store) is None  # the old password is nothing any more
+    assert [a.state for a in accounts(store)] == ["reset", "active"]
+    set_role(store, "mia", "lead", by=ADMIN)
+    choose_password(store, shown, OTHER)
+    assert enter(store, password=OTHER) is not None and role_of(store, "mia") == "lead"
+    with pytest.raises(Refused, match="no such account"):
+        reset_password(store, "nobody", by=ADMIN)
+
+
+def test_a_revoked_account(empty_store):
+    store = empty_store
+    account(store)
+    session = enter(store)
+    _, token = make_token(store, "mia", role="reviewer", by=ADMIN)
+    _, shown = reset_password(store, "mia", by=ADMIN)
+    choose_password(store, shown, GOOD)
+    session = enter(store)
+    _, unused = reset_password(store, "mia", by=ADMIN)
+    with pytest.raises(Refused):
+        revoke_account(store, "mia", by=LEAD)
+    revoke_account(store, "mia", by=ADMIN)
+    revoke_account(store, "mia", by=ADMIN)
+    assert read_session(store, session) is None and read_code(store, unused) is None
+    assert read_token(store, token) is None and enter(store) is None
+    assert [a.state for a in accounts(store)] == ["revoked"]
+    with pytest.raises(Refused):
+        invite(store, "mia", by=LEAD)
+    _, shown = invite(store, "mia", by=ADMIN)  # an admin may let somebody in again
+    choose_password(store, shown, OTHER)
+    assert enter(store, password=OTHER) is not None
+    invite(store, "new", by=LEAD)
+    revoke_account(store, "new", by=ADMIN)
+    assert [a.name for a in accounts(store)] == ["mia"]
+    with pytest.raises(Refused, match="no such account"):
+        revoke_account(store, "new", by=ADMIN)
+
+
+def test_nothing_that_lets_in_is_stored(empty_store):
+    store = empty_store
+    account(store)
+    session = enter(store)
+    _, shown = invite(store, "new", by=ADMIN)
+    with store.reading() as reading:
+        tables = ("account", "account_code", "sign_in", "sign_in_tries")
+        rows = [reading.execute(text(f"SELECT * FROM {name}")).all() for name in tables]
+    assert all(rows)
+    for secret in (GOOD, session[4:], shown[4:]):
+        assert secret not in repr(rows)
+
+
+def test_the_commands(tmp_path):
+    db = f"sqlite:///{tmp_path / 'review.db'}"
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["review", *arguments, "--db", db])
+
+    assert "no accounts" in run("accounts").output
+    made = run("invite", "mia", "--role", "lead", "--url", "https://studio.example/", "--json")
+    (link,) = [json.loads(made.stdout)["link"]]
+    origin, _, shown = link.partition("#")
+    assert origin == "https://studio.example/invitation" and shown.startswith("ssi_")
+    assert "mia  lead  invited  link until" in run("accounts").output
+    assert "no address of a studio" in str(run("invite", "a", "--url", "studio").exception)
+    with closing(open_store(db)) as store:
+        choose_password(store, shown, GOOD)
+        session = enter(store)
+        again = run("reset-password", "mia")
+        assert "signed out everywhere" in again.output and "\n/invitation#ssi_" in again.output
+        assert read_session(store, session) is None
+        (row,) = json.loads(run("accounts", "--json").stdout)["accounts"]
+        assert (row["name"], row["state"], row["role"]) == ("mia", "reset", "lead")
+        assert shown not in run("accounts").output
+        assert "mia  lead  revoked" in run("accounts", "--revoke", "mia").output
+    assert "no such account" in str(run("reset-password", "mia").exception)

@@ -1,0 +1,144 @@
+"""Wrong tries are counted by account and address; after ten of them one waits, longer each time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from review_ops import ADMIN
+
+from synthstudio.review.models import utc_now
+from synthstudio.review.store import open_store
+from synthstudio.review.team import passwords
+from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
+from synthstudio.review.team.lockout import (
+    FREE,
+    LONGEST_WAIT,
+    WINDOW,
+    account_key,
+    address_key,
+    take_try,
+    wait_after,
+)
+from synthstudio.review.team.sessions import Waits, sign_in
+
+GOOD, WRONG = "seven brown otters", "eleven quiet herons"
+
+
+@pytest.fixture(autouse=True)
+def _cheap(monkeypatch):
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    yield
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
+def mia(empty_store):
+    _, shown = invite(empty_store, "mia", by=ADMIN)
+    choose_password(empty_store, shown, GOOD)
+    return empty_store
+
+
+def guess(store, now, name="mia", address="192.0.2.7", times=1):
+    for _ in range(times):
+        assert sign_in(store, name, WRONG, address=address, now=now) is None
+
+
+@pytest.mark.parametrize("name", ["mia", "nobody"])
+def test_an_account_waits_wherever_one_asks_from(mia, name):
+    now = utc_now()
+    for number in range(FREE):
+        guess(mia, now, name, address=f"192.0.2.{number}")
+    with pytest.raises(Waits) as caught:
+        sign_in(mia, name, GOOD, address="198.51.100.1", now=now)  # the right one waits too
+    assert caught.value.wait == timedelta(seconds=30)
+    guess(mia, now, "rex", address="198.51.100.1")  # others do not
+    for wait in (60, 120, 240):
+        now += caught.value.wait
+        guess(mia, now, name, address=f"198.51.100.{wait}")
+        with pytest.raises(Waits) as caught:
+            sign_in(mia, name, GOOD, address="198.51.100.9", now=now)
+        assert caught.value.wait == timedelta(seconds=wait)
+
+
+def test_an_address_waits_whomever_one_tries(mia):
+    now = utc_now()
+    for number in range(FREE):
+        guess(mia, now, f"name {number}")
+    with pytest.raises(Waits):
+        sign_in(mia, "mia", GOOD, address="192.0.2.7", now=now)
+    assert sign_in(mia, "mia", GOOD, address="192.0.2.8", now=now) is not None
+
+
+def test_an_own_account_is_no_way_round(mia):
+    """Signing in rightly between two guesses makes no guess undone."""
+    now, wrong = utc_now(), 0
+    with pytest.raises(Waits):
+        for number in range(3 * FREE):
+            guess(mia, now, f"name {number}")
+            wrong += 1
+            assert sign_in(mia, "mia", GOOD, address="192.0.2.7", now=now) is not None
+    assert wrong == FREE
+
+
+def test_wrong_tries_are_forgotten(mia):
+    now = utc_now()
+    guess(mia, now, times=FREE - 1)
+    assert sign_in(mia, "mia", GOOD, address="192.0.2.9", now=now) is not None
+    guess(mia, now, address="192.0.2.10", times=FREE - 1)  # by the right one, for the account
+    guess(mia, now + WINDOW + timedelta(seconds=1), times=FREE)  # by time
+    with pytest.raises(Waits):
+        guess(mia, now + WINDOW + timedelta(seconds=1))
+
+
+def test_a_restart_forgets_none(store_url):
+    now = utc_now()
+    first = open_store(store_url)
+    guess(first, now, times=FREE)
+    first.close()
+    second = open_store(store_url)
+    with pytest.raises(Waits):
+        guess(second, now + timedelta(seconds=29))
+    second.close()
+
+
+def test_a_reset_lets_its_person_in(mia):
+    now = utc_now()
+    for number in range(FREE):
+        guess(mia, now, address=f"192.0.2.{number}")
+    assert accounts(mia, now=now)[0].waits_until == now + timedelta(seconds=30)
+    _, shown = reset_password(mia, "mia", by=ADMIN)
+    choose_password(mia, shown, WRONG)
+    assert sign_in(mia, "mia", WRONG, address="198.51.100.1", now=now) is not None
+
+
+def test_many_at_once_are_no_way_round(mia):
+    now = utc_now()
+
+    def one(number):
+        try:
+            return sign_in(mia, "mia", WRONG, address=f"192.0.2.{number}", now=now)
+        except Waits:
+            return "waits"
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(one, range(40)))
+    assert found.count(None) == FREE and found.count("waits") == 30
+
+
+def test_how_long_one_waits():
+    assert wait_after(FREE - 1) == timedelta(0)
+    assert [wait_after(FREE + n).total_seconds() for n in range(3)] == [30, 60, 120]
+    assert wait_after(100) == wait_after(10**6) == LONGEST_WAIT
+
+
+def test_addresses_of_one_network_are_one(empty_store):
+    same = {address_key(text) for text in ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:9::")}
+    assert len(same) == 1 and address_key("2001:db8:1::1") not in same
+    assert address_key("::ffff:192.0.2.7") == address_key("192.0.2.7") != address_key("192.0.2.8")
+    assert address_key("?") != account_key("?")
+    now = utc_now()
+    for number in range(FREE):
+        assert not take_try(empty_store, [address_key(f"2001:db8::{number}")], now=now)
+    assert take_try(empty_store, [address_key("2001:db8::77")], now=now)

@@ -1,0 +1,150 @@
+"""The door of a studio with accounts, without a browser: cookies, ways in, how it may be served."""
+
+from __future__ import annotations
+
+import functools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from attackers import api_studio
+from conftest import Studio
+from starlette.testclient import TestClient
+from test_serving import refuses_to_start
+
+from synthstudio.core.errors import Refused, StudioError
+from synthstudio.review.models import utc_now
+from synthstudio.review.team import passwords
+from synthstudio.review.team.accounts import choose_password, invite
+from synthstudio.review.team.sessions import IDLE, read_session
+from synthstudio.review.values import User
+from synthstudio.studio import context as pages
+from synthstudio.studio import settings
+from synthstudio.studio.access import check_one_way_in
+from synthstudio.studio.sign_in import routes
+from synthstudio.studio.sign_in.forms import wait_text
+
+ADA = User(name="ada", role="admin")
+GOOD = "seven brown otters"
+OWN = {"Origin": "http://127.0.0.1:8501"}
+HERE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+
+
+@pytest.fixture
+def door(tmp_path, monkeypatch):
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    with api_studio(tmp_path, accounts=True, url="https://studio.example") as studio:
+        choose_password(studio.store, invite(studio.store, "ada", role="admin", by=ADA)[1], GOOD)
+        yield studio
+    passwords._nobodys.cache_clear()
+
+
+def enter(http: Any, origin: str = OWN["Origin"], **fields: str) -> Any:
+    given = {"name": "ada", "password": GOOD, **fields}
+    return http.post("/sign-in", data=given, headers={"Origin": origin}, follow_redirects=False)
+
+
+def test_the_cookie_is_secure_where_tls_is(door):
+    plain = enter(door.http)
+    assert plain.status_code == 303 and "Secure" not in plain.headers["set-cookie"]
+    origin = "https://studio.example"
+    with TestClient(door.app, base_url=origin) as secure:
+        found = enter(secure, origin).headers["set-cookie"]
+    assert "; Secure" in found and "HttpOnly" in found and "SameSite=strict" in found
+    assert "Max-Age=604800" in found
+    assert "no-store" in plain.headers["cache-control"]
+
+
+def test_who_did_not_sign_in_is_led_to_where_one_does(door):
+    ask = functools.partial(door.http.get, follow_redirects=False)
+    found = ask("/review?frame=3&q=a%20b", headers=HERE)
+    assert found.status_code == 303
+    assert found.headers["location"] == "/sign-in?to=/review%3Fframe%3D3%26q%3Da%2520b"
+    page = ask(found.headers["location"]).text
+    assert 'name="to" value="/review?frame=3&amp;q=a%20b"' in page
+    assert ask("/", headers=HERE).headers["location"] == "/sign-in"
+    for path, headers in (
+        ("/review", {}),  # a browser that does not say: the page itself asks
+        ("/review", HERE | {"Sec-Fetch-Site": "cross-site"}),  # Strict cookies are not sent then
+        ("/sign-in", HERE),
+        ("/invitation", HERE),
+        ("/healthz", HERE),
+        ("/api/v1/docs", HERE),
+    ):
+        assert "location" not in ask(path, headers=headers).headers, path
+    signed_in = enter(door.http, to="/review?frame=3")
+    assert signed_in.headers["location"] == "/review?frame=3"
+    assert "location" not in ask("/review", headers=HERE).headers
+
+
+def test_a_busy_store_lets_nobody_in_and_says_so(door, monkeypatch):
+    def busy(*args: object, **more: object) -> None:
+        raise Refused("the database cannot be written now", reason="busy")
+
+    enter(door.http)
+    monkeypatch.setattr(routes, "sign_in", busy)
+    monkeypatch.setattr(routes, "read_session", busy)
+    assert enter(door.http).status_code == 503
+    moved = door.http.get("/review", headers=HERE, follow_redirects=False)
+    assert moved.headers["location"] == "/sign-in?to=/review"
+    assert "a session that cannot be looked up" in door.log()
+
+
+def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatch):
+    cookie = door.context.tokens.session_cookie
+    enter(door.http)
+    text, store = door.http.cookies[cookie], door.store
+    later = utc_now() + IDLE / 2
+
+    def busy(self: object) -> None:
+        raise Refused("the database cannot be written now", reason="busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(store), "session", busy)
+        assert read_session(store, text, now=later) == "ada"
+    assert read_session(store, text, now=later + IDLE) is None  # nobody noted it
+    assert read_session(store, text, now=later) == "ada"
+    assert read_session(store, text, now=later + IDLE / 2) == "ada"
+
+
+def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
+    monkeypatch.setattr(pages, "browser", lambda: "")
+    for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
+        monkeypatch.setattr(pages, "_session_name", lambda _, name=signed_in: name)
+        assert pages.user_now(door.context, "ada") == User(name="ada", role=role)  # type: ignore[arg-type]
+
+
+def test_without_accounts_there_is_no_door(tmp_path):
+    with api_studio(tmp_path) as studio:
+        for path in ("/sign-in", "/sign-in.js", "/invitation"):
+            assert studio.http.get(path).status_code == 404
+            if not path.endswith(".js"):
+                assert studio.http.post(path, data={}, headers=OWN).status_code == 404
+
+
+def test_how_it_may_be_served(tmp_path):
+    given = settings.parse(["--accounts", "--url", "https://studio.example"], {})
+    assert given.accounts and settings.parse(settings.arguments(given), {}) == given
+    assert settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "1"}).accounts
+    assert not settings.parse([], {"SYNTHSTUDIO_ACCOUNTS": "0"}).accounts
+    check_one_way_in(given, {}, "0.0.0.0")
+    alone = settings.parse(["--accounts"], {})
+    check_one_way_in(alone, {}, "127.0.0.1")
+    with pytest.raises(StudioError, match="without its address"):
+        check_one_way_in(alone, {}, "0.0.0.0")
+    with pytest.raises(StudioError, match="in one way"):
+        check_one_way_in(given, {"client_id": "x"}, "127.0.0.1")
+
+
+def test_another_address_needs_its_name(tmp_path):
+    studio = Studio(
+        tmp_path, more=("--accounts",), flags=("--server.address=0.0.0.0",), datasets=()
+    )
+    assert "others cannot reach this studio without its address" in refuses_to_start(studio)
+
+
+def test_how_long_one_waits_in_words():
+    assert "Wait a minute, then" in wait_text(timedelta(seconds=30))
+    assert "Wait 2 minutes, then" in wait_text(timedelta(seconds=61))

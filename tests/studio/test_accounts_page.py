@@ -1,0 +1,198 @@
+"""Accounts in a browser: an invitation, a password, a review, and out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attackers import log_of
+from conftest import settled
+from playwright.sync_api import expect
+from reviewing import Desk, eventually, stored
+from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
+
+from synthstudio.review.secret_texts import PATTERN
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.team.accounts import (
+    accounts,
+    choose_password,
+    code_link,
+    invite,
+    reset_password,
+)
+from synthstudio.review.values import User
+
+pytestmark = pytest.mark.browser
+ADA = User(name="ada", role="admin")
+GOOD, OTHER = "seven brown otters", "eleven quiet herons"
+
+
+@pytest.fixture(scope="module")
+def served(start_studio: Callable[..., Any], small_photo_set: Path) -> Any:
+    return start_studio(small_photo_set, more=("--accounts",))
+
+
+@pytest.fixture(scope="module")
+def store(served: Any) -> Iterator[Store]:
+    with closing(open_store(f"sqlite:///{served.db}")) as opened:
+        choose_password(opened, invite(opened, "ada", role="admin", by=ADA)[1], GOOD)
+        yield opened
+
+
+def enter(page: Any, studio: Any, name: str = "ada", password: str = GOOD, path: str = "") -> Any:
+    """Sign in where the studio asks for it."""
+    page.goto(f"{studio.url}/{path}")
+    page.wait_for_url(f"{studio.url}/sign-in**")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    return page
+
+
+def test_from_an_invitation_to_a_review_and_out(
+    page: Any,
+    new_page: Callable[..., Any],
+    served: Any,
+    store: Store,
+    small_photo_set: Path,
+    watch: Any,
+) -> None:
+    watch.expected += ["status of 410"]
+    _, text = invite(store, "mia", role="reviewer", by=ADA)
+    page.goto(code_link(served.url, text))
+    page.get_by_role("heading", name="Choose a password").wait_for()
+    assert page.url == f"{served.url}/invitation" and text not in page.content().replace(
+        f'value="{text}"', ""
+    )
+    expect(page.get_by_label("Name")).to_have_value("mia")
+    page.get_by_label("New password").fill(GOOD)
+    page.get_by_label("The same again").fill(GOOD)
+    page.get_by_role("button", name="Save and sign in").click()
+    page.get_by_text("mia · reviewer").wait_for()
+    settled(page)
+    cookie = next(c for c in page.context.cookies() if "_session_" in c["name"])
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and not cookie["secure"]
+    page.goto(f"{served.url}/review?queue=all")
+    page.locator(".ed[data-ready]").wait_for(timeout=180_000)
+    desk = Desk(page, served)
+    person = desk.shown()
+    desk.press("a")
+    eventually(lambda: [e.who for e in stored(served, small_photo_set, person=person)], ["mia"])
+    desk.saved()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("link", name="Sign in").wait_for()
+    expect(page.get_by_test_id("stSidebar").get_by_text("Data set")).to_have_count(0)
+    page.goto(f"{served.url}/review")
+    page.wait_for_url(f"{served.url}/sign-in?to=/review")  # the cookie is worth nothing
+    second = new_page()
+    second.goto(code_link(served.url, text))  # nor is the code, twice
+    second.get_by_text("does not hold any more").wait_for()
+    assert text[4:] not in log_of(served) + served.output and GOOD not in log_of(served)
+
+
+def test_a_reset_ends_a_page_that_is_open(page: Any, served: Any, store: Store, watch: Any) -> None:
+    watch.expected += ["status of 401", "status of 403"]  # pictures of the page that ended
+    choose_password(store, invite(store, "rex", role="reviewer", by=ADA)[1], GOOD)
+    enter(page, served, "rex", path="queue").get_by_text("rex · reviewer").wait_for()
+    settled(page)
+    assert page.url.endswith("/queue")
+    _, text = reset_password(store, "rex", by=ADA)
+    page.get_by_role("link", name="Team").click()
+    page.get_by_role("link", name="Sign in").or_(page.get_by_label("Password")).wait_for()
+    expect(page.get_by_text("rex · reviewer")).to_have_count(0)
+    enter(page, served, "rex").get_by_role("alert").wait_for()
+    page.goto(code_link(served.url, text))
+    page.get_by_label("New password").fill(OTHER)
+    page.get_by_label("The same again").fill(OTHER)
+    page.get_by_role("button", name="Save and sign in").click()
+    page.get_by_text("rex · reviewer").wait_for()
+    settled(page)
+
+
+def team(page: Any, studio: Any, name: str) -> Any:
+    """Open the accounts on the page Team, signed in already or not."""
+    page.goto(f"{studio.url}/team")
+    if "/sign-in" in page.url:
+        enter(page, studio, name, path="team")
+    page.get_by_text(f"{name} · ").wait_for()
+    page.get_by_text("Accounts", exact=True).click()
+    page.get_by_text("Who is invited opens the link").wait_for()
+    settled(page)
+    return page
+
+
+def test_the_team_page_invites_resets_and_ends(
+    new_page: Callable[..., Any],
+    served: Any,
+    store: Store,
+    axe: str,  # noqa: F811
+    screenshots: Any,
+) -> None:
+    ada = team(new_page(viewport={"width": 1440, "height": 900}), served, "ada")
+    ada.get_by_role("textbox", name="Name to sign in by").fill("lea")
+    ada.get_by_label("Role of the new member").click()
+    ada.get_by_role("option", name="lead").click()
+    ada.get_by_role("button", name="Invite").click()
+    ada.get_by_text("This is the link for lea").wait_for()
+    settled(ada)
+    (link,) = PATTERN.findall(ada.get_by_test_id("stCode").inner_text())
+    assert ada.get_by_test_id("stCode").inner_text().startswith(f"{served.url}/invitation#")
+    screenshots(ada, "accounts_1440_light")
+    assert violations(ada, axe) == []
+    choose_password(store, link, GOOD)
+    lea = team(new_page(viewport={"width": 390, "height": 844}, color_scheme="dark"), served, "lea")
+    assert lea.get_by_role("button", name="Reset").count() == 0
+    assert lea.get_by_role("button", name="End", exact=True).count() == 0
+    screenshots(lea, "accounts_390_dark")
+    assert violations(lea, axe) == []
+    lea.get_by_role("textbox", name="Name to sign in by").fill("ad\u0430")  # Cyrillic
+    lea.get_by_role("button", name="Invite").click()
+    lea.get_by_text("mixes scripts").wait_for()
+    lea.get_by_role("textbox", name="Name to sign in by").fill("ada")
+    lea.get_by_role("button", name="Invite").click()
+    lea.get_by_text("you may not accounts").wait_for()
+    team(ada, served, "ada").get_by_label("Password to reset").click()
+    ada.get_by_role("option", name="lea", exact=True).click()
+    ada.get_by_role("button", name="Reset").click()
+    ada.get_by_text("This is the link for lea").wait_for()
+    state = lambda: {a.name: (a.state, a.sessions) for a in accounts(store)}["lea"]  # noqa: E731
+    assert state() == ("reset", 0)
+    ada.get_by_label("Account or invitation to end").click()
+    ada.get_by_role("option", name="lea").click()
+    ada.get_by_role("button", name="End", exact=True).click()
+    eventually(state, ("revoked", 0))
+    settled(ada)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_at_the_door(
+    new_page: Callable[..., Any],
+    served: Any,
+    store: Store,
+    axe: str,  # noqa: F811
+    scheme: str,
+    screenshots: Any,
+    watch: Any,
+) -> None:
+    watch.expected += ["status of 401", "status of 400"]
+    for width, height in ((1440, 900), (390, 844)):
+        page = new_page(color_scheme=scheme, viewport={"width": width, "height": height})
+        enter(page, served, "ada", OTHER)
+        page.get_by_role("alert").wait_for()
+        screenshots(page, f"sign_in_{width}_{scheme}")
+        assert violations(page, axe) == []
+        _, text = invite(store, "new", by=ADA)
+        page.goto(f"{served.url}/invitation")
+        assert violations(page, axe) == []
+        page.get_by_label("Code of the invitation").fill(code_link("", text))
+        page.keyboard.press("Enter")
+        page.get_by_label("New password").fill("password1234")
+        page.get_by_label("The same again").fill("password1234")
+        page.keyboard.press("Enter")
+        page.get_by_text("one of the commonest").wait_for()
+        screenshots(page, f"invitation_{width}_{scheme}")
+        assert violations(page, axe) == []
+    assert [a.state for a in accounts(store) if a.name == "new"] == ["invited"]
