@@ -153,7 +153,7 @@ def test_the_team_page_invites_resets_and_ends(
     lea.get_by_text("mixes scripts").wait_for()
     lea.get_by_role("textbox", name="Name to sign in by").fill("ada")
     lea.get_by_role("button", name="Invite").click()
-    lea.get_by_text("you may not accounts").wait_for()
+    lea.get_by_text("only an admin invites a member").wait_for()
     team(ada, served, "ada").get_by_label("Password to reset").click()
     ada.get_by_role("option", name="lea", exact=True).click()
     ada.get_by_role("button", name="Reset").click()

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import random
 import string
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -225,5 +226,7 @@ def sent_through(ctx: Any, cookie: str, then: Any) -> list[bytes]:
         then()
         given.extend([(await receive())["bytes"] for _ in range(2)])
 
-    asyncio.run(SessionWatch(page, user_of=account_of(ctx))(scope, receive, None))  # type: ignore[arg-type]
+    watch = SessionWatch(page, user_of=account_of(ctx))
+    with ThreadPoolExecutor(1) as pool:  # browser tests leave a loop running in this thread
+        pool.submit(lambda: asyncio.run(watch(scope, receive, None))).result()  # type: ignore[arg-type]
     return given

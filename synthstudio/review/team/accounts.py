@@ -29,7 +29,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.team import lockout, passwords
 from synthstudio.review.team.members import members, role_of
 from synthstudio.review.team.sessions import still_holding
-from synthstudio.review.values import ROLES, Role, User, require
+from synthstudio.review.values import ROLES, Role, User, may, require
 
 CODE_DAYS = 7
 CODE_PAGE = "/invitation"
@@ -97,7 +97,7 @@ def invite(
         raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
     own = role_of(store, name)
     if own is not None:
-        require(by, "accounts")  # else a lead could become an admin who has no account yet
+        _require_admin(by, "invites a member")  # or a lead could become an admin without account
         role = own
     with store.session() as session:
         row = session.get(AccountRow, name)
@@ -105,7 +105,7 @@ def invite(
             raise _invalid("this person has an account", "name", "somebody without one", name)
         roles = session.scalars(select(CodeRow.role).where(CodeRow.name == name))
         if row is not None or any(_role(one) not in given for one in roles):
-            require(by, "accounts")  # revoked, or invited to more by somebody who may
+            _require_admin(by, "invites who was revoked, or invited to a higher role")
         return _new_code(session, name, kind="invitation", role=role, by=by, now=now or utc_now())
 
 
@@ -216,6 +216,17 @@ def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
             )
             for name in sorted({*rows, *codes})
         ]
+
+
+def _require_admin(by: User, what: str) -> None:
+    if not may(by.role, "accounts"):
+        raise Refused(
+            f"only an admin {what}",
+            where=f"role {by.role}",
+            expected="admin",
+            then="Ask an admin to make the link.",
+            reason="role",
+        )
 
 
 def _state(row: AccountRow | None) -> State:
