@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
@@ -137,24 +138,28 @@ def relabel(
 
 
 def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled]:
-    """The last changes of a data set, newest first."""
-    events = _events(store, dataset)
-    gone = reverted_ids(events)
-    groups: dict[str, list[Event]] = {}
-    for event in events:
-        if event.client.startswith(_CLIENT) and event.kind == "edit":
-            groups.setdefault(event.client, []).append(event)
-    last = sorted(groups.values(), key=lambda some: -some[0].id)[:most]
-    return [
-        Relabelled(
-            client=some[0].client,
-            who=some[0].who,
-            when=some[0].when,
-            people=len(some),
-            standing=sum(event.id not in gone for event in some),
-        )
-        for some in last
-    ]
+    """The last `most` changes of a data set, newest first."""
+    row = EventRow
+    ours = (row.dataset == dataset, row.layer == MAIN, row.kind == "edit")
+    groups = (
+        select(row.client, func.min(row.id), func.min(row.who), func.min(row.when), func.count())
+        .where(*ours, row.client.startswith(_CLIENT))
+        .group_by(row.client)
+        .order_by(func.min(row.id).desc())
+        .limit(most)
+    )
+    with store.reading() as session:
+        found = session.execute(groups).all()
+        return [
+            Relabelled(
+                client=client,
+                who=who,
+                when=when,
+                people=people,
+                standing=len(_standing(session, dataset, client)),
+            )
+            for client, _, who, when, people in found
+        ]
 
 
 def undo(
@@ -169,9 +174,8 @@ def undo(
     """Take a change back for all who still have it, or say of each why not: their joints may have
     been edited again."""
     require(who, "relabel")
-    events = _events(store, dataset)
-    gone = reverted_ids(events)
-    mine = [e for e in events if e.client == client and e.kind == "edit" and e.id not in gone]
+    with store.reading() as session:
+        mine = _standing(session, dataset, client)
     pairs = [(event.person.frame, event.person.instance) for event in mine]
     states = history.states(store, dataset, people=pairs)
     ops = [
@@ -202,12 +206,21 @@ def _one_by_one(
     return done
 
 
-def _events(store: Store, dataset: str) -> list[Event]:
-    """All changes of many people, and what was taken back, in order."""
-    query = select(EventRow).where(
-        EventRow.dataset == dataset,
-        EventRow.layer == MAIN,
-        EventRow.client.startswith(_CLIENT) | (EventRow.kind == "revert"),
+def _standing(session: Session, dataset: str, client: str) -> list[Event]:
+    """The events of a change that were not taken back, in order."""
+    row, again = EventRow, aliased(EventRow)
+    mine = select(row).where(row.dataset == dataset, row.layer == MAIN, row.client == client)
+    reverts = (
+        select(again)
+        .join(
+            row,
+            (row.dataset == again.dataset)
+            & (row.layer == again.layer)
+            & (row.frame == again.frame)
+            & (row.instance == again.instance),
+        )
+        .where(row.dataset == dataset, row.client == client, again.kind == "revert")
     )
-    with store.reading() as session:
-        return [event_of(row) for row in session.scalars(query.order_by(EventRow.id))]
+    events = [event_of(found) for found in session.scalars(mine.order_by(row.id))]
+    gone = reverted_ids(event_of(found) for found in session.scalars(reverts))
+    return [event for event in events if event.kind == "edit" and event.id not in gone]

@@ -65,14 +65,14 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
             disabled=many or not names or not people,
             help=f"At most {MOST_AT_ONCE:,} people at once." if many else None,
         ):
-            st.session_state["relabel_asked"] = (chosen.key, asked, tuple(people))
-        if st.session_state.get("relabel_asked") == (chosen.key, asked, tuple(people)):
             found = relabel.changes(ctx.store, people, asked, base_of=read)
-            if _preview(chosen, found):
-                del st.session_state["relabel_asked"]
-                with st.spinner(f"Relabelling {people_text(len(found))}"):
-                    done = relabel.relabel(ctx.store, found, who=me, base_of=read)
-                return _happened(done, "relabelled")
+            st.session_state["relabel_found"] = (chosen.key, asked, tuple(people), found)
+        *of, found = st.session_state.get("relabel_found", (None, ()))
+        if of == [chosen.key, asked, tuple(people)] and _preview(chosen, found):
+            del st.session_state["relabel_found"]
+            with st.spinner(f"Relabelling {people_text(len(found))}"):
+                done = relabel.relabel(ctx.store, found, who=me, base_of=read)
+            return _happened(done, "relabelled")
         return _before(ctx, me, chosen, read)
 
 
