@@ -118,7 +118,7 @@ def predict_to_folder(
     skeleton = model.skeleton
     if into is not None:
         given = boxes is not None or bool(detector) or model.system != "topdown"
-        _check_into(opened, skeleton, given=given)
+        _check_into(into, opened, skeleton, given=given)
     with progress("predicting") as report:
         if crew is None:
             people, facts = _ask_here(question, model, opened, report)
@@ -180,9 +180,11 @@ def _draw(source: Source, people: list[Person], skeleton: Skeleton, out: Path, m
         draw_into(out, picture, by_picture.get(picture.number, []), skeleton)
 
 
-def _check_into(source: Source, skeleton: Skeleton, *, given: bool) -> None:
+def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -> None:
+    """Refuse what could not be stored, before anything is predicted."""
     from synthstudio.dataset.reader import Dataset
     from synthstudio.inference.write import check_skeleton
+    from synthstudio.review.store import open_store
 
     if source.kind != "dataset":
         raise ArgumentError("only for one of our data sets", where="into", got=source.kind)
@@ -196,6 +198,7 @@ def _check_into(source: Source, skeleton: Skeleton, *, given: bool) -> None:
     if given:
         raise ArgumentError("needs the data set's own boxes: they say who is who", where="into")
     check_skeleton(Dataset(source.path), skeleton)
+    open_store(into).close()
 
 
 def _store(url: str, source: Place, layer: str, people: list[Person], skeleton: Skeleton) -> int:

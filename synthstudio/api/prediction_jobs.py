@@ -107,6 +107,33 @@ def open_question(question: Question) -> Opened:
     return Opened(question=question, model=question.model(), source=source, find=find)
 
 
+def open_alike(facts: dict[str, str], question: Question) -> Opened:
+    """Open all that answers a question; AssetError where it is not what the run began with.
+
+    `facts`: `facts_of` the run. A job is a range of the pictures' places, so all must list alike.
+    """
+    opened = open_question(question)
+    here = facts_of(question, opened.model, opened.source)
+    if other := sorted(name for name, key in facts.items() if here.get(name) != key):
+        raise _lacking("this worker has other files than the run began with", "the same", other)
+    return opened
+
+
+def facts_of(question: Question, model: Model, source: Source) -> dict[str, str]:
+    """What tells whether two processes ask the same: the list of pictures, and hashes of files.
+
+    Of photos names and sizes count, of a COCO file its text, of a data set its shards' hashes.
+    """
+    from synthstudio.dataset.durable import file_sha256
+
+    facts = {"pictures": source.key, "weights": file_sha256(model.path)}
+    if question.boxes is not None:
+        facts["boxes"] = file_sha256(question.boxes)
+    if question.detector and Path(question.detector).expanduser().is_file():
+        facts["detector"] = file_sha256(Path(question.detector).expanduser())
+    return facts
+
+
 @dataclass(frozen=True, kw_only=True)
 class PictureJob:
     """One worker's task: pictures by their places in the source."""
@@ -162,9 +189,12 @@ def ask_workers(
     def report(now: Progress) -> None:
         progress(now.units, total, now.per_second)
 
-    initializer: Callable[..., Opened] = open_question
+    initializer: Callable[..., Opened]
+    facts = facts_of(question, model, source)
     if engine.apart:
-        initializer, question = _opening(question, model, source)
+        initializer, question = _opening(question, facts)
+    else:
+        initializer = partial(open_alike, facts)
     engine.run(
         answer,
         (PictureJob(pictures=range(total)[at : at + PICTURES]) for at in range(0, total, PICTURES)),
@@ -179,11 +209,8 @@ def ask_workers(
     return people, {number: fact for part in answered for number, fact in part.facts.items()}
 
 
-def _opening(
-    question: Question, model: Model, source: Source
-) -> tuple[Callable[..., Opened], Question]:
+def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., Opened], Question]:
     """The initializer of workers that may be on other machines, and the question there."""
-    from synthstudio.dataset.durable import file_sha256
     from synthstudio.render import runtime
 
     detector = question.detector
@@ -198,13 +225,11 @@ def _opening(
         detector=detector,
     )
     device = runtime.resolve_device(question.device)  # type: ignore[arg-type]
-    facts = {"pictures": source.key, "weights": file_sha256(model.path)}
     return partial(open_there, device, runtime.device_model(device), facts), there
 
 
 def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
     """Open all here; DeviceError or AssetError names this machine and what it lacks."""
-    from synthstudio.dataset.durable import file_sha256
     from synthstudio.generation.elsewhere import check_device
 
     check_device(device, model)
@@ -212,11 +237,7 @@ def open_there(device: str, model: str, facts: dict[str, str], question: Questio
     files = [path for path in (*named, Path(question.detector)) if isinstance(path, Path)]
     if missing := [str(path) for path in files if path.is_absolute() and not path.exists()]:
         raise _lacking("this machine lacks files of the run", "all of them", missing)
-    opened = open_question(question)
-    here = {"pictures": opened.source.key, "weights": file_sha256(opened.model.path)}
-    if other := [name for name, key in facts.items() if here[name] != key]:
-        raise _lacking("this machine has other files than the run", "the same", other)
-    return opened
+    return open_alike(facts, question)
 
 
 def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
@@ -225,5 +246,5 @@ def _lacking(what: str, expected: str, got: list[str]) -> AssetError:
         where=f"node {platform.node()}",
         expected=expected,
         got=", ".join(got),
-        then="Nodes need weights and pictures at the same path: copy them there or share the disk.",
+        then="Leave files alone while workers start; other nodes need them at the same path.",
     )

@@ -204,7 +204,10 @@ class Dataset:
         )
 
     def frames_of_shard(self, shard: int) -> list[Row]:
-        """Return the rows of a shard's frames in order; no other shard is opened."""
+        """Return the rows of a shard's frames in order; no other shard is opened.
+
+        `shard`: one of `shard_digests`. DatasetError when it is damaged.
+        """
         frames, _ = self._tables(self._entry_of_shard(shard))
         return frames.to_pylist()
 

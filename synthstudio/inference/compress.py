@@ -181,18 +181,18 @@ def thinner(net: PoseNet, count: int) -> PoseNet:
     assert bank is not None
     half = len(bank.poses) // 2
     near = bank.poses[:half].clamp(*_NEAR).flatten(1).double().numpy()
-    rows = torch.from_numpy(medoids(near, max(count // 2, 1)))
+    rows = torch.from_numpy(representatives(near, max(count // 2, 1)))
     rows = torch.cat([rows, rows + half])
     xyz = None if bank.xyz_m is None else bank.xyz_m[rows]
     made.block.bank = PoseBank(bank.poses[rows], xyz)
     return made
 
 
-def medoids(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """The rows of at most `count` points that stand for all points (N, D), ascending.
+def representatives(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The rows of `count` points that stand for all points (N, D), ascending; all if N is less.
 
-    Groups are halved across their first principal axis, the largest first, until there are enough;
-    each group's point nearest to its mean stands for it.
+    N and `count` are 1 or more. Groups are halved across their first principal axis, the largest
+    first, until there are enough; each group's point nearest to its mean stands for it.
     """
     groups = [(-len(points), 0, np.arange(len(points)))]
     while len(groups) < min(count, len(points)):

@@ -138,7 +138,8 @@ def _photos(path: Path, files: list[Path]) -> Source:
         for number in places:
             yield SourceImage(number=number, name=names[number], rgb=read_rgb(files[number]))
 
-    return _in_parts("photos", path, len(files), part, names)
+    sizes = [file.stat().st_size for file in files]
+    return _in_parts("photos", path, len(files), part, list(zip(names, sizes, strict=True)))
 
 
 def _video(path: Path) -> Source:

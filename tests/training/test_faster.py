@@ -160,11 +160,11 @@ def test_few_poses_stand_for_all(run: Path) -> None:
     rng = stream(0, "poses")
     centres = rng.normal(size=(32, 6)) * 10
     points = centres[rng.integers(0, 32, 400)] + rng.normal(size=(400, 6)) * 0.01
-    rows = compressing.medoids(points, 32)
+    rows = compressing.representatives(points, 32)
     apart = np.linalg.norm(points[:, None] - points[rows], axis=-1).min(1)
     evenly = np.linalg.norm(points[:, None] - points[:: 400 // 32], axis=-1).min(1)
     assert len(set(rows)) == 32 and apart.mean() < 0.6 * evenly.mean()
-    assert compressing.medoids(points, 1000).tolist() == list(range(400))
+    assert compressing.representatives(points, 1000).tolist() == list(range(400))
 
     net, _, _ = checkpoint.load_network(checkpoint.weights_file(run))
     held = net.block.bank.poses  # type: ignore[union-attr]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,6 @@ from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, AssetError, FormatError, WorkerError
-from synthstudio.dataset.durable import file_sha256
 from synthstudio.inference.default import DEFAULT
 
 
@@ -163,20 +163,29 @@ def test_bad_numbers_and_names_of_workers(weights: Path, photos: Path, tmp_path:
             predict_to_folder(weights, photos, tmp_path / "out", **options)
 
 
+def a_question(weights: Path, photos: Path, **more: Any) -> prediction_jobs.Question:
+    asked: dict[str, Any] = {
+        "weights": weights,
+        "source": photos,
+        "images": None,
+        "boxes": None,
+        "detector": "",
+        "min_score": 0.5,
+        "device": "cpu",
+        "batch": 8,
+        "flip": False,
+        "peaks": 0,
+    }
+    return prediction_jobs.Question(**asked | more)
+
+
+def facts_now(question: prediction_jobs.Question) -> dict[str, str]:
+    return prediction_jobs.facts_of(question, question.model(), question.pictures())
+
+
 def test_another_machine_says_what_it_lacks(weights: Path, photos: Path, tmp_path: Path) -> None:
-    question = prediction_jobs.Question(
-        weights=weights,
-        source=photos,
-        images=None,
-        boxes=None,
-        detector="",
-        min_score=0.5,
-        device="cpu",
-        batch=8,
-        flip=False,
-        peaks=0,
-    )
-    facts = {"pictures": question.pictures().key, "weights": file_sha256(weights)}
+    question = a_question(weights, photos)
+    facts = facts_now(question)
     assert prediction_jobs.open_there("cpu", "cpu", facts, question).source.total == 8
     (photos / "3.png").rename(tmp_path / "3.png")
     with pytest.raises(AssetError, match=r"node \S+: .*other files than the run.*got pictures"):
@@ -184,3 +193,35 @@ def test_another_machine_says_what_it_lacks(weights: Path, photos: Path, tmp_pat
     with pytest.raises(AssetError, match=r"node \S+: .*lacks files.*got .*nowhere"):
         there = dataclasses.replace(question, source=tmp_path / "nowhere")
         prediction_jobs.open_there("cpu", "cpu", facts, there)
+
+
+def test_what_changes_while_workers_start_is_refused(
+    small_jobs: None, weights: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs are ranges of places: one more photo would be answered in place of another."""
+    boxes, detector = tmp_path / "boxes.json", tmp_path / "people.onnx"
+    row = {"image_id": 0, "category_id": 1, "bbox": [0, 2, 40, 90], "score": 0.9}
+    boxes.write_text(json.dumps([row]))
+    detector.write_bytes(b"one")
+    asked = a_question(weights, photos, boxes=boxes, detector=str(detector))
+    before = facts_now(asked)
+    boxes.write_text(json.dumps([row | {"score": 0.8}]))
+    detector.write_bytes(b"two")
+    cv2.imwrite(str(photos / "3.png"), np.zeros((128, 73, 3), np.uint8))
+    after = facts_now(asked)
+    assert {name for name in before if before[name] != after[name]} == {
+        "boxes",
+        "detector",
+        "pictures",
+    }
+
+    def one_more(*args: Any, **kwargs: Any) -> dict[str, str]:
+        facts = facts_of(*args, **kwargs)
+        shutil.copy(photos / "2.png", photos / "10.png")
+        return facts
+
+    facts_of = prediction_jobs.facts_of
+    monkeypatch.setattr(prediction_jobs, "facts_of", one_more)  # workers have the real one
+    with pytest.raises(AssetError, match=r"other files than the run began with.*got pictures"):
+        predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
+    assert not (tmp_path / "out").exists()
