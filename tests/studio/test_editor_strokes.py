@@ -72,17 +72,18 @@ def test_a_line_may_turn_in_and_takes_only_what_is_inside(alone):
 @pytest.mark.parametrize(
     ("key", "label"),
     [("2", [2, "visible"]), ("1", [1, "unknown"]), ("s", [1, "self"]), ("p", [1, "person"]),
-     ("o", [1, "object"]), ("u", [1, "unknown"]), ("r", [None, "unlabelled"])],
+     ("o", [1, "object"]), ("u", [1, "unknown"]), ("r", [None, "unlabelled"]),
+     ("t", [0, "truncated"])],
 )  # fmt: skip
 def test_every_state_and_cause_goes_to_all(alone, key, label):
-    alone.press("<", "t", key)
+    alone.press("<", *("s" if key == "2" else ""), key)
     op = alone.ops()[-1]
     base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
     places = {name: op["joints"][name][:2] for name in op["joints"]}
     assert {tuple(row[2:]) for row in op["joints"].values()} == {tuple(label)}
     assert set(places) == set(LEFT)
-    # Outside they had no place; each finds its own again, except where no label needs one.
-    assert key == "r" or places == {name: base[name][:2] for name in LEFT}
+    # What is called outside and lies inside has no known place.
+    assert places == {name: [None, None] if key == "t" else base[name][:2] for name in LEFT}
 
 
 def test_limb_side_and_range_by_keys_alone(alone):
@@ -174,14 +175,31 @@ def test_who_may_only_look_chooses_nothing_to_change(page):
     expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
 
 
-def test_joints_without_a_place_stay_and_are_counted(page):
+def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
     base = item(0)["base"]
-    base[5] = [None, None, None, "unlabelled", "human"]
+    base[0] = [-50.0, 100.0, 0, "truncated", "human"]
+    base[1] = [50.0, 58.0, None, "unlabelled", "human"]
+    base[2] = [None, None, None, "unlabelled", "human"]
     editor = Alone(page)
     editor.give(items=[item(0, base=base)])
-    editor.press("<", "o")
-    (op,) = editor.ops()
-    assert set(op["joints"]) == set(LEFT) - {JOINTS[5]}
-    expect(editor.page.locator(".flash")).to_contain_text("1 of 8 joints has no place")
+    flash = editor.page.locator(".flash")
+    editor.press("Control+a", "o", "2")
+    assert [set(op["joints"]) for op in editor.ops()] == [set(JOINTS[3:])] * 2
+    expect(flash).to_contain_text("3 of 17 joints are outside the picture or have no label")
+    editor.press("Escape", "Tab", "o")
+    assert editor.ops()[-1]["joints"] == {JOINTS[0]: [0, 100, 1, "object"]}
+    editor.press("<", "2")
+    assert JOINTS[1] not in editor.ops()[-1]["joints"]
+    expect(flash).to_contain_text("1 of 8 joints is outside the picture or has no label")
     editor.press("t")
-    assert editor.ops()[-1]["joints"][JOINTS[5]] == [None, None, 0, "truncated"]
+    assert editor.ops()[-1]["joints"][JOINTS[1]] == [None, None, 0, "truncated"]
+
+
+def test_who_may_only_look_hears_why_of_joints_that_would_stay(page):
+    base = item(0)["base"]
+    base[0] = [-50.0, 100.0, 0, "truncated", "human"]
+    editor = Alone(page, can={"edit": False})
+    editor.give(items=[item(0, base=base)])
+    editor.press("Control+a", "o")
+    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
+    assert editor.ops() == []

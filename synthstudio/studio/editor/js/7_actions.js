@@ -187,26 +187,28 @@ function setJoints(S, verb, value) {
     flash(S, "Choose a joint first: click it, or press Tab.");
     return;
   }
-  const middle = joints.length === 1 ? toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2) : null;
+  if (!open(S)) return;
   const changed = joints.flatMap((j) => {
-    const next = calledJoint(S, j, verb, value, middle);
+    const next = calledJoint(S, j, verb, value);
     return next ? [[j, next]] : [];
   });
   edit(S, changed);
   announce(S);
   const left = joints.length - changed.length;
-  if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "has no place and stays" : "have no place and stay"} as before: choose each alone.`, 6000);
+  if (left) flash(S, `${left} of ${joints.length} joints ${left === 1 ? "is outside the picture or has no label and stays" : "are outside the picture or have no label and stay"} as before: choose each alone.`, 6000);
 }
 
-// A joint as it is called; null for one in the picture of which nobody knows where. `middle`: where that is put.
-function calledJoint(S, j, verb, value, middle) {
+// A joint as it is called. One alone is put into the picture where it was last, else into the middle of
+// what is seen; of several, null for what is outside or has no label and would come into the picture.
+function calledJoint(S, j, verb, value) {
   const joint = S.now.joints[j];
   const name = `${S.item.id} ${j}`;
   if (known(joint)) S.places.set(name, [joint.x, joint.y]); // who changes their mind finds it there
   const next = asCalled(S.item, verb === "state" ? withState(S.item, joint, j, Number(value)) : withCause(joint, value));
-  if (!(next.state > 0) || inFrame(S.item, next)) return next;
-  const at = known(next) ? [next.x, next.y] : S.places.get(name) ?? middle;
-  if (!at) return null;
+  if (!(next.state > 0)) return next;
+  if (S.picked.length) return joint.state > 0 && inFrame(S.item, next) ? next : null;
+  if (inFrame(S.item, next)) return next;
+  const at = known(next) ? [next.x, next.y] : S.places.get(name) ?? toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const within = (v, size) => round3(Math.min(Math.max(v, 0), size));
   return { ...next, x: within(at[0], S.item.w), y: within(at[1], S.item.h) };
 }
