@@ -121,6 +121,40 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(page):
     expect(editor.page.locator(".flash")).to_contain_text("No joint that it would hide")
 
 
+def test_what_a_person_in_front_of_the_thing_hides_stays(page):
+    """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
+    base, named = item(0)["base"], [None] * 17
+    named[:2] = ["person 2", "person 3"]
+    for row in base[:3]:
+        row[2:4] = [1, "person"]
+    edited = item(0)["state"] | {"joints": {JOINTS[1]: [*base[1][:4], "human"]}}
+    other = {"joints": base, "revision": 0, "closed": None}
+    people = [{"instance": 3} | other, {"instance": 4} | other]
+    one = item(0, base=base, occluder=named, people=people)
+    editor = Alone(page)
+    editor.give(items=[one, item(0, id="0:2", instance=2)])
+    everywhere = ((10, 30), (310, 30), (310, 230), (10, 230))
+    editor.press("Shift+O", ".", "Shift+H")
+    draw(editor, *everywhere)
+    ops = by_person(editor.ops())
+    assert set(ops) == {1, 3, 4}
+    assert set(ops[1]["joints"]) == {JOINTS[1], *JOINTS[3:]}, "person 3 is behind the thing"
+    assert set(ops[3]["joints"]) == set(ops[4]["joints"]) == set(JOINTS[3:]), "nobody is named"
+    flash = editor.page.locator(".flash")
+    expect(flash).to_contain_text("8 joints stay hidden by a person in front")
+    editor.press("z")
+    editor.answer()
+    editor.give(items=[one | {"state": edited}, item(0, id="0:2", instance=2)])
+    editor.press("Shift+O", ".", "Shift+H")
+    draw(editor, *everywhere)
+    (op,) = [op for op in editor.ops()[-3:] if op["instance"] == 1]
+    assert set(op["joints"]) == set(JOINTS[3:]), "an edit does not say who"
+    editor.press("z", "Shift+O")
+    draw(editor, *everywhere)
+    (op,) = [op for op in editor.ops()[-4:] if op["instance"] == 1]
+    assert set(op["joints"]) == set(JOINTS), "nobody is in front"
+
+
 def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)

@@ -93,6 +93,14 @@ function closedWhy(S, item) {
   return refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed ?? null;
 }
 
+// Whether somebody hides a joint who is in front of the occluder: whom the labels name, where nobody
+// has changed them, else anybody in front.
+function hiddenInFront(S, item, now, j, front) {
+  if (now.joints[j].cause !== "person") return false;
+  const named = now.edited.has(S.skeleton.joints[j]) ? null : item.occluder?.[j];
+  return named ? front.has(`${item.frame}:${named.split(" ")[1]}`) : front.size > 0;
+}
+
 // Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
@@ -100,9 +108,14 @@ function keepOccluder(S, line) {
   const made = [];
   const left = [];
   let count = 0;
+  let spared = 0;
   for (const item of present(S).filter(({ id }) => !front.has(id))) {
+    const now = derive(S, item);
     const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
-    const changed = derive(S, item).joints.flatMap((joint, j) => (under(joint) ? [[j, withCause(joint, tool)]] : []));
+    const met = [...now.joints.keys()].filter((j) => under(now.joints[j]));
+    const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
+    spared += met.length - kept.length;
+    const changed = kept.map((j) => [j, withCause(now.joints[j], tool)]);
     if (!changed.length) continue;
     const why = closedWhy(S, item);
     if (why) {
@@ -119,5 +132,6 @@ function keepOccluder(S, line) {
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
   const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}. z takes it back.`
     : "No joint that it would hide is under the line.";
-  flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${made.length || !left.length ? done : ""}`, 8000);
+  const stay = spared ? `${spared} joint${spared === 1 ? " stays" : "s stay"} hidden by a person in front. ` : "";
+  flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${stay}${made.length || !left.length ? done : ""}`, 8000);
 }
