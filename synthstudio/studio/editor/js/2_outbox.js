@@ -222,6 +222,7 @@ function takeTheirs(S, id) {
 function tryAgain(S, shown) {
   const mine = refusedOf(S, shown.id);
   takeTheirs(S, shown.id);
+  const apart = []; // of a stroke that this tab knows no more: made in another one, or taken back
   for (const op of mine) {
     const item = op.id === shown.id ? shown : everybody(S, op.frame).find((other) => other.id === op.id);
     if (!item) {
@@ -237,9 +238,12 @@ function tryAgain(S, shown) {
     } else {
       const { kind, status, text } = op;
       const anew = commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text, from: op.from }, op.patch);
-      record(S, item, anew).group = op.group;
+      record(S, item, anew);
+      if (S.groups.has(op.group)) anew.group = op.group;
+      else if (op.from) apart.push({ item, op: anew });
     }
   }
+  if (apart.length) asGroup(S, apart, "edits of");
 }
 
 // Undo and redo: each item has its own stack of what was done to it in this tab.
@@ -260,6 +264,16 @@ function dropUndo(S, op) {
   const stack = stackOf(S, op.id);
   stack.undo = stack.undo.filter((o) => o !== op);
   stack.redo = stack.redo.filter((o) => o !== op);
+  if (op.group) dropEmptyGroup(S, op.group);
+}
+
+// A group of edits of which no undo is left leaves no mark where it was made.
+function dropEmptyGroup(S, group) {
+  const all = [...S.stacks.values()].flatMap(({ undo, redo }) => [...undo, ...redo]);
+  if (all.some((op) => op.group === group && !op.mark) || !S.groups.delete(group)) return;
+  for (const stack of S.stacks.values()) {
+    for (const way of ["undo", "redo"]) stack[way] = stack[way].filter((op) => op.group !== group);
+  }
 }
 
 // `more`: what the op says besides.
