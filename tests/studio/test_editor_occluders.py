@@ -187,13 +187,26 @@ def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
     alone.answer()
+    items = alone.now["items"]
+    painted = [[*row[:2], 1, "object", "human"] for row in items[0]["base"]]
+    items[0]["people"][0] |= {"joints": painted, "revision": 5}
+    alone.give(items=items)
     alone.press("z")
     alone.answer(refuse=lambda op: "held by Bo" if op["instance"] == 3 else None)
     expect(alone.page.locator(".refused")).to_contain_text("undo of person 3")
+    count = len(alone.ops())
     alone.press("Alt+r")
+    expect(alone.page.locator(".flash")).to_contain_text("Open person 3 of frame 0 to try its undo")
+    assert len(alone.ops()) == count and alone.reads("refused") == "1", "who is not shown stays"
+    third = item(0, id="0:3", instance=3, pos=2)
+    third["state"] |= {"revision": 6}
+    third["base"][0] = [77.0, 66.0, 1, "object", "human"]
+    alone.give(items=[*alone.now["items"][:2], third])
+    alone.press("n", "n", "Alt+r")
     again = alone.ops()[-1]
-    assert (again["kind"], again["instance"]) == ("edit", 3)
-    assert {tuple(row[2:4]) for row in again["joints"].values()} == {(2, "visible")}
+    assert (again["kind"], again["instance"], again["revision"]) == ("edit", 3, 6)
+    assert {tuple(row[2:]) for row in again["joints"].values()} == {(2, "visible")}
+    assert again["joints"][JOINTS[0]] == [77, 66, 2, "visible"], "where somebody moved it"
 
 
 def test_who_changed_since_stays_as_they_are(alone):

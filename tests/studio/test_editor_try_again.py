@@ -1,7 +1,7 @@
 """Edits that were refused: tried again over what is there now, or dropped."""
 
 import pytest
-from editor_host import Alone
+from editor_host import JOINTS, Alone, item
 from playwright.sync_api import expect
 from test_editor_occluders import SQUARE, frame, under
 from test_editor_strokes import draw
@@ -64,3 +64,79 @@ def test_a_stroke_that_was_all_refused_and_tried_again_has_its_undo(alone):
     alone.press("z")
     taken = alone.ops()[-2:]
     assert [op["undoes"] for op in taken] == [[op["client"], op["seq"]] for op in made]
+
+
+def test_a_stroke_said_again_moves_nothing(alone):
+    """Of person 3 one joint was moved meanwhile, one left the picture, one lost its label."""
+    paint(alone, refuse=of_third)
+    items = alone.now["items"]
+    joints = items[0]["people"][0]["joints"] = [list(row) for row in items[0]["base"]]
+    first, second, third, *others = under(alone)
+    for name, row in (
+        (first, [99.0, 98.0, 2, "visible", "human"]),
+        (second, [-9.0, 98.0, 0, "truncated", "human"]),
+        (third, [90.0, 98.0, None, "unlabelled", "human"]),
+    ):
+        joints[JOINTS.index(name)] = row
+    alone.give(items=items)
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    assert again["instance"] == 3 and set(again["joints"]) == {first, *others}
+    assert again["joints"][first] == [99, 98, 1, "object"]
+
+
+@pytest.mark.parametrize("key", ["s", "ArrowRight"])
+def test_an_edit_said_again_changes_what_it_changed(alone, key):
+    """A cause leaves the place, a place leaves the cause, as somebody put them meanwhile."""
+    alone.press("Tab", key)
+    alone.answer(refuse=lambda op: "somebody changed this person meanwhile")
+    items = alone.now["items"]
+    x, y = items[0]["base"][0][:2]
+    items[0]["state"]["revision"] = 1
+    items[0]["state"]["joints"] = {JOINTS[0]: [99.0, 98.0, 1, "object", "human"]}
+    alone.give(items=items)
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    wanted = [99, 98, 1, "self"] if key == "s" else [x + 1, y, 1, "object"]
+    assert again["joints"] == {JOINTS[0]: wanted} and again["revision"] == 1
+
+
+def test_a_stroke_of_which_nothing_is_left_is_done(alone):
+    paint(alone, refuse=of_third)
+    items = alone.now["items"]
+    outside = [-9.0, 98.0, 0, "truncated", "human"]
+    items[0]["people"][0]["joints"] = [outside] * 17
+    alone.give(items=items)
+    count = len(alone.ops())
+    alone.press("Alt+r")
+    expect(alone.page.locator(".flash")).to_contain_text("Nothing of it is left to do")
+    assert alone.reads("refused") == "0" and len(alone.ops()) == count
+
+
+def test_what_cannot_be_tried_again_is_not_dropped(alone):
+    paint(alone, refuse=of_third)
+    items = alone.now["items"]
+    del items[0]["people"][0]  # somebody deleted person 3
+    alone.give(items=items)
+    alone.press("Alt+r")
+    flash = alone.page.locator(".flash")
+    expect(flash).to_contain_text("Person 3 is not in this frame any more. Alt+T drops")
+    assert alone.reads("refused") == "1"
+    alone.press("Alt+t")
+    assert alone.reads("refused") == "0"
+
+
+def test_an_undo_in_another_frame_is_tried_again_there(page):
+    ghost = {"n": 0, "score": 0.9, "oks": 0.9, "off": 1.0, "joints": [[60, 60, 0.9, None]] * 17}
+    items = [item(k, ghost=ghost) for k in range(3)]
+    editor = Alone(page)
+    editor.give(items=items, predictions="m")
+    editor.press("Shift+P")
+    editor.answer()
+    editor.press("n", "z")
+    editor.answer(refuse=lambda op: "held by Bo" if op["frame"] == 0 else None)
+    editor.give(items=editor.now["items"][1:])
+    editor.press("Alt+r")
+    flash = editor.page.locator(".flash")
+    expect(flash).to_contain_text("Open person 1 of frame 0 to try its undo again")
+    assert editor.reads("refused") == "1"

@@ -213,37 +213,71 @@ function standing_of(S) {
 
 // A refused item: drop mine, or say it again over what is there now.
 function takeTheirs(S, id) {
-  const mine = new Set(refusedOf(S, id));
-  for (const op of mine) forget(S.box, op);
-  S.box.refused = S.box.refused.filter((op) => !mine.has(op));
+  dropRefused(S, refusedOf(S, id));
   S.changed();
 }
 
+function dropRefused(S, ops) {
+  for (const op of ops) forget(S.box, op);
+  S.box.refused = S.box.refused.filter((op) => !ops.includes(op));
+}
+
+// What cannot be said again from here stays refused, with the reason.
 function tryAgain(S, shown) {
-  const mine = refusedOf(S, shown.id);
-  takeTheirs(S, shown.id);
   const apart = []; // of a stroke that this tab knows no more: made in another one, or taken back
-  for (const op of mine) {
+  const left = [];
+  for (const op of refusedOf(S, shown.id)) {
     const item = op.id === shown.id ? shown : everybody(S, op.frame).find((other) => other.id === op.id);
-    if (!item) {
-      flash(S, `Person ${op.instance} is not in this frame any more.`);
-      continue;
-    }
-    const joints = op.patch.joints ?? null;
-    if (op.kind === "revert" && op.patch.distrusts) {
-      record(S, item, commit(S, item, { kind: "revert", event: op.event, undoes: op.undoes }, op.patch));
-    } else if (op.kind === "revert") {
-      const kind = joints || op.patch.box ? "edit" : "deleted" in op.patch ? (op.patch.deleted ? "delete" : "restore") : "status";
-      record(S, item, commit(S, item, { kind, joints, box: op.patch.box, status: op.patch.status, text: op.patch.reason, from: op.from }, op.patch));
+    if (op.kind === "revert" && op.id !== shown.id) {
+      left.push(`Open person ${op.instance} of frame ${op.frame} to try its undo again.`);
+    } else if (!item) {
+      left.push(`Person ${op.instance} is not in this frame any more.`);
     } else {
-      const { kind, status, text } = op;
-      const anew = commit(S, item, { kind, joints: op.joints ?? null, box: op.box, status, text, from: op.from }, op.patch);
-      record(S, item, anew);
-      if (S.groups.has(op.group)) anew.group = op.group;
-      else if (op.from) apart.push({ item, op: anew });
+      const again = sayAgain(S, item, op);
+      dropRefused(S, [op]);
+      if (!again) {
+        flash(S, "Nothing of it is left to do: those joints are outside the picture by now, or have no label.", 8000);
+        continue;
+      }
+      record(S, item, again);
+      if (op.kind === "revert") continue;
+      if (S.groups.has(op.group)) again.group = op.group;
+      else if (op.from) apart.push({ item, op: again });
     }
   }
   if (apart.length) asGroup(S, apart, "edits of");
+  if (left.length) flash(S, `${left.join(" ")} Alt+T drops what was not taken.`, 8000);
+  S.changed();
+}
+
+// Commit a refused op anew; null where nothing of it is left to do.
+function sayAgain(S, item, op) {
+  const { kind, status, text } = op;
+  const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : op.patch;
+  const joints = patch.joints ?? null;
+  if (joints && !Object.keys(joints).length) return null;
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, status, text, from: op.from }, patch);
+  if (patch.distrusts) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
+  return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);
+}
+
+// The joints of an op over those that are there now: who only said something of a joint leaves it where
+// it is, who only moved it leaves what is said of it. A stroke brings no joint into the picture.
+function rebased(S, item, op) {
+  const now = derive(S, item);
+  const joints = {};
+  for (const [name, row] of Object.entries(op.patch.joints)) {
+    const was = op.was.joints[name];
+    const joint = now.joints[S.skeleton.joints.indexOf(name)];
+    const [moved, said] = [[0, 1], [2, 3]].map((part) => part.some((k) => row[k] !== was[k]));
+    if (op.from && !(joint.state > 0)) continue;
+    const [x, y] = moved ? row : toRow(joint);
+    const [, , state, cause] = said ? row : toRow(joint);
+    const mine = row[4] === "predicted" || (!moved && !(joint.state > 0));
+    joints[name] = mine ? row : toRow(asPlaced(item, { x, y, state, cause }));
+  }
+  return joints;
 }
 
 // Undo and redo: each item has its own stack of what was done to it in this tab.
