@@ -87,6 +87,25 @@ def test_a_person_hides_all_but_whose_body_it_is(alone):
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
 
 
+def test_enter_after_a_click_on_a_button_keeps_the_occluder(alone):
+    page = alone.page
+    page.get_by_role("button", name="Draw a thing that hides").click()
+    page.get_by_role("button", name="Draw another person who hides").click()
+    page.get_by_role("button", name="It hides person 3").click()
+    alone.press("Enter")
+    (op,) = alone.ops()
+    assert op["instance"] == 2 and {row[3] for row in op["joints"].values()} == {"person"}
+    alone.press("Shift+O")
+    third = page.get_by_role("button", name="It hides person 3")
+    third.focus()
+    alone.press("Enter")
+    expect(third).to_have_attribute("aria-pressed", "false")
+    alone.press("Space")  # by keys it is pressed again, and keeps the focus
+    expect(third).to_have_attribute("aria-pressed", "true")
+    expect(third).to_be_focused()
+    assert len(alone.ops()) == 1
+
+
 def test_by_keys_alone(alone):
     """The box begins round the person. Person 2 is in front of it, person 3 is not after all."""
     alone.press("Shift+O", ".", "Shift+H", ".", "Shift+H", "Shift+H")

@@ -36,7 +36,7 @@ function button(parent, text, key, title, act, cls) {
   node.title = key ? `${title} (${key})` : title;
   node.setAttribute("aria-label", title);
   if (key) node.setAttribute("aria-keyshortcuts", key);
-  node.addEventListener("click", () => act());
+  node.addEventListener("click", (event) => act(event));
   return node;
 }
 

@@ -9,10 +9,16 @@ const PAINT = [
 const PAINT_HELP = "Draw round what hides (o thing, p person).";
 
 function buildPainting(S, box) {
-  S.ui.paint = PAINT.map(([action, text, key, title, tool]) => ({ tool, node: button(box, text, key, title, () => act(S, action)) }));
+  S.ui.paint = PAINT.map(([action, text, key, title, tool]) => ({ tool, node: button(box, text, key, title, (event) => pressPainting(S, action, event)) }));
   S.ui.hides = el("div", "hides", null, box);
   S.ui.hides.setAttribute("role", "group");
   S.ui.hides.setAttribute("aria-label", "Whom the occluder hides");
+}
+
+// What a button does. After a click Enter keeps the occluder and does not press the button again.
+function pressPainting(S, action, event) {
+  act(S, action);
+  if (event.detail > 0) S.ui.stage.focus({ preventScroll: true });
 }
 
 function fillPainting(S) {
@@ -29,7 +35,7 @@ function fillPainting(S) {
     S.ui.hides.replaceChildren();
     if (painting) el("span", "", "It hides", S.ui.hides);
     for (const { id, instance } of people) {
-      button(S.ui.hides, `Person ${instance}`, "", `It hides person ${instance}`, () => act(S, `hides ${id}`), "toggle").dataset.person = id;
+      button(S.ui.hides, `Person ${instance}`, "", `It hides person ${instance}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
     }
   }
   for (const node of S.ui.hides.querySelectorAll("button")) {
