@@ -140,6 +140,31 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(page):
     expect(editor.page.locator(".flash")).to_contain_text("No joint that it would hide")
 
 
+def test_nothing_is_drawn_over_a_picture_that_is_not_shown(page):
+    """Buttons, unlike keys, do not wait for the picture."""
+    editor = Alone(page)
+    page.route("**/slow.png", lambda route: None)  # it never comes
+    editor.give(items=[item(0), item(1, image="http://127.0.0.1:9/slow.png")])
+    editor.press("n")
+    assert editor.reads("item") == "1:1"
+    flash = page.locator(".flash")
+    for name in (
+        "Draw a thing that hides",
+        "Draw another person who hides",
+        "Choose the joints inside a line",
+        "Draw this person's box",
+        "Draw a box with somebody new",
+    ):
+        page.get_by_role("button", name="Back", exact=True).click()
+        page.get_by_role("button", name="Next", exact=True).click()
+        button = page.get_by_role("button", name=name)
+        button.click()
+        expect(flash).to_contain_text("Wait until the picture is shown")
+        expect(button).to_have_attribute("aria-pressed", "false")
+        draw(editor, *SQUARE)
+    assert editor.ops() == []
+
+
 def test_what_a_person_in_front_of_the_thing_hides_stays(page):
     """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
     base, named = item(0)["base"], [None] * 17

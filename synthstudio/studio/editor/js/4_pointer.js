@@ -83,7 +83,8 @@ function pressed(S, event) {
   }
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  if (!free && !((S.boxing || S.stroke) && S.can.edit) || S.hide || event.button !== 0 || S.space) return;
+  const drawing = (S.boxing || S.stroke) && S.can.edit && S.ready;
+  if ((!free && !drawing) || S.hide || event.button !== 0 || S.space) return;
   if (S.boxing) {
     Object.assign(S.drag, { kind: "box" });
     return;

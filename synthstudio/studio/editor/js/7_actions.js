@@ -98,7 +98,7 @@ function drainKeys(S) {
 function open(S, deleted, whole) {
   const no = !S.can.edit ? "You may look, but your role may not change anything."
     : S.item.veiled ? VEILED
-    : S.broken ? "The picture could not be loaded, so nothing can be changed."
+    : S.broken ? BROKEN
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
     : whole ? null
     : !S.item.instance ? "Nobody is in this frame. Press i to add a person, a to say that nobody is here."
@@ -107,6 +107,14 @@ function open(S, deleted, whole) {
     : null;
   if (no) flash(S, no);
   return no === null;
+}
+
+const BROKEN = "The picture could not be loaded, so nothing can be changed.";
+
+// Whether something may be drawn over the picture: buttons do not wait for it as keys do.
+function isShown(S) {
+  if (!S.ready) flash(S, S.broken ? BROKEN : "Wait until the picture is shown, then draw.");
+  return S.ready;
 }
 
 function edit(S, changed, merge) {

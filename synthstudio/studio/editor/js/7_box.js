@@ -5,6 +5,7 @@
 function startBox(S, fresh) {
   if (S.boxing) return endBox(S);
   if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.veiled) return;
+  if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
   if (own && S.item.modal?.counts) return flash(S, "This box is that of the mask: it is not drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
@@ -57,6 +58,7 @@ function boxAction(S, verb, rest) {
 function keepBox(S) {
   const { box, fresh } = S.boxing;
   endBox(S);
+  if (!isShown(S)) return;
   if (fresh) {
     addNew(S, fitted(S, box).map((joint, j) => [j, joint]), { ghost: null, without: null, box });
     choose(S, HANDLE);

@@ -53,7 +53,7 @@ function present(S) {
 }
 
 function mayPaint(S) {
-  if (!open(S, true, true)) return false;
+  if (!open(S, true, true) || !isShown(S)) return false;
   const any = present(S).length > 0;
   if (!any) flash(S, "Nobody is in this frame whom an occluder could hide.");
   return any;
@@ -111,6 +111,7 @@ function hiddenInFront(S, item, now, j, front) {
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
   endStroke(S);
+  if (!mayPaint(S)) return;
   const made = [];
   const left = [];
   let count = 0;

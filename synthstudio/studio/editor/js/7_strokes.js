@@ -67,7 +67,7 @@ const STROKE_HELP = "Or arrows move a corner, Tab takes the other, Enter keeps, 
 
 function startStroke(S, tool) {
   if (S.stroke) return endStroke(S);
-  if (tool === "lasso" ? !open(S) : !mayPaint(S)) return;
+  if (tool === "lasso" ? !open(S) || !isShown(S) : !mayPaint(S)) return;
   const [x, y, w, h] = extent(S.now) ?? [0, 0, S.item.w, S.item.h];
   S.stroke = { tool, corner: 0, box: insideFrame(S, [x - 3, y - 3, w + 6, h + 6]) };
   if (tool !== "lasso") setOccluder(S, tool);
