@@ -84,6 +84,7 @@ def item(number: int, **more: Any) -> dict[str, Any]:
         "notes": [],
         "state": state,
         "lease": None,
+        "closed": None,
         "risk": [],
         **more,
     }

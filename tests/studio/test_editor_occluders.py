@@ -69,6 +69,17 @@ def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
+def test_whom_the_server_closes_is_left_out_for_its_reason(page):
+    editor = Alone(page)
+    closed = item(0, id="0:2", instance=2, closed="not among your second looks")
+    editor.give(items=[item(0), closed])
+    editor.press("Shift+O")
+    draw(editor, *SQUARE)
+    assert [op["instance"] for op in editor.ops()] == [1]
+    flash = editor.page.locator(".flash")
+    expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
+
+
 def test_a_person_hides_all_but_whose_body_it_is(alone):
     alone.press("Shift+O", "p")
     boxes = alone.page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")

@@ -128,6 +128,9 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
     claim(store, [Person(dataset=content_key(dataset), frame=0, instance=3)], who=BO)
     held = give(store, dataset, frames, [(0, 1)])[0]["people"]
     assert [p["closed"] for p in held] == [None, None, "held by Bo"]
+    shown = give(store, dataset, frames, [(0, 1), (0, 2), (0, 3)], veiled={(0, 2)})
+    assert [one["closed"] for one in shown] == [None, "a second look is open", "held by Bo"]
+    assert [one["closed"] for one in shown] == [p["closed"] for p in shown[0]["people"]]
     say(store, dataset, (0, 2), "delete", 7, revision=1)
     item = give(store, dataset, frames, [(0, 1)])[0]
     assert [p["instance"] for p in item["people"]] == [1, 3]

@@ -150,6 +150,9 @@ def test_a_second_look_paints_only_whom_it_was_given(review):
     mine = taken[0].instance
     (item,) = shown(review, BEN, [(FRAME, mine)], layer=SECOND)
     closed = {p["instance"]: p["closed"] for p in item["people"]}
+    assert item["closed"] is None
+    (other,) = shown(review, BEN, [(FRAME, 3)], layer=SECOND)
+    assert other["closed"] == "not among your second looks"
     assert closed.pop(mine) is None and set(closed.values()) == {"not among your second looks"}
     answer = paint(review, who=BEN, layer=SECOND)
     assert [row[1] for row in answer.done] == [mine]

@@ -75,7 +75,8 @@ def items(
     """Return the people of a stretch as JSON values, with those who were added to their frames.
 
     The first item of a frame has its `people`, the others None: everybody in the frame as reviewers
-    left them, without deleted and with added ones.
+    left them, without deleted and with added ones. `closed` of an item and of one of these: why
+    that person may not be changed now, None if they may.
     `clean_of`: the frame without occluders that belongs to a frame, None for none. People of
     frames that cannot be read are left out, and so is what is damaged of a mask.
     """
@@ -115,6 +116,7 @@ def items(
                 if first
                 else None
             )
+            item["closed"] = _closed(one, stretch, held, who, layer)
             beside = ghosts.get(one[0], _NO_GHOSTS)
             item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
             item["notes"] = [_note(event) for event in said.get(one, [])[-_COMMENTS:]]

@@ -142,7 +142,7 @@ function grownBox(S, box) {
 }
 
 // Everybody of a frame: those whom this browser holds, and the others as the server last told of
-// them, with the first of the frame's items. `closed`: why one of these may not be changed.
+// them, with the first of the frame's items. `closed`: why somebody may not be changed, or null.
 function everybody(S, frame) {
   const held = S.list.filter((item) => item.frame === frame && item.instance);
   const numbers = new Set(held.map((item) => item.instance));

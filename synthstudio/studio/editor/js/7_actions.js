@@ -315,7 +315,7 @@ function insertNew(S, item, changed, { ghost, without, box }) {
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), ghost,
-    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], notes: [], risk: [], lease: null, next_instance: instance + 1,
+    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], notes: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);

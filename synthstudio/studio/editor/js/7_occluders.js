@@ -92,11 +92,9 @@ function hidesWord(S, id) {
   return `Person ${id.split(":")[1]} is ${S.stroke.front.has(id) ? "in front of it" : "hidden by it"}.`;
 }
 
-// Why somebody cannot be changed from here. The server decides again, person by person.
+// Why somebody cannot be changed from here, as far as is known: the server decides again.
 function closedWhy(S, item) {
-  if (item.veiled) return "a second look is open";
-  if (item.lease) return `held by ${item.lease}`;
-  return refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed ?? null;
+  return refusedOf(S, item.id).length ? "an edit of theirs was not taken" : item.closed;
 }
 
 // Whether somebody hides a joint who is in front of the occluder: whom the labels name, where nobody
