@@ -149,6 +149,30 @@ def test_shift_draws_at_once_and_takes_single_joints(alone):
     assert picked(alone) == [] and alone.reads("joint") == "left_ankle"
 
 
+def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
+    """By the system, or by a second finger, which zooms."""
+    send = """([type, id, x, y]) => {
+      const stage = document.getElementById('host').shadowRoot.querySelector('.stage');
+      stage.setPointerCapture = () => {}; // no such pointer
+      stage.dispatchEvent(new PointerEvent(type, { pointerId: id, pointerType: 'touch',
+        clientX: x, clientY: y, button: 0, shiftKey: true, bubbles: true, composed: true }));
+    }"""
+
+    def point(kind, finger, x, y):
+        alone.page.evaluate(send, [kind, finger, *at(alone, x, y)])
+
+    lasso = alone.page.get_by_role("button", name="Choose the joints inside a line")
+    for second in (("pointercancel", 7, 125, 40), ("pointerdown", 8, 200, 90)):
+        point("pointerdown", 7, 10, 10)
+        point("pointermove", 7, 125, 10)
+        expect(lasso).to_have_attribute("aria-pressed", "true")
+        point(*second)
+        expect(lasso).to_have_attribute("aria-pressed", "false")
+    for finger in (7, 8):
+        point("pointerup", finger, 125, 10)
+    assert picked(alone) == [] and alone.ops() == []
+
+
 def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):  # noqa: F811
     phone.page.get_by_role("button", name="Choose the joints inside a line").tap()
     touch(phone, "touchStart", at(phone, 30, 40))

@@ -36,7 +36,7 @@ function listenPointer(S) {
   stage.addEventListener("pointerup", (event) => released(S, event));
   stage.addEventListener("pointercancel", (event) => {
     S.fingers.delete(event.pointerId);
-    S.drag = null;
+    dropDrag(S);
     draw(S);
   });
   stage.addEventListener("pointerleave", () => {
@@ -54,12 +54,19 @@ function listenPointer(S) {
   stage.addEventListener("contextmenu", (event) => event.preventDefault());
 }
 
+// Leave a drag undone, and the line with it that was to be one drag.
+function dropDrag(S) {
+  if (S.drag?.once) endStroke(S);
+  S.drag = null;
+}
+
 // Two fingers zoom and move the picture; whatever the first had begun to drag stays where it was.
 function pinch(S) {
   const [[ax, ay], [bx, by]] = [...S.fingers.values()];
   const middle = [(ax + bx) / 2, (ay + by) / 2];
   const far = Math.max(Math.hypot(ax - bx, ay - by), 1);
   const last = S.drag?.kind === "pinch" ? S.drag : { middle, far };
+  dropDrag(S);
   S.drag = { kind: "pinch", middle, far, moved: true, changed: [] };
   S.tx += middle[0] - last.middle[0];
   S.ty += middle[1] - last.middle[1];
