@@ -16,11 +16,11 @@ def frame():
     """Two people whom the browser holds, at one place, and two of whom the server told."""
     base = item(0)["base"]
     lower = [[x, y + LOW, state, cause, origin] for x, y, state, cause, origin in base]
-    held = {"joints": base, "revision": 0, "closed": "held by Bo"}
+    held = {"joints": base, "revision": 0, "status": "pending", "closed": "held by Bo"}
     people = [
-        {"instance": 3, "joints": base, "revision": 4, "closed": None},
-        {"instance": 4, "joints": lower, "revision": 0, "closed": None},
-        {"instance": 5} | held,
+        held | {"instance": 3, "revision": 4, "status": "approved", "closed": None},
+        held | {"instance": 4, "joints": lower, "closed": None},
+        held | {"instance": 5},
     ]
     return [item(0, people=people), item(0, id="0:2", instance=2, pos=1), item(1, pos=2)]
 
@@ -78,6 +78,18 @@ def test_whom_the_server_closes_is_left_out_for_its_reason(page):
     assert [op["instance"] for op in editor.ops()] == [1]
     flash = editor.page.locator(".flash")
     expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
+
+
+def test_who_is_approved_is_named_so_before_it_is_painted(page):
+    """Of those whom the browser holds, and of those of whom the server told."""
+    items = frame()
+    items[1]["state"]["status"] = "approved"
+    editor = Alone(page)
+    editor.give(items=items)
+    editor.press("Shift+O")
+    people = page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
+    wanted = ["Person 1", "Person 2 (approved)", "Person 3 (approved)", "Person 4", "Person 5"]
+    expect(people).to_have_text(wanted)
 
 
 def test_a_person_hides_all_but_whose_body_it_is(alone):
@@ -183,8 +195,8 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(page):
     for row in base[:3]:
         row[2:4] = [1, "person"]
     edited = item(0)["state"] | {"joints": {JOINTS[1]: [*base[1][:4], "human"]}}
-    other = {"joints": base, "revision": 0, "closed": None}
-    people = [{"instance": 3} | other, {"instance": 4} | other]
+    other = {"joints": base, "revision": 0, "status": "pending", "closed": None}
+    people = [other | {"instance": 3}, other | {"instance": 4}]
     one = item(0, base=base, occluder=named, people=people)
     editor = Alone(page)
     editor.give(items=[one, item(0, id="0:2", instance=2)])

@@ -107,10 +107,13 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
     item = give(store, dataset, frames, [(0, 1)])[0]
     at = frames.skeleton.joints.index("nose")
     put = [3.5, 4.5, 1, "object", "human"]
-    assert [(p["instance"], p["joints"][at], p["revision"]) for p in item["people"][1:]] == [
-        (2, put, 1),
-        (3, put, 1),
+    keys = ("instance", "revision", "status")
+    assert [[p[k] for k in keys] for p in item["people"]] == [
+        [1, 4, "pending"],
+        [2, 1, "pending"],
+        [3, 1, "pending"],
     ]
+    assert [p["joints"][at] for p in item["people"][1:]] == [put, put]
     assert [(n["who"], n["text"]) for n in item["notes"]] == [
         ("Ada", "second"),
         ("Ada", "third"),
@@ -131,7 +134,11 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
     shown = give(store, dataset, frames, [(0, 1), (0, 2), (0, 3)], veiled={(0, 2)})
     assert [one["closed"] for one in shown] == [None, "a second look is open", "held by Bo"]
     assert [one["closed"] for one in shown] == [p["closed"] for p in shown[0]["people"]]
-    say(store, dataset, (0, 2), "delete", 7, revision=1)
+    say(store, dataset, (0, 2), "status", 7, revision=1, status="approved", text="")
+    before = give(store, dataset, frames, [(0, 1)])[0]["people"][1]
+    hidden = give(store, dataset, frames, [(0, 1)], veiled={(0, 2)})[0]["people"][1]
+    assert (before["status"], hidden["status"]) == ("approved", "pending"), "a blind look is blind"
+    say(store, dataset, (0, 2), "delete", 8, revision=2)
     item = give(store, dataset, frames, [(0, 1)])[0]
     assert [p["instance"] for p in item["people"]] == [1, 3]
 

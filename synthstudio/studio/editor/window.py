@@ -256,9 +256,15 @@ def _people(
         labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
         labels |= dict(state.joints) if state is not None else {}
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
-        revision = state.revision if state is not None else 0
-        why = closed((frame, number))
-        shown.append({"instance": number, "joints": joints, "revision": revision, "closed": why})
+        shown.append(
+            {
+                "instance": number,
+                "joints": joints,
+                "revision": state.revision if state is not None else 0,
+                "status": state.status if state is not None else "pending",
+                "closed": closed((frame, number)),
+            }
+        )
     return shown
 
 

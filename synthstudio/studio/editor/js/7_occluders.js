@@ -29,14 +29,15 @@ function fillPainting(S) {
   const painting = S.stroke && S.stroke.tool !== "lasso";
   const people = painting ? present(S) : [];
   S.ui.hides.hidden = !painting;
-  const look = people.map((item) => item.id).join();
+  const names = people.map((item) => `person ${item.instance}${derive(S, item).status === "approved" ? " (approved)" : ""}`);
+  const look = people.map((item, k) => `${item.id} ${names[k]}`).join();
   if (S.ui.hides.dataset.look !== look) {
     S.ui.hides.dataset.look = look;
     S.ui.hides.replaceChildren();
     if (painting) el("span", "", "It hides", S.ui.hides);
-    for (const { id, instance } of people) {
-      button(S.ui.hides, `Person ${instance}`, "", `It hides person ${instance}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
-    }
+    people.forEach(({ id }, k) => {
+      button(S.ui.hides, names[k].replace("p", "P"), "", `It hides ${names[k]}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
+    });
   }
   for (const node of S.ui.hides.querySelectorAll("button")) {
     node.setAttribute("aria-pressed", String(!S.stroke.front.has(node.dataset.person)));
