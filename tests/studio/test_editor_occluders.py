@@ -231,7 +231,7 @@ def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     refused = alone.page.locator(".refused")
     expect(refused).to_contain_text("an edit of person 3")
     expect(refused).to_contain_text(no)
-    assert "hidden by object" in alone.label(under(alone)[0])
+    assert "hidden by thing" in alone.label(under(alone)[0])
     alone.press("Alt+r")
     again = alone.ops()[-1]
     assert again["instance"] == 3 and set(again["joints"]) == set(under(alone))

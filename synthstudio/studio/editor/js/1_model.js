@@ -3,7 +3,7 @@
 // Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted, exists}.
 
 const CAUSE_WORD = {
-  visible: "visible", self: "self", person: "person", object: "object",
+  visible: "visible", self: "self", person: "person", object: "thing",
   truncated: "outside", unknown: "unknown", unlabelled: "no label",
 };
 const STATE_WORD = { 2: "visible", 1: "hidden", 0: "outside" };
