@@ -1,0 +1,125 @@
+"""Accounts as they are served: crowds, plain http, a store that is busy, headers of proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from argon2 import PasswordHasher
+from attackers import api_studio
+
+from synthstudio.review.team import passwords
+from synthstudio.review.team.accounts import choose_password, invite
+from synthstudio.review.team.sessions import sign_in
+from synthstudio.review.values import User
+
+ADA = User(name="ada", role="admin")
+GOOD = "seven brown otters"
+PUBLIC = "https://studio.example"
+HERE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def door(tmp_path, monkeypatch):
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    with api_studio(tmp_path, accounts=True, url=PUBLIC) as studio:
+        choose_password(studio.store, invite(studio.store, "ada", role="admin", by=ADA)[1], GOOD)
+        yield studio
+    passwords._nobodys.cache_clear()
+
+
+async def ask(
+    app: Any,
+    path: str,
+    *,
+    form: dict[str, str] | None = None,
+    client: str = "192.0.2.1",
+    origin: str = PUBLIC,
+    scheme: str = "https",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, dict[str, str], str]:
+    """Send one request, a form's if there is one; return status, headers and body."""
+    body = urlencode(form or {}).encode()
+    own = {"Host": "studio.example", "Origin": origin, "Content-Length": str(len(body))}
+    lines = [(k.lower().encode(), v.encode()) for k, v in {**own, **(headers or {})}.items()]
+    got: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET" if form is None else "POST",
+        "scheme": scheme,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "http_version": "1.1",
+        "headers": lines,
+        "client": (client, 50_000),
+        "server": ("192.0.2.9", 443),
+    }
+    await app(scope, receive, send)
+    found = {k.decode().lower(): v.decode() for k, v in got[0]["headers"]}
+    return got[0]["status"], found, b"".join(m.get("body", b"") for m in got[1:]).decode()
+
+
+def signed_in(door: Any) -> dict[str, str]:
+    """Return the headers of a browser in which Ada signed in."""
+    tokens = door.context.tokens
+    text = sign_in(door.store, "ada", GOOD, address="192.0.2.200")
+    return {
+        "Cookie": f"{tokens.cookie}={tokens.new_browser()}; {tokens.session_cookie}={text}",
+        "Origin": PUBLIC,
+    }
+
+
+def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
+    """Sixty sign-ins whose hashes do not end: who is signed in goes on, some wait, others go."""
+    released, begun = threading.Event(), []
+
+    class Slow(PasswordHasher):
+        def verify(self, *args: Any) -> bool:
+            begun.append(args)
+            assert released.wait(PATIENCE_S)
+            return super().verify(*args)
+
+    mine = signed_in(door)
+    passwords.is_right(None, "x")  # makes nobody's hash
+    monkeypatch.setattr(passwords, "HASHER", Slow(1, 64, 1))
+
+    def enter(number: int) -> Any:
+        fields = {"name": f"n{number}", "password": GOOD, "to": "/team"}
+        return ask(door.app, "/sign-in", form=fields, client=f"192.0.2.{number}")
+
+    async def besiege() -> Any:
+        crowd = [asyncio.create_task(enter(number)) for number in range(60)]
+        try:
+            while len(begun) < 2:
+                await asyncio.sleep(0.01)
+            looked_up = ask(door.app, "/team", headers={**mine, **HERE})
+            other = await asyncio.wait_for(looked_up, PATIENCE_S / 2)
+            code = {"code": "sc_x", "password": GOOD}
+            invited = await ask(door.app, "/invitation", form=code, client="192.0.2.99")
+            count = len(begun)
+        finally:
+            released.set()
+        return other, invited, count, await asyncio.gather(*crowd)
+
+    other, invited, count, crowd = asyncio.run(besiege())
+    assert other[0] == 404 and count == 2
+    assert sorted({status for status, *_ in crowd}) == [401, 503]
+    assert sum(status == 401 for status, *_ in crowd) == 2 + 16
+    _, headers, page = next(one for one in crowd if one[0] == 503)
+    assert headers["retry-after"] == "5" and "Try again in a moment" in page
+    assert 'name="to" value="/team"' in page
+    assert invited[0] == 503 and 'value="sc_x"' in invited[2] and GOOD not in invited[2]
