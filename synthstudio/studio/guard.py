@@ -44,6 +44,7 @@ _UNREPEATABLE = (
     b"sec-fetch-site",
     b"authorization",
 )
+_BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
@@ -66,6 +67,7 @@ class Policy:
     """What the guard goes by. `signed_in`: people sign in, so other machines may ask.
 
     `hosts`: names without ports. `user_of` tells the signed-in user of a request's cookies.
+    `address`: the one that people use, "" for none; `accounts`: they send passwords.
     """
 
     signed_in: bool
@@ -74,6 +76,8 @@ class Policy:
     message_bytes: int
     page_policy: str
     user_of: UserOf
+    address: str = ""
+    accounts: bool = False
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
@@ -162,11 +166,17 @@ class Guard:
         host = _hostname(headers.get("host", ""))
         if host not in self.policy.hosts:
             return "a foreign host"
+        sender_is_local = is_local((scope.get("client") or ("",))[0])
+        if self.policy.accounts and scope["scheme"] not in _BY_TLS:
+            # Also of a proxy that does not pass on by what it was asked: else cookies would not
+            # be Secure, and nobody would notice.
+            if not (sender_is_local and is_local(host)):
+                return "a request without TLS (a proxy has to send X-Forwarded-Proto)"
         if self.policy.signed_in:
             return ""
         if not is_local((scope.get("server") or ("",))[0]):
             return "another address than this machine's, without sign-in"
-        if not is_local((scope.get("client") or ("",))[0]):
+        if not sender_is_local:
             return "another machine, without sign-in"
         if any(name in headers for name in _FORWARDED):
             return "a forwarded request, without sign-in"
@@ -180,12 +190,20 @@ class Guard:
             return "no origin"
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return "a foreign origin"
+        if origin is not None and urlsplit(origin).scheme not in self._page_schemes(scope, headers):
+            return "an origin without TLS"
         site = headers.get("sec-fetch-site", "none")
         if site not in ("same-origin", "none") and _path(scope).startswith(
             (*_OUR_PATHS, *_BROWSER_PATHS, _API)
         ):
             return "a request by another site's page"
         return ""
+
+    def _page_schemes(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, ...]:
+        """Return by what our pages come; a proxy may not say that it was asked by TLS."""
+        address = urlsplit(self.policy.address)
+        known = address.scheme == "https" and _hostname(headers.get("host", "")) == address.hostname
+        return ("https",) if known or scope["scheme"] in _BY_TLS else ("http", "https")
 
     def _path_error(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
         path = _path(scope)
@@ -205,10 +223,11 @@ class Guard:
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool
     ) -> Send:
         """Return `send` that adds our headers and logs what layers below refuse."""
+        secure = "http" not in self._page_schemes(scope, headers)
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add_headers(scope, message, new=new)
+                self._add_headers(message, new=new, secure=secure)
                 if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(
                     _OUR_PATHS
                 ):
@@ -223,16 +242,16 @@ class Guard:
 
         return watched
 
-    def _add_headers(self, scope: Scope, message: Message, *, new: bool) -> None:
+    def _add_headers(self, message: Message, *, new: bool, secure: bool) -> None:
         """Add the headers that every answer has, and to a page its policy and cookie."""
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
         if found.get(b"content-type", b"").startswith(b"text/html"):
             extra.append((b"content-security-policy", self.policy.page_policy.encode()))
             if new and message["status"] == 200:
-                secure = "; Secure" if scope.get("scheme") == "https" else ""
                 value = f"{self.tokens.cookie}={self.tokens.new_browser()}; Path=/; HttpOnly"
-                extra.append((b"set-cookie", f"{value}; SameSite=Lax{secure}".encode()))
+                value += "; SameSite=Lax" + ("; Secure" if secure else "")
+                extra.append((b"set-cookie", value.encode()))
         message["headers"] = [*message.get("headers", ()), *extra]
 
 

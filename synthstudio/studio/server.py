@@ -266,12 +266,12 @@ def build(settings: Settings) -> dict[str, Any]:
     # Otherwise Streamlit itself would serve the files of pages/ before anybody gave a name.
     PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
-    hosts = _allowed_hosts(settings, section)
+    back = str(section.get("redirect_uri", ""))
+    hosts = _allowed_hosts(settings, back)
     _enforce(hosts, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
-    user_of = _user_of(str(section.get("redirect_uri", "")))
-    user_of = account_of(ctx) if settings.accounts else user_of
+    user_of = account_of(ctx) if settings.accounts else _user_of(back)
     policy = Policy(
         signed_in=signed_in,
         hosts=hosts,
@@ -279,6 +279,8 @@ def build(settings: Settings) -> dict[str, Any]:
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
         page_policy=page_policy(_index_html()),
+        address=settings.url or back,
+        accounts=settings.accounts,
     )
 
     watch = [Middleware(SessionWatch, user_of=user_of)] if settings.accounts else []
@@ -354,8 +356,8 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
         )
 
 
-def _allowed_hosts(settings: Settings, section: Mapping[str, Any]) -> tuple[str, ...]:
-    back = urlsplit(str(section.get("redirect_uri", ""))).hostname
+def _allowed_hosts(settings: Settings, redirect_uri: str) -> tuple[str, ...]:
+    back = urlsplit(redirect_uri).hostname
     return tuple(dict.fromkeys((*settings.hosts, *((back,) if back else ()))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from typing import Any
 from urllib.parse import urlencode
@@ -123,3 +124,32 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
     assert headers["retry-after"] == "5" and "Try again in a moment" in page
     assert 'name="to" value="/team"' in page
     assert invited[0] == 503 and 'value="sc_x"' in invited[2] and GOOD not in invited[2]
+
+
+def test_passwords_go_through_tls_alone(door):
+    enter = functools.partial(ask, door.app, "/sign-in", form={"name": "ada", "password": GOOD})
+
+    def entered(**how: Any) -> tuple[int, str]:
+        status, headers, _ = asyncio.run(enter(**how))
+        return status, headers.get("set-cookie", "")
+
+    local, plain = {"Host": "127.0.0.1:8501"}, "http://studio.example"
+    status, cookie = entered()
+    assert status == 303 and "; Secure" in cookie
+    status, cookie = entered(
+        client="127.0.0.1", origin="http://127.0.0.1:8501", scheme="http", headers=local
+    )
+    assert status == 303 and "Secure" not in cookie  # this machine's own user
+    for refused in (
+        {"scheme": "http", "origin": plain},  # nobody encrypts
+        {"scheme": "http", "origin": plain, "client": "127.0.0.1"},  # nor does a proxy, or tell
+        {"scheme": "http", "client": "127.0.0.1"},
+        {"scheme": "http", "origin": "http://127.0.0.1:8501", "headers": local},
+        {"origin": plain},  # a page that somebody on the way may have written
+    ):
+        assert entered(**refused) == (403, ""), refused
+    log = door.log()
+    assert log.count("a request without TLS") == 4 and log.count("an origin without TLS") == 1
+    page = asyncio.run(ask(door.app, "/sign-in", origin=""))
+    assert page[0] == 403  # an empty origin is none of ours
+    assert asyncio.run(ask(door.app, "/sign-in"))[1]["set-cookie"].endswith("; Secure")

@@ -265,6 +265,7 @@ def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
     request = {
         "type": "http",
         "method": "GET",
+        "scheme": "http",
         "path": "/",
         "server": ("127.0.0.1", 1),
         "client": ("127.0.0.1", 2),
