@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from starlette.concurrency import run_in_threadpool
+
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
@@ -142,7 +144,8 @@ class Guard:
         headers = header_map(scope)
         browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
         why = self._host_error(scope, headers) or self._origin_error(scope, headers)
-        why = why or self._path_error(scope, headers, browser)
+        why = why or self._path_error(scope, browser)
+        why = why or await self._sign_in_error(scope, headers)
         if why:
             log_refusal(why, **_request_fields(scope, headers))
             await _refuse(scope, send, 403)
@@ -205,19 +208,23 @@ class Guard:
         known = address.scheme == "https" and _hostname(headers.get("host", "")) == address.hostname
         return ("https",) if known or scope["scheme"] in _BY_TLS else ("http", "https")
 
-    def _path_error(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
+    def _path_error(self, scope: Scope, browser: str) -> str:
         path = _path(scope)
         query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
         if PATTERN.search(path) or PATTERN.search(unquote_plus(query)):
             return "a token or code in an address"
         if path.startswith(_BLOCKED_PATHS):
             return "a closed path"
-        if path.startswith(_BROWSER_PATHS):
-            if not browser:
-                return "a browser that did not open the studio"
-            if self.policy.signed_in and self.policy.user_of(cookies(headers)) is None:
-                return "a file for somebody who did not sign in"
+        if path.startswith(_BROWSER_PATHS) and not browser:
+            return "a browser that did not open the studio"
         return ""
+
+    async def _sign_in_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Say that a file is for those alone who signed in; else "". May wait for the store."""
+        if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
+            return ""
+        user = await run_in_threadpool(self.policy.user_of, cookies(headers))
+        return "" if user is not None else "a file for somebody who did not sign in"
 
     def _wrap_send(
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool

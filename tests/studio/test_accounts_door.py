@@ -98,7 +98,7 @@ def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatc
     text, store = door.http.cookies[cookie], door.store
     later = utc_now() + IDLE / 2
 
-    def busy(self: object) -> None:
+    def busy(self: object, *, waits: bool) -> None:
         raise Refused("the database cannot be written now", reason="busy")
 
     with monkeypatch.context() as patched:

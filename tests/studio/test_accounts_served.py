@@ -16,6 +16,7 @@ from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite
 from synthstudio.review.team.sessions import sign_in
 from synthstudio.review.values import User
+from synthstudio.studio.sign_in import routes
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -153,3 +154,27 @@ def test_passwords_go_through_tls_alone(door):
     page = asyncio.run(ask(door.app, "/sign-in", origin=""))
     assert page[0] == 403  # an empty origin is none of ours
     assert asyncio.run(ask(door.app, "/sign-in"))[1]["set-cookie"].endswith("; Secure")
+
+
+def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypatch):
+    """The store may be busy for seconds: the event loop goes on meanwhile."""
+    released, begun, looked_up = threading.Event(), threading.Event(), routes.read_session
+
+    def slowly(*args: Any) -> str | None:
+        begun.set()
+        assert released.wait(PATIENCE_S / 3)
+        return looked_up(*args)
+
+    mine = signed_in(door)
+    monkeypatch.setattr(routes, "read_session", slowly)
+
+    async def both() -> tuple[bool, int, int]:
+        media = asyncio.create_task(ask(door.app, "/media/none.png", headers=mine))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        status, *_ = await ask(door.app, "/sign-in")
+        waiting = not media.done()
+        released.set()
+        return waiting, status, (await media)[0]
+
+    assert asyncio.run(both()) == (True, 200, 404)
