@@ -19,6 +19,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
@@ -31,10 +32,11 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 UserOf = Callable[[Mapping[str, str]], str | None]
-"""Tells the signed-in user of a request's cookies, None for nobody."""
+"""Tells the signed-in user of a request's cookies, None for nobody; may raise SynthStudioError."""
 
 LOG = logging.getLogger("synthstudio.studio.guard")
 _ROLES = logging.getLogger("synthstudio.review.roles")
+BUSY_SESSION = "a session that cannot be looked up"
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
@@ -145,7 +147,11 @@ class Guard:
         browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
         why = self._host_error(scope, headers) or self._origin_error(scope, headers)
         why = why or self._path_error(scope, browser)
-        why = why or await self._sign_in_error(scope, headers)
+        try:
+            why = why or await self._sign_in_error(scope, headers)
+        except SynthStudioError as error:
+            await refuse_busy(scope, send, error)
+            return
         if why:
             log_refusal(why, **_request_fields(scope, headers))
             await _refuse(scope, send, 403)
@@ -319,12 +325,20 @@ def _request_fields(scope: Scope, headers: Mapping[str, str]) -> dict[str, objec
     }
 
 
+async def refuse_busy(scope: Scope, send: Send, error: Exception) -> None:
+    """Put off a request or websocket while nobody can say who asks."""
+    log_refusal(BUSY_SESSION, why=error, **_request_fields(scope, header_map(scope)))
+    await _refuse(scope, send, 503)
+
+
 async def _refuse(scope: Scope, send: Send, status: int) -> None:
     """Refuse; a websocket that is closed before it is accepted is answered with 403."""
+    busy = status == 503
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
+        await send({"type": "websocket.close", "code": 1013 if busy else 1008})
         return
-    body = b"refused\n"
+    body = b"try again in a moment\n" if busy else b"refused\n"
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), *_HEADERS]
+    headers += [(b"retry-after", b"5"), (b"cache-control", b"no-store")] if busy else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -112,6 +112,8 @@ def routes(user_of: UserOf) -> list[Route]:
                 grant = _verify_grant(ctx, request, kinds, user_of)
             except StudioError as error:
                 return _refusal(request, error, 403)
+            except SynthStudioError as error:  # the store is busy
+                return _refusal(request, error, 503)
             try:
                 return use(ctx, grant)
             except (SynthStudioError, OSError) as error:
@@ -219,7 +221,7 @@ def _refusal(request: Request, error: Exception, status: int) -> Response:
     """Log why, and tell the browser nothing of it."""
     client = request.client.host if request.client else "?"
     log_refusal(f"with {status}", path=request.scope["path"], why=error, client=client)
-    text = "refused\n" if status == 403 else "not found\n"
+    text = {403: "refused\n", 503: "try again in a moment\n"}.get(status, "not found\n")
     return PlainTextResponse(text, status_code=status, headers=_UNCACHED)
 
 

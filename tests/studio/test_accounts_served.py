@@ -12,11 +12,15 @@ import pytest
 from argon2 import PasswordHasher
 from attackers import api_studio
 
+from synthstudio.core.errors import Refused
+from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite
 from synthstudio.review.team.sessions import sign_in
 from synthstudio.review.values import User
+from synthstudio.studio.access import Grant
 from synthstudio.studio.sign_in import routes
+from synthstudio.studio.sign_in.watch import SessionWatch
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -178,3 +182,91 @@ def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypat
         return waiting, status, (await media)[0]
 
     assert asyncio.run(both()) == (True, 200, 404)
+
+
+class Busy:
+    """Asks for a session, and cannot at those turns."""
+
+    def __init__(self, *turns: int) -> None:
+        self.turns, self.count, self.looked_up = turns, 0, routes.read_session
+
+    def __call__(self, *args: Any) -> str | None:
+        self.count += 1
+        if self.count in self.turns:
+            raise Refused("the database cannot be written now", reason="busy")
+        return self.looked_up(*args)
+
+
+def websocket(door: Any, headers: dict[str, str], messages: int) -> tuple[list[bytes], list[Any]]:
+    """Open a page's websocket; return what of some messages it is given, and what is sent."""
+    given: list[bytes] = []
+    sent: list[Any] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        given.extend([(await receive())["bytes"] for _ in range(messages)])
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.receive", "bytes": b"changed"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "websocket", "path": "/_stcore/stream", "headers": lines}
+    watch = SessionWatch(page, user_of=routes.account_of(door.context))
+    asyncio.run(watch(scope, receive, send))
+    return given, sent
+
+
+def test_a_busy_store_leaves_no_page_unwatched(door, monkeypatch):
+    """Neither is an ended session let through, nor one that holds taken for an ended one."""
+    monkeypatch.setattr("synthstudio.studio.sign_in.watch._AGAIN_S", (0.0, 0.0, 0.0))
+    mine = signed_in(door)
+    monkeypatch.setattr(routes, "read_session", Busy())
+    assert websocket(door, mine, 2) == ([b"changed"] * 2, [])  # the control
+    monkeypatch.setattr(routes, "read_session", Busy(1))
+    assert websocket(door, mine, 2) == ([], [{"type": "websocket.close", "code": 1013}])
+    monkeypatch.setattr(routes, "read_session", Busy(2, 3, 5))
+    assert websocket(door, mine, 2)[0] == [b"changed"] * 2
+    monkeypatch.setattr(routes, "read_session", Busy(3, 4, 5))
+    first, second, third = websocket(door, mine, 3)[0]
+    assert (first, third) == (b"changed", b"changed") and second != b"changed"
+    assert "messages after a session's end" not in door.log()
+    monkeypatch.setattr(routes, "read_session", Busy(3))
+    end_sessions(door.store)
+    assert websocket(door, mine, 2)[0] == [b"changed"] * 2  # of nobody: pages ask who it is
+
+
+def end_sessions(store: Any) -> None:
+    with store.session() as session:
+        session.query(SessionRow).delete()
+
+
+def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, monkeypatch):
+    mine, tokens = signed_in(door), door.context.tokens
+    browser = tokens.browser(mine["Cookie"].split("; ")[0].partition("=")[2])
+    token = tokens.token(Grant(kind="image", user="ada", browser=browser))
+    for path in ("/media/none.png", f"/img/{token}"):
+        monkeypatch.setattr(routes, "read_session", Busy(1))
+        busy, after = (asyncio.run(ask(door.app, path, headers=mine)) for _ in range(2))
+        assert (busy[0], busy[2]) == (503, "try again in a moment\n") and after[0] == 404, path
+
+
+def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
+    """The code is spent then, so one is led to where the new password signs one in."""
+
+    def busy(*args: Any, **more: Any) -> None:
+        raise Refused("the database cannot be written now", reason="busy")
+
+    _, text = invite(door.store, "mia", by=ADA)
+    form = {"code": text, "password": GOOD, "again": GOOD}
+    with monkeypatch.context() as patched:
+        patched.setattr(routes, "read_code", busy)
+        status, headers, page = asyncio.run(ask(door.app, "/invitation", form=form))
+        assert status == 503 and headers["retry-after"] == "5" and f'value="{text}"' in page
+    with monkeypatch.context() as patched:
+        patched.setattr(routes, "sign_in", busy)
+        status, headers, _ = asyncio.run(ask(door.app, "/invitation", form=form))
+    assert (status, headers["location"]) == (303, "/sign-in")
+    entering = ask(door.app, "/sign-in", form={"name": "mia", "password": GOOD})
+    assert asyncio.run(entering)[0] == 303

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.core.errors import Refused
 from synthstudio.review.team.accounts import CODE_PAGE, choose_password, normal_name, read_code
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
@@ -55,11 +55,7 @@ def account_of(ctx: Context) -> guard.UserOf:
     """Return what tells who signed in by a password with a request's cookies."""
 
     def user_of(cookies: Mapping[str, str]) -> str | None:
-        try:
-            return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
-        except SynthStudioError as error:
-            guard.log_refusal("a session that cannot be looked up", why=error)
-            return None
+        return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
 
     return user_of
 
@@ -145,7 +141,7 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
     except Waits as error:
         return _waiting(request, again(wait_text(error.wait), 429), error.wait)
     except Refused:
-        return again(_BUSY, 503)
+        return _try_again(sign_in_page(to=to, name=name, problem=_BUSY))
     if found is None:
         # The name is not logged: people type passwords there.
         guard.log_refusal("a sign-in", client=_client(request))
@@ -155,29 +151,42 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
 
 def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
     text = fields.get("code", "").strip().rpartition("#")[2]  # or the whole link
-    code = read_code(ctx.store, text)
+    try:
+        code = read_code(ctx.store, text)
+    except Refused:
+        return _try_again(code_page(code=text, problem=_BUSY))
     if code is None:
         return _no_code(request)
     if "password" not in fields:
         return HTMLResponse(password_page(code=text, name=code.name), headers=_HEADERS)
-    problem, status = "The two passwords differ.", 400
+    problem = "The two passwords differ."
     if fields["password"] == fields.get("again"):
         try:
             name = choose_password(ctx.store, text, fields["password"])
-            ctx.forget_roles()
-            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
-            found = _signed_in(ctx, request, name, fields["password"])
-        except Waits as error:
-            page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
-            return _waiting(request, page, error.wait)
         except Refused as error:
             if error.reason == "gone":
                 return _no_code(request)
-            problem, status = (str(error), 400) if error.reason == "invalid" else (_BUSY, 503)
+            if error.reason != "invalid":
+                return _try_again(password_page(code=text, name=code.name, problem=_BUSY))
+            problem = str(error)
         else:
-            return found or _no_code(request)
+            ctx.forget_roles()
+            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
+            return _enter_first(ctx, request, name, fields["password"])
     again = password_page(code=text, name=code.name, problem=problem)
-    return HTMLResponse(again, status_code=status, headers=_HEADERS)
+    return HTMLResponse(again, status_code=400, headers=_HEADERS)
+
+
+def _enter_first(ctx: Context, request: Request, name: str, password: str) -> Response:
+    """Sign in who has just chosen a password; the code is spent, so nothing asks for it again."""
+    try:
+        found = _signed_in(ctx, request, name, password)
+    except Waits as error:
+        page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
+        return _waiting(request, page, error.wait)
+    except Refused:
+        return Response(status_code=303, headers={"Location": SIGN_IN_PAGE, **_HEADERS})
+    return found or _no_code(request)
 
 
 def _signed_in(
@@ -210,6 +219,10 @@ def _too_many(request: Request, fields: Fields) -> Response:
         page = sign_in_page(to=to, name=name, problem=_BUSY)
     else:
         page = code_page(code=fields.get("code", ""), problem=_BUSY)
+    return _try_again(page)
+
+
+def _try_again(page: str) -> Response:
     return HTMLResponse(page, status_code=503, headers={**_HEADERS, "Retry-After": str(_RETRY_S)})
 
 
