@@ -39,7 +39,7 @@ _ROLES = logging.getLogger("synthstudio.review.roles")
 BUSY_SESSION = "a session that cannot be looked up"
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _UNREPEATABLE = (
     b"host",
     b"origin",
@@ -71,7 +71,8 @@ class Policy:
     """What the guard goes by. `signed_in`: people sign in, so other machines may ask.
 
     `hosts`: names without ports. `user_of` tells the signed-in user of a request's cookies.
-    `address`: the one that people use, "" for none; `accounts`: they send passwords.
+    `address`: the one that people use, "" for none; `accounts`: they send passwords;
+    `behind_proxy`: a proxy says from where and by what they came.
     """
 
     signed_in: bool
@@ -82,6 +83,7 @@ class Policy:
     user_of: UserOf
     address: str = ""
     accounts: bool = False
+    behind_proxy: bool = False
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
@@ -175,20 +177,36 @@ class Guard:
         host = _hostname(headers.get("host", ""))
         if host not in self.policy.hosts:
             return "a foreign host"
-        sender_is_local = is_local((scope.get("client") or ("",))[0])
-        if self.policy.accounts and scope["scheme"] not in _BY_TLS:
-            # Also of a proxy that does not pass on by what it was asked: else cookies would not
-            # be Secure, and nobody would notice.
-            if not (sender_is_local and is_local(host)):
-                return "a request without TLS (a proxy has to send X-Forwarded-Proto)"
+        sender = str((scope.get("client") or ("",))[0])
+        if self.policy.accounts:
+            return self._way_error(scope, headers, sender=sender, local=is_local(host))
         if self.policy.signed_in:
             return ""
         if not is_local((scope.get("server") or ("",))[0]):
             return "another address than this machine's, without sign-in"
-        if not sender_is_local:
+        if not is_local(sender):
             return "another machine, without sign-in"
         if any(name in headers for name in _FORWARDED):
             return "a forwarded request, without sign-in"
+        return ""
+
+    def _way_error(
+        self, scope: Scope, headers: Mapping[str, str], *, sender: str, local: bool
+    ) -> str:
+        """Say why passwords may not come this way; else "". `local`: to a name of this machine.
+
+        Servers believe a proxy's headers when they come from this machine, whoever wrote them:
+        tries are counted by address, so without a proxy there must be none, and with one all.
+        """
+        proxied = self.policy.behind_proxy
+        if not proxied and any(name in headers for name in _FORWARDED):
+            return "a forwarded request, without --behind-proxy"
+        if proxied and not local and not {"x-forwarded-for", "x-forwarded-proto"} <= {*headers}:
+            return "a request without X-Forwarded-For and X-Forwarded-Proto, with --behind-proxy"
+        if proxied and sender not in headers.get("x-forwarded-for", sender):
+            return "a proxy that the server does not believe (FORWARDED_ALLOW_IPS)"
+        if scope["scheme"] not in _BY_TLS and not (local and is_local(sender)):
+            return "a request without TLS"
         return ""
 
     def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:

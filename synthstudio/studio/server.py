@@ -283,6 +283,7 @@ def build(settings: Settings) -> dict[str, Any]:
         page_policy=page_policy(_index_html()),
         address=settings.url or back,
         accounts=settings.accounts,
+        behind_proxy=settings.behind_proxy,
     )
 
     watch = [Middleware(SessionWatch, user_of=user_of)] if settings.accounts else []

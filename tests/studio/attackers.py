@@ -183,6 +183,7 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
         page_policy="default-src 'self'",
         address=chosen.url or "",
         accounts=chosen.accounts,
+        behind_proxy=chosen.behind_proxy,
     )
     watch = [Middleware(SessionWatch, user_of=user_of)] if chosen.accounts else []
     app = Starlette(

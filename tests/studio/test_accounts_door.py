@@ -134,6 +134,18 @@ def test_how_it_may_be_served(tmp_path):
     check_one_way_in(alone, {}, "127.0.0.1")
     with pytest.raises(StudioError, match="without its address"):
         check_one_way_in(alone, {}, "0.0.0.0")
+    proxied = settings.parse(["--accounts", "--behind-proxy"], {})
+    with pytest.raises(StudioError, match="without its address"):
+        check_one_way_in(proxied, {}, "127.0.0.1")
+    both = settings.parse(
+        ["--accounts", "--url", "https://studio.example"], {"SYNTHSTUDIO_BEHIND_PROXY": "1"}
+    )
+    assert both.behind_proxy and settings.parse(settings.arguments(both), {}) == both
+    check_one_way_in(both, {}, "127.0.0.1")
+    nobody = settings.parse(["--behind-proxy"], {})
+    check_one_way_in(nobody, {"client_id": "x"}, "127.0.0.1")
+    with pytest.raises(StudioError, match="nobody would sign in"):
+        check_one_way_in(nobody, {}, "127.0.0.1")
     with pytest.raises(StudioError, match="in one way"):
         check_one_way_in(given, {"client_id": "x"}, "127.0.0.1")
 

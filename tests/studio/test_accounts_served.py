@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import http.client
 import threading
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import api_studio
+from attackers import api_studio, on_a_port
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import SessionRow
@@ -30,13 +31,18 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture
-def door(tmp_path, monkeypatch):
+def cheap(monkeypatch):
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
     passwords._nobodys.cache_clear()
+    yield
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
+def door(tmp_path, cheap):
     with api_studio(tmp_path, accounts=True, url=PUBLIC) as studio:
         choose_password(studio.store, invite(studio.store, "ada", role="admin", by=ADA)[1], GOOD)
         yield studio
-    passwords._nobodys.cache_clear()
 
 
 async def ask(
@@ -270,3 +276,57 @@ def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
     assert (status, headers["location"]) == (303, "/sign-in")
     entering = ask(door.app, "/sign-in", form={"name": "mia", "password": GOOD})
     assert asyncio.run(entering)[0] == 303
+
+
+def tried(address: str, number: int, headers: dict[str, str]) -> int:
+    """Send a wrong password for a name of its own to a server; return the status."""
+    host = urlsplit(address).netloc
+    own = {"Host": host, "Origin": address, "Content-Type": "application/x-www-form-urlencoded"}
+    connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
+    try:
+        form = urlencode({"name": f"n{number}", "password": GOOD})
+        connection.request("POST", "/sign-in", form, own | headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_invented_headers_are_no_way_round_the_addresses_limit(door):
+    """Uvicorn believes them of this machine's own programs, so they must not get further."""
+    with on_a_port(door.app) as address:
+        for number, name in enumerate(("X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto")):
+            assert tried(address, number, {name: "https"}) == 403
+        for number in range(14):
+            assert tried(address, number, {"X-Forwarded-For": f"198.51.100.{number}"}) == 403
+        found = [tried(address, number, {}) for number in range(12)]
+    assert found == [401] * 10 + [429] * 2
+    assert door.log().count("a forwarded request, without --behind-proxy") == 17
+
+
+def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap, tmp_path):
+    def named(chain: str) -> dict[str, str]:
+        return {
+            "Host": "studio.example",
+            "Origin": PUBLIC,
+            "X-Forwarded-For": chain,
+            "X-Forwarded-Proto": "https",
+        }
+
+    with (
+        api_studio(tmp_path, accounts=True, url=PUBLIC, behind_proxy=True) as studio,
+        on_a_port(studio.app) as address,
+    ):
+        found = [tried(address, number, named("203.0.113.7")) for number in range(12)]
+        assert found == [401] * 10 + [429] * 2
+        assert tried(address, 20, named("203.0.113.8")) == 401
+        invented = named("198.51.100.1, 203.0.113.7")  # the proxy puts the sender behind
+        assert tried(address, 21, invented) == 429
+        for lacking in ("X-Forwarded-For", "X-Forwarded-Proto"):
+            less = {k: v for k, v in named("203.0.113.9").items() if k != lacking}
+            assert tried(address, 22, less) == 403
+        assert tried(address, 23, named("203.0.113.9") | {"X-Forwarded-Proto": "http"}) == 403
+        status, *_ = asyncio.run(
+            ask(studio.app, "/sign-in", headers=named("203.0.113.9"), client="10.0.0.2")
+        )
+        assert status == 403 and "FORWARDED_ALLOW_IPS" in studio.log()
+        assert tried(address, 24, {}) == 401  # this machine's own user
