@@ -55,6 +55,15 @@ def studio(
             help="People sign in by passwords; invite them with: synthstudio review invite.",
         ),
     ] = False,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            envvar="SYNTHSTUDIO_BEHIND_PROXY",
+            help="With --accounts: take people's addresses and https from a proxy's headers, "
+            "which are refused otherwise.",
+        ),
+    ] = False,
     webhook_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,4 +94,5 @@ def studio(
     arguments += [f"--admin={name}" for name in admin or ()]
     arguments += [f"--webhook-host={name}" for name in webhook_host or ()]
     arguments += ["--accounts"] if accounts else []
+    arguments += ["--behind-proxy"] if behind_proxy else []
     serve(parse(arguments))

@@ -25,6 +25,8 @@ from synthstudio.review.models import Base
 
 BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
+_AT_ONCE = "synthstudio_at_once"
+"""The execution option of a transaction that does not wait for others."""
 FILE_NAME = "review.db"
 _FULL = ("disk is full", "no space left", "disk full", "53100")
 _TEMPORARY = ("locked", "busy", *_FULL, "readonly", "read-only", "unable to open", "disk i/o")
@@ -38,14 +40,19 @@ class Store:
     url: str
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, *, waits: bool = True) -> Iterator[Session]:
         """Begin a transaction that may write; it commits at the end, or leaves no trace.
 
         On SQLite it waits its turn at the start, so it cannot fail for others later. Refused
-        ("busy") when that takes longer than BUSY_S, or when the disk is full.
+        ("busy") when that takes longer than BUSY_S, or when the disk is full. `waits` False:
+        refused at once while somebody else writes (on PostgreSQL: the same rows).
         """
-        make = sessionmaker(self.engine, expire_on_commit=False)
+        engine = self.engine if waits else self.engine.execution_options(**{_AT_ONCE: True})
+        make = sessionmaker(engine, expire_on_commit=False)
         with refusing(self.url), make.begin() as session:
+            if not waits and engine.dialect.name == "postgresql":
+                # Milliseconds; 0 would be for ever.
+                session.connection().exec_driver_sql("SET LOCAL lock_timeout = 1")
             yield session
 
     @contextmanager
@@ -180,9 +187,16 @@ def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A reader that turns into a writer can be refused at once, whatever the timeout.
-        begin = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
-        if begin:
-            connection.exec_driver_sql(begin)
+        options = connection.get_execution_options()
+        begin = options.get(BEGIN, "BEGIN IMMEDIATE")
+        if options.get(_AT_ONCE):
+            connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            if begin:
+                connection.exec_driver_sql(begin)
+        finally:
+            if options.get(_AT_ONCE):  # the connection goes back to those that wait
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 def _make_private(path: Path) -> None:

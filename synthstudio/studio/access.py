@@ -227,7 +227,17 @@ def is_signed_in(section: Mapping[str, Any]) -> bool:
 
 
 def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
-    """Raise StudioError for two ways to sign in at once, or accounts without their address."""
+    """Raise StudioError for two ways to sign in at once, or accounts without their address.
+
+    Also for a proxy before a studio that serves this machine only.
+    """
+    if settings.behind_proxy and not (settings.accounts or section):
+        raise StudioError(
+            "a proxy would let others in, and nobody would sign in",
+            where="--behind-proxy",
+            expected="--accounts, or OpenID Connect",
+            then="Let people sign in, or leave the proxy out: docs/studio_security.md",
+        )
     if not settings.accounts:
         return
     if section:
@@ -238,7 +248,7 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
             got="both",
             then="Leave --accounts out, or the settings of OpenID Connect.",
         )
-    if not is_local(address) and settings.url is None:
+    if (settings.behind_proxy or not is_local(address)) and settings.url is None:
         raise StudioError(
             "others cannot reach this studio without its address",
             where="--url",

@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
+from starlette.concurrency import run_in_threadpool
+
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
@@ -29,13 +32,14 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 UserOf = Callable[[Mapping[str, str]], str | None]
-"""Tells the signed-in user of a request's cookies, None for nobody."""
+"""Tells the signed-in user of a request's cookies, None for nobody; may raise SynthStudioError."""
 
 LOG = logging.getLogger("synthstudio.studio.guard")
 _ROLES = logging.getLogger("synthstudio.review.roles")
+BUSY_SESSION = "a session that cannot be looked up"
 LOG_NAME = "studio-guard.log"
 _LOG_BYTES, _LOG_FILES = 5 * 2**20, 4
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _UNREPEATABLE = (
     b"host",
     b"origin",
@@ -44,6 +48,7 @@ _UNREPEATABLE = (
     b"sec-fetch-site",
     b"authorization",
 )
+_BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
 _CALLBACK = "/oauth2callback"
@@ -66,6 +71,8 @@ class Policy:
     """What the guard goes by. `signed_in`: people sign in, so other machines may ask.
 
     `hosts`: names without ports. `user_of` tells the signed-in user of a request's cookies.
+    `address`: the one that people use, "" for none; `accounts`: they send passwords;
+    `behind_proxy`: a proxy says from where and by what they came.
     """
 
     signed_in: bool
@@ -74,6 +81,9 @@ class Policy:
     message_bytes: int
     page_policy: str
     user_of: UserOf
+    address: str = ""
+    accounts: bool = False
+    behind_proxy: bool = False
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
@@ -138,7 +148,12 @@ class Guard:
         headers = header_map(scope)
         browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
         why = self._host_error(scope, headers) or self._origin_error(scope, headers)
-        why = why or self._path_error(scope, headers, browser)
+        why = why or self._path_error(scope, browser)
+        try:
+            why = why or await self._sign_in_error(scope, headers)
+        except SynthStudioError as error:
+            await refuse_busy(scope, send, error)
+            return
         if why:
             log_refusal(why, **_request_fields(scope, headers))
             await _refuse(scope, send, 403)
@@ -162,14 +177,36 @@ class Guard:
         host = _hostname(headers.get("host", ""))
         if host not in self.policy.hosts:
             return "a foreign host"
+        sender = str((scope.get("client") or ("",))[0])
+        if self.policy.accounts:
+            return self._way_error(scope, headers, sender=sender, local=is_local(host))
         if self.policy.signed_in:
             return ""
         if not is_local((scope.get("server") or ("",))[0]):
             return "another address than this machine's, without sign-in"
-        if not is_local((scope.get("client") or ("",))[0]):
+        if not is_local(sender):
             return "another machine, without sign-in"
         if any(name in headers for name in _FORWARDED):
             return "a forwarded request, without sign-in"
+        return ""
+
+    def _way_error(
+        self, scope: Scope, headers: Mapping[str, str], *, sender: str, local: bool
+    ) -> str:
+        """Say why passwords may not come this way; else "". `local`: to a name of this machine.
+
+        Servers believe a proxy's headers when they come from this machine, whoever wrote them:
+        tries are counted by address, so without a proxy there must be none, and with one all.
+        """
+        proxied = self.policy.behind_proxy
+        if not proxied and any(name in headers for name in _FORWARDED):
+            return "a forwarded request, without --behind-proxy"
+        if proxied and not local and not {"x-forwarded-for", "x-forwarded-proto"} <= {*headers}:
+            return "a request without X-Forwarded-For and X-Forwarded-Proto, with --behind-proxy"
+        if proxied and sender not in headers.get("x-forwarded-for", sender):
+            return "a proxy that the server does not believe (FORWARDED_ALLOW_IPS)"
+        if scope["scheme"] not in _BY_TLS and not (local and is_local(sender)):
+            return "a request without TLS"
         return ""
 
     def _origin_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
@@ -180,6 +217,8 @@ class Guard:
             return "no origin"
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return "a foreign origin"
+        if origin is not None and urlsplit(origin).scheme not in self._page_schemes(scope, headers):
+            return "an origin without TLS"
         site = headers.get("sec-fetch-site", "none")
         if site not in ("same-origin", "none") and _path(scope).startswith(
             (*_OUR_PATHS, *_BROWSER_PATHS, _API)
@@ -187,28 +226,39 @@ class Guard:
             return "a request by another site's page"
         return ""
 
-    def _path_error(self, scope: Scope, headers: Mapping[str, str], browser: str) -> str:
+    def _page_schemes(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, ...]:
+        """Return by what our pages come; a proxy may not say that it was asked by TLS."""
+        address = urlsplit(self.policy.address)
+        known = address.scheme == "https" and _hostname(headers.get("host", "")) == address.hostname
+        return ("https",) if known or scope["scheme"] in _BY_TLS else ("http", "https")
+
+    def _path_error(self, scope: Scope, browser: str) -> str:
         path = _path(scope)
         query = unquote_plus(scope.get("query_string", b"").decode("latin-1"))
         if PATTERN.search(path) or PATTERN.search(unquote_plus(query)):
             return "a token or code in an address"
         if path.startswith(_BLOCKED_PATHS):
             return "a closed path"
-        if path.startswith(_BROWSER_PATHS):
-            if not browser:
-                return "a browser that did not open the studio"
-            if self.policy.signed_in and self.policy.user_of(cookies(headers)) is None:
-                return "a file for somebody who did not sign in"
+        if path.startswith(_BROWSER_PATHS) and not browser:
+            return "a browser that did not open the studio"
         return ""
+
+    async def _sign_in_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Say that a file is for those alone who signed in; else "". May wait for the store."""
+        if not self.policy.signed_in or not _path(scope).startswith(_BROWSER_PATHS):
+            return ""
+        user = await run_in_threadpool(self.policy.user_of, cookies(headers))
+        return "" if user is not None else "a file for somebody who did not sign in"
 
     def _wrap_send(
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool
     ) -> Send:
         """Return `send` that adds our headers and logs what layers below refuse."""
+        secure = "http" not in self._page_schemes(scope, headers)
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add_headers(scope, message, new=new)
+                self._add_headers(message, new=new, secure=secure)
                 if message["status"] in (400, 403, 405, 413) and not _path(scope).startswith(
                     _OUR_PATHS
                 ):
@@ -223,16 +273,16 @@ class Guard:
 
         return watched
 
-    def _add_headers(self, scope: Scope, message: Message, *, new: bool) -> None:
+    def _add_headers(self, message: Message, *, new: bool, secure: bool) -> None:
         """Add the headers that every answer has, and to a page its policy and cookie."""
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
         if found.get(b"content-type", b"").startswith(b"text/html"):
             extra.append((b"content-security-policy", self.policy.page_policy.encode()))
             if new and message["status"] == 200:
-                secure = "; Secure" if scope.get("scheme") == "https" else ""
                 value = f"{self.tokens.cookie}={self.tokens.new_browser()}; Path=/; HttpOnly"
-                extra.append((b"set-cookie", f"{value}; SameSite=Lax{secure}".encode()))
+                value += "; SameSite=Lax" + ("; Secure" if secure else "")
+                extra.append((b"set-cookie", value.encode()))
         message["headers"] = [*message.get("headers", ()), *extra]
 
 
@@ -293,12 +343,20 @@ def _request_fields(scope: Scope, headers: Mapping[str, str]) -> dict[str, objec
     }
 
 
+async def refuse_busy(scope: Scope, send: Send, error: Exception) -> None:
+    """Put off a request or websocket while nobody can say who asks."""
+    log_refusal(BUSY_SESSION, why=error, **_request_fields(scope, header_map(scope)))
+    await _refuse(scope, send, 503)
+
+
 async def _refuse(scope: Scope, send: Send, status: int) -> None:
     """Refuse; a websocket that is closed before it is accepted is answered with 403."""
+    busy = status == 503
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
+        await send({"type": "websocket.close", "code": 1013 if busy else 1008})
         return
-    body = b"refused\n"
+    body = b"try again in a moment\n" if busy else b"refused\n"
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body)), *_HEADERS]
+    headers += [(b"retry-after", b"5"), (b"cache-control", b"no-store")] if busy else []
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

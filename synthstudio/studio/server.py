@@ -112,6 +112,8 @@ def routes(user_of: UserOf) -> list[Route]:
                 grant = _verify_grant(ctx, request, kinds, user_of)
             except StudioError as error:
                 return _refusal(request, error, 403)
+            except SynthStudioError as error:  # the store is busy
+                return _refusal(request, error, 503)
             try:
                 return use(ctx, grant)
             except (SynthStudioError, OSError) as error:
@@ -219,7 +221,7 @@ def _refusal(request: Request, error: Exception, status: int) -> Response:
     """Log why, and tell the browser nothing of it."""
     client = request.client.host if request.client else "?"
     log_refusal(f"with {status}", path=request.scope["path"], why=error, client=client)
-    text = "refused\n" if status == 403 else "not found\n"
+    text = {403: "refused\n", 503: "try again in a moment\n"}.get(status, "not found\n")
     return PlainTextResponse(text, status_code=status, headers=_UNCACHED)
 
 
@@ -266,12 +268,12 @@ def build(settings: Settings) -> dict[str, Any]:
     # Otherwise Streamlit itself would serve the files of pages/ before anybody gave a name.
     PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
-    hosts = _allowed_hosts(settings, section)
+    back = str(section.get("redirect_uri", ""))
+    hosts = _allowed_hosts(settings, back)
     _enforce(hosts, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
-    user_of = _user_of(str(section.get("redirect_uri", "")))
-    user_of = account_of(ctx) if settings.accounts else user_of
+    user_of = account_of(ctx) if settings.accounts else _user_of(back)
     policy = Policy(
         signed_in=signed_in,
         hosts=hosts,
@@ -279,6 +281,9 @@ def build(settings: Settings) -> dict[str, Any]:
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
         page_policy=page_policy(_index_html()),
+        address=settings.url or back,
+        accounts=settings.accounts,
+        behind_proxy=settings.behind_proxy,
     )
 
     watch = [Middleware(SessionWatch, user_of=user_of)] if settings.accounts else []
@@ -354,8 +359,8 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
         )
 
 
-def _allowed_hosts(settings: Settings, section: Mapping[str, Any]) -> tuple[str, ...]:
-    back = urlsplit(str(section.get("redirect_uri", ""))).hostname
+def _allowed_hosts(settings: Settings, redirect_uri: str) -> tuple[str, ...]:
+    back = urlsplit(redirect_uri).hostname
     return tuple(dict.fromkeys((*settings.hosts, *((back,) if back else ()))))
 
 

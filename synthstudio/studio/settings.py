@@ -52,7 +52,7 @@ class Settings:
     own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
     that are exported; `models`: further exported files. `url`: the address that people use,
     None on this machine only. `webhook_hosts`: may be told of decisions though they are at home.
-    `accounts`: people sign in by passwords.
+    `accounts`: people sign in by passwords; `behind_proxy`: a proxy says from where they come.
     """
 
     datasets: tuple[Path, ...] = ()
@@ -70,6 +70,7 @@ class Settings:
     admins: tuple[str, ...] = ()
     webhook_hosts: tuple[str, ...] = ()
     accounts: bool = False
+    behind_proxy: bool = False
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -111,6 +112,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
         admins=tuple(name.strip() for name in admins if name.strip()),
         webhook_hosts=tuple(name.strip() for name in hosts if name.strip()),
         accounts=found.accounts,
+        behind_proxy=found.behind_proxy,
     )
 
 
@@ -126,6 +128,7 @@ def arguments(settings: Settings) -> list[str]:
     out += [part for name in settings.admins for part in ("--admin", name)]
     out += [part for name in settings.webhook_hosts for part in ("--webhook-host", name)]
     out += ["--accounts"] if settings.accounts else []
+    out += ["--behind-proxy"] if settings.behind_proxy else []
     out += ["--url", settings.url] if settings.url else []
     return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
 
@@ -180,12 +183,13 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument("--model", action="append", help="Another exported network to try.")
     parser.add_argument("--admin", action="append", help="Who is admin at the first start.")
     parser.add_argument("--webhook-host", action="append", help="A host at home to tell.")
-    parser.add_argument(
-        "--accounts",
-        action="store_true",
-        default=env.get(PREFIX + "ACCOUNTS", "").strip().lower() in ("1", "true", "yes"),
-        help="People sign in by passwords.",
-    )
+    for name, text in (
+        ("accounts", "People sign in by passwords."),
+        ("behind-proxy", "With accounts: a proxy says from where and by what people come."),
+    ):
+        value = env.get(PREFIX + name.upper().replace("-", "_"), "").strip().lower()
+        on = value in ("1", "true", "yes")
+        parser.add_argument(f"--{name}", action="store_true", default=on, help=text)
     return parser
 
 

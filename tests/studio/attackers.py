@@ -181,6 +181,9 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
         upload_bytes=chosen.limits.upload_bytes,
         message_bytes=chosen.limits.message_bytes,
         page_policy="default-src 'self'",
+        address=chosen.url or "",
+        accounts=chosen.accounts,
+        behind_proxy=chosen.behind_proxy,
     )
     watch = [Middleware(SessionWatch, user_of=user_of)] if chosen.accounts else []
     app = Starlette(

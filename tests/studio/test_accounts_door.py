@@ -87,8 +87,8 @@ def test_a_busy_store_lets_nobody_in_and_says_so(door, monkeypatch):
     monkeypatch.setattr(routes, "sign_in", busy)
     monkeypatch.setattr(routes, "read_session", busy)
     assert enter(door.http).status_code == 503
-    moved = door.http.get("/review", headers=HERE, follow_redirects=False)
-    assert moved.headers["location"] == "/sign-in?to=/review"
+    page = door.http.get("/review", headers=HERE, follow_redirects=False)
+    assert page.status_code == 503 and page.headers["retry-after"] == "5"  # not: signed out
     assert "a session that cannot be looked up" in door.log()
 
 
@@ -98,7 +98,7 @@ def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatc
     text, store = door.http.cookies[cookie], door.store
     later = utc_now() + IDLE / 2
 
-    def busy(self: object) -> None:
+    def busy(self: object, *, waits: bool) -> None:
         raise Refused("the database cannot be written now", reason="busy")
 
     with monkeypatch.context() as patched:
@@ -134,6 +134,18 @@ def test_how_it_may_be_served(tmp_path):
     check_one_way_in(alone, {}, "127.0.0.1")
     with pytest.raises(StudioError, match="without its address"):
         check_one_way_in(alone, {}, "0.0.0.0")
+    proxied = settings.parse(["--accounts", "--behind-proxy"], {})
+    with pytest.raises(StudioError, match="without its address"):
+        check_one_way_in(proxied, {}, "127.0.0.1")
+    both = settings.parse(
+        ["--accounts", "--url", "https://studio.example"], {"SYNTHSTUDIO_BEHIND_PROXY": "1"}
+    )
+    assert both.behind_proxy and settings.parse(settings.arguments(both), {}) == both
+    check_one_way_in(both, {}, "127.0.0.1")
+    nobody = settings.parse(["--behind-proxy"], {})
+    check_one_way_in(nobody, {"client_id": "x"}, "127.0.0.1")
+    with pytest.raises(StudioError, match="nobody would sign in"):
+        check_one_way_in(nobody, {}, "127.0.0.1")
     with pytest.raises(StudioError, match="in one way"):
         check_one_way_in(given, {"client_id": "x"}, "127.0.0.1")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 import unicodedata
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from synthstudio.core.errors import Refused
 LEAST_CHARS, MOST_CHARS = 12, 256
 LEAST_DIFFERENT = 5
 HASHER = PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
-"""RFC 9106's second choice: 64 MiB and three passes; each hash names what it was made with."""
-_AT_ONCE = threading.BoundedSemaphore(2)
-"""So many hashes are made at a time: their memory is what an attacker could ask for."""
+"""RFC 9106's second choice: 64 MiB and three passes; each hash names what it was made with.
+
+Whoever asks for hashes bounds how many are made at a time (studio/sign_in/routes.py)."""
 _TAIL = "0123456789!?.,;:-_+*#$@&%/() "
 """What is put behind a word to make it long enough, and stands alone no better."""
 
@@ -47,18 +46,16 @@ def checked_password(text: str, name: str) -> str:
 
 def hashed(password: str) -> str:
     """Return the hash of a checked password, with salt and parameters."""
-    with _AT_ONCE:
-        return HASHER.hash(password)
+    return HASHER.hash(password)
 
 
 def is_right(stored: str | None, text: str) -> bool:
     """Whether a text is the password; None (no such account) takes as long and is not."""
     password = unicodedata.normalize("NFKC", text)
-    with _AT_ONCE:
-        try:
-            right = HASHER.verify(stored or _nobodys(), password)
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        right = HASHER.verify(stored or _nobodys(), password)
+    except (VerificationError, InvalidHashError):
+        return False
     return right and stored is not None
 
 

@@ -78,7 +78,8 @@ def read_session(store: Store, text: str, *, now: datetime | None = None) -> str
         if row is None or row.made + LONGEST <= moment or row.seen + IDLE <= moment:
             return None
     if moment - row.seen > _NOTED_EVERY:
-        with suppress(Refused), store.session() as session:  # busy: the next use notes it
+        # Everybody waits for this look-up: where the store is busy, the next use notes it.
+        with suppress(Refused), store.session(waits=False) as session:
             found = session.get(SessionRow, row.digest, with_for_update=True)
             if found is None:
                 return None  # ended since

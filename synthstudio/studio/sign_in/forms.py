@@ -23,9 +23,9 @@ def sign_in_page(*, to: str = "/", name: str = "", problem: str = "") -> str:
     return _page("Sign in", SIGN_IN_PAGE, fields, "Sign in", note=note, problem=problem)
 
 
-def code_page(*, problem: str = "") -> str:
+def code_page(*, code: str = "", problem: str = "") -> str:
     """Return the page that an invitation opens: it asks for the code, and its script knows it."""
-    fields = _field("code", "Code of the invitation", complete="off", longest=MOST_CHARS)
+    fields = _field("code", "Code of the invitation", value=code, longest=MOST_CHARS)
     note = "The code is what stands behind # in the link that you were given."
     return _page("Invitation", CODE_PAGE, fields, "Continue", note=note, problem=problem, code=True)
 

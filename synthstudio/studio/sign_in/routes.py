@@ -13,12 +13,12 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.core.errors import Refused
 from synthstudio.review.team.accounts import CODE_PAGE, choose_password, normal_name, read_code
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
@@ -37,8 +37,13 @@ _MOST_BYTES = 8_192
 _SCRIPT = Path(__file__).with_name("code.js")
 _WRONG = "The name or the password is not right."
 _BUSY = "The studio cannot do that now. Try again in a moment."
+_AT_ONCE, _MOST_WAITING = 2, 16
+"""So many forms are used at a time, for the hash of a password takes 64 MiB and a while; some more
+wait in a queue, and those behind it are answered at once."""
+_RETRY_S = 5
 _SAFE = re.compile(r"/(?:[A-Za-z0-9_\-.][A-Za-z0-9_\-./]*)?(?:\?[A-Za-z0-9_\-.~%&=+:,]*)?")
 Fields = dict[str, str]
+Use = Callable[[Context, Request, Fields], Response]
 
 
 def safe_path(text: str) -> str:
@@ -50,17 +55,14 @@ def account_of(ctx: Context) -> guard.UserOf:
     """Return what tells who signed in by a password with a request's cookies."""
 
     def user_of(cookies: Mapping[str, str]) -> str | None:
-        try:
-            return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
-        except SynthStudioError as error:
-            guard.log_refusal("a session that cannot be looked up", why=error)
-            return None
+        return read_session(ctx.store, cookies.get(ctx.tokens.session_cookie, ""))
 
     return user_of
 
 
 def sign_in_routes() -> list[Route]:
     """Return the routes; without accounts there is nothing behind them."""
+    turns = _Turns()
 
     async def script(_: Request) -> Response:
         return FileResponse(_SCRIPT, media_type="text/javascript", headers=_HEADERS)
@@ -75,9 +77,9 @@ def sign_in_routes() -> list[Route]:
     return [
         Route(SCRIPT_PATH, _only_with_accounts(script), methods=["GET"]),
         Route(SIGN_IN_PAGE, _only_with_accounts(enter), methods=["GET"]),
-        Route(SIGN_IN_PAGE, _only_with_accounts(_form(_enter)), methods=["POST"]),
+        Route(SIGN_IN_PAGE, _only_with_accounts(_form(_enter, turns)), methods=["POST"]),
         Route(CODE_PAGE, _only_with_accounts(invited), methods=["GET"]),
-        Route(CODE_PAGE, _only_with_accounts(_form(_use_code)), methods=["POST"]),
+        Route(CODE_PAGE, _only_with_accounts(_form(_use_code, turns)), methods=["POST"]),
     ]
 
 
@@ -90,9 +92,25 @@ def _only_with_accounts(answer: Callable[[Request], object]) -> Callable[[Reques
     return checked
 
 
-def _form(
-    use: Callable[[Context, Request, Fields], Response],
-) -> Callable[[Request], object]:
+class _Turns:
+    """Uses forms in threads of their own, so that nothing but forms waits for them."""
+
+    def __init__(self) -> None:
+        self._limiter = CapacityLimiter(_AT_ONCE)
+        self._inside = 0
+
+    async def take(self, use: Use, ctx: Context, request: Request, fields: Fields) -> Response:
+        """Return what a form leads to; the form again where too many wait already."""
+        if self._inside >= _AT_ONCE + _MOST_WAITING:
+            return _too_many(request, fields)
+        self._inside += 1
+        try:
+            return await to_thread.run_sync(use, ctx, request, fields, limiter=self._limiter)
+        finally:
+            self._inside -= 1
+
+
+def _form(use: Use, turns: _Turns) -> Callable[[Request], object]:
     """Return a handler that reads a form, no further than one of ours is long, and uses it."""
 
     async def answer(request: Request) -> Response:
@@ -106,7 +124,7 @@ def _form(
         except ValueError:
             return PlainTextResponse("no form\n", status_code=400, headers=_HEADERS)
         fields = {name: values[-1] for name, values in found.items()}
-        return await run_in_threadpool(use, context(), request, fields)
+        return await turns.take(use, context(), request, fields)
 
     return answer
 
@@ -123,7 +141,7 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
     except Waits as error:
         return _waiting(request, again(wait_text(error.wait), 429), error.wait)
     except Refused:
-        return again(_BUSY, 503)
+        return _try_again(sign_in_page(to=to, name=name, problem=_BUSY))
     if found is None:
         # The name is not logged: people type passwords there.
         guard.log_refusal("a sign-in", client=_client(request))
@@ -133,29 +151,42 @@ def _enter(ctx: Context, request: Request, fields: Fields) -> Response:
 
 def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
     text = fields.get("code", "").strip().rpartition("#")[2]  # or the whole link
-    code = read_code(ctx.store, text)
+    try:
+        code = read_code(ctx.store, text)
+    except Refused:
+        return _try_again(code_page(code=text, problem=_BUSY))
     if code is None:
         return _no_code(request)
     if "password" not in fields:
         return HTMLResponse(password_page(code=text, name=code.name), headers=_HEADERS)
-    problem, status = "The two passwords differ.", 400
+    problem = "The two passwords differ."
     if fields["password"] == fields.get("again"):
         try:
             name = choose_password(ctx.store, text, fields["password"])
-            ctx.forget_roles()
-            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
-            found = _signed_in(ctx, request, name, fields["password"])
-        except Waits as error:
-            page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
-            return _waiting(request, page, error.wait)
         except Refused as error:
             if error.reason == "gone":
                 return _no_code(request)
-            problem, status = (str(error), 400) if error.reason == "invalid" else (_BUSY, 503)
+            if error.reason != "invalid":
+                return _try_again(password_page(code=text, name=code.name, problem=_BUSY))
+            problem = str(error)
         else:
-            return found or _no_code(request)
+            ctx.forget_roles()
+            guard.LOG.info("password of %s chosen, by a code of %s", ascii(name), ascii(code.by))
+            return _enter_first(ctx, request, name, fields["password"])
     again = password_page(code=text, name=code.name, problem=problem)
-    return HTMLResponse(again, status_code=status, headers=_HEADERS)
+    return HTMLResponse(again, status_code=400, headers=_HEADERS)
+
+
+def _enter_first(ctx: Context, request: Request, name: str, password: str) -> Response:
+    """Sign in who has just chosen a password; the code is spent, so nothing asks for it again."""
+    try:
+        found = _signed_in(ctx, request, name, password)
+    except Waits as error:
+        page = HTMLResponse(sign_in_page(problem=wait_text(error.wait)), 429, _HEADERS)
+        return _waiting(request, page, error.wait)
+    except Refused:
+        return Response(status_code=303, headers={"Location": SIGN_IN_PAGE, **_HEADERS})
+    return found or _no_code(request)
 
 
 def _signed_in(
@@ -178,6 +209,21 @@ def _signed_in(
         secure=request.url.scheme == "https",
     )
     return found
+
+
+def _too_many(request: Request, fields: Fields) -> Response:
+    """Return what is said at once while others are signing in: the form again."""
+    guard.log_refusal("a sign-in while many others wait", client=_client(request))
+    if request.url.path == SIGN_IN_PAGE:
+        name, to = normal_name(fields.get("name", "")), safe_path(fields.get("to", "/"))
+        page = sign_in_page(to=to, name=name, problem=_BUSY)
+    else:
+        page = code_page(code=fields.get("code", ""), problem=_BUSY)
+    return _try_again(page)
+
+
+def _try_again(page: str) -> Response:
+    return HTMLResponse(page, status_code=503, headers={**_HEADERS, "Retry-After": str(_RETRY_S)})
 
 
 def _no_code(request: Request) -> Response:

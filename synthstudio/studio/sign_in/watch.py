@@ -6,13 +6,18 @@ send is acted on first: so each message of a websocket is looked at here.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.studio.guard import (
+    BUSY_SESSION,
     Asgi,
     Message,
     Receive,
@@ -22,11 +27,14 @@ from synthstudio.studio.guard import (
     cookies,
     header_map,
     log_refusal,
+    refuse_busy,
 )
 from synthstudio.studio.sign_in.forms import SIGN_IN_PAGE
 
 _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """What a page of an ended session has sent instead: nothing is acted on, and it says sign in."""
+_AGAIN_S = (0.2, 1.0, 3.0)
+"""How long one waits after each time that the store could not say who signed in."""
 _PROTOCOLS = b"sec-websocket-protocol"
 _NOT_PAGES = ("/sign-in", "/invitation", "/api", "/img/", "/download/", "/healthz", "/_stcore/")
 _NO_PAGES = (*_NOT_PAGES, "/static/", "/media/", "/component/")
@@ -44,30 +52,49 @@ class SessionWatch:
             await self.app(scope, receive, send)
             return
         sent = cookies(header_map(scope))
-        if scope["type"] == "http":
-            if _opens_a_page(scope) and await run_in_threadpool(self.user_of, sent) is None:
-                await _redirect(scope, send)
-                return
+        if scope["type"] == "http" and not _opens_a_page(scope):
             await self.app(scope, receive, send)
             return
-        user = await run_in_threadpool(self.user_of, sent)
-        if user is None:  # is shown how to sign in, and goes on with no earlier page's state
-            await self.app(_without_state(scope), receive, send)
+        try:
+            user = await run_in_threadpool(self.user_of, sent)
+        except SynthStudioError as error:
+            await refuse_busy(scope, send, error)
             return
-        ended: list[bool] = []
+        if scope["type"] == "websocket":
+            # Nobody is shown how to sign in, and goes on with no earlier page's state.
+            scope = _without_state(scope) if user is None else scope
+            await self.app(scope, self._watched(receive, sent, user), send)
+        elif user is None:
+            await _redirect(scope, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _watched(self, receive: Receive, sent: Mapping[str, str], user: str | None) -> Receive:
+        """Return `receive` that passes messages on only while the same user is signed in."""
+        logged: set[str] = set()
 
         async def watched() -> Message:
             message = await receive()
             if message["type"] != "websocket.receive":
                 return message
-            if await run_in_threadpool(self.user_of, sent) == user:
+            why = await self._why_not(sent, user)
+            if not why:
                 return message
-            if not ended:
-                ended.append(True)
-                log_refusal("messages after a session's end", user=user)
+            if why not in logged:
+                logged.add(why)
+                log_refusal(why, user=user)
             return {"type": "websocket.receive", "bytes": _DRAW_ANEW}
 
-        await self.app(scope, watched, send)
+        return watched
+
+    async def _why_not(self, sent: Mapping[str, str], user: str | None) -> str:
+        """Say why a message is not let through; else "". A busy store is asked some times."""
+        for wait_s in _AGAIN_S:
+            with suppress(SynthStudioError):
+                same = await run_in_threadpool(self.user_of, sent) == user
+                return "" if same else "messages after a session's end"
+            await asyncio.sleep(wait_s)
+        return BUSY_SESSION
 
 
 def _opens_a_page(scope: Scope) -> bool:
