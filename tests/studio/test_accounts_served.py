@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import api_studio, on_a_port
+from attackers import api_studio, on_a_port, run_apart
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import SessionRow
@@ -127,7 +127,7 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
             released.set()
         return other, invited, count, await asyncio.gather(*crowd)
 
-    other, invited, count, crowd = asyncio.run(besiege())
+    other, invited, count, crowd = run_apart(besiege())
     assert other[0] == 404 and count == 2
     assert sorted({status for status, *_ in crowd}) == [401, 503]
     assert sum(status == 401 for status, *_ in crowd) == 2 + 16
@@ -141,7 +141,7 @@ def test_passwords_go_through_tls_alone(door):
     enter = functools.partial(ask, door.app, "/sign-in", form={"name": "ada", "password": GOOD})
 
     def entered(**how: Any) -> tuple[int, str]:
-        status, headers, _ = asyncio.run(enter(**how))
+        status, headers, _ = run_apart(enter(**how))
         return status, headers.get("set-cookie", "")
 
     local, plain = {"Host": "127.0.0.1:8501"}, "http://studio.example"
@@ -161,9 +161,9 @@ def test_passwords_go_through_tls_alone(door):
         assert entered(**refused) == (403, ""), refused
     log = door.log()
     assert log.count("a request without TLS") == 4 and log.count("an origin without TLS") == 1
-    page = asyncio.run(ask(door.app, "/sign-in", origin=""))
+    page = run_apart(ask(door.app, "/sign-in", origin=""))
     assert page[0] == 403  # an empty origin is none of ours
-    assert asyncio.run(ask(door.app, "/sign-in"))[1]["set-cookie"].endswith("; Secure")
+    assert run_apart(ask(door.app, "/sign-in"))[1]["set-cookie"].endswith("; Secure")
 
 
 def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypatch):
@@ -187,7 +187,7 @@ def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypat
         released.set()
         return waiting, status, (await media)[0]
 
-    assert asyncio.run(both()) == (True, 200, 404)
+    assert run_apart(both()) == (True, 200, 404)
 
 
 class Busy:
@@ -220,7 +220,7 @@ def websocket(door: Any, headers: dict[str, str], messages: int) -> tuple[list[b
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "websocket", "path": "/_stcore/stream", "headers": lines}
     watch = SessionWatch(page, user_of=routes.account_of(door.context))
-    asyncio.run(watch(scope, receive, send))
+    run_apart(watch(scope, receive, send))
     return given, sent
 
 
@@ -254,7 +254,7 @@ def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, mon
     token = tokens.token(Grant(kind="image", user="ada", browser=browser))
     for path in ("/media/none.png", f"/img/{token}"):
         monkeypatch.setattr(routes, "read_session", Busy(1))
-        busy, after = (asyncio.run(ask(door.app, path, headers=mine)) for _ in range(2))
+        busy, after = (run_apart(ask(door.app, path, headers=mine)) for _ in range(2))
         assert (busy[0], busy[2]) == (503, "try again in a moment\n") and after[0] == 404, path
 
 
@@ -268,14 +268,14 @@ def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
     form = {"code": text, "password": GOOD, "again": GOOD}
     with monkeypatch.context() as patched:
         patched.setattr(routes, "read_code", busy)
-        status, headers, page = asyncio.run(ask(door.app, "/invitation", form=form))
+        status, headers, page = run_apart(ask(door.app, "/invitation", form=form))
         assert status == 503 and headers["retry-after"] == "5" and f'value="{text}"' in page
     with monkeypatch.context() as patched:
         patched.setattr(routes, "sign_in", busy)
-        status, headers, _ = asyncio.run(ask(door.app, "/invitation", form=form))
+        status, headers, _ = run_apart(ask(door.app, "/invitation", form=form))
     assert (status, headers["location"]) == (303, "/sign-in")
     entering = ask(door.app, "/sign-in", form={"name": "mia", "password": GOOD})
-    assert asyncio.run(entering)[0] == 303
+    assert run_apart(entering)[0] == 303
 
 
 def tried(address: str, number: int, headers: dict[str, str]) -> int:
@@ -325,7 +325,7 @@ def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap, tm
             less = {k: v for k, v in named("203.0.113.9").items() if k != lacking}
             assert tried(address, 22, less) == 403
         assert tried(address, 23, named("203.0.113.9") | {"X-Forwarded-Proto": "http"}) == 403
-        status, *_ = asyncio.run(
+        status, *_ = run_apart(
             ask(studio.app, "/sign-in", headers=named("203.0.113.9"), client="10.0.0.2")
         )
         assert status == 403 and "FORWARDED_ALLOW_IPS" in studio.log()

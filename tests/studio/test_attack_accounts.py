@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import random
 import string
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import api_studio
+from attackers import api_studio, run_apart
 from test_attack_cases import SECRETS, cases, dirty
 
 from synthstudio.core.errors import Refused
@@ -229,5 +228,5 @@ def sent_through(ctx: Any, cookie: str, then: Any) -> list[bytes]:
 
     watch = SessionWatch(page, user_of=account_of(ctx))
     with ThreadPoolExecutor(1) as pool:  # browser tests leave a loop running in this thread
-        pool.submit(lambda: asyncio.run(watch(scope, receive, None))).result()  # type: ignore[arg-type]
+        pool.submit(lambda: run_apart(watch(scope, receive, None))).result()  # type: ignore[arg-type]
     return given

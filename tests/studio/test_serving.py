@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import socket
@@ -13,7 +12,7 @@ import tomllib
 import urllib.request
 
 import pytest
-from attackers import Browser, log_of
+from attackers import Browser, log_of, run_apart
 from conftest import ROOT, Studio, free_port, settled
 from playwright.sync_api import expect
 from reviewing import eventually
@@ -272,7 +271,7 @@ def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
         "client": ("127.0.0.1", 2),
         "headers": [(b"host", b"127.0.0.1:1"), (b"cookie", cookie)],
     } | scope
-    asyncio.run(Guard(app, policy=policy, tokens=tokens)(request, None, send))
+    run_apart(Guard(app, policy=policy, tokens=tokens)(request, None, send))
     return found[0]
 
 
