@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, inspect, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    exc,
+    func,
+    inspect,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
@@ -123,6 +134,16 @@ def insert_absent(session: Session, table: type[Base], row: Mapping[str, Any]) -
     postgres = session.get_bind().dialect.name == "postgresql"
     query: Any = (postgresql.insert if postgres else sqlite.insert)(table)
     session.execute(query.on_conflict_do_nothing(), [dict(row)])
+
+
+def take_turn(session: Session, what: str) -> None:
+    """Wait until no other transaction has this turn, and keep it until the session ends.
+
+    For transactions that decide by rows which others may be adding. On SQLite writers take turns
+    anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
 
 
 def _parsed(url: str) -> URL:

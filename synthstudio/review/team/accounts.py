@@ -25,9 +25,9 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, take_turn
 from synthstudio.review.team import lockout, passwords
-from synthstudio.review.team.members import members, role_of
+from synthstudio.review.team.members import TURN, members
 from synthstudio.review.team.sessions import still_holding
 from synthstudio.review.values import ROLES, Role, User, may, require
 
@@ -95,11 +95,14 @@ def invite(
     given = ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
     if role not in given:
         raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
-    own = role_of(store, name)
-    if own is not None:
-        _require_admin(by, "invites a member")  # or a lead could become an admin without account
-        role = own
     with store.session() as session:
+        take_turn(session, TURN)
+        member = session.get(MemberRow, name)
+        if member is not None:
+            _require_admin(
+                by, "invites a member"
+            )  # or a lead could become an admin without account
+            role = _role(member.role)
         row = session.get(AccountRow, name)
         if row is not None and row.revoked is None:
             raise _invalid("this person has an account", "name", "somebody without one", name)
@@ -117,16 +120,18 @@ def reset_password(
     Only admins may. Tokens of programs stay. Refused: "role", "gone".
     """
     require(by, "accounts")
-    role = role_of(store, name)
     with store.session() as session:
+        take_turn(session, TURN)
         row = session.get(AccountRow, name, with_for_update=True)
         if row is None or row.revoked is not None:
             raise _no_account(name, "Invite that person instead.")
+        member = session.get(MemberRow, name)
+        role = _role("" if member is None else member.role)
         row.password = None
         session.execute(delete(SessionRow).where(SessionRow.name == name))
         lockout.forget(session, lockout.account_key(name))
         moment = now or utc_now()
-        return _new_code(session, name, kind="reset", role=role or "viewer", by=by, now=moment)
+        return _new_code(session, name, kind="reset", role=role, by=by, now=moment)
 
 
 def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
@@ -137,6 +142,7 @@ def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = 
     require(by, "accounts")
     moment = now or utc_now()
     with store.session() as session:
+        take_turn(session, TURN)
         row = session.get(AccountRow, name, with_for_update=True)
         codes = delete(CodeRow).where(or_(CodeRow.name == name, CodeRow.by == name))
         invited = session.scalar(select(CodeRow.digest).where(CodeRow.name == name).limit(1))
@@ -171,6 +177,7 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
     stored = passwords.hashed(passwords.checked_password(password, found.name))
     moment = now or utc_now()
     with store.session() as session:
+        take_turn(session, TURN)
         row = session.get(CodeRow, digest(text), with_for_update=True)
         if row is None or row.until <= moment:
             raise _no_code()
@@ -182,6 +189,8 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
         if invited and own is None:
             session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=moment))
         account = session.get(AccountRow, row.name, with_for_update=True)
+        if invited and account is not None and account.password is not None:
+            raise _no_code()  # an invitation is no way into an account that somebody has
         if account is None:
             account = AccountRow(name=row.name, by=row.by, made=moment)
             session.add(account)
