@@ -21,6 +21,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
+from synthstudio.review.team.accounts import Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import Way
@@ -223,6 +224,11 @@ class Context:
                 expected="a name of your own",
                 got=repr(log_text(name, longest=80)) + f", like {other}",
             )
+
+    def is_outranked(self, code: Code) -> bool:
+        """Whether an invitation is to less than what the start of the studio gives its name."""
+        outranked = code.name in self.settings.admins and code.role != "admin"
+        return outranked and code.kind == "invitation"
 
     def forget_roles(self) -> None:
         """Ask the store anew, after roles were changed."""

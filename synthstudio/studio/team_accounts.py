@@ -80,7 +80,8 @@ def _invite_form(ctx: Context, me: User) -> None:
         name = checked_name(text)
         ctx.check_free(name)
         if name in ctx.settings.admins:
-            require(me, "accounts")  # the command line made that name an admin
+            require(me, "accounts")  # the start of the studio made that name an admin
+            given = "admin"
         code, shown = invite(ctx.store, name, role=given, by=me)
     except (Refused, StudioError) as error:
         st.session_state[_SHOWN] = error

@@ -26,6 +26,7 @@ from synthstudio.review.team.accounts import (
 from synthstudio.review.team.members import role_of, set_role
 from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_session, sign_in
 from synthstudio.review.tokens import make_token, read_token
+from synthstudio.review.values import User
 
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 HERE = "192.0.2.7"
@@ -301,6 +302,41 @@ def test_a_revoked_account(empty_store):
     assert [a.name for a in accounts(store)] == ["mia"]
     with pytest.raises(Refused, match="no such account"):
         revoke_account(store, "new", by=ADMIN)
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer", None])
+def test_who_is_less_than_before_lets_nobody_in(empty_store, role):
+    store = empty_store
+    for name, given in (("lea", "lead"), ("lou", "lead")):
+        set_role(store, name, given, by=ADMIN)
+    _, hers = invite(store, "mia", by=LEAD)
+    _, others = invite(store, "rex", by=User(name="lou", role="lead"))
+    set_role(store, "lea", "lead", by=ADMIN)  # as before
+    assert read_code(store, hers) is not None
+    set_role(store, "lea", role, by=ADMIN)
+    assert read_code(store, hers) is None and read_code(store, others) is not None
+    with pytest.raises(Refused, match="does not hold"):
+        choose_password(store, hers, GOOD)
+
+
+@pytest.mark.parametrize("how", ["lead", None, "revoked"])
+def test_what_an_admin_made_for_others_ends_with_the_role(empty_store, how):
+    store, ivy = empty_store, User(name="ivy", role="admin")
+    for name in ("ivy", "eve"):
+        set_role(store, name, "admin", by=ADMIN)
+    account(store, "ivy")
+    account(store)
+    _, own = make_token(store, "ivy", role="viewer", by=ivy)
+    _, planted = make_token(store, "eve", role="admin", by=ivy)
+    _, others = make_token(store, "mia", role="reviewer", by=ADMIN)
+    _, shown = reset_password(store, "mia", by=ivy)
+    if how == "revoked":
+        revoke_account(store, "ivy", by=ADMIN)
+    else:
+        set_role(store, "ivy", how, by=ADMIN)
+    assert read_code(store, shown) is None and read_token(store, planted) is None
+    assert read_token(store, others) is not None
+    assert (read_token(store, own) is None) == (how == "revoked")
 
 
 def test_nothing_that_lets_in_is_stored(empty_store):

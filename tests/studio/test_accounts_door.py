@@ -16,7 +16,7 @@ from test_serving import refuses_to_start
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import utc_now
 from synthstudio.review.team import passwords
-from synthstudio.review.team.accounts import choose_password, invite
+from synthstudio.review.team.accounts import choose_password, invite, reset_password
 from synthstudio.review.team.sessions import IDLE, read_session
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
@@ -114,6 +114,21 @@ def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monke
     for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
         monkeypatch.setattr(pages, "_session_name", lambda _, name=signed_in: name)
         assert pages.user_now(door.context, "ada") == User(name="ada", role=role)  # type: ignore[arg-type]
+
+
+def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    with api_studio(tmp_path, accounts=True, admins=("ada",)) as studio:
+        lea, chosen = User(name="lea", role="lead"), {"password": GOOD, "again": GOOD}
+        for role, by, status in (("reviewer", lea, 410), ("admin", ADA, 303)):
+            _, shown = invite(studio.store, "ada", role=role, by=by)
+            found = studio.http.post(
+                "/invitation", data={"code": shown, **chosen}, headers=OWN, follow_redirects=False
+            )
+            assert found.status_code == status
+        _, shown = reset_password(studio.store, "ada", by=ADA)
+        found = studio.http.post("/invitation", data={"code": shown}, headers=OWN)
+        assert "Choose a password" in found.text
 
 
 def test_without_accounts_there_is_no_door(tmp_path):

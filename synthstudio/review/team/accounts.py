@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
@@ -27,7 +27,7 @@ from synthstudio.review.models import (
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
 from synthstudio.review.store import Store, take_turn
 from synthstudio.review.team import lockout, passwords
-from synthstudio.review.team.members import TURN, members
+from synthstudio.review.team.members import TURN, members, revoke_where
 from synthstudio.review.team.sessions import still_holding
 from synthstudio.review.values import ROLES, Role, User, may, require
 
@@ -135,7 +135,7 @@ def reset_password(
 
 
 def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
-    """End an account at once: password, sessions, tokens of programs, codes of and by that person.
+    """End an account at once: password, sessions, tokens and codes of and by that person.
 
     Only admins may. The role stays; take it away on the page Team. Refused: "role", "gone".
     """
@@ -153,8 +153,7 @@ def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = 
             return
         row.password, row.revoked = None, row.revoked or moment
         session.execute(delete(SessionRow).where(SessionRow.name == name))
-        ending = update(TokenRow).where(TokenRow.who == name, TokenRow.revoked.is_(None))
-        session.execute(ending.values(revoked=moment))
+        revoke_where(session, or_(TokenRow.who == name, TokenRow.by == name), when=moment)
 
 
 def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code | None:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
+from datetime import datetime
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import check_name
-from synthstudio.review.models import AssignmentRow, MemberRow, is_person, utc_now
+from synthstudio.review.models import (
+    AssignmentRow,
+    CodeRow,
+    MemberRow,
+    TokenRow,
+    is_person,
+    utc_now,
+)
 from synthstudio.review.store import Store, take_turn, upsert
 from synthstudio.review.values import MAIN, ROLES, Person, Role, User, require
 
@@ -33,6 +42,8 @@ def role_of(store: Store, name: str) -> Role | None:
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     """Give somebody a role, or take it away (None). Only admins may.
 
+    Who has less than before may not let others in by what was made before: codes by that person
+    end, and tokens that were made for others.
     Refused: "role" for others, "invalid" for no name or role and for taking the last admin's.
     """
     require(by, "members")
@@ -57,12 +68,22 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
                     then="Make somebody else admin first.",
                     reason="invalid",
                 )
+        if row is not None and (role is None or ROLES.index(role) < ROLES.index(_role(row.role))):
+            session.execute(delete(CodeRow).where(CodeRow.by == name))
+            for_others = and_(TokenRow.by == name, TokenRow.who != name)
+            revoke_where(session, for_others, when=utc_now())
         if role is None:
             if row is not None:
                 session.delete(row)
         else:
             given = {"role": role, "by": by.name, "when": utc_now()}
             upsert(session, MemberRow, [{"name": name, **given}])
+
+
+def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime) -> None:
+    """Revoke some of the tokens of programs that are not revoked yet."""
+    ending = update(TokenRow).where(which, TokenRow.revoked.is_(None))
+    session.execute(ending.values(revoked=when))
 
 
 def count(store: Store) -> int:

@@ -155,7 +155,7 @@ def _use_code(ctx: Context, request: Request, fields: Fields) -> Response:
         code = read_code(ctx.store, text)
     except Refused:
         return _try_again(code_page(code=text, problem=_BUSY))
-    if code is None:
+    if code is None or ctx.is_outranked(code):
         return _no_code(request)
     if "password" not in fields:
         return HTMLResponse(password_page(code=text, name=code.name), headers=_HEADERS)
