@@ -1,5 +1,7 @@
 """Wrong tries are counted by account and address; after ten of them one waits, longer each time."""
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,7 +11,7 @@ from review_ops import ADMIN
 
 from synthstudio.review.models import utc_now
 from synthstudio.review.store import open_store
-from synthstudio.review.team import passwords
+from synthstudio.review.team import lockout, passwords
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
 from synthstudio.review.team.lockout import (
     FREE,
@@ -127,6 +129,56 @@ def test_many_at_once_are_no_way_round(mia):
     assert found.count(None) == FREE and found.count("waits") == 30
 
 
+def test_right_ones_among_many_at_once(mia):
+    """None fails, and none waits for another in a ring, whichever hash is the greater."""
+    now = utc_now()
+    for name in ("ada", "bob", "eve"):
+        choose_password(mia, invite(mia, name, by=ADMIN)[1], GOOD)
+
+    def one(number):
+        name, address = ("ada", "bob", "eve", "mia")[number % 4], f"192.0.2.{number // 4 % 2}"
+        try:
+            text = WRONG if number % 15 == 0 else GOOD
+            return sign_in(mia, name, text, address=address, now=now) is not None
+        except Waits:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(one, range(120)))
+    assert True in found and False in found
+
+
+def test_a_right_try_and_a_wrong_one_lock_in_one_order(mia, monkeypatch):
+    now, real, inside = utc_now(), lockout.forget, threading.Event()
+    numbers = (f"192.0.2.{number}" for number in range(256))
+    address = next(one for one in numbers if address_key(one) < account_key("mia"))
+
+    def slow(session, key):
+        real(session, key)
+        inside.set()
+        time.sleep(0.7)
+
+    monkeypatch.setattr(lockout, "forget", slow)
+    with ThreadPoolExecutor(1) as pool:
+        right = pool.submit(sign_in, mia, "mia", GOOD, address=address, now=now)
+        assert inside.wait(20)
+        guess(mia, now, address=address)
+        assert right.result() is not None
+
+
+def test_a_row_that_is_forgotten_meanwhile_is_made_anew(mia, monkeypatch):
+    now, real = utc_now(), lockout.insert_absent
+    guess(mia, now)
+
+    def forgotten(session, table, row):
+        real(session, table, row)
+        monkeypatch.setattr(lockout, "insert_absent", real)
+        lockout.forget(session, row["key"])
+
+    monkeypatch.setattr(lockout, "insert_absent", forgotten)
+    guess(mia, now, "rex", address="192.0.2.9")
+
+
 def test_how_long_one_waits():
     assert wait_after(FREE - 1) == timedelta(0)
     assert [wait_after(FREE + n).total_seconds() for n in range(3)] == [30, 60, 120]
@@ -139,6 +191,11 @@ def test_addresses_of_one_network_are_one(empty_store):
     assert address_key("::ffff:192.0.2.7") == address_key("192.0.2.7") != address_key("192.0.2.8")
     assert address_key("?") != account_key("?")
     now = utc_now()
-    for number in range(FREE):
-        assert not take_try(empty_store, [address_key(f"2001:db8::{number}")], now=now)
-    assert take_try(empty_store, [address_key("2001:db8::77")], now=now)
+
+    def wait(number):
+        address = address_key(f"2001:db8::{number}")
+        return take_try(
+            empty_store, account=account_key(f"n{number}"), address=address, now=now
+        ).wait
+
+    assert not any(wait(number) for number in range(FREE)) and wait(77)

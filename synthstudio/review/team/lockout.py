@@ -7,7 +7,7 @@ restart forgets none. Names that are no account's are counted alike: the answer 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -49,31 +49,42 @@ def wait_after(wrong: int) -> timedelta:
     return min(FIRST_WAIT * 2 ** min(wrong - FREE, 20), LONGEST_WAIT)
 
 
-def take_try(store: Store, keys: Sequence[str], *, now: datetime) -> timedelta:
-    """Count a try as a wrong one; while one of the keys waits, count none and return how long."""
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """A try that was counted as a wrong one; with a `wait` it was not, and none is before."""
+
+    account: str
+    address: str
+    wait: timedelta
+
+
+def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
+    """Count a try as a wrong one, unless its account or its address waits."""
     with store.session() as session:
-        session.execute(
-            delete(TriesRow).where(TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW)
+        # A row that somebody holds is in use; and waiting for it here could close a ring.
+        old = select(TriesRow.key).where(
+            TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW
         )
+        unused = old.with_for_update(skip_locked=True)
+        session.execute(delete(TriesRow).where(TriesRow.key.in_(unused)))
     with store.session() as session:
-        new = {"wrong": 0, "last": now, "until": now}
-        # All sign-ins lock in one order: two cannot wait for each other in a ring.
-        rows = [_locked(session, key, new) for key in sorted(keys)]
-        waits = [row.until - now for row in rows if row.until > now]
-        if waits:
-            return max(waits)
+        # All lock the address first: two sign-ins cannot wait for each other in a ring.
+        rows = [_locked(session, key, now) for key in (address, account)]
+        wait = max(row.until for row in rows) - now
+        if wait > timedelta(0):
+            return Try(account=account, address=address, wait=wait)
         for row in rows:
             row.wrong += 1
             row.last, row.until = now, now + wait_after(row.wrong)
-    return timedelta(0)
+    return Try(account=account, address=address, wait=timedelta(0))
 
 
-def give_back(session: Session, *, account: str, address: str, now: datetime) -> None:
+def give_back(session: Session, taken: Try, *, now: datetime) -> None:
     """After a right try: forget those of the account, and this one of the address."""
-    forget(session, account)
-    row = session.get(TriesRow, address, with_for_update=True)
+    row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in take_try
     if row is not None:
         row.wrong, row.until = max(0, row.wrong - 1), now
+    forget(session, taken.account)
 
 
 def forget(session: Session, key: str) -> None:
@@ -86,6 +97,9 @@ def waits_until(session: Session, key: str, *, now: datetime) -> datetime | None
     return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
 
 
-def _locked(session: Session, key: str, new: dict[str, object]) -> TriesRow:
-    insert_absent(session, TriesRow, {"key": key, **new})
-    return session.get_one(TriesRow, key, with_for_update=True)
+def _locked(session: Session, key: str, now: datetime) -> TriesRow:
+    new = {"key": key, "wrong": 0, "last": now, "until": now}
+    # Another sign-in may forget the row in between.
+    while (row := session.get(TriesRow, key, with_for_update=True)) is None:
+        insert_absent(session, TriesRow, new)
+    return row

@@ -48,9 +48,9 @@ def sign_in(
     """
     moment = now or utc_now()
     account, from_where = lockout.account_key(name), lockout.address_key(address)
-    wait = lockout.take_try(store, (account, from_where), now=moment)
-    if wait:
-        raise Waits(wait)
+    taken = lockout.take_try(store, account=account, address=from_where, now=moment)
+    if taken.wait:
+        raise Waits(taken.wait)
     stored = _stored(store, name)
     if not passwords.is_right(stored, password) or stored is None:
         return None
@@ -61,7 +61,7 @@ def sign_in(
         if row is None or row.password != stored:
             return None  # reset or revoked while we looked
         row.password = renewed
-        lockout.give_back(session, account=account, address=from_where, now=moment)
+        lockout.give_back(session, taken, now=moment)
         session.execute(delete(SessionRow).where(_ended(moment)))
         _end(session, old)
         session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
