@@ -17,6 +17,7 @@ from synthstudio.core.errors import Refused
 from synthstudio.review.models import SessionRow
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite
+from synthstudio.review.team.lockout import FREE_OF_ADDRESS
 from synthstudio.review.team.sessions import sign_in
 from synthstudio.review.values import User
 from synthstudio.studio.access import Grant
@@ -298,8 +299,8 @@ def test_invented_headers_are_no_way_round_the_addresses_limit(door):
             assert tried(address, number, {name: "https"}) == 403
         for number in range(14):
             assert tried(address, number, {"X-Forwarded-For": f"198.51.100.{number}"}) == 403
-        found = [tried(address, number, {}) for number in range(12)]
-    assert found == [401] * 10 + [429] * 2
+        found = [tried(address, number, {}) for number in range(FREE_OF_ADDRESS + 2)]
+    assert found == [401] * FREE_OF_ADDRESS + [429] * 2
     assert door.log().count("a forwarded request, without --behind-proxy") == 17
 
 
@@ -316,8 +317,10 @@ def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap, tm
         api_studio(tmp_path, accounts=True, url=PUBLIC, behind_proxy=True) as studio,
         on_a_port(studio.app) as address,
     ):
-        found = [tried(address, number, named("203.0.113.7")) for number in range(12)]
-        assert found == [401] * 10 + [429] * 2
+        found = [
+            tried(address, number, named("203.0.113.7")) for number in range(FREE_OF_ADDRESS + 2)
+        ]
+        assert found == [401] * FREE_OF_ADDRESS + [429] * 2
         assert tried(address, 20, named("203.0.113.8")) == 401
         invented = named("198.51.100.1, 203.0.113.7")  # the proxy puts the sender behind
         assert tried(address, 21, invented) == 429

@@ -1,4 +1,4 @@
-"""Wrong tries to sign in are counted by account and by address, and after ten of them one waits.
+"""Wrong tries to sign in are counted by account and by address; after some of them one waits.
 
 Counted before the password is looked at, so that many at once are no way round; stored, so that a
 restart forgets none. Names that are no account's are counted alike: the answer tells nothing.
@@ -7,7 +7,7 @@ restart forgets none. Names that are no account's are counted alike: the answer 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
@@ -17,8 +17,8 @@ from synthstudio.review.models import TriesRow
 from synthstudio.review.secret_texts import digest
 from synthstudio.review.store import Store, insert_absent
 
-FREE = 10
-"""Wrong tries that cost no wait."""
+FREE, FREE_OF_ADDRESS = 10, 50
+"""Wrong tries that cost no wait; a whole laboratory may have one address."""
 WINDOW = timedelta(minutes=15)
 """So long after the last wrong try and its wait all are forgotten."""
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
@@ -42,20 +42,25 @@ def address_key(address: str) -> str:
     return digest(f"address {found}")
 
 
-def wait_after(wrong: int) -> timedelta:
-    """Return how long one waits after so many wrong tries."""
-    if wrong < FREE:
+def wait_after(wrong: int, *, free: int = FREE) -> timedelta:
+    """Return how long one waits after so many wrong tries, `free` of which cost nothing."""
+    if wrong < free:
         return timedelta(0)
-    return min(FIRST_WAIT * 2 ** min(wrong - FREE, 20), LONGEST_WAIT)
+    return min(FIRST_WAIT * 2 ** min(wrong - free, 20), LONGEST_WAIT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """A try that was counted as a wrong one; with a `wait` it was not, and none is before."""
+    """A try that was counted as a wrong one `when` it was; with a `wait` it was not.
+
+    `last`: the wrong one before, from that address.
+    """
 
     account: str
     address: str
-    wait: timedelta
+    when: datetime
+    last: datetime
+    wait: timedelta = timedelta(0)
 
 
 def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
@@ -70,20 +75,27 @@ def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
     with store.session() as session:
         # All lock the address first: two sign-ins cannot wait for each other in a ring.
         rows = [_locked(session, key, now) for key in (address, account)]
+        mine = Try(account=account, address=address, when=now, last=rows[0].last)
         wait = max(row.until for row in rows) - now
         if wait > timedelta(0):
-            return Try(account=account, address=address, wait=wait)
-        for row in rows:
+            return replace(mine, wait=wait)
+        for row, free in zip(rows, (FREE_OF_ADDRESS, FREE), strict=True):
             row.wrong += 1
-            row.last, row.until = now, now + wait_after(row.wrong)
-    return Try(account=account, address=address, wait=timedelta(0))
+            row.last = now
+            if wait := wait_after(row.wrong, free=free):
+                row.until = now + wait
+    return mine
 
 
-def give_back(session: Session, taken: Try, *, now: datetime) -> None:
-    """After a right try: forget those of the account, and this one of the address."""
+def give_back(session: Session, taken: Try) -> None:
+    """After a right try: forget those of the account, and this one of the address.
+
+    By those that are right nothing is remembered longer.
+    """
     row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in take_try
     if row is not None:
-        row.wrong, row.until = max(0, row.wrong - 1), now
+        row.wrong, row.until = max(0, row.wrong - 1), min(row.until, taken.when)
+        row.last = taken.last if row.last == taken.when else row.last
     forget(session, taken.account)
 
 

@@ -61,7 +61,7 @@ def sign_in(
         if row is None or row.password != stored:
             return None  # reset or revoked while we looked
         row.password = renewed
-        lockout.give_back(session, taken, now=moment)
+        lockout.give_back(session, taken)
         session.execute(delete(SessionRow).where(_ended(moment)))
         _end(session, old)
         session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
