@@ -87,6 +87,7 @@ class Context:
         self.with_accounts = False
         """People sign in, and by passwords; else by OpenID Connect."""
         self.local_key = access.local_key(load_secret(settings.state))
+        self.names_key = access.derive_key(load_secret(settings.state), "names typed at sign-in")
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
         """Browsers that have shown the key; without sign-in they alone get any role."""
         self.copies: dict[Path, tuple[str, str]] = {}

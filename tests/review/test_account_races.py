@@ -23,6 +23,7 @@ from synthstudio.review.team.accounts import (
 )
 from synthstudio.review.team.sessions import sign_in
 
+SECRET = b"of the server"
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 PAUSE_S = 0.7
 
@@ -77,7 +78,7 @@ def test_an_invitation_takes_no_account_over(empty_store):
         session.add(CodeRow(digest=digest(text), until=now + timedelta(days=1), **row))
     with pytest.raises(Refused, match="does not hold"):
         choose_password(store, text, OTHER)
-    assert sign_in(store, "mia", GOOD, address="192.0.2.7") is not None
+    assert sign_in(store, "mia", GOOD, address="192.0.2.7", secret=SECRET) is not None
 
 
 def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(empty_store, paused):
@@ -89,7 +90,7 @@ def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(empty_st
         revoke_account(store, "mia", by=ADMIN)
         chosen.result()
     assert state(store) == "revoked"
-    assert sign_in(store, "mia", GOOD, address="192.0.2.7") is None
+    assert sign_in(store, "mia", GOOD, address="192.0.2.7", secret=SECRET) is None
 
 
 def test_a_reset_and_the_use_of_an_earlier_one_do_not_wait_for_each_other(empty_store, paused):

@@ -28,6 +28,7 @@ from synthstudio.review.team.sessions import IDLE, LONGEST, end_session, read_se
 from synthstudio.review.tokens import make_token, read_token
 from synthstudio.review.values import User
 
+SECRET = b"of the server"
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 HERE = "192.0.2.7"
 REAL = passwords.HASHER
@@ -49,7 +50,7 @@ def account(store, name="mia", password=GOOD, role="reviewer"):
 
 
 def enter(store, name="mia", password=GOOD, **more):
-    return sign_in(store, name, password, address=HERE, **more)
+    return sign_in(store, name, password, address=HERE, secret=SECRET, **more)
 
 
 def test_an_invitation_becomes_an_account(empty_store):

@@ -1,5 +1,6 @@
 """Wrong tries are counted by account and address; after ten of them one waits, longer each time."""
 
+import hashlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from datetime import timedelta
 import pytest
 from argon2 import PasswordHasher
 from review_ops import ADMIN
+from sqlalchemy import select
 
 from synthstudio.review.models import TriesRow, utc_now
 from synthstudio.review.store import open_store
@@ -21,10 +23,12 @@ from synthstudio.review.team.lockout import (
     account_key,
     address_key,
     take_try,
+    unknown_key,
     wait_after,
 )
 from synthstudio.review.team.sessions import Waits, sign_in
 
+SECRET = b"of the server"
 GOOD, WRONG = "seven brown otters", "eleven quiet herons"
 
 
@@ -45,7 +49,7 @@ def mia(empty_store):
 
 def guess(store, now, name="mia", address="192.0.2.7", times=1):
     for _ in range(times):
-        assert sign_in(store, name, WRONG, address=address, now=now) is None
+        assert sign_in(store, name, WRONG, address=address, secret=SECRET, now=now) is None
 
 
 @pytest.mark.parametrize("name", ["mia", "nobody"])
@@ -54,14 +58,16 @@ def test_an_account_waits_wherever_one_asks_from(mia, name):
     for number in range(FREE):
         guess(mia, now, name, address=f"192.0.2.{number}")
     with pytest.raises(Waits) as caught:
-        sign_in(mia, name, GOOD, address="198.51.100.1", now=now)  # the right one waits too
+        sign_in(
+            mia, name, GOOD, address="198.51.100.1", secret=SECRET, now=now
+        )  # the right one waits too
     assert caught.value.wait == timedelta(seconds=30)
     guess(mia, now, "rex", address="198.51.100.1")  # others do not
     for wait in (60, 120, 240):
         now += caught.value.wait
         guess(mia, now, name, address=f"198.51.100.{wait}")
         with pytest.raises(Waits) as caught:
-            sign_in(mia, name, GOOD, address="198.51.100.9", now=now)
+            sign_in(mia, name, GOOD, address="198.51.100.9", secret=SECRET, now=now)
         assert caught.value.wait == timedelta(seconds=wait)
 
 
@@ -70,9 +76,9 @@ def test_an_address_waits_whomever_one_tries(mia):
     for number in range(FREE_OF_ADDRESS):
         guess(mia, now, f"name {number}")
     with pytest.raises(Waits) as caught:
-        sign_in(mia, "mia", GOOD, address="192.0.2.7", now=now)
+        sign_in(mia, "mia", GOOD, address="192.0.2.7", secret=SECRET, now=now)
     assert caught.value.wait == timedelta(seconds=30)
-    assert sign_in(mia, "mia", GOOD, address="192.0.2.8", now=now) is not None
+    assert sign_in(mia, "mia", GOOD, address="192.0.2.8", secret=SECRET, now=now) is not None
 
 
 def test_an_own_account_is_no_way_round(mia):
@@ -82,14 +88,16 @@ def test_an_own_account_is_no_way_round(mia):
         for number in range(2 * FREE_OF_ADDRESS):
             guess(mia, now, f"name {number}")
             wrong += 1
-            assert sign_in(mia, "mia", GOOD, address="192.0.2.7", now=now) is not None
+            assert (
+                sign_in(mia, "mia", GOOD, address="192.0.2.7", secret=SECRET, now=now) is not None
+            )
     assert wrong == FREE_OF_ADDRESS
 
 
 def test_wrong_tries_are_forgotten(mia):
     now = utc_now()
     guess(mia, now, times=FREE - 1)
-    assert sign_in(mia, "mia", GOOD, address="192.0.2.9", now=now) is not None
+    assert sign_in(mia, "mia", GOOD, address="192.0.2.9", secret=SECRET, now=now) is not None
     guess(mia, now, address="192.0.2.10", times=FREE - 1)  # by the right one, for the account
     guess(mia, now + WINDOW + timedelta(seconds=1), times=FREE)  # by time
     with pytest.raises(Waits):
@@ -103,7 +111,9 @@ def test_right_tries_keep_no_wrong_ones_alive(mia):
         guess(mia, now, f"typo {number}")
         for _ in range(3):
             now += WINDOW / 2
-            assert sign_in(mia, "mia", GOOD, address="192.0.2.7", now=now) is not None
+            assert (
+                sign_in(mia, "mia", GOOD, address="192.0.2.7", secret=SECRET, now=now) is not None
+            )
     with mia.reading() as session:
         assert session.get_one(TriesRow, address_key("192.0.2.7")).wrong <= 2
 
@@ -126,7 +136,7 @@ def test_a_reset_lets_its_person_in(mia):
     assert accounts(mia, now=now)[0].waits_until == now + timedelta(seconds=30)
     _, shown = reset_password(mia, "mia", by=ADMIN)
     choose_password(mia, shown, WRONG)
-    assert sign_in(mia, "mia", WRONG, address="198.51.100.1", now=now) is not None
+    assert sign_in(mia, "mia", WRONG, address="198.51.100.1", secret=SECRET, now=now) is not None
 
 
 def test_many_at_once_are_no_way_round(mia):
@@ -134,7 +144,7 @@ def test_many_at_once_are_no_way_round(mia):
 
     def one(number):
         try:
-            return sign_in(mia, "mia", WRONG, address=f"192.0.2.{number}", now=now)
+            return sign_in(mia, "mia", WRONG, address=f"192.0.2.{number}", secret=SECRET, now=now)
         except Waits:
             return "waits"
 
@@ -153,7 +163,7 @@ def test_right_ones_among_many_at_once(mia):
         name, address = ("ada", "bob", "eve", "mia")[number % 4], f"192.0.2.{number // 4 % 2}"
         try:
             text = WRONG if number % 15 == 0 else GOOD
-            return sign_in(mia, name, text, address=address, now=now) is not None
+            return sign_in(mia, name, text, address=address, secret=SECRET, now=now) is not None
         except Waits:
             return None
 
@@ -174,7 +184,7 @@ def test_a_right_try_and_a_wrong_one_lock_in_one_order(mia, monkeypatch):
 
     monkeypatch.setattr(lockout, "forget", slow)
     with ThreadPoolExecutor(1) as pool:
-        right = pool.submit(sign_in, mia, "mia", GOOD, address=address, now=now)
+        right = pool.submit(sign_in, mia, "mia", GOOD, address=address, secret=SECRET, now=now)
         assert inside.wait(20)
         guess(mia, now, address=address)
         assert right.result() is not None
@@ -191,6 +201,49 @@ def test_a_row_that_is_forgotten_meanwhile_is_made_anew(mia, monkeypatch):
 
     monkeypatch.setattr(lockout, "insert_absent", forgotten)
     guess(mia, now, "rex", address="192.0.2.9")
+
+
+def rows(store):
+    with store.reading() as session:
+        return {row.key: row.wrong for row in session.scalars(select(TriesRow))}
+
+
+@pytest.mark.parametrize("who", ["address", "account"])
+def test_who_waits_writes_nothing(mia, monkeypatch, who):
+    now = utc_now()
+    one = {"address": "192.0.2.7"} if who == "address" else {"name": "mia"}
+    for number in range(FREE_OF_ADDRESS if who == "address" else FREE):
+        guess(mia, now, **{"name": f"n{number}", "address": f"198.51.100.{number}"} | one)
+    before = rows(mia)
+
+    def writes(self):
+        raise AssertionError("a transaction that writes")
+
+    monkeypatch.setattr(type(mia), "session", writes)
+    for number in range(60, 70):
+        with pytest.raises(Waits):
+            guess(mia, now, **{"name": f"n{number}", "address": f"198.51.100.{number}"} | one)
+    assert rows(mia) == before
+
+
+def test_old_rows_go_once_a_minute(mia):
+    now, minute = utc_now(), timedelta(minutes=1)
+    guess(mia, now, "rex", address="192.0.2.1")
+    assert len(rows(mia)) == 2
+    guess(mia, now + WINDOW + minute / 2, "eve", address="192.0.2.2")
+    assert len(rows(mia)) == 4  # forgotten, and still there
+    guess(mia, now + WINDOW + minute * 2, "bob", address="192.0.2.3")
+    assert len(rows(mia)) == 4
+
+
+def test_what_is_typed_as_a_name_cannot_be_tried_out(mia):
+    """People type passwords there: whoever has the store alone cannot tell which."""
+    guess(mia, utc_now(), GOOD)
+    guess(mia, utc_now())
+    known = {hashlib.sha256(f"account {name}".encode()).hexdigest() for name in ("mia", GOOD)}
+    assert set(rows(mia)) & known == {account_key("mia")}
+    assert unknown_key(GOOD, SECRET) in rows(mia)
+    assert unknown_key(GOOD, b"of another") not in rows(mia)
 
 
 def test_how_long_one_waits():

@@ -20,7 +20,7 @@ GOOD = "seven brown otters"
 def test_a_session_is_looked_up_while_somebody_writes_for_long(empty_store, monkeypatch):
     monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
     choose_password(empty_store, invite(empty_store, "mia", by=ADMIN)[1], GOOD)
-    shown = sign_in(empty_store, "mia", GOOD, address="192.0.2.1")
+    shown = sign_in(empty_store, "mia", GOOD, address="192.0.2.1", secret=b"of the server")
     assert shown is not None
     later = utc_now() + IDLE / 2  # its use would be noted now
     with empty_store.session() as session:

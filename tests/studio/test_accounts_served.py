@@ -89,7 +89,7 @@ async def ask(
 def signed_in(door: Any) -> dict[str, str]:
     """Return the headers of a browser in which Ada signed in."""
     tokens = door.context.tokens
-    text = sign_in(door.store, "ada", GOOD, address="192.0.2.200")
+    text = sign_in(door.store, "ada", GOOD, address="192.0.2.200", secret=b"of the server")
     return {
         "Cookie": f"{tokens.cookie}={tokens.new_browser()}; {tokens.session_cookie}={text}",
         "Origin": PUBLIC,

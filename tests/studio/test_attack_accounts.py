@@ -31,6 +31,7 @@ from synthstudio.studio.sign_in.routes import account_of, safe_path
 from synthstudio.studio.sign_in.watch import SessionWatch
 
 ADMIN = User(name="ada", role="admin")
+SECRET = b"of the server"
 GOOD = "seven brown otters"
 OWN = {"Origin": "http://127.0.0.1:8501"}
 PEOPLE = {"ada": "admin", "lea": "lead", "rea": "reviewer", "vic": "viewer"}
@@ -175,7 +176,7 @@ def test_sessions(besieged):
     for rng in rngs:
         forget_tries(besieged)
         name = rng.choice(("rea", "vic", "lea"))
-        own = sign_in(store, name, f"{GOOD} of {name}", address="192.0.2.7")
+        own = sign_in(store, name, f"{GOOD} of {name}", address="192.0.2.7", secret=SECRET)
         assert own is not None and picture(name, own) == 200  # the control
         for other in set(PEOPLE) - {name}:
             assert picture(other, own) == 403  # with a link that another was given
@@ -189,7 +190,7 @@ def test_sessions(besieged):
         assert read_session(store, planted) is None and picture(name, planted) == 403
         flags = answer.headers["set-cookie"].lower()
         assert "httponly" in flags and "samesite=strict" in flags and "path=/" in flags
-        stolen = sign_in(store, name, f"{GOOD} of {name}", address="192.0.2.8")
+        stolen = sign_in(store, name, f"{GOOD} of {name}", address="192.0.2.8", secret=SECRET)
         assert stolen is not None and picture(name, stolen) == 200
         ended = functools.partial(end, store, rng, name)
         socket = sent_through(ctx, stolen, ended)

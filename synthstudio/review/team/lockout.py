@@ -6,11 +6,12 @@ restart forgets none. Names that are no account's are counted alike: the answer 
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, and_, delete, select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.models import TriesRow
@@ -21,12 +22,21 @@ FREE, FREE_OF_ADDRESS = 10, 50
 """Wrong tries that cost no wait; a whole laboratory may have one address."""
 WINDOW = timedelta(minutes=15)
 """So long after the last wrong try and its wait all are forgotten."""
+_CLEANED_EVERY = timedelta(minutes=1)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=1)
 
 
 def account_key(name: str) -> str:
-    """Return under which key tries of an account are counted; people type passwords there too."""
+    """Return under which key tries of an account are counted."""
     return digest(f"account {name}")
+
+
+def unknown_key(name: str, secret: bytes) -> str:
+    """Return the key of a name that is no account's; `secret`: of the server.
+
+    People type passwords there too, and without the secret nobody can try which it was.
+    """
+    return hmac.new(secret, f"account {name}".encode(), "sha256").hexdigest()
 
 
 def address_key(address: str) -> str:
@@ -65,26 +75,27 @@ class Try:
 
 def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
     """Count a try as a wrong one, unless its account or its address waits."""
+    taken = Try(account=account, address=address, when=now, last=now)
+    with store.reading() as session:  # who waits writes nothing
+        waits = [waits_until(session, key, now=now) or now for key in (address, account)]
+        old = session.scalar(select(TriesRow.key).where(_forgotten(now - _CLEANED_EVERY)).limit(1))
+    if max(waits) > now:
+        return replace(taken, wait=max(waits) - now)
+    if old is not None:
+        _clean_up(store, now=now)
+    rows: list[TriesRow] = []
     with store.session() as session:
-        # A row that somebody holds is in use; and waiting for it here could close a ring.
-        old = select(TriesRow.key).where(
-            TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW
-        )
-        unused = old.with_for_update(skip_locked=True)
-        session.execute(delete(TriesRow).where(TriesRow.key.in_(unused)))
-    with store.session() as session:
-        # All lock the address first: two sign-ins cannot wait for each other in a ring.
-        rows = [_locked(session, key, now) for key in (address, account)]
-        mine = Try(account=account, address=address, when=now, last=rows[0].last)
-        wait = max(row.until for row in rows) - now
-        if wait > timedelta(0):
-            return replace(mine, wait=wait)
+        for key in (address, account):  # all lock in this order: no two wait in a ring
+            rows.append(_locked(session, key, now))
+            if rows[-1].until > now:
+                return replace(taken, wait=rows[-1].until - now)
+        taken = replace(taken, last=rows[0].last)
         for row, free in zip(rows, (FREE_OF_ADDRESS, FREE), strict=True):
-            row.wrong += 1
-            row.last = now
+            is_old = max(row.last, row.until) < now - WINDOW
+            row.wrong, row.last = 1 if is_old else row.wrong + 1, now
             if wait := wait_after(row.wrong, free=free):
                 row.until = now + wait
-    return mine
+    return taken
 
 
 def give_back(session: Session, taken: Try) -> None:
@@ -107,6 +118,17 @@ def forget(session: Session, key: str) -> None:
 def waits_until(session: Session, key: str, *, now: datetime) -> datetime | None:
     """Return until when an account or address waits, None for one that does not."""
     return session.scalar(select(TriesRow.until).where(TriesRow.key == key, TriesRow.until > now))
+
+
+def _forgotten(now: datetime) -> ColumnElement[bool]:
+    return and_(TriesRow.last < now - WINDOW, TriesRow.until < now - WINDOW)
+
+
+def _clean_up(store: Store, *, now: datetime) -> None:
+    with store.session() as session:
+        # A row that somebody holds is in use; and waiting for it here could close a ring.
+        found = select(TriesRow.key).where(_forgotten(now)).with_for_update(skip_locked=True)
+        session.execute(delete(TriesRow).where(TriesRow.key.in_(found)))
 
 
 def _locked(session: Session, key: str, now: datetime) -> TriesRow:

@@ -38,20 +38,24 @@ def sign_in(
     password: str,
     *,
     address: str,
+    secret: bytes,
     old: str = "",
     now: datetime | None = None,
 ) -> str | None:
     """Return a new session's secret, None for no such account or a wrong password.
 
-    Both cost one look at a password. `name`: as accounts.normal_name gives it; `old`: the secret
-    that the browser had, which ends. Waits after too many wrong tries.
+    Both cost one look at a password. `name`: as accounts.normal_name gives it; `secret`: of the
+    server, for names that are no account's; `old`: the session that the browser had, which ends.
+    Waits after too many wrong tries.
     """
     moment = now or utc_now()
-    account, from_where = lockout.account_key(name), lockout.address_key(address)
-    taken = lockout.take_try(store, account=account, address=from_where, now=moment)
+    found = _account(store, name)
+    account = lockout.unknown_key(name, secret) if found is None else lockout.account_key(name)
+    where = lockout.address_key(address)
+    taken = lockout.take_try(store, account=account, address=where, now=moment)
     if taken.wait:
         raise Waits(taken.wait)
-    stored = _stored(store, name)
+    stored = None if found is None or found.revoked is not None else found.password
     if not passwords.is_right(stored, password) or stored is None:
         return None
     renewed = passwords.hashed(password) if passwords.is_outdated(stored) else stored
@@ -107,9 +111,8 @@ def _end(session: Session, text: str) -> None:
         session.execute(delete(SessionRow).where(SessionRow.digest == digest(text)))
 
 
-def _stored(store: Store, name: str) -> str | None:
+def _account(store: Store, name: str) -> AccountRow | None:
     if "\0" in name:  # nobody's, and PostgreSQL takes no such text
         return None
     with store.reading() as session:
-        row = session.get(AccountRow, name)
-        return None if row is None or row.revoked is not None else row.password
+        return session.get(AccountRow, name)

@@ -195,7 +195,8 @@ def _signed_in(
     """Return the way on, with the cookie of a new session; None for a wrong password."""
     cookie = ctx.tokens.session_cookie
     old = guard.cookies(guard.header_map(request.scope)).get(cookie, "")
-    text = sign_in(ctx.store, name, password, address=_client(request), old=old)
+    secret = ctx.names_key
+    text = sign_in(ctx.store, name, password, address=_client(request), secret=secret, old=old)
     if text is None:
         return None
     guard.LOG.info("signed in %s from %s", ascii(name), _client(request))
