@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
-from synthstudio.core.errors import StudioError
+from synthstudio.core.errors import Refused, StudioError
 from synthstudio.dataset.durable import disk_errors, replace_file
+from synthstudio.review.names import checked_name
 from synthstudio.studio.settings import PREFIX, Settings, is_local
-from synthstudio.studio.text import checked_name
 
 Kind = Literal["image", "clean", "crop", "mask", "amodal", "depth", "download"]
 LIFETIME_S = 3600
@@ -321,7 +321,7 @@ class BrowserNames:
             try:
                 found = json.loads(self._path.read_text("utf-8"))
                 self._names = {str(k): checked_name(str(v)) for k, v in found.items()}
-            except (OSError, ValueError, AttributeError, StudioError):
+            except (OSError, ValueError, AttributeError, Refused):
                 self._names = {}  # only a comfort: people are asked again
         return self._names
 

@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from synthstudio.core.errors import StudioError, SynthStudioError
+from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
+from synthstudio.review.names import NAME_CHARS, check_free, checked_name
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.accounts import Code
@@ -30,7 +31,7 @@ from synthstudio.studio.access import Tokens, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.settings import Settings
-from synthstudio.studio.text import NAME_CHARS, checked_name, log_text, look_alike, plain
+from synthstudio.studio.text import plain
 
 if TYPE_CHECKING:
     from synthstudio.review.risk.people import PeopleTable
@@ -216,15 +217,8 @@ class Context:
         return role, named
 
     def check_free(self, name: str) -> None:
-        """Raise StudioError for a name that reads the same as that of an admin or member."""
-        known = (*self.settings.admins, *members.members(self.store))
-        if name not in known and (other := look_alike(name, known)) is not None:
-            raise StudioError(
-                "this cannot be a name: it reads the same as another's",
-                where="name",
-                expected="a name of your own",
-                got=repr(log_text(name, longest=80)) + f", like {other}",
-            )
+        """Raise Refused for a name that reads the same as that of an admin or member."""
+        check_free(name, (*self.settings.admins, *members.members(self.store)))
 
     def is_outranked(self, code: Code) -> bool:
         """Whether an invitation is to less than what the start of the studio gives its name."""
@@ -331,7 +325,7 @@ def _signed_in_name() -> str:
         st.stop()
     try:
         return access.identity(st.user.to_dict())
-    except StudioError as error:
+    except SynthStudioError as error:
         guard.log_refusal("an identity that is not vouched for", why=error)
         st.error(plain(error))
         st.button("Sign out", on_click=st.logout)
@@ -359,7 +353,7 @@ def _given_name(ctx: Context) -> str:
         try:
             name = checked_name(text)
             ctx.check_free(name)
-        except StudioError as error:
+        except Refused as error:
             guard.log_refusal("a name", name=text)
             st.error(plain(error))
         else:

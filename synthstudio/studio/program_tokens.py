@@ -6,12 +6,13 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import utc_now
+from synthstudio.review.names import checked_name
 from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_token, tokens
 from synthstudio.review.values import ROLES, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, browser, user_now
 from synthstudio.studio.page_parts import empty_state, show_refusal
-from synthstudio.studio.text import checked_name, plain
+from synthstudio.studio.text import plain
 
 _KEY = "token_"
 _SAID = "token_said"

@@ -377,7 +377,7 @@ def _user_of(redirect_uri: str) -> UserOf:
             return None
         try:
             return access.identity(claims)
-        except StudioError:
+        except SynthStudioError:
             return None
 
     return user_of

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
+from synthstudio.review.names import checked_name
 from synthstudio.review.team.accounts import (
     CODE_DAYS,
     Account,
@@ -20,7 +21,7 @@ from synthstudio.review.values import ROLES, User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context
 from synthstudio.studio.page_parts import empty_state, show_refusal
-from synthstudio.studio.text import checked_name, plain
+from synthstudio.studio.text import plain
 
 _SHOWN = "account_link"
 """What the last form made: (who it is for, the link), or why it made nothing; shown once."""

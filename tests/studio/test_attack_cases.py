@@ -33,6 +33,7 @@ from synthstudio.review.check import base_of
 from synthstudio.review.datasets import content_key, register
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import SECOND
+from synthstudio.review.names import checked_name, mixes_scripts
 from synthstudio.review.reviewed import reviewed
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
@@ -43,7 +44,7 @@ from synthstudio.studio.editor.queue import QueueRequest, build_queue
 from synthstudio.studio.generating import scenes
 from synthstudio.studio.overview import count_people
 from synthstudio.studio.settings import Limits
-from synthstudio.studio.text import checked_name, csv_cell, mixes_scripts, plain
+from synthstudio.studio.text import csv_cell, plain
 
 NUMBERS = {"http": 160, "websocket": 40, "edit": 160, "upload": 40, "name": 40, "path": 40}
 NUMBERS |= {"api": 80, "token": 20, "webhook": 20}  # test_attack_programs.py
@@ -343,7 +344,7 @@ def test_names():
         assert not csv_cell(text).lstrip(" ").startswith(("=", "+", "@", "\t", "\r", "\n"))
         try:
             name = checked_name(text)
-        except StudioError:
+        except Refused:
             continue
         taken += 1
         assert checked_name(name) == name and 1 <= len(name) <= 64 and not mixes_scripts(name)

@@ -12,7 +12,7 @@ from oidc_provider import Provider
 from playwright.sync_api import expect
 from reviewing import eventually
 
-from synthstudio.core.errors import StudioError
+from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
 from synthstudio.review.store import open_store
@@ -219,7 +219,7 @@ def test_who_somebody_is():
         claims | {"email": "<b>@x"},
         claims | {"email": ""},
     ):
-        with pytest.raises(StudioError):
+        with pytest.raises(SynthStudioError):
             identity(bad, {})
 
 

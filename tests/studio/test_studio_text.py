@@ -7,9 +7,8 @@ import io
 
 import pytest
 
-from synthstudio.core.errors import StudioError
 from synthstudio.studio import text
-from synthstudio.studio.text import checked_name, csv_bytes, csv_cell, log_text, plain
+from synthstudio.studio.text import csv_bytes, csv_cell, log_text, plain
 
 NASTY = "<img src=x onerror=alert(1)>![a](http://evil.example/b.png)[c](javascript:x) **d** :red[e]"
 
@@ -50,48 +49,6 @@ def test_plain_text_keeps_its_letters_and_loses_its_markup():
 def test_log_lines_are_one_line():
     assert log_text("a\nb\r\x1b[31m\u2028") == "a\\nb\\r\\x1b[31m\\u2028"
     assert log_text("x" * 500).startswith("x" * 200 + "... (500")
-
-
-@pytest.mark.parametrize("name", ["Ada", "  Ada ", "Zoë K.", "a@b.example", "李 雷", "O'Hara-2"])
-def test_names(name):
-    assert checked_name(name) == name.strip()
-
-
-@pytest.mark.parametrize(
-    "name", ["", " ", "<b>", "a\nb", "a\u202eb", "x" * 65, "=1", "-a", "[a](b)", "a;", "\0"]
-)
-def test_no_names(name):
-    with pytest.raises(StudioError, match="cannot be a name"):
-        checked_name(name)
-
-
-@pytest.mark.parametrize("name", ["\u0410da", "Ad\u0430", "Bo\u03b1", "\u0391da"])
-def test_names_of_mixed_scripts_are_refused(name):
-    with pytest.raises(StudioError, match="mixes scripts"):
-        text.checked_name(name)
-
-
-def test_names_of_one_script_or_of_those_written_together_are_names():
-    names = [
-        "Ada",
-        "Jos\u00e9 O'Neil",
-        "\u0410\u0434\u0430\u043c",
-        "\u7530\u4e2d\u3055\u3093",
-        "\u0391\u03bd\u03bd\u03b1",
-    ]
-    assert [text.checked_name(name) for name in names] == names
-    assert text.checked_name("\uff21da") == "Ada"  # full width: the same letters
-
-
-def test_who_reads_the_same():
-    known = ("Bo", "Al", "\u0410\u0441\u0435", "Ada")
-    assert [text.look_alike(n, known) for n in ("\u0412\u043e", "AI", "A1", "Ace")] == [
-        "Bo",
-        "Al",
-        "Al",
-        "\u0410\u0441\u0435",
-    ]
-    assert not any(text.look_alike(name, known) for name in ("Ada", "Bob", "Alan", "Adam"))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ that account, so a code gives at most the role that its maker may give.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -15,7 +14,6 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.check import check_name
 from synthstudio.review.models import (
     AccountRow,
     CodeRow,
@@ -24,6 +22,7 @@ from synthstudio.review.models import (
     TokenRow,
     utc_now,
 )
+from synthstudio.review.names import check_free, checked_name
 from synthstudio.review.secret_texts import CODE, digest, is_secret, make_secret
 from synthstudio.review.store import Store, take_turn
 from synthstudio.review.team import lockout, passwords
@@ -75,28 +74,24 @@ def code_link(origin: str, text: str) -> str:
     return f"{origin}{CODE_PAGE}#{text}"
 
 
-def normal_name(text: str) -> str:
-    """Return a name as it is stored: NFKC, without spaces around it."""
-    return unicodedata.normalize("NFKC", text).strip()
-
-
 def invite(
     store: Store, name: str, *, role: Role = "reviewer", by: User, now: datetime | None = None
 ) -> tuple[Code, str]:
     """Invite somebody; return the code and its text, which nobody can learn again.
 
-    Leads invite strangers up to a reviewer's role; admins everybody up to any. Who is a member has
+    `name`: as people sign in by it, and such as reads like no other's. Leads invite strangers up to
+    a reviewer's role; admins everybody up to any. Who is a member has
     that role and keeps it. Earlier codes of the name end. Refused: "role", "invalid".
     """
     require(by, "invite")
-    check_name(name, "name")
-    if name != normal_name(name):
-        raise _invalid("a name that nobody can type", "name", repr(normal_name(name)), name)
+    name = checked_name(name)
     given = ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
     if role not in given:
         raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
     with store.session() as session:
         take_turn(session, TURN)
+        columns = (MemberRow.name, AccountRow.name, CodeRow.name)
+        check_free(name, {one for column in columns for one in session.scalars(select(column))})
         member = session.get(MemberRow, name)
         if member is not None:
             _require_admin(

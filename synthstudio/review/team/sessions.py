@@ -44,7 +44,7 @@ def sign_in(
 ) -> str | None:
     """Return a new session's secret, None for no such account or a wrong password.
 
-    Both cost one look at a password. `name`: as accounts.normal_name gives it; `secret`: of the
+    Both cost one look at a password. `name`: as names.normal_name gives it; `secret`: of the
     server, for names that are no account's; `old`: the session that the browser had, which ends.
     Waits after too many wrong tries.
     """

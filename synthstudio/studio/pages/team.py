@@ -12,6 +12,7 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
+from synthstudio.review.names import checked_name
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
@@ -27,7 +28,7 @@ from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
 from synthstudio.studio.program_tokens import show_tokens
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
 from synthstudio.studio.team_accounts import show_accounts
-from synthstudio.studio.text import checked_name, plain
+from synthstudio.studio.text import plain
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 

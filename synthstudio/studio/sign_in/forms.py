@@ -6,9 +6,9 @@ import html
 import math
 from datetime import timedelta
 
+from synthstudio.review.names import NAME_CHARS
 from synthstudio.review.team.accounts import CODE_PAGE
 from synthstudio.review.team.passwords import LEAST_CHARS, MOST_CHARS
-from synthstudio.studio.text import NAME_CHARS
 
 SIGN_IN_PAGE = "/sign-in"
 SCRIPT_PATH = "/sign-in.js"

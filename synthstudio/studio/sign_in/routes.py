@@ -19,7 +19,8 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.team.accounts import CODE_PAGE, choose_password, normal_name, read_code
+from synthstudio.review.names import normal_name
+from synthstudio.review.team.accounts import CODE_PAGE, choose_password, read_code
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context

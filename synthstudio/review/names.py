@@ -1,0 +1,96 @@
+"""Names of people: which may be one, and which read the same as another's."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+
+from confusable_homoglyphs import categories, confusables
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.secret_texts import hide_secrets
+
+NAME_CHARS = 64
+_TOGETHER = (
+    {"HAN", "HIRAGANA", "KATAKANA", "LATIN"},
+    {"HAN", "HANGUL", "LATIN"},
+    {"HAN", "BOPOMOFO", "LATIN"},
+)
+_NAME = re.compile(r"[^\W_](?:[\w .,'@+\-]*[\w.])?")
+
+
+def normal_name(text: str) -> str:
+    """Return a name as it is stored: NFKC, without spaces around it."""
+    return unicodedata.normalize("NFKC", text).strip()
+
+
+def checked_name(text: str) -> str:
+    """Return a person's name, as normal_name; Refused("invalid") unless short and plain."""
+    name = normal_name(text)
+    if mixes_scripts(name):
+        raise Refused(
+            "this cannot be a name: it mixes scripts whose letters look alike",
+            where="name",
+            expected="letters of one script",
+            got=_shown(text),
+            reason="invalid",
+        )
+    if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
+        raise Refused(
+            "this cannot be a name",
+            where="name",
+            expected=f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _",
+            got=_shown(text) if text else "nothing",
+            reason="invalid",
+        )
+    return name
+
+
+def mixes_scripts(name: str) -> bool:
+    """Whether a name's letters are of several scripts that no language writes together."""
+    scripts = categories.unique_aliases(name) - {"COMMON", "INHERITED"}
+    return len(scripts) > 1 and not any(scripts <= together for together in _TOGETHER)
+
+
+def look_alike(name: str, known: Iterable[str]) -> str | None:
+    """Return which other of `known` names reads the same as this one, None for none.
+
+    Capital or small letters make no difference.
+    """
+    drawn = _drawn(name)
+    return next((other for other in known if other != name and drawn & _drawn(other)), None)
+
+
+def check_free(name: str, known: Collection[str]) -> None:
+    """Raise Refused("invalid") for a name that is none of `known` and reads the same as one."""
+    if name not in known and (other := look_alike(name, known)) is not None:
+        raise Refused(
+            "this cannot be a name: it reads the same as another's",
+            where="name",
+            expected="a name of your own",
+            got=f"{_shown(name)}, like {other}",
+            reason="invalid",
+        )
+
+
+def _shown(text: str) -> str:
+    return repr(hide_secrets(ascii(text)[1:-1])[:80])
+
+
+def _drawn(name: str) -> frozenset[str]:
+    normal = unicodedata.normalize("NFKC", name)
+    return frozenset("".join(map(_prototype, case)) for case in (normal, normal.casefold()))
+
+
+@functools.lru_cache(4096)
+def _prototype(letter: str) -> str:
+    """The first of all letters that look like this one (Unicode's table of confusables)."""
+    same, new = {letter}, [letter]
+    while new:
+        for other in confusables.confusables_data.get(new.pop(), ()):
+            if len(other["c"]) == 1 and other["c"] not in same:
+                same.add(other["c"])
+                new.append(other["c"])
+    return min(same)

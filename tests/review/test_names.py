@@ -1,0 +1,81 @@
+"""Which names may be names, and who reads the same as another."""
+
+import pytest
+from review_ops import ADMIN, LEAD
+
+from synthstudio.core.errors import Refused
+from synthstudio.review.names import NAME_CHARS, checked_name, look_alike
+from synthstudio.review.team.accounts import accounts, choose_password, invite
+from synthstudio.review.team.members import set_role
+from synthstudio.studio.sign_in.forms import sign_in_page
+
+
+@pytest.mark.parametrize("name", ["Ada", "  Ada ", "Zoë K.", "a@b.example", "李 雷", "O'Hara-2"])
+def test_names(name):
+    assert checked_name(name) == name.strip()
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "<b>", "a\nb", "a\u202eb", "x" * 65, "=1", "-a", "[a](b)", "a;", "\0"]
+)
+def test_no_names(name):
+    with pytest.raises(Refused, match="cannot be a name"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["\u0410da", "Ad\u0430", "Bo\u03b1", "\u0391da"])
+def test_names_of_mixed_scripts_are_refused(name):
+    with pytest.raises(Refused, match="mixes scripts"):
+        checked_name(name)
+
+
+def test_names_of_one_script_or_of_those_written_together_are_names():
+    names = [
+        "Ada",
+        "Jos\u00e9 O'Neil",
+        "\u0410\u0434\u0430\u043c",
+        "\u7530\u4e2d\u3055\u3093",
+        "\u0391\u03bd\u03bd\u03b1",
+    ]
+    assert [checked_name(name) for name in names] == names
+    assert checked_name("\uff21da") == "Ada"  # full width: the same letters
+
+
+def test_who_reads_the_same():
+    known = ("Bo", "Al", "\u0410\u0441\u0435", "Ada")
+    assert [look_alike(n, known) for n in ("\u0412\u043e", "AI", "A1", "Ace")] == [
+        "Bo",
+        "Al",
+        "Al",
+        "\u0410\u0441\u0435",
+    ]
+    assert not any(look_alike(name, known) for name in ("Ada", "Bob", "Alan", "Adam"))
+    assert [look_alike(n, known) for n in ("ADA", "ada", "aDa")] == ["Ada"] * 3
+
+
+@pytest.mark.parametrize("known", ["member", "account", "invited"])
+def test_nobody_is_invited_by_a_name_that_reads_as_another(empty_store, known):
+    store = empty_store
+    if known == "member":
+        set_role(store, "mia", "reviewer", by=ADMIN)
+    else:
+        _, shown = invite(store, "mia", by=ADMIN)
+        if known == "account":
+            choose_password(store, shown, "seven brown otters")
+            set_role(store, "mia", None, by=ADMIN)
+    before = accounts(store)
+    for name in ("Mia", "MIA", "m\u0456a", "\uff2d\uff29\uff21"):
+        for by in (LEAD, ADMIN):
+            with pytest.raises(Refused, match="cannot be a name"):
+                invite(store, name, by=by)
+    for name in ("mi\u200ba", "\u202emia", "mia\u2060", "m" * (NAME_CHARS + 1), "<mia>", " "):
+        with pytest.raises(Refused, match="cannot be a name"):
+            invite(store, name, by=ADMIN)
+    assert accounts(store) == before
+
+
+def test_what_can_be_invited_can_be_typed(empty_store):
+    longest = "m" * NAME_CHARS
+    assert invite(empty_store, f" {longest} ", by=LEAD)[0].name == longest
+    assert f'maxlength="{NAME_CHARS}" autocomplete="username"' in sign_in_page()
+    assert invite(empty_store, "\uff21da", by=LEAD)[0].name == "Ada"
