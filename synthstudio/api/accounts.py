@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from synthstudio.core.errors import ArgumentError
 
@@ -39,7 +38,7 @@ def reset_password(db: str, name: str, *, url: str | None = None) -> tuple[Code,
 
 
 def accounts(db: str, *, revoke: str | None = None) -> list[Account]:
-    """Everybody who has an account or is invited, by name; `revoke`: end this one's first."""
+    """Everybody who has an account or is invited, by name; `revoke`: revoke this one's first."""
     from synthstudio.review.store import open_store
     from synthstudio.review.team import accounts as team
 
@@ -62,15 +61,17 @@ def _linked(
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+    from synthstudio.core.web_address import studio_origin
+
+    origin = studio_origin(url)
+    if origin is None:
         raise ArgumentError(
             "this is no address of a studio",
             where="url",
-            expected="https://HOST, as studio --url has it",
+            expected="https://HOST, or http://127.0.0.1:PORT on this machine",
             got=repr(url),
         )
-    return f"{parts.scheme}://{parts.netloc}"
+    return origin
 
 
 def _me() -> User:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import json
 import os
 import secrets
@@ -12,9 +11,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
+from synthstudio.core.web_address import studio_origin
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
@@ -294,21 +294,12 @@ def _lists(joints: Mapping[str, Joint] | None) -> dict[str, list[Any]]:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    local = parts.hostname == "localhost" or _is_loopback(parts.hostname or "")
-    secure = parts.scheme == "https" or (parts.scheme == "http" and local)
-    if not secure or not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
+    origin = studio_origin(url) if isinstance(url, str) else None
+    if origin is None:
         raise ArgumentError(
             "this is no address of a studio",
             where="url",
             expected="https://HOST, or http://127.0.0.1:PORT on this machine",
             got=repr(url)[:80],
         )
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return origin

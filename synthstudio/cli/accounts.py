@@ -50,11 +50,11 @@ def accounts(
     db: StoreOption,
     revoke: Annotated[
         str | None,
-        typer.Option(help="Account to end, with its sessions, tokens and invitations."),
+        typer.Option(help="Account to revoke, with its sessions, tokens and invitations."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the accounts of a studio, and who is invited; end one."""
+    """List the accounts of a studio, and who is invited; revoke one."""
     from synthstudio.api import accounts as api
 
     found = api.accounts(db, revoke=revoke)

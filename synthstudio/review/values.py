@@ -147,6 +147,14 @@ LEAST_ROLE: dict[Action, Role] = {
     **dict.fromkeys(get_args(_Leading), "lead"),
     **dict.fromkeys(get_args(_Administering), "admin"),
 }
+_PHRASES: dict[str, str] = {
+    "members": "change roles",
+    "tokens": "manage the tokens of others",
+    "webhooks": "manage webhooks",
+    "accounts": "manage accounts",
+    "invite": "invite people",
+}
+"""What messages call an action whose name is no verb."""
 LOG = logging.getLogger("synthstudio.review.roles")
 
 
@@ -160,7 +168,7 @@ def require(who: User, action: Action) -> None:
     if not may(who.role, action):
         LOG.warning("refused %s to %s, role %s", action, ascii(who.name)[:100], who.role)
         raise Refused(
-            f"you may not {action.replace('_', ' ')}",
+            f"you may not {_PHRASES.get(action, action.replace('_', ' '))}",
             where=f"role {who.role}",
             expected=f"{LEAST_ROLE[action]} or higher",
             then="Ask an admin for that role.",

@@ -22,7 +22,7 @@ from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.names import NAME_CHARS, check_free, checked_name
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.team.accounts import Code
+from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import Way
@@ -312,7 +312,7 @@ def _account_name(ctx: Context) -> str:
     if name is None:
         st.title("synthstudio")
         st.write("Sign in to review and generate data sets. A session ends by itself.")
-        st.html('<a href="/sign-in">Sign in</a>')
+        st.html(f'<a href="{SIGN_IN_PAGE}">Sign in</a>')
         st.stop()
     return name
 

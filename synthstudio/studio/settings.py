@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import ipaddress
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import looks_like_url, shown_url
+from synthstudio.core.web_address import is_local as is_local
+from synthstudio.core.web_address import studio_origin
 from synthstudio.review.store import default_url
 
 LOCAL = "127.0.0.1"
@@ -150,16 +151,6 @@ def current() -> Settings:
     return _chosen[0]
 
 
-def is_local(address: str | None) -> bool:
-    """Whether only this machine can reach an address or host name."""
-    if address == "localhost":
-        return True
-    try:
-        return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="streamlit run streamlit_app.py --", description="Review and make data sets."
@@ -239,16 +230,15 @@ def _scenes() -> Path:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_local(parts.hostname))
-    if not secure or not parts.hostname or parts.path not in ("", "/") or parts.query:
+    origin = studio_origin(text)
+    if origin is None:
         raise StudioError(
             "this is no address for the studio",
             where="--url",
             expected="https://HOST, or http://127.0.0.1:PORT on this machine",
             got=text,
         )
-    return f"{parts.scheme}://{parts.netloc}"
+    return origin
 
 
 _SHARED: dict[str, Any] = {

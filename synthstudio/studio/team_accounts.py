@@ -1,4 +1,4 @@
-"""Accounts on the page Team: leads invite, admins reset passwords and end accounts."""
+"""Accounts on the page Team: leads invite, admins reset passwords and revoke accounts."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from synthstudio.review.team.accounts import (
     invite,
     reset_password,
     revoke_account,
+    roles_to_give,
 )
-from synthstudio.review.values import ROLES, User, may, require
+from synthstudio.review.values import User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context
 from synthstudio.studio.page_parts import empty_state, show_refusal
 from synthstudio.studio.text import plain
 
+_TO_REVOKE = "Account or invitation to revoke"
 _SHOWN = "account_link"
 """What the last form made: (who it is for, the link), or why it made nothing; shown once."""
 
 
 def show_accounts(ctx: Context, me: User) -> None:
-    """Show who has an account or is invited; leads invite, admins reset and end."""
+    """Show who has an account or is invited; leads invite, admins reset and revoke."""
     st.markdown(
         "Who is invited opens the link, chooses a password and is a member from then on. A link "
         f"holds for {CODE_DAYS} days and once; give it to nobody else."
@@ -72,7 +74,7 @@ def _invite_form(ctx: Context, me: User) -> None:
     with st.form("account_invite", border=True):
         who, role, go = st.columns([4, 3, 2], vertical_alignment="bottom")
         text = who.text_input("Name to sign in by", max_chars=64)
-        some = ROLES if me.role == "admin" else ROLES[: ROLES.index(me.role)]
+        some = roles_to_give(me)
         given = role.selectbox("Role of the new member", some, index=min(1, len(some) - 1))
         sent = go.form_submit_button("Invite", width="stretch")
     if not sent:
@@ -124,8 +126,8 @@ def _revoke_form(ctx: Context, me: User, names: list[str]) -> None:
         return
     with st.form("account_revoke", border=True):
         who, go = st.columns([7, 2], vertical_alignment="bottom")
-        name = who.selectbox("Account or invitation to end", names, index=None, format_func=plain)
-        sent = go.form_submit_button("End", width="stretch")
+        name = who.selectbox(_TO_REVOKE, names, index=None, format_func=plain)
+        sent = go.form_submit_button("Revoke", width="stretch")
     if not sent or name is None:
         return
     try:
@@ -133,7 +135,7 @@ def _revoke_form(ctx: Context, me: User, names: list[str]) -> None:
     except Refused as error:
         show_refusal(error, user=me.name)
         return
-    guard.LOG.info("account of %s ended by %s", ascii(name), ascii(me.name))
+    guard.LOG.info("account of %s revoked by %s", ascii(name), ascii(me.name))
     st.rerun()
 
 

@@ -260,7 +260,7 @@ def test_a_reset_ends_all_at_once(empty_store):
     mine, also, others = enter(store), enter(store), enter(store, "rex")
     _, token = make_token(store, "mia", role="reviewer", by=ADMIN)
     for by in (ANNA, LEAD):
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="may not manage accounts"):
             reset_password(store, "mia", by=by)
     code, shown = reset_password(store, "mia", by=ADMIN)
     assert code.kind == "reset"
@@ -363,7 +363,8 @@ def test_the_commands(tmp_path):
     origin, _, shown = link.partition("#")
     assert origin == "https://studio.example/invitation" and shown.startswith("ssi_")
     assert "mia  lead  invited  link until" in run("accounts").output
-    assert "no address of a studio" in str(run("invite", "a", "--url", "studio").exception)
+    for wrong in ("studio", "http://studio.example", "https://a/b", "https://", "https://[", "//a"):
+        assert "no address of a studio" in str(run("invite", "a", "--url", wrong).exception)
     with closing(open_store(db)) as store:
         choose_password(store, shown, GOOD)
         session = enter(store)

@@ -145,7 +145,7 @@ def test_the_team_page_invites_resets_and_ends(
     choose_password(store, link, GOOD)
     lea = team(new_page(viewport={"width": 390, "height": 844}, color_scheme="dark"), served, "lea")
     assert lea.get_by_role("button", name="Reset").count() == 0
-    assert lea.get_by_role("button", name="End", exact=True).count() == 0
+    assert lea.get_by_role("button", name="Revoke", exact=True).count() == 0
     screenshots(lea, "accounts_390_dark")
     assert violations(lea, axe) == []
     lea.get_by_role("textbox", name="Name to sign in by").fill("ad\u0430")  # Cyrillic
@@ -160,9 +160,9 @@ def test_the_team_page_invites_resets_and_ends(
     ada.get_by_text("This is the link for lea").wait_for()
     state = lambda: {a.name: (a.state, a.sessions) for a in accounts(store)}["lea"]  # noqa: E731
     assert state() == ("reset", 0)
-    ada.get_by_label("Account or invitation to end").click()
+    ada.get_by_label("Account or invitation to revoke").click()
     ada.get_by_role("option", name="lea").click()
-    ada.get_by_role("button", name="End", exact=True).click()
+    ada.get_by_role("button", name="Revoke", exact=True).click()
     eventually(state, ("revoked", 0))
     settled(ada)
 

@@ -31,7 +31,7 @@ from synthstudio.review.team.sessions import still_holding
 from synthstudio.review.values import ROLES, Role, User, may, require
 
 CODE_DAYS = 7
-CODE_PAGE = "/invitation"
+SIGN_IN_PAGE, CODE_PAGE = "/sign-in", "/invitation"
 State = Literal["active", "invited", "reset", "revoked"]
 
 
@@ -74,6 +74,11 @@ def code_link(origin: str, text: str) -> str:
     return f"{origin}{CODE_PAGE}#{text}"
 
 
+def roles_to_give(by: User) -> tuple[Role, ...]:
+    """Return to which roles somebody who may invite can do so."""
+    return ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
+
+
 def invite(
     store: Store, name: str, *, role: Role = "reviewer", by: User, now: datetime | None = None
 ) -> tuple[Code, str]:
@@ -85,7 +90,7 @@ def invite(
     """
     require(by, "invite")
     name = checked_name(name)
-    given = ROLES if by.role == "admin" else ROLES[: ROLES.index(by.role)]
+    given = roles_to_give(by)
     if role not in given:
         raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
     with store.session() as session:
@@ -130,7 +135,7 @@ def reset_password(
 
 
 def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
-    """End an account at once: password, sessions, tokens and codes of and by that person.
+    """Revoke an account at once: password, sessions, tokens and codes of and by that person.
 
     Only admins may. The role stays; take it away on the page Team. Refused: "role", "gone".
     """

@@ -7,10 +7,9 @@ import math
 from datetime import timedelta
 
 from synthstudio.review.names import NAME_CHARS
-from synthstudio.review.team.accounts import CODE_PAGE
+from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE
 from synthstudio.review.team.passwords import LEAST_CHARS, MOST_CHARS
 
-SIGN_IN_PAGE = "/sign-in"
 SCRIPT_PATH = "/sign-in.js"
 
 

@@ -20,13 +20,12 @@ from starlette.routing import Route
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.names import normal_name
-from synthstudio.review.team.accounts import CODE_PAGE, choose_password, read_code
+from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE, choose_password, read_code
 from synthstudio.review.team.sessions import LONGEST, Waits, read_session, sign_in
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context
 from synthstudio.studio.sign_in.forms import (
     SCRIPT_PATH,
-    SIGN_IN_PAGE,
     code_page,
     password_page,
     sign_in_page,

@@ -16,6 +16,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.review.team.accounts import CODE_PAGE, SIGN_IN_PAGE
 from synthstudio.studio.guard import (
     BUSY_SESSION,
     Asgi,
@@ -29,15 +30,14 @@ from synthstudio.studio.guard import (
     log_refusal,
     refuse_busy,
 )
-from synthstudio.studio.sign_in.forms import SIGN_IN_PAGE
 
 _DRAW_ANEW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """What a page of an ended session has sent instead: nothing is acted on, and it says sign in."""
 _AGAIN_S = (0.2, 1.0, 3.0)
 """How long one waits after each time that the store could not say who signed in."""
 _PROTOCOLS = b"sec-websocket-protocol"
-_NOT_PAGES = ("/sign-in", "/invitation", "/api", "/img/", "/download/", "/healthz", "/_stcore/")
-_NO_PAGES = (*_NOT_PAGES, "/static/", "/media/", "/component/")
+_OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/img/", "/download/", "/healthz")
+_NO_PAGES = (*_OURS, "/_stcore/", "/static/", "/media/", "/component/")
 
 
 class SessionWatch:
