@@ -204,10 +204,7 @@ class Dataset:
         )
 
     def frames_of_shard(self, shard: int) -> list[Row]:
-        """Return the rows of a shard's frames in order; no other shard is opened.
-
-        `shard`: one of `shard_digests`. DatasetError when it is damaged.
-        """
+        """Frame rows of one of `shard_digests`, in order; DatasetError when it is damaged."""
         frames, _ = self._tables(self._entry_of_shard(shard))
         return frames.to_pylist()
 
