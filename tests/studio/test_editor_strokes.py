@@ -221,7 +221,7 @@ def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
 
 def test_who_may_only_look_hears_why_of_joints_that_would_stay(page):
     base = item(0)["base"]
-    base[0] = [-50.0, 100.0, 0, "truncated", "human"]
+    base[0] = [None, None, None, "unlabelled", "human"]
     editor = Alone(page, can={"edit": False})
     editor.give(items=[item(0, base=base)])
     editor.press("Control+a", "o")
