@@ -123,7 +123,7 @@ def _revoke_form(ctx: Context, me: User, found: list[Token]) -> None:
     with st.form("team_revoke", border=True):
         which, go = st.columns([8, 2], vertical_alignment="bottom")
         words = {one.id: f"{one.id}: {one.who}, {one.label}" for one in found}
-        number = which.selectbox("Token to end", list(words), format_func=lambda n: words[n])
+        number = which.selectbox("Token to revoke", list(words), format_func=lambda n: words[n])
         sent = go.form_submit_button("Revoke", width="stretch")
     if not sent:
         return
