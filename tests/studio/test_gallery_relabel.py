@@ -22,6 +22,7 @@ QUERY = "left_wrist hidden by self"
 
 
 def choose(page: Any, key: str, option: str) -> None:
+    settled(page)  # a page that is drawn anew closes the list
     page.locator(f".st-key-{key} input").click()
     page.get_by_role("option", name=option, exact=True).click()
     settled(page)
@@ -54,9 +55,19 @@ def test_who_is_found_is_relabelled_and_back(
     choose(page, "gallery_scope", "all that were found")
     page.get_by_text("Relabel joints").click()
     expect(page.get_by_role("button", name="Preview")).to_be_disabled()
-    page.locator(".st-key-relabel_joints input").click()
-    page.keyboard.type("left wr")
-    page.get_by_role("option", name="left wrist", exact=True).click()
+    settled(page)
+    box = page.locator(".st-key-relabel_joints input")
+    option = page.get_by_role("option", name="left wrist", exact=True)
+
+    def offered() -> bool:
+        if not option.is_visible():  # a page that is drawn anew meanwhile closes the list
+            box.fill("")
+            box.press_sequentially("left wr", delay=20)
+            page.wait_for_timeout(500)
+        return option.is_visible()
+
+    eventually(offered, True)
+    option.click()
     settled(page)
     page.keyboard.press("Escape")
     choose(page, "relabel_now", "hidden by the person itself")
