@@ -86,11 +86,18 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     )
 
 
-def apply_all(store: Store, ops: Sequence[Op], who: User, base_of: BaseOf) -> list[Event | Refused]:
+def apply_all(
+    store: Store,
+    ops: Sequence[Op],
+    who: User,
+    base_of: BaseOf,
+    progress: Callable[[int], object] = lambda done: None,
+) -> list[Event | Refused]:
     """Do ops in their order; return for each its event, or why not.
 
     After one that was "busy" none is tried any more, so that their order stays. `base_of` may
-    raise DatasetError for people of no frame: those ops are refused as "gone".
+    raise DatasetError for people of no frame: those ops are refused as "gone". `progress` hears
+    after each op that was tried how many were.
     """
     done: list[Event | Refused] = []
     for op in ops:
@@ -104,6 +111,7 @@ def apply_all(store: Store, ops: Sequence[Op], who: User, base_of: BaseOf) -> li
             done.append(refused)
         except DatasetError as error:
             done.append(Refused(str(error), reason="gone"))
+        progress(len(done))
     return done
 
 

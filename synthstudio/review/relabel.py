@@ -18,13 +18,13 @@ from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
 from synthstudio.review.check import CAUSES_OF, Base, invalid
+from synthstudio.review.edits import BaseOf
 from synthstudio.review.history import event_of, reverted_ids
 from synthstudio.review.models import EventRow
 from synthstudio.review.store import Store
 from synthstudio.review.values import HUMAN, MAIN, Event, JointLabel, Op, Person, User, require
 
 _CLIENT = "relabel-"
-BaseOf = Callable[[Person], Base]
 Meaning = tuple[int | None, str]
 """A state and its cause, one of MEANINGS."""
 MEANINGS: tuple[Meaning, ...] = tuple(
@@ -117,7 +117,7 @@ def relabel(
     *,
     who: User,
     base_of: BaseOf,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> list[Event | Refused]:
     """Make changes, an event a person, or say of each why not: somebody else may be at work there,
     or may have edited the person since. Refused for who may not relabel."""
@@ -134,7 +134,7 @@ def relabel(
         )
         for seq, change in enumerate(found, start=1)
     ]
-    return _one_by_one(store, ops, who, base_of, progress)
+    return edits.apply_all(store, ops, who, base_of, progress)
 
 
 def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled]:
@@ -169,7 +169,7 @@ def undo(
     *,
     who: User,
     base_of: BaseOf,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> list[Event | Refused]:
     """Take a change back for all who still have it, or say of each why not: their joints may have
     been edited again."""
@@ -178,9 +178,10 @@ def undo(
         mine = _standing(session, dataset, client)
     pairs = [(event.person.frame, event.person.instance) for event in mine]
     states = history.states(store, dataset, people=pairs)
+    again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     ops = [
         Op(
-            client=f"undo-{_CLIENT}{secrets.token_hex(8)}",
+            client=again,
             seq=seq,
             person=event.person,
             revision=states[pair].revision,
@@ -189,21 +190,7 @@ def undo(
         )
         for seq, (event, pair) in enumerate(zip(mine, pairs, strict=True), start=1)
     ]
-    return _one_by_one(store, ops, who, base_of, progress)
-
-
-def _one_by_one(
-    store: Store,
-    ops: Sequence[Op],
-    who: User,
-    base_of: BaseOf,
-    progress: Callable[[int], None],
-) -> list[Event | Refused]:
-    done: list[Event | Refused] = []
-    for op in ops:
-        done += edits.apply_all(store, [op], who, base_of)
-        progress(len(done))
-    return done
+    return edits.apply_all(store, ops, who, base_of, progress)
 
 
 def _standing(session: Session, dataset: str, client: str) -> list[Event]:

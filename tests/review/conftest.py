@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from postgres_programs import missing, programs
 from review_ops import KEY, make_set
 from sqlalchemy import create_engine, text
 
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import open_store
+from synthstudio.review.team import passwords
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +72,15 @@ def store_url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'review.db'}"
     return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def cheap_hashes(monkeypatch):
+    """Hash passwords with little memory: what is asked does not depend on it."""
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    yield
+    passwords._nobodys.cache_clear()
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from argon2 import PasswordHasher
 from review_ops import ADMIN, LEAD
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import CodeRow, utc_now
 from synthstudio.review.secret_texts import CODE, digest, make_secret
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import lockout
 from synthstudio.review.team.accounts import (
     accounts,
     choose_password,
@@ -28,12 +27,7 @@ GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 PAUSE_S = 0.7
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch):
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
-    yield
-    passwords._nobodys.cache_clear()
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 
 @pytest.fixture

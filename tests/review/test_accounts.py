@@ -34,13 +34,7 @@ HERE = "192.0.2.7"
 REAL = passwords.HASHER
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch):
-    """Hash with little memory: what is asked here does not depend on it."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
-    yield
-    passwords._nobodys.cache_clear()
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 
 def account(store, name="mia", password=GOOD, role="reviewer"):

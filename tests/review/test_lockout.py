@@ -7,13 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from argon2 import PasswordHasher
 from review_ops import ADMIN
 from sqlalchemy import select
 
 from synthstudio.review.models import TriesRow, utc_now
 from synthstudio.review.store import open_store
-from synthstudio.review.team import lockout, passwords
+from synthstudio.review.team import lockout
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
 from synthstudio.review.team.lockout import (
     FREE,
@@ -32,12 +31,7 @@ SECRET = b"of the server"
 GOOD, WRONG = "seven brown otters", "eleven quiet herons"
 
 
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch):
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
-    yield
-    passwords._nobodys.cache_clear()
+pytestmark = pytest.mark.usefixtures("cheap_hashes")
 
 
 @pytest.fixture

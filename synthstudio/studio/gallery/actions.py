@@ -15,7 +15,12 @@ from synthstudio.review import edits, history, settings
 from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User, may
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.gallery.relabelling import MOST_AT_ONCE, on_disk, relabel_form
+from synthstudio.studio.gallery.relabelling import (
+    MOST_AT_ONCE,
+    happened,
+    on_disk,
+    relabel_form,
+)
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
@@ -72,8 +77,8 @@ def bulk_actions(
             help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
         ):
             _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
-        if happened := relabel_form(ctx, me, chosen, people):
-            _finish(state, happened)
+        if done := relabel_form(ctx, me, chosen, people):
+            _finish(state, done)
 
 
 def flag_people(
@@ -100,11 +105,7 @@ def flag_people(
     ]
 
     done = edits.apply_all(ctx.store, ops, me, on_disk(chosen))
-    refused = [result for result in done if isinstance(result, Refused)]
-    notice = f"{people_text(len(done) - len(refused))} flagged."
-    if refused:
-        notice += f" {len(refused):,} refused; the first: {refused[0]}"
-    return notice
+    return happened(done, "flagged")
 
 
 def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> None:

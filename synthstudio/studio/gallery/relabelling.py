@@ -70,9 +70,15 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
         *of, found = st.session_state.get("relabel_found", (None, ()))
         if of == [chosen.key, asked, tuple(people)] and _preview(chosen, found):
             del st.session_state["relabel_found"]
-            with st.spinner(f"Relabelling {people_text(len(found))}"):
-                done = relabel.relabel(ctx.store, found, who=me, base_of=read)
-            return _happened(done, "relabelled")
+            bar = st.progress(0.0, f"Relabelling {people_text(len(found))}")
+            done = relabel.relabel(
+                ctx.store,
+                found,
+                who=me,
+                base_of=read,
+                progress=lambda tried: bar.progress(tried / len(found)),
+            )
+            return happened(done, "relabelled")
         return _before(ctx, me, chosen, read)
 
 
@@ -125,11 +131,12 @@ def _before(ctx: Context, me: User, chosen: OpenSet, read: Callable[[Person], Ba
             "Undo", key=f"relabel_undo_{made.client}", disabled=not made.standing, width="stretch"
         ):
             done = relabel.undo(ctx.store, chosen.key, made.client, who=me, base_of=read)
-            return _happened(done, "as before")
+            return happened(done, "as before")
     return ""
 
 
-def _happened(done: Sequence[Event | Refused], how: str) -> str:
+def happened(done: Sequence[Event | Refused], how: str) -> str:
+    """Return what became of many people's events, as a sentence."""
     refused = [result for result in done if isinstance(result, Refused)]
     notice = f"{people_text(len(done) - len(refused))} {how}."
     if refused:
