@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo model test check fix bench soak golden attack faults fuzz proof pages interop
+.PHONY: setup demo train-demo model test check fix bench soak golden attack faults fuzz proof pruning pages interop
 .PHONY: bench-against cluster systems transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
@@ -77,6 +77,9 @@ attack: $(STAMP)      ## 660 seeded attacks on the studio (half a minute); the t
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
+
+pruning: $(STAMP)     ## what int8 and fewer channels cost the proof's ORN, three seeds; after make proof
+	$(BIN)/python -m benchmarks.pruning $(PRUNING_ARGS)
 
 systems: $(STAMP)     ## every system at nano size on the same people (hours); goes on when started again
 	$(BIN)/python -m benchmarks.systems_table $(SYSTEMS_ARGS)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import proof, proof_arms, proof_table
+from benchmarks import proof, proof_arms, proof_table, pruning
 from benchmarks.proof_arms import ARMS, FULL, HELD_FAMILIES, HELD_OCCLUDERS, SMALL, held_poses
 from synthstudio.body import pose_library
 from synthstudio.core.spec import RoomBackdrop
 from synthstudio.dataset.reader import Dataset
+from synthstudio.inference import compress
 from synthstudio.props import procedural
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
@@ -222,3 +223,21 @@ def test_the_table_tells_the_arms_and_seeds_that_were_asked_for(made: Path) -> N
     folder = _made(made) / "results"
     assert proof_table.read(folder, ("b", "c"), 1).arms == ("b", "c")
     assert not proof_table.read(folder, ("b",), 0).results
+
+
+def test_its_network_is_pruned_and_put_into_8_bits(
+    made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compress, "WIDTHS", (0.5,))  # the others cost the test its time
+    words = ["--small", "--cache", str(made / "cache"), "--seeds", "1", "--steps", "2"]
+    assert pruning.main([*words, "--people", "2", "--rounds", "2"]) == 0
+    _, *rows = capsys.readouterr().out.split("| candidate |")[1].splitlines()
+    cells = {row.split("|")[1].strip(): row.split("|")[2:-1] for row in rows[1:]}
+    assert cells["as it is"][6:] == [" +0.0 (+0.0 to +0.0) "] * 3
+    megabytes, operations = (
+        [float(cells[name][k]) for name in ("as it is", "50% of the channels")] for k in (0, 1)
+    )
+    assert megabytes[1] < 0.7 * megabytes[0] and operations[1] < 0.7 * operations[0]
+    assert float(cells["as it is, int8"][0]) < 0.9 * megabytes[0]
+    with pytest.raises(SystemExit, match=r"\(c\) seed 1 of the proof is not trained yet"):
+        pruning.main([*words[:3], "--seeds", "2", "--steps", "1", "--rounds", "1"])
