@@ -246,6 +246,23 @@ def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
     )
 
 
+def reviewers(folder: Path, assets: Path) -> tuple[bool, str]:
+    """Eight reviewers for ten minutes on SQLite and on PostgreSQL while everything breaks."""
+    log = folder / "log"
+    reported = {"SYNTHSTUDIO_REVIEWERS_S": "600", "SYNTHSTUDIO_REVIEWERS_LOG": str(log)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/studio/test_eight_reviewers.py"],
+        cwd=proofs.ROOT,
+        env=os.environ | reported | {"SYNTHSTUDIO_REQUIRE": "chromium,postgres"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = log.read_text().splitlines() if log.is_file() else []
+    held = done.returncode == 0 and len(lines) == 2
+    return held, "\n  ".join(lines) + ("" if held else done.stdout[-3000:])
+
+
 CHECKS: dict[str, Check] = {
     "same bytes": same_bytes,
     "kills": kills,
@@ -261,6 +278,7 @@ CHECKS: dict[str, Check] = {
     "abilities: second oracle": abilities_oracle,
     "training killed": training_killed,
     "reviewer": reviewer,
+    "reviewers": reviewers,
 }
 
 

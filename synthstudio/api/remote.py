@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import secrets
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from synthstudio.core.web_address import studio_origin
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
 _MOST_BYTES = 256 * 2**20
+_PAUSES_S = (0.5, 1.0, 2.0)
+"""Before an edit that found the store busy is sent again."""
 Json = dict[str, Any]
 Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
@@ -30,7 +33,9 @@ class Review:
     Whatever is refused raises `Refused` with its `reason`: "revision" when somebody changed the
     person meanwhile, "role", "lease", "invalid", "gone", "token", "rate" or "busy"; a studio that
     does not answer, or not in JSON, raises `ReviewError`. An edit whose answer is lost is sent once
-    more under the same name, so that it happens once.
+    more under the same name, and one that finds the store busy for some seconds, so that it happens
+    once. Where that ends in `ReviewError` or "busy", it may have happened: a database that was lost
+    in mid-write does not say. Ask for the person again before you repeat it.
     """
 
     def __init__(self, url: str, token: str | None = None, *, set: str | None = None) -> None:
@@ -210,16 +215,24 @@ class Review:
             "kind": kind,
             **more,
         }
-        try:
-            answer = self.ops([op])
-        except _NoAnswer:
-            answer = self.ops([op])
+        answer = self._answered(op)
+        for pause_s in _PAUSES_S:
+            if answer["done"] or answer["refused"]:
+                break
+            time.sleep(pause_s)
+            answer = self._answered(op)
         for refused in answer["refused"]:
             now = refused.get("now")
             raise Refused(refused["message"], reason=refused["reason"], state=now)
         if not answer["done"]:
             raise Refused(answer["wait"] or "the studio is busy", reason="busy")
         return dict(answer["done"][0])
+
+    def _answered(self, op: Json) -> Json:
+        try:
+            return self.ops([op])
+        except _NoAnswer:
+            return self.ops([op])
 
     def _of_set(self, path: str) -> str:
         return f"/sets/{self.key}/{path}"

@@ -276,11 +276,14 @@ def as_refused(error: Exception, where: str) -> Exception:
         what, then = "the database's disk is full", "Free some space; it will be sent again."
     else:
         what, then = "the database cannot be written now", "It will be sent again."
+    # A connection may break while a commit is on its way: then nobody knows. What is sent again
+    # under the same name happens once in any case.
+    unknown = getattr(error, "connection_invalidated", False)
     return Refused(
         what,
         where=where,
         got=text.splitlines()[0][:200],
-        then=f"Nothing changed. {then}",
+        then=then if unknown else f"Nothing changed. {then}",
         reason="busy",
     )
 

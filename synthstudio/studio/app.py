@@ -8,10 +8,13 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, show_user
+from synthstudio.studio.editor.session import stand_in
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.settings import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
+_AGAIN_S = 3
+"""So often a database that does not answer is asked again."""
 _TITLES = {
     "home": "Home",
     "review": "Review",
@@ -35,17 +38,32 @@ def main() -> None:
     ]
     # A run that ends before this would make Streamlit list the files beside this one itself.
     st.navigation(pages, position="hidden")
-    me = current_user()
-    page = st.navigation(pages)
-    with st.sidebar:
-        _choose_dataset(ctx)
-        show_user(me)
+    name, page = "", None
     try:
+        me = current_user()
+        name, page = me.name, st.navigation(pages)
+        with st.sidebar:
+            _choose_dataset(ctx)
+            show_user(me)
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time
-        show_refusal(error, user=me.name)
+        if error.reason != "busy":
+            show_refusal(error, user=name)
+            return
+        page = page or st.navigation(pages)
+        with st.sidebar if page.url_path == "review" and stand_in() else st.container():
+            show_refusal(error, user=name)
+            st.caption("This page tries again by itself.")
+        st.fragment(_again, run_every=_AGAIN_S)([])
     except DatasetError as error:
         show_unreadable(ctx.chosen().name, error)
+
+
+def _again(runs: list[None]) -> None:
+    """Run the page anew: the second time, for the first is the page's own."""
+    if runs:
+        st.rerun()
+    runs.append(None)
 
 
 def _choose_dataset(ctx: Context) -> None:

@@ -317,7 +317,7 @@ def test_backup_while_others_write(store, tmp_path, request):
 
 def restored(path, store, request):
     """Restore a dump into a new database; return its URL."""
-    home = request.getfixturevalue("postgres_server")
+    home = request.getfixturevalue("postgres_server").home
     url = store.engine.url.set(database="restored")
     admin = create_engine(store.engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:

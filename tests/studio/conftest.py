@@ -90,11 +90,18 @@ class Studio:
         return self.folder / "state" / "review.db"
 
     @property
+    def state(self) -> Path:
+        """The folder of its key."""
+        if "--state" in self.more:
+            return Path(self.more[self.more.index("--state") + 1])
+        return self.db.parent
+
+    @property
     def key(self) -> str:
         """What the server prints for its own user."""
         from synthstudio.studio.access import load_secret, local_key
 
-        return local_key(load_secret(self.db.parent))
+        return local_key(load_secret(self.state))
 
     @property
     def exports(self) -> Path:

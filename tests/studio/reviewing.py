@@ -116,7 +116,7 @@ def stored(studio: Any, folder: Path, *, person: str | None = None) -> list[Even
     """Return all events of the studio's store, or those of one item ("frame:instance")."""
     with closing(open_store(f"sqlite:///{studio.db}")) as store:
         found = list(history.iter_events(store, content_key(Dataset(folder))))
-        history.check_replay(store, content_key(Dataset(folder)))
+        assert history.check_replay(store, content_key(Dataset(folder))) == []
     if person is None:
         return found
     return [e for e in found if f"{e.person.frame}:{e.person.instance}" == person]

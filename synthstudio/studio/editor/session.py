@@ -67,6 +67,8 @@ class EditorSession:
     leases: HeldLeases = field(default_factory=HeldLeases)
     ghosts: str = ""
     poses: Sequence[Mapping[str, Any]] = ()
+    sent: tuple[str, Mapping[str, Any]] | None = None
+    """The editor's key and what it was told last."""
 
 
 def show() -> None:
@@ -91,14 +93,28 @@ def show() -> None:
         _take_view(session, value.get("view"))
         _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
 
-    received = mount_editor(
-        _browser_data(ctx, me, chosen, session), key=name, on_outbox=on_change, on_view=on_change
-    )
+    data = _browser_data(ctx, me, chosen, session)
+    session.sent = name, data
+    received = mount_editor(data, key=name, on_outbox=on_change, on_view=on_change)
     # After a restart of the server a session is new: its callbacks are not called for what the
     # browser says again.
     new = _take_view(session, received["view"])
     if _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new:
         st.rerun()
+
+
+def stand_in() -> bool:
+    """Keep the editor open as it was while the database does not answer; False: there is none.
+
+    What is edited meanwhile is kept in the browser, which says so, and sent again.
+    """
+    session = st.session_state.get("review_session")
+    if not isinstance(session, EditorSession) or session.sent is None:
+        return False
+    name, data = session.sent
+    st.html(_STYLE)
+    mount_editor(data, key=name, on_outbox=lambda: None, on_view=lambda: None)
+    return True
 
 
 def _editor_key(chosen: OpenSet, me: User, layer: str) -> str:

@@ -33,6 +33,16 @@ function setItem(S, item) {
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
+  rememberPlace(S, item);
+  showPicture(S);
+  fillPanel(S);
+  announce(S);
+  fillStatus(S);
+  lookAhead(S);
+}
+
+// Where this is, for the address and for whoever comes back to the page.
+function rememberPlace(S, item) {
   const url = new URL(location.href);
   sessionStorage.setItem(`synthstudio.at.${S.dataset}`, JSON.stringify([S.goto, item.id]));
   const { id, query } = S.queue;
@@ -41,11 +51,6 @@ function setItem(S, item) {
     else url.searchParams.set(name, value);
   }
   history.replaceState(history.state, "", url);
-  showPicture(S);
-  fillPanel(S);
-  announce(S);
-  fillStatus(S);
-  lookAhead(S);
 }
 
 function showPicture(S) {
@@ -177,6 +182,16 @@ function start(parent, data) {
   window.addEventListener("pointerdown", elsewhere, true);
   for (const kind of ["pointerdown", "keydown"]) S.root.addEventListener(kind, () => (S.used = performance.now()), true);
   S.root.addEventListener("focusin", () => (S.mine = true));
+  // While a dialog of the page goes, keys reach nobody: they are meant for the editor.
+  const astray = (event) => {
+    if (event.target !== document.body || !S.mine || S.left || !S.item) return;
+    S.ui.stage.focus({ preventScroll: true });
+    const { key, code, repeat, shiftKey, ctrlKey, altKey, metaKey } = event;
+    const again = new KeyboardEvent("keydown", { key, code, repeat, shiftKey, ctrlKey, altKey, metaKey, bubbles: true, cancelable: true });
+    if (!S.ui.stage.dispatchEvent(again)) event.preventDefault();
+    event.stopPropagation();
+  };
+  window.addEventListener("keydown", astray, true);
   S.stop = () => {
     const fields = Object.fromEntries(KEPT_FIELDS.map((field) => [field, S[field]]));
     KEPT.set(name, { fields, item: S.item?.id ?? null });
@@ -186,6 +201,7 @@ function start(parent, data) {
     watch.disconnect();
     window.removeEventListener("beforeunload", warn);
     window.removeEventListener("pointerdown", elsewhere, true);
+    window.removeEventListener("keydown", astray, true);
     for (const picture of S.pictures.values()) picture.bitmap?.close();
     S.root.remove();
   };
@@ -225,8 +241,12 @@ function update(S, data) {
   S.goto = data.goto;
   const here = jump ? null : S.list.find((item) => S.wanted === null && last && item.id === last.id);
   const there = S.wanted !== null && !jump ? S.list.find((item) => item.pos === S.wanted) : null;
+  const next = there ?? (jump || !last ? begin(S, data, last) : null);
   if (here) sameItem(S, here);
-  else if (there || jump || !last) setItem(S, there ?? begin(S, data, last));
+  else if (next && next.id === last?.id) {
+    sameItem(S, next); // the server is new, the person is not: the chosen joints stay
+    rememberPlace(S, next);
+  } else if (next) setItem(S, next);
   else askView(S, {}); // a window for somewhere else: say again where this is
   S.changed();
 }
