@@ -1,7 +1,8 @@
 """Make docs/images/studio_*.png: `python tools/studio_pictures.py [FOLDER]`.
 
 A small set is generated in FOLDER (kept when it is there; a temporary one by default), a few people
-of it are reviewed through the store, a studio is started on it, and Chromium visits its pages.
+of it are reviewed through the store, a studio is started on it, and Chromium visits its pages: on a
+desk 1440 pixels wide, and on a phone 390 wide (studio_NAME_phone.png).
 """
 
 import io
@@ -29,6 +30,7 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema import load
 from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
 from synthstudio.review.edits import apply
 from synthstudio.review.history import state
 from synthstudio.review.risk.people import PeopleTable
@@ -36,14 +38,25 @@ from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
-from synthstudio.review.store import Store, open_store, register
+from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import begin_second_looks
 from synthstudio.review.values import Op, Person, User
+from synthstudio.studio.access import load_secret, local_key
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "images"
-SIZE = {"width": 1280, "height": 800}
+DESK = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+PAGES = {
+    "home": "",
+    "review": "review",
+    "gallery": "gallery?q=occluded >= 0.1&sort=occluded",
+    "queue": "queue",
+    "team": "team",
+    "generate": "generate",
+    "tryit": "tryit",
+}
 MOST_BYTES = 290_000
 NAME = "rooms"
 SHARE = 0.4
@@ -178,22 +191,17 @@ def _wait(url: str) -> None:
     raise TimeoutError(f"{url} did not answer")
 
 
-def shoot(url: str, browser: Any) -> None:
-    """Take a picture of each page."""
-    page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
+def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
+    """Take a picture of each page. `key`: the server's own, which its admin shows."""
+    more = {"has_touch": True, "is_mobile": True} if phone else {}
+    size = PHONE if phone else DESK
+    page = browser.new_context(viewport=size, color_scheme="light", **more).new_page()
     page.set_default_timeout(60_000)
-    page.goto(url)
+    page.goto(f"{url}/?key={key}")
     page.get_by_role("textbox", name="Your name").fill(LEAD.name)
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("heading", name="Home").wait_for()
-    for name, path in (
-        ("home", ""),
-        ("review", "review"),
-        ("gallery", "gallery?q=occluded >= 0.1&sort=occluded"),
-        ("queue", "queue"),
-        ("team", "team"),
-        ("generate", "generate"),
-    ):
+    for name, path in PAGES.items():
         page.goto(f"{url}/{path}")
         page.locator("[data-test-script-state='notRunning']").wait_for()
         if name == "team":
@@ -204,7 +212,7 @@ def shoot(url: str, browser: Any) -> None:
         page.wait_for_load_state("networkidle")
         page.wait_for_function(SHOWN)
         page.wait_for_timeout(2500)
-        save(page.screenshot(), OUT / f"studio_{name}.png")
+        save(page.screenshot(), OUT / f"studio_{name}{'_phone' if phone else ''}.png")
 
 
 def save(png: bytes, path: Path) -> None:
@@ -233,7 +241,8 @@ def main() -> None:
         found = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
         with served(folder, dataset) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-            shoot(url, browser)
+            for phone in (False, True):
+                shoot(url, browser, key=local_key(load_secret(folder / "state")), phone=phone)
             browser.close()
 
 
