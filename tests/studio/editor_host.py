@@ -122,7 +122,7 @@ class Alone:
             lambda route: route.fulfill(
                 status=200,
                 content_type="text/html",
-                body="<!doctype html><title>editor</title><meta name=viewport "
+                body="<!doctype html><html lang=en><title>editor</title><meta name=viewport "
                 "content='width=device-width, initial-scale=1'><div id=host></div>",
             ),
         )

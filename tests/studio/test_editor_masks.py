@@ -13,6 +13,7 @@ from pycocotools.coco import COCO
 from test_editor_boxes import at
 from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 from test_editor_strokes import draw
+from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
 
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.rng import stream
@@ -126,9 +127,11 @@ def test_a_brush_adds_and_erases_with_an_undo_each(editor):
     assert editor.reads("masking") == ""
 
 
-def test_an_outline_by_hand_by_clicks_and_by_keys(editor):
+def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
     page = editor.page
-    editor.press("Shift+A", "Shift+T")
+    editor.press("Shift+A")
+    assert violations(page, axe) == [], "with brush, slider and tools shown"
+    editor.press("Shift+T")
     draw(editor, *SQUARE)
     for x, y in (*SQUARE, SQUARE[-1]):  # the last corner again: a double click closes
         page.mouse.click(*at(editor, x, y + 60))

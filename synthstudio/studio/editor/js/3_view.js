@@ -122,7 +122,7 @@ function draw(S) {
   drawGhosts(S);
   const shift = `translate(${S.tx}px, ${S.ty}px) scale(${S.zoom})`;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
-  for (const layer of [S.ui.picture, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
+  for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
   S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
   S.root.dataset.zoom = String(S.zoom);
   S.root.dataset.tx = String(S.tx);

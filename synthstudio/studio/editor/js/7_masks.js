@@ -3,8 +3,8 @@
 // S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
 
 const MASKS = [
-  ["modal", "Draw visible", "Shift+m", "Draw the mask of what can be seen"],
-  ["amodal", "Draw whole", "Shift+a", "Draw the mask of the whole person"],
+  ["modal", "Visible mask", "Shift+m", "Draw the mask of what can be seen"],
+  ["amodal", "Whole mask", "Shift+a", "Draw the mask of the whole person"],
 ];
 const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
 const MASK_HELP = {
@@ -183,8 +183,10 @@ function drawMasking(S) {
   const { points, tool, erase } = masking;
   const cls = `stroke mask ${masking.which}${erase ? " erase" : ""}`;
   const path = (line) => `M${line.map((p) => toScreen(S, ...p).map((v) => v.toFixed(1)).join(" ")).join("L")}`;
-  if (drag?.kind === "mask" && tool === "brush") make("path", { class: `${cls} wide`, d: path([...drag.line, drag.line.at(-1)]), "stroke-width": (2 * S.brush.r * S.zoom).toFixed(1) }, S.marks.boxes);
-  else if (drag?.kind === "mask" || points.length) {
+  if (drag?.kind === "mask" && tool === "brush") {
+    const node = make("path", { class: `${cls} wide`, d: path([...drag.line, drag.line.at(-1)]) }, S.marks.boxes);
+    node.style.strokeWidth = `${(2 * S.brush.r * S.zoom).toFixed(1)}px`;
+  } else if (drag?.kind === "mask" || points.length) {
     const line = [...points, ...(drag?.kind === "mask" ? drag.line : masking.hover ? [masking.hover] : [])];
     make("path", { class: cls, d: path(line) }, S.marks.boxes);
   }
