@@ -11,6 +11,8 @@ from review_ops import ANNA, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.quality.rows import check_frame
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
@@ -113,6 +115,8 @@ def test_a_mask_on_disk_grows_too(empty_store, small_set):
     drawing.masks(modal=bits(disk["modal"], size) | corner)
     wanted = bits(disk["amodal"], size) | corner
     np.testing.assert_array_equal(bits(drawing.state.masks["amodal"], size), wanted)
+    skeleton = get_skeleton(small_set.identity.skeleton)
+    assert check_frame(small_set.frame(0), [drawing.row], skeleton)[0] == [], "as validate looks"
     drawing.do("revert", event=history.events(drawing.store, drawing.key)[-1].id)
     assert drawing.row["modal_counts"] == disk["modal"]
 

@@ -16,7 +16,7 @@ from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
 from synthstudio.review.comments import comments_in
 from synthstudio.review.history import states_in
 from synthstudio.review.leases import SECOND, Lease, leases
-from synthstudio.review.masks import WHICH, masks_on_disk, sound_counts
+from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, User
@@ -262,6 +262,7 @@ def _people(
         if state is not None and state.deleted:
             continue
         row = found.people.get(number)
+        disk = _labels(found, row, frames.skeleton) if row is not None else None
         labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
         labels |= dict(state.joints) if state is not None else {}
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
@@ -272,7 +273,7 @@ def _people(
                 "revision": state.revision if state is not None else 0,
                 "status": state.status if state is not None else "pending",
                 "closed": closed((frame, number)),
-                "masks": _masks(found, number, state) if number not in held else None,
+                "masks": None if number in held else _masks(disk, state),
             }
         )
     return shown
@@ -337,9 +338,11 @@ def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
     return {"box": _box(row[f"{which}_box_px"]), "counts": counts}
 
 
-def _masks(found: FrameRows, number: int, state: ItemState | None) -> dict[str, str]:
-    drawn = state.masks if state is not None else None
-    return {**masks_on_disk(found.people.get(number), found.size), **(drawn or {})}
+def _masks(row: Mapping[str, Any] | None, state: ItemState | None) -> dict[str, str]:
+    """Somebody's masks as reviewers left them; `row`: what `_labels` says of who is on disk."""
+    drawn = (state.masks if state is not None else None) or {}
+    known = {which: row[which]["counts"] for which in WHICH} if row is not None else {}
+    return {which: counts for which, counts in {**known, **drawn}.items() if counts}
 
 
 def _box(box: Sequence[float] | None) -> list[float] | None:
