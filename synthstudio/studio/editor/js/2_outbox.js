@@ -262,7 +262,7 @@ function sayAgain(S, item, op) {
   const over = kind === "edit" && op.masks ? rebasedMasks(item, derive(S, item), op) : null;
   if (kind === "edit" && op.masks) over ? Object.assign(patch, over.patch) : delete patch.masks;
   const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
-  if (!joints && (patch.joints || op.masks) && !patch.masks) return null;
+  if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
   if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, from: op.from }, patch);
   if (patch.distrusts || "masks" in patch) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);

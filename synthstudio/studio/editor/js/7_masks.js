@@ -12,7 +12,7 @@ const MASK_HELP = {
   outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
 };
 const BRUSH_PX = [0.5, 200]; // radius in the picture
-const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "sharper", "flatter", "history"]; // end no drawing
+const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
 function buildMasks(S, side) {
   const box = el("div", "strokes", null, side);
