@@ -14,7 +14,11 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import numpy as np
+from numpy.typing import NDArray
+
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
+from synthstudio.core.masks import encode
 from synthstudio.core.web_address import studio_origin
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
@@ -25,6 +29,10 @@ _PAUSES_S = (0.5, 1.0, 2.0)
 Json = dict[str, Any]
 Joint = Sequence[Any]
 """x and y in continuous pixels, state, cause: [12.5, 30.0, 2, "visible"]."""
+
+
+Mask = Mapping[str, Any] | Sequence[Sequence[float]] | NDArray[np.bool_]
+"""A COCO code {size, counts}, COCO polygons, or which pixels (H, W) of the picture."""
 
 
 class Review:
@@ -93,7 +101,8 @@ class Review:
         """A person as reviewers left it.
 
         `joints`: name -> [x, y, state, cause, origin], places in continuous pixels; `box`: x, y,
-        width, height; `status`, `reason`, `revision`, `comments`.
+        width, height; `masks`: `modal` and `amodal`, COCO codes or None; `status`, `reason`,
+        `revision`, `comments`.
         """
         return self._ask("GET", self._of_set(f"people/{int(frame)}/{int(instance)}"))
 
@@ -111,9 +120,15 @@ class Review:
         joints: Mapping[str, Joint] | None = None,
         *,
         box: Sequence[float] | None = None,
+        masks: Mapping[str, Mask] | None = None,
     ) -> Json:
-        """Set joints or the box of a person as it was seen; returns `event` and `revision`."""
-        more = {} if box is None else {"box": list(box)}
+        """Set joints, box or masks of a person as it was seen; returns `event` and `revision`.
+
+        `masks`: `modal` (what can be seen), `amodal` (the whole person, which grows with modal).
+        """
+        more: Json = {} if box is None else {"box": list(box)}
+        if masks is not None:
+            more["masks"] = {which: _mask(mask) for which, mask in masks.items()}
         return self._do(person, "edit", joints=_lists(joints), **more)
 
     def add(
@@ -300,6 +315,10 @@ def _refusal(status: int, body: bytes) -> Refused:
         return Refused(str(told["message"]), reason=str(told["reason"]))
     except (ValueError, KeyError, TypeError):
         return Refused(f"the studio answered with {status}", reason="invalid")
+
+
+def _mask(mask: Mask) -> Any:
+    return encode(mask.astype(np.bool_)) if isinstance(mask, np.ndarray) else mask
 
 
 def _lists(joints: Mapping[str, Joint] | None) -> dict[str, list[Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from synthstudio.core.errors import Refused
@@ -15,6 +15,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.review.masks import drawn_masks, masks_on_disk
 from synthstudio.review.values import (
     FRAME,
     FRAME_STATUSES,
@@ -46,8 +47,8 @@ CAUSES_OF: dict[int | None, tuple[str, ...]] = {
 class Base:
     """A person on disk. `joints` None and not `exists`: the data set has no such person.
 
-    `skeleton`: the names of its joints, in order. `mask`: whether its box is that of a mask.
-    `people`: the numbers of all on disk in the frame.
+    `skeleton`: the names of its joints, in order. `masks`: the counts of its sound masks, by
+    name. `people`: the numbers of all on disk in the frame.
     """
 
     skeleton: tuple[str, ...]
@@ -55,8 +56,13 @@ class Base:
     height_px: int
     joints: Mapping[str, JointLabel] | None
     exists: bool
-    mask: bool = False
+    masks: Mapping[str, str] = field(default_factory=dict)
     people: tuple[int, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.height_px, self.width_px
 
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
@@ -71,7 +77,7 @@ def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
         height_px=row["height_px"],
         joints=labels_of(found[0], names) if found else None,
         exists=bool(found),
-        mask=bool(found and found[0]["modal_counts"]),
+        masks=masks_on_disk(found[0] if found else None, (row["height_px"], row["width_px"])),
         people=tuple(r["instance"] for r in people),
     )
 
@@ -106,10 +112,12 @@ def check_op(op: Op, base: Base) -> None:
         _check_joints(op.joints, base)
         if op.box is not None:
             _check_box(op.box, base)
-        if not op.joints and (op.kind == "add" or op.box is None):
+        if op.masks is not None:
+            drawn_masks(op.masks, base.size)
+        if not op.joints and (op.kind == "add" or (op.box is None and op.masks is None)):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
-    elif op.joints or op.box is not None:
-        invalid(f"{op.kind} has no joints and no box", "joints", expected="none")
+    elif op.joints or op.box is not None or op.masks is not None:
+        invalid(f"{op.kind} has no joints, no box and no masks", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
@@ -204,8 +212,6 @@ def _check_place(value: object, most: float, where: str) -> None:
 
 
 def _check_box(box: object, base: Base) -> None:
-    if base.mask:
-        invalid("this box is that of a mask", "box", expected="a person without a mask")
     size = (base.width_px, base.height_px)
     expected = f"x, y, width and height from {LEAST_BOX_PX} px inside {size[0]} x {size[1]}"
     values = list(box) if isinstance(box, list | tuple) else []

@@ -23,6 +23,7 @@ from synthstudio.review.history import (
     snapshot,
     state_of,
 )
+from synthstudio.review.masks import drawn_masks, masks_after
 from synthstudio.review.models import (
     DatasetRow,
     EventRow,
@@ -128,7 +129,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     if op.revision != old.revision:
         raise _changed(old)
     _check_there(op, old, base)
-    before, after = _change(session, op, old)
+    before, after = _change(session, op, old, base)
     if person.instance == FRAME:
         _check_nobody(session, person, after, base)
     else:
@@ -233,17 +234,15 @@ def _check_frame(session: Session, old: ItemState, after: dict[str, Any], base: 
         )
 
 
-def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], dict[str, Any]]:
+def _change(
+    session: Session, op: Op, old: ItemState, base: Base
+) -> tuple[dict[str, Any], dict[str, Any]]:
     after: dict[str, Any]
     if op.kind == "revert":
         target = _to_revert(session, op)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
-        after = {}
-        if op.joints:
-            after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
-        if op.box is not None:
-            after["box"] = [float(value) for value in op.box]
+        after = _edited(op, old, base)
         if op.kind == "add":
             after["added"] = True
     elif op.kind == "status":
@@ -256,6 +255,21 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
     else:
         after = {"deleted": op.kind == "delete"}
     return snapshot(old, after), after
+
+
+def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
+    """What an op sets of joints, box and masks."""
+    after: dict[str, Any] = {}
+    if op.joints:
+        after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
+    if op.box is not None:
+        after["box"] = [float(value) for value in op.box]
+    if op.masks is not None:
+        drawn = drawn_masks(op.masks, base.size)
+        after["masks"] = masks_after(drawn, old.masks, base.masks, base.size)
+    if op.box is not None and "modal" in {**base.masks, **after.get("masks", old.masks or {})}:
+        invalid("this box is that of a mask", "box", expected="a person without a mask")
+    return after
 
 
 def _check_predicts(session: Session, op: Op) -> None:

@@ -29,7 +29,7 @@ from synthstudio.review.values import (
 )
 
 Field = tuple[str, str | int]
-_PLAIN = ("status", "reason", "box", "deleted", "added", "distrusts")
+_PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts")
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -86,6 +86,7 @@ def state_of(row: ItemRow) -> ItemState:
         reason=row.reason,
         joints=labels_from_json(row.joints),
         box=row.box,
+        masks=row.masks,
         distrusts=row.distrusts,
         deleted=row.deleted,
         added=row.added,

@@ -109,6 +109,8 @@ class ItemRow(Base):
     """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     """x, y, width and height as somebody drew it."""
+    masks: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True))
+    """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Models whose prediction of the person somebody called wrong."""
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -3,9 +3,10 @@
 Rows on disk are never changed. Of a joint that somebody edited, place, state and cause are the
 editor's and `origin` is "human", or "predicted" where they took a model's place as it was. If the
 state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
-its place in 3D is unknown (NaN). Masks, their boxes and all other joints stay; a box that no mask
-gave is the one that somebody drew, else it grows so that edited joints lie in it. A person who is
-not approved keeps box and mask; every joint is unlabelled.
+its place in 3D is unknown (NaN). A mask that somebody drew has its own box and area; other masks,
+their boxes and all other joints stay. A box that no mask gave is the one that somebody drew, else
+it grows so that edited joints lie in it. A person who is not approved keeps box and mask as on
+disk; every joint is unlabelled.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
+from synthstudio.review.masks import WHICH, put_masks
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,
@@ -201,6 +203,7 @@ def _digest(found: States) -> str:
             item.added,
             {name: dataclasses.asdict(label) for name, label in item.joints.items()},
             *([] if item.box is None else [item.box]),
+            *([] if item.masks is None else [item.masks]),
         ]
         for (frame, instance), item in sorted(found.items())
     ]
@@ -250,9 +253,10 @@ def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     new = _copied(row)
     for name, label in item.joints.items():
         _put(new, names.index(name), label)
-    for which in ("modal", "amodal"):
+    put_masks(new, item.masks or {})
+    for which in WHICH:
         box = row[f"{which}_box_px"]
-        if box is not None and not row[f"{which}_counts"]:
+        if box is not None and not new[f"{which}_counts"]:
             grown = item.box or _grown(box, _inside(item, row["mask_size"]))
             new[f"{which}_box_px"] = list(grown)
             if grown != list(box):

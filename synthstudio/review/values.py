@@ -79,7 +79,8 @@ class Op:
 
     `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
     item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
-    continuous pixels (edit, add). `status` and `text` (its reason) for status; `text` for comment;
+    continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
+    add). `status` and `text` (its reason) for status; `text` for comment;
     `event` for revert; `text`: the model whose prediction of the person is wrong, for distrust.
     """
 
@@ -90,6 +91,7 @@ class Op:
     kind: Kind
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: Sequence[float] | None = None
+    masks: Mapping[str, object] | None = None
     status: Status | FrameStatus | None = None
     text: str = ""
     event: int | None = None
@@ -117,8 +119,9 @@ class ItemState:
     """What all events of an item add up to. Revision 0: nobody has touched it.
 
     `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
-    that somebody drew, None: nobody did. `distrusts`: the models whose prediction of the person
-    somebody called wrong, None: none.
+    that somebody drew, None: nobody did. `masks`: those that somebody drew or that grew with them,
+    `modal` or `amodal` -> compressed COCO counts; None: none. `distrusts`: the models whose
+    prediction of the person somebody called wrong, None: none.
     """
 
     person: Person
@@ -127,6 +130,7 @@ class ItemState:
     reason: str = ""
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: list[float] | None = None
+    masks: dict[str, str] | None = None
     distrusts: list[str] | None = None
     deleted: bool = False
     added: bool = False

@@ -19,6 +19,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
 from synthstudio.review.check import Base, labels_of
+from synthstudio.review.masks import masks_on_disk
 from synthstudio.review.values import Person
 
 _KEPT_FRAMES = 600
@@ -64,6 +65,11 @@ class FrameRows:
     people: Mapping[int, Row]
     made: dict[int, dict[str, Any]] = field(default_factory=dict)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.frame["height_px"], self.frame["width_px"]
+
 
 class Frames:
     """The last frames that were asked for; safe for threads."""
@@ -96,7 +102,7 @@ class Frames:
             height_px=found.frame["height_px"],
             joints=labels_of(row, names) if row is not None else None,
             exists=row is not None,
-            mask=bool(row is not None and row["modal_counts"]),
+            masks=masks_on_disk(row, found.size),
             people=tuple(found.people),
         )
 

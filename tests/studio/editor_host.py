@@ -122,7 +122,7 @@ class Alone:
             lambda route: route.fulfill(
                 status=200,
                 content_type="text/html",
-                body="<!doctype html><title>editor</title><meta name=viewport "
+                body="<!doctype html><html lang=en><title>editor</title><meta name=viewport "
                 "content='width=device-width, initial-scale=1'><div id=host></div>",
             ),
         )
@@ -206,6 +206,8 @@ class Alone:
                 for name, row in op.get("joints", {}).items():
                     state["joints"][name] = [*row, "human"][:5]
                 state["box"] = op.get("box", state.get("box"))
+                drawn = {which: mask["counts"] for which, mask in op.get("masks", {}).items()}
+                state["masks"] = {**(state.get("masks") or {}), **drawn} or None
                 state["status"] = op.get("status", state["status"])
             done.append([op["client"], op["seq"], 100 + op["seq"], op["revision"] + 1])
         results = {

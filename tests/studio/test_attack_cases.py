@@ -211,6 +211,8 @@ def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, 
         "text": "text" if kind == "comment" else "",
         "event": rng.randrange(1, 40) if kind == "revert" else None,
     }
+    if kind in ("edit", "add") and rng.random() < 0.3:
+        op["masks"] = masks_of(rng)
     for _ in range(rng.randrange(3)):
         name = rng.choice((*op, "undoes", "after", "layer", "user", "role"))
         op[name] = rng.choice(ODD)
@@ -221,6 +223,19 @@ def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, 
     if rng.random() < 0.1:
         message[rng.choice(tuple(message))] = rng.choice(ODD)
     return message
+
+
+def masks_of(rng: random.Random) -> Any:
+    """Masks that might be drawn ones, of a picture of some size."""
+    size = rng.choice(([48, 64], [240, 320], [2**31, 2**31], [-1, 4], [1.5, 2], rng.choice(ODD)))
+    counts = rng.choice(
+        ("PPYo1", "0" * 300, [9, 9], [2**40, -(2**40)], dirty(rng), rng.choice(ODD))
+    )
+    polygon = [rng.choice(NUMERIC) for _ in range(rng.randrange(12))]
+    mask = rng.choice(
+        ({"size": size, "counts": counts}, [polygon], [polygon] * 99, rng.choice(ODD))
+    )
+    return {rng.choice(("modal", "amodal", "amodal", rng.choice(HOSTILE))): mask}
 
 
 def stroke_of(rng: random.Random, op: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from attackers import api_studio
-from test_attack_cases import JOINTS, ODD, SECRETS, cases, dirty
+from test_attack_cases import JOINTS, ODD, SECRETS, cases, dirty, masks_of
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
@@ -48,6 +48,8 @@ def body_of(rng: random.Random, key: str, seq: int) -> Any:
         "text": "text" if kind == "comment" else "",
         "event": rng.randrange(1, 40) if kind == "revert" else None,
     }
+    if kind in ("edit", "add") and rng.random() < 0.3:
+        op["masks"] = masks_of(rng)
     for _ in range(rng.randrange(3)):
         odd = ("who", "user", "role", "layer", "dataset", "undoes", "after")
         op[rng.choice((*op, *odd))] = rng.choice(ODD)

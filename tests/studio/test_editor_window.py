@@ -9,6 +9,7 @@ import pytest
 from imported_photos import import_photos
 
 from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.core.masks import decode, encode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
@@ -141,6 +142,20 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
     say(store, dataset, (0, 2), "delete", 8, revision=2)
     item = give(store, dataset, frames, [(0, 1)])[0]
     assert [p["instance"] for p in item["people"]] == [1, 3]
+
+
+def test_masks_are_those_of_the_reviewers_and_blind_looks_stay_blind(store, dataset, frames):
+    disk = base_of(dataset, 0, 2).masks
+    size = [dataset.frame(0)[name] for name in ("height_px", "width_px")]
+    drawn = encode(np.eye(*size, dtype=bool) | decode({"size": size, "counts": disk["modal"]}))
+    say(store, dataset, (0, 2), "edit", 1, revision=0, masks={"modal": drawn})
+    one = give(store, dataset, frames, [(0, 1)])[0]["people"]
+    assert one[0]["masks"] is None, "of who has an item of their own it is there"
+    assert one[1]["masks"]["modal"] == drawn["counts"] and set(one[1]["masks"]) == set(disk)
+    two = give(store, dataset, frames, [(0, 2)])[0]
+    assert two["state"]["masks"] == one[1]["masks"] and two["modal"]["counts"] == disk["modal"]
+    one, two = give(store, dataset, frames, [(0, 1), (1, 1)], veiled={(0, 2)})
+    assert one["people"][1]["masks"] == disk, "as on disk"
 
 
 def test_base_is_what_the_reader_says(dataset, frames, store):

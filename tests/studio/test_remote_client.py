@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import numpy as np
 import pytest
 from attackers import api_studio, on_a_port
 
 import synthstudio as ss
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
+from synthstudio.core.masks import decode
 from synthstudio.review import history
 from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
@@ -56,7 +58,14 @@ def test_a_review_from_outside(studio):
     review.restore({**added, "revision": 2})
     assert [d["kind"] for d in review.decisions()] == ["status", "delete", "restore"]
     assert [c["text"] for c in review.comments()] == ["a word"]
-    assert review.frame(2)["people"][0]["box"] == [0, 0, 20, 30]
+    frame = review.frame(2)
+    assert frame["people"][0]["box"] == [0, 0, 20, 30]
+    pixels = np.zeros((frame["height_px"], frame["width_px"]), bool)
+    pixels[3:9, 2:6] = True
+    review.edit({**added, "revision": 3}, masks={"modal": pixels})
+    drawn = review.person(2, 1)
+    assert np.array_equal(decode(drawn["masks"]["modal"]), pixels)
+    assert drawn["box"] == [2, 3, 4, 6] and drawn["masks"]["amodal"] is None
     assert history.check_replay(studio[0].store, review.key) == []
 
 

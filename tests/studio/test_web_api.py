@@ -7,10 +7,12 @@ import shutil
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from attackers import api_studio
 from sqlalchemy import delete
 
+from synthstudio.core.masks import decode, encode
 from synthstudio.review import history
 from synthstudio.review.models import MemberRow
 from synthstudio.review.team import members
@@ -21,6 +23,7 @@ from synthstudio.studio.web_api.limits import Buckets, Rate
 
 ADMIN = User(name="ada", role="admin")
 CLIENT = "c0ffee00c0ffee00"
+SIDES = ("height_px", "width_px")
 
 
 @dataclass
@@ -382,3 +385,22 @@ def test_who_is_blind_is_listed_as_such_and_in_no_status(api):
     for who in ("rea", "lea"):  # the control: one's own, and a lead's
         assert listed("?status=approved", who) == {(0, 1): False}
         assert not any(listed("", who).values()) and len(listed("", who)) == 9
+
+
+def test_masks_are_written_and_read(api):
+    """What comes out is what went in, pixel by pixel, and what is no mask is refused."""
+    size = [api.ask("GET", f"/sets/{api.studio.key}/frames/0").json()[n] for n in SIDES]
+    wanted = np.zeros(size, bool)
+    wanted[5:20, 7:11] = True
+    code = encode(wanted)
+    masks = {"amodal": code, "modal": [[7, 5, 11, 5, 11, 10, 7, 10]]}
+    done = api.op("edit", masks=masks).json()["done"]
+    assert [one["revision"] for one in done] == [1]
+    person = api.ask("GET", f"/sets/{api.studio.key}/people/0/1").json()
+    assert np.array_equal(decode(person["masks"]["amodal"]), wanted)
+    assert person["masks"]["modal"]["size"] == size and person["box"] == [7, 5, 4, 5]
+    larger = {"modal": {**code, "size": [2 * n for n in size]}}
+    (no,) = api.op("edit", seq=1, revision=1, masks=larger).json()["refused"]
+    assert no["reason"] == "invalid" and "as large as its picture" in no["message"]
+    (late,) = api.op("edit", seq=2, masks=masks).json()["refused"]
+    assert late["now"]["masks"] == person["masks"], "as it is now, for who saw another"

@@ -47,6 +47,7 @@ _FIELDS = {
     "after",
     "joints",
     "box",
+    "masks",
     "status",
     "text",
     "event",
@@ -220,7 +221,7 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
         # The one before it was refused: this one was made over a state that never was.
         raise Refused(
             "the edit before this one was not taken",
-            where=_where(op.person),
+            where=op.person.where,
             then="Look at the person again and decide about both.",
             reason="revision",
         )
@@ -228,7 +229,7 @@ def _apply_op(delivery: _Delivery, received: ReceivedOp) -> tuple[int, int]:
         found = _event_of(delivery, op.person, received.undoes)
         if found is None:
             raise Refused(
-                "what shall be undone was never stored", where=_where(op.person), reason="gone"
+                "what shall be undone was never stored", where=op.person.where, reason="gone"
             )
         op = Op(
             client=op.client,
@@ -252,7 +253,7 @@ def _check_predicted(delivery: _Delivery, op: Op) -> None:
     if _event_of(delivery, person, (op.client, op.seq)) is None:  # else it was so at the time
         raise Refused(
             "no model predicts these joints there any more",
-            where=_where(person),
+            where=person.where,
             then="Look at the predictions again.",
             reason="gone",
         )
@@ -297,6 +298,7 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         kind=item.get("kind"),  # type: ignore[arg-type]
         joints=dict(_parse_joints(item.get("joints", {}))),
         box=item.get("box"),
+        masks=item.get("masks"),
         status=item.get("status"),
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,
@@ -353,10 +355,6 @@ def _is_client(value: object) -> bool:
 
 def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
     raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
-
-
-def _where(person: Person) -> str:
-    return f"frame {person.frame}, person {person.instance}"
 
 
 EVERY_S = 60.0

@@ -369,12 +369,16 @@ def _history(
     }
 
 
+_SHAPES = {"box": "the box", "masks": "the masks"}
+
+
 def _describe_event(event: Event) -> dict[str, str]:
     after = event.after
     what: str = event.kind
     if event.kind in ("edit", "add"):
         joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
-        names = [*(["the box"] if after.get("box") else []), *joints]
+        shapes = [word for field, word in _SHAPES.items() if after.get(field)]
+        names = [*shapes, *joints]
         what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
             f" and {len(names) - 3} more" if len(names) > 3 else ""
         )

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
 from synthstudio.review.comments import comments_in
 from synthstudio.review.history import states_in
 from synthstudio.review.leases import SECOND, Lease, leases
+from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, User
@@ -112,7 +112,13 @@ def items(
             first = one[0] not in told_of
             told_of.add(one[0])
             item["people"] = (
-                _people(frames, one[0], state_of, lambda p: _closed(p, stretch, held, who, layer))
+                _people(
+                    frames,
+                    one[0],
+                    state_of,
+                    lambda p: _closed(p, stretch, held, who, layer),
+                    {n for f, n in (*listed, *added) if f == one[0]},
+                )
                 if first
                 else None
             )
@@ -205,8 +211,7 @@ def _make_labels(found: FrameRows, row: Row, skeleton: Skeleton) -> dict[str, An
         ],
         "occluder": _occluders(found, row),
         "xyz": _points_3d(row["joints_camera_m"], joints),
-        "modal": {"box": _box(row["modal_box_px"]), "counts": _mask(found, row, "modal_counts")},
-        "amodal": {"box": _box(row["amodal_box_px"]), "counts": _mask(found, row, "amodal_counts")},
+        **{which: _mask(found, row, which) for which in WHICH},
         "facts": _facts(found.frame, row),
     }
 
@@ -243,8 +248,12 @@ def _people(
     frame: int,
     state_of: Mapping[tuple[int, int], ItemState],
     closed: Callable[[tuple[int, int]], str | None],
+    held: Collection[int],
 ) -> list[dict[str, Any]]:
-    """Everybody in a frame as reviewers left them; `closed`: why one may not be changed now."""
+    """Everybody in a frame as reviewers left them; `closed`: why one may not be changed now.
+
+    `held`: those of whom the browser is given an item of its own, with their masks.
+    """
     found = frames.get(frame)
     added = [n for (f, n), state in state_of.items() if f == frame and state.added]
     shown = []
@@ -253,6 +262,7 @@ def _people(
         if state is not None and state.deleted:
             continue
         row = found.people.get(number)
+        disk = _labels(found, row, frames.skeleton) if row is not None else None
         labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
         labels |= dict(state.joints) if state is not None else {}
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
@@ -263,6 +273,7 @@ def _people(
                 "revision": state.revision if state is not None else 0,
                 "status": state.status if state is not None else "pending",
                 "closed": closed((frame, number)),
+                "masks": None if number in held else _masks(disk, state),
             }
         )
     return shown
@@ -322,15 +333,16 @@ def _points_3d(flat: Sequence[float] | None, joints: int) -> list[list[float] | 
     return found if any(found) else None
 
 
-def _mask(found: FrameRows, row: Row, column: str) -> str | None:
-    counts, size = row[column], [found.frame["height_px"], found.frame["width_px"]]
-    if not counts or list(row["mask_size"]) != size:
-        return None
-    try:
-        check_counts(counts, size)
-    except ValueError:
-        return None
-    return str(counts)
+def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
+    counts = sound_counts(row, which, found.size)
+    return {"box": _box(row[f"{which}_box_px"]), "counts": counts}
+
+
+def _masks(row: Mapping[str, Any] | None, state: ItemState | None) -> dict[str, str]:
+    """Somebody's masks as reviewers left them; `row`: what `_labels` says of who is on disk."""
+    drawn = (state.masks if state is not None else None) or {}
+    known = {which: row[which]["counts"] for which in WHICH} if row is not None else {}
+    return {which: counts for which, counts in {**known, **drawn}.items() if counts}
 
 
 def _box(box: Sequence[float] | None) -> list[float] | None:
@@ -345,6 +357,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
             "reason": "",
             "joints": {},
             "box": None,
+            "masks": None,
             "distrusts": [],
             "deleted": False,
             "added": False,
@@ -357,6 +370,7 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "reason": state.reason,
         "joints": {name: _joint(label) for name, label in state.joints.items()},
         "box": state.box,
+        "masks": state.masks,
         "distrusts": state.distrusts or [],
         "deleted": state.deleted,
         "added": state.added,

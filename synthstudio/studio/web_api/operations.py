@@ -29,6 +29,27 @@ _BOX: Json = {
     "maxItems": 4,
     "description": "x, y, width, height in continuous pixels",
 }
+_MASK: Json = {
+    "description": "a COCO run-length code of the picture's size, or COCO polygons inside it",
+    "anyOf": [
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["size", "counts"],
+            "properties": {
+                "size": {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
+                "counts": {"anyOf": [_TEXT, {"type": "array", "items": _WHOLE}]},
+            },
+        },
+        {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+    ],
+}
+_MASKS: Json = {
+    "type": ["object", "null"],
+    "additionalProperties": False,
+    "properties": {"modal": _MASK, "amodal": _MASK},
+    "description": "modal: what can be seen; amodal: the whole person, which grows with modal",
+}
 _OP: Json = {
     "type": "object",
     "additionalProperties": False,
@@ -42,6 +63,7 @@ _OP: Json = {
         "kind": {"enum": list(KINDS)},
         "joints": {"type": "object", "additionalProperties": _JOINT},
         "box": _BOX,
+        "masks": _MASKS,
         "status": {"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
         "text": {"type": "string", "maxLength": 2000},
         "event": {"type": ["integer", "null"], "description": "which event a revert takes back"},
@@ -126,7 +148,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="GET", path=_PERSON, name="person",
-        summary="A person as reviewers left it: status, revision, joints, box, comments.",
+        summary="A person as reviewers left it: status, revision, joints, box, masks, comments.",
         run=reads.person,
     ),
     Operation(

@@ -12,6 +12,7 @@ from synthstudio.review.check import labels_of
 from synthstudio.review.comments import comments_in
 from synthstudio.review.decisions import DECIDING, decision_json, events_of, is_decision
 from synthstudio.review.history import added_people, states, states_in
+from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
 from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
 from synthstudio.review.values import (
     FRAME,
@@ -202,14 +203,20 @@ def _people(call: Call, pairs: list[Pair]) -> list[Json]:
             continue
         labels = labels_of(row, chosen.skeleton.joints) if row is not None else {}
         labels |= dict(state.joints) if state is not None else {}
+        size = chosen.frames.get(pair[0]).size
+        masks = masks_on_disk(row, size)
         box = list(row["modal_box_px"]) if row is not None and row["modal_box_px"] else None
+        if state is not None:
+            masks |= state.masks or {}
+            box = box_of(masks["modal"], size) if "modal" in masks else state.box or box
         found.append(
             _brief(pair, state, blind=pair in hidden)
             | {
                 "exists": row is not None,
                 "deleted": state is not None and state.deleted,
                 "reason": "" if state is None else state.reason,
-                "box": state.box if state is not None and state.box else box,
+                "box": box,
+                "masks": {which: as_rle(masks.get(which), size) for which in WHICH},
                 "joints": {
                     name: joint_json(labels[name]) if name in labels else _UNLABELLED
                     for name in chosen.skeleton.joints
@@ -228,11 +235,13 @@ def joint_json(label: JointLabel) -> list[Any]:
     return [label.x_px, label.y_px, label.state, label.cause, label.origin]
 
 
-def state_json(state: ItemState) -> Json:
-    """Return what a refused op should have seen."""
+def state_json(state: ItemState, size: Size) -> Json:
+    """Return what a refused op should have seen; `size`: height and width of the picture."""
     joints = {name: joint_json(label) for name, label in state.joints.items()}
     pair = state.person.frame, state.person.instance
-    return _brief(pair, state) | {"deleted": state.deleted, "joints": joints, "box": state.box}
+    masks = {which: as_rle(counts, size) for which, counts in (state.masks or {}).items()}
+    shapes = {"box": state.box, "masks": masks or None}
+    return _brief(pair, state) | {"deleted": state.deleted, "joints": joints, **shapes}
 
 
 def _comment(event: Event) -> Json:

@@ -79,7 +79,8 @@ def _refused(of_set: Call, received: ReceivedOp | None, row: tuple[str, int, str
     if received is None or why != "revision":
         return _refusal(*row)
     person = received.op.person
-    now = state_json(history.state(of_set.ctx.store, person))
+    size = of_set.chosen.frames.get(person.frame).size
+    now = state_json(history.state(of_set.ctx.store, person), size)
     if of_set.hidden([(person.frame, person.instance)]):
         return _refusal(client, seq, "lease", BLIND)
     return _refusal(*row) | {"now": now}

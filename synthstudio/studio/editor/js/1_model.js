@@ -1,6 +1,7 @@
 // What an item is, and what an edit makes of it. No DOM here.
 // Joint: {x, y, state, cause, origin}, continuous pixels, x and y null where nobody knows.
-// Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted, exists}.
+// Patch: what an op changes: {joints: {name: [x, y, state, cause]}, status, reason, deleted,
+// exists, box, masks}, of the masks all that are drawn: {modal: counts, amodal: counts} or null.
 
 const CAUSE_WORD = {
   visible: "visible", self: "self", person: "person", object: "thing",
@@ -13,7 +14,7 @@ const STATUS_WORD = {
   flagged: "flagged", skipped: "skipped", empty: "no people", nobody: "nobody here",
 };
 
-const PLAIN = ["status", "reason", "deleted", "exists", "box", "distrusts"];
+const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "distrusts"];
 
 function say(joint) {
   if (joint.state === null) return "no label";
@@ -47,7 +48,7 @@ function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, distrusts: state.distrusts ?? [], edited: new Set(Object.keys(state.joints)),
+    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, distrusts: state.distrusts ?? [], edited: new Set(Object.keys(state.joints)),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);
@@ -147,12 +148,16 @@ function everybody(S, frame) {
   const held = S.list.filter((item) => item.frame === frame && item.instance);
   const numbers = new Set(held.map((item) => item.instance));
   const first = S.list.find((item) => item.frame === frame && item.people);
-  for (const { instance, joints, revision, status, closed } of first?.people ?? []) {
+  for (const { instance, joints, revision, status, closed, masks } of first?.people ?? []) {
     if (numbers.has(instance)) continue;
     const state = { revision, status, reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
-    held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed });
+    held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...masksOf(masks) });
   }
   return held;
+}
+
+function masksOf(masks) {
+  return Object.fromEntries(Object.entries(masks ?? {}).map(([which, counts]) => [which, { counts }]));
 }
 
 // The people of the picture beside the shown one, as their reviewers see them now.

@@ -3,6 +3,7 @@
 // what a closed one left and sends it again with the same (client, seq), so it happens once.
 
 const SENT_AT_ONCE = 100;
+const SENT_CODE = 1_000_000; // characters of masks
 const RETRY_MS = 3000; // then twice as long each time, or a slow server would only hear retries
 const RETRY_MOST_MS = 20000;
 const MERGE_MS = 500;
@@ -68,7 +69,7 @@ function refusedOf(S, id) {
   return S.box.refused.filter((op) => op.id === id || op.from === id);
 }
 
-// Take an edit in. `say`: {kind, joints?, status?, text?, event?, undoes?}. Returns the op.
+// Take an edit in. `say`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
 function commit(S, item, say_, patch, merge) {
   const box = S.box;
   const now = derive(S, item);
@@ -100,7 +101,7 @@ function wire(op) {
     client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
     revision: op.revision, kind: op.kind,
   };
-  for (const field of ["after", "joints", "box", "status", "text", "event", "undoes"]) {
+  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "undoes"]) {
     if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
   }
   return out;
@@ -123,7 +124,11 @@ function send(S, again) {
   const box = S.box;
   if (!box.pending.length) return;
   if (!again && box.n > box.answered && performance.now() - box.sentAt < box.patience) return;
-  const ops = box.pending.slice(0, SENT_AT_ONCE);
+  let size = 0;
+  const ops = box.pending.slice(0, SENT_AT_ONCE).filter((op, k) => {
+    size += Object.values(op.masks ?? {}).reduce((sum, { counts }) => sum + counts.length, 0);
+    return !k || size < SENT_CODE;
+  });
   for (const op of ops) {
     if (!op.sent) op.sentAt = performance.now();
     op.sent = true;
@@ -253,11 +258,14 @@ function tryAgain(S, shown) {
 // Commit a refused op anew; null where nothing of it is left to do.
 function sayAgain(S, item, op) {
   const { kind, status, text } = op;
-  const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : op.patch;
-  const joints = patch.joints ?? null;
-  if (joints && !Object.keys(joints).length) return null;
-  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, status, text, from: op.from }, patch);
-  if (patch.distrusts) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : { ...op.patch };
+  const over = kind === "edit" && op.masks ? rebasedMasks(item, derive(S, item), op) : null;
+  if (kind === "edit" && op.masks) over ? Object.assign(patch, over.patch) : delete patch.masks;
+  const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
+  if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
+  if (!joints) delete patch.joints;
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, from: op.from }, patch);
+  if (patch.distrusts || "masks" in patch) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);
 }

@@ -122,7 +122,7 @@ function draw(S) {
   drawGhosts(S);
   const shift = `translate(${S.tx}px, ${S.ty}px) scale(${S.zoom})`;
   for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.style.transform = shift;
-  for (const layer of [S.ui.picture, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
+  for (const layer of [S.ui.picture, S.ui.mask, S.ui.peek]) layer.classList.toggle("crisp", S.zoom >= 3);
   S.ui.zoom.textContent = `${Math.round(S.zoom * 100)}%`;
   S.root.dataset.zoom = String(S.zoom);
   S.root.dataset.tx = String(S.tx);
@@ -214,10 +214,12 @@ function drawBoxes(S) {
   make("rect", { class: "edge", x: x.toFixed(1), y: y.toFixed(1), width: S.item.w * S.zoom, height: S.item.h * S.zoom }, S.marks.boxes);
   drawBoxing(S);
   drawStroke(S);
+  drawMasking(S);
   if (!S.layers.boxes) return;
+  const drawnBox = (which) => S.now.masks?.[which] && boxOfCounts(S.now.masks[which], S.item);
   const box = (mask) => (!mask || mask.counts ? mask?.box : grownBox(S, mask.box));
-  boxNode(S, S.marks.boxes, box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");
-  boxNode(S, S.marks.boxes, box(S.item.modal ?? { box: null }), "box modal");
+  boxNode(S, S.marks.boxes, drawnBox("amodal") ?? box(S.item.amodal?.box ? S.item.amodal : null), "box amodal");
+  boxNode(S, S.marks.boxes, drawnBox("modal") ?? box(S.item.modal ?? { box: null }), "box modal");
 }
 
 function drawOthers(S) {

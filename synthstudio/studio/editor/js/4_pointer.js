@@ -41,12 +41,15 @@ function listenPointer(S) {
   });
   stage.addEventListener("pointerleave", () => {
     S.pointer = null;
+    if (S.masking) S.masking.hover = null;
     setHover(S, null);
     drawLoupe(S);
   });
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();
     const unit = event.deltaMode === 1 ? 30 : 1;
+    const by = (event.deltaY || event.deltaX) * unit; // with Shift some browsers turn the one into the other
+    if (S.masking?.tool === "brush" && event.shiftKey) return sizeBrush(S, S.brush.r * Math.exp(-by * 0.002));
     zoomBy(S, Math.exp(-event.deltaY * unit * 0.0016), ...stagePoint(S, event));
   }, { passive: false });
   // A line that a finger draws is no swipe of the page: after one the browser would swallow a tap.
@@ -84,16 +87,21 @@ function pressed(S, event) {
   if (S.drag) return;
   S.ui.stage.focus({ preventScroll: true });
   const free = event.button === 0 && S.ready && !S.space && S.can.edit && !S.now.deleted && S.now.exists;
-  if (free && event.altKey && S.joint >= 0) {
+  if (free && event.altKey && S.joint >= 0 && !S.masking) {
     placeJoint(S, S.joint, ...toFrame(S, sx, sy));
     return;
   }
   S.ui.stage.setPointerCapture(event.pointerId);
   S.drag = { kind: "pan", sx, sy, tx: S.tx, ty: S.ty, changed: [], moved: false };
-  const drawing = (S.boxing || S.stroke) && S.can.edit && S.ready;
+  const drawing = (S.boxing || S.stroke || S.masking) && S.can.edit && S.ready;
   if ((!free && !drawing) || S.hide || event.button !== 0 || S.space) return;
   if (S.boxing) {
     Object.assign(S.drag, { kind: "box" });
+    return;
+  }
+  if (S.masking) {
+    Object.assign(S.drag, { kind: "mask", line: [toFrame(S, sx, sy)] });
+    S.masking.hover = event.pointerType === "touch" ? null : toFrame(S, sx, sy);
     return;
   }
   const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
@@ -126,9 +134,13 @@ function moved(S, event) {
     return;
   }
   const drag = S.drag;
+  if (S.masking && event.pointerType !== "touch") {
+    S.masking.hover = toFrame(S, sx, sy);
+    if (!drag) draw(S);
+  }
   if (!drag) {
-    if (S.item && S.ready) setHover(S, pick(S, sx, sy));
-    S.ui.stage.style.cursor = S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
+    if (S.item && S.ready) setHover(S, S.masking ? null : pick(S, sx, sy));
+    S.ui.stage.style.cursor = S.masking ? "crosshair" : S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
     drawLoupe(S);
     return;
   }
@@ -139,7 +151,7 @@ function moved(S, event) {
     S.ty = drag.ty + sy - drag.sy;
   } else if (drag.kind === "box") {
     boxCorners(S, toFrame(S, drag.sx, drag.sy), toFrame(S, sx, sy));
-  } else if (drag.kind === "stroke") {
+  } else if (drag.kind === "stroke" || drag.kind === "mask") {
     drag.line.push(toFrame(S, sx, sy));
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
@@ -161,6 +173,7 @@ function released(S, event) {
   S.drag = null;
   if (drag?.moved && drag.kind === "box") keepBox(S);
   else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
+  else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
   else if (drag && !drag.moved && drag.kind === "joint") choose(S, drag.j);
   else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);

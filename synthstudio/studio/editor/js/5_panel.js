@@ -12,6 +12,9 @@ const KEYS = [
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
+  ["Masks", [["Shift+m", "draw the mask of what can be seen: paint, or arrows, Enter"], ["Shift+a", "of the whole person, which grows with it"],
+    ["Shift+t", "while drawing: by brush, by outline"], ["Shift+e", "while drawing: erase, add"], ["[ · ] · Shift+wheel", "while drawing: smaller, larger brush"],
+    ["Shift+c", "while painting an occluder: cut it out of the masks"]]],
   ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
@@ -133,6 +136,7 @@ function buildSide(S, side) {
   ui.notes.setAttribute("aria-label", "Comments");
   buildPalette(S, side);
   buildStrokes(S, side);
+  buildMasks(S, side);
   buildGhosts(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
@@ -286,6 +290,7 @@ function fillPanel(S) {
   fillNotes(S);
   fillPalette(S);
   fillStrokes(S);
+  fillMasks(S);
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;
@@ -347,7 +352,7 @@ function inWords(op) {
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
-  if (op.box && !names.length) return "box";
+  if (!names.length) return op.masks ? "mask" : op.box ? "box" : "";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
 

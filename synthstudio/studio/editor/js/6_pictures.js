@@ -102,10 +102,10 @@ function fillRuns(pixels, item, counts, rgb, skip) {
 
 function drawMask(S) {
   const peek = S.peeking?.kind === "amodal";
-  const modal = (S.layers.modal || peek) && S.item.modal?.counts;
-  const amodal = (S.layers.amodal || peek) && S.item.amodal?.counts;
-  const look = `${S.item.id}/${Boolean(modal)}/${Boolean(amodal)}`;
-  if (S.maskLook === look) return;
+  const modal = (S.layers.modal || peek) && maskCounts(S.item, S.now, "modal");
+  const amodal = (S.layers.amodal || peek) && maskCounts(S.item, S.now, "amodal");
+  const look = [S.item.id, modal, amodal];
+  if (look.every((part, k) => part === S.maskLook?.[k])) return;
   S.maskLook = look;
   S.ui.mask.hidden = !(modal || amodal);
   if (S.ui.mask.hidden) return;
@@ -139,7 +139,7 @@ function startPeek(S, kind) {
     draw(S);
     return;
   }
-  const has = { clean: S.item.clean, depth: S.item.depth, amodal: S.item.amodal?.counts, "3d": S.item.xyz }[kind];
+  const has = { clean: S.item.clean, depth: S.item.depth, amodal: maskCounts(S.item, S.now, "amodal"), "3d": S.item.xyz }[kind];
   S.peeking = { kind, url: kind === "clean" || kind === "depth" ? has : null };
   if (!has) {
     flash(S, MISSING[kind]);

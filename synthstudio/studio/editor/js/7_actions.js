@@ -6,7 +6,7 @@ const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
+  L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", E: "mask erase", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -25,7 +25,7 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 && !S.boxing && !S.stroke ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    return S.joint === -1 && !S.boxing && !S.stroke && !S.masking ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
   if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
@@ -47,6 +47,7 @@ function keyDown(S, event) {
     formKey(S, event);
     return;
   }
+  if (target === S.ui.brush && event.key !== "Escape") return; // its arrows and Tab are its own
   const plain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
   const pressing = plain && target.closest?.("button") && (event.key === "Enter" || event.key === " ");
   if (pressing) return;
@@ -135,6 +136,8 @@ function act(S, action) {
   const [verb, ...rest] = action.split(" ");
   if (S.boxing && boxAction(S, verb, rest)) return;
   if (S.stroke && strokeAction(S, verb, rest)) return;
+  if (S.masking && maskAction(S, verb, rest)) return;
+  if (verb === "mask") return startMask(S, rest[0]);
   if (verb === "state" || verb === "cause") return setJoints(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
   if (verb === "choose") return chooseMany(S, rest[0]);
@@ -167,6 +170,7 @@ const DO = {
   paint: (S) => startStroke(S, "object"),
   "paint person": (S) => startStroke(S, "person"),
   hides: (S) => flash(S, "First paint an occluder (Shift+O)."),
+  cut: (S) => flash(S, "First paint an occluder (Shift+O)."),
   whole: (S) => choose(S, HANDLE),
   "fit person": (S) => refit(S, "person"),
   "fit frame": (S) => refit(S, "frame"),

@@ -7,7 +7,7 @@ function startBox(S, fresh) {
   if (S.item.instance && !fresh ? !open(S) : !S.can.edit || S.item.veiled) return;
   if (!isShown(S)) return;
   const own = S.item.instance && !fresh;
-  if (own && S.item.modal?.counts) return flash(S, "This box is that of the mask: it is not drawn.");
+  if (own && maskCounts(S.item, S.now, "modal")) return flash(S, "This box is that of the mask: it is not drawn.");
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const now = own ? grownBox(S, S.item.modal?.box) ?? extent(S.now) : null;
   S.boxing = { fresh: !own, corner: 0, box: insideFrame(S, now ?? [x - S.item.w / 8, y - S.item.h / 6, S.item.w / 4, S.item.h / 3]) };

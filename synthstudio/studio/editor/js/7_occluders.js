@@ -1,4 +1,5 @@
 // An occluder drawn over the picture: the joints under it, of everybody behind it, are hidden by it.
+// S.cut: it is cut out of their masks too, where they have any; kept for the next one.
 // S.stroke has besides its line: tool "object" or "person", `front`: the ids of those whom it does
 // not hide, `mark`: the id of the person of whom the keys say whether it does.
 
@@ -13,6 +14,7 @@ function buildPainting(S, box) {
   S.ui.hides = el("div", "hides", null, box);
   S.ui.hides.setAttribute("role", "group");
   S.ui.hides.setAttribute("aria-label", "Whom the occluder hides");
+  S.ui.cut = button(box, "Cut masks", "", "Cut the occluder out of the masks of whom it hides (Shift+C)", (event) => pressPainting(S, "cut", event), "toggle");
 }
 
 // What a button does. After a click Enter keeps the occluder and does not press the button again.
@@ -39,6 +41,9 @@ function fillPainting(S) {
       button(S.ui.hides, names[k].replace("p", "P"), "", `It hides ${names[k]}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
     });
   }
+  S.ui.cut.hidden = !painting;
+  S.ui.cut.disabled = !people.some((item) => maskToCut(S, item));
+  S.ui.cut.setAttribute("aria-pressed", String(Boolean(S.cut && !S.ui.cut.disabled)));
   for (const node of S.ui.hides.querySelectorAll("button")) {
     node.setAttribute("aria-pressed", String(!S.stroke.front.has(node.dataset.person)));
     node.classList.toggle("marked", S.stroke.mark === node.dataset.person);
@@ -75,6 +80,12 @@ function paintAction(S, verb, rest) {
   if (tool === "object" || tool === "person") {
     if (verb === "paint" && tool === stroke.tool) endStroke(S);
     else setOccluder(S, tool);
+  } else if (verb === "cut") {
+    if (!present(S).some((item) => maskToCut(S, item))) flash(S, "Nobody in this frame has a mask.");
+    else {
+      S.cut = !S.cut;
+      flash(S, S.cut ? "It is cut out of the masks, too." : "The masks stay as they are.");
+    }
   } else if (verb === "extend") {
     const ids = present(S).map((item) => item.id);
     stroke.mark = ids[(ids.indexOf(stroke.mark) + Number(rest[0]) + ids.length) % ids.length];
@@ -106,6 +117,21 @@ function hiddenInFront(S, item, now, j, front) {
   return named ? front.has(`${item.frame}:${named.split(" ")[1]}`) : front.size > 0;
 }
 
+// The mask of which an occluder leaves what can be seen: where only the whole one is known, of that.
+function maskToCut(S, item) {
+  const now = derive(S, item);
+  return maskCounts(item, now, "modal") ?? maskCounts(item, now, "amodal");
+}
+
+// What is left of somebody's visible mask beside the occluder; its edit is null where nothing changes.
+function cutMask(S, item, now, line) {
+  const counts = maskToCut(S, item);
+  if (!S.cut || counts === null) return { edit: null };
+  const bits = bitsOf(counts, item);
+  fillOutline(bits, item, line, 0);
+  return masksEdit(item, now, { modal: countsOf(bits) });
+}
+
 // Hide what lies under a closed line: an edit of each person behind it, all of them with one undo.
 function keepOccluder(S, line) {
   const { tool, front } = S.stroke;
@@ -115,6 +141,7 @@ function keepOccluder(S, line) {
   const left = [];
   let count = 0;
   let spared = 0;
+  let masks = 0;
   for (const item of present(S).filter(({ id }) => !front.has(id))) {
     const now = derive(S, item);
     const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
@@ -122,21 +149,24 @@ function keepOccluder(S, line) {
     const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
     spared += met.length - kept.length;
     const changed = kept.map((j) => [j, withCause(now.joints[j], tool)]);
-    if (!changed.length) continue;
+    const { edit: cut, empty } = cutMask(S, item, now, line);
+    if (empty) left.push(`the mask of person ${item.instance} (nothing would be left of it)`);
+    if (!changed.length && !cut) continue;
     const why = closedWhy(S, item);
     if (why) {
       left.push(`person ${item.instance} (${why})`);
       continue;
     }
-    const patch = jointsPatch(S, changed);
-    made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, from: S.item.id }, patch)) });
+    const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
+    made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch)) });
     count += changed.length;
+    masks += cut ? 1 : 0;
   }
   const what = tool === "object" ? "a thing" : "a person";
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);
   const people = `${made.length} ${made.length === 1 ? "person" : "people"}`;
-  const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}. z takes it back.`
+  const done = made.length ? `${count} joint${count === 1 ? "" : "s"} of ${people} hidden by ${what}${masks ? `, cut out of ${masks} mask${masks === 1 ? "" : "s"}` : ""}. z takes it back.`
     : "No joint that it would hide is under the line.";
   const stay = spared ? `${spared} joint${spared === 1 ? " stays" : "s stay"} hidden by a person in front. ` : "";
   flash(S, `${left.length ? `Left out: ${left.join(", ")}. ` : ""}${stay}${made.length || !left.length ? done : ""}`, 8000);

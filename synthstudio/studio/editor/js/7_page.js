@@ -23,7 +23,7 @@ function pageOf(S) {
 function untouched(S, item) {
   const now = derive(S, item);
   const open = now.status === "pending" || now.status === "skipped";
-  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.distrusts.includes(S.model);
+  return item.instance && !item.lease && now.exists && !now.deleted && open && !now.edited.size && !now.box && !now.masks && !now.distrusts.includes(S.model);
 }
 
 function acceptPage(S) {

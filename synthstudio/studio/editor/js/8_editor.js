@@ -6,7 +6,7 @@ const STATES = new WeakMap();
 // The page may take the editor down and put it up again at any time. What it knew of a data set is
 // kept beside it until then: undo, edits on their way, zoom, layers.
 const KEPT = (globalThis.synthstudioEditors ??= new Map());
-const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked"];
+const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "brush", "cut"];
 
 function step(S, by) {
   const next = S.list[S.list.indexOf(S.item) + by];
@@ -29,7 +29,7 @@ function setItem(S, item) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, wanted: null, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
@@ -142,6 +142,7 @@ function start(parent, data) {
     if (S.item) {
       S.now = derive(S, S.item);
       fillPanel(S);
+      if (S.ready) drawMask(S);
       draw(S);
     }
     fillStatus(S);

@@ -1,0 +1,174 @@
+"""Masks that people draw: what is taken of them, and what they make of a person's row.
+
+`modal` is what can be seen of a person, `amodal` the whole person, both inside the picture, as
+COCO run-length codes of its size. What can be seen belongs to the person, so the amodal mask
+grows with the modal one wherever both are known; where only one is, the other stays unknown.
+Once somebody has drawn a mask, box and area are the mask's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from pycocotools import mask as coco_mask
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.labels import Rle
+from synthstudio.core.masks import check_counts
+from synthstudio.core.visibility import occluded_fraction
+from synthstudio.dataset.rows import Row
+from synthstudio.formats.coco.masks import compressed_counts
+
+WHICH = ("modal", "amodal")
+MAX_CODE = 200_000
+"""Characters of a stored mask."""
+MAX_CORNERS = 20_000
+MAX_OUTLINE_PX = 500_000
+"""Of all polygons of a mask together: their corners, and their length."""
+_FORMS = "a COCO code {size, counts} or polygons"
+Counts = Mapping[str, str]
+"""`modal` and `amodal` -> compressed counts; what is missing is unknown."""
+Size = tuple[int, int]
+"""Height and width of the picture."""
+
+
+def drawn_masks(masks: object, size: Size) -> dict[str, str]:
+    """Return the compressed counts of the masks that an op sets; Refused("invalid").
+
+    `masks`: `modal`, `amodal` or both, each a COCO code, compressed or not, or COCO polygons.
+    """
+    if not isinstance(masks, Mapping) or not masks or not set(masks) <= set(WHICH):
+        _invalid("masks go by their names", "masks", "modal, amodal or both", masks)
+    return {which: _counts(masks[which], f"masks.{which}", size) for which in masks}
+
+
+def _counts(mask: object, where: str, size: Size) -> str:
+    if isinstance(mask, Mapping):
+        named = mask.get("size")
+        if not isinstance(named, list | tuple) or tuple(named) != size:
+            _invalid(
+                "a mask is as large as its picture",
+                f"{where}.size",
+                f"height and width {list(size)}",
+                named,
+            )
+        if isinstance(mask.get("counts"), str) and len(mask["counts"]) > MAX_CODE:
+            _invalid(
+                "this mask is too detailed",
+                where,
+                f"a code of at most {MAX_CODE:,} characters",
+                f"{len(mask['counts']):,}",
+            )
+    elif isinstance(mask, list) and mask:
+        _check_outline(mask, where, size)
+    else:
+        _invalid("this is no mask", where, _FORMS, mask)
+    try:
+        sized = {**mask, "size": list(size)} if isinstance(mask, Mapping) else mask
+        counts = compressed_counts(sized, size) or ""
+        check_counts(counts, size)
+    except (ValueError, TypeError, KeyError) as error:
+        _invalid(f"this is no mask: {error}", where, _FORMS)
+    if len(counts) > MAX_CODE:
+        _invalid("this mask is too detailed", where, f"a code of at most {MAX_CODE:,} characters")
+    return counts
+
+
+def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
+    corners, length = 0, 0.0
+    for polygon in polygons:
+        whole = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+        if not whole or not all(type(v) in (int, float) for v in polygon):
+            _invalid("this is no polygon", where, "[x, y, x, y, x, y...], numbers", polygon)
+        xs, ys = polygon[::2], polygon[1::2]
+        for values, most in ((xs, size[1]), (ys, size[0])):
+            if not all(0 <= v <= most for v in values):
+                _invalid(
+                    "a corner of this polygon is not in the picture",
+                    where,
+                    f"x from 0 to {size[1]}, y from 0 to {size[0]}",
+                    [v for v in values if not 0 <= v <= most][:3],
+                )
+            length += sum(abs(a - b) for a, b in zip(values, [*values[1:], values[0]], strict=True))
+        corners += len(xs)
+    if corners > MAX_CORNERS or length > MAX_OUTLINE_PX:
+        expected = f"at most {MAX_CORNERS:,} corners and {MAX_OUTLINE_PX:,} px of outline"
+        _invalid("this outline is too long", where, expected, f"{corners:,}, {length:,.0f} px")
+
+
+def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) -> dict[str, str]:
+    """Return what of a person's masks is drawn once `drawn` is laid over what was there.
+
+    `old`: drawn before. Where both masks are known amodal has all that modal has: it grows.
+    Refused("invalid") when nothing of the person would be left.
+    """
+    found = {**(old or {}), **drawn}
+    modal, amodal = (found.get(which, on_disk.get(which)) for which in WHICH)
+    if modal is not None and amodal is not None:
+        union = coco_mask.merge([_code(modal, size), _code(amodal, size)])
+        if int(coco_mask.area(union)) > check_counts(amodal, size):
+            amodal = found["amodal"] = union["counts"].decode("ascii")
+    whole = modal if amodal is None else amodal
+    if whole is None or check_counts(whole, size) == 0:
+        _invalid("a mask without a pixel is of nobody", "masks", "a pixel at least, or an undo")
+    return found
+
+
+def sound_counts(row: Row, which: str, size: Size) -> str | None:
+    """Return the counts of a mask of a data set's row; None for none, or a damaged one."""
+    counts = row[f"{which}_counts"]
+    if not counts or tuple(row["mask_size"]) != size:
+        return None
+    try:
+        check_counts(counts, size)
+    except ValueError:
+        return None
+    return str(counts)
+
+
+def masks_on_disk(row: Row | None, size: Size) -> dict[str, str]:
+    found = {} if row is None else {which: sound_counts(row, which, size) for which in WHICH}
+    return {which: counts for which, counts in found.items() if counts is not None}
+
+
+def put_masks(row: Row, drawn: Counts) -> None:
+    """Write drawn masks, their boxes and areas into a row that is our own copy."""
+    size = (row["mask_size"][0], row["mask_size"][1])
+    for which, counts in drawn.items():
+        box = box_of(counts, size)
+        beyond = row["amodal_box_px"] if which == "amodal" else None
+        row[f"{which}_counts"] = counts
+        row[f"{which}_area_px"] = check_counts(counts, size)
+        row[f"{which}_box_px"] = box if beyond is None else _with_outside(box, beyond, size)
+    if drawn and all(row[f"{which}_counts"] for which in WHICH):
+        fraction = occluded_fraction(row["modal_area_px"], row["amodal_area_px"])
+        row["occluded_fraction"] = fraction
+
+
+def box_of(counts: str, size: Size) -> list[float]:
+    """Return x, y, width and height of a mask's pixels; zeros when it is empty."""
+    return [float(v) for v in coco_mask.toBbox(_code(counts, size))]
+
+
+def _with_outside(box: Sequence[float], old: Sequence[float], size: Size) -> list[float]:
+    """A box of a mask, with what of the old box lies beyond an edge that the mask touches."""
+    x, y, right, low = box[0], box[1], box[0] + box[2], box[1] + box[3]
+    x = min(old[0], 0.0) if x == 0 else x
+    y = min(old[1], 0.0) if y == 0 else y
+    right = max(old[0] + old[2], right) if right == size[1] else right
+    low = max(old[1] + old[3], low) if low == size[0] else low
+    return [x, y, right - x, low - y]
+
+
+def as_rle(counts: str | None, size: Size) -> Rle | None:
+    return None if counts is None else {"size": list(size), "counts": counts}
+
+
+def _code(counts: str, size: Size) -> dict[str, Any]:
+    return {"size": list(size), "counts": counts.encode("ascii")}
+
+
+def _invalid(what: str, where: str, expected: str, got: object = None) -> NoReturn:
+    text = None if got is None else repr(got)[:80]
+    raise Refused(what, where=where, expected=expected, got=text, reason="invalid")

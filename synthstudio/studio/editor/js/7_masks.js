@@ -1,0 +1,200 @@
+// A person's masks, drawn by brush or outline: each stroke is one edit. Keys alone do it too: arrows
+// move a cursor, Enter paints there, or places a corner and, where the last one was placed, closes.
+// S.masking: {which, tool, erase, at, hover, points}; S.brush: {tool, r}, kept for the next mask.
+
+const MASKS = [
+  ["modal", "Visible mask", "Shift+m", "Draw the mask of what can be seen"],
+  ["amodal", "Whole mask", "Shift+a", "Draw the mask of the whole person"],
+];
+const MASK_WORD = { modal: "what can be seen", amodal: "the whole person" };
+const MASK_HELP = {
+  brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
+  outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
+};
+const BRUSH_PX = [0.5, 200]; // radius in the picture
+const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
+
+function buildMasks(S, side) {
+  const box = el("div", "strokes", null, side);
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Masks");
+  const { ui } = S;
+  const press = (action) => (event) => pressPainting(S, action, event);
+  ui.masks = MASKS.map(([which, text, key, title]) => ({ which, node: button(box, text, key, title, press(`mask ${which}`)) }));
+  ui.masking = el("div", "hides masking", null, box);
+  ui.maskTools = ["brush", "outline"].map((tool) => ({ tool, node: button(ui.masking, tool === "brush" ? "Brush" : "Outline", "", `Draw by ${tool} (Shift+T)`, press(`mask ${tool}`), "toggle") }));
+  ui.maskErase = button(ui.masking, "Erase", "", "Erase instead of adding (Shift+E)", press("mask erase"), "toggle");
+  const label = el("label", "size", null, ui.masking);
+  ui.maskSize = el("span", "", "", label);
+  ui.brush = el("input", "", null, label);
+  Object.assign(ui.brush, { type: "range", min: "0", max: "100", step: "1" });
+  ui.brush.addEventListener("input", () => sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (ui.brush.value / 100)));
+  ui.maskClose = button(ui.masking, "Close outline", "", "Close the outline (Enter)", press("mask close"));
+  button(ui.masking, "Done", "", "End drawing masks (Escape)", press("mask done"));
+}
+
+function fillMasks(S) {
+  const { ui, masking } = S;
+  const closed = !S.can.edit || S.item.veiled || !S.item.instance || !S.now.exists || S.now.deleted;
+  for (const { which, node } of ui.masks) {
+    node.disabled = closed;
+    node.setAttribute("aria-pressed", String(masking?.which === which));
+  }
+  ui.masking.hidden = !masking;
+  S.root.dataset.masking = masking ? `${masking.which} ${masking.tool}${masking.erase ? " erase" : ""}` : "";
+  if (!masking) return;
+  for (const { tool, node } of ui.maskTools) node.setAttribute("aria-pressed", String(masking.tool === tool));
+  ui.maskErase.setAttribute("aria-pressed", String(masking.erase));
+  ui.brush.parentElement.hidden = masking.tool !== "brush";
+  ui.brush.value = String(Math.round((100 * Math.log(S.brush.r / BRUSH_PX[0])) / Math.log(BRUSH_PX[1] / BRUSH_PX[0])));
+  ui.brush.setAttribute("aria-valuetext", `${round1(S.brush.r)} pixels`);
+  ui.maskSize.textContent = `Radius ${round1(S.brush.r)} px`;
+  ui.maskClose.hidden = masking.tool !== "outline";
+  ui.maskClose.disabled = masking.points.length < 3;
+}
+
+function round1(value) {
+  return Math.round(value * 10) / 10;
+}
+
+function startMask(S, which) {
+  if (!MASKS.some(([name]) => name === which)) return flash(S, "First draw a mask (Shift+M, Shift+A).");
+  if (!open(S) || !isShown(S)) return;
+  const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
+  S.brush ??= { tool: "brush", r: Math.min(Math.max(round1(12 / S.zoom), 1), 60) };
+  S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
+  S.layers[which] = true;
+  drawMask(S);
+  S.ui.stage.focus({ preventScroll: true });
+  fillPanel(S);
+  draw(S);
+  flash(S, MASK_HELP[S.masking.tool], 8000);
+}
+
+function endMask(S) {
+  S.masking = null;
+  S.drag = null;
+  S.ui.flash.classList.remove("on");
+  S.ui.stage.focus({ preventScroll: true });
+  fillPanel(S);
+  draw(S);
+}
+
+function withinPicture(S, [x, y]) {
+  return [Math.min(Math.max(x, 0), S.item.w), Math.min(Math.max(y, 0), S.item.h)].map(round3);
+}
+
+function sizeBrush(S, r) {
+  S.brush.r = Math.min(Math.max(r, BRUSH_PX[0]), BRUSH_PX[1]);
+  fillMasks(S);
+  draw(S);
+}
+
+// What keys and buttons mean while a mask is drawn; others end it and do what they do.
+function maskAction(S, verb, rest) {
+  const { masking } = S;
+  const word = verb === "mask" ? rest[0] : verb === "leave" ? "leave" : null;
+  if (verb === "nudge") masking.at = withinPicture(S, masking.at.map((v, k) => v + Number(rest[k])));
+  else if (verb === "accept" && rest[0] === "joint") enterMask(S);
+  else if (verb === "undo" && masking.points.length) masking.points.pop();
+  else if (masking.tool === "brush" && (verb === "brighter" || verb === "darker")) sizeBrush(S, S.brush.r * (verb === "brighter" ? 1.25 : 0.8));
+  else if (word === "erase") masking.erase = !masking.erase;
+  else if (["tool", "brush", "outline"].includes(word)) takeTool(S, word === "tool" ? { brush: "outline", outline: "brush" }[masking.tool] : word);
+  else if (word === "close") closeOutline(S);
+  else if (word === "leave" && masking.points.length) masking.points = [];
+  else if (word === "done" || word === "leave" || word === masking.which) endMask(S);
+  else if (verb === "mask") startMask(S, word);
+  else {
+    if (!PASS_BY.includes(verb)) endMask(S);
+    return false;
+  }
+  if (S.masking) {
+    fillMasks(S);
+    draw(S);
+  }
+  return true;
+}
+
+function takeTool(S, tool) {
+  S.brush.tool = tool;
+  Object.assign(S.masking, { tool, points: [] });
+  flash(S, MASK_HELP[tool], 6000);
+}
+
+function samePlace(S, [ax, ay], [bx, by], reach) {
+  return Math.hypot(ax - bx, ay - by) * S.zoom <= reach;
+}
+
+function enterMask(S) {
+  const { tool, at, points } = S.masking;
+  if (tool === "brush") keepMask(S, [at]);
+  else if (points.length && samePlace(S, at, points.at(-1), 0.01)) closeOutline(S);
+  else points.push(at);
+}
+
+// A click: a dab of the brush, or a corner; on the last or the first corner it closes the outline.
+function clickMask(S, at, reach) {
+  const { tool, points } = S.masking;
+  S.masking.at = withinPicture(S, at);
+  if (tool === "brush") return keepMask(S, [at]);
+  const again = points.length > 2 && [points.at(-1), points[0]].some((corner) => samePlace(S, at, corner, reach));
+  if (again) closeOutline(S);
+  else if (!points.length || !samePlace(S, at, points.at(-1), CLICK_PX)) points.push(S.masking.at);
+}
+
+// A finished drag: a stroke of the brush, or an outline; after corners were clicked it goes on from them.
+function dragMask(S, line) {
+  const { tool, points } = S.masking;
+  if (tool === "brush" || !points.length) return keepMask(S, line);
+  points.push(...line.map((p) => withinPicture(S, p)));
+  S.masking.at = points.at(-1);
+}
+
+function closeOutline(S) {
+  const { points } = S.masking;
+  if (points.length < 3) return flash(S, "An outline has three corners at least: move on and press Enter, or click.");
+  S.masking.points = [];
+  keepMask(S, points);
+}
+
+// A stroke over the shown person's mask, as one edit.
+function keepMask(S, line) {
+  const { which, tool, erase } = S.masking;
+  if (!open(S) || !isShown(S)) return;
+  const { item, now } = S;
+  const bits = bitsOf(maskCounts(item, now, which), item);
+  if (tool === "brush") fillBrush(bits, item, line, S.brush.r, erase ? 0 : 1);
+  else fillOutline(bits, item, line, erase ? 0 : 1);
+  const { edit: made, empty } = masksEdit(item, now, { [which]: countsOf(bits) });
+  if (!made) return flash(S, empty ? "Nothing would be left of the mask: undo its strokes instead." : unchangedWhy(S, which, erase));
+  record(S, item, commit(S, item, { kind: "edit", masks: made.masks }, made.patch));
+  const grown = which === "modal" && made.masks.amodal ? " The whole mask grew with it." : "";
+  flash(S, `${erase ? "Erased from" : "Added to"} the mask of ${MASK_WORD[which]}.${grown}`);
+}
+
+function unchangedWhy(S, which, erase) {
+  if (!erase) return "The mask has these pixels already.";
+  return which === "amodal" && maskCounts(S.item, S.now, "modal") ? "What can be seen stays in the whole mask." : "The mask has no pixel there.";
+}
+
+function drawMasking(S) {
+  const { masking, drag } = S;
+  if (!masking) return;
+  const { points, tool, erase } = masking;
+  const cls = `stroke mask ${masking.which}${erase ? " erase" : ""}`;
+  const path = (line) => `M${line.map((p) => toScreen(S, ...p).map((v) => v.toFixed(1)).join(" ")).join("L")}`;
+  if (drag?.kind === "mask" && tool === "brush") {
+    const node = make("path", { class: `${cls} wide`, d: path([...drag.line, drag.line.at(-1)]) }, S.marks.boxes);
+    node.style.strokeWidth = `${(2 * S.brush.r * S.zoom).toFixed(1)}px`;
+  } else if (drag?.kind === "mask" || points.length) {
+    const line = [...points, ...(drag?.kind === "mask" ? drag.line : masking.hover ? [masking.hover] : [])];
+    make("path", { class: cls, d: path(line) }, S.marks.boxes);
+  }
+  for (const p of points) {
+    const [cx, cy] = toScreen(S, ...p);
+    make("circle", { class: "corner", cx, cy, r: 4 }, S.marks.boxes);
+  }
+  const [cx, cy] = toScreen(S, ...(masking.hover ?? masking.at));
+  if (tool === "brush") make("circle", { class: `brush${erase ? " erase" : ""}`, cx, cy, r: Math.max(S.brush.r * S.zoom, 1) }, S.marks.boxes);
+  else make("path", { class: "brush", d: `M${cx - 8} ${cy}H${cx + 8}M${cx} ${cy - 8}V${cy + 8}` }, S.marks.boxes);
+}

@@ -1,0 +1,201 @@
+"""Masks that reviewers draw: what is taken, what follows from them, and what exports have."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from imported_photos import import_photos
+from pycocotools import mask as coco_mask
+from review_ops import ANNA, op
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.masks import decode, encode
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.quality.rows import check_frame
+from synthstudio.review import edits, history
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.masks import MAX_CODE, box_of, put_masks
+from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset
+from synthstudio.review.values import Person
+
+# pycocotools 2.0.11 hands NumPy 2 an old-style array.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
+SIZE = (48, 64)  # of the imported photos
+
+
+def block(x, y, w, h, size=SIZE):
+    mask = np.zeros(size, bool)
+    mask[y : y + h, x : x + w] = True
+    return mask
+
+
+def bits(counts, size=SIZE):
+    return decode({"size": list(size), "counts": counts})
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return import_photos(tmp_path / "photos", 60)  # box 8 8 40 30, no mask
+
+
+@pytest.fixture
+def drawing(empty_store, photos):
+    return Drawing(empty_store, photos)
+
+
+class Drawing:
+    """Person 1 of frame 0, drawn by Anna."""
+
+    def __init__(self, store, dataset):
+        self.store, self.dataset = store, dataset
+        self.key = register(store, dataset, "photos")
+        self.person = Person(dataset=self.key, frame=0, instance=1)
+        self.base = base_of(dataset, 0, 1)
+
+    @property
+    def state(self):
+        return history.state(self.store, self.person)
+
+    @property
+    def row(self):
+        return next(reviewed(self.store, self.dataset, only="all").iter_instances())
+
+    def do(self, kind="edit", **more):
+        more.setdefault("joints", {})
+        change = op(kind, self.state.revision, person=self.person, **more)
+        return edits.apply(self.store, change, who=ANNA, base=self.base)
+
+    def masks(self, **masks):
+        coded = {k: encode(m) if isinstance(m, np.ndarray) else m for k, m in masks.items()}
+        return self.do(masks=coded)
+
+
+def test_a_drawn_mask_has_its_own_box_and_area(drawing):
+    drawing.do(box=(4, 6, 30, 20))
+    drawing.masks(modal=block(10, 12, 20, 9))
+    row = drawing.row
+    np.testing.assert_array_equal(bits(row["modal_counts"]), block(10, 12, 20, 9))
+    assert row["modal_box_px"] == [10, 12, 20, 9] and row["modal_area_px"] == 180
+    assert row["amodal_counts"] is None and row["occluded_fraction"] is None
+    with pytest.raises(Refused, match="that of a mask"):
+        drawing.do(box=(4, 6, 30, 20))
+    drawing.masks(amodal=block(10, 12, 20, 18))
+    row = drawing.row
+    assert row["amodal_box_px"] == [10, 12, 20, 18] and row["amodal_area_px"] == 360
+    assert row["occluded_fraction"] == pytest.approx(0.5)
+    for _ in range(2):  # undone in order: the box that was drawn first is there again
+        last = [e for e in history.events(drawing.store, drawing.key) if e.kind == "edit"]
+        held = {e.reverts for e in history.events(drawing.store, drawing.key)}
+        drawing.do("revert", event=[e.id for e in last if e.id not in held][-1])
+    assert drawing.state.masks is None
+    assert drawing.row["modal_box_px"] == [4, 6, 30, 20]
+    assert history.check_replay(drawing.store, drawing.key) == []
+
+
+def test_amodal_grows_with_modal_and_never_loses_it(drawing):
+    drawing.masks(amodal=block(10, 10, 10, 10))
+    drawing.masks(modal=block(15, 10, 10, 10))
+    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"]), block(10, 10, 15, 10))
+    drawing.masks(amodal=block(12, 10, 5, 10))  # what is seen stays in it
+    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"]), block(12, 10, 13, 10))
+    np.testing.assert_array_equal(bits(drawing.state.masks["modal"]), block(15, 10, 10, 10))
+    drawing.masks(modal=block(0, 0, 0, 0))  # nothing of the person is seen any more
+    assert drawing.row["modal_area_px"] == 0 and drawing.row["occluded_fraction"] == 1
+    with pytest.raises(Refused, match="without a pixel"):
+        drawing.masks(amodal=block(0, 0, 0, 0))
+
+
+def test_a_mask_on_disk_grows_too(empty_store, small_set):
+    drawing = Drawing(empty_store, small_set)
+    size, disk = drawing.base.size, drawing.base.masks
+    assert set(disk) == {"modal", "amodal"}
+    corner = block(0, 0, 3, 3, size)
+    drawing.masks(modal=bits(disk["modal"], size) | corner)
+    wanted = bits(disk["amodal"], size) | corner
+    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"], size), wanted)
+    skeleton = get_skeleton(small_set.identity.skeleton)
+    assert check_frame(small_set.frame(0), [drawing.row], skeleton)[0] == [], "as validate looks"
+    drawing.do("revert", event=history.events(drawing.store, drawing.key)[-1].id)
+    assert drawing.row["modal_counts"] == disk["modal"]
+
+
+def test_what_lies_beyond_the_picture_stays_where_the_mask_touches_its_edge():
+    counts = encode(block(0, 10, 20, 38))["counts"]
+    row = {"mask_size": list(SIZE), "modal_counts": None, "amodal_box_px": [-9, 5, 80, 60]}
+    put_masks(row, {"amodal": counts})
+    assert row["amodal_box_px"] == [-9, 10, 29, 55], "left and below, not above and right"
+    assert box_of(counts, SIZE) == [0, 10, 20, 38]
+
+
+def test_polygons_are_filled_as_coco_does(drawing):
+    outline = [[10, 10, 30, 12.5, 20, 40], [1, 1, 5, 1, 5, 5]]
+    drawing.masks(modal=outline)
+    wanted = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(outline, *SIZE)))
+    np.testing.assert_array_equal(bits(drawing.row["modal_counts"]), wanted)
+
+
+GOOD = encode(block(1, 1, 5, 5))
+BAD = {
+    "a larger picture": ({"modal": encode(block(1, 1, 5, 5, (480, 640)))}, "as large as"),
+    "no size": ({"modal": {"counts": GOOD["counts"]}}, "as large as"),
+    "sizes that are none": ({"modal": {**GOOD, "size": 5}}, "as large as"),
+    "runs beyond it": ({"modal": {**GOOD, "counts": GOOD["counts"] + "5"}}, "is no mask"),
+    "runs below 0": ({"modal": {"size": list(SIZE), "counts": [-5, 3077]}}, "is no mask"),
+    "letters": ({"modal": {**GOOD, "counts": "\u00e9\u0000"}}, "is no mask"),
+    "no code": ({"modal": {**GOOD, "counts": None}}, "is no mask"),
+    "a huge code": ({"modal": {**GOOD, "counts": "0" * (MAX_CODE + 1)}}, "too detailed"),
+    "another name": ({"whole": GOOD}, "by their names"),
+    "none": ({}, "by their names"),
+    "a text": ("modal", "by their names"),
+    "nothing": ({"modal": None}, "is no mask"),
+    "empty": ({"modal": encode(block(0, 0, 0, 0))}, "without a pixel"),
+    "NaN": ({"modal": [[1, 1, 5, 1, float("nan"), 5]]}, "not in the picture"),
+    "a corner outside": ({"amodal": [[1, 1, 5, 1, 65, 5]]}, "not in the picture"),
+    "two corners": ({"modal": [[1, 1, 5, 1]]}, "no polygon"),
+    "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "no polygon"),
+    "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "no polygon"),
+    "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "no polygon"),
+    "too many corners": ({"modal": [[1, 1, 5, 1, 5, 5] * 7000]}, "too long"),
+    "a long outline": ({"modal": [[0, 0, 64, 48] * 4800]}, "too long"),
+}  # fmt: skip
+
+
+def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
+    drawing.masks(modal=block(1, 1, 5, 5))
+    before = drawing.state
+    for name, (masks, why) in BAD.items():
+        with pytest.raises(Refused, match=why) as refused:
+            drawing.do(masks=masks)
+        assert refused.value.reason == "invalid" and len(str(refused.value)) < 300, name
+    with pytest.raises(Refused, match="no masks"):
+        drawing.do("status", status="approved", masks={"modal": GOOD})
+    assert drawing.state == before
+
+
+def test_exports_have_the_drawn_pixels(drawing, tmp_path):
+    """By pycocotools, which reads the file with no code of ours."""
+    from pycocotools.coco import COCO
+
+    modal, amodal = block(3, 4, 11, 13) ^ block(5, 6, 2, 2), block(3, 4, 20, 30)
+    drawing.masks(modal=modal, amodal=amodal)
+    export_reviewed(drawing.store, drawing.dataset, tmp_path / "coco", form="coco", only="all")
+    (file,) = (tmp_path / "coco" / "annotations").iterdir()
+    coco = COCO(str(file))
+    entry = coco.loadAnns(coco.getAnnIds(imgIds=[0]))[0]
+    np.testing.assert_array_equal(coco.annToMask(entry), modal)
+    np.testing.assert_array_equal(coco_mask.decode(entry["amodal_segmentation"]), amodal)
+    assert entry["bbox"] == [3, 4, 11, 13] and entry["area"] == modal.sum()
+    found = reviewed_dataset(drawing.store, drawing.dataset, tmp_path / "set", only="all")
+    row = next(found.iter_instances())
+    np.testing.assert_array_equal(bits(row["modal_counts"]), modal)
+    np.testing.assert_array_equal(bits(row["amodal_counts"]), amodal)
+    assert row["amodal_box_px"] == [3, 4, 20, 30]
+
+
+def test_states_are_json(drawing):
+    """What is stored is names and codes alone, whatever form a mask came in."""
+    drawing.masks(modal=[[1, 1, 9, 1, 9, 9]])
+    stored = json.loads(json.dumps(dataclasses.asdict(drawing.state)["masks"]))
+    assert set(stored) == {"modal"} and isinstance(stored["modal"], str)

@@ -1,0 +1,246 @@
+"""Masks in the editor: by brush and outline, by mouse, finger and keys; each stroke one edit."""
+
+from contextlib import closing
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from editor_host import Alone, item
+from imported_photos import import_photos
+from playwright.sync_api import expect
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from test_editor_boxes import at
+from test_editor_hands import phone, touch  # noqa: F401 - a fixture
+from test_editor_strokes import draw
+from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
+
+from synthstudio.core.masks import decode, encode
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.review.datasets import register
+from synthstudio.review.reviewed import export_reviewed
+from synthstudio.review.store import open_store
+from synthstudio.review.values import User
+from synthstudio.studio.components import editor_source
+from synthstudio.studio.editor.outbox import apply_message, parse_message
+from synthstudio.studio.frame_rows import Frames
+
+pytestmark = [
+    pytest.mark.browser,
+    # pycocotools 2.0.11 hands NumPy 2 an old-style array.
+    pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning"),
+]
+SIZE = (240, 320)  # height and width of the picture
+YX = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
+
+
+def block(x, y, w, h):
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + h, x : x + w] = True
+    return mask
+
+
+def known(**masks):
+    """An item's masks as the server sends those of the data set."""
+    return {
+        which: {"box": [0, 0, 9, 9], "counts": encode(m)["counts"]} for which, m in masks.items()
+    }
+
+
+def bits(op, which="modal"):
+    """By pycocotools alone, as whoever gets an export decodes it."""
+    assert op["masks"][which]["size"] == list(SIZE)
+    return decode(op["masks"][which])
+
+
+@pytest.fixture
+def editor(page):
+    alone = Alone(page)
+    alone.give(items=[item(0), item(1)])
+    return alone
+
+
+def test_pixels_are_those_of_an_independent_rule(page):
+    """Codes, outlines and brushes of many forms, against pycocotools and NumPy."""
+    js = editor_source()[0].replace("export default ", "")
+    names = "{ bitsOf, countsOf, boxOfCounts, fillOutline, fillBrush, masksEdit }"
+    page.evaluate("js => { window.m = new Function(js)() }", f"{js}; return {names}")
+    rng = stream(5, "masks")
+    size = {"h": SIZE[0], "w": SIZE[1]}
+    masks = [block(0, 0, 0, 0), block(0, 0, 320, 240), block(0, 0, 1, 1), block(319, 239, 1, 1)]
+    masks += [rng.random(SIZE) < share for share in (0.01, 0.5)]
+    for mask in masks:
+        counts, back, box = page.evaluate(
+            "([c, s]) => [c, m.countsOf(m.bitsOf(c, s)), m.boxOfCounts(c, s)]",
+            [encode(mask)["counts"], size],
+        )
+        assert back == counts
+        found = coco_mask.toBbox({"size": list(SIZE), "counts": counts.encode()})
+        assert (box or [0, 0, 0, 0]) == list(found)
+    fill = "([s, line, r]) => { const b = new Uint8Array(s.w * s.h); %s; return m.countsOf(b) }"
+    for k in range(6):
+        line = [[float(v) for v in p] for p in rng.uniform(-20, 330, (3 + k, 2))]
+        got = page.evaluate(fill % "m.fillOutline(b, s, line, 1)", [size, line, 0])
+        np.testing.assert_array_equal(decode({"size": SIZE, "counts": got}), inside(line))
+        r = float(rng.uniform(0.5, 30))
+        got = page.evaluate(fill % "m.fillBrush(b, s, line, r, 1)", [size, line, r])
+        near = np.min([distance(p, q) for p, q in pairwise(line)], axis=0)
+        differs = decode({"size": SIZE, "counts": got}) != (near <= r)
+        assert not (differs & (abs(near - r) > 1e-6)).any()
+
+
+def inside(line):
+    """Which pixel centres lie in a closed line: crossings to the right, counted row by row."""
+    found, (y, x) = np.zeros(SIZE, bool), YX
+    for (ax, ay), (bx, by) in zip(line, [*line[1:], line[0]], strict=True):
+        crosses = (ay > y) != (by > y)
+        found ^= crosses & (x < ax + (y - ay) * (bx - ax) / ((by - ay) or 1))
+    return found
+
+
+def distance(p, q):
+    (px, py), (qx, qy), (y, x) = p, q, YX
+    length = (qx - px) ** 2 + (qy - py) ** 2
+    t = np.clip(((x - px) * (qx - px) + (y - py) * (qy - py)) / length, 0, 1)
+    return np.hypot(x - px - t * (qx - px), y - py - t * (qy - py))
+
+
+def test_a_brush_adds_and_erases_with_an_undo_each(editor):
+    editor.page.get_by_role("button", name="Draw the mask of what can be seen").click()
+    editor.page.get_by_label("Radius").fill("50")  # the slider: its middle is 10 px
+    draw(editor, (100, 60), (160, 60))
+    editor.page.get_by_role("button", name="Erase instead of adding").click()
+    draw(editor, (130, 30), (130, 90))
+    first, second = editor.ops()
+    brush = bits(first)
+    assert brush[60, 92:168].all() and not brush[45].any() and not brush[60, 175:].any()
+    np.testing.assert_array_equal(bits(second), brush & (distance((130, 30), (130, 90)) > 10))
+    assert first["kind"] == "edit" and not first.get("joints")
+    assert editor.page.locator(".picture").nth(1).is_visible(), "shown as it is drawn"
+    editor.press("z", "z", "Shift+Z")
+    assert [op["kind"] for op in editor.ops()[2:]] == ["revert"] * 3
+    editor.answer()
+    assert editor.reads("masking") == "modal brush erase", "undo ends no drawing"
+    editor.press("Escape")
+    assert editor.reads("masking") == ""
+
+
+def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
+    page = editor.page
+    editor.press("Shift+A")
+    assert violations(page, axe) == [], "with brush, slider and tools shown"
+    editor.press("Shift+T")
+    draw(editor, *SQUARE)
+    for x, y in (*SQUARE, SQUARE[-1]):  # the last corner again: a double click closes
+        page.mouse.click(*at(editor, x, y + 60))
+    editor.press("Shift+E", "Enter", "Shift+ArrowUp", "Enter", "Shift+ArrowRight", "Enter", "Enter")
+    drawn, clicked, keyed = (bits(op, "amodal") for op in editor.ops())
+    assert abs(int(drawn.sum()) - 95 * 35) < 300 and drawn[50, 60]
+    assert not (drawn & ~clicked).any() and clicked[110, 60] and not clicked[85, 60]
+    triangle = clicked & ~keyed
+    assert 30 <= triangle.sum() <= 60 and not (keyed & ~clicked).any()
+    assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
+
+
+def test_amodal_grows_with_modal(page):
+    editor = Alone(page)
+    editor.give(items=[item(0, **known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30)))])
+    editor.press("Shift+M", "Shift+T")
+    draw(editor, *SQUARE)
+    (op,) = editor.ops()
+    np.testing.assert_array_equal(bits(op, "amodal"), bits(op) | block(40, 40, 30, 30))
+    expect(page.locator(".flash")).to_contain_text("grew with it")
+    editor.press("Shift+A", "Shift+E")
+    draw(editor, *SQUARE)
+    assert len(editor.ops()) == 1, "what can be seen stays in the whole mask"
+    expect(page.locator(".flash")).to_contain_text("What can be seen stays")
+
+
+def test_an_occluder_is_cut_out_of_masks(page):
+    """Of those behind it, where it is asked for; with the joints it is one edit of each."""
+    whole = block(20, 30, 200, 60)
+    editor = Alone(page)
+    people = [
+        {"instance": 3, "joints": item(0)["base"], "revision": 2, "status": "pending",
+         "closed": None, "masks": {"amodal": encode(whole)["counts"]}},
+    ]  # fmt: skip
+    second = item(0, id="0:2", instance=2, pos=1)
+    editor.give(items=[item(0, people=people, **known(modal=whole, amodal=whole)), second])
+    editor.press("Shift+O")
+    draw(editor, *SQUARE)
+    assert not any(op.get("masks") for op in editor.ops()), "only where it is asked for"
+    editor.press("z", "Shift+O", "Shift+C")
+    button = page.get_by_role("button", name="Cut the occluder out of the masks")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    draw(editor, *SQUARE)
+    ops = {op["instance"]: op for op in editor.ops()[-3:]}
+    assert set(ops[1]["masks"]) == {"modal"} and ops[1]["joints"]
+    left = bits(ops[1])
+    assert not left[50, 60] and left[50, 150] and not (left & ~whole).any()
+    np.testing.assert_array_equal(bits(ops[3]), left)  # from the whole mask, where no other is
+    assert not ops[2].get("masks") and ops[2]["joints"], "who has no mask gets none"
+    expect(page.locator(".flash")).to_contain_text("cut out of 2 masks")
+    editor.press("z")
+    assert [op["kind"] for op in editor.ops()[-3:]] == ["revert"] * 3
+
+
+def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
+    """Its pixels alone: what somebody else drew meanwhile stays."""
+    editor.press("Shift+M", "Shift+T")
+    draw(editor, *SQUARE)
+    theirs = block(200, 100, 30, 30)
+    mine = bits(editor.ops()[0])
+    editor.answer(refuse=lambda op: "somebody changed this person meanwhile")
+    items = editor.now["items"]
+    items[0]["state"] |= {"revision": 5, "masks": {"modal": encode(theirs)["counts"]}}
+    editor.give(items=items)
+    editor.press("Escape", "Alt+r")
+    op = editor.ops()[-1]
+    assert op["revision"] == 5
+    np.testing.assert_array_equal(bits(op), mine | theirs)
+
+
+def test_fingers_draw_and_strokes_outlive_the_server(phone):  # noqa: F811
+    phone.page.get_by_role("button", name="Draw the mask of what can be seen").tap()
+    touch(phone, "touchStart", at(phone, 50, 60))
+    touch(phone, "touchMove", at(phone, 120, 60))
+    touch(phone, "touchEnd")
+    (op,) = phone.ops()
+    assert bits(op)[60, 55:115].all()
+    kept = phone.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
+    assert [one["masks"] for one in kept] == [op["masks"]]
+
+
+def test_an_export_has_the_pixels_that_were_drawn(page, tmp_path):
+    """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
+    dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48
+    editor = Alone(page)
+    editor.give(items=[item(0, w=64, h=48)])
+    editor.press("Shift+A", "Shift+T")
+    draw(editor, (4.3, 4.3), (50.3, 4.3), (50.3, 30.3), (4.3, 30.3))
+    editor.answer()
+    editor.press("Shift+M")
+    draw(editor, (10.3, 10.3), (20.3, 10.3), (20.3, 20.3), (10.3, 20.3))
+    with closing(open_store(f"sqlite:///{tmp_path}/review.db")) as store:
+        key = register(store, dataset, "photos")
+        editor.answer()
+        sent = {op["seq"]: {**op, "dataset": key} for one in editor.sent() for op in one["ops"]}
+        ops = [sent[seq] for seq in sorted(sent)]
+        message = parse_message({"v": 1, "tab": "t" * 16, "n": 1, "ops": ops}, dataset=key)
+        frames = Frames(dataset, get_skeleton("coco17"))
+        who = User(name="Ada", role="reviewer")
+        answer = apply_message(
+            store, message, who=who, base_of=frames.base_of, veiled=lambda pairs: set()
+        )
+        assert len(answer.done) == 2, answer.refused
+        export_reviewed(store, dataset, tmp_path / "out", form="coco", only="all")
+    (file,) = (tmp_path / "out" / "annotations").iterdir()
+    coco = COCO(str(file))
+    (entry,) = coco.loadAnns(coco.getAnnIds(imgIds=[0]))
+    modal, amodal = np.zeros((2, 48, 64), bool)
+    modal[10:20, 10:20] = amodal[4:30, 4:50] = True
+    np.testing.assert_array_equal(coco.annToMask(entry), modal)
+    np.testing.assert_array_equal(decode(entry["amodal_segmentation"]), amodal)
+    assert entry["bbox"] == [10, 10, 10, 10] and entry["area"] == 100
