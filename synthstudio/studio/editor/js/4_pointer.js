@@ -98,6 +98,7 @@ function pressed(S, event) {
   }
   const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
   if (event.shiftKey && !S.stroke) {
+    if (S.placing) endPlacing(S);
     if (j !== null) {
       S.drag = null;
       return toggleJoint(S, j);
@@ -110,8 +111,8 @@ function pressed(S, event) {
     const joint = S.now.joints[j];
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
-    choose(S, j, S.picked.includes(j) ? S.picked : []);
-  } else if (onHandle(S, sx, sy, reachOf(event))) {
+    if (!S.placing) choose(S, j, S.picked.includes(j) ? S.picked : []);
+  } else if (!S.placing && onHandle(S, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
   }
@@ -127,8 +128,9 @@ function moved(S, event) {
   }
   const drag = S.drag;
   if (!drag) {
-    if (S.item && S.ready) setHover(S, pick(S, sx, sy));
-    S.ui.stage.style.cursor = S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
+    if (S.item && S.ready) setHover(S, S.placing ? null : pick(S, sx, sy));
+    if (S.placing) draw(S); // the name of the joint goes with the pointer
+    S.ui.stage.style.cursor = S.placing ? "crosshair" : S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
     drawLoupe(S);
     return;
   }
@@ -144,7 +146,7 @@ function moved(S, event) {
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
     const joint = S.now.joints[drag.j];
-    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, targets(S));
+    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, S.placing ? [drag.j] : targets(S));
   } else {
     drag.changed = moveJoints(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
@@ -162,6 +164,7 @@ function released(S, event) {
   if (drag?.moved && drag.kind === "box") keepBox(S);
   else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
+  else if (drag && !drag.moved && S.placing && !S.space && event.button === 0) placeNext(S, ...stagePoint(S, event));
   else if (drag && !drag.moved && drag.kind === "joint") choose(S, drag.j);
   else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
   draw(S);

@@ -9,7 +9,7 @@ const KEYS = [
     ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
     ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
-    ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+    ["Alt+click", "put the chosen joint here"], ["Shift+j", "joint after joint: click each; r no label, Tab as it stands"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
   ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],

@@ -6,7 +6,7 @@ const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
+  J: "place", L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -135,6 +135,7 @@ function act(S, action) {
   const [verb, ...rest] = action.split(" ");
   if (S.boxing && boxAction(S, verb, rest)) return;
   if (S.stroke && strokeAction(S, verb, rest)) return;
+  if (S.placing && placeAction(S, verb, rest)) return;
   if (verb === "state" || verb === "cause") return setJoints(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
   if (verb === "choose") return chooseMany(S, rest[0]);
@@ -163,6 +164,7 @@ const DO = {
   delete: (S) => remove(S),
   box: (S) => startBox(S),
   someone: (S) => startBox(S, true),
+  place: (S) => startPlacing(S),
   lasso: (S) => startStroke(S, "lasso"),
   paint: (S) => startStroke(S, "object"),
   "paint person": (S) => startStroke(S, "person"),
