@@ -221,9 +221,7 @@ class Annotator:
             if label.at is None:
                 self.hands.key("r")
                 continue
-            at = self.inside(label.at)
-            self.hands.click(at)
-            put[name] = self.to_photo(at)
+            put[name] = self.click_at(label.at)
         return put
 
     def place_by_drags(self, somebody: Somebody) -> dict[str, Place]:
@@ -236,25 +234,29 @@ class Annotator:
         }
 
     def correct(self, somebody: Somebody, *, near_px: float) -> dict[str, Place]:
-        """Leave predicted joints that are near enough, put the others right, and say of all what
-        hides them; return where each joint with a label is."""
-        self.call(somebody, ["unlabelled"])
-        marks, put = self.marks(), {}
-        for name, label in somebody.joints.items():
+        """Leave predicted joints that are near enough, place the others by clicks, and say of all
+        what hides them; return where each joint with a label is."""
+        marks = self.marks()
+        self.hands.key("Shift+J")
+        put = {}
+        for name in self.skeleton.joints:
+            label = somebody.joints[name]
+            seen = self.to_photo(marks[name]) if name in marks else None
             if label.at is None:
-                continue
-            at = self.to_photo(marks[name]) if name in marks else None
-            if at is not None and _far(at, label.at) <= near_px:
-                put[name] = at
-            elif at is not None:
-                put[name] = self.drag(name, label.at)
+                self.hands.key("Tab" if seen is None else "r")
+            elif seen is not None and _far(seen, label.at) <= near_px:
+                self.hands.key("Tab")
+                put[name] = seen
             else:
-                self.hands.press(self.row(name))
-                spot = self.inside(label.at)
-                self.hands.click(spot, held="Alt")
-                put[name] = self.to_photo(spot)
+                put[name] = self.click_at(label.at)
         self.call(somebody, ["visible", "self", "person", "object"])
         return put
+
+    def click_at(self, place: Place) -> Place:
+        """Click a place of the photo; return which one was met."""
+        at = self.inside(place)
+        self.hands.click(at)
+        return self.to_photo(at)
 
     def drag(self, name: str, to: Place) -> Place:
         """Drag one joint's mark to a place; return where it was put."""

@@ -9,7 +9,7 @@ strokes, approved. `review export` has to hold what was meant, exactly. Three wa
 
     drags     the skeleton that the editor fits into the box, each joint dragged
     clicks    the joints one after another, a click each
-    ghosts    a network's predictions (the package's own), what is off by more than 3 px dragged
+    ghosts    a network's predictions (the package's own), what is off by more than 3 px clicked
 
 What hides a joint no file says. Here it is, by rule: another annotated person whose box it lies in;
 else, of the head, the person itself; else a thing.
