@@ -97,14 +97,16 @@ function pressed(S, event) {
     return;
   }
   const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
-  if (event.shiftKey && !S.stroke) {
+  if ((event.shiftKey || S.another) && !S.stroke) {
     if (S.placing) endPlacing(S);
     if (j !== null) {
       S.drag = null;
       return toggleJoint(S, j);
     }
-    startStroke(S, "lasso");
-    S.drag.once = true;
+    if (event.shiftKey) {
+      startStroke(S, "lasso");
+      S.drag.once = true;
+    }
   }
   if (S.stroke) Object.assign(S.drag, { kind: "stroke", line: [toFrame(S, sx, sy)] });
   else if (j !== null) {
@@ -166,7 +168,7 @@ function released(S, event) {
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
   else if (drag && !drag.moved && S.placing && !S.space && event.button === 0) placeNext(S, ...stagePoint(S, event));
   else if (drag && !drag.moved && drag.kind === "joint") choose(S, drag.j);
-  else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
+  else if (drag && !drag.moved && drag.kind === "pan" && !S.space && !S.another) choose(S, -1);
   draw(S);
 }
 

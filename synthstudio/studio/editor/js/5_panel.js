@@ -16,7 +16,7 @@ const KEYS = [
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
-  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
+  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space · arrows", "pan; arrows where no joint is chosen"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
     ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
     ["3 4 5 6 7 8", "boxes, visible mask, amodal mask, others, names, predictions"]]],
@@ -133,6 +133,7 @@ function buildSide(S, side) {
   ui.notes.setAttribute("aria-label", "Comments");
   buildPalette(S, side);
   buildStrokes(S, side);
+  buildMore(S, side);
   buildGhosts(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
@@ -235,7 +236,7 @@ function buildTable(S) {
     row.share = share;
     row.dot = el("span", "dot", "", node);
     node.addEventListener("click", (event) => {
-      if (event.shiftKey || event.ctrlKey || event.metaKey) toggleJoint(S, j);
+      if (event.shiftKey || event.ctrlKey || event.metaKey || S.another) toggleJoint(S, j);
       else choose(S, S.joint === j && !S.picked.length ? -1 : j);
     });
     return row;
@@ -286,6 +287,7 @@ function fillPanel(S) {
   fillNotes(S);
   fillPalette(S);
   fillStrokes(S);
+  fillMore(S);
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;

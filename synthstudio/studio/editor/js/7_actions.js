@@ -9,6 +9,7 @@ const SIMPLE = {
   J: "place", L: "lasso", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
+const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 // These wait for the picture: nobody edits what is not seen, and no key press is lost.
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
@@ -25,7 +26,9 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 && !S.boxing && !S.stroke ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
+    if (S.joint === -1 && !S.boxing && !S.stroke) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
+    return `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
   if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
@@ -142,6 +145,8 @@ function act(S, action) {
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
   if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "peek") return togglePeek(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
   return DO[action]?.(S);
 }
@@ -177,6 +182,11 @@ const DO = {
   loupe: (S) => {
     S.loupe = !S.loupe;
     drawLoupe(S);
+    fillMore(S);
+  },
+  another: (S) => {
+    S.another = !S.another;
+    fillMore(S);
   },
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),

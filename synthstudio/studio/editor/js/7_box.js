@@ -17,7 +17,7 @@ function startBox(S, fresh) {
   flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
 }
 
-const LOOKING = ["closer", "farther", "fit", "help", "layer"]; // these end nothing that is being drawn
+const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // these end nothing that is being drawn
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
 function insideFrame(S, [x, y, w, h]) {

@@ -1,7 +1,7 @@
 // Joints placed one after another: each click puts the chosen joint there and goes on to the next.
 // S.placing: whether that is so. A press that moves is a drag as always, of a joint or the picture.
 
-const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "nudge", "redo"];
+const KEEP_PLACING = [...LOOKING, "loupe", "light", "darker", "brighter", "flatter", "sharper", "peek", "nudge", "redo"];
 const PLACE_HELP = "Click where the named joint is; the next follows. r no label, Tab as it stands, z back, Esc ends.";
 
 function startPlacing(S) {
