@@ -195,7 +195,7 @@ function handlePlace(S, place) {
 
 function drawHandle(S, place, shown) {
   const moved = S.drag?.handleAt;
-  const at = shown && S.can.edit ? moved ?? handlePlace(S, place) : null;
+  const at = shown && S.can.edit && !S.placing ? moved ?? handlePlace(S, place) : null;
   S.handleAt = at;
   show(S.marks.handle, at);
   if (!at) return;

@@ -114,7 +114,7 @@ function pressed(S, event) {
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
     if (!S.placing) choose(S, j, S.picked.includes(j) ? S.picked : []);
-  } else if (!S.placing && onHandle(S, sx, sy, reachOf(event))) {
+  } else if (onHandle(S, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
   }
