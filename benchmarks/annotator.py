@@ -260,6 +260,7 @@ class Annotator:
 
     def drag(self, name: str, to: Place) -> Place:
         """Drag one joint's mark to a place; return where it was put."""
+        self.reach(to)  # before anything is measured: it may zoom
         mark = self.apart(name)[name]
         start, end = (float(round(mark[0])), float(round(mark[1]))), self.inside(to)
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)

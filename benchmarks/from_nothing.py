@@ -1,6 +1,6 @@
 """Photos annotated from nothing in the studio's editor, by what a person can use alone.
 
-    python -m benchmarks.from_nothing --photos FOLDER [--ways clicks drags ghosts] [--log FILE]
+    python -m benchmarks.from_nothing --photos FOLDER [--ways WAY ...] [--only NAME] [--log FILE]
 
 FOLDER has `images` and `person_keypoints.json` (COCO). The photos are copied without labels, become
 a data set by `import-photos`, and everybody whom the file labels is annotated in Chromium by mouse,
@@ -284,13 +284,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--first", type=int, help="only the first so many photos")
+    parser.add_argument("--only", help="the photos whose names have this in them")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--log", type=Path)
     options = parser.parse_args(arguments)
     from playwright.sync_api import sync_playwright
 
-    photos = read_photos(options.photos / "person_keypoints.json")[: options.first]
+    photos = read_photos(options.photos / "person_keypoints.json")
+    photos = [photo for photo in photos if (options.only or "") in photo.name]
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
         work = options.work or Path(temporary)
         (work / "photos").mkdir(parents=True)
