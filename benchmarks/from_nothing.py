@@ -144,21 +144,21 @@ def serving(dataset: Path, work: Path) -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     log = work / "studio.log"
-    words = ("studio", str(dataset), "--exports", str(dataset.parent), "--port", str(port))
+    asked = ("studio", str(dataset), "--exports", str(dataset.parent), "--port", str(port))
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "synthstudio", *words], stdout=file, stderr=file, cwd=work
+            [sys.executable, "-m", "synthstudio", *asked], stdout=file, stderr=file, cwd=work
         )
     try:
-        for _ in range(600):
-            lines = log.read_text("utf-8", "replace").split()
-            address = [word for word in lines if word.startswith("http") and "key=" in word]
-            if address:
+        for _ in range(3000):
+            words = log.read_text("utf-8", "replace").split()
+            address = next((word for word in words if "key=" in word), None)
+            if address or process.poll() is not None:
                 break
-            if process.poll() is not None:
-                raise SystemExit(log.read_text("utf-8", "replace"))
             time.sleep(0.1)
-        yield address[0]
+        if address is None:
+            raise SystemExit(f"the studio printed no address:\n{log.read_text('utf-8', 'replace')}")
+        yield address
     finally:
         process.terminate()
         process.wait(20)
