@@ -302,8 +302,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         browser.close()
     text = f"{table(found)}\n\n{json.dumps(found, indent=1)}\n"
     print(text)
+    words = " ".join(sys.argv[1:] if arguments is None else arguments)
     if options.log:
-        options.log.write_text(f"python -m benchmarks.from_nothing\n\n{text}", "utf-8")
+        options.log.write_text(f"python -m benchmarks.from_nothing {words}\n\n{text}", "utf-8")
     return int(any(one["unlike_the_export"] or one["beyond_3_px"] for one in found))
 
 
