@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo model test check fix bench soak golden attack faults fuzz proof pruning pages interop
+.PHONY: setup demo train-demo model test check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
 .PHONY: bench-against cluster systems transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
@@ -74,6 +74,9 @@ fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where
 
 attack: $(STAMP)      ## 660 seeded attacks on the studio (half a minute); the tests run every tenth
 	SYNTHSTUDIO_ATTACKS=all $(BIN)/python -m pytest -q -n0 tests/studio/test_attack_cases.py tests/studio/test_attack_programs.py tests/studio/test_attack_accounts.py
+
+annotate: $(STAMP)    ## annotate the photos in FOLDER from nothing in a browser, in three ways (half an hour)
+	$(BIN)/python -m benchmarks.from_nothing --photos "$(FOLDER)" --log docs/evidence/annotate.log $(ANNOTATE_ARGS)
 
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof

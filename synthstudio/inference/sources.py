@@ -161,6 +161,7 @@ def _video(path: Path) -> Source:
 
 def _dataset(place: Place) -> Source:
     dataset = Dataset(place)
+    labelled = dataset.people > 0  # else nobody has said yet where people are
 
     def part(places: range) -> Iterator[SourceImage]:
         for position in places:
@@ -183,7 +184,9 @@ def _dataset(place: Place) -> Source:
                     score=np.ones(len(numbers)),
                     instance=tuple(people[k]["instance"] for k in numbers),
                     measured=True,
-                ),
+                )
+                if labelled
+                else None,
                 sequence="" if clip is None else f"{clip} {frame['camera_id']} {frame['variant']}",
                 time=0 if clip is None else frame["clip_frame"],
             )

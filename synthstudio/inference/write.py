@@ -7,8 +7,10 @@ OUT/pictures/*.jpg   drawn predictions: the marker of a hidden joint shows what 
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from synthstudio.core.labels import (
     FrameLabels,
     PersonLabel,
 )
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
@@ -173,12 +175,13 @@ def labels_of(person: Person, place: int) -> PersonLabel:
 
 
 def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
-    """ModelError unless the network and the data set have the same skeleton."""
-    if dataset.identity.skeleton != skeleton.name:
+    """ModelError unless the network knows all joints of the data set."""
+    own = get_skeleton(dataset.identity.skeleton)
+    if lacking := [name for name in own.joints if name not in skeleton.joints]:
         raise ModelError(
             "the network has another skeleton than the data set",
             where=str(dataset.place),
-            expected=dataset.identity.skeleton,
+            expected=f"{own.name}, with {', '.join(lacking[:3])}",
             got=skeleton.name,
             then="Train one on this data set's skeleton.",
         )
@@ -190,7 +193,9 @@ def store_predictions(
     """Store predictions on a data set as a layer of its review; return the number of people.
 
     The layer's earlier predictions are replaced. Joints predicted to lie outside the image are
-    left out. ModelError for another skeleton; ReviewError and Refused of the store.
+    left out, and those that the data set has not got. Of a data set without people they are of
+    people whom it has not got. ModelError for another skeleton; ReviewError and Refused of the
+    store.
     """
     from synthstudio.review.datasets import dataset_key, register
     from synthstudio.review.history import datasets
@@ -200,11 +205,23 @@ def store_predictions(
     key = dataset_key(store, dataset)
     if key not in datasets(store):
         register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
-    rows = (_prediction(person, skeleton) for person in people)
+    named = people if dataset.people else _numbered(people)
+    joints = get_skeleton(dataset.identity.skeleton).joints
+    rows = (_prediction(person, skeleton, joints) for person in named)
     return put_predictions(store, key, layer, rows, replace=True)
 
 
-def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
+def _numbered(people: Iterable[Person]) -> Iterator[Person]:
+    """People of whom nobody knows who they are, numbered in each image as those who are found."""
+    from synthstudio.review.check import FIRST_THING
+
+    count: Counter[int] = Counter()
+    for person in people:
+        yield dataclasses.replace(person, instance=FIRST_THING + count[person.image])
+        count[person.image] += 1
+
+
+def _prediction(person: Person, skeleton: Skeleton, known: Sequence[str]) -> Prediction:
     from synthstudio.review.risk.predictions import (
         CAUSES_PREDICTED,
         MAX_COORDINATE_PX,
@@ -222,7 +239,7 @@ def _prediction(person: Person, skeleton: Skeleton) -> Prediction:
         for name, xy, score, cause in zip(
             skeleton.joints, person.xy, person.score, person.causes, strict=True
         )
-        if cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
+        if name in known and cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
     }
     causes = {
         name: cause

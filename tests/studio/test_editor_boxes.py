@@ -1,8 +1,9 @@
 """Boxes in the editor: drawn by mouse, finger or keys, each an edit with an undo."""
 
 import pytest
-from editor_host import Alone, item
+from editor_host import JOINTS, Alone, item
 from playwright.sync_api import expect
+from test_editor_ghosts import ghost
 from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 from synthstudio.core.skeleton import get_skeleton
@@ -110,6 +111,11 @@ def test_a_box_with_somebody_new_where_others_are(page):
     places = [op["joints"][name][:2] for name in coco.joints]
     wide = [[x + w * (0.05 + 0.9 * j / 16), y + h / 2] for j in range(17)]  # not the high one
     assert places == [pytest.approx(place, abs=0.01) for place in wide]
+    editor.press("f")
+    stage = editor.page.locator(".stage").bounding_box()
+    for corner in ((20, 30), (220, 110)):  # the box, not the joints alone
+        x, y = at(editor, *corner)
+        assert 0 < x - stage["x"] < stage["width"] and 0 < y - stage["y"] < stage["height"]
     editor.press("z")
     assert [op["kind"] for op in editor.ops()] == ["add", "revert"]
     assert len(drawn(editor)) == 1
@@ -123,3 +129,27 @@ def test_somebody_new_by_keys_in_front_of_a_mask(page):
     assert op["kind"] == "add" and len(op["joints"]) == 17
     editor.press("Shift+N", "Escape")
     assert len(editor.ops()) == 1
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_box_round_somebody_predicted_has_that_pose(page, shown):
+    editor = Alone(page)
+    near, far = ghost(1000, lost=JOINTS[:2]), ghost(1001, dx=100.0, lost=JOINTS[5:])
+    editor.give(items=[item(0, found=[near, far], modal=BOX)], predictions="net")
+    if not shown:
+        editor.press("8")
+    editor.press("Shift+N")
+    editor.page.mouse.move(*at(editor, 55, 42))
+    editor.page.mouse.down()
+    editor.page.mouse.move(*at(editor, 150, 80))
+    editor.page.mouse.move(*at(editor, 215, 105))
+    editor.page.mouse.up()
+    (op,) = editor.ops()
+    assert op["kind"] == "add" and op["box"] == pytest.approx([55, 42, 160, 63], abs=0.6)
+    assert len(op["joints"]) == (15 if shown else 17)
+    flash = expect(editor.page.locator(".flash"))
+    if shown:
+        assert op["joints"][JOINTS[4]] == [83, 82, 2, "visible", "predicted"]
+        flash.to_contain_text("as predicted")
+    else:
+        flash.to_contain_text("Move each joint")

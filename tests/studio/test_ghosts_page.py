@@ -110,6 +110,8 @@ def test_axe_finds_nothing(served, new_page, open_as, axe, scheme, screenshots):
     desk = sit_down(open_as, page, served, "review?queue=all&frame=0&instance=1")
     desk.press("Tab")
     expect(page.get_by_role("group", name="Prediction", exact=True)).to_be_visible()
+    page.get_by_role("button", name="More buttons").click()
+    page.get_by_role("button", name="Place the joints one after another").click()
     screenshots(page, f"ghosts_1440_{scheme}")
     assert violations(page, axe) == []
     page.set_viewport_size({"width": 390, "height": 844})

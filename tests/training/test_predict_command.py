@@ -17,6 +17,7 @@ import untrained
 from PIL import Image
 from typer.testing import CliRunner
 
+from synthstudio.api.exchange import import_photos
 from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
@@ -137,6 +138,32 @@ def test_predictions_become_a_layer_of_the_review(
         assert {(p.frame, p.instance) for p in stored} == rows
         found = models_of(store, people_table(dataset)).disagreement
     assert np.isfinite(found).all()
+
+
+def test_of_photos_without_labels_everybody_is_of_nobody(weights: Path, tmp_path: Path) -> None:
+    """The network knows more joints than the set, and looks for people as the set names none."""
+    (tmp_path / "photos").mkdir()
+    for k in range(2):
+        rgb = np.random.Philox(k).random_raw(120 * 80 * 3).astype(np.uint8)
+        Image.fromarray(rgb.reshape(120, 80, 3)).save(tmp_path / "photos" / f"{k}.png")
+    folder, url = tmp_path / "set", default_url(tmp_path)
+    import_photos(tmp_path / "photos", folder, skeleton="coco17")
+    dataset = Dataset(folder)
+    reported = run("predict", weights, folder, "--out", tmp_path / "o", "--into", url, "--json")
+    assert reported["stored"] == reported["people"] > 0
+    skeleton = get_skeleton("coco23")
+    values = [_truth({"frame_index": frame, "instance": None, "amodal_box_px": [0, 0, 9, 9],
+                      "joints_px": [5.0] * 46}) for frame in (0, 1, 1)]  # fmt: skip
+    with closing(open_store(url)) as store:
+        (layer,) = prediction_layers(store, content_key(dataset))
+        stored = list(iter_predictions(store, content_key(dataset), layer))
+        assert len(stored) == reported["people"] and all(p.instance >= 1000 for p in stored)
+        assert all(set(p.joints) <= set(get_skeleton("coco17").joints) for p in stored)
+        write.store_predictions(store, dataset, "three", values, skeleton)
+        three = [
+            (p.frame, p.instance) for p in iter_predictions(store, content_key(dataset), "three")
+        ]
+    assert three == [(0, 1000), (1, 1000), (1, 1001)]
 
 
 def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:

@@ -168,16 +168,18 @@ function drawJoint(S, mark, joint, p, shown) {
 }
 
 function drawTag(S, joints, place, shown) {
-  const j = S.hover ?? (S.joint >= 0 ? S.joint : null);
-  const yes = shown && S.layers.names && j !== null && place[j];
+  const turn = S.placing && S.pointer && S.joint >= 0;
+  const j = turn ? S.joint : S.hover ?? (S.joint >= 0 ? S.joint : null);
+  const at = turn ? S.pointer : j === null ? null : place[j];
+  const yes = shown && at && (turn || S.layers.names);
   show(S.marks.tag, yes);
   if (!yes) return;
   const occluder = joints[j].state === 1 && S.item.occluder[j] ? ` (${S.item.occluder[j]})` : "";
-  S.marks.tag.textContent = `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
-  const left = place[j][0] > S.ui.stage.clientWidth - 220;
+  S.marks.tag.textContent = turn ? placingText(S) : `${nice(S.skeleton.joints[j])} · ${say(joints[j])}${occluder}`;
+  const left = at[0] > S.ui.stage.clientWidth - 220;
   S.marks.tag.setAttribute("text-anchor", left ? "end" : "start");
-  S.marks.tag.setAttribute("x", place[j][0] + (left ? -15 : 15));
-  S.marks.tag.setAttribute("y", place[j][1] - 10);
+  S.marks.tag.setAttribute("x", at[0] + (left ? -15 : 15));
+  S.marks.tag.setAttribute("y", at[1] - 10);
 }
 
 function handlePlace(S, place) {
@@ -193,7 +195,7 @@ function handlePlace(S, place) {
 
 function drawHandle(S, place, shown) {
   const moved = S.drag?.handleAt;
-  const at = shown && S.can.edit ? moved ?? handlePlace(S, place) : null;
+  const at = shown && S.can.edit && !S.placing ? moved ?? handlePlace(S, place) : null;
   S.handleAt = at;
   show(S.marks.handle, at);
   if (!at) return;
@@ -250,9 +252,17 @@ function fitBox(S, box, room) {
 }
 
 function fit(S, how) {
-  const box = how === "person" ? extent(S.now) ?? S.item.amodal?.box ?? S.item.modal?.box : null;
+  const joints = extent(S.now);
+  const own = joints && S.now.box ? around(joints, S.now.box) : joints;
+  const box = how === "person" ? own ?? S.item.amodal?.box ?? S.item.modal?.box : null;
   if (box && (box[2] > 0 || box[3] > 0)) fitBox(S, box, 0.5);
   else fitBox(S, [0, 0, S.item.w, S.item.h], 0.04);
+}
+
+// The least box in which two lie.
+function around(a, b) {
+  const [x, y] = [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
+  return [x, y, Math.max(a[0] + a[2], b[0] + b[2]) - x, Math.max(a[1] + a[3], b[1] + b[3]) - y];
 }
 
 function zoomBy(S, factor, sx, sy) {

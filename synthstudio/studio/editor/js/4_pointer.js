@@ -105,20 +105,23 @@ function pressed(S, event) {
     return;
   }
   const j = S.stroke ? null : pick(S, sx, sy, reachOf(event));
-  if (event.shiftKey && !S.stroke) {
+  if ((event.shiftKey || S.another) && !S.stroke) {
+    if (S.placing) endPlacing(S);
     if (j !== null) {
       S.drag = null;
       return toggleJoint(S, j);
     }
-    startStroke(S, "lasso");
-    S.drag.once = true;
+    if (event.shiftKey) {
+      startStroke(S, "lasso");
+      S.drag.once = true;
+    }
   }
   if (S.stroke) Object.assign(S.drag, { kind: "stroke", line: [toFrame(S, sx, sy)] });
   else if (j !== null) {
     const joint = S.now.joints[j];
     const [x, y] = toScreen(S, joint.x, joint.y);
     Object.assign(S.drag, { kind: "joint", j, gx: x - sx, gy: y - sy });
-    choose(S, j, S.picked.includes(j) ? S.picked : []);
+    if (!S.placing) choose(S, j, S.picked.includes(j) ? S.picked : []);
   } else if (onHandle(S, sx, sy, reachOf(event))) {
     Object.assign(S.drag, { kind: "all", from: S.handleAt });
     choose(S, HANDLE);
@@ -139,8 +142,9 @@ function moved(S, event) {
     if (!drag) draw(S);
   }
   if (!drag) {
-    if (S.item && S.ready) setHover(S, S.masking ? null : pick(S, sx, sy));
-    S.ui.stage.style.cursor = S.masking ? "crosshair" : S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
+    if (S.item && S.ready) setHover(S, S.masking || S.placing ? null : pick(S, sx, sy));
+    if (S.placing) draw(S); // the name of the joint goes with the pointer
+    S.ui.stage.style.cursor = S.masking || S.placing ? "crosshair" : S.hover !== null ? "grab" : onHandle(S, sx, sy) ? "move" : "";
     drawLoupe(S);
     return;
   }
@@ -156,7 +160,7 @@ function moved(S, event) {
   } else if (drag.kind === "joint") {
     const [x, y] = toFrame(S, sx + drag.gx, sy + drag.gy);
     const joint = S.now.joints[drag.j];
-    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, targets(S));
+    drag.changed = moveJoints(S.item, S.now, x - joint.x, y - joint.y, S.placing ? [drag.j] : targets(S));
   } else {
     drag.changed = moveJoints(S.item, S.now, (sx - drag.sx) / S.zoom, (sy - drag.sy) / S.zoom);
     drag.handleAt = [drag.from[0] + sx - drag.sx, drag.from[1] + sy - drag.sy];
@@ -175,8 +179,9 @@ function released(S, event) {
   else if (drag?.kind === "stroke") drag.moved ? keepStroke(S, drag.line) : drag.once && endStroke(S);
   else if (drag?.kind === "mask" && S.masking) drag.moved ? dragMask(S, drag.line) : clickMask(S, drag.line[0], reachOf(event) / 2);
   else if (drag?.moved && drag.changed.length) edit(S, drag.changed);
+  else if (drag && !drag.moved && S.placing && !S.space && event.button === 0) placeNext(S, ...stagePoint(S, event));
   else if (drag && !drag.moved && drag.kind === "joint") choose(S, drag.j);
-  else if (drag && !drag.moved && drag.kind === "pan" && !S.space) choose(S, -1);
+  else if (drag && !drag.moved && drag.kind === "pan" && !S.space && !S.another) choose(S, -1);
   draw(S);
 }
 

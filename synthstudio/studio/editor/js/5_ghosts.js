@@ -82,6 +82,7 @@ function accept(S, which) {
   edit(S, changed);
 }
 
+const ALIKE = 0.4; // of a drawn box and one round the joints, which is smaller
 const NO_MODEL = "No predictions are stored for this data set (synthstudio review predictions).";
 
 // Add the first of those whom nobody labelled, at the joints that were found.
@@ -91,6 +92,28 @@ function acceptFound(S) {
   if (!S.can.edit || S.item.veiled) return open(S);
   addNew(S, asNew(S, S.item, ghost), { ghost, without: ghost.n });
   flash(S, "A predicted person was added. Look at each joint.");
+}
+
+// Whoever is predicted and not labelled whose joints fill a box best; null where nobody's do, or
+// where predictions are not shown.
+function ghostIn(S, box) {
+  if (!S.layers.ghosts || !S.model) return null;
+  const shares = (S.item.found ?? []).map((ghost) => [overlap(box, boxRound(ghost.joints)), ghost]);
+  const [share, best] = shares.reduce((most, one) => (one[0] > most[0] ? one : most), [0, null]);
+  return share >= ALIKE ? best : null;
+}
+
+// The box round predicted places.
+function boxRound(joints) {
+  return extent({ joints: joints.filter(Boolean).map(([x, y]) => ({ x, y, state: 2 })) });
+}
+
+// Intersection over union of two boxes.
+function overlap(a, b) {
+  if (!b) return 0;
+  const side = (k) => Math.max(Math.min(a[k] + a[k + 2], b[k] + b[k + 2]) - Math.max(a[k], b[k]), 0);
+  const both = side(0) * side(1);
+  return both / (a[2] * a[3] + b[2] * b[3] - both);
 }
 
 // Somebody of whom nothing but the prediction is known.

@@ -9,7 +9,7 @@ const KEYS = [
     ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
     ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
-    ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+    ["Alt+click", "put the chosen joint here"], ["Shift+j", "joint after joint: click each; r no label, Tab as it stands"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
   ["Masks", [["Shift+m", "draw the mask of what can be seen: paint, or arrows, Enter"], ["Shift+a", "of the whole person, which grows with it"],
@@ -19,7 +19,7 @@ const KEYS = [
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
     ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
-  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
+  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space · arrows", "pan; arrows where no joint is chosen"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
     ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
     ["3 4 5 6 7 8", "boxes, visible mask, amodal mask, others, names, predictions"]]],
@@ -137,6 +137,7 @@ function buildSide(S, side) {
   buildPalette(S, side);
   buildStrokes(S, side);
   buildMasks(S, side);
+  buildMore(S, side);
   buildGhosts(S, side);
   ui.table = el("div", "joints", null, side);
   ui.table.setAttribute("role", "group");
@@ -239,7 +240,7 @@ function buildTable(S) {
     row.share = share;
     row.dot = el("span", "dot", "", node);
     node.addEventListener("click", (event) => {
-      if (event.shiftKey || event.ctrlKey || event.metaKey) toggleJoint(S, j);
+      if (event.shiftKey || event.ctrlKey || event.metaKey || S.another) toggleJoint(S, j);
       else choose(S, S.joint === j && !S.picked.length ? -1 : j);
     });
     return row;
@@ -291,6 +292,7 @@ function fillPanel(S) {
   fillPalette(S);
   fillStrokes(S);
   fillMasks(S);
+  fillMore(S);
   fillGhosts(S);
   ui.risk.replaceChildren(...item.risk.map((text) => el("li", "", text)));
   for (const node of [...ui.decide, ui.swap, ui.mirror, ui.del]) node.disabled = !S.can.edit || item.veiled || !item.instance;

@@ -171,6 +171,7 @@ function endPeek(S) {
   if (PEEK_WORD[S.peeking.kind] === S.ui.flash.textContent) S.ui.flash.classList.remove("on");
   S.peeking = null;
   S.hide = false;
+  fillMore(S);
   S.root.dataset.peek = "";
   S.ui.peek.hidden = true;
   S.ui.turn.hidden = true;

@@ -6,9 +6,10 @@ const SIMPLE = {
   a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", E: "mask erase", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
+  J: "place", L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", E: "mask erase", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
+const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 // These wait for the picture: nobody edits what is not seen, and no key press is lost.
 const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
@@ -25,7 +26,9 @@ function keyAction(S, event) {
   if (event.altKey && key === "r") return "try again";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
-    return S.joint === -1 && !S.boxing && !S.stroke && !S.masking ? null : `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
+    const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
+    if (S.joint === -1 && !S.boxing && !S.stroke && !S.masking) return onPicture ? `pan ${ARROWS[key].map((v) => v * PAN_PX * Math.max(by, 1)).join(" ")}` : null;
+    return `nudge ${ARROWS[key][0] * by} ${ARROWS[key][1] * by}`;
   }
   if (event.altKey) return null;
   if (key === "Enter") return event.shiftKey ? "accept limb" : "accept joint";
@@ -138,12 +141,15 @@ function act(S, action) {
   if (S.stroke && strokeAction(S, verb, rest)) return;
   if (S.masking && maskAction(S, verb, rest)) return;
   if (verb === "mask") return startMask(S, rest[0]);
+  if (S.placing && placeAction(S, verb, rest)) return;
   if (verb === "state" || verb === "cause") return setJoints(S, verb, rest[0]);
   if (verb === "nudge") return nudge(S, Number(rest[0]), Number(rest[1]));
   if (verb === "choose") return chooseMany(S, rest[0]);
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
   if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
+  if (verb === "peek") return togglePeek(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);
   return DO[action]?.(S);
 }
@@ -166,6 +172,7 @@ const DO = {
   delete: (S) => remove(S),
   box: (S) => startBox(S),
   someone: (S) => startBox(S, true),
+  place: (S) => startPlacing(S),
   lasso: (S) => startStroke(S, "lasso"),
   paint: (S) => startStroke(S, "object"),
   "paint person": (S) => startStroke(S, "person"),
@@ -179,6 +186,11 @@ const DO = {
   loupe: (S) => {
     S.loupe = !S.loupe;
     drawLoupe(S);
+    fillMore(S);
+  },
+  another: (S) => {
+    S.another = !S.another;
+    fillMore(S);
   },
   brighter: (S) => setLight(S, S.light.b * 1.2, S.light.c),
   darker: (S) => setLight(S, S.light.b / 1.2, S.light.c),
@@ -373,7 +385,7 @@ function announce(S) {
   const name = many ? `${many}: ${S.picked.map((k) => nice(S.skeleton.joints[k])).join(", ")}` : j >= 0 ? `${nice(S.skeleton.joints[j])}, ${say(S.now.joints[j])}` : j === HANDLE ? "whole skeleton" : "";
   S.ui.live.textContent = name;
   S.root.dataset.joint = j >= 0 ? S.skeleton.joints[j] : j === HANDLE ? "whole" : "";
-  S.ui.hint.textContent = j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
+  S.ui.hint.textContent = S.placing ? PLACE_HELP : j >= 0 ? `${many || nice(S.skeleton.joints[j])}: 2 visible · 1 hidden · s self · p person · o thing · t outside · r no label · arrows move · Esc lets go`
     : j === HANDLE ? "Whole skeleton: arrows move it, Shift 10 px, Alt 0.1 px"
     : "Tab chooses a joint · a approves · x rejects · n goes on · hold c, v, k or d to peek · ? shows all keys";
 }

@@ -17,7 +17,7 @@ function startBox(S, fresh) {
   flash(S, own ? BOX_HELP : `${BOX_HELP} A person is added in it.`, 8000);
 }
 
-const LOOKING = ["closer", "farther", "fit", "help", "layer"]; // these end nothing that is being drawn
+const LOOKING = ["closer", "farther", "fit", "help", "layer", "peek"]; // these end nothing that is being drawn
 const BOX_HELP = "Drag the box. Or arrows move a corner, Tab takes the other, Enter keeps, Esc drops.";
 
 function insideFrame(S, [x, y, w, h]) {
@@ -60,9 +60,11 @@ function keepBox(S) {
   endBox(S);
   if (!isShown(S)) return;
   if (fresh) {
-    addNew(S, fitted(S, box).map((joint, j) => [j, joint]), { ghost: null, without: null, box });
+    const ghost = ghostIn(S, box);
+    const joints = ghost ? asNew(S, S.item, ghost) : fitted(S, box).map((joint, j) => [j, joint]);
+    addNew(S, joints, { ghost, without: ghost?.n ?? null, box });
     choose(S, HANDLE);
-    flash(S, "A person was added in the box. Move each joint.");
+    flash(S, ghost ? "A person was added in the box, as predicted. Look at each joint." : "A person was added in the box. Move each joint.");
     return;
   }
   if (!open(S) || box.join() === S.now.box?.join()) return;

@@ -62,6 +62,7 @@ function startMask(S, which) {
   if (!open(S) || !isShown(S)) return;
   const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   S.brush ??= { tool: "brush", r: Math.min(Math.max(round1(12 / S.zoom), 1), 60) };
+  S.placing = false;
   S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
   S.layers[which] = true;
   drawMask(S);

@@ -4,6 +4,7 @@
 // other tools than "lasso" make of it is in 7_occluders.js.
 
 const CHOOSE = [
+  ["place", "Place", "Shift+j", "Place the joints one after another, each by a click"],
   ["lasso", "Lasso", "Shift+l", "Choose the joints inside a line that you draw"],
   ["choose limb", "Limb", "Shift+g", "Choose the limb of the chosen joint"],
   ["choose left", "Left", "<", "Choose the person's left side"],
@@ -21,8 +22,10 @@ function buildStrokes(S, side) {
 function fillStrokes(S) {
   const closed = !S.can.edit || S.item.veiled || !S.now.exists || S.now.deleted;
   for (const node of S.ui.choose) node.disabled = closed;
-  S.ui.choose[1].disabled ||= S.joint < 0;
-  S.ui.choose[0].setAttribute("aria-pressed", String(S.stroke?.tool === "lasso"));
+  const [place, lasso, limb] = S.ui.choose;
+  limb.disabled ||= S.joint < 0;
+  place.setAttribute("aria-pressed", String(Boolean(S.placing)));
+  lasso.setAttribute("aria-pressed", String(S.stroke?.tool === "lasso"));
   fillPainting(S);
 }
 

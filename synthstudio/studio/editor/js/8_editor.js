@@ -6,7 +6,7 @@ const STATES = new WeakMap();
 // The page may take the editor down and put it up again at any time. What it knew of a data set is
 // kept beside it until then: undo, edits on their way, zoom, layers.
 const KEPT = (globalThis.synthstudioEditors ??= new Map());
-const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "brush", "cut"];
+const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "brush", "cut", "placing", "another", "moreOpen"];
 
 function step(S, by) {
   const next = S.list[S.list.indexOf(S.item) + by];
@@ -29,7 +29,7 @@ function setItem(S, item) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
@@ -287,10 +287,10 @@ export default function editor(host) {
     S = start(host.parentElement, data);
     STATES.set(host.parentElement, S);
     S.host = host;
-    const { zoom, tx, ty, joint, picked } = S;
+    const { zoom, tx, ty, joint, picked, placing } = S;
     update(S, data);
     if (S.again && S.item?.id === S.again) {
-      Object.assign(S, { zoom, tx, ty });
+      Object.assign(S, { zoom, tx, ty, placing });
       choose(S, joint, picked);
     }
     setLight(S, S.light.b, S.light.c);

@@ -1,0 +1,102 @@
+"""Joints placed one after another, by mouse, by keys alone and by a finger."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+from test_editor_boxes import at
+from test_editor_ghosts import ghost
+from test_editor_hands import phone, touch  # noqa: F401 - a fixture
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def editor(page):
+    alone = Alone(page)
+    alone.give(items=[item(0, ghost=ghost()), item(1)], predictions="net")
+    return alone
+
+
+def placed(editor):
+    """What each edit says: joint, place, state and cause."""
+    return [(name, *row) for op in editor.ops() for name, row in op.get("joints", {}).items()]
+
+
+def test_each_click_places_the_next_joint(editor):
+    editor.press("Shift+J")
+    assert editor.reads("joint") == "nose"
+    spots = [(x, y) for x in (50, 85, 120, 155, 190) for y in (45, 65, 85, 105)][: len(JOINTS)]
+    for x, y in spots:  # some of them on other joints: these stay
+        editor.page.mouse.click(*at(editor, x, y))
+    done = placed(editor)
+    assert [name for name, *_ in done] == list(JOINTS)
+    for (_, x, y, state, cause), spot in zip(done, spots, strict=True):
+        assert (x, y) == pytest.approx(spot, abs=0.01) and (state, cause) == (2, "visible")
+    expect(editor.page.locator(".flash")).to_contain_text("Every joint had its turn")
+    assert editor.reads("joint") == ""
+    editor.page.mouse.click(*at(editor, 60, 75))
+    assert len(placed(editor)) == len(JOINTS), "it is over"
+
+
+def test_keys_say_what_a_click_does_not(editor):
+    editor.page.get_by_role("button", name="Place the joints one after another").click()
+    editor.press("Tab")  # the nose stays as it stands
+    editor.press("r")  # no left eye
+    assert editor.reads("joint") == JOINTS[2]
+    editor.press("o")
+    assert editor.reads("joint") == JOINTS[2], "a hidden joint still wants its place"
+    editor.page.mouse.click(*at(editor, 100, 100))
+    editor.press("Enter", "ArrowRight", "z", "z", "Escape")
+    assert editor.reads("joint") == ""
+    wanted = [(JOINTS[1], None, "unlabelled"), (JOINTS[2], 1, "object"), (JOINTS[2], 1, "object"),
+              (JOINTS[3], 2, "visible"), (JOINTS[4], 2, "visible")]  # fmt: skip
+    assert [(name, state, cause) for name, _, _, state, cause, *_ in placed(editor)] == wanted
+    assert [op["kind"] for op in editor.ops()] == ["edit"] * 5 + ["revert"] * 2
+    assert "as predicted" not in editor.label(JOINTS[3])
+
+
+def test_undo_leads_back_to_its_joint(editor):
+    editor.press("Shift+J")
+    for x in (60, 120, 180):
+        editor.page.mouse.click(*at(editor, x, 30))
+    editor.press("z", "z")
+    assert editor.reads("joint") == JOINTS[1]
+    editor.page.mouse.click(*at(editor, 130, 40))
+    assert placed(editor)[-1][:3] == (
+        JOINTS[1],
+        pytest.approx(130, abs=1),
+        pytest.approx(40, abs=1),
+    )
+    editor.press("a")
+    assert editor.reads("item") == "1:1", "other keys end it and do what they do"
+    editor.page.mouse.click(*at(editor, 60, 30))
+    assert len(placed(editor)) == 4
+
+
+def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
+    editor.press("Shift+J")
+    x, y = at(editor, 60, 66)  # the right eye
+    editor.page.mouse.move(x, y)
+    editor.page.mouse.down()
+    editor.page.mouse.move(x + 30, y)
+    editor.page.mouse.up()
+    assert [name for name, *_ in placed(editor)] == [JOINTS[2]]
+    assert editor.reads("joint") == "nose"
+
+
+def test_a_finger_taps_and_two_zoom(phone):  # noqa: F811
+    phone.page.get_by_role("button", name="Place the joints one after another").tap()
+    x, y = at(phone, 100, 100)
+    touch(phone, "touchStart", (x - 20, y))
+    touch(phone, "touchStart", (x - 20, y), (x + 20, y))
+    touch(phone, "touchMove", (x - 40, y), (x + 40, y))
+    touch(phone, "touchEnd", (x - 40, y))
+    touch(phone, "touchEnd")
+    assert placed(phone) == []
+    for k in range(2):
+        phone.page.touchscreen.tap(*at(phone, 90 + 30 * k, 80))
+    phone.page.get_by_role("button", name="No label", exact=True).tap()
+    done = placed(phone)
+    assert [name for name, *_ in done] == list(JOINTS[:3])
+    assert done[1][1:3] == (pytest.approx(120, abs=1), pytest.approx(80, abs=1))
+    assert done[2][3:] == (None, "unlabelled")

@@ -1,0 +1,236 @@
+"""Everything that the editor's list of keys names can be done by keys alone and by fingers alone.
+
+Each row: what the list says, the keys, the fingers, and what both have to come to. A row that is
+missing here, or one that the list lost, fails.
+"""
+
+import pytest
+from editor_host import Alone, item
+from test_editor_boxes import at
+from test_editor_ghosts import ghost
+from test_editor_hands import PHONE, touch
+from test_studio_docs import keys_of_the_editor
+
+pytestmark = pytest.mark.browser
+
+
+def tap(name):
+    """Tap a button of this name; one that scrolls into view is reached by a swipe."""
+    return lambda e: e.page.get_by_role("button", name=name, exact=True).first.tap()
+
+
+def spot(x, y):
+    """Tap a place of the picture."""
+    return lambda e: e.page.touchscreen.tap(*at(e, x, y))
+
+
+def swipe(*places):
+    def go(e):
+        touch(e, "touchStart", at(e, *places[0]))
+        for place in places[1:]:
+            touch(e, "touchMove", at(e, *place))
+        touch(e, "touchEnd")
+
+    return go
+
+
+def pinch(e):
+    x, y = at(e, 120, 80)
+    touch(e, "touchStart", (x - 20, y))
+    touch(e, "touchStart", (x - 20, y), (x + 20, y))
+    touch(e, "touchMove", (x - 40, y), (x + 40, y))
+    touch(e, "touchEnd", (x - 40, y))
+    touch(e, "touchEnd")
+
+
+def attribute(name):
+    return lambda e: e.reads(name)
+
+
+def pressed(name):
+    def read(e):
+        button = e.page.get_by_role("button", name=name, exact=True)
+        return button.first.get_attribute("aria-pressed") if button.count() else None
+
+    return read
+
+
+def edits(e):
+    """What was done, without places: fingers meet them less exactly."""
+    kept = e.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
+    rows = []
+    for op in sorted(kept, key=lambda op: op["seq"]):
+        joints = {name: row[2:] for name, row in (op.get("joints") or {}).items()}
+        rows.append((op["kind"], op.get("status"), bool(op.get("box")), joints))
+    return rows
+
+
+def zoomed(e):
+    return float(e.reads("zoom")) > e.start["zoom"]
+
+
+def panned(e):
+    return float(e.reads("tx")) != e.start["tx"]
+
+
+def history(e):
+    return [view["history"] for view in e.sent("view")][-1:]
+
+
+def visible(selector):
+    return lambda e: e.page.locator(selector).first.is_visible()
+
+
+def light(e):
+    return e.page.locator("canvas.picture").first.get_attribute("style").split("filter")[1:]
+
+
+NOSE = spot(40, 50)
+PALETTE = {"0": "Outside the picture", "s": "Hidden by the person itself",
+           "p": "Hidden by another person", "o": "Hidden by a thing", "t": "Outside the picture",
+           "u": "Hidden, nobody knows by what", "r": "No label",
+           "1": "Hidden, by what the labels say"}  # fmt: skip
+BOX_KEYS = ["Shift+ArrowRight", "Tab", "Shift+ArrowDown", "Enter"]
+AREA = swipe((30, 40), (120, 60), (215, 108))
+ROUND = swipe((34, 44), (34, 120), (212, 120), (212, 44))
+LAYERS = ("Boxes (3)", "Mask (4)", "Amodal (5)", "Others (6)", "Names (7)", "Predictions (8)")
+# (keys of the list, keys pressed, fingers, what both show)
+ROWS = [
+    ("Tab · Shift+Tab", ["Tab", "Tab", "Shift+Tab"], [spot(50, 58), NOSE], attribute("joint")),
+    ("click", ["Tab"], [NOSE], attribute("joint")),
+    ("Esc", ["Tab", "Escape"], [NOSE, spot(120, 20)], attribute("joint")),
+    ("Shift+l", ["Shift+L", "Enter"], [tap("Choose the joints inside a line that you draw"), ROUND],
+     attribute("picked")),
+    ("Shift+drag", ["Shift+L", "Enter"],
+     [tap("Choose the joints inside a line that you draw"), ROUND], attribute("picked")),
+    ("Shift+click", ["Tab", "."],
+     [NOSE, tap("More buttons"), tap("Taps on joints choose one more, or one less"), spot(50, 58)],
+     attribute("picked")),
+    (", · .", ["Tab", ".", ".", ","],
+     [NOSE, tap("More buttons"), tap("Taps on joints choose one more, or one less"), spot(50, 58)],
+     attribute("picked")),
+    ("Shift+g", ["Tab", "Shift+G"], [NOSE, tap("Choose the limb of the chosen joint")],
+     attribute("picked")),
+    ("< · >", ["<", ">"], [tap("Choose the person's right side")], attribute("picked")),
+    ("Ctrl+a", ["Control+a"], [tap("More buttons"), tap("Choose all joints")], attribute("picked")),
+    ("Shift+o", ["Shift+O", "p", "o", "Enter"],
+     [tap("Draw a thing that hides the joints under it"), ROUND], edits),
+    ("Shift+h", ["Shift+O", "Shift+H"],
+     [tap("Draw a thing that hides the joints under it"), tap("It hides person 1")],
+     pressed("It hides person 1")),
+    ("2", ["Tab", "o", "2"], [NOSE, tap("Hidden by a thing"), tap("Visible")], edits),
+    *[(key, ["Tab", key], [NOSE, *([tap("More buttons")] if key == "1" else []), tap(name)], edits)
+      for key, name in PALETTE.items()],
+    ("drag", ["Tab", "ArrowRight"], [swipe((40, 50), (45, 50), (52, 50))], edits),
+    ("arrows", ["Tab", "Shift+ArrowDown"], [swipe((40, 50), (40, 55), (40, 62))], edits),
+    ("g", ["g", "ArrowRight"], ["handle"], edits),
+    ("Alt+click", ["Tab", "ArrowDown"],
+     [NOSE, tap("Place the joints one after another, each by a click"), spot(60, 80)], edits),
+    ("Shift+j", ["Shift+J", "ArrowDown", "Tab", "r", "Escape"],
+     [tap("Place the joints one after another, each by a click"), spot(60, 80), tap("No label")],
+     edits),
+    ("m", ["m"], [tap("Mirror the pose")], edits),
+    ("w", ["w"], [tap("Swap left and right")], edits),
+    ("Shift+w", ["Tab", "Tab", "Shift+W"],
+     [spot(50, 58), tap("More buttons"), tap("Swap the chosen joint and its twin")], edits),
+    ("Enter", ["Tab", "Enter"], [NOSE, tap("Accept the predicted place of the chosen joint")],
+     edits),
+    ("Shift+Enter", ["Tab", "Shift+Enter"],
+     [NOSE, tap("Accept the prediction of the chosen joint's limb")], edits),
+    ("Ctrl+Enter", ["Control+Enter"], [tap("Accept the prediction of the whole person")], edits),
+    ("Shift+i", ["Shift+I"], [tap("Add a person who was predicted and not labelled")], edits),
+    ("Shift+p", ["Shift+P"],
+     [tap("Accept the predictions of the next people whom nobody has touched")], edits),
+    ("Shift+x", ["Shift+X"], [tap("Say that the prediction of this person is wrong")], edits),
+    ("Shift+b", ["Shift+B", *BOX_KEYS], [tap("Draw this person's box"), AREA], edits),
+    ("Shift+n", ["Shift+N", *BOX_KEYS], [tap("Draw a box with somebody new in it"), AREA],
+     lambda e: [row[:3] for row in edits(e)]),
+    ("i", ["i"], [tap("Add a missing person")], edits),
+    ("Delete", ["Delete", "Delete"], [tap("Delete this person, or bring it back")] * 2, edits),
+    ("z · Shift+z", ["m", "z", "Shift+Z"], [tap("Mirror the pose"), tap("Undo"), tap("Redo")],
+     edits),
+    ("a", ["a"], [tap("Approve and go on")], edits),
+    ("x", ["x", "Alt+1"], [tap("Reject with a reason"), tap("joints wrong")], edits),
+    ("q", ["q", "Alt+1"], [tap("Flag with a reason"), tap("cannot tell")], edits),
+    ("j", ["j"], [tap("Skip")], edits),
+    ("e", ["e"], [tap("Comment")], visible(".form input")),
+    ("n · b", ["n", "n", "b"], [tap("Next"), tap("Next"), tap("Back")], attribute("item")),
+    ("y", ["y"], [tap("Show what was done to this person")], history),
+    ("wheel · + · \u2212", ["+"], [pinch], zoomed),
+    ("drag · Space · arrows", ["ArrowRight"], [swipe((120, 20), (100, 20), (80, 20))], panned),
+    ("f · Shift+f", ["+", "Shift+F", "f"],
+     [pinch, tap("More buttons"), tap("Fit the whole picture"), tap("Fit the person")],
+     lambda e: float(e.reads("zoom")) == e.start["zoom"]),
+    *[(key, [f"+{key}"], [tap("More buttons"), tap(name)], attribute("peek"))
+      for key, name in (("h", "Without the labels"), ("c", "Without occluders"),
+                        ("v", "The amodal mask"), ("k", "The 3D skeleton"), ("d", "Depth"))],
+    ("l", ["Tab", "l"], [NOSE, tap("More buttons"), tap("Magnifier")], visible(".loupe")),
+    ("[ · ]", ["]", "]", "["], [tap("More buttons"), tap("Brighter"), tap("Brighter"),
+                                tap("Darker")], light),
+    ("{ · }", ["}", "}", "{"], [tap("More buttons"), tap("More contrast"), tap("More contrast"),
+                                tap("Less contrast")], light),
+    ("\\", ["]", "\\"], [tap("More buttons"), tap("Brighter"),
+                         tap("Light as it is (backslash); [ ] brightness, { } contrast")], light),
+    ("3 4 5 6 7 8", list("345678"), [tap(name) for name in LAYERS],
+     lambda e: [pressed(name)(e) for name in LAYERS]),
+]  # fmt: skip
+
+
+def people():
+    mask = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
+    return [
+        item(k, modal=mask, ghost=ghost(), depth="picture", found=[ghost(1000, dx=90.0)] * (k == 0))
+        for k in range(3)
+    ]
+
+
+def anew(editor, number):
+    """Put the editor up for another data set: nothing is left of the last one."""
+    editor.page.evaluate("window.stop?.(); localStorage.clear(); window.sent = []")
+    editor.give(items=people(), predictions="net", dataset=f"{number:064}")
+    editor.start = {name: float(editor.reads(name)) for name in ("zoom", "tx", "ty")}
+
+
+def hand(editor, action):
+    if action == "handle":
+        box = editor.page.locator(".handle").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        touch(editor, "touchStart", (x, y))
+        touch(editor, "touchMove", (x + 8, y))
+        return touch(editor, "touchEnd")
+    if not isinstance(action, str):
+        return action(editor)
+    if len(action) > 1 and action[0] == "+":
+        return editor.page.keyboard.down(action[1:])
+    return editor.press(action)
+
+
+def test_the_rows_are_those_of_the_list():
+    assert [key for key, *_ in ROWS if key] == _in_order([key for key, _ in keys_of_the_editor()])
+
+
+def _in_order(keys):
+    """The list's keys in the order of ROWS; those that ROWS has not got come last."""
+    mine = [key for key, *_ in ROWS]
+    return sorted(keys, key=lambda key: mine.index(key) if key in mine else len(mine))
+
+
+def test_keys_and_fingers_come_to_the_same(new_page):
+    desk, phone = Alone(new_page()), Alone(new_page(**PHONE))
+    phone.fingers = phone.page.context.new_cdp_session(phone.page)
+    unlike = []
+    for number, (name, keys, touches, result) in enumerate(ROWS):
+        found = []
+        for editor, actions in ((desk, keys), (phone, touches)):
+            anew(editor, number)
+            start = result(editor)
+            for action in actions:
+                hand(editor, action)
+            found.append(result(editor))
+        for held in keys:
+            if len(held) > 1 and held[0] == "+":
+                desk.page.keyboard.up(held[1:])
+        changed = found[0] != start or name in ("Esc", "f · Shift+f", "\\")
+        if found[0] != found[1] or not changed:
+            unlike.append((name, start, *found))
+    assert unlike == []
