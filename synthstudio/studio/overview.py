@@ -102,7 +102,7 @@ def _tally_people(store: Store, key: str) -> People:
 
 
 _MOST_EVENTS = 200
-_NEITHER = ("edit", "comment", "distrust")
+_NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
 _lock = threading.Lock()
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 

@@ -11,23 +11,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from synthstudio.dataset.matching import Column, evaluate
+from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.query_fields import FIELDS, Field
-from synthstudio.review.models import AssignmentRow, EventRow, ItemRow
+from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, STATUSES
 
 Columns = dict[str, NDArray[Any]]
+ME = "me"
+"""In a query: whoever asks."""
 
 
-def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
-    """The columns of REVIEW_FIELDS, and two more.
+def review_columns(
+    store: Store, table: PeopleTable, *, layer: str = MAIN, me: str | None = None
+) -> Columns:
+    """The columns of REVIEW_FIELDS, and two more. `me`: whom "me" means where people are named.
 
     `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
     `deleted`: whether a reviewer deleted the person. People whom reviewers added are not here.
@@ -39,6 +44,8 @@ def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Co
         "assigned": np.full(count, None, object),
         "changed": np.full(count, "no", object),
         "comments": np.zeros(count),
+        "threads": np.full(count, "none", object),
+        "mentions": np.full(count, None, object),
         "risk": risk_of(store, table).score,
         "disagreement": models_of(store, table).disagreement,
         "edited": np.full(count, np.nan),
@@ -70,7 +77,29 @@ def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Co
         columns["changed"][row] = "yes" if joints else "no"
     for row, (_, _, who) in _placed(table, assigned):
         columns["assigned"][row] = who
+    _add_threads(store, table, columns, layer=layer, me=me)
     return columns
+
+
+def _add_threads(
+    store: Store, table: PeopleTable, columns: Columns, *, layer: str, me: str | None
+) -> None:
+    """Fill in who has threads, and whom those that are open mention, as a list of names."""
+    row = ThreadRow
+    query = select(row.frame, row.instance, row.is_open, row.mentions).where(
+        row.dataset == table.key, row.layer == layer
+    )
+    with store.reading() as session:
+        found = session.execute(query.order_by(row.id)).all()
+    names: dict[int, dict[str, None]] = {}
+    for place, (_, _, is_open, mentions) in _placed(table, found):
+        if is_open or columns["threads"][place] == "none":
+            columns["threads"][place] = "open" if is_open else "resolved"
+        if is_open:
+            names.setdefault(place, {}).update(dict.fromkeys(mentions))
+    for place, some in names.items():
+        listed = [ME, *some] if me in some else list(some)
+        columns["mentions"][place] = LIST_MARK.join(["", *listed, ""]) if listed else None
 
 
 def last_event_id(store: Store, dataset: str) -> int:
@@ -100,6 +129,8 @@ REVIEW_FIELDS: dict[str, Field] = {
     "assigned": _field("assigned", "who shall look at it", kind="text"),
     "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
     "comments": _field("comments", "how many there are"),
+    "threads": _field("threads", "of comments", kind="text", values=("none", "open", "resolved")),
+    "mentions": _field("mentions", "whom an open thread mentions by @; me is you", kind="list"),
     "risk": _field("risk", "how likely something is wrong; larger is likelier"),
     "disagreement": _field("disagreement", "1 - OKS between labels and predictions, 0 to 1"),
 }
@@ -129,4 +160,7 @@ class _Reviewed:
         values = self._columns[field.column]
         if field.kind == "number":
             values = np.where(np.isfinite(values), values, np.nan)
+        if field.kind == "list":
+            names, places = np.unique([v or "" for v in values], return_inverse=True)
+            return Column(places.astype(np.int64), names=pa.array(names.tolist(), pa.string()))
         return Column(values)

@@ -44,7 +44,12 @@ _OP: Json = {
         "box": _BOX,
         "status": {"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
         "text": {"type": "string", "maxLength": 2000},
-        "event": {"type": ["integer", "null"], "description": "which event a revert takes back"},
+        "event": {
+            "type": ["integer", "null"],
+            "description": "which event a revert takes back; of a comment that answers, of resolve "
+            "and reopen: the first comment of the thread",
+        },
+        "joint": {"type": ["string", "null"], "description": "at which a first comment points"},
         "undoes": {"type": "array", "description": "or its [client, seq]"},
         "after": {"type": "array", "description": "[client, seq] of an op this one builds on"},
         "dataset": _TEXT,
@@ -92,7 +97,10 @@ _URL: Json = {
     "type": "object",
     "additionalProperties": False,
     "required": ["url"],
-    "properties": {"url": {"type": "string", "maxLength": 500}},
+    "properties": {
+        "url": {"type": "string", "maxLength": 500},
+        "comments": {"type": "boolean", "description": "tell of comments and threads, too"},
+    },
 }
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -139,6 +147,12 @@ OPERATIONS: tuple[Operation, ...] = (
         run=reads.comments, query=_NEXT,
     ),
     Operation(
+        method="GET", path=f"{_SET}/threads", name="threads",
+        summary="Threads of comments, by the event of their first comment.", run=reads.threads,
+        query={"open": "yes or no: only those.", "mentions": "Only where this name is; me: yours."}
+        | _NEXT,
+    ),
+    Operation(
         method="GET", path=f"{_SET}/predictions", name="layers",
         summary="The networks whose predictions are stored.", run=reads.layers,
     ),
@@ -154,9 +168,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="POST", path="/ops", name="ops",
-        summary="Edit, decide, comment, add, delete, restore, revert: the editor's own ops. Each "
-        "is named by (client, seq) and happens once, however often it is sent; one that is refused "
-        "comes back with its reason.",
+        summary="Edit, decide, comment, resolve, reopen, add, delete, restore, revert: the "
+        "editor's own ops. Each is named by (client, seq) and happens once, however often it is "
+        "sent; one that is refused comes back with its reason.",
         run=writes.ops, action="edit", body=_OPS,
     ),
     Operation(

@@ -15,7 +15,8 @@ const KEYS = [
   ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
   ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
   ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
-    ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
+    ["n · b", "next, back"], ["y", "history"]]],
+  ["Talk", [["e", "comment; @ and a name mentions somebody"], ["Shift+e", "answer the newest open thread"], ["Alt+e", "resolve it, or reopen the newest"]]],
   ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space", "pan"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
     ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
     ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
@@ -129,8 +130,7 @@ function buildSide(S, side) {
     button(decide, "Comment", "e", "Comment", () => act(S, "comment")),
   ];
   buildForm(S, side);
-  ui.notes = el("ul", "notes", null, side);
-  ui.notes.setAttribute("aria-label", "Comments");
+  buildThreads(S, side);
   buildPalette(S, side);
   buildStrokes(S, side);
   buildGhosts(S, side);
@@ -151,6 +151,7 @@ function buildForm(S, side) {
   S.ui.input.maxLength = 2000;
   S.ui.input.id = "text";
   S.ui.formLabel.htmlFor = "text";
+  buildMentions(S, form);
   S.ui.quick = el("div", "quick", null, form);
   const row = el("div", "row", null, form);
   const ok = el("button", "btn good", "Save ⏎", row);
@@ -169,13 +170,16 @@ function buildForm(S, side) {
   });
 }
 
-function openForm(S, kind) {
+function openForm(S, kind, thread = null) {
+  S.talk = { thread, joint: kind === "comment" && thread === null && S.joint >= 0 && !S.picked.length ? S.skeleton.joints[S.joint] : null };
   const words = { rejected: "Why is it rejected?", flagged: "What should somebody look at?", comment: "Comment" };
   S.ui.form.hidden = false;
   S.ui.form.dataset.kind = kind;
   S.ui.formLabel.textContent = words[kind];
   S.ui.input.value = "";
+  closeMentions(S);
   S.ui.quick.replaceChildren();
+  if (kind === "comment") aboutComment(S);
   (REASONS[kind] ?? []).forEach((text, k) => {
     button(S.ui.quick, text, `Alt+${k + 1}`, text, () => {
       closeForm(S);
@@ -187,6 +191,7 @@ function openForm(S, kind) {
 
 function closeForm(S) {
   S.ui.form.hidden = true;
+  closeMentions(S);
   S.ui.stage.focus({ preventScroll: true });
 }
 
@@ -280,10 +285,8 @@ function fillPanel(S) {
   if (item.veiled) ui.chip.className = "chip flagged";
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
-  const more = now.comments - item.notes.length - pendingOf(S, item.id).filter((op) => op.kind === "comment").length;
-  if (more > 0) extra.push(`${more} older comment${more === 1 ? "" : "s"} in the history`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
-  fillNotes(S);
+  fillThreads(S);
   fillPalette(S);
   fillStrokes(S);
   fillGhosts(S);
@@ -345,7 +348,7 @@ function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
-  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
+  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", resolve: "resolve", reopen: "reopen", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
   if (op.box && !names.length) return "box";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
