@@ -18,6 +18,8 @@ from sqlalchemy import select
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.query_fields import FIELDS, Field
+from synthstudio.review.due import is_overdue
+from synthstudio.review.history import DECIDED
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
@@ -46,6 +48,7 @@ def review_columns(
         "comments": np.zeros(count),
         "threads": np.full(count, "none", object),
         "mentions": np.full(count, None, object),
+        "overdue": np.full(count, "no", object),
         "risk": risk_of(store, table).score,
         "disagreement": models_of(store, table).disagreement,
         "edited": np.full(count, np.nan),
@@ -66,17 +69,19 @@ def review_columns(
             select(ItemRow.frame, ItemRow.instance, *item).where(of_items)
         ).all()
         assigned = session.execute(
-            select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
-                of_assigned
-            )
+            select(
+                AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who, AssignmentRow.due
+            ).where(of_assigned)
         ).all()
     for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()
         columns["comments"][row], columns["deleted"][row] = comments, deleted
         columns["changed"][row] = "yes" if joints else "no"
-    for row, (_, _, who) in _placed(table, assigned):
+    for row, (_, _, who, due) in _placed(table, assigned):
         columns["assigned"][row] = who
+        waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
+        columns["overdue"][row] = "yes" if waits and is_overdue(due) else "no"
     _add_threads(store, table, columns, layer=layer, me=me)
     return columns
 
@@ -127,6 +132,7 @@ REVIEW_FIELDS: dict[str, Field] = {
     "status": _field("status", "what reviewers decided", kind="text", values=STATUSES),
     "reviewer": _field("reviewer", "who touched it last", kind="text"),
     "assigned": _field("assigned", "who shall look at it", kind="text"),
+    "overdue": _field("overdue", "assigned until a day that is over: yes or no", kind="flag"),
     "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
     "comments": _field("comments", "how many there are"),
     "threads": _field("threads", "of comments", kind="text", values=("none", "open", "resolved")),

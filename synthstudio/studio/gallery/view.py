@@ -51,6 +51,7 @@ _REVIEW = (
     "status",
     "reviewer",
     "assigned",
+    "overdue",
     "changed",
     "comments",
     "threads",

@@ -24,8 +24,10 @@ from synthstudio.studio.overview import (
     dataset_facts,
     health_checks,
 )
-from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
+from synthstudio.studio.page_parts import TEAM, field_error, review_params, show_unreadable
 from synthstudio.studio.text import plain
+from synthstudio.studio.thread_list import threads_note
+from synthstudio.studio.work_table import due_note
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PHOTOS = "synthstudio import-photos photos --out exports/to-review"
@@ -119,9 +121,15 @@ def _set(ctx: Context, me: User, found: OpenSet) -> None:
         st.markdown(f"##### {plain(found.name)}")
         _figures(seen)
         _progress(seen)
+        if late := due_note(ctx, me, found):
+            st.markdown(f":orange[{plain(late)}]")
         _health(ctx, found)
     with buttons:
         _links(me, found, seen)
+        if note := threads_note(ctx, me, found):
+            if st.button(note, key=f"threads_{found.key[:16]}", width="stretch"):
+                st.session_state["team_kept"] = "Threads"
+                st.switch_page(TEAM, query_params={"set": found.key})
         if may(me.role, "export"):
             _export(ctx, me, found, seen)
 
