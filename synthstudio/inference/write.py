@@ -24,6 +24,7 @@ from synthstudio.core.labels import (
     FrameLabels,
     PersonLabel,
 )
+from synthstudio.core.places import resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
@@ -199,7 +200,7 @@ def store_predictions(
     check_skeleton(dataset, skeleton)
     key = dataset_key(store, dataset)
     if key not in datasets(store):
-        register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
+        register(store, dataset, resolved(dataset.place).name[:80] or "dataset")
     rows = (_prediction(person, skeleton) for person in people)
     return put_predictions(store, key, layer, rows, replace=True)
 

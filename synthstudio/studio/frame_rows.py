@@ -17,7 +17,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
 from synthstudio.review.check import Base, labels_of
 from synthstudio.review.values import Person
 
@@ -103,7 +103,8 @@ class Frames:
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:
     """Read one frame and its people; the reader itself would make rows of the whole shard."""
-    shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
+    number = frame // dataset.identity.frames_per_shard
+    shard = dataset.shard_folder(number) if number in dataset.shard_digests else dataset.folder
     rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
     if len(rows) != 1:
         raise DatasetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import streamlit as st
 
@@ -135,11 +136,9 @@ def _set(ctx: Context, me: User, found: OpenSet) -> None:
 
 
 def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
-    first = next((e.first for e in found.dataset.entries if e.frames > len(e.failed)), None)
-    if first is None:
+    if not found.dataset.frames:
         return
-    failed = {f.index for f in found.dataset.failed}
-    frame = next(i for i in range(first, first + len(failed) + 1) if i not in failed)
+    frame = found.dataset.index_at(0)
     url = image_url(ctx, me, found, kind="image", frame=frame)
     st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
 
@@ -149,7 +148,7 @@ def _figures(seen: DatasetFacts) -> None:
     parts = [
         f"{seen.frames:,} frames",
         people_text(seen.people.total),
-        about + bytes_text(seen.bytes),
+        about + bytes_text(seen.bytes) if seen.bytes else "read from a store",
     ]
     if seen.last is not None:
         ago = seconds_text((datetime.now(UTC) - seen.last).total_seconds())
@@ -188,15 +187,16 @@ def progress_text(people: People) -> str:
 
 def _health(ctx: Context, found: OpenSet) -> None:
     requested = st.session_state.get(f"check_{found.key}", False)
-    begin = bool(requested or found.dataset.frames <= MOST_FRAMES)
-    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
+    small = found.dataset.frames <= MOST_FRAMES and isinstance(found.dataset.place, Path)
+    begin = bool(requested or small)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset, begin=begin)
     waiting = seen.state in _WORKING
     every = _LOOK_EVERY_S if waiting else None
     st.fragment(_health_now, run_every=every)(ctx, found, begin, waiting)
 
 
 def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None:
-    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset, begin=begin)
     if waited and seen.state not in _WORKING:
         st.rerun()  # the page stops to ask
     if seen.state == "unknown":
@@ -264,7 +264,7 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
         )
         if st.button("Export", type="primary", key=f"do_export_{mine}"):
             order = Export(
-                dataset=str(found.dataset.folder),
+                dataset=str(found.dataset.place),
                 form=str(form),
                 only=str(only),
                 out=_free_name(ctx, found.name, str(form)),
