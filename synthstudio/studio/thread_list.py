@@ -43,7 +43,7 @@ def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
     if not found:
         return ""
     threads = "1 open thread" if len(found) == 1 else f"{len(found):,} open threads"
-    return threads + (f", {mine:,} with you in {'it' if len(found) == 1 else 'them'}" * bool(mine))
+    return threads + (f", {mine:,} mention{'s' * (mine == 1)} you" if mine else "")
 
 
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
@@ -85,10 +85,10 @@ def _first_comments(ctx: Context, chosen: OpenSet, some: Sequence[Listed]) -> di
 
 def _line(one: Listed, text: str) -> str:
     short = text if len(text) <= _LETTERS else f"{text[:_LETTERS]}..."
-    at = f" at {one.joint.replace('_', ' ')}" if one.joint else ""
+    joint = f" at {plain(one.joint.replace('_', ' '))}" if one.joint else ""
     facts = [f"{one.comments:,} comment{'s' * (one.comments != 1)}", f"{one.when:%d %b %H:%M} UTC"]
     facts += ["resolved"] * (not one.is_open)
-    return f"**{plain(one.who)}**{plain(at)}: {plain(short)}  \n:gray[{plain(' · '.join(facts))}]"
+    return f"**{plain(one.who)}**{joint}: {plain(short)}  \n:gray[{plain(' · '.join(facts))}]"
 
 
 def _row(one: Listed) -> list[object]:

@@ -150,7 +150,8 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
 def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
-        whom, count, until, go = st.columns([3, 2, 2.2, 1.8], vertical_alignment="bottom")
+        whom, count = st.columns([3, 2], vertical_alignment="bottom")
+        until, go = st.columns([3, 2], vertical_alignment="bottom")
         st.caption(f"{len(free):,} waiting people are unassigned.")
         to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
