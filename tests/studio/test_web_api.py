@@ -394,7 +394,7 @@ def test_threads_are_answered_resolved_and_listed(api):
     told = api.ask("GET", f"{base}/people/0/1").json()
     assert [c["thread"] for c in told["comments"]] == [first, first]
     told = api.op("resolve", who="vic", seq=2, revision=2, event=first)
-    assert told.status_code == 403 and told.json()["reason"] == "role"
+    assert told.status_code == 403 and told.json()["error"]["reason"] == "role"
     (refused,) = api.op("resolve", seq=3, instance=2, event=first).json()["refused"]
     assert refused["reason"] == "invalid"
     assert api.op("resolve", seq=4, revision=2, event=first).json()["done"]
