@@ -319,6 +319,7 @@ def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) ->
         "comments": 0.0,
         "threads": "none",
         "mentions": None,
+        "overdue": "no",
         "edited": np.nan,
         "deleted": False,
     }

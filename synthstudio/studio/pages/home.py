@@ -112,12 +112,14 @@ def _empty(me: User) -> None:
 def _set(ctx: Context, me: User, found: OpenSet) -> None:
     try:
         seen = dataset_facts(ctx.store, found)
+        first = found.dataset.index_at(0) if found.dataset.frames else None
     except SynthStudioError as error:
         show_unreadable(found.name, error)
         return
     picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
-        _thumbnail(ctx, me, found)
+        if first is not None:
+            _thumbnail(ctx, me, found, first)
     with details:
         st.markdown(f"##### {plain(found.name)}")
         _figures(seen)
@@ -135,10 +137,7 @@ def _set(ctx: Context, me: User, found: OpenSet) -> None:
             _export(ctx, me, found, seen)
 
 
-def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
-    if not found.dataset.frames:
-        return
-    frame = found.dataset.index_at(0)
+def _thumbnail(ctx: Context, me: User, found: OpenSet, frame: int) -> None:
     url = image_url(ctx, me, found, kind="image", frame=frame)
     st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
 
