@@ -107,7 +107,7 @@ class Review:
         """Yield threads of comments; `open`: only those; `mentions`: only where that name is.
 
         "me" is whose token it is. Each has `thread`, its number, `frame` and `instance`, `who`
-        began it, `when` something was last said, `comments` (how many), `joint`, `mentions`.
+        began it, `when` something last happened, `comments` (how many), `joint`, `mentions`.
         """
         more: dict[str, Any] = {} if open is None else {"open": "yes" if open else "no"}
         more |= {} if mentions is None else {"mentions": mentions}

@@ -113,9 +113,9 @@ class Store:
         found: dict[str, int] = {}
 
         def listed(system: Any, path: str) -> list[str]:
-            told = system.find(path, detail=True)
-            found.update({name: int(info.get("size") or 0) for name, info in told.items()})
-            return list(told)
+            listing = system.find(path, detail=True)
+            found.update({name: int(info.get("size") or 0) for name, info in listing.items()})
+            return list(listing)
 
         prefix = f"{self._place(folder).path}/"
         return {name: found[prefix + name] for name in self._listed(folder, listed)}

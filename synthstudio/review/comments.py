@@ -20,7 +20,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A thread in a list. `who` began it, `when` something was last said in it; see Thread."""
+    """A thread in a list. `who` began it, `when` something last happened in it; see Thread."""
 
     id: int
     frame: int

@@ -43,9 +43,9 @@ def is_decision(event: Event) -> bool:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """Return a decision, or what is said in a thread, as plain JSON values.
+    """Return a decision, or an event of a thread, as plain JSON values.
 
-    Who said it of whom, and what is so since.
+    Who made it of whom, and what is so since.
     """
     return {
         "event": event.id,

@@ -163,7 +163,7 @@ class LeaseRow(Base):
 
 
 class AssignmentRow(Base):
-    """Who shall look at a person, as a lead said (`by`); `due`: until the end of which day."""
+    """Who shall look at a person, as a lead (`by`) decided; `due`: until the end of which day."""
 
     __tablename__ = "assignment"
     __table_args__ = (Index(None, "dataset", "who"),)
@@ -281,7 +281,7 @@ class WebhookRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     note: Mapped[str] = mapped_column(Text, default="")
     comments: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
-    """Whether it is told of what is said in threads, too."""
+    """Whether it hears of threads of comments, too."""
 
 
 class SavedViewRow(Base):
@@ -370,7 +370,7 @@ class ThreadRow(Base):
     who: Mapped[str] = mapped_column(String(NAME_LENGTH))
     """Who began it."""
     when: Mapped[datetime] = mapped_column(UtcTime)
-    """Of the last thing said in it."""
+    """Of the last event in it."""
     joint: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
     is_open: Mapped[bool] = mapped_column(Boolean)
     comments: Mapped[int] = mapped_column(Integer)

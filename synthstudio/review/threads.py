@@ -35,7 +35,7 @@ class Thread:
     is_open: bool
     joint: str | None
     mentions: tuple[str, ...]
-    when: datetime  # of the last thing said in it
+    when: datetime  # of the last event in it
 
 
 def talks(event: Event) -> bool:
@@ -46,12 +46,12 @@ def talks(event: Event) -> bool:
 def threads_of(events: Sequence[Event]) -> list[Thread]:
     """The threads of one person. `events`: all of TALKING, by revision."""
     gone = reverted_ids(events)
-    said = [event for event in events if event.id not in gone and event.reverts is None]
+    holding = [event for event in events if event.id not in gone and event.reverts is None]
     found = []
-    for first in said:
+    for first in holding:
         if first.kind != "comment" or "thread" in first.after:
             continue
-        answers = [event for event in said if event.after.get("thread") == first.id]
+        answers = [event for event in holding if event.after.get("thread") == first.id]
         comments = [first, *(event for event in answers if event.kind == "comment")]
         decided = [event for event in answers if "resolved" in event.after]
         names = dict.fromkeys(name for event in comments for name in mentions_of(event))
@@ -124,9 +124,9 @@ def wrong_rows(rows: Iterable[ThreadRow], threads: Iterable[Thread]) -> Iterator
     stored = {row.id: row for row in rows}
     for thread in threads:
         row = stored.pop(thread.id, None)
-        told = _values(thread)
+        values = _values(thread)
         if row is None or person_of(row) != thread.person:
             yield f"thread {thread.id}: there are events, but no thread"
-        elif {name: getattr(row, name) for name in told} != told:
+        elif {name: getattr(row, name) for name in values} != values:
             yield f"thread {thread.id}: it is not what its events add up to"
     yield from (f"thread {number}: there is none by the events" for number in stored)

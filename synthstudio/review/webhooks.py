@@ -53,7 +53,7 @@ Clock = Callable[[], datetime]
 class Webhook:
     """An address that is told. `state`: "on", or "stopped" after too many failures (`note`).
 
-    `comments`: whether it is told of what is said in threads, too.
+    `comments`: whether it hears of threads of comments, too.
     """
 
     id: int
@@ -208,8 +208,8 @@ def _tell(held: _Claim, webhook: Webhook, waiting: list[Event], way: Way, clock:
     """Send one after the other until one is not taken; note after each how far it got."""
     taken, last, tries = 0, held.last, webhook.tries
     for event in waiting:
-        told = is_decision(event) or (webhook.comments and talks(event))
-        if event.person.layer == MAIN and told:
+        wanted = is_decision(event) or (webhook.comments and talks(event))
+        if event.person.layer == MAIN and wanted:
             wrong = _send(webhook, event, way)
             if wrong:
                 tries += 1

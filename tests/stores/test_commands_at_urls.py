@@ -77,8 +77,8 @@ def test_predictions_of_a_set_at_a_url_are_stored(s3: S3, scene: Path, tmp_path:
     made = ss.generate(scene, s3.url(), progress=False)
     out, into = tmp_path / "out", f"sqlite:///{tmp_path}/review.db"
     predict_to_folder("default", s3.url(), out, into=into, layer="net")
-    told = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
-    assert told["people"] == made.num_people
+    found = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
+    assert found["people"] == made.num_people
 
 
 def test_what_takes_no_url_says_so(s3: S3, scene: Path) -> None:

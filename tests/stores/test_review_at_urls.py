@@ -82,8 +82,8 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3: S3, there: str, tmp_path: P
     assert s3.url("done") in made
     rows = list(Dataset(s3.url("done")).iter_instances())
     assert rows[0]["joints_px"][:2] == [10.0, 20.0]
-    told = run("review", "export", there, "--out", tmp_path / "coco", "--db", db, "--json")
-    assert json.loads(told)["people"] == 3
+    printed = run("review", "export", there, "--out", tmp_path / "coco", "--db", db, "--json")
+    assert json.loads(printed)["people"] == 3
 
 
 def test_what_cannot_be_is_one_message(s3: S3, there: str, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def items(
     held = leases(store, key, layer=layer)
     for person in stretch.veiled:
         state_of.pop(person, None)
-    said = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
+    talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
     told = (
         predictions_in(store, key, stretch.ghosts, {f for f, _ in listed}) if stretch.ghosts else {}
     )
@@ -120,7 +120,7 @@ def items(
             item["closed"] = _closed(one, stretch, held, who, layer)
             beside = ghosts.get(one[0], _NO_GHOSTS)
             item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
-            item["threads"] = [_thread(thread) for thread in said.get(one, [])[-_THREADS:]]
+            item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
             item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(
                 item

@@ -195,7 +195,7 @@ def _people(call: Call, pairs: list[Pair]) -> list[Json]:
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
     now = states(store, chosen.key, people=pairs)
-    said = threads_in(store, chosen.key, [p for p in pairs if p not in hidden])
+    talk = threads_in(store, chosen.key, [p for p in pairs if p not in hidden])
     found = []
     for pair in pairs:
         row = chosen.frames.get(pair[0]).people.get(pair[1])
@@ -217,12 +217,12 @@ def _people(call: Call, pairs: list[Pair]) -> list[Json]:
                     for name in chosen.skeleton.joints
                 },
                 "comments": sorted(
-                    (_comment(event) for thread in said.get(pair, []) for event in thread.comments),
-                    key=lambda told: told["event"],
+                    (_comment(event) for thread in talk.get(pair, []) for event in thread.comments),
+                    key=lambda one: one["event"],
                 ),
                 "threads": [
                     {"thread": thread.id, "open": thread.is_open, "joint": thread.joint}
-                    for thread in said.get(pair, [])
+                    for thread in talk.get(pair, [])
                 ],
             }
         )
@@ -257,7 +257,7 @@ def _comment(event: Event) -> Json:
 
 
 def threads(call: Call) -> Json:
-    """A page of threads by their number, without those on people of whom nothing may be told."""
+    """A page of threads by their number, without those on people whose first look is hidden."""
     is_open = {"yes": True, "no": False, None: None}.get(call.query.get("open"), "")
     if is_open == "":
         invalid("this is no choice", "open", "yes or no", call.query.get("open"))

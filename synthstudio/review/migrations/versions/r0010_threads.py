@@ -13,7 +13,7 @@ _INDEX = "ix_thread_dataset_frame_instance_layer"
 
 
 def upgrade() -> None:
-    """Add the table and fill it; add what webhooks are told of, and until when people are due."""
+    """Add the table and fill it; add what webhooks hear of, and until when people are due."""
     thread = op.create_table(
         "thread",
         sa.Column("id", sa.Integer(), sa.ForeignKey("event.id"), primary_key=True),

@@ -12,12 +12,12 @@ function threadsOf(S) {
   const waiting = pendingOf(S, S.item.id);
   const gone = new Set(waiting.filter((op) => op.kind === "revert").map((op) => op.event));
   const mine = waiting.filter((op) => op.kind === "comment");
-  const said = (op) => ({ who: "you", when: "", text: op.text, mentions: [], event: null });
+  const shownOp = (op) => ({ who: "you", when: "", text: op.text, mentions: [], event: null });
   const stored = (S.item.threads ?? []).map((thread) => ({
     ...thread, open: !S.now.resolved[thread.id],
-    comments: [...thread.comments.filter(({ event }) => !gone.has(event)), ...mine.filter((op) => op.event === thread.id).map(said)],
+    comments: [...thread.comments.filter(({ event }) => !gone.has(event)), ...mine.filter((op) => op.event === thread.id).map(shownOp)],
   }));
-  const fresh = mine.filter((op) => !op.event).map((op) => ({ id: null, open: true, more: 0, joint: op.joint ?? null, comments: [said(op)] }));
+  const fresh = mine.filter((op) => !op.event).map((op) => ({ id: null, open: true, more: 0, joint: op.joint ?? null, comments: [shownOp(op)] }));
   return [...stored.filter((thread) => thread.comments.length), ...fresh].sort((a, b) => Number(b.open) - Number(a.open));
 }
 
