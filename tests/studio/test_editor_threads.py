@@ -5,7 +5,7 @@ from editor_host import Alone, item
 from playwright.sync_api import expect
 
 
-def comment(event, who, text, mentions=()):
+def wrote(event, who, text, mentions=()):
     when = "01 Jan 10:00"
     return {"who": who, "when": when, "text": text, "mentions": list(mentions), "event": event}
 
@@ -15,8 +15,8 @@ def editor(page):
     found = Alone(page)
     threads = [
         {"id": 4, "open": True, "joint": "left_wrist", "more": 0,
-         "comments": [comment(4, "Bo", "<b>left</b> or @Ada?", ["Ada"]), comment(6, "Ada", "left")]},
-        {"id": 5, "open": False, "joint": None, "more": 0, "comments": [comment(5, "Bo", "fine")]},
+         "comments": [wrote(4, "Bo", "<b>left</b> or @Ada?", ["Ada"]), wrote(6, "Ada", "left")]},
+        {"id": 5, "open": False, "joint": None, "more": 0, "comments": [wrote(5, "Bo", "fine")]},
     ]  # fmt: skip
     state = item(0)["state"] | {"comments": 3, "revision": 4}
     found.give(items=[item(0, threads=threads, state=state)])
