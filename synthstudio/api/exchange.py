@@ -89,7 +89,8 @@ def import_photos(
     """Take in photos or a video without labels as a data set to be reviewed: nobody is in it yet.
 
     Args:
-        path: A photo, a folder of photos (with those in its folders) or a video.
+        path: A photo, a folder of photos (with those in its folders) or a video, on this machine
+            or at a URL of a store, which is only read.
         out: A folder that is empty or does not exist.
         skeleton: Which joints people will have.
         rate_hz: Frames a second that are taken of a video.
@@ -99,11 +100,14 @@ def import_photos(
         FormatError: when nothing of it can be decoded; ArgumentError: for a rate that is none.
     """
     import math
+    from contextlib import ExitStack
 
-    from synthstudio.api.arguments import to_folder, to_path
+    from synthstudio.api.arguments import to_folder, to_place
     from synthstudio.api.datasets import Dataset
     from synthstudio.core.errors import ArgumentError
+    from synthstudio.core.places import Url
     from synthstudio.core.skeleton import get_skeleton
+    from synthstudio.formats.fetched import fetched
     from synthstudio.formats.imports import import_opened
     from synthstudio.formats.photos import open_photos
 
@@ -111,15 +115,18 @@ def import_photos(
         raise ArgumentError(
             "no such rate", where="rate_hz, every", expected="above 0", got=f"{rate_hz}, {every}"
         )
-    folder = to_folder(out, "out")
-    opened = open_photos(
-        to_path(path, "path"),
-        get_skeleton(skeleton),
-        rate_hz=rate_hz,
-        every=every,
-        out=folder.absolute(),
-    )
-    made = import_opened(opened, folder, "photos")
+    folder, place = to_folder(out, "out"), to_place(path, "path")
+    with ExitStack() as done:
+        if isinstance(place, Url):
+            place = done.enter_context(fetched(place, folder.absolute()))
+        opened = open_photos(
+            place,
+            get_skeleton(skeleton),
+            rate_hz=rate_hz,
+            every=every,
+            out=folder.absolute(),
+        )
+        made = import_opened(opened, folder, "photos")
     dataset = Dataset(folder)
     dataset.summary = made
     return dataset

@@ -24,7 +24,7 @@ from synthstudio.api.model import Model
 from synthstudio.api.prediction_jobs import Facts, Opened, Question, ask_workers
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
-from synthstudio.core.places import Place, Url
+from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
@@ -80,7 +80,7 @@ def predict_to_folder(
         flip: Ask about mirrored crops too.
         peaks: Also write so many separate peaks of each joint's map.
         batch: Crops at once.
-        into: Store them in this review store too, as the layer `layer`; not of a data set at a URL.
+        into: Store them in this review store too, as the layer `layer`.
         runtime: "onnx": the .onnx file that `Model.export` wrote, model.onnx in a run's folder;
             "torch": the weights; "auto": what the path says.
         workers: Processes of one thread each, or workers of a cluster, not for a video; what is
@@ -188,13 +188,6 @@ def _check_into(into: str, source: Source, skeleton: Skeleton, *, given: bool) -
 
     if source.kind != "dataset":
         raise ArgumentError("only for one of our data sets", where="into", got=source.kind)
-    if isinstance(source.path, Url):
-        raise ArgumentError(
-            "reviews are kept of data sets in folders, not of URLs",
-            where="into",
-            got=str(source.path),
-            then="Copy the data set to a folder, or leave it out.",
-        )
     if given:
         raise ArgumentError("needs the data set's own boxes: they say who is who", where="into")
     check_skeleton(Dataset(source.path), skeleton)

@@ -111,8 +111,21 @@ class Review:
         return self._pages("decisions", "decisions", after=after)
 
     def comments(self, after: int = 0) -> Iterator[Json]:
-        """Yield comments with an `event` above `after`, oldest first."""
+        """Yield comments with an `event` above `after`, oldest first.
+
+        `thread`: the event of the first comment of the thread; `joint`; `mentions`.
+        """
         return self._pages("comments", "comments", after=after)
+
+    def threads(self, *, open: bool | None = None, mentions: str | None = None) -> Iterator[Json]:
+        """Yield threads of comments; `open`: only those; `mentions`: only where that name is.
+
+        "me" is whose token it is. Each has `thread`, its number, `frame` and `instance`, `who`
+        began it, `when` something last happened, `comments` (how many), `joint`, `mentions`.
+        """
+        more: dict[str, Any] = {} if open is None else {"open": "yes" if open else "no"}
+        more |= {} if mentions is None else {"mentions": mentions}
+        return self._pages("threads", "threads", **more)
 
     def edit(
         self,
@@ -153,9 +166,27 @@ class Review:
         whole = {"frame": frame["frame"], "instance": 0, "revision": frame["revision"]}
         return self._do(whole, "status", status="nobody" if yes else "pending")
 
-    def comment(self, person: Mapping[str, Any], text: str) -> Json:
-        """Write something beside a person."""
-        return self._do(person, "comment", text=text)
+    def comment(
+        self,
+        person: Mapping[str, Any],
+        text: str,
+        *,
+        thread: int | None = None,
+        joint: str | None = None,
+    ) -> Json:
+        """Write something beside a person, or in one of their threads; @NAME mentions a member.
+
+        `joint`: at which a new thread points.
+        """
+        return self._do(person, "comment", text=text, event=thread, joint=joint)
+
+    def resolve(self, person: Mapping[str, Any], thread: int) -> Json:
+        """Say that a thread is settled; `reopen` or a revert takes it back."""
+        return self._do(person, "resolve", event=thread)
+
+    def reopen(self, person: Mapping[str, Any], thread: int) -> Json:
+        """Say that a thread is not settled."""
+        return self._do(person, "reopen", event=thread)
 
     def distrust(self, person: Mapping[str, Any], layer: str) -> Json:
         """Say that what a network predicts of a person is wrong."""
@@ -197,9 +228,13 @@ class Review:
         """Addresses that are told of decisions (admins)."""
         return list(self._ask("GET", self._of_set("webhooks"))["webhooks"])
 
-    def add_webhook(self, url: str) -> Json:
-        """Tell an address of every decision from now on; `secret` is told once (admins)."""
-        return self._ask("POST", self._of_set("webhooks"), {"url": url})
+    def add_webhook(self, url: str, *, comments: bool = False) -> Json:
+        """Tell an address of every decision from now on; `secret` is told once (admins).
+
+        `comments`: also of comments, and of threads that are resolved or reopened.
+        """
+        body = {"url": url, "comments": comments}
+        return self._ask("POST", self._of_set("webhooks"), body)
 
     def remove_webhook(self, webhook: int) -> None:
         """Tell it nothing more (admins)."""

@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path
+from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path, to_place
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.places import resolved
 
 if TYPE_CHECKING:
     from synthstudio.dataset.reader import Dataset as StoredDataset
@@ -53,10 +54,10 @@ def export_reviewed(
 def reviewed_dataset(
     dataset: PathLike, out: PathLike, *, only: Only = "approved", db: str | None = None
 ) -> Dataset:
-    """Write the labels as reviewers left them as a data set of its own."""
+    """Write the labels as reviewers left them as a data set of its own, in a folder or at a URL."""
     from synthstudio.review import reviewed
 
-    folder = to_path(out, "out")
+    folder = to_place(out, "out")
     with opened(dataset, db) as (store, data):
         reviewed.reviewed_dataset(store, data, folder, only=only)
     return Dataset(folder)
@@ -77,7 +78,7 @@ def import_corrections(
 
     where = None if images is None else to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data, to_path(dataset, "dataset"))
+        _register(store, data)
         who = User(name=by, role="lead")
         return imports.import_corrections(
             store, data, to_path(path, "path"), form=format, who=who, images=where
@@ -101,7 +102,7 @@ def import_predictions(
 
     where = None if images is None else to_path(images, "images")
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data, to_path(dataset, "dataset"))
+        _register(store, data)
         who = User(name="command line", role="lead")
         return predictions.import_predictions(
             store, data, to_path(path, "path"), layer=layer, who=who, images=where
@@ -126,7 +127,7 @@ def check(
     from synthstudio.review.risk import findings
 
     with opened(dataset, db, make=True) as (store, data):
-        _register(store, data, to_path(dataset, "dataset"))
+        _register(store, data)
         with progress_steps() as begin:
             found = {"validation": findings.validate_rows(store, data, frames=frames, begin=begin)}
             if audited is not None:
@@ -299,23 +300,29 @@ def _opened(
 ) -> Iterator[tuple[Store, StoredDataset]]:
     from synthstudio.review.store import default_url, open_store
 
-    folder = to_path(path, "dataset")
-    data = Dataset(folder)._stored
+    place = to_place(path, "dataset")
+    data = Dataset(place)._stored
     store = open_store(db, make=make) if db else _store_of(data, lambda one: knows(one, data))
     if store is None:
-        store = open_store(default_url(folder.resolve().parent), make=make)
+        if not isinstance(place, Path):
+            raise ArgumentError(
+                "reviews of a data set at a URL are kept on this machine, and none are at hand",
+                where=str(place),
+                then="Name the store: --db sqlite:///review.db.",
+            )
+        store = open_store(default_url(place.resolve().parent), make=make)
     try:
         yield store, data
     finally:
         store.close()
 
 
-def _register(store: Store, data: StoredDataset, path: Path) -> None:
+def _register(store: Store, data: StoredDataset) -> None:
     from synthstudio.review.datasets import dataset_key, register
     from synthstudio.review.history import datasets
 
     if dataset_key(store, data) not in datasets(store):
-        register(store, data, path.resolve().name)
+        register(store, data, resolved(data.place).name)
 
 
 def _store_of(data: StoredDataset, knows: Callable[[Store], bool]) -> Store | None:
@@ -327,8 +334,9 @@ def _store_of(data: StoredDataset, knows: Callable[[Store], bool]) -> Store | No
     from synthstudio.review.store import FILE_NAME, default_url, open_store
 
     beside = data.folder.resolve().parent
-    studios = [folder / "studio" for folder in (beside, beside.parent, Path("exports").absolute())]
-    for folder in dict.fromkeys((beside, *studios)):
+    near = (beside, beside.parent) if isinstance(data.place, Path) else ()
+    studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
+    for folder in dict.fromkeys((*near[:1], *studios)):
         if (folder / FILE_NAME).is_file():
             store = open_store(default_url(folder), make=False)
             with ExitStack() as undo:

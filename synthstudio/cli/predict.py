@@ -102,10 +102,8 @@ def predict(
         raise typer.BadParameter(
             "needs the dataset's own boxes: they identify people", param_hint="--into"
         )
-    if into is not None and not (source / "dataset.json").is_file():
-        raise typer.BadParameter(
-            "only for a dataset of synthstudio in a folder", param_hint="--into"
-        )
+    if into is not None and source.exists() and not (source / "dataset.json").is_file():
+        raise typer.BadParameter("only for a dataset of synthstudio", param_hint="--into")
     result = predict_to_folder(
         weights,
         source,

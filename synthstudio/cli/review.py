@@ -72,7 +72,7 @@ app = typer.Typer(
 @app.command()
 def export(
     dataset: ReviewedArgument,
-    out: Annotated[Path, typer.Option(help="Folder for the reviewed labels.")],
+    out: Annotated[Path, typer.Option(help="Folder for the labels; of a dataset also a URL.")],
     form: Annotated[
         FormName, typer.Option("--format", help="Format; dataset: a dataset of our own.")
     ] = FormName.coco,  # type: ignore[attr-defined]
@@ -96,8 +96,9 @@ def export(
     with waiting(f"exporting {form.value}"):
         if form.value == DATASET:
             made = review.reviewed_dataset(dataset, out, only=only.value, db=db)
-            result = {"folder": str(out), "frames": made.frames, "people": made.num_people}
-            text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {out}"
+            where = str(made.path)
+            result = {"folder": where, "frames": made.frames, "people": made.num_people}
+            text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {where}"
         else:
             name = None if skeleton is None else skeleton.value
             exported = review.export_reviewed(

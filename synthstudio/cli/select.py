@@ -184,7 +184,7 @@ def import_(
 
 
 def import_photos(
-    path: Annotated[Path, typer.Argument(help="Photo, folder of photos, or video.")],
+    path: Annotated[Path, typer.Argument(help="Photo, folder of photos, or video; may be a URL.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     skeleton: Annotated[
         SkeletonName, typer.Option("--skeleton", help="Joints that people will have.")

@@ -9,7 +9,9 @@ import typer
 
 
 def studio(
-    datasets: Annotated[list[Path] | None, typer.Argument(help="Folders of datasets.")] = None,
+    datasets: Annotated[
+        list[str] | None, typer.Argument(help="Folders or URLs of datasets.")
+    ] = None,
     db: Annotated[
         str | None, typer.Option(help="SQLite file or database URL; default: in the state folder.")
     ] = None,
@@ -76,7 +78,7 @@ def studio(
     from synthstudio.studio.server import serve
     from synthstudio.studio.settings import parse
 
-    arguments: list[str] = [str(path) for path in datasets or ()]
+    arguments: list[str] = list(datasets or ())
     given = {
         "db": db,
         "exports": exports,

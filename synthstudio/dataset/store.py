@@ -108,6 +108,18 @@ class Store:
         """The names of all objects below a folder, without its own, sorted."""
         return self._listed(folder, lambda system, path: system.find(path))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The bytes of all objects below a folder, by their names without its own, sorted."""
+        found: dict[str, int] = {}
+
+        def listed(system: Any, path: str) -> list[str]:
+            listing = system.find(path, detail=True)
+            found.update({name: int(info.get("size") or 0) for name, info in listing.items()})
+            return list(listing)
+
+        prefix = f"{self._place(folder).path}/"
+        return {name: found[prefix + name] for name in self._listed(folder, listed)}
+
     def level(self) -> list[str]:
         """What lies right below the URL, objects and folders of them, sorted."""
         return self._listed("", lambda system, path: system.ls(path, detail=False))

@@ -26,6 +26,7 @@ from synthstudio.core.labels import (
     FrameLabels,
     PersonLabel,
 )
+from synthstudio.core.places import resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
@@ -204,7 +205,7 @@ def store_predictions(
     check_skeleton(dataset, skeleton)
     key = dataset_key(store, dataset)
     if key not in datasets(store):
-        register(store, dataset, dataset.folder.resolve().name[:80] or "dataset")
+        register(store, dataset, resolved(dataset.place).name[:80] or "dataset")
     named = people if dataset.people else _numbered(people)
     joints = get_skeleton(dataset.identity.skeleton).joints
     rows = (_prediction(person, skeleton, joints) for person in named)

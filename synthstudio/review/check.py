@@ -123,12 +123,25 @@ def check_op(op: Op, base: Base) -> None:
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
     _check_status(op)
     check_text(op.text, "text")
-    if op.kind == "comment" and not op.text.strip():
-        invalid("a comment says something", "text", expected="some text")
+    _check_thread(op, base)
     if op.kind == "distrust":
         check_name(op.text, "text")
     if op.kind == "revert":
         check_int(op.event, "event", least=1)
+
+
+def _check_thread(op: Op, base: Base) -> None:
+    if op.kind == "comment" and not op.text.strip():
+        invalid("a comment says something", "text", expected="some text")
+    if op.kind in ("resolve", "reopen") or (op.kind == "comment" and op.event is not None):
+        check_int(op.event, "event", least=1)
+    if op.joint is None:
+        return
+    if op.kind != "comment" or op.event is not None:
+        invalid("only a thread's first comment points at a joint", "joint", expected="none")
+    if op.joint not in base.skeleton:
+        expected = ", ".join(base.skeleton[:4]) + "..."
+        invalid("the skeleton has no such joint", "joint", expected=expected, got=op.joint)
 
 
 def _check_status(op: Op) -> None:

@@ -68,7 +68,7 @@ def dataset_key(store: Store, dataset: Dataset, *, known: Iterable[Path] = ()) -
     if others or not fits:
         raise _unsure(old, dataset, others)
     _assign(store, old.key, content)
-    LOG.warning("the reviews of %s in %s are those of %s", old.name, store.url, dataset.folder)
+    LOG.warning("the reviews of %s in %s are those of %s", old.name, store.url, dataset.place)
     return old.key
 
 
@@ -200,7 +200,8 @@ def _same_manifest(dataset: Dataset, content: str, known: Iterable[Path]) -> lis
     own = dataset.folder.resolve()
     data = (own / MANIFEST_NAME).read_bytes()
     found = []
-    for place in sorted({path.resolve() for path in (*known, *_beside(own))} - {own}):
+    beside = _beside(own) if isinstance(dataset.place, Path) else ()
+    for place in sorted({path.resolve() for path in (*known, *beside)} - {own}):
         manifest = place / MANIFEST_NAME
         try:
             same = manifest.stat().st_size == len(data) and manifest.read_bytes() == data
@@ -229,7 +230,7 @@ def _has_content(place: Path, content: str) -> bool:
 
 
 def _unsure(old: DatasetRow, dataset: Dataset, others: list[str]) -> ReviewError:
-    name = dataset.folder.name
+    name = dataset.place.name
     why = f"the dataset.json of {', '.join(others)} is the same" if others else "other people"
     return ReviewError(
         "reviews of an earlier release may be another data set's",

@@ -13,7 +13,9 @@ from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, Event, Kind
 
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
+TALKED: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 _DECIDED = ("status", "reason", "deleted", "added")
+_SAID = ("comment", "joint", "mentions", "resolved", "thread")
 
 
 def events_of(
@@ -40,8 +42,11 @@ def is_decision(event: Event) -> bool:
     return event.kind in DECIDING and any(name in event.after for name in _DECIDED)
 
 
-def decision_json(event: Event) -> dict[str, Any]:
-    """Return a decision as plain JSON values: who said it of whom, and what is so since."""
+def event_json(event: Event) -> dict[str, Any]:
+    """Return a decision, or an event of a thread, as plain JSON values.
+
+    Who made it of whom, and what is so since.
+    """
     return {
         "event": event.id,
         "dataset": event.person.dataset,
@@ -52,5 +57,5 @@ def decision_json(event: Event) -> dict[str, Any]:
         "who": event.who,
         "when": event.when.isoformat(),
         "takes_back": event.reverts,
-        **{name: event.after[name] for name in _DECIDED if name in event.after},
+        **{name: event.after[name] for name in (*_DECIDED, *_SAID) if name in event.after},
     }

@@ -16,10 +16,8 @@ from synthstudio.review import leases
 from synthstudio.review.check import Base, check_name, check_names, check_op, invalid
 from synthstudio.review.history import (
     apply_event,
-    blocking_event,
     event_of,
     item_events,
-    reverted_ids,
     snapshot,
     state_of,
 )
@@ -28,11 +26,16 @@ from synthstudio.review.models import (
     DatasetRow,
     EventRow,
     ItemRow,
+    MemberRow,
     PredictionRow,
+    ThreadRow,
     is_person,
+    person_of,
     utc_now,
 )
+from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store
+from synthstudio.review.threads import names_in, store_threads, talks, threads_of
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -247,8 +250,8 @@ def _change(
             after["added"] = True
     elif op.kind == "status":
         after = {"status": op.status, "reason": op.text}
-    elif op.kind == "comment":
-        after = {"comment": op.text}
+    elif op.kind in ("comment", "resolve", "reopen"):
+        after = _comment(session, op) if op.kind == "comment" else _resolved(session, op)
     elif op.kind == "distrust":
         _check_predicts(session, op)
         after = {"distrusts": sorted({*(old.distrusts or ()), op.text})}
@@ -270,6 +273,38 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     if op.box is not None and "modal" in {**base.masks, **after.get("masks", old.masks or {})}:
         invalid("this box is that of a mask", "box", expected="a person without a mask")
     return after
+
+
+def _comment(session: Session, op: Op) -> dict[str, Any]:
+    after: dict[str, Any] = {"comment": op.text}
+    if op.event is not None:
+        after["thread"] = _thread(session, op).id
+    if op.joint is not None:
+        after["joint"] = op.joint
+    if "@" in op.text:
+        names = names_in(op.text, session.scalars(select(MemberRow.name)).all())
+        after |= {"mentions": names} if names else {}
+    return after
+
+
+def _resolved(session: Session, op: Op) -> dict[str, Any]:
+    thread = _thread(session, op)
+    if thread.is_open == (op.kind == "reopen"):
+        word = "open" if thread.is_open else "resolved"
+        invalid(f"this thread is {word} already", f"event {op.event}", expected="another")
+    return {"resolved": thread.is_open, "thread": thread.id}
+
+
+def _thread(session: Session, op: Op) -> ThreadRow:
+    row = session.get(ThreadRow, op.event)
+    if row is None or person_of(row) != op.person:
+        invalid(
+            "this person has no such thread",
+            "event",
+            expected="the event of a first comment that holds",
+            got=op.event,
+        )
+    return row
 
 
 def _check_predicts(session: Session, op: Op) -> None:
@@ -303,6 +338,14 @@ def _to_revert(session: Session, op: Op) -> Event:
         )
     if target.id in reverted_ids(events):
         invalid("this was taken back already", f"event {target.id}", expected="one that holds")
+    gone = reverted_ids(events)
+    root, puts = root_of(target, {event.id: event for event in events})
+    if not puts and is_orphan(events, gone, root):
+        invalid(
+            "what this answers was taken back",
+            f"event {target.id}",
+            expected="the first comment of the thread to be brought back first",
+        )
     later = blocking_event(events, target)
     if later is not None:
         invalid(
@@ -339,6 +382,8 @@ def _write(
     session.add(row)
     session.flush()
     event = event_of(row)
+    if talks(event):
+        store_threads(session, op.person, threads_of(item_events(session, op.person)))
     values = asdict(apply_event(old, event))
     del values["person"]
     if old.revision == 0:

@@ -2,7 +2,8 @@
 
 `apply_event` is the one rule that makes the stored items; `check_replay` proves them again.
 An event's `before` and `after` hold the same keys: joints (name -> label, None: as the data set
-says), status and reason, box, deleted, added, distrusts, comment (None: taken back).
+says), status and reason, box, deleted, added, distrusts, comment (None: taken back) with its joint
+and mentions, resolved; thread: to which the last two belong, none for a first comment.
 """
 
 from __future__ import annotations
@@ -16,8 +17,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import ReviewError
-from synthstudio.review.models import DatasetRow, EventRow, ItemRow, is_person, person_of
+from synthstudio.review.models import (
+    DatasetRow,
+    EventRow,
+    ItemRow,
+    ThreadRow,
+    is_person,
+    person_of,
+)
+from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
+from synthstudio.review.threads import talks, threads_of, wrong_rows
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -28,8 +38,7 @@ from synthstudio.review.values import (
     Person,
 )
 
-Field = tuple[str, str | int]
-_PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts")
+_SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -124,13 +133,13 @@ def apply_event(state: ItemState, event: Event) -> ItemState:
         when=event.when,
         joints=kept | labels_from_json(changed),
         comments=state.comments + comments,
-        **{name: after[name] for name in _PLAIN if name in after},
+        **{name: after[name] for name in PLAIN if name in after},
     )
 
 
 def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
     """The present values of all that `after` will change: an event's `before`."""
-    before: dict[str, Any] = {name: getattr(state, name) for name in _PLAIN if name in after}
+    before: dict[str, Any] = {name: getattr(state, name) for name in PLAIN if name in after}
     if "joints" in after:
         before["joints"] = {
             name: asdict(state.joints[name]) if name in state.joints else None
@@ -138,63 +147,11 @@ def snapshot(state: ItemState, after: Mapping[str, Any]) -> dict[str, Any]:
         }
     if "comment" in after:
         before["comment"] = None
+    if "resolved" in after:
+        before["resolved"] = not after["resolved"]
+    if "thread" in after:
+        before["thread"] = after["thread"]
     return before
-
-
-def reverted_ids(events: Iterable[Event]) -> set[int]:
-    """The ids of those of an item's events that were reverted, by reverts that hold."""
-    found: set[int] = set()
-    for event in sorted(events, key=lambda e: e.revision, reverse=True):
-        if event.reverts is not None and event.id not in found:
-            found.add(event.reverts)
-    return found
-
-
-def blocking_event(events: Sequence[Event], target: Event) -> Event | None:
-    """The event of the same item that must be reverted before `target`; None if nothing must.
-
-    `events`: all of the item. What they set lies in one stack per field; a revert takes an event
-    off its stacks, and the revert of a revert puts it back. An event that is on its stacks can be
-    reverted when it is on top of all; one that took another off, when they are as it left them.
-    """
-    by_id = {event.id: event for event in events}
-    stacks: dict[Field, tuple[int, ...]] = {}
-    left: dict[Field, tuple[int, ...]] = {}
-    last: dict[Field, Event] = {}
-    reverted = reverted_ids(events)
-    for event in sorted(events, key=lambda e: e.revision):
-        root, puts = _root(event, by_id)
-        for field in _fields(root):
-            others = tuple(id for id in stacks.get(field, ()) if id != root.id)
-            stacks[field] = (*others, root.id) if puts else others
-            if event.id not in reverted:
-                last[field] = event
-        if event.id == target.id:
-            left = dict(stacks)
-    root, puts = _root(target, by_id)
-    for field in sorted(_fields(root)):
-        free = stacks[field][-1:] == (root.id,) if puts else stacks[field] == left[field]
-        if not free:
-            return last[field]
-    return None
-
-
-def _root(event: Event, by_id: Mapping[int, Event]) -> tuple[Event, bool]:
-    """What an event puts into force or takes out of it, and which of the two it does."""
-    puts = True
-    while event.reverts is not None:
-        event, puts = by_id[event.reverts], not puts
-    return event, puts
-
-
-def _fields(root: Event) -> set[Field]:
-    """What an event that reverts nothing set, in parts that can be reverted one by one."""
-    joints: Mapping[str, Any] = root.after.get("joints", {})  # type: ignore[assignment]
-    found: set[Field] = {("joint", name) for name in joints}
-    found |= {("field", name) for name in _PLAIN if name in root.after}
-    if "comment" in root.after:
-        found.add(("comment", root.id))
-    return found
 
 
 def datasets(store: Store) -> dict[str, str]:
@@ -364,9 +321,10 @@ def check_replay(store: Store, dataset: str) -> list[str]:
     """Replay all events; return a line for each place where the stored items disagree with them.
 
     Checked: revisions rise by one without gaps, each event's `before` is what was so, and each
-    stored item is what its events add up to. An empty list is the proof.
+    stored item and thread is what its events add up to. An empty list is the proof.
     """
     replayed: dict[Person, ItemState] = {}
+    talk: dict[Person, list[Event]] = {}
     problems: list[str] = []
     with store.reading() as session:
         order = (EventRow.frame, EventRow.instance, EventRow.layer, EventRow.revision)
@@ -376,6 +334,11 @@ def check_replay(store: Store, dataset: str) -> list[str]:
             old = replayed.get(event.person, ItemState(person=event.person))
             problems += _chain_problems(old, event)
             replayed[event.person] = apply_event(old, event)
+            if talks(event):
+                talk.setdefault(event.person, []).append(event)
+        threads = [one for some in talk.values() for one in threads_of(some)]
+        stored_threads = session.scalars(select(ThreadRow).where(ThreadRow.dataset == dataset))
+        problems += wrong_rows(stored_threads, threads)
         for item in session.scalars(select(ItemRow).where(ItemRow.dataset == dataset)):
             stored = state_of(item)
             if stored != replayed.pop(stored.person, None):
@@ -392,8 +355,9 @@ def _chain_problems(old: ItemState, event: Event) -> Iterator[str]:
         yield f"{where}: revision {event.revision} follows {old.revision}"
     before = dict(event.before)
     expected = snapshot(old, event.after)
-    for side in (before, expected):
-        side.pop("comment", None)  # a comment taken back has one before; others have none
+    for name in _SAID:  # a comment taken back has one before; others have none
+        before.pop(name, None)
+        expected.pop(name, None)
     if before != expected:
         yield f"{where}: its `before` is not what was stored then"
 

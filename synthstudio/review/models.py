@@ -6,13 +6,14 @@ Times are UTC. JSON columns hold plain values. A person is (dataset, frame, inst
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     Boolean,
     ColumnElement,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     and_,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -163,7 +165,7 @@ class LeaseRow(Base):
 
 
 class AssignmentRow(Base):
-    """Who shall look at a person, as a lead said (`by`)."""
+    """Who shall look at a person, as a lead (`by`) decided; `due`: until the end of which day."""
 
     __tablename__ = "assignment"
     __table_args__ = (Index(None, "dataset", "who"),)
@@ -175,6 +177,7 @@ class AssignmentRow(Base):
     who: Mapped[str] = mapped_column(String(NAME_LENGTH))
     by: Mapped[str] = mapped_column(String(NAME_LENGTH))
     when: Mapped[datetime] = mapped_column(UtcTime)
+    due: Mapped[date | None] = mapped_column(Date)
 
 
 class MemberRow(Base):
@@ -279,6 +282,8 @@ class WebhookRow(Base):
     due: Mapped[datetime] = mapped_column(UtcTime)
     state: Mapped[str] = mapped_column(String(16))
     note: Mapped[str] = mapped_column(Text, default="")
+    comments: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """Whether it hears of threads of comments, too."""
 
 
 class SavedViewRow(Base):
@@ -351,7 +356,30 @@ class SettingRow(Base):
     value: Mapped[Any] = mapped_column(JSON)
 
 
-PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow
+class ThreadRow(Base):
+    """A thread of comments, as its events add up to; `id`: the event of its first comment."""
+
+    __tablename__ = "thread"
+    __table_args__ = (Index(None, "dataset", "frame", "instance", "layer"),)
+
+    id: Mapped[int] = mapped_column(
+        Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False
+    )
+    dataset: Mapped[str] = _dataset_key()
+    frame: Mapped[int] = mapped_column(Integer)
+    instance: Mapped[int] = mapped_column(Integer)
+    layer: Mapped[str] = _layer(primary=False)
+    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    """Who began it."""
+    when: Mapped[datetime] = mapped_column(UtcTime)
+    """Of the last event in it."""
+    joint: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    is_open: Mapped[bool] = mapped_column(Boolean)
+    comments: Mapped[int] = mapped_column(Integer)
+    mentions: Mapped[list[str]] = mapped_column(JSON)
+
+
+PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow | ThreadRow
 
 
 def person_of(row: PersonRow) -> Person:

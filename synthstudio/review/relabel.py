@@ -19,8 +19,9 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.review import edits, history
 from synthstudio.review.check import CAUSES_OF, Base, invalid
 from synthstudio.review.edits import BaseOf
-from synthstudio.review.history import event_of, reverted_ids
+from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow
+from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.store import Store
 from synthstudio.review.values import HUMAN, MAIN, Event, JointLabel, Op, Person, User, require
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.places import Place
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
 from synthstudio.dataset.durable import canonical_json
@@ -75,7 +76,7 @@ def export_reviewed(
 def reviewed_dataset(
     store: Store,
     dataset: Dataset,
-    out: Path,
+    out: Place,
     *,
     only: Only = "approved",
     layer: str = MAIN,

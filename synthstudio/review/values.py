@@ -13,7 +13,18 @@ from synthstudio.core.errors import Refused
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
 FrameStatus = Literal["pending", "nobody"]
-Kind = Literal["edit", "status", "comment", "add", "delete", "restore", "revert", "distrust"]
+Kind = Literal[
+    "edit",
+    "status",
+    "comment",
+    "add",
+    "delete",
+    "restore",
+    "revert",
+    "distrust",
+    "resolve",
+    "reopen",
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 """Each may do what those before it may."""
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -80,8 +91,10 @@ class Op:
     `client` and `seq` name it once and for all: said twice, it happens once. `revision`: the
     item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add); `masks`: `modal` or `amodal` -> a COCO code or polygons (edit,
-    add). `status` and `text` (its reason) for status; `text` for comment;
-    `event` for revert; `text`: the model whose prediction of the person is wrong, for distrust.
+    add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
+    points at, if any; `event` for revert; and the event of a thread's first comment for a comment
+    that answers it, resolve and reopen; `text`: the model whose prediction of the person is wrong,
+    for distrust.
     """
 
     client: str
@@ -95,6 +108,7 @@ class Op:
     status: Status | FrameStatus | None = None
     text: str = ""
     event: int | None = None
+    joint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

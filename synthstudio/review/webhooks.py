@@ -20,10 +20,17 @@ from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.decisions import DECIDING, decision_json, events_of, is_decision
+from synthstudio.review.decisions import (
+    DECIDING,
+    TALKED,
+    event_json,
+    events_of,
+    is_decision,
+)
 from synthstudio.review.models import DatasetRow, EventRow, WebhookRow, utc_now
 from synthstudio.review.sending import Resolve, Target, checked_target, post, resolve
 from synthstudio.review.store import Store
+from synthstudio.review.threads import talks
 from synthstudio.review.values import MAIN, Event, User, require
 
 TRIES = 34
@@ -44,7 +51,10 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook:
-    """An address that is told. `state`: "on", or "stopped" after too many failures (`note`)."""
+    """An address that is told. `state`: "on", or "stopped" after too many failures (`note`).
+
+    `comments`: whether it hears of threads of comments, too.
+    """
 
     id: int
     dataset: str
@@ -56,6 +66,7 @@ class Webhook:
     tries: int
     state: str
     note: str
+    comments: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +79,13 @@ class Way:
     post: Post = post
 
 
-def make_webhook(store: Store, dataset: str, url: str, *, by: User, way: Way) -> Webhook:
-    """Tell an address of the decisions on a data set from now on. Refused: "role", "invalid"."""
+def make_webhook(
+    store: Store, dataset: str, url: str, *, by: User, way: Way, comments: bool = False
+) -> Webhook:
+    """Tell an address of the decisions on a data set from now on. Refused: "role", "invalid".
+
+    `comments`: also of comments, and of threads that are resolved or reopened.
+    """
     require(by, "webhooks")
     checked_target(url, allowed=way.allowed, resolve=way.resolve)
     with store.session() as session:
@@ -92,6 +108,7 @@ def make_webhook(store: Store, dataset: str, url: str, *, by: User, way: Way) ->
             due=utc_now(),
             state=ON,
             note="",
+            comments=comments,
         )
         session.add(row)
         session.flush()
@@ -161,7 +178,8 @@ def deliver_due(store: Store, *, way: Way, clock: Clock = utc_now) -> int:
         due = WebhookRow.state == ON, WebhookRow.due <= clock()
         found = [_webhook(row) for row in session.scalars(select(WebhookRow).where(*due))]
     for webhook in found:
-        waiting = events_of(store, webhook.dataset, DECIDING, after_id=webhook.last, limit=_AT_ONCE)
+        kinds = (*DECIDING, *TALKED) if webhook.comments else DECIDING
+        waiting = events_of(store, webhook.dataset, kinds, after_id=webhook.last, limit=_AT_ONCE)
         held = _claim(store, webhook, clock()) if waiting else None
         if held is not None:
             taken += _tell(held, webhook, waiting, way, clock)
@@ -190,7 +208,8 @@ def _tell(held: _Claim, webhook: Webhook, waiting: list[Event], way: Way, clock:
     """Send one after the other until one is not taken; note after each how far it got."""
     taken, last, tries = 0, held.last, webhook.tries
     for event in waiting:
-        if event.person.layer == MAIN and is_decision(event):
+        wanted = is_decision(event) or (webhook.comments and talks(event))
+        if event.person.layer == MAIN and wanted:
             wrong = _send(webhook, event, way)
             if wrong:
                 tries += 1
@@ -208,8 +227,8 @@ def _tell(held: _Claim, webhook: Webhook, waiting: list[Event], way: Way, clock:
 
 
 def _send(webhook: Webhook, event: Event, way: Way) -> str:
-    """Send one decision; return what went wrong, "" for nothing."""
-    body = json.dumps(decision_json(event), sort_keys=True, allow_nan=False).encode()
+    """Send one event; return what went wrong, "" for nothing."""
+    body = json.dumps(event_json(event), sort_keys=True, allow_nan=False).encode()
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "synthstudio",
@@ -238,4 +257,5 @@ def _webhook(row: WebhookRow) -> Webhook:
         tries=row.tries,
         state=row.state,
         note=row.note,
+        comments=row.comments,
     )

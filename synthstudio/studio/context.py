@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.core.places import Place, Url, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
@@ -91,13 +92,13 @@ class Context:
         self.names_key = access.derive_key(load_secret(settings.state), "names typed at sign-in")
         self.keys = access.BrowserNames(settings.state, "studio-keys.json")
         """Browsers that have shown the key; without sign-in they alone get any role."""
-        self.copies: dict[Path, tuple[str, str]] = {}
-        """Folder of a copy -> its name and that of the data set it is a copy of."""
+        self.copies: dict[Place, tuple[str, str]] = {}
+        """Place of a copy -> its name and that of the data set it is a copy of."""
         self._sets: dict[str, OpenSet] = {}
         self._lock = threading.Lock()
         self._roles: dict[str, tuple[float, Role | None, bool]] = {}
-        for folder in settings.datasets:
-            self.open(folder)
+        for place in settings.datasets:
+            self.open(place)
         self.refresh()
 
     @property
@@ -105,25 +106,26 @@ class Context:
         """Return the data sets by key, in the order in which they were opened."""
         return dict(self._sets)
 
-    def open(self, folder: Path) -> OpenSet:
-        """Open and register a data set; DatasetError when it is none.
+    def open(self, place: Place) -> OpenSet:
+        """Open and register a data set in a folder or at a URL; DatasetError when it is none.
 
         A copy of one that is open is that one; `copies` names it.
         """
-        dataset = Dataset(folder)
+        dataset = Dataset(place)
         content = content_key(dataset)
         with self._lock:
             twin = next((s for s in self._sets.values() if s.content == content), None)
             if twin is not None:
-                if folder.resolve() != twin.dataset.folder.resolve():
-                    self.copies[folder.resolve()] = (_name_of(folder), twin.name)
+                if resolved(place) != resolved(twin.dataset.place):
+                    self.copies[resolved(place)] = (_name_of(place), twin.name)
                 return twin
-            known = (*self.settings.datasets, *self._exported())
-            key = register(self.store, dataset, _name_of(folder), known=known)
+            folders = [one for one in self.settings.datasets if isinstance(one, Path)]
+            known = (*folders, *self._exported())
+            key = register(self.store, dataset, _name_of(place), known=known)
             self._sets[key] = OpenSet(
                 key=key,
                 content=content,
-                name=_name_of(folder),
+                name=_name_of(place),
                 dataset=dataset,
                 skeleton=get_skeleton(dataset.identity.skeleton),
                 cache=self.settings.state / "tables",
@@ -136,7 +138,7 @@ class Context:
         Returns the names of those that cannot be read; what is wrong with them goes to the log.
         """
         failed = []
-        known = {s.dataset.folder.resolve() for s in self._sets.values()} | set(self.copies)
+        known = {resolved(s.dataset.place) for s in self._sets.values()} | set(self.copies)
         for folder in self._exported():
             if folder.resolve() in known:
                 continue
@@ -409,5 +411,8 @@ def show_user(me: User) -> None:
     _leave(ctx)
 
 
-def _name_of(folder: Path) -> str:
-    return folder.resolve().parent.name if folder.name == INNER else folder.name
+def _name_of(place: Place) -> str:
+    if isinstance(place, Url):
+        above, _, name = place.path.rpartition("/")
+        return above.rpartition("/")[2] if name == INNER else name
+    return place.resolve().parent.name if place.name == INNER else place.name

@@ -17,7 +17,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
+from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
 from synthstudio.review.check import Base, labels_of
 from synthstudio.review.masks import masks_on_disk
 from synthstudio.review.values import Person
@@ -109,14 +109,22 @@ class Frames:
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:
     """Read one frame and its people; the reader itself would make rows of the whole shard."""
-    shard = dataset.folder / SHARDS_DIR / shard_name(frame // dataset.identity.frames_per_shard)
-    rows = _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
-    if len(rows) != 1:
+    shard = _shard_of(dataset, frame)
+    rows = [] if shard is None else _read_rows(shard / FRAMES_NAME, _FRAME_FIELDS, frame)
+    if shard is None or len(rows) != 1:
         raise DatasetError(
             "the data set does not hold this frame", where=str(dataset.place), got=str(frame)
         )
     people = _read_rows(shard / INSTANCES_NAME, _PERSON_FIELDS, frame)
     return FrameRows(frame=rows[0], people={row["instance"]: row for row in people})
+
+
+def _shard_of(dataset: Dataset, frame: int) -> Path | None:
+    """Return the folder of a frame's shard, None where the data set has none of its number."""
+    try:
+        return dataset.shard_folder(frame // dataset.identity.frames_per_shard)
+    except KeyError:
+        return None
 
 
 def _read_rows(path: Path, columns: Sequence[str], frame: int) -> list[Row]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from sqlalchemy import func, select
 
+from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
@@ -102,7 +103,7 @@ def _tally_people(store: Store, key: str) -> People:
 
 
 _MOST_EVENTS = 200
-_NEITHER = ("edit", "comment", "distrust")
+_NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
 _lock = threading.Lock()
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 
@@ -237,7 +238,12 @@ def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
 
 
 def stored_bytes(key: str, dataset: Dataset) -> tuple[int, bool]:
-    """Return the size of a data set's files, and whether all of its shards were asked."""
+    """Return the size of a data set's files, and whether all of its shards were asked.
+
+    Of one at a URL 0: its shards are fetched when something in them is read.
+    """
+    if isinstance(dataset.place, Url):
+        return 0, False
     if key not in _size_cache:
         entries = dataset.entries
         step = max(1, -(-len(entries) // _READ_SHARDS))
@@ -277,22 +283,23 @@ class HealthChecks:
         self._lock = threading.Lock()
         self._running: dict[str, Running] = {}
 
-    def status(self, key: str, dataset: Path, *, begin: bool) -> Health:
+    def status(self, key: str, dataset: Dataset, *, begin: bool) -> Health:
         """Return what is known of a data set; `begin`: have it checked if nothing is known."""
-        folder = self._folder / key[:16] / _mark(dataset)
+        folder, place = self._folder / key[:16] / _mark(dataset.folder), dataset.place
         with self._lock:
             self._forget_ended()
             running = self._running.get(str(folder))
             if running is not None:
                 return Health(state="checking")
             if (folder / process.OUT_NAME).is_file():
-                return _read(folder, dataset)
+                return _read(folder, place)
             if not begin:
                 return Health(state="unknown")
             if len(self._running) >= AT_ONCE:
                 return Health(state="waiting")
-            line = [sys.executable, "-m", "synthstudio", "validate", str(dataset), "--json"]
-            self._running[str(folder)] = process.start(line, folder)
+            line = [sys.executable, "-m", "synthstudio", "validate", str(place), "--json"]
+            extra = process.environment_of(place)
+            self._running[str(folder)] = process.start(line, folder, extra=extra)
             return Health(state="checking")
 
     def _forget_ended(self) -> None:
@@ -305,7 +312,7 @@ def health_checks(state: Path) -> HealthChecks:
     return HealthChecks(state)
 
 
-def _read(folder: Path, dataset: Path) -> Health:
+def _read(folder: Path, place: Place) -> Health:
     found = read_result(folder / process.OUT_NAME)
     if found is None:
         output = process.tail(folder / process.ERR_NAME, lines=4)
@@ -313,7 +320,8 @@ def _read(folder: Path, dataset: Path) -> Health:
             (folder / process.OUT_NAME).unlink(missing_ok=True)
             return Health(state="unknown")
         # Where the set lies on this machine is nobody's business but the log's beside it.
-        output = output.removeprefix("error: ").replace(f"{dataset.parent}/", "")
+        above = f"{place}".removesuffix(place.name)
+        output = output.removeprefix("error: ").replace(above, "")
         return Health(state="failed", message=output)
     try:
         return _health(found)

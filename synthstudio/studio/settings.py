@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from synthstudio.core.errors import StudioError
-from synthstudio.core.places import looks_like_url, shown_url
+from synthstudio.core.places import Place, looks_like_url, parse_place, shown_url
 from synthstudio.core.web_address import is_local as is_local
 from synthstudio.core.web_address import studio_origin
 from synthstudio.review.store import default_url
@@ -47,7 +48,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the studio is told. Paths are absolute.
+    """Everything the studio is told. Paths are absolute; data sets may lie at URLs.
 
     `database`: an SQLAlchemy URL. `exports`: where jobs and exports write. `state`: the studio's
     own files (signing key, log). `runs`: a folder of runs, of which the page Try it offers those
@@ -56,7 +57,7 @@ class Settings:
     `accounts`: people sign in by passwords; `behind_proxy`: a proxy says from where they come.
     """
 
-    datasets: tuple[Path, ...] = ()
+    datasets: tuple[Place, ...] = ()
     database: str
     exports: Path
     scenes: Path
@@ -92,13 +93,14 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     found = _parser(env).parse_args(list(arguments))
     exports = _folder(found.exports)
     database, state = _database(found.db, found.state, exports)
-    datasets = found.datasets or env.get(PREFIX + "DATASETS", "").split(os.pathsep)
+    named = re.split(f"{re.escape(os.pathsep)}(?!//)", env.get(PREFIX + "DATASETS", ""))
+    datasets = found.datasets or named
     assets = found.assets or env.get(PREFIX + "ASSETS", "").split(os.pathsep)
     models = found.model or env.get(PREFIX + "MODELS", "").split(os.pathsep)
     admins = found.admin or env.get(PREFIX + "ADMINS", "").split(",")
     hosts = found.webhook_host or env.get(PREFIX + "WEBHOOK_HOSTS", "").split(",")
     return Settings(
-        datasets=tuple(_existing(path, "data set") for path in datasets if path),
+        datasets=tuple(_dataset(text) for text in datasets if text),
         database=database,
         exports=exports,
         scenes=_folder(found.scenes) if found.scenes else _scenes(),
@@ -160,7 +162,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
         value = env.get(PREFIX + name.upper(), default)
         parser.add_argument(f"--{name}", default=value, help=text, **more)
 
-    parser.add_argument("datasets", nargs="*", help="Folders of data sets.")
+    parser.add_argument("datasets", nargs="*", help="Folders or URLs of data sets.")
     option("db", None, "Database URL or SQLite file; default: review.db in the state folder.")
     option("exports", "exports", "Where jobs and exports write; its data sets are shown too.")
     option("scenes", None, "Folder of recipes; default: ./scenes, or those that came with us.")
@@ -195,6 +197,13 @@ def _database(url: str | None, state: str | None, exports: Path) -> tuple[str, P
 
 def _folder(text: str) -> Path:
     return Path(text).expanduser().absolute()
+
+
+def _dataset(text: str) -> Place:
+    place = parse_place(text) if looks_like_url(text) else None
+    if place is None or isinstance(place, Path):
+        return _existing(text if place is None else str(place), "data set")
+    return place
 
 
 def _existing(text: str, what: str) -> Path:

@@ -14,10 +14,12 @@ from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
+from synthstudio.review.due import due_days, is_overdue
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import leases
-from synthstudio.review.models import EventRow, MemberRow, utc_now
+from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team.members import (
@@ -30,7 +32,14 @@ from synthstudio.review.team.members import (
     unassign,
 )
 from synthstudio.review.team.second_pass import Pair
-from synthstudio.review.team.statistics import Moment, agreement_of, kappa, paces, throughput
+from synthstudio.review.team.statistics import (
+    Moment,
+    agreement_of,
+    kappa,
+    paces,
+    throughput,
+    total_pace,
+)
 from synthstudio.review.values import ItemState, JointLabel, Person
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -165,6 +174,15 @@ def test_pace_by_hand() -> None:
     assert made.per_hour == pytest.approx(3 / (10 / 60))
 
 
+def test_people_decided_at_once_are_in_no_pace() -> None:
+    """A lead flags five in a moment between two whom he looked at: three looks in four minutes."""
+    steps = [(0, 0, True), (2, 1, True), *((3 + k / 60_000, 2 + k, True) for k in range(5))]
+    (made,) = paces(_moments("lea", *steps, (4, 9, True)))
+    assert (made.people, made.paced) == (8, 3)
+    assert made.per_hour == pytest.approx(3 / (4 / 60)) == total_pace([made])
+    assert (made.first, made.last) == (NOON, NOON + timedelta(minutes=4))
+
+
 def test_pace_by_day_and_reviewer() -> None:
     late = _moments("anna", (0, 1, True), (4, 2, True), start=NOON.replace(hour=23, minute=58))
     ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
@@ -219,6 +237,27 @@ def test_members_and_their_roles(store: Store) -> None:
         with pytest.raises(Refused) as caught:
             set_role(store, name, role, by=ADMIN)  # type: ignore[arg-type]
         assert caught.value.reason == "invalid"
+
+
+def test_what_was_assigned_is_due(store: Store, table: PeopleTable) -> None:
+    people = [Person(dataset=table.key, frame=f, instance=i) for f, i in table.ids(np.arange(4))]
+    today = utc_now().date()
+    assign(store, people[:3], to="anna", by=LEAD, due=today)
+    assign(store, people[3:], to="anna", by=LEAD)
+    apply(store, op("status", 0, person=people[0], status="approved"), who=ANNA, base=ON_DISK)
+    apply(store, op("status", 0, person=people[1], status="skipped"), who=ANNA, base=ON_DISK)
+    found = [(one.who, one.day, one.people) for one in due_days(store, table.key)]
+    assert found == [("anna", today, 2), ("anna", None, 1)]
+    assert not is_overdue(today) and not is_overdue(None)
+    assert set(review_columns(store, table)["overdue"]) == {"no"}
+    with store.session() as session:
+        session.query(AssignmentRow).update({"due": today - timedelta(days=1)})
+    assert review_columns(store, table)["overdue"][:5].tolist() == ["no", *["yes"] * 3, "no"]
+    for wrong in (today - timedelta(days=2), today + timedelta(days=4_000), NOON, "2030-01-01"):
+        with pytest.raises(Refused) as caught:
+            assign(store, people, to="ben", by=LEAD, due=wrong)  # type: ignore[arg-type]
+        assert caught.value.reason == "invalid"
+    assert set(assigned(store, table.key).values()) == {"anna"}
 
 
 def test_people_are_assigned(store: Store, table: PeopleTable) -> None:

@@ -73,22 +73,18 @@ def test_a_plan_for_a_url_is_made_on_the_disk(
     assert generation.plan(scene, "s3://bucket/set", progress=False) == tmp_path / "set"
 
 
-def test_no_reviews_are_kept_of_a_url(s3: S3, scene: Path, tmp_path: Path) -> None:
-    ss.generate(scene, s3.url(), progress=False)
-    out, into = tmp_path / "out", tmp_path / "review.db"
-    with pytest.raises(SynthStudioError, match=f"in folders, not of URLs; got {s3.url()}"):
-        predict_to_folder("default", s3.url(), out, into=str(into), layer="net")
-    words = ("predict", s3.url(), "--out", out, "--into", into, "--layer", "net")
-    refused = CliRunner().invoke(app, [str(word) for word in words])
-    assert refused.exit_code == 2 and "only for a dataset of synthstudio in a" in refused.output
-    assert not out.exists() and not into.exists()
+def test_predictions_of_a_set_at_a_url_are_stored(s3: S3, scene: Path, tmp_path: Path) -> None:
+    made = ss.generate(scene, s3.url(), progress=False)
+    out, into = tmp_path / "out", f"sqlite:///{tmp_path}/review.db"
+    predict_to_folder("default", s3.url(), out, into=into, layer="net")
+    found = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
+    assert found["people"] == made.num_people
 
 
 def test_what_takes_no_url_says_so(s3: S3, scene: Path) -> None:
     for words in (
         ("demo", "--out", s3.url()),
         ("preview", str(scene), "--out", s3.url("a.png")),
-        ("review", "stats", s3.url()),
     ):
         with pytest.raises(SynthStudioError, match=NO_URL):
             run(*words)

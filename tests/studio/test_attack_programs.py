@@ -46,7 +46,8 @@ def body_of(rng: random.Random, key: str, seq: int) -> Any:
         "joints": {rng.choice(JOINTS): joint} if kind in ("edit", "add") else {},
         "status": rng.choice(STATUSES) if kind == "status" else None,
         "text": "text" if kind == "comment" else "",
-        "event": rng.randrange(1, 40) if kind == "revert" else None,
+        "event": rng.randrange(1, 40) if kind in ("revert", "resolve", "reopen") else None,
+        "joint": rng.choice((*JOINTS, dirty(rng, 9))) if kind == "comment" else None,
     }
     if kind in ("edit", "add") and rng.random() < 0.3:
         op["masks"] = masks_of(rng)

@@ -57,7 +57,7 @@ def found(start_studio, studio_set, tmp_path_factory) -> Studio:
     mallory = User(name=NAME, role="reviewer")
     apply(
         store,
-        Op(client="m", seq=1, person=person, revision=0, kind="comment", text=EVIL),
+        Op(client="m", seq=1, person=person, revision=0, kind="comment", text=f"@{NAME} {EVIL}"),
         who=mallory,
         base=base,
     )
@@ -96,6 +96,14 @@ def test_negative_control_the_search_finds_elements(found, page, open_as):
 def test_comments_are_shown_letter_by_letter(found, page, open_as):
     open_as(page, found, "review?frame=0&instance=1&queue=all")
     page.get_by_text("window.evil=2").first.wait_for()
+    assert page.evaluate(FOUND) == [None]
+
+
+def test_threads_are_listed_letter_by_letter(found, page, open_as):
+    open_as(page, found, "team")
+    page.get_by_text("Threads", exact=True).click()
+    page.get_by_text("onclick=window.evil=5").first.wait_for()
+    settled(page)
     assert page.evaluate(FOUND) == [None]
 
 

@@ -93,20 +93,6 @@ def test_neighbours_are_drawn_as_they_are_edited(page):
     expect(names).to_have_count(0)
 
 
-def test_comments_can_be_read(page):
-    editor = Alone(page)
-    note = {"who": "Bo", "when": "01 Jan 10:00", "text": "<b>left or right?</b>"}
-    state = item(0)["state"] | {"comments": 2, "revision": 2}
-    editor.give(items=[item(0, notes=[note], state=state)])
-    notes = editor.page.get_by_role("list", name="Comments")
-    expect(notes).to_contain_text("Bo: <b>left or right?</b>")
-    expect(editor.page.locator(".facts")).to_contain_text("1 older comment in the history")
-    editor.press("e")
-    editor.page.keyboard.type("left")
-    editor.press("Enter")
-    expect(notes).to_contain_text("you: left")
-
-
 def test_what_was_said_of_one_person_is_gone_with_the_next(alone):
     alone.press("Delete")
     flash = alone.page.locator(".flash.on")

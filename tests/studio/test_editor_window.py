@@ -115,13 +115,10 @@ def test_neighbours_and_comments_are_what_the_store_says(store, dataset, frames)
         [3, 1, "pending"],
     ]
     assert [p["joints"][at] for p in item["people"][1:]] == [put, put]
-    assert [(n["who"], n["text"]) for n in item["notes"]] == [
-        ("Ada", "second"),
-        ("Ada", "third"),
-        ("Ada", "fourth"),
-    ]
+    told = [(t["open"], [(c["who"], c["text"]) for c in t["comments"]]) for t in item["threads"]]
+    assert told == [(True, [("Ada", text)]) for text in ("first", "second", "third", "fourth")]
     veiled = give(store, dataset, frames, [(0, 1)], veiled={(0, 1), (0, 2)})[0]
-    assert veiled["notes"] == []
+    assert veiled["threads"] == []
     hidden = veiled["people"][1]
     assert (
         hidden["joints"][at]

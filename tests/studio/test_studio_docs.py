@@ -10,7 +10,7 @@ from synthstudio.review.risk.review_fields import REVIEW_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"
-LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "5_panel.js"
+LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "5_keys.js"
 PAGES = ("home", "review", "gallery", "queue", "team", "generate")
 
 

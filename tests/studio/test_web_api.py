@@ -278,7 +278,7 @@ def test_a_token_has_a_rate(tmp_path, small_photo_set, monkeypatch):
 def test_the_document_says_what_there_is(api):
     found = api.studio.http.get("/api/v1/openapi.json").json()
     named = {(m.upper(), p) for p, some in found["paths"].items() for m in some}
-    assert ("POST", "/api/v1/ops") in named and len(named) == 17
+    assert ("POST", "/api/v1/ops") in named and len(named) == 18
     page = api.studio.http.get("/api/v1/docs")
     assert page.status_code == 200 and "<script" not in page.text
     assert all(path in page.text for _, path in named)
@@ -301,7 +301,7 @@ def test_a_second_look_stays_blind(api):
     assert api.op("comment", seq=1, revision=1, text="secret").json()["done"]
     assert api.op("status", seq=2, revision=2, status="approved", text="why").json()["done"]
     base = f"/sets/{api.studio.key}"
-    for path in ("/people/0/1", "/frames/0", "/people", "/decisions", "/comments"):
+    for path in ("/people/0/1", "/frames/0", "/people", "/decisions", "/comments", "/threads"):
         told = api.ask("GET", base + path, who="bo").text
         assert not any(word in told for word in ("secret", "12.5", "approved", "why")), path
     decided = history.counts(api.studio.store, api.studio.key).events
@@ -404,3 +404,22 @@ def test_masks_are_written_and_read(api):
     assert no["reason"] == "invalid" and "as large as its picture" in no["message"]
     (late,) = api.op("edit", seq=2, masks=masks).json()["refused"]
     assert late["now"]["masks"] == person["masks"], "as it is now, for who saw another"
+
+
+def test_threads_are_answered_resolved_and_listed(api):
+    base = f"/sets/{api.studio.key}"
+    first = api.op("comment", seq=0, text="whose? @bo", joint="nose").json()["done"][0]["event"]
+    done = api.op("comment", who="bo", seq=1, revision=1, text="mine", event=first).json()["done"]
+    (one,) = api.ask("GET", f"{base}/threads?mentions=me&open=yes", who="bo").json()["threads"]
+    assert (one["thread"], one["joint"], one["comments"]) == (first, "nose", 2) and done
+    assert api.ask("GET", f"{base}/threads?mentions=me").json()["threads"] == []
+    told = api.ask("GET", f"{base}/people/0/1").json()
+    assert [c["thread"] for c in told["comments"]] == [first, first]
+    told = api.op("resolve", who="vic", seq=2, revision=2, event=first)
+    assert told.status_code == 403 and told.json()["error"]["reason"] == "role"
+    (refused,) = api.op("resolve", seq=3, instance=2, event=first).json()["refused"]
+    assert refused["reason"] == "invalid"
+    assert api.op("resolve", seq=4, revision=2, event=first).json()["done"]
+    assert api.ask("GET", f"{base}/threads?open=yes").json()["threads"] == []
+    assert api.ask("GET", f"{base}/people/0/1").json()["threads"][0]["open"] is False
+    assert api.ask("GET", f"{base}/threads?open=perhaps").status_code == 400

@@ -164,6 +164,19 @@ def test_told_in_order_and_signed(store, listener):
     assert deliver_due(store, way=way()) == 0 and len(listener.told) == 3
 
 
+def test_comments_are_told_where_that_was_asked_for(store, listener):
+    make_webhook(store, KEY, listener.url, by=ADMIN, way=way(), comments=True)
+    first = decide(store, "comment", 0, text="left?", joint="nose")
+    decide(store, "edit", 1)
+    decide(store, "resolve", 2, event=first.id)
+    decide(store, "status", 3, status="approved")
+    assert deliver_due(store, way=way()) == 3
+    told = [json.loads(body) for _, body in listener.told]
+    assert [t["kind"] for t in told] == ["comment", "resolve", "status"]
+    assert (told[0]["comment"], told[0]["joint"]) == ("left?", "nose")
+    assert (told[1]["thread"], told[1]["resolved"]) == (first.id, True)
+
+
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_tries_are_bounded(store, listener, status):
     make_webhook(store, KEY, listener.url, by=ADMIN, way=way())

@@ -11,23 +11,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from synthstudio.dataset.matching import Column, evaluate
+from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.query_fields import FIELDS, Field
-from synthstudio.review.models import AssignmentRow, EventRow, ItemRow
+from synthstudio.review.due import is_overdue
+from synthstudio.review.history import DECIDED
+from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store
 from synthstudio.review.values import MAIN, STATUSES
 
 Columns = dict[str, NDArray[Any]]
+ME = "me"
+"""In a query: whoever asks."""
 
 
-def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Columns:
-    """The columns of REVIEW_FIELDS, and two more.
+def review_columns(
+    store: Store, table: PeopleTable, *, layer: str = MAIN, me: str | None = None
+) -> Columns:
+    """The columns of REVIEW_FIELDS, and two more. `me`: whom "me" means where people are named.
 
     `edited`: seconds since 1970 of the last event, NaN for people whom nobody touched;
     `deleted`: whether a reviewer deleted the person. People whom reviewers added are not here.
@@ -39,6 +46,9 @@ def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Co
         "assigned": np.full(count, None, object),
         "changed": np.full(count, "no", object),
         "comments": np.zeros(count),
+        "threads": np.full(count, "none", object),
+        "mentions": np.full(count, None, object),
+        "overdue": np.full(count, "no", object),
         "risk": risk_of(store, table).score,
         "disagreement": models_of(store, table).disagreement,
         "edited": np.full(count, np.nan),
@@ -59,18 +69,42 @@ def review_columns(store: Store, table: PeopleTable, *, layer: str = MAIN) -> Co
             select(ItemRow.frame, ItemRow.instance, *item).where(of_items)
         ).all()
         assigned = session.execute(
-            select(AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who).where(
-                of_assigned
-            )
+            select(
+                AssignmentRow.frame, AssignmentRow.instance, AssignmentRow.who, AssignmentRow.due
+            ).where(of_assigned)
         ).all()
     for row, (_, _, status, who, when, comments, joints, deleted) in _placed(table, items):
         columns["status"][row], columns["reviewer"][row] = status, who
         columns["edited"][row] = np.nan if when is None else when.timestamp()
         columns["comments"][row], columns["deleted"][row] = comments, deleted
         columns["changed"][row] = "yes" if joints else "no"
-    for row, (_, _, who) in _placed(table, assigned):
+    for row, (_, _, who, due) in _placed(table, assigned):
         columns["assigned"][row] = who
+        waits = columns["status"][row] not in DECIDED and not columns["deleted"][row]
+        columns["overdue"][row] = "yes" if waits and is_overdue(due) else "no"
+    _add_threads(store, table, columns, layer=layer, me=me)
     return columns
+
+
+def _add_threads(
+    store: Store, table: PeopleTable, columns: Columns, *, layer: str, me: str | None
+) -> None:
+    """Fill in who has threads, and whom those that are open mention, as a list of names."""
+    row = ThreadRow
+    query = select(row.frame, row.instance, row.is_open, row.mentions).where(
+        row.dataset == table.key, row.layer == layer
+    )
+    with store.reading() as session:
+        found = session.execute(query.order_by(row.id)).all()
+    names: dict[int, dict[str, None]] = {}
+    for place, (_, _, is_open, mentions) in _placed(table, found):
+        if is_open or columns["threads"][place] == "none":
+            columns["threads"][place] = "open" if is_open else "resolved"
+        if is_open:
+            names.setdefault(place, {}).update(dict.fromkeys(mentions))
+    for place, some in names.items():
+        listed = [ME, *some] if me in some else list(some)
+        columns["mentions"][place] = LIST_MARK.join(["", *listed, ""]) if listed else None
 
 
 def last_event_id(store: Store, dataset: str) -> int:
@@ -98,8 +132,11 @@ REVIEW_FIELDS: dict[str, Field] = {
     "status": _field("status", "what reviewers decided", kind="text", values=STATUSES),
     "reviewer": _field("reviewer", "who touched it last", kind="text"),
     "assigned": _field("assigned", "who shall look at it", kind="text"),
+    "overdue": _field("overdue", "assigned until a day that is over: yes or no", kind="flag"),
     "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
     "comments": _field("comments", "how many there are"),
+    "threads": _field("threads", "of comments", kind="text", values=("none", "open", "resolved")),
+    "mentions": _field("mentions", "whom an open thread mentions by @; me is you", kind="list"),
     "risk": _field("risk", "how likely something is wrong; larger is likelier"),
     "disagreement": _field("disagreement", "1 - OKS between labels and predictions, 0 to 1"),
 }
@@ -129,4 +166,7 @@ class _Reviewed:
         values = self._columns[field.column]
         if field.kind == "number":
             values = np.where(np.isfinite(values), values, np.nan)
+        if field.kind == "list":
+            names, places = np.unique([v or "" for v in values], return_inverse=True)
+            return Column(places.astype(np.int64), names=pa.array(names.tolist(), pa.string()))
         return Column(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
@@ -97,13 +97,21 @@ def _role(text: str) -> Role:
 
 
 _AT_ONCE = 200
+MOST_DAYS = 3_660
+"""So far ahead a due date may lie."""
 
 
-def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
-    """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid"."""
+def assign(
+    store: Store, people: Sequence[Person], *, to: str, by: User, due: date | None = None
+) -> int:
+    """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid".
+
+    `due`: until the end of which day (UTC) they shall be decided on, None: no day.
+    """
     require(by, "assign")
     check_name(to, "assigned to")
-    given = {"who": to, "by": by.name, "when": utc_now()}
+    _check_due(due)
+    given = {"who": to, "by": by.name, "when": utc_now(), "due": due}
     # All leads write in one order: two with the same people cannot wait for each other in a ring.
     unique = sorted(set(people), key=astuple)
     with store.session() as session:
@@ -111,6 +119,21 @@ def assign(store: Store, people: Sequence[Person], *, to: str, by: User) -> int:
             rows = [asdict(person) | given for person in unique[start : start + _AT_ONCE]]
             upsert(session, AssignmentRow, rows)
     return len(unique)
+
+
+def _check_due(due: object) -> None:
+    today = utc_now().date()
+    if due is None:
+        return
+    # A day earlier is still today somewhere.
+    if type(due) is not date or not -1 <= (due - today).days <= MOST_DAYS:
+        raise Refused(
+            "this is no day until which something can be done",
+            where="due",
+            expected=f"{today} to {today + timedelta(days=MOST_DAYS)}",
+            got=repr(due)[:40],
+            reason="invalid",
+        )
 
 
 def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:

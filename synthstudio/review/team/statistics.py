@@ -271,6 +271,9 @@ def _word(state: ItemState) -> str:
 
 
 MAX_PAUSE = timedelta(minutes=5)
+"""A longer gap between two events of somebody is no work."""
+MIN_LOOK = timedelta(milliseconds=300)
+"""Decisions that follow faster were made at once, of many people: they say nothing of a pace."""
 MIN_ACTIVE = timedelta(minutes=1)
 
 
@@ -284,7 +287,11 @@ class Moment:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses."""
+    """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
+
+    `people`: all decided on; `paced`: those of them whom `per_hour` counts. `first` and `last`:
+    when somebody began and ended, pauses and all.
+    """
 
     who: str
     day: date
@@ -292,6 +299,9 @@ class Pace:
     events: int
     active_h: float
     per_hour: float
+    paced: int
+    first: datetime
+    last: datetime
 
 
 @dataclass
@@ -301,6 +311,8 @@ class _Day:
     people: dict[tuple[int, int, str], bool] = field(default_factory=dict)
     events: int = 0
     active: timedelta = timedelta()
+    first: datetime | None = None
+    last: datetime | None = None
 
 
 def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
@@ -328,6 +340,7 @@ def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
     """Paces of moments, which come in the order in which they happened."""
     days: dict[tuple[date, str], _Day] = {}
     last: dict[str, datetime] = {}
+    decided: dict[str, datetime] = {}
     for moment in moments:
         before = last.get(moment.who)
         gap = None if before is None else moment.when - before
@@ -335,16 +348,21 @@ def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
         local = moment.when.astimezone(zone).date()
         day = days.setdefault((local, moment.who), _Day())
         day.events += 1
+        day.first, day.last = day.first or moment.when, moment.when
         working = gap is not None and timedelta() <= gap <= MAX_PAUSE
         if working and gap is not None:
             day.active += gap
         if moment.decision:
-            day.people[moment.person] = working
+            other = decided.get(moment.who)
+            at_once = other is not None and moment.when - other < MIN_LOOK
+            day.people[moment.person] = working and not at_once
+            decided[moment.who] = moment.when
     return [_pace(who, day, found) for (day, who), found in sorted(days.items())]
 
 
 def _pace(who: str, day: date, found: _Day) -> Pace:
-    hours = found.active / timedelta(hours=1)
+    assert found.first is not None and found.last is not None
+    hours, paced = found.active / timedelta(hours=1), sum(found.people.values())
     enough = found.active >= MIN_ACTIVE
     return Pace(
         who=who,
@@ -352,5 +370,15 @@ def _pace(who: str, day: date, found: _Day) -> Pace:
         people=len(found.people),
         events=found.events,
         active_h=hours,
-        per_hour=sum(found.people.values()) / hours if enough else math.nan,
+        per_hour=paced / hours if enough else math.nan,
+        paced=paced,
+        first=found.first,
+        last=found.last,
     )
+
+
+def total_pace(found: Iterable[Pace]) -> float:
+    """People an hour over several days, NaN where no day has a minute of work."""
+    known = [pace for pace in found if math.isfinite(pace.per_hour)]
+    hours = sum(pace.active_h for pace in known)
+    return sum(pace.paced for pace in known) / hours if hours else math.nan

@@ -227,7 +227,7 @@ def _frame_info(source: Source, frame: int) -> FrameInfo:
     if info is None:
         raise DatasetError(
             "the data set does not hold this frame",
-            where=str(source.dataset.folder),
+            where=str(source.dataset.place),
             got=str(frame),
         )
     return info

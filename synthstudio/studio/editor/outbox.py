@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NoReturn
 
 from synthstudio.core.errors import DatasetError, Refused
@@ -36,23 +36,8 @@ from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
 MOST_JOINTS = 200
-_FIELDS = {
-    "client",
-    "seq",
-    "dataset",
-    "frame",
-    "instance",
-    "revision",
-    "kind",
-    "after",
-    "joints",
-    "box",
-    "masks",
-    "status",
-    "text",
-    "event",
-    "undoes",
-}
+_FIELDS = {one.name for one in fields(Op)} - {"person"}
+_FIELDS |= {"dataset", "frame", "instance", "after", "undoes"}
 BLIND = (
     "this person is still to be looked at twice, and you may be asked for the second look. "
     "It is blind: nothing is told of the first, and nothing is changed. Take another."
@@ -302,8 +287,15 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         status=item.get("status"),
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,
+        joint=_parse_joint_name(item.get("joint")),
     )
     return ReceivedOp(op=op, undoes=undoes, after=after)
+
+
+def _parse_joint_name(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    _invalid("a comment points at a joint by its name", "joint", "a name", value)
 
 
 def _parse_joints(value: object) -> Iterator[tuple[str, JointLabel]]:

@@ -130,7 +130,7 @@ def build_queue(
     store: Store, table: PeopleTable, request: QueueRequest, *, who: User
 ) -> ReviewQueue:
     """Return a queue; DatasetError for a query that cannot be read."""
-    columns = review_columns(store, table, layer=request.layer)
+    columns = review_columns(store, table, layer=request.layer, me=who.name)
     hidden = np.zeros(table.people, bool)
     if request.layer == MAIN:
         share = share_of(store, table.key, "second_share")

@@ -14,6 +14,7 @@ from synthstudio.review import history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
+from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
 from synthstudio.studio import guard
@@ -237,6 +238,7 @@ def _browser_data(
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
         "can": {"edit": may(me.role, "edit")},
+        "members": [*members.members(ctx.store)],
         "skeleton": window.skeleton_json(chosen.skeleton, session.poses),
         "queue": {
             "id": order.request.queue,
@@ -391,7 +393,9 @@ def _describe_event(event: Event) -> dict[str, str]:
     elif event.kind == "distrust":
         what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
     elif event.kind == "comment":
-        what = f"“{after['comment']}”"
+        what = f"“{after['comment']}”" + (" (an answer)" if "thread" in after else "")
+    elif event.kind in ("resolve", "reopen"):
+        what = "resolved a thread" if event.kind == "resolve" else "reopened a thread"
     elif event.kind == "revert":
         what = f"took event {event.reverts} back"
     return {"who": event.who, "when": event.when.strftime("%d %b %H:%M"), "what": what}

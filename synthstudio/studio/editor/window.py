@@ -13,20 +13,21 @@ from typing import Any
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
-from synthstudio.review.comments import comments_in
+from synthstudio.review.comments import threads_in
 from synthstudio.review.history import states_in
 from synthstudio.review.leases import SECOND, Lease, leases
 from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
-from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, User
+from synthstudio.review.threads import Thread, mentions_of
+from synthstudio.review.values import FRAME, MAIN, ItemState, JointLabel, User
 from synthstudio.studio.editor.ghosts import FrameGhosts, frame_ghosts, limbs
 from synthstudio.studio.frame_rows import FrameRows, Frames
 
 BACK, AHEAD = 5, 18
 """How many people behind and ahead of the shown one a browser holds."""
-_COMMENTS = 3
-"""How many of a person's comments are shown without asking for the history."""
+_THREADS, _ANSWERS = 30, 12
+"""How many threads of a person, and answers in each, are shown without asking for the history."""
 _NO_GHOSTS = FrameGhosts()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
 Url = Callable[[str, int], str]
@@ -91,7 +92,7 @@ def items(
     held = leases(store, key, layer=layer)
     for person in stretch.veiled:
         state_of.pop(person, None)
-    said = comments_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
+    talk = threads_in(store, key, [p for p, s in state_of.items() if s.comments], layer=layer)
     told = (
         predictions_in(store, key, stretch.ghosts, {f for f, _ in listed}) if stretch.ghosts else {}
     )
@@ -125,7 +126,7 @@ def items(
             item["closed"] = _closed(one, stretch, held, who, layer)
             beside = ghosts.get(one[0], _NO_GHOSTS)
             item["ghost"], item["found"] = beside.of.get(one[1]), list(beside.found)
-            item["notes"] = [_note(event) for event in said.get(one, [])[-_COMMENTS:]]
+            item["threads"] = [_thread(thread) for thread in talk.get(one, [])[-_THREADS:]]
             item["next_instance"] = _free_number(frames.get(one[0]), state_of)
             found.append(
                 item
@@ -238,9 +239,25 @@ def _joint(label: JointLabel) -> list[Any]:
     ]
 
 
-def _note(event: Event) -> dict[str, str]:
-    when = event.when.strftime("%d %b %H:%M")
-    return {"who": event.who, "when": when, "text": str(event.after["comment"])}
+def _thread(thread: Thread) -> dict[str, Any]:
+    first, *answers = thread.comments
+    shown = [first, *answers[-_ANSWERS:]]
+    return {
+        "id": thread.id,
+        "open": thread.is_open,
+        "joint": thread.joint,
+        "more": len(thread.comments) - len(shown),
+        "comments": [
+            {
+                "who": event.who,
+                "when": event.when.strftime("%d %b %H:%M"),
+                "text": str(event.after["comment"]),
+                "mentions": mentions_of(event),
+                "event": event.id,
+            }
+            for event in shown
+        ],
+    }
 
 
 def _people(

@@ -55,8 +55,8 @@ def bulk_actions(
     rows = {_PICKED: _rows_of(found, picked), _PAGE: found.page.rows, _ALL: found.rows}
     with st.container(border=True, key="gallery_bulk"):
         summary = st.empty()
-        scope, whom, give, why, flag = st.columns(
-            [3, 2.4, 1.2, 3, 1.2], vertical_alignment="bottom"
+        scope, whom, until, give, why, flag = st.columns(
+            [3, 2.4, 1.8, 1.2, 3, 1.2], vertical_alignment="bottom"
         )
         # No numbers in here: a choice is known by its words, and would be lost when they change.
         which = scope.selectbox("People", list(rows), key="gallery_scope")
@@ -64,9 +64,11 @@ def bulk_actions(
         summary.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
+        due = until.date_input("Due", value=None, min_value="today", key="gallery_due")
         if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
-            count = members.assign(ctx.store, people, to=to, by=me)
-            _finish(state, f"{people_text(count)} assigned to {to}.")
+            count = members.assign(ctx.store, people, to=to, by=me, due=due)
+            day = f" until {due}" if due else ""
+            _finish(state, f"{people_text(count)} assigned to {to}{day}.")
         reason = why.text_input("Reason", key="gallery_reason", max_chars=2_000)
         many = len(people) > MOST_AT_ONCE
         if flag.button(

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
+from synthstudio.dataset.matching import LIST_MARK
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import (
+    ME,
     Columns,
     last_event_id,
     matching_rows,
@@ -45,7 +47,18 @@ SORTS: dict[str, str] = {
 PAGE_SIZES = (24, 48, 96, 192)
 _FACTS = ("occluded", "truncated", "crowd", "depth")
 _TEXTS = ("pose family", "view", "variant", "split", "group", "identity")
-_REVIEW = ("status", "reviewer", "assigned", "changed", "comments", "risk", "disagreement")
+_REVIEW = (
+    "status",
+    "reviewer",
+    "assigned",
+    "overdue",
+    "changed",
+    "comments",
+    "threads",
+    "mentions",
+    "risk",
+    "disagreement",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +133,8 @@ def percent(value: float) -> str:
 def _csv_value(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.6g}" if np.isfinite(value) else ""
+    if isinstance(value, str) and LIST_MARK in value:
+        return ", ".join(name for name in value.split(LIST_MARK) if name not in ("", ME))
     return value
 
 
@@ -291,7 +306,7 @@ def _columns(
     share: float,
 ) -> Columns:
     return hide_reviews(
-        review_columns(_store, _table), blinded(_store, _table, who=_me, share=share)
+        review_columns(_store, _table, me=_me.name), blinded(_store, _table, who=_me, share=share)
     )
 
 
@@ -302,6 +317,9 @@ def hide_reviews(columns: dict[str, NDArray[Any]], hidden: NDArray[np.bool_]) ->
         "reviewer": None,
         "changed": "no",
         "comments": 0.0,
+        "threads": "none",
+        "mentions": None,
+        "overdue": "no",
         "edited": np.nan,
         "deleted": False,
     }

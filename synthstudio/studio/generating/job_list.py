@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context
 from synthstudio.studio.jobs import job_store, scheduler
@@ -94,7 +95,7 @@ def _do(action: object) -> None:
 def _open_link(ctx: Context, job: Job) -> None:
     place = output_folder(ctx.settings, job.out).resolve()
     for key, found in ctx.sets.items():
-        if found.dataset.folder.resolve() == place:
+        if resolved(found.dataset.place) == place:
             st.page_link("pages/review.py", label="Open and review", query_params={"set": key})
             return
     st.caption("The folder no longer exists.")

@@ -26,7 +26,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def main() -> None:
     """Write the file and print what is in it as JSON; an error of ours is one line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--dataset", required=True)
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--only", choices=ONLY, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -41,7 +41,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def write(url: str, dataset: Path, out: Path, *, form: str, only: str) -> dict[str, object]:
+def write(url: str, dataset: Path | str, out: Path, *, form: str, only: str) -> dict[str, object]:
     """Export into a ZIP file that appears whole or not at all; return what is in it."""
     if out.exists() or out.is_symlink():
         raise ReviewError("something is there already", where=str(out))

@@ -21,6 +21,7 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
+from synthstudio.studio.jobs.process import environment_of
 from synthstudio.studio.settings import Limits, Settings
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
@@ -64,7 +65,7 @@ class Generate:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Reviewed labels to be written. `dataset`: the folder of a data set that is served."""
+    """Reviewed labels to be written. `dataset`: the folder or URL of one that is served."""
 
     dataset: str
     form: str
@@ -305,9 +306,11 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
     raise _damaged("kind", kind)
 
 
-def environment(kind: str, settings: Settings) -> dict[str, str]:
+def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     """Return what a job is told beside its command line."""
-    return {DATABASE: settings.database} if kind == "export" else {}
+    if kind != "export":
+        return {}
+    return {DATABASE: settings.database, **environment_of(str(spec["dataset"]))}
 
 
 def archive_path(place: Path) -> Path:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import psutil
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.places import Place, looks_like_url
+from synthstudio.dataset.cache import BYTES_SETTING, FOLDER_SETTING
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
 
@@ -25,6 +27,8 @@ TAIL_BYTES = 8_000
 _BIRTH_TOLERANCE_S = 2.0  # a clock that is set moves all births a little
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
 _OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
+_OF_STORES = ("AWS_", "FSSPEC_", "GOOGLE_", "AZURE_")
+_OF_CACHE = (FOLDER_SETTING, BYTES_SETTING)
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
 
@@ -74,6 +78,17 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
         name: value
         for name, value in environment.items()
         if not name.upper().startswith(_OURS) and not any(word in name.upper() for word in _SECRET)
+    }
+
+
+def environment_of(place: str | Place) -> dict[str, str]:
+    """Return what a job needs besides to read a data set: of one at a URL its credentials."""
+    if isinstance(place, Path) or not looks_like_url(str(place)):
+        return {}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(_OF_STORES) or name in _OF_CACHE
     }
 
 

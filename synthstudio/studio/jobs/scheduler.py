@@ -160,7 +160,7 @@ def _start(store: Store, number: int, settings: Settings) -> Job:
         running = process.start(
             line,
             job_store.log_folder(settings, number),
-            extra=orders.environment(seen.kind, settings),
+            extra=orders.environment(seen.kind, seen.spec, settings),
         )
     except (SynthStudioError, OSError) as error:
         with store.session() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import streamlit as st
 
@@ -24,8 +25,10 @@ from synthstudio.studio.overview import (
     dataset_facts,
     health_checks,
 )
-from synthstudio.studio.page_parts import field_error, review_params, show_unreadable
+from synthstudio.studio.page_parts import TEAM, field_error, review_params, show_unreadable
 from synthstudio.studio.text import plain
+from synthstudio.studio.thread_list import threads_note
+from synthstudio.studio.work_table import due_note
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PHOTOS = "synthstudio import-photos photos --out exports/to-review"
@@ -109,29 +112,32 @@ def _empty(me: User) -> None:
 def _set(ctx: Context, me: User, found: OpenSet) -> None:
     try:
         seen = dataset_facts(ctx.store, found)
+        first = found.dataset.index_at(0) if found.dataset.frames else None
     except SynthStudioError as error:
         show_unreadable(found.name, error)
         return
     picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
-        _thumbnail(ctx, me, found)
+        if first is not None:
+            _thumbnail(ctx, me, found, first)
     with details:
         st.markdown(f"##### {plain(found.name)}")
         _figures(seen)
         _progress(seen)
+        if late := due_note(ctx, me, found):
+            st.markdown(f":orange[{plain(late)}]")
         _health(ctx, found)
     with buttons:
         _links(me, found, seen)
+        if note := threads_note(ctx, me, found):
+            if st.button(note, key=f"threads_{found.key[:16]}", width="stretch"):
+                st.session_state["team_kept"] = "Threads"
+                st.switch_page(TEAM, query_params={"set": found.key})
         if may(me.role, "export"):
             _export(ctx, me, found, seen)
 
 
-def _thumbnail(ctx: Context, me: User, found: OpenSet) -> None:
-    first = next((e.first for e in found.dataset.entries if e.frames > len(e.failed)), None)
-    if first is None:
-        return
-    failed = {f.index for f in found.dataset.failed}
-    frame = next(i for i in range(first, first + len(failed) + 1) if i not in failed)
+def _thumbnail(ctx: Context, me: User, found: OpenSet, frame: int) -> None:
     url = image_url(ctx, me, found, kind="image", frame=frame)
     st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
 
@@ -141,7 +147,7 @@ def _figures(seen: DatasetFacts) -> None:
     parts = [
         f"{seen.frames:,} frames",
         people_text(seen.people.total),
-        about + bytes_text(seen.bytes),
+        about + bytes_text(seen.bytes) if seen.bytes else "read from a store",
     ]
     if seen.last is not None:
         ago = seconds_text((datetime.now(UTC) - seen.last).total_seconds())
@@ -180,15 +186,16 @@ def progress_text(people: People) -> str:
 
 def _health(ctx: Context, found: OpenSet) -> None:
     requested = st.session_state.get(f"check_{found.key}", False)
-    begin = bool(requested or found.dataset.frames <= MOST_FRAMES)
-    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
+    small = found.dataset.frames <= MOST_FRAMES and isinstance(found.dataset.place, Path)
+    begin = bool(requested or small)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset, begin=begin)
     waiting = seen.state in _WORKING
     every = _LOOK_EVERY_S if waiting else None
     st.fragment(_health_now, run_every=every)(ctx, found, begin, waiting)
 
 
 def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None:
-    seen = health_checks(ctx.settings.state).status(found.key, found.dataset.folder, begin=begin)
+    seen = health_checks(ctx.settings.state).status(found.key, found.dataset, begin=begin)
     if waited and seen.state not in _WORKING:
         st.rerun()  # the page stops to ask
     if seen.state == "unknown":
@@ -256,7 +263,7 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
         )
         if st.button("Export", type="primary", key=f"do_export_{mine}"):
             order = Export(
-                dataset=str(found.dataset.folder),
+                dataset=str(found.dataset.place),
                 form=str(form),
                 only=str(only),
                 out=_free_name(ctx, found.name, str(form)),

@@ -12,13 +12,14 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
+from synthstudio.review.due import due_days, is_overdue
 from synthstudio.review.names import checked_name
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.statistics import Pace, throughput
+from synthstudio.review.team.statistics import Pace, throughput, total_pace
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.drawing import plots
@@ -29,6 +30,8 @@ from synthstudio.studio.program_tokens import show_tokens
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
 from synthstudio.studio.team_accounts import show_accounts
 from synthstudio.studio.text import plain
+from synthstudio.studio.thread_list import show_threads
+from synthstudio.studio.work_table import show_due, show_throughput
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 
@@ -56,6 +59,9 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
     given = members.assignment_counts(ctx.store, chosen.key)
     held = Counter(lease.who for lease in leases.leases(ctx.store, chosen.key).values())
     decided = np.isin(columns["status"], ("approved", "rejected", "flagged"))
+    late: Counter[str] = Counter()
+    for one in due_days(ctx.store, chosen.key):
+        late[one.who] += one.people if is_overdue(one.day) else 0
     done = Counter(who for who in columns["reviewer"][decided].tolist() if who)
     paces: dict[str, list[Pace]] = {}
     for pace in throughput(ctx.store, chosen.key):
@@ -68,16 +74,15 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
             "decided last": done[name],
             "assigned": given.get(name, 0),
             "working on": held[name],
-            "people an hour": _pace(paces.get(name, [])),
+            "overdue": late[name],
+            "people an hour": _rounded(total_pace(paces.get(name, []))),
         }
         for name in names
     ]
 
 
-def _pace(found: list[Pace]) -> int | None:
-    known = [pace for pace in found if math.isfinite(pace.per_hour)]
-    hours = sum(pace.active_h for pace in known)
-    return round(sum(p.per_hour * p.active_h for p in known) / hours) if hours else None
+def _rounded(value: float) -> int | None:
+    return round(value) if math.isfinite(value) else None
 
 
 def _role_form(ctx: Context, me: User, found: object) -> None:
@@ -116,6 +121,7 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
     st.markdown(f"**{people.waiting:,}** of {people_text(people.total)} wait. {added_note(people)}")
     if may(me.role, "assign"):
         _assign_form(ctx, me, chosen, np.flatnonzero(free))
+    show_due(ctx, chosen)
     held = leases.leases(ctx.store, chosen.key)
     if not held:
         st.caption("Nobody holds a lease right now.")
@@ -144,10 +150,12 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
 def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> None:
     names = list(members.members(ctx.store)) or [me.name]
     with st.form("team_give", border=True):
-        whom, count, go = st.columns([3, 2.2, 1.8], vertical_alignment="bottom")
+        whom, count = st.columns([3, 2], vertical_alignment="bottom")
+        until, go = st.columns([3, 2], vertical_alignment="bottom")
         st.caption(f"{len(free):,} waiting people are unassigned.")
         to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
+        due = until.date_input("Due", value=None, min_value="today", help="The day counts, in UTC")
         sent = go.form_submit_button("Assign", width="stretch", disabled=not len(free))
     if sent:
         share = share_of(ctx.store, chosen.key, "control_share")
@@ -156,7 +164,11 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
             Person(dataset=chosen.key, frame=frame, instance=instance)
             for frame, instance in chosen.table.ids(order.rows[: int(many)])
         ]
-        members.assign(ctx.store, people, to=to, by=me)
+        try:
+            members.assign(ctx.store, people, to=to, by=me, due=due)
+        except Refused as error:
+            show_refusal(error, user=me.name)
+            return
         clear_columns()
         st.rerun()
 
@@ -179,7 +191,7 @@ def show_pace(ctx: Context, chosen: OpenSet) -> None:
     st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="team_pace")
 
 
-PARTS = ("Members", "Second look", "Decide", "Tokens")
+PARTS = ("Members", "Threads", "Throughput", "Second look", "Decide", "Tokens")
 ACCOUNTS = "Accounts"
 """A part of its own where people sign in by passwords."""
 
@@ -208,6 +220,10 @@ def main() -> None:
         with right:
             st.subheader("Work")
             show_work(ctx, me, chosen, columns)
+    elif part == "Threads":
+        show_threads(ctx, me, chosen)
+    elif part == "Throughput":
+        show_throughput(ctx, chosen)
     elif part == "Second look":
         second_look(ctx, me, chosen)
         st.subheader("Agreement")

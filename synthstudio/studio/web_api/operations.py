@@ -66,7 +66,12 @@ _OP: Json = {
         "masks": _MASKS,
         "status": {"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
         "text": {"type": "string", "maxLength": 2000},
-        "event": {"type": ["integer", "null"], "description": "which event a revert takes back"},
+        "event": {
+            "type": ["integer", "null"],
+            "description": "which event a revert takes back; of a comment that answers, of resolve "
+            "and reopen: the first comment of the thread",
+        },
+        "joint": {"type": ["string", "null"], "description": "at which a first comment points"},
         "undoes": {"type": "array", "description": "or its [client, seq]"},
         "after": {"type": "array", "description": "[client, seq] of an op this one builds on"},
         "dataset": _TEXT,
@@ -114,7 +119,10 @@ _URL: Json = {
     "type": "object",
     "additionalProperties": False,
     "required": ["url"],
-    "properties": {"url": {"type": "string", "maxLength": 500}},
+    "properties": {
+        "url": {"type": "string", "maxLength": 500},
+        "comments": {"type": "boolean", "description": "tell of comments and threads, too"},
+    },
 }
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -161,6 +169,12 @@ OPERATIONS: tuple[Operation, ...] = (
         run=reads.comments, query=_NEXT,
     ),
     Operation(
+        method="GET", path=f"{_SET}/threads", name="threads",
+        summary="Threads of comments, by the event of their first comment.", run=reads.threads,
+        query={"open": "yes or no: only those.", "mentions": "Only where this name is; me: yours."}
+        | _NEXT,
+    ),
+    Operation(
         method="GET", path=f"{_SET}/predictions", name="layers",
         summary="The networks whose predictions are stored.", run=reads.layers,
     ),
@@ -176,9 +190,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         method="POST", path="/ops", name="ops",
-        summary="Edit, decide, comment, add, delete, restore, revert: the editor's own ops. Each "
-        "is named by (client, seq) and happens once, however often it is sent; one that is refused "
-        "comes back with its reason.",
+        summary="Edit, decide, comment, resolve, reopen, add, delete, restore, revert: the "
+        "editor's own ops. Each is named by (client, seq) and happens once, however often it is "
+        "sent; one that is refused comes back with its reason.",
         run=writes.ops, action="edit", body=_OPS,
     ),
     Operation(

@@ -9,11 +9,13 @@ import numpy as np
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import labels_of
-from synthstudio.review.comments import comments_in
-from synthstudio.review.decisions import DECIDING, decision_json, events_of, is_decision
+from synthstudio.review.comments import Listed, thread_list, threads_in
+from synthstudio.review.decisions import DECIDING, event_json, events_of, is_decision
 from synthstudio.review.history import added_people, states, states_in
 from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
 from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
+from synthstudio.review.risk.review_fields import ME
+from synthstudio.review.threads import mentions_of
 from synthstudio.review.values import (
     FRAME,
     NOBODY,
@@ -194,7 +196,7 @@ def _people(call: Call, pairs: list[Pair]) -> list[Json]:
     chosen, store = call.chosen, call.ctx.store
     hidden = call.hidden(pairs)
     now = states(store, chosen.key, people=pairs)
-    said = comments_in(store, chosen.key, [p for p in pairs if p not in hidden])
+    talk = threads_in(store, chosen.key, [p for p in pairs if p not in hidden])
     found = []
     for pair in pairs:
         row = chosen.frames.get(pair[0]).people.get(pair[1])
@@ -221,7 +223,14 @@ def _people(call: Call, pairs: list[Pair]) -> list[Json]:
                     name: joint_json(labels[name]) if name in labels else _UNLABELLED
                     for name in chosen.skeleton.joints
                 },
-                "comments": [_comment(event) for event in said.get(pair, [])],
+                "comments": sorted(
+                    (_comment(event) for thread in talk.get(pair, []) for event in thread.comments),
+                    key=lambda one: one["event"],
+                ),
+                "threads": [
+                    {"thread": thread.id, "open": thread.is_open, "joint": thread.joint}
+                    for thread in talk.get(pair, [])
+                ],
             }
         )
     return found
@@ -250,13 +259,49 @@ def _comment(event: Event) -> Json:
         "who": event.who,
         "when": event.when.isoformat(),
         "text": event.after.get("comment"),
+        "thread": event.after.get("thread", event.id),
+        "joint": event.after.get("joint"),
+        "mentions": mentions_of(event),
+    }
+
+
+def threads(call: Call) -> Json:
+    """A page of threads by their number, without those on people whose first look is hidden."""
+    is_open = {"yes": True, "no": False, None: None}.get(call.query.get("open"), "")
+    if is_open == "":
+        invalid("this is no choice", "open", "yes or no", call.query.get("open"))
+    mentions = call.query.get("mentions")
+    found = thread_list(
+        call.ctx.store,
+        call.chosen.key,
+        is_open=is_open if isinstance(is_open, bool) else None,
+        mentions=call.me.name if mentions == ME else mentions,
+        after_id=call.after,
+        limit=call.limit,
+    )
+    hidden = call.hidden([(one.frame, one.instance) for one in found])
+    shown = [_thread(one) for one in found if (one.frame, one.instance) not in hidden]
+    return {"threads": shown, "next": found[-1].id if len(found) == call.limit else None}
+
+
+def _thread(one: Listed) -> Json:
+    return {
+        "thread": one.id,
+        "frame": one.frame,
+        "instance": one.instance,
+        "joint": one.joint,
+        "open": one.is_open,
+        "who": one.who,
+        "when": one.when.isoformat(),
+        "comments": one.comments,
+        "mentions": list(one.mentions),
     }
 
 
 def decisions(call: Call) -> Json:
     """A page of decisions, as webhooks are told of them."""
     found, last = _events(call, DECIDING)
-    return {"decisions": [decision_json(e) for e in found if is_decision(e)], "next": last}
+    return {"decisions": [event_json(e) for e in found if is_decision(e)], "next": last}
 
 
 def comments(call: Call) -> Json:

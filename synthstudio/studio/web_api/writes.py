@@ -138,9 +138,13 @@ def list_webhooks(call: Call) -> Json:
 
 def add_webhook(call: Call) -> Json:
     """Tell an address of the decisions from now on. Its secret is told once, here."""
-    url = to_object(call.body, "body", ("url",)).get("url")
+    body = to_object(call.body, "body", ("url", "comments"))
+    url, comments = body.get("url"), body.get("comments", False)
+    if type(comments) is not bool:
+        invalid("this is no choice", "comments", "true or false", comments)
     way = call.ctx.way_out
-    made = make_webhook(call.ctx.store, call.chosen.key, url, by=call.me, way=way)  # type: ignore[arg-type]
+    store, key = call.ctx.store, call.chosen.key
+    made = make_webhook(store, key, url, by=call.me, way=way, comments=comments)  # type: ignore[arg-type]
     guard.LOG.info("webhook %d by %s", made.id, ascii(call.me.name))
     return _webhook(made) | {"secret": way.secret_of(made.salt)}
 
@@ -160,5 +164,6 @@ def _webhook(one: Webhook) -> Json:
         "last": one.last,
         "tries": one.tries,
         "state": one.state,
+        "comments": one.comments,
         "note": one.note,
     }

@@ -49,6 +49,7 @@ function derive(S, item) {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
     waiting: 0, box: state.box ?? null, masks: state.masks ?? null, distrusts: state.distrusts ?? [], edited: new Set(Object.keys(state.joints)),
+    resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);
@@ -68,6 +69,7 @@ function applyPatch(out, patch, at) {
     if (field in patch) out[field] = patch[field];
   }
   if (patch.comments) out.comments += patch.comments;
+  Object.assign(out.resolved, patch.resolved);
 }
 
 // What would take a patch back, given the item before it.
@@ -83,6 +85,7 @@ function inverse(S, now, patch) {
   for (const field of PLAIN) {
     if (field in patch) back[field] = now[field];
   }
+  if (patch.resolved) back.resolved = Object.fromEntries(Object.keys(patch.resolved).map((id) => [id, now.resolved[id]]));
   return back;
 }
 

@@ -101,7 +101,7 @@ function wire(op) {
     client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
     revision: op.revision, kind: op.kind,
   };
-  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "undoes"]) {
+  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes"]) {
     if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
   }
   return out;
@@ -257,15 +257,15 @@ function tryAgain(S, shown) {
 
 // Commit a refused op anew; null where nothing of it is left to do.
 function sayAgain(S, item, op) {
-  const { kind, status, text } = op;
+  const { kind, status, text, event, joint } = op;
   const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : { ...op.patch };
   const over = kind === "edit" && op.masks ? rebasedMasks(item, derive(S, item), op) : null;
   if (kind === "edit" && op.masks) over ? Object.assign(patch, over.patch) : delete patch.masks;
   const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
   if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
-  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, from: op.from }, patch);
-  if (patch.distrusts || "masks" in patch) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, from: op.from }, patch);
+  if (patch.distrusts || "masks" in patch || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);
 }

@@ -1,4 +1,4 @@
-// Below the decisions: what was written about the person, and buttons for state and cause.
+// Below the decisions: buttons for state and cause.
 
 const PALETTE = [
   ["visible", "Visible", "2", "Visible"], ["self", "Self", "s", "Hidden by the person itself"], ["person", "Person", "p", "Hidden by another person"],
@@ -37,17 +37,4 @@ function fillEmpty(S, decided) {
   if (instance) return;
   approve.disabled = !S.can.edit || veiled;
   S.ui.del.disabled = approve.disabled || !decided;
-}
-
-// What people wrote about this person, the newest last; nothing while a blind second look is open.
-function fillNotes(S) {
-  const waiting = pendingOf(S, S.item.id).filter((op) => op.kind === "comment");
-  const notes = [...S.item.notes, ...waiting.map((op) => ({ who: "you", text: op.text }))];
-  S.ui.notes.hidden = !notes.length;
-  S.ui.notes.replaceChildren(...notes.map(({ who, text }) => {
-    const li = el("li", "", null);
-    el("strong", "", `${who}: `, li);
-    el("span", "", text, li);
-    return li;
-  }));
 }

@@ -1,29 +1,5 @@
 // The page around the stage: bar, side panel, joint table, forms, help. Text goes in as text only.
 
-const KEYS = [
-  ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
-  ["Choose several", [["Shift+l", "lasso of joints: draw round them, or arrows, Tab, Enter"], ["Shift+drag", "the same at once"], ["Shift+click", "a joint more, or less"],
-    [", · .", "also the previous, the next joint"], ["Shift+g", "the limb of the chosen joint"], ["< · >", "the person's left, right side"], ["Ctrl+a", "all joints"]]],
-  ["Paint an occluder", [["Shift+o", "draw round it, or arrows, Tab, Enter; o thing, p person"], ["Shift+h", "while painting: it hides the marked person, or not"]]],
-  ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
-    ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
-    ["r", "no label"]]],
-  ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
-    ["Alt+click", "put the chosen joint here"], ["Shift+j", "joint after joint: click each; r no label, Tab as it stands"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
-  ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
-    ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
-  ["Masks", [["Shift+m", "draw the mask of what can be seen: paint, or arrows, Enter"], ["Shift+a", "of the whole person, which grows with it"],
-    ["Shift+t", "while drawing: by brush, by outline"], ["Shift+e", "while drawing: erase, add"], ["[ · ] · Shift+wheel", "while drawing: smaller, larger brush"],
-    ["Shift+c", "while painting an occluder: cut it out of the masks"]]],
-  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
-  ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
-  ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
-    ["e", "comment"], ["n · b", "next, back"], ["y", "history"]]],
-  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space · arrows", "pan; arrows where no joint is chosen"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
-    ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
-    ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
-    ["3 4 5 6 7 8", "boxes, visible mask, amodal mask, others, names, predictions"]]],
-];
 const VEILED = "Somebody looked at this person, and a blind second look is open: what was said is not shown, and nothing can be changed here. Take second looks on the page Team.";
 const REASONS = {
   rejected: ["joints wrong", "not a person", "image broken", "too small"],
@@ -132,8 +108,7 @@ function buildSide(S, side) {
     button(decide, "Comment", "e", "Comment", () => act(S, "comment")),
   ];
   buildForm(S, side);
-  ui.notes = el("ul", "notes", null, side);
-  ui.notes.setAttribute("aria-label", "Comments");
+  buildThreads(S, side);
   buildPalette(S, side);
   buildStrokes(S, side);
   buildMasks(S, side);
@@ -156,6 +131,7 @@ function buildForm(S, side) {
   S.ui.input.maxLength = 2000;
   S.ui.input.id = "text";
   S.ui.formLabel.htmlFor = "text";
+  buildMentions(S, form);
   S.ui.quick = el("div", "quick", null, form);
   const row = el("div", "row", null, form);
   const ok = el("button", "btn good", "Save ⏎", row);
@@ -174,13 +150,16 @@ function buildForm(S, side) {
   });
 }
 
-function openForm(S, kind) {
+function openForm(S, kind, thread = null) {
+  S.talk = { thread, joint: kind === "comment" && thread === null && S.joint >= 0 && !S.picked.length ? S.skeleton.joints[S.joint] : null };
   const words = { rejected: "Why is it rejected?", flagged: "What should somebody look at?", comment: "Comment" };
   S.ui.form.hidden = false;
   S.ui.form.dataset.kind = kind;
   S.ui.formLabel.textContent = words[kind];
   S.ui.input.value = "";
+  closeMentions(S);
   S.ui.quick.replaceChildren();
+  if (kind === "comment") aboutComment(S);
   (REASONS[kind] ?? []).forEach((text, k) => {
     button(S.ui.quick, text, `Alt+${k + 1}`, text, () => {
       closeForm(S);
@@ -192,6 +171,7 @@ function openForm(S, kind) {
 
 function closeForm(S) {
   S.ui.form.hidden = true;
+  closeMentions(S);
   S.ui.stage.focus({ preventScroll: true });
 }
 
@@ -285,10 +265,8 @@ function fillPanel(S) {
   if (item.veiled) ui.chip.className = "chip flagged";
   const extra = now.reason ? [`“${now.reason}”`] : [];
   if (item.lease) extra.push(`held by ${item.lease}`);
-  const more = now.comments - item.notes.length - pendingOf(S, item.id).filter((op) => op.kind === "comment").length;
-  if (more > 0) extra.push(`${more} older comment${more === 1 ? "" : "s"} in the history`);
   ui.facts.textContent = [...item.facts, ...extra].join(" · ");
-  fillNotes(S);
+  fillThreads(S);
   fillPalette(S);
   fillStrokes(S);
   fillMasks(S);
@@ -352,7 +330,7 @@ function inWords(op) {
   if (op.kind === "status") return STATUS_WORD[op.status] ?? "status";
   const whose = op.from && op.from !== op.id ? ` of person ${op.instance}` : "";
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
-  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
+  if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", resolve: "resolve", reopen: "reopen", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
   if (!names.length) return op.masks ? "mask" : op.box ? "box" : "";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");

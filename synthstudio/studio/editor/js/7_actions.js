@@ -3,10 +3,10 @@
 const CAUSE_KEY = { s: "self", p: "person", o: "object", t: "truncated", u: "unknown", r: "unlabelled" };
 const LAYER_KEY = { 3: "boxes", 4: "modal", 5: "amodal", 6: "others", 7: "names", 8: "ghosts" };
 const SIMPLE = {
-  a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", n: "next", b: "back", y: "history",
+  a: "approve", x: "reject", q: "flag", j: "skip", e: "comment", E: "answer", n: "next", b: "back", y: "history",
   m: "mirror", w: "swap", W: "swap pair", i: "add", I: "accept found", P: "accept page", X: "distrust", B: "box", N: "someone", Delete: "delete", g: "whole", f: "fit person", F: "fit frame",
   l: "loupe", "[": "darker", "]": "brighter", "{": "flatter", "}": "sharper", "\\": "light", "?": "help",
-  J: "place", L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", E: "mask erase", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
+  J: "place", L: "lasso", M: "mask modal", A: "mask amodal", T: "mask tool", C: "cut", O: "paint", H: "hides", G: "choose limb", "<": "choose left", ">": "choose right", ",": "extend -1", ".": "extend 1",
   z: "undo", Z: "redo", "+": "closer", "=": "closer", "-": "farther", PageDown: "next", PageUp: "back",
 };
 const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
@@ -24,6 +24,7 @@ function keyAction(S, event) {
   }
   if (event.altKey && key === "t") return "take theirs";
   if (event.altKey && key === "r") return "try again";
+  if (event.altKey && key === "e") return "settle";
   if (key in ARROWS) {
     const by = event.shiftKey ? 10 : event.altKey ? 0.1 : 1;
     const onPicture = S.root.getRootNode().activeElement === S.ui.stage;
@@ -80,7 +81,8 @@ function keyDown(S, event) {
 }
 
 function formKey(S, event) {
-  if (event.key === "Escape") {
+  if (mentionKey(S, event)) event.preventDefault();
+  else if (event.key === "Escape") {
     event.preventDefault();
     closeForm(S);
   } else if (event.altKey && "1234".includes(event.key)) {
@@ -162,6 +164,8 @@ const DO = {
   reject: (S) => open(S) && openForm(S, "rejected"),
   flag: (S) => open(S) && openForm(S, "flagged"),
   comment: (S) => open(S, true) && openForm(S, "comment"),
+  answer: (S) => answerNewest(S),
+  settle: (S) => settleNewest(S),
   undo: (S) => back(S, "undo", "redo", "Undone"),
   redo: (S) => back(S, "redo", "undo", "Done again"),
   mirror: (S) => edit(S, mirrored(S.item, S.now)),
@@ -254,8 +258,7 @@ function back(S, from, to, word) {
 function decide(S, status, text) {
   if (!open(S, true)) return;
   if (status === "comment") {
-    commit(S, S.item, { kind: "comment", text }, { comments: 1 });
-    flash(S, "Comment kept.");
+    keepComment(S, text);
     return;
   }
   record(S, S.item, commit(S, S.item, { kind: "status", status, text }, { status, reason: text }));
@@ -331,7 +334,7 @@ function insertNew(S, item, changed, { ghost, without, box }) {
   const state = { revision: 0, status: "pending", reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
   const added = {
     ...item, id: `${item.frame}:${instance}`, instance, exists: false, local: true, state, base: S.skeleton.joints.map(() => nothing), ghost,
-    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], notes: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
+    shares: null, occluder: [], xyz: null, modal: null, amodal: null, facts: ["added by hand"], threads: [], risk: [], lease: null, closed: null, next_instance: instance + 1,
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);

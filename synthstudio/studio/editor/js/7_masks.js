@@ -99,7 +99,7 @@ function maskAction(S, verb, rest) {
   else if (verb === "accept" && rest[0] === "joint") enterMask(S);
   else if (verb === "undo" && masking.points.length) masking.points.pop();
   else if (masking.tool === "brush" && (verb === "brighter" || verb === "darker")) sizeBrush(S, S.brush.r * (verb === "brighter" ? 1.25 : 0.8));
-  else if (word === "erase") masking.erase = !masking.erase;
+  else if (word === "erase" || verb === "answer") masking.erase = !masking.erase;
   else if (["tool", "brush", "outline"].includes(word)) takeTool(S, word === "tool" ? { brush: "outline", outline: "brush" }[masking.tool] : word);
   else if (word === "close") closeOutline(S);
   else if (word === "leave" && masking.points.length) masking.points = [];

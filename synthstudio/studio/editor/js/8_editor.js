@@ -223,7 +223,7 @@ function uncover(S) {
 
 // The server's word: people, what it made of the edits, who may do what.
 function update(S, data) {
-  Object.assign(S, { can: data.can, queue: data.queue, progress: data.progress, model: data.predictions, past: data.history });
+  Object.assign(S, { can: data.can, user: data.user, members: data.members ?? [], queue: data.queue, progress: data.progress, model: data.predictions, past: data.history });
   const last = S.item;
   const mine = S.list.filter((item) => item.local && S.goto === data.goto && !data.items.some((other) => other.id === item.id));
   S.heard = performance.now();

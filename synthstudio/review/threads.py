@@ -1,0 +1,132 @@
+"""Threads: a comment with its answers, open or resolved, and who is mentioned in it.
+
+A thread goes by the number of the event that made its first comment. The rows of `thread` are what
+the events of a person add up to: they are made anew with every event that says something in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from synthstudio.review.models import ThreadRow, is_person, person_of
+from synthstudio.review.reverting import reverted_ids
+from synthstudio.review.values import Event, Kind, Person
+
+TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen", "revert")
+"""Kinds of events that may say something in a thread."""
+_SAYING = ("comment", "resolved")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """A thread whose first comment holds. `comments`: those that hold, oldest first.
+
+    `joint`: what the first comment points at, None: the whole person. `mentions`: names, each once.
+    """
+
+    id: int
+    person: Person
+    comments: tuple[Event, ...]
+    is_open: bool
+    joint: str | None
+    mentions: tuple[str, ...]
+    when: datetime  # of the last event in it
+
+
+def talks(event: Event) -> bool:
+    """Whether an event says something in a thread, or takes that back."""
+    return any(name in event.after for name in _SAYING)
+
+
+def threads_of(events: Sequence[Event]) -> list[Thread]:
+    """The threads of one person. `events`: all of TALKING, by revision."""
+    gone = reverted_ids(events)
+    holding = [event for event in events if event.id not in gone and event.reverts is None]
+    found = []
+    for first in holding:
+        if first.kind != "comment" or "thread" in first.after:
+            continue
+        answers = [event for event in holding if event.after.get("thread") == first.id]
+        comments = [first, *(event for event in answers if event.kind == "comment")]
+        decided = [event for event in answers if "resolved" in event.after]
+        names = dict.fromkeys(name for event in comments for name in mentions_of(event))
+        joint = first.after.get("joint")
+        found.append(
+            Thread(
+                id=first.id,
+                person=first.person,
+                comments=tuple(comments),
+                is_open=not (decided and decided[-1].after["resolved"]),
+                joint=None if joint is None else str(joint),
+                mentions=tuple(names),
+                when=[first, *answers][-1].when,
+            )
+        )
+    return found
+
+
+def mentions_of(comment: Event) -> list[str]:
+    """Whom a comment mentions, as it was when it was written."""
+    names = comment.after.get("mentions", ())
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def names_in(text: str, names: Collection[str]) -> list[str]:
+    """The names that a text mentions by @NAME, in their order, each once.
+
+    The longest that fits is meant, in upper or lower case; an @ inside a word mentions nobody.
+    """
+    longest = sorted(names, key=len, reverse=True)
+    found: dict[str, None] = {}
+    for at, letter in enumerate(text):
+        if letter != "@" or (at and _is_word(text[at - 1])):
+            continue
+        rest = text[at + 1 :]
+        for name in longest:
+            fits = rest[: len(name)].casefold() == name.casefold()
+            if fits and not _is_word(rest[len(name) : len(name) + 1]):
+                found[name] = None
+                break
+    return list(found)
+
+
+def _is_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
+
+
+def store_threads(session: Session, person: Person, threads: Iterable[Thread]) -> None:
+    """Write the rows of a person's threads in place of those that were there."""
+    session.execute(delete(ThreadRow).where(is_person(ThreadRow, person)))
+    for thread in threads:
+        session.add(ThreadRow(**asdict(person), **_values(thread)))
+    session.flush()
+
+
+def _values(thread: Thread) -> dict[str, object]:
+    return {
+        "id": thread.id,
+        "who": thread.comments[0].who,
+        "when": thread.when,
+        "joint": thread.joint,
+        "is_open": thread.is_open,
+        "comments": len(thread.comments),
+        "mentions": list(thread.mentions),
+    }
+
+
+def wrong_rows(rows: Iterable[ThreadRow], threads: Iterable[Thread]) -> Iterator[str]:
+    """Name each stored thread that is not what its events add up to."""
+    stored = {row.id: row for row in rows}
+    for thread in threads:
+        row = stored.pop(thread.id, None)
+        values = _values(thread)
+        if row is None or person_of(row) != thread.person:
+            yield f"thread {thread.id}: there are events, but no thread"
+        elif {name: getattr(row, name) for name in values} != values:
+            yield f"thread {thread.id}: it is not what its events add up to"
+    yield from (f"thread {number}: there is none by the events" for number in stored)

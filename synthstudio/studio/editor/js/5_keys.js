@@ -1,0 +1,27 @@
+// What the help lists: groups of keys with what each does. docs/studio.md has the same table.
+
+const KEYS = [
+  ["Choose", [["Tab · Shift+Tab", "next, previous joint"], ["click", "choose a joint"], ["Esc", "let go; then leave the picture"]]],
+  ["Choose several", [["Shift+l", "lasso of joints: draw round them, or arrows, Tab, Enter"], ["Shift+drag", "the same at once"], ["Shift+click", "a joint more, or less"],
+    [", · .", "also the previous, the next joint"], ["Shift+g", "the limb of the chosen joint"], ["< · >", "the person's left, right side"], ["Ctrl+a", "all joints"]]],
+  ["Paint an occluder", [["Shift+o", "draw round it, or arrows, Tab, Enter; o thing, p person"], ["Shift+h", "while painting: it hides the marked person, or not"]]],
+  ["Say what is seen", [["2", "visible"], ["1", "hidden"], ["0", "outside the frame"], ["s", "hidden by the person itself"],
+    ["p", "hidden by another person"], ["o", "hidden by a thing"], ["t", "outside (truncated)"], ["u", "hidden, nobody knows by what"],
+    ["r", "no label"]]],
+  ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
+    ["Alt+click", "put the chosen joint here"], ["Shift+j", "joint after joint: click each; r no label, Tab as it stands"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+  ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
+    ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
+  ["Masks", [["Shift+m", "draw the mask of what can be seen: paint, or arrows, Enter"], ["Shift+a", "of the whole person, which grows with it"],
+    ["Shift+t", "while drawing: by brush, by outline"], ["Shift+e", "while drawing: erase, add"], ["[ · ] · Shift+wheel", "while drawing: smaller, larger brush"],
+    ["Shift+c", "while painting an occluder: cut it out of the masks"]]],
+  ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
+  ["Person", [["i", "add a missing person"], ["Delete", "delete, or bring back"], ["z · Shift+z", "undo, redo"]]],
+  ["Decide", [["a", "approve, or nobody is here; then next"], ["x", "reject with a reason"], ["q", "flag with a reason"], ["j", "skip"],
+    ["n · b", "next, back"], ["y", "history"]]],
+  ["Talk", [["e", "comment; @ and a name mentions somebody"], ["Shift+e", "answer the newest open thread"], ["Alt+e", "resolve it, or reopen the newest"]]],
+  ["Look", [["wheel · + · −", "zoom; on touch: two fingers"], ["drag · Space · arrows", "pan; arrows where no joint is chosen"], ["f · Shift+f", "fit person, frame"], ["h", "hold: hide the labels"],
+    ["c", "hold: without occluders"], ["v", "hold: amodal mask"], ["k", "hold: 3D skeleton"], ["d", "hold: depth"],
+    ["l", "magnifier"], ["[ · ]", "darker, brighter"], ["{ · }", "less, more contrast"], ["\\", "light as it is"],
+    ["3 4 5 6 7 8", "boxes, visible mask, amodal mask, others, names, predictions"]]],
+];

@@ -1,0 +1,132 @@
+"""What is due and how fast work goes: assignments with their days, and people an hour of work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import streamlit as st
+
+from synthstudio.core.amounts import people_text
+from synthstudio.review.due import Due, due_days, is_overdue
+from synthstudio.review.team.statistics import (
+    MAX_PAUSE,
+    MIN_LOOK,
+    Pace,
+    throughput,
+    total_pace,
+)
+from synthstudio.review.values import User, may
+from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.page_parts import QUEUE, empty_state
+from synthstudio.studio.text import csv_bytes, plain
+
+_HEADER = (
+    "name",
+    "day",
+    "active minutes",
+    "from",
+    "to",
+    "people",
+    "people in the pace",
+    "people an hour",
+    "events",
+)
+_RULE = (
+    f"Active time is the time between two events of one person, where it is at most "
+    f"{MAX_PAUSE.total_seconds():.0f} seconds: longer gaps are pauses and count nothing. People an "
+    "hour is of active time, without whoever was decided on right after a pause, and without those "
+    f"decided on less than {MIN_LOOK.total_seconds():.1f} seconds after the one before, as many "
+    "at once are. Days are UTC."
+)
+
+
+def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
+    """Return whose assigned people are overdue, for leads everybody's; "" for nobody's."""
+    late: dict[str, int] = {}
+    for one in due_days(ctx.store, chosen.key):
+        if is_overdue(one.day):
+            late[one.who] = late.get(one.who, 0) + one.people
+    if may(me.role, "assign") and late:
+        names = ", ".join(f"{who} {count:,}" for who, count in sorted(late.items()))
+        return f"Overdue: {people_text(sum(late.values()))} ({names})"
+    mine = late.get(me.name, 0)
+    return f"Overdue: {people_text(mine)} assigned to you" if mine else ""
+
+
+def show_due(ctx: Context, chosen: OpenSet) -> None:
+    """Show what waits of assignments that have a day, the earliest first."""
+    found = [one for one in due_days(ctx.store, chosen.key) if one.day is not None]
+    if found:
+        ordered = sorted(found, key=lambda one: (one.day or date.max, one.who))
+        lines = [_due_line(one) for one in ordered]
+        st.dataframe(lines, hide_index=True, row_height=30, alt="Assigned people by due date")
+
+
+def _due_line(one: Due) -> dict[str, object]:
+    late = "overdue" if is_overdue(one.day) else ""
+    return {"due": str(one.day), "assigned to": one.who, "people waiting": one.people, "": late}
+
+
+def show_throughput(ctx: Context, chosen: OpenSet) -> None:
+    """Show people an hour of active time, per person and per day, and the same as a file."""
+    found = throughput(ctx.store, chosen.key)
+    if not found:
+        empty_state("Nobody has done anything here yet.", ("Begin with the Risk queue", QUEUE))
+        return
+    st.caption(plain(_RULE))
+    names = sorted({pace.who for pace in found})
+    st.subheader("Per person")
+    st.dataframe(
+        [_person_line(who, [pace for pace in found if pace.who == who]) for who in names],
+        hide_index=True,
+        row_height=30,
+        alt="Active time and people an hour of each person",
+    )
+    st.subheader("Per day")
+    days = sorted(found, key=lambda pace: (-pace.day.toordinal(), pace.who))
+    st.dataframe(
+        [dict(zip(_HEADER, _row(pace), strict=True)) for pace in days],
+        hide_index=True,
+        row_height=30,
+        alt="Active time and people an hour, by day",
+    )
+    st.download_button(
+        "CSV",
+        data=csv_bytes(_HEADER, map(_row, found)),
+        file_name="throughput.csv",
+        mime="text/csv",
+    )
+
+
+def _person_line(who: str, found: Sequence[Pace]) -> dict[str, object]:
+    return {
+        "name": who,
+        "days": len(found),
+        "active minutes": round(60 * sum(pace.active_h for pace in found)),
+        "people": sum(pace.people for pace in found),
+        "people an hour": _whole(total_pace(found)),
+    }
+
+
+def _row(pace: Pace) -> list[object]:
+    return [
+        pace.who,
+        pace.day.isoformat(),
+        round(60 * pace.active_h, 1),
+        _clock(pace.first),
+        _clock(pace.last),
+        pace.people,
+        pace.paced,
+        _whole(pace.per_hour),
+        pace.events,
+    ]
+
+
+def _clock(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%H:%M}"
+
+
+def _whole(value: float) -> int | None:
+    return round(value) if math.isfinite(value) else None

@@ -1,0 +1,137 @@
+"""Review of a data set at a URL, which is only read; photos that are taken in from one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from review_ops import ANNA, PEOPLE, make_set, op, seen
+from s3_server import S3
+from test_commands_at_urls import run
+
+import synthstudio as ss
+from synthstudio.api import exchange
+from synthstudio.core.errors import ArgumentError, FormatError, StudioError, SynthStudioError
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.places import parse_place
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import fetched
+from synthstudio.review.edits import apply
+from synthstudio.review.store import open_store
+from synthstudio.review.values import Person
+from synthstudio.studio.context import Context
+from synthstudio.studio.drawing import pictures
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
+from synthstudio.studio.jobs import orders, process
+from synthstudio.studio.settings import arguments, parse
+
+
+@pytest.fixture
+def there(s3: S3, tmp_path: Path) -> str:
+    """The URL of the small set, without the frame in which nobody is."""
+    sticks = make_set(tmp_path / "sticks").folder
+    run("filter", sticks, "people > 0", "--out", s3.url("sticks"))
+    return s3.url("sticks")
+
+
+def test_a_set_at_a_url_is_reviewed_and_exported(s3: S3, there: str, tmp_path: Path) -> None:
+    words = [there, "--exports", str(tmp_path / "exports"), "--state", str(tmp_path / "state")]
+    settings = parse(words)
+    assert parse(arguments(settings)) == settings
+    assert parse(words[1:], {"SYNTHSTUDIO_DATASETS": f"{there}:{tmp_path}"}).datasets == (
+        parse_place(there),
+        tmp_path,
+    )
+    before = s3.objects("sticks/")
+    ctx = Context(settings)
+    with closing(ctx.store):
+        (chosen,) = ctx.sets.values()
+        assert (chosen.name, chosen.dataset.frames) == ("sticks", 4)
+        frame, instance = chosen.table.ids([0])[0]
+        person = Person(dataset=chosen.key, frame=frame, instance=instance)
+        base = chosen.frames.base_of(person)
+        apply(ctx.store, op("edit", 0, person=person, joints={"nose": seen()}), who=ANNA, base=base)
+        apply(ctx.store, op("status", 1, person=person, status="approved"), who=ANNA, base=base)
+        queue = build_queue(ctx.store, chosen.table, QueueRequest(), who=ANNA)
+        assert len(queue.rows) == sum(PEOPLE)
+        assert pictures.image(chosen.source, frame)[:2] == b"\xff\xd8"
+        order = orders.Export(dataset=there, form="coco", out="out", only="all")
+        spec = orders.order_to_spec(order)
+        done = subprocess.run(
+            orders.command("export", spec, settings),
+            env={
+                **process.own_environment(),
+                **orders.environment("export", spec, settings),
+                "PYTHONPATH": os.pathsep.join([str(Path(ss.__file__).parents[1])]),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "exports" / "out.zip").is_file()
+    assert s3.objects("sticks/") == before  # only read
+    db = settings.database
+    made = run(
+        "review", "export", there, "--out", s3.url("done"), "--format", "dataset", "--db", db
+    )
+    assert s3.url("done") in made
+    rows = list(Dataset(s3.url("done")).iter_instances())
+    assert rows[0]["joints_px"][:2] == [10.0, 20.0]
+    printed = run("review", "export", there, "--out", tmp_path / "coco", "--db", db, "--json")
+    assert json.loads(printed)["people"] == 3
+
+
+def test_what_cannot_be_is_one_message(s3: S3, there: str, tmp_path: Path) -> None:
+    with pytest.raises(SynthStudioError, match="data set"):
+        Context(parse([s3.url("none"), "--state", str(tmp_path / "a")]))
+    for wrong in ("https://bucket/set", "s3://user:pa55@bucket/set", "s3://bucket/../set"):
+        with pytest.raises(SynthStudioError) as caught:
+            parse([wrong])
+        assert "pa55" not in str(caught.value)
+    with pytest.raises(StudioError, match="no such data set"):
+        parse([f"file://{tmp_path}/none"])
+    with pytest.raises(ArgumentError, match="Name the store"):
+        run("review", "stats", there)
+    with (
+        closing(open_store(f"sqlite:///{tmp_path}/r.db")) as store,
+        pytest.raises(SynthStudioError, match="only a path of this machine"),
+    ):
+        run("review", "export", there, "--out", s3.url("x"), "--db", store.url)
+
+
+def photo(grey: int = 90) -> bytes:
+    import numpy as np
+
+    return encode_jpeg(np.full((48, 64, 3), grey, np.uint8), 90)
+
+
+def test_photos_are_taken_in_from_a_url(s3: S3, tmp_path: Path) -> None:
+    for name, data in {"a.jpg": photo(), "deep/b.jpg": photo(50), "c.jpg": b"none"}.items():
+        s3.put(f"photos/{name}", data)
+    s3.put("photos/notes.txt", b"not fetched")
+    made = exchange.import_photos(s3.url("photos"), tmp_path / "made")
+    assert len(made) == 2
+    assert "cannot be used" in " ".join(made.summary.notes)
+    assert len(exchange.import_photos(s3.url("photos/a.jpg"), tmp_path / "one")) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]
+
+
+def test_photos_that_are_not_fetched(s3: S3, tmp_path: Path, monkeypatch) -> None:
+    with pytest.raises(FormatError, match="no photos here"):
+        exchange.import_photos(s3.url("photos"), tmp_path / "made")
+    s3.put("photos/a.jpg", photo())
+    s3.put("photos/b.jpg", photo())
+    limits = {"MOST_PHOTOS": 1, "MAX_BYTES": 10, "MOST_BYTES": len(photo()) + 1}
+    for name, most in limits.items():
+        with monkeypatch.context() as patched, pytest.raises(FormatError, match="fetched"):
+            patched.setattr(fetched, name, most)
+            exchange.import_photos(s3.url("photos"), tmp_path / "made")
+    for name in ("../a.jpg", "a/../../b.jpg", "/a.jpg", "a\\b.jpg", "a\nb.jpg"):
+        with pytest.raises(FormatError, match="this name"):
+            fetched._check(parse_place(s3.url("photos")), {name: 5})  # type: ignore[arg-type]
+    assert not (tmp_path / "made").exists()
