@@ -6,8 +6,8 @@ Checked are types, limits and names, and whether the values make sense together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from synthstudio.core.errors import Refused
@@ -19,6 +19,7 @@ from synthstudio.review.values import (
     FRAME,
     FRAME_STATUSES,
     KINDS,
+    MAIN,
     STATUSES,
     JointLabel,
     Op,
@@ -47,7 +48,8 @@ class Base:
     """A person on disk. `joints` None and not `exists`: the data set has no such person.
 
     `skeleton`: the names of its joints, in order. `mask`: whether its box is that of a mask.
-    `people`: the numbers of all on disk in the frame.
+    `people`: the numbers of all on disk in the frame. `clip`: that of the frame, None for none;
+    `tracks`: number -> track of those on disk who have one.
     """
 
     skeleton: tuple[str, ...]
@@ -57,6 +59,8 @@ class Base:
     exists: bool
     mask: bool = False
     people: tuple[int, ...] = ()
+    clip: str | None = None
+    tracks: Mapping[int, int] = field(default_factory=dict)
 
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
@@ -73,7 +77,14 @@ def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
         exists=bool(found),
         mask=bool(found and found[0]["modal_counts"]),
         people=tuple(r["instance"] for r in people),
+        clip=row["clip_id"],
+        tracks=tracks_of(people),
     )
+
+
+def tracks_of(people: Iterable[Row]) -> dict[int, int]:
+    """Number -> track of a frame's people on disk, of those who have one."""
+    return {row["instance"]: row["track_id"] for row in people if row["track_id"] is not None}
 
 
 def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
@@ -106,13 +117,15 @@ def check_op(op: Op, base: Base) -> None:
         _check_joints(op.joints, base)
         if op.box is not None:
             _check_box(op.box, base)
-        if not op.joints and (op.kind == "add" or op.box is None):
+        more = op.box is not None or op.track is not None or op.keyed is not None
+        if not op.joints and (op.kind == "add" or not more):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
     elif op.joints or op.box is not None:
         invalid(f"{op.kind} has no joints and no box", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
+    _check_time(op, base)
     _check_status(op)
     check_text(op.text, "text")
     if op.kind == "comment" and not op.text.strip():
@@ -121,6 +134,21 @@ def check_op(op: Op, base: Base) -> None:
         check_name(op.text, "text")
     if op.kind == "revert":
         check_int(op.event, "event", least=1)
+
+
+def _check_time(op: Op, base: Base) -> None:
+    if op.track is None and op.keyed is None:
+        return
+    if op.kind not in ("edit", "add"):
+        invalid(f"{op.kind} has no track and no key frame", "track", expected="none")
+    if op.track is not None:
+        check_int(op.track, "track")
+    if type(op.keyed) not in (bool, type(None)):
+        invalid("this is no mark of a key frame", "keyed", expected="yes or no", got=op.keyed)
+    if base.clip is None:
+        invalid("only people of a clip have tracks", op.person.where, expected="a frame of a clip")
+    if op.person.layer != MAIN:
+        invalid("tracks are those of the layer main", "layer", expected=MAIN, got=op.person.layer)
 
 
 def _check_status(op: Op) -> None:

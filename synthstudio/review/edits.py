@@ -32,6 +32,7 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.store import Store
+from synthstudio.review.track_rule import check_track
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -115,9 +116,36 @@ def apply_all(
     return done
 
 
+def apply_each(
+    store: Store,
+    dataset: str,
+    plan: Callable[[Session], Sequence[Op]],
+    *,
+    who: User,
+    base_of: BaseOf,
+) -> list[tuple[Op, Event | Refused]]:
+    """Do what can be done of a plan, in one transaction that has the data set to itself.
+
+    What each op became, or why not, like `apply_all`; Refused("busy") with nothing changed.
+    """
+    done: list[tuple[Op, Event | Refused]] = []
+    with store.session() as session:
+        _lock_dataset(session, dataset)
+        for op in plan(session):
+            try:
+                base = base_of(op.person)
+                require(who, op.kind)
+                check_op(op, base)
+                with session.begin_nested():
+                    done.append((op, _apply(session, op, who=who, base=base)))
+            except Refused as refused:
+                done.append((op, refused))
+    return done
+
+
 def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     person = op.person
-    _lock_dataset(session, person)
+    _lock_dataset(session, person.dataset)
     applied = _already_applied(session, op, who)
     if applied is not None:
         return applied
@@ -135,19 +163,20 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
         if not base.exists:
             _check_undecided(op, old, after)
         _check_frame(session, old, after, base)
+        check_track(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
-def _lock_dataset(session: Session, person: Person) -> None:
+def _lock_dataset(session: Session, dataset: str) -> None:
     """Let one writer at a time into a data set, so that ids of events rise as they happen.
 
     SQLite's transaction has the whole store already.
     """
-    query = select(DatasetRow.key).where(DatasetRow.key == person.dataset)
+    query = select(DatasetRow.key).where(DatasetRow.key == dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
         raise Refused(
             "the store does not know this data set",
-            where=person.dataset[:16],
+            where=dataset[:16],
             reason="gone",
         )
 
@@ -239,13 +268,7 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
         target = _to_revert(session, op)
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
-        after = {}
-        if op.joints:
-            after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
-        if op.box is not None:
-            after["box"] = [float(value) for value in op.box]
-        if op.kind == "add":
-            after["added"] = True
+        after = _edited(op, old)
     elif op.kind == "status":
         after = {"status": op.status, "reason": op.text}
     elif op.kind == "comment":
@@ -256,6 +279,22 @@ def _change(session: Session, op: Op, old: ItemState) -> tuple[dict[str, Any], d
     else:
         after = {"deleted": op.kind == "delete"}
     return snapshot(old, after), after
+
+
+def _edited(op: Op, old: ItemState) -> dict[str, Any]:
+    after: dict[str, Any] = {}
+    if op.joints:
+        after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
+    if op.box is not None:
+        after["box"] = [float(value) for value in op.box]
+    if op.kind == "add":
+        after["added"] = True
+    if op.track is not None:
+        after["track"] = op.track
+    by_hand = old.keyed is False and bool(op.joints) and op.kind == "edit"
+    if op.keyed is not None or by_hand:
+        after["keyed"] = by_hand if op.keyed is None else op.keyed
+    return after
 
 
 def _check_predicts(session: Session, op: Op) -> None:

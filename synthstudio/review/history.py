@@ -29,7 +29,7 @@ from synthstudio.review.values import (
 )
 
 Field = tuple[str, str | int]
-_PLAIN = ("status", "reason", "box", "deleted", "added", "distrusts")
+_PLAIN = ("status", "reason", "box", "deleted", "added", "distrusts", "track", "keyed")
 _FRAMES_AT_ONCE = 500
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
@@ -87,6 +87,8 @@ def state_of(row: ItemRow) -> ItemState:
         joints=labels_from_json(row.joints),
         box=row.box,
         distrusts=row.distrusts,
+        track=row.track,
+        keyed=row.keyed,
         deleted=row.deleted,
         added=row.added,
         who=row.who,

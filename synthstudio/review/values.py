@@ -81,6 +81,8 @@ class Op:
     item's, as its author saw it. `joints`: new values (edit, add); `box`: x, y, width, height in
     continuous pixels (edit, add). `status` and `text` (its reason) for status; `text` for comment;
     `event` for revert; `text`: the model whose prediction of the person is wrong, for distrust.
+    `track`: who it is over time, a number of the clip; `keyed`: whether it is a key frame of that
+    track (edit, add); see tracks.py.
     """
 
     client: str
@@ -93,6 +95,8 @@ class Op:
     status: Status | FrameStatus | None = None
     text: str = ""
     event: int | None = None
+    track: int | None = None
+    keyed: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,9 @@ class ItemState:
 
     `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
     that somebody drew, None: nobody did. `distrusts`: the models whose prediction of the person
-    somebody called wrong, None: none.
+    somebody called wrong, None: none. `track`: None: as on disk. `keyed`: True: somebody marked the
+    key frame; False: its labels lie between those of key frames, or somebody took the mark away;
+    None: neither.
     """
 
     person: Person
@@ -128,6 +134,8 @@ class ItemState:
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: list[float] | None = None
     distrusts: list[str] | None = None
+    track: int | None = None
+    keyed: bool | None = None
     deleted: bool = False
     added: bool = False
     who: str | None = None

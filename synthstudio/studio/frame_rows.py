@@ -18,7 +18,7 @@ from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, SHARDS_DIR, shard_name
-from synthstudio.review.check import Base, labels_of
+from synthstudio.review.check import Base, labels_of, tracks_of
 from synthstudio.review.values import Person
 
 _KEPT_FRAMES = 600
@@ -31,10 +31,12 @@ _FRAME_FIELDS = (
     "thing_instance",
     "thing_kind",
     "crowd_index",
+    "clip_id",
 )
 _PERSON_FIELDS = (
     "frame_index",
     "instance",
+    "track_id",
     "joints_px",
     "joints_camera_m",
     "shares",
@@ -98,6 +100,8 @@ class Frames:
             exists=row is not None,
             mask=bool(row is not None and row["modal_counts"]),
             people=tuple(found.people),
+            clip=found.frame["clip_id"],
+            tracks=tracks_of(found.people.values()),
         )
 
 
