@@ -205,20 +205,23 @@ def track_log(
     *,
     veiled: Collection[tuple[int, int]] = (),
 ) -> list[TrackChange]:
-    """What became of a track, newest first: changes that gave it people or took some from it."""
+    """What became of a track, newest first: changes that gave it people or took some from it, and
+    what became before of the tracks that these people came from."""
     disk = _tracks_on_disk(table, clip)
     groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
     for event in _track_events(store, clip):
         pair = event.person.frame, event.person.instance
-        if pair in veiled:
-            continue
         was, to = (
             disk.get(pair) if values["track"] is None else values["track"]
             for values in (event.before, event.after)
         )
-        if was != to and track in (was, to):
+        if was != to and pair not in veiled:
             groups.setdefault((event.client, was, to), []).append(event)  # type: ignore[arg-type]
-    found = sorted(groups.items(), key=lambda item: -item[1][-1].id)
+    found, tracks = [], {track}
+    for (_, was, to), some in sorted(groups.items(), key=lambda item: -item[1][-1].id):
+        if tracks & {was, to}:
+            found.append((was, to, some))
+            tracks |= {was} if to in tracks and was is not None else set()
     return [
         TrackChange(
             who=some[-1].who,
@@ -230,7 +233,7 @@ def track_log(
             last=max(e.person.frame for e in some),
             back=some[-1].reverts is not None,
         )
-        for (_, was, to), some in found
+        for was, to, some in found
     ]
 
 

@@ -136,6 +136,7 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     log = track_log(scene.store, scene.table, scene.clip, 1)
     assert [line.text for line in log] == [
         "frames 4 to 7 (4): track 12 to track 1",
+        "frames 4 to 7 (4): track 3 to track 12",
         "frames 4 to 7 (4): track 1 to track 3",
     ]
     for client in ("clipjoin2", "cliprename1", "clipsplit1"):

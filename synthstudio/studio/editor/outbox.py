@@ -36,22 +36,8 @@ from synthstudio.studio.text import without_paths
 
 MOST_OPS = 200
 MOST_JOINTS = 200
-_FIELDS = {
-    "client",
-    "seq",
-    "dataset",
-    "frame",
-    "instance",
-    "revision",
-    "kind",
-    "after",
-    "joints",
-    "box",
-    "status",
-    "text",
-    "event",
-    "undoes",
-}
+_FIELDS = {"client", "seq", "dataset", "frame", "instance", "revision", "kind", "after", "joints"}
+_FIELDS |= {"box", "status", "text", "event", "undoes", "track", "keyed"}
 BLIND = (
     "this person is still to be looked at twice, and you may be asked for the second look. "
     "It is blind: nothing is told of the first, and nothing is changed. Take another."
@@ -300,6 +286,8 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         status=item.get("status"),
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,
+        track=_whole_number(item, "track") if item.get("track") is not None else None,
+        keyed=item.get("keyed"),
     )
     return ReceivedOp(op=op, undoes=undoes, after=after)
 

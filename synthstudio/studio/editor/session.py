@@ -10,16 +10,17 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review import history
+from synthstudio.review import clip_strokes, history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
+from synthstudio.review.tracks import has_clips
+from synthstudio.review.values import MAIN, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, user_now
-from synthstudio.studio.editor import window
+from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.outbox import (
     Answer,
     HeldLeases,
@@ -29,8 +30,16 @@ from synthstudio.studio.editor.outbox import (
     renew_leases,
     storage_key,
 )
+from synthstudio.studio.editor.past import describe_event
 from synthstudio.studio.editor.poses import poses_of
-from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
+from synthstudio.studio.editor.queue import (
+    EMPTY_TEXTS,
+    NO_MATCH,
+    QUEUES,
+    QueueRequest,
+    ReviewQueue,
+    build_queue,
+)
 from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
@@ -67,6 +76,7 @@ class EditorSession:
     leases: HeldLeases = field(default_factory=HeldLeases)
     ghosts: str = ""
     poses: Sequence[Mapping[str, Any]] = ()
+    clips: clips.ClipSession = field(default_factory=clips.ClipSession)
 
 
 def show() -> None:
@@ -75,7 +85,8 @@ def show() -> None:
     chosen = ctx.chosen()
     session = _session(chosen, me, fresh=not _is_open(chosen, me))
     st.html(_STYLE)
-    _choices(session, list(prediction_layers(ctx.store, chosen.key)))
+    queues = [q for q in QUEUES if q != "clips" or has_clips(chosen.table)]
+    _choices(session, list(prediction_layers(ctx.store, chosen.key)), queues)
     if session.queue is None:
         session.queue = _build_queue(ctx, chosen, me, session)
     if session.query_error:
@@ -90,13 +101,13 @@ def show() -> None:
         value = st.session_state[name]
         _take_view(session, value.get("view"))
         _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
+        _take_clip(ctx, me.name, chosen, session, value.get("clip"))
 
-    received = mount_editor(
-        _browser_data(ctx, me, chosen, session), key=name, on_outbox=on_change, on_view=on_change
-    )
+    received = mount_editor(_browser_data(ctx, me, chosen, session), key=name, on_change=on_change)
     # After a restart of the server a session is new: its callbacks are not called for what the
     # browser says again.
     new = _take_view(session, received["view"])
+    new = _take_clip(ctx, me.name, chosen, session, received["clip"]) or new
     if _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new:
         st.rerun()
 
@@ -130,7 +141,7 @@ def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
     return session
 
 
-def _choices(session: EditorSession, models: list[str]) -> None:
+def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:
     """Show what can be chosen beside the editor; `models`: those that have predictions here."""
     if session.ghosts not in models:
         session.ghosts = models[0] if models else ""
@@ -145,7 +156,7 @@ def _choices(session: EditorSession, models: list[str]) -> None:
     with st.sidebar:
         st.selectbox(
             "Queue",
-            list(QUEUES),
+            queues,
             key="review_queue",
             format_func=lambda q: QUEUES[q],
             on_change=changed,
@@ -217,6 +228,7 @@ def _browser_data(
         url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
         clean_of=chosen.source.clean_of,
     )
+    clip, aside = _clip_data(ctx, me, chosen, session, {item["id"] for item in found})
     return {
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
@@ -227,17 +239,58 @@ def _browser_data(
             "query": order.request.query,
             "total": total,
             "label": QUEUES[order.request.queue],
-            "empty": _EMPTY_TEXTS.get(order.request.queue, _NO_MATCH),
+            "empty": EMPTY_TEXTS.get(order.request.queue, NO_MATCH),
         },
         "at": session.position,
         "goto": session.goto,
         "person": session.person,
-        "items": found,
+        "items": [*found, *aside],
+        "clip": clip,
         "results": _results(session),
         "predictions": session.ghosts,
         "history": _history(ctx, me, chosen, session),
         "progress": review_progress(ctx.store, chosen.key),
     }
+
+
+def _clip_data(
+    ctx: Context, me: User, chosen: OpenSet, session: EditorSession, held: Collection[str]
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The strip of the shown person and the items beside it that no window holds.
+
+    None where the set has no clips, or for second looks; without "frames" where none is asked for.
+    """
+    if session.request.layer != MAIN or not has_clips(chosen.table):
+        return None, []
+    base, look = {"answer": session.clips.answer}, session.clips.look
+    scene = None if look is None else _scene(ctx, me, chosen, look.frame)
+    if look is None or scene is None:
+        return base, []
+    pairs = clips.beside(look, scene)
+    stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.veiled)
+    found = window.items(
+        ctx.store,
+        chosen.key,
+        chosen.frames,
+        stretch,
+        who=me,
+        url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
+        clean_of=chosen.source.clean_of,
+    )
+    strip = clips.strip(
+        look,
+        scene,
+        lambda f: image_url(ctx, me, chosen, kind="crop", frame=f, size=clips.THUMB_PX),
+        log=session.clips.log,
+    )
+    here = {"pos": session.position, "aside": True}
+    return base | strip, [item | here for item in found if item["id"] not in held]
+
+
+def _scene(ctx: Context, me: User, chosen: OpenSet, frame: int) -> clip_strokes.Scene | None:
+    return clips.scene_of(
+        ctx.store, chosen, frame, lambda people: _veiled(ctx, me, chosen, MAIN, people)
+    )
 
 
 def _veiled(
@@ -252,16 +305,6 @@ def _veiled(
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
-
-
-_NO_MATCH = "No people match. Relax the filter in the sidebar."
-_EMPTY_TEXTS = {
-    "second": "You have no second looks to do. Claim people on the Team page.",
-    "added": "Nobody has added people to this data set.",
-    "empty": "Every frame has somebody in it.",
-    "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
-    "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
-}
 
 
 def _results(session: EditorSession) -> dict[str, Any]:
@@ -321,6 +364,27 @@ def _take_outbox(
     return True
 
 
+def _take_clip(
+    ctx: Context, who: str, chosen: OpenSet, session: EditorSession, payload: object
+) -> bool:
+    """Do what is asked of a clip; say whether that was anything new."""
+    if not _take_new(session, "clip", payload):
+        return False
+    name = dict(zip(("tab", "n"), session.last_messages["clip"], strict=True))
+    me = user_now(ctx, who)
+    try:
+        question = clips.parse_question(payload, chosen.key)
+        scene = _scene(ctx, me, chosen, question.person.frame)
+        if scene is None or session.request.layer != MAIN:
+            raise Refused("this frame is of no clip", where=question.person.where, reason="gone")
+    except Refused as error:
+        guard.log_refusal("a question about a clip", user=who, why=error)
+        session.clips.answer = name | {"error": str(error)}
+        return True
+    session.clips.answer = name | clips.answer(session.clips, question, scene, me)
+    return True
+
+
 def _take_view(session: EditorSession, payload: object) -> bool:
     if not _take_new(session, "view", payload):
         return False
@@ -332,6 +396,8 @@ def _take_view(session: EditorSession, payload: object) -> bool:
         return False
     session.position = at
     session.history_of = past if isinstance(past, str) and len(past) < 40 else None
+    session.clips.look = clips.parse_look(payload.get("clip"))
+    session.clips.log = payload.get("log") is True
     return True
 
 
@@ -349,29 +415,5 @@ def _history(
     found = history.events(ctx.store, chosen.key, person=person)
     return {
         "id": session.history_of,
-        "events": [_describe_event(event) for event in reversed(found[-40:])],
+        "events": [describe_event(event) for event in reversed(found[-40:])],
     }
-
-
-def _describe_event(event: Event) -> dict[str, str]:
-    after = event.after
-    what: str = event.kind
-    if event.kind in ("edit", "add"):
-        joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
-        names = [*(["the box"] if after.get("box") else []), *joints]
-        what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
-            f" and {len(names) - 3} more" if len(names) > 3 else ""
-        )
-        what = f"added a person ({len(joints)} joints)" if event.kind == "add" else what
-        if joints and all(label["origin"] == PREDICTED for label in joints.values()):
-            what += ", as predicted"
-    elif event.kind == "status":
-        said = "nobody is in this frame" if after["status"] == NOBODY else str(after["status"])
-        what = said + (f": {after['reason']}" if after["reason"] else "")
-    elif event.kind == "distrust":
-        what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
-    elif event.kind == "comment":
-        what = f"“{after['comment']}”"
-    elif event.kind == "revert":
-        what = f"took event {event.reverts} back"
-    return {"who": event.who, "when": event.when.strftime("%d %b %H:%M"), "what": what}

@@ -179,6 +179,7 @@ def _item(
         "clean": url("clean", frame) if clean is not None and clean != frame else None,
         "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
         "exists": row is not None,
+        "clip": found.frame["clip_id"],
         **(
             _labels(found, row, frames.skeleton)
             if row is not None
@@ -346,6 +347,8 @@ def _state(state: ItemState | None) -> dict[str, Any]:
             "joints": {},
             "box": None,
             "distrusts": [],
+            "track": None,
+            "keyed": None,
             "deleted": False,
             "added": False,
             "who": None,
@@ -358,6 +361,8 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "joints": {name: _joint(label) for name, label in state.joints.items()},
         "box": state.box,
         "distrusts": state.distrusts or [],
+        "track": state.track,
+        "keyed": state.keyed,
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,

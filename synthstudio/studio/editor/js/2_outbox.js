@@ -100,7 +100,7 @@ function wire(op) {
     client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
     revision: op.revision, kind: op.kind,
   };
-  for (const field of ["after", "joints", "box", "status", "text", "event", "undoes"]) {
+  for (const field of ["after", "joints", "box", "status", "text", "event", "undoes", "track", "keyed"]) {
     if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
   }
   return out;
@@ -256,7 +256,7 @@ function sayAgain(S, item, op) {
   const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : op.patch;
   const joints = patch.joints ?? null;
   if (joints && !Object.keys(joints).length) return null;
-  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, status, text, from: op.from }, patch);
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, status, text, track: op.track, keyed: op.keyed, from: op.from }, patch);
   if (patch.distrusts) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);

@@ -10,6 +10,7 @@ const KEYS = [
     ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
+  ["Clips", CLIP_KEYS],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
   ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
@@ -68,6 +69,7 @@ function buildPage(S, parent) {
   ui.side = el("aside", "side", null, main);
   ui.side.setAttribute("aria-label", "Person");
   buildSide(S, ui.side);
+  buildClips(S, root);
   const foot = el("div", "foot", null, root);
   ui.hint = el("span", "hint", "", foot);
   ui.progress = el("span", "progress", "", foot);
@@ -198,6 +200,7 @@ function buildHelp(S, root) {
   const cols = el("div", "cols", null, help);
   for (const [title, rows] of KEYS) {
     const part = el("section", "", null, cols);
+    part.hidden = rows === CLIP_KEYS && !S.clip;
     el("h3", "", title, part);
     const list = el("dl", "", null, part);
     for (const [key, what] of rows) {
@@ -303,6 +306,7 @@ function fillPanel(S) {
   fillTable(S);
   fillRefused(S);
   fillPast(S);
+  fillClips(S);
   // A button that has nothing more to do would swallow the keys that are pressed on it.
   if (S.root.getRootNode().activeElement?.disabled) ui.stage.focus({ preventScroll: true });
 }
@@ -348,6 +352,7 @@ function inWords(op) {
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
   if (op.box && !names.length) return "box";
+  if (typeof op.keyed === "boolean" && !names.length) return "key frame";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }
 
