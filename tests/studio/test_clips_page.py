@@ -98,7 +98,7 @@ def test_by_mouse_and_without_a_clip_there_is_nothing(
 
 
 def test_touch_turns_frames_and_copies(open_as, new_page, studio):
-    phone = new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    phone = new_page(has_touch=True)
     desk = sit_down(open_as, phone, studio, "review?queue=clips&frame=8&instance=1")
     desk.page.locator(".thumb[data-frame='9']").tap()
     desk.shown("9:1")

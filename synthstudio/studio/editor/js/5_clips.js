@@ -53,7 +53,7 @@ function fillClips(S) {
   const { clip } = S;
   const track = clip.track === null ? "no track" : `Track ${clip.track}`;
   const at = entry ? clip.start + clip.frames.indexOf(entry) + 1 : 0;
-  ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · in ${clip.people} · ${clip.keys.length} key` : "…";
+  ui.clipWhere.textContent = entry ? `${track} · frame ${at} of ${clip.total} · ${clip.keys.length} key frame${clip.keys.length === 1 ? "" : "s"}` : "…";
   ui.clips.dataset.track = entry ? String(clip.track ?? "") : "";
   const closed = !S.can.edit || S.item.veiled || !entry;
   for (const [action, node] of Object.entries(ui.clipDo)) {
@@ -143,6 +143,7 @@ function openClipForm(S, text, answers, fields) {
   const box = S.ui.clipAsk;
   box.replaceChildren();
   box.hidden = false;
+  S.ui.flash.classList.remove("on");
   el("p", "", text, box);
   const field = fields?.(box);
   for (const [word, title, done] of answers) {
