@@ -30,6 +30,7 @@ from synthstudio.review.values import JointLabel, Op, Person, User, require
 
 MOST = 2_000
 """People of a stroke."""
+BLIND = "a second look is open"
 Pair = tuple[int, int]
 
 
@@ -255,11 +256,14 @@ def _stroke(
     require(who, "edit")
     known: dict[Person, Base] = {person: scene.base_of(person) for person in people}
     done: list[int] = []
+    blind: list[str] = []
 
     def once(session: Session) -> Sequence[Op]:
         done.append(len(strokes.events_of(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
-        return [op for op in ops if (op.person.frame, op.person.instance) not in scene.veiled]
+        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.veiled]
+        blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
+        return [op for op in ops if op not in hidden]
 
     tried = edits.apply_each(
         scene.store,
@@ -269,7 +273,7 @@ def _stroke(
         base_of=lambda person: known.get(person) or scene.base_of(person),
     )
     left = [f"{op.person.where}: {_why(what)}" for op, what in tried if isinstance(what, Refused)]
-    return Done(people=done[0] + len(tried) - len(left), left=tuple(left))
+    return Done(people=done[0] + len(tried) - len(left), left=(*left, *blind))
 
 
 def _why(refused: Refused) -> str:
@@ -305,7 +309,7 @@ def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
 
 def _stays(one: Member, veiled: Collection[Pair]) -> str | None:
     if (one.person.frame, one.person.instance) in veiled:
-        return "a second look is open"
+        return BLIND
     if one.state.deleted:
         return "deleted"
     return one.state.status if one.state.status in ("rejected", "flagged") else None

@@ -1,26 +1,47 @@
 """Clips in the browser: the strip, copied labels, key frames, tracks, by keys, mouse and touch."""
 
-import re
-
+import cv2
+import numpy as np
 import pytest
 from clip_sets import TIMES, make_clips
+from editor_host import Alone
 from reviewing import sit_down, stored
+
+from synthstudio.api.exchange import import_photos
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.datasets import content_key
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def clip_set(tmp_path_factory):
-    return make_clips(tmp_path_factory.mktemp("clips") / "set").folder
+    return make_clips(tmp_path_factory.mktemp("clips") / "walks").folder
 
 
 @pytest.fixture(scope="module")
-def studio(start_studio, clip_set):
-    return start_studio(clip_set)
+def video_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("video")
+    film = cv2.VideoWriter(str(folder / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 5, (160, 120))
+    for k in range(6):
+        film.write(np.full((120, 160, 3), 40 * k, np.uint8))
+    film.release()
+    import_photos(folder / "a.mp4", folder / "film", rate_hz=5.0)
+    return folder / "film"
+
+
+@pytest.fixture(scope="module")
+def studio(start_studio, clip_set, video_set):
+    return start_studio(clip_set, video_set)
+
+
+def address(folder, queue, frame, instance):
+    key = content_key(Dataset(folder))
+    return f"review?set={key}&queue={queue}&frame={frame}&instance={instance}"
 
 
 def test_a_clip_is_labelled_by_keys_alone(open_as, page, studio, clip_set):
-    desk = sit_down(open_as, page, studio, "review?queue=clips&frame=0&instance=1")
+    desk = sit_down(open_as, page, studio, address(clip_set, "clips", 0, 1))
     where = page.locator(".cliphead .where")
 
     def at(frame, *, person=1):
@@ -79,10 +100,8 @@ def test_a_clip_is_labelled_by_keys_alone(open_as, page, studio, clip_set):
     at(1)
 
 
-def test_by_mouse_and_without_a_clip_there_is_nothing(
-    open_as, page, studio, small_photo_set, start_studio
-):
-    desk = sit_down(open_as, page, studio, "review?queue=all&frame=8&instance=2")
+def test_by_mouse_the_queue_goes_on_where_the_strip_was_left(open_as, page, studio, clip_set):
+    desk = sit_down(open_as, page, studio, address(clip_set, "all", 8, 2))
     page.locator(".thumb[data-frame='14']").click()
     desk.shown("14:2")
     page.get_by_role("button", name="The same person in the frame before").click()
@@ -91,15 +110,45 @@ def test_by_mouse_and_without_a_clip_there_is_nothing(
     desk.shown("9:1")
     page.get_by_role("button", name="Fill in between key frames").click()
     desk.wait(lambda: "Two key frames" in str(page.locator(".flash").text_content()))
-    other = start_studio(small_photo_set)
-    desk = sit_down(open_as, page, other)
+
+
+def test_a_video_is_labelled_from_nothing(open_as, page, studio, video_set):
+    """Somebody is added, gets a track, and is filled in where nobody was."""
+    desk = sit_down(open_as, page, studio, address(video_set, "empty", 0, 0))
+    desk.press("i")
+    desk.saved()
+    where = page.locator(".cliphead .where")
+    desk.wait(lambda: "no track" in str(where.text_content()))
+    desk.press("Shift+T")
+    desk.wait(lambda: "Track 1" in str(where.text_content()))
+    for frame in (1, 2, 3, 4):
+        desk.press("Shift+E")
+        desk.shown(f"{frame}:0")
+    desk.press("Shift+Q")
+    desk.shown("3:0")
+    desk.press("Shift+C")
+    desk.wait(lambda: "does not have" in str(page.locator(".flash").text_content()))
+    page.locator(".thumb[data-frame='1']").click()
+    desk.shown("1:0")
+    desk.press("Shift+C")  # copied from frame 0: this person is here now
+    desk.shown("1:1")
+    desk.saved()
+    assert stored(studio, video_set, person="1:1")[0].after["track"] == 1
+
+
+def test_without_a_clip_there_is_nothing(page):
+    alone = Alone(page)
+    alone.give()
     assert page.locator(".clips").is_hidden()
-    assert not re.search("Fill in between", page.locator(".help").inner_text())
+    alone.press("Shift+E", "Shift+M", "Shift+C")
+    page.keyboard.press("?")
+    assert "Fill in between" not in page.locator(".help").inner_text()
+    assert alone.root.get_attribute("data-item") == "0:1"
 
 
-def test_touch_turns_frames_and_copies(open_as, new_page, studio):
+def test_touch_turns_frames_and_copies(open_as, new_page, studio, clip_set):
     phone = new_page(has_touch=True)
-    desk = sit_down(open_as, phone, studio, "review?queue=clips&frame=8&instance=1")
+    desk = sit_down(open_as, phone, studio, address(clip_set, "clips", 8, 1))
     desk.page.locator(".thumb[data-frame='9']").tap()
     desk.shown("9:1")
     desk.page.get_by_role("button", name="Copy the labels of the frame before").tap()

@@ -188,9 +188,9 @@ def _preview(found: Filling) -> dict[str, Any]:
     }
 
 
-def beside(look: Look, scene: Scene) -> list[Pair]:
+def beside(look: Look, scene: Scene, everybody: Sequence[Member]) -> list[Pair]:
     """The shown person in the frames next to the shown one, (frame, 0) where nobody is."""
-    frames, at, mine = _along(look, scene, scene.members())
+    frames, at, mine = _along(look, scene, everybody)
     near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
     return [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
 
@@ -198,12 +198,12 @@ def beside(look: Look, scene: Scene) -> list[Pair]:
 def strip(
     look: Look,
     scene: Scene,
+    everybody: Sequence[Member],
     thumb: Callable[[int], str],
     *,
     log: bool,
 ) -> dict[str, Any]:
     """The strip of a person as JSON values. `thumb`: frame -> the address of a small picture."""
-    everybody = scene.members()
     frames, at, mine = _along(look, scene, everybody)
     start = max(0, at - AROUND)
     track = _track_of(look, everybody)

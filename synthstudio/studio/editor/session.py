@@ -256,17 +256,15 @@ def _browser_data(
 def _clip_data(
     ctx: Context, me: User, chosen: OpenSet, session: EditorSession, held: Collection[str]
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
-    """The strip of the shown person and the items beside it that no window holds.
-
-    None where the set has no clips, or for second looks; without "frames" where none is asked for.
-    """
+    """The strip of the shown person and its items that no window holds; None: no clips here."""
     if session.request.layer != MAIN or not has_clips(chosen.table):
         return None, []
     base, look = {"answer": session.clips.answer}, session.clips.look
     scene = None if look is None else _scene(ctx, me, chosen, look.frame)
     if look is None or scene is None:
         return base, []
-    pairs = clips.beside(look, scene)
+    everybody = scene.members()
+    pairs = clips.beside(look, scene, everybody)
     stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.veiled)
     found = window.items(
         ctx.store,
@@ -280,6 +278,7 @@ def _clip_data(
     strip = clips.strip(
         look,
         scene,
+        everybody,
         lambda f: image_url(ctx, me, chosen, kind="crop", frame=f, size=clips.THUMB_PX),
         log=session.clips.log,
     )
