@@ -1,11 +1,6 @@
 // The strip below the picture: the frames of a clip in which the shown person is, with what was
 // done there, and what can be done over all of them. Nothing of it is there where a set has no clips.
 
-const CLIP_KEYS = [
-  ["Shift+q · Shift+e", "the same person in the frame before, after"], ["Shift+c · Shift+v", "copy the labels of the frame before, after"],
-  ["Shift+k", "key frame, or not"], ["Shift+m", "fill in between key frames"], ["Shift+t", "from here on somebody else: split the track"],
-  ["Shift+j", "join with another track"], ["Shift+r", "give the track another number"], ["Shift+y", "what became of the track"],
-];
 const CLIP_BUTTONS = [
   ["clip back", "‹ Frame", "Shift+q", "The same person in the frame before"], ["clip next", "Frame ›", "Shift+e", "The same person in the frame after"],
   ["copy back", "Copy before", "Shift+c", "Copy the labels of the frame before"], ["copy next", "Copy after", "Shift+v", "Copy the labels of the frame after"],

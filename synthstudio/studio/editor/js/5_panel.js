@@ -10,7 +10,9 @@ const KEYS = [
     ["r", "no label"]]],
   ["Move", [["drag", "a joint, or all by the handle"], ["arrows", "1 px; Shift 10 px; Alt 0.1 px"], ["g", "choose the whole skeleton"],
     ["Alt+click", "put the chosen joint here"], ["m", "mirror the pose"], ["w", "swap left and right"], ["Shift+w", "swap the chosen pair"]]],
-  ["Clips", CLIP_KEYS],
+  ["Clips", [["Shift+q · Shift+e", "the same person in the frame before, after"], ["Shift+c · Shift+v", "copy the labels of the frame before, after"], ["Shift+k", "key frame, or not"],
+    ["Shift+m", "fill in between key frames"], ["Shift+t", "from here on somebody else: split the track"],
+    ["Shift+j", "join with another track"], ["Shift+r", "give the track another number"], ["Shift+y", "what became of the track"]]],
   ["Predictions", [["Enter", "accept the chosen joint"], ["Shift+Enter", "accept its limb"], ["Ctrl+Enter", "accept the whole person"],
     ["Shift+i", "add somebody predicted"], ["Shift+p", "accept a page: the next people whom nobody touched"], ["Shift+x", "this prediction is wrong"]]],
   ["Box", [["Shift+b", "draw the box: drag, or arrows, Tab, Enter"], ["Shift+n", "draw a box: somebody new is in it"]]],
@@ -200,7 +202,7 @@ function buildHelp(S, root) {
   const cols = el("div", "cols", null, help);
   for (const [title, rows] of KEYS) {
     const part = el("section", "", null, cols);
-    part.hidden = rows === CLIP_KEYS && !S.clip;
+    part.hidden = title === "Clips" && !S.clip;
     el("h3", "", title, part);
     const list = el("dl", "", null, part);
     for (const [key, what] of rows) {
