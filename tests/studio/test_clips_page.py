@@ -1,11 +1,14 @@
 """Clips in the browser: the strip, copied labels, key frames, tracks, by keys, mouse and touch."""
 
+from importlib import resources
+
 import cv2
 import numpy as np
 import pytest
 from clip_sets import TIMES, make_clips
 from editor_host import Alone
 from reviewing import sit_down, stored
+from test_pages_a11y import excused, violations
 
 from synthstudio.api.exchange import import_photos
 from synthstudio.dataset.reader import Dataset
@@ -100,6 +103,18 @@ def test_a_clip_is_labelled_by_keys_alone(open_as, page, studio, clip_set):
     at(1)
 
 
+def reachable(page):
+    """The strip with its log and a form open: axe-core finds nothing in the editor."""
+    page.get_by_role("button", name="What became of the track").click()
+    page.locator(".cliplog li").first.wait_for()
+    page.get_by_role("button", name="Join with another track").click()
+    page.locator(".clipask select").wait_for()
+    axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+    found = [v for v in violations(page, axe) if not excused(*v[:2])]
+    page.keyboard.press("Escape")
+    assert found == []
+
+
 def test_by_mouse_the_queue_goes_on_where_the_strip_was_left(open_as, page, studio, clip_set):
     desk = sit_down(open_as, page, studio, address(clip_set, "all", 8, 2))
     page.locator(".thumb[data-frame='14']").click()
@@ -110,6 +125,7 @@ def test_by_mouse_the_queue_goes_on_where_the_strip_was_left(open_as, page, stud
     desk.shown("9:1")
     page.get_by_role("button", name="Fill in between key frames").click()
     desk.wait(lambda: "Two key frames" in str(page.locator(".flash").text_content()))
+    reachable(page)
 
 
 def test_a_video_is_labelled_from_nothing(open_as, page, studio, video_set):
@@ -147,10 +163,11 @@ def test_without_a_clip_there_is_nothing(page):
 
 
 def test_touch_turns_frames_and_copies(open_as, new_page, studio, clip_set):
-    phone = new_page(has_touch=True)
+    phone = new_page(has_touch=True, color_scheme="dark")
     desk = sit_down(open_as, phone, studio, address(clip_set, "clips", 8, 1))
     desk.page.locator(".thumb[data-frame='9']").tap()
     desk.shown("9:1")
     desk.page.get_by_role("button", name="Copy the labels of the frame before").tap()
     desk.saved()
     desk.wait(lambda: "Copied" in str(desk.page.locator(".flash").text_content()))
+    reachable(phone)
