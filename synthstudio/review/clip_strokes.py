@@ -112,19 +112,13 @@ def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
                 revision = one.state.revision if one else 0
                 made = Fill(person=here, revision=revision, joints=changed, added=one is None)
                 fills.append(made)
-    if len(fills) > MOST:
-        invalid(
-            "so many people are not filled in at once",
-            "fill",
-            expected=f"at most {MOST:,}",
-            got=len(fills),
-        )
     frames = tuple(one.person.frame for one in keys)
     return Filling(track=me.track, keys=frames, fills=tuple(fills), left=tuple(left))
 
 
 def fill(scene: Scene, found: Filling, client: str, *, who: User) -> Done:
     """Do what was previewed, an event a person; who changed since, or is held, stays."""
+    _check_number(len(found.fills))
 
     def plan(session: Session) -> Sequence[Op]:
         return [
@@ -155,7 +149,7 @@ def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
             invalid("this track begins here", person.where, expected="a frame after its first")
         return [m for m in mine if m.time >= me.time], free_track(everybody)
 
-    return _retrack(scene, changed, client, who)
+    return _retrack(scene, person, changed, client, who)
 
 
 def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
@@ -181,7 +175,7 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
             )
         return mine, to
 
-    return _retrack(scene, changed, client, who)
+    return _retrack(scene, person, changed, client, who)
 
 
 def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
@@ -199,7 +193,7 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
             )
         return [m for m in same_track(everybody, me.track, person) if m.exists], to
 
-    return _retrack(scene, changed, client, who)
+    return _retrack(scene, person, changed, client, who)
 
 
 def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
@@ -217,19 +211,14 @@ def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
 
 def _retrack(
     scene: Scene,
+    person: Person,
     changed: Callable[[list[Member]], tuple[list[Member], int]],
     client: str,
     who: User,
 ) -> Done:
     def plan(session: Session) -> Sequence[Op]:
         mine, to = changed(scene.members())
-        if len(mine) > MOST:
-            invalid(
-                "this track is too long",
-                "track",
-                expected=f"at most {MOST:,} people",
-                got=len(mine),
-            )
+        _check_number(len(mine))
         return [
             Op(
                 client=client,
@@ -242,7 +231,15 @@ def _retrack(
             for seq, one in enumerate(mine, start=1)
         ]
 
-    return _stroke(scene, client, plan, [m.person for m in scene.members()], who)
+    everybody = scene.members()
+    mine = same_track(everybody, _me(everybody, person).track, person)
+    return _stroke(scene, client, plan, [one.person for one in mine], who)
+
+
+def _check_number(people: int) -> None:
+    if people > MOST:
+        expected = f"at most {MOST:,} people at once"
+        invalid("so many people are not changed at once", "clip", expected=expected, got=people)
 
 
 def _stroke(

@@ -5,7 +5,7 @@ editor's and `origin` is "human", or "predicted" where they took a model's place
 state or the cause changed, its shares and what hides it are unknown (NaN). If its place changed,
 its place in 3D is unknown (NaN). Masks, their boxes and all other joints stay; a box that no mask
 gave is the one that somebody drew, else it grows so that edited joints lie in it. A person who is
-not approved keeps box and mask; every joint is unlabelled.
+not approved keeps box and mask; every joint is unlabelled. Tracks are as somebody corrected them.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import pytest
 from clip_sets import TIMES, make_clips
 from review_ops import ANNA, BEN, GUEST, hidden, op, seen
 
+from synthstudio.cli.review import _line
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import clip_strokes, edits, history, leases
@@ -142,6 +143,8 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     for client in ("clipjoin2", "cliprename1", "clipsplit1"):
         assert clip_strokes.undo(scene, client, f"{client}undo", who=ANNA).people == 4
     assert set(tracks(scene).values()) == {1, 2}
+    told = [_line(event) for event in history.events(scene.store, scene.clip.dataset, person=me)]
+    assert told[0].endswith("frame 4 person 1  edit track 3"), "review history says so, too"
     assert history.check_replay(scene.store, scene.clip.dataset) == []
 
 

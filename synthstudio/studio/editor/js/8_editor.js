@@ -6,7 +6,7 @@ const STATES = new WeakMap();
 // The page may take the editor down and put it up again at any time. What it knew of a data set is
 // kept beside it until then: undo, edits on their way, zoom, layers.
 const KEPT = (globalThis.synthstudioEditors ??= new Map());
-const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "clipLog", "asks", "trip"];
+const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "clipLog", "asks", "asked", "trip"];
 
 function step(S, by) {
   const line = queued(S);
