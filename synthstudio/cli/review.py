@@ -329,6 +329,9 @@ def _line(event: Any) -> str:
     joints: Any = after.get("joints", {})
     notes = [f"revert of {event.reverts}"] if event.reverts is not None else []
     notes += [*joints, *(str(after[k]) for k in ("status", "reason", "comment") if after.get(k))]
+    notes += [f"track {after['track']}"] if after.get("track") is not None else []
+    if after.get("keyed") is not None:
+        notes.append("key frame" if after["keyed"] else "no key frame")
     layer = "" if person.layer == "main" else f" ({person.layer})"
     text = plain(", ".join(notes))
     head = f"{event.id}  {event.when:%Y-%m-%d %H:%M:%S}  {plain(event.who)}"

@@ -2,7 +2,7 @@
 
 A photo is copied as it is when a browser shows it as it is stored. One that its EXIF turns, or of
 CMYK, is decoded upright and written anew as a JPEG, so that labels are of what is seen. A video is
-decoded once, from its beginning to its end.
+decoded once, from its beginning to its end, and is one clip.
 """
 
 from __future__ import annotations
@@ -111,9 +111,11 @@ def _samples(photos: list[_Photo], skeleton: Skeleton) -> Iterator[ReadSample]:
         yield _row(photo.name, photo.width_px, photo.height_px, skeleton), [], data
 
 
-def _row(name: str, width: int, height: int, skeleton: Skeleton) -> dict[str, Any]:
+def _row(
+    name: str, width: int, height: int, skeleton: Skeleton, **clip: str | int | float | None
+) -> dict[str, Any]:
     row = checked.frame_of(
-        index=0, file_name=name, width=width, height=height, skeleton=skeleton.name
+        index=0, file_name=name, width=width, height=height, skeleton=skeleton.name, **clip
     )
     checked.check_frame(row)
     return row
@@ -146,11 +148,23 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
                 names.append(file.name)
         kept = waiting.pop_all()
 
+    hz = stated_rate_hz(path)
+
     def samples() -> Iterator[ReadSample]:
-        for name in names:
+        for place, name in enumerate(names):
             width, height = image_size(folder / name)
-            shown = f"{path.name}#{name.removesuffix('.jpg')}"
-            yield _row(shown, width, height, skeleton), [], (folder / name).read_bytes()
+            number = name.removesuffix(".jpg")
+            row = _row(
+                f"{path.name}#{number}",
+                width,
+                height,
+                skeleton,
+                clip_id=path.name,
+                clip_frame=place,
+                clip_frames=len(names),
+                time_s=int(number) / hz if hz else None,
+            )
+            yield row, [], (folder / name).read_bytes()
 
     return Opened(
         skeleton=skeleton,

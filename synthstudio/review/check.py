@@ -6,7 +6,7 @@ Checked are types, limits and names, and whether the values make sense together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -20,6 +20,7 @@ from synthstudio.review.values import (
     FRAME,
     FRAME_STATUSES,
     KINDS,
+    MAIN,
     STATUSES,
     JointLabel,
     Op,
@@ -48,7 +49,8 @@ class Base:
     """A person on disk. `joints` None and not `exists`: the data set has no such person.
 
     `skeleton`: the names of its joints, in order. `masks`: the counts of its sound masks, by
-    name. `people`: the numbers of all on disk in the frame.
+    name. `people`: the numbers of all on disk in the frame. `clip`: that of the frame, None for
+    none; `tracks`: number -> track of those on disk who have one.
     """
 
     skeleton: tuple[str, ...]
@@ -58,6 +60,8 @@ class Base:
     exists: bool
     masks: Mapping[str, str] = field(default_factory=dict)
     people: tuple[int, ...] = ()
+    clip: str | None = None
+    tracks: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -79,7 +83,14 @@ def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
         exists=bool(found),
         masks=masks_on_disk(found[0] if found else None, (row["height_px"], row["width_px"])),
         people=tuple(r["instance"] for r in people),
+        clip=row["clip_id"],
+        tracks=tracks_of(people),
     )
+
+
+def tracks_of(people: Iterable[Row]) -> dict[int, int]:
+    """Number -> track of a frame's people on disk, of those who have one."""
+    return {row["instance"]: row["track_id"] for row in people if row["track_id"] is not None}
 
 
 def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
@@ -114,13 +125,15 @@ def check_op(op: Op, base: Base) -> None:
             _check_box(op.box, base)
         if op.masks is not None:
             drawn_masks(op.masks, base.size)
-        if not op.joints and (op.kind == "add" or (op.box is None and op.masks is None)):
+        rest = (op.box, op.masks, op.track, op.keyed)
+        if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
     elif op.joints or op.box is not None or op.masks is not None:
         invalid(f"{op.kind} has no joints, no box and no masks", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
         invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
+    _check_time(op, base)
     _check_status(op)
     check_text(op.text, "text")
     _check_thread(op, base)
@@ -142,6 +155,21 @@ def _check_thread(op: Op, base: Base) -> None:
     if op.joint not in base.skeleton:
         expected = ", ".join(base.skeleton[:4]) + "..."
         invalid("the skeleton has no such joint", "joint", expected=expected, got=op.joint)
+
+
+def _check_time(op: Op, base: Base) -> None:
+    if op.track is None and op.keyed is None:
+        return
+    if op.kind not in ("edit", "add"):
+        invalid(f"{op.kind} has no track and no key frame", "track", expected="none")
+    if op.track is not None:
+        check_int(op.track, "track")
+    if type(op.keyed) not in (bool, type(None)):
+        invalid("this is no mark of a key frame", "keyed", expected="yes or no", got=op.keyed)
+    if base.clip is None:
+        invalid("only people of a clip have tracks", op.person.where, expected="a frame of a clip")
+    if op.person.layer != MAIN:
+        invalid("tracks are those of the layer main", "layer", expected=MAIN, got=op.person.layer)
 
 
 def _check_status(op: Op) -> None:

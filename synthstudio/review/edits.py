@@ -36,6 +36,7 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store
 from synthstudio.review.threads import names_in, store_threads, talks, threads_of
+from synthstudio.review.track_rule import check_track
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -119,9 +120,36 @@ def apply_all(
     return done
 
 
+def apply_each(
+    store: Store,
+    dataset: str,
+    plan: Callable[[Session], Sequence[Op]],
+    *,
+    who: User,
+    base_of: BaseOf,
+) -> list[tuple[Op, Event | Refused]]:
+    """Do what can be done of a plan, in one transaction that has the data set to itself.
+
+    What each op became, or why not, like `apply_all`; Refused("busy") with nothing changed.
+    """
+    done: list[tuple[Op, Event | Refused]] = []
+    with store.session() as session:
+        _lock_dataset(session, dataset)
+        for op in plan(session):
+            try:
+                base = base_of(op.person)
+                require(who, op.kind)
+                check_op(op, base)
+                with session.begin_nested():
+                    done.append((op, _apply(session, op, who=who, base=base)))
+            except Refused as refused:
+                done.append((op, refused))
+    return done
+
+
 def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     person = op.person
-    _lock_dataset(session, person)
+    _lock_dataset(session, person.dataset)
     applied = _already_applied(session, op, who)
     if applied is not None:
         return applied
@@ -139,19 +167,20 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
         if not base.exists:
             _check_undecided(op, old, after)
         _check_frame(session, old, after, base)
+        check_track(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
-def _lock_dataset(session: Session, person: Person) -> None:
+def _lock_dataset(session: Session, dataset: str) -> None:
     """Let one writer at a time into a data set, so that ids of events rise as they happen.
 
     SQLite's transaction has the whole store already.
     """
-    query = select(DatasetRow.key).where(DatasetRow.key == person.dataset)
+    query = select(DatasetRow.key).where(DatasetRow.key == dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
         raise Refused(
             "the store does not know this data set",
-            where=person.dataset[:16],
+            where=dataset[:16],
             reason="gone",
         )
 
@@ -246,8 +275,6 @@ def _change(
         return dict(target.after), dict(target.before)
     if op.kind in ("edit", "add"):
         after = _edited(op, old, base)
-        if op.kind == "add":
-            after["added"] = True
     elif op.kind == "status":
         after = {"status": op.status, "reason": op.text}
     elif op.kind in ("comment", "resolve", "reopen"):
@@ -261,7 +288,7 @@ def _change(
 
 
 def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
-    """What an op sets of joints, box and masks."""
+    """What an op sets of joints, box, masks and track."""
     after: dict[str, Any] = {}
     if op.joints:
         after["joints"] = {name: asdict(_own(label)) for name, label in op.joints.items()}
@@ -272,6 +299,13 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
         after["masks"] = masks_after(drawn, old.masks, base.masks, base.size)
     if op.box is not None and "modal" in {**base.masks, **after.get("masks", old.masks or {})}:
         invalid("this box is that of a mask", "box", expected="a person without a mask")
+    if op.kind == "add":
+        after["added"] = True
+    if op.track is not None:
+        after["track"] = op.track
+    by_hand = old.keyed is False and bool(op.joints) and op.kind == "edit"
+    if op.keyed is not None or by_hand:
+        after["keyed"] = by_hand if op.keyed is None else op.keyed
     return after
 
 

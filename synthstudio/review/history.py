@@ -97,6 +97,8 @@ def state_of(row: ItemRow) -> ItemState:
         box=row.box,
         masks=row.masks,
         distrusts=row.distrusts,
+        track=row.track,
+        keyed=row.keyed,
         deleted=row.deleted,
         added=row.added,
         who=row.who,

@@ -115,6 +115,10 @@ class ItemRow(Base):
     """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Models whose prediction of the person somebody called wrong."""
+    track: Mapped[int | None] = mapped_column(Integer)
+    """Who it is over time, as somebody corrected it."""
+    keyed: Mapped[bool | None] = mapped_column(Boolean)
+    """Whether somebody made it a key frame, or filled it in between key frames."""
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)
     added: Mapped[bool] = mapped_column(Boolean, default=False)
     who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))

@@ -12,16 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.review import edits, history
+from synthstudio.review import edits, history, strokes
 from synthstudio.review.check import CAUSES_OF, Base, invalid
 from synthstudio.review.edits import BaseOf
-from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow
-from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.store import Store
 from synthstudio.review.values import HUMAN, MAIN, Event, JointLabel, Op, Person, User, require
 
@@ -157,7 +154,7 @@ def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled
                 who=who,
                 when=when,
                 people=people,
-                standing=len(_standing(session, dataset, client)),
+                standing=len(strokes.standing(session, dataset, client)),
             )
             for client, _, who, when, people in found
         ]
@@ -175,40 +172,7 @@ def undo(
     """Take a change back for all who still have it, or say of each why not: their joints may have
     been edited again."""
     require(who, "relabel")
-    with store.reading() as session:
-        mine = _standing(session, dataset, client)
-    pairs = [(event.person.frame, event.person.instance) for event in mine]
-    states = history.states(store, dataset, people=pairs)
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
-    ops = [
-        Op(
-            client=again,
-            seq=seq,
-            person=event.person,
-            revision=states[pair].revision,
-            kind="revert",
-            event=event.id,
-        )
-        for seq, (event, pair) in enumerate(zip(mine, pairs, strict=True), start=1)
-    ]
+    with store.reading() as session:
+        ops = strokes.reverts(session, strokes.standing(session, dataset, client), again)
     return edits.apply_all(store, ops, who, base_of, progress)
-
-
-def _standing(session: Session, dataset: str, client: str) -> list[Event]:
-    """The events of a change that were not taken back, in order."""
-    row, again = EventRow, aliased(EventRow)
-    mine = select(row).where(row.dataset == dataset, row.layer == MAIN, row.client == client)
-    reverts = (
-        select(again)
-        .join(
-            row,
-            (row.dataset == again.dataset)
-            & (row.layer == again.layer)
-            & (row.frame == again.frame)
-            & (row.instance == again.instance),
-        )
-        .where(row.dataset == dataset, row.client == client, again.kind == "revert")
-    )
-    events = [event_of(found) for found in session.scalars(mine.order_by(row.id))]
-    gone = reverted_ids(event_of(found) for found in session.scalars(reverts))
-    return [event for event in events if event.kind == "edit" and event.id not in gone]

@@ -8,7 +8,7 @@ from typing import Any
 from synthstudio.review.values import Event
 
 Field = tuple[str, str | int]
-PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts")
+PLAIN = ("status", "reason", "box", "masks", "deleted", "added", "distrusts", "track", "keyed")
 """Fields of a person that an event sets as they are."""
 
 

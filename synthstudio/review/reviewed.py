@@ -6,7 +6,7 @@ state or the cause changed, its shares and what hides it are unknown (NaN). If i
 its place in 3D is unknown (NaN). A mask that somebody drew has its own box and area; other masks,
 their boxes and all other joints stay. A box that no mask gave is the one that somebody drew, else
 it grows so that edited joints lie in it. A person who is not approved keeps box and mask as on
-disk; every joint is unlabelled.
+disk; every joint is unlabelled. Tracks are as somebody corrected them.
 """
 
 from __future__ import annotations
@@ -205,6 +205,7 @@ def _digest(found: States) -> str:
             {name: dataclasses.asdict(label) for name, label in item.joints.items()},
             *([] if item.box is None else [item.box]),
             *([] if item.masks is None else [item.masks]),
+            *([] if item.track is None else [{"track": item.track}]),
         ]
         for (frame, instance), item in sorted(found.items())
     ]
@@ -244,14 +245,16 @@ def reviewed_people(
 
 def _reviewed(row: Row, item: ItemState | None, names: tuple[str, ...], only: Only) -> Row:
     if item is not None and item.status == "rejected":
-        return without_joints(row)
+        return without_joints(row, item)
     if only == "approved" and not _is_approved(item):
-        return without_joints(row)
+        return without_joints(row, item)
     return row if item is None else with_edits(row, item, names)
 
 
 def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
     new = _copied(row)
+    if item.track is not None:
+        new["track_id"] = item.track
     for name, label in item.joints.items():
         _put(new, names.index(name), label)
     put_masks(new, item.masks or {})
@@ -286,13 +289,15 @@ def _grown(box: Sequence[float], places: Sequence[tuple[float, float]]) -> list[
     return [*low.tolist(), *(high - low).tolist()]
 
 
-def without_joints(row: Row) -> Row:
+def without_joints(row: Row, item: ItemState | None = None) -> Row:
     """A person's row with all joints unlabelled: COCO's way to say "do not evaluate these"."""
     new = _copied(row)
     unlabelled = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
     for j in range(len(row["state"])):
         _put(new, j, unlabelled)
     new["origin"] = list(row["origin"])
+    if item is not None and item.track is not None:
+        new["track_id"] = item.track
     return new
 
 

@@ -94,7 +94,8 @@ class Op:
     add). `status` and `text` (its reason) for status; `text` for comment, with the `joint` that it
     points at, if any; `event` for revert; and the event of a thread's first comment for a comment
     that answers it, resolve and reopen; `text`: the model whose prediction of the person is wrong,
-    for distrust.
+    for distrust. `track`: who it is over time, a number of the clip; `keyed`: whether it is a key
+    frame of that track (edit, add); see tracks.py.
     """
 
     client: str
@@ -109,6 +110,8 @@ class Op:
     text: str = ""
     event: int | None = None
     joint: str | None = None
+    track: int | None = None
+    keyed: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +138,9 @@ class ItemState:
     `joints`: only those that somebody changed; the others are as the data set says. `box`: the one
     that somebody drew, None: nobody did. `masks`: those that somebody drew or that grew with them,
     `modal` or `amodal` -> compressed COCO counts; None: none. `distrusts`: the models whose
-    prediction of the person somebody called wrong, None: none.
+    prediction of the person somebody called wrong, None: none. `track`: None: as on disk. `keyed`:
+    True: somebody marked the key frame; False: its labels lie between those of key frames, or
+    somebody took the mark away; None: neither.
     """
 
     person: Person
@@ -146,6 +151,8 @@ class ItemState:
     box: list[float] | None = None
     masks: dict[str, str] | None = None
     distrusts: list[str] | None = None
+    track: int | None = None
+    keyed: bool | None = None
     deleted: bool = False
     added: bool = False
     who: str | None = None

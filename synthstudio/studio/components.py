@@ -24,7 +24,7 @@ def sequence_number(last: tuple[int, str] | None, text: str) -> tuple[int, str]:
     return max(time.time_ns() // 1_000, last[0] + 1 if last else 0), text
 
 
-STATE = ("outbox", "view")
+STATE = ("outbox", "view", "clip")
 """What the browser may say; anything else that it sends is not read."""
 
 
@@ -37,7 +37,7 @@ def editor_source() -> tuple[str, str]:
 
 
 def mount_editor(
-    data: Mapping[str, Any], *, key: str, on_outbox: Callable[[], None], on_view: Callable[[], None]
+    data: Mapping[str, Any], *, key: str, on_change: Callable[[], None]
 ) -> dict[str, Any]:
     """Show the editor; return what it says: the values of STATE, None for what it did not say.
 
@@ -51,8 +51,7 @@ def mount_editor(
     result = _editor()(
         key=key,
         data={"json": text, "turn": turn[0]},
-        on_outbox_change=on_outbox,
-        on_view_change=on_view,
+        **{f"on_{name}_change": on_change for name in STATE},
     )
     return {name: getattr(result, name, None) for name in STATE}
 

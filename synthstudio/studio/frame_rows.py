@@ -18,7 +18,7 @@ from synthstudio.dataset.parquet import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
-from synthstudio.review.check import Base, labels_of
+from synthstudio.review.check import Base, labels_of, tracks_of
 from synthstudio.review.masks import masks_on_disk
 from synthstudio.review.values import Person
 
@@ -32,10 +32,12 @@ _FRAME_FIELDS = (
     "thing_instance",
     "thing_kind",
     "crowd_index",
+    "clip_id",
 )
 _PERSON_FIELDS = (
     "frame_index",
     "instance",
+    "track_id",
     "joints_px",
     "joints_camera_m",
     "shares",
@@ -104,6 +106,8 @@ class Frames:
             exists=row is not None,
             masks=masks_on_disk(row, found.size),
             people=tuple(found.people),
+            clip=found.frame["clip_id"],
+            tracks=tracks_of(found.people.values()),
         )
 
 

@@ -183,6 +183,8 @@ def _render(ctx: Context, open_set: OpenSet, grant: Grant) -> bytes:
         return pictures.depth(source, frame)
     if grant.kind in ("mask", "amodal"):
         return pictures.mask(source, frame, instance, amodal=grant.kind == "amodal")
+    if not instance:
+        return pictures.small(source, frame, size=grant.size)
     changed = None
     if grant.labels and grant.revision:
         person = Person(dataset=open_set.key, frame=frame, instance=instance)

@@ -214,7 +214,7 @@ def message_of(rng: random.Random, key: str, layer: str, seq: int) -> dict[str, 
     if kind in ("edit", "add") and rng.random() < 0.3:
         op["masks"] = masks_of(rng)
     for _ in range(rng.randrange(3)):
-        name = rng.choice((*op, "undoes", "after", "layer", "user", "role"))
+        name = rng.choice((*op, "undoes", "after", "layer", "user", "role", "track", "keyed"))
         op[name] = rng.choice(ODD)
     if rng.random() < 0.2 and isinstance(op["joints"], dict):
         op["joints"] = {rng.choice((*JOINTS, "__proto__")): [rng.choice(ODD) for _ in range(4)]}

@@ -286,9 +286,9 @@ def test_queues(store, dataset, tmp_path):
 
 def test_what_json_cannot_hold_is_an_error_not_a_string():
     with pytest.raises(ValueError, match="JSON"):
-        components.mount_editor({"x": float("nan")}, key="k", on_outbox=int, on_view=int)
+        components.mount_editor({"x": float("nan")}, key="k", on_change=int)
     with pytest.raises(TypeError):
-        components.mount_editor({"x": np.int64(1)}, key="k", on_outbox=int, on_view=int)
+        components.mount_editor({"x": np.int64(1)}, key="k", on_change=int)
 
 
 def test_the_parts_of_the_module_fit_together():

@@ -182,6 +182,14 @@ def crop(
     return encode_jpeg(picture, _QUALITY)
 
 
+def small(source: Source, frame: int, *, size: int) -> bytes:
+    """Return a whole frame as JPEG, its longest side `size` px."""
+    rgb = decode_rgb(image(source, frame), f"frame {frame}")
+    scale = min(max(size, 16), MAX_SIZE_PX) / max(rgb.shape[:2])
+    wide, high = (max(1, round(side * scale)) for side in (rgb.shape[1], rgb.shape[0]))
+    return encode_jpeg(resample(rgb, (0, 0, rgb.shape[1], rgb.shape[0]), (wide, high)), _QUALITY)
+
+
 def mask(source: Source, frame: int, instance: int, *, amodal: bool) -> bytes:
     """Return a PNG as large as the frame, clear but for masks; instance 0: of all people.
 

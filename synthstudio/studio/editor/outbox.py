@@ -288,6 +288,8 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
         text=text,
         event=_whole_number(item, "event") if item.get("event") is not None else None,
         joint=_parse_joint_name(item.get("joint")),
+        track=_whole_number(item, "track") if item.get("track") is not None else None,
+        keyed=item.get("keyed"),
     )
     return ReceivedOp(op=op, undoes=undoes, after=after)
 

@@ -21,6 +21,7 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
 from synthstudio.review.team.second_pass import blinded
+from synthstudio.review.tracks import clip_order
 from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
 
@@ -35,8 +36,18 @@ QUEUES = {
     "second": "My second looks",
     "added": "Added by reviewers",
     "empty": "Frames without people",
+    "clips": "Person by person through clips",
 }
 """Name of a queue -> what the page calls it."""
+NO_MATCH = "No people match. Relax the filter in the sidebar."
+EMPTY_TEXTS = {
+    "second": "You have no second looks to do. Claim people on the Team page.",
+    "added": "Nobody has added people to this data set.",
+    "clips": "Nobody is in a clip.",
+    "empty": "Every frame has somebody in it.",
+    "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
+    "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +165,8 @@ def build_queue(
         rows = rows[np.isin(columns["status"][rows], TODO) & ~hidden[rows]]
     risk = risk_of(store, table)
     control = np.zeros(len(rows), bool)
+    if request.queue == "clips":
+        rows = np.array(clip_order(table, rows.tolist()), np.int64)
     if request.queue == "risk":
         share = share_of(store, table.key, "control_share")
         found = risk_order(risk, share=share, rows=rows)

@@ -10,17 +10,18 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review import history
+from synthstudio.review import clip_strokes, history
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
 from synthstudio.review.team import members
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import MAIN, NOBODY, PREDICTED, Event, Person, User, may
+from synthstudio.review.tracks import has_clips
+from synthstudio.review.values import MAIN, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, user_now
-from synthstudio.studio.editor import window
+from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.outbox import (
     Answer,
     HeldLeases,
@@ -30,8 +31,16 @@ from synthstudio.studio.editor.outbox import (
     renew_leases,
     storage_key,
 )
+from synthstudio.studio.editor.past import describe_event
 from synthstudio.studio.editor.poses import poses_of
-from synthstudio.studio.editor.queue import QUEUES, QueueRequest, ReviewQueue, build_queue
+from synthstudio.studio.editor.queue import (
+    EMPTY_TEXTS,
+    NO_MATCH,
+    QUEUES,
+    QueueRequest,
+    ReviewQueue,
+    build_queue,
+)
 from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
@@ -70,6 +79,7 @@ class EditorSession:
     poses: Sequence[Mapping[str, Any]] = ()
     sent: tuple[str, Mapping[str, Any]] | None = None
     """The editor's key and what it was told last."""
+    clips: clips.ClipSession = field(default_factory=clips.ClipSession)
 
 
 def show() -> None:
@@ -78,7 +88,8 @@ def show() -> None:
     chosen = ctx.chosen()
     session = _session(chosen, me, fresh=not _is_open(chosen, me))
     st.html(_STYLE)
-    _choices(session, list(prediction_layers(ctx.store, chosen.key)))
+    queues = [q for q in QUEUES if q != "clips" or has_clips(chosen.table)]
+    _choices(session, list(prediction_layers(ctx.store, chosen.key)), queues)
     if session.queue is None:
         session.queue = _build_queue(ctx, chosen, me, session)
     if session.query_error:
@@ -93,13 +104,15 @@ def show() -> None:
         value = st.session_state[name]
         _take_view(session, value.get("view"))
         _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
+        _take_clip(ctx, me.name, chosen, session, value.get("clip"))
 
     data = _browser_data(ctx, me, chosen, session)
     session.sent = name, data
-    received = mount_editor(data, key=name, on_outbox=on_change, on_view=on_change)
+    received = mount_editor(data, key=name, on_change=on_change)
     # After a restart of the server a session is new: its callbacks are not called for what the
     # browser says again.
     new = _take_view(session, received["view"])
+    new = _take_clip(ctx, me.name, chosen, session, received["clip"]) or new
     if _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new:
         st.rerun()
 
@@ -114,7 +127,7 @@ def stand_in() -> bool:
         return False
     name, data = session.sent
     st.html(_STYLE)
-    mount_editor(data, key=name, on_outbox=lambda: None, on_view=lambda: None)
+    mount_editor(data, key=name, on_change=lambda: None)
     return True
 
 
@@ -147,7 +160,7 @@ def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
     return session
 
 
-def _choices(session: EditorSession, models: list[str]) -> None:
+def _choices(session: EditorSession, models: list[str], queues: list[str]) -> None:
     """Show what can be chosen beside the editor; `models`: those that have predictions here."""
     if session.ghosts not in models:
         session.ghosts = models[0] if models else ""
@@ -162,7 +175,7 @@ def _choices(session: EditorSession, models: list[str]) -> None:
     with st.sidebar:
         st.selectbox(
             "Queue",
-            list(QUEUES),
+            queues,
             key="review_queue",
             format_func=lambda q: QUEUES[q],
             on_change=changed,
@@ -234,6 +247,7 @@ def _browser_data(
         url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
         clean_of=chosen.source.clean_of,
     )
+    clip, aside = _clip_data(ctx, me, chosen, session, {item["id"] for item in found})
     return {
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
@@ -245,17 +259,57 @@ def _browser_data(
             "query": order.request.query,
             "total": total,
             "label": QUEUES[order.request.queue],
-            "empty": _EMPTY_TEXTS.get(order.request.queue, _NO_MATCH),
+            "empty": EMPTY_TEXTS.get(order.request.queue, NO_MATCH),
         },
         "at": session.position,
         "goto": session.goto,
         "person": session.person,
-        "items": found,
+        "items": [*found, *aside],
+        "clip": clip,
         "results": _results(session),
         "predictions": session.ghosts,
         "history": _history(ctx, me, chosen, session),
         "progress": review_progress(ctx.store, chosen.key),
     }
+
+
+def _clip_data(
+    ctx: Context, me: User, chosen: OpenSet, session: EditorSession, held: Collection[str]
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """The strip of the shown person and its items that no window holds; None: no clips here."""
+    if session.request.layer != MAIN or not has_clips(chosen.table):
+        return None, []
+    base, look = {"answer": session.clips.answer}, session.clips.look
+    scene = None if look is None else _scene(ctx, me, chosen, look.frame)
+    if look is None or scene is None:
+        return base, []
+    everybody = scene.members()
+    pairs = clips.beside(look, scene, everybody)
+    stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.veiled)
+    found = window.items(
+        ctx.store,
+        chosen.key,
+        chosen.frames,
+        stretch,
+        who=me,
+        url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
+        clean_of=chosen.source.clean_of,
+    )
+    strip = clips.strip(
+        look,
+        scene,
+        everybody,
+        lambda f: image_url(ctx, me, chosen, kind="crop", frame=f, size=clips.THUMB_PX),
+        log=session.clips.log,
+    )
+    here = {"pos": session.position, "aside": True}
+    return base | strip, [item | here for item in found if item["id"] not in held]
+
+
+def _scene(ctx: Context, me: User, chosen: OpenSet, frame: int) -> clip_strokes.Scene | None:
+    return clips.scene_of(
+        ctx.store, chosen, frame, lambda people: _veiled(ctx, me, chosen, MAIN, people)
+    )
 
 
 def _veiled(
@@ -270,16 +324,6 @@ def _veiled(
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
-
-
-_NO_MATCH = "No people match. Relax the filter in the sidebar."
-_EMPTY_TEXTS = {
-    "second": "You have no second looks to do. Claim people on the Team page.",
-    "added": "Nobody has added people to this data set.",
-    "empty": "Every frame has somebody in it.",
-    "unsure": "No predictions are stored for anybody here (synthstudio review predictions).",
-    "mine": "No people are assigned to you or claimed by you. Claim people on the Risk queue page.",
-}
 
 
 def _results(session: EditorSession) -> dict[str, Any]:
@@ -339,6 +383,27 @@ def _take_outbox(
     return True
 
 
+def _take_clip(
+    ctx: Context, who: str, chosen: OpenSet, session: EditorSession, payload: object
+) -> bool:
+    """Do what is asked of a clip; say whether that was anything new."""
+    if not _take_new(session, "clip", payload):
+        return False
+    name = dict(zip(("tab", "n"), session.last_messages["clip"], strict=True))
+    me = user_now(ctx, who)
+    try:
+        question = clips.parse_question(payload, chosen.key)
+        scene = _scene(ctx, me, chosen, question.person.frame)
+        if scene is None or session.request.layer != MAIN:
+            raise Refused("this frame is of no clip", where=question.person.where, reason="gone")
+    except Refused as error:
+        guard.log_refusal("a question about a clip", user=who, why=error)
+        session.clips.answer = name | {"error": str(error)}
+        return True
+    session.clips.answer = name | clips.answer(session.clips, question, scene, me)
+    return True
+
+
 def _take_view(session: EditorSession, payload: object) -> bool:
     if not _take_new(session, "view", payload):
         return False
@@ -350,6 +415,8 @@ def _take_view(session: EditorSession, payload: object) -> bool:
         return False
     session.position = at
     session.history_of = past if isinstance(past, str) and len(past) < 40 else None
+    session.clips.look = clips.parse_look(payload.get("clip"))
+    session.clips.log = payload.get("log") is True
     return True
 
 
@@ -367,35 +434,5 @@ def _history(
     found = history.events(ctx.store, chosen.key, person=person)
     return {
         "id": session.history_of,
-        "events": [_describe_event(event) for event in reversed(found[-40:])],
+        "events": [describe_event(event) for event in reversed(found[-40:])],
     }
-
-
-_SHAPES = {"box": "the box", "masks": "the masks"}
-
-
-def _describe_event(event: Event) -> dict[str, str]:
-    after = event.after
-    what: str = event.kind
-    if event.kind in ("edit", "add"):
-        joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
-        shapes = [word for field, word in _SHAPES.items() if after.get(field)]
-        names = [*shapes, *joints]
-        what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
-            f" and {len(names) - 3} more" if len(names) > 3 else ""
-        )
-        what = f"added a person ({len(joints)} joints)" if event.kind == "add" else what
-        if joints and all(label["origin"] == PREDICTED for label in joints.values()):
-            what += ", as predicted"
-    elif event.kind == "status":
-        said = "nobody is in this frame" if after["status"] == NOBODY else str(after["status"])
-        what = said + (f": {after['reason']}" if after["reason"] else "")
-    elif event.kind == "distrust":
-        what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
-    elif event.kind == "comment":
-        what = f"“{after['comment']}”" + (" (an answer)" if "thread" in after else "")
-    elif event.kind in ("resolve", "reopen"):
-        what = "resolved a thread" if event.kind == "resolve" else "reopened a thread"
-    elif event.kind == "revert":
-        what = f"took event {event.reverts} back"
-    return {"who": event.who, "when": event.when.strftime("%d %b %H:%M"), "what": what}

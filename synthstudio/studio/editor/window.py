@@ -186,6 +186,7 @@ def _item(
         "clean": url("clean", frame) if clean is not None and clean != frame else None,
         "depth": url("depth", frame) if "depth" in found.frame["layers"] else None,
         "exists": row is not None,
+        "clip": found.frame["clip_id"],
         **(
             _labels(found, row, frames.skeleton)
             if row is not None
@@ -376,6 +377,8 @@ def _state(state: ItemState | None) -> dict[str, Any]:
             "box": None,
             "masks": None,
             "distrusts": [],
+            "track": None,
+            "keyed": None,
             "deleted": False,
             "added": False,
             "who": None,
@@ -389,6 +392,8 @@ def _state(state: ItemState | None) -> dict[str, Any]:
         "box": state.box,
         "masks": state.masks,
         "distrusts": state.distrusts or [],
+        "track": state.track,
+        "keyed": state.keyed,
         "deleted": state.deleted,
         "added": state.added,
         "who": state.who,

@@ -64,6 +64,14 @@ _OP: Json = {
         "joints": {"type": "object", "additionalProperties": _JOINT},
         "box": _BOX,
         "masks": _MASKS,
+        "track": {
+            "type": ["integer", "null"],
+            "description": "who it is over time, in frames of a clip (edit, add)",
+        },
+        "keyed": {
+            "type": ["boolean", "null"],
+            "description": "a key frame of its track, or not (edit, add)",
+        },
         "status": {"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
         "text": {"type": "string", "maxLength": 2000},
         "event": {

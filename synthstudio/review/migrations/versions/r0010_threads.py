@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 _INDEX = "ix_thread_dataset_frame_instance_layer"
 
 

@@ -14,7 +14,7 @@ const STATUS_WORD = {
   flagged: "flagged", skipped: "skipped", empty: "no people", nobody: "nobody here",
 };
 
-const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "distrusts"];
+const PLAIN = ["status", "reason", "deleted", "exists", "box", "masks", "distrusts", "track", "keyed"];
 
 function say(joint) {
   if (joint.state === null) return "no label";
@@ -48,8 +48,8 @@ function derive(S, item) {
   const out = {
     joints, status: state.status, reason: state.reason, deleted: state.deleted,
     exists: item.exists || state.added, comments: state.comments, revision: state.revision,
-    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, distrusts: state.distrusts ?? [], edited: new Set(Object.keys(state.joints)),
-    resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
+    waiting: 0, box: state.box ?? null, masks: state.masks ?? null, distrusts: state.distrusts ?? [], track: state.track ?? null, keyed: state.keyed ?? null,
+    edited: new Set(Object.keys(state.joints)), resolved: Object.fromEntries((item.threads ?? []).map(({ id, open }) => [id, !open])),
   };
   for (const op of pendingOf(S, item.id)) {
     applyPatch(out, op.patch, at);

@@ -101,7 +101,7 @@ function wire(op) {
     client: op.client, seq: op.seq, dataset: op.dataset, frame: op.frame, instance: op.instance,
     revision: op.revision, kind: op.kind,
   };
-  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes"]) {
+  for (const field of ["after", "joints", "box", "masks", "status", "text", "event", "joint", "undoes", "track", "keyed"]) {
     if (op[field] !== null && op[field] !== undefined) out[field] = op[field];
   }
   return out;
@@ -264,7 +264,7 @@ function sayAgain(S, item, op) {
   const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
   if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
-  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, from: op.from }, patch);
+  if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyed: op.keyed, from: op.from }, patch);
   if (patch.distrusts || "masks" in patch || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);

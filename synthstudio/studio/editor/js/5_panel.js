@@ -47,6 +47,7 @@ function buildPage(S, parent) {
   ui.side = el("aside", "side", null, main);
   ui.side.setAttribute("aria-label", "Person");
   buildSide(S, ui.side);
+  buildClips(S, root);
   const foot = el("div", "foot", null, root);
   ui.hint = el("span", "hint", "", foot);
   ui.progress = el("span", "progress", "", foot);
@@ -183,6 +184,7 @@ function buildHelp(S, root) {
   const cols = el("div", "cols", null, help);
   for (const [title, rows] of KEYS) {
     const part = el("section", "", null, cols);
+    part.hidden = title === "Clips" && !S.clip;
     el("h3", "", title, part);
     const list = el("dl", "", null, part);
     for (const [key, what] of rows) {
@@ -288,6 +290,7 @@ function fillPanel(S) {
   fillTable(S);
   fillRefused(S);
   fillPast(S);
+  fillClips(S);
   // A button that has nothing more to do would swallow the keys that are pressed on it.
   if (S.root.getRootNode().activeElement?.disabled) ui.stage.focus({ preventScroll: true });
 }
@@ -332,6 +335,7 @@ function inWords(op) {
   if (whose) return (op.kind === "revert" ? "undo" : "an edit") + whose;
   if (op.kind !== "edit") return { revert: "undo", add: "add a person", delete: "delete", comment: "comment", resolve: "resolve", reopen: "reopen", distrust: "prediction called wrong" }[op.kind] ?? op.kind;
   const names = Object.keys(op.joints ?? {});
+  if (typeof op.keyed === "boolean" && !names.length) return "key frame";
   if (!names.length) return op.masks ? "mask" : op.box ? "box" : "";
   return names.length > 2 ? `${names.length} joints` : names.map(nice).join(", ");
 }

@@ -249,8 +249,9 @@ function nudge(S, dx, dy) {
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
   else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
-    const { group } = stackOf(S, S.item.id)[from].at(-1);
-    if (group) groupBack(S, group, from, to, word);
+    const { group, stroke } = stackOf(S, S.item.id)[from].at(-1);
+    if (stroke) strokeBack(S, from, to);
+    else if (group) groupBack(S, group, from, to, word);
     else flash(S, `${word}: ${inWords(takeBack(S, S.item, from, to))}`);
   } else open(S);
 }
@@ -319,12 +320,12 @@ function addPerson(S) {
 function addNew(S, changed, more) {
   const { added } = insertNew(S, S.item, changed, more);
   const look = [S.zoom, S.tx, S.ty];
-  setItem(S, added);
+  setItem(S, added, S.trip);
   [S.zoom, S.tx, S.ty] = look;
 }
 
 // Somebody new in the frame of an item. `without`: the prediction that this person was.
-function insertNew(S, item, changed, { ghost, without, box }) {
+function insertNew(S, item, changed, { ghost, without, box, track }) {
   const frame = emptied(S, item);
   if (frame) setEmpty(S, frame, "pending");
   const taken = new Set(S.list.filter((other) => other.frame === item.frame).map((other) => other.instance));
@@ -338,8 +339,8 @@ function insertNew(S, item, changed, { ghost, without, box }) {
   };
   S.list.splice(S.list.indexOf(item) + 1, 0, added);
   for (const other of S.list) if (other.frame === item.frame) other.found = other.found.filter((one) => one.n !== without);
-  const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), exists: true };
-  return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box }, patch)) };
+  const patch = { ...jointsPatch(S, changed), ...(box ? { box } : {}), ...(track === undefined ? {} : { track }), exists: true };
+  return { added, op: record(S, added, commit(S, added, { kind: "add", joints: patch.joints, box, track }, patch)) };
 }
 
 function toggleLayer(S, name) {

@@ -9,7 +9,7 @@ function pageOf(S) {
   const page = [];
   if (!S.model || !S.can.edit) return page;
   const frames = new Set();
-  for (const item of S.list.slice(S.list.indexOf(S.item))) {
+  for (const item of S.list.slice(S.list.indexOf(S.item)).filter((one) => !one.aside || one === S.item)) {
     if (item.veiled || refusedOf(S, item.id).length) continue;
     if (untouched(S, item) && item.ghost?.joints.some(Boolean)) page.push({ item, ghost: item.ghost });
     if (!frames.has(item.frame) && !emptied(S, item)) {

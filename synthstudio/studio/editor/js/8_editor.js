@@ -6,15 +6,17 @@ const STATES = new WeakMap();
 // The page may take the editor down and put it up again at any time. What it knew of a data set is
 // kept beside it until then: undo, edits on their way, zoom, layers.
 const KEPT = (globalThis.synthstudioEditors ??= new Map());
-const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "brush", "cut", "placing", "another", "moreOpen"];
+const KEPT_FIELDS = ["box", "stacks", "groups", "places", "layers", "fitting", "loupe", "light", "decided", "began", "views", "zoom", "tx", "ty", "joint", "picked", "brush", "cut", "placing", "another", "moreOpen", "clipLog", "asks", "asked", "trip"];
 
 function step(S, by) {
-  const next = S.list[S.list.indexOf(S.item) + by];
+  const line = queued(S);
+  const home = homeOf(S);
+  const pos = home === undefined ? S.item.pos + by : home + Math.max(by, 0);
+  const next = home === undefined ? line[line.indexOf(S.item) + by] : line.find((item) => item.pos === pos);
   if (next) {
     setItem(S, next);
     return;
   }
-  const pos = S.item.pos + by;
   if (pos < 0 || pos >= S.queue.total) {
     flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
     return;
@@ -25,11 +27,11 @@ function step(S, by) {
   askView(S, { pos });
 }
 
-function setItem(S, item) {
+function setItem(S, item, trip = null) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
-  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, now: derive(S, item) });
+  Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, now: derive(S, item) });
   S.ready = false;
   S.root.dataset.item = item.id;
   if (!sameFrame) fit(S, S.fitting);
@@ -39,6 +41,7 @@ function setItem(S, item) {
   announce(S);
   fillStatus(S);
   lookAhead(S);
+  lookSoon(S);
 }
 
 // Where this is, for the address and for whoever comes back to the page.
@@ -99,26 +102,27 @@ function veil(S, text) {
 
 // More people before the window runs out, so that going on never waits.
 function lookAhead(S) {
-  const first = S.list[0].pos;
-  const last = S.list[S.list.length - 1].pos;
-  const ahead = last < S.queue.total - 1 && last - S.item.pos < LOW;
-  const behind = first > 0 && S.item.pos - first < 2;
+  const line = queued(S);
+  const at = homeOf(S) ?? S.item.pos;
+  const [first, last] = [line[0].pos, line[line.length - 1].pos];
+  const ahead = last < S.queue.total - 1 && last - at < LOW;
+  const behind = first > 0 && at - first < 2;
   if (ahead || behind) askView(S, {});
   else prefetch(S);
 }
 
 function askView(S, extra) {
   const now = performance.now();
-  const pos = extra.pos ?? S.wanted ?? S.item.pos;
+  const pos = extra.pos ?? S.wanted ?? homeOf(S) ?? S.item.pos;
   // A request ends the server's work on the one before it. So one is open at a time, and each
   // waits twice as long for its answer: a slow server would only hear requests.
   const open = S.request && now - S.request.at < S.request.patience;
-  if (open && !("history" in extra)) return;
+  if (open && !("history" in extra || "clip" in extra)) return;
   const patience = S.request ? Math.min(2 * S.request.patience, 60000) : RETRY_MS;
   S.views += 1;
   S.request = { pos, at: now, n: S.views, patience };
   if ("history" in extra) S.history = extra.history;
-  S.host.setStateValue("view", { v: 1, n: S.views, tab: S.box.client, pos, history: S.history ?? null });
+  S.host.setStateValue("view", { v: 1, n: S.views, tab: S.box.client, pos, history: S.history ?? null, ...(S.clip ? { clip: lookOf(S), log: S.clipLog } : {}) });
 }
 
 function start(parent, data) {
@@ -127,6 +131,7 @@ function start(parent, data) {
     loading: 0, stacks: new Map(), groups: new Map(), fingers: new Map(), places: new Map(), keys: [], paints: [], views: 0, decided: 0, began: Date.now(), light: { b: 1, c: 1 },
     layers: { boxes: false, modal: false, amodal: false, others: true, names: true, ghosts: true }, fitting: "person", loupe: false,
     ready: false, broken: false, sendTimer: 0, used: 0, heard: 0, wanted: null, can: data.can, skeleton: data.skeleton, goto: null, queue: data.queue,
+    clip: data.clip ?? null, clipLog: false, asks: 0, asked: null, trip: null, going: null,
   };
   const name = `${data.dataset} ${data.user}`;
   const kept = KEPT.get(name);
@@ -163,7 +168,7 @@ function start(parent, data) {
   const timer = setInterval(() => {
     tick(S);
     if (S.item && S.used > S.heard && performance.now() - S.heard > STAY_MS) askView(S, {});
-    if (S.wanted !== null && S.item) askView(S, {});
+    if ((S.wanted !== null || S.going) && S.item) askView(S, {});
     // A dialog of the page (about a lost connection) took the focus away and is gone again.
     if (S.mine && !S.left && document.activeElement === document.body) S.ui.stage.focus({ preventScroll: true });
   }, 1000);
@@ -223,7 +228,7 @@ function uncover(S) {
 
 // The server's word: people, what it made of the edits, who may do what.
 function update(S, data) {
-  Object.assign(S, { can: data.can, user: data.user, members: data.members ?? [], queue: data.queue, progress: data.progress, model: data.predictions, past: data.history });
+  Object.assign(S, { can: data.can, user: data.user, members: data.members ?? [], queue: data.queue, progress: data.progress, model: data.predictions, past: data.history, clip: data.clip ?? null });
   const last = S.item;
   const mine = S.list.filter((item) => item.local && S.goto === data.goto && !data.items.some((other) => other.id === item.id));
   S.heard = performance.now();
@@ -239,9 +244,11 @@ function update(S, data) {
     return;
   }
   const jump = S.goto !== data.goto;
+  takeClipAnswer(S);
   S.goto = data.goto;
   const here = jump ? null : S.list.find((item) => S.wanted === null && last && item.id === last.id);
   const there = S.wanted !== null && !jump ? S.list.find((item) => item.pos === S.wanted) : null;
+  if (!jump && arrive(S)) return;
   const next = there ?? (jump || !last ? begin(S, data, last) : null);
   if (here) sameItem(S, here);
   else if (next && next.id === last?.id) {

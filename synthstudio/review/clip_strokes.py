@@ -1,0 +1,330 @@
+"""Strokes over a clip: labels filled in between key frames, tracks split, joined and renamed.
+
+Each person gets an event of its own. A stroke is named by its client: said twice, it happens once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sqlalchemy.orm import Session
+
+from synthstudio.core.errors import Refused
+from synthstudio.review import edits, strokes
+from synthstudio.review.check import Base, check_int, invalid
+from synthstudio.review.edits import BaseOf
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.store import Store
+from synthstudio.review.tracks import (
+    Clip,
+    Member,
+    free_instance,
+    free_track,
+    interpolated,
+    members,
+    same_track,
+)
+from synthstudio.review.values import JointLabel, Op, Person, User, require
+
+MOST = 2_000
+"""People of a stroke."""
+BLIND = "a second look is open"
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A clip with all that strokes ask: its store, and who may not be shown (frame, instance)."""
+
+    store: Store
+    table: PeopleTable
+    clip: Clip
+    base_of: BaseOf
+    veiled: Collection[Pair] = ()
+
+    def members(self) -> list[Member]:
+        return members(self.store, self.table, self.clip, veiled=self.veiled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """What somebody between two key frames would be; `added`: nobody of the track was there."""
+
+    person: Person
+    revision: int
+    joints: Mapping[str, JointLabel]
+    added: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """What filling in would do. `keys`: the frames between which; `left`: who stays, and why."""
+
+    track: int | None
+    keys: tuple[int, ...]
+    fills: tuple[Fill, ...]
+    left: tuple[str, ...]
+
+    @property
+    def joints(self) -> int:
+        return sum(len(fill.joints) for fill in self.fills)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What became of a stroke: people changed, and who stays as before, and why."""
+
+    people: int
+    left: tuple[str, ...] = ()
+
+
+def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
+    """What would lie between the key frames of somebody's track, linearly in time.
+
+    `around`: between the key frames next to that frame alone. Who was rejected, flagged or deleted
+    stays, and so does a frame of which it was decided that nobody is in it (when it is filled).
+    """
+    everybody = scene.members()
+    me = _me(everybody, person)
+    mine = same_track(everybody, me.track, person)
+    keys = [one for one in mine if one.is_key]
+    if around:
+        keys = _next_to(keys, me.time)
+    by_time = {one.time: one for one in sorted(mine, key=lambda m: m.exists)}
+    fills: list[Fill] = []
+    left: list[str] = []
+    for first, last in pairwise(keys):
+        for time in [t for t in scene.clip.frames if first.time < t < last.time]:
+            one = by_time.get(time)
+            why = None if one is None else _stays(one, scene.veiled)
+            if one is not None and why:
+                left.append(f"{one.person.where}: {why}")
+                continue
+            frame = scene.clip.frames[time]
+            number = one.person.instance if one else free_instance(everybody, frame)
+            here = Person(dataset=scene.clip.dataset, frame=frame, instance=number)
+            joints = _between(scene, first, last, time, here)
+            now = _labels(one, scene.base_of) if one else {}
+            changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
+            if changed and (one or _is_anywhere(changed)):
+                revision = one.state.revision if one else 0
+                made = Fill(person=here, revision=revision, joints=changed, added=one is None)
+                fills.append(made)
+    frames = tuple(one.person.frame for one in keys)
+    return Filling(track=me.track, keys=frames, fills=tuple(fills), left=tuple(left))
+
+
+def fill(scene: Scene, found: Filling, client: str, *, who: User) -> Done:
+    """Do what was previewed, an event a person; who changed since, or is held, stays."""
+    _check_number(len(found.fills))
+
+    def plan(session: Session) -> Sequence[Op]:
+        return [
+            Op(
+                client=client,
+                seq=seq,
+                person=one.person,
+                revision=one.revision,
+                kind="add" if one.added else "edit",
+                joints=one.joints,
+                track=found.track if one.added else None,
+                keyed=False,
+            )
+            for seq, one in enumerate(found.fills, start=1)
+        ]
+
+    done = _stroke(scene, client, plan, [one.person for one in found.fills], who)
+    return Done(people=done.people, left=(*done.left, *found.left))
+
+
+def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
+    """From that frame on it is somebody else: give those people a number that nobody has."""
+
+    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
+        me = _me(everybody, person)
+        mine = [m for m in same_track(everybody, me.track, person) if m.exists]
+        if me.track is not None and not any(m.time < me.time for m in mine):
+            invalid("this track begins here", person.where, expected="a frame after its first")
+        return [m for m in mine if m.time >= me.time], free_track(everybody)
+
+    return _retrack(scene, person, changed, client, who)
+
+
+def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
+    """Somebody's whole track is that of the number `to`; refused where both are in one frame."""
+    check_int(to, "track")
+
+    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
+        me = _me(everybody, person)
+        mine = [m for m in same_track(everybody, me.track, person) if m.exists]
+        theirs = {m.time: m.person for m in everybody if m.exists and m.track == to}
+        if me.track == to or not theirs:
+            numbers = sorted({m.track for m in everybody if m.exists and m.track is not None})
+            invalid(
+                "there is no such other track in this clip", "track", expected=str(numbers), got=to
+            )
+        both = [theirs[m.time].frame for m in mine if m.time in theirs]
+        if both:
+            invalid(
+                "both tracks are in some frames",
+                f"frames {', '.join(map(str, both[:8]))}{'...' if len(both) > 8 else ''}",
+                expected="tracks that are never together: split them there first",
+                got=f"{len(both)} frames with both",
+            )
+        return mine, to
+
+    return _retrack(scene, person, changed, client, who)
+
+
+def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Done:
+    """Give somebody's whole track another number, which nobody of the clip has."""
+    check_int(to, "track")
+
+    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
+        me = _me(everybody, person)
+        if any(m.track == to for m in everybody):
+            invalid(
+                "this number is a track of the clip",
+                "track",
+                expected="a free one, or a join",
+                got=to,
+            )
+        return [m for m in same_track(everybody, me.track, person) if m.exists], to
+
+    return _retrack(scene, person, changed, client, who)
+
+
+def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
+    """Take a stroke back for all who were not changed since, or an undo: what it took back."""
+    with scene.store.reading() as session:
+        mine = strokes.standing(session, scene.clip.dataset, client)
+
+    def plan(session: Session) -> Sequence[Op]:
+        return strokes.reverts(
+            session, strokes.standing(session, scene.clip.dataset, client), again
+        )
+
+    return _stroke(scene, again, plan, [event.person for event in mine], who)
+
+
+def _retrack(
+    scene: Scene,
+    person: Person,
+    changed: Callable[[list[Member]], tuple[list[Member], int]],
+    client: str,
+    who: User,
+) -> Done:
+    def plan(session: Session) -> Sequence[Op]:
+        mine, to = changed(scene.members())
+        _check_number(len(mine))
+        return [
+            Op(
+                client=client,
+                seq=seq,
+                person=one.person,
+                revision=one.state.revision,
+                kind="edit",
+                track=to,
+            )
+            for seq, one in enumerate(mine, start=1)
+        ]
+
+    everybody = scene.members()
+    mine = same_track(everybody, _me(everybody, person).track, person)
+    return _stroke(scene, client, plan, [one.person for one in mine], who)
+
+
+def _check_number(people: int) -> None:
+    if people > MOST:
+        expected = f"at most {MOST:,} people at once"
+        invalid("so many people are not changed at once", "clip", expected=expected, got=people)
+
+
+def _stroke(
+    scene: Scene,
+    client: str,
+    plan: Callable[[Session], Sequence[Op]],
+    people: Iterable[Person],
+    who: User,
+) -> Done:
+    """Do a plan unless a stroke of that name was done; `people`: whom it may be about."""
+    require(who, "edit")
+    known: dict[Person, Base] = {person: scene.base_of(person) for person in people}
+    done: list[int] = []
+    blind: list[str] = []
+
+    def once(session: Session) -> Sequence[Op]:
+        done.append(len(strokes.events_of(session, scene.clip.dataset, client)))
+        ops = [] if done[0] else plan(session)
+        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.veiled]
+        blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
+        return [op for op in ops if op not in hidden]
+
+    tried = edits.apply_each(
+        scene.store,
+        scene.clip.dataset,
+        once,
+        who=who,
+        base_of=lambda person: known.get(person) or scene.base_of(person),
+    )
+    left = [f"{op.person.where}: {_why(what)}" for op, what in tried if isinstance(what, Refused)]
+    return Done(people=done[0] + len(tried) - len(left), left=(*left, *blind))
+
+
+def _why(refused: Refused) -> str:
+    words = {"lease": "held by somebody else", "revision": "changed meanwhile"}
+    return words.get(refused.reason, str(refused).split(" (")[0].split(": ")[-1])
+
+
+def _between(
+    scene: Scene, first: Member, last: Member, time: int, here: Person
+) -> dict[str, JointLabel]:
+    base = scene.base_of(here)
+    return interpolated(
+        _labels(first, scene.base_of),
+        _labels(last, scene.base_of),
+        (time - first.time) / (last.time - first.time),
+        (base.width_px, base.height_px),
+    )
+
+
+def _me(everybody: Sequence[Member], person: Person) -> Member:
+    me = next((one for one in everybody if one.person == person), None)
+    if me is None or not me.exists:
+        raise Refused("there is no such person in this clip", where=person.where, reason="gone")
+    return me
+
+
+def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
+    """The key frames before and after a time, and one at it."""
+    before = [one for one in keys if one.time < time][-1:]
+    after = [one for one in keys if one.time > time][:1]
+    return [*before, *(one for one in keys if one.time == time), *after]
+
+
+def _stays(one: Member, veiled: Collection[Pair]) -> str | None:
+    if (one.person.frame, one.person.instance) in veiled:
+        return BLIND
+    if one.state.deleted:
+        return "deleted"
+    return one.state.status if one.state.status in ("rejected", "flagged") else None
+
+
+def _labels(one: Member, base_of: BaseOf) -> dict[str, JointLabel]:
+    return {**(base_of(one.person).joints or {}), **one.state.joints}
+
+
+def _is_anywhere(joints: Mapping[str, JointLabel]) -> bool:
+    return any(label.state for label in joints.values())
+
+
+def _differs(now: JointLabel | None, to: JointLabel) -> bool:
+    if now is None or (now.state, now.cause) != (to.state, to.cause):
+        return True
+    places = ((now.x_px, to.x_px), (now.y_px, to.y_px))
+    return any(
+        (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 0.01)
+        for a, b in places
+    )

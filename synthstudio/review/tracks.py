@@ -1,0 +1,253 @@
+"""Clips and who is who in them over time, as reviewers left it.
+
+A clip: the frames of one `clip_id`, variant and camera, by time. A track: people of a clip with one
+number, at most one in a frame. The number is the data set's `track_id` until somebody corrects it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sqlalchemy import select
+
+from synthstudio.review.check import FIRST_THING
+from synthstudio.review.history import event_of, states_in
+from synthstudio.review.models import EventRow
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.store import Store
+from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, Person
+
+_FRAMES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A clip of a data set (`dataset`: its key). `frames`: time (from 0) -> frame, by time."""
+
+    dataset: str
+    name: str
+    frames: Mapping[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """Somebody in a frame of a clip; `time`: the frame's, from 0. `track` None: none yet."""
+
+    person: Person
+    time: int
+    track: int | None
+    state: ItemState
+    on_disk: bool
+
+    @property
+    def exists(self) -> bool:
+        return (self.on_disk or self.state.added) and not self.state.deleted
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is a key frame: edited, added or approved by somebody, or marked; not one
+        that was filled in between others."""
+        state = self.state
+        by_hand = state.keyed is None and bool(state.joints or state.added)
+        return self.exists and bool(state.keyed or by_hand or state.status == "approved")
+
+
+def has_clips(table: PeopleTable) -> bool:
+    return bool((table.arrays["frame.clip_id"] >= 0).any())
+
+
+def clip_of(table: PeopleTable, frame: int) -> Clip | None:
+    """The clip of a frame; None for a frame of none."""
+    arrays = table.arrays
+    index = arrays["frame.index"]
+    rows = np.flatnonzero(index == frame)
+    if not len(rows) or arrays["frame.clip_id"][rows[0]] < 0:
+        return None
+    same = np.ones(len(index), bool)
+    for column in ("frame.clip_id", "frame.variant", "frame.camera_id"):
+        same &= arrays[column] == arrays[column][rows[0]]
+    found = zip(arrays["frame.clip_frame"][same].tolist(), index[same].tolist(), strict=True)
+    name = table.names["frame.clip_id"][int(arrays["frame.clip_id"][rows[0]])].as_py()
+    frames = {int(time): int(number) for time, number in sorted(found)}
+    return Clip(dataset=table.key, name=str(name), frames=frames)
+
+
+def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
+    """Rows of people in clips, one person after the other through time; the others left out."""
+    arrays, at = table.arrays, table.arrays["frame_row"]
+    names = ("frame.clip_id", "frame.variant", "frame.camera_id")
+    keys = [arrays[name][at] for name in names]
+    track, time = arrays["person.track_id"], arrays["frame.clip_frame"][at]
+    listed = [row for row in rows if keys[0][row] >= 0]
+    return sorted(
+        listed,
+        key=lambda r: (
+            *(float(k[r]) for k in keys),
+            float(np.nan_to_num(track[r], nan=-1)),
+            time[r],
+        ),
+    )
+
+
+def members(
+    store: Store, table: PeopleTable, clip: Clip, *, veiled: Collection[tuple[int, int]] = ()
+) -> list[Member]:
+    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk."""
+    times = {frame: time for time, frame in clip.frames.items()}
+    disk = _tracks_on_disk(table, clip)
+    states = states_in(store, clip.dataset, times)
+    found = []
+    for pair in dict.fromkeys([*disk, *states]):
+        if pair[1] == FRAME or (pair not in disk and pair in veiled):
+            continue
+        person = Person(dataset=clip.dataset, frame=pair[0], instance=pair[1])
+        state = ItemState(person=person)
+        state = state if pair in veiled else states.get(pair, state)
+        track = state.track if state.track is not None else disk.get(pair)
+        one = Member(
+            person=person,
+            time=times[pair[0]],
+            track=track,
+            state=state,
+            on_disk=pair in disk,
+        )
+        found.append(one)
+    return sorted(found, key=lambda m: (m.time, m.person.instance))
+
+
+def _tracks_on_disk(table: PeopleTable, clip: Clip) -> dict[tuple[int, int], int | None]:
+    """(frame, instance) -> track of all on disk in a clip."""
+    rows = np.flatnonzero(np.isin(table.frame, list(clip.frames.values())))
+    tracks = table.arrays["person.track_id"][rows].tolist()
+    return {
+        pair: None if np.isnan(track) else int(track)
+        for pair, track in zip(table.ids(rows), tracks, strict=True)
+    }
+
+
+def same_track(people: Iterable[Member], track: int | None, only: Person) -> list[Member]:
+    """Those of a track; of somebody without one, that person alone."""
+    if track is None:
+        return [one for one in people if one.person == only]
+    return [one for one in people if one.track == track]
+
+
+def free_track(people: Iterable[Member]) -> int:
+    """The first number above all of a clip."""
+    return max((one.track for one in people if one.track is not None), default=0) + 1
+
+
+def free_instance(people: Iterable[Member], frame: int) -> int:
+    """The first number above those of a frame under which nobody ever was."""
+    numbers = (m.person.instance for m in people if m.person.frame == frame)
+    return max((n for n in numbers if n < FIRST_THING), default=0) + 1
+
+
+def interpolated(
+    first: Mapping[str, JointLabel],
+    last: Mapping[str, JointLabel],
+    share: float,
+    size: tuple[int, int],
+) -> dict[str, JointLabel]:
+    """Labels between two key frames; `share`: of the time between them that has passed.
+
+    State and cause are those of the nearer, of the earlier in the middle. The place is the linear
+    one where both know it, else that of the nearer; whoever is outside has none in the picture.
+    """
+    near = first if share <= 0.5 else last
+    found = {}
+    for name in first.keys() & last.keys():
+        label, (a, b) = near[name], (first[name], last[name])
+        if None not in (a.x_px, a.y_px, b.x_px, b.y_px):
+            x = a.x_px + (b.x_px - a.x_px) * share  # type: ignore[operator]
+            y = a.y_px + (b.y_px - a.y_px) * share  # type: ignore[operator]
+            label = replace(label, x_px=round(x, 3), y_px=round(y, 3))
+        found[name] = _placed(replace(label, origin="human"), size)
+    return {name: found[name] for name in first if name in found}
+
+
+def _placed(label: JointLabel, size: tuple[int, int]) -> JointLabel:
+    if label.x_px is None or label.y_px is None or label.state is None:
+        return label
+    inside = 0 <= label.x_px <= size[0] and 0 <= label.y_px <= size[1]
+    if label.state == 0:
+        return replace(label, x_px=None, y_px=None) if inside else label
+    return label if inside else replace(label, state=0, cause="truncated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackChange:
+    """A line of a track's log: who gave people of a clip another track, and when."""
+
+    who: str
+    when: str
+    was: int | None
+    to: int | None
+    people: int
+    first: int  # frame
+    last: int  # frame
+    back: bool  # whether it took something back
+
+    @property
+    def text(self) -> str:
+        where = f"frame {self.first}" if self.people == 1 else f"frames {self.first} to {self.last}"
+        names = ["no track" if t is None else f"track {t}" for t in (self.was, self.to)]
+        return f"{where} ({self.people}): {names[0]} to {names[1]}{', undo' * self.back}"
+
+
+def track_log(
+    store: Store,
+    table: PeopleTable,
+    clip: Clip,
+    track: int | None,
+    *,
+    veiled: Collection[tuple[int, int]] = (),
+) -> list[TrackChange]:
+    """What became of a track, newest first: changes that gave it people or took some from it, and
+    what became before of the tracks that these people came from."""
+    disk = _tracks_on_disk(table, clip)
+    groups: dict[tuple[str, int | None, int | None], list[Event]] = {}
+    for event in _track_events(store, clip):
+        pair = event.person.frame, event.person.instance
+        was, to = (
+            disk.get(pair) if values["track"] is None else values["track"]
+            for values in (event.before, event.after)
+        )
+        if was != to and pair not in veiled:
+            groups.setdefault((event.client, was, to), []).append(event)  # type: ignore[arg-type]
+    found, tracks = [], {track}
+    for (_, was, to), some in sorted(groups.items(), key=lambda item: -item[1][-1].id):
+        if tracks & {was, to}:
+            found.append((was, to, some))
+            tracks |= {was} if to in tracks and was is not None else set()
+    return [
+        TrackChange(
+            who=some[-1].who,
+            when=some[-1].when.strftime("%d %b %H:%M"),
+            was=was,
+            to=to,
+            people=len(some),
+            first=min(e.person.frame for e in some),
+            last=max(e.person.frame for e in some),
+            back=some[-1].reverts is not None,
+        )
+        for was, to, some in found
+    ]
+
+
+def _track_events(store: Store, clip: Clip) -> list[Event]:
+    frames = sorted(clip.frames.values())
+    row = EventRow
+    found = []
+    with store.reading() as session:
+        for start in range(0, len(frames), _FRAMES_AT_ONCE):
+            query = select(row).where(
+                row.dataset == clip.dataset,
+                row.layer == MAIN,
+                row.frame.in_(frames[start : start + _FRAMES_AT_ONCE]),
+                row.kind.in_(("edit", "add", "revert")),
+            )
+            found += [event_of(one) for one in session.scalars(query)]
+    return sorted((e for e in found if "track" in e.after), key=lambda e: e.id)

@@ -1,0 +1,303 @@
+"""Clips in the editor: the strip of a person's frames, and strokes over them.
+
+The browser asks by a state of its own, one question at a time. A stroke is named by the browser, so
+one that is asked for twice happens once; what is filled in is what the last preview counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.review import clip_strokes
+from synthstudio.review.check import MAX_INT
+from synthstudio.review.clip_strokes import Done, Filling, Scene
+from synthstudio.review.store import Store
+from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
+from synthstudio.review.values import FRAME, JointLabel, Person, User
+from synthstudio.studio.context import OpenSet
+from synthstudio.studio.text import without_paths
+
+AROUND = 20
+"""Frames before and after the shown one in a strip."""
+BESIDE = 2
+"""Frames before and after the shown one whose items a browser holds."""
+THUMB_PX = 96
+_MOST_LEFT = 12
+_MOST_LOG = 20
+_LOOK = 40
+_FIELDS = {"v", "n", "tab", "ask", "id", "client", "back", "to", "whole"}
+ASKS = ("preview", "fill", "split", "join", "rename", "undo")
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Of whom the strip is: a person, or the place of `track` in a frame where nobody has it."""
+
+    frame: int
+    instance: int
+    track: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What the browser asks. `client`: the stroke's name; `back`: of the one to be undone; `to`: a
+    track; `whole`: fill all of the track in, not only round the shown frame."""
+
+    ask: str
+    person: Person
+    client: str
+    back: str
+    to: int
+    whole: bool
+
+
+@dataclass
+class ClipSession:
+    """What a session remembers: of whom the strip is, previews by their size, the last answer."""
+
+    look: Look | None = None
+    log: bool = False
+    previews: dict[bool, tuple[Person, Filling]] = field(default_factory=dict)
+    answer: dict[str, Any] = field(default_factory=dict)
+
+
+def scene_of(
+    store: Store,
+    chosen: OpenSet,
+    frame: int,
+    veiled: Callable[[Sequence[Pair]], Collection[Pair]],
+) -> Scene | None:
+    """The clip of a frame; None for a frame of none. `veiled`: who of some may not be shown."""
+    table = chosen.table
+    clip = clip_of(table, frame)
+    if clip is None:
+        return None
+    rows = np.flatnonzero(np.isin(table.frame, list(clip.frames.values())))
+    return Scene(
+        store=store,
+        table=table,
+        clip=replace(clip, dataset=chosen.key),
+        base_of=chosen.frames.base_of,
+        veiled=veiled(table.ids(rows)),
+    )
+
+
+def parse_look(text: object) -> Look | None:
+    """ "FRAME:INSTANCE", or "FRAME:0:TRACK"; None for anything else."""
+    parts = text.split(":") if isinstance(text, str) and len(text) < _LOOK else []
+    if len(parts) not in (2, 3) or not all(p.isascii() and p.isdecimal() for p in parts):
+        return None
+    numbers = [int(part) for part in parts]
+    if max(numbers) > MAX_INT:
+        return None
+    return Look(frame=numbers[0], instance=numbers[1], track=numbers[2] if numbers[2:] else None)
+
+
+def parse_question(payload: object, dataset: str) -> Question:
+    """What a payload asks; Refused("invalid") for what is no question."""
+    if not isinstance(payload, Mapping) or payload.get("v") != 1 or set(payload) - _FIELDS:
+        _invalid("this is no question about a clip", "clip", "version 1", type(payload))
+    ask, client, back = (payload.get(name) for name in ("ask", "client", "back"))
+    if ask not in ASKS:
+        _invalid("nothing of that name is done with clips", "ask", ", ".join(ASKS), ask)
+    look = parse_look(payload.get("id"))
+    if look is None or look.instance == FRAME:
+        _invalid("a stroke begins at a person", "id", "frame:person", payload.get("id"))
+    for name, value in (("client", client), ("back", back)):
+        needed = name == "client" or ask == "undo"
+        if not (_is_stroke(value) or (value is None and not needed)):
+            _invalid("a stroke has a name", name, "clip and 8 to 60 letters or digits", value)
+    to, whole = payload.get("to", 0), payload.get("whole", False)
+    if type(to) is not int or not 0 <= to <= MAX_INT:
+        _invalid("a track is a number", "to", "a whole number from 0", to)
+    if type(whole) is not bool:
+        _invalid("all of the track, or not", "whole", "yes or no", whole)
+    return Question(
+        ask=ask,
+        person=Person(dataset=dataset, frame=look.frame, instance=look.instance),
+        client=str(client),
+        back=str(back),
+        to=to,
+        whole=whole,
+    )
+
+
+def _is_stroke(value: object) -> bool:
+    good = isinstance(value, str) and 12 <= len(value) <= 64 and value.isascii() and value.isalnum()
+    return good and str(value).startswith("clip")
+
+
+def answer(session: ClipSession, question: Question, scene: Scene, who: User) -> dict[str, Any]:
+    """Do what is asked; what became of it as JSON values, an "error" where nothing did."""
+    said = {"ask": question.ask, "client": question.client}
+    try:
+        if question.ask == "preview":
+            session.previews = {
+                whole: (
+                    question.person,
+                    clip_strokes.filling(scene, question.person, around=not whole),
+                )
+                for whole in (False, True)
+            }
+            near, whole = (_preview(session.previews[k][1]) for k in (False, True))
+            return {**said, "near": near, "whole": whole}
+        done = _done(session, question, scene, who)
+    except Refused as refused:
+        return {**said, "error": without_paths(refused)}
+    except DatasetError:
+        return {**said, "error": "This frame cannot be read."}
+    left = [*done.left[:_MOST_LEFT]]
+    more = len(done.left) - len(left)
+    return {**said, "people": done.people, "left": left + ([f"{more} more"] if more else [])}
+
+
+def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> Done:
+    person, client = question.person, question.client
+    if question.ask == "split":
+        return clip_strokes.split(scene, person, client, who=who)
+    if question.ask == "join":
+        return clip_strokes.join(scene, person, question.to, client, who=who)
+    if question.ask == "rename":
+        return clip_strokes.rename(scene, person, question.to, client, who=who)
+    if question.ask == "undo":
+        return clip_strokes.undo(scene, question.back, client, who=who)
+    of, found = session.previews.get(question.whole, (None, None))
+    if of != person or found is None:
+        raise Refused(
+            "what was counted is not known any more",
+            where=person.where,
+            then="Look at the preview again.",
+            reason="gone",
+        )
+    return clip_strokes.fill(scene, found, client, who=who)
+
+
+def _preview(found: Filling) -> dict[str, Any]:
+    return {
+        "keys": list(found.keys),
+        "people": len(found.fills),
+        "added": sum(one.added for one in found.fills),
+        "joints": found.joints,
+        "left": list(found.left[:_MOST_LEFT]),
+    }
+
+
+def beside(look: Look, scene: Scene, everybody: Sequence[Member]) -> list[Pair]:
+    """The shown person in the frames next to the shown one, (frame, 0) where nobody is."""
+    frames, at, mine = _along(look, scene, everybody)
+    near = frames[max(0, at - BESIDE) : at + BESIDE + 1]
+    return [(f, mine[f].person.instance if f in mine else FRAME) for f in near]
+
+
+def strip(
+    look: Look,
+    scene: Scene,
+    everybody: Sequence[Member],
+    thumb: Callable[[int], str],
+    *,
+    log: bool,
+) -> dict[str, Any]:
+    """The strip of a person as JSON values. `thumb`: frame -> the address of a small picture."""
+    frames, at, mine = _along(look, scene, everybody)
+    start = max(0, at - AROUND)
+    track = _track_of(look, everybody)
+    there = [one for one in mine.values() if one.exists]
+    found = {
+        "id": f"{look.frame}:{look.instance}",
+        "track": track,
+        "free": free_track(everybody),
+        "place": at,
+        "total": len(frames),
+        "start": start,
+        "people": len(there),
+        "keys": [one.person.frame for one in there if one.is_key],
+        "frames": [
+            _frame(f, mine.get(f), scene, thumb(f)) for f in frames[start : at + AROUND + 1]
+        ],
+        "tracks": _tracks(everybody),
+        "log": None,
+    }
+    if log:
+        lines = track_log(scene.store, scene.table, scene.clip, track, veiled=scene.veiled)
+        found["log"] = [
+            {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MOST_LOG]
+        ]
+    return found
+
+
+def _along(
+    look: Look, scene: Scene, everybody: Sequence[Member]
+) -> tuple[list[int], int, dict[int, Member]]:
+    """Frames of the clip by time, the place of the shown one, and who is of the track in each."""
+    frames = list(scene.clip.frames.values())
+    only = Person(dataset=scene.clip.dataset, frame=look.frame, instance=look.instance)
+    mine = same_track(everybody, _track_of(look, everybody), only)
+    shown = sorted(mine, key=lambda m: m.exists)  # who is there before who was deleted
+    return frames, frames.index(look.frame), {one.person.frame: one for one in shown}
+
+
+def _track_of(look: Look, everybody: Sequence[Member]) -> int | None:
+    if look.instance == FRAME:
+        return look.track
+    pair = (look.frame, look.instance)
+    found = [one for one in everybody if (one.person.frame, one.person.instance) == pair]
+    return found[0].track if found else None
+
+
+def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, Any]:
+    shown = one if one is not None and one.exists else None
+    veiled = one is not None and (frame, one.person.instance) in scene.veiled
+    state = one.state if one is not None else None
+    edited = state is not None and bool(state.joints or state.added)
+    mark = "key" if shown and shown.is_key else "filled" if edited and state.keyed is False else ""  # type: ignore[union-attr]
+    return {
+        "frame": frame,
+        "instance": one.person.instance if one is not None else FRAME,
+        "there": shown is not None,
+        "veiled": veiled,
+        "status": "deleted" if one and not shown else state.status if state else "",
+        "mark": mark,
+        "edited": edited,
+        "box": _box(shown, scene) if shown else None,
+        "thumb": url,
+    }
+
+
+def _box(one: Member, scene: Scene) -> list[float] | None:
+    """Round a person's joints in the picture, as shares of it: x, y, width, height."""
+    base = scene.base_of(one.person)
+    labels: dict[str, JointLabel] = {**(base.joints or {}), **one.state.joints}
+    points = [
+        (
+            min(max(label.x_px, 0.0), base.width_px) / base.width_px,
+            min(max(label.y_px, 0.0), base.height_px) / base.height_px,
+        )
+        for label in labels.values()
+        if label.state and label.x_px is not None and label.y_px is not None
+    ]
+    if not points:
+        return None
+    x, y = min(p[0] for p in points), min(p[1] for p in points)
+    wide, high = max(p[0] for p in points) - x, max(p[1] for p in points) - y
+    return [round(v, 4) for v in (x, y, wide, high)]
+
+
+def _tracks(everybody: Sequence[Member]) -> list[dict[str, Any]]:
+    found: dict[int, list[int]] = {}
+    for one in everybody:
+        if one.exists and one.track is not None:
+            found.setdefault(one.track, []).append(one.person.frame)
+    return [
+        {"track": track, "people": len(frames), "first": frames[0], "last": frames[-1]}
+        for track, frames in sorted(found.items())
+    ]
+
+
+def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
+    raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")

@@ -1,0 +1,52 @@
+"""A small data set of two clips of stick people, drawn in no time."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stick_people import make_frame
+
+from synthstudio.core.images import encode_jpeg
+from synthstudio.core.spec import ClipSpec
+from synthstudio.dataset import manifest
+from synthstudio.dataset.manifest import Identity
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import write_shard
+from synthstudio.dataset.writer import open_or_create
+
+TIMES = 8
+"""Frames of a clip; frame k is time k % TIMES of clip k // TIMES. Two people in each."""
+
+
+def make_clips(out: Path, *, clips: int = 2) -> Dataset:
+    """Write the clips: people 1 and 2 of a clip are tracks 1 and 2."""
+    identity = Identity(
+        recipe={"name": "clips"},
+        seed=1,
+        skeleton="coco17",
+        frames=clips * TIMES,
+        frames_per_shard=TIMES,
+        versions=manifest.package_versions(),
+        machine=manifest.machine_kind("cpu"),
+    )
+    with open_or_create(out, identity) as session:
+        for shard in session.todo:
+            mine = [_frame(k) for k in identity.frames_of(shard)]
+            session.publish(write_shard(out, shard, mine))
+        session.finish()
+    return Dataset(out)
+
+
+def _frame(index: int) -> Any:
+    frame = make_frame(index, people=2)
+    clip, time = divmod(index, TIMES)
+    grey = np.full((240, 320, 3), 60 + 10 * time, np.uint8)
+    spec = ClipSpec(
+        clip_id=f"1-{clip}", frame=time, frames=TIMES, time_s=time / 12, motions=("walk", "walk")
+    )
+    return dataclasses.replace(
+        frame, jpeg=encode_jpeg(grey, 90), spec=dataclasses.replace(frame.spec, clip=spec)
+    )

@@ -1,0 +1,126 @@
+"""What a browser may ask of a clip: checked, by role, and blind where a second look is open."""
+
+import random
+from contextlib import closing
+from types import SimpleNamespace
+
+import pytest
+from clip_sets import TIMES, make_clips
+from review_ops import ANNA, GUEST, op, seen
+
+from synthstudio.core.errors import Refused
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.review import edits, history
+from synthstudio.review.datasets import register
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.store import open_store
+from synthstudio.review.values import Person
+from synthstudio.studio import frame_rows
+from synthstudio.studio.editor import clips
+from synthstudio.studio.editor.outbox import parse_message
+
+ODD = (None, True, -1, 2**40, 1.5, "", "x" * 500, "1:2:3:4", [], {}, "é", "clip'--", "0:0", "9:1")
+RIGHT = {"v": 1, "n": 1, "tab": "t" * 16, "ask": "split", "id": "4:1", "client": "clipabcdefgh"}
+
+
+@pytest.fixture(scope="module")
+def clip_set(tmp_path_factory):
+    return make_clips(tmp_path_factory.mktemp("asked") / "set")
+
+
+@pytest.fixture
+def scene_of(tmp_path, clip_set):
+    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
+        key = register(store, clip_set, "walks")
+        frames = frame_rows.Frames(clip_set, get_skeleton("coco17"))
+        chosen = SimpleNamespace(key=key, table=people_table(clip_set), frames=frames)
+
+        def make(frame=0, veiled=()):
+            return clips.scene_of(store, chosen, frame, lambda people: {*veiled} & {*people})
+
+        yield make
+
+
+def test_what_is_no_question_does_nothing(scene_of):
+    """Whatever a browser sends is refused in words or is a question; nothing else happens."""
+    rng = random.Random(5)
+    scene = scene_of()
+    asked = 0
+    for _ in range(300):
+        payload = RIGHT | {"ask": rng.choice(clips.ASKS), "back": "clipnobodys1"}
+        for _ in range(rng.randrange(1, 3)):
+            payload[rng.choice((*RIGHT, "to", "whole", "back", "who", "dataset"))] = rng.choice(ODD)
+        try:
+            question = clips.parse_question(payload, scene.clip.dataset)
+        except Refused:
+            continue
+        asked += 1
+        said = clips.answer(clips.ClipSession(), question, scene, GUEST)
+        assert "people" not in said or question.ask == "preview", payload
+    assert asked and history.counts(scene.store, scene.clip.dataset).events == 0
+    for wrong in (7, "1", "a:b", "1:-1", "1:2:3:4", "²:1", "1" * 41, f"{2**31}:1"):
+        assert clips.parse_look(wrong) is None
+
+
+def test_a_tab_is_not_taken_back_as_a_stroke(scene_of):
+    """Only strokes over clips are: not all that somebody did in a browser."""
+    scene = scene_of()
+    with pytest.raises(Refused, match="a stroke has a name"):
+        clips.parse_question(RIGHT | {"ask": "undo", "back": "a" * 24}, scene.clip.dataset)
+
+
+def test_what_is_filled_in_is_what_was_counted_last(scene_of):
+    scene, session = scene_of(), clips.ClipSession()
+
+    def ask(what, **more):
+        asked = RIGHT | {"ask": what, "id": "2:1"} | more
+        return clips.answer(session, clips.parse_question(asked, scene.clip.dataset), scene, ANNA)
+
+    assert "preview" in ask("fill")["error"]
+    for frame in (0, 6):
+        person = Person(dataset=scene.clip.dataset, frame=frame, instance=1)
+        asked = op("edit", 0, person=person, joints={"nose": seen(10 * frame, 5)})
+        edits.apply(scene.store, asked, who=ANNA, base=scene.base_of(person))
+    counted = ask("preview")
+    assert counted["near"]["people"] == counted["whole"]["people"] == 5
+    assert "preview" in ask("fill", id="3:1")["error"], "of another person"
+    assert ask("fill", client="clipfilling01")["people"] == 5
+    assert ask("undo", client="clipundoing01", back="clipfilling01")["people"] == 5
+
+
+def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
+    scene = scene_of(veiled={(2, 1)})
+    first = Person(dataset=scene.clip.dataset, frame=2, instance=1)
+    for kind in ({"track": 40, "joints": {}}, {"joints": {"nose": seen()}}):
+        revision = history.state(scene.store, first).revision
+        edits.apply(
+            scene.store,
+            op("edit", revision, person=first, **kind),
+            who=ANNA,
+            base=scene.base_of(first),
+        )
+    look = clips.Look(frame=0, instance=1)
+    shown = clips.strip(look, scene, scene.members(), str, log=True)
+    there = shown["frames"][2]
+    assert (there["mark"], there["status"], there["edited"]) == ("", "pending", False)
+    assert "40" not in str(shown["tracks"]) and shown["log"] == [] and shown["keys"] == []
+    asked = clips.parse_question(RIGHT | {"id": "1:1"}, scene.clip.dataset)
+    said = clips.answer(clips.ClipSession(), asked, scene, ANNA)
+    assert said["people"] == TIMES - 2 and said["left"] == [
+        "frame 2, person 1: a second look is open"
+    ]
+    assert history.state(scene.store, first).track == 40
+
+
+@pytest.mark.parametrize("wrong", [{"track": "1"}, {"track": -1}, {"keyed": 1}, {"track": [1]}])
+def test_an_op_says_its_track_in_a_number(wrong, scene_of):
+    scene = scene_of()
+    asked = {"client": "a" * 12, "seq": 1, "dataset": scene.clip.dataset, "frame": 0}
+    asked |= {"instance": 1, "revision": 0, "kind": "edit", **wrong}
+    message = parse_message(
+        {"v": 1, "tab": "t" * 12, "n": 1, "ops": [asked]}, dataset=scene.clip.dataset
+    )
+    if not message.refused:
+        one = message.ops[0].op
+        with pytest.raises(Refused):
+            edits.apply(scene.store, one, who=ANNA, base=scene.base_of(one.person))
