@@ -68,9 +68,7 @@ def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_pat
         assert entry["keypoints"] == wanted["keypoints"]
 
     # Back again: the export says its own skeleton, so nothing else is needed, and nothing differs.
-    again = import_corrections(
-        store, horses, tmp_path / "out", form="coco", who=LEAD
-    )
+    again = import_corrections(store, horses, tmp_path / "out", form="coco", who=LEAD)
     assert (again.edited, again.added, again.deleted) == (0, 0, 0)
     assert history.state(store, person).revision == 1
     made = reviewed_dataset(store, horses, tmp_path / "reviewed", only="all")
@@ -80,7 +78,7 @@ def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_pat
 
 def test_a_store_takes_predictions_of_its_joints(horses, store):
     key = register(store, horses, "horses")
-    joints = {name: (10.0, 10.0, 0.5) for name in JOINTS}
+    joints = dict.fromkeys(JOINTS, (10.0, 10.0, 0.5))
     put_predictions(store, key, "net", [Prediction(frame=1, instance=1, score=0.5, joints=joints)])
 
 
@@ -107,6 +105,6 @@ def test_a_file_of_unknown_joints_says_what_to_do(tmp_path):
         import_from("coco", file, tmp_path / "set")
     other = read_skeleton(file)
     file.write_text(file.read_text("utf-8").replace("withers", "back"), "utf-8")
-    with pytest.raises(FormatError, match="withers.*got.*back"):
+    with pytest.raises(FormatError, match=r"withers.*got.*back"):
         import_from("coco", file, tmp_path / "set", skeleton=other)
     assert not (tmp_path / "set").exists()
