@@ -9,6 +9,7 @@
     same_as: {nose: nose}                        # joints that are those of coco17
     places: {tail: where the tail begins}
     category: horse                              # COCO's name of what has these joints
+    figure: {nose: [0.2, 0.4]}                   # where it is shown, in shares of a square
 
 Only name and joints are needed. Rows, data sets and checkpoints keep the whole definition where
 they keep the name of a skeleton of the package, so each can be read alone and nothing is looked
@@ -41,6 +42,7 @@ FIELDS = (
     "same_as",
     "places",
     "category",
+    "figure",
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _JOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
@@ -108,6 +110,7 @@ def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
         "same_as": same,
         "places": places,
         "category": _text(value, "category", where, 80) or name,
+        "figure": _figure(value, joints, where),
     }
     text = json.dumps(kept, sort_keys=True, separators=(",", ":"), allow_nan=False)
     at = {joint: j for j, joint in enumerate(joints)}
@@ -243,6 +246,18 @@ def _sigmas(
             at = f"{where}, sigmas, {joint}"
             raise _fault("no OKS constant", f"a number from {low} to {high}", number, at)
     return [float(found.get(joint, default_sigma(same.get(joint)))) for joint in joints]
+
+
+def _figure(
+    value: Mapping[str, Any], joints: tuple[str, ...], where: str
+) -> dict[str, list[float]]:
+    found = _mapping(value, "figure", joints, where)
+    for joint, place in found.items():
+        numbers = place if isinstance(place, list) else []
+        if len(numbers) != 2 or not all(type(n) in (int, float) and 0 <= n <= 1 for n in numbers):
+            at = f"{where}, figure, {joint}"
+            raise _fault("no place in the figure", "[x, y], each from 0 to 1", place, at)
+    return {j: [round(float(n), 4) for n in found[j]] for j in joints if j in found}
 
 
 def _tree(joints: tuple[str, ...], limbs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

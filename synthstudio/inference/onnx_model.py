@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DeviceError, ModelError
+from synthstudio.core.errors import DeviceError, ModelError, RecipeError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton

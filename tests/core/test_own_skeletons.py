@@ -45,6 +45,7 @@ FAULTS = {
     "no OKS constant; huge": HAND | {"sigmas": {"thumb": 10**400}},
     "none of coco17's joints": HAND | {"same_as": {"wrist": "hoof"}},
     "the same one of COCO's": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
+    "no place in the figure": HAND | {"figure": {"wrist": [0, 2]}},
     "no such text": HAND | {"category": "a\nb"},
 }
 
