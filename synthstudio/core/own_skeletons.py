@@ -97,7 +97,9 @@ def own_skeleton(value: Any, where: str = "skeleton") -> Skeleton:
     _once(list(same.values()), f"{where}, same_as", "two joints are the same one of COCO's")
     sigmas = _sigmas(value, joints, same, where)
     source = _text(value, "sigma_source", where, 300) or (
-        f"{value['name']}'s own" if value.get("sigmas") else _DEFAULT_SOURCE
+        f"as stated for {', '.join(value['sigmas'])}"[:150] + f"; {_DEFAULT_SOURCE}"
+        if value.get("sigmas")
+        else _DEFAULT_SOURCE
     )
     places = _texts(value, "places", joints, where)
     kept = {

@@ -14,8 +14,8 @@ from reviewing import Desk
 
 from synthstudio.core.errors import RecipeError, StudioError
 from synthstudio.core.own_skeletons import own_skeleton
-from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.review import history
 from synthstudio.review.datasets import content_key
 from synthstudio.review.store import open_store
@@ -92,7 +92,11 @@ def test_a_set_of_it_is_reviewed(
     desk.saved()
     screenshots(page, "horse_review")
     store = open_store(f"sqlite:///{horses.db}")
-    found = [e for e in history.events(store, content_key(Dataset(horses.datasets[0]))) if e.kind == "edit"]
+    found = [
+        e
+        for e in history.events(store, content_key(Dataset(horses.datasets[0])))
+        if e.kind == "edit"
+    ]
     store.close()
     assert found and {name for e in found for name in e.after["joints"]} == set(JOINTS)
     for name in ("gallery", "queue"):
