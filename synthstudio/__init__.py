@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from synthstudio.api.networks import evaluate, train
     from synthstudio.api.recipes import Recipe
     from synthstudio.api.remote import Review
+    from synthstudio.api.skeletons import skeleton
     from synthstudio.core.errors import SynthStudioError
     from synthstudio.core.people import People
 
@@ -39,6 +40,7 @@ _HOMES = {
     "api.networks": ("evaluate", "train"),
     "api.recipes": ("Recipe",),
     "api.remote": ("Review",),
+    "api.skeletons": ("skeleton",),
     "core.errors": ("SynthStudioError",),
     "core.people": ("People",),
 }
@@ -61,6 +63,7 @@ __all__ = [
     "occlude",
     "predict",
     "preview",
+    "skeleton",
     "stream",
     "train",
 ]

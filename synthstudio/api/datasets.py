@@ -190,10 +190,11 @@ class Dataset(Sequence[Frame]):
         out: PathLike,
         *,
         polygons: bool = False,
-        skeleton: str | None = None,
+        skeleton: Skeleton | PathLike | None = None,
         hidden_faces: bool = True,
     ) -> Exported:
         """Write these frames in a format that other tools read; see `synthstudio.export`."""
+        from synthstudio.api.skeletons import to_skeleton
         from synthstudio.formats.export import export
         from synthstudio.formats.registry import FORMATS
 
@@ -203,7 +204,7 @@ class Dataset(Sequence[Frame]):
             self,
             to_path(out, "out"),
             polygons=polygons,
-            skeleton=skeleton,
+            skeleton=None if skeleton is None else to_skeleton(skeleton).name,
             hidden_faces=hidden_faces,
         )
 
@@ -261,7 +262,7 @@ class Dataset(Sequence[Frame]):
         return self._stored.image_bytes_of(row)
 
     def __repr__(self) -> str:
-        return f"Dataset({str(self.path)!r}, {len(self)} frames, {self.skeleton.name})"
+        return f"Dataset({str(self.path)!r}, {len(self)} frames, {self.skeleton.title})"
 
     def _repr_html_(self) -> str:
         first = self[0]._repr_html_() if len(self) else ""

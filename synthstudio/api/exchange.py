@@ -14,6 +14,7 @@ SKELETONS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 if TYPE_CHECKING:  # the command line lists FORMATS before it knows what is to be done
     from synthstudio.api.arguments import PathLike, PlaceLike
     from synthstudio.api.datasets import Dataset
+    from synthstudio.core.skeleton import Skeleton
     from synthstudio.formats.export import Exported
 
 
@@ -23,7 +24,7 @@ def export(
     out: PathLike,
     *,
     polygons: bool = False,
-    skeleton: str | None = None,
+    skeleton: Skeleton | PathLike | None = None,
     hidden_faces: bool = True,
 ) -> Exported:
     """Write a data set in a format that other tools read; it appears whole or not at all.
@@ -33,7 +34,7 @@ def export(
         format: `coco`, `yolo`, `cvat`, ...; docs/interop.md says what each one holds.
         out: A folder that is empty or does not exist.
         polygons: COCO masks as polygons instead of run-length codes.
-        skeleton: Convert the joints to this one, e.g. `coco17`.
+        skeleton: Convert the joints to this one: `coco17`, or the file of one of your own.
         hidden_faces: False leaves eyes, ears and noses unlabelled that the person's own body
             hides, as COCO's annotators mostly do.
 
@@ -52,7 +53,12 @@ def export(
 
 
 def import_(
-    path: PathLike, out: PathLike, *, format: str = "coco", images: PathLike | None = None
+    path: PathLike,
+    out: PathLike,
+    *,
+    format: str = "coco",
+    images: PathLike | None = None,
+    skeleton: Skeleton | PathLike | None = None,
 ) -> Dataset:
     """Take in what another tool has written as a data set.
 
@@ -61,18 +67,22 @@ def import_(
         out: A folder that is empty or does not exist.
         format: Its format; docs/interop.md lists them.
         images: Where the pictures lie; default: beside the file.
+        skeleton: The skeleton of its joints, for those that the package does not know: the file of
+            one of your own (docs/skeletons.md), or what `ss.skeleton` read.
 
     Raises:
         FormatError: for a file that is damaged, hostile or of another layout, with the place.
     """
     from synthstudio.api.arguments import to_choice, to_path
     from synthstudio.api.datasets import Dataset
+    from synthstudio.api.skeletons import to_skeleton
     from synthstudio.formats.imports import import_from
 
     name = to_choice(format, "format", FORMATS)
     folder = to_path(out, "out")
     where = None if images is None else to_path(images, "images")
-    made = import_from(name, to_path(path, "path"), folder, images=where)
+    joints = None if skeleton is None else to_skeleton(skeleton)
+    made = import_from(name, to_path(path, "path"), folder, images=where, skeleton=joints)
     dataset = Dataset(folder)
     dataset.summary = made
     return dataset
@@ -82,7 +92,7 @@ def import_photos(
     path: PathLike,
     out: PathLike,
     *,
-    skeleton: str = "coco17",
+    skeleton: Skeleton | PathLike = "coco17",
     rate_hz: float = 1.0,
     every: int | None = None,
 ) -> Dataset:
@@ -92,7 +102,7 @@ def import_photos(
         path: A photo, a folder of photos (with those in its folders) or a video, on this machine
             or at a URL of a store, which is only read.
         out: A folder that is empty or does not exist.
-        skeleton: Which joints people will have.
+        skeleton: Which joints people will have: a name, or the file of one of your own.
         rate_hz: Frames a second that are taken of a video.
         every: Each so-manieth frame of a video instead.
 
@@ -104,9 +114,9 @@ def import_photos(
 
     from synthstudio.api.arguments import to_folder, to_place
     from synthstudio.api.datasets import Dataset
+    from synthstudio.api.skeletons import to_skeleton
     from synthstudio.core.errors import ArgumentError
     from synthstudio.core.places import Url
-    from synthstudio.core.skeleton import get_skeleton
     from synthstudio.formats.fetched import fetched
     from synthstudio.formats.imports import import_opened
     from synthstudio.formats.photos import open_photos
@@ -121,7 +131,7 @@ def import_photos(
             place = done.enter_context(fetched(place, folder.absolute()))
         opened = open_photos(
             place,
-            get_skeleton(skeleton),
+            to_skeleton(skeleton),
             rate_hz=rate_hz,
             every=every,
             out=folder.absolute(),

@@ -68,6 +68,7 @@ COMMANDS = (
     select.export,
     select.import_,
     select.import_photos,
+    select.skeleton,
     select.merge,
     generate.occlude,
     studio.studio,

@@ -33,7 +33,7 @@ ExportFormat = StrEnum(  # type: ignore[misc]
     "ExportFormat", {name.replace("-", "_"): name for name in FORMATS}
 )
 DEFAULT_FORMAT = ExportFormat("coco")
-SkeletonName = StrEnum("SkeletonName", list(SKELETONS))  # type: ignore[misc]
+SKELETON_NAMES = f"{', '.join(SKELETONS)}, or the file of your own"
 
 
 SceneArgument = Annotated[Path, typer.Argument(help="Recipe file, e.g. scenes/quickstart.yaml.")]

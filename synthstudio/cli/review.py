@@ -12,12 +12,12 @@ import typer
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
     DEFAULT_FORMAT,
+    SKELETON_NAMES,
     DeviceName,
     DeviceOption,
     ExportFormat,
     JsonOption,
     ReviewedArgument,
-    SkeletonName,
     StoredAssetsOption,
     WorkersOption,
     finish,
@@ -83,7 +83,7 @@ def export(
         ),
     ] = OnlyName.approved,
     skeleton: Annotated[
-        SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this skeleton.")
+        str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
     ] = None,
     db: DbOption = None,
     as_json: JsonOption = False,
@@ -100,9 +100,8 @@ def export(
             result = {"folder": where, "frames": made.frames, "people": made.num_people}
             text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {where}"
         else:
-            name = None if skeleton is None else skeleton.value
             exported = review.export_reviewed(
-                dataset, out, format=form.value, only=only.value, skeleton=name, db=db
+                dataset, out, format=form.value, only=only.value, skeleton=skeleton, db=db
             )
             result, text = exported.as_json(), exported.text()
     finish(result, as_json, text)

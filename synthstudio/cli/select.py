@@ -10,10 +10,10 @@ import typer
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
     DEFAULT_FORMAT,
+    SKELETON_NAMES,
     DatasetArgument,
     ExportFormat,
     JsonOption,
-    SkeletonName,
     finish,
 )
 from synthstudio.core.amounts import frames_text, people_text
@@ -140,7 +140,7 @@ def export(
         bool, typer.Option("--polygons", help="Write masks as polygons instead of RLE.")
     ] = False,
     skeleton: Annotated[
-        SkeletonName | None, typer.Option("--skeleton", help="Convert the joints to this skeleton.")
+        str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
     ] = None,
     hidden_faces: Annotated[
         bool,
@@ -154,13 +154,12 @@ def export(
     from synthstudio.api import exchange
 
     with waiting(f"exporting {form.value}"):
-        name = None if skeleton is None else skeleton.value
         made = exchange.export(
             dataset,
             form.value,
             out,
             polygons=polygons,
-            skeleton=name,
+            skeleton=skeleton,
             hidden_faces=hidden_faces,
         )
     finish(made.as_json(), as_json, made.text())
@@ -173,13 +172,19 @@ def import_(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images; default: beside the file.")
     ] = None,
+    skeleton: Annotated[
+        Path | None,
+        typer.Option(help="File of your own skeleton, where the joints are no known ones."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import what another tool has written as a dataset."""
     from synthstudio.api import exchange
 
     with waiting(f"importing {form.value}"):
-        made = exchange.import_(path, out, format=form.value, images=images).summary
+        made = exchange.import_(
+            path, out, format=form.value, images=images, skeleton=skeleton
+        ).summary
     finish(made.as_json(), as_json, made.text())
 
 
@@ -187,8 +192,8 @@ def import_photos(
     path: Annotated[Path, typer.Argument(help="Photo, folder of photos, or video; may be a URL.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
     skeleton: Annotated[
-        SkeletonName, typer.Option("--skeleton", help="Joints that people will have.")
-    ] = SkeletonName.coco17,  # type: ignore[attr-defined]
+        str, typer.Option(help=f"Joints that people will have: {SKELETON_NAMES}.")
+    ] = "coco17",
     rate: Annotated[
         float, typer.Option(min=0.001, max=1000.0, help="Frames per second to take of a video.")
     ] = 1.0,
@@ -202,9 +207,35 @@ def import_photos(
 
     with waiting("importing photos"):
         made = exchange.import_photos(
-            path, out, skeleton=skeleton.value, rate_hz=rate, every=every
+            path, out, skeleton=skeleton, rate_hz=rate, every=every
         ).summary
     finish(made.as_json(), as_json, made.text())
+
+
+def skeleton(
+    path: Annotated[Path, typer.Argument(help="Definition in YAML or JSON, or a COCO file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File, such as horse.yaml, to write the definition to.")
+    ] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Category of a COCO file that has several with keypoints.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a skeleton of your own, or make one of a COCO file's category."""
+    from synthstudio.api import skeletons
+
+    made = skeletons.skeleton(path, category=category)
+    if out is not None:
+        skeletons.save_skeleton(made, out)
+    facts = skeletons.skeleton_facts(made)
+    lines = [
+        f"{facts['name']}: {len(facts['joints'])} joints, {len(facts['limbs'])} limbs",
+        f"joints: {', '.join(facts['joints'])}",
+        f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or 'none'}",
+        f"sigmas: {facts['sigma_source']}",
+    ]
+    finish(facts, as_json, "\n".join(lines))
 
 
 def _numbers(text: str) -> list[float]:

@@ -69,7 +69,7 @@ class People:
         return len(self.instance)
 
     def __repr__(self) -> str:
-        return f"People({len(self)} people, {self.skeleton.name})"
+        return f"People({len(self)} people, {self.skeleton.title})"
 
     @overload
     def __getitem__(self, key: int) -> PersonLabel: ...

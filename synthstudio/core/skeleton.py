@@ -1,38 +1,22 @@
 """Skeletons are data: joints, how they connect, flips, sigmas and where each joint lies.
 
 `SKELETONS` can be drawn and labelled; `FOREIGN` are those of other data sets, which rows are
-converted to and imported with (formats/joints.py).
+converted to and imported with (formats/joints.py). Whoever needs others makes their own, which
+are values that data sets carry (own_skeletons.py); `get_skeleton` resolves all of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core import whole_body
+from synthstudio.core.coco_joints import COCO17, COCO_SIGMAS, COCO_SOURCE
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.own_skeletons import is_own, parse_own
+from synthstudio.core.skeleton_value import COLOURS, Skeleton
 
-_COCO17 = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
+__all__ = ["COLOURS", "FOREIGN", "JOINTS", "SKELETONS", "Skeleton", "get_skeleton"]
+
 _FEET = (
     "left_big_toe",
     "left_small_toe",
@@ -87,53 +71,15 @@ _PLACES = {
     "upper_neck": "where the neck meets the head",
     "head_top": "crown of the head",
 } | whole_body.places()
-_COCO_SIGMAS = (
-    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
-    0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
-)  # fmt: skip
 _FOOT_SIGMAS = (0.068, 0.066, 0.066, 0.092, 0.094, 0.094)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Skeleton:
-    """A named set of joints."""
-
-    name: str
-    joints: tuple[str, ...]
-    up: tuple[tuple[str, str], ...]  # (joint, its parent)
-    sigmas: NDArray[np.float64]  # (J,) OKS constants
-    sigma_source: str
-    places: tuple[str, ...]  # where each joint lies anatomically
-    edges: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
-
-    @property
-    def flip(self) -> NDArray[np.int64]:
-        """(J,) the joint that each joint becomes in a mirror."""
-        return np.array([self.joints.index(_mirror(name)) for name in self.joints])
-
-    @property
-    def parents(self) -> tuple[int | None, ...]:
-        """The parent of each joint; None for the root."""
-        names = (dict(self.up).get(name) for name in self.joints)
-        return tuple(None if name is None else self.joints.index(name) for name in names)
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """For each joint "left", "right" or "middle": left and right differ in colour."""
-        return tuple(
-            "left" if n.startswith("left_") else "right" if n.startswith("right_") else "middle"
-            for n in self.joints
-        )
-
-
-COLOURS = {"left": (255, 140, 26), "right": (40, 140, 255), "middle": (240, 240, 240)}
-"""sRGB by side, told apart by every common kind of colour vision."""
-
-
-def _mirror(name: str) -> str:
-    if name.startswith("left_"):
-        return "right_" + name[5:]
-    return "left_" + name[6:] if name.startswith("right_") else name
+def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (j, joints.index("right_" + name.removeprefix("left_")))
+        for j, name in enumerate(joints)
+        if name.startswith("left_")
+    )
 
 
 def _make(
@@ -156,8 +102,11 @@ def _make(
     pairs = [(parent, j) for j, parent in up if j not in hung] + list(cross)
     return Skeleton(
         name=name,
+        title=name,
         joints=joints,
         up=up,
+        pairs=_pairs(joints),
+        known_as=joints,
         sigmas=np.array(sigmas),
         sigma_source=source,
         places=tuple(place(j) for j in joints),
@@ -165,19 +114,18 @@ def _make(
     )
 
 
-_SOURCE = "COCO keypoint evaluation (cocodataset.org/#keypoints-eval)"
 SKELETONS = {
-    "coco17": _make("coco17", _COCO17, _COCO_SIGMAS, _SOURCE),
+    "coco17": _make("coco17", COCO17, COCO_SIGMAS, COCO_SOURCE),
     "coco23": _make(
         "coco23",
-        _COCO17 + _FEET,
-        _COCO_SIGMAS + _FOOT_SIGMAS,
-        _SOURCE + "; feet: COCO-WholeBody (Jin et al. 2020)",
+        COCO17 + _FEET,
+        COCO_SIGMAS + _FOOT_SIGMAS,
+        COCO_SOURCE + "; feet: COCO-WholeBody (Jin et al. 2020)",
     ),
     "coco133": _make(
         "coco133",
-        _COCO17 + _FEET + whole_body.FACE + whole_body.LEFT_HAND + whole_body.RIGHT_HAND,
-        _COCO_SIGMAS + _FOOT_SIGMAS + whole_body.FACE_SIGMAS + 2 * whole_body.HAND_SIGMAS,
+        COCO17 + _FEET + whole_body.FACE + whole_body.LEFT_HAND + whole_body.RIGHT_HAND,
+        COCO_SIGMAS + _FOOT_SIGMAS + whole_body.FACE_SIGMAS + 2 * whole_body.HAND_SIGMAS,
         "COCO-WholeBody (Jin et al. 2020), evaluation/myeval_wholebody.py",
         parents=_PARENTS | whole_body.parents(),
         cross=_CROSS + whole_body.closing(),
@@ -216,7 +164,7 @@ def _both(joint: str, parent: str) -> dict[str, str]:
 FOREIGN = {
     "body12": _foreign(
         "body12",
-        _COCO17[5:],
+        COCO17[5:],
         {
             "right_shoulder": "left_shoulder",
             "left_hip": "left_shoulder",
@@ -356,9 +304,11 @@ FOREIGN = {
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """The skeleton of that name; RecipeError if there is none."""
+    """The skeleton of that name, or the own one whose definition it is; RecipeError for no such."""
+    if is_own(name):
+        return parse_own(name)
     found = SKELETONS.get(name) or FOREIGN.get(name)
     if found is None:
         known = " or ".join([*SKELETONS, *FOREIGN])
-        raise RecipeError("unknown skeleton", where="skeleton", expected=known, got=name)
+        raise RecipeError("unknown skeleton", where="skeleton", expected=known, got=name[:80])
     return found

@@ -12,7 +12,9 @@ from typing import Any
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES
+from synthstudio.core.own_skeletons import definition, is_own, own_skeleton
 from synthstudio.core.places import Place
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import (
     canonical_json,
@@ -77,7 +79,8 @@ class Identity:
 
     `recipe` has its defaults filled in; `versions` maps packages to releases; `machine` says
     CPU model, instruction sets and device kind. `frames` is the length of the whole run, also
-    in a part of it. `derived` says how it was made of other sets and of which; empty for a run.
+    in a part of it. `skeleton` is a name for `get_skeleton`; the file has one's own skeleton as an
+    object there. `derived` says how it was made of other sets and of which; empty for a run.
     """
 
     recipe: dict[str, Any]
@@ -152,6 +155,8 @@ def to_bytes(identity: Identity) -> bytes:
     value = dataclasses.asdict(identity)
     if not identity.derived:
         del value["derived"]
+    if is_own(identity.skeleton):
+        value["skeleton"] = definition(get_skeleton(identity.skeleton))
     return canonical_json(value)
 
 
@@ -189,6 +194,8 @@ def _identity(value: dict[str, Any], path: Place) -> Identity:
         )
     _check_types(path, value)
     rows = tuple(AssetRow(**row) for row in value.pop("assets"))
+    if isinstance(value["skeleton"], dict):
+        value["skeleton"] = own_skeleton(value["skeleton"], f"{path}, skeleton").name
     return Identity(assets=rows, **value)
 
 
@@ -197,7 +204,7 @@ def _check_types(path: Place, value: dict[str, Any]) -> None:
         "recipe": dict,
         "assets": list,
         "seed": int,
-        "skeleton": str,
+        "skeleton": dict if isinstance(value.get("skeleton"), dict) else str,
         "frames": int,
         "frames_per_shard": int,
         "conventions": dict,

@@ -21,6 +21,7 @@ from typing import Literal, NoReturn
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.own_skeletons import query_name
 from synthstudio.dataset.query_fields import FIELDS, GROUPS, Field, joints_of
 
 Value = float | str
@@ -129,7 +130,8 @@ class _Parser:
     """Recursive descent; every complaint points at its token."""
 
     def __init__(self, text: str, joints: tuple[str, ...], fields: Mapping[str, Field]) -> None:
-        self.text, self.joints, self.fields, self.place = text, joints, fields, 0
+        self.text, self.fields, self.place = text, fields, 0
+        self.joints = tuple(map(query_name, joints))
         self.tokens = self._split()
 
     def _split(self) -> list[_Token]:

@@ -104,8 +104,8 @@ def _pck_interval(predictions: Predictions, subset: Bools, *, at: float = 0.1) -
 
 def _localization(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     lengths = {
-        "PCKh@0.5": (localization.head_px(predictions.true_xy, skeleton.joints), 0.5),
-        "torso PCK@0.2": (localization.torso_px(predictions.true_xy, skeleton.joints), 0.2),
+        "PCKh@0.5": (localization.head_px(predictions.true_xy, skeleton.known_as), 0.5),
+        "torso PCK@0.2": (localization.torso_px(predictions.true_xy, skeleton.known_as), 0.2),
     }
     errors = localization.distances(predictions.xy, predictions.true_xy)
     out = {}

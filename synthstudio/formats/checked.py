@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.labels import CAUSES, ORIGINS, SHARES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.masks import check_counts
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
 
@@ -343,14 +343,20 @@ def _scalar(value: Any, kind: pa.DataType, name: str) -> Any:
     return integer(value, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
+def known_skeleton(name: Any) -> Skeleton:
+    """The skeleton that a file's rows name or define; ValueError."""
+    try:
+        return get_skeleton(text(name))
+    except RecipeError as error:
+        raise ValueError(str(error)) from error
+
+
 def check_sample(frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
     """Refuse whole rows of a frame and its people that cannot be; ValueError."""
-    if frame["skeleton"] not in SKELETONS and frame["skeleton"] not in FOREIGN:
-        raise ValueError(f"the skeleton {frame['skeleton'][:80]} is unknown")
+    joints = len(known_skeleton(frame["skeleton"]).joints)
     check_frame(frame)
     if len(people) > MAX_PEOPLE:
         raise ValueError("too many people in a picture")
-    joints = len(get_skeleton(frame["skeleton"]).joints)
     for row in people:
         check_person(row, frame, joints)
     numbers = [row["instance"] for row in people]

@@ -76,18 +76,30 @@ class Imported:
         return "\n".join([head, *self.notes])
 
 
-def import_from(format_name: str, path: Path, out: Path, *, images: Path | None = None) -> Imported:
+def import_from(
+    format_name: str,
+    path: Path,
+    out: Path,
+    *,
+    images: Path | None = None,
+    skeleton: Skeleton | None = None,
+) -> Imported:
     """Make the data set `out` of another tool's file or folder, whole or not at all.
 
-    `images`: where the images are, if not beside the file. What our own export put into
-    synthstudio/ is restored for everything that the file still says. FormatError, AssetError:
-    something is wrong with what is read; DiskError: `out` is not free, or writing failed.
+    `images`: where the images are, if not beside the file. `skeleton`: the one that its joints are
+    those of; without it the package's are tried, and one that our export defines. What our own
+    export put into synthstudio/ is restored for everything that the file still says. FormatError,
+    AssetError: something is wrong with what is read; DiskError: `out` is not free, or writing
+    failed.
     """
     source = get_format(format_name)
     imported = Imported(folder=out)
     free_folder(out)
     sidecar = _open_sidecar(path if path.is_dir() else path.parent, imported)
-    opened = source.read(path, images, sidecar.names if sidecar else ())
+    names = sidecar.names if sidecar else ()
+    wanted = _wanted(format_name, source, sidecar, skeleton)
+    more = {} if wanted is None else {"skeleton": wanted}
+    opened = source.read(path, images, names, **more)
     try:
         _write_dataset(opened, sidecar, format_name, imported)
     finally:
@@ -98,6 +110,32 @@ def import_from(format_name: str, path: Path, out: Path, *, images: Path | None 
         )
     imported.notes += [f"Not taken over: {note}." for note in opened.notes()]
     return imported
+
+
+def _wanted(
+    format_name: str, source: Format, sidecar: Sidecar | None, skeleton: Skeleton | None
+) -> Skeleton | None:
+    """The skeleton that a file is to be read with; None: it says so itself. FormatError."""
+    stored = sidecar.skeleton if sidecar is not None else None
+    if skeleton is None:
+        return stored if stored is not None and stored.own and source.own_skeletons else None
+    if not source.own_skeletons:
+        able = ", ".join(name for name, each in FORMATS.items() if each.own_skeletons)
+        raise FormatError(
+            "files of this format name their skeleton themselves",
+            where="skeleton",
+            expected=f"a file of {able}",
+            got=format_name,
+        )
+    if stored is not None and stored.name != skeleton.name:
+        raise FormatError(
+            "this was exported from a data set of another skeleton",
+            where=FOLDER,
+            expected=stored.title,
+            got=skeleton.title,
+            then="Leave --skeleton out.",
+        )
+    return skeleton
 
 
 def import_opened(opened: Opened, out: Path, what: str) -> Imported:

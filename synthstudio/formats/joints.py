@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from synthstudio.core.errors import FormatError
@@ -53,18 +53,25 @@ TARGETS = ("coco17", "mpii16", "crowdpose14", "h36m17", "lsp14", "ochuman19")
 
 def rules(source: Skeleton, target: Skeleton) -> dict[str, Rule]:
     """Return for each joint of `target` how it comes from `source`."""
-    return {joint: _rule(joint, source) for joint in target.joints}
+    own = {name: j for name, j in zip(source.known_as, source.joints, strict=True) if name}
+    return {
+        joint: _rule(name, own) for joint, name in zip(target.joints, target.known_as, strict=True)
+    }
 
 
-def _rule(joint: str, source: Skeleton) -> Rule:
-    if joint in source.joints:
-        return Rule("same", (joint,))
-    found = _TRUNK.get(joint, Rule("missing"))
-    return found if all(part in source.joints for part in found.parts) else Rule("missing")
+def _rule(name: str, source: Mapping[str, str]) -> Rule:
+    """The rule of what is known as `name`; `source`: the joints of the other by what they are."""
+    if name in source:
+        return Rule("same", (source[name],))
+    found = _TRUNK.get(name, Rule("missing"))
+    if not all(part in source for part in found.parts):
+        return Rule("missing")
+    return replace(found, parts=tuple(source[part] for part in found.parts))
 
 
 def lost_joints(source: Skeleton, target: Skeleton) -> list[str]:
-    return [joint for joint in source.joints if joint not in target.joints]
+    known = zip(source.joints, source.known_as, strict=True)
+    return [joint for joint, name in known if not name or name not in target.known_as]
 
 
 def convert_frame(frame: Mapping[str, Any], target: Skeleton) -> Row:
@@ -79,7 +86,7 @@ def convert_row(row: Mapping[str, Any], frame: Mapping[str, Any], target: Skelet
     table = rules(source, target)
     if all(rule.kind == "missing" for rule in table.values()):
         raise FormatError(
-            "no joint of the skeleton is in the other", where=source.name, got=target.name
+            "no joint of the skeleton is in the other", where=source.title, got=target.title
         )
     old = _joints(row)
     size = (frame["width_px"], frame["height_px"])
@@ -95,7 +102,7 @@ def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
     """
     own = [
         name.split("_")[-1] in _FACE and (state, cause) == (STATE_HIDDEN, "self")
-        for name, state, cause in zip(skeleton.joints, row["state"], row["cause"], strict=True)
+        for name, state, cause in zip(skeleton.known_as, row["state"], row["cause"], strict=True)
     ]
     if not any(own):
         return row

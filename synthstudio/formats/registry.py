@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from synthstudio.formats.exchange import Opened, Picture, Target
 
     Write = Callable[[Iterable[Picture], Path, Target], Path]
-    Read = Callable[[Path, Path | None, Sequence[str]], Opened]
+    Read = Callable[..., Opened]
     RoundTrip = Callable[[Row, Sequence[Row], bool], list[Row]]
 
 
@@ -29,6 +29,7 @@ class Format:
     `skeleton`: the only one the format knows; people are converted to it.
     `missing`: what it cannot hold and goes to the sidecar; "" for one that holds whole rows.
     `has_boxes`: there is a box of each person. `has_centres`: its 3D joints are rotation centres.
+    `own_skeletons`: `read` takes `skeleton`, the one that its joints are those of.
     """
 
     home: str
@@ -36,6 +37,7 @@ class Format:
     missing: str = ""
     has_boxes: bool = True
     has_centres: bool = False
+    own_skeletons: bool = False
 
     @property
     def write(self) -> Write:
@@ -77,7 +79,7 @@ def _unchanged(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
 
 _POINTS_ONLY = "masks, amodal boxes, shares, causes, occluders, 3D, camera, FrameSpec"
 FORMATS: dict[str, Format] = {
-    "coco": Format(home="coco.write", missing="FrameSpec"),
+    "coco": Format(home="coco.write", missing="FrameSpec", own_skeletons=True),
     "crowdpose": Format(home="coco.write", skeleton="crowdpose14", missing="FrameSpec"),
     "coco-wholebody": Format(
         home="coco.whole_body",
@@ -89,11 +91,16 @@ FORMATS: dict[str, Format] = {
         skeleton="ochuman19",
         missing="amodal masks and boxes, shares, who occludes, 3D, camera, FrameSpec",
     ),
-    "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY),
-    "cvat": Format(home="tools.cvat", missing="boxes, " + _POINTS_ONLY, has_boxes=False),
+    "yolo": Format(home="tools.yolo", missing=_POINTS_ONLY, own_skeletons=True),
+    "cvat": Format(
+        home="tools.cvat",
+        missing="boxes, " + _POINTS_ONLY,
+        has_boxes=False,
+        own_skeletons=True,
+    ),
     "webdataset": Format(home="tools.webdataset"),
     "huggingface": Format(home="tools.huggingface"),
-    "label-studio": Format(home="tools.label_studio", missing=_POINTS_ONLY),
+    "label-studio": Format(home="tools.label_studio", missing=_POINTS_ONLY, own_skeletons=True),
     "mpii": Format(
         home="tools.mpii", skeleton="mpii16", missing="boxes, " + _POINTS_ONLY, has_boxes=False
     ),

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, READABLE_VERSIONS, AssetRow
 from synthstudio.dataset.parquet import ParquetWriter
@@ -33,7 +32,14 @@ from synthstudio.dataset.rows import (
     Row,
 )
 from synthstudio.dataset.versions import instance_schema, with_columns
-from synthstudio.formats.checked import check_frame, check_person, integer, reading, text
+from synthstudio.formats.checked import (
+    check_frame,
+    check_person,
+    integer,
+    known_skeleton,
+    reading,
+    text,
+)
 from synthstudio.formats.exchange import Labelled
 
 FOLDER = "synthstudio"
@@ -91,10 +97,7 @@ class Sidecar:
                 )
             self.identity: dict[str, Any] = head["identity"]
             canonical_json(self.identity)  # 1e400 was taken for infinity
-            name = text(self.identity["skeleton"])
-            if name not in SKELETONS and name not in FOREIGN:
-                raise ValueError(f"the skeleton {name[:80]}")
-            self.skeleton = get_skeleton(name)
+            self.skeleton = known_skeleton(self.identity["skeleton"])
             self.hidden_faces = head.get("hidden_faces", True)
             if not isinstance(self.hidden_faces, bool):
                 raise ValueError(f"hidden_faces {self.hidden_faces!r:.80}")

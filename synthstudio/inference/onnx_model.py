@@ -10,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import DeviceError, ModelError
+from synthstudio.core.errors import DeviceError, ModelError, RecipeError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
-from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.answers import U8, Answers
 
@@ -163,16 +163,20 @@ def stated_size(facts: dict[str, str], where: str) -> tuple[int, int]:
 
 
 def _skeleton(facts: dict[str, str], where: str) -> Skeleton:
-    known = SKELETONS | FOREIGN
-    skeleton = known.get(facts.get("skeleton", ""))
-    if skeleton is None or facts.get("joints") != json.dumps(skeleton.joints):
-        raise ModelError(
-            "the ONNX file has an unknown skeleton",
-            where=where,
-            expected=", ".join(known),
-            got=facts.get("skeleton", "nothing")[:80],
-        )
+    name = facts.get("skeleton", "")
+    try:
+        skeleton = get_skeleton(name)
+    except RecipeError as error:
+        raise _no_skeleton(name, where) from error
+    if facts.get("joints") != json.dumps(skeleton.joints):
+        raise _no_skeleton(name, where)
     return skeleton
+
+
+def _no_skeleton(name: str, where: str) -> ModelError:
+    known = ", ".join([*SKELETONS, *FOREIGN])
+    what = "the ONNX file has an unknown skeleton"
+    return ModelError(what, where=where, expected=known, got=name[:80] or "nothing")
 
 
 def _check_ports(session: Any, size: tuple[int, int], joints: int, where: str) -> None:

@@ -26,6 +26,7 @@ from synthstudio.core.labels import (
     FrameLabels,
     PersonLabel,
 )
+from synthstudio.core.own_skeletons import definition
 from synthstudio.core.places import resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
@@ -104,7 +105,8 @@ def write_results(
 ) -> None:
     """Write results.json and pictures.json atomically; DiskError."""
     joints = [[a + 1, b + 1] for a, b in skeleton.edges]
-    category = {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": joints}
+    kind = definition(skeleton)["category"] if skeleton.own else "person"
+    category = {"id": 1, "name": kind, "keypoints": list(skeleton.joints), "skeleton": joints}
     named = [{"id": number, **facts} for number, facts in pictures.items()]
     write_file(out / PICTURES, canonical_json({"images": named, "categories": [category]}))
     write_file(out / RESULTS, canonical_json(results(people)))

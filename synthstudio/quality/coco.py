@@ -16,7 +16,6 @@ from synthstudio.quality.subject import (
     HALF_PX,
     Mask,
     digest,
-    flip_of,
     is_box,
     is_id,
     is_number,
@@ -267,6 +266,13 @@ def mask_findings(
         yield _schema(where, "no area", **at)
 
 
+def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Numbers of left joints and their twins, each once, whatever names come twice."""
+    names = {name: j for j, name in enumerate(joints)}
+    lefts = [(j, names.get("right_" + n[5:])) for n, j in names.items() if n.startswith("left_")]
+    return tuple((left, right) for left, right in lefts if right is not None)
+
+
 def skeleton_of(names: Sequence[str]) -> Skeleton:
     """Return the known skeleton of these joints, or one made of the names alone."""
     plain = tuple(n.strip().lower().replace(" ", "_").replace("-", "_") for n in names)
@@ -275,6 +281,9 @@ def skeleton_of(names: Sequence[str]) -> Skeleton:
             return known
     return Skeleton(
         name="other",
+        title="other",
+        pairs=_pairs(plain),
+        known_as=plain,
         joints=plain,
         up=(),
         sigmas=np.full(len(plain), np.nan),
@@ -325,7 +334,7 @@ def _against_all(
     known = flat[:, 2] > 0
     error = np.where(known[:, None], np.abs(flat[:, :2] - there), 0.0).max(axis=1)
     if (error > _AGREE_PX).any():
-        flip = flip_of(skeleton.joints)
+        flip = skeleton.flip
         other = np.abs(flat[:, :2] - there[flip]).max(axis=1)
         sided = known & (flip != np.arange(joints))
         if sided.any() and (other[sided] <= _AGREE_PX).all():

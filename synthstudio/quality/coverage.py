@@ -208,7 +208,7 @@ class Coverage:
         causes[causes == OTHER] = len(CAUSES) - 1
         fraction = fraction_of(_reals(batch["occluded_fraction"]))
         fraction[_nulls(batch["occluded_fraction"])] = len(FRACTIONS)
-        view = view_codes(batch["joints_world_m"], self.skeleton.joints, cameras_m)
+        view = view_codes(batch["joints_world_m"], self.skeleton.known_as, cameras_m)
         view[view < 0] = len(VIEWS)
         body = _bodies(batch["phenotype"])
         family = self._family_places(batch["pose_family"])

@@ -167,7 +167,7 @@ def _limb_2d(s: Subject) -> Iterator[Finding]:
 
     Only bones that share no joint with it are asked, and at least three of them.
     """
-    limbs, known = _limbs(s.skeleton.joints), s.labelled
+    limbs, known = _limbs(s.skeleton.known_as), s.labelled
     skeleton = known[limbs.a] & known[limbs.b]
     if skeleton.sum() < 4:
         return
@@ -189,7 +189,7 @@ def _limb_2d(s: Subject) -> Iterator[Finding]:
 
 def _limb_3d(s: Subject) -> Iterator[Finding]:
     """In 3D a bone is as long as its twin on the other side and fits the rest of the body."""
-    limbs = _limbs(s.skeleton.joints)
+    limbs = _limbs(s.skeleton.known_as)
     if s.camera_m is None or not len(limbs.a) or not np.isfinite(s.camera_m).all():
         return
     length = np.sqrt(((s.camera_m[limbs.a] - s.camera_m[limbs.b]) ** 2).sum(axis=1))
@@ -218,7 +218,7 @@ def _projected(s: Subject) -> Iterator[Finding]:
     error = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=1), 0.0)
     j = int(np.nanargmax(error)) if np.isfinite(error).any() else 0
     if not error[j] <= _PROJECTION_PX:
-        flip = flip_of(s.skeleton.joints)
+        flip = s.skeleton.flip
         mirrored = np.where(s.labelled[:, None], px[flip] - s.px, 0.0)
         sides = flip != np.arange(len(flip))
         if sides.any() and np.nanmax(np.abs(mirrored[sides])) <= _PROJECTION_PX:
@@ -234,7 +234,7 @@ def _swapped_3d(s: Subject) -> Iterator[Finding]:
     """
     if s.camera_m is None:
         return
-    names = {name: j for j, name in enumerate(s.skeleton.joints)}
+    names = {name: j for j, name in enumerate(s.skeleton.known_as)}
     wanted = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
     if not all(name in names for name in wanted):
         return
@@ -259,7 +259,7 @@ def _swapped_2d(s: Subject) -> Iterator[Finding]:
 
     A trunk seen from its side says nothing; then the face has to be sure.
     """
-    names = {name: j for j, name in enumerate(s.skeleton.joints)}
+    names = {name: j for j, name in enumerate(s.skeleton.known_as)}
     wanted = (
         "nose",
         "left_eye",

@@ -24,7 +24,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, pair_rows
 from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
-from synthstudio.formats.registry import FORMATS
+from synthstudio.formats.registry import FORMATS, get_format
 from synthstudio.review.check import FIRST_THING, base_of, labels_of
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.edits import apply
@@ -91,7 +91,9 @@ def import_corrections(
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))
     try:
-        imported = import_from(form, path, work / "set", images=images)
+        own = dataset.skeleton.own and get_format(form).own_skeletons
+        joints = dataset.skeleton if own else None
+        imported = import_from(form, path, work / "set", images=images, skeleton=joints)
         result.notes = [note for note in imported.notes if note.startswith("The sidecar")]
         found = by_frame(states(store, key, layer=layer))
         writer = _Writer(store, dataset, key, who, layer, found, result)

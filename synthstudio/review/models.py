@@ -87,7 +87,8 @@ class DatasetRow(Base):
 
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    skeleton: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    skeleton: Mapped[str] = mapped_column(Text)
+    """A name for `get_skeleton`: of an own skeleton its whole definition."""
     people: Mapped[int] = mapped_column(Integer)
     added_at: Mapped[datetime] = mapped_column(UtcTime)
     content: Mapped[str | None] = mapped_column(String(KEY_LENGTH))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from synthstudio.review.history import event_of, reverted_ids
+from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ItemRow
+from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.values import MAIN, Event, Op
 
 

@@ -22,6 +22,7 @@ _TITLES = {
     "queue": "Risk queue",
     "team": "Team",
     "generate": "Generate",
+    "skeletons": "Skeletons",
     "tryit": "Try it",
 }
 

@@ -156,6 +156,21 @@ def _grid() -> Callable[..., Any]:
     return st.components.v2.component("synthstudio_people_grid", js=js, css=css)
 
 
+def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
+    """Show the maker of skeletons (skeletons/maker.js); docs of `data` stand there.
+
+    `on_save` runs when a definition is to be saved: it is in the session's state under `key`.
+    """
+    text = json.dumps(data, allow_nan=False)
+    folder = resources.files("synthstudio.studio") / "skeletons"
+    maker = st.components.v2.component(
+        "synthstudio_skeleton",
+        js=(folder / "maker.js").read_text("utf-8"),
+        css=(folder / "maker.css").read_text("utf-8"),
+    )
+    maker(key=key, data=json.loads(text), on_saved_change=on_save)
+
+
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
     """Show the browser's camera with `data["answer"]` drawn over it (trying/camera.js).
 

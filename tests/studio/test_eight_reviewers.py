@@ -116,7 +116,7 @@ class Postgres:
         """Let nobody write, nor read."""
         engine = create_engine(self.url)
         with engine.begin() as other:
-            other.execute(text("LOCK TABLE item, event IN ACCESS EXCLUSIVE MODE"))
+            other.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))
             yield
         engine.dispose()
 

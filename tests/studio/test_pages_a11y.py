@@ -11,7 +11,7 @@ from conftest import settled
 from reviewing import eventually
 
 pytestmark = pytest.mark.browser
-PAGES = ("home", "review", "gallery", "queue", "team", "generate", "tryit")
+PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SERIOUS = ("serious", "critical")
 # (rule, part of the selector, why). Each is Streamlit's own DOM, which no page can change; a test
 # below sees to it that what no longer occurs is taken out.

@@ -12,6 +12,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
 from synthstudio.core.masks import decode
+from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset.manifest import AssetRow
@@ -119,17 +120,20 @@ _PERSON_REST = _rest(INSTANCE_SCHEMA, _PERSON_ELSEWHERE)
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
     """Return every top-level entry but images and annotations."""
+    own = definition(skeleton) if skeleton.own else None
+    kind = own["category"] if own else "person"
     category = {
         "id": CATEGORY_ID,
-        "name": "person",
-        "supercategory": "person",
+        "name": kind,
+        "supercategory": kind,
         "keypoints": list(skeleton.joints),
         "skeleton": [[a + 1, b + 1] for a, b in skeleton.edges],  # COCO counts joints from 1
         "flip": skeleton.flip.tolist(),
         "sigmas": skeleton.sigmas.tolist(),
         "sigma_source": skeleton.sigma_source,
         "places": list(skeleton.places),
-        "skeleton_name": skeleton.name,
+        "skeleton_name": skeleton.title,
+        **({"own_skeleton": own} if own else {}),  # an import has the very same skeleton again
     }
     licences = [
         {

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.own_skeletons import own_skeleton
 from synthstudio.core.safe_json import BEGIN, Span, glance, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
@@ -94,8 +95,10 @@ class CocoFile:
 
     licence = source = ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, skeleton: Skeleton | None = None) -> None:
+        """Open it; with `skeleton` for the categories that have its joints."""
         self.path = path
+        self._wanted = skeleton
         self.left_out: Counter[str] = Counter()
         self.assets: list[AssetRow] = []
         self._categories: dict[int, dict[str, Any]] = {}
@@ -252,20 +255,33 @@ class CocoFile:
         self._person_categories: list[int] = []
         found: Skeleton | None = None
         for number, category in self._categories.items():
-            one = match_skeleton(category.get("keypoints"))
+            one = self._skeleton_of(category)
             if one is not None and (found is None or one.name == found.name):
                 found = one
                 self._person_categories.append(number)
         if found is None:
             listed = [str(c.get("keypoints"))[:200] for c in self._categories.values()]
-            known = ", ".join([*SKELETONS, *FOREIGN])
-            raise bad(
+            wanted, known = self._wanted, ", ".join([*SKELETONS, *FOREIGN])
+            able = any("keypoints" in category for category in self._categories.values())
+            raise FormatError(
                 "no category has the keypoints of a skeleton",
                 where=f"{self.path}, categories",
-                expected=f"those of one of {known}",
+                expected=str(list(wanted.joints)) if wanted else f"those of one of {known}",
                 got="; ".join(listed[:5]) or "no category",
+                then=_MAKE_ONE if able else None,
             )
         return found
+
+    def _skeleton_of(self, category: dict[str, Any]) -> Skeleton | None:
+        """The skeleton of a category: as wanted, as our own export defines it, or a known one."""
+        keypoints, defined = category.get("keypoints"), category.get("own_skeleton")
+        if self._wanted is not None or defined is None:
+            return match_skeleton(keypoints, self._wanted)
+        with checked.reading(f"{self.path}, categories"):
+            try:
+                return match_skeleton(keypoints, own_skeleton(defined, "own_skeleton"))
+            except RecipeError as error:
+                raise ValueError(str(error)) from error
 
     def _check(self) -> None:
         orphan = self._base.execute(
@@ -294,12 +310,21 @@ class CocoFile:
 _ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
 
 
-def match_skeleton(names: Any) -> Skeleton | None:
-    """Return the skeleton that has joints of these names in this order, or None."""
+_MAKE_ONE = "Make a skeleton of it: synthstudio skeleton FILE --out NAME.yaml; then --skeleton."
+
+
+def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | None:
+    """Return the skeleton that has joints of these names in this order, or None.
+
+    `wanted`: that one, or none.
+    """
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         return None
+    if wanted is not None and tuple(names) == wanted.joints:
+        return wanted
     plain = tuple(map(plain_joint_name, names))
-    return next((s for s in (SKELETONS | FOREIGN).values() if s.joints == plain), None)
+    among = (SKELETONS | FOREIGN).values() if wanted is None else (wanted,)
+    return next((s for s in among if s.joints == plain), None)
 
 
 def _check_numbers(people: list[Row], image: int) -> None:

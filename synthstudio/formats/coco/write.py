@@ -123,17 +123,18 @@ def read(
     images: Path | None,
     also: Sequence[str],
     *,
-    opener: Callable[[Path], CocoFile] = CocoFile,
+    opener: Callable[[Path, Skeleton | None], CocoFile] = CocoFile,
+    skeleton: Skeleton | None = None,
 ) -> Opened:
     """Open a COCO file, or the folder of an export with a file per split; FormatError.
 
-    Images are in `images`, or where `image_folder` says.
+    Images are in `images`, or where `image_folder` says. `skeleton`: that of its people.
     """
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
-        parts = [_Part(stack.enter_context(closing(opener(f))), images) for f in files]
-        skeleton = parts[0].file.skeleton
-        if any(part.file.skeleton.name != skeleton.name for part in parts):
+        parts = [_Part(stack.enter_context(closing(opener(f, skeleton))), images) for f in files]
+        found = parts[0].file.skeleton
+        if any(part.file.skeleton.name != found.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
         ids = sorted(number for part in parts for number in part.file.ids())
         together = all(part.file.ours for part in parts) and all(map(int.__lt__, ids, ids[1:]))
@@ -148,7 +149,7 @@ def read(
         close = stack.pop_all().close
     assets = {row: None for part in parts for row in part.file.assets}
     return Opened(
-        skeleton=skeleton,
+        skeleton=found,
         numbers=array("q", ids) if together else range(len(ids)),
         samples=by_id if together else samples(),
         assets=list(assets),

@@ -136,12 +136,14 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return from_cvat(elements(text.encode(), "round trip")[1:], frame, skeleton)
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(
+    path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
+) -> Opened:
     """Open annotations.xml (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images, "images")
     scan = _scan(file)
-    skeleton = match_skeleton(scan.joints)
-    if skeleton is None:
+    found = match_skeleton(scan.joints, skeleton)
+    if found is None:
         raise FormatError(
             "no label is a skeleton that is known",
             where=str(file),
@@ -152,11 +154,11 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         with file.open("rb") as opened:
             for start, stop in zip(scan.starts, scan.stops, strict=True):
                 opened.seek(start)
-                found = elements(opened.read(stop - start), f"{file}, byte {start}")
-                yield _sample(found, root, skeleton)
+                one = elements(opened.read(stop - start), f"{file}, byte {start}")
+                yield _sample(one, root, found)
 
     return Opened(
-        skeleton=skeleton,
+        skeleton=found,
         names=[_FOLDER + name for name in scan.names],
         samples=samples(),
         notes=lambda: [f"{n} x {tag} outside a skeleton" for tag, n in scan.left.items()],

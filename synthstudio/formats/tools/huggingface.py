@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.parquet import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
@@ -110,7 +110,7 @@ configs:
 {files}---
 # Labelled people, partly hidden
 
-{frames} pictures, {people} people, skeleton {skeleton.name}: {", ".join(skeleton.joints)}.
+{frames} pictures, {people} people, skeleton {skeleton.title}: {", ".join(skeleton.joints)}.
 
 A row is a picture: `image`, {columns}; and `people`, a list with, for each: {inside}.
 
@@ -188,7 +188,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     readers = [Groups(file, SCHEMA, _OLD_SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):
-        joints = get_skeleton(checked.text(kind, 80))
+        joints = checked.known_skeleton(kind)
 
     def samples() -> Iterator[ReadSample]:
         for _, number, place in places:

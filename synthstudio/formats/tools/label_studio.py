@@ -179,7 +179,9 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return from_label_studio(task, frame, skeleton, Counter())
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(
+    path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
+) -> Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images)
     names: list[str] = []
@@ -193,20 +195,20 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         stops.append(span.stop)
     if len(set(names)) != len(names):
         raise FormatError("two tasks have one image", where=str(file))
-    skeleton = _skeleton(used, str(file))
+    found = _skeleton(used, str(file), skeleton)
     left = Counter[str]()
 
     def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
             for name, start, stop in zip(names, starts, stops, strict=True):
                 task = parse_range(opened, start, stop)
-                frame, image = frame_with_image(root, name, skeleton)
+                frame, image = frame_with_image(root, name, found)
                 with checked.reading(f"{file}, byte {start}"):
-                    people = from_label_studio(task, frame, skeleton, left)
+                    people = from_label_studio(task, frame, found, left)
                 yield frame, people, image
 
     return Opened(
-        skeleton=skeleton,
+        skeleton=found,
         names=names,
         samples=samples(),
         notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
@@ -221,14 +223,15 @@ def _labels(task: Mapping[str, Any]) -> set[str]:
     }
 
 
-def _skeleton(used: set[str], where: str) -> Skeleton:
-    """Return the smallest skeleton that has every joint of the file."""
-    fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if used <= set(s.joints)]
+def _skeleton(used: set[str], where: str, wanted: Skeleton | None) -> Skeleton:
+    """Return the smallest skeleton that has every joint of the file; `wanted`: that one."""
+    known = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
+    fitting = [s for s in known if used <= set(s.joints)]
     if not fitting:
         raise FormatError(
             "no skeleton has these keypoints",
             where=where,
-            expected=f"those of one of {', '.join([*SKELETONS, *FOREIGN])}",
+            expected=f"those of one of {', '.join(s.title for s in known)}",
             got=", ".join(sorted(used))[:300],
         )
     return min(fitting, key=lambda s: (s.name in FOREIGN, len(s.joints)))

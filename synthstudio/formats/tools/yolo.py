@@ -20,6 +20,7 @@ import yaml
 from synthstudio.core.errors import FormatError
 from synthstudio.core.images import SUFFIXES, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.own_skeletons import definition
 from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
@@ -120,7 +121,7 @@ def data_yaml(skeleton: Skeleton, splits: Iterable[str]) -> str:
         **({"test": lines["test"]} if lines["test"] else {}),
         "kpt_shape": [len(skeleton.joints), 3],
         "flip_idx": skeleton.flip.tolist(),
-        "names": {0: "person"},
+        "names": {0: definition(skeleton)["category"] if skeleton.own else "person"},
     }
     joints = f"# joints: {', '.join(skeleton.joints)}\n"
     return joints + yaml.safe_dump(head, sort_keys=False, default_flow_style=None, width=1000)
@@ -147,7 +148,9 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     return from_yolo(to_yolo(frame, people), frame, joints)
 
 
-def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
+def read(
+    path: Path, images: Path | None, also: Sequence[str], *, skeleton: Skeleton | None = None
+) -> Opened:
     """Open a folder or its data.yaml; pictures lie beside, or below `images`. FormatError."""
     head, root = locate(path, HEAD_NAME, images)
     config = _read_head(head)
@@ -155,7 +158,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
         joints, dims = (checked.integer(v, 1, 1000) for v in config["kpt_shape"])
         if dims not in (2, 3):
             raise ValueError(f"kpt_shape ends in 2 or 3, not {dims}")
-        skeleton = _skeleton(config, joints)
+        found = _skeleton(config, joints, skeleton)
         person_class = _person_class(config.get("names"))
         folders = _folders(config)
     names = [name for split in folders for name in _listed(root, folders[split])]
@@ -165,7 +168,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     def samples() -> Iterator[ReadSample]:
         for name in sorted_by_stem(names):
             split = split_of[Path(name).parent.as_posix()]
-            frame, image = frame_with_image(root, name, skeleton, split=split)
+            frame, image = frame_with_image(root, name, found, split=split)
             label = root / _label_name(name)
             if not label.is_file():
                 left["picture without a label file: nobody is in it"] += 1
@@ -176,7 +179,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
             yield frame, people, image
 
     return Opened(
-        skeleton=skeleton,
+        skeleton=found,
         names=sorted_by_stem(names),
         samples=samples(),
         notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
@@ -225,12 +228,12 @@ def _check_yaml(text: str, where: str) -> None:
             )
 
 
-def _skeleton(config: dict[str, Any], joints: int) -> Skeleton:
+def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> Skeleton:
     """Return the skeleton by the joints' names, or by their number and mirror pairs."""
     names = config.get("kpt_names")
     if isinstance(names, dict) and names:
         names = next(iter(names.values()))
-    found = match_skeleton(names)
+    found = wanted if names is None else match_skeleton(names, wanted)
     if found is None and names is None:
         fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if len(s.joints) == joints]
         flips = config.get("flip_idx")

@@ -34,18 +34,21 @@ def load_as(kind: type[R], path: Path | str) -> R:
     return _validate(data, str(path), node, kind)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read any YAML file with a recipe's care (size, aliases, doubled keys); RecipeError."""
-    return _compose(path)[0]
+def read_yaml(path: Path, what: str = "recipe") -> Any:
+    """Read any YAML file with a recipe's care (size, aliases, doubled keys); RecipeError.
+
+    `what` it is, in messages.
+    """
+    return _compose(path, what)[0]
 
 
-def _compose(path: Path) -> tuple[Any, yaml.Node | None]:
-    text = _read(path)
+def _compose(path: Path, what: str = "recipe") -> tuple[Any, yaml.Node | None]:
+    text = _read(path, what)
     try:
         node = yaml.compose(text, Loader=_Loader)
         return yaml.load(text, Loader=_Loader), node  # a SafeLoader
     except yaml.YAMLError as error:
-        raise _yaml_fault(error, str(path)) from error
+        raise _yaml_fault(error, str(path), what) from error
     except (RecursionError, ValueError, OverflowError) as error:
         raise RecipeError(
             "the YAML cannot be read", where=str(path), got=str(error)[:200] or "too deep"
@@ -81,22 +84,22 @@ def json_schema() -> dict[str, Any]:
     return dict(_schema())
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, what: str) -> str:
     """Return the file's text; RecipeError if there is no small UTF-8 file."""
     where = str(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
-        raise RecipeError("no recipe there", where=where, expected="a YAML file", got=found)
+        raise RecipeError(f"no {what} there", where=where, expected="a YAML file", got=found)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RecipeError(
-            "the recipe cannot be read", where=where, got=error.strerror or str(error)
+            f"the {what} cannot be read", where=where, got=error.strerror or str(error)
         ) from error
     if len(raw) > MAX_BYTES:
         raise RecipeError(
-            "the recipe is too large",
+            f"the {what} is too large",
             where=where,
             expected=f"at most {MAX_BYTES:,} bytes",
             got=f"{path.stat().st_size:,}",
@@ -105,7 +108,7 @@ def _read(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RecipeError(
-            "the recipe is not UTF-8 text",
+            f"the {what} is not UTF-8 text",
             where=where,
             got=f"byte {raw[error.start]:#04x} at {error.start}",
             then="Save it as UTF-8.",
@@ -152,12 +155,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _yaml_fault(error: yaml.YAMLError, where: str) -> RecipeError:
+def _yaml_fault(error: yaml.YAMLError, where: str, what: str) -> RecipeError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line = f"{where}:{mark.line + 1}" if mark is not None else where
     parts = (getattr(error, "problem", None), getattr(error, "context", None))
     text = "; ".join(part for part in parts if part) or str(error).splitlines()[0]
-    return RecipeError(f"this is not a recipe in YAML: {text}", where=line)
+    return RecipeError(f"this is not a {what} in YAML: {text}", where=line)
 
 
 def _validate(data: Any, where: str, node: yaml.Node | None, kind: type[R]) -> R:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.quality.subject import flip_of
 from synthstudio.review.risk.people import F64, I64, PeopleTable, bones_of
 from synthstudio.review.risk.signals import Signal, in_chunks, labelled_px, ramp, signal, worst
 
@@ -46,7 +45,7 @@ def _by_space(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
     """A joint lies where its twin is seen, and that is not where itself is seen."""
     error = table.arrays["off_px"][:, some].astype(np.float64)
     twin = table.arrays["mirror_px"][:, some].astype(np.float64)
-    paired = flip_of(table.joints) != np.arange(len(table.joints))
+    paired = table.skeleton.flip != np.arange(len(table.joints))
     with np.errstate(invalid="ignore"):
         closer = error / np.maximum(twin, 0.5)
         found = np.where(paired[:, None] & (error > 2.0), ramp(closer, 2.0, 4.0), 0.0)
@@ -58,7 +57,7 @@ def _by_body(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
     """Face, shoulders and hips that are seen from opposite sides; limbs that cross over."""
     px = table.arrays["px"][:, some].astype(np.float64).reshape(len(table.joints), 2, -1)
     state = table.arrays["state"][:, some]
-    names = {name: j for j, name in enumerate(table.joints)}
+    names = {name: j for j, name in enumerate(table.skeleton.known_as)}
     found, at = _limbs(px, state, names)
     wanted = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     if not all(name in names for name in wanted):
@@ -155,7 +154,7 @@ def bones(table: PeopleTable) -> Signal:
     how long each is beside the usual one, so one wrong joint does not move it. In a picture a
     bone may look short, never long.
     """
-    pairs = np.array(bones_of(table.joints), np.int64).reshape(-1, 2)
+    pairs = np.array(bones_of(table.skeleton.known_as), np.int64).reshape(-1, 2)
     in_space = table.arrays["bone_m"]
     usual_3d, spread_3d = _usual(table, pairs, space=True)
     usual_2d, spread_2d = _usual(table, pairs, space=False)

@@ -47,7 +47,6 @@ from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import as_text, camera_places, view_codes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of
-from synthstudio.quality.subject import flip_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     F64,
@@ -353,20 +352,20 @@ def _fill_space(
     known, flat = _optional(batch["joints_camera_m"], 3 * joints, "joints_camera_m")
     at = np.full((len(batch), joints, 3), np.nan)
     at[known] = flat.reshape(-1, joints, 3)
-    pairs = np.array(bones_of(skeleton.joints), np.int64).reshape(-1, 2)
+    pairs = np.array(bones_of(skeleton.known_as), np.int64).reshape(-1, 2)
     length = np.sqrt(((at[:, pairs[:, 0]] - at[:, pairs[:, 1]]) ** 2).sum(axis=2))
     arrays["bone_m"][:, here] = length.T
     lens = [cameras.distortion.get(k) for k in place.tolist()]
     seen = _projected(at, cameras.K[place].reshape(-1, 3, 3), lens)
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))
-    flip = flip_of(skeleton.joints)
+    flip = skeleton.flip
     for name, projected in (("off_px", seen), ("mirror_px", seen[:, flip])):
         off = np.sqrt(((projected - px) ** 2).sum(axis=2))
         arrays[name][:, here] = np.where(rendered, np.minimum(off, _FURTHEST_PX), np.nan).T
     _flat_length(batch["joints_world_m"], 3 * joints, "joints_world_m")
     cameras_m = camera_places(cameras.world_to_camera[place])
-    arrays["person.view"][here] = view_codes(batch["joints_world_m"], skeleton.joints, cameras_m)
+    arrays["person.view"][here] = view_codes(batch["joints_world_m"], skeleton.known_as, cameras_m)
 
 
 def _projected(at: F64, K: F64, lens: list[Coefficients | None]) -> F64:

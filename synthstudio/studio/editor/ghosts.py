@@ -59,7 +59,12 @@ def frame_ghosts(
 
 
 def limbs(skeleton: Skeleton) -> list[list[int]]:
-    """Return the joints of each limb: arms, legs, the trunk where it has joints, and the head."""
+    """Return the joints of each limb: arms, legs, the trunk where it has joints, and the head.
+
+    Of an own skeleton: the chains between joints where more than two limbs meet, and these.
+    """
+    if skeleton.own:
+        return _chains(len(skeleton.joints), skeleton.edges)
     parts: dict[tuple[str, str], list[int]] = {}
     for j, (name, side) in enumerate(zip(skeleton.joints, skeleton.sides, strict=True)):
         part = next(
@@ -68,6 +73,27 @@ def limbs(skeleton: Skeleton) -> list[list[int]]:
         where = (part, side) if part else ("trunk" if name in _TRUNK else "head", "")
         parts.setdefault(where, []).append(j)
     return list(parts.values())
+
+
+def _chains(joints: int, edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """Joints that hang together once those where more than two limbs meet are taken out."""
+    beside: list[set[int]] = [set() for _ in range(joints)]
+    for a, b in edges:
+        beside[a].add(b)
+        beside[b].add(a)
+    crossings = [j for j in range(joints) if len(beside[j]) > 2]
+    left, found = set(range(joints)) - set(crossings), [crossings] if crossings else []
+    for start in range(joints):
+        if start not in left:
+            continue
+        chain = [start]
+        left.discard(start)
+        for j in chain:
+            near = sorted(beside[j] & left)
+            left -= set(near)
+            chain += near
+        found.append(sorted(chain))
+    return found
 
 
 def _people(

@@ -143,7 +143,7 @@ def items(
 def skeleton_json(skeleton: Skeleton, poses: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Return what the editor needs to know of a skeleton; `poses`: see poses.py."""
     return {
-        "name": skeleton.name,
+        "name": skeleton.title,
         "joints": list(skeleton.joints),
         "sides": list(skeleton.sides),
         "bones": [list(bone) for bone in skeleton.edges],

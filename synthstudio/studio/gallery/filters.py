@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from synthstudio.core.errors import DatasetError
+from synthstudio.core.own_skeletons import query_name
 from synthstudio.dataset.query import (
     HIDDEN_CAUSES,
     STATES,
@@ -75,7 +76,7 @@ def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
             places = joints_of(group, "", joints)
             if len(places) > 1:
                 found[places, 1 if how == "any" else len(places)] = f"{how} {group}"
-    return found | {((j,), 1): name for j, name in enumerate(joints)}
+    return found | {((j,), 1): query_name(name) for j, name in enumerate(joints)}
 
 
 def query_text(form: Form) -> str:

@@ -64,7 +64,7 @@ def _set(call: Call, chosen: OpenSet) -> Json:
         "people": people.total,
         "status": dict(people.status),
         "nobody": people.nobody,
-        "skeleton": chosen.skeleton.name,
+        "skeleton": chosen.skeleton.title,
         "joints": list(chosen.skeleton.joints),
     }
 

@@ -1,0 +1,58 @@
+"""`Skeletons`: the package's by name, one's own by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
+
+if TYPE_CHECKING:
+    from synthstudio.api.arguments import PathLike
+
+
+def skeleton(path: PathLike, *, category: str | None = None) -> Skeleton:
+    """A skeleton of your own: names, limbs, pairs and sigmas of its joints.
+
+    Args:
+        path: Its definition in YAML or JSON (docs/skeletons.md), or a COCO file: then that of a
+            category with keypoints.
+        category: Which one, where a COCO file has several.
+
+    Raises:
+        RecipeError: for a definition that does not hold, with the field; FormatError: for a COCO
+            file that does not.
+    """
+    from synthstudio.api.arguments import to_path
+    from synthstudio.formats.skeleton_file import read_skeleton
+
+    return read_skeleton(to_path(path, "path"), category=category)
+
+
+def to_skeleton(value: Skeleton | PathLike) -> Skeleton:
+    """What a caller means: a skeleton, the name of one of the package, or an own one's file."""
+    if isinstance(value, Skeleton):
+        return value
+    name = str(value)
+    looks_like_a_file = isinstance(value, Path) or Path(name).suffix.lower() in _SUFFIXES
+    if looks_like_a_file and name not in SKELETONS and name not in FOREIGN:
+        return skeleton(value)
+    return get_skeleton(name)
+
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def save_skeleton(value: Skeleton, out: PathLike) -> None:
+    """Write an own skeleton's definition; DiskError."""
+    from synthstudio.api.arguments import to_path
+    from synthstudio.formats.skeleton_file import write_skeleton
+
+    write_skeleton(to_path(out, "out"), value)
+
+
+def skeleton_facts(value: Skeleton) -> dict[str, Any]:
+    """An own skeleton's definition as plain values, every default filled in."""
+    from synthstudio.core.own_skeletons import definition
+
+    return definition(value)

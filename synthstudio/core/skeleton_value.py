@@ -1,0 +1,55 @@
+"""What a skeleton is, the package's (skeleton.py) or one's own (own_skeletons.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skeleton:
+    """A set of joints. `get_skeleton(name)` gives it again, wherever the name was kept."""
+
+    name: str  # what rows, data sets and checkpoints keep: of an own one its whole definition
+    title: str  # what people read
+    joints: tuple[str, ...]
+    up: tuple[tuple[str, str], ...]  # (joint, its parent)
+    pairs: tuple[tuple[int, int], ...]  # numbers of (left, right) joints that a mirror swaps
+    known_as: tuple[str, ...]  # the name of each joint in the package's skeletons; "": none's
+    sigmas: NDArray[np.float64]  # (J,) OKS constants
+    sigma_source: str
+    places: tuple[str, ...]  # where each joint lies anatomically
+    edges: tuple[tuple[int, int], ...]  # pairs of joint numbers, for drawing and COCO
+
+    @property
+    def own(self) -> bool:
+        """Whether it is somebody's own and no skeleton of the package."""
+        return self.name != self.title
+
+    @property
+    def flip(self) -> NDArray[np.int64]:
+        """(J,) the joint that each joint becomes in a mirror."""
+        found = np.arange(len(self.joints))
+        for left, right in self.pairs:
+            found[left], found[right] = right, left
+        return found
+
+    @property
+    def parents(self) -> tuple[int | None, ...]:
+        """The parent of each joint; None for the root."""
+        names = (dict(self.up).get(name) for name in self.joints)
+        return tuple(None if name is None else self.joints.index(name) for name in names)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """For each joint "left", "right" or "middle": left and right differ in colour."""
+        found = ["middle"] * len(self.joints)
+        for left, right in self.pairs:
+            found[left], found[right] = "left", "right"
+        return tuple(found)
+
+
+COLOURS = {"left": (255, 140, 26), "right": (40, 140, 255), "middle": (240, 240, 240)}
+"""sRGB by side, told apart by every common kind of colour vision."""

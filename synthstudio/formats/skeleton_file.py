@@ -1,0 +1,132 @@
+"""Own skeletons as files: YAML or JSON there and back, and COCO's categories as skeletons.
+
+core/own_skeletons.py says what a definition holds. Files are not trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthstudio.core.coco_joints import COCO17
+from synthstudio.core.errors import FormatError
+from synthstudio.core.own_skeletons import definition, own_skeleton
+from synthstudio.core.safe_json import read_value
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.dataset.durable import replace_file
+from synthstudio.formats import checked
+from synthstudio.formats.coco.file import RawCoco
+from synthstudio.recipe.schema.load import MAX_BYTES, read_yaml
+
+_SIDES = {"left": "right", "l": "r"}
+_WORDS = re.compile(r"[a-z0-9]+|[^a-z0-9]+")
+_NO_NAME = re.compile(r"[^a-z0-9_-]+")
+
+
+def read_skeleton(path: Path, *, category: str | None = None) -> Skeleton:
+    """The skeleton of a definition in YAML or JSON, or of a category of a COCO file.
+
+    `category`: which one, where several have keypoints. RecipeError for a definition that does
+    not hold, FormatError for a COCO file that does not.
+    """
+    if path.suffix.lower() != ".json":
+        return own_skeleton(read_yaml(path, "skeleton"), str(path))
+    if path.is_file() and path.stat().st_size <= MAX_BYTES:
+        value = read_value(path)
+        if not (isinstance(value, dict) and "categories" in value):
+            return own_skeleton(value, str(path))
+    with RawCoco(path) as coco:
+        return _of_category(coco.head["categories"], category, str(path))
+
+
+def write_skeleton(path: Path, skeleton: Skeleton) -> None:
+    """Write an own skeleton's whole definition, whole or not at all; DiskError."""
+    replace_file(path, skeleton_text(skeleton).encode("utf-8"))
+
+
+def skeleton_text(skeleton: Skeleton) -> str:
+    """An own skeleton's definition in YAML, as `read_skeleton` reads it."""
+    value = definition(skeleton)
+    return yaml.safe_dump(value, sort_keys=False, default_flow_style=None, width=96)
+
+
+def of_package(skeleton: Skeleton, name: str) -> Skeleton:
+    """A skeleton of the package as an own one of another name, to be changed from there."""
+    at = skeleton.joints
+    return own_skeleton(
+        {
+            "name": name,
+            "joints": list(at),
+            "limbs": [[at[a], at[b]] for a, b in skeleton.edges],
+            "pairs": [[at[a], at[b]] for a, b in skeleton.pairs],
+            "sigmas": dict(zip(at, skeleton.sigmas.tolist(), strict=True)),
+            "sigma_source": skeleton.sigma_source,
+            "same_as": {joint: joint for joint in at if joint in COCO17},
+            "places": dict(zip(at, skeleton.places, strict=True)),
+        }
+    )
+
+
+def mirror_pairs(joints: list[str]) -> list[list[str]]:
+    """[left, right] joints by their names: `left_eye` and `right_eye`, `L_Paw` and `R_Paw`."""
+    low = {name.lower(): name for name in joints}
+    found = []
+    for name in joints:
+        words = _WORDS.findall(name.lower())
+        if sum(word in _SIDES for word in words) == 1:
+            other = low.get("".join(_SIDES.get(word, word) for word in words))
+            found += [[name, other]] if other is not None else []
+    return found
+
+
+def _of_category(categories: list[Any], wanted: str | None, where: str) -> Skeleton:
+    able = [c for c in categories if isinstance(c, dict) and c.get("keypoints")]
+    named = {str(c.get("name"))[:80]: c for c in able}
+    if (wanted is not None and wanted not in named) or len(named) != len(able) or not able:
+        raise FormatError(
+            "no such category with keypoints",
+            where=f"{where}, categories",
+            expected=f"one of {', '.join(named)}" if named else "keypoints: [names]",
+            got=wanted,
+        )
+    if wanted is None and len(able) > 1:
+        raise FormatError(
+            "several categories have keypoints",
+            where=f"{where}, categories",
+            got=", ".join(named),
+            then="Say which one: --category NAME.",
+        )
+    name = wanted if wanted is not None else next(iter(named))
+    category = named[name]
+    if "own_skeleton" in category:
+        return own_skeleton(category["own_skeleton"], f"{where}, category {name}")
+    with checked.reading(f"{where}, category {name}"):
+        value = _from_coco(category, name)
+    return own_skeleton(value, f"{where}, category {name}")
+
+
+def _from_coco(category: dict[str, Any], name: str) -> dict[str, Any]:
+    """The definition of a category as COCO writes it: names, limbs from 1; ValueError."""
+    joints = category["keypoints"]
+    if not isinstance(joints, list) or not all(isinstance(joint, str) for joint in joints):
+        raise ValueError("keypoints is no list of names")
+    limbs: dict[frozenset[int], list[str]] = {}
+    for limb in category.get("skeleton") or []:
+        one, other = (checked.integer(joint, 1, len(joints)) for joint in limb)
+        if one != other:
+            limbs.setdefault(frozenset((one, other)), [joints[one - 1], joints[other - 1]])
+    title = _NO_NAME.sub("-", name.lower()).strip("-_")[:40] or "skeleton"
+    if title in SKELETONS or title in FOREIGN:
+        title += "-own"
+    person = name.lower() == "person"
+    return {
+        "name": title,
+        "joints": joints,
+        "limbs": list(limbs.values()),
+        "pairs": mirror_pairs(joints),
+        "same_as": {joint: joint for joint in joints if person and joint in COCO17},
+        "category": name,
+    }

@@ -1,0 +1,119 @@
+"""The page Skeletons: joints, limbs, pairs and sigmas of one's own, made and changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from synthstudio.core.coco_joints import COCO17, COCO_SIGMAS, MEDIAN_SIGMA
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.own_skeletons import definition
+from synthstudio.core.skeleton import SKELETONS, Skeleton
+from synthstudio.formats.skeleton_file import of_package, skeleton_text
+from synthstudio.studio import guard
+from synthstudio.studio.components import mount_skeleton
+from synthstudio.studio.context import Context, context, require
+from synthstudio.studio.skeletons import files
+from synthstudio.studio.text import plain
+
+_NEW = "A new one"
+_MAKER = "skeleton_maker"
+_EMPTY: dict[str, Any] = {"name": "", "joints": []}
+
+
+def main() -> None:
+    ctx, me = context(), require("lead")
+    st.title("Skeletons")
+    st.write(
+        "Which joints people, animals or hands have in sets of your own photos: for an import, for "
+        "review, export and training."
+    )
+    kept = files.stored(ctx.settings.exports)
+    used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
+    started = _choose(kept, used)
+    message = st.session_state.pop("skeleton_message", None)
+
+    def on_save() -> None:
+        _save(ctx, me.name, opened=started if started in kept else "")
+
+    mount_skeleton(
+        {
+            "start": started,
+            "definition": _definition(ctx, kept, started),
+            "coco": dict(zip(COCO17, COCO_SIGMAS, strict=True)),
+            "usual": MEDIAN_SIGMA,
+            "message": message,
+        },
+        key=_MAKER,
+        on_save=on_save,
+    )
+    if kept:
+        _files(kept)
+
+
+def _choose(kept: dict[str, Skeleton], used: set[str]) -> str:
+    """What to begin with: nothing, a stored one, one of a data set, one of the package."""
+    wanted = st.session_state.pop("skeleton_saved", None)
+    choices = [_NEW, *kept, *sorted(used - set(kept)), *SKELETONS]
+    if wanted in choices or st.session_state.get("skeleton_start") not in choices:
+        st.session_state["skeleton_start"] = wanted if wanted in choices else _NEW
+
+    def shown(name: str) -> str:
+        more = " (used by a data set: save changes under a new name)" if name in used else ""
+        return f"{name}, of the package: as a copy" if name in SKELETONS else name + more
+
+    return str(st.selectbox("Begin with", choices, key="skeleton_start", format_func=shown))
+
+
+def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str, Any]:
+    if name == _NEW:
+        return _EMPTY
+    if name in SKELETONS:
+        return definition(of_package(SKELETONS[name], f"{name}-own"))
+    used = (each.skeleton for each in ctx.sets.values())
+    return definition(kept[name] if name in kept else next(s for s in used if s.title == name))
+
+
+def _save(ctx: Context, user: str, *, opened: str) -> None:
+    """Take what the browser says; the rights of the moment count."""
+    require("lead")
+    sent = st.session_state[_MAKER].get("saved")
+    text = sent.get("definition") if isinstance(sent, dict) else None
+    used = [each.skeleton for each in ctx.sets.values()]
+    try:
+        skeleton = files.parse(text)
+        written = files.save(ctx.settings.exports, skeleton, opened=opened, used=used)
+    except SynthStudioError as error:
+        guard.log_refusal("a skeleton", user=user, why=error)
+        st.session_state["skeleton_message"] = {"good": False, "text": str(error)}
+        return
+    what = "Saved" if written else "Nothing changed"
+    st.session_state["skeleton_message"] = {
+        "good": True,
+        "text": f"{what}: {files.FOLDER}/{skeleton.title}.yaml in the exports folder.",
+    }
+    st.session_state["skeleton_saved"] = skeleton.title
+
+
+def _files(kept: dict[str, Skeleton]) -> None:
+    st.subheader("Use one")
+    name = st.selectbox("Skeleton", list(kept), key="skeleton_use")
+    facts, path = definition(kept[name]), f"exports/{files.FOLDER}/{name}.yaml"
+    st.caption(plain(f"{len(facts['joints'])} joints. Sigmas: {facts['sigma_source']}"))
+    st.write("With photos or a video without labels, or with a COCO file of these joints:")
+    st.code(
+        f"synthstudio import-photos photos --skeleton {path} --out exports/to-review\n"
+        f"synthstudio import annotations.json --skeleton {path} --out exports/photos",
+        language=None,
+    )
+    st.download_button(
+        "Download",
+        skeleton_text(kept[name]),
+        file_name=f"{name}.yaml",
+        help=json.dumps(facts["joints"])[1:400],
+    )
+
+
+main()

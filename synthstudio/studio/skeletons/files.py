@@ -1,0 +1,68 @@
+"""Own skeletons of a studio: files below the exports folder, checked like uploads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import StudioError, SynthStudioError
+from synthstudio.core.own_skeletons import MAX_CHARS, own_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
+
+FOLDER = "skeletons"
+MAX_FILES = 500
+
+
+def stored(exports: Path) -> dict[str, Skeleton]:
+    """Name -> skeleton of the files that hold one, by name; what is damaged is left out."""
+    found = {}
+    for file in sorted((exports / FOLDER).glob("*.yaml"))[:MAX_FILES]:
+        try:
+            skeleton = read_skeleton(file)
+        except SynthStudioError:
+            continue
+        if skeleton.title == file.stem:
+            found[skeleton.title] = skeleton
+    return found
+
+
+def parse(text: Any) -> Skeleton:
+    """The skeleton of a definition in JSON as a browser sent it; SynthStudioError."""
+    if not isinstance(text, str) or len(text) > MAX_CHARS:
+        raise StudioError("no definition", expected=f"text of at most {MAX_CHARS:,} characters")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StudioError("no definition", expected="JSON") from error
+    return own_skeleton(value, "skeleton")
+
+
+def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skeleton]) -> bool:
+    """Write exports/skeletons/NAME.yaml; False if it holds just this already. SynthStudioError.
+
+    `opened`: the name of the stored one that is edited, which alone may be replaced. `used`: the
+    skeletons of data sets; one of them is not changed, for its file would no longer be theirs.
+    """
+    name = skeleton.title
+    before = stored(exports).get(name)
+    if before is not None and before.name == skeleton.name:
+        return False
+    if name in SKELETONS or name in FOREIGN:
+        raise _taken("the package has a skeleton of this name", name)
+    if any(each.own and each.title == name for each in used):
+        raise _taken("data sets use the skeleton of this name, so it stays as it is", name)
+    file = exports / FOLDER / f"{name}.yaml"
+    if file.exists() and name != opened:
+        raise _taken("there is another skeleton of this name", name)
+    if before is None and len(list(file.parent.glob("*.yaml"))) >= MAX_FILES:
+        raise StudioError("there are too many skeletons", expected=f"at most {MAX_FILES}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_skeleton(file, skeleton)
+    return True
+
+
+def _taken(what: str, name: str) -> StudioError:
+    return StudioError(what, where="name", got=name, then="Save it under another name.")

@@ -1,0 +1,389 @@
+// A skeleton drawn on an empty figure or over a photo, which never leaves the browser.
+// `data`: start (which one was chosen), definition, coco (joint -> sigma), usual, message.
+// What is kept is the definition as core/own_skeletons.py reads it; all text is set as text.
+const states = new WeakMap();
+const SVG = "http://www.w3.org/2000/svg";
+const MODES = [["add", "Add joints"], ["limb", "Limbs"], ["pair", "Pairs"], ["move", "Move"]];
+const HINTS = {
+  add: "Click the figure: a new joint stands there.",
+  limb: "Drag from one joint to another, or choose two: a limb, or none where one was.",
+  pair: "Choose the left joint, then the right one: a mirror swaps them.",
+  move: "Drag a joint. By keys: Tab to a joint, then arrows (Shift: further), Enter chooses it.",
+};
+
+function make(parent, tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+function drawn(parent, tag, attributes) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  parent.append(node);
+  return node;
+}
+
+function button(parent, text, act, className) {
+  const node = make(parent, "button", className, text);
+  node.type = "button";
+  node.addEventListener("click", act);
+  return node;
+}
+
+function labelled(parent, text, node) {
+  const label = make(parent, "label", "", text);
+  label.append(node);
+  return node;
+}
+
+// Every field is there, every joint has a place: those without one stand on a ring.
+function whole(found) {
+  const joints = found.joints ?? [];
+  const figure = {...found.figure};
+  joints.forEach((name, j) => {
+    const turn = (2 * Math.PI * j) / Math.max(joints.length, 1);
+    figure[name] ??= [0.5 + 0.38 * Math.sin(turn), 0.5 - 0.38 * Math.cos(turn)];
+  });
+  return {name: "", limbs: [], pairs: [], sigmas: {}, same_as: {}, places: {}, sigma_source: "",
+    category: "", ...structuredClone(found), joints: [...joints], figure};
+}
+
+function build(parent) {
+  const S = {mode: "add", chosen: "", undo: [], drag: null, now: whole({})};
+  const root = make(parent, "div", "mk");
+  const left = make(root, "div", "left");
+  S.modes = make(left, "div", "row");
+  S.modes.setAttribute("role", "group");
+  S.modes.setAttribute("aria-label", "What a click in the figure does");
+  for (const [mode, text] of MODES) {
+    button(S.modes, text, () => setMode(S, mode)).dataset.mode = mode;
+  }
+  S.back = button(S.modes, "Undo", () => undo(S));
+  S.hint = make(left, "p", "hint");
+  S.svg = document.createElementNS(SVG, "svg");
+  S.svg.setAttribute("viewBox", "0 0 1 1");
+  S.svg.setAttribute("class", "figure");
+  S.svg.setAttribute("role", "group");
+  S.svg.setAttribute("aria-label", "The figure; the table beside it says the same");
+  left.append(S.svg);
+  const photo = document.createElement("input");
+  photo.type = "file";
+  photo.accept = "image/*";
+  labelled(make(left, "div", "row"), "A photo behind it (it stays in this browser)", photo);
+  photo.addEventListener("change", () => {
+    if (S.photo) URL.revokeObjectURL(S.photo);
+    S.photo = photo.files[0] ? URL.createObjectURL(photo.files[0]) : null;
+    show(S);
+  });
+  S.right = make(root, "div", "right");
+  S.note = make(S.right, "p", "note");
+  S.note.setAttribute("role", "status");
+  S.form = make(S.right, "div");
+  S.svg.addEventListener("pointerdown", (event) => down(S, event));
+  S.svg.addEventListener("pointermove", (event) => move(S, event));
+  S.svg.addEventListener("pointerup", (event) => up(S, event));
+  S.svg.addEventListener("pointercancel", () => cancel(S));
+  S.svg.addEventListener("keydown", (event) => key(S, event));
+  return S;
+}
+
+function setMode(S, mode) {
+  S.mode = mode;
+  S.chosen = "";
+  show(S);
+}
+
+function keep(S) {
+  S.undo = [...S.undo, structuredClone(S.now)].slice(-100);
+}
+
+function undo(S) {
+  if (!S.undo.length) return;
+  S.now = S.undo.pop();
+  S.chosen = "";
+  show(S);
+}
+
+function change(S, act) {
+  keep(S);
+  act(S.now);
+  show(S);
+}
+
+// A value of a field: the form is not drawn anew, for the focus is on its way to another field.
+function set(S, act) {
+  keep(S);
+  act(S.now);
+  S.back.disabled = false;
+}
+
+function at(S, event) {
+  const box = S.svg.getBoundingClientRect();
+  const share = (value) => Math.min(Math.max(value, 0), 1);
+  return [share((event.clientX - box.left) / box.width), share((event.clientY - box.top) / box.height)];
+}
+
+function jointAt(S, [x, y]) {
+  const away = (name) => Math.hypot(S.now.figure[name][0] - x, S.now.figure[name][1] - y);
+  const near = S.now.joints.filter((name) => away(name) < 0.045);
+  return near.sort((a, b) => away(a) - away(b))[0] ?? "";
+}
+
+function down(S, event) {
+  if (event.button) return;
+  const place = at(S, event);
+  const joint = jointAt(S, place);
+  if (S.mode === "add" && !joint) return addJoint(S, place);
+  if (!joint) return;
+  event.preventDefault();
+  S.svg.setPointerCapture(event.pointerId);
+  S.drag = {joint, before: structuredClone(S.now), moved: false};
+}
+
+function move(S, event) {
+  if (!S.drag || S.mode === "limb" || S.mode === "pair") return;
+  S.drag.moved = true;
+  S.now.figure[S.drag.joint] = at(S, event);
+  drawFigure(S);
+}
+
+function up(S, event) {
+  const drag = S.drag;
+  S.drag = null;
+  if (!drag) return;
+  if (drag.moved) {
+    S.undo.push(drag.before);
+    return show(S);
+  }
+  const other = jointAt(S, at(S, event));
+  if (S.mode === "limb" && other && other !== drag.joint) return join(S, drag.joint, other);
+  choose(S, drag.joint);
+}
+
+function cancel(S) {
+  if (S.drag?.moved) S.now = S.drag.before;
+  S.drag = null;
+  show(S);
+}
+
+function choose(S, joint) {
+  const first = S.chosen;
+  if (first && first !== joint && (S.mode === "limb" || S.mode === "pair")) return join(S, first, joint);
+  S.chosen = first === joint ? "" : joint;
+  show(S);
+}
+
+// A limb or a pair between two joints; none where there was one.
+function join(S, a, b) {
+  S.chosen = "";
+  change(S, (now) => {
+    const field = S.mode === "pair" ? "pairs" : "limbs";
+    const same = (one) => one.includes(a) && one.includes(b);
+    const had = now[field].some(same);
+    const others = now[field].filter((one) =>
+      field === "pairs" ? !one.includes(a) && !one.includes(b) : !same(one));
+    now[field] = had ? others : [...others, [a, b]];
+  });
+}
+
+function key(S, event) {
+  const joint = event.target.dataset?.joint;
+  if (!joint) return;
+  const step = event.shiftKey ? 0.05 : 0.01;
+  const by = {ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step]}[event.key];
+  if (!by && event.key !== "Enter" && event.key !== " " && event.key !== "Delete") return;
+  event.preventDefault();
+  if (event.key === "Delete") removeJoint(S, joint);
+  else if (!by) choose(S, joint);
+  else change(S, (now) => {
+    now.figure[joint] = now.figure[joint].map((v, k) => Math.min(Math.max(v + by[k], 0), 1));
+  });
+  S.svg.querySelector(`g[data-joint="${CSS.escape(joint)}"]`)?.focus();
+}
+
+function addJoint(S, place) {
+  let n = S.now.joints.length + 1;
+  while (S.now.joints.includes(`joint_${n}`)) n += 1;
+  const name = `joint_${n}`;
+  change(S, (now) => {
+    now.joints.push(name);
+    now.figure[name] = place;
+  });
+}
+
+function removeJoint(S, name) {
+  S.chosen = "";
+  change(S, (now) => {
+    now.joints = now.joints.filter((one) => one !== name);
+    for (const field of ["limbs", "pairs"]) now[field] = now[field].filter((one) => !one.includes(name));
+    for (const field of ["sigmas", "same_as", "places", "figure"]) delete now[field][name];
+  });
+}
+
+function rename(S, old, name) {
+  if (name === old) return;
+  if (!name || S.now.joints.includes(name)) {
+    say(S, {good: false, text: name ? `There is a joint ${name} already.` : "A joint needs a name."});
+    return show(S, true);
+  }
+  S.chosen = "";
+  change(S, (now) => {
+    const other = (one) => (one === old ? name : one);
+    now.joints = now.joints.map(other);
+    for (const field of ["limbs", "pairs"]) now[field] = now[field].map((one) => one.map(other));
+    for (const field of ["sigmas", "same_as", "places", "figure"]) {
+      now[field] = Object.fromEntries(Object.entries(now[field]).map(([one, v]) => [other(one), v]));
+    }
+  });
+}
+
+function say(S, message) {
+  S.note.className = message ? `note ${message.good ? "good" : "bad"}` : "note";
+  S.note.textContent = message?.text ?? "";
+}
+
+function show(S, keepNote) {
+  if (!keepNote) say(S, null);
+  for (const one of S.modes.querySelectorAll("[data-mode]")) {
+    one.setAttribute("aria-pressed", String(one.dataset.mode === S.mode));
+  }
+  S.back.disabled = !S.undo.length;
+  S.hint.textContent = HINTS[S.mode];
+  drawFigure(S);
+  drawForm(S);
+}
+
+function drawFigure(S) {
+  const {joints, figure, limbs, pairs} = S.now;
+  S.svg.replaceChildren();
+  if (S.photo) drawn(S.svg, "image", {href: S.photo, x: 0, y: 0, width: 1, height: 1});
+  for (const [kind, list] of [["limb", limbs], ["pair", pairs]]) {
+    for (const [a, b] of list) {
+      const [[x1, y1], [x2, y2]] = [figure[a], figure[b]];
+      drawn(S.svg, "line", {class: kind, x1, y1, x2, y2});
+    }
+  }
+  for (const name of joints) {
+    const [cx, cy] = figure[name];
+    const side = pairs.some((one) => one[0] === name) ? "left" : pairs.some((one) => one[1] === name) ? "right" : "middle";
+    const group = drawn(S.svg, "g", {tabindex: 0, role: "button", "aria-label": `${name}, ${side}`, "aria-pressed": name === S.chosen});
+    group.dataset.joint = name;
+    drawn(group, "circle", {class: `${side} ${name === S.chosen ? "chosen" : ""}`, cx, cy, r: 0.018});
+    const text = drawn(group, "text", {x: Math.min(cx + 0.024, 0.99), y: cy + 0.01, "text-anchor": cx > 0.8 ? "end" : "start"});
+    if (cx > 0.8) text.setAttribute("x", cx - 0.024);
+    text.textContent = name;
+  }
+}
+
+function drawForm(S) {
+  const focus = S.form.getRootNode().activeElement?.dataset?.field;
+  S.form.replaceChildren();
+  const head = make(S.form, "div", "row");
+  for (const [field, text, longest] of [["name", "Name", 40], ["category", "Category in COCO files", 80]]) {
+    const input = field_(document.createElement("input"), field, S.now[field]);
+    input.maxLength = longest;
+    labelled(head, text, input);
+    input.addEventListener("change", () => set(S, (now) => (now[field] = input.value.trim())));
+  }
+  button(head, "Save", () => save(S), "save");
+  if (S.now.joints.length) drawJoints(S);
+  const row = make(S.form, "div", "row");
+  button(row, "Add a joint", () => addJoint(S, [0.5, 0.5])).dataset.field = "add";
+  if (S.now.joints.length > 1) {
+    drawTwo(S, "limb", "limbs", "Limb from", "to");
+    drawTwo(S, "pair", "pairs", "Left joint", "right joint");
+  }
+  if (focus) S.form.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
+}
+
+function field_(node, name, value) {
+  node.dataset.field = name;
+  node.value = value ?? "";
+  return node;
+}
+
+function drawJoints(S) {
+  const table = make(S.form, "table");
+  const names = make(table, "tr");
+  for (const text of ["Joint", "Sigma", "Same as COCO's", ""]) make(names, "th", "", text).scope = "col";
+  S.now.joints.forEach((joint, j) => {
+    const row = make(table, "tr");
+    const name = field_(make(make(row, "td"), "input", "name"), `name ${j}`, joint);
+    name.maxLength = 40;
+    name.setAttribute("aria-label", `Name of joint ${j + 1}`);
+    name.addEventListener("change", () => setTimeout(() => rename(S, joint, name.value.trim())));
+    const sigma = field_(make(make(row, "td"), "input", "sigma"), `sigma ${j}`, S.now.sigmas[joint]);
+    Object.assign(sigma, {type: "number", min: 0.001, max: 1, step: 0.001});
+    sigma.placeholder = String(S.coco[S.now.same_as[joint]] ?? S.usual);
+    sigma.setAttribute("aria-label", `Sigma of ${joint}; by default ${sigma.placeholder}`);
+    sigma.addEventListener("change", () => set(S, (now) => {
+      if (sigma.value === "") delete now.sigmas[joint];
+      else now.sigmas[joint] = Number(sigma.value);
+    }));
+    const same = make(make(row, "td"), "select");
+    for (const one of ["", ...Object.keys(S.coco)]) {
+      const option = make(same, "option", "", one || "none of them");
+      option.value = one;
+    }
+    field_(same, `same ${j}`, S.now.same_as[joint]);
+    same.setAttribute("aria-label", `Joint of COCO that ${joint} is the same as`);
+    same.addEventListener("change", () => set(S, (now) => {
+      if (same.value) now.same_as[joint] = same.value;
+      else delete now.same_as[joint];
+      sigma.placeholder = String(S.coco[same.value] ?? S.usual);
+    }));
+    button(make(row, "td"), "Remove", () => removeJoint(S, joint)).setAttribute("aria-label", `Remove ${joint}`);
+  });
+  make(S.form, "p", "hint", `Sigma: how far people who click this joint differ, as a share of the `
+    + `person's size. Empty: COCO's where the joint is one of COCO's, else ${S.usual}, the median of COCO's 17.`);
+}
+
+function drawTwo(S, mode, field, from, to) {
+  const row = make(S.form, "div", "row");
+  const ends = [from, to].map((text, k) => {
+    const choice = document.createElement("select");
+    for (const joint of S.now.joints) make(choice, "option", "", joint).value = joint;
+    field_(choice, `${field} ${k}`, S.now.joints[k]);
+    return labelled(row, text, choice);
+  });
+  button(row, `Add ${mode}`, () => {
+    if (ends[0].value === ends[1].value) return say(S, {good: false, text: "Choose two different joints."});
+    const before = S.mode;
+    S.mode = mode;
+    if (!S.now[field].some((one) => ends.every((end) => one.includes(end.value)))) join(S, ends[0].value, ends[1].value);
+    S.mode = before;
+    show(S);
+  }).dataset.field = `add ${field}`;
+  const list = make(S.form, "ul");
+  for (const [a, b] of S.now[field]) {
+    const text = field === "pairs" ? `${a} | ${b}` : `${a} – ${b}`;
+    button(make(list, "li"), `${text} ✕`, () => change(S, (now) => {
+      now[field] = now[field].filter((one) => !(one.includes(a) && one.includes(b)));
+    })).setAttribute("aria-label", `Remove the ${mode} of ${a} and ${b}`);
+  }
+}
+
+function save(S) {
+  S.n = Date.now();
+  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now)});
+}
+
+export default function ({data, parentElement, setStateValue}) {
+  let S = states.get(parentElement);
+  if (!S) states.set(parentElement, (S = build(parentElement)));
+  S.setStateValue = setStateValue;
+  S.coco = data.coco;
+  S.usual = data.usual;
+  if (S.start !== data.start) {
+    S.start = data.start;
+    S.now = whole(data.definition);
+    S.undo = [];
+    S.chosen = "";
+    S.mode = S.now.joints.length ? "move" : "add";
+    show(S);
+  }
+  if (data.message) say(S, data.message);
+}

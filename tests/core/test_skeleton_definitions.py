@@ -1,0 +1,124 @@
+"""Definitions of own skeletons: what they make, and the one message that each fault gets."""
+
+import json
+
+import numpy as np
+import pytest
+
+from synthstudio.core.coco_joints import COCO_SIGMAS
+from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.own_skeletons import MAX_CHARS, definition, own_skeleton, query_name
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
+from synthstudio.dataset.query import parse
+from synthstudio.formats.joints import lost_joints, rules
+from synthstudio.formats.skeleton_file import (
+    mirror_pairs,
+    of_package,
+    read_skeleton,
+    write_skeleton,
+)
+
+HAND = {
+    "name": "hand",
+    "joints": ["wrist", "thumb", "left_tip", "right_tip"],
+    "limbs": [["wrist", "thumb"], ["thumb", "left_tip"], ["thumb", "right_tip"]],
+    "pairs": [["left_tip", "right_tip"]],
+    "sigmas": {"thumb": 0.05},
+    "same_as": {"wrist": "left_wrist"},
+}
+FAULTS = {
+    "no mapping": [],
+    "unknown field": HAND | {"bones": []},
+    "no name for a skeleton": HAND | {"name": "../x"},
+    "no list of joints": HAND | {"joints": []},
+    "no name for a joint": HAND | {"joints": ["<script>"]},
+    "two joints have one name": HAND | {"joints": ["a", "a"]},
+    "one name in queries": HAND | {"joints": ["a b", "A_b"]},
+    "a meaning in queries": HAND | {"joints": ["any"]},
+    "none of the joints": HAND | {"limbs": [["wrist", "tail"]]},
+    "goes with itself": HAND | {"limbs": [["wrist", "wrist"]]},
+    "come twice": HAND | {"limbs": [["wrist", "thumb"], ["thumb", "wrist"]]},
+    "an entry has two": HAND | {"limbs": [["wrist"]]},
+    "is in two pairs": HAND | {"pairs": [["wrist", "thumb"], ["thumb", "left_tip"]]},
+    "no OKS constant": HAND | {"sigmas": {"thumb": float("nan")}},
+    "no OKS constant; 0": HAND | {"sigmas": {"thumb": 0}},
+    "no OKS constant; huge": HAND | {"sigmas": {"thumb": 10**400}},
+    "none of coco17's joints": HAND | {"same_as": {"wrist": "hoof"}},
+    "the same one of COCO's": HAND | {"same_as": {"wrist": "nose", "thumb": "nose"}},
+    "no place in the figure": HAND | {"figure": {"wrist": [0, 2]}},
+    "no such text": HAND | {"category": "a\nb"},
+}
+
+
+def test_a_definition_makes_a_skeleton_that_its_name_gives_again() -> None:
+    skeleton = own_skeleton(HAND)
+    assert (skeleton.title, skeleton.own) == ("hand", True)
+    assert skeleton.flip.tolist() == [0, 1, 3, 2]
+    assert skeleton.sides == ("middle", "middle", "left", "right")
+    assert skeleton.parents == (None, 0, 1, 1)
+    # a wrist has COCO's sigma, the thumb its own, what nobody measured the median of COCO's
+    assert skeleton.sigmas.tolist() == [0.062, 0.05, 0.072, 0.072]
+    assert np.median(COCO_SIGMAS) == 0.072
+    again = get_skeleton(skeleton.name)
+    assert again.name == skeleton.name and again.edges == skeleton.edges
+    assert own_skeleton(definition(skeleton)).name == skeleton.name
+    assert all(not s.own for s in (SKELETONS | FOREIGN).values())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_have_one_message_each(fault: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        own_skeleton(FAULTS[fault], "hand.yaml")
+    wanted = "a skeleton is a mapping" if fault == "no mapping" else fault.partition(";")[0]
+    assert wanted in str(caught.value) and str(caught.value).startswith("hand.yaml")
+
+
+@pytest.mark.parametrize("text", ["{", "{" * 5000, '{"name":1}', '{"' + "x" * MAX_CHARS + '":1}'])
+def test_names_that_are_no_definition_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError):
+        get_skeleton(text)
+
+
+def test_files_there_and_back(tmp_path) -> None:
+    skeleton = own_skeleton(HAND)
+    write_skeleton(tmp_path / "hand.yaml", skeleton)
+    assert read_skeleton(tmp_path / "hand.yaml").name == skeleton.name
+    (tmp_path / "hand.json").write_text(json.dumps(HAND), "utf-8")
+    assert read_skeleton(tmp_path / "hand.json").name == skeleton.name
+    (tmp_path / "bad.yaml").write_text("name: &a x\njoints: *a\n", "utf-8")
+    with pytest.raises(RecipeError, match="not a skeleton in YAML"):
+        read_skeleton(tmp_path / "bad.yaml")
+
+
+def test_a_coco_file_of_several_categories_asks_which(tmp_path) -> None:
+    some = [{"id": k, "name": n, "keypoints": ["a", "b"]} for k, n in enumerate(["cat", "person"])]
+    file = tmp_path / "file.json"
+    file.write_text(json.dumps({"images": [], "annotations": [], "categories": some}), "utf-8")
+    with pytest.raises(FormatError, match="--category"):
+        read_skeleton(file)
+    assert read_skeleton(file, category="cat").title == "cat"
+    with pytest.raises(FormatError, match="cat, person"):
+        read_skeleton(file, category="dog")
+
+
+def test_joints_are_the_same_only_where_it_was_stated() -> None:
+    hand, coco = own_skeleton(HAND), get_skeleton("coco17")
+    found = rules(coco, hand)
+    assert found["wrist"].parts == ("left_wrist",)
+    assert {found[j].kind for j in hand.joints[1:]} == {"missing"}
+    assert lost_joints(hand, coco) == ["thumb", "left_tip", "right_tip"]
+    assert rules(hand, coco)["left_wrist"].parts == ("wrist",)
+
+
+def test_names_of_other_tools_pair_and_can_be_asked_for() -> None:
+    names = ["L_Eye", "R_Eye", "front-left paw", "front-right paw", "Tail", "left"]
+    assert mirror_pairs(names) == [names[:2], names[2:4]]
+    assert query_name("Root of tail") == "root_of_tail" and query_name("1") == "_1"
+    asked = parse("root_of_tail hidden and _1 visible", ("Root of tail", "1"))
+    assert [test.joints for test in asked.tree.items] == [(0,), (1,)]
+
+
+def test_one_begins_with_the_package_s() -> None:
+    made = of_package(get_skeleton("coco133"), "mine")
+    assert made.joints == get_skeleton("coco133").joints
+    np.testing.assert_array_equal(made.flip, get_skeleton("coco133").flip)

@@ -1,0 +1,130 @@
+"""Own skeletons in the studio: made on their page by mouse and by keys, reviewed like others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import settled
+from own_skeleton_sets import JOINTS, horse_set
+from reviewing import Desk
+
+from synthstudio.core.errors import RecipeError, StudioError
+from synthstudio.core.own_skeletons import own_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.skeleton_file import read_skeleton
+from synthstudio.review import history
+from synthstudio.review.datasets import content_key
+from synthstudio.review.store import open_store
+from synthstudio.studio.skeletons import files
+
+
+@pytest.fixture(scope="module")
+def horses(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return start_studio(horse_set(tmp_path_factory.mktemp("horses")).folder)
+
+
+@pytest.mark.browser
+def test_one_is_made_by_mouse_and_by_keys(
+    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
+) -> None:
+    open_as(page, horses, "skeletons")
+    figure = page.locator("svg.figure")
+    figure.wait_for()
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        figure.scroll_into_view_if_needed()
+        box = figure.bounding_box()
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    for place in ((0.5, 0.2), (0.3, 0.6), (0.7, 0.6)):
+        page.mouse.click(*at(*place))
+    for k, name in enumerate(("wrist", "left tip", "right tip")):
+        field = page.get_by_label(f"Name of joint {k + 1}")
+        field.fill(name)
+        field.press("Tab")
+    page.get_by_role("button", name="Limbs").click()
+    page.mouse.move(*at(0.5, 0.2))
+    page.mouse.down()
+    page.mouse.move(*at(0.3, 0.6))
+    page.mouse.up()
+    # the other limb, the pair and a place by keys alone
+    page.locator('g[data-joint="wrist"]').press("Enter")
+    page.locator('g[data-joint="right tip"]').press("Enter")
+    page.get_by_role("button", name="Pairs").press("Enter")
+    page.locator('g[data-joint="left tip"]').press("Enter")
+    page.locator('g[data-joint="right tip"]').press("Enter")
+    page.locator('g[data-joint="wrist"]').press("ArrowDown")
+    page.get_by_label("Name", exact=True).fill("hand")
+    page.get_by_label("Sigma of wrist").fill("0.05")
+    page.get_by_label("Sigma of wrist").press("Tab")
+    page.get_by_role("button", name="Save", exact=True).press("Enter")
+    page.get_by_text("Saved: skeletons/hand.yaml").wait_for()
+    screenshots(page, "skeletons")
+    made = read_skeleton(horses.exports / "skeletons" / "hand.yaml")
+    assert made.joints == ("wrist", "left tip", "right tip")
+    assert made.edges == ((0, 1), (0, 2)) and made.pairs == ((1, 2),)
+    assert made.sigmas.tolist() == [0.05, 0.072, 0.072]
+    assert json.loads(made.name)["figure"]["wrist"][1] == pytest.approx(0.21, abs=0.005)
+
+    # what a data set uses stays as it is
+    page.get_by_label("Name", exact=True).fill("horse")
+    page.get_by_label("Name", exact=True).press("Tab")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("data sets use the skeleton of this name").wait_for()
+    assert not (horses.exports / "skeletons" / "horse.yaml").exists()
+
+
+@pytest.mark.browser
+def test_a_set_of_it_is_reviewed(
+    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
+) -> None:
+    open_as(page, horses, "review")
+    desk = Desk(page=page, studio=horses)
+    desk.shown()
+    page.get_by_text("Root of tail").first.wait_for()
+    desk.root.focus()
+    for key in ("Tab", "ArrowRight", "Shift+g", "m", "a"):
+        page.keyboard.press(key)
+    desk.saved()
+    screenshots(page, "horse_review")
+    store = open_store(f"sqlite:///{horses.db}")
+    found = [
+        e
+        for e in history.events(store, content_key(Dataset(horses.datasets[0])))
+        if e.kind == "edit"
+    ]
+    store.close()
+    assert found and {name for e in found for name in e.after["joints"]} == set(JOINTS)
+    for name in ("gallery", "queue"):
+        open_as(page, horses, name)
+        settled(page)
+        assert page.get_by_test_id("stException").count() == 0, name
+        assert page.get_by_text("cannot be read").count() == 0, name
+        screenshots(page, f"horse_{name}")
+
+
+def test_files_are_kept_apart(tmp_path: Path) -> None:
+    def made(name: str, *joints: str) -> Any:
+        return own_skeleton({"name": name, "joints": list(joints)})
+
+    assert files.save(tmp_path, made("a", "x"), opened="", used=())
+    assert not files.save(tmp_path, made("a", "x"), opened="", used=())
+    with pytest.raises(StudioError, match="another skeleton of this name"):
+        files.save(tmp_path, made("a", "y"), opened="b", used=())
+    assert files.save(tmp_path, made("a", "y"), opened="a", used=())
+    with pytest.raises(StudioError, match="data sets use"):
+        files.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
+    with pytest.raises(StudioError, match="the package has"):
+        files.save(tmp_path, made("coco17", "z"), opened="", used=())
+    (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
+    assert files.stored(tmp_path).keys() == {"a"}
+
+
+@pytest.mark.parametrize("text", [None, 3, "{", "[]", '{"name": "../../x"}', "[" * 100_001])
+def test_what_a_browser_sends_is_checked(text: Any) -> None:
+    with pytest.raises((StudioError, RecipeError)):
+        files.parse(text)
