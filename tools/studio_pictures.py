@@ -55,6 +55,7 @@ PAGES = {
     "queue": "queue",
     "team": "team",
     "generate": "generate",
+    "skeletons": "skeletons",
     "tryit": "tryit",
 }
 MOST_BYTES = 290_000

@@ -1,5 +1,6 @@
 """docs/studio.md says what the editor's own list of keys says, and shows every page."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -47,9 +48,9 @@ def test_the_fields_of_the_review_are_named() -> None:
 
 
 def test_every_page_has_a_picture_that_is_small() -> None:
-    for page in PAGES:
-        path = ROOT / "docs" / "images" / f"studio_{page}.png"
+    for page, (which, size) in itertools.product(PAGES, SIZES.items()):
+        path = ROOT / "docs" / "images" / f"studio_{page}{which}.png"
         assert f"images/{path.name}" in DOCS.read_text("utf-8")
         assert path.stat().st_size < 300_000
         with Image.open(path) as picture:
-            assert picture.size == (1280, 800)
+            assert picture.size == size
