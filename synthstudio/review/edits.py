@@ -26,16 +26,13 @@ from synthstudio.review.models import (
     DatasetRow,
     EventRow,
     ItemRow,
-    MemberRow,
     PredictionRow,
-    ThreadRow,
     is_person,
-    person_of,
     utc_now,
 )
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store
-from synthstudio.review.threads import names_in, store_threads, talks, threads_of
+from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
 from synthstudio.review.track_rule import check_track
 from synthstudio.review.values import (
     FRAME,
@@ -278,7 +275,7 @@ def _change(
     elif op.kind == "status":
         after = {"status": op.status, "reason": op.text}
     elif op.kind in ("comment", "resolve", "reopen"):
-        after = _comment(session, op) if op.kind == "comment" else _resolved(session, op)
+        after = commented(session, op) if op.kind == "comment" else settled(session, op)
     elif op.kind == "distrust":
         _check_predicts(session, op)
         after = {"distrusts": sorted({*(old.distrusts or ()), op.text})}
@@ -307,38 +304,6 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     if op.keyed is not None or by_hand:
         after["keyed"] = by_hand if op.keyed is None else op.keyed
     return after
-
-
-def _comment(session: Session, op: Op) -> dict[str, Any]:
-    after: dict[str, Any] = {"comment": op.text}
-    if op.event is not None:
-        after["thread"] = _thread(session, op).id
-    if op.joint is not None:
-        after["joint"] = op.joint
-    if "@" in op.text:
-        names = names_in(op.text, session.scalars(select(MemberRow.name)).all())
-        after |= {"mentions": names} if names else {}
-    return after
-
-
-def _resolved(session: Session, op: Op) -> dict[str, Any]:
-    thread = _thread(session, op)
-    if thread.is_open == (op.kind == "reopen"):
-        word = "open" if thread.is_open else "resolved"
-        invalid(f"this thread is {word} already", f"event {op.event}", expected="another")
-    return {"resolved": thread.is_open, "thread": thread.id}
-
-
-def _thread(session: Session, op: Op) -> ThreadRow:
-    row = session.get(ThreadRow, op.event)
-    if row is None or person_of(row) != op.person:
-        invalid(
-            "this person has no such thread",
-            "event",
-            expected="the event of a first comment that holds",
-            got=op.event,
-        )
-    return row
 
 
 def _check_predicts(session: Session, op: Op) -> None:

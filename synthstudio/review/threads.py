@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from synthstudio.review.models import ThreadRow, is_person, person_of
+from synthstudio.review.check import invalid
+from synthstudio.review.models import MemberRow, ThreadRow, is_person, person_of
 from synthstudio.review.reverting import reverted_ids
-from synthstudio.review.values import Event, Kind, Person
+from synthstudio.review.values import Event, Kind, Op, Person
 
 TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen", "revert")
 """Kinds of events that may say something in a thread."""
@@ -130,3 +132,37 @@ def wrong_rows(rows: Iterable[ThreadRow], threads: Iterable[Thread]) -> Iterator
         elif {name: getattr(row, name) for name in values} != values:
             yield f"thread {thread.id}: it is not what its events add up to"
     yield from (f"thread {number}: there is none by the events" for number in stored)
+
+
+def commented(session: Session, op: Op) -> dict[str, Any]:
+    """What a comment sets; Refused("invalid") when it answers no thread of its person."""
+    after: dict[str, Any] = {"comment": op.text}
+    if op.event is not None:
+        after["thread"] = _thread_of(session, op).id
+    if op.joint is not None:
+        after["joint"] = op.joint
+    if "@" in op.text:
+        names = names_in(op.text, session.scalars(select(MemberRow.name)).all())
+        after |= {"mentions": names} if names else {}
+    return after
+
+
+def settled(session: Session, op: Op) -> dict[str, Any]:
+    """What resolving or reopening a thread sets; Refused("invalid") when it is so already."""
+    thread = _thread_of(session, op)
+    if thread.is_open == (op.kind == "reopen"):
+        word = "open" if thread.is_open else "resolved"
+        invalid(f"this thread is {word} already", f"event {op.event}", expected="another")
+    return {"resolved": thread.is_open, "thread": thread.id}
+
+
+def _thread_of(session: Session, op: Op) -> ThreadRow:
+    row = session.get(ThreadRow, op.event)
+    if row is None or person_of(row) != op.person:
+        invalid(
+            "this person has no such thread",
+            "event",
+            expected="the event of a first comment that holds",
+            got=op.event,
+        )
+    return row

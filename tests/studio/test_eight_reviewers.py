@@ -113,7 +113,7 @@ class Postgres:
 
     @contextmanager
     def locked(self):
-        """Let nobody write, nor read."""
+        """Let nobody write, nor read people. Of two tables at once the order would differ."""
         engine = create_engine(self.url)
         with engine.begin() as other:
             other.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))

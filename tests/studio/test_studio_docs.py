@@ -12,7 +12,8 @@ from synthstudio.review.risk.review_fields import REVIEW_FIELDS
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "studio.md"
 LIST = ROOT / "synthstudio" / "studio" / "editor" / "js" / "5_keys.js"
-PAGES = ("home", "review", "gallery", "queue", "team", "generate")
+PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
+SIZES = {"": (1440, 900), "_phone": (390, 844)}
 
 
 def keys_of_the_editor() -> list[tuple[str, str]]:

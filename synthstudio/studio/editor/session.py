@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -23,8 +23,6 @@ from synthstudio.studio.components import mount_editor
 from synthstudio.studio.context import Context, OpenSet, context, current_user, user_now
 from synthstudio.studio.editor import clips, window
 from synthstudio.studio.editor.outbox import (
-    Answer,
-    HeldLeases,
     apply_message,
     parse_message,
     release_decided,
@@ -41,6 +39,7 @@ from synthstudio.studio.editor.queue import (
     ReviewQueue,
     build_queue,
 )
+from synthstudio.studio.editor.remembered import EditorSession, results_of, take_new
 from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
@@ -51,35 +50,6 @@ _STYLE = """<style>
 .stMain [data-testid="stVerticalBlock"] { gap: .25rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: 0; padding-right: 0; } }
 </style>"""
-
-
-@dataclass
-class EditorSession:
-    """What a session remembers of its editor.
-
-    `at`: the place in the queue round which the browser holds people; `goto` changes when the
-    browser shall turn to it, or to `person`; `told`: answers by (client, seq).
-    """
-
-    key: str
-    user: str
-    request: QueueRequest = field(default_factory=QueueRequest)
-    queue: ReviewQueue | None = None
-    position: int = 0
-    goto: str = ""
-    answer: Answer = field(default_factory=Answer)
-    results: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
-    last_messages: dict[str, tuple[str, int]] = field(default_factory=dict)
-    history_of: str | None = None
-    person: str = ""
-    address: tuple[str, ...] = ()
-    query_error: str = ""
-    leases: HeldLeases = field(default_factory=HeldLeases)
-    ghosts: str = ""
-    poses: Sequence[Mapping[str, Any]] = ()
-    sent: tuple[str, Mapping[str, Any]] | None = None
-    """The editor's key and what it was told last."""
-    clips: clips.ClipSession = field(default_factory=clips.ClipSession)
 
 
 def show() -> None:
@@ -266,7 +236,7 @@ def _browser_data(
         "person": session.person,
         "items": [*found, *aside],
         "clip": clip,
-        "results": _results(session),
+        "results": results_of(session),
         "predictions": session.ghosts,
         "history": _history(ctx, me, chosen, session),
         "progress": review_progress(ctx.store, chosen.key),
@@ -326,33 +296,11 @@ def _veiled(
     return blinded_among(ctx.store, chosen.table, people, who=me, share=share)
 
 
-def _results(session: EditorSession) -> dict[str, Any]:
-    results = [row for row in session.results.values() if len(row) == 4]
-    return {
-        "tab": session.answer.tab,
-        "n": session.answer.n,
-        "done": [list(row) for row in results if type(row[2]) is int],
-        "refused": [list(row) for row in results if type(row[2]) is str],
-        "wait": session.answer.wait,
-    }
-
-
-def _take_new(session: EditorSession, what: str, payload: object) -> bool:
-    """Whether a state of the browser was not taken yet; it is from now on."""
-    if not isinstance(payload, dict):
-        return False
-    name = (str(payload.get("tab"))[:80], payload.get("n"))
-    if session.last_messages.get(what) == name:
-        return False
-    session.last_messages[what] = name  # type: ignore[assignment]
-    return True
-
-
 def _take_outbox(
     ctx: Context, who: str, chosen: OpenSet, session: EditorSession, payload: object, *, layer: str
 ) -> bool:
     """Do what the browser says; say whether that was anything new."""
-    if not _take_new(session, "outbox", payload):
+    if not take_new(session, "outbox", payload):
         return False
     try:
         message = parse_message(payload, dataset=chosen.key, layer=layer)
@@ -387,7 +335,7 @@ def _take_clip(
     ctx: Context, who: str, chosen: OpenSet, session: EditorSession, payload: object
 ) -> bool:
     """Do what is asked of a clip; say whether that was anything new."""
-    if not _take_new(session, "clip", payload):
+    if not take_new(session, "clip", payload):
         return False
     name = dict(zip(("tab", "n"), session.last_messages["clip"], strict=True))
     me = user_now(ctx, who)
@@ -405,7 +353,7 @@ def _take_clip(
 
 
 def _take_view(session: EditorSession, payload: object) -> bool:
-    if not _take_new(session, "view", payload):
+    if not take_new(session, "view", payload):
         return False
     assert isinstance(payload, Mapping)
     at, past = payload.get("pos"), payload.get("history")
