@@ -265,7 +265,7 @@ function sayAgain(S, item, op) {
   if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
   if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyed: op.keyed, from: op.from }, patch);
-  if (patch.distrusts || "masks" in patch || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  if (patch.distrusts || "keyed" in patch || "track" in patch || "exists" in patch || "masks" in patch || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
   const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
   return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);
 }

@@ -1,12 +1,13 @@
 // The strip below the picture: the frames of a clip in which the shown person is, with what was
 // done there, and what can be done over all of them. Nothing of it is there where a set has no clips.
 
+// Each with its key, as the browser names it.
 const CLIP_BUTTONS = [
-  ["clip back", "‹ Frame", "Shift+q", "The same person in the frame before"], ["clip next", "Frame ›", "Shift+e", "The same person in the frame after"],
-  ["copy back", "Copy before", "Shift+c", "Copy the labels of the frame before"], ["copy next", "Copy after", "Shift+v", "Copy the labels of the frame after"],
-  ["clip key", "Key frame", "Shift+k", "A key frame, or not"], ["clip fill", "Fill in…", "Shift+m", "Fill in between key frames"],
-  ["clip split", "Split here", "Shift+t", "From here on it is somebody else"], ["clip join", "Join…", "Shift+j", "Join with another track"],
-  ["clip rename", "Rename…", "Shift+r", "Give the track another number"], ["clip log", "Log", "Shift+y", "What became of the track"],
+  ["clip back", "‹ Frame", "Q", "The same person in the frame before"], ["clip next", "Frame ›", "R", "The same person in the frame after"],
+  ["copy back", "Copy before", "V", "Copy the labels of the frame before"], ["copy next", "Copy after", "S", "Copy the labels of the frame after"],
+  ["clip key", "Key frame", "K", "A key frame, or not"], ["clip fill", "Fill in…", "U", "Fill in between key frames"],
+  ["clip split", "Split here", "D", "From here on it is somebody else"], ["clip join", "Join…", "&", "Join with another track"],
+  ["clip rename", "Rename…", "#", "Give the track another number"], ["clip log", "Log", "Y", "What became of the track"],
 ];
 const MARKS = { approved: "✓", rejected: "✗", flagged: "⚑", deleted: "−" };
 const MARK_WORD = { key: "key frame", filled: "filled in" };
@@ -17,7 +18,7 @@ function buildClips(S, root) {
   ui.clips.setAttribute("aria-label", "Clip");
   const head = el("div", "cliphead", null, ui.clips);
   ui.clipWhere = el("span", "where", "", head);
-  ui.clipDo = Object.fromEntries(CLIP_BUTTONS.map(([action, text, key, title]) => [action, button(head, text, key, title, () => act(S, action))]));
+  ui.clipDo = Object.fromEntries(CLIP_BUTTONS.map(([action, text, key, title]) => [action, button(head, text, key.replace(/[A-Z]/, (k) => `Shift+${k.toLowerCase()}`), title, asKey(S, action))]));
   ui.clipAsk = el("div", "clipask", null, ui.clips);
   ui.clipAsk.hidden = true;
   ui.clipAsk.addEventListener("keydown", (event) => clipFormKey(S, event));
@@ -93,7 +94,7 @@ function newThumb(S, strip) {
   el("span", "where", null, node);
   el("span", "mark", null, node);
   el("span", "number", null, node);
-  node.addEventListener("click", () => goTo(S, node.entry));
+  node.addEventListener("click", () => press(S, `to ${node.entry.frame}`));
   return node;
 }
 

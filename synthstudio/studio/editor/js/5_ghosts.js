@@ -18,7 +18,7 @@ function buildGhosts(S, side) {
   S.ui.ghosts = box;
   S.ui.ghostText = el("p", "", "", box);
   const row = el("div", "row", null, box);
-  S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, () => act(S, action)));
+  S.ui.accept = ACCEPT.map(([action, text, key, title]) => button(row, text, key, title, asKey(S, action)));
 }
 
 function fillGhosts(S) {

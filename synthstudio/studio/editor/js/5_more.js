@@ -26,7 +26,7 @@ function buildMore(S, side) {
   S.ui.moreRow = el("div", "strokes", null, box);
   S.ui.moreRow.setAttribute("role", "group");
   S.ui.moreRow.setAttribute("aria-label", "More buttons");
-  S.ui.more = MORE.map(([action, text, key, title]) => ({ action, node: button(S.ui.moreRow, text, key, title, () => act(S, action)) }));
+  S.ui.more = MORE.map(([action, text, key, title]) => ({ action, node: button(S.ui.moreRow, text, key, title, asKey(S, action)) }));
 }
 
 function fillMore(S) {

@@ -12,7 +12,7 @@ function buildPalette(S, side) {
   palette.setAttribute("role", "group");
   palette.setAttribute("aria-label", "What can be seen of the chosen joints");
   S.ui.palette = PALETTE.map(([cause, text, key, title]) => {
-    const node = button(palette, text, key, title, () => act(S, `cause ${cause}`), "say");
+    const node = button(palette, text, key, title, asKey(S, `cause ${cause}`), "say");
     node.prepend(glyph(cause, "middle"));
     return { cause, node };
   });

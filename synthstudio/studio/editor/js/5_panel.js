@@ -15,8 +15,23 @@ function button(parent, text, key, title, act, cls) {
   node.title = key ? `${title} (${key})` : title;
   node.setAttribute("aria-label", title);
   if (key) node.setAttribute("aria-keyshortcuts", key);
+  if (act.action) node.dataset.action = act.action;
   node.addEventListener("click", (event) => act(event));
   return node;
+}
+
+// Somebody else was gone to, and has not come from the server yet.
+function fetching(S) {
+  return Boolean(S.going) || S.wanted !== null;
+}
+
+// What a button does that does what a key does: who was left is changed by neither.
+function press(S, action) {
+  (fetching(S) ? runKey : act)(S, action);
+}
+
+function asKey(S, action) {
+  return Object.assign(() => press(S, action), { action });
 }
 
 function buildPage(S, parent) {
@@ -63,31 +78,31 @@ function buildBar(S, bar) {
   const ui = S.ui;
   const group = () => el("div", "group", null, bar);
   let g = group();
-  button(g, "‹", "b", "Back", () => act(S, "back"));
+  button(g, "‹", "b", "Back", asKey(S, "back"));
   ui.place = el("span", "place", "", g);
-  button(g, "›", "n", "Next", () => act(S, "next"));
+  button(g, "›", "n", "Next", asKey(S, "next"));
   g = group();
-  ui.undo = button(g, "Undo", "z", "Undo", () => act(S, "undo"));
-  ui.redo = button(g, "Redo", "Z", "Redo", () => act(S, "redo"));
+  ui.undo = button(g, "Undo", "z", "Undo", asKey(S, "undo"));
+  ui.redo = button(g, "Redo", "Shift+z", "Redo", asKey(S, "redo"));
   g = group();
-  ui.swap = button(g, "Swap", "w", "Swap left and right", () => act(S, "swap"));
-  ui.mirror = button(g, "Mirror", "m", "Mirror the pose", () => act(S, "mirror"));
-  ui.add = button(g, "Add", "i", "Add a missing person", () => act(S, "add"));
-  ui.box = button(g, "Box", "Shift+b", "Draw this person's box", () => act(S, "box"));
-  ui.someone = button(g, "New", "Shift+n", "Draw a box with somebody new in it", () => act(S, "someone"));
-  ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", () => act(S, "delete"));
+  ui.swap = button(g, "Swap", "w", "Swap left and right", asKey(S, "swap"));
+  ui.mirror = button(g, "Mirror", "m", "Mirror the pose", asKey(S, "mirror"));
+  ui.add = button(g, "Add", "i", "Add a missing person", asKey(S, "add"));
+  ui.box = button(g, "Box", "Shift+b", "Draw this person's box", asKey(S, "box"));
+  ui.someone = button(g, "New", "Shift+n", "Draw a box with somebody new in it", asKey(S, "someone"));
+  ui.del = button(g, "Delete", "Del", "Delete this person, or bring it back", asKey(S, "delete"));
   g = group();
   ui.layers = {};
   for (const [name, text, key] of LAYERS) {
-    ui.layers[name] = button(g, text, "", `${text} (${key})`, () => act(S, `layer ${name}`), "toggle");
+    ui.layers[name] = button(g, text, "", `${text} (${key})`, asKey(S, `layer ${name}`), "toggle");
   }
   g = group();
   button(g, "−", "", "Zoom out", () => zoomBy(S, 1 / 1.25));
   ui.zoom = el("span", "zoom", "100%", g);
   button(g, "+", "", "Zoom in", () => zoomBy(S, 1.25));
-  button(g, "Fit", "f", "Fit the person", () => act(S, "fit person"));
-  ui.light = button(g, "☀", "", "Light as it is (backslash); [ ] brightness, { } contrast", () => act(S, "light"));
-  button(g, "Keys", "?", "Keys", () => act(S, "help"));
+  button(g, "Fit", "f", "Fit the person", asKey(S, "fit person"));
+  ui.light = button(g, "☀", "", "Light as it is (backslash); [ ] brightness, { } contrast", asKey(S, "light"));
+  button(g, "Keys", "?", "Keys", asKey(S, "help"));
 }
 
 function buildSide(S, side) {
@@ -102,11 +117,11 @@ function buildSide(S, side) {
   ui.refused.setAttribute("role", "alert");
   const decide = el("div", "decide", null, side);
   ui.decide = [
-    button(decide, "Approve", "a", "Approve and go on", () => act(S, "approve"), "good"),
-    button(decide, "Reject", "x", "Reject with a reason", () => act(S, "reject"), "bad"),
-    button(decide, "Flag", "q", "Flag with a reason", () => act(S, "flag"), "warn"),
-    button(decide, "Skip", "j", "Skip", () => act(S, "skip")),
-    button(decide, "Comment", "e", "Comment", () => act(S, "comment")),
+    button(decide, "Approve", "a", "Approve and go on", asKey(S, "approve"), "good"),
+    button(decide, "Reject", "x", "Reject with a reason", asKey(S, "reject"), "bad"),
+    button(decide, "Flag", "q", "Flag with a reason", asKey(S, "flag"), "warn"),
+    button(decide, "Skip", "j", "Skip", asKey(S, "skip")),
+    button(decide, "Comment", "e", "Comment", asKey(S, "comment")),
   ];
   buildForm(S, side);
   buildThreads(S, side);
@@ -119,7 +134,7 @@ function buildSide(S, side) {
   ui.table.setAttribute("role", "group");
   ui.table.setAttribute("aria-label", "Joints");
   const past = el("div", "past", null, side);
-  button(past, "History", "y", "Show what was done to this person", () => act(S, "history"), "flat");
+  button(past, "History", "y", "Show what was done to this person", asKey(S, "history"), "flat");
   ui.past = el("ol", "events", null, past);
 }
 
@@ -325,8 +340,8 @@ function fillRefused(S) {
   for (const text of new Set(mine.map((op) => op.refused.text))) el("p", "", text, S.ui.refused);
   el("p", "what", `Yours: ${mine.map(inWords).join("; ")}`, S.ui.refused);
   const row = el("div", "row", null, S.ui.refused);
-  button(row, "Take theirs", "Alt+t", "Drop my edit and keep what is stored", () => act(S, "take theirs"), "flat");
-  button(row, "Try again", "Alt+r", "Make my edit again on what is stored now", () => act(S, "try again"), "warn");
+  button(row, "Take theirs", "Alt+t", "Drop my edit and keep what is stored", asKey(S, "take theirs"), "flat");
+  button(row, "Try again", "Alt+r", "Make my edit again on what is stored now", asKey(S, "try again"), "warn");
 }
 
 function inWords(op) {

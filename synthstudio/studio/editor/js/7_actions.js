@@ -92,7 +92,7 @@ function formKey(S, event) {
 }
 
 function runKey(S, action) {
-  if (S.item && (S.ready || S.broken || FREE.has(action))) act(S, action);
+  if (S.item && (FREE.has(action) || (!fetching(S) && (S.ready || S.broken)))) act(S, action);
   else if (S.keys.length < 200) S.keys.push(action);
 }
 
@@ -102,7 +102,8 @@ function drainKeys(S) {
 
 // Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
 function open(S, deleted, whole) {
-  const no = !S.can.edit ? "You may look, but your role may not change anything."
+  const no = fetching(S) ? "One moment: somebody else is being fetched."
+    : !S.can.edit ? "You may look, but your role may not change anything."
     : S.item.veiled ? VEILED
     : S.broken ? BROKEN
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
@@ -150,6 +151,7 @@ function act(S, action) {
   if (verb === "extend") return extend(S, Number(rest[0]));
   if (verb === "accept") return accept(S, rest[0]);
   if (verb === "layer") return toggleLayer(S, rest[0]);
+  if (verb === "to") return goFrame(S, Number(rest[0]));
   if (verb === "pan") return pan(S, Number(rest[0]), Number(rest[1]));
   if (verb === "peek") return togglePeek(S, rest[0]);
   if (verb === "tab") return choose(S, (Math.max(S.joint, rest[0] > 0 ? -1 : 0) + Number(rest[0]) + S.now.joints.length) % S.now.joints.length);

@@ -36,6 +36,11 @@ function goClip(S, by) {
   return goTo(S, next);
 }
 
+function goFrame(S, frame) {
+  const entry = entryOf(S) && S.clip.frames.find((one) => one.frame === frame);
+  return entry ? goTo(S, entry) : flash(S, "One moment: the clip is being fetched.");
+}
+
 function goTo(S, entry) {
   const id = `${entry.frame}:${entry.instance}`;
   const trip = { home: homeOf(S) ?? S.item.pos, track: S.clip.track };
@@ -59,7 +64,9 @@ function arrive(S) {
   const item = S.list.find((one) => one.id === going.id);
   if (!item && S.clip?.id !== going.id) return false;
   S.going = null;
-  setItem(S, item ?? S.item, item ? going.trip : S.trip);
+  if (!item) S.keys = []; // they were meant for somebody who is not shown
+  const last = S.list.find((one) => one.id === S.item.id) ?? S.item;
+  setItem(S, item ?? last, item ? going.trip : S.trip);
   if (!item) flash(S, "That frame cannot be shown.");
   return true;
 }
@@ -205,4 +212,4 @@ Object.assign(DO, {
     fillClips(S);
   },
 });
-Object.assign(SIMPLE, { Q: "clip back", R: "clip next", V: "copy back", S: "copy next", K: "clip key", U: "clip fill", D: "clip split", "&": "clip join", "#": "clip rename", Y: "clip log" });
+Object.assign(SIMPLE, Object.fromEntries(CLIP_BUTTONS.map(([action, , key]) => [key, action])));

@@ -19,18 +19,18 @@ function buildMasks(S, side) {
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Masks");
   const { ui } = S;
-  const press = (action) => (event) => pressPainting(S, action, event);
-  ui.masks = MASKS.map(([which, text, key, title]) => ({ which, node: button(box, text, key, title, press(`mask ${which}`)) }));
+  const draws = (action) => (event) => pressPainting(S, action, event);
+  ui.masks = MASKS.map(([which, text, key, title]) => ({ which, node: button(box, text, key, title, draws(`mask ${which}`)) }));
   ui.masking = el("div", "hides masking", null, box);
-  ui.maskTools = ["brush", "outline"].map((tool) => ({ tool, node: button(ui.masking, tool === "brush" ? "Brush" : "Outline", "", `Draw by ${tool} (Shift+T)`, press(`mask ${tool}`), "toggle") }));
-  ui.maskErase = button(ui.masking, "Erase", "", "Erase instead of adding (Shift+E)", press("mask erase"), "toggle");
+  ui.maskTools = ["brush", "outline"].map((tool) => ({ tool, node: button(ui.masking, tool === "brush" ? "Brush" : "Outline", "", `Draw by ${tool} (Shift+T)`, draws(`mask ${tool}`), "toggle") }));
+  ui.maskErase = button(ui.masking, "Erase", "", "Erase instead of adding (Shift+E)", draws("mask erase"), "toggle");
   const label = el("label", "size", null, ui.masking);
   ui.maskSize = el("span", "", "", label);
   ui.brush = el("input", "", null, label);
   Object.assign(ui.brush, { type: "range", min: "0", max: "100", step: "1" });
   ui.brush.addEventListener("input", () => sizeBrush(S, BRUSH_PX[0] * (BRUSH_PX[1] / BRUSH_PX[0]) ** (ui.brush.value / 100)));
-  ui.maskClose = button(ui.masking, "Close outline", "", "Close the outline (Enter)", press("mask close"));
-  button(ui.masking, "Done", "", "End drawing masks (Escape)", press("mask done"));
+  ui.maskClose = button(ui.masking, "Close outline", "", "Close the outline (Enter)", draws("mask close"));
+  button(ui.masking, "Done", "", "End drawing masks (Escape)", draws("mask done"));
 }
 
 function fillMasks(S) {
@@ -62,7 +62,7 @@ function startMask(S, which) {
   if (!open(S) || !isShown(S)) return;
   const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   S.brush ??= { tool: "brush", r: Math.min(Math.max(round1(12 / S.zoom), 1), 60) };
-  S.placing = false;
+  Object.assign(S, { placing: false, another: false });
   S.masking = { which, tool: S.brush.tool, erase: false, at: withinPicture(S, middle), hover: null, points: [] };
   S.layers[which] = true;
   drawMask(S);

@@ -19,7 +19,7 @@ function buildPainting(S, box) {
 
 // What a button does. After a click Enter keeps the occluder and does not press the button again.
 function pressPainting(S, action, event) {
-  act(S, action);
+  press(S, action);
   if (event.detail > 0) S.ui.stage.focus({ preventScroll: true });
 }
 

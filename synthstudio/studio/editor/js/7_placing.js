@@ -9,6 +9,8 @@ function startPlacing(S) {
   if (!open(S) || !isShown(S)) return;
   if (S.masking) endMask(S);
   S.placing = true;
+  S.another = false;
+  fillMore(S);
   choose(S, Math.max(S.joint, 0));
   flash(S, PLACE_HELP, 8000);
 }
@@ -37,7 +39,7 @@ function placeNext(S, sx, sy) {
 // Undo leads back to the joint that it gives back.
 function placeBack(S) {
   const op = stackOf(S, S.item.id).undo.at(-1);
-  const [name, more] = Object.keys(op?.patch.joints ?? {});
+  const [name, more] = Object.keys(op?.patch?.joints ?? {});
   DO.undo(S);
   if (name && !more) choose(S, S.skeleton.joints.indexOf(name));
 }

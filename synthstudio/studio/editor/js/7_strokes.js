@@ -15,7 +15,7 @@ function buildStrokes(S, side) {
   const box = el("div", "strokes", null, side);
   box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Several joints at once");
-  S.ui.choose = CHOOSE.map(([action, text, key, title]) => button(box, text, key, title, () => act(S, action)));
+  S.ui.choose = CHOOSE.map(([action, text, key, title]) => button(box, text, key, title, asKey(S, action)));
   buildPainting(S, box);
 }
 

@@ -1,0 +1,138 @@
+"""The strip of a clip in the editor alone: what its buttons, keys and undo do."""
+
+import pytest
+from editor_host import JOINTS, Alone, item
+from playwright.sync_api import expect
+from test_editor_boxes import at
+
+from synthstudio.studio.components import editor_source
+
+pytestmark = pytest.mark.browser
+
+ACTIONS_OF = """([js, hints]) => {
+  const source = js.replace("export default function", "function");
+  const { keyAction, PEEKS } = new Function(source + "; return { keyAction, PEEKS };")();
+  const NAMES = { Del: "Delete" };
+  return hints.map((hint) => {
+    const parts = hint.split("+").filter(Boolean);
+    const shiftKey = parts.includes("Shift");
+    const name = parts.at(-1);
+    const key = NAMES[name] ?? (shiftKey && name.length === 1 ? name.toUpperCase() : name);
+    const event = { key, shiftKey, altKey: parts.includes("Alt"), ctrlKey: parts.includes("Ctrl") };
+    return key in PEEKS && !event.altKey ? `peek ${PEEKS[key]}` : keyAction({}, event);
+  });
+}"""
+
+
+def clip(frames=3, **more):
+    thumbs = [
+        {"frame": k, "instance": 1, "there": True, "veiled": False, "status": "pending"}
+        | {"mark": "", "edited": False, "box": None, "thumb": "data:,"}
+        for k in range(frames)
+    ]
+    found = {"id": "0:1", "track": 1, "free": 3, "place": 0, "total": frames, "start": 0}
+    found |= {"people": frames, "keys": [], "frames": thumbs, "tracks": [], "log": None}
+    return found | {"answer": {}} | more
+
+
+@pytest.fixture
+def alone(page):
+    page.errors = []
+    page.set_default_timeout(10_000)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    editor = Alone(page)
+    editor.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
+    yield editor
+    assert page.errors == []
+
+
+def flash(alone):
+    return alone.page.locator(".flash")
+
+
+def answer(alone, **more):
+    """Answer what was asked of the clip last, as the server would."""
+    alone.page.wait_for_function("() => window.sent.some(([name]) => name === 'clip')")
+    asked = alone.sent("clip")[-1]
+    said = {name: asked[name] for name in ("tab", "n", "ask", "client")}
+    alone.give(clip=clip(answer=said | {"people": 3, "left": []} | more))
+
+
+def test_each_button_names_the_key_of_its_own_action(alone):
+    buttons = alone.page.evaluate(
+        """() => [...document.getElementById('host').shadowRoot.querySelectorAll('[data-action]')]
+        .map((b) => [b.dataset.action, (b.title.match(/\\((\\S+)\\)$/) ?? [])[1]])"""
+    )
+    hinted = [(action, hint) for action, hint in buttons if hint]
+    assert {"clip split", "clip join", "approve", "layer boxes"} <= {a for a, _ in hinted}
+    found = alone.page.evaluate(ACTIONS_OF, [editor_source()[0], [h for _, h in hinted]])
+    wrong = [(*h, got) for h, got in zip(hinted, found, strict=True) if got != h[0]]
+    assert wrong == []
+
+
+def test_buttons_wait_for_a_frame_that_is_fetched(alone):
+    """Nothing is written of the frame that was left; it is done in the one that comes."""
+    page = alone.page
+    items = alone.now["items"]
+    alone.give(items=items, clip=clip(6, id="0:1"))
+    page.locator(".thumb[data-frame='5']").click()
+    for name in ("A key frame, or not", "Delete this person", "Approve and go on"):
+        page.get_by_role("button", name=name).click()
+    page.locator(".joint-row").first.click()
+    alone.press("Alt+ArrowRight")
+    assert alone.ops() == [] and alone.reads("item") == "0:1"
+    far = item(5, clip="a", pos=3)
+    alone.give(items=[*items, far], clip=clip(6, id="5:1"))
+    assert {(op["frame"], op["kind"]) for op in alone.ops()[:2]} == {(5, "edit"), (5, "delete")}
+
+
+def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
+    items = alone.now["items"]
+    alone.give(clip=clip(6))
+    alone.page.locator(".thumb[data-frame='5']").click()
+    alone.press("Delete")
+    alone.give(items=items, clip=clip(6, id="5:1"))
+    expect(flash(alone)).to_contain_text("cannot be shown")
+    assert alone.ops() == [] and alone.reads("item") == "0:1"
+    alone.press("n")
+    assert alone.reads("item") == "1:1"
+
+
+def test_undo_of_a_stroke_while_joints_are_placed(alone):
+    alone.press("Shift+D")
+    answer(alone)
+    alone.press("Shift+J", "z")
+    alone.page.wait_for_function(
+        "() => window.sent.filter(([name]) => name === 'clip').length === 2"
+    )
+    assert alone.sent("clip")[-1]["ask"] == "undo"
+
+
+def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
+    alone.press("Shift+K")
+    alone.answer()
+    (made,) = alone.ops()
+    alone.press("z")
+    alone.answer(refuse=lambda op: "changed")
+    alone.press("Alt+r")
+    again = alone.ops()[-1]
+    assert again["kind"] == "revert" and again["event"] == 100 + made["seq"]
+
+
+def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
+    page = alone.page
+    page.get_by_role("button", name="More buttons").click()
+    taps = page.get_by_role("button", name="Taps on joints choose")
+    taps.click()
+    page.get_by_role("button", name="Place the joints one after another").click()
+    expect(taps).to_have_attribute("aria-pressed", "false")
+    page.mouse.click(*at(alone, 200, 200))
+    assert [*alone.ops()[0]["joints"]] == [JOINTS[0]]
+    taps.click()
+    assert page.get_by_role("button", name="Place the joints").get_attribute("aria-pressed") == (
+        "false"
+    )
+    taps.click()
+    taps.click()
+    page.get_by_role("button", name="Draw the mask of what").click()
+    expect(taps).to_have_attribute("aria-pressed", "false")
