@@ -66,7 +66,8 @@ def test_each_button_names_the_key_of_its_own_action(alone):
     hinted = [(action, hint) for action, hint in buttons if hint]
     assert {"clip split", "clip join", "approve", "layer boxes"} <= {a for a, _ in hinted}
     found = alone.page.evaluate(ACTIONS_OF, [editor_source()[0], [h for _, h in hinted]])
-    wrong = [(*h, got) for h, got in zip(hinted, found, strict=True) if got != h[0]]
+    same = {"cause visible": "state 2"}
+    wrong = [(*h, k) for h, k in zip(hinted, found, strict=True) if k != same.get(h[0], h[0])]
     assert wrong == []
 
 
@@ -126,7 +127,7 @@ def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
     taps.click()
     page.get_by_role("button", name="Place the joints one after another").click()
     expect(taps).to_have_attribute("aria-pressed", "false")
-    page.mouse.click(*at(alone, 200, 200))
+    page.mouse.click(*at(alone, 200, 120))
     assert [*alone.ops()[0]["joints"]] == [JOINTS[0]]
     taps.click()
     assert page.get_by_role("button", name="Place the joints").get_attribute("aria-pressed") == (
