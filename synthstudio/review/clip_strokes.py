@@ -17,6 +17,7 @@ from synthstudio.review.check import Base, check_int, invalid
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
+from synthstudio.review.track_rule import moved
 from synthstudio.review.tracks import (
     Clip,
     Member,
@@ -44,8 +45,9 @@ class Scene:
     base_of: BaseOf
     veiled: Collection[Pair] = ()
 
-    def members(self) -> list[Member]:
-        return members(self.store, self.table, self.clip, veiled=self.veiled)
+    def members(self, session: Session | None = None) -> list[Member]:
+        """`session`: one that is open, else one of its own."""
+        return members(self.store, self.table, self.clip, veiled=self.veiled, session=session)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +219,7 @@ def _retrack(
     who: User,
 ) -> Done:
     def plan(session: Session) -> Sequence[Op]:
-        mine, to = changed(scene.members())
+        mine, to = changed(scene.members(session))
         _check_number(len(mine))
         return [
             Op(
@@ -323,8 +325,4 @@ def _is_anywhere(joints: Mapping[str, JointLabel]) -> bool:
 def _differs(now: JointLabel | None, to: JointLabel) -> bool:
     if now is None or (now.state, now.cause) != (to.state, to.cause):
         return True
-    places = ((now.x_px, to.x_px), (now.y_px, to.y_px))
-    return any(
-        (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 0.01)
-        for a, b in places
-    )
+    return moved(now, to)

@@ -33,7 +33,7 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store
 from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
-from synthstudio.review.track_rule import check_track
+from synthstudio.review.track_rule import check_track, moved
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
@@ -300,10 +300,16 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
         after["added"] = True
     if op.track is not None:
         after["track"] = op.track
-    by_hand = old.keyed is False and bool(op.joints) and op.kind == "edit"
+    by_hand = old.keyed is False and op.kind == "edit" and _moves(op, old, base)
     if op.keyed is not None or by_hand:
         after["keyed"] = by_hand if op.keyed is None else op.keyed
     return after
+
+
+def _moves(op: Op, old: ItemState, base: Base) -> bool:
+    """Whether a joint gets another place: what is only said of joints is no pose of one's own."""
+    now = {**(base.joints or {}), **old.joints}
+    return any(name not in now or moved(now[name], to) for name, to in (op.joints or {}).items())
 
 
 def _check_predicts(session: Session, op: Op) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -195,16 +196,24 @@ def states(
 
 
 def states_in(
-    store: Store, dataset: str, frames: Iterable[int], *, layer: str = MAIN
+    store: Store,
+    dataset: str,
+    frames: Iterable[int],
+    *,
+    layer: str = MAIN,
+    session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """Return (frame, instance) -> state of all whom somebody touched in some frames."""
+    """Return (frame, instance) -> state of all whom somebody touched in some frames.
+
+    `session`: one that is open, else one of its own.
+    """
     listed = sorted(set(frames))
     query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
-    with store.reading() as session:
+    with nullcontext(session) if session else store.reading() as reading:
         return {
             (row.frame, row.instance): state_of(row)
             for start in range(0, len(listed), _FRAMES_AT_ONCE)
-            for row in session.scalars(
+            for row in reading.scalars(
                 query.where(ItemRow.frame.in_(listed[start : start + _FRAMES_AT_ONCE])).order_by(
                     ItemRow.frame, ItemRow.instance
                 )

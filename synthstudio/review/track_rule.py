@@ -1,4 +1,4 @@
-"""The one rule of tracks: nobody is in a frame twice."""
+"""What every edit keeps to in clips: nobody is in a frame twice; what a move of a joint is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from synthstudio.review.check import Base, invalid
 from synthstudio.review.models import ItemRow
-from synthstudio.review.values import FRAME, ItemState
+from synthstudio.review.values import FRAME, ItemState, JointLabel
 
 
 def check_track(session: Session, old: ItemState, after: Mapping[str, Any], base: Base) -> None:
@@ -44,3 +44,12 @@ def check_track(session: Session, old: ItemState, after: Mapping[str, Any], base
             expected="a track once in a frame",
             got=f"track {track} is person {other}",
         )
+
+
+def moved(now: JointLabel, to: JointLabel) -> bool:
+    """Whether a joint's place is another one, beyond what rounding to a hundredth pixel does."""
+    places = ((now.x_px, to.x_px), (now.y_px, to.y_px))
+    return any(
+        (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 0.01)
+        for a, b in places
+    )

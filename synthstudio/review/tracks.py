@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from synthstudio.review.check import FIRST_THING
+from synthstudio.review.check import FIRST_THING, MAX_INT
 from synthstudio.review.history import event_of, states_in
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
@@ -92,12 +94,20 @@ def clip_order(table: PeopleTable, rows: Sequence[int]) -> list[int]:
 
 
 def members(
-    store: Store, table: PeopleTable, clip: Clip, *, veiled: Collection[tuple[int, int]] = ()
+    store: Store,
+    table: PeopleTable,
+    clip: Clip,
+    *,
+    veiled: Collection[tuple[int, int]] = (),
+    session: Session | None = None,
 ) -> list[Member]:
-    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk."""
+    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk.
+
+    `session`: one that is open, which sees what it has written; else one of its own.
+    """
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
-    states = states_in(store, clip.dataset, times)
+    states = states_in(store, clip.dataset, times, session=session)
     found = []
     for pair in dict.fromkeys([*disk, *states]):
         if pair[1] == FRAME or (pair not in disk and pair in veiled):
@@ -135,8 +145,10 @@ def same_track(people: Iterable[Member], track: int | None, only: Person) -> lis
 
 
 def free_track(people: Iterable[Member]) -> int:
-    """The first number above all of a clip."""
-    return max((one.track for one in people if one.track is not None), default=0) + 1
+    """The first number above all of a clip; where that would be too large, the lowest free one."""
+    taken = {one.track for one in people if one.track is not None}
+    above = max(taken, default=0) + 1
+    return above if above <= MAX_INT else next(n for n in count(1) if n not in taken)
 
 
 def free_instance(people: Iterable[Member], frame: int) -> int:

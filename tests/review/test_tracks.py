@@ -69,9 +69,11 @@ def test_between_key_frames_places_are_linear_and_the_nearer_one_says_what_is_se
         (20, 30, 2, "visible"), (30, 40, 2, "visible"), (40, 50, 1, "object"),
     ]  # fmt: skip
     assert clip_strokes.fill(scene, found, "clipfill1", who=ANNA).people == 3, "said twice"
-    # What was filled in is no key frame until somebody edits it.
+    # What was filled in is no key frame until somebody moves a joint of it.
+    said = edit(scene, at(scene, 4), joints={"nose": hidden(40.004, 50, "person")})
     keys = [m.person.frame for m in scene.members() if m.is_key]
     assert keys == [1, 5]
+    edit(scene, at(scene, 4), kind="revert", event=said.id)
     edit(scene, at(scene, 3), joints={"nose": seen(0, 0)})
     assert [m.person.frame for m in scene.members() if m.is_key] == [1, 3, 5]
     back = clip_strokes.undo(scene, "clipfill1", "clipundo1", who=ANNA)
@@ -146,6 +148,23 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
     told = [_line(event) for event in history.events(scene.store, scene.clip.dataset, person=me)]
     assert told[0].endswith("frame 4 person 1  edit track 3"), "review history says so, too"
     assert history.check_replay(scene.store, scene.clip.dataset) == []
+
+
+def test_a_track_of_the_largest_number_is_split_all_the_same(scene):
+    assert clip_strokes.rename(scene, at(scene, 0), 2**31 - 1, "cliprename2", who=ANNA).people
+    assert clip_strokes.split(scene, at(scene, 4), "clipsplit3", who=ANNA).people == 4
+    assert tracks(scene)[4, 1] == 1
+
+
+def test_a_stroke_takes_no_second_connection_while_it_has_the_set(scene, monkeypatch):
+    held = edits.apply_each
+
+    def alone(store, *args, **more):
+        monkeypatch.setattr(type(store), "reading", None)
+        return held(store, *args, **more)
+
+    monkeypatch.setattr(edits, "apply_each", alone)
+    assert clip_strokes.split(scene, at(scene, 4), "clipsplit4", who=ANNA).people == 4
 
 
 def test_nobody_is_in_a_frame_twice(scene):
