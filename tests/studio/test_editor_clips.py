@@ -23,6 +23,11 @@ ACTIONS_OF = """([js, hints]) => {
   });
 }"""
 
+LATER = """() => {
+  const then = performance.now() + 21000, real = performance.now.bind(performance), began = real();
+  performance.now = () => then + real() - began;
+}"""
+
 
 def clip(frames=3, **more):
     thumbs = [
@@ -103,10 +108,24 @@ def test_undo_of_a_stroke_while_joints_are_placed(alone):
     alone.press("Shift+D")
     answer(alone)
     alone.press("Shift+J", "z")
-    alone.page.wait_for_function(
-        "() => window.sent.filter(([name]) => name === 'clip').length === 2"
-    )
-    assert alone.sent("clip")[-1]["ask"] == "undo"
+    split, answered, undo = alone.sent("clip")
+    assert (split["ask"], answered, undo["ask"]) == ("split", None, "undo")
+
+
+def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
+    """Answered: what was asked is said no more, so a new session does not do it again."""
+    alone.press("Shift+D")
+    answer(alone)
+    alone.press("z")
+    alone.page.evaluate(LATER)
+    alone.page.wait_for_function("() => window.sent.filter(([n]) => n === 'clip').length === 4")
+    _, _, first, again = alone.sent("clip")
+    assert again == first | {"n": first["n"] + 1}
+    alone.page.evaluate(LATER)
+    expect(flash(alone)).to_contain_text("did not answer")
+    alone.press("z")
+    new = alone.sent("clip")[-1]
+    assert new["back"] == first["back"] and new["client"] != first["client"]
 
 
 def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):

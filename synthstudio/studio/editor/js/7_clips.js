@@ -109,7 +109,7 @@ function strokeName() {
 // Ask the server for something over the whole clip; what is edited here is saved before.
 function askClip(S, ask, more = {}) {
   if (!open(S, ask === "undo")) return false;
-  if (S.asked && performance.now() - S.asked.at < ASK_MS) {
+  if (S.asked) {
     flash(S, "One moment: the last one is being done.");
     return false;
   }
@@ -120,9 +120,26 @@ function askClip(S, ask, more = {}) {
   return true;
 }
 
+// What has no answer for long is asked once more under the same name, so it happens once at most;
+// then it is given up, and an undo may be tried anew.
+function askAgain(S) {
+  const { asked } = S;
+  if (!asked?.sent || performance.now() - asked.at < ASK_MS) return;
+  if (asked.again) {
+    S.asked = null;
+    if (asked.entry) stackOf(S, asked.item.id)[asked.from].push(asked.entry);
+    flash(S, "The server did not answer. Look whether it was done, then try again.", 8000);
+    fillPanel(S);
+    return;
+  }
+  S.asks += 1;
+  Object.assign(asked, { said: { ...asked.said, n: S.asks }, sent: false, again: true });
+  pumpClip(S);
+}
+
 function pumpClip(S) {
   if (!S.asked || S.asked.sent || S.box.pending.length) return;
-  S.asked.sent = true;
+  Object.assign(S.asked, { sent: true, at: performance.now() });
   S.host.setStateValue("clip", S.asked.said);
 }
 
@@ -131,6 +148,7 @@ function takeClipAnswer(S) {
   const { asked } = S;
   if (!asked?.sent || answer?.tab !== asked.said.tab || answer.n !== asked.said.n) return;
   S.asked = null;
+  S.host.setStateValue("clip", null); // or a new session of the server would do it again
   if (answer.error) {
     if (asked.entry) stackOf(S, asked.item.id)[asked.from].push(asked.entry);
     flash(S, answer.error, 10000);

@@ -167,6 +167,7 @@ function start(parent, data) {
   };
   const timer = setInterval(() => {
     tick(S);
+    if (S.item) askAgain(S);
     if (S.item && S.used > S.heard && performance.now() - S.heard > STAY_MS) askView(S, {});
     if ((S.wanted !== null || S.going) && S.item) askView(S, {});
     // A dialog of the page (about a lost connection) took the focus away and is gone again.
