@@ -104,6 +104,15 @@ def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     assert alone.reads("item") == "1:1"
 
 
+def test_back_waits_no_longer_and_drops_what_waited(alone):
+    alone.press("n")
+    alone.give(clip=clip(6, id="1:1"))
+    alone.page.locator(".thumb[data-frame='5']").click()
+    alone.press("Delete")
+    alone.page.get_by_role("button", name="Back", exact=True).click()
+    assert alone.reads("item") == "0:1" and alone.ops() == []
+
+
 def test_undo_of_a_stroke_while_joints_are_placed(alone):
     alone.press("Shift+D")
     answer(alone)

@@ -20,20 +20,6 @@ function button(parent, text, key, title, act, cls) {
   return node;
 }
 
-// Somebody else was gone to, and has not come from the server yet.
-function fetching(S) {
-  return Boolean(S.going) || S.wanted !== null;
-}
-
-// What a button does that does what a key does: who was left is changed by neither.
-function press(S, action) {
-  (fetching(S) ? runKey : act)(S, action);
-}
-
-function asKey(S, action) {
-  return Object.assign(() => press(S, action), { action });
-}
-
 function buildPage(S, parent) {
   const root = el("div", "ed", null);
   S.root = root;
