@@ -202,6 +202,37 @@ def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
     np.testing.assert_array_equal(bits(op), mine | theirs)
 
 
+def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(page):
+    """Of somebody without an item of their own, too, disk and drawing are two things."""
+    disk, theirs = block(20, 30, 200, 60), block(200, 100, 30, 30)
+    beside = {"instance": 3, "joints": item(0)["base"], "revision": 0, "status": "pending",
+              "closed": None, "masks": {"modal": encode(disk)["counts"]}, "drawn": None}  # fmt: skip
+    editor = Alone(page)
+
+    def say(revision, drawn):
+        drawn = {"drawn": drawn and {"modal": encode(drawn[0])["counts"]}, "revision": revision}
+        editor.give(items=[item(0, people=[{**beside, **drawn}])])
+
+    def cut(line):
+        editor.press("Shift+O")
+        draw(editor, *line)
+        return bits(next(op for op in reversed(editor.ops()) if op["instance"] == 3))
+
+    say(0, None)
+    editor.press("Shift+O", "Shift+C", "Escape")
+    first = cut(SQUARE)
+    editor.answer(refuse=lambda op: "changed meanwhile" if op["instance"] == 3 else None)
+    say(1, [disk | theirs])
+    editor.press("Alt+r")
+    again = bits(next(op for op in reversed(editor.ops()) if op["instance"] == 3))
+    np.testing.assert_array_equal(again, first | theirs)
+    editor.answer()
+    say(2, [again])
+    editor.press("z")
+    second = cut([(x + 100, y) for x, y in SQUARE])
+    assert second[50, 60] and not second[50, 160], "the first cut was taken back"
+
+
 def test_fingers_draw_and_strokes_outlive_the_server(phone):  # noqa: F811
     phone.page.get_by_role("button", name="Draw the mask of what can be seen").tap()
     touch(phone, "touchStart", at(phone, 50, 60))
