@@ -124,7 +124,7 @@ def check_op(op: Op, base: Base) -> None:
         if op.box is not None:
             _check_box(op.box, base)
         if op.masks is not None:
-            drawn_masks(op.masks, base.size)
+            _check_masks(op, base)
         rest = (op.box, op.masks, op.track, op.keyed)
         if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
@@ -250,6 +250,13 @@ def _check_place(value: object, most: float, where: str) -> None:
         invalid(
             "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
         )
+
+
+def _check_masks(op: Op, base: Base) -> None:
+    if op.person.layer != MAIN:
+        what = "a second look compares joints: masks are drawn in the layer main"
+        invalid(what, "layer", expected=MAIN, got=op.person.layer)
+    drawn_masks(op.masks, base.size)
 
 
 def _check_box(box: object, base: Base) -> None:

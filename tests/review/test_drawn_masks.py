@@ -174,6 +174,14 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     assert drawing.state == before
 
 
+def test_a_second_look_takes_no_masks(drawing):
+    second = dataclasses.replace(drawing.person, layer="second")
+    change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
+    with pytest.raises(Refused, match="second look compares joints") as refused:
+        edits.apply(drawing.store, change, who=ANNA, base=drawing.base)
+    assert refused.value.reason == "invalid"
+
+
 def test_exports_have_the_drawn_pixels(drawing, tmp_path):
     """By pycocotools, which reads the file with no code of ours."""
     from pycocotools.coco import COCO

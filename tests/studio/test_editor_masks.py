@@ -144,6 +144,16 @@ def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
     assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
 
 
+def test_a_second_look_has_no_masks(page):
+    editor = Alone(page)
+    editor.give(items=[item(0)], can={"edit": True, "masks": False})
+    expect(page.get_by_role("button", name="Draw the mask of what can be seen")).to_be_disabled()
+    for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
+        editor.press(*keys)
+        assert editor.reads("masking") == ""
+        expect(page.locator(".flash")).to_contain_text("second look compares joints")
+
+
 def test_amodal_grows_with_modal(page):
     editor = Alone(page)
     editor.give(items=[item(0, **known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30)))])
@@ -205,8 +215,8 @@ def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
 def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(page):
     """Of somebody without an item of their own, too, disk and drawing are two things."""
     disk, theirs = block(20, 30, 200, 60), block(200, 100, 30, 30)
-    beside = {"instance": 3, "joints": item(0)["base"], "revision": 0, "status": "pending",
-              "closed": None, "masks": {"modal": encode(disk)["counts"]}, "drawn": None}  # fmt: skip
+    beside = {"instance": 3, "joints": item(0)["base"], "status": "pending", "closed": None}
+    beside |= {"masks": {"modal": encode(disk)["counts"]}}
     editor = Alone(page)
 
     def say(revision, drawn):

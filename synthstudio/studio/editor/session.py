@@ -251,7 +251,7 @@ def _browser_data(
     return {
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
-        "can": {"edit": may(me.role, "edit")},
+        "can": {"edit": may(me.role, "edit"), "masks": session.request.layer == MAIN},
         "members": [*members.members(ctx.store)],
         "skeleton": window.skeleton_json(chosen.skeleton, session.poses),
         "queue": {
