@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.masks import runs
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
@@ -33,6 +34,7 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
 from synthstudio.formats.checked import person_of
+from synthstudio.formats.exchange import MIN_AREA_PX
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
@@ -49,6 +51,7 @@ from synthstudio.review.values import (
     JointLabel,
 )
 
+_NAMED = 20
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
 States = Mapping[tuple[int, int], ItemState]
@@ -68,9 +71,32 @@ def export_reviewed(
     """Write reviewed labels in a format of formats/export.py, completely or not at all.
 
     Frame numbers, ids and names of pictures are those that an export of the data set itself
-    has. `skeleton`: convert to this one. Errors as in `reviewed_dataset`, and FormatError.
+    has. `skeleton`: convert to this one. Notes name the approved people whom the format leaves out
+    for their drawn masks. Errors as in `reviewed_dataset`, and FormatError.
     """
-    return export(form, reviewed(store, dataset, only=only, layer=layer), out, skeleton=skeleton)
+    found = reviewed(store, dataset, only=only, layer=layer)
+    exported = export(form, found, out, skeleton=skeleton)
+    unseen = _approved_unseen(found) if exported.left_out else []
+    if unseen:
+        more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+        exported.notes.append(
+            f"Approved, but drawn with under {MIN_AREA_PX} visible pixels and left out: "
+            f"{'; '.join(unseen[:_NAMED])}{more}."
+        )
+    return exported
+
+
+def _approved_unseen(found: Reviewed) -> list[str]:
+    """Name the approved people of whose drawn visible mask is too little for most formats."""
+    return [
+        item.person.where
+        for frame in found.frames.tolist()
+        for item in found.states.get(frame, {}).values()
+        if _is_approved(item)
+        and item.masks is not None
+        and "modal" in item.masks
+        and int(runs(item.masks["modal"])[1::2].sum()) < MIN_AREA_PX
+    ]
 
 
 def reviewed_dataset(

@@ -174,6 +174,17 @@ def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     assert drawing.state == before
 
 
+def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
+    drawing.masks(amodal=block(3, 3, 30, 30))
+    drawing.masks(modal=block(0, 0, 0, 0))
+    drawing.do("status", status="approved")
+    made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "coco", form="coco")
+    assert made.left_out == 1 and "frame 0, person 1" in made.notes[-1], made.notes
+    drawing.masks(modal=block(3, 3, 4, 4))
+    made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "more", form="coco")
+    assert made.left_out == 0 and not any("Approved" in note for note in made.notes)
+
+
 def test_a_second_look_takes_no_masks(drawing):
     second = dataclasses.replace(drawing.person, layer="second")
     change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
