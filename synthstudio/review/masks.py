@@ -132,9 +132,15 @@ def masks_on_disk(row: Row | None, size: Size) -> dict[str, str]:
     return {which: counts for which, counts in found.items() if counts is not None}
 
 
-def put_masks(row: Row, drawn: Counts) -> None:
-    """Write drawn masks, their boxes and areas into a row that is our own copy."""
-    size = (row["mask_size"][0], row["mask_size"][1])
+def put_masks(row: Row, drawn: Counts, size: Size) -> None:
+    """Write drawn masks, their boxes and areas into a row that is our own copy.
+
+    A mask of the row that is none of its picture makes place for them.
+    """
+    if drawn:
+        kept = masks_on_disk(row, size)
+        row.update({f"{which}_counts": kept.get(which) for which in WHICH})
+        row["mask_size"] = list(size)
     for which, counts in drawn.items():
         box = box_of(counts, size)
         beyond = row["amodal_box_px"] if which == "amodal" else None
@@ -144,6 +150,16 @@ def put_masks(row: Row, drawn: Counts) -> None:
     if drawn and all(row[f"{which}_counts"] for which in WHICH):
         fraction = occluded_fraction(row["modal_area_px"], row["amodal_area_px"])
         row["occluded_fraction"] = fraction
+
+
+def hold_visible(row: Row) -> None:
+    """Let the box of a whole person, in a row that is our own copy, hold what is seen of it."""
+    seen, whole = row["modal_box_px"], row["amodal_box_px"]
+    if whole is None or not (seen[2] > 0 and seen[3] > 0):
+        return
+    low = [min(a, b) for a, b in zip(seen[:2], whole[:2], strict=True)]
+    high = [max(a[k] + a[k + 2] for a in (seen, whole)) for k in range(2)]
+    row["amodal_box_px"] = [*low, *(b - a for a, b in zip(low, high, strict=True))]
 
 
 def box_of(counts: str, size: Size) -> list[float]:

@@ -39,7 +39,7 @@ from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
-from synthstudio.review.masks import WHICH, put_masks
+from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,
@@ -257,40 +257,46 @@ def reviewed_people(
 
     `frame` has at least index, width_px and height_px; `found` are the states of its people.
     """
-    rows = []
+    rows, size = [], _size(frame)
     for row in people:
         item = found.get(row["instance"])
         if item is None or not item.deleted:
-            rows.append(_reviewed(row, item, names, only))
+            rows.append(_reviewed(row, item, names, size, only))
     on_disk = {row["instance"] for row in people}
     for instance, item in sorted(found.items()):
         if instance not in on_disk and item.added and not item.deleted:
-            rows.append(_reviewed(added_row(item, dict(frame), names), item, names, only))
+            added = added_row(item, dict(frame), names)
+            rows.append(_reviewed(added, item, names, size, only))
     return rows
 
 
-def _reviewed(row: Row, item: ItemState | None, names: tuple[str, ...], only: Only) -> Row:
+def _reviewed(
+    row: Row, item: ItemState | None, names: tuple[str, ...], size: Size, only: Only
+) -> Row:
     if item is not None and item.status == "rejected":
         return without_joints(row, item)
     if only == "approved" and not _is_approved(item):
         return without_joints(row, item)
-    return row if item is None else with_edits(row, item, names)
+    return row if item is None else with_edits(row, item, names, size)
 
 
-def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
+def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> Row:
+    """A person's row with what somebody edited; `size`: height and width of the picture."""
     new = _copied(row)
     if item.track is not None:
         new["track_id"] = item.track
     for name, label in item.joints.items():
         _put(new, names.index(name), label)
-    put_masks(new, item.masks or {})
+    put_masks(new, item.masks or {}, size)
     for which in WHICH:
         box = row[f"{which}_box_px"]
-        if box is not None and not new[f"{which}_counts"]:
-            grown = item.box or _grown(box, _inside(item, row["mask_size"]))
+        if box is not None and sound_counts(new, which, size) is None:
+            grown = item.box or _grown(box, _inside(item, size))
             new[f"{which}_box_px"] = list(grown)
             if grown != list(box):
                 new[f"{which}_area_px"] = round(grown[2] * grown[3])
+    if any(new[f"{which}_box_px"] != row[f"{which}_box_px"] for which in WHICH):
+        hold_visible(new)
     return new
 
 
@@ -330,7 +336,12 @@ def without_joints(row: Row, item: ItemState | None = None) -> Row:
 def added_row(item: ItemState, frame: Row, names: Sequence[str]) -> Row:
     """A row for an added person: joints, and a box round those inside the frame."""
     blank = [(math.nan, math.nan, 0)] * len(names)
-    return with_edits(person_of(blank, frame, item.person.instance, box_px=[0.0] * 4), item, names)
+    row = person_of(blank, frame, item.person.instance, box_px=[0.0] * 4)
+    return with_edits(row, item, names, _size(frame))
+
+
+def _size(frame: Mapping[str, Any]) -> Size:
+    return frame["height_px"], frame["width_px"]
 
 
 def _copied(row: Row) -> Row:

@@ -17,7 +17,7 @@ from synthstudio.review import edits, history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
-from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset
+from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
 from synthstudio.review.values import Person
 
 # pycocotools 2.0.11 hands NumPy 2 an old-style array.
@@ -123,10 +123,35 @@ def test_a_mask_on_disk_grows_too(empty_store, small_set):
 
 def test_what_lies_beyond_the_picture_stays_where_the_mask_touches_its_edge():
     counts = encode(block(0, 10, 20, 38))["counts"]
-    row = {"mask_size": list(SIZE), "modal_counts": None, "amodal_box_px": [-9, 5, 80, 60]}
-    put_masks(row, {"amodal": counts})
+    row = {"mask_size": list(SIZE), "modal_counts": None, "amodal_counts": None}
+    row["amodal_box_px"] = [-9, 5, 80, 60]
+    put_masks(row, {"amodal": counts}, SIZE)
     assert row["amodal_box_px"] == [-9, 10, 29, 55], "left and below, not above and right"
     assert box_of(counts, SIZE) == [0, 10, 20, 38]
+
+
+def test_a_mask_on_disk_that_is_none_of_its_picture_is_no_mask(drawing):
+    """Of another size, or damaged: a drawn box counts, and a drawn mask takes its place."""
+    drawing.masks(amodal=block(10, 12, 20, 18))
+    frame, names = drawing.dataset.frame(0), get_skeleton("coco17").joints
+    (row,) = drawing.dataset.instances(0)
+    code = encode(block(0, 0, 9, 9, (480, 640)))["counts"]
+    for size, counts in (([480, 640], code), (list(SIZE), code)):
+        bad = {**row, "mask_size": size, "modal_counts": counts}
+        (drawn,) = reviewed_people(frame, [bad], {1: drawing.state}, names)
+        assert drawn["mask_size"] == list(SIZE) and drawn["modal_counts"] is None
+        assert drawn["amodal_area_px"] == 360
+        boxed = dataclasses.replace(drawing.state, masks=None, box=(4, 6, 30, 20))
+        (found,) = reviewed_people(frame, [bad], {1: boxed}, names)
+        assert found["modal_box_px"] == [4, 6, 30, 20]
+
+
+def test_the_box_of_a_whole_person_holds_the_visible_one(drawing):
+    drawing.masks(amodal=block(30, 20, 30, 25))  # the visible box on disk: 8 8 40 30
+    assert drawing.row["modal_box_px"] == [8, 8, 40, 30]
+    assert drawing.row["amodal_box_px"] == [8, 8, 52, 37]
+    drawing.do(box=(2, 6, 30, 20))
+    assert drawing.row["amodal_box_px"] == [2, 6, 58, 39]
 
 
 def test_polygons_are_filled_as_coco_does(drawing):
