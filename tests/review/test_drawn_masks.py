@@ -11,9 +11,10 @@ from review_ops import ANNA, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_frame
-from synthstudio.review import edits, history
+from synthstudio.review import edits, history, masks
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
@@ -180,6 +181,7 @@ BAD = {
     "a corner outside": ({"amodal": [[1, 1, 5, 1, 65, 5]]}, "not in the picture"),
     "two corners": ({"modal": [[1, 1, 5, 1]]}, "no polygon"),
     "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "no polygon"),
+    "too many polygons": ({"modal": [[1, 1, 5, 1, 5, 5]] * 301}, "too many"),
     "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "no polygon"),
     "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "no polygon"),
     "too many corners": ({"modal": [[1, 1, 5, 1, 5, 5] * 7000]}, "too long"),
@@ -190,9 +192,9 @@ BAD = {
 def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     drawing.masks(modal=block(1, 1, 5, 5))
     before = drawing.state
-    for name, (masks, why) in BAD.items():
+    for name, (bad, why) in BAD.items():
         with pytest.raises(Refused, match=why) as refused:
-            drawing.do(masks=masks)
+            drawing.do(masks=bad)
         assert refused.value.reason == "invalid" and len(str(refused.value)) < 300, name
     with pytest.raises(Refused, match="no masks"):
         drawing.do("status", status="approved", masks={"modal": GOOD})
@@ -236,6 +238,35 @@ def test_exports_have_the_drawn_pixels(drawing, tmp_path):
     np.testing.assert_array_equal(bits(row["modal_counts"]), modal)
     np.testing.assert_array_equal(bits(row["amodal_counts"]), amodal)
     assert row["amodal_box_px"] == [3, 4, 20, 30]
+
+
+def test_a_mask_has_one_code_and_is_filled_once_before_the_store_is_locked(drawing, monkeypatch):
+    filled, inner = [], masks.compressed_counts
+    apply = edits._apply
+
+    def inside(session, *args, **more):
+        filled.append("store")
+        return apply(session, *args, **more)
+
+    monkeypatch.setattr(masks, "compressed_counts", lambda *a: filled.append("fill") or inner(*a))
+    monkeypatch.setattr(edits, "_apply", inside)
+    drawing.masks(modal=[[1, 1, 9, 1, 9, 9]], amodal=[[1, 1, 9, 1, 9, 9]])
+    assert filled == ["fill", "fill", "store"]
+    for runs in ([100, 20, 0, 10, 2942], [100, 0, 0, 30, 2942], [100, 30, 2942, 0]):
+        coded = coco_mask.frPyObjects({"size": list(SIZE), "counts": runs}, *SIZE)["counts"]
+        found = masks.drawn_masks({"modal": {"size": SIZE, "counts": coded.decode()}}, SIZE)
+        assert found["modal"] == encode(bits(found["modal"]))["counts"]
+        assert bits(found["modal"]).sum() == 30
+    for whole in (block(0, 0, 64, 48), block(0, 0, 1, 1)):
+        assert masks.drawn_masks({"modal": encode(whole)}, SIZE)["modal"] == encode(whole)["counts"]
+
+
+def test_a_ragged_person_as_high_as_a_4k_picture_fits_twice():
+    y, x = np.ogrid[:2160, :3840]
+    ragged = 1 + 0.05 * stream(1, "ragged").normal(size=512)
+    turn = (np.arctan2(y - 1080, x - 1920) / (2 * np.pi) + 0.5) * 511
+    person = np.hypot((y - 1080) / 1050, (x - 1920) / 500) < ragged[turn.astype(int)]
+    assert 15_000 < len(encode(person)["counts"]) < MAX_CODE / 2.5
 
 
 def test_states_are_json(drawing):
