@@ -233,16 +233,28 @@ def events(
     who: str | None = None,
     after_id: int = 0,
     limit: int = 1000,
+    newest: bool = False,
 ) -> list[Event]:
-    """Return events in the order in which they happened, at most `limit` after `after_id`."""
+    """Return events in the order in which they happened, at most `limit` after `after_id`.
+
+    `newest`: where there are more, the last of them instead of the first.
+    """
     query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
     if person is not None:
         query = query.where(is_person(EventRow, person))
     if who is not None:
         query = query.where(EventRow.who == who)
     with store.reading() as session:
-        rows = session.scalars(query.order_by(EventRow.id).limit(limit))
-        return [event_of(row) for row in rows]
+        order = EventRow.id.desc() if newest else EventRow.id
+        found = [event_of(row) for row in session.scalars(query.order_by(order).limit(limit))]
+        return found[::-1] if newest else found
+
+
+def event_named(store: Store, person: Person, client: str, seq: int) -> int | None:
+    """Return the number of the event that an op of a person made; None when it made none."""
+    named = (EventRow.client == client) & (EventRow.seq == seq)
+    with store.reading() as session:
+        return session.scalar(select(EventRow.id).where(named, is_person(EventRow, person)))
 
 
 def iter_events(
@@ -251,7 +263,7 @@ def iter_events(
     *,
     who: str | None = None,
     after_id: int = 0,
-    at_once: int = 2000,
+    at_once: int = 500,
 ) -> Iterator[Event]:
     """Yield the events of a data set in order; memory does not grow with their number."""
     last = after_id

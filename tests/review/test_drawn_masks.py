@@ -261,6 +261,17 @@ def test_a_mask_has_one_code_and_is_filled_once_before_the_store_is_locked(drawi
         assert masks.drawn_masks({"modal": encode(whole)}, SIZE)["modal"] == encode(whole)["counts"]
 
 
+def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing, monkeypatch):
+    made = [drawing.masks(modal=block(1, 1, 5 + k, 5)) for k in range(3)]
+    found = history.events(drawing.store, drawing.key, limit=2, newest=True)
+    assert found == made[1:]
+    monkeypatch.setattr(history, "event_of", None)  # no event is read whole
+    name = made[0].client, made[0].seq
+    assert history.event_named(drawing.store, drawing.person, *name) == made[0].id
+    other = dataclasses.replace(drawing.person, instance=2)
+    assert history.event_named(drawing.store, other, *name) is None
+
+
 def test_a_ragged_person_as_high_as_a_4k_picture_fits_twice():
     y, x = np.ogrid[:2160, :3840]
     ragged = 1 + 0.05 * stream(1, "ragged").normal(size=512)
