@@ -243,6 +243,33 @@ def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(page)
     assert second[50, 60] and not second[50, 160], "the first cut was taken back"
 
 
+def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(editor):
+    page, theirs = editor.page, block(200, 100, 30, 30)
+
+    def undo_over(there, revision):
+        editor.press("Shift+M", "Shift+T")
+        draw(editor, *SQUARE)
+        mine = bits(editor.ops()[-1])
+        editor.answer()
+        editor.press("Escape", "z")
+        editor.answer(refuse=lambda op: "somebody changed this person meanwhile")
+        items = editor.now["items"]
+        masks = {"modal": encode(there(mine))["counts"]}
+        items[0]["state"] |= {"revision": revision, "masks": masks}
+        editor.give(items=items)
+        editor.press("Alt+r")
+        return editor.ops()[-1]
+
+    op = undo_over(lambda mine: mine | theirs, 5)
+    assert op["kind"] == "edit" and op["revision"] == 5
+    np.testing.assert_array_equal(bits(op), theirs)
+    editor.answer()
+    editor.give(items=[item(0), item(1)])
+    op = undo_over(lambda mine: mine & (np.mgrid[:240, :320][1] < 60), 9)
+    assert op["kind"] == "revert", "nothing was said again"
+    expect(page.locator(".flash")).to_contain_text("cannot be taken back")
+
+
 def test_fingers_draw_and_strokes_outlive_the_server(phone):  # noqa: F811
     phone.page.get_by_role("button", name="Draw the mask of what can be seen").tap()
     touch(phone, "touchStart", at(phone, 50, 60))
