@@ -47,6 +47,14 @@ class Skeleton:
         ours, theirs = (s.joints + s.known_as + tuple(s.flip.tolist()) for s in (self, other))
         return ours == theirs
 
+    def described(self, beside: Skeleton) -> str:
+        """What people read of it in a message that also names `beside`, another skeleton."""
+        if self.title != beside.title:
+            return self.title
+        parts = (("joints", "joints"), ("pairs", "pairs"), ("known_as", "same_as"))
+        other = [what for field, what in parts if getattr(self, field) != getattr(beside, field)]
+        return f"{self.title} with other {' and '.join(other) or 'facts'}"
+
     def numbers_in(self, other: Skeleton) -> tuple[int | None, ...]:
         """For each joint its number in `other`; None where that has not got it.
 

@@ -187,7 +187,7 @@ def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> tuple[int, ...]:
             "the network has another skeleton than the data set",
             where=str(dataset.place),
             expected=f"{own.title}, with {', '.join(lacking[:3])}",
-            got=skeleton.title,
+            got=skeleton.described(own),
             then="Train one on this data set's skeleton, or state joints of COCO in same_as.",
         )
     return tuple(j for j in found if j is not None)

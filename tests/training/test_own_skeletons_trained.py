@@ -13,14 +13,16 @@ import tiny
 from own_skeleton_sets import JOINTS, horse_set, points, write_coco
 
 import synthstudio as ss
-from synthstudio.core.errors import ModelError
-from synthstudio.core.own_skeletons import own_skeleton
+from synthstudio.core.errors import DatasetError, ModelError
+from synthstudio.core.own_skeletons import definition, own_skeleton
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 from synthstudio.inference import write
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import Person
+from synthstudio.inference.scoring import labelled_people
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions
 from synthstudio.review.store import default_url, open_store
@@ -45,6 +47,21 @@ def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -
         tmp_path / "run", horses, out=tmp_path / "found", device="cpu", workers=1, progress=False
     )
     assert found.metrics is not None
+
+    # A set of the same names whose mirror swaps nothing is another one, wherever it is asked about.
+    value = definition(skeleton) | {"pairs": []}
+    file = write_coco(tmp_path / "coco", 1)
+    import_from("coco", file, tmp_path / "other", skeleton=own_skeleton(value))
+    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+        ss.evaluate(
+            tmp_path / "run", tmp_path / "other", out=tmp_path / "no", device="cpu", workers=1
+        )
+    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+        labelled_people(
+            tmp_path / "other", splits=(), size=(48, 36), skeleton=skeleton, cache=tmp_path / "c"
+        )
+    with pytest.raises(DatasetError, match="expected horse; got horse with other pairs"):
+        merge_sets([Dataset(horses), Dataset(tmp_path / "other")], tmp_path / "no")
 
     model.export(tmp_path / "net.onnx")
     exported = OnnxModel.load(tmp_path / "net.onnx", device="cpu")
