@@ -71,9 +71,9 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
     if name == _NEW:
         return _EMPTY
     if name in SKELETONS:
-        return definition(of_package(SKELETONS[name], f"{name}-own"))
+        return files.to_edit(of_package(SKELETONS[name], f"{name}-own"))
     used = (each.skeleton for each in ctx.sets.values())
-    return definition(kept[name] if name in kept else next(s for s in used if s.title == name))
+    return files.to_edit(kept[name] if name in kept else next(s for s in used if s.title == name))
 
 
 def _save(ctx: Context, user: str, *, opened: str) -> None:

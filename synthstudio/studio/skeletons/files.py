@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.own_skeletons import MAX_CHARS, own_skeleton
+from synthstudio.core.own_skeletons import MAX_CHARS, default_sigma, definition, own_skeleton
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
 
@@ -38,6 +38,14 @@ def parse(text: Any) -> Skeleton:
     except (ValueError, RecursionError) as error:
         raise StudioError("no definition", expected="JSON") from error
     return own_skeleton(value, "skeleton")
+
+
+def to_edit(skeleton: Skeleton) -> dict[str, Any]:
+    """The definition of an own skeleton with those sigmas alone that are not the usual ones."""
+    value = definition(skeleton)
+    same, sigmas = value["same_as"], value["sigmas"]
+    stated = {j: s for j, s in sigmas.items() if s != default_sigma(same.get(j))}
+    return value | {"sigmas": stated}
 
 
 def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skeleton]) -> bool:
