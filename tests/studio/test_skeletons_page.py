@@ -114,8 +114,10 @@ def test_files_are_kept_apart(tmp_path: Path) -> None:
     assert files.save(tmp_path, made("a", "x"), opened="", used=())
     assert not files.save(tmp_path, made("a", "x"), opened="", used=())
     with pytest.raises(StudioError, match="another skeleton of this name"):
-        files.save(tmp_path, made("a", "y"), opened="b", used=())
-    assert files.save(tmp_path, made("a", "y"), opened="a", used=())
+        files.save(tmp_path, made("a", "y"), opened="", used=())
+    assert files.save(tmp_path, made("a", "y"), opened=files.digest(made("a", "x")), used=())
+    with pytest.raises(StudioError, match="somebody saved it since"):
+        files.save(tmp_path, made("a", "z"), opened=files.digest(made("a", "x")), used=())
     with pytest.raises(StudioError, match="data sets use"):
         files.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
     with pytest.raises(StudioError, match="the package has"):

@@ -373,7 +373,7 @@ function drawTwo(S, mode, field, from, to) {
 
 function save(S) {
   S.n = Date.now();
-  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now)});
+  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now), opened: S.opened});
 }
 
 export default function ({data, parentElement, setStateValue}) {
@@ -384,11 +384,13 @@ export default function ({data, parentElement, setStateValue}) {
   S.usual = data.usual;
   if (S.start !== data.start) {
     S.start = data.start;
+    S.opened = data.opened;
     S.now = whole(data.definition);
     S.undo = [];
     S.chosen = "";
     S.mode = S.now.joints.length ? "move" : "add";
     show(S);
   }
+  if (data.message?.opened) S.opened = data.message.opened;
   if (data.message) say(S, data.message);
 }
