@@ -57,8 +57,9 @@ def to_edit(skeleton: Skeleton) -> dict[str, Any]:
 def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skeleton]) -> bool:
     """Write exports/skeletons/NAME.yaml; False if it holds just this already. SynthStudioError.
 
-    `opened`: the `digest` of the stored one that is edited, which alone may be replaced. `used`: the
-    skeletons of data sets; one of them is not changed, for its file would no longer be theirs.
+    `opened`: the `digest` of the stored one that is edited, which alone may be replaced.
+    `used`: the skeletons of data sets; one of them is not changed, for its file would no longer
+    be theirs.
     """
     name = skeleton.title
     before = stored(exports).get(name)
