@@ -327,7 +327,9 @@ Does training on occlusion help, and does ORN? Networks of equal cost are traine
 people and compared on unseen poses behind unseen objects, five seeds each, with paired \
 intervals.
 
-    make proof
+```sh
+make proof
+```
 
 {seeds} seeds (arms that lack a part of ORN: {ablations} at most), {steps} steps of {batch} people \
 each, {train} training and {test} test frames of {wide}x{high}, networks of {size}; cost of a \

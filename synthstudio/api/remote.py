@@ -353,7 +353,18 @@ def _refusal(status: int, body: bytes) -> Refused:
 
 
 def _mask(mask: Mask) -> Any:
-    return encode(mask.astype(np.bool_)) if isinstance(mask, np.ndarray) else mask
+    if isinstance(mask, np.ndarray):
+        if mask.ndim != 2:
+            raise ArgumentError(
+                "a mask says which pixels of the picture are of the person",
+                where="masks",
+                expected="an array (height, width)",
+                got=f"one of shape {mask.shape}",
+            )
+        return encode(mask.astype(np.bool_))
+    if isinstance(mask, Mapping) and isinstance(mask.get("counts"), bytes):  # pycocotools' own
+        return {**mask, "counts": mask["counts"].decode("ascii", "replace")}
+    return mask
 
 
 def _lists(joints: Mapping[str, Joint] | None) -> dict[str, list[Any]]:

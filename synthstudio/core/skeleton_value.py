@@ -42,6 +42,30 @@ class Skeleton:
         names = (dict(self.up).get(name) for name in self.joints)
         return tuple(None if name is None else self.joints.index(name) for name in names)
 
+    def same_labels(self, other: Skeleton) -> bool:
+        """Whether labels of both mean the same: joints in their order, mirror and `known_as`."""
+        ours, theirs = (s.joints + s.known_as + tuple(s.flip.tolist()) for s in (self, other))
+        return ours == theirs
+
+    def described(self, beside: Skeleton) -> str:
+        """What people read of it in a message that also names `beside`, another skeleton."""
+        if self.title != beside.title:
+            return self.title
+        parts = (("joints", "joints"), ("pairs", "pairs"), ("known_as", "same_as"))
+        other = [what for field, what in parts if getattr(self, field) != getattr(beside, field)]
+        return f"{self.title} with other {' and '.join(other) or 'facts'}"
+
+    def numbers_in(self, other: Skeleton) -> tuple[int | None, ...]:
+        """For each joint its number in `other`; None where that has not got it.
+
+        Names alone say nothing: the nose of a horse is not that of a person. Joints are the same
+        where both are `known_as` one, and all are where the labels of both mean the same.
+        """
+        if self.same_labels(other):
+            return tuple(range(len(self.joints)))
+        at = {name: j for j, name in enumerate(other.known_as) if name}
+        return tuple(at.get(name) for name in self.known_as)
+
     @property
     def sides(self) -> tuple[str, ...]:
         """For each joint "left", "right" or "middle": left and right differ in colour."""

@@ -212,8 +212,8 @@ def _check_sets(sources: Sequence[Dataset]) -> None:
             raise DatasetError(
                 "the sets have different skeletons",
                 where=f"{first.place} and {source.place}",
-                expected=first.identity.skeleton,
-                got=source.identity.skeleton,
+                expected=first.skeleton.title,
+                got=source.skeleton.described(first.skeleton),
                 then="Export them with one skeleton instead.",
             )
 

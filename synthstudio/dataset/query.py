@@ -216,7 +216,7 @@ class _Parser:
         word = token.text.lower()
         if word in (*_QUANTIFIERS, "at"):
             return self._joints()
-        if word in self.joints:
+        if word in self.joints and not (word in self.fields and self._compares()):
             self.place += 1
             return self._joint_test((self.joints.index(word),), 1)
         if word == "pose" and self.tokens[self.place + 1].text.lower() == "family":
@@ -229,6 +229,11 @@ class _Parser:
         if joints_of(word, "", self.joints):
             self.fail(token, f"are several joints: write any {word}, or all {word}")
         self.fail(token, "is no joint or field", self._begin())
+
+    def _compares(self) -> bool:
+        """Whether a comparison follows, which a field has and a joint has not."""
+        after = [token.text.lower() for token in self.tokens[self.place + 1 : self.place + 3]]
+        return after[0] in (*_COMPARE, "in") or after == ["not", "in"]
 
     def _begin(self) -> list[str]:
         return [*self.fields, *self.joints, *_QUANTIFIERS, "at least", "not"]

@@ -82,10 +82,14 @@ class Store:
         self.url = url
         _system(url.scheme)
 
-    def read(self, name: str) -> bytes | None:
-        """The bytes of an object; None when there is none. DatasetError without the bucket."""
+    def read(self, name: str, *, part: tuple[int, int] | None = None) -> bytes | None:
+        """The bytes of an object; None when there is none. DatasetError without the bucket.
+
+        `part`: from which byte to before which, less where the object ends before.
+        """
+        limits = {} if part is None else {"start": part[0], "end": part[1]}
         try:
-            data = self._try(name, lambda system, path: system.cat_file(path))
+            data = self._try(name, lambda system, path: system.cat_file(path, **limits))
         except FileNotFoundError as error:
             if _code(error) == "NoSuchBucket":
                 raise self._no_bucket() from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,8 @@ MOST_PHOTOS = 20_000
 MOST_VIDEO_BYTES = 2 * 2**30
 MOST_BYTES = 50 * 2**30
 """Of all photos."""
+_PIECE_BYTES = 8 * 2**20
+_MOST_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 
 
 @contextmanager
@@ -35,14 +37,29 @@ def fetched(url: Url, out: Path) -> Iterator[Path]:
     chosen = {n: b for n, b in listed.items() if (n == url.name if one else _is_photo(n))}
     _check(url, chosen)
     with scratch_folder(out.with_name(f"{out.name}-fetched")) as folder:
-        for name in chosen:
-            data = store.read(name)
-            if data is None:
-                raise FormatError("a photo has gone from the store meanwhile", where=f"{url}")
+        for name, size in chosen.items():
             with disk_errors(folder):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(data)
+                with (folder / name).open("wb") as file:
+                    for piece in _pieces(store, name, size):
+                        file.write(piece)
         yield folder / url.name if one else folder
+
+
+def _pieces(store: Store, name: str, size: int) -> Iterator[bytes]:
+    """The bytes of an object as long as it was listed; FormatError where it is not, or is gone."""
+    for start in range(0, size, _PIECE_BYTES):
+        end = min(start + _PIECE_BYTES, size)
+        data = store.read(name, part=(start, end + (end == size)))  # has it grown?
+        if data is None or len(data) != end - start:
+            raise FormatError(
+                "this has changed in the store while it was fetched",
+                where=f"{store.url}, {name}"[:300],
+                expected=f"{size:,} bytes, as listed",
+                got="none: it has gone" if data is None else "more or fewer",
+                then="Take it in again when nobody writes there.",
+            )
+        yield data
 
 
 def _is_photo(name: str) -> bool:
@@ -73,11 +90,7 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
                 expected=f"at most {most:,} bytes",
                 got=f"{size:,}",
             )
-        odd = "\\" in name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
-        if odd or any(part in ("", ".", "..") for part in name.split("/")):
-            raise FormatError(
-                "this name is none of a file below the folder", where=str(url), got=repr(name)[:200]
-            )
+        _check_name(url, name, chosen)
     if sum(chosen.values()) > MOST_BYTES:
         raise FormatError(
             "more than is fetched at once",
@@ -85,4 +98,23 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
             expected=f"at most {MOST_BYTES:,} bytes",
             got=f"{sum(chosen.values()):,}",
             then="Take a folder below it.",
+        )
+
+
+def _check_name(url: Url, name: str, chosen: Collection[str]) -> None:
+    parts = name.split("/")
+    odd = "\\" in name or any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+    if odd or any(part in ("", ".", "..") for part in parts):
+        raise FormatError(
+            "this name is none of a file below the folder", where=str(url), got=repr(name)[:200]
+        )
+    long = any(len(part.encode("utf-8", "replace")) > _MOST_NAME_BYTES for part in parts)
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    if long or any(folder in chosen for folder in above):
+        raise FormatError(
+            "this name can be an object's and no file's",
+            where=str(url),
+            expected=f"parts of at most {_MOST_NAME_BYTES} bytes, none of them a photo itself",
+            got=repr(name)[:200],
+            then="Give the object another name, or take in a folder without it.",
         )

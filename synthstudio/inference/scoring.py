@@ -63,12 +63,12 @@ def labelled_people(
     asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [asked], "network": {"size": size}})
     people, other = load_subset(config.train, config, cache, progress)
-    if other.joints != skeleton.joints:
+    if not other.same_labels(skeleton):
         raise ModelError(
             "the data set has another skeleton than the network",
             where=str(dataset),
-            expected=skeleton.name,
-            got=other.name,
+            expected=skeleton.title,
+            got=other.described(skeleton),
             then="Convert it: synthstudio export --skeleton, then import.",
         )
     if not len(people) or not np.isfinite(people.crops.xy[people.rows]).any():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from synthstudio.core.labels import (
 )
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.places import resolved
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
@@ -177,17 +177,20 @@ def labels_of(person: Person, place: int) -> PersonLabel:
     )
 
 
-def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> None:
-    """ModelError unless the network knows all joints of the data set."""
-    own = get_skeleton(dataset.identity.skeleton)
-    if lacking := [name for name in own.joints if name not in skeleton.joints]:
+def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> tuple[int, ...]:
+    """The network's joint for each joint of the data set; ModelError unless it knows all."""
+    own = dataset.skeleton
+    found = own.numbers_in(skeleton)
+    if None in found:
+        lacking = [name for name, j in zip(own.joints, found, strict=True) if j is None]
         raise ModelError(
             "the network has another skeleton than the data set",
             where=str(dataset.place),
-            expected=f"{own.name}, with {', '.join(lacking[:3])}",
-            got=skeleton.name,
-            then="Train one on this data set's skeleton.",
+            expected=f"{own.title}, with {', '.join(lacking[:3])}",
+            got=skeleton.described(own),
+            then="Train one on this data set's skeleton, or state joints of COCO in same_as.",
         )
+    return tuple(j for j in found if j is not None)
 
 
 def store_predictions(
@@ -204,13 +207,13 @@ def store_predictions(
     from synthstudio.review.history import datasets
     from synthstudio.review.risk.predictions import put_predictions
 
-    check_skeleton(dataset, skeleton)
+    numbers = check_skeleton(dataset, skeleton)
     key = dataset_key(store, dataset)
     if key not in datasets(store):
         register(store, dataset, resolved(dataset.place).name[:80] or "dataset")
     named = people if dataset.people else _numbered(people)
-    joints = get_skeleton(dataset.identity.skeleton).joints
-    rows = (_prediction(person, skeleton, joints) for person in named)
+    joints = dict(zip(dataset.skeleton.joints, numbers, strict=True))
+    rows = (_prediction(person, joints) for person in named)
     return put_predictions(store, key, layer, rows, replace=True)
 
 
@@ -224,7 +227,8 @@ def _numbered(people: Iterable[Person]) -> Iterator[Person]:
         count[person.image] += 1
 
 
-def _prediction(person: Person, skeleton: Skeleton, known: Sequence[str]) -> Prediction:
+def _prediction(person: Person, numbers: Mapping[str, int]) -> Prediction:
+    """`numbers`: which of the network's joints is each of the data set."""
     from synthstudio.review.risk.predictions import (
         CAUSES_PREDICTED,
         MAX_COORDINATE_PX,
@@ -237,17 +241,15 @@ def _prediction(person: Person, skeleton: Skeleton, known: Sequence[str]) -> Pre
             where=person.name,
             then="Use the data set's own boxes: leave out --boxes and --detector.",
         )
+    stated = person.causes
     joints = {
-        name: (float(xy[0]), float(xy[1]), float(np.clip(score, 0, 1)))
-        for name, xy, score, cause in zip(
-            skeleton.joints, person.xy, person.score, person.causes, strict=True
-        )
-        if name in known and cause != TRUNCATED and (np.abs(xy) <= MAX_COORDINATE_PX).all()
+        name: (float(x), float(y), float(np.clip(person.score[j], 0, 1)))
+        for name, j in numbers.items()
+        for x, y in (person.xy[j],)
+        if stated[j] != TRUNCATED and (np.abs(person.xy[j]) <= MAX_COORDINATE_PX).all()
     }
     causes = {
-        name: cause
-        for name, cause in zip(skeleton.joints, person.causes, strict=True)
-        if cause in CAUSES_PREDICTED and name in joints
+        name: cause for name in joints if (cause := stated[numbers[name]]) in CAUSES_PREDICTED
     }
     return Prediction(
         frame=person.image,

@@ -61,7 +61,7 @@ class Gap:
                 out.append(f"In {_IN[side.name]}, {crops.unreadable} people of damaged pictures.")
         if self.labels.missing:
             out.append(
-                f"The photos' skeleton ({self.sides[1].skeleton.name}) has no "
+                f"The photos' skeleton ({self.sides[1].skeleton.title}) has no "
                 f"{', '.join(n.replace('_', ' ') for n in self.labels.missing)}: left out."
             )
         return out

@@ -37,7 +37,7 @@ def check_frame(
     if len(set(instances)) != len(instances):
         found.append(Finding(kind="duplicate_id", what=f"instances {instances}", **at))
     if frame["skeleton"] != skeleton.name:
-        found.append(Finding(kind="schema", what=f"skeleton {frame['skeleton']}", **at))
+        found.append(Finding(kind="schema", what=f"another skeleton than {skeleton.title}", **at))
     known = {*instances, *frame["thing_instance"]}
     twins: dict[bytes, int] = {}
     for row in people:

@@ -65,7 +65,7 @@ def report(
                 key.replace("_", " "),
                 ", ".join(map(str, v)) if isinstance(v, list | tuple) else str(v),
             )
-            for key, v in sorted(about.items())
+            for key, v in sorted((about | {"skeleton": skeleton.title}).items())
         ],
         **_tables(metrics),
         **_charts(metrics),

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, Rle
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
-from synthstudio.review.masks import drawn_masks, masks_on_disk
+from synthstudio.review.masks import as_rle, drawn_masks, masks_on_disk
 from synthstudio.review.values import (
     FRAME,
     FRAME_STATUSES,
@@ -116,15 +116,18 @@ def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoRe
     raise Refused(what, where=where, expected=expected, got=text, reason="invalid")
 
 
-def check_op(op: Op, base: Base) -> None:
-    """Check everything that needs no database; Refused("invalid")."""
+def checked_op(op: Op, base: Base) -> Op:
+    """Check everything that needs no database; Refused("invalid").
+
+    The op is returned with its masks as codes, so that no outline is filled in a transaction.
+    """
     check_names(op)
     if op.kind in ("edit", "add"):
         _check_joints(op.joints, base)
         if op.box is not None:
             _check_box(op.box, base)
         if op.masks is not None:
-            drawn_masks(op.masks, base.size)
+            op = replace(op, masks=_masks(op, base))
         rest = (op.box, op.masks, op.track, op.keyed)
         if not op.joints and (op.kind == "add" or all(part is None for part in rest)):
             invalid(f"an {op.kind} has joints", "joints", expected="a joint at least")
@@ -141,6 +144,7 @@ def check_op(op: Op, base: Base) -> None:
         check_name(op.text, "text")
     if op.kind == "revert":
         check_int(op.event, "event", least=1)
+    return op
 
 
 def _check_thread(op: Op, base: Base) -> None:
@@ -250,6 +254,14 @@ def _check_place(value: object, most: float, where: str) -> None:
         invalid(
             "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
         )
+
+
+def _masks(op: Op, base: Base) -> dict[str, Rle | None]:
+    if op.person.layer != MAIN:
+        what = "a second look compares joints: masks are drawn in the layer main"
+        invalid(what, "layer", expected=MAIN, got=op.person.layer)
+    drawn = drawn_masks(op.masks, base.size)
+    return {which: as_rle(counts, base.size) for which, counts in drawn.items()}
 
 
 def _check_box(box: object, base: Base) -> None:

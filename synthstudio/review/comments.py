@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, String, cast, func, select
 
 from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ThreadRow
@@ -63,40 +64,47 @@ def thread_list(
     limit: int | None = None,
 ) -> list[Listed]:
     """The threads of the layer main by their number. `mentions`: only where that name is."""
-    query = _of_set(dataset).where(ThreadRow.id > after_id).order_by(ThreadRow.id)
+    query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
+    with store.reading() as session:
+        rows = session.scalars(query.order_by(ThreadRow.id).limit(limit))
+        return [_listed(row) for row in rows]
+
+
+def open_count(store: Store, dataset: str, *, mentions: str | None = None) -> int:
+    """How many threads of a data set are open, whomever they are about; see thread_list."""
+    query = _of_set(dataset, True, mentions).with_only_columns(func.count())
+    with store.reading() as session:
+        return session.scalar(query) or 0
+
+
+def open_of_people(store: Store, dataset: str, *, mentions: str | None = None) -> dict[Pair, int]:
+    """Return (frame, instance) -> how many threads are open, of everybody who has one."""
+    of = ThreadRow.frame, ThreadRow.instance
+    query = _of_set(dataset, True, mentions).with_only_columns(*of, func.count()).group_by(*of)
+    with store.reading() as session:
+        return {(frame, instance): count for frame, instance, count in session.execute(query)}
+
+
+def _of_set(dataset: str, is_open: bool | None, mentions: str | None) -> Select[ThreadRow]:
+    query = select(ThreadRow).where(ThreadRow.dataset == dataset, ThreadRow.layer == MAIN)
     if is_open is not None:
         query = query.where(ThreadRow.is_open.is_(is_open))
-    with store.reading() as session:
-        return list(_some(session.scalars(query), mentions, limit))
+    if mentions is not None:
+        # JSON text as it was written; LIKE would take upper for lower case in SQLite.
+        names = cast(ThreadRow.mentions, String)
+        query = query.where(func.replace(names, json.dumps(mentions), "") != names)
+    return query
 
 
-def open_count(store: Store, dataset: str) -> int:
-    """How many threads of a data set are open, whomever they are about."""
-    query = _of_set(dataset).where(ThreadRow.is_open.is_(True))
-    with store.reading() as session:
-        return session.scalar(query.with_only_columns(func.count())) or 0
-
-
-def _of_set(dataset: str) -> Select[ThreadRow]:
-    return select(ThreadRow).where(ThreadRow.dataset == dataset, ThreadRow.layer == MAIN)
-
-
-def _some(rows: Iterable[ThreadRow], mentions: str | None, limit: int | None) -> Iterator[Listed]:
-    left = limit
-    for row in rows:
-        if mentions is not None and mentions not in row.mentions:
-            continue
-        if left == 0:
-            return
-        left = None if left is None else left - 1
-        yield Listed(
-            id=row.id,
-            frame=row.frame,
-            instance=row.instance,
-            who=row.who,
-            when=row.when,
-            joint=row.joint,
-            is_open=row.is_open,
-            comments=row.comments,
-            mentions=tuple(row.mentions),
-        )
+def _listed(row: ThreadRow) -> Listed:
+    return Listed(
+        id=row.id,
+        frame=row.frame,
+        instance=row.instance,
+        who=row.who,
+        when=row.when,
+        joint=row.joint,
+        is_open=row.is_open,
+        comments=row.comments,
+        mentions=tuple(row.mentions),
+    )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
-from synthstudio.review.check import Base, check_name, check_names, check_op, invalid
+from synthstudio.review.check import Base, check_name, check_names, checked_op, invalid
 from synthstudio.review.history import (
     apply_event,
     event_of,
@@ -21,7 +21,7 @@ from synthstudio.review.history import (
     snapshot,
     state_of,
 )
-from synthstudio.review.masks import drawn_masks, masks_after
+from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
     DatasetRow,
     EventRow,
@@ -70,14 +70,15 @@ def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) ->
     Refused as by `apply`.
     """
     check_name(who.name, "user")
+    checked = []
     for op in ops:
         check_names(op)
         require(who, op.kind)
-        check_op(op, base)
+        checked.append(checked_op(op, base))
     for _ in range(_TRIES):
         try:
             with store.session() as session:
-                return [_apply(session, op, who=who, base=base) for op in ops]
+                return [_apply(session, op, who=who, base=base) for op in checked]
         except IntegrityError:  # somebody did the same between our look and our writing
             continue
     raise Refused(
@@ -136,9 +137,9 @@ def apply_each(
             try:
                 base = base_of(op.person)
                 require(who, op.kind)
-                check_op(op, base)
+                checked = checked_op(op, base)
                 with session.begin_nested():
-                    done.append((op, _apply(session, op, who=who, base=base)))
+                    done.append((op, _apply(session, checked, who=who, base=base)))
             except Refused as refused:
                 done.append((op, refused))
     return done
@@ -292,7 +293,7 @@ def _edited(op: Op, old: ItemState, base: Base) -> dict[str, Any]:
     if op.box is not None:
         after["box"] = [float(value) for value in op.box]
     if op.masks is not None:
-        drawn = drawn_masks(op.masks, base.size)
+        drawn = {which: rle["counts"] for which, rle in op.masks.items()}
         after["masks"] = masks_after(drawn, old.masks, base.masks, base.size)
     if op.box is not None and "modal" in {**base.masks, **after.get("masks", old.masks or {})}:
         invalid("this box is that of a mask", "box", expected="a person without a mask")

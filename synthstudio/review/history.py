@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.review.models import (
@@ -88,7 +88,7 @@ def _damaged(name: str, stored: Any) -> ReviewError:
     )
 
 
-def state_of(row: ItemRow) -> ItemState:
+def state_of(row: ItemRow, *, masks: bool = True) -> ItemState:
     return ItemState(
         person=person_of(row),
         revision=row.revision,
@@ -96,7 +96,7 @@ def state_of(row: ItemRow) -> ItemState:
         reason=row.reason,
         joints=labels_from_json(row.joints),
         box=row.box,
-        masks=row.masks,
+        masks=row.masks if masks else None,
         distrusts=row.distrusts,
         track=row.track,
         keyed=row.keyed,
@@ -176,14 +176,20 @@ def states(
     *,
     layer: str = MAIN,
     people: Sequence[tuple[int, int]] | None = None,
+    masks: bool = True,
 ) -> dict[tuple[int, int], ItemState]:
-    """Return (frame, instance) -> state for those of `people` (None: all) whom somebody touched."""
+    """Return (frame, instance) -> state for those of `people` (None: all) whom somebody touched.
+
+    `masks` False: without their masks, which are most of what a state holds.
+    """
     query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    if not masks:
+        query = query.options(defer(ItemRow.masks, raiseload=True))
     found: dict[tuple[int, int], ItemState] = {}
     with store.reading() as session:
         if people is None:
             for row in session.scalars(query.order_by(ItemRow.frame, ItemRow.instance)):
-                found[row.frame, row.instance] = state_of(row)
+                found[row.frame, row.instance] = state_of(row, masks=masks)
             return found
         requested = set(people)
         frames = sorted({frame for frame, _ in requested})
@@ -191,7 +197,7 @@ def states(
             page = frames[start : start + _FRAMES_AT_ONCE]
             for row in session.scalars(query.where(ItemRow.frame.in_(page))):
                 if (row.frame, row.instance) in requested:
-                    found[row.frame, row.instance] = state_of(row)
+                    found[row.frame, row.instance] = state_of(row, masks=masks)
     return found
 
 
@@ -242,16 +248,28 @@ def events(
     who: str | None = None,
     after_id: int = 0,
     limit: int = 1000,
+    newest: bool = False,
 ) -> list[Event]:
-    """Return events in the order in which they happened, at most `limit` after `after_id`."""
+    """Return events in the order in which they happened, at most `limit` after `after_id`.
+
+    `newest`: where there are more, the last of them instead of the first.
+    """
     query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
     if person is not None:
         query = query.where(is_person(EventRow, person))
     if who is not None:
         query = query.where(EventRow.who == who)
     with store.reading() as session:
-        rows = session.scalars(query.order_by(EventRow.id).limit(limit))
-        return [event_of(row) for row in rows]
+        order = EventRow.id.desc() if newest else EventRow.id
+        found = [event_of(row) for row in session.scalars(query.order_by(order).limit(limit))]
+        return found[::-1] if newest else found
+
+
+def event_named(store: Store, person: Person, client: str, seq: int) -> int | None:
+    """Return the number of the event that an op of a person made; None when it made none."""
+    named = (EventRow.client == client) & (EventRow.seq == seq)
+    with store.reading() as session:
+        return session.scalar(select(EventRow.id).where(named, is_person(EventRow, person)))
 
 
 def iter_events(
@@ -260,7 +278,7 @@ def iter_events(
     *,
     who: str | None = None,
     after_id: int = 0,
-    at_once: int = 2000,
+    at_once: int = 500,
 ) -> Iterator[Event]:
     """Yield the events of a data set in order; memory does not grow with their number."""
     last = after_id
@@ -289,8 +307,9 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
                 where=dataset[:16],
                 then="Open it in the studio, or edit something in it first.",
             )
-        rows = session.scalars(
-            select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+        columns = (ItemRow.instance, ItemRow.status, ItemRow.deleted, ItemRow.added, ItemRow.joints)
+        items = session.execute(  # masks would be most of what is read
+            select(*columns).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
         ).all()
         authors = session.execute(
             select(EventRow.who, EventRow.kind, func.count())
@@ -298,15 +317,12 @@ def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:
             .group_by(EventRow.who, EventRow.kind)
             .order_by(EventRow.who, EventRow.kind)
         ).all()
-    return _counted(
-        known.people, [state_of(row) for row in rows], [(who, kind, n) for who, kind, n in authors]
-    )
+    return _counted(known.people, items, [(who, kind, n) for who, kind, n in authors])
 
 
-def _counted(
-    on_disk: int, states: Sequence[ItemState], authors: Sequence[tuple[str, str, int]]
-) -> Counts:
-    items = [state for state in states if state.person.instance != FRAME]
+def _counted(on_disk: int, rows: Sequence[Any], authors: Sequence[tuple[str, str, int]]) -> Counts:
+    """`rows`: instance, status, deleted, added and joints of items."""
+    items = [row for row in rows if row.instance != FRAME]
     deleted = sum(item.deleted for item in items)
     added = sum(item.added for item in items)
     statuses = Counter(item.status for item in items if not item.deleted)
@@ -318,11 +334,11 @@ def _counted(
     return Counts(
         people=people,
         status={name: n for name, n in sorted(statuses.items()) if n},
-        nobody=sum(state.status == NOBODY for state in states),
+        nobody=sum(row.status == NOBODY for row in rows),
         touched=len(items),
         deleted=deleted,
         added=added,
-        joints=sum(len(item.joints) for item in items if not item.deleted),
+        joints=sum(len(labels_from_json(row.joints)) for row in items if not row.deleted),
         events=sum(count for _, _, count in authors),
         reviewers=reviewers,
     )

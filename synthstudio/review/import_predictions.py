@@ -64,6 +64,10 @@ class _Entry:
     box: list[float] | None
     score: float
     instance: int | None
+    names: tuple[str, ...]
+    """The joints of its category."""
+    shared: bool
+    """Whether one of them is a joint of the data set."""
 
 
 def import_predictions(
@@ -79,13 +83,22 @@ def import_predictions(
 
     Image ids are numbers of frames, as in our exports and in what `predict` says of a data set;
     with a folder of `images`, pictures are known by their bytes and the file's names (those of a
-    results file stand in pictures.json beside it). FormatError, Refused: "role", "invalid".
+    results file stand in pictures.json beside it). FormatError, also where no joint is one of the
+    data set's; Refused: "role", "invalid".
     """
     require(who, "import")
     skeleton = get_skeleton(dataset.identity.skeleton)
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
     entries, names = _entries(path, skeleton)
+    if entries and not any(entry.shared for entry in entries):
+        raise FormatError(
+            "the file and the data set share no joint",
+            where=str(path),
+            expected=", ".join(skeleton.joints)[:300],
+            got=", ".join(entries[0].names)[:300],
+            then="Give predictions of these joints, or rename those of the file's categories.",
+        )
     frame_of = _frames_by_bytes(dataset, images, names, path) if images is not None else None
     by_frame: dict[int, list[_Entry]] = {}
     unknown = 0
@@ -204,14 +217,23 @@ def _entry(
             box=box,
             score=min(max(checked.number(value.get("score", 1.0)), 0.0), 1.0),
             instance=None if number is None else checked.integer(number),
+            names=names,
+            shared=not set(skeleton.joints).isdisjoint(names),
         )
 
 
 def _names(category: Any, categories: list[dict[str, Any]], skeleton: Skeleton) -> tuple[str, ...]:
-    """The joints of a category; those of the data set where the file does not name them."""
+    """The joints of a category; those of the data set where the file does not name them.
+
+    A name that the data set has stands as it is; only others are taken in the package's spelling.
+    """
+    known = frozenset(skeleton.joints)
     for one in categories:
         if one.get("id") == category and one.get("keypoints"):
-            return tuple(plain_joint_name(str(name)) for name in one["keypoints"])
+            return tuple(
+                name if name in known else plain_joint_name(name)
+                for name in map(str, one["keypoints"])
+            )
     return skeleton.joints
 
 

@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import numpy as np
 from pycocotools import mask as coco_mask
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import Rle
-from synthstudio.core.masks import check_counts
+from synthstudio.core.masks import check_counts, runs
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.masks import compressed_counts
 
 WHICH = ("modal", "amodal")
-MAX_CODE = 200_000
-"""Characters of a stored mask."""
+MAX_CODE = 60_000
+"""Characters of a stored mask; a ragged person as high as a 4K picture has 21,000."""
+MAX_POLYGONS = 300
 MAX_CORNERS = 20_000
 MAX_OUTLINE_PX = 500_000
 """Of all polygons of a mask together: their corners, and their length."""
@@ -36,7 +38,8 @@ Size = tuple[int, int]
 def drawn_masks(masks: object, size: Size) -> dict[str, str]:
     """Return the compressed counts of the masks that an op sets; Refused("invalid").
 
-    `masks`: `modal`, `amodal` or both, each a COCO code, compressed or not, or COCO polygons.
+    Each is the one code that its pixels have, however they came. `masks`: `modal`, `amodal` or
+    both, each a COCO code, compressed or not, or COCO polygons.
     """
     if not isinstance(masks, Mapping) or not masks or not set(masks) <= set(WHICH):
         _invalid("masks go by their names", "masks", "modal, amodal or both", masks)
@@ -68,6 +71,7 @@ def _counts(mask: object, where: str, size: Size) -> str:
         sized = {**mask, "size": list(size)} if isinstance(mask, Mapping) else mask
         counts = compressed_counts(sized, size) or ""
         check_counts(counts, size)
+        counts = _shortest(counts, size)
     except (ValueError, TypeError, KeyError) as error:
         _invalid(f"this is no mask: {error}", where, _FORMS)
     if len(counts) > MAX_CODE:
@@ -75,7 +79,19 @@ def _counts(mask: object, where: str, size: Size) -> str:
     return counts
 
 
+def _shortest(counts: str, size: Size) -> str:
+    """The code of the same pixels without empty runs, as pycocotools writes it."""
+    found = runs(counts)
+    bits, lengths = (np.arange(len(found)) % 2)[found > 0], found[found > 0]
+    starts = np.flatnonzero(np.diff(bits, prepend=-1))
+    merged = np.add.reduceat(lengths, starts).tolist()
+    plain = {"size": list(size), "counts": [0, *merged] if bits[0] else merged}
+    return str(coco_mask.frPyObjects(plain, *size)["counts"].decode("ascii"))
+
+
 def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
+    if len(polygons) > MAX_POLYGONS:
+        _invalid("too many polygons", where, f"at most {MAX_POLYGONS}", len(polygons))
     corners, length = 0, 0.0
     for polygon in polygons:
         whole = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
@@ -108,7 +124,7 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
     if modal is not None and amodal is not None:
         union = coco_mask.merge([_code(modal, size), _code(amodal, size)])
         if int(coco_mask.area(union)) > check_counts(amodal, size):
-            amodal = found["amodal"] = union["counts"].decode("ascii")
+            amodal = found["amodal"] = _shortest(union["counts"].decode("ascii"), size)
     whole = modal if amodal is None else amodal
     if whole is None or check_counts(whole, size) == 0:
         _invalid("a mask without a pixel is of nobody", "masks", "a pixel at least, or an undo")
@@ -132,9 +148,15 @@ def masks_on_disk(row: Row | None, size: Size) -> dict[str, str]:
     return {which: counts for which, counts in found.items() if counts is not None}
 
 
-def put_masks(row: Row, drawn: Counts) -> None:
-    """Write drawn masks, their boxes and areas into a row that is our own copy."""
-    size = (row["mask_size"][0], row["mask_size"][1])
+def put_masks(row: Row, drawn: Counts, size: Size) -> None:
+    """Write drawn masks, their boxes and areas into a row that is our own copy.
+
+    A mask of the row that is none of its picture makes place for them.
+    """
+    if drawn:
+        kept = masks_on_disk(row, size)
+        row.update({f"{which}_counts": kept.get(which) for which in WHICH})
+        row["mask_size"] = list(size)
     for which, counts in drawn.items():
         box = box_of(counts, size)
         beyond = row["amodal_box_px"] if which == "amodal" else None
@@ -144,6 +166,16 @@ def put_masks(row: Row, drawn: Counts) -> None:
     if drawn and all(row[f"{which}_counts"] for which in WHICH):
         fraction = occluded_fraction(row["modal_area_px"], row["amodal_area_px"])
         row["occluded_fraction"] = fraction
+
+
+def hold_visible(row: Row) -> None:
+    """Let the box of a whole person, in a row that is our own copy, hold what is seen of it."""
+    seen, whole = row["modal_box_px"], row["amodal_box_px"]
+    if whole is None or not (seen[2] > 0 and seen[3] > 0):
+        return
+    low = [min(a, b) for a, b in zip(seen[:2], whole[:2], strict=True)]
+    high = [max(a[k] + a[k + 2] for a in (seen, whole)) for k in range(2)]
+    row["amodal_box_px"] = [*low, *(b - a for a, b in zip(low, high, strict=True))]
 
 
 def box_of(counts: str, size: Size) -> list[float]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.masks import runs
 from synthstudio.core.places import Place
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.derive import Chunk, aligned, chosen, source_summary, write_derived
@@ -33,11 +34,12 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
 from synthstudio.formats.checked import person_of
+from synthstudio.formats.exchange import MIN_AREA_PX
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
 from synthstudio.review.datasets import dataset_key
 from synthstudio.review.history import states
-from synthstudio.review.masks import WHICH, put_masks
+from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
 from synthstudio.review.store import Store
 from synthstudio.review.values import (
     FRAME,
@@ -49,6 +51,7 @@ from synthstudio.review.values import (
     JointLabel,
 )
 
+_NAMED = 20
 _HIDDEN_LISTS = ("hidden_joint", "hidden_instance", "hidden_share")
 Only = Literal["approved", "touched", "all"]
 States = Mapping[tuple[int, int], ItemState]
@@ -68,9 +71,32 @@ def export_reviewed(
     """Write reviewed labels in a format of formats/export.py, completely or not at all.
 
     Frame numbers, ids and names of pictures are those that an export of the data set itself
-    has. `skeleton`: convert to this one. Errors as in `reviewed_dataset`, and FormatError.
+    has. `skeleton`: convert to this one. Notes name the approved people whom the format leaves out
+    for their drawn masks. Errors as in `reviewed_dataset`, and FormatError.
     """
-    return export(form, reviewed(store, dataset, only=only, layer=layer), out, skeleton=skeleton)
+    found = reviewed(store, dataset, only=only, layer=layer)
+    exported = export(form, found, out, skeleton=skeleton)
+    unseen = _approved_unseen(found) if exported.left_out else []
+    if unseen:
+        more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+        exported.notes.append(
+            f"Approved, but drawn with under {MIN_AREA_PX} visible pixels and left out: "
+            f"{'; '.join(unseen[:_NAMED])}{more}."
+        )
+    return exported
+
+
+def _approved_unseen(found: Reviewed) -> list[str]:
+    """Name the approved people of whose drawn visible mask is too little for most formats."""
+    return [
+        item.person.where
+        for frame in found.frames.tolist()
+        for item in found.states.get(frame, {}).values()
+        if _is_approved(item)
+        and item.masks is not None
+        and "modal" in item.masks
+        and int(runs(item.masks["modal"])[1::2].sum()) < MIN_AREA_PX
+    ]
 
 
 def reviewed_dataset(
@@ -231,40 +257,46 @@ def reviewed_people(
 
     `frame` has at least index, width_px and height_px; `found` are the states of its people.
     """
-    rows = []
+    rows, size = [], _size(frame)
     for row in people:
         item = found.get(row["instance"])
         if item is None or not item.deleted:
-            rows.append(_reviewed(row, item, names, only))
+            rows.append(_reviewed(row, item, names, size, only))
     on_disk = {row["instance"] for row in people}
     for instance, item in sorted(found.items()):
         if instance not in on_disk and item.added and not item.deleted:
-            rows.append(_reviewed(added_row(item, dict(frame), names), item, names, only))
+            added = added_row(item, dict(frame), names)
+            rows.append(_reviewed(added, item, names, size, only))
     return rows
 
 
-def _reviewed(row: Row, item: ItemState | None, names: tuple[str, ...], only: Only) -> Row:
+def _reviewed(
+    row: Row, item: ItemState | None, names: tuple[str, ...], size: Size, only: Only
+) -> Row:
     if item is not None and item.status == "rejected":
         return without_joints(row, item)
     if only == "approved" and not _is_approved(item):
         return without_joints(row, item)
-    return row if item is None else with_edits(row, item, names)
+    return row if item is None else with_edits(row, item, names, size)
 
 
-def with_edits(row: Row, item: ItemState, names: Sequence[str]) -> Row:
+def with_edits(row: Row, item: ItemState, names: Sequence[str], size: Size) -> Row:
+    """A person's row with what somebody edited; `size`: height and width of the picture."""
     new = _copied(row)
     if item.track is not None:
         new["track_id"] = item.track
     for name, label in item.joints.items():
         _put(new, names.index(name), label)
-    put_masks(new, item.masks or {})
+    put_masks(new, item.masks or {}, size)
     for which in WHICH:
         box = row[f"{which}_box_px"]
-        if box is not None and not new[f"{which}_counts"]:
-            grown = item.box or _grown(box, _inside(item, row["mask_size"]))
+        if box is not None and sound_counts(new, which, size) is None:
+            grown = item.box or _grown(box, _inside(item, size))
             new[f"{which}_box_px"] = list(grown)
             if grown != list(box):
                 new[f"{which}_area_px"] = round(grown[2] * grown[3])
+    if any(new[f"{which}_box_px"] != row[f"{which}_box_px"] for which in WHICH):
+        hold_visible(new)
     return new
 
 
@@ -304,7 +336,12 @@ def without_joints(row: Row, item: ItemState | None = None) -> Row:
 def added_row(item: ItemState, frame: Row, names: Sequence[str]) -> Row:
     """A row for an added person: joints, and a box round those inside the frame."""
     blank = [(math.nan, math.nan, 0)] * len(names)
-    return with_edits(person_of(blank, frame, item.person.instance, box_px=[0.0] * 4), item, names)
+    row = person_of(blank, frame, item.person.instance, box_px=[0.0] * 4)
+    return with_edits(row, item, names, _size(frame))
+
+
+def _size(frame: Mapping[str, Any]) -> Size:
+    return frame["height_px"], frame["width_px"]
 
 
 def _copied(row: Row) -> Row:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from synthstudio.core.errors import Refused
 
@@ -105,7 +105,7 @@ class Op:
     kind: Kind
     joints: Mapping[str, JointLabel] = field(default_factory=dict)
     box: Sequence[float] | None = None
-    masks: Mapping[str, object] | None = None
+    masks: Mapping[str, Any] | None = None
     status: Status | FrameStatus | None = None
     text: str = ""
     event: int | None = None

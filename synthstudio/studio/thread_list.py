@@ -7,10 +7,16 @@ from typing import Literal
 
 import streamlit as st
 
-from synthstudio.review.comments import Listed, thread_list, threads_in
+from synthstudio.review.comments import (
+    Listed,
+    open_count,
+    open_of_people,
+    thread_list,
+    threads_in,
+)
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import User
+from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.page_parts import REVIEW, empty_state, open_review, review_params
 from synthstudio.studio.text import csv_bytes, plain
@@ -38,12 +44,23 @@ def shown_threads(ctx: Context, me: User, chosen: OpenSet, which: Choice) -> lis
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
     """Return how many threads are open and how many of them mention somebody; "" for none."""
-    found = shown_threads(ctx, me, chosen, "Open")
-    mine = sum(me.name in one.mentions for one in found)
+    share = share_of(ctx.store, chosen.key, "second_share")
+    found = _open(ctx, me, chosen, share, mentions=None)
     if not found:
         return ""
-    threads = "1 open thread" if len(found) == 1 else f"{len(found):,} open threads"
+    mine = _open(ctx, me, chosen, share, mentions=me.name)
+    threads = "1 open thread" if found == 1 else f"{found:,} open threads"
     return threads + (f", {mine:,} mention{'s' * (mine == 1)} you" if mine else "")
+
+
+def _open(ctx: Context, me: User, chosen: OpenSet, share: float, *, mentions: str | None) -> int:
+    """How many threads are open that this user may see; only whose looks are blind asks of whom."""
+    found = open_count(ctx.store, chosen.key, mentions=mentions)
+    if not found or not share or may(me.role, "adjudicate"):
+        return found
+    people = open_of_people(ctx.store, chosen.key, mentions=mentions)
+    hidden = blinded_among(ctx.store, chosen.table, people, who=me, share=share)
+    return sum(count for pair, count in people.items() if pair not in hidden)
 
 
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:

@@ -360,7 +360,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         new = [name for name in skeleton.joints if name not in source.joints]
         lines.append(
             f"{len(skeleton.joints) - len(new)} of {len(skeleton.joints)} joints by name from "
-            f"{source.name}" + (f"; new: {', '.join(new)}" if new else "")
+            f"{source.title}" + (f"; new: {', '.join(new)}" if new else "")
         )
     return "\n".join(lines)
 

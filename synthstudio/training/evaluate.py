@@ -162,12 +162,12 @@ def _people(
 ) -> CropSubset:
     source = Source(dataset=str(dataset), splits=options.splits)
     people, other = load_subset((source,), config, cache, _untimed(step("cropping people")))
-    if other.joints != skeleton.joints:
+    if not other.same_labels(skeleton):
         raise ModelError(
             "the data set has another skeleton than the network",
             where=str(dataset),
-            expected=skeleton.name,
-            got=other.name,
+            expected=skeleton.title,
+            got=other.described(skeleton),
             then="Convert it: synthstudio export --skeleton, then import.",
         )
     return people
@@ -182,7 +182,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
         )
     people, other = load_subset(config.train, config, cache)
     bank = None
-    if other.joints == skeleton.joints:
+    if other.same_labels(skeleton):
         count = config.network.bank or 1000
         bank = poses.pose_bank(
             people, skeleton, size=config.network.size, count=count, seed=config.seed

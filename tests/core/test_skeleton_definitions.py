@@ -9,7 +9,7 @@ from synthstudio.core.coco_joints import COCO_SIGMAS
 from synthstudio.core.errors import FormatError, RecipeError
 from synthstudio.core.own_skeletons import MAX_CHARS, definition, own_skeleton, query_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
-from synthstudio.dataset.query import parse
+from synthstudio.dataset.query import FieldTest, JointTest, parse
 from synthstudio.formats.joints import lost_joints, rules
 from synthstudio.formats.skeleton_file import (
     mirror_pairs,
@@ -122,3 +122,22 @@ def test_one_begins_with_the_package_s() -> None:
     made = of_package(get_skeleton("coco133"), "mine")
     assert made.joints == get_skeleton("coco133").joints
     np.testing.assert_array_equal(made.flip, get_skeleton("coco133").flip)
+
+
+def test_labels_mean_the_same_where_joints_mirror_and_same_as_do():
+    value = {"name": "a", "joints": ["x", "y", "z"], "pairs": [["x", "y"]]}
+    ours = own_skeleton(value)
+    same = own_skeleton(value | {"name": "b", "pairs": [["y", "x"]], "figure": {"x": [0, 0]}})
+    assert ours.same_labels(same) and ours.numbers_in(same) == (0, 1, 2)
+    for change, what in (({"pairs": []}, "pairs"), ({"same_as": {"x": "nose"}}, "same_as")):
+        other = own_skeleton(value | change)
+        assert not ours.same_labels(other) and not other.same_labels(ours)
+        assert ours.numbers_in(other) == (None, None, None)
+        assert ours.described(other) == f"a with other {what}"
+
+
+def test_a_joint_called_like_a_field_leaves_the_field_its_comparisons():
+    for text in ("depth > 3", "depth in (1, 2)", "depth not in (1, 2)"):
+        assert isinstance(parse(text, ("Depth", "a")).tree, FieldTest)
+    for text in ("depth hidden", "depth cause = self", "depth visible share > 0.5"):
+        assert isinstance(parse(text, ("Depth", "a")).tree, JointTest)

@@ -8,16 +8,19 @@ import pytest
 from imported_photos import import_photos
 from pycocotools import mask as coco_mask
 from review_ops import ANNA, op
+from sqlalchemy import event
 
-from synthstudio.core.errors import Refused
+from synthstudio.api import remote
+from synthstudio.core.errors import ArgumentError, Refused
 from synthstudio.core.masks import decode, encode
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_frame
-from synthstudio.review import edits, history
+from synthstudio.review import edits, history, masks
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
-from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset
+from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
 from synthstudio.review.values import Person
 
 # pycocotools 2.0.11 hands NumPy 2 an old-style array.
@@ -123,10 +126,35 @@ def test_a_mask_on_disk_grows_too(empty_store, small_set):
 
 def test_what_lies_beyond_the_picture_stays_where_the_mask_touches_its_edge():
     counts = encode(block(0, 10, 20, 38))["counts"]
-    row = {"mask_size": list(SIZE), "modal_counts": None, "amodal_box_px": [-9, 5, 80, 60]}
-    put_masks(row, {"amodal": counts})
+    row = {"mask_size": list(SIZE), "modal_counts": None, "amodal_counts": None}
+    row["amodal_box_px"] = [-9, 5, 80, 60]
+    put_masks(row, {"amodal": counts}, SIZE)
     assert row["amodal_box_px"] == [-9, 10, 29, 55], "left and below, not above and right"
     assert box_of(counts, SIZE) == [0, 10, 20, 38]
+
+
+def test_a_mask_on_disk_that_is_none_of_its_picture_is_no_mask(drawing):
+    """Of another size, or damaged: a drawn box counts, and a drawn mask takes its place."""
+    drawing.masks(amodal=block(10, 12, 20, 18))
+    frame, names = drawing.dataset.frame(0), get_skeleton("coco17").joints
+    (row,) = drawing.dataset.instances(0)
+    code = encode(block(0, 0, 9, 9, (480, 640)))["counts"]
+    for size, counts in (([480, 640], code), (list(SIZE), code)):
+        bad = {**row, "mask_size": size, "modal_counts": counts}
+        (drawn,) = reviewed_people(frame, [bad], {1: drawing.state}, names)
+        assert drawn["mask_size"] == list(SIZE) and drawn["modal_counts"] is None
+        assert drawn["amodal_area_px"] == 360
+        boxed = dataclasses.replace(drawing.state, masks=None, box=(4, 6, 30, 20))
+        (found,) = reviewed_people(frame, [bad], {1: boxed}, names)
+        assert found["modal_box_px"] == [4, 6, 30, 20]
+
+
+def test_the_box_of_a_whole_person_holds_the_visible_one(drawing):
+    drawing.masks(amodal=block(30, 20, 30, 25))  # the visible box on disk: 8 8 40 30
+    assert drawing.row["modal_box_px"] == [8, 8, 40, 30]
+    assert drawing.row["amodal_box_px"] == [8, 8, 52, 37]
+    drawing.do(box=(2, 6, 30, 20))
+    assert drawing.row["amodal_box_px"] == [2, 6, 58, 39]
 
 
 def test_polygons_are_filled_as_coco_does(drawing):
@@ -155,6 +183,7 @@ BAD = {
     "a corner outside": ({"amodal": [[1, 1, 5, 1, 65, 5]]}, "not in the picture"),
     "two corners": ({"modal": [[1, 1, 5, 1]]}, "no polygon"),
     "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "no polygon"),
+    "too many polygons": ({"modal": [[1, 1, 5, 1, 5, 5]] * 301}, "too many"),
     "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "no polygon"),
     "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "no polygon"),
     "too many corners": ({"modal": [[1, 1, 5, 1, 5, 5] * 7000]}, "too long"),
@@ -165,13 +194,32 @@ BAD = {
 def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     drawing.masks(modal=block(1, 1, 5, 5))
     before = drawing.state
-    for name, (masks, why) in BAD.items():
+    for name, (bad, why) in BAD.items():
         with pytest.raises(Refused, match=why) as refused:
-            drawing.do(masks=masks)
+            drawing.do(masks=bad)
         assert refused.value.reason == "invalid" and len(str(refused.value)) < 300, name
     with pytest.raises(Refused, match="no masks"):
         drawing.do("status", status="approved", masks={"modal": GOOD})
     assert drawing.state == before
+
+
+def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
+    drawing.masks(amodal=block(3, 3, 30, 30))
+    drawing.masks(modal=block(0, 0, 0, 0))
+    drawing.do("status", status="approved")
+    made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "coco", form="coco")
+    assert made.left_out == 1 and "frame 0, person 1" in made.notes[-1], made.notes
+    drawing.masks(modal=block(3, 3, 4, 4))
+    made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "more", form="coco")
+    assert made.left_out == 0 and not any("Approved" in note for note in made.notes)
+
+
+def test_a_second_look_takes_no_masks(drawing):
+    second = dataclasses.replace(drawing.person, layer="second")
+    change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
+    with pytest.raises(Refused, match="second look compares joints") as refused:
+        edits.apply(drawing.store, change, who=ANNA, base=drawing.base)
+    assert refused.value.reason == "invalid"
 
 
 def test_exports_have_the_drawn_pixels(drawing, tmp_path):
@@ -192,6 +240,64 @@ def test_exports_have_the_drawn_pixels(drawing, tmp_path):
     np.testing.assert_array_equal(bits(row["modal_counts"]), modal)
     np.testing.assert_array_equal(bits(row["amodal_counts"]), amodal)
     assert row["amodal_box_px"] == [3, 4, 20, 30]
+
+
+def test_a_mask_has_one_code_and_is_filled_once_before_the_store_is_locked(drawing, monkeypatch):
+    filled, inner = [], masks.compressed_counts
+    apply = edits._apply
+
+    def inside(session, *args, **more):
+        filled.append("store")
+        return apply(session, *args, **more)
+
+    monkeypatch.setattr(masks, "compressed_counts", lambda *a: filled.append("fill") or inner(*a))
+    monkeypatch.setattr(edits, "_apply", inside)
+    drawing.masks(modal=[[1, 1, 9, 1, 9, 9]], amodal=[[1, 1, 9, 1, 9, 9]])
+    assert filled == ["fill", "fill", "store"]
+    for runs in ([100, 20, 0, 10, 2942], [100, 0, 0, 30, 2942], [100, 30, 2942, 0]):
+        coded = coco_mask.frPyObjects({"size": list(SIZE), "counts": runs}, *SIZE)["counts"]
+        found = masks.drawn_masks({"modal": {"size": SIZE, "counts": coded.decode()}}, SIZE)
+        assert found["modal"] == encode(bits(found["modal"]))["counts"]
+        assert bits(found["modal"]).sum() == 30
+    for whole in (block(0, 0, 64, 48), block(0, 0, 1, 1)):
+        assert masks.drawn_masks({"modal": encode(whole)}, SIZE)["modal"] == encode(whole)["counts"]
+
+
+def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing, monkeypatch):
+    made = [drawing.masks(modal=block(1, 1, 5 + k, 5)) for k in range(3)]
+    found = history.events(drawing.store, drawing.key, limit=2, newest=True)
+    assert found == made[1:]
+    monkeypatch.setattr(history, "event_of", None)  # no event is read whole
+    name = made[0].client, made[0].seq
+    assert history.event_named(drawing.store, drawing.person, *name) == made[0].id
+    other = dataclasses.replace(drawing.person, instance=2)
+    assert history.event_named(drawing.store, other, *name) is None
+
+
+def test_counts_and_lists_read_no_masks(drawing):
+    drawing.masks(modal=block(1, 1, 5, 5))
+    read = []
+    event.listen(drawing.store.engine, "before_cursor_execute", lambda *a: read.append(a[2]))
+    assert history.counts(drawing.store, drawing.key).touched == 1
+    (state,) = history.states(drawing.store, drawing.key, people=[(0, 1)], masks=False).values()
+    assert state == dataclasses.replace(drawing.state, masks=None)
+    assert "masks" in read.pop(), "the whole state"
+    assert read and not any("masks" in text for text in read)
+
+
+def test_masks_of_a_program_are_codes_of_pycocotools_or_arrays_of_a_picture():
+    own = coco_mask.encode(np.asfortranarray(block(1, 1, 5, 5).astype(np.uint8)))
+    assert json.loads(json.dumps(remote._mask(own))) == GOOD
+    with pytest.raises(ArgumentError, match="height, width"):
+        remote._mask(np.ones((2, *SIZE), bool))
+
+
+def test_a_ragged_person_as_high_as_a_4k_picture_fits_twice():
+    y, x = np.ogrid[:2160, :3840]
+    ragged = 1 + 0.05 * stream(1, "ragged").normal(size=512)
+    turn = (np.arctan2(y - 1080, x - 1920) / (2 * np.pi) + 0.5) * 511
+    person = np.hypot((y - 1080) / 1050, (x - 1920) / 500) < ragged[turn.astype(int)]
+    assert 15_000 < len(encode(person)["counts"]) < MAX_CODE / 2.5
 
 
 def test_states_are_json(drawing):

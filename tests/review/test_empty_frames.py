@@ -10,7 +10,7 @@ from synthstudio.dataset.derive import origins
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
-from synthstudio.review.decisions import decision_json, is_decision
+from synthstudio.review.decisions import event_json, is_decision
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
@@ -52,7 +52,7 @@ def test_an_empty_frame_is_decided_and_taken_back(store, key, do):
     assert by_status(store, key) == before and done_and_total(store, key) == (0, sum(PEOPLE))
     assert history.counts(store, key).status == {"pending": sum(PEOPLE)}
     assert throughput(store, key)[0].people == 0 and throughput(store, key)[0].events == 1
-    told = decision_json(said)
+    told = event_json(said)
     assert is_decision(said) and (told["frame"], told["instance"]) == (EMPTY, FRAME)
     assert told["status"] == "nobody"
     undone = do("revert", EMPTY, event=said.id, who=BEN)

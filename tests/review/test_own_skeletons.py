@@ -17,9 +17,10 @@ from synthstudio.quality.validate import validate_dataset
 from synthstudio.review import edits, history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
+from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.imports import import_corrections
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
-from synthstudio.review.risk.predictions import Prediction, put_predictions
+from synthstudio.review.risk.predictions import Prediction, predictions_in, put_predictions
 from synthstudio.review.values import JointLabel, Person
 
 FORMATS = ("coco", "yolo", "cvat", "label-studio", "webdataset", "huggingface")
@@ -80,6 +81,39 @@ def test_a_store_takes_predictions_of_its_joints(horses, store):
     key = register(store, horses, "horses")
     joints = dict.fromkeys(JOINTS, (10.0, 10.0, 0.5))
     put_predictions(store, key, "net", [Prediction(frame=1, instance=1, score=0.5, joints=joints)])
+
+
+def results_file(folder, names):
+    """What a network of nine joints found in the first frame, as `predict` writes it."""
+    flat = [v for k in range(9) for v in (20 + k, 30 + k, 0.9)]
+    entry = {"image_id": 0, "category_id": 1, "score": 0.9, "keypoints": flat}
+    category = {"id": 1, "name": "Horse", "keypoints": names, "skeleton": []}
+    images = [{"id": 0, "file_name": "1.jpg"}]
+    head = {"images": images, "categories": [category]}
+    (folder / "pictures.json").write_text(json.dumps(head), "utf-8")
+    (folder / "results.json").write_text(json.dumps([entry | {"instance_number": 1}]), "utf-8")
+    return folder / "results.json"
+
+
+def test_predictions_of_a_file_keep_every_joint(horses, store, tmp_path):
+    key = register(store, horses, "horses")
+    file = results_file(tmp_path, JOINTS)
+    assert import_predictions(store, horses, file, layer="net", who=LEAD).matched == 1
+    (found,) = predictions_in(store, key, "net", {0})[0]
+    assert set(found.joints) == set(JOINTS)
+
+    export("coco", horses.folder, tmp_path / "out")
+    (file,) = (tmp_path / "out" / "annotations").glob("*.json")
+    assert import_predictions(store, horses, file, layer="net", who=LEAD).matched == 4
+    found = predictions_in(store, key, "net", {0, 1, 2, 3})
+    assert all(set(each.joints) == set(JOINTS) for (each,) in found.values())
+
+
+def test_predictions_of_other_joints_are_refused(horses, store, tmp_path):
+    register(store, horses, "horses")
+    file = results_file(tmp_path, [f"point {k}" for k in range(9)])
+    with pytest.raises(FormatError, match=r"share no joint.*Root of tail.*got point_0"):
+        import_predictions(store, horses, file, layer="net", who=LEAD)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -21,6 +21,12 @@ from synthstudio.review.store import open_store
 OLD, NEW = migrate.revisions()[0], migrate.revisions()[-1]
 
 
+def test_revisions_are_one_chain_of_rising_numbers():
+    folder = Path(migrate.__file__).parent / "migrations/versions"
+    files = sorted(path.name[1:5] for path in folder.glob("r*.py"))
+    assert files == list(migrate.revisions()) == [f"{n:04d}" for n in range(1, len(files) + 1)]
+
+
 @contextlib.contextmanager
 def plain_engine(url):
     engine = create_engine(url)

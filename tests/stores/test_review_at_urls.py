@@ -19,6 +19,7 @@ from synthstudio.core.errors import ArgumentError, FormatError, StudioError, Syn
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.places import parse_place
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.store import Store
 from synthstudio.formats import fetched
 from synthstudio.review.edits import apply
 from synthstudio.review.store import open_store
@@ -134,4 +135,34 @@ def test_photos_that_are_not_fetched(s3: S3, tmp_path: Path, monkeypatch) -> Non
     for name in ("../a.jpg", "a/../../b.jpg", "/a.jpg", "a\\b.jpg", "a\nb.jpg"):
         with pytest.raises(FormatError, match="this name"):
             fetched._check(parse_place(s3.url("photos")), {name: 5})  # type: ignore[arg-type]
+    for names in (("a.jpg", "a.jpg/b.jpg"), ("é" * 126 + ".jpg",), ("b" * 256 + "/a.jpg",)):
+        with pytest.raises(FormatError, match="object's and no file's"):
+            fetched._check(parse_place(s3.url("photos")), dict.fromkeys(names, 5))  # type: ignore[arg-type]
     assert not (tmp_path / "made").exists()
+
+
+def test_photos_come_in_pieces_as_long_as_they_were_listed(s3: S3, tmp_path: Path, monkeypatch):
+    data, read, parts = photo(), Store.read, []
+
+    def reading(store, name, *, part):
+        parts.append(part[1] - part[0])
+        return read(store, name, part=part)
+
+    monkeypatch.setattr(fetched, "_PIECE_BYTES", 100)
+    monkeypatch.setattr(Store, "read", reading)
+    url = parse_place(s3.url("photos"))
+    s3.put("photos/a.jpg", data)
+    s3.put("photos/none.jpg", b"")
+    with fetched.fetched(url, tmp_path / "out") as folder:  # type: ignore[arg-type]
+        assert (folder / "a.jpg").read_bytes() == data
+        assert (folder / "none.jpg").read_bytes() == b""
+    assert max(parts) <= 101 and sum(parts) == len(data) + 1
+    sizes = {"a.jpg": len(data)}
+    for length in (len(data) - 1, len(data) + 1):
+        monkeypatch.setattr(Store, "sizes", lambda *_, length=length: {**sizes, "a.jpg": length})
+        with pytest.raises(FormatError, match="changed in the store"):
+            exchange.import_photos(str(url), tmp_path / "out")
+    s3.delete("photos/a.jpg")
+    with pytest.raises(FormatError, match="it has gone"):
+        exchange.import_photos(str(url), tmp_path / "out")
+    assert not list(tmp_path.glob("out*"))

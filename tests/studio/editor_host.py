@@ -95,7 +95,7 @@ def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {
         "dataset": "d" * 64,
         "user": "Ada",
-        "can": {"edit": True},
+        "can": {"edit": True, "masks": True},
         "members": ["Ada", "Bo", "Ben Li"],
         "skeleton": skeleton_json(get_skeleton("coco17")),
         "queue": {"total": len(items), "label": "All", "empty": "Nobody"},

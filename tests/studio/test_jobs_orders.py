@@ -12,7 +12,7 @@ from synthstudio.review.store import open_store
 from synthstudio.review.values import User
 from synthstudio.studio.jobs import job_store, orders
 from synthstudio.studio.jobs.orders import Export, Generate, check_name, check_order
-from synthstudio.studio.jobs.process import clean_environment
+from synthstudio.studio.jobs.process import clean_environment, environment_of
 from synthstudio.studio.settings import Settings
 
 HOSTILE = (
@@ -175,10 +175,11 @@ def test_arguments_are_fixed(settings: Settings) -> None:
     with pytest.raises(Refused):
         orders.command("rm", orders.order_to_spec(order()), settings)
     export = Export(dataset="/sets/a", form="coco", out="first")
-    line = orders.command("export", orders.order_to_spec(export), settings)
+    spec = orders.order_to_spec(export)
+    line = orders.command("export", spec, settings)
     assert settings.database not in " ".join(line)  # it may hold a password
-    assert settings.database in orders.environment("export", settings).values()
-    assert orders.environment("generate", settings) == {}
+    assert settings.database in orders.environment("export", spec, settings).values()
+    assert orders.environment("generate", spec, settings) == {}
 
 
 def test_secrets_stay_with_the_server() -> None:
@@ -190,8 +191,26 @@ def test_secrets_stay_with_the_server() -> None:
         "STREAMLIT_SERVER_COOKIE_SECRET": "x",
         "MY_TOKEN": "x",
         "db_password": "x",
+        "AZURE_STORAGE_ACCOUNT_KEY": "x",
     }
     assert clean_environment(given) == {"PATH": "/bin", "HOME": "/root"}
+
+
+def test_a_job_gets_the_credentials_of_its_own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = {
+        "s3": ["AWS_SECRET_ACCESS_KEY", "FSSPEC_S3_ANON"],
+        "gs": ["GOOGLE_APPLICATION_CREDENTIALS"],
+        "az": ["AZURE_STORAGE_ACCOUNT_KEY"],
+    }
+    every = {name for names in of.values() for name in names}
+    for name in every:
+        monkeypatch.setenv(name, "x")
+    places = {**of, "s3a": of["s3"], "gcs": of["gs"], "file": []}
+    for scheme, names in places.items():
+        given = environment_of(f"{scheme}:///bucket/set" if not names else f"{scheme}://bucket/set")
+        assert every & set(given) == set(names)
+    assert environment_of("/sets/a") == {}
+    assert not every & set(clean_environment(dict.fromkeys(every, "x")))
 
 
 def test_the_queue_has_an_end(settings: Settings) -> None:

@@ -114,8 +114,10 @@ def test_files_are_kept_apart(tmp_path: Path) -> None:
     assert files.save(tmp_path, made("a", "x"), opened="", used=())
     assert not files.save(tmp_path, made("a", "x"), opened="", used=())
     with pytest.raises(StudioError, match="another skeleton of this name"):
-        files.save(tmp_path, made("a", "y"), opened="b", used=())
-    assert files.save(tmp_path, made("a", "y"), opened="a", used=())
+        files.save(tmp_path, made("a", "y"), opened="", used=())
+    assert files.save(tmp_path, made("a", "y"), opened=files.digest(made("a", "x")), used=())
+    with pytest.raises(StudioError, match="somebody saved it since"):
+        files.save(tmp_path, made("a", "z"), opened=files.digest(made("a", "x")), used=())
     with pytest.raises(StudioError, match="data sets use"):
         files.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
     with pytest.raises(StudioError, match="the package has"):
@@ -128,3 +130,13 @@ def test_files_are_kept_apart(tmp_path: Path) -> None:
 def test_what_a_browser_sends_is_checked(text: Any) -> None:
     with pytest.raises((StudioError, RecipeError)):
         files.parse(text)
+
+
+def test_a_source_is_that_of_its_sigmas() -> None:
+    made = own_skeleton({"name": "a", "joints": ["x", "y"], "sigmas": {"x": 0.05}})
+    shown = files.to_edit(made)
+    assert shown["sigmas"] == {"x": 0.05} and files.parse(json.dumps(shown)).name == made.name
+    changed = shown | {"sigmas": {"x": 0.05, "y": 0.3}, "sigma_source": ""}  # as maker.js sends it
+    assert files.parse(json.dumps(changed)).sigma_source.startswith("as stated for x, y; COCO's")
+    text = (Path(files.__file__).parent / "maker.js").read_text("utf-8")
+    assert text.count('now.sigma_source = "";') == 5  # sigma, same_as, joint: new, gone, renamed

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tiny
-from own_skeleton_sets import JOINTS, horse_set, points
+from own_skeleton_sets import JOINTS, horse_set, points, write_coco
 
 import synthstudio as ss
+from synthstudio.core.errors import DatasetError, ModelError
+from synthstudio.core.own_skeletons import definition, own_skeleton
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.merge import merge_sets
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.imports import import_from
+from synthstudio.inference import write
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.predict import Person
+from synthstudio.inference.scoring import labelled_people
+from synthstudio.review.datasets import content_key
+from synthstudio.review.risk.predictions import iter_predictions
+from synthstudio.review.store import default_url, open_store
 from synthstudio.training.data.crops import crop_dataset
 
 
@@ -33,12 +48,72 @@ def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -
     )
     assert found.metrics is not None
 
+    # A set of the same names whose mirror swaps nothing is another one, wherever it is asked about.
+    value = definition(skeleton) | {"pairs": []}
+    file = write_coco(tmp_path / "coco", 1)
+    import_from("coco", file, tmp_path / "other", skeleton=own_skeleton(value))
+    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+        ss.evaluate(
+            tmp_path / "run", tmp_path / "other", out=tmp_path / "no", device="cpu", workers=1
+        )
+    with pytest.raises(ModelError, match=r"another skeleton.*got horse with other pairs"):
+        labelled_people(
+            tmp_path / "other", splits=(), size=(48, 36), skeleton=skeleton, cache=tmp_path / "c"
+        )
+    with pytest.raises(DatasetError, match="expected horse; got horse with other pairs"):
+        merge_sets([Dataset(horses), Dataset(tmp_path / "other")], tmp_path / "no")
+
     model.export(tmp_path / "net.onnx")
     exported = OnnxModel.load(tmp_path / "net.onnx", device="cpu")
     assert exported.skeleton.name == skeleton.name
     picture = ss.Dataset(horses)[0].image
     people = exported.skeleton.joints, model.predict(picture, boxes=[[10.0, 10.0, 140.0, 100.0]])
     assert len(people[0]) == 9 and people[1]
+
+
+def test_a_network_fills_only_joints_that_are_its_own(horses: Path) -> None:
+    dataset, coco17 = ss.Dataset(horses), get_skeleton("coco17")
+    person = own_skeleton({"name": "person", "joints": JOINTS, "same_as": {"Nose": "nose"}})
+    names = own_skeleton({"name": "names", "joints": list(coco17.joints)})
+    for ours, network in (
+        (names, coco17),  # the nose of a horse, a person's network
+        (coco17, names),
+        (person, coco17),  # one joint is a person's, the others are not
+        (dataset.skeleton, person),
+    ):
+        of = SimpleNamespace(skeleton=ours, place=horses)
+        with pytest.raises(ModelError, match="another skeleton") as raised:
+            write.check_skeleton(of, network)  # type: ignore[arg-type]
+        assert "{" not in str(raised.value)
+
+
+def test_a_network_fills_joints_under_the_sets_own_names(tmp_path: Path) -> None:
+    same = {"Snout": "nose", "L_Front": "left_wrist"}
+    own = own_skeleton({"name": "horse", "joints": ["L_Front", "Snout"], "same_as": same})
+    file = write_coco(tmp_path / "coco", 1)
+    held = json.loads(file.read_text("utf-8"))
+    held["categories"][0] |= {"keypoints": list(own.joints), "skeleton": []}
+    held["annotations"][0] |= {"keypoints": [40, 40, 2, 50, 50, 2], "num_keypoints": 2}
+    file.write_text(json.dumps(held), "utf-8")
+    import_from("coco", file, tmp_path / "set", skeleton=own)
+    nan = np.full(17, np.nan)
+    found = Person(
+        image=0,
+        name="",
+        instance=1,
+        box_score=1.0,
+        box=np.array([1.0, 1.0, 9.0, 9.0]),
+        xy=np.stack([np.arange(17.0), np.arange(17.0) + 50], 1),
+        score=np.ones(17),
+        shares=np.full((17, 4), np.nan),
+        quality=nan,
+        present=nan,
+    )
+    with closing(open_store(default_url(tmp_path))) as store:
+        dataset = Dataset(tmp_path / "set")
+        write.store_predictions(store, dataset, "net", [found], get_skeleton("coco17"))
+        (kept,) = iter_predictions(store, content_key(dataset), "net")
+    assert kept.joints == {"Snout": (0.0, 50.0, 1.0), "L_Front": (9.0, 59.0, 1.0)}
 
 
 def test_crops_of_them_have_their_places(horses: Path, tmp_path: Path) -> None:

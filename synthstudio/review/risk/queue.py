@@ -125,7 +125,8 @@ def _still_open(
     store: Store, table: PeopleTable, found: Sequence[Person], *, who: User, layer: str
 ) -> list[Person]:
     """Give back those that somebody decided on between our look and our claim."""
-    now = states(store, table.key, layer=layer, people=[(p.frame, p.instance) for p in found])
+    pairs = [(person.frame, person.instance) for person in found]
+    now = states(store, table.key, layer=layer, people=pairs, masks=False)
     late = [
         person
         for person in found
@@ -246,7 +247,7 @@ def estimate(
     done = decided_mask(store, table)[chosen]
     in_turn = int(done.argmin()) if not done.all() else len(done)
     people = table.ids(chosen[:in_turn])
-    found = states(store, table.key, people=people) if people else {}
+    found = states(store, table.key, people=people, masks=False) if people else {}
     counts = dict.fromkeys(("right", "wrong", "undecided", "pending"), 0)
     for row, person in zip(chosen[:in_turn].tolist(), people, strict=True):
         verdict = verdict_of(found.get(person), table, row, tolerance=tolerance)

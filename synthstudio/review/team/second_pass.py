@@ -186,7 +186,7 @@ def blinded_among(
     }
     for layer, decided_there in ((MAIN, True), (SECOND, False)):
         if found:
-            now = states(store, table.key, layer=layer, people=sorted(found))
+            now = states(store, table.key, layer=layer, people=sorted(found), masks=False)
             found = {
                 pair for pair in found if (pair in now and is_decided(now[pair])) == decided_there
             }

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review.check import MAX_INT, MAX_TEXT, Base
 from synthstudio.review.edits import apply
-from synthstudio.review.history import DECIDED, events
+from synthstudio.review.history import DECIDED, event_named
 from synthstudio.review.leases import SECOND, release, renew
 from synthstudio.review.risk.predictions import is_predicted
 from synthstudio.review.store import Store
@@ -246,10 +246,7 @@ def _check_predicted(delivery: _Delivery, op: Op) -> None:
 
 def _event_of(delivery: _Delivery, person: Person, name: OpName) -> int | None:
     """Return the event that an op of this person made, None when it made none."""
-    if name not in delivery.events:
-        for event in events(delivery.store, person.dataset, person=person, limit=10_000):
-            delivery.events[event.client, event.seq] = event.id
-    return delivery.events.get(name)
+    return delivery.events.get(name) or event_named(delivery.store, person, *name)
 
 
 def storage_key(dataset: str, layer: str) -> str:

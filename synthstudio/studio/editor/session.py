@@ -44,6 +44,7 @@ from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.text import plain
 
+_PAST = 40  # events of a person that are shown
 _MOST_RESULTS = 300  # answers that a session says again, for a browser that missed a run
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }
@@ -221,7 +222,7 @@ def _browser_data(
     return {
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
-        "can": {"edit": may(me.role, "edit")},
+        "can": {"edit": may(me.role, "edit"), "masks": session.request.layer == MAIN},
         "members": [*members.members(ctx.store)],
         "skeleton": window.skeleton_json(chosen.skeleton, session.poses),
         "queue": {
@@ -379,8 +380,8 @@ def _history(
     )
     if _veiled(ctx, me, chosen, person.layer, [(person.frame, person.instance)]):
         return {"id": session.history_of, "events": []}
-    found = history.events(ctx.store, chosen.key, person=person)
+    found = history.events(ctx.store, chosen.key, person=person, limit=_PAST, newest=True)
     return {
         "id": session.history_of,
-        "events": [describe_event(event) for event in reversed(found[-40:])],
+        "events": [describe_event(event) for event in reversed(found)],
     }

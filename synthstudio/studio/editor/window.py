@@ -270,7 +270,8 @@ def _people(
 ) -> list[dict[str, Any]]:
     """Everybody in a frame as reviewers left them; `closed`: why one may not be changed now.
 
-    `held`: those of whom the browser is given an item of its own, with their masks.
+    `held`: those of whom the browser is given an item of its own, with their masks. Of others
+    `masks` are those on disk and `drawn` those that somebody drew, as in their items.
     """
     found = frames.get(frame)
     added = [n for (f, n), state in state_of.items() if f == frame and state.added]
@@ -291,7 +292,8 @@ def _people(
                 "revision": state.revision if state is not None else 0,
                 "status": state.status if state is not None else "pending",
                 "closed": closed((frame, number)),
-                "masks": None if number in held else _masks(disk, state),
+                "masks": None if number in held else _masks_on_disk(disk),
+                "drawn": None if number in held or state is None else state.masks,
             }
         )
     return shown
@@ -356,11 +358,10 @@ def _mask(found: FrameRows, row: Row, which: str) -> dict[str, Any]:
     return {"box": _box(row[f"{which}_box_px"]), "counts": counts}
 
 
-def _masks(row: Mapping[str, Any] | None, state: ItemState | None) -> dict[str, str]:
-    """Somebody's masks as reviewers left them; `row`: what `_labels` says of who is on disk."""
-    drawn = (state.masks if state is not None else None) or {}
-    known = {which: row[which]["counts"] for which in WHICH} if row is not None else {}
-    return {which: counts for which, counts in {**known, **drawn}.items() if counts}
+def _masks_on_disk(labels: Mapping[str, Any] | None) -> dict[str, str]:
+    """Counts of somebody's masks by name; `labels`: see `_labels`, None for who was added."""
+    known = {which: labels[which]["counts"] for which in WHICH} if labels is not None else {}
+    return {which: counts for which, counts in known.items() if counts}
 
 
 def _box(box: Sequence[float] | None) -> list[float] | None:

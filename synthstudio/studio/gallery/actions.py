@@ -87,9 +87,8 @@ def flag_people(
     ctx: Context, me: User, chosen: OpenSet, people: Sequence[Person], reason: str
 ) -> str:
     """Flag people, each by an event of its own; return what happened, as a sentence."""
-    states = history.states(
-        ctx.store, chosen.key, people=[(person.frame, person.instance) for person in people]
-    )
+    pairs = [(person.frame, person.instance) for person in people]
+    states = history.states(ctx.store, chosen.key, people=pairs, masks=False)
     client = f"gallery-{secrets.token_hex(8)}"
     ops = [
         Op(

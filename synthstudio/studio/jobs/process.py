@@ -16,7 +16,7 @@ from typing import Any, Literal
 import psutil
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.places import Place, looks_like_url
+from synthstudio.core.places import Place, parse_place
 from synthstudio.dataset.cache import BYTES_SETTING, FOLDER_SETTING
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
@@ -27,7 +27,11 @@ TAIL_BYTES = 8_000
 _BIRTH_TOLERANCE_S = 2.0  # a clock that is set moves all births a little
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
 _OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
-_OF_STORES = ("AWS_", "FSSPEC_", "GOOGLE_", "AZURE_")
+_OF_STORES = {
+    "s3": ("AWS_", "FSSPEC_S3"),
+    "gs": ("GOOGLE_", "FSSPEC_GS", "FSSPEC_GCS"),
+    "az": ("AZURE_", "FSSPEC_AZ", "FSSPEC_ABFS"),
+}
 _OF_CACHE = (FOLDER_SETTING, BYTES_SETTING)
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
@@ -73,22 +77,29 @@ def own_environment() -> dict[str, str]:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a job may see of the server's environment: no settings of ours, no secrets."""
+    """Return what a job may see of the server's environment: no settings of ours, no secrets.
+
+    What opens stores is not in it: environment_of gives that to whom it concerns.
+    """
+    kept_back = (*_OURS, *(start for starts in _OF_STORES.values() for start in starts))
     return {
         name: value
         for name, value in environment.items()
-        if not name.upper().startswith(_OURS) and not any(word in name.upper() for word in _SECRET)
+        if not name.upper().startswith(kept_back)
+        and not any(word in name.upper() for word in _SECRET)
     }
 
 
 def environment_of(place: str | Place) -> dict[str, str]:
-    """Return what a job needs besides to read a data set: of one at a URL its credentials."""
-    if isinstance(place, Path) or not looks_like_url(str(place)):
+    """Return what a job needs besides to read a data set: credentials of the store it is in."""
+    found = place if isinstance(place, Path) else parse_place(place)
+    if isinstance(found, Path):
         return {}
+    names = _OF_STORES[found.scheme]
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(_OF_STORES) or name in _OF_CACHE
+        if name.startswith(names) or name in _OF_CACHE
     }
 
 

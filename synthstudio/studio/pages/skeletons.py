@@ -36,11 +36,12 @@ def main() -> None:
     message = st.session_state.pop("skeleton_message", None)
 
     def on_save() -> None:
-        _save(ctx, me.name, opened=started if started in kept else "")
+        _save(ctx, me.name)
 
     mount_skeleton(
         {
             "start": started,
+            "opened": files.digest(kept[started]) if started in kept else "",
             "definition": _definition(ctx, kept, started),
             "coco": dict(zip(COCO17, COCO_SIGMAS, strict=True)),
             "usual": MEDIAN_SIGMA,
@@ -71,16 +72,17 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
     if name == _NEW:
         return _EMPTY
     if name in SKELETONS:
-        return definition(of_package(SKELETONS[name], f"{name}-own"))
+        return files.to_edit(of_package(SKELETONS[name], f"{name}-own"))
     used = (each.skeleton for each in ctx.sets.values())
-    return definition(kept[name] if name in kept else next(s for s in used if s.title == name))
+    return files.to_edit(kept[name] if name in kept else next(s for s in used if s.title == name))
 
 
-def _save(ctx: Context, user: str, *, opened: str) -> None:
+def _save(ctx: Context, user: str) -> None:
     """Take what the browser says; the rights of the moment count."""
     require("lead")
     sent = st.session_state[_MAKER].get("saved")
     text = sent.get("definition") if isinstance(sent, dict) else None
+    opened = str(sent.get("opened", ""))[:64] if isinstance(sent, dict) else ""
     used = [each.skeleton for each in ctx.sets.values()]
     try:
         skeleton = files.parse(text)
@@ -92,6 +94,7 @@ def _save(ctx: Context, user: str, *, opened: str) -> None:
     what = "Saved" if written else "Nothing changed"
     st.session_state["skeleton_message"] = {
         "good": True,
+        "opened": files.digest(skeleton),
         "text": f"{what}: {files.FOLDER}/{skeleton.title}.yaml in the exports folder.",
     }
     st.session_state["skeleton_saved"] = skeleton.title

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import StudioError, SynthStudioError
-from synthstudio.core.own_skeletons import MAX_CHARS, own_skeleton
+from synthstudio.core.own_skeletons import MAX_CHARS, default_sigma, definition, own_skeleton
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
 
@@ -40,11 +41,25 @@ def parse(text: Any) -> Skeleton:
     return own_skeleton(value, "skeleton")
 
 
+def digest(skeleton: Skeleton) -> str:
+    """What tells a definition from every other."""
+    return hashlib.sha256(skeleton.name.encode()).hexdigest()
+
+
+def to_edit(skeleton: Skeleton) -> dict[str, Any]:
+    """The definition of an own skeleton with those sigmas alone that are not the usual ones."""
+    value = definition(skeleton)
+    same, sigmas = value["same_as"], value["sigmas"]
+    stated = {j: s for j, s in sigmas.items() if s != default_sigma(same.get(j))}
+    return value | {"sigmas": stated}
+
+
 def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skeleton]) -> bool:
     """Write exports/skeletons/NAME.yaml; False if it holds just this already. SynthStudioError.
 
-    `opened`: the name of the stored one that is edited, which alone may be replaced. `used`: the
-    skeletons of data sets; one of them is not changed, for its file would no longer be theirs.
+    `opened`: the `digest` of the stored one that is edited, which alone may be replaced.
+    `used`: the skeletons of data sets; one of them is not changed, for its file would no longer
+    be theirs.
     """
     name = skeleton.title
     before = stored(exports).get(name)
@@ -55,8 +70,9 @@ def save(exports: Path, skeleton: Skeleton, *, opened: str, used: Iterable[Skele
     if any(each.own and each.title == name for each in used):
         raise _taken("data sets use the skeleton of this name, so it stays as it is", name)
     file = exports / FOLDER / f"{name}.yaml"
-    if file.exists() and name != opened:
-        raise _taken("there is another skeleton of this name", name)
+    if file.exists() and (before is None or digest(before) != opened):
+        what = "there is another skeleton of this name, or somebody saved it since you opened it"
+        raise _taken(what, name)
     if before is None and len(list(file.parent.glob("*.yaml"))) >= MAX_FILES:
         raise StudioError("there are too many skeletons", expected=f"at most {MAX_FILES}")
     file.parent.mkdir(parents=True, exist_ok=True)

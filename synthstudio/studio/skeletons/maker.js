@@ -210,6 +210,7 @@ function addJoint(S, place) {
   const name = `joint_${n}`;
   change(S, (now) => {
     now.joints.push(name);
+    now.sigma_source = "";
     now.figure[name] = place;
   });
 }
@@ -218,6 +219,7 @@ function removeJoint(S, name) {
   S.chosen = "";
   change(S, (now) => {
     now.joints = now.joints.filter((one) => one !== name);
+    now.sigma_source = "";
     for (const field of ["limbs", "pairs"]) now[field] = now[field].filter((one) => !one.includes(name));
     for (const field of ["sigmas", "same_as", "places", "figure"]) delete now[field][name];
   });
@@ -233,6 +235,7 @@ function rename(S, old, name) {
   change(S, (now) => {
     const other = (one) => (one === old ? name : one);
     now.joints = now.joints.map(other);
+    now.sigma_source = "";
     for (const field of ["limbs", "pairs"]) now[field] = now[field].map((one) => one.map(other));
     for (const field of ["sigmas", "same_as", "places", "figure"]) {
       now[field] = Object.fromEntries(Object.entries(now[field]).map(([one, v]) => [other(one), v]));
@@ -320,6 +323,7 @@ function drawJoints(S) {
     sigma.placeholder = String(S.coco[S.now.same_as[joint]] ?? S.usual);
     sigma.setAttribute("aria-label", `Sigma of ${joint}; by default ${sigma.placeholder}`);
     sigma.addEventListener("change", () => set(S, (now) => {
+      now.sigma_source = "";  // it was that of other sigmas
       if (sigma.value === "") delete now.sigmas[joint];
       else now.sigmas[joint] = Number(sigma.value);
     }));
@@ -331,6 +335,7 @@ function drawJoints(S) {
     field_(same, `same ${j}`, S.now.same_as[joint]);
     same.setAttribute("aria-label", `Joint of COCO that ${joint} is the same as`);
     same.addEventListener("change", () => set(S, (now) => {
+      now.sigma_source = "";
       if (same.value) now.same_as[joint] = same.value;
       else delete now.same_as[joint];
       sigma.placeholder = String(S.coco[same.value] ?? S.usual);
@@ -368,7 +373,7 @@ function drawTwo(S, mode, field, from, to) {
 
 function save(S) {
   S.n = Date.now();
-  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now)});
+  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now), opened: S.opened});
 }
 
 export default function ({data, parentElement, setStateValue}) {
@@ -379,11 +384,13 @@ export default function ({data, parentElement, setStateValue}) {
   S.usual = data.usual;
   if (S.start !== data.start) {
     S.start = data.start;
+    S.opened = data.opened;
     S.now = whole(data.definition);
     S.undo = [];
     S.chosen = "";
     S.mode = S.now.joints.length ? "move" : "add";
     show(S);
   }
+  if (data.message?.opened) S.opened = data.message.opened;
   if (data.message) say(S, data.message);
 }

@@ -81,7 +81,7 @@ def frames(call: Call) -> Json:
 def _frames(call: Call, indices: Sequence[int]) -> list[Json]:
     """Return frames; `nobody` and `revision`: whether nobody is in it, as was decided."""
     chosen, pairs = call.chosen, [(index, FRAME) for index in indices]
-    now = states(call.ctx.store, chosen.key, people=pairs)
+    now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
     for pair in call.hidden([*now]):
         del now[pair]
     return [_frame(chosen, pair[0], now.get(pair)) for pair in pairs]
@@ -136,7 +136,7 @@ def people(call: Call) -> Json:
     while looked < min(len(waiting), _SCANNED) and len(found) < limit:
         some = waiting[looked : looked + _AT_ONCE]
         pairs = [(int(n) >> 32, int(n) & MAX_NUMBER) for n in some]
-        now = states(call.ctx.store, chosen.key, people=pairs)
+        now = states(call.ctx.store, chosen.key, people=pairs, masks=False)
         hidden = call.hidden(pairs)
         for pair in pairs:
             looked += 1

@@ -119,13 +119,14 @@ function masksEdit(item, now, drawn) {
   return { empty, edit: { masks, patch } };
 }
 
-// The pixels that a refused edit changed, over those that are there now; null where nothing is left to do.
+// The pixels that a refused edit or undo changed, over those that are there now; null where nothing is left to do.
 function rebasedMasks(item, now, op) {
   const drawn = {};
-  for (const which of Object.keys(op.masks)) {
+  for (const which of Object.keys(op.masks ?? { ...op.patch.masks, ...op.was.masks })) {
     const was = op.was.masks?.[which] ?? item[which]?.counts ?? null;
     const there = maskCounts(item, now, which);
-    const [old, mine, bits] = [was, op.patch.masks[which], there].map((counts) => bitsOf(counts, item));
+    const wanted = op.patch.masks?.[which] ?? item[which]?.counts ?? null;
+    const [old, mine, bits] = [was, wanted, there].map((counts) => bitsOf(counts, item));
     mine.forEach((bit, k) => {
       if (bit !== old[k]) bits[k] = bit;
     });

@@ -151,9 +151,9 @@ function everybody(S, frame) {
   const held = S.list.filter((item) => item.frame === frame && item.instance);
   const numbers = new Set(held.map((item) => item.instance));
   const first = S.list.find((item) => item.frame === frame && item.people);
-  for (const { instance, joints, revision, status, closed, masks } of first?.people ?? []) {
+  for (const { instance, joints, revision, status, closed, masks, drawn: painted } of first?.people ?? []) {
     if (numbers.has(instance)) continue;
-    const state = { revision, status, reason: "", joints: {}, deleted: false, added: false, who: null, comments: 0 };
+    const state = { revision, status, reason: "", joints: {}, masks: painted ?? null, deleted: false, added: false, who: null, comments: 0 };
     held.push({ id: `${frame}:${instance}`, frame, instance, w: first.w, h: first.h, base: joints, state, exists: true, closed, ...masksOf(masks) });
   }
   return held;

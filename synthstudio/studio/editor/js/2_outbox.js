@@ -240,10 +240,12 @@ function tryAgain(S, shown) {
     } else {
       const again = sayAgain(S, item, op);
       dropRefused(S, [op]);
-      if (!again) {
+      const stays = op.kind === "revert" && "masks" in op.patch && !("masks" in (again?.patch ?? {}));
+      if (stays) flash(S, "The mask cannot be taken back: it was changed since, and nothing would be left of it. Draw over it instead.", 8000);
+      else if (!again) {
         flash(S, "Nothing of it is left to do: those joints are outside the picture by now, or have no label.", 8000);
-        continue;
       }
+      if (!again) continue;
       record(S, item, again);
       if (op.kind === "revert") continue;
       if (S.groups.has(op.group)) again.group = op.group;
@@ -259,15 +261,19 @@ function tryAgain(S, shown) {
 function sayAgain(S, item, op) {
   const { kind, status, text, event, joint } = op;
   const patch = kind !== "add" && op.patch.joints ? { ...op.patch, joints: rebased(S, item, op) } : { ...op.patch };
-  const over = kind === "edit" && op.masks ? rebasedMasks(item, derive(S, item), op) : null;
-  if (kind === "edit" && op.masks) over ? Object.assign(patch, over.patch) : delete patch.masks;
+  const now = derive(S, item);
+  // An undo of masks alone that nobody drew on since is taken back as it is, others by their pixels.
+  const asItIs = kind === "revert" && !patch.joints && WHICH.every((which) => now.masks?.[which] === op.was.masks?.[which]);
+  const redrawn = kind === "edit" ? op.masks : "masks" in patch && !asItIs;
+  const over = redrawn ? rebasedMasks(item, now, op) : null;
+  if (redrawn) over ? Object.assign(patch, over.patch) : delete patch.masks;
   const joints = patch.joints && Object.keys(patch.joints).length ? patch.joints : null;
-  if (!joints && (patch.joints || op.masks) && !("masks" in patch)) return null;
+  if (!joints && (patch.joints || redrawn) && !("masks" in patch)) return null;
   if (!joints) delete patch.joints;
   if (kind !== "revert") return commit(S, item, { kind, joints, box: op.box, masks: over?.masks, status, text, event, joint, track: op.track, keyed: op.keyed, from: op.from }, patch);
-  if (patch.distrusts || "keyed" in patch || "track" in patch || "exists" in patch || "masks" in patch || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
-  const as = joints || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
-  return commit(S, item, { kind: as, joints, box: patch.box, status: patch.status, text: patch.reason, from: op.from }, patch);
+  if (patch.distrusts || "keyed" in patch || "track" in patch || "exists" in patch || ("masks" in patch && !over) || patch.resolved || patch.comments) return commit(S, item, { kind, event: op.event, undoes: op.undoes }, patch);
+  const as = joints || over || patch.box ? "edit" : "deleted" in patch ? (patch.deleted ? "delete" : "restore") : "status";
+  return commit(S, item, { kind: as, joints, box: patch.box, masks: over?.masks, status: patch.status, text: patch.reason, from: op.from }, patch);
 }
 
 // The joints of an op over those that are there now: who only said something of a joint leaves it where

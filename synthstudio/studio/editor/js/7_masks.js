@@ -11,6 +11,7 @@ const MASK_HELP = {
   brush: "Paint it, or arrows and Enter; [ ] size, Shift+T outline, Shift+E erase, Esc ends.",
   outline: "Draw round it, or click corners, or arrows and Enter; Enter again closes. Shift+T brush, Shift+E erase, Esc ends.",
 };
+const NO_MASKS = "A second look compares joints: masks are drawn in the layer main.";
 const BRUSH_PX = [0.5, 200]; // radius in the picture
 const PASS_BY = [...LOOKING, "undo", "redo", "loupe", "light", "brighter", "darker", "sharper", "flatter", "history"]; // end no drawing
 
@@ -35,7 +36,7 @@ function buildMasks(S, side) {
 
 function fillMasks(S) {
   const { ui, masking } = S;
-  const closed = !S.can.edit || S.item.veiled || !S.item.instance || !S.now.exists || S.now.deleted;
+  const closed = !S.can.edit || !S.can.masks || S.item.veiled || !S.item.instance || !S.now.exists || S.now.deleted;
   for (const { which, node } of ui.masks) {
     node.disabled = closed;
     node.setAttribute("aria-pressed", String(masking?.which === which));
@@ -59,6 +60,7 @@ function round1(value) {
 
 function startMask(S, which) {
   if (!MASKS.some(([name]) => name === which)) return flash(S, "First draw a mask (Shift+M, Shift+A).");
+  if (!S.can.masks) return flash(S, NO_MASKS);
   if (!open(S) || !isShown(S)) return;
   const middle = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   S.brush ??= { tool: "brush", r: Math.min(Math.max(round1(12 / S.zoom), 1), 60) };

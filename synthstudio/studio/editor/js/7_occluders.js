@@ -41,7 +41,7 @@ function fillPainting(S) {
       button(S.ui.hides, names[k].replace("p", "P"), "", `It hides ${names[k]}`, (event) => pressPainting(S, `hides ${id}`, event), "toggle").dataset.person = id;
     });
   }
-  S.ui.cut.hidden = !painting;
+  S.ui.cut.hidden = !painting || !S.can.masks;
   S.ui.cut.disabled = !people.some((item) => maskToCut(S, item));
   S.ui.cut.setAttribute("aria-pressed", String(Boolean(S.cut && !S.ui.cut.disabled)));
   for (const node of S.ui.hides.querySelectorAll("button")) {
@@ -81,7 +81,8 @@ function paintAction(S, verb, rest) {
     if (verb === "paint" && tool === stroke.tool) endStroke(S);
     else setOccluder(S, tool);
   } else if (verb === "cut") {
-    if (!present(S).some((item) => maskToCut(S, item))) flash(S, "Nobody in this frame has a mask.");
+    if (!S.can.masks) flash(S, NO_MASKS);
+    else if (!present(S).some((item) => maskToCut(S, item))) flash(S, "Nobody in this frame has a mask.");
     else {
       S.cut = !S.cut;
       flash(S, S.cut ? "It is cut out of the masks, too." : "The masks stay as they are.");
@@ -126,7 +127,7 @@ function maskToCut(S, item) {
 // What is left of somebody's visible mask beside the occluder; its edit is null where nothing changes.
 function cutMask(S, item, now, line) {
   const counts = maskToCut(S, item);
-  if (!S.cut || counts === null) return { edit: null };
+  if (!S.cut || !S.can.masks || counts === null) return { edit: null };
   const bits = bitsOf(counts, item);
   fillOutline(bits, item, line, 0);
   return masksEdit(item, now, { modal: countsOf(bits) });

@@ -82,5 +82,6 @@ function groupBack(S, group, from, to, word) {
 // An item that this browser holds no more, as an op of its own left it.
 function afterOp(item, op) {
   const state = { ...item.state, revision: op.revision + 1, joints: { ...item.state.joints, ...op.patch.joints } };
+  if ("masks" in op.patch) state.masks = op.patch.masks;
   return { ...item, state };
 }

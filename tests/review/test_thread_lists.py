@@ -1,0 +1,81 @@
+"""Lists and counts of threads are the database's work: no more rows than are shown are read."""
+
+from types import SimpleNamespace
+
+import pytest
+from review_ops import ANNA, BEN, LEAD, op
+from sqlalchemy import event
+
+from synthstudio.review import comments, edits, history
+from synthstudio.review.check import base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.models import MemberRow, ThreadRow, utc_now
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.settings import set_share
+from synthstudio.review.values import Person
+from synthstudio.studio.thread_list import threads_note
+
+
+@pytest.fixture
+def key(empty_store, small_set):
+    return register(empty_store, small_set, "sticks")
+
+
+@pytest.fixture
+def write(empty_store, small_set, key):
+    with empty_store.session() as session:
+        for name in ("anna", "Ann", "José"):
+            session.add(MemberRow(name=name, role="reviewer", by="ada", when=utc_now()))
+
+    def write(instance, kind="comment", **more):
+        person = Person(dataset=key, frame=0, instance=instance)
+        revision = history.state(empty_store, person).revision
+        base = base_of(small_set, 0, instance)
+        change = op(kind, revision, person=person, **more)
+        return edits.apply(empty_store, change, who=ANNA, base=base)
+
+    return write
+
+
+@pytest.fixture
+def read():
+    """The threads that were read from the database, by their numbers."""
+    found = []
+
+    def loaded(row, _):
+        found.append(row.id)
+
+    event.listen(ThreadRow, "load", loaded)
+    yield found
+    event.remove(ThreadRow, "load", loaded)
+
+
+def test_no_more_threads_are_read_than_are_listed(empty_store, key, write, read):
+    ids = [write(1, text=f"{k} @{'José' if k % 2 else 'anna'}").id for k in range(6)]
+    read.clear()
+    assert [one.id for one in comments.thread_list(empty_store, key, limit=2)] == ids[:2] == read
+    read.clear()
+    mine = comments.thread_list(empty_store, key, mentions="José", after_id=ids[1], limit=1)
+    assert [one.id for one in mine] == [ids[3]] == read
+    for other in ("Anna", "Ann", "", '", "', "%"):
+        assert comments.thread_list(empty_store, key, mentions=other) == []
+    assert comments.open_count(empty_store, key, mentions="José") == 3
+    assert comments.open_of_people(empty_store, key) == {(0, 1): 6}
+
+
+def test_home_counts_what_one_may_see_and_reads_no_thread(empty_store, small_set, key, write, read):
+    ctx = SimpleNamespace(store=empty_store)
+    chosen = SimpleNamespace(key=key, table=people_table(small_set))
+    set_share(empty_store, key, "second_share", 1.0, by=LEAD)
+    assert threads_note(ctx, BEN, chosen) == ""
+    write(1, text="a @anna")
+    write(1, text="b")
+    write(2, text="c")
+    write(1, "status", status="approved")
+    read.clear()
+    assert threads_note(ctx, ANNA, chosen) == "3 open threads, 1 mentions you"
+    assert threads_note(ctx, LEAD, chosen) == "3 open threads"
+    assert (
+        threads_note(ctx, BEN, chosen) == "1 open thread"
+    )  # of whose person the look is not blind
+    assert read == []
