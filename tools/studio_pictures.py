@@ -210,6 +210,10 @@ def shoot(url: str, browser: Any, *, key: str, phone: bool) -> None:
             page.locator(".js-plotly-plot").first.wait_for()
         elif name == "generate":
             page.get_by_test_id("stMain").locator("img").first.wait_for(timeout=300_000)
+        elif name == "skeletons":
+            page.get_by_role("combobox", name="Begin with").click()
+            page.get_by_role("option", name="coco17").first.click()
+            page.locator("[data-test-script-state='notRunning']").wait_for()
         page.wait_for_load_state("networkidle")
         page.wait_for_function(SHOWN)
         page.wait_for_timeout(2500)
