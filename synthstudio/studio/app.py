@@ -8,7 +8,7 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, show_user
-from synthstudio.studio.editor.session import stand_in
+from synthstudio.studio.editor.session import begin_run, stand_in
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.settings import STYLE, icon
 
@@ -31,6 +31,7 @@ def main() -> None:
     st.set_page_config(page_title="synthstudio", page_icon=icon(), layout="wide")
     st.html(STYLE)
     refuse_unguarded()
+    begin_run()
     ctx = context()
     pages = [
         st.Page(_PAGES / f"{name}.py", title=title, url_path=name, default=name == "home")

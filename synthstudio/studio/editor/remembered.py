@@ -37,6 +37,8 @@ class EditorSession:
     poses: Sequence[Mapping[str, Any]] = ()
     sent: tuple[str, Mapping[str, Any]] | None = None
     """The editor's key and what it was told last."""
+    drawn: int = 0
+    """How many of the page's elements this run has drawn: the style, then the editor."""
     clips: clips.ClipSession = field(default_factory=clips.ClipSession)
 
 

@@ -78,7 +78,7 @@ def show() -> None:
         _take_clip(ctx, me.name, chosen, session, value.get("clip"))
 
     data = _browser_data(ctx, me, chosen, session)
-    session.sent = name, data
+    session.sent, session.drawn = (name, data), 2
     received = mount_editor(data, key=name, on_change=on_change)
     # After a restart of the server a session is new: its callbacks are not called for what the
     # browser says again.
@@ -88,17 +88,27 @@ def show() -> None:
         st.rerun()
 
 
+def begin_run() -> None:
+    """Say that a run of the page begins, in which nothing is drawn yet."""
+    session = st.session_state.get("review_session")
+    if isinstance(session, EditorSession):
+        session.drawn = 0
+
+
 def stand_in() -> bool:
     """Keep the editor open as it was while the database does not answer; False: there is none.
 
-    What is edited meanwhile is kept in the browser, which says so, and sent again.
+    What is edited meanwhile is kept in the browser, which says so, and sent again. The editor has
+    the same place among the page's elements as ever, or the browser would put up a second one.
     """
     session = st.session_state.get("review_session")
     if not isinstance(session, EditorSession) or session.sent is None:
         return False
     name, data = session.sent
-    st.html(_STYLE)
-    mount_editor(data, key=name, on_change=lambda: None)
+    if session.drawn < 1:
+        st.html(_STYLE)
+    if session.drawn < 2:
+        mount_editor(data, key=name, on_change=lambda: None)
     return True
 
 
