@@ -313,7 +313,7 @@ class Annotator:
         if cause == "person":
             self.hands.key("p")
         own = self.who().split("person ")[-1]
-        for button in self.seen(".hides .btn").all():
+        for button in self.seen(".hides .btn[data-person]").all():
             mine = button.get_attribute("data-person").split(":")[1] == own
             if (button.get_attribute("aria-pressed") == "true") != mine:
                 self.hands.press(button)

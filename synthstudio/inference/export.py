@@ -31,7 +31,7 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.inference.answers import PRESENT
 from synthstudio.inference.onnx_model import FORMAT, OnnxModel
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, mirrored_maps
+from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, hits, mirrored_maps
 from synthstudio.training.config_network import STRIDE
 
 OPSET = 18
@@ -67,9 +67,7 @@ class WithDecoder(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         outputs = self.net(images)
-        maps = outputs.maps
-        if self.flip:
-            maps = (maps + mirrored_maps(self.net(images.flip(-1)).maps, self.order)) / 2
+        maps = self.maps(images, outputs.maps)
         joints = expected_hits(maps)
         found = {"joints": joints.xy * (images.shape[-1] / maps.shape[-1]), "score": joints.score}
         if outputs.presence is not None:
@@ -85,6 +83,18 @@ class WithDecoder(nn.Module):
             found["expected_oks"] = outputs.quality.sigmoid()
         self.names = tuple(found)
         return tuple(found.values())
+
+    def maps(self, images: Tensor, maps: Tensor) -> Tensor:
+        """The maps (B, J, h, w) that joints are read from, given those of the images themselves."""
+        if not self.flip:
+            return maps
+        return (maps + mirrored_maps(self.net(images.flip(-1)).maps, self.order)) / 2
+
+    def leads(self, images: Tensor) -> Tensor:
+        """How far (B, J) the likeliest cell of each joint is before the second likeliest."""
+        sums = hits(self.maps(images, self.net(images).maps))
+        best = sums.flatten(2).topk(2).values
+        return best[..., 0] - best[..., 1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,21 +280,24 @@ def _apart(
     """The largest differences of joints, in pixels, and of everything between 0 and 1.
 
     Where a map says hardly more than that the joint is anywhere, as those of a network that has
-    not learnt yet, its highest place hangs on the last digit: such joints are not compared.
+    not learnt yet, its highest place hangs on the last digit: such joints are not compared. Nor are
+    those of which two cells are so nearly equally likely that the scores' difference decides.
     """
     joints = probabilities = 0.0
     anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:
         with torch.inference_mode():
             ours = dict(zip(whole.names, whole(crops[:count]), strict=True))
+            leads = whole.leads(crops[:count]).numpy()
             theirs = run(crops[:count])
+        scores = np.abs(ours["score"].numpy() - theirs["score"])
+        sure = (ours["score"].numpy() > _PEAKED * anywhere) & (leads > 2 * scores.max())
         for name, value in ours.items():
             if name == "cause":  # a place in a list
                 continue
             apart: NDArray[np.float64] = np.abs(value.double().numpy() - theirs[name])
             if name == "joints":
-                peaked = ours["score"].numpy() > _PEAKED * anywhere
-                joints = max(joints, float(apart[peaked].max(initial=0)))
+                joints = max(joints, float(apart[sure].max(initial=0)))
             else:
                 probabilities = max(probabilities, float(apart.max()))
     return joints, probabilities

@@ -161,11 +161,16 @@ def expected_hits(maps: Tensor, *, radius: float = HIT_CELLS) -> Decoded:
     two modes the heavier wins, not the sharper one, and never a point between them, as the mean
     would be. The score is that probability.
     """
+    found = decode_peak(hits(maps, radius=radius))
+    return Decoded(xy=found.xy, score=found.score.clamp(0, 1))
+
+
+def hits(maps: Tensor, *, radius: float = HIT_CELLS) -> Tensor:
+    """The sums of maps (B, J, h, w) over a disc of `radius` cells about every cell."""
     b, j, h, w = maps.shape
     columns, rows = _disc((h, w), radius, maps.dtype, maps.device)
     along = (maps @ rows).view(b, j, h, -1, w).transpose(2, 3).reshape(b, j, -1, w)  # (.., K*h, w)
-    found = decode_peak(columns @ along)
-    return Decoded(xy=found.xy, score=found.score.clamp(0, 1))
+    return columns @ along
 
 
 def blur(maps: Tensor, sigma: float) -> Tensor:

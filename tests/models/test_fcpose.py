@@ -61,7 +61,7 @@ def learnt() -> Learnt:
     net, images = network(most=12).train(), painted(frame)
     targets, losses = net.targets([frame]), []
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
-    for _ in range(250):
+    for _ in range(400):
         loss = torch.stack(list(net.losses(net(images), targets).values())).sum()
         optimizer.zero_grad()
         loss.backward()

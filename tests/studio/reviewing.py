@@ -47,7 +47,9 @@ class Desk:
     def write(self, opener: str, text: str) -> None:
         """Open a form by its key, write and save."""
         self.press(opener)
-        self.root.get_by_role("textbox").and_(self.page.locator(":focus")).wait_for()
+        self.root.locator("form").get_by_role("combobox").and_(
+            self.page.locator(":focus")
+        ).wait_for()
         self.page.keyboard.type(text)
         self.press("Enter")
 
@@ -162,7 +164,7 @@ class Reviewer:
             return person
         if number % 3 == 2:
             self.desk.write("e", f"look at {number}")
-            events.append(("comment", {"comment": f"look at {number}"}))
+            events.append(("comment", {"comment": f"look at {number}", "joint": joint}))
         self.desk.press("a")
         events.append(("status", {"status": "approved", "reason": ""}))
         return person

@@ -1,6 +1,7 @@
 """Exports of reviewed labels and checks of data sets, in processes of their own."""
 
 import json
+import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -56,9 +57,9 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
     store.close()
 
 
-def checked(health_checks: HealthChecks, dataset: Path) -> Health:
+def checked(health_checks: HealthChecks, dataset: Dataset) -> Health:
     deadline = time.monotonic() + 300
-    key = content_key(Dataset(dataset))
+    key = content_key(dataset)
     while (seen := health_checks.status(key, dataset, begin=True)).state in ("checking", "waiting"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -66,21 +67,20 @@ def checked(health_checks: HealthChecks, dataset: Path) -> Health:
 
 
 def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
-    key = content_key(Dataset(studio_set))
+    dataset = Dataset(studio_set)
+    key = content_key(dataset)
     health_checks = HealthChecks(tmp_path)
-    assert health_checks.status(key, studio_set, begin=False).state == "unknown"
-    assert health_checks.status(key, studio_set, begin=True).state == "checking"
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "index.json").write_text("{}")
+    assert health_checks.status(key, dataset, begin=False).state == "unknown"
+    assert health_checks.status(key, dataset, begin=True).state == "checking"
+    other = Dataset(shutil.copytree(studio_set, tmp_path / "other"))
     assert health_checks.status("other", other, begin=True).state == "waiting"  # one at a time
-    seen = checked(health_checks, studio_set)
+    seen = checked(health_checks, dataset)
     assert (seen.state, seen.errors) == ("known", 0)
     again = HealthChecks(tmp_path)  # the server was started anew
-    assert again.status(key, studio_set, begin=False) == seen
+    assert again.status(key, dataset, begin=False) == seen
     output = next((tmp_path / "health").glob(f"*/*/{OUT_NAME}"))
     output.write_text('{"errors": 1}')
-    assert HealthChecks(tmp_path).status(key, studio_set, begin=False).state == "failed"
+    assert HealthChecks(tmp_path).status(key, dataset, begin=False).state == "failed"
     output.write_text("")  # the server died while it was checked
-    assert HealthChecks(tmp_path).status(key, studio_set, begin=False).state == "unknown"
+    assert HealthChecks(tmp_path).status(key, dataset, begin=False).state == "unknown"
     assert not output.exists()

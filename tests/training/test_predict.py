@@ -147,6 +147,7 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
         frames = 1
 
         def __init__(self, folder: Path) -> None:
+            self.people = len(people)
             self.shard_digests: dict[int, str] = {}
             self.index_at = lambda position: position
             self.frame = lambda index: frame
