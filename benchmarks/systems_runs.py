@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from benchmarks.ready import PRECISION, trained
 from benchmarks.systems_text import BACKBONES, BOTTOM_UP, CROWD, pck_of_subset
-from synthstudio.dataset.durable import canonical_json, read_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.latency import latency
@@ -132,7 +131,7 @@ def run_job(
 ) -> storage.Evaluation:
     """Train a network, or go on with it, and keep what it says of the test people.
 
-    In `folder`: runs/, crops/, answers/ by the job's name, and costs/ by its row.
+    In `folder`: runs/, crops/ and answers/ by the job's name.
     """
     torch.set_num_threads(1)
     kept = folder / "answers" / job.name
@@ -151,18 +150,12 @@ def run_job(
         "samples_per_second": done.people_per_second,
         "waited": done.wait_share,
     }
-    if not (file := folder / "costs" / f"{job.row.replace(' ', '-')}.json").is_file():
-        write_file(file, canonical_json(cost(weights, data, size)))
     made = storage.Evaluation(
         about=about, metrics={}, predictions=made.predictions, found=made.found
     )
     page = b"<!doctype html><title>systems</title>made by make systems\n"
     storage.write(kept, made, page)
     return storage.read(kept)
-
-
-def costs(job: Job, folder: Path) -> dict[str, Any]:
-    return read_json(folder / "costs" / f"{job.row.replace(' ', '-')}.json")
 
 
 def answers(weights: Path, data: Path, crops: Path) -> storage.Evaluation:
@@ -209,6 +202,25 @@ def untrained(job: Job, settings: Config, data: Path, crops: Path) -> storage.Ev
         net = networks.build_system(settings.network, skeleton)
         spec = InputSpec.of(settings.network, skeleton)
     return _said(net, settings, spec, data, crops)
+
+
+def run_jobs(
+    wanted: Sequence[Job], size: Size, data: Path, folder: Path, *, processes: int
+) -> Iterator[Job]:
+    """Run jobs in processes of one thread each; yield each that is ready, as they become so."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
+        running = {pool.submit(run_job, job, size, data, folder, say=_say): job for job in wanted}
+        try:
+            for future in concurrent.futures.as_completed(running):
+                future.result()
+                yield running[future]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def cost(weights: Path, data: Path, size: Size) -> dict[str, Any]:

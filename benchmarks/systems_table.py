@@ -116,6 +116,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="of top-down networks")
     parser.add_argument("--system", action="append", choices=SYSTEMS, help="only this one; repeat")
     parser.add_argument("--workers", type=int, default=1, help="processes that generate people")
+    parser.add_argument("--processes", type=int, default=2, help="that train, of one thread each")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "systems")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "systems.md")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "systems.jpg")
@@ -124,12 +125,13 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = folder_of(size, options.cache)
     data = make_people(size, folder, options.workers)
     wanted = jobs(tuple(options.system or SYSTEMS), options.seeds)
-    for number, job in enumerate(wanted, 1):
-        systems_runs.run_job(job, size, data, folder, say=lambda text: print(text, flush=True))
+    done = systems_runs.run_jobs(wanted, size, data, folder, processes=options.processes)
+    for number, job in enumerate(done, 1):
         minutes = (time.monotonic() - began) / 60
         print(f"{number} of {len(wanted)}: {job.name}, {minutes:.1f} min", flush=True)
     runs = ready(folder, options.seeds)
-    costs = {row: systems_runs.costs(_job(row), folder) for row in runs}
+    weights = {row: folder / "runs" / _job(row).name / "last.safetensors" for row in runs}
+    costs = {row: systems_runs.cost(file, data, size) for row, file in weights.items()}
     command = f"python -m benchmarks.systems_table --size {options.size} --seeds {options.seeds}"
     about = (
         f"top-down networks learn {size.steps} steps of {size.batch} people, systems of whole "
