@@ -119,7 +119,7 @@ ARMS = {
     "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn", losses={"agreement": 0.5}),
     "c-joined": Arm(title="(c) without the poses' last word", of="c", last_word=False),
     "no-attention": Arm(
-        title="(c) without attention to pixels and joints",
+        title="(c) without attention to pixels and joints, the default",
         block="orn",
         network={"attention": False},
     ),
@@ -213,9 +213,9 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
 def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
     """An arm's training config; arms differ in what they are about alone."""
     arm = ARMS[name]
-    network = {"block": arm.block, "size": list(size.picture), "bank": size.bank, **arm.network}
-    if arm.block == "kpe":
-        network["width"] = width
+    network = {"block": arm.block, "size": list(size.picture), "bank": size.bank}
+    network |= {"width": width} if arm.block == "kpe" else {"attention": True}
+    network |= arm.network
     return configs.parse(
         {
             "name": f"proof {name} seed {seed}",
@@ -250,7 +250,7 @@ def step_flops(network: Network) -> int:
 
 def matched_width(size: Size) -> int:
     """The width at which KPE costs as much as ORN; ValueError when it is over WITHIN off."""
-    orn = Network(block="orn", size=size.picture, bank=size.bank)
+    orn = Network(block="orn", size=size.picture, bank=size.bank, attention=True)
     wanted = step_flops(orn)
     low, high = 8, 256
     while high - low > 1:  # the cost grows with the width

@@ -60,8 +60,9 @@ class Network(Section):
     bank: int = Field(default=8000, ge=0, le=50_000)
     # How many of its poses take part in a training step; 0: all. Answers use all of them.
     bank_sample: int = Field(default=1000, ge=0, le=50_000)
-    # ORN: attention to pixels and joints; refinement; final fusion with the poses. For ablations.
-    attention: bool = True
+    # ORN: attention to pixels and joints (docs/proof.md: no gain); refinement; final fusion with
+    # the poses.
+    attention: bool = False
     refine: bool = True
     last_word: bool = True
 

@@ -73,7 +73,7 @@ def test_shapes_of_kpe_and_orn() -> None:
     assert [tuple(s.shape) for s in plain.logits] == [(2, J, *SIZE)]
     assert (plain.presence, plain.shares, plain.occluder, plain.xyz_m) == (None,) * 4
     with torch.no_grad():
-        output = nano()(images())
+        output = nano(attention=True)(images())
     assert [tuple(s.shape) for s in output.logits] == [(2, J, *SIZE)] * 3
     assert output.presence is not None and output.presence.shape == (2, J)
     assert output.shares is not None and output.shares.shape == (2, J, 4)
@@ -91,9 +91,9 @@ def test_nano_is_under_a_million_parameters() -> None:
 
 
 def test_ablations_take_their_part_away() -> None:
-    whole, blind, coarse = nano(), nano(attention=False), nano(refine=False)
+    whole, plain, coarse = nano(attention=True), nano(), nano(refine=False)
     assert set(whole(images()).attention) == {"pixels", "joints", "poses"}
-    assert set(blind(images()).attention) == {"poses"}
+    assert set(plain(images()).attention) == {"poses"}
     assert len(coarse(images()).logits) == 2
     features = ConvPyramid()
     bare = PoseNet(features, ORN(features.channels, J, size=SIZE, bank=None))(images())
@@ -101,7 +101,7 @@ def test_ablations_take_their_part_away() -> None:
 
 
 def test_attention_shuns_what_covers_the_person() -> None:
-    net = nano().eval()
+    net = nano(attention=True).eval()
     block = net.block
     assert isinstance(block, ORN) and block.reader is not None
     x, maps = torch.randn(2, 48, *SIZE), torch.full((2, J, *SIZE), 1 / (24 * 18))
@@ -115,7 +115,7 @@ def test_without_the_odds_of_cover_attention_goes_where_the_maps_lie(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On the same weights: inside the occluder less than half its area's share, or more than it."""
-    block = nano().eval().block
+    block = nano(attention=True).eval().block
     assert isinstance(block, ORN) and block.reader is not None
     x, maps = torch.randn(2, 48, *SIZE), torch.full((2, J, *SIZE), 0.5 / (24 * 18))
     maps[..., :9] = 1.5 / (24 * 18)  # the joints are taken to lie behind what covers the person

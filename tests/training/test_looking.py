@@ -34,7 +34,7 @@ def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.Tra
 
 def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
-    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
+    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16, attention=True)
     bank = poses.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
     return networks.build_network(
         network, people.skeleton, bank=bank if block == "orn" else None

@@ -3,10 +3,10 @@
 It plugs in where KPE does. In order:
 
 1. First maps from the features, as KPE has them, and a map of what covers the person.
-2. Attention over visible pixels: each joint reads the features where its first map puts it,
-   weighted by the odds that nothing covers the person there.
-3. Attention between joints; from that, how far each joint's evidence is trusted, and how much the
-   pose bank may change its map.
+2. Each joint reads the features where its first map puts it; with `attention`, by learnt weights
+   and by the odds that nothing covers the person there.
+3. With `attention`, joints attend to each other. From what they read: how far each joint's evidence
+   is trusted, and how much the pose bank may change its map.
 4. Attention over a bank of poses (bank.py): poses weighted by how well the *other* joints' trusted
    maps support them give every joint a second map, and 3D joints.
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
@@ -44,8 +44,8 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    `layers`: convolutions before the first maps. For ablations `attention` switches steps 2 and 3,
-    `refine` 5 and `last_word` 7; without a `bank` steps 4 and 7 are left out.
+    `layers`: convolutions before the first maps. `attention`: see steps 2 and 3. For ablations
+    `refine` switches 5 and `last_word` 7; without a `bank` 4 and 7 are left out.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
     evaluation mode undoes it.
@@ -62,7 +62,7 @@ class ORN(nn.Module):
         bank: PoseBank | None,
         width: int = 48,
         layers: int = 1,
-        attention: bool = True,
+        attention: bool = False,
         refine: bool = True,
         last_word: bool = True,
     ) -> None:
