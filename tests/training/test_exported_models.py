@@ -65,6 +65,17 @@ def crops(pairs: Path, runs: Path) -> Any:
     return np.ascontiguousarray(several.transpose(0, 2, 3, 1))
 
 
+def far_apart(model: ss.Model, ours: Any, theirs: Any, crops: Any, *, flip: bool = False) -> float:
+    """The largest distance in pixels, but of joints of which the scores' difference decides which
+    of two cells is the likelier; hardly any are so."""
+    whole = exporting.WithDecoder(model.net, model.skeleton, flip=flip)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        leads = whole.leads(torch.from_numpy(crops.transpose(0, 3, 1, 2).copy())).numpy()
+    sure = leads > 2 * np.abs(ours.score - theirs.score).max()
+    assert sure.mean() > 0.995
+    return float(np.abs(ours.xy - theirs.xy)[sure].max())
+
+
 @pytest.mark.parametrize("name", WITH)
 def test_answers_are_those_of_pytorch(runs: Path, crops: Any, name: str) -> None:
     model = ss.Model.load(runs / ("kpe" if name == "kpe" else "orn"), device="cpu")
@@ -73,7 +84,7 @@ def test_answers_are_those_of_pytorch(runs: Path, crops: Any, name: str) -> None
     assert exported.size == (48, 36) and exported.flip == (name == "flip")
     for count in BATCHES:
         ours, theirs = ask(crops[:count]), exported(crops[:count])
-        assert np.abs(ours.xy - theirs.xy).max() < 0.01
+        assert far_apart(model, ours, theirs, crops[:count], flip=name == "flip") < 0.01
         for field in ("score", "shares", "quality", "present"):
             mine, its = getattr(ours, field), getattr(theirs, field)
             assert (np.isnan(mine) == np.isnan(its)).all()
@@ -266,7 +277,7 @@ def test_weights_in_16_bits_cost_next_to_nothing(runs: Path, crops: Any, tmp_pat
     tensors = onnx.load(runs / "orn.onnx").graph.initializer
     assert any(t.data_type == onnx.TensorProto.INT16 for t in tensors)
     ours, theirs = (OnnxModel.load(f)(crops) for f in (tmp_path / "whole.onnx", runs / "orn.onnx"))
-    assert 0 < np.abs(ours.xy - theirs.xy).max() < 0.01
+    assert 0 < far_apart(model, ours, theirs, crops) < 0.01
     with pytest.raises(ArgumentError, match=r"weights.*int16"):
         model.export(tmp_path / "b.onnx", weights="int4")
 
