@@ -8,7 +8,7 @@ import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, show_user
-from synthstudio.studio.editor.session import begin_run, stand_in
+from synthstudio.studio.editor.session import begin_run, can_stand_in
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
 from synthstudio.studio.settings import STYLE, icon
 
@@ -40,7 +40,7 @@ def main() -> None:
     ]
     # A run that ends before this would make Streamlit list the files beside this one itself.
     st.navigation(pages, position="hidden")
-    name, page = "", None
+    name = ""
     try:
         me = current_user()
         name, page = me.name, st.navigation(pages)
@@ -52,8 +52,11 @@ def main() -> None:
         if error.reason != "busy":
             show_refusal(error, user=name)
             return
-        page = page or st.navigation(pages)
-        with st.sidebar if page.url_path == "review" and stand_in() else st.container():
+        page = st.navigation(pages)  # a page that is run again is asked for again
+        stays = page.url_path == "review" and can_stand_in()
+        if stays:
+            page.run()
+        with st.sidebar if stays else st.container():
             show_refusal(error, user=name)
             st.caption("This page tries again by itself.")
         st.fragment(_again, run_every=_AGAIN_S)([])

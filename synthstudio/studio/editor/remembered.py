@@ -39,6 +39,8 @@ class EditorSession:
     """The editor's key and what it was told last."""
     drawn: int = 0
     """How many of the page's elements this run has drawn: the style, then the editor."""
+    stands_in: bool = False
+    """Whether the editor is to stay as it was: in this run the database did not answer."""
     clips: clips.ClipSession = field(default_factory=clips.ClipSession)
 
 

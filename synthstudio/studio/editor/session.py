@@ -59,6 +59,7 @@ def show() -> None:
     chosen = ctx.chosen()
     session = _session(chosen, me, fresh=not _is_open(chosen, me))
     st.html(_STYLE)
+    session.drawn = 1
     queues = [q for q in QUEUES if q != "clips" or has_clips(chosen.table)]
     _choices(session, list(prediction_layers(ctx.store, chosen.key)), queues)
     if session.queue is None:
@@ -92,17 +93,29 @@ def begin_run() -> None:
     """Say that a run of the page begins, in which nothing is drawn yet."""
     session = st.session_state.get("review_session")
     if isinstance(session, EditorSession):
-        session.drawn = 0
+        session.drawn, session.stands_in = 0, False
+
+
+def can_stand_in() -> bool:
+    """Whether the editor can stay open as it was while the database does not answer.
+
+    If so the page, run again, shows it: run by another page it would be another editor.
+    """
+    session = st.session_state.get("review_session")
+    if not isinstance(session, EditorSession) or session.sent is None:
+        return False
+    session.stands_in = True
+    return True
 
 
 def stand_in() -> bool:
-    """Keep the editor open as it was while the database does not answer; False: there is none.
+    """Show the editor as it was, if the database does not answer; say whether that is so.
 
     What is edited meanwhile is kept in the browser, which says so, and sent again. The editor has
     the same place among the page's elements as ever, or the browser would put up a second one.
     """
     session = st.session_state.get("review_session")
-    if not isinstance(session, EditorSession) or session.sent is None:
+    if not isinstance(session, EditorSession) or session.sent is None or not session.stands_in:
         return False
     name, data = session.sent
     if session.drawn < 1:

@@ -11,6 +11,8 @@ from synthstudio.studio.page_parts import GENERATE, HOME, NO_PEOPLE, empty_state
 
 
 def main() -> None:
+    if session.stand_in():
+        return
     ctx, _ = context(), current_user()
     chosen = ctx.chosen("Review")
     if chosen.dataset.people and not count_people(ctx.store, chosen.key).total:
