@@ -147,8 +147,9 @@ function start(parent, data) {
   buildTable(S);
   listenPointer(S);
   S.changed = () => {
+    if (S.item) S.now = derive(S, S.item);
+    if (S.batch) return;
     if (S.item) {
-      S.now = derive(S, S.item);
       fillPanel(S);
       if (S.ready) drawMask(S);
       draw(S);
