@@ -46,7 +46,7 @@ def main() -> None:
         me = current_user()
         name, page = me.name, st.navigation(pages)
         with st.sidebar:
-            choose_set(ctx)
+            choose_set(lambda: ctx.sets, ctx.refresh)
             show_user(me)
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time

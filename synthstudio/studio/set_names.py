@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 import streamlit as st
 
 from synthstudio.core.places import Place, Url
+from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER
 from synthstudio.studio.text import plain
 
-if TYPE_CHECKING:
-    from synthstudio.studio.context import Context, OpenSet
-
 _ASKED, _LOST = "set_asked", "set_lost"
 _LETTERS = 40
+
+
+class Named(Protocol):
+    """A data set that is open: its key, the name of its folder, and where it lies."""
+
+    key: str
+    name: str
+    dataset: Dataset
 
 
 def name_of(place: Place) -> str:
@@ -26,7 +32,7 @@ def name_of(place: Place) -> str:
     return place.resolve().parent.name if place.name == INNER else place.name
 
 
-def titles(sets: Iterable[OpenSet]) -> dict[str, str]:
+def titles(sets: Iterable[Named]) -> dict[str, str]:
     """Key -> what tells a data set from all others: its name, and where that is not enough more.
 
     Then it is the folder above, or where that has one name too, the beginning of the key.
@@ -42,7 +48,7 @@ def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     return {k: f"{n} ({more[k]})" if many[n] > 1 and more[k] else n for k, n in names.items()}
 
 
-def meant(sets: Mapping[str, OpenSet], text: str) -> list[str]:
+def meant(sets: Mapping[str, Named], text: str) -> list[str]:
     """Keys of the data sets that an address may mean by a key, a title or a name."""
     if text in sets:
         return [text]
@@ -50,19 +56,22 @@ def meant(sets: Mapping[str, OpenSet], text: str) -> list[str]:
     return [key for key in sets if shown[key] == text] or [k for k in sets if sets[k].name == text]
 
 
-def choose_set(ctx: Context) -> None:
-    """Show which data set is looked at; the one that the address means, and no guess."""
+def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], object]) -> None:
+    """Show which of the sets that `read` returns is looked at: the one that the address means.
+
+    Where it means none of them, or several, none is. `refresh` opens what was made since.
+    """
     requested = st.query_params.get("set")
     if requested != st.session_state.get(_ASKED):
         st.session_state[_ASKED] = requested
-        found = meant(ctx.sets, requested) if requested else []
-        if requested and not found:  # it may have been made since
-            ctx.refresh()
-            found = meant(ctx.sets, requested)
+        found = meant(read(), requested) if requested else []
+        if requested and not found:
+            refresh()
+            found = meant(read(), requested)
         if len(found) == 1:
             st.session_state["set"] = found[0]
         st.session_state[_LOST] = (requested, len(found)) if requested and len(found) != 1 else None
-    sets = ctx.sets
+    sets = read()
     if not sets:
         return
     lost = st.session_state.get(_LOST) is not None
