@@ -130,8 +130,8 @@ def test_500_people_in_a_frame(tmp_path: Path) -> None:
             clean_of=lambda frame: None,
         )
         assert time.perf_counter() - began < 5
-        told = [one["people"] for one in found]
-        assert len(told[0]) == 500 and told[1:] == [None] * (len(found) - 1)
+        listings = [one["people"] for one in found]
+        assert len(listings[0]) == 500 and listings[1:] == [None] * (len(found) - 1)
         assert len(json.dumps(found)) < 2e6
         approve(studio, dataset)
         export_reviewed(studio.store, dataset, tmp_path / "out", form="coco", only="all")
