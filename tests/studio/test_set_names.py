@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import settled
+from playwright.sync_api import expect
 from review_ops import make_set
 
 from synthstudio.core.places import Url
@@ -82,6 +83,9 @@ def test_each_page_opens_the_one_that_is_meant(
     page.get_by_role("option").nth(1).click()
     page.locator(".ed[data-ready]").wait_for()
     assert page.locator(".joint-row").count() == 23
+    box.first.click()
+    page.get_by_role("option").nth(0).click()  # of one label two options would be the last one
+    expect(page.locator(".joint-row")).to_have_count(17)
     # what is chosen is in the gallery's address, which can be passed on
     page.goto(f"{studio.url}/gallery")
     settled(page)
