@@ -1,6 +1,7 @@
 """The editor at size: next person, acknowledged edits, lassos, filters, the server's memory.
 
     python -m benchmarks.studio [--people 100000] [--steps 2000] [--edits 100] [--work DIR]
+    python -m benchmarks.studio --clip-frames 40 ...    # also the strip of a clip
 
 A few rendered frames of 1 MP are repeated under new numbers with their real pictures. A server
 serves them; Chromium turns from person to person by keyboard. "Painted" is the picture drawn on
@@ -95,8 +96,11 @@ def source_set(folder: Path) -> Path:
     return folder / "source"
 
 
-def make(source: Path, out: Path, people: int) -> Dataset:
-    """Write a data set of at least so many people: rows and pictures of `source`, repeated."""
+def make(source: Path, out: Path, people: int, clip_frames: int = 0) -> Dataset:
+    """Write a data set of at least so many people: rows and pictures of `source`, repeated.
+
+    `clip_frames`: so many frames after one another are a clip; 0: none are.
+    """
     if (out / "index.json").is_file():
         return Dataset(out)
     had = Dataset(source)
@@ -138,13 +142,14 @@ def make(source: Path, out: Path, people: int) -> Dataset:
                     "file_name": pa.array([image_name(int(n)) for n in numbers]),
                     "image_sha256": pa.array([sha[k] for k in which]),
                     "group_id": pa.array([f"g{n}" for n in numbers]),
+                    **_clips(numbers, clip_frames),
                 },
             )
             _write(
                 temporary / INSTANCES_NAME,
                 instances.take(rows),
                 INSTANCE_SCHEMA,
-                {"frame_index": pa.array(owner)},
+                {"frame_index": pa.array(owner)} | _tracks(instances.take(rows), clip_frames),
             )
             head = {
                 "shard": shard,
@@ -156,6 +161,29 @@ def make(source: Path, out: Path, people: int) -> Dataset:
             session.publish(seal(temporary, head))
         session.finish()
     return Dataset(out)
+
+
+def _clips(numbers: np.ndarray, frames: int) -> dict[str, pa.Array]:
+    """Columns of frames that lie in clips of so many frames at 25 Hz; {} for 0."""
+    if not frames:
+        return {}
+    at = numbers % frames
+    return {
+        "clip_id": pa.array([f"clip-{n}" for n in (numbers // frames).tolist()]),
+        "clip_frame": pa.array(at),
+        "clip_frames": pa.array(np.full(len(numbers), frames)),
+        "time_s": pa.array(at / 25),
+    }
+
+
+def _tracks(rows: pa.Table, clip_frames: int) -> dict[str, pa.Array]:
+    """Person n of each frame of a clip is track n."""
+    if not clip_frames:
+        return {}
+    return {
+        "track_id": rows["instance"].combine_chunks(),
+        "motion": pa.array(["walk"] * len(rows)),
+    }
 
 
 @contextmanager
@@ -233,6 +261,17 @@ class Editor:
         self.wait(f"ed.dataset.item !== '{was}' && ed.dataset.shown === ed.dataset.item")
         return float(self.page.evaluate("ed.dataset.paintMs"))
 
+    def strip(self) -> float:
+        """Turn to the next person; return milliseconds until that one's clip is drawn below."""
+        was = self.page.evaluate("ed.dataset.item")
+        began = time.perf_counter()
+        self.page.keyboard.press("n")
+        self.wait(
+            f"ed.dataset.item !== '{was}' && ed.querySelector('.clips').dataset.track !== '' &&"
+            " [...ed.querySelectorAll('.strip img')].every((i) => i.complete && i.naturalWidth)"
+        )
+        return (time.perf_counter() - began) * 1e3
+
     def edit(self, key: str) -> float:
         """Change the chosen joint; return milliseconds until the server said that it is stored."""
         self.page.keyboard.press(key)
@@ -257,6 +296,17 @@ def walk(editor: Editor, server: psutil.Process, steps: int, pause_s: float) -> 
         "next_max_ms": max(times),
         "memory_mb": [round(m, 1) for m in memory],
         "memory_growth_mb": round(settled[-1] - settled[0], 1),
+    }
+
+
+def strips(editor: Editor, count: int) -> dict[str, float]:
+    """Open people of clips; return how long each strip took, with the 120 ms that it waits."""
+    editor.strip()  # the first one is not counted
+    times = [editor.strip() for _ in range(count)]
+    return {
+        "strip_median_ms": statistics.median(times),
+        "strip_p95_ms": float(np.percentile(times, 95)),
+        "strip_max_ms": max(times),
     }
 
 
@@ -321,6 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--edits", type=int, default=100)
     parser.add_argument("--pause-s", type=float, default=0.15, help="between two people")
+    parser.add_argument("--clip-frames", type=int, default=0, help="of each clip; 0: no clips")
     parser.add_argument("--work", type=Path)
     options = parser.parse_args(arguments)
     from playwright.sync_api import sync_playwright
@@ -328,10 +379,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        dataset = make(source_set(work), work / f"set-{options.people}", options.people)
+        name = f"set-{options.people}-{options.clip_frames}"
+        dataset = make(source_set(work), work / name, options.people, options.clip_frames)
         found: dict[str, Any] = {
             "people": dataset.people,
             "steps": options.steps,
+            "clip_frames": options.clip_frames,
             "pause_s": options.pause_s,
         }
         found |= filters(dataset, work)
@@ -343,6 +396,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             editor = Editor(page, url, local_key(load_secret(work)))
             found |= edits(editor, options.edits)
             found |= walk(editor, server, options.steps, options.pause_s)
+            if options.clip_frames:
+                found |= strips(editor, options.edits)
             browser.close()
             found |= lassos(url, work, options.edits)
     failed = 0

@@ -48,6 +48,16 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _JOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 _NOT_IN_A_QUERY = re.compile(r"[^a-z0-9_-]")
 _QUERY_WORDS = ("any", "all", "both", "no", "not", "and", "or", "at", "least", "in")
+_IN_BROWSERS = (
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+)
+"""What every object of a browser has: the editor would take it for what is known of a joint."""
 _DEFAULT_SOURCE = (
     "COCO's where joints are COCO's; else 0.072, the median of COCO's 17 (nobody measured it)"
 )
@@ -167,6 +177,8 @@ def _joints(value: Any, where: str) -> tuple[str, ...]:
             raise _fault("no name for a joint", expected, name, where)
         if name.lower() in _QUERY_WORDS:
             raise _fault("this word has a meaning in queries", "another name", name, where)
+        if name in _IN_BROWSERS:
+            raise _fault("this word has a meaning in browsers", "another name", name, where)
     _once(value, where, "two joints have one name")
     _once([query_name(n) for n in value], where, "two joints would have one name in queries")
     return tuple(value)

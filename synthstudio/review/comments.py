@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import Select, String, cast, func, select
 
@@ -16,6 +17,7 @@ from synthstudio.review.threads import TALKING, Thread, threads_of
 from synthstudio.review.values import MAIN, Event
 
 _FRAMES_AT_ONCE = 500
+_ROWS_AT_ONCE = 50
 Pair = tuple[int, int]
 
 
@@ -70,17 +72,46 @@ def thread_list(
         return [_listed(row) for row in rows]
 
 
-def open_count(store: Store, dataset: str, *, mentions: str | None = None) -> int:
-    """How many threads of a data set are open, whomever they are about; see thread_list."""
-    query = _of_set(dataset, True, mentions).with_only_columns(func.count())
+def latest_threads(
+    store: Store,
+    dataset: str,
+    *,
+    is_open: bool | None = None,
+    mentions: str | None = None,
+    hidden: Collection[Pair] = (),
+    limit: int | None = None,
+) -> list[Listed]:
+    """The threads of the layer main in which something happened last, those first.
+
+    `hidden`: people of whom none is returned; where there are none, no more rows are read than
+    `limit`. See thread_list.
+    """
+    query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
+    if not hidden:
+        query = query.limit(limit)
+    with (
+        store.reading() as session,
+        session.scalars(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows,
+    ):
+        shown = (row for row in rows if (row.frame, row.instance) not in hidden)
+        return [_listed(row) for row in islice(shown, limit)]
+
+
+def thread_count(
+    store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
+) -> int:
+    """How many threads a data set has, whomever they are about; see thread_list."""
+    query = _of_set(dataset, is_open, mentions).with_only_columns(func.count())
     with store.reading() as session:
         return session.scalar(query) or 0
 
 
-def open_of_people(store: Store, dataset: str, *, mentions: str | None = None) -> dict[Pair, int]:
-    """Return (frame, instance) -> how many threads are open, of everybody who has one."""
+def threads_of_people(
+    store: Store, dataset: str, *, is_open: bool | None = None, mentions: str | None = None
+) -> dict[Pair, int]:
+    """Return (frame, instance) -> how many threads, of everybody who has one; see thread_list."""
     of = ThreadRow.frame, ThreadRow.instance
-    query = _of_set(dataset, True, mentions).with_only_columns(*of, func.count()).group_by(*of)
+    query = _of_set(dataset, is_open, mentions).with_only_columns(*of, func.count()).group_by(*of)
     with store.reading() as session:
         return {(frame, instance): count for frame, instance, count in session.execute(query)}
 

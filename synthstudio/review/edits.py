@@ -20,6 +20,7 @@ from synthstudio.review.history import (
     item_events,
     snapshot,
     state_of,
+    talk_of,
 )
 from synthstudio.review.masks import masks_after
 from synthstudio.review.models import (
@@ -389,7 +390,7 @@ def _write(
     session.flush()
     event = event_of(row)
     if talks(event):
-        store_threads(session, op.person, threads_of(item_events(session, op.person)))
+        store_threads(session, op.person, threads_of(talk_of(session, op.person)))
     values = asdict(apply_event(old, event))
     del values["person"]
     if old.revision == 0:

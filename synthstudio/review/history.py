@@ -28,7 +28,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talks, threads_of, wrong_rows
+from synthstudio.review.threads import TALKING, talks, threads_of, wrong_rows
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -294,6 +294,12 @@ def is_decided(state: ItemState) -> bool:
 def item_events(session: Session, person: Person) -> list[Event]:
     """All events of one person, by revision."""
     query = select(EventRow).where(is_person(EventRow, person))
+    return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
+
+
+def talk_of(session: Session, person: Person) -> list[Event]:
+    """Those of one person's events that may say something in a thread: no edit, no mask of any."""
+    query = select(EventRow).where(is_person(EventRow, person), EventRow.kind.in_(TALKING))
     return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
 
 

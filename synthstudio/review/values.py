@@ -162,7 +162,15 @@ class ItemState:
 
 _Reviewing = Literal["claim", "save_view"]
 _Leading = Literal[
-    "assign", "adjudicate", "relabel", "generate", "save_view_for_all", "import", "export", "invite"
+    "assign",
+    "adjudicate",
+    "relabel",
+    "generate",
+    "save_view_for_all",
+    "import",
+    "export",
+    "invite",
+    "skeletons",
 ]
 _Administering = Literal["members", "tokens", "webhooks", "accounts"]
 Action = Literal["look"] | Kind | _Reviewing | _Leading | _Administering
@@ -178,6 +186,7 @@ _PHRASES: dict[str, str] = {
     "webhooks": "manage webhooks",
     "accounts": "manage accounts",
     "invite": "invite people",
+    "skeletons": "save skeletons",
 }
 """What messages call an action whose name is no verb."""
 LOG = logging.getLogger("synthstudio.review.roles")

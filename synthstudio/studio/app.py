@@ -7,9 +7,10 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.studio.context import Context, context, current_user, refuse_unguarded, show_user
+from synthstudio.studio.context import context, current_user, refuse_unguarded, show_user
 from synthstudio.studio.editor.session import begin_run, can_stand_in
 from synthstudio.studio.page_parts import show_refusal, show_unreadable
+from synthstudio.studio.set_names import choose_set
 from synthstudio.studio.settings import STYLE, icon
 
 _PAGES = Path(__file__).with_name("pages")
@@ -45,7 +46,7 @@ def main() -> None:
         me = current_user()
         name, page = me.name, st.navigation(pages)
         with st.sidebar:
-            _choose_dataset(ctx)
+            choose_set(lambda: ctx.sets, ctx.refresh)
             show_user(me)
         page.run()
     except Refused as error:  # a page handles those that it expects; a role may go at any time
@@ -69,19 +70,6 @@ def _again(runs: list[None]) -> None:
     if runs:
         st.rerun()
     runs.append(None)
-
-
-def _choose_dataset(ctx: Context) -> None:
-    sets = ctx.sets
-    requested = st.query_params.get("set")
-    if requested != st.session_state.get("set_asked"):
-        st.session_state["set_asked"] = requested
-        if requested in sets:
-            st.session_state["set"] = requested
-    if st.session_state.get("set") not in sets:
-        st.session_state.pop("set", None)
-    if sets:
-        st.selectbox("Data set", list(sets), key="set", format_func=lambda key: sets[key].name)
 
 
 main()

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.core.places import Place, Url, resolved
+from synthstudio.core.places import Place, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
@@ -31,6 +31,7 @@ from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Tokens, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
+from synthstudio.studio.set_names import name_of, stop_if_lost
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.text import plain
 
@@ -117,15 +118,15 @@ class Context:
             twin = next((s for s in self._sets.values() if s.content == content), None)
             if twin is not None:
                 if resolved(place) != resolved(twin.dataset.place):
-                    self.copies[resolved(place)] = (_name_of(place), twin.name)
+                    self.copies[resolved(place)] = (name_of(place), twin.name)
                 return twin
             folders = [one for one in self.settings.datasets if isinstance(one, Path)]
             known = (*folders, *self._exported())
-            key = register(self.store, dataset, _name_of(place), known=known)
+            key = register(self.store, dataset, name_of(place), known=known)
             self._sets[key] = OpenSet(
                 key=key,
                 content=content,
-                name=_name_of(place),
+                name=name_of(place),
                 dataset=dataset,
                 skeleton=get_skeleton(dataset.identity.skeleton),
                 cache=self.settings.state / "tables",
@@ -145,8 +146,8 @@ class Context:
             try:
                 self.open(folder)
             except SynthStudioError as error:
-                page_parts.log_unreadable(_name_of(folder), error)
-                failed.append(_name_of(folder))
+                page_parts.log_unreadable(name_of(folder), error)
+                failed.append(name_of(folder))
         return failed
 
     def _exported(self) -> list[Path]:
@@ -162,8 +163,10 @@ class Context:
     def chosen(self, title: str = "") -> OpenSet:
         """Return the data set that the session looks at.
 
-        When none is open it says so below `title`, and stops the page.
+        When none is open it says so below `title`, and stops the page; so it does when the address
+        means another one.
         """
+        stop_if_lost()
         found = self._sets.get(st.session_state.get("set", "")) or next(
             iter(self._sets.values()), None
         )
@@ -409,10 +412,3 @@ def show_user(me: User) -> None:
             if given and _take_key(ctx, given):
                 st.rerun()
     _leave(ctx)
-
-
-def _name_of(place: Place) -> str:
-    if isinstance(place, Url):
-        above, _, name = place.path.rpartition("/")
-        return above.rpartition("/")[2] if name == INNER else name
-    return place.resolve().parent.name if place.name == INNER else place.name

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import streamlit as st
 
 from synthstudio.review.comments import (
     Listed,
-    open_count,
-    open_of_people,
-    thread_list,
+    latest_threads,
+    thread_count,
     threads_in,
+    threads_of_people,
 )
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
@@ -27,67 +28,97 @@ _SHOWN, _LETTERS = 25, 160
 _HEADER = ("thread", "frame", "instance", "joint", "state", "began", "last", "comments", "mentions")
 
 
-def shown_threads(ctx: Context, me: User, chosen: OpenSet, which: Choice) -> list[Listed]:
-    """Return threads, the latest first, without those on people whose first look is hidden."""
-    found = thread_list(
-        ctx.store,
-        chosen.key,
-        is_open=None if which == "All" else which != "Resolved",
-        mentions=me.name if which == "Mentions of you" else None,
-    )
-    pairs = {(one.frame, one.instance) for one in found}
-    share = share_of(ctx.store, chosen.key, "second_share")
-    hidden = blinded_among(ctx.store, chosen.table, pairs, who=me, share=share)
-    kept = [one for one in found if (one.frame, one.instance) not in hidden]
-    return sorted(kept, key=lambda one: (one.when, one.id), reverse=True)
+class _Which(TypedDict):
+    is_open: bool | None
+    mentions: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Threads that somebody may see: a choice, without those on people whose first look is hidden.
+
+    The database counts them; rows are read for what is listed alone.
+    """
+
+    ctx: Context
+    chosen: OpenSet
+    which: _Which
+    hidden: frozenset[tuple[int, int]]
+    count: int
+
+    def latest(self, limit: int | None = None) -> list[Listed]:
+        """Return the threads, or as many, the latest first."""
+        return latest_threads(
+            self.ctx.store, self.chosen.key, hidden=self.hidden, limit=limit, **self.which
+        )
+
+    def csv(self) -> bytes:
+        """Return all of them as a table."""
+        return csv_bytes(_HEADER, map(_row, self.latest()))
+
+
+def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Shown:
+    """Return the threads of a choice that a user may see."""
+    which: _Which = {
+        "is_open": None if choice == "All" else choice != "Resolved",
+        "mentions": me.name if choice == "Mentions of you" else None,
+    }
+    return _shown(ctx, me, chosen, which, share_of(ctx.store, chosen.key, "second_share"))
+
+
+def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
+    """Only who has a blind look before them asks of whom the threads are."""
+    count = thread_count(ctx.store, chosen.key, **which)
+    if not count or not share or may(me.role, "adjudicate"):
+        return Shown(ctx, chosen, which, frozenset(), count)
+    people = threads_of_people(ctx.store, chosen.key, **which)
+    hidden = blinded_among(ctx.store, chosen.table, people, who=me, share=share)
+    seen = sum(many for pair, many in people.items() if pair not in hidden)
+    return Shown(ctx, chosen, which, frozenset(hidden), seen)
 
 
 def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
     """Return how many threads are open and how many of them mention somebody; "" for none."""
     share = share_of(ctx.store, chosen.key, "second_share")
-    found = _open(ctx, me, chosen, share, mentions=None)
+    found = _shown(ctx, me, chosen, {"is_open": True, "mentions": None}, share).count
     if not found:
         return ""
-    mine = _open(ctx, me, chosen, share, mentions=me.name)
+    mine = _shown(ctx, me, chosen, {"is_open": True, "mentions": me.name}, share).count
     threads = "1 open thread" if found == 1 else f"{found:,} open threads"
     return threads + (f", {mine:,} mention{'s' * (mine == 1)} you" if mine else "")
-
-
-def _open(ctx: Context, me: User, chosen: OpenSet, share: float, *, mentions: str | None) -> int:
-    """How many threads are open that this user may see; only whose looks are blind asks of whom."""
-    found = open_count(ctx.store, chosen.key, mentions=mentions)
-    if not found or not share or may(me.role, "adjudicate"):
-        return found
-    people = open_of_people(ctx.store, chosen.key, mentions=mentions)
-    hidden = blinded_among(ctx.store, chosen.table, people, who=me, share=share)
-    return sum(count for pair, count in people.items() if pair not in hidden)
 
 
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show threads with the way to each, and all of them as a file."""
     which = st.segmented_control("Threads", CHOICES, default=CHOICES[0], key="threads_which")
     found = shown_threads(ctx, me, chosen, which or CHOICES[0])
-    if not found:
+    some = found.latest(_SHOWN)
+    if not some:
         empty_state(
             "There is no such thread. In Review `e` writes a comment, and @ with a name "
             "mentions a member.",
             ("Go to Review", REVIEW),
         )
         return
-    first = _first_comments(ctx, chosen, found[:_SHOWN])
-    for one in found[:_SHOWN]:
+    first = _first_comments(ctx, chosen, some)
+    for one in some:
         text, go = st.columns([7, 2], vertical_alignment="center")
         text.markdown(_line(one, first.get(one.id, "")))
         where = f"Frame {one.frame}, person {one.instance}"
         if go.button(where, key=f"thread {one.id}", width="stretch", help="Open in Review"):
             open_review(review_params(chosen.key, frame=one.frame, instance=one.instance))
-    if len(found) > _SHOWN:
+    if found.count > len(some):
         st.caption(
-            f"The latest {_SHOWN} of {len(found):,}. In the Gallery the query "
+            f"The latest {len(some)} of {found.count:,}. In the Gallery the query "
             "`threads = open` or `mentions = me` finds all of them."
         )
     st.download_button(
-        "CSV", data=csv_bytes(_HEADER, map(_row, found)), file_name="threads.csv", mime="text/csv"
+        "CSV",
+        found.csv,
+        file_name="threads.csv",
+        mime="text/csv",
+        on_click="ignore",
+        help="All of them; read when it is asked for",
     )
 
 

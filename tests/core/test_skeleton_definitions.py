@@ -35,6 +35,7 @@ FAULTS = {
     "two joints have one name": HAND | {"joints": ["a", "a"]},
     "one name in queries": HAND | {"joints": ["a b", "A_b"]},
     "a meaning in queries": HAND | {"joints": ["any"]},
+    "a meaning in browsers": HAND | {"joints": ["toString"]},
     "none of the joints": HAND | {"limbs": [["wrist", "tail"]]},
     "goes with itself": HAND | {"limbs": [["wrist", "wrist"]]},
     "come twice": HAND | {"limbs": [["wrist", "thumb"], ["thumb", "wrist"]]},

@@ -9,11 +9,11 @@ from sqlalchemy import event
 from synthstudio.review import comments, edits, history
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
-from synthstudio.review.models import MemberRow, ThreadRow, utc_now
+from synthstudio.review.models import EventRow, MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
-from synthstudio.review.values import Person
-from synthstudio.studio.thread_list import threads_note
+from synthstudio.review.values import JointLabel, Person
+from synthstudio.studio.thread_list import shown_threads, threads_note
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def test_no_more_threads_are_read_than_are_listed(empty_store, key, write, read)
     assert [one.id for one in mine] == [ids[3]] == read
     for other in ("Anna", "Ann", "", '", "', "%"):
         assert comments.thread_list(empty_store, key, mentions=other) == []
-    assert comments.open_count(empty_store, key, mentions="José") == 3
-    assert comments.open_of_people(empty_store, key) == {(0, 1): 6}
+    assert comments.thread_count(empty_store, key, is_open=True, mentions="José") == 3
+    assert comments.threads_of_people(empty_store, key, is_open=True) == {(0, 1): 6}
 
 
 def test_home_counts_what_one_may_see_and_reads_no_thread(empty_store, small_set, key, write, read):
@@ -79,3 +79,40 @@ def test_home_counts_what_one_may_see_and_reads_no_thread(empty_store, small_set
         threads_note(ctx, BEN, chosen) == "1 open thread"
     )  # of whose person the look is not blind
     assert read == []
+
+
+def test_a_page_reads_the_threads_that_it_shows_and_all_for_its_csv(
+    empty_store, small_set, key, write, read
+):
+    ctx = SimpleNamespace(store=empty_store)
+    chosen = SimpleNamespace(key=key, table=people_table(small_set))
+    ids = [write(1 + k % 2, text=f"comment {k}").id for k in range(6)]
+    write(1, "resolve", event=ids[0])
+    set_share(empty_store, key, "second_share", 1.0, by=LEAD)
+    write(2, "status", status="approved")
+    read.clear()
+    mine = shown_threads(ctx, LEAD, chosen, "Open")
+    assert mine.count == 5 and read == []
+    assert [one.id for one in mine.latest(2)] == [ids[5], ids[4]] == read
+    assert mine.csv().count(b"\n") == 6
+    blind = shown_threads(ctx, BEN, chosen, "All")
+    assert (blind.count, [one.id for one in blind.latest(2)]) == (3, [ids[0], ids[4]])
+    assert blind.csv().count(b"\n") == 4 and b"\n6," not in blind.csv()
+
+
+def test_a_comment_reads_no_labels(write):
+    """Masks of a person who is edited often are megabytes: a comment has no need of them."""
+    found = []
+
+    def loaded(row, _):
+        found.append(row.kind)
+
+    write(1, "edit", joints={"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")})
+    event.listen(EventRow, "load", loaded)
+    try:
+        first = write(1, text="a")
+        write(1, "resolve", event=first.id)
+        write(1, "revert", event=first.id + 1)
+    finally:
+        event.remove(EventRow, "load", loaded)
+    assert found.count("edit") <= 1  # the undo alone asks what was changed since

@@ -39,13 +39,13 @@ def test_a_thread_is_answered_resolved_and_reopened(store, say):
     done = say("resolve", event=first.id)
     (listed,) = comments.thread_list(store, KEY, is_open=False, mentions="anna")
     assert (listed.id, listed.comments, listed.is_open) == (first.id, 2, False)
-    assert comments.open_count(store, KEY) == 0
+    assert comments.thread_count(store, KEY, is_open=True) == 0
     with pytest.raises(Refused, match="resolved already"):
         say("resolve", event=first.id)
     say("reopen", event=first.id)
     with pytest.raises(Refused, match="changed again later"):
         say("revert", event=done.id)
-    assert comments.open_count(store, KEY) == 1
+    assert comments.thread_count(store, KEY, is_open=True) == 1
     assert history.state(store, PERSON).comments == 2
     assert history.check_replay(store, KEY) == []
 

@@ -1,6 +1,6 @@
-"""660 seeded attacks on the studio: requests, websockets, edits, uploads, names, paths, roles;
+"""700 seeded attacks on the studio: requests, websockets, edits, uploads, names, paths, roles;
 those on the API, tokens and webhooks are in test_attack_programs.py, those on accounts in
-test_attack_accounts.py.
+test_attack_accounts.py, those on skeletons in test_attack_skeletons.py.
 
 Each case is decided by its kind and number alone. `make attack` runs all of them
 (SYNTHSTUDIO_ATTACKS=all); the tests run every tenth. Whatever is sent: nothing is changed that may
@@ -49,7 +49,8 @@ from synthstudio.studio.text import csv_cell, plain
 NUMBERS = {"http": 160, "websocket": 40, "edit": 160, "upload": 40, "name": 40, "path": 40}
 NUMBERS |= {"api": 80, "token": 20, "webhook": 20}  # test_attack_programs.py
 NUMBERS |= {"guess": 20, "invitation": 20, "session": 20}  # test_attack_accounts.py
-assert sum(NUMBERS.values()) == 660
+NUMBERS |= {"skeleton": 40}  # test_attack_skeletons.py
+assert sum(NUMBERS.values()) == 700
 EVERY = 1 if os.environ.get("SYNTHSTUDIO_ATTACKS") == "all" else 10
 SECRETS = (b"root:", b"Traceback", b"studio.key", b"SQLite format", b"BEGIN ")
 JOINTS = get_skeleton("coco17").joints

@@ -105,6 +105,10 @@ def test_threads_are_listed_letter_by_letter(found, page, open_as):
     page.get_by_text("onclick=window.evil=5").first.wait_for()
     settled(page)
     assert page.evaluate(FOUND) == [None]
+    with page.expect_download() as download:  # made when it is asked for
+        page.get_by_role("button", name="CSV").click()
+    lines = download.value.path().read_text("utf-8-sig").splitlines()
+    assert lines[0].startswith("thread,frame,instance,joint") and len(lines) > 1
 
 
 def test_hostile_names_and_addresses_are_refused(found, page, open_as):

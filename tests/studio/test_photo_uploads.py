@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import tracemalloc
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hostile_pictures import bomb, picture
 from job_orders import LEAD, RECIPE, REVIEWER, settings_in
+from PIL import Image
 
 from synthstudio.core.errors import AssetError, RecipeError, Refused, StudioError
 from synthstudio.core.images import read_rgb
@@ -37,6 +39,24 @@ def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
     assert read_rgb(path).shape == (80, 96, 3)
     assert keep(data, tmp_path / "uploads", "backdrops") == path
     assert scenes.folders(tmp_path / "uploads") == [scenes.Folder(name="backdrops", photos=1)]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_upload_that_exif_turns_is_upright(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = picture(kind="JPEG", size=(96, 72), exif=exif)
+    kept = keep(data, tmp_path / "uploads")
+    assert read_rgb(kept).shape == ((96, 72, 3) if orientation >= 5 else (72, 96, 3))
+    with Image.open(kept) as again:
+        assert again.getexif().get(0x0112, 1) == 1  # or a browser would turn it once more
+
+
+def test_an_upload_in_cmyk_has_its_colours(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("CMYK", (96, 80), (0, 255, 255, 0)).save(file, "JPEG", quality=95)
+    found = read_rgb(keep(file.getvalue(), tmp_path / "uploads")).reshape(-1, 3).mean(0)
+    assert abs(found - [254, 0, 0]).max() < 6
 
 
 @pytest.mark.parametrize("side", [6_000, 20_000, 60_000])

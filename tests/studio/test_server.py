@@ -48,7 +48,8 @@ def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page
         open_as(page, studio, f"gallery?set={content_key(Dataset(folder))}")
         expect(box).to_have_value(folder.name)
     open_as(page, studio, "gallery?set=nonsense")
-    expect(box).to_have_value(studio_set.name)
+    expect(box).to_have_value("")
+    page.get_by_text("The data set of this address, nonsense, is not open here.").wait_for()
 
 
 def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(studio_set, tmp_path):

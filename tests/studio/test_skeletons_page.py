@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import settled
 from own_skeleton_sets import JOINTS, horse_set
+from playwright.sync_api import expect
 from reviewing import Desk
 
 from synthstudio.core.errors import RecipeError, StudioError
@@ -76,6 +77,40 @@ def test_one_is_made_by_mouse_and_by_keys(
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("data sets use the skeleton of this name").wait_for()
     assert not (horses.exports / "skeletons" / "horse.yaml").exists()
+
+
+@pytest.mark.browser
+def test_beginning_with_another_loses_no_drawing(
+    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
+) -> None:
+    open_as(page, horses, "skeletons")
+    joints = page.locator("svg.figure g")
+
+    def begin(name: str) -> None:
+        page.get_by_role("combobox", name="Begin with").click()
+        page.get_by_role("option", name=name).first.click()
+
+    page.get_by_role("button", name="Add a joint").click()
+    page.get_by_label("Name", exact=True).fill("mine")
+    begin("coco17, of the package")
+    page.get_by_text("Undo brings it back").wait_for()
+    expect(joints).to_have_count(17)
+    screenshots(page, "skeletons_kept")
+    page.get_by_role("button", name="Undo").press("Enter")
+    expect(joints).to_have_count(1)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("mine")
+    # saved as what it is: the one that is edited now, and nothing is unsaved any more
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Saved: skeletons/mine.yaml").wait_for()
+    begin("coco23, of the package")
+    expect(joints).to_have_count(23)
+    assert page.get_by_text("Undo brings it back").count() == 0
+    begin("mine")
+    expect(joints).to_have_count(1)
+    page.get_by_role("button", name="Add a joint").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Saved: skeletons/mine.yaml").wait_for()
+    assert len(read_skeleton(horses.exports / "skeletons" / "mine.yaml").joints) == 2
 
 
 @pytest.mark.browser

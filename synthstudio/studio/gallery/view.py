@@ -205,9 +205,10 @@ def _read_address(state: GalleryState, chosen: OpenSet) -> None:
         show_like(state, chosen, (int(frame[:9]), int(instance[:9])))
 
 
-def write_address(state: GalleryState) -> None:
+def write_address(state: GalleryState, ctx: Context, chosen: OpenSet) -> None:
     """Write what is looked at into the address, so that it can be passed on."""
     parameters = {
+        "set": chosen.key if len(ctx.sets) > 1 else "",
         "q": state.query,
         "sort": state.sort if state.sort != "frame" else "",
         "page": str(state.number + 1) if state.number else "",

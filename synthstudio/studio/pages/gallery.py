@@ -70,7 +70,7 @@ def main() -> None:
         map_of_poses(state, chosen, found)
     else:
         _people(ctx, me, state, chosen, found)
-    write_address(state)
+    write_address(state, ctx, chosen)
 
 
 def _query(state: GalleryState, chosen: OpenSet, bar: DeltaGenerator) -> None:

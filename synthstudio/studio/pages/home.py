@@ -26,6 +26,7 @@ from synthstudio.studio.overview import (
     health_checks,
 )
 from synthstudio.studio.page_parts import TEAM, field_error, review_params, show_unreadable
+from synthstudio.studio.set_names import titles
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import threads_note
 from synthstudio.studio.work_table import due_note
@@ -53,9 +54,10 @@ def main() -> None:
     sets = list(ctx.sets.values())
     if not sets:
         _empty(me)
+    names = titles(sets)
     for found in sets:
         with st.container(border=True, key=f"set_{found.key[:16]}"):
-            _set(ctx, me, found)
+            _set(ctx, me, found, names[found.key])
     _bring_in(open_now=not sets)
     if job_store.jobs(ctx.store, limit=1):
         st.subheader("Jobs")
@@ -109,19 +111,19 @@ def _empty(me: User) -> None:
         st.code("synthstudio studio exports/demo/dataset", language=None)
 
 
-def _set(ctx: Context, me: User, found: OpenSet) -> None:
+def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
     try:
         seen = dataset_facts(ctx.store, found)
         first = found.dataset.index_at(0) if found.dataset.frames else None
     except SynthStudioError as error:
-        show_unreadable(found.name, error)
+        show_unreadable(title, error)
         return
     picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
         if first is not None:
             _thumbnail(ctx, me, found, first)
     with details:
-        st.markdown(f"##### {plain(found.name)}")
+        st.markdown(f"##### {plain(title)}")
         _figures(seen)
         _progress(seen)
         if late := due_note(ctx, me, found):

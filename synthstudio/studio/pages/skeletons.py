@@ -14,9 +14,9 @@ from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.formats.skeleton_file import of_package, skeleton_text
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_skeleton
-from synthstudio.studio.context import Context, context, require
+from synthstudio.studio.context import Context, context, require, user_now
 from synthstudio.studio.skeletons import files
-from synthstudio.studio.text import plain
+from synthstudio.studio.text import plain, without_paths
 
 _NEW = "A new one"
 _MAKER = "skeleton_maker"
@@ -79,17 +79,14 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
 
 def _save(ctx: Context, user: str) -> None:
     """Take what the browser says; the rights of the moment count."""
-    require("lead")
     sent = st.session_state[_MAKER].get("saved")
-    text = sent.get("definition") if isinstance(sent, dict) else None
-    opened = str(sent.get("opened", ""))[:64] if isinstance(sent, dict) else ""
     used = [each.skeleton for each in ctx.sets.values()]
     try:
-        skeleton = files.parse(text)
-        written = files.save(ctx.settings.exports, skeleton, opened=opened, used=used)
+        who = user_now(ctx, user)
+        skeleton, written = files.take(ctx.settings.exports, sent, who=who, used=used)
     except SynthStudioError as error:
         guard.log_refusal("a skeleton", user=user, why=error)
-        st.session_state["skeleton_message"] = {"good": False, "text": str(error)}
+        st.session_state["skeleton_message"] = {"good": False, "text": without_paths(error)}
         return
     what = "Saved" if written else "Nothing changed"
     st.session_state["skeleton_message"] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.own_skeletons import MAX_CHARS, default_sigma, definition, own_skeleton
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.formats.skeleton_file import read_skeleton, write_skeleton
+from synthstudio.review.values import User, require
 
 FOLDER = "skeletons"
 MAX_FILES = 500
@@ -22,12 +24,22 @@ def stored(exports: Path) -> dict[str, Skeleton]:
     found = {}
     for file in sorted((exports / FOLDER).glob("*.yaml"))[:MAX_FILES]:
         try:
-            skeleton = read_skeleton(file)
-        except SynthStudioError:
+            status = file.stat()
+        except OSError:
             continue
-        if skeleton.title == file.stem:
+        skeleton = _read(file, status.st_mtime_ns, status.st_size)
+        if skeleton is not None and skeleton.title == file.stem:
             found[skeleton.title] = skeleton
     return found
+
+
+@lru_cache(2 * MAX_FILES)
+def _read(file: Path, _mtime_ns: int, _size: int) -> Skeleton | None:
+    """A file is read once: one that somebody put there may take seconds, for nothing."""
+    try:
+        return read_skeleton(file)
+    except SynthStudioError:
+        return None
 
 
 def parse(text: Any) -> Skeleton:
@@ -39,6 +51,19 @@ def parse(text: Any) -> Skeleton:
     except (ValueError, RecursionError) as error:
         raise StudioError("no definition", expected="JSON") from error
     return own_skeleton(value, "skeleton")
+
+
+def take(exports: Path, sent: Any, *, who: User, used: Iterable[Skeleton]) -> tuple[Skeleton, bool]:
+    """Save what a browser sent as `save` does: the skeleton, and whether a file was written.
+
+    `sent`: {definition, opened}, of which nothing is trusted. SynthStudioError; Refused for `who`
+    may save none.
+    """
+    require(who, "skeletons")
+    fields = sent if isinstance(sent, dict) else {}
+    skeleton, opened = parse(fields.get("definition")), fields.get("opened")
+    opened = opened if isinstance(opened, str) else ""
+    return skeleton, save(exports, skeleton, opened=opened, used=used)
 
 
 def digest(skeleton: Skeleton) -> str:

@@ -52,7 +52,8 @@ function whole(found) {
 }
 
 function build(parent) {
-  const S = {mode: "add", chosen: "", undo: [], drag: null, now: whole({})};
+  const S = {mode: "add", chosen: "", undo: [], drag: null, opened: "", now: whole({})};
+  S.clean = JSON.stringify(S.now);
   const root = make(parent, "div", "mk");
   const left = make(root, "div", "left");
   S.modes = make(left, "div", "row");
@@ -96,14 +97,14 @@ function setMode(S, mode) {
   show(S);
 }
 
-function keep(S) {
-  S.undo = [...S.undo, structuredClone(S.now)].slice(-100);
+// What was drawn, to go back to; `more`: whose file it was, where another is begun with.
+function keep(S, more = {}) {
+  S.undo = [...S.undo, {now: structuredClone(S.now), ...more}].slice(-100);
 }
 
 function undo(S) {
   if (!S.undo.length) return;
-  S.now = S.undo.pop();
-  S.chosen = "";
+  Object.assign(S, S.undo.pop(), {chosen: ""});
   show(S);
 }
 
@@ -155,7 +156,7 @@ function up(S, event) {
   S.drag = null;
   if (!drag) return;
   if (drag.moved) {
-    S.undo.push(drag.before);
+    S.undo.push({now: drag.before});
     return show(S);
   }
   const other = jointAt(S, at(S, event));
@@ -372,25 +373,28 @@ function drawTwo(S, mode, field, from, to) {
 }
 
 function save(S) {
-  S.n = Date.now();
-  S.setStateValue("saved", {n: S.n, definition: JSON.stringify(S.now), opened: S.opened});
+  Object.assign(S, {n: Date.now(), sent: JSON.stringify(S.now)});
+  S.setStateValue("saved", {n: S.n, definition: S.sent, opened: S.opened});
 }
 
 export default function ({data, parentElement, setStateValue}) {
   let S = states.get(parentElement);
   if (!S) states.set(parentElement, (S = build(parentElement)));
-  S.setStateValue = setStateValue;
-  S.coco = data.coco;
-  S.usual = data.usual;
-  if (S.start !== data.start) {
-    S.start = data.start;
-    S.opened = data.opened;
-    S.now = whole(data.definition);
-    S.undo = [];
-    S.chosen = "";
-    S.mode = S.now.joints.length ? "move" : "add";
-    show(S);
-  }
-  if (data.message?.opened) S.opened = data.message.opened;
+  Object.assign(S, {setStateValue, coco: data.coco, usual: data.usual});
+  const saved = data.message?.opened;
+  if (saved && S.sent) Object.assign(S, {opened: saved, clean: S.sent, sent: null});
+  const unsaved = JSON.stringify(S.now) !== S.clean;
+  if (S.start !== data.start && !(saved && unsaved)) begin(S, data, unsaved);
+  S.start = data.start;
   if (data.message) say(S, data.message);
+}
+
+// What was drawn and not saved is not lost by beginning with another skeleton.
+function begin(S, {definition, opened}, unsaved) {
+  if (unsaved) keep(S, {opened: S.opened, clean: S.clean});
+  else S.undo = [];
+  const now = whole(definition);
+  Object.assign(S, {opened, now, clean: JSON.stringify(now), chosen: "", mode: now.joints.length ? "move" : "add"});
+  show(S);
+  if (unsaved) say(S, {good: true, text: "What you drew before is not saved. Undo brings it back."});
 }

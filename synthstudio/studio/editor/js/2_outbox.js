@@ -69,6 +69,17 @@ function refusedOf(S, id) {
   return S.box.refused.filter((op) => op.id === id || op.from === id);
 }
 
+// Do edits of many people, which are drawn once: each of 500 would draw all the others anew.
+function atOnce(S, act) {
+  S.batch = true;
+  try {
+    return act();
+  } finally {
+    S.batch = false;
+    S.changed();
+  }
+}
+
 // Take an edit in. `say`: {kind, joints?, box?, masks?, status?, text?, event?, undoes?}. Returns the op.
 function commit(S, item, say_, patch, merge) {
   const box = S.box;

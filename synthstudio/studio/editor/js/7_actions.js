@@ -92,12 +92,29 @@ function formKey(S, event) {
 }
 
 function runKey(S, action) {
-  if (S.item && (FREE.has(action) || (!fetching(S) && (S.ready || S.broken)))) act(S, action);
+  if (!S.item) return;
+  if (FREE.has(action) || (!fetching(S) && (S.ready || S.broken))) act(S, action);
   else if (S.keys.length < 200) S.keys.push(action);
 }
 
 function drainKeys(S) {
-  while (S.keys.length && S.ready) act(S, S.keys.shift());
+  S.draining = true;
+  try {
+    while (S.keys.length && S.ready) act(S, S.keys.shift());
+  } finally {
+    S.draining = false;
+  }
+}
+
+// Keys wait for the picture of one person. Whoever comes instead, by a button or from the server,
+// was not meant; but keys after one that turns to somebody are for whom it turns to.
+function leaveKeys(S) {
+  if (!S.draining) dropKeys(S, "The picture had not come yet");
+}
+
+function dropKeys(S, why) {
+  if (S.keys.length) flash(S, `${why}, so what you pressed before was not done.`, 8000);
+  S.keys = [];
 }
 
 // Whether the item may be changed now; says why not. `whole`: what is meant is the frame.

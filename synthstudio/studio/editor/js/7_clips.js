@@ -47,6 +47,7 @@ function goTo(S, entry) {
   const item = S.list.find((one) => one.id === id);
   closeClips(S);
   if (item) return setItem(S, item, trip);
+  leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
   S.ready = false;
   veil(S, "Fetching that frame…");
@@ -63,8 +64,7 @@ function arrive(S) {
   if (!going) return false;
   const item = S.list.find((one) => one.id === going.id);
   if (!item && S.clip?.id !== going.id) return false;
-  S.going = null;
-  if (!item) S.keys = []; // they were meant for somebody who is not shown
+  if (!item) Object.assign(S, { going: null, keys: [] }); // they were meant for somebody who is not shown
   const last = S.list.find((one) => one.id === S.item.id) ?? S.item;
   setItem(S, item ?? last, item ? going.trip : S.trip);
   if (!item) flash(S, "That frame cannot be shown.");

@@ -143,26 +143,28 @@ function keepOccluder(S, line) {
   let count = 0;
   let spared = 0;
   let masks = 0;
-  for (const item of present(S).filter(({ id }) => !front.has(id))) {
-    const now = derive(S, item);
-    const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
-    const met = [...now.joints.keys()].filter((j) => under(now.joints[j]));
-    const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
-    spared += met.length - kept.length;
-    const changed = kept.map((j) => [j, withCause(now.joints[j], tool)]);
-    const { edit: cut, empty } = cutMask(S, item, now, line);
-    if (empty) left.push(`the mask of person ${item.instance} (nothing would be left of it)`);
-    if (!changed.length && !cut) continue;
-    const why = closedWhy(S, item);
-    if (why) {
-      left.push(`person ${item.instance} (${why})`);
-      continue;
+  atOnce(S, () => {
+    for (const item of present(S).filter(({ id }) => !front.has(id))) {
+      const now = derive(S, item);
+      const under = (joint) => joint.state > 0 && joint.cause !== tool && known(joint) && isInside(line, joint);
+      const met = [...now.joints.keys()].filter((j) => under(now.joints[j]));
+      const kept = met.filter((j) => !hiddenInFront(S, item, now, j, front));
+      spared += met.length - kept.length;
+      const changed = kept.map((j) => [j, withCause(now.joints[j], tool)]);
+      const { edit: cut, empty } = cutMask(S, item, now, line);
+      if (empty) left.push(`the mask of person ${item.instance} (nothing would be left of it)`);
+      if (!changed.length && !cut) continue;
+      const why = closedWhy(S, item);
+      if (why) {
+        left.push(`person ${item.instance} (${why})`);
+        continue;
+      }
+      const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
+      made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch)) });
+      count += changed.length;
+      masks += cut ? 1 : 0;
     }
-    const patch = { ...(changed.length ? jointsPatch(S, changed) : {}), ...cut?.patch };
-    made.push({ item, op: record(S, item, commit(S, item, { kind: "edit", joints: patch.joints, masks: cut?.masks, from: S.item.id }, patch)) });
-    count += changed.length;
-    masks += cut ? 1 : 0;
-  }
+  });
   const what = tool === "object" ? "a thing" : "a person";
   if (made.length) asGroup(S, made, `${what} over`);
   fillPanel(S);

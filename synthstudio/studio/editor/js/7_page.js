@@ -29,7 +29,7 @@ function untouched(S, item) {
 function acceptPage(S) {
   const page = pageOf(S);
   if (!page.length) return flash(S, S.model ? "Nothing is predicted from here on of people whom nobody has touched." : NO_MODEL);
-  const made = page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost)));
+  const made = atOnce(S, () => page.map(({ item, ghost, fresh }) => (fresh ? takeNew(S, item, ghost) : takeWhole(S, item, ghost))));
   asGroup(S, made, "predictions of");
   if (!made.some(({ item }) => item.id === S.item.id)) setItem(S, made[0].item);
   const added = page.filter(({ fresh }) => fresh).length;
@@ -63,13 +63,15 @@ function asGroup(S, made, what) {
 function groupBack(S, group, from, to, word) {
   const { members, what, at } = S.groups.get(group);
   let count = 0;
-  for (const old of members) {
-    const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
-    if (op?.group !== group || refusedOf(S, old.id).length) continue;
-    takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
-    stackOf(S, old.id)[to].at(-1).group = group;
-    count += 1;
-  }
+  atOnce(S, () => {
+    for (const old of members) {
+      const op = stackOf(S, old.id)[from].findLast((one) => !one.mark);
+      if (op?.group !== group || refusedOf(S, old.id).length) continue;
+      takeBack(S, S.list.find((item) => item.id === old.id) ?? everybody(S, old.frame).find((item) => item.id === old.id) ?? afterOp(old, op), from, to, { from: S.item.id });
+      stackOf(S, old.id)[to].at(-1).group = group;
+      count += 1;
+    }
+  });
   const stack = stackOf(S, at);
   const marks = stack[from].filter((op) => op.mark && op.group === group);
   stack[from] = stack[from].filter((op) => !marks.includes(op));

@@ -21,6 +21,7 @@ function step(S, by) {
     flash(S, by > 0 ? "That was the last one in this queue." : "This is the first one in this queue.");
     return;
   }
+  leaveKeys(S);
   S.wanted = pos;
   S.ready = false;
   veil(S, "Fetching the next people…");
@@ -30,6 +31,7 @@ function step(S, by) {
 function setItem(S, item, trip = null) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
+  if (!fetching(S) && item.id !== S.item?.id) leaveKeys(S);
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
   Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, now: derive(S, item) });
   S.ready = false;
@@ -86,6 +88,7 @@ function showPicture(S) {
 
 function brokenPicture(S, picture) {
   S.broken = true;
+  dropKeys(S, "The picture could not be loaded");
   S.ui.picture.width = 1;
   veil(S, `The picture could not be loaded (${picture.failed}).`);
   draw(S);
@@ -144,8 +147,9 @@ function start(parent, data) {
   buildTable(S);
   listenPointer(S);
   S.changed = () => {
+    if (S.item) S.now = derive(S, S.item);
+    if (S.batch) return;
     if (S.item) {
-      S.now = derive(S, S.item);
       fillPanel(S);
       if (S.ready) drawMask(S);
       draw(S);
@@ -255,8 +259,10 @@ function update(S, data) {
   else if (next && next.id === last?.id) {
     sameItem(S, next); // the server is new, the person is not: the chosen joints stay
     rememberPlace(S, next);
-  } else if (next) setItem(S, next);
-  else askView(S, {}); // a window for somewhere else: say again where this is
+  } else if (next) {
+    if (jump) Object.assign(S, { wanted: null, going: null }); // another queue: who was gone to is not meant
+    setItem(S, next);
+  } else askView(S, {}); // a window for somewhere else: say again where this is
   S.changed();
 }
 
@@ -281,6 +287,7 @@ function sameItem(S, item) {
 
 function nobody(S, text) {
   S.item = null;
+  S.keys = [];
   S.ready = false;
   veil(S, text);
   S.ui.place.textContent = "0 of 0";

@@ -1,0 +1,119 @@
+"""What data sets are called on pages, and which of them an address means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+import streamlit as st
+
+from synthstudio.core.places import Place, Url
+from synthstudio.dataset.reader import Dataset
+from synthstudio.review.datasets import INNER
+from synthstudio.studio.text import plain
+
+_ASKED, _LOST = "set_asked", "set_lost"
+_LETTERS = 40
+
+
+class Named(Protocol):
+    """A data set that is open: its key, the name of its folder, and where it lies."""
+
+    key: str
+    name: str
+    dataset: Dataset
+
+
+def name_of(place: Place) -> str:
+    """The name of a data set: its folder's, or that of the folder above as `demo` makes it."""
+    if isinstance(place, Url):
+        return place.path.removesuffix(f"/{INNER}").rpartition("/")[2]
+    return place.resolve().parent.name if place.name == INNER else place.name
+
+
+def titles(sets: Iterable[Named]) -> dict[str, str]:
+    """Key -> what tells a data set from all others: its name, and where that is not enough more.
+
+    Then it is the folder above, or where that has one name too, the beginning of the key.
+    """
+    found = list(sets)
+    named = _apart({s.key: s.name for s in found}, {s.key: _above(s.dataset.place) for s in found})
+    return _apart(named, {s.key: s.key[:8] for s in found})
+
+
+def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """The names; those that several have with what is `more` known of each."""
+    many = Counter(names.values())
+    return {k: f"{n} ({more[k]})" if many[n] > 1 and more[k] else n for k, n in names.items()}
+
+
+def meant(sets: Mapping[str, Named], text: str) -> list[str]:
+    """Keys of the data sets that an address may mean by a key, a title or a name."""
+    if text in sets:
+        return [text]
+    shown = titles(sets.values())
+    return [key for key in sets if shown[key] == text] or [k for k in sets if sets[k].name == text]
+
+
+def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], object]) -> None:
+    """Show which of the sets that `read` returns is looked at: the one that the address means.
+
+    Where it means none of them, or several, none is. `refresh` opens what was made since.
+    """
+    requested = st.query_params.get("set")
+    if requested != st.session_state.get(_ASKED):
+        st.session_state[_ASKED] = requested
+        found = meant(read(), requested) if requested else []
+        if requested and not found:
+            refresh()
+            found = meant(read(), requested)
+        if len(found) == 1:
+            st.session_state["set"] = found[0]
+        st.session_state[_LOST] = (requested, len(found)) if requested and len(found) != 1 else None
+    sets = read()
+    if not sets:
+        return
+    lost = st.session_state.get(_LOST) is not None
+    if lost or st.session_state.get("set") not in sets:
+        st.session_state.pop("set", None)
+    shown = titles(sets.values())
+    st.selectbox(
+        "Data set",
+        list(sets),
+        key="set",
+        index=None if lost else 0,
+        format_func=shown.__getitem__,
+        placeholder="Choose a data set",
+        on_change=_taken,
+    )
+
+
+def _taken() -> None:
+    """What is chosen by hand counts more than the address, which may still name another one."""
+    st.session_state.update({_LOST: None, _ASKED: st.query_params.get("set")})
+
+
+def stop_if_lost() -> None:
+    """Stop a page that shows a data set where the address means none of those that are open."""
+    lost = st.session_state.get(_LOST)
+    if lost is None:
+        return
+    asked, count = lost
+    text = plain(asked if len(asked) <= _LETTERS else f"{asked[:_LETTERS]}...")
+    what = (
+        f"{count} data sets here are called {text}, so this address may mean any of them."
+        if count
+        else f"The data set of this address, {text}, is not open here."
+    )
+    st.warning(f"{what} Choose one under *Data set* in the sidebar.")
+    st.stop()
+
+
+def _above(place: Place) -> str:
+    """The name of the folder that a data set's own lies in; "" for none."""
+    if isinstance(place, Url):
+        names = place.path.removesuffix(f"/{INNER}").split("/")
+        return names[-2] if len(names) > 1 else ""
+    folder = place.resolve()
+    return (folder.parent if folder.name == INNER else folder).parent.name

@@ -1,0 +1,179 @@
+"""Attacks on own skeletons, seeded as those of test_attack_cases.py: names, shapes, roles."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_attack_cases import HOSTILE, NUMERIC, ODD, cases, dirty
+
+from synthstudio.core.errors import Refused, SynthStudioError
+from synthstudio.core.own_skeletons import FIELDS, MAX_CHARS, MAX_JOINTS, MAX_LIMBS, own_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS
+from synthstudio.formats.skeleton_file import read_skeleton
+from synthstudio.review.values import ROLES, User
+from synthstudio.studio.skeletons import files
+
+LEAD = User(name="Lea", role="lead")
+JOINTS = ["nose", "left_eye", "right_eye"]
+NAMES = (
+    *(text for text in HOSTILE if text != "nose"),
+    "a" * 10_000,
+    "../../x",
+    "..\\x",
+    "/etc/x",
+    "a/b",
+    "a\0",
+    "a\n",
+    "\u202egnp.a",
+    "a\u200b",
+    "\u0430",
+    "=1+1",
+    "@SUM(A1)",
+    "-x",
+    "<img src=x onerror=alert(1)>",
+    "[a](javascript:alert(1))",
+    ".hidden",
+    "__proto__",
+)
+
+
+def whole() -> dict[str, Any]:
+    return {
+        "name": "horse",
+        "joints": list(JOINTS),
+        "limbs": [["nose", "left_eye"], ["nose", "right_eye"]],
+        "pairs": [["left_eye", "right_eye"]],
+        "sigmas": {"nose": 0.05},
+        "same_as": {"nose": "nose"},
+        "places": {"nose": "its tip"},
+        "category": "horse",
+        "figure": {"nose": [0.5, 0.2]},
+        "sigma_source": "measured by us",
+    }
+
+
+def spoilt(rng: random.Random) -> Any:
+    """A definition that might be one, but for what is wrong with it."""
+    value: Any = whole()
+    for _ in range(rng.randrange(1, 4)):
+        field = rng.choice(FIELDS)
+        text = rng.choice((*NAMES, dirty(rng)))
+        if field in ("name", "category", "sigma_source"):
+            value[field] = rng.choice((text, rng.choice(ODD)))
+        elif field == "joints":
+            several = [f"j{k}" for k in range(rng.choice((0, MAX_JOINTS + 1, 9_000)))]
+            value[field] = rng.choice(([*JOINTS, text], several, [*JOINTS, rng.choice(ODD)]))
+        elif field in ("limbs", "pairs"):
+            pair = rng.choice((["nose", text], ["nose"], ["nose"] * 3, rng.choice(ODD)))
+            value[field] = rng.choice(([pair], [JOINTS[:2]] * (MAX_LIMBS + 1), rng.choice(ODD)))
+        else:
+            key = rng.choice(("nose", "nose", text))
+            number = rng.choice((*NUMERIC, *ODD, [0.5, rng.choice(NUMERIC)], text))
+            value[field] = rng.choice(({key: number}, {key: number}, rng.choice(ODD)))
+    if rng.random() < 0.1:
+        value[rng.choice(NAMES)] = rng.choice(ODD)
+    return value
+
+
+def test_definitions(tmp_path: Path) -> None:
+    root, saved = tmp_path / "exports", 0
+    root.mkdir()
+    for rng in cases("skeleton"):
+        for _ in range(10):
+            definition: Any = json.dumps(spoilt(rng))
+            if rng.random() < 0.1:
+                definition = rng.choice((definition[: rng.randrange(90)], *ODD))
+            sent: Any = {"definition": definition, "opened": rng.choice(ODD)}
+            sent = sent if rng.random() < 0.95 else rng.choice(ODD)
+            began = time.perf_counter()
+            try:
+                skeleton, _ = files.take(root, sent, who=LEAD, used=())
+            except SynthStudioError as error:
+                assert len(str(error)) < 2_000 and str(tmp_path) not in str(error), sent
+                assert not set("\0\n\u202e\ud800") & set(str(error)), sent
+            else:
+                saved += 1
+                file = root / files.FOLDER / f"{skeleton.title}.yaml"
+                assert read_skeleton(file).name == skeleton.name, sent
+                assert skeleton.title not in (*SKELETONS, *FOREIGN)
+            assert time.perf_counter() - began < 5, sent
+    found = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert saved and all(p.parent == root / files.FOLDER and p.suffix == ".yaml" for p in found)
+    assert len(files.stored(root)) == len(found)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "constructor", "nose"])
+def test_names_of_joints(name: str, tmp_path: Path) -> None:
+    sent = {"definition": json.dumps(whole() | {"joints": [*JOINTS, name]}), "opened": ""}
+    with pytest.raises(SynthStudioError):
+        files.take(tmp_path, sent, who=LEAD, used=())
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a.yaml", "coco17", "coco133", "A"])
+def test_names_of_files(name: str, tmp_path: Path) -> None:
+    sent = {"definition": json.dumps(whole() | {"name": name}), "opened": ""}
+    with pytest.raises(SynthStudioError):
+        files.take(tmp_path, sent, who=LEAD, used=())
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_what_is_large_or_deep(tmp_path: Path) -> None:
+    many = whole() | {"joints": [f"j{k}" for k in range(MAX_JOINTS + 1)]}
+    ring = [[f"j{k}", f"j{j}"] for k in range(40) for j in range(k)]
+    texts = (
+        "[" * (MAX_CHARS - 1),
+        '{"name":' * 10_000,
+        json.dumps(whole() | {"places": {"nose": "x" * MAX_CHARS}}),
+        json.dumps({"name": "a", "joints": [f"j{k}" for k in range(40)], "limbs": ring}),
+        json.dumps(many),
+        json.dumps(whole() | {"sigmas": {"nose": 1}}).replace("1}", "1" + "0" * 5_000 + "}"),
+        "\ud800",
+    )
+    for text in texts:
+        with pytest.raises(SynthStudioError):
+            files.take(tmp_path, {"definition": text}, who=LEAD, used=())
+    assert not [*tmp_path.iterdir()]
+
+
+def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
+    """They are left out; the sound one is found, and nobody's file is replaced."""
+    folder = tmp_path / files.FOLDER
+    assert files.save(tmp_path, own_skeleton(whole()), opened="", used=())
+    steps = itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
+    bombs = {
+        "deep": "[" * 2_000,
+        "aliases": "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}]\n" for p, c in steps),
+        "binary": "\0\1\2",
+        "large": "x: " + "y" * 3_000_000,
+        "python": "!!python/object/apply:os.system [echo]",
+        "other": "name: another\njoints: [a]\n",
+    }
+    for name, text in bombs.items():
+        (folder / f"{name}.yaml").write_text(text)
+    (folder / "folder.yaml").mkdir()
+    (folder / "gone.yaml").symlink_to(tmp_path / "gone")
+    began = time.perf_counter()
+    assert files.stored(tmp_path).keys() == {"horse"} and time.perf_counter() - began < 10
+    for name in ("other", "folder", "deep"):
+        sent = {"definition": json.dumps(whole() | {"name": name}), "opened": ""}
+        with pytest.raises(SynthStudioError):
+            files.take(tmp_path, sent, who=LEAD, used=())
+    assert (folder / "other.yaml").read_text() == bombs["other"]
+
+
+@pytest.mark.parametrize("role", [*ROLES, "owner", ""])
+def test_who_may_save(role: Any, tmp_path: Path) -> None:
+    who, sent = User(name="Vic", role=role), {"definition": json.dumps(whole()), "opened": ""}
+    if role in ("lead", "admin"):
+        assert files.take(tmp_path, sent, who=who, used=())[1]
+        return
+    with pytest.raises(Refused) as caught:
+        files.take(tmp_path, sent, who=who, used=())
+    assert caught.value.reason == "role" and not [*tmp_path.iterdir()]
