@@ -30,6 +30,7 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.training.config_network import STRIDE, Network
 
 BottomUpNet = OpenPose | PersonLab | FCPose
+Pretrained = VitPoseFeatures | HuggingFaceFeatures
 
 
 def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.0) -> BottomUpNet:
@@ -128,7 +129,7 @@ def _pretrained(name: str, say: Callable[[str], None]) -> nn.Module:
             expected="the name or folder of a transformers model",
             got=str(error)[:200],
         ) from error
-    net: Any = features(model)
+    net = features(model)
     prefix = "backbone." if isinstance(net, VitPoseFeatures) else ""
     own = {f"{prefix}{key}" for key in net.backbone.state_dict()}
     missing = sorted(own & set(found["missing_keys"]))
@@ -165,7 +166,7 @@ def matching_report(
     return lines
 
 
-def _kind(config: Any, name: str) -> tuple[Any, Callable[[Any], Any]]:
+def _kind(config: Any, name: str) -> tuple[Any, Callable[[Any], Pretrained]]:
     """The class of a transformers config's backbone, and what makes features of such a model."""
     transformers = import_extra("transformers", extra="train")
     if config.model_type == "vitpose":
@@ -197,8 +198,7 @@ def _described(backbone: str) -> nn.Module:
     try:
         config = transformers.AutoConfig.for_model(**json.loads(backbone))
         kind, features = _kind(config, "")
-        net: nn.Module = features(kind(config))
-        return net
+        return features(kind(config))
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise ModelError(
             "the backbone's description is damaged",
