@@ -91,12 +91,12 @@ def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other(
     kept = dataclasses.replace(swap, pictures=own.transpose(0, 2, 3, 1)[swap.posed])
     assert colours_followed(kept, own) == 0
     assert pose_followed(judge, kept, people, config)[0] > 0.95
-    told = [
+    known = [
         probe(*(x for p in (train_people, people) for x in (_codes(code, p), joints_of(p))))
         for code in (lambda images: net.encode_pose(images).xy.flatten(1), net.encode_looks)
     ]
-    assert told[0] > 0.8
-    assert told[1] < 0.1
+    assert known[0] > 0.8
+    assert known[1] < 0.1
 
 
 def _codes(code: Callable[[torch.Tensor], torch.Tensor], people: PosePeople) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: a folder laid out as a published ViTPose, and what is said of it."""
+"""Weights from elsewhere: a folder laid out as a published ViTPose, and what of it matched."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def built(folder: Path) -> tuple[PoseNet, str]:
 
 
 def test_all_of_a_published_layout_is_taken_but_its_head(folder: Path) -> None:
-    net, said = built(folder)
+    net, report = built(folder)
     held = load_file(folder / WEIGHTS)
     own = net.features.state_dict()
     assert set(held) == set(own) | {"head.conv.weight", "head.conv.bias"}
     assert all(torch.equal(own[name], held[name]) for name in own)
-    assert said == f"pretrained backbone {folder}: {len(own)} of {len(own)} tensors loaded"
+    assert report == f"pretrained backbone {folder}: {len(own)} of {len(own)} tensors loaded"
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 17, 12, 8)
 
@@ -60,13 +60,13 @@ def test_what_did_not_match_is_named(folder: Path) -> None:
     changed = {k: v for k, v in held.items() if k != first}
     changed |= {second: torch.zeros(5), "backbone.more": torch.zeros(2)}
     save_file(changed, folder / WEIGHTS, metadata={"format": "pt"})
-    net, said = built(folder)
+    net, report = built(folder)
     own = net.features.state_dict()
     count = len(own)
-    assert f"{count - 2} of {count} tensors loaded" in said
-    assert f"not in the file: {first}" in said
-    assert f"of another shape: {second}" in said
-    assert "not used: backbone.more" in said
+    assert f"{count - 2} of {count} tensors loaded" in report
+    assert f"not in the file: {first}" in report
+    assert f"of another shape: {second}" in report
+    assert "not used: backbone.more" in report
     taken = [k for k in own if k not in (first, second)]
     assert all(torch.equal(own[name], held[name]) for name in taken)
 
