@@ -343,9 +343,10 @@ shows: {poses} poses of families that training frames know by others, and whole 
 * **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
 without occluders, all others both. No arm was tuned: learning rates, losses and sizes are the \
 defaults. ORN has attention to pixels and joints (`attention: true`) but for the arm without it, \
-which is the default since this proof does not show that it helps. ORN's fixed constants were chosen on other people in other poses behind other things; it \
-was known that an earlier version had missed the aim for attention on these test people. The \
-operations that (d) spends on its teacher come on top.
+which is the default since this proof does not show that it helps. ORN's fixed constants were \
+chosen on other people in other poses behind other things; it was known that an earlier version \
+had missed the aim for attention on these test people. The operations that (d) spends on its \
+teacher come on top.
 * **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
 OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
 drawn anew, paired where arms are compared; those of AP are the range of the seeds. With three \

@@ -25,23 +25,21 @@ import numpy as np
 from benchmarks import systems_runs, systems_text
 from benchmarks.proofs import ROOT
 from benchmarks.systems_runs import BLOCKS, SIZES, SYSTEMS, Job, Size, jobs
+from synthstudio.api.model import Model
 from synthstudio.core.images import encode_jpeg
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.storage import Evaluation, read
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
-from synthstudio.inference.frames import predict_frames
-from synthstudio.inference.sources import SourceImage
+from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.write import drawn
-from synthstudio.models.contract import PoseNet
 from synthstudio.recipe.schema.load import dump, load, parse
-from synthstudio.training import checkpoint
 from synthstudio.training.frame_answers import image_of
 
 SCENE = ROOT / "scenes" / "systems" / "groups.yaml"
 MARKS = ("<!-- systems: written by make systems -->", "<!-- end of systems -->")
-_SHOWN = 6
+_SHOWN, _TILE = 6, (240, 180)
 
 
 def recipe(size: Size) -> dict[str, Any]:
@@ -87,27 +85,37 @@ def write_page(page: Path, lines: Sequence[str]) -> None:
     write_file(page, f"{before}{MARKS[0]}\n{body}\n{MARKS[1]}{after}".encode())
 
 
-def draw(folder: Path, data: Path, out: Path) -> None:
-    """Draw what the systems of whole frames find in test frames: one row each, that are ready."""
+def draw(folder: Path, data: Path, out: Path) -> list[str]:
+    """Draw what the systems that are ready find in test frames, a row each; return their names.
+
+    Those of one person's picture get the true boxes, and have the first of ORN, KPE and their own
+    head that is ready.
+    """
     dataset = Dataset(data)
     rows = [r for r in dataset.iter_frames() if r["split"] == "test"]
     chosen = rows[:: max(len(rows) // _SHOWN, 1)][: _SHOWN // 2]
-    lines = []
-    for system in systems_runs.BOTTOM_UP:
-        weights = folder / "runs" / f"{system}-0" / "last.safetensors"
-        if not weights.is_file():
+    lines, names = [], []
+    for system in SYSTEMS:
+        blocks = ("",) if system in systems_runs.BOTTOM_UP else BLOCKS[::-1]
+        each = [Job(system=system, block=block, seed=0) for block in blocks]
+        files = {j.row: folder / "runs" / j.name / "last.safetensors" for j in each}
+        name = next((row for row, file in files.items() if file.is_file()), None)
+        if name is None:
             continue
-        net, config, skeleton = checkpoint.load_any(weights)
-        assert not isinstance(net, PoseNet)
-        tiles = []
+        model, tiles = Model.load(files[name], device="cpu"), []
         for row in chosen:
             image = SourceImage(number=0, name="", rgb=image_of(dataset, row))
-            found = list(predict_frames(net, [image], size=config.network.size))
-            tile = drawn(image, found, skeleton)
-            tiles.append(cv2.resize(tile, (320, 240), interpolation=cv2.INTER_AREA))
+            boxes = dataset.people_of(row["index"]).amodal_boxes_px
+            true = Boxes(xywh=boxes, score=np.ones(len(boxes)), measured=True)
+            find = None if system in systems_runs.BOTTOM_UP else lambda image, true=true: true
+            tile = drawn(image, list(model.persons([image], find, batch=64)), model.skeleton)
+            tiles.append(cv2.resize(tile, _TILE, interpolation=cv2.INTER_AREA))
+        cv2.putText(tiles[0], name, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1)
         lines.append(np.concatenate(tiles, 1))
+        names.append(name)
     if lines:
         write_file(out, encode_jpeg(np.concatenate(lines, 0), 85))
+    return names
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -141,8 +149,10 @@ def main(words: Sequence[str] | None = None) -> int:
         *systems_text.notes(runs, command=command, about=about), "",
         *systems_text.table(runs, costs), "", *systems_text.differences(runs),
     ]  # fmt: skip
+    if names := draw(folder, data, options.picture):
+        words = f"{', '.join(names)} at work on three test frames"
+        lines += ["", f"![{words}](images/{options.picture.name})"]
     write_page(options.page, lines)
-    draw(folder, data, options.picture)
     print("\n".join(lines))
     return 0
 

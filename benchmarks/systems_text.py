@@ -29,6 +29,8 @@ ROUNDS = 2000
 CROWDED = 0.4
 """People of frames with this crowd index or more are in a crowd."""
 SUBSETS = ("visible", "hidden", "self", "person", "object", "crowd")
+BY_FAR = 0.1
+"""So much more of the visible joints has a network to find than the floors."""
 LEAST_SHARE = 0.6
 """Of the pyramid's PCK on visible joints: a system of whole frames below it is a bug."""
 
@@ -148,10 +150,27 @@ def notes(runs: Mapping[str, Sequence[Evaluation]], *, command: str, about: str)
         lines += ["", note]
     if seeds == 1:
         lines += ["", "One seed: the intervals leave out what the seed's luck decides."]
+    waited = max(float(r.about["waited"]) for made in runs.values() for r in made)
+    lines += ["", f"No training waited for its batches longer than {100 * waited:.1f} % of its "
+              "time (aim: 5 %)."]  # fmt: skip
+    if nothing := not_learnt(runs):
+        lines += ["", f"Not {100 * BY_FAR:.0f} points of visible joints above the mean pose and "
+                  f"untrained weights, so not to be relied on: {', '.join(nothing)}."]  # fmt: skip
     if below := too_low(runs):
         lines += ["", f"Below {100 * LEAST_SHARE:.0f} % of the pyramid's PCK on visible joints, "
                   f"so not to be relied on: {', '.join(below)}."]  # fmt: skip
     return lines
+
+
+def not_learnt(runs: Mapping[str, Sequence[Evaluation]]) -> list[str]:
+    """Rows whose PCK on visible joints is not BY_FAR above the mean pose and untrained weights."""
+    found = []
+    for row, made in runs.items():
+        untrained = float(np.mean([float(r.about["untrained"]) for r in made]))
+        floor = max(mean_pose(made[0])["visible"], untrained)
+        if not pck_of_subset(made, "visible").value >= floor + BY_FAR:
+            found.append(row)
+    return found
 
 
 def too_low(runs: Mapping[str, Sequence[Evaluation]]) -> list[str]:

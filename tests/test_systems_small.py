@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -44,7 +45,8 @@ def test_one_table_has_all_that_is_ready(made: Path) -> None:
     (row,) = [line for line in text.splitlines() if line.startswith("| pyramid | ")]
     assert len(re.findall(r"[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\)", row)) == 2
     with Image.open(made / "seen.jpg") as picture:
-        assert picture.height == 240  # one system of whole frames is ready
+        assert picture.size == (3 * 240, 2 * 180)  # a row for each of the two systems
+    assert "![pyramid orn, openpose at work on three test frames](images/seen.jpg)" in text
     assert (made / "seen.jpg").stat().st_size < 300_000
 
 
@@ -98,3 +100,7 @@ def test_a_weak_system_of_whole_frames_is_named(made: Path) -> None:
     assert systems_text.too_low(runs) == ["openpose"] and "openpose" in BOTTOM_UP
     assert systems_text.pck_of_subset(perfect, "visible").value == 1.0
     assert systems_text.too_low({**runs, "openpose": perfect}) == []
+    # Three steps teach next to nothing, and the true joints are no failure.
+    assert set(systems_text.not_learnt(runs)) == set(runs) - {"pyramid own"}
+    weak = [dataclasses.replace(perfect[0], about=perfect[0].about | {"untrained": 0.95})]
+    assert "pyramid own" in systems_text.not_learnt({"pyramid own": weak})

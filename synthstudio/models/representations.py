@@ -117,10 +117,11 @@ class Disentangler(Normalizing):
         super().__init__(features)
         self.cells, self.gaussians = cells, gaussians
         self.pose = nn.Conv2d(channels, gaussians, 1)
-        # Small windows, so that the looks' averages know of colours and little of shapes.
+        # No window at all, so that the looks' averages know of colours and not of directions.
         self.looks = nn.Sequential(
-            conv(3, width, stride=2),
-            conv(width, width, stride=2),
+            nn.AvgPool2d(2),
+            conv(3, width, size=1),
+            conv(width, width, size=1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Linear(width, looks),

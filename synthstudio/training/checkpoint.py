@@ -39,6 +39,7 @@ from synthstudio.training.networks import (
     build_system,
     describe_backbone,
     empty_bank,
+    matching_report,
 )
 
 FORMAT = "synthstudio-pose-1"
@@ -343,15 +344,12 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
     missing = [k for k in own if k not in fitting]
     kept = [k for k in missing if k in (POSES, POSES_3D)]
     missing = [k for k in missing if k not in kept]
-    lines = [f"{len(fitting)} of {len(fitting) + len(missing)} tensors loaded"]
-    for title, names in (
-        ("not in the file", missing),
-        ("not used", [k for k in tensors if k not in own]),
-        ("of another shape", [k for k in tensors if k in own and k not in fitting]),
-    ):
-        if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            lines.append(f"  {title}: {', '.join(names[:5])}{more}")
+    lines = matching_report(
+        len(fitting),
+        missing=missing,
+        unused=[k for k in tensors if k not in own],
+        reshaped=[k for k in tensors if k in own and k not in fitting],
+    )
     if not any("features." in name for name in fitting):
         lines.append("nothing of the backbone: the file holds another one")
     if kept:

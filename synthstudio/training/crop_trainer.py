@@ -46,7 +46,7 @@ def build_for_training(
         if config.network.bank:
             say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
-    net = networks.build_network(config.network, data.skeleton, bank=bank)
+    net = networks.build_network(config.network, data.skeleton, bank=bank, say=say)
     if config.init_from:
         path, most = Path(config.init_from), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.training.config_network import STRIDE, Network
 
 BottomUpNet = OpenPose | PersonLab | FCPose
+Pretrained = VitPoseFeatures | HuggingFaceFeatures
 
 
 def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.0) -> BottomUpNet:
@@ -46,17 +47,23 @@ def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.
 
 
 def build_network(
-    network: Network, skeleton: Skeleton, *, bank: PoseBank | None, backbone: str = ""
+    network: Network,
+    skeleton: Skeleton,
+    *,
+    bank: PoseBank | None,
+    backbone: str = "",
+    say: Callable[[str], None] = lambda text: None,
 ) -> PoseNet:
     """Build the network that a config describes, with random weights.
 
-    A pretrained backbone comes with its own weights, unless `backbone` (of `describe_backbone`)
-    describes it: then it is random too, and nothing is read from disk or the internet.
+    A pretrained backbone comes with its own weights, and `say` gets a report of what matched,
+    unless `backbone` (of `describe_backbone`) describes it: then it is random too, and nothing is
+    read from disk or the internet.
     """
     joints, size = len(skeleton.joints), network.cells
     features: Any
     if network.pretrained:
-        features = _described(backbone) if backbone else _pretrained(network.pretrained)
+        features = _described(backbone) if backbone else _pretrained(network.pretrained, say)
     else:
         features = _features(network, joints)
     block: nn.Module
@@ -108,10 +115,13 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
     return ClassicDecoder(channels, joints, times=times, width=size.decoder)
 
 
-def _pretrained(name: str) -> nn.Module:
+def _pretrained(name: str, say: Callable[[str], None]) -> nn.Module:
     transformers = import_extra("transformers", extra="train")
     try:
-        return _backbone(transformers.AutoConfig.from_pretrained(name), name)
+        kind, features = _kind(transformers.AutoConfig.from_pretrained(name), name)
+        model, found = kind.from_pretrained(
+            name, output_loading_info=True, ignore_mismatched_sizes=True
+        )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(
             "the backbone cannot be loaded",
@@ -119,14 +129,48 @@ def _pretrained(name: str) -> nn.Module:
             expected="the name or folder of a transformers model",
             got=str(error)[:200],
         ) from error
+    net = features(model)
+    prefix = "backbone." if isinstance(net, VitPoseFeatures) else ""
+    own = {f"{prefix}{key}" for key in net.backbone.state_dict()}
+    missing = sorted(own & set(found["missing_keys"]))
+    reshaped = sorted(own & {key for key, *_ in found["mismatched_keys"]})
+    loaded = len(own.difference(missing, reshaped))
+    if not loaded:
+        raise ModelError(
+            "none of these weights fits the backbone",
+            where=name,
+            expected=f"names like {min(own)}",
+            got=f"names like {min(found['unexpected_keys'], default='none')}",
+            then="Take the folder as it was published, with its config.json.",
+        )
+    unused = sorted(found["unexpected_keys"])
+    lines = matching_report(loaded, missing=missing, unused=unused, reshaped=reshaped)
+    say("\n".join([f"pretrained backbone {name}: {lines[0]}", *lines[1:]]))
+    return net
 
 
-def _backbone(config: Any, name: str) -> nn.Module:
-    """The backbone of a transformers config: with the weights of `name`, or random ones for ""."""
+def matching_report(
+    loaded: int, *, missing: Sequence[str], unused: Sequence[str], reshaped: Sequence[str]
+) -> list[str]:
+    """What of a file's weights a network took, in lines; the rest by names of its tensors."""
+    total = loaded + len({*missing, *reshaped})
+    lines = [f"{loaded} of {total} tensors loaded"]
+    for title, names in (
+        ("not in the file", missing),
+        ("not used", unused),
+        ("of another shape", reshaped),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"  {title}: {', '.join(names[:5])}{more}")
+    return lines
+
+
+def _kind(config: Any, name: str) -> tuple[Any, Callable[[Any], Pretrained]]:
+    """The class of a transformers config's backbone, and what makes features of such a model."""
     transformers = import_extra("transformers", extra="train")
     if config.model_type == "vitpose":
-        vitpose = transformers.VitPoseForPoseEstimation
-        return VitPoseFeatures(vitpose.from_pretrained(name) if name else vitpose(config))
+        return transformers.VitPoseForPoseEstimation, VitPoseFeatures
     backbones = transformers.MODEL_FOR_BACKBONE_MAPPING
     if type(config) not in backbones:
         raise ModelError(
@@ -135,8 +179,7 @@ def _backbone(config: Any, name: str) -> nn.Module:
             expected="one that AutoBackbone knows",
         )
     # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
-    kind = backbones[type(config)]
-    return HuggingFaceFeatures(kind.from_pretrained(name) if name else kind(config))
+    return backbones[type(config)], HuggingFaceFeatures
 
 
 def describe_backbone(net: nn.Module) -> str:
@@ -153,7 +196,9 @@ def describe_backbone(net: nn.Module) -> str:
 def _described(backbone: str) -> nn.Module:
     transformers = import_extra("transformers", extra="train")
     try:
-        return _backbone(transformers.AutoConfig.for_model(**json.loads(backbone)), "")
+        config = transformers.AutoConfig.for_model(**json.loads(backbone))
+        kind, features = _kind(config, "")
+        return features(kind(config))
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         raise ModelError(
             "the backbone's description is damaged",

@@ -75,8 +75,8 @@ def test_a_probe_finds_what_is_there_and_nothing_else() -> None:
 
 
 def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other() -> None:
-    """Research asks for R^2 above 0.9 and below 0.1 of the two codes; so few steps reach 0.86 and
-    0.16 (docs/representations.md)."""
+    """Research asks for R^2 above 0.9 and below 0.1 of the two codes; the first is 0.89 after so
+    few steps (docs/representations.md)."""
     train_people, people = drawn.people(200, seed=0), drawn.people(60, seed=1)
     config = drawn.config(batch=24, lr=5e-3)
     judge = train_judge(train_people, drawn.config(batch=32), steps=150)
@@ -91,12 +91,12 @@ def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other(
     kept = dataclasses.replace(swap, pictures=own.transpose(0, 2, 3, 1)[swap.posed])
     assert colours_followed(kept, own) == 0
     assert pose_followed(judge, kept, people, config)[0] > 0.95
-    told = [
+    known = [
         probe(*(x for p in (train_people, people) for x in (_codes(code, p), joints_of(p))))
         for code in (lambda images: net.encode_pose(images).xy.flatten(1), net.encode_looks)
     ]
-    assert told[0] > 0.8
-    assert told[1] < 0.3
+    assert known[0] > 0.8
+    assert known[1] < 0.1
 
 
 def _codes(code: Callable[[torch.Tensor], torch.Tensor], people: PosePeople) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, spoilt
+from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, predicted, spoilt
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
@@ -216,6 +217,25 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(clip: Clip) -> None:
         given = [spoilt(clip, kind, 0)]
         boxes, poses = (judged(given, TRACKERS[name]) for name in ("boxes", "poses, velocity"))
         assert poses.mota >= boxes.mota, kind
+
+
+def test_who_is_found_by_a_network_is_held_against_who_is_there(clip: Clip) -> None:
+    """One of three is never found, and there is somebody where nobody is."""
+    elsewhere = np.array([0.0, 0, 9, 9])
+    boxes = [np.concatenate([s.boxes[1:], elsewhere[None]]) for s in clip]
+    joints = [np.concatenate([s.joints[1:], np.full_like(s.joints[:1], 4.0)]) for s in clip]
+    count = sum(map(len, boxes))
+    found = types.SimpleNamespace(
+        picture=np.repeat(np.arange(len(clip)), [len(b) for b in boxes]),
+        amodal_boxes_px=np.concatenate(boxes), joints_px=np.concatenate(joints),
+        joint_score=np.full((count, len(joints[0][0])), 0.8), shares=np.full((count, 1, 5), np.nan),
+    )  # fmt: skip
+    model = types.SimpleNamespace(predict=lambda pictures: found)
+    seen = predicted(clip, model)  # type: ignore[arg-type]
+    assert (seen[0].scores == 0.8).all()
+    for tracker in TRACKERS.values():
+        score = judged([seen], tracker)
+        assert (score.truth, score.misses, score.false_positives, score.switches) == (24, 8, 8, 0)
 
 
 def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses() -> None:
