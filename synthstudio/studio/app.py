@@ -54,7 +54,7 @@ def main() -> None:
             show_refusal(error, user=name)
             return
         page = st.navigation(pages)  # a page that is run again is asked for again
-        stays = page.url_path == "review" and can_stand_in()
+        stays = page.url_path == "review" and can_stand_in(name)
         if stays:
             page.run()
         with st.sidebar if stays else st.container():

@@ -13,7 +13,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER
 from synthstudio.studio.text import plain
 
-_ASKED, _LOST = "set_asked", "set_lost"
+_ASKED, _LOST, _LAST = "set_asked", "set_lost", "set_last"
 _LETTERS = 40
 
 
@@ -49,9 +49,12 @@ def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
 
 
 def meant(sets: Mapping[str, Named], text: str) -> list[str]:
-    """Keys of the data sets that an address may mean by a key, a title or a name."""
-    if text in sets:
-        return [text]
+    """Keys of the data sets that an address may mean by a key, a title or a name.
+
+    `KEY.second` is KEY: so addresses of the queue of second looks once began.
+    """
+    if (key := text.partition(".")[0]) in sets:  # a key has no dot
+        return [key]
     shown = titles(sets.values())
     return [key for key in sets if shown[key] == text] or [k for k in sets if sets[k].name == text]
 
@@ -73,12 +76,16 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
         st.session_state[_LOST] = (requested, len(found)) if requested and len(found) != 1 else None
     sets = read()
     if not sets:
+        st.session_state[_LOST] = None
         return
     lost = st.session_state.get(_LOST) is not None
     if lost or st.session_state.get("set") not in sets:
         st.session_state.pop("set", None)
+        # A run that ended before this, as while the database did not answer, has lost the choice.
+        if not lost and (last := st.session_state.get(_LAST)) in sets:
+            st.session_state["set"] = last
     shown = titles(sets.values())
-    st.selectbox(
+    st.session_state[_LAST] = st.selectbox(
         "Data set",
         list(sets),
         key="set",
@@ -92,6 +99,11 @@ def choose_set(read: Callable[[], Mapping[str, Named]], refresh: Callable[[], ob
 def _taken() -> None:
     """What is chosen by hand counts more than the address, which may still name another one."""
     st.session_state.update({_LOST: None, _ASKED: st.query_params.get("set")})
+
+
+def last_chosen() -> str | None:
+    """The key of the data set that is looked at, or was before a run that ended early; or None."""
+    return st.session_state.get("set") or st.session_state.get(_LAST)
 
 
 def stop_if_lost() -> None:

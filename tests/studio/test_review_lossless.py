@@ -248,12 +248,14 @@ def test_database_locked_longer_than_the_server_waits(
 ):
     desk = sit_down(open_as, page, studio, place[0])
     with closing(sqlite3.connect(studio.db, isolation_level=None)) as other:
+        page.locator(".ed").evaluate("node => { node.first = true }")
         other.execute("BEGIN IMMEDIATE")
         output = hammer(desk, joints, keys=2, pause_s=0.02)
         found = re.compile("[24] edits kept in this browser.*(locked|busy)")
         expect(page.locator(".ed .status")).to_have_text(found, timeout=120_000)
         other.execute("ROLLBACK")
     desk.saved()
+    assert page.locator(".ed").evaluate("node => node.first")  # the same editor all the time
     check(stored(studio, studio_set, person=place[1]), output)
 
 

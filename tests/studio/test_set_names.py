@@ -11,6 +11,7 @@ import pytest
 from conftest import settled
 from playwright.sync_api import expect
 from review_ops import make_set
+from streamlit.testing.v1 import AppTest
 
 from synthstudio.core.places import Url
 from synthstudio.dataset.reader import Dataset
@@ -42,10 +43,35 @@ def test_one_name_is_told_apart() -> None:
 
 def test_what_an_address_means() -> None:
     sets = opened(Path("/x/people"), Path("/y/people"), Path("/y/dogs"))
-    assert meant(sets, KEYS[1]) == [KEYS[1]]
+    assert meant(sets, KEYS[1]) == meant(sets, f"{KEYS[1]}.second") == [KEYS[1]]
     assert meant(sets, "people (y)") == [KEYS[1]] and meant(sets, "dogs") == [KEYS[2]]
     assert meant(sets, "people") == [KEYS[0], KEYS[1]]
     assert meant(sets, "") == meant(sets, "../people") == meant(sets, KEYS[1][:8]) == []
+
+
+def _page(sets, answers):  # type: ignore[no-untyped-def]
+    import streamlit as st
+
+    from synthstudio.studio.set_names import choose_set, last_chosen
+
+    if answers[0]:  # else the run ends before, as where the database does not answer
+        choose_set(lambda: sets, lambda: None)
+    st.text(last_chosen())
+
+
+def test_the_choice_outlasts_a_run_in_which_nobody_could_choose() -> None:
+    sets, answers = opened(Path("/x/people"), Path("/y/dogs")), [True]
+    page = AppTest.from_function(_page, args=(sets, answers), default_timeout=120).run()
+    assert page.text[0].value == KEYS[0]
+    page.selectbox(key="set").select(KEYS[1]).run()
+    for answered in (True, False, False, True):
+        answers[0] = answered
+        page.run()
+        assert page.text[0].value == KEYS[1]
+    assert page.selectbox(key="set").value == KEYS[1]
+    sets.pop(KEYS[1])  # it was removed
+    page.run()
+    assert page.selectbox(key="set").value == KEYS[0]
 
 
 @pytest.fixture(scope="module")

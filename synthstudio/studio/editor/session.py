@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,7 @@ from synthstudio.studio.editor.queue import (
 from synthstudio.studio.editor.remembered import EditorSession, results_of, take_new
 from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people, review_progress
+from synthstudio.studio.set_names import last_chosen
 from synthstudio.studio.text import plain
 
 _PAST = 40  # events of a person that are shown
@@ -75,8 +77,9 @@ def show() -> None:
     def on_change() -> None:
         value = st.session_state[name]
         _take_view(session, value.get("view"))
-        _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
-        _take_clip(ctx, me.name, chosen, session, value.get("clip"))
+        with suppress(Refused):  # the run that begins now asks again, and shows what is refused
+            _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
+            _take_clip(ctx, me.name, chosen, session, value.get("clip"))
 
     data = _browser_data(ctx, me, chosen, session)
     session.sent, session.drawn = (name, data), 2
@@ -96,13 +99,16 @@ def begin_run() -> None:
         session.drawn, session.stands_in = 0, False
 
 
-def can_stand_in() -> bool:
+def can_stand_in(user: str) -> bool:
     """Whether the editor can stay open as it was while the database does not answer.
 
-    If so the page, run again, shows it: run by another page it would be another editor.
+    If so the page, run again, shows it: run by another page it would be another editor. `user`:
+    whose it has to be, "" where the database did not say who is there.
     """
     session = st.session_state.get("review_session")
     if not isinstance(session, EditorSession) or session.sent is None:
+        return False
+    if session.key != last_chosen() or (user and session.user != user):
         return False
     session.stands_in = True
     return True

@@ -51,7 +51,7 @@ function rememberPlace(S, item) {
   const url = new URL(location.href);
   sessionStorage.setItem(`synthstudio.at.${S.dataset}`, JSON.stringify([S.goto, item.id]));
   const { id, query } = S.queue;
-  for (const [name, value] of Object.entries({ set: S.dataset, queue: id, q: query, frame: item.frame, instance: item.instance })) {
+  for (const [name, value] of Object.entries({ set: S.dataset.split(".")[0], queue: id, q: query, frame: item.frame, instance: item.instance })) {
     if (value === "" || value === undefined) url.searchParams.delete(name);
     else url.searchParams.set(name, value);
   }
