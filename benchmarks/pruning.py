@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "proof")
     parser.add_argument("--small", action="store_true", help="the proof's small form")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=450, help="of fine-tuning")
+    parser.add_argument("--steps", type=int, default=900, help="of fine-tuning")
     parser.add_argument("--people", type=int, default=16, help="in a timed call")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=50)
