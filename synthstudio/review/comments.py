@@ -13,7 +13,7 @@ from sqlalchemy import Select, String, cast, func, select
 from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ThreadRow
 from synthstudio.review.store import Store
-from synthstudio.review.threads import TALKING, Thread, threads_of
+from synthstudio.review.threads import Thread, talk_rows, threads_of
 from synthstudio.review.values import MAIN, Event
 
 _FRAMES_AT_ONCE = 500
@@ -42,14 +42,12 @@ def threads_in(
     """Return (frame, instance) -> the threads of a person, oldest first, for those who have any."""
     wanted = set(people)
     frames = sorted({frame for frame, _ in wanted})
-    query = select(EventRow).where(
-        EventRow.dataset == dataset, EventRow.layer == layer, EventRow.kind.in_(TALKING)
-    )
+    of_set = (EventRow.dataset == dataset) & (EventRow.layer == layer)
     found: dict[Pair, list[Event]] = {}
     with store.reading() as session:
         for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            some = query.where(EventRow.frame.in_(frames[start : start + _FRAMES_AT_ONCE]))
-            for row in session.scalars(some.order_by(EventRow.id)):
+            page = frames[start : start + _FRAMES_AT_ONCE]
+            for row in talk_rows(session, of_set & EventRow.frame.in_(page)):
                 if (row.frame, row.instance) in wanted:
                     found.setdefault((row.frame, row.instance), []).append(event_of(row))
     threads = {pair: threads_of(events) for pair, events in found.items()}

@@ -28,7 +28,7 @@ from synthstudio.review.models import (
 )
 from synthstudio.review.reverting import PLAIN
 from synthstudio.review.store import Store
-from synthstudio.review.threads import TALKING, talks, threads_of, wrong_rows
+from synthstudio.review.threads import talk_rows, talks, threads_of, wrong_rows
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -298,9 +298,8 @@ def item_events(session: Session, person: Person) -> list[Event]:
 
 
 def talk_of(session: Session, person: Person) -> list[Event]:
-    """Those of one person's events that may say something in a thread: no edit, no mask of any."""
-    query = select(EventRow).where(is_person(EventRow, person), EventRow.kind.in_(TALKING))
-    return [event_of(row) for row in session.scalars(query.order_by(EventRow.revision))]
+    """Those of one person's events that say something in a thread: no edit, nor its undo."""
+    return [event_of(row) for row in talk_rows(session, is_person(EventRow, person))]
 
 
 def counts(store: Store, dataset: str, *, layer: str = MAIN) -> Counts:

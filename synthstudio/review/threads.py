@@ -11,16 +11,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.check import invalid
-from synthstudio.review.models import MemberRow, ThreadRow, is_person, person_of
+from synthstudio.review.models import EventRow, MemberRow, ThreadRow, is_person, person_of
 from synthstudio.review.reverting import reverted_ids
 from synthstudio.review.values import Event, Kind, Op, Person
 
-TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen", "revert")
-"""Kinds of events that may say something in a thread."""
+_TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
+"""Kinds of events that say something in a thread; what takes one back does, too."""
+_UNDOS_AT_ONCE = 500
 _SAYING = ("comment", "resolved")
 
 
@@ -45,8 +46,27 @@ def talks(event: Event) -> bool:
     return any(name in event.after for name in _SAYING)
 
 
+def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
+    """The events that say something in threads, with their undos and redos, by their number.
+
+    `whose`: a condition on EventRow. Of other undos no value is read: those of strokes hold masks.
+    """
+    query = select(EventRow).where(whose, EventRow.kind.in_(_TALKING))
+    rows = list(session.scalars(query))
+    talk, undos = {row.id for row in rows}, []
+    undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")
+    for number, of in session.execute(undo.order_by(EventRow.id)):  # after what it is of
+        if of in talk:
+            talk.add(number)
+            undos.append(number)
+    for start in range(0, len(undos), _UNDOS_AT_ONCE):
+        some = EventRow.id.in_(undos[start : start + _UNDOS_AT_ONCE])
+        rows += session.scalars(select(EventRow).where(some))
+    return sorted(rows, key=lambda row: row.id)
+
+
 def threads_of(events: Sequence[Event]) -> list[Thread]:
-    """The threads of one person. `events`: all of TALKING, by revision."""
+    """The threads of one person. `events`: those of `talk_rows`."""
     gone = reverted_ids(events)
     holding = [event for event in events if event.id not in gone and event.reverts is None]
     found = []

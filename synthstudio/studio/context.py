@@ -194,6 +194,11 @@ class Context:
             return role
         return min(role, "reviewer" if named else "viewer", key=ROLES.index)
 
+    def role_in(self, name: str, browser: str, session: str) -> Role | None:
+        """As `role_of`; None too where another person or nobody is signed in by `session`."""
+        here = not self.with_accounts or read_session(self.store, session) == name
+        return self.role_of(name, browser) if here else None
+
     def role_by_token(self, name: str) -> Role | None:
         """Return what a member may do whose token was shown, now; None for all others, always."""
         return "admin" if name in self.settings.admins else members.role_of(self.store, name)
@@ -294,8 +299,7 @@ def user_now(ctx: Context, name: str) -> User:
 
     A viewer's role where that person left, is no member any more, or somebody else signed in since.
     """
-    here = not ctx.with_accounts or _session_name(ctx) == name
-    return User(name=name, role=(ctx.role_of(name, browser()) if here else None) or "viewer")
+    return User(name=name, role=ctx.role_in(name, browser(), session_cookie(ctx)) or "viewer")
 
 
 def require(role: Role) -> User:
@@ -308,12 +312,13 @@ def require(role: Role) -> User:
     return me
 
 
-def _session_name(ctx: Context) -> str | None:
-    return read_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
+def session_cookie(ctx: Context) -> str:
+    """Return what the browser shows of its sign-in by a password; "" outside a page's thread."""
+    return st.context.cookies.get(ctx.tokens.session_cookie, "")
 
 
 def _account_name(ctx: Context) -> str:
-    name = _session_name(ctx)
+    name = read_session(ctx.store, session_cookie(ctx))
     if name is None:
         st.title("synthstudio")
         st.write("Sign in to review and generate data sets. A session ends by itself.")
@@ -392,7 +397,7 @@ def _take_key(ctx: Context, text: str) -> bool:
 def _leave(ctx: Context) -> None:
     if st.button("Sign out" if ctx.signed_in else "Change name"):
         if ctx.with_accounts:
-            end_session(ctx.store, st.context.cookies.get(ctx.tokens.session_cookie, ""))
+            end_session(ctx.store, session_cookie(ctx))
             st.rerun()
         elif ctx.signed_in:
             st.logout()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypedDict
 
 import streamlit as st
@@ -17,14 +18,16 @@ from synthstudio.review.comments import (
 )
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
-from synthstudio.review.values import User, may
-from synthstudio.studio.context import Context, OpenSet
+from synthstudio.review.values import Role, User, may
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, OpenSet, browser, session_cookie
 from synthstudio.studio.page_parts import REVIEW, empty_state, open_review, review_params
 from synthstudio.studio.text import csv_bytes, plain
 
 Choice = Literal["Mentions of you", "Open", "Resolved", "All"]
 CHOICES: tuple[Choice, ...] = ("Open", "Mentions of you", "Resolved", "All")
 _SHOWN, _LETTERS = 25, 160
+_NO_MEMBER = "Only members get threads. Sign in again, or ask an admin to add you on the Team page."
 _HEADER = ("thread", "frame", "instance", "joint", "state", "began", "last", "comments", "mentions")
 
 
@@ -52,10 +55,6 @@ class Shown:
             self.ctx.store, self.chosen.key, hidden=self.hidden, limit=limit, **self.which
         )
 
-    def csv(self) -> bytes:
-        """Return all of them as a table."""
-        return csv_bytes(_HEADER, map(_row, self.latest()))
-
 
 def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Shown:
     """Return the threads of a choice that a user may see."""
@@ -64,6 +63,22 @@ def shown_threads(ctx: Context, me: User, chosen: OpenSet, choice: Choice) -> Sh
         "mentions": me.name if choice == "Mentions of you" else None,
     }
     return _shown(ctx, me, chosen, which, share_of(ctx.store, chosen.key, "second_share"))
+
+
+def threads_csv(
+    ctx: Context, name: str, role_now: Callable[[], Role | None], chosen: OpenSet, choice: Choice
+) -> bytes:
+    """Return all threads of a choice as a table, by what a person may see now.
+
+    The page was drawn for them a while ago: whom somebody decided on since is left out where
+    their look is blind, and who is no member any more gets a sentence instead. For any thread.
+    """
+    role = role_now()
+    if role is None:
+        guard.log_refusal("a list of threads", user=name)
+        return csv_bytes([_NO_MEMBER], ())
+    found = shown_threads(ctx, User(name=name, role=role), chosen, choice)
+    return csv_bytes(_HEADER, map(_row, found.latest()))
 
 
 def _shown(ctx: Context, me: User, chosen: OpenSet, which: _Which, share: float) -> Shown:
@@ -91,7 +106,8 @@ def threads_note(ctx: Context, me: User, chosen: OpenSet) -> str:
 def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show threads with the way to each, and all of them as a file."""
     which = st.segmented_control("Threads", CHOICES, default=CHOICES[0], key="threads_which")
-    found = shown_threads(ctx, me, chosen, which or CHOICES[0])
+    choice = which or CHOICES[0]
+    found = shown_threads(ctx, me, chosen, choice)
     some = found.latest(_SHOWN)
     if not some:
         empty_state(
@@ -112,9 +128,10 @@ def show_threads(ctx: Context, me: User, chosen: OpenSet) -> None:
             f"The latest {len(some)} of {found.count:,}. In the Gallery the query "
             "`threads = open` or `mentions = me` finds all of them."
         )
+    role_now = partial(ctx.role_in, me.name, browser(), session_cookie(ctx))
     st.download_button(
         "CSV",
-        found.csv,
+        partial(threads_csv, ctx, me.name, role_now, chosen, choice),
         file_name="threads.csv",
         mime="text/csv",
         on_click="ignore",

@@ -13,7 +13,7 @@ from synthstudio.review.models import EventRow, MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
 from synthstudio.review.values import JointLabel, Person
-from synthstudio.studio.thread_list import shown_threads, threads_note
+from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
 
 
 @pytest.fixture
@@ -94,10 +94,31 @@ def test_a_page_reads_the_threads_that_it_shows_and_all_for_its_csv(
     mine = shown_threads(ctx, LEAD, chosen, "Open")
     assert mine.count == 5 and read == []
     assert [one.id for one in mine.latest(2)] == [ids[5], ids[4]] == read
-    assert mine.csv().count(b"\n") == 6
+    assert threads_csv(ctx, "lea", lambda: "lead", chosen, "Open").count(b"\n") == 6
     blind = shown_threads(ctx, BEN, chosen, "All")
     assert (blind.count, [one.id for one in blind.latest(2)]) == (3, [ids[0], ids[4]])
-    assert blind.csv().count(b"\n") == 4 and b"\n6," not in blind.csv()
+    found = threads_csv(ctx, BEN.name, lambda: BEN.role, chosen, "All")
+    assert found.count(b"\n") == 4 and b"\n6," not in found
+
+
+def test_a_csv_has_what_one_may_see_when_it_is_asked_for(empty_store, small_set, key, write):
+    role = BEN.role
+    ctx = SimpleNamespace(store=empty_store)
+    chosen = SimpleNamespace(key=key, table=people_table(small_set))
+
+    def made():
+        return threads_csv(ctx, BEN.name, lambda: role, chosen, "Open").decode()
+
+    set_share(empty_store, key, "second_share", 1.0, by=LEAD)
+    write(1, text="left? @José", joint="nose")
+    write(2, text="b")
+    assert "nose,open,anna" in made() and "José" in made() and made().count("\n") == 3
+    write(1, "status", status="approved")  # the second look at this one is blind from now on
+    assert "nose" not in made() and "José" not in made() and made().count("\n") == 2
+    role = "lead"
+    assert "nose" in made()
+    role = None
+    assert "Only members" in made() and made().count("\n") == 1
 
 
 def test_a_comment_reads_no_labels(write):
@@ -116,3 +137,32 @@ def test_a_comment_reads_no_labels(write):
     finally:
         event.remove(EventRow, "load", loaded)
     assert found.count("edit") <= 1  # the undo alone asks what was changed since
+
+
+def test_threads_are_read_without_undone_strokes(empty_store, key, write):
+    """An undo holds the masks that it puts back, so those of strokes are not read."""
+    nose = {"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")}
+    for _ in range(3):
+        undone = write(1, "revert", event=write(1, "edit", joints=nose).id)
+        write(1, "revert", event=write(1, "revert", event=undone.id).id)
+    first = write(1, text="a")
+    talk = [first, answer := write(1, text="b", event=first.id)]
+    talk.append(taken := write(1, "revert", event=answer.id))
+    talk.append(write(1, "revert", event=taken.id))
+    elsewhere = write(2, text="c")
+    found = []
+
+    def loaded(row, _):
+        found.append(row.id)
+
+    event.listen(EventRow, "load", loaded)
+    try:
+        (thread,) = comments.threads_in(empty_store, key, [(0, 1)])[0, 1]
+        assert {*found} == {one.id for one in (*talk, elsewhere)}  # by whole frames
+        found.clear()
+        last = write(1, text="d", event=first.id)
+        assert {*found} - {last.id} == {one.id for one in talk}
+    finally:
+        event.remove(EventRow, "load", loaded)
+    assert [one.after["comment"] for one in thread.comments] == ["a", "b"]
+    assert history.check_replay(empty_store, key) == []

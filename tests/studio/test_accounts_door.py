@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review.models import utc_now
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
-from synthstudio.review.team.sessions import IDLE, read_session
+from synthstudio.review.team.sessions import IDLE, end_session, read_session
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
 from synthstudio.studio import settings
@@ -112,8 +113,21 @@ def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatc
 def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
     monkeypatch.setattr(pages, "browser", lambda: "")
     for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
-        monkeypatch.setattr(pages, "_session_name", lambda _, name=signed_in: name)
+        monkeypatch.setattr(pages, "read_session", lambda *_, name=signed_in: name)
         assert pages.user_now(door.context, "ada") == User(name="ada", role=role)  # type: ignore[arg-type]
+
+
+def test_the_role_of_then_is_asked_for_in_another_thread(door):
+    enter(door.http)
+    session = door.http.cookies[door.context.tokens.session_cookie]
+    with ThreadPoolExecutor(1) as pool:
+
+        def then(name: str) -> str | None:
+            return pool.submit(door.context.role_in, name, "", session).result()
+
+        assert (then("ada"), then("rea")) == ("admin", None)
+        end_session(door.store, session)
+        assert then("ada") is None
 
 
 def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, monkeypatch):

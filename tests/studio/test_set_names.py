@@ -29,7 +29,7 @@ def opened(*places: Any) -> dict[str, Any]:
     }
 
 
-def test_one_name_is_told_apart() -> None:
+def test_sets_of_one_name_differ() -> None:
     def shown(*places: Any) -> list[str]:
         return list(titles(opened(*places).values()).values())
 

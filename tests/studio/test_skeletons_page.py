@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_files_are_kept_apart(tmp_path: Path) -> None:
         files.save(tmp_path, made("coco17", "z"), opened="", used=())
     (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
     assert files.stored(tmp_path).keys() == {"a"}
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.save(tmp_path, own_skeleton({"name": "a", "joints": ["x"]}), opened="", used=())
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "the disk does not answer")
+
+    for name in ("open", "is_file"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, name, fails)
+            assert files.stored(tmp_path) == {}
+    assert files.stored(tmp_path).keys() == {"a"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", fails)
+        assert files.stored(tmp_path).keys() == {"a"}  # what was read is kept
 
 
 @pytest.mark.parametrize("text", [None, 3, "{", "[]", '{"name": "../../x"}', "[" * 100_001])

@@ -15,8 +15,8 @@ from synthstudio.studio.editor.queue import QueueRequest, ReviewQueue
 class EditorSession:
     """What a session remembers of its editor.
 
-    `at`: the place in the queue round which the browser holds people; `goto` changes when the
-    browser shall turn to it, or to `person`; `told`: answers by (client, seq).
+    `position`: the place in the queue round which the browser holds people; `goto` changes when
+    the browser shall turn to it, or to `person`; `results`: answers by (client, seq).
     """
 
     key: str

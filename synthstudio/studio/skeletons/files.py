@@ -25,9 +25,9 @@ def stored(exports: Path) -> dict[str, Skeleton]:
     for file in sorted((exports / FOLDER).glob("*.yaml"))[:MAX_FILES]:
         try:
             status = file.stat()
-        except OSError:
+            skeleton = _read(file, status.st_mtime_ns, status.st_size)
+        except (OSError, SynthStudioError):
             continue
-        skeleton = _read(file, status.st_mtime_ns, status.st_size)
         if skeleton is not None and skeleton.title == file.stem:
             found[skeleton.title] = skeleton
     return found
@@ -35,10 +35,15 @@ def stored(exports: Path) -> dict[str, Skeleton]:
 
 @lru_cache(2 * MAX_FILES)
 def _read(file: Path, _mtime_ns: int, _size: int) -> Skeleton | None:
-    """A file is read once: one that somebody put there may take seconds, for nothing."""
+    """A file is read once: one that somebody put there may take seconds, for nothing.
+
+    Where the disk failed nothing is kept: OSError, or SynthStudioError from one.
+    """
     try:
         return read_skeleton(file)
-    except SynthStudioError:
+    except SynthStudioError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return None
 
 
