@@ -98,7 +98,7 @@ def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     alone.page.locator(".thumb[data-frame='5']").click()
     alone.press("Delete")
     alone.give(items=items, clip=clip(6, id="5:1"))
-    expect(flash(alone)).to_contain_text("cannot be shown")
+    expect(flash(alone)).to_contain_text("cannot be shown, so what you pressed before was not done")
     assert alone.ops() == [] and alone.reads("item") == "0:1"
     alone.press("n")
     assert alone.reads("item") == "1:1"
@@ -111,6 +111,7 @@ def test_back_waits_no_longer_and_drops_what_waited(alone):
     alone.press("Delete")
     alone.page.get_by_role("button", name="Back", exact=True).click()
     assert alone.reads("item") == "0:1" and alone.ops() == []
+    expect(flash(alone)).to_contain_text("what you pressed before was not done")
 
 
 def test_undo_of_a_stroke_while_joints_are_placed(alone):

@@ -12,7 +12,7 @@ import pytest
 from conftest import settled
 from own_skeleton_sets import JOINTS, horse_set
 from playwright.sync_api import expect
-from reviewing import Desk
+from reviewing import Desk, eventually
 
 from synthstudio.core.errors import RecipeError, StudioError
 from synthstudio.core.own_skeletons import own_skeleton
@@ -21,7 +21,22 @@ from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.review import history
 from synthstudio.review.datasets import content_key
 from synthstudio.review.store import open_store
+from synthstudio.review.values import User
 from synthstudio.studio.skeletons import files
+
+_HOST = """
+async (js) => {
+  const root = document.body.appendChild(document.createElement("div"));
+  const url = URL.createObjectURL(new Blob([js], { type: "text/javascript" }));
+  const maker = (await import(url)).default;
+  window.sent = [];
+  window.give = (start, definition, message) => maker({
+    data: { start, definition, opened: "", coco: {}, usual: 0.07, message }, parentElement: root,
+    setStateValue: (name, value) => window.sent.push(value),
+  });
+  window.give("A new one", { name: "", joints: [] }, null);
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +123,49 @@ def test_beginning_with_another_loses_no_drawing(
     assert page.get_by_text("Undo brings it back").count() == 0
     begin("mine")
     expect(joints).to_have_count(1)
-    page.get_by_role("button", name="Add a joint").click()
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("Saved: skeletons/mine.yaml").wait_for()
-    assert len(read_skeleton(horses.exports / "skeletons" / "mine.yaml").joints) == 2
+    for _ in range(2):  # the second before the answer to the first
+        page.get_by_role("button", name="Add a joint").click()
+        page.get_by_role("button", name="Save", exact=True).click()
+    mine = horses.exports / "skeletons" / "mine.yaml"
+    eventually(lambda: len(read_skeleton(mine).joints), 3)
+    expect(joints).to_have_count(3)
+
+
+@pytest.mark.browser
+def test_saved_again_before_the_answer(page: Any, tmp_path: Path) -> None:
+    """Each save replaces the one before, and no answer takes away what was drawn since."""
+    maker = Path(files.__file__).parent / "maker.js"
+    page.evaluate(_HOST, maker.read_text("utf-8"))
+    joints, last = page.locator("svg.figure g"), {}
+
+    def draw_and_save() -> None:
+        page.get_by_role("button", name="Add a joint").click()
+        page.get_by_role("button", name="Save", exact=True).click()
+
+    def answer(k: int) -> None:
+        sent, lead = page.evaluate("window.sent")[k], User(name="Lea", role="lead")
+        made, written = files.take(tmp_path, sent, who=lead, used=(), last=last)
+        assert written and len(made.joints) == k + 1
+        last.clear()
+        last[sent["n"]] = files.digest(made)
+        message = {"good": True, "n": sent["n"], "opened": last[sent["n"]], "text": "Saved"}
+        page.evaluate(
+            "([definition, message]) => window.give('mine', definition, message)",
+            [files.to_edit(made), message],
+        )
+
+    page.get_by_label("Name", exact=True).fill("mine")
+    draw_and_save()
+    draw_and_save()
+    for k in range(2):
+        answer(k)
+        expect(joints).to_have_count(2)
+    draw_and_save()
+    last.clear()  # all were answered: the page knows by itself what it replaces
+    answer(2)
+    stale = page.evaluate("window.sent")[1] | {"definition": '{"name": "mine", "joints": ["a"]}'}
+    with pytest.raises(StudioError, match="somebody saved it since"):
+        files.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
 
 
 @pytest.mark.browser

@@ -80,18 +80,24 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
 def _save(ctx: Context, user: str) -> None:
     """Take what the browser says; the rights of the moment count."""
     sent = st.session_state[_MAKER].get("saved")
+    number = files.number(sent)
     used = [each.skeleton for each in ctx.sets.values()]
+    last = st.session_state.get("skeleton_last", {})
     try:
         who = user_now(ctx, user)
-        skeleton, written = files.take(ctx.settings.exports, sent, who=who, used=used)
+        skeleton, written = files.take(ctx.settings.exports, sent, who=who, used=used, last=last)
     except SynthStudioError as error:
         guard.log_refusal("a skeleton", user=user, why=error)
-        st.session_state["skeleton_message"] = {"good": False, "text": without_paths(error)}
+        text = without_paths(error)
+        st.session_state["skeleton_message"] = {"good": False, "n": number, "text": text}
         return
+    digest = files.digest(skeleton)
+    st.session_state["skeleton_last"] = {} if number is None else {number: digest}
     what = "Saved" if written else "Nothing changed"
     st.session_state["skeleton_message"] = {
         "good": True,
-        "opened": files.digest(skeleton),
+        "n": number,
+        "opened": digest,
         "text": f"{what}: {files.FOLDER}/{skeleton.title}.yaml in the exports folder.",
     }
     st.session_state["skeleton_saved"] = skeleton.title

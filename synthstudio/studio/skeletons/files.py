@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from synthstudio.core.errors import StudioError, SynthStudioError
@@ -58,16 +59,32 @@ def parse(text: Any) -> Skeleton:
     return own_skeleton(value, "skeleton")
 
 
-def take(exports: Path, sent: Any, *, who: User, used: Iterable[Skeleton]) -> tuple[Skeleton, bool]:
+def number(sent: Any, name: str = "n") -> int | None:
+    """The number of a save that a browser sent, or (`after`) of the one that it goes on from."""
+    found = sent.get(name) if isinstance(sent, dict) else None
+    return found if isinstance(found, int) else None
+
+
+def take(
+    exports: Path,
+    sent: Any,
+    *,
+    who: User,
+    used: Iterable[Skeleton],
+    last: Mapping[int, str] = MappingProxyType({}),
+) -> tuple[Skeleton, bool]:
     """Save what a browser sent as `save` does: the skeleton, and whether a file was written.
 
-    `sent`: {definition, opened}, of which nothing is trusted. SynthStudioError; Refused for `who`
-    may save none.
+    `sent`: {n, definition, opened, after}, of which nothing is trusted. `last`: the number of this
+    session's last save and the digest of what it wrote, which one sent before the answer to it (its
+    `after`) may replace. SynthStudioError; Refused for `who` may save none.
     """
     require(who, "skeletons")
     fields = sent if isinstance(sent, dict) else {}
     skeleton, opened = parse(fields.get("definition")), fields.get("opened")
     opened = opened if isinstance(opened, str) else ""
+    after = number(sent, "after")
+    opened = opened if after is None else last.get(after, opened)
     return skeleton, save(exports, skeleton, opened=opened, used=used)
 
 

@@ -71,8 +71,7 @@ function build(parent) {
   S.svg.setAttribute("aria-label", "The figure; the table beside it says the same");
   left.append(S.svg);
   const photo = document.createElement("input");
-  photo.type = "file";
-  photo.accept = "image/*";
+  Object.assign(photo, {type: "file", accept: "image/*"});
   labelled(make(left, "div", "row"), "A photo behind it (it stays in this browser)", photo);
   photo.addEventListener("change", () => {
     if (S.photo) URL.revokeObjectURL(S.photo);
@@ -92,8 +91,7 @@ function build(parent) {
 }
 
 function setMode(S, mode) {
-  S.mode = mode;
-  S.chosen = "";
+  Object.assign(S, {mode, chosen: ""});
   show(S);
 }
 
@@ -373,16 +371,18 @@ function drawTwo(S, mode, field, from, to) {
 }
 
 function save(S) {
+  const after = S.sent ? S.n : null; // not answered yet: it wrote what this one replaces
   Object.assign(S, {n: Date.now(), sent: JSON.stringify(S.now)});
-  S.setStateValue("saved", {n: S.n, definition: S.sent, opened: S.opened});
+  S.setStateValue("saved", {n: S.n, after, definition: S.sent, opened: S.opened});
 }
 
 export default function ({data, parentElement, setStateValue}) {
   let S = states.get(parentElement);
   if (!S) states.set(parentElement, (S = build(parentElement)));
   Object.assign(S, {setStateValue, coco: data.coco, usual: data.usual});
-  const saved = data.message?.opened;
-  if (saved && S.sent) Object.assign(S, {opened: saved, clean: S.sent, sent: null});
+  const {opened: saved, n} = data.message ?? {};
+  if (saved && S.sent) S.opened = saved;
+  if (S.sent && n === S.n) Object.assign(S, {clean: saved ? S.sent : S.clean, sent: null});
   const unsaved = JSON.stringify(S.now) !== S.clean;
   if (S.start !== data.start && !(saved && unsaved)) begin(S, data, unsaved);
   S.start = data.start;

@@ -89,7 +89,7 @@ const NO_MODEL = "No predictions are stored for this data set (synthstudio revie
 function acceptFound(S) {
   const [ghost] = S.item.found ?? [];
   if (!ghost) return flash(S, S.model ? "Everybody who is predicted here is labelled." : NO_MODEL);
-  if (!S.can.edit || S.item.veiled) return open(S);
+  if (fetching(S) || !S.can.edit || S.item.veiled) return open(S);
   addNew(S, asNew(S, S.item, ghost), { ghost, without: ghost.n });
   flash(S, "A predicted person was added. Look at each joint.");
 }

@@ -17,19 +17,6 @@ const MORE = [
   ["flatter", "Less contrast", "{", "Less contrast"], ["sharper", "More contrast", "}", "More contrast"],
 ];
 
-// Somebody else was gone to, and has not come from the server yet.
-function fetching(S) {
-  return Boolean(S.going) || S.wanted !== null;
-}
-
-// What a button does that does what a key does: who was left is changed by neither. The button Back
-// waits no longer, and what waited is not done.
-function press(S, action) {
-  if (fetching(S) && action !== "back") return runKey(S, action);
-  if (fetching(S)) S.keys = [];
-  return act(S, action);
-}
-
 function asKey(S, action) {
   return Object.assign(() => press(S, action), { action });
 }

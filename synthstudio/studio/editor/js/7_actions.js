@@ -11,8 +11,6 @@ const SIMPLE = {
 };
 const PAN_PX = 30; // of the screen, by an arrow; ten times that with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-// These wait for the picture: nobody edits what is not seen, and no key press is lost.
-const FREE = new Set(["help", "light", "darker", "brighter", "flatter", "sharper", "closer", "farther", "leave"]);
 
 function keyAction(S, event) {
   const { key } = event;
@@ -89,32 +87,6 @@ function formKey(S, event) {
     event.preventDefault();
     S.ui.quick.children[Number(event.key) - 1]?.click();
   }
-}
-
-function runKey(S, action) {
-  if (!S.item) return;
-  if (FREE.has(action) || (!fetching(S) && (S.ready || S.broken))) act(S, action);
-  else if (S.keys.length < 200) S.keys.push(action);
-}
-
-function drainKeys(S) {
-  S.draining = true;
-  try {
-    while (S.keys.length && S.ready) act(S, S.keys.shift());
-  } finally {
-    S.draining = false;
-  }
-}
-
-// Keys wait for the picture of one person. Whoever comes instead, by a button or from the server,
-// was not meant; but keys after one that turns to somebody are for whom it turns to.
-function leaveKeys(S) {
-  if (!S.draining) dropKeys(S, "The picture had not come yet");
-}
-
-function dropKeys(S, why) {
-  if (S.keys.length) flash(S, `${why}, so what you pressed before was not done.`, 8000);
-  S.keys = [];
 }
 
 // Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
@@ -267,7 +239,7 @@ function nudge(S, dx, dy) {
 
 function back(S, from, to, word) {
   if (!stackOf(S, S.item.id)[from].length) flash(S, `Nothing to ${from}.`);
-  else if (S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
+  else if (!fetching(S) && S.can.edit && !S.item.veiled && !refusedOf(S, S.item.id).length) {
     const { group, stroke } = stackOf(S, S.item.id)[from].at(-1);
     if (stroke) strokeBack(S, from, to);
     else if (group) groupBack(S, group, from, to, word);
@@ -325,14 +297,14 @@ function remove(S) {
 }
 
 function addPerson(S) {
-  if (!S.can.edit) return;
+  if (fetching(S) || !S.can.edit) return open(S);
   const { item } = S;
   const [x, y] = toFrame(S, S.ui.stage.clientWidth / 2, S.ui.stage.clientHeight / 2);
   const high = Math.min(item.h * 0.7, (S.ui.stage.clientHeight * 0.6) / S.zoom);
   const joints = standing(S, [x - high * 0.19, y - high / 2, high * 0.38, high]);
   addNew(S, joints.map((joint, j) => [j, joint]), { ghost: null, without: null });
   choose(S, HANDLE);
-  flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
+  return flash(S, "A person was added. Move it by its handle or the arrows, then its joints.");
 }
 
 // Somebody new in the shown frame, who is shown from now on.

@@ -49,7 +49,7 @@ function goTo(S, entry) {
   if (item) return setItem(S, item, trip);
   leaveKeys(S);
   S.going = { id, trip, look: entry.instance || S.clip.track === null ? id : `${id}:${S.clip.track}` };
-  S.ready = false;
+  Object.assign(S, { wanted: null, ready: false }); // what was asked for last is meant
   veil(S, "Fetching that frame…");
   return askView(S, { clip: true });
 }
@@ -64,10 +64,11 @@ function arrive(S) {
   if (!going) return false;
   const item = S.list.find((one) => one.id === going.id);
   if (!item && S.clip?.id !== going.id) return false;
-  if (!item) Object.assign(S, { going: null, keys: [] }); // they were meant for somebody who is not shown
+  if (!item) S.going = null;
   const last = S.list.find((one) => one.id === S.item.id) ?? S.item;
   setItem(S, item ?? last, item ? going.trip : S.trip);
-  if (!item) flash(S, "That frame cannot be shown.");
+  const no = "That frame cannot be shown"; // and keys that waited were meant for it
+  if (!item && !dropKeys(S, no)) flash(S, `${no}.`);
   return true;
 }
 

@@ -22,8 +22,7 @@ function step(S, by) {
     return;
   }
   leaveKeys(S);
-  S.wanted = pos;
-  S.ready = false;
+  Object.assign(S, { wanted: pos, going: null, ready: false });
   veil(S, "Fetching the next people…");
   askView(S, { pos });
 }
@@ -31,7 +30,7 @@ function step(S, by) {
 function setItem(S, item, trip = null) {
   endPeek(S);
   S.ui.flash.classList.remove("on"); // it spoke of the person before
-  if (!fetching(S) && item.id !== S.item?.id) leaveKeys(S);
+  if (fetching(S) === (item.id === S.item?.id)) leaveKeys(S); // another comes, or the one who was left
   const sameFrame = S.item && S.item.frame === item.frame && S.fitting === "frame";
   Object.assign(S, { item, joint: -1, picked: [], hover: null, drag: null, boxing: null, stroke: null, masking: null, placing: false, wanted: null, going: null, trip, now: derive(S, item) });
   S.ready = false;
@@ -65,7 +64,7 @@ function showPicture(S) {
   S.broken = false;
   if (!picture.bitmap) veil(S, "Loading the picture…");
   whenLoaded(S, picture, () => {
-    if (S.item?.id !== item.id || S.ready) return;
+    if (S.item?.id !== item.id || S.ready || fetching(S)) return;
     if (!picture.bitmap) {
       brokenPicture(S, picture);
       return;
@@ -256,11 +255,11 @@ function update(S, data) {
   if (!jump && arrive(S)) return;
   const next = there ?? (jump || !last ? begin(S, data, last) : null);
   if (here) sameItem(S, here);
-  else if (next && next.id === last?.id) {
+  else if (next && next.id === last?.id && !fetching(S)) {
     sameItem(S, next); // the server is new, the person is not: the chosen joints stay
     rememberPlace(S, next);
   } else if (next) {
-    if (jump) Object.assign(S, { wanted: null, going: null }); // another queue: who was gone to is not meant
+    if (jump && next.id !== last?.id) Object.assign(S, { wanted: null, going: null }); // another queue: who was gone to is not meant
     setItem(S, next);
   } else askView(S, {}); // a window for somewhere else: say again where this is
   S.changed();
@@ -281,14 +280,13 @@ function sameItem(S, item) {
   }
   S.item = item;
   S.now = derive(S, item);
-  if (S.broken) showPicture(S);
+  if (S.broken && !fetching(S)) showPicture(S);
   lookAhead(S);
 }
 
 function nobody(S, text) {
-  S.item = null;
-  S.keys = [];
-  S.ready = false;
+  dropKeys(S, "Nobody is left in this queue");
+  Object.assign(S, { item: null, wanted: null, going: null, ready: false });
   veil(S, text);
   S.ui.place.textContent = "0 of 0";
   S.root.dataset.item = "";
