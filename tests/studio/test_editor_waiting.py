@@ -22,7 +22,6 @@ THREE = {"total": 3, "label": "All", "empty": "Nobody"}
 @pytest.fixture
 def waiting(page):
     """The first picture does not come before `window.letGo()`."""
-    page.set_default_timeout(10_000)
     editor = Alone(page)
     page.evaluate(HOLD)
     return editor
