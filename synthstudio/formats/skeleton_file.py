@@ -26,6 +26,15 @@ _WORDS = re.compile(r"[a-z0-9]+|[^a-z0-9]+")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 
 
+_STANDING = {  # shares of a square; those of the left side, which is on the picture's right
+    "head_top": (0.5, 0.04), "nose": (0.5, 0.13), "eye": (0.54, 0.09), "ear": (0.6, 0.11),
+    "upper_neck": (0.5, 0.2), "neck": (0.5, 0.22), "thorax": (0.5, 0.25), "shoulder": (0.65, 0.26),
+    "elbow": (0.75, 0.4), "wrist": (0.82, 0.53), "spine": (0.5, 0.4), "pelvis": (0.5, 0.55),
+    "hip": (0.59, 0.55), "knee": (0.61, 0.74), "ankle": (0.62, 0.92), "heel": (0.59, 0.96),
+    "big_toe": (0.65, 0.97), "small_toe": (0.72, 0.95),
+}  # fmt: skip
+
+
 def read_skeleton(path: Path, *, category: str | None = None) -> Skeleton:
     """The skeleton of a definition in YAML or JSON, or of a category of a COCO file.
 
@@ -66,8 +75,21 @@ def of_package(skeleton: Skeleton, name: str) -> Skeleton:
             "sigma_source": skeleton.sigma_source,
             "same_as": {joint: joint for joint in at if joint in COCO17},
             "places": dict(zip(at, skeleton.places, strict=True)),
+            "figure": _standing(at),
         }
     )
+
+
+def _standing(joints: tuple[str, ...]) -> dict[str, list[float]]:
+    """Where joints of a person who stands and faces us are shown; {} if one is not known."""
+    found = {}
+    for joint in joints:
+        side, _, part = joint.partition("_") if joint.startswith(("left_", "right_")) else ("",) * 3
+        x, y = _STANDING.get(part or joint, (None, None))
+        if x is None or y is None:
+            return {}
+        found[joint] = [round(1 - x, 3) if side == "right" else x, y]
+    return found
 
 
 def mirror_pairs(joints: list[str]) -> list[list[str]]:

@@ -119,6 +119,20 @@ def test_names_of_other_tools_pair_and_can_be_asked_for() -> None:
     assert [test.joints for test in asked.tree.items] == [(0,), (1,)]
 
 
+def test_a_copy_of_the_package_s_stands_and_faces_us() -> None:
+    figure = definition(of_package(get_skeleton("coco23"), "mine"))["figure"]
+    assert len(figure) == 23
+    for part, other in (
+        ("nose", "left_hip"),
+        ("left_hip", "left_knee"),
+        ("left_knee", "left_heel"),
+    ):
+        assert figure[part][1] < figure[other][1]
+    for left in (name for name in figure if name.startswith("left_")):
+        x, y = figure[left]
+        assert figure[left.replace("left", "right")] == [pytest.approx(1 - x), y] and x > 0.5
+
+
 def test_one_begins_with_the_package_s() -> None:
     made = of_package(get_skeleton("coco133"), "mine")
     assert made.joints == get_skeleton("coco133").joints

@@ -274,8 +274,8 @@ function drawFigure(S) {
     const group = drawn(S.svg, "g", {tabindex: 0, role: "button", "aria-label": `${name}, ${side}`, "aria-pressed": name === S.chosen});
     group.dataset.joint = name;
     drawn(group, "circle", {class: `${side} ${name === S.chosen ? "chosen" : ""}`, cx, cy, r: 0.018});
-    const text = drawn(group, "text", {x: Math.min(cx + 0.024, 0.99), y: cy + 0.01, "text-anchor": cx > 0.8 ? "end" : "start"});
-    if (cx > 0.8) text.setAttribute("x", cx - 0.024);
+    const before = cx > 0.8 || (cx > 0.2 && cx < 0.5); // names stand outside, where there is room
+    const text = drawn(group, "text", {x: cx + (before ? -0.024 : 0.024), y: cy + 0.01, "text-anchor": before ? "end" : "start"});
     text.textContent = name;
   }
 }
