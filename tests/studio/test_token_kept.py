@@ -41,7 +41,8 @@ def opened(store: Store, monkeypatch: pytest.MonkeyPatch, role: str = "admin") -
         store=store,
         signed_in=True,
         with_accounts=False,
-        role_of=lambda name, browser: role,
+        tokens=SimpleNamespace(session_cookie="session"),
+        role_in=lambda name, browser, session: role,
         role_by_token=lambda name: members.role_of(store, name),
     )
     return AppTest.from_function(page, args=(ctx, ADA), default_timeout=120).run()
