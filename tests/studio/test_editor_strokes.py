@@ -117,7 +117,7 @@ def test_a_lasso_by_keys_alone(alone):
 def test_several_joints_move_together(alone):
     alone.press("<", "ArrowRight", "Shift+ArrowDown")
     base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
-    (op,) = alone.ops()  # quick presses make one edit
+    op = alone.ops()[-1]  # of both, or of the second where a busy machine parts them
     assert op["joints"] == {n: [base[n][0] + 1, base[n][1] + 10, 2, "visible"] for n in LEFT}
     alone.answer()
     x, y = base[LEFT[0]][0] + 1, base[LEFT[0]][1] + 10
