@@ -94,8 +94,7 @@ def show() -> None:
 
 def begin_run() -> None:
     """Say that a run of the page begins, in which nothing is drawn yet."""
-    session = st.session_state.get("review_session")
-    if isinstance(session, EditorSession):
+    if (session := _remembered()) is not None:
         session.drawn, session.stands_in = 0, False
 
 
@@ -105,13 +104,11 @@ def can_stand_in(user: str) -> bool:
     If so the page, run again, shows it: run by another page it would be another editor. `user`:
     whose it has to be, "" where the database did not say who is there.
     """
-    session = st.session_state.get("review_session")
-    if not isinstance(session, EditorSession) or session.sent is None:
+    session = _remembered()
+    if session is None or session.sent is None:
         return False
-    if session.key != last_chosen() or (user and session.user != user):
-        return False
-    session.stands_in = True
-    return True
+    session.stands_in = session.key == last_chosen() and user in ("", session.user)
+    return session.stands_in
 
 
 def stand_in() -> bool:
@@ -120,8 +117,8 @@ def stand_in() -> bool:
     What is edited meanwhile is kept in the browser, which says so, and sent again. The editor has
     the same place among the page's elements as ever, or the browser would put up a second one.
     """
-    session = st.session_state.get("review_session")
-    if not isinstance(session, EditorSession) or session.sent is None or not session.stands_in:
+    session = _remembered()
+    if session is None or session.sent is None or not session.stands_in:
         return False
     name, data = session.sent
     if session.drawn < 1:
@@ -129,6 +126,11 @@ def stand_in() -> bool:
     if session.drawn < 2:
         mount_editor(data, key=name, on_change=lambda: None)
     return True
+
+
+def _remembered() -> EditorSession | None:
+    session = st.session_state.get("review_session")
+    return session if isinstance(session, EditorSession) else None
 
 
 def _editor_key(chosen: OpenSet, me: User, layer: str) -> str:
@@ -141,12 +143,8 @@ def _is_open(chosen: OpenSet, me: User) -> bool:
 
 
 def _session(chosen: OpenSet, me: User, *, fresh: bool) -> EditorSession:
-    session = st.session_state.get("review_session")
-    if (
-        not isinstance(session, EditorSession)
-        or session.key != chosen.key
-        or session.user != me.name
-    ):
+    session = _remembered()
+    if session is None or session.key != chosen.key or session.user != me.name:
         session = EditorSession(key=chosen.key, user=me.name, poses=poses_of(chosen.table))
         if not chosen.dataset.people:  # photos without labels: the first people are to be added
             session.request = QueueRequest(queue="empty")
