@@ -148,7 +148,7 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
     """
     network = nano().network
     joints = len(get_skeleton("coco17").joints)
-    wide = proof_arms.matched_width(proof_arms.FULL)
+    wide = proof_arms.matched_width(proof_arms.orn_network(proof_arms.FULL))
     changes = {
         "KPE": {"block": "kpe"},
         "wide KPE": {"block": "kpe", "width": wide},

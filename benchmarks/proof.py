@@ -59,7 +59,7 @@ class Proof:
     def __init__(self, size: Size, cache: Path) -> None:
         self.size = size
         self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
-        self.width = proof_arms.matched_width(size)
+        self.width = proof_arms.matched_width(proof_arms.orn_network(size))
         key_parts = [
             dataclasses.asdict(size),
             self.recipes[False],

@@ -14,6 +14,7 @@ import numpy as np
 import torch  # noqa: TID253 - it trains
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
+from benchmarks.proof_arms import matched_width
 from benchmarks.ready import PRECISION, trained
 from benchmarks.systems_text import BACKBONES, BOTTOM_UP, CROWD, pck_of_subset
 from synthstudio.dataset.reader import Dataset
@@ -24,6 +25,7 @@ from synthstudio.models.heatmaps import expected_hits
 from synthstudio.training import checkpoint, frame_answers, networks
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Source
+from synthstudio.training.config_network import Network
 from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.sources import load_data, load_subset
@@ -95,11 +97,16 @@ def jobs(systems: tuple[str, ...], seeds: int) -> list[Job]:
 
 
 def config(job: Job, size: Size, data: Path) -> Config:
-    """The config of a job: what all share, and the little in which systems differ."""
+    """The config of a job: what all share, and the little in which systems differ.
+
+    KPE is as wide as makes its steps cost what ORN's do.
+    """
     network: dict[str, Any]
     if job.block:
         network = {"backbone": job.system, "block": job.block, "size": list(size.crop)}
         network |= {"bank": size.bank}
+        if job.block == "kpe":
+            network["width"] = matched_width(Network(**network | {"block": "orn"}))
         fields = {"steps": size.steps, "batch": size.batch, "lr": _TOPDOWN_LR[job.system]}
     else:
         network = {"system": job.system, "size": list(size.frame), "stride": 4}
@@ -207,7 +214,11 @@ def untrained(job: Job, settings: Config, data: Path, crops: Path) -> storage.Ev
 def run_jobs(
     wanted: Sequence[Job], size: Size, data: Path, folder: Path, *, processes: int
 ) -> Iterator[Job]:
-    """Run jobs in processes of one thread each; yield each that is ready, as they become so."""
+    """Run jobs in processes of one thread each; yield each that is ready, as they become so.
+
+    The longest begin first, the others seed by seed.
+    """
+    wanted = sorted(wanted, key=lambda job: (bool(job.block), job.seed))
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
         running = {pool.submit(run_job, job, size, data, folder, say=_say): job for job in wanted}
