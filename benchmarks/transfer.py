@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,11 +170,13 @@ class Transfer:
     def result(self, arm: str, seed: int) -> Path:
         return self.made / "results" / f"{arm}-{seed}.json"
 
-    def prepare(self, say: Callable[[str], None]) -> None:
-        """Part the cut-outs and make the generated people, unless they are there."""
+    def prepare(self, arms: Sequence[str], say: Callable[[str], None]) -> None:
+        """Part the cut-outs and make the generated people that arms need, unless they are there."""
         if not self.hiders.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
+        if all(arm.photos and not arm.start for arm in map(ARMS.__getitem__, arms)):
+            return
         frames = self.size.generated_frames
         generated_people.generate(self.generated, frames=frames)
         say(f"{frames} frames of each of {' and '.join(generated_people.SETS)}")
@@ -429,7 +431,7 @@ def main(words: list[str]) -> int:
         lines.append(text)
         print(text, flush=True)
 
-    transfer.prepare(say)
+    transfer.prepare(GROUPS[options.group], say)
     run_all(transfer, options, say)
     titles = {name: row.title for name, row in ROWS.items()}
     asked = [f"--{name} {getattr(options, name)}" for name in ("size", "group")
