@@ -33,6 +33,7 @@ from synthstudio.dataset.durable import canonical_json, read_json, replace_file,
 from synthstudio.evaluation.localization import pck
 from synthstudio.experiment.occluders import FOLDER, split_cutouts
 from synthstudio.models.blocks.bank import PoseBank, fuse
+from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits
 from synthstudio.training import checkpoint
@@ -127,6 +128,7 @@ class Row:
     peak: bool = False
     free: bool = False  # joined with a bank of the training people's poses, without training
     flip: bool = False
+    last_word: bool = True  # ORN's final fusion with the poses
 
 
 ROWS = {
@@ -134,6 +136,7 @@ ROWS = {
     "kpe": Row(title="KPE, by expected hits", arm="kpe"),
     "kpe-free": Row(title="KPE, a free pose bank", arm="kpe", free=True),
     "orn": Row(title="ORN", arm="orn"),
+    "orn-joined": Row(title="ORN without the poses' last word", arm="orn", last_word=False),
     "orn-flip": Row(title="ORN, flip test", arm="orn", flip=True),
     "pretrained": Row(title="ORN after generated people", arm="pretrained"),
     "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
@@ -287,6 +290,8 @@ def tested(
     bank: PoseBank | None,
 ) -> dict[str, Any]:
     """Joints found and asked for of each person, by what they are."""
+    if isinstance(net.block, ORN):
+        net.block.last_word = row.last_word
     ask = (net.eval(), config, skeleton, cutouts, row, bank)
     found, known, _ = hits(tests["dev"], 0.0, *ask)
     out = {"clean": _counted(found, known)}
@@ -345,14 +350,15 @@ def hits(
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
-def jobs(seeds: int, group: str) -> list[tuple[str, int]]:
+def jobs(seeds: int, arms: Sequence[str]) -> list[tuple[str, int]]:
     """What is trained, in an order in which each starts from what is there."""
-    return [(name, seed) for seed in range(seeds) for name in GROUPS[group]]
+    wanted = [name for name in ARMS if name in arms or any(ARMS[a].start == name for a in arms)]
+    return [(name, seed) for seed in range(seeds) for name in wanted]
 
 
 def run_all(transfer: Transfer, options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Run what is missing in processes of one thread each; one worker is this process."""
-    asked = jobs(transfer.size.seeds, options.group)
+    asked = jobs(transfer.size.seeds, arms_of(options))
     waiting = [job for job in asked if not transfer.result(*job).is_file()]
     total, began = len(waiting), time.monotonic()
     say(f"{total} trainings on {options.workers} processes of one thread")
@@ -384,6 +390,11 @@ def run_all(transfer: Transfer, options: argparse.Namespace, say: Callable[[str]
             process.wait()
 
 
+def arms_of(options: argparse.Namespace) -> Sequence[str]:
+    """The arms that are asked for."""
+    return options.arm or GROUPS[options.group]
+
+
 def _start(job: tuple[str, int], options: argparse.Namespace) -> subprocess.Popen[bytes]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     words = ["--photos", str(options.photos), "--cache", str(options.cache), "--size", options.size]
@@ -411,6 +422,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--group", choices=GROUPS, default="main")
+    parser.add_argument("--arm", action="append", choices=ARMS, help="only this one; repeat")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "transfer.md")
     parser.add_argument("--log", type=Path, default=ROOT / "docs" / "evidence" / "transfer.log")
@@ -431,11 +443,12 @@ def main(words: list[str]) -> int:
         lines.append(text)
         print(text, flush=True)
 
-    transfer.prepare(GROUPS[options.group], say)
+    transfer.prepare(arms_of(options), say)
     run_all(transfer, options, say)
     titles = {name: row.title for name, row in ROWS.items()}
     asked = [f"--{name} {getattr(options, name)}" for name in ("size", "group")
              if getattr(options, name) != parser.get_default(name)]  # fmt: skip
+    asked += [f"--arm {name}" for name in options.arm or ()]
     more = f' TRANSFER_ARGS="{" ".join(asked)}"' if asked else ""
     page = transfer_table.page(
         results(transfer),

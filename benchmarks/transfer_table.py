@@ -31,6 +31,7 @@ QUESTIONS = (
     ("orn", "kpe-free", "ORN instead of KPE decoded by the same bank"),
     ("orn", "kpe-peak", "ORN instead of KPE by peak"),
     ("pretrained", "orn", "pretraining on generated people"),
+    ("orn", "orn-joined", "the poses' last word"),
     ("orn-flip", "orn", "the flip test"),
     ("adapted", "alone", "adapting generated people alone to photos without labels"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),

@@ -130,3 +130,8 @@ def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
     assert min(shares["own", "photos"]) > 90
     assert shares["own", "wild"] == shares["others", "wild"]
     assert max(shares["own", "wild"]) < min(shares["own", "photos"])
+
+
+def test_one_arm_brings_what_it_starts_from() -> None:
+    asked = transfer.jobs(2, ("mixed-1000", "orn"))
+    assert asked == [(name, seed) for seed in (0, 1) for name in ("orn", "alone", "mixed-1000")]
