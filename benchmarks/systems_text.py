@@ -140,10 +140,10 @@ def notes(runs: Mapping[str, Sequence[Evaluation]], *, command: str, about: str)
         "visible, hidden, hidden by themselves, by a person, by a thing, and of all joints in "
         f"frames with a crowd index of {CROWDED} or more; `untrained` is the PCK on visible joints "
         "before the first step. Top-down networks get true boxes, and their OKS-AP knows no false "
-        "people; systems of whole frames find everybody themselves, found people are matched by "
-        "OKS, and all joints of who is missed are missed. M: parameters in millions. G, ms and MB: "
-        f"operations in thousand millions, time on one thread and added memory for a frame with "
-        f"{CROWD} people.",
+        "people; KPE is widened until its steps cost what ORN's do. Systems of whole frames find "
+        "everybody themselves, found people are matched by OKS, and all joints of who is missed "
+        "are missed. M: parameters in millions. G, ms and MB: operations in thousand millions, "
+        f"time on one thread and added memory for a frame with {CROWD} people.",
     ]
     seeds = max(len(made) for made in runs.values())
     if note := few_seeds_note(seeds):
