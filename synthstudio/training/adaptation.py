@@ -71,8 +71,11 @@ def pseudo_loss(logits: tuple[Tensor, ...], labels: Labels, stages: float) -> Te
     return torch.stack(list(terms.values())).sum()
 
 
-def check_labels_are_learnt(loss: float, spec: InputSpec, where: str) -> None:
-    """ModelError when the map loss on labelled people is far above that of a uniform map."""
+def labels_are_learnt(loss: float, spec: InputSpec, where: str) -> bool:
+    """Whether the map loss on labelled people is at most that of a uniform map.
+
+    ModelError when it is far above.
+    """
     uniform = math.log(spec.cells[0] * spec.cells[1])
     if loss > UNLEARNT * uniform:
         raise ModelError(
@@ -80,8 +83,9 @@ def check_labels_are_learnt(loss: float, spec: InputSpec, where: str) -> None:
             where=where,
             expected=f"a map loss on labelled people below {UNLEARNT * uniform:.1f}",
             got=f"{loss:.1f}",
-            then="The last saved state is good; lower adapt.weight, or raise adapt.start.",
+            then="The saved state is of before that; lower adapt.weight, or raise adapt.start.",
         )
+    return loss <= uniform
 
 
 @contextmanager

@@ -76,6 +76,7 @@ class CropTrainer(Trainer[CropSubset, Made]):
         self.data = data
         sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
         super().__init__(config, out, data, device, world, say=say, resume=resume)
+        self.labels_are_learnt = True
         self.reader = None
         if data.stream is not None:
             steps = self.steps_per_epoch
@@ -170,7 +171,7 @@ class CropTrainer(Trainer[CropSubset, Made]):
         turn = (self.progress.step / self.total - adapt.start) / 0.1
         if turn <= 0:
             return 0.0
-        adaptation.check_labels_are_learnt(
+        self.labels_are_learnt = adaptation.labels_are_learnt(
             labelled, self.data.spec, f"{self.out}, step {self.progress.step}"
         )
         with torch.no_grad():
@@ -191,6 +192,10 @@ class CropTrainer(Trainer[CropSubset, Made]):
         ):
             outputs: PoseOutputs = net(images, sample)
         return to_float32(outputs)
+
+    @property
+    def save_is_due(self) -> bool:
+        return super().save_is_due and self.labels_are_learnt  # a diverging run keeps what was good
 
     def validate(self, net: nn.Module) -> dict[str, float]:
         return validate(net, self.data.val, self.data.spec, device=self.device)

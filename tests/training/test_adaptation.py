@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from test_outside_people import annotation, coco, source
 from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.heatmaps import gaussian_map
-from synthstudio.training import adaptation
+from synthstudio.training import adaptation, checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.data import batches, sources, unlabelled
@@ -98,21 +99,32 @@ def test_the_surest_teach(pairs: Path, tmp_path: Path) -> None:
 def test_a_diverging_run_stops_and_keeps_what_was_saved(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = settings(coco(tmp_path / "photos"), pairs)
-    tiny.run(config, tmp_path / "run", steps=4)
-    state = (tmp_path / "run" / "state.safetensors").read_bytes()
+    config = settings(
+        coco(tmp_path / "photos"), pairs, steps=60, save_every=2, clip_norm=1e9, lr=0.02
+    )
+    out, check = tmp_path / "run", adaptation.labels_are_learnt
+    uniform, losses = math.log(12 * 9), {}
 
     def wild(logits: tuple[torch.Tensor, ...], labels: object, stages: float) -> torch.Tensor:
         return 1e4 * logits[-1].square().mean() * -1
 
+    def seen(loss: float, spec: batches.InputSpec, where: str) -> bool:
+        losses[int(where.split()[-1])] = loss
+        return check(loss, spec, where)
+
+    monkeypatch.setattr(adaptation, "labels_are_learnt", seen)
     monkeypatch.setattr(adaptation, "pseudo_loss", wild)
-    wilder = config.model_copy(update={"lr": 0.5, "clip_norm": 1e9, "save_every": 50})
     with pytest.raises(ModelError, match=r"unlearns its labels.*lower adapt\.weight"):
-        tiny.run(wilder, tmp_path / "other")
+        tiny.run(config, out)
+    place = json.loads(checkpoint.read(out / "state.safetensors")[1]["place"])
+    saved, stopped = place["step"], max(losses)
+    assert losses[saved - 1] <= uniform < losses[stopped]
+    assert any(step % 2 == 0 for step in range(saved + 1, stopped))  # it was due again
+    spec = loaded(config, tmp_path).spec
     with pytest.raises(ModelError, match="unlearns"):
-        adaptation.check_labels_are_learnt(8.0, loaded(config, tmp_path).spec, "run, step 5")
-    adaptation.check_labels_are_learnt(6.0, loaded(config, tmp_path).spec, "run, step 5")
-    assert (tmp_path / "run" / "state.safetensors").read_bytes() == state
+        adaptation.labels_are_learnt(8.0, spec, "run, step 5")
+    assert not adaptation.labels_are_learnt(6.0, spec, "run, step 5")
+    assert adaptation.labels_are_learnt(4.0, spec, "run, step 5")
 
 
 def test_labels_are_never_looked_at(pairs: Path, tmp_path: Path) -> None:
