@@ -121,6 +121,24 @@ def test_seed_and_step_decide_and_pairs_share_them(
     assert torch.equal(one.clean, batch(2, rows=np.where(clean < 0, rows, clean)).images)
 
 
+def test_one_photo_is_enough(pairs: Path, tmp_path: Path, folder: Path) -> None:
+    single = tmp_path / "one"
+    single.mkdir()
+    (single / "a.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    asked = {"colours": 1.0, "photos": str(single)}
+    made = tiny.config(pairs, val=[], augment=asked)
+    people = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+    augment = NO_AUGMENTATION.model_copy(update={"colours": 1.0})
+    rows = people.train.rows[:8]
+    batch = batches.make_batch(
+        people.train.crops, rows, people.spec, augment, seed=4, step=1, pictures=people.pictures
+    )
+    plain = batches.make_batch(people.train.crops, rows, people.spec, NO_AUGMENTATION)
+    blue = [images.float()[:, 2].mean() - images.float()[:, 0].mean() for images in
+            (plain.images, batch.images)]  # fmt: skip
+    assert blue[1] > blue[0] + 10  # everybody takes on the colours of the one photo, a blue one
+
+
 def test_other_photos_are_another_run(pairs: Path, tmp_path: Path, folder: Path) -> None:
     def key(photos: str) -> str:
         asked = {"colours": 0.5, "photos": photos} if photos else {}
