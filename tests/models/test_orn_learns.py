@@ -115,8 +115,8 @@ def trained(crops: Crops, config: Config, steps: int, augment: Augment) -> PoseN
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """What a network says of people whom it has not learnt from, and their true labels."""
+class Answers:
+    """What a network answers of people whom it has not learnt from, and their true labels."""
 
     net: PoseNet
     config: Config
@@ -130,12 +130,12 @@ class Said:
 
 
 @pytest.fixture(scope="module")
-def said() -> Said:
+def answers() -> Answers:
     train, test, config = hidden_people(600, seed=0), hidden_people(200, seed=1), settings()
     net = trained(train, config, STEPS, config.augment)
     batch = shown(test, config)
     outputs = ask(net, batch)
-    return Said(net=net, config=config, train=shown(train, config), test=batch, outputs=outputs)
+    return Answers(net=net, config=config, train=shown(train, config), test=batch, outputs=outputs)
 
 
 def ask(net: PoseNet, batch: Batch) -> PoseOutputs:
@@ -160,12 +160,12 @@ def errors_px(xy: torch.Tensor, batch: Batch) -> np.ndarray:
     return np.linalg.norm((xy - batch.labels.xy).numpy() * WINDOW, axis=-1)
 
 
-def on_occluder(pixels: torch.Tensor, said: Said) -> tuple[float, float]:
+def on_occluder(pixels: torch.Tensor, answers: Answers) -> tuple[float, float]:
     """The attention (P, J, h, w) on the true mask against its even share, of all joints and of
     hidden ones."""
-    cover = said.test.labels.occluder[:, 0].double().numpy()
+    cover = answers.test.labels.occluder[:, 0].double().numpy()
     some = cover.mean((1, 2)) > LEAST_SHARE
-    hidden = said.hidden[some]
+    hidden = answers.hidden[some]
     made = attention_mass(
         pixels.double().numpy()[some],
         cover[some],
@@ -182,48 +182,48 @@ def on_occluder(pixels: torch.Tensor, said: Said) -> tuple[float, float]:
 
 
 def test_attention_avoids_what_covers_by_the_cover_alone(
-    said: Said, monkeypatch: pytest.MonkeyPatch
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixels = said.outputs.attention["pixels"]
+    pixels = answers.outputs.attention["pixels"]
     assert pixels.sum((2, 3)).numpy() == pytest.approx(1, abs=1e-4)
-    everywhere, of_hidden = on_occluder(pixels, said)
+    everywhere, of_hidden = on_occluder(pixels, answers)
     assert everywhere < 0.5 and of_hidden < 0.5
     # Controls: on the masks of others it is not rare; and without the odds of the cover the same
     # weights look where joints are, those of hidden ones behind the occluder.
-    others, _ = on_occluder(of_others(pixels), said)
+    others, _ = on_occluder(of_others(pixels), answers)
     assert others > 0.5
     monkeypatch.setattr(orn, "COVER_POWER", 0.0)
-    everywhere, of_hidden = on_occluder(ask(said.net, said.test).attention["pixels"], said)
+    everywhere, of_hidden = on_occluder(ask(answers.net, answers.test).attention["pixels"], answers)
     assert everywhere > 0.5 and of_hidden > 1
 
 
-def test_hidden_joints_are_nearer_than_the_mean_poses(said: Said) -> None:
+def test_hidden_joints_are_nearer_than_the_mean_poses(answers: Answers) -> None:
     """Research asks as well that ORN without attention or refinement does worse: it does not, here
     or in docs/proof.md; and KPE is better on these few people (docs/blocks.md)."""
-    hidden = said.hidden
+    hidden = answers.hidden
     assert 0.2 < hidden.mean() < 0.4
-    mean_pose = errors_px(said.train.labels.xy.mean(0), said.test)[hidden].mean()
-    ours = errors_px(found(said.outputs), said.test)
+    mean_pose = errors_px(answers.train.labels.xy.mean(0), answers.test)[hidden].mean()
+    ours = errors_px(found(answers.outputs), answers.test)
     assert ours[hidden].mean() < 0.8 * mean_pose
     assert ours[~hidden].mean() < ours[hidden].mean()
     # Control: as good as an answer to somebody else's picture.
-    others = errors_px(of_others(found(said.outputs)), said.test)[hidden].mean()
+    others = errors_px(of_others(found(answers.outputs)), answers.test)[hidden].mean()
     assert others > mean_pose
 
 
-def test_causes_are_told_apart(said: Said) -> None:
-    assert said.outputs.shares is not None
-    truth = said.test.labels.shares.argmax(-1).numpy().ravel()
+def test_causes_are_told_apart(answers: Answers) -> None:
+    assert answers.outputs.shares is not None
+    truth = answers.test.labels.shares.argmax(-1).numpy().ravel()
     assert set(truth) == {0, PERSON, OBJECT}
 
     def confusion(shares: torch.Tensor) -> np.ndarray:
         return calibration.confusion(truth, shares.argmax(-1).numpy().ravel(), classes=4)
 
-    counts = confusion(said.outputs.shares)
+    counts = confusion(answers.outputs.shares)
     most = calibration.majority_f1(counts)
     assert calibration.macro_f1(counts) > most + 0.3
     # Control: answers to others' pictures.
-    assert calibration.macro_f1(confusion(of_others(said.outputs.shares))) < most + 0.3
+    assert calibration.macro_f1(confusion(of_others(answers.outputs.shares))) < most + 0.3
 
 
 def test_a_few_people_are_learnt_by_heart_in_two_minutes() -> None:
