@@ -56,6 +56,12 @@ def pck_of_subset(runs: Sequence[Evaluation], name: str) -> Interval:
     return ratio_interval(*_by_seed(runs, name), seed=SEED, rounds=ROUNDS)
 
 
+def difference(ours: Sequence[Evaluation], theirs: Sequence[Evaluation]) -> Interval:
+    """Of PCK@0.1 on hidden joints, paired by seed and moment: both have the same seeds in order."""
+    sides = [_by_seed(runs, "hidden") for runs in (ours, theirs)]
+    return paired_interval(*sides, seed=SEED, rounds=ROUNDS)
+
+
 def precision(runs: Sequence[Evaluation]) -> float:
     """OKS-AP of all labelled joints, the mean of the seeds."""
     found = []
@@ -119,11 +125,7 @@ def differences(runs: Mapping[str, Sequence[Evaluation]]) -> list[str]:
         for other in ("kpe", "own"):
             pair = [runs.get(f"{backbone} {block}", ()) for block in ("orn", other)]
             seeds = min(len(p) for p in pair)
-            if not seeds:
-                cells.append("-")
-                continue
-            sides = [_by_seed(p[:seeds], "hidden") for p in pair]
-            cells.append(paired_interval(*sides, seed=SEED, rounds=ROUNDS).text())
+            cells.append(difference(*(p[:seeds] for p in pair)).text() if seeds else "-")
         if set(cells) != {"-"}:
             lines.append(f"| {backbone} | {' | '.join(cells)} |")
     return lines

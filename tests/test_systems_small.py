@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import systems_runs, systems_table, systems_text
+from benchmarks import pretraining, systems_runs, systems_table, systems_text
 from benchmarks.systems_runs import BOTTOM_UP, SIZES, SMALL, jobs
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
+from synthstudio.training import config as configs
 from synthstudio.training.loop import train
 
 
@@ -104,3 +105,29 @@ def test_a_weak_system_of_whole_frames_is_named(made: Path) -> None:
     assert set(systems_text.not_learnt(runs)) == set(runs) - {"pyramid own"}
     weak = [dataclasses.replace(perfect[0], about=perfect[0].about | {"untrained": 0.95})]
     assert "pyramid own" in systems_text.not_learnt({"pyramid own": weak})
+
+
+def test_pretrained_networks_are_compared_with_those_of_random_weights(made: Path) -> None:
+    (folder,) = (made / "cache").iterdir()
+    page = made / "codes.md"
+    page.write_text("{}\nold\n{}\n".format(*pretraining.MARKS))
+    words = ["--size", "small", "--seeds", "1", "--processes", "1"]
+    words += ["--cache", str(made / "cache"), "--page", str(page)]
+    assert pretraining.main(words) == 0
+    rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines()[5:-1]]
+    starts = [pretraining.RANDOM, "contrastive", "disentangled"]
+    assert [row[:3] for row in rows] == [[b, s, "1"] for b in ("KPE", "ORN") for s in starts]
+    for row in rows:
+        against = r"-" if row[1] == starts[0] else r"[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\)"
+        assert re.fullmatch(against, row[-1]), row
+    # Training began with the weights that were learnt without joints, and nothing is made twice.
+    for run in pretraining.runs(1):
+        settings = configs.load(folder / "runs" / run.name / "config.yaml")
+        assert bool(settings.init_from) == (run.start != pretraining.RANDOM)
+        assert run.start in settings.init_from or not settings.init_from
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("*/*") if "crops" not in p.parts}
+    place = pretraining.Place(name="small", folder=folder, sets=())
+    for run in pretraining.runs(1):
+        assert pretraining.train(place, run) == run.name
+    assert pretraining.pretrain(place, "contrastive", 0).is_file()
+    assert {p: p.stat().st_mtime_ns for p in before} == before

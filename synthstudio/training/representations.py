@@ -259,17 +259,18 @@ def train_disentangled(
     net = disentangler(config, people.skeleton)
 
     def loss(show: Show, rng: Generator) -> dict[str, Tensor]:
-        # All three pictures are as the camera saw them: places are what the codes are about.
+        # All pictures are as the camera saw them: places are what the codes are about.
         drawn = sampler.draw(rng, 2 * config.batch).rows.reshape(-1, 4)
-        shown, posed, dressed, _ = drawn.T
-        true = show(shown, NO_AUGMENTATION).images.float() / 255
-        others = [show(rows, NO_AUGMENTATION).images for rows in (posed, dressed)]
-        pose_of, looks_of = others if swapped else (true, true)
-        pose, looks = net.encode_pose(pose_of), net.encode_looks(looks_of)
-        with torch.no_grad():  # what the looks' code tells of the pose of its own picture
-            own = net.encode_pose(looks_of).xy.flatten(1)
+        shown, posed = (show(drawn[:, k::2].ravel(), NO_AUGMENTATION).images for k in (0, 1))
+        true = shown.float() / 255
+        pose = net.encode_pose(posed if swapped else shown)
+        looks = net.encode_looks(shown)
+        # Of each four the first and the third wear the same.
+        worn = looks.view(-1, 2, looks.shape[-1]).flip(1).flatten(0, 1) if swapped else looks
+        # The pose that a looks' code is not to tell is its own picture's, shown by a partner too.
+        own = pose.xy.detach().flatten(1)
         return {
-            "picture": picture_loss(net.picture(pose, looks), true),
+            "picture": picture_loss(net.picture(pose, worn), true),
             "covariance": _COVARIANCE * covariance_loss(own, looks),
         }
 

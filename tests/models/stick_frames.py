@@ -26,16 +26,22 @@ _SWINGS = {"elbow": ("shoulder", 0.7), "wrist": ("elbow", 0.8),
            "knee": ("hip", 0.5), "ankle": ("knee", 0.5)}  # fmt: skip
 
 
-def pose(rng: Generator, height_px: float) -> np.ndarray:
-    """Joints (17, 2) in pixels about the body's middle; limbs swing, the body leans."""
-    places = {}
+def pose(rng: Generator, height_px: float, *, mirrored: bool = False) -> np.ndarray:
+    """Joints (17, 2) in pixels about the body's middle; limbs swing, the body leans.
+
+    `mirrored`: the right limbs swing as the left ones do, so that one side tells of the other.
+    """
+    places: dict[str, np.ndarray] = {}
+    swings: dict[str, float] = {}
     for side, sign in (("left_", 1.0), ("right_", -1.0)):
         turned: dict[str, float] = {}
         for name, (x, y) in _PLACES.items():
             here = np.array([sign * x, y])
             if name in _SWINGS:
                 parent, reach = _SWINGS[name]
-                turned[name] = turned.get(parent, 0.0) + rng.uniform(-reach, reach)
+                again = mirrored and name in swings
+                swings[name] = -swings[name] if again else rng.uniform(-reach, reach)
+                turned[name] = turned.get(parent, 0.0) + swings[name]
                 px, py = _PLACES[parent]
                 c, s = np.cos(turned[name]), np.sin(turned[name])
                 bone = here - [sign * px, py]

@@ -57,8 +57,8 @@ def test_losses_are_nothing_for_what_is_right() -> None:
     rng = stream(0, "losses")
     true = torch.from_numpy(rng.random((2, 3, 16, 12)))
     assert picture_loss(true, true).item() == 0
-    # A grey level off costs it at three sizes; edges cost nothing.
-    assert picture_loss(true + 0.1, true).item() == pytest.approx(0.3, abs=1e-6)
+    # 0.1 off costs itself and 20 times its square, at three sizes; edges cost nothing.
+    assert picture_loss(true + 0.1, true).item() == pytest.approx(3 * (0.1 + 0.2), abs=1e-6)
     code = torch.from_numpy(rng.normal(size=(5000, 3)))
     same = torch.cat([code[:, :1], torch.from_numpy(rng.normal(size=(5000, 1)))], 1)
     assert covariance_loss(code, code[:, :1]).item() == pytest.approx(1 / 3, abs=0.01)
@@ -75,15 +75,13 @@ def test_a_probe_finds_what_is_there_and_nothing_else() -> None:
 
 
 def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other() -> None:
-    """Research asks for R^2 above 0.9 and below 0.1 of the two codes; the first is 0.89 after so
-    few steps (docs/representations.md)."""
     train_people, people = drawn.people(200, seed=0), drawn.people(60, seed=1)
     config = drawn.config(batch=24, lr=5e-3)
     judge = train_judge(train_people, drawn.config(batch=32), steps=150)
     net = train_disentangled(train_people, config, steps=450)
     swap = swaps(net, people, config, turn=len(people) // 2 + 1)
     by_pose, by_looks = pose_followed(judge, swap, people, config)
-    assert by_pose > 0.85
+    assert by_pose > 0.93
     assert by_looks < 0.72  # what anybody else's joints would score
     own = pictures(people, config)
     assert colours_followed(swap, own) > 0.9
@@ -95,7 +93,7 @@ def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other(
         probe(*(x for p in (train_people, people) for x in (_codes(code, p), joints_of(p))))
         for code in (lambda images: net.encode_pose(images).xy.flatten(1), net.encode_looks)
     ]
-    assert known[0] > 0.8
+    assert known[0] > 0.9
     assert known[1] < 0.1
 
 
