@@ -2,9 +2,11 @@
 
 CLEAR MOT (Bernardin and Stiefelhagen 2008): in every frame a true person keeps the track that they
 were matched with last while both are alike enough; the others are matched to make most pairs, the
-most alike. MOTA = 1 - (misses + false positives + switches) / true people. It asks how often an
-identity changes. IDF1 (Ristani et al. 2016) asks for how long it is right: each true person gets
-one track for the whole clip, so that most sightings agree; F1 of those sightings.
+most alike. "Last" is in any frame before, as motmetrics counts; MOTChallenge's devkit looks one
+frame back. Who keeps a track that two had last is left open: here the most alike. MOTA = 1 -
+(misses + false positives + switches) / true people. It asks how often an identity changes. IDF1
+(Ristani et al. 2016) asks for how long it is right: each true person gets one track for the whole
+clip, so that most sightings agree; F1 of those sightings.
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ def people(once: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
-def test_the_page_shows_three_systems() -> None:
-    assert list(CODE) == ["Frames", "OpenPose", "PersonLab", "FCPose"]
+def test_the_page_shows_three_systems_and_tags() -> None:
+    assert list(CODE) == ["Frames", "OpenPose", "PersonLab", "FCPose", "Tags"]
 
 
 @pytest.mark.parametrize("system", ["OpenPose", "PersonLab", "FCPose"])
@@ -54,6 +54,15 @@ def test_each_system_is_called_as_printed(system: str, people: None) -> None:
     assert len(names["found"]) == 4
     assert all(torch.isfinite(term) for term in names["losses"].values())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in names["net"].parameters())
+
+
+def test_tags_are_used_as_printed(people: None) -> None:
+    names: dict[str, Any] = {}
+    for title in ("Frames", "Tags"):
+        exec(compile(CODE[title], f"docs/bottom_up.md: {title}", "exec"), names)
+    assert len(names["found"]) == 4
+    assert {"pull", "push"} == set(names["losses"])
+    assert names["tags"].grad.abs().sum() > 0
 
 
 def test_the_speeds_are_of_the_decoders_that_the_benchmark_times() -> None:

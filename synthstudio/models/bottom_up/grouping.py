@@ -133,30 +133,44 @@ def _people(xy: F64, score: F64, limbs: Limbs, grouping: Grouping, stride: int) 
             joints[into] |= joints[other]
             affinities[into] += affinities.pop(other)
         affinities[into].append(value)
-    return _found(xy, score, people.values(), affinities.values(), grouping, stride)
+    return collect_people(
+        xy,
+        score,
+        people.values(),
+        affinities.values(),
+        joints=grouping.joints,
+        least=grouping.score,
+        stride=stride,
+    )
 
 
-def _found(
+def collect_people(
     xy: F64,
     score: F64,
     people: Collection[list[int]],
     limbs: Collection[list[float]],
-    grouping: Grouping,
+    *,
+    joints: int,
+    least: float,
     stride: int,
 ) -> FoundPeople:
-    """Those with enough joints and score: the mean over their peaks and limbs."""
+    """Those with `joints` joints and a score above `least`: the mean over their peaks and limbs.
+
+    A person is the numbers of peaks: joint * K + place among the K of `xy` (J, K, 2), `score`
+    (J, K). `limbs`: the scores of each person's limbs.
+    """
     width = xy.shape[1]
     who = np.repeat(np.arange(len(people)), [len(each) for each in people])
     peaks = np.array([peak for each in people for peak in each], np.int64)
-    joints = np.full((len(people), len(xy), 2), np.nan)
-    scores = np.zeros(joints.shape[:2])
-    joints[who, peaks // width] = xy.reshape(-1, 2)[peaks]
+    places = np.full((len(people), len(xy), 2), np.nan)
+    scores = np.zeros(places.shape[:2])
+    places[who, peaks // width] = xy.reshape(-1, 2)[peaks]
     scores[who, peaks // width] = score.reshape(-1)[peaks]
     count = (scores > 0).sum(1)
     total = scores.sum(1) + [sum(each) for each in limbs]
     mean = total / np.maximum(count + [len(each) for each in limbs], 1)
-    kept = np.flatnonzero((count >= grouping.joints) & (mean > grouping.score))
+    kept = np.flatnonzero((count >= joints) & (mean > least))
     kept = kept[np.argsort(-mean[kept], kind="stable")]
     return FoundPeople(
-        joints_px=joints[kept] * stride, scores=scores[kept].clip(0, 1), score=mean[kept].clip(0, 1)
+        joints_px=places[kept] * stride, scores=scores[kept].clip(0, 1), score=mean[kept].clip(0, 1)
     )

@@ -72,21 +72,34 @@ def hough_votes(maps: Maps, voting: Voting) -> F64:
     spread bilinearly over four cells. The cells of a whole disc make about 1.
     """
     joints, h, w = maps.discs.shape
-    j, row, column = np.nonzero(maps.discs > voting.vote)
-    x = column + 0.5 + maps.short[j, 0, row, column]
-    y = row + 0.5 + maps.short[j, 1, row, column]
+    at = np.flatnonzero(maps.discs > voting.vote)
+    joint, x, y = _led(maps, at)
     x, y = x + 0.5, y + 0.5  # of the padded cells' centres, counted from 0
     ok = (x >= 0) & (x < w + 1) & (y >= 0) & (y < h + 1)
-    x, y, j, weight = x[ok], y[ok], j[ok], maps.discs[j, row, column][ok]
-    weight /= np.pi * voting.radius**2
+    if not ok.all():
+        at, joint, x, y = at[ok], joint[ok], x[ok], y[ok]
+    weight = maps.discs.reshape(-1)[at] / (np.pi * voting.radius**2)
     left, top = x.astype(np.int64), y.astype(np.int64)
     right, down = x - left, y - top
-    corner = (j * (h + 2) + top) * (w + 2) + left
-    over, under = weight * (1 - down), weight * down
+    corner = (joint * (h + 2) + top) * (w + 2) + left
+    over, under, far = weight * (1 - down), weight * down, 1 - right
     places = np.concatenate([corner, corner + 1, corner + w + 2, corner + w + 3])
-    parts = [over * (1 - right), over * right, under * (1 - right), under * right]
+    parts = [over * far, over * right, under * far, under * right]
     size = (joints, h + 2, w + 2)
     return np.bincount(places, np.concatenate(parts), minlength=math.prod(size)).reshape(size)
+
+
+def _led(maps: Maps, at: I64) -> tuple[I64, F64, F64]:
+    """The joints of cells `at` (N,) of all discs, and the places x, y their short offsets lead to.
+
+    Cells of all joints are numbered joint by joint, row by row.
+    """
+    _, h, w = maps.discs.shape
+    joint, cell = np.divmod(at.astype(np.int32), h * w)  # which divides faster than int64
+    row, column = np.divmod(cell, w)
+    offset = maps.short.reshape(-1)
+    there = at + joint * (h * w)
+    return joint, column + 0.5 + offset[there], row + 0.5 + offset[there + h * w]
 
 
 def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
@@ -96,15 +109,20 @@ def find_roots(votes: F64, voting: Voting) -> tuple[I64, F64, F64]:
     that agree.
     """
     padded = np.pad(votes, ((0, 0), (1, 1), (1, 1)))
-    joint, row, column = np.nonzero(votes > voting.root)
+    _, high, wide = padded.shape
+    flat = padded.reshape(-1)
+    at = np.flatnonzero(flat > voting.root)
     steps = [(r, c) for r in (-1, 0, 1) for c in (-1, 0, 1)]
-    around = np.stack([padded[joint, row + 1 + r, column + 1 + c] for r, c in steps], -1)
-    middle = around[:, 4:5]
-    highest = (around[:, :4] < middle).all(1) & (around[:, 5:] <= middle).all(1)
-    joint, row, column, around = joint[highest], row[highest], column[highest], around[highest]
+    away = [r * wide + c for r, c in steps]
+    for k in (1, 7, 3, 5, 0, 8, 2, 6):  # most cells fall out at the first
+        here, other = flat[at], flat[at + away[k]]
+        at = at[other < here if k < 4 else other <= here]
+    around = flat[at[:, None] + away]
+    joint, cell = np.divmod(at, high * wide)
+    row, column = np.divmod(cell, wide)
     total = around.sum(1)
-    x = column - 0.5 + around @ [c for _, c in steps] / total
-    y = row - 0.5 + around @ [r for r, _ in steps] / total
+    x = column - 1.5 + around @ [c for _, c in steps] / total
+    y = row - 1.5 + around @ [r for r, _ in steps] / total
     order = np.argsort(-total, kind="stable")[: voting.most]
     return joint[order], np.stack([x, y], -1)[order], total[order]
 
@@ -123,28 +141,34 @@ def grow(
     every = np.arange(count)
     x, y = np.full((2, joints, count), np.nan)
     scores = np.full((joints, count), -1.0)
+    placed = np.zeros((joints, count))  # 2 where a joint has a place: more than any score
     cell = np.zeros((joints, count), np.int64)  # in which a joint lies
     who, b, px, py = every, joint, root[:, 0], root[:, 1]
     for step in range(joints):
         if step:
-            worth = np.where(scores[end] < 0, scores[begin], -1.0)
+            worth = scores.take(begin, 0)
+            worth -= placed.take(end, 0)
             limb = worth.argmax(0)
             who = np.flatnonzero(worth[limb, every] >= 0)  # all, unless a skeleton falls apart
             limb = limb[who]
             b, here = end[limb], cell[begin[limb], who]
-            there = 2 * limb * h * w + here
-            px, py = here % w + 0.5 + mid[there], here // w + 0.5 + mid[there + h * w]
+            there = limb * (2 * h * w) + here
+            row, column = np.divmod(here, w)
+            px, py = column + 0.5 + mid[there], row + 0.5 + mid[there + h * w]
             px, py = corrected.places(b, px, py)
         at, inside = _cells(px, py, h, w)
-        x[b, who], y[b, who], cell[b, who] = px, py, at
-        scores[b, who] = np.where(inside, discs[b * h * w + at], 0)
+        slot = b * count + who
+        for table, value in ((x, px), (y, py), (cell, at), (placed, 2.0)):
+            table.reshape(-1)[slot] = value
+        scores.reshape(-1)[slot] = discs[b * (h * w) + at] * inside
     return np.stack([x.T, y.T], -1), scores.T.clip(0)
 
 
 def _cells(x: F64, y: F64, h: int, w: int) -> tuple[I64, Bools]:
     """The numbers of the cells that places lie in, the nearest of the frame, and which do."""
-    inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-    return y.clip(0, h - 1).astype(np.int64) * w + x.clip(0, w - 1).astype(np.int64), inside
+    column = np.minimum(np.maximum(x, 0), w - 1).astype(np.int64)
+    row = np.minimum(np.maximum(y, 0), h - 1).astype(np.int64)
+    return row * w + column, (x >= 0) & (x < w) & (y >= 0) & (y < h)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +183,10 @@ class Corrected:
         """Places x, y of joints, corrected where they lie in a disc."""
         h, w = self.size
         at, inside = _cells(x, y, h, w)
-        at = joint * h * w + at
-        keep = ~inside | np.isnan(self.x[at])
-        return np.where(keep, x, self.x[at]), np.where(keep, y, self.y[at])
+        at += joint * (h * w)
+        to_x = self.x[at]
+        led = inside & (to_x == to_x)  # not NaN
+        return np.where(led, to_x, x), np.where(led, self.y[at], y)
 
 
 def correct(maps: Maps, voting: Voting) -> Corrected:
@@ -171,10 +196,8 @@ def correct(maps: Maps, voting: Voting) -> Corrected:
     found = Corrected(x=nothing, y=nothing, size=(h, w))
     if not voting.refine:
         return found
-    joint, row, column = np.nonzero(maps.discs > voting.inside)
-    at = (joint * h + row) * w + column
-    x = column + 0.5 + maps.short[joint, 0, row, column]
-    y = row + 0.5 + maps.short[joint, 1, row, column]
+    at = np.flatnonzero(maps.discs > voting.inside)
+    joint, x, y = _led(maps, at)
     for k in range(voting.refine):
         x, y = found.places(joint, x, y) if k else (x, y)
         tables = nothing.copy(), nothing.copy()
@@ -196,14 +219,16 @@ def choose_people(
     places = np.empty((0, len(maps.discs), 2))
     scores: list[F64] = []
     score: list[float] = []
-    for c, (xy, sure) in enumerate(zip(*grow(maps, corrected, voting, joint, root), strict=True)):
+    grown, sure = grow(maps, corrected, voting, joint, root)
+    for c in range(len(joint)):
         if free[c]:
+            xy = grown[c]
             apart = ((places - xy) ** 2).sum(-1) > reach
-            value = float(sure @ apart.all(0)) / len(sure)
+            value = float(sure[c] @ apart.all(0)) / len(xy)
             free &= ((xy[joint] - root) ** 2).sum(-1) > reach
             if value > voting.score:
                 places = np.concatenate([places, xy[None]])
-                scores.append(sure)
+                scores.append(sure[c])
                 score.append(value)
     order = np.argsort(-np.array(score), kind="stable")
     return places[order], np.array(scores).reshape(places.shape[:2])[order], np.array(score)[order]
@@ -218,25 +243,30 @@ def assign_cells(maps: Maps, corrected: Corrected, voting: Voting, xy: F64, scor
     """
     joints, h, w = maps.discs.shape
     masks = np.zeros((len(xy), h, w), bool)
-    row, column = np.nonzero(maps.body > voting.inside)
-    if not len(xy) or not len(row):
+    cells = np.flatnonzero(maps.body > voting.inside)
+    if not len(xy) or not len(cells):
         return masks
-    joint = np.repeat(np.arange(joints)[:, None], len(row), 1)
-    x, y = corrected.places(
-        joint, column + 0.5 + maps.long[:, 0, row, column], row + 0.5 + maps.long[:, 1, row, column]
-    )
+    row, column = np.divmod(cells, w)
+    offset = maps.long.reshape(joints, 2, h * w)[:, :, cells]
+    joint = np.arange(joints)[:, None]
+    x, y = corrected.places(joint, column + 0.5 + offset[:, 0], row + 0.5 + offset[:, 1])
     x, y = x.astype(np.float32), y.astype(np.float32)  # (J, N)
     sure = np.where(scores > voting.inside, scores, 0.0).astype(np.float32)
     counts = (sure > 0)[..., None]
     high = np.where(counts, xy, -np.inf).max(1)
     low = np.where(counts, xy, np.inf).min(1)
     size = np.sqrt(np.maximum((high - low).clip(0).prod(1), 1.0))
-    distance = np.full((len(xy), len(row)), np.inf)
+    distance = np.full((len(xy), len(cells)), np.inf)
+    own = np.nan_to_num(xy).astype(np.float32)
+    weight = sure / np.maximum(sure.sum(1) * size, 1e-6)[:, None]
+    # A mean of distances is at least the distance of the means, so most cells need no more.
+    apart = [weight @ to - (weight * own[..., k]).sum(1)[:, None] for k, to in enumerate((x, y))]
+    near = apart[0] ** 2 + apart[1] ** 2 < (1.001 * voting.distance) ** 2
     for p in np.flatnonzero(counts.any((1, 2))):
-        own = np.nan_to_num(xy[p]).astype(np.float32)
-        away = np.sqrt((x - own[:, :1]) ** 2 + (y - own[:, 1:]) ** 2)
-        distance[p] = sure[p] @ away / (sure[p].sum() * size[p])
+        some = np.flatnonzero(near[p])
+        away = np.sqrt((x[:, some] - own[p, :, :1]) ** 2 + (y[:, some] - own[p, :, 1:]) ** 2)
+        distance[p, some] = sure[p] @ away / (sure[p].sum() * size[p])
     nearest = distance.argmin(0)
-    near = distance[nearest, np.arange(len(row))] < voting.distance
-    masks[nearest[near], row[near], column[near]] = True
+    mine = distance[nearest, np.arange(len(cells))] < voting.distance
+    masks.reshape(len(xy), -1)[nearest[mine], cells[mine]] = True
     return masks
