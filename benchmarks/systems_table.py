@@ -74,15 +74,15 @@ def ready(folder: Path, seeds: int) -> dict[str, list[Evaluation]]:
     return found
 
 
-def write_page(page: Path, lines: Sequence[str]) -> None:
+def write_page(page: Path, lines: Sequence[str], marks: tuple[str, str] = MARKS) -> None:
     """Put lines between the marks of a page; SystemExit without them."""
     text = page.read_text(encoding="utf-8")
-    if any(text.count(mark) != 1 for mark in MARKS):
-        raise SystemExit(f"{page} has not both of {MARKS}, once each")
-    before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
+    if any(text.count(mark) != 1 for mark in marks):
+        raise SystemExit(f"{page} has not both of {marks}, once each")
+    before, rest = text.split(marks[0])
+    _, after = rest.split(marks[1])
     body = "\n".join(lines)
-    write_file(page, f"{before}{MARKS[0]}\n{body}\n{MARKS[1]}{after}".encode())
+    write_file(page, f"{before}{marks[0]}\n{body}\n{marks[1]}{after}".encode())
 
 
 def draw(folder: Path, data: Path, out: Path) -> list[str]:

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from synthstudio.inference.answers import Ask
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import Source, SourceImage
-    from synthstudio.models.contract import PoseNet
     from synthstudio.training.config import Config
-    from synthstudio.training.networks import BottomUpNet
+    from synthstudio.training.networks import BottomUpNet, PersonNet
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
@@ -63,7 +62,7 @@ class Model:
 
     def __init__(
         self,
-        net: PoseNet | BottomUpNet | OnnxModel,
+        net: PersonNet | BottomUpNet | OnnxModel,
         config: Config | None,
         skeleton: Skeleton,
         path: Path,
@@ -104,8 +103,14 @@ class Model:
 
     @property
     def system(self) -> str:
-        """`topdown`, or the system that finds everybody in whole frames (docs/bottom_up.md)."""
+        """`topdown`, `zoomnet` (docs/whole_body.md), or the system that finds everybody in whole
+        frames (docs/bottom_up.md)."""
         return "topdown" if self.config is None else self.config.network.system
+
+    @property
+    def sees_frames(self) -> bool:
+        """Whether it finds everybody in whole frames by itself, without boxes."""
+        return self.config is not None and self.config.network.sees_frames
 
     @property
     def name(self) -> str:
@@ -119,7 +124,8 @@ class Model:
         """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
 
         Raises:
-            ArgumentError: when an exported network is asked for what its file leaves out.
+            ArgumentError: when an exported network is asked for what its file leaves out, or
+                zoomnet for what needs one map of the picture for each joint.
         """
         if isinstance(self.net, OnnxModel):
             for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
@@ -130,12 +136,23 @@ class Model:
                         then="Export it with --flip." if word == "flip" else "Ask the run itself.",
                     )
             return self.net
-        from synthstudio.inference.networks import ask_network
-        from synthstudio.models.contract import PoseNet
+        from synthstudio.inference.networks import ask_network, ask_zoomnet
+        from synthstudio.models.zoomnet import ZoomNet
 
-        if not isinstance(self.net, PoseNet):
+        if self.sees_frames:
             raise _finds_people(self.path, "ask")
-        return ask_network(self.net, self.skeleton, flip=flip, peaks=peaks)
+        if isinstance(self.net, ZoomNet):
+            for asked, word in ((flip, "flip"), (peaks, "peaks")):
+                if asked:
+                    raise ArgumentError(
+                        "this network reads face and hands from windows of their own",
+                        where=f"{self.path}: {word}",
+                        expected="a network with one map of the picture for each joint",
+                        then=f"Leave out {word}.",
+                    )
+            return ask_zoomnet(self.net)
+        net: Any = self.net
+        return ask_network(net, self.skeleton, flip=flip, peaks=peaks)
 
     def persons(
         self,
@@ -152,7 +169,7 @@ class Model:
         A system of whole frames finds people itself: ArgumentError when it is given boxes (`find`),
         or asked for `flip` or `peaks`.
         """
-        if self.system == "topdown":
+        if not self.sees_frames:
             from synthstudio.inference.predict import predict
             from synthstudio.inference.second_look import find_people
 
@@ -246,7 +263,8 @@ class Model:
             raise ModelError("this network is exported already", where=str(self.path))
         if self.system not in ("topdown", "fcpose"):
             raise ModelError(
-                "only networks of one person's picture, and fcpose, can be exported",
+                "only networks with a map of one person's picture for each joint, and fcpose, "
+                "can be exported",
                 where=str(self.path),
                 got=self.system,
                 then="Use its weights: synthstudio predict, or Model.load.",
