@@ -262,16 +262,18 @@ def pck_table(rows: Mapping[str, Sequence[Evaluation]], *, of_part: bool) -> lis
             found = ratio_interval(*sides, seed=SEED, rounds=ROUNDS)
             low, high = 100 * found.low, 100 * found.high
             cells.append(f"{100 * found.value:.1f} ({low:.1f} to {high:.1f})")
-        lines.append(f"| {' | '.join([name, *cells])} |")
-    more = [
-        paired_interval(
-            *(_sides(rows[name], *column, of_part=of_part) for name in NAMES),
-            seed=SEED,
-            rounds=ROUNDS,
-        ).text()
-        for column in columns
-    ]
-    return [*lines, f"| {' | '.join(['zoomnet - single', *more])} |"]
+        lines.append(_row(name, cells))
+    more = []
+    for column in columns:
+        both = [_sides(rows[name], *column, of_part=of_part) for name in NAMES]
+        more.append(paired_interval(*both, seed=SEED, rounds=ROUNDS).text())
+    return [*lines, _row("zoomnet - single", more)]
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    """A line of a table; "-" where there was nothing to measure."""
+    shown = ("-" if "nan" in cell else cell for cell in cells)
+    return f"| {' | '.join([name, *shown])} |"
 
 
 def precision_table(rows: Mapping[str, Sequence[Evaluation]], size: Size) -> list[str]:
@@ -284,8 +286,7 @@ def precision_table(rows: Mapping[str, Sequence[Evaluation]], size: Size) -> lis
             parameters, operations = cost(network(name, size))
             costs = [f"{parameters / 1e6:.2f}", f"{operations / 1e9:.3f}"]
         seeds = str(len(runs)) if name != "mean pose" else "-"
-        cells = [name, seeds, *(f"{100 * found[part]:.1f}" for part in shown), *costs]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_row(name, [seeds, *(f"{100 * found[part]:.1f}" for part in shown), *costs]))
     return lines
 
 
@@ -301,7 +302,8 @@ def page(rows: Mapping[str, Sequence[Evaluation]], size: Size, command: str) -> 
         "the first step. The mean pose is the test people's own, in their true boxes.",
         "",
         f"PCK@{OF_PERSON} in percent, of the longer side of the person's box, with 95 % intervals "
-        "over moments and seeds. What ZoomNet takes to be outside the picture counts as missed.",
+        "over moments and seeds; -: no such joint. What ZoomNet takes to be outside the picture "
+        "counts as missed.",
         "",
         *pck_table(rows, of_part=False),
         "",

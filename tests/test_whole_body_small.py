@@ -21,6 +21,8 @@ SMALL = SIZES["small"]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the cache and the page; ZoomNet's training was once stopped."""
     torch.set_num_threads(1)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(whole_body, "ROUNDS", 20)
     out = tmp_path_factory.mktemp("whole body")
     (out / "page.md").write_text("before\n{}\nold\n{}\nafter\n".format(*MARKS))
     folder = whole_body.folder_of(SMALL, out / "cache")
@@ -31,6 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache")]
         assert whole_body.main([*words, "--page", str(out / "page.md")]) == 0
         (out / "times").write_text(f"{sorted(_times(folder).items())}\n" + _before(out / "times"))
+    patch.undo()
     return out
 
 
@@ -48,7 +51,7 @@ def test_the_page_has_all_rows_and_nothing_is_made_twice(made: Path) -> None:
     lines = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line[:2] == "| "]
     rows = ["network", *NAMES, *(f"{name} untrained" for name in NAMES), "mean pose"]
     assert lines == [*rows, "zoomnet - single", *rows, "zoomnet - single", *rows]
-    assert "nan" not in text.split("AP as COCO")[0] and "One seed" in text
+    assert "nan" not in text and "One seed" in text
     first, second, *_ = (made / "times").read_text().splitlines()
     assert first == second and first.count("npz") == 4
 

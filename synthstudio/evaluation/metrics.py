@@ -135,9 +135,11 @@ def truth_of(predictions: Predictions) -> Truth:
 
 
 def person_score(predictions: Predictions) -> F64:
-    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit."""
-    quality = predictions.quality
-    return np.asarray(np.nanmean(np.where(np.isfinite(quality), quality, predictions.score), 1))
+    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit, the
+    mean of the joints that have a place; 0 without any."""
+    quality, placed = predictions.quality, np.isfinite(predictions.xy).all(-1)
+    sure = np.where(np.isfinite(quality), quality, predictions.score)
+    return np.asarray(np.where(placed, sure, 0.0).sum(1) / np.maximum(placed.sum(1), 1))
 
 
 def _precision(

@@ -19,6 +19,9 @@ from synthstudio.api.inference import predict_to_folder
 from synthstudio.core.errors import ArgumentError, SynthStudioError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.evaluation import storage
+from synthstudio.inference.one_euro import OneEuro, filtered
+from synthstudio.inference.predict import Person
+from synthstudio.inference.second_look import _best
 from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training import checkpoint, evaluate
 from synthstudio.training import config as configs
@@ -147,6 +150,32 @@ def test_it_predicts_people_in_boxes(sticks: Path, trained: Path, tmp_path: Path
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(entries) == done["people"] == 24
     assert all(np.isfinite(entry["keypoints"]).all() for entry in entries)
+
+
+def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
+    """Joints without a place are no sign of doubt, nor that two people are the same one."""
+
+    def person(x: float, *, hands: bool) -> Person:
+        xy, score = np.tile([x, 50.0], (133, 1)), np.full(133, 0.8)
+        xy[:, 1] += np.arange(133)
+        if not hands:
+            xy[HANDS], score[HANDS] = np.nan, 0.0
+        unknown = np.full(133, np.nan)
+        return Person(
+            image=0, name="", instance=None, box=np.array([x - 20, 40.0, 40, 150]), box_score=1.0,
+            xy=xy, score=score, shares=np.full((133, 4), np.nan), quality=unknown, present=unknown,
+        )  # fmt: skip
+
+    people = [person(60.0, hands=False), person(260.0, hands=True), person(60.5, hands=True)]
+    assert [p.confidence for p in people] == pytest.approx([0.8] * 3)
+    assert _best(people[:2], least=0.1) == people[:2] and len(_best(people, least=0.1)) == 2
+    size = {"size_px": 100.0}
+    first = filtered(OneEuro(), None, people[0].xy, time_s=0.0, **size)
+    again = filtered(OneEuro(), first, people[2].xy, time_s=0.1, **size)
+    assert (again.xy[HANDS] == people[2].xy[HANDS]).all() and np.isfinite(again.velocity).all()
+    assert ((again.xy[: HANDS.start, 0] > 60) & (again.xy[: HANDS.start, 0] < 60.5)).all()
+    gone = filtered(OneEuro(), again, people[0].xy, time_s=0.2, **size)
+    assert np.isnan(gone.xy[HANDS]).all() and np.isfinite(gone.xy[: HANDS.start]).all()
 
 
 def test_what_does_not_fit_is_one_message(sticks: Path, trained: Path, tmp_path: Path) -> None:
