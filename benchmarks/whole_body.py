@@ -76,7 +76,7 @@ class Size:
 
 
 SIZES = {
-    "full": Size(frames=2000, side_px=384, crop=(128, 96), steps=1500, batch=32),
+    "full": Size(frames=1500, side_px=384, crop=(128, 96), steps=1000, batch=32),
     "quick": Size(frames=400, side_px=384, crop=(128, 96), steps=300, batch=16),
     "small": Size(frames=20, side_px=96, crop=(48, 36), steps=3, batch=4),
 }

@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _times(folder: Path) -> dict[str, int]:
-    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*.npz")}
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("answers.npz")}
 
 
 def _before(path: Path) -> str:

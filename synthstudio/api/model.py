@@ -71,6 +71,8 @@ class Model:
         self.config = config
         self.skeleton = skeleton
         self.path = path
+        self.sees_frames = config is not None and config.network.sees_frames
+        """Whether it finds everybody in whole frames by itself, without boxes."""
 
     @classmethod
     def load(cls, path: PathLike, *, device: str = "auto") -> Model:
@@ -103,14 +105,8 @@ class Model:
 
     @property
     def system(self) -> str:
-        """`topdown`, `zoomnet` (docs/whole_body.md), or the system that finds everybody in whole
-        frames (docs/bottom_up.md)."""
+        """`topdown`, `zoomnet`, or one that finds everybody in whole frames (docs/bottom_up.md)."""
         return "topdown" if self.config is None else self.config.network.system
-
-    @property
-    def sees_frames(self) -> bool:
-        """Whether it finds everybody in whole frames by itself, without boxes."""
-        return self.config is not None and self.config.network.sees_frames
 
     @property
     def name(self) -> str:
@@ -124,8 +120,7 @@ class Model:
         """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
 
         Raises:
-            ArgumentError: when an exported network is asked for what its file leaves out, or
-                zoomnet for what needs one map of the picture for each joint.
+            ArgumentError: when an exported network or zoomnet is asked for what it does not have.
         """
         if isinstance(self.net, OnnxModel):
             for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
@@ -136,21 +131,10 @@ class Model:
                         then="Export it with --flip." if word == "flip" else "Ask the run itself.",
                     )
             return self.net
-        from synthstudio.inference.networks import ask_network, ask_zoomnet
-        from synthstudio.models.zoomnet import ZoomNet
+        from synthstudio.inference.networks import ask_network
 
         if self.sees_frames:
             raise _finds_people(self.path, "ask")
-        if isinstance(self.net, ZoomNet):
-            for asked, word in ((flip, "flip"), (peaks, "peaks")):
-                if asked:
-                    raise ArgumentError(
-                        "this network reads face and hands from windows of their own",
-                        where=f"{self.path}: {word}",
-                        expected="a network with one map of the picture for each joint",
-                        then=f"Leave out {word}.",
-                    )
-            return ask_zoomnet(self.net)
         net: Any = self.net
         return ask_network(net, self.skeleton, flip=flip, peaks=peaks)
 
@@ -263,8 +247,7 @@ class Model:
             raise ModelError("this network is exported already", where=str(self.path))
         if self.system not in ("topdown", "fcpose"):
             raise ModelError(
-                "only networks with a map of one person's picture for each joint, and fcpose, "
-                "can be exported",
+                "only top-down networks and fcpose can be exported",
                 where=str(self.path),
                 got=self.system,
                 then="Use its weights: synthstudio predict, or Model.load.",

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference.answers import F64, U8, Answers, Ask
 from synthstudio.models.contract import predict_maps
@@ -20,10 +21,9 @@ _PEAK_DISTANCE = 2
 """Cells around a peak in which no other one is reported."""
 
 
-def ask_zoomnet(net: ZoomNet) -> Ask:
-    """Ask ZoomNet on its device, as below; joints of a part outside the crop have no place (NaN),
-    the score 0, and the probability that the part is there."""
-    device = next(net.parameters()).device
+def _ask_zoomnet(net: ZoomNet, device: torch.device) -> Ask:
+    """Joints of a part outside the crop have no place (NaN), the score 0, and the probability that
+    the part is there."""
 
     def ask(crops: U8) -> Answers:
         with _guard(device, crops), torch.inference_mode():
@@ -56,9 +56,19 @@ def ask_network(net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks
     """Ask a network on its device; ModelError when out of memory or its maps are not finite.
 
     `flip`: average with predictions on mirrored crops (test-time flip). `peaks`: how many separate
-    peaks of each map to report.
+    peaks of each map to report. ZoomNet has neither: ArgumentError.
     """
     device = next(net.parameters()).device
+    if isinstance(net, ZoomNet):
+        for asked, word in ((flip, "flip"), (peaks, "peaks")):
+            if asked:
+                raise ArgumentError(
+                    "this network reads face and hands from windows of their own",
+                    where=word,
+                    expected="a network with one map of the picture for each joint",
+                    then=f"Leave out {word}.",
+                )
+        return _ask_zoomnet(net, device)
     mirrored = torch.from_numpy(skeleton.flip).to(device) if flip else None
 
     def ask(crops: U8) -> Answers:
