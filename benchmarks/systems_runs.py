@@ -168,21 +168,22 @@ def run_job(
 def answers(weights: Path, data: Path, crops: Path) -> storage.Evaluation:
     """What the network of a file says of the test people."""
     net, settings, skeleton = checkpoint.load_any(weights)
-    return _said(net, settings, InputSpec.of(settings.network, skeleton), data, crops)
+    return answers_of(net, settings, InputSpec.of(settings.network, skeleton), data, crops)
 
 
-def _said(
-    net: PoseNet | networks.BottomUpNet,
+def answers_of(
+    net: networks.PersonNet | networks.BottomUpNet,
     settings: Config,
     spec: InputSpec,
     data: Path,
     crops: Path,
 ) -> storage.Evaluation:
+    """What a network says of the test people of a data set."""
     test = Source(dataset=str(data), splits=("test",))
     people, _ = load_subset((test,), frame_answers.truth_config(settings), crops)
     dataset, found = Dataset(data), None
     net.eval()
-    if isinstance(net, PoseNet):
+    if isinstance(net, networks.PersonNet):
         predicted = predict_subset(net, people, spec, device=CPU)
         sizes = {r["index"]: (r["width_px"], r["height_px"]) for r in dataset.iter_frames()}
         predicted = clip_windows(
@@ -208,7 +209,7 @@ def untrained(job: Job, settings: Config, data: Path, crops: Path) -> storage.Ev
         _, skeleton = load_subset(settings.train, frame_answers.truth_config(settings), crops)
         net = networks.build_system(settings.network, skeleton)
         spec = InputSpec.of(settings.network, skeleton)
-    return _said(net, settings, spec, data, crops)
+    return answers_of(net, settings, spec, data, crops)
 
 
 def run_jobs(

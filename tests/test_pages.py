@@ -47,6 +47,7 @@ NOT_RUN = {
     "make transfer": "takes photos that nobody may hand on; tests/test_transfer_small.py runs it",
     "make systems": "hours; tests/test_systems_small.py runs the same code",
     "python -m benchmarks.systems_table": "an hour; tests/test_systems_small.py runs the code",
+    "python -m benchmarks.whole_body": "an hour; tests/test_whole_body_small.py runs the code",
     "make proof": "an hour; tests/test_proof_small.py runs the same code",
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "python -m benchmarks.closed_loop": "an hour; tests/test_closed_loop_small.py runs the code",

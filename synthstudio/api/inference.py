@@ -117,7 +117,7 @@ def predict_to_folder(
     model, opened = question.model(), question.pictures()
     skeleton = model.skeleton
     if into is not None:
-        given = boxes is not None or bool(detector) or model.system != "topdown"
+        given = boxes is not None or bool(detector) or model.sees_frames
         _check_into(into, opened, skeleton, given=given)
     with progress("predicting") as report:
         if crew is None:

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from synthstudio.inference.answers import Ask
     from synthstudio.inference.predict import Person
     from synthstudio.inference.sources import Source, SourceImage
-    from synthstudio.models.contract import PoseNet
     from synthstudio.training.config import Config
-    from synthstudio.training.networks import BottomUpNet
+    from synthstudio.training.networks import BottomUpNet, PersonNet
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
@@ -63,7 +62,7 @@ class Model:
 
     def __init__(
         self,
-        net: PoseNet | BottomUpNet | OnnxModel,
+        net: PersonNet | BottomUpNet | OnnxModel,
         config: Config | None,
         skeleton: Skeleton,
         path: Path,
@@ -72,6 +71,8 @@ class Model:
         self.config = config
         self.skeleton = skeleton
         self.path = path
+        self.sees_frames = config is not None and config.network.sees_frames
+        """Whether it finds everybody in whole frames by itself, without boxes."""
 
     @classmethod
     def load(cls, path: PathLike, *, device: str = "auto") -> Model:
@@ -104,7 +105,7 @@ class Model:
 
     @property
     def system(self) -> str:
-        """`topdown`, or the system that finds everybody in whole frames (docs/bottom_up.md)."""
+        """`topdown`, `zoomnet`, or one that finds everybody in whole frames (docs/bottom_up.md)."""
         return "topdown" if self.config is None else self.config.network.system
 
     @property
@@ -119,7 +120,7 @@ class Model:
         """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
 
         Raises:
-            ArgumentError: when an exported network is asked for what its file leaves out.
+            ArgumentError: when an exported network or zoomnet is asked for what it does not have.
         """
         if isinstance(self.net, OnnxModel):
             for asked, word in ((flip and not self.net.flip, "flip"), (peaks, "peaks")):
@@ -131,11 +132,11 @@ class Model:
                     )
             return self.net
         from synthstudio.inference.networks import ask_network
-        from synthstudio.models.contract import PoseNet
 
-        if not isinstance(self.net, PoseNet):
+        if self.sees_frames:
             raise _finds_people(self.path, "ask")
-        return ask_network(self.net, self.skeleton, flip=flip, peaks=peaks)
+        net: Any = self.net
+        return ask_network(net, self.skeleton, flip=flip, peaks=peaks)
 
     def persons(
         self,
@@ -152,7 +153,7 @@ class Model:
         A system of whole frames finds people itself: ArgumentError when it is given boxes (`find`),
         or asked for `flip` or `peaks`.
         """
-        if self.system == "topdown":
+        if not self.sees_frames:
             from synthstudio.inference.predict import predict
             from synthstudio.inference.second_look import find_people
 
@@ -246,7 +247,7 @@ class Model:
             raise ModelError("this network is exported already", where=str(self.path))
         if self.system not in ("topdown", "fcpose"):
             raise ModelError(
-                "only networks of one person's picture, and fcpose, can be exported",
+                "only top-down networks and fcpose can be exported",
                 where=str(self.path),
                 got=self.system,
                 then="Use its weights: synthstudio predict, or Model.load.",

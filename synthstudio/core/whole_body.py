@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import itertools
 
+SKELETON = "coco133"
+"""The skeleton that has them all."""
+
 
 def _numbered(name: str, first: int, last: int) -> tuple[str, ...]:
     step = 1 if last >= first else -1

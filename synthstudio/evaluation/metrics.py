@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
+from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
 from synthstudio.evaluation import calibration, localization
 from synthstudio.evaluation.assignment import Found
 from synthstudio.evaluation.intervals import (
@@ -25,7 +26,6 @@ from synthstudio.evaluation.intervals import (
 from synthstudio.evaluation.precision import Presence, Truth, average_precision
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
-from synthstudio.formats.coco.whole_body import SKELETON as WHOLE_BODY
 
 Bools = NDArray[np.bool_]
 F64 = NDArray[np.float64]
@@ -135,9 +135,11 @@ def truth_of(predictions: Predictions) -> Truth:
 
 
 def person_score(predictions: Predictions) -> F64:
-    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit."""
-    quality = predictions.quality
-    return np.asarray(np.nanmean(np.where(np.isfinite(quality), quality, predictions.score), 1))
+    """(P,) confidence in each person: the OKS that is expected, or the maps' chance of a hit, the
+    mean of the joints that have a place; 0 without any."""
+    quality, placed = predictions.quality, np.isfinite(predictions.xy).all(-1)
+    sure = np.where(np.isfinite(quality), quality, predictions.score)
+    return np.asarray(np.where(placed, sure, 0.0).sum(1) / np.maximum(placed.sum(1), 1))
 
 
 def _precision(

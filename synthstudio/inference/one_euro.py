@@ -41,15 +41,22 @@ class Filtered:
 def filtered(
     settings: OneEuro, before: Filtered | None, xy: F64, *, time_s: float, size_px: float
 ) -> Filtered:
-    """Joints (J, 2) of a later time through the filter; `size_px`: how large the person is."""
+    """Joints (J, 2) of a later time through the filter; `size_px`: how large the person is.
+
+    A joint that was not found (NaN) stays so, and begins anew when it is found again.
+    """
     step_s = math.inf if before is None else time_s - before.time_s
     if before is None or not 0 < step_s <= _GAP_S:
         return Filtered(xy=xy.copy(), velocity=np.zeros_like(xy), time_s=time_s)
     share = _share(np.float64(settings.speed_cutoff_hz), step_s)
-    velocity = before.velocity + share * ((xy - before.xy) / step_s - before.velocity)
+    moved = xy - before.xy
+    known = np.isfinite(moved)
+    moved = np.where(known, moved, 0.0)
+    velocity = np.where(known, before.velocity + share * (moved / step_s - before.velocity), 0.0)
     speed = np.linalg.norm(velocity, axis=-1, keepdims=True) / max(size_px, 1.0)
     share = _share(settings.min_cutoff_hz + settings.beta * speed, step_s)
-    return Filtered(xy=before.xy + share * (xy - before.xy), velocity=velocity, time_s=time_s)
+    xy = np.where(known, before.xy + share * moved, xy)
+    return Filtered(xy=xy, velocity=velocity, time_s=time_s)
 
 
 def _share(cutoff_hz: F64 | np.float64, step_s: float) -> F64:

@@ -37,7 +37,7 @@ class Person:
     instance: int | None
     box: F64  # (4,) x y w h
     box_score: float
-    xy: F64  # (J, 2) NaN: not found, by a network that finds people without boxes
+    xy: F64  # (J, 2) NaN: not found, or of a part that is not in the picture
     score: F64  # (J,) the probability of a hit, from the maps
     shares: F64
     quality: F64
@@ -50,12 +50,14 @@ class Person:
 
     @property
     def confidence(self) -> float:
-        """The person's score: the mean expected OKS, or else joint score, times the box's score;
-        without a box that of who was found."""
+        """The person's score: the mean expected OKS, or else score of the joints that have a place,
+        times the box's score; without a box that of who was found."""
         if self.found_score is not None:
             return float(np.clip(self.found_score, 0, 1))
         known = np.isfinite(self.quality).all()
-        return float(np.clip((self.quality if known else self.score).mean() * self.box_score, 0, 1))
+        placed = np.isfinite(self.xy).all(-1)
+        sure = (self.quality if known else self.score)[placed]
+        return float(np.clip(sure.mean() * self.box_score, 0, 1)) if placed.any() else 0.0
 
     @property
     def causes(self) -> tuple[str | None, ...]:

@@ -116,7 +116,7 @@ def _best(people: list[Person], *, least: float) -> list[Person]:
 
 
 def _alike(person: Person, other: Person) -> float:
-    known = np.ones((1, len(other.xy)), bool)
+    known = np.atleast_2d(np.isfinite(person.xy + other.xy).all(-1))
     area = np.array([other.box[2] * other.box[3]])
     sigmas = np.full(len(other.xy), _SIGMA)
     return float(object_similarity(person.xy[None], other.xy[None], known, area, sigmas)[0, 0])

@@ -131,9 +131,13 @@ def predict_maps(
     if flip is not None:
         maps = (maps + mirrored_maps(net(images.flip(-1)).maps, flip)) / 2
     if not torch.isfinite(maps).all():
-        raise ModelError(
-            "the network's maps are not finite",
-            got="NaN or infinity",
-            then="Its weights are damaged, or the training diverged: take another checkpoint.",
-        )
+        raise not_finite()
     return maps, outputs
+
+
+def not_finite() -> ModelError:
+    return ModelError(
+        "the network's maps are not finite",
+        got="NaN or infinity",
+        then="Its weights are damaged, or the training diverged: take another checkpoint.",
+    )

@@ -26,10 +26,16 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
-from synthstudio.models.contract import normalized
-from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
+from synthstudio.models.contract import normalized, not_finite
+from synthstudio.models.heatmaps import (
+    Decoded,
+    cell_centres,
+    decode_peak,
+    expected_hits,
+    probabilities,
+)
 from synthstudio.models.layers import Residual, conv, require_multiple, resize
-from synthstudio.models.losses import gaussian_cross_entropy
+from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
 
 ZOOMED = ("face", "left_hand", "right_hand")
 """The parts that have a box, in the order of the axis P."""
@@ -78,8 +84,9 @@ def zoom_to(boxes: Tensor, cells: int) -> Zoom:
 def sample_windows(features: Tensor, zoom: Zoom, cells: int, size: tuple[int, int]) -> Tensor:
     """Features (B, C, h, w) of an image of `size` (H, W) at the windows' cells: (B*P, C, n, n).
 
-    Bilinear; outside the image they are 0.
+    Bilinear, in the precision of the windows; outside the image they are 0.
     """
+    features = features.to(zoom.origin.dtype)
     b, parts = zoom.origin.shape[:2]
     at = cell_centres(cells, cells, features).expand(b, parts, -1, -1)
     px = zoom.to_px(at) / torch.tensor([size[1], size[0]]).to(features)
@@ -118,21 +125,25 @@ class ZoomTargets:
     boxes: Tensor
     present: Tensor
 
-    def shifted(self, generator: torch.Generator, *, share: float = 0.1) -> Tensor:
-        """The boxes, every corner moved by up to `share` of its size: what heads are trained on."""
+    def shifted(self, drawn: Tensor, *, share: float = 0.1) -> Tensor:
+        """The boxes, every corner moved by up to `share` of its size: what heads are trained on.
+
+        `drawn` (B, P, 4): evenly from -1 to 1.
+        """
         size = (self.boxes[..., 2:] - self.boxes[..., :2]).amax(-1, keepdim=True)
-        drawn = torch.rand(self.boxes.shape, generator=generator).to(self.boxes)
-        return self.boxes + share * size * (2 * drawn - 1)
+        return self.boxes + share * size * drawn.to(self.boxes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundWholeBody:
     """`joints_px` (B, 133, 2) continuous pixels, NaN where a part is not in the image; `scores`
-    (B, 133), 0 there; `boxes` (B, P, 4) of face, left and right hand, NaN likewise."""
+    (B, 133), 0 there; `boxes` (B, P, 4) of face, left and right hand, NaN likewise. `present`
+    (B, 133): the probability that a joint's part is in the image, NaN for body and feet."""
 
     joints_px: Tensor
     scores: Tensor
     boxes: Tensor
+    present: Tensor
 
 
 class ZoomNet(nn.Module):
@@ -160,7 +171,7 @@ class ZoomNet(nn.Module):
                 expected="a multiple of 4 from 8",
                 got=str(cells),
             )
-        self.backbone, self.cells = backbone, cells
+        self.features, self.cells = backbone, cells
         self.first = conv(3, early[0])
         self.second = conv(early[0], early[1], stride=2)
         self.body = nn.Sequential(conv(channels, channels), nn.Conv2d(channels, BODY, 1))
@@ -179,7 +190,7 @@ class ZoomNet(nn.Module):
         require_multiple(images, 4, where="ZoomNet")
         size = (int(images.shape[-2]), int(images.shape[-1]))
         levels = normalized(images, self.mean, self.std, where="ZoomNet")
-        features = self.backbone(levels)
+        features = self.features(levels)
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
         corners, present = self.corners(features), self.present(pooled)
         if boxes is None:
@@ -263,17 +274,28 @@ class ZoomNet(nn.Module):
         )
         return out
 
+    def find(self, images: Tensor, *, hits: bool = True) -> FoundWholeBody:
+        """Joints of images as `forward` takes them; ModelError when the maps are not finite."""
+        outputs = self(images)
+        maps = (outputs.body, outputs.boxes, outputs.present, outputs.face, outputs.hands)
+        if not all(bool(each.isfinite().all()) for each in maps):
+            raise not_finite()
+        return self.decode(outputs, hits=hits)
+
     @torch.no_grad()
-    def decode(self, outputs: ZoomOutputs) -> FoundWholeBody:
-        """Joints in pixels of the images. A part that is not in the image has no joints."""
-        found = decode_peak(probabilities(outputs.body), sigma=_SIGMA)
+    def decode(self, outputs: ZoomOutputs, *, hits: bool = False) -> FoundWholeBody:
+        """Joints in pixels of the images. A part that is not in the image has no joints.
+
+        `hits`: where most of a map's mass lies near (heatmaps.expected_hits), else at its peak.
+        """
+        found = _read(outputs.body, hits=hits)
         stride = outputs.size[0] / outputs.body.shape[-2]
         b, n = len(outputs.body), self.cells
         joints, scores = [found.xy * stride], [found.score]
         maps = (outputs.face[:, None], outputs.hands[:, :1], outputs.hands[:, 1:])
         there = outputs.present > 0
         for p, own in enumerate(maps):
-            part = decode_peak(probabilities(own[:, 0]), sigma=_SIGMA)
+            part = _read(own[:, 0], hits=hits)
             window = Zoom(
                 origin=outputs.zoom.origin[:, p : p + 1], step=outputs.zoom.step[:, p : p + 1]
             )
@@ -284,10 +306,14 @@ class ZoomNet(nn.Module):
             [outputs.zoom.origin, outputs.zoom.to_px(torch.full((b, 3, 1, 2), n).to(px))[:, :, 0]]
         )
         boxes = torch.cat([corners.amin(0), corners.amax(0)], -1)
+        present = torch.full_like(joints[0][..., 0], torch.nan)
+        chance = outputs.present.sigmoid().to(present)
+        each = [chance[:, p, None].expand(-1, px.shape[1]) for p, px in enumerate(joints[1:])]
         return FoundWholeBody(
             joints_px=torch.cat(joints, 1),
             scores=torch.cat(scores, 1),
             boxes=boxes.masked_fill(~there[..., None], torch.nan),
+            present=torch.cat([present, *each], 1),
         )
 
 
@@ -328,8 +354,13 @@ def found_boxes(corners: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat([middle - half, middle + half], -1)
 
 
+def _read(logits: Tensor, *, hits: bool) -> Decoded:
+    maps = probabilities(logits)
+    return expected_hits(maps) if hits else decode_peak(maps, sigma=_SIGMA)
+
+
 def _cross_entropy(logits: Tensor, xy: Tensor, counted: Tensor) -> Tensor:
     """Mean cross-entropy of maps (B, K, h, w) with Gaussians about `xy` (B, K, 2) in cells, of the
     joints `counted` (B, K); 0 without one."""
     each = gaussian_cross_entropy(logits, xy.masked_fill(~counted[..., None], 0.0), sigma=_SIGMA)
-    return (each * counted).sum() / counted.sum().clamp_min(1)
+    return masked_mean(each, counted)

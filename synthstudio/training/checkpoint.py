@@ -35,8 +35,10 @@ from synthstudio.training.config import Config
 from synthstudio.training.config_network import MAX_STACKS
 from synthstudio.training.networks import (
     BottomUpNet,
+    PersonNet,
     build_network,
     build_system,
+    build_zoomnet,
     describe_backbone,
     empty_bank,
     matching_report,
@@ -134,7 +136,7 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     net, config, skeleton = load_any(path)
     if not isinstance(net, PoseNet):
         raise ModelError(
-            "this network takes whole frames, not one person's picture",
+            "this network has no map of one person's picture for each joint",
             where=str(path),
             expected="a top-down network",
             got=config.network.system,
@@ -142,7 +144,7 @@ def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     return net, config, skeleton
 
 
-def load_any(path: Path) -> tuple[PoseNet | BottomUpNet, Config, Skeleton]:
+def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
     """Load the network of a weights file, in evaluation mode.
 
     ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
@@ -154,9 +156,11 @@ def load_any(path: Path) -> tuple[PoseNet | BottomUpNet, Config, Skeleton]:
     except (ValueError, RecursionError) as error:
         raise _incomplete("a config", path, str(error)) from error
     skeleton = get_skeleton(metadata["skeleton"])
-    net: PoseNet | BottomUpNet
+    net: PersonNet | BottomUpNet
     if config.network.sees_frames:
         net = build_system(config.network, skeleton, map_weight=config.losses.map)
+    elif config.network.system == "zoomnet":
+        net = build_zoomnet(config.network, skeleton)
     else:
         bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
         if config.network.pretrained and not backbone:

@@ -294,7 +294,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_system(self) -> Self:
-        if self.network.system != "topdown":
+        if self.network.system == "zoomnet":
+            unfit = {
+                "losses.agreement": self.losses.agreement,
+                "losses.oks": self.losses.oks,
+                "losses.map": self.losses.map != 1,
+                "adapt.coco": self.adapt.coco,
+            }
+            if wrong := [name for name, value in unfit.items() if value]:
+                raise ValueError(f"zoomnet has losses of its own: leave out {', '.join(wrong)}")
+        if self.network.sees_frames:
             unfit = {
                 "losses.agreement": self.losses.agreement,
                 "losses.map": self.network.system != "fcpose" and self.losses.map != 1,

@@ -12,10 +12,11 @@ STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
 MIN_SIDE = 16
 MAX_STACKS = 8
-System = Literal["topdown", "openpose", "personlab", "fcpose"]
+System = Literal["topdown", "zoomnet", "openpose", "personlab", "fcpose"]
 FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32}
 """Of what the sides of a bottom-up system's frames are multiples."""
-_FRAME_BACKBONES = ("pyramid", "hrnet")
+_SYSTEM_BACKBONES = ("pyramid", "hrnet")
+"""Those whose features every system but topdown can take."""
 
 
 class Section(BaseModel):
@@ -25,8 +26,9 @@ class Section(BaseModel):
 class Network(Section):
     """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
 
-    # topdown: one person a picture, cut out by a box. openpose, personlab, fcpose: whole frames
-    # with everybody in them (docs/bottom_up.md).
+    # topdown: one person a picture, cut out by a box. zoomnet: likewise, with windows that see face
+    # and hands closer (docs/whole_body.md). openpose, personlab, fcpose: whole frames with
+    # everybody in them (docs/bottom_up.md).
     system: System = "topdown"
     # openpose, personlab: pixels a cell of their maps.
     stride: Literal[4, 8] = 8
@@ -92,18 +94,18 @@ class Network(Section):
             raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
         if fault := misfit(self.backbone, self.variant, self.size):
             raise ValueError(fault)
-        if self.system != "topdown" and (fault := self._frame_fault()):
+        if self.system != "topdown" and (fault := self._system_fault()):
             raise ValueError(fault)
         return self
 
-    def _frame_fault(self) -> str:
-        """What a bottom-up system cannot be made of; "": nothing."""
-        if self.pretrained or self.backbone not in _FRAME_BACKBONES:
+    def _system_fault(self) -> str:
+        """What a system other than topdown cannot be made of; "": nothing."""
+        if self.pretrained or self.backbone not in _SYSTEM_BACKBONES:
             return (
-                f"backbone: {self.system} takes {' or '.join(_FRAME_BACKBONES)}, "
+                f"backbone: {self.system} takes {' or '.join(_SYSTEM_BACKBONES)}, "
                 f"not {self.pretrained or self.backbone}"
             )
-        if any(side % FRAME_MULTIPLES[self.system] for side in self.size):
+        if self.sees_frames and any(side % FRAME_MULTIPLES[self.system] for side in self.size):
             height, width = self.size
             return (
                 f"size: height and width of {self.system}'s frames are multiples of "
@@ -114,4 +116,4 @@ class Network(Section):
     @property
     def sees_frames(self) -> bool:
         """Whether it takes whole frames and finds everybody in them, without boxes."""
-        return self.system != "topdown"
+        return self.system in FRAME_MULTIPLES

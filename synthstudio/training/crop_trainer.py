@@ -16,15 +16,13 @@ from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
 from synthstudio.training import adaptation, checkpoint, devices, networks, poses
 from synthstudio.training.config import Config
-from synthstudio.training.data import batches, sources, unlabelled
-from synthstudio.training.data.batches import Batch, CropSubset
-from synthstudio.training.data.parts import BatchPart
+from synthstudio.training.data import unlabelled
+from synthstudio.training.data.batches import Batch
 from synthstudio.training.data.sources import TrainingData
-from synthstudio.training.data.streamed import StreamReader
 from synthstudio.training.data.unlabelled import Unlabelled
 from synthstudio.training.log import draw_batch
-from synthstudio.training.predictions import validate
-from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
+from synthstudio.training.people_trainer import PeopleTrainer
+from synthstudio.training.trainer import enough_for_norms, to_float32
 
 Made = tuple[Batch, Unlabelled | None]
 """A batch with labels, and one without where there are such people."""
@@ -55,11 +53,9 @@ def build_for_training(
     return net
 
 
-class CropTrainer(Trainer[CropSubset, Made]):
+class CropTrainer(PeopleTrainer[Made]):
     """A run of a top-down network."""
 
-    unit = "people"
-    load = staticmethod(sources.load_data)
     net: PoseNet
 
     def __init__(
@@ -73,14 +69,8 @@ class CropTrainer(Trainer[CropSubset, Made]):
         say: Callable[[str], None],
         resume: bool,
     ) -> None:
-        self.data = data
-        sources.check_labels(data, pasted=bool(config.augment.paste), say=say)
         super().__init__(config, out, data, device, world, say=say, resume=resume)
         self.labels_are_learnt = True
-        self.reader = None
-        if data.stream is not None:
-            steps = self.steps_per_epoch
-            self.reader = StreamReader(data.stream, config, world, steps_per_epoch=steps)
         self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
         self.weights = Weights(**config.losses.model_dump())
         self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(device)
@@ -89,35 +79,8 @@ class CropTrainer(Trainer[CropSubset, Made]):
     def build(self, say: Callable[[str], None]) -> PoseNet:
         return build_for_training(self.config, self.data, say=say)
 
-    def order(self, epoch: int) -> tuple[CropSubset, NDArray[np.int64]]:
-        people = self.data.of_epoch(epoch)
-        last = (epoch + 1) * self.steps_per_epoch
-        max_fraction = curriculum_fraction(self.config, last, self.total)
-        return people, people.epoch_order(self.config.seed, epoch, max_fraction=max_fraction)
-
-    def part_of(self, epoch: int, step: int, part: int) -> tuple[CropSubset, BatchPart]:
-        if self.reader is None:
-            return super().part_of(epoch, step, part)
-        start = (step * self.config.accumulate + part) * self.config.batch
-        return self.reader.part(epoch, start)
-
-    def close(self) -> None:
-        super().close()
-        if self.reader is not None:
-            self.reader.close()
-
     def make_batches(self, number: int) -> Made:
-        people, rows, augment = self.batch_of(number)
-        batch = batches.make_batch(
-            people.crops,
-            rows,
-            self.data.spec,
-            augment,
-            seed=self.config.seed,
-            step=number,
-            paired=bool(self.config.losses.agreement),
-            pictures=self.data.pictures,
-        )
+        batch, _ = self.labelled_batch(number)
         if self.data.unlabelled is None:
             return batch, None
         without = unlabelled.make_unlabelled(
@@ -197,15 +160,5 @@ class CropTrainer(Trainer[CropSubset, Made]):
     def save_is_due(self) -> bool:
         return super().save_is_due and self.labels_are_learnt  # a diverging run keeps what was good
 
-    def validate(self, net: nn.Module) -> dict[str, float]:
-        return validate(net, self.data.val, self.data.spec, device=self.device)
-
     def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
         return draw_batch(made[0], net, self.data.skeleton)
-
-
-def curriculum_fraction(config: Config, step: int, total: int) -> float:
-    """The highest occluded fraction in an epoch that ends with `step`."""
-    if not config.curriculum:
-        return 1.0
-    return min(1.0, 0.1 + step / (config.curriculum * total))

@@ -22,6 +22,7 @@ from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
+from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training import devices
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
@@ -201,7 +202,10 @@ def measure_latency(
     """Time from `batch` uint8 crops to joints: network, decoding, copies to and from the device."""
     images = torch.full((batch, 3, *spec.size), 114, dtype=torch.uint8)
 
+    @torch.inference_mode()
     def call() -> object:
+        if isinstance(net, ZoomNet):
+            return net.find(images.to(device)).joints_px.cpu()
         return expected_hits(_run(net, images, device).maps).xy.cpu()  # waits for the device
 
     return latency(call, rounds=rounds)

@@ -30,6 +30,7 @@ from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.report import evaluation_drawings
 from synthstudio.report.evaluation import report
 from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_answers, poses
@@ -40,6 +41,7 @@ from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Crops, canvas_size
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.data.windows import crop_and_resize
+from synthstudio.training.networks import PersonNet
 from synthstudio.training.predictions import Decode, clip_windows, predict_subset
 
 F64 = NDArray[np.float64]
@@ -89,6 +91,8 @@ def evaluate(
     spec = InputSpec.of(config.network, skeleton)
     if config.network.sees_frames:
         frame_answers.check_options(options.decode, flip=options.flip, bank=options.bank)
+    elif isinstance(net, ZoomNet):
+        _check_zoomed(options)
     people = _people(dataset, frame_answers.truth_config(config), skeleton, options, cache, step)
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
@@ -97,7 +101,7 @@ def evaluate(
     if crew is not None:
         asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
         asker = Asker(request=asked, crew=crew)
-    if isinstance(net, PoseNet):
+    if isinstance(net, PersonNet):
         report_people = _untimed(step("predicting"))
         if asker is not None:
             answers = asker.predict_people(people, spec, report_people)
@@ -132,6 +136,8 @@ def evaluate(
     maps: list[Sensitivity] = []
     if isinstance(net, PoseNet):
         shown, maps = _diagnose(net, people, spec, on, source, metrics, step)
+    if isinstance(net, PersonNet):
+        metrics["latency"] = _person_cost(net, spec, on)
     else:
         metrics["latency"] = frame_answers.cost(net, spec, source)
     evaluation = Evaluation(
@@ -205,7 +211,7 @@ def _diagnose(
     metrics: dict[str, Any],
     step: Step,
 ) -> tuple[list[AttentionExample], list[Sensitivity]]:
-    """Add attention, patch sensitivity and latency to `metrics`; return what is to be drawn."""
+    """Add attention and patch sensitivity to `metrics`; return what is to be drawn."""
     gazes = diagnostics.attention_maps(
         net,
         people,
@@ -221,14 +227,28 @@ def _diagnose(
     metrics["sensitivity"] = attention.sensitivity_summary(maps) | {
         "maps": [m.map.tolist() for m in maps]
     }
-    metrics["latency"] = costs.cost(
+    return diagnostics.examples(net, people, spec, device=device), maps
+
+
+def _person_cost(net: PersonNet, spec: InputSpec, device: torch.device) -> dict[str, Any]:
+    return costs.cost(
         net,
         device,
         one=diagnostics.measure_latency(net, spec, device=device),
         many=diagnostics.measure_latency(net, spec, device=device, batch=_BATCH, rounds=5),
         batch=_BATCH,
     )
-    return diagnostics.examples(net, people, spec, device=device), maps
+
+
+def _check_zoomed(options: EvaluationOptions) -> None:
+    """ModelError for what needs one map of the picture for each joint."""
+    if asked := [f"--{name}" for name in ("flip", "bank") if getattr(options, name)]:
+        raise ModelError(
+            "this network reads face and hands from windows, which differ from picture to picture",
+            where=", ".join(asked),
+            expected="a network with one map of the picture for each joint",
+            then="Leave that out.",
+        )
 
 
 def _own_sources(config: Config, dataset: Place) -> list[Source]:
@@ -296,6 +316,8 @@ def _title(config: Config) -> str:
     network = config.network
     if network.sees_frames:
         return f"{network.system}, {network.backbone} {network.variant}, whole frames"
+    if network.system == "zoomnet":
+        return f"{network.system}, {network.backbone} {network.variant}"
     block = "own head" if network.block == "own" else network.block.upper()
     own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
     return own + block

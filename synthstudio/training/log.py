@@ -19,6 +19,7 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.models.contract import predict_joints
+from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training.data.batches import Batch
 
 U8 = NDArray[np.uint8]
@@ -106,17 +107,20 @@ def draw_batch(batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int 
     device = next(net.parameters()).device
     was_training = net.training
     net.eval()
+    images, (height, width) = batch.images[:count].to(device), batch.images.shape[-2:]
     with torch.inference_mode():
-        joints, _ = predict_joints(net, batch.images[:count].to(device))
+        if isinstance(net, ZoomNet):
+            xy_px = net.find(images).joints_px
+        else:
+            xy_px = predict_joints(net, images)[0].xy * (width / batch.labels.occluder.shape[-1])
     net.train(was_training)
-    height, width = batch.images.shape[-2:]
     zoom = max(1, 192 // height)
-    predicted = joints.xy.cpu().numpy() * (width / batch.labels.occluder.shape[-1]) * zoom
+    predicted = xy_px.cpu().numpy() * zoom
     labelled = batch.labels.xy[:count].numpy() * [width * zoom, height * zoom]
     known = batch.labels.known[:count].numpy()
     hidden = batch.labels.state[:count].numpy() == STATE_HIDDEN
     rows = []
-    for xy, drawn in ((labelled, known), (predicted, np.ones_like(known))):
+    for xy, drawn in ((labelled, known), (predicted, np.isfinite(predicted).all(-1))):
         tiles = []
         for b in range(count):
             image = batch.images[b].numpy().transpose(1, 2, 0)

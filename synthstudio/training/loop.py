@@ -21,6 +21,13 @@ from synthstudio.training.frame_trainer import FrameTrainer
 from synthstudio.training.interrupts import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
 from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything
+from synthstudio.training.zoom_trainer import ZoomTrainer
+
+_KINDS: dict[str, type[CropTrainer | FrameTrainer | ZoomTrainer]] = {
+    "topdown": CropTrainer,
+    "zoomnet": ZoomTrainer,
+}
+"""Who trains a system; those of whole frames share one."""
 
 
 def train(
@@ -41,8 +48,7 @@ def train(
     first step, then the losses. `select` reduces the samples. ModelError for whatever does not fit.
     """
     started = time.monotonic()
-    kind: type[CropTrainer | FrameTrainer]
-    kind = FrameTrainer if config.network.sees_frames else CropTrainer
+    kind = _KINDS.get(config.network.system, FrameTrainer)
     device = devices.get_device(config.device)
     world = devices.join_world(device)
     devices.check_batch_divides(config.batch, world)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
 from synthstudio.models.backbones.hourglass import StackedHourglass
 from synthstudio.models.backbones.hrnet import HRNet
 from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
@@ -27,9 +28,13 @@ from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.models.contract import PoseNet
+from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training.config_network import STRIDE, Network
 
+_LEAST_WINDOW = 8
 BottomUpNet = OpenPose | PersonLab | FCPose
+PersonNet = PoseNet | ZoomNet
+"""A network of one person's picture."""
 Pretrained = VitPoseFeatures | HuggingFaceFeatures
 
 
@@ -44,6 +49,25 @@ def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.
     if network.system == "personlab":
         return PersonLab(features, skeleton, channels=features.channels, stride=network.stride)
     return FCPose(features, skeleton, channels=features.channels, map_weight=map_weight)
+
+
+def build_zoomnet(network: Network, skeleton: Skeleton) -> ZoomNet:
+    """Build ZoomNet as a config names it, with random weights; ModelError unless for coco133.
+
+    A window has a third of the picture's shorter side in cells: parts up to a quarter of that side
+    are seen at three times the rate of the body's maps or more.
+    """
+    if skeleton.name != WHOLE_BODY:
+        raise ModelError(
+            "zoomnet learns whole bodies: face, hands and feet",
+            where="network.system",
+            expected=f"people of the skeleton {WHOLE_BODY}",
+            got=skeleton.title,
+            then="Train on people of a recipe with skeleton: coco133, or take another system.",
+        )
+    features: Any = _features(network, len(skeleton.joints))
+    cells = max(_LEAST_WINDOW, min(network.size) // 12 * 4)
+    return ZoomNet(features, channels=features.channels, width=network.width, cells=cells)
 
 
 def build_network(

@@ -18,6 +18,7 @@ from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, probabilities
+from synthstudio.models.zoomnet import FoundWholeBody, ZoomNet
 from synthstudio.training import devices
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
@@ -82,6 +83,8 @@ def answer_images(
 ) -> Answers:
     """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
     `known`, with `xy` (B, J, 2) in pixels of its input."""
+    if isinstance(net, ZoomNet):
+        return _whole_bodies(net.find(images, hits=decode == "hits"))
     mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
     maps, outputs = predict_maps(net, images, flip=mirrored)
     if bank is not None:
@@ -106,6 +109,17 @@ def answer_images(
         "quality": array(None if quality is None else quality.sigmoid()),
         "xyz_m": array(doubled(outputs.xyz_m), (3,)),
     }
+
+
+def _whole_bodies(found: FoundWholeBody) -> Answers:
+    """The columns of what ZoomNet found: joints of parts that it takes to be outside the picture
+    have no place and the score 0, so they count as missed."""
+    xy, score, present = (
+        value.double().cpu().numpy() for value in (found.joints_px, found.scores, found.present)
+    )
+    unknown = {"peak": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
+    nothing = {name: np.full((*score.shape, *more), np.nan) for name, more in unknown.items()}
+    return {"xy": xy, "score": score, "present": present} | nothing
 
 
 def of_people(people: CropSubset, answers: Sequence[Answers], spec: InputSpec) -> Predictions:

@@ -1,7 +1,7 @@
 """The state of a training run and what all steps share; loop.py puts them together.
 
-What a step learns is in crop_trainer.py, of one person's picture, and frame_trainer.py, of whole
-frames.
+What a step learns is in crop_trainer.py and zoom_trainer.py, of one person's picture, and
+frame_trainer.py, of whole frames.
 """
 
 from __future__ import annotations

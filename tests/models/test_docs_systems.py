@@ -54,5 +54,6 @@ def test_nano_costs_as_much_as_the_pyramid_with_kpe() -> None:
 def test_the_configs_of_the_page_are_read() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
     found = [configs.parse({"train": [{"dataset": "x"}]} | yaml.safe_load(b)) for b in blocks]
-    assert [c.network.backbone for c in found] == ["hrnet", "hourglass", "vit"]
-    assert all(c.network.block == "own" for c in found)
+    assert [c.network.backbone for c in found] == ["hrnet", "hourglass", "vit", "hrnet"]
+    assert [c.network.system for c in found] == ["topdown"] * 3 + ["zoomnet"]
+    assert all(c.network.block == "own" for c in found[:3])

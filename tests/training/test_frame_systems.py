@@ -347,7 +347,7 @@ def test_what_does_not_fit_is_one_message(
         lambda: run(config(sticks, "personlab"), trained["fcpose"], resume=True),
     )
     refused(
-        "takes whole frames, not one person's picture",
+        "no map of one person's picture for each joint.*openpose",
         lambda: checkpoint.load_network(trained["openpose"] / "best.safetensors"),
     )
     write_set(tmp_path / "other", [painted(0, skeleton="coco23")])

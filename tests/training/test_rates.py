@@ -16,10 +16,10 @@ import transformers
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training import (
     checkpoint,
-    crop_trainer,
     devices,
     networks,
     optimization,
+    people_trainer,
     trainer,
 )
 from synthstudio.training.config import Config
@@ -126,7 +126,7 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     a_pass, passes = 4, 6
     total, before = a_pass * passes, 0
     for epoch in range(passes):
-        reach = crop_trainer.curriculum_fraction(settings, (epoch + 1) * a_pass, total)
+        reach = people_trainer.curriculum_fraction(settings, (epoch + 1) * a_pass, total)
         order = chosen.epoch_order(0, epoch, max_fraction=reach)
         rows = np.concatenate(
             [
@@ -144,7 +144,7 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
     assert before == 64
     if curriculum:
         first = chosen.epoch_order(
-            0, 0, max_fraction=crop_trainer.curriculum_fraction(settings, a_pass, total)
+            0, 0, max_fraction=people_trainer.curriculum_fraction(settings, a_pass, total)
         )
         assert len(first) < 64
 
@@ -153,13 +153,13 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[np.ndarray] = []
-    made = crop_trainer.batches.make_batch
+    made = people_trainer.batches.make_batch
 
     def noted(crops: Crops, which: BatchPart, *rest: Any, **options: Any) -> Any:
         rows.append(which.rows)
         return made(crops, which, *rest, **options)
 
-    monkeypatch.setattr(crop_trainer.batches, "make_batch", noted)
+    monkeypatch.setattr(people_trainer.batches, "make_batch", noted)
     settings = tiny.config(
         pairs, curriculum=1.0, batch=4, steps=8, val=[], losses={"agreement": 0.0}
     )
@@ -173,7 +173,7 @@ def test_a_run_with_a_curriculum_goes_through_its_passes(
 
 def test_one_pass_with_a_curriculum_lets_everybody_in() -> None:
     settings = tiny.config(Path("x"), curriculum=0.5)
-    assert crop_trainer.curriculum_fraction(settings, 12, 12) == 1.0
+    assert people_trainer.curriculum_fraction(settings, 12, 12) == 1.0
 
 
 def test_network_fields_are_kept_apart() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from synthstudio.core import whole_body
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.whole_body import SKELETON
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco import write as coco
@@ -25,7 +26,6 @@ from synthstudio.formats.coco.info import FIXED_DATE, INFO
 from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
 
-SKELETON = "coco133"
 PARTS = {name.replace("_", ""): at for name, at in whole_body.PARTS.items()}
 """Part by its published name -> where its joints stand in the skeleton."""
 _BOXED = ("face", "lefthand", "righthand")

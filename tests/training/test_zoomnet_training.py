@@ -1,0 +1,236 @@
+"""ZoomNet through the one loop, checkpoints, evaluation and prediction; what does not fit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from painted_frames import painted, write_set
+
+import synthstudio as ss
+from synthstudio.api.inference import predict_to_folder
+from synthstudio.core.errors import ArgumentError, SynthStudioError
+from synthstudio.core.whole_body import PARTS
+from synthstudio.evaluation import storage
+from synthstudio.inference.one_euro import OneEuro, filtered
+from synthstudio.inference.predict import Person
+from synthstudio.inference.second_look import _best
+from synthstudio.models.zoomnet import ZoomNet
+from synthstudio.training import checkpoint, evaluate
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
+from synthstudio.training.loop import train
+
+SPLITS = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+HANDS = slice(PARTS["left_hand"].start, PARTS["right_hand"].stop)
+STEPS = 14
+
+
+@pytest.fixture(scope="module")
+def sticks(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of painted people with faces and hands, two in a frame."""
+
+    def make(folder: Path) -> None:
+        frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(SPLITS)]
+        write_set(folder / "set", frames)
+
+    return once("sticks with hands", make) / "set"
+
+
+def config(data: Path, **changes: Any) -> Config:
+    network = {"system": "zoomnet", "size": [64, 48]} | changes.pop("network", {})
+    fields: dict[str, Any] = {
+        "train": [{"dataset": str(data), "splits": ["train"]}],
+        "val": [{"dataset": str(data), "splits": ["val"]}],
+        "network": network,
+        "losses": {"agreement": 0},
+        "steps": STEPS,
+        "save_every": 5,
+    }
+    return tiny.config(data, **fields | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(sticks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("zoomnet") / "run"
+    done = tiny.run(config(sticks), out)
+    assert done.finished and done.unit == "people" and done.best is not None
+    return out
+
+
+def test_a_run_in_pieces_ends_as_an_unbroken_one(
+    sticks: Path, trained: Path, tmp_path: Path
+) -> None:
+    for steps in (3, 4, 99):
+        tiny.run(config(sticks), tmp_path / "run", resume=True, steps=steps)
+    for name in ("last.safetensors", "best.safetensors", "log.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
+    with (trained / "log.csv").open(newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    for term in ("body", "boxes", "present", "face", "hands"):
+        fell = [float(value) for _, name, value in rows if name == f"loss/{term}"]
+        assert fell[-1] < 0.97 * fell[0], (term, fell)
+    net, stored, skeleton = checkpoint.load_any(trained / "last.safetensors")
+    assert isinstance(net, ZoomNet) and skeleton.name == "coco133" and stored == config(sticks)
+    assert net.cells == 16 and list((trained / "pictures").glob("*.png"))
+    other = tiny.run(config(sticks, seed=1), tmp_path / "other", steps=2)
+    assert (other.folder / "state.safetensors").read_bytes() != (
+        trained / "state.safetensors"
+    ).read_bytes()
+
+
+def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
+    return evaluate.evaluate(
+        weights,
+        data,
+        out,
+        options=evaluate.EvaluationOptions(**options),
+        cache=out.parent / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
+
+
+def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
+    sticks: Path, trained: Path, tmp_path: Path
+) -> None:
+    weights = trained / "last.safetensors"
+    made = evaluated(weights, sticks, tmp_path / "all")
+    found = made.predictions
+    assert made.about["block"] == "zoomnet, pyramid nano 64x48"
+    assert found.xy.shape == (24, 133, 2) and np.isfinite(found.score).all()
+    assert np.isnan(found.present[:, :23]).all() and np.isfinite(found.present[:, 23:]).all()
+    assert made.metrics["latency"]["parameters"] > 1e4 and "attention" not in made.metrics
+    assert set(made.metrics["whole_body"]) >= {"body", "foot", "face", "hands", "whole"}
+    assert made.metrics["places"]["all"]["PCK@0.1"]["value"] > 0
+    assert storage.read(tmp_path / "all").metrics["counts"]["people"] == 24
+    peaks = evaluated(weights, sticks, tmp_path / "peaks", decode="peak").predictions
+    assert (peaks.xy != found.xy).any() and (peaks.score[:, :23] < found.score[:, :23]).all()
+    for options in ({"flip": True}, {"bank": True}):
+        with pytest.raises(SynthStudioError, match=r"windows.*Leave that out"):
+            evaluated(weights, sticks, tmp_path / "refused", **options)
+
+    net, settings, skeleton = checkpoint.load_any(weights)
+    net.present.bias.data[:] = torch.tensor([30.0, -30.0, -30.0])  # type: ignore[union-attr]
+    handless = tmp_path / "handless.safetensors"
+    checkpoint.save_weights(handless, net, settings, skeleton=skeleton, note="")
+    none = evaluated(handless, sticks, tmp_path / "handless")
+    assert np.isnan(none.predictions.xy[:, HANDS]).all()
+    assert np.isfinite(none.predictions.xy[:, : HANDS.start]).all()
+    assert (none.predictions.score[:, HANDS] == 0).all()
+    assert none.metrics["whole_body"]["hands"]["AP"] == 0
+    hands = [none.metrics["by_joint"][name]["all"] for name in skeleton.joints[HANDS]]
+    assert set(hands) == {0.0}  # missed, not left out
+
+
+def test_it_predicts_people_in_boxes(sticks: Path, trained: Path, tmp_path: Path) -> None:
+    model, data = ss.Model.load(trained, device="cpu"), ss.Dataset(sticks)
+    assert model.system == "zoomnet" and "zoomnet" in repr(model) and not model.sees_frames
+    assert isinstance(model.net, ZoomNet)
+    model.net.present.bias.data[:] = torch.tensor([30.0, 30.0, -30.0])
+    boxes = data[0].people.amodal_boxes_px
+    found = model.predict(data[0].image, boxes=boxes)
+    right = PARTS["right_hand"]
+    assert found.joints_px.shape == (len(boxes), 133, 2)
+    assert np.isnan(found.joints_px[:, right]).all() and (found.joint_score[:, right] == 0).all()
+    assert (found.in_picture[:, right] < 0.5).all() and (found.in_picture[:, 23:112] > 0.5).all()
+    assert np.isfinite(found.joints_px[:, : right.start]).all()
+    with pytest.raises(ArgumentError, match=r"windows of their own.*Leave out flip"):
+        model.predict(data[0].image, boxes=boxes, flip=True)
+    with pytest.raises(SynthStudioError, match=r"can be exported.*zoomnet"):
+        model.export(tmp_path / "model.onnx")
+    done = predict_to_folder(trained, sticks, tmp_path / "out", device="cpu")
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert len(entries) == done["people"] == 24
+    assert all(np.isfinite(entry["keypoints"]).all() for entry in entries)
+
+
+def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
+    """Joints without a place are no sign of doubt, nor that two people are the same one."""
+
+    def person(x: float, *, hands: bool) -> Person:
+        xy, score = np.tile([x, 50.0], (133, 1)), np.full(133, 0.8)
+        xy[:, 1] += np.arange(133)
+        if not hands:
+            xy[HANDS], score[HANDS] = np.nan, 0.0
+        unknown = np.full(133, np.nan)
+        return Person(
+            image=0, name="", instance=None, box=np.array([x - 20, 40.0, 40, 150]), box_score=1.0,
+            xy=xy, score=score, shares=np.full((133, 4), np.nan), quality=unknown, present=unknown,
+        )  # fmt: skip
+
+    people = [person(60.0, hands=False), person(260.0, hands=True), person(60.5, hands=True)]
+    assert [p.confidence for p in people] == pytest.approx([0.8] * 3)
+    assert _best(people[:2], least=0.1) == people[:2] and len(_best(people, least=0.1)) == 2
+    size = {"size_px": 100.0}
+    first = filtered(OneEuro(), None, people[0].xy, time_s=0.0, **size)
+    again = filtered(OneEuro(), first, people[2].xy, time_s=0.1, **size)
+    assert (again.xy[HANDS] == people[2].xy[HANDS]).all() and np.isfinite(again.velocity).all()
+    assert ((again.xy[: HANDS.start, 0] > 60) & (again.xy[: HANDS.start, 0] < 60.5)).all()
+    gone = filtered(OneEuro(), again, people[0].xy, time_s=0.2, **size)
+    assert np.isnan(gone.xy[HANDS]).all() and np.isfinite(gone.xy[: HANDS.start]).all()
+
+
+def test_what_does_not_fit_is_one_message(sticks: Path, trained: Path, tmp_path: Path) -> None:
+    def refused(match: str, make: Callable[[], object]) -> None:
+        with pytest.raises(SynthStudioError, match=match):
+            make()
+
+    for changes, words in (
+        ({"network": {"backbone": "vit", "size": [64, 48]}}, "zoomnet takes pyramid or hrnet"),
+        ({"network": {"pretrained": "x/y"}}, "zoomnet takes pyramid or hrnet, not x/y"),
+        ({"losses": {"agreement": 0.5}}, "losses of its own: leave out losses.agreement"),
+        ({"losses": {"map": 0.5, "agreement": 0}}, "leave out losses.map"),
+    ):
+        refused(words, lambda c=changes: config(sticks, **c))  # type: ignore[misc]
+    write_set(tmp_path / "bodies", [painted(i, skeleton="coco17") for i in range(2)])
+    bodies = [{"dataset": str(tmp_path / "bodies")}]
+    refused(
+        r"whole bodies.*people of the skeleton coco133; got coco17",
+        lambda: tiny.run(config(sticks, train=bodies, val=[]), tmp_path / "run"),
+    )
+    assert not (tmp_path / "run").exists()
+    refused(
+        "another skeleton than the network",
+        lambda: evaluated(trained / "best.safetensors", tmp_path / "bodies", tmp_path / "e"),
+    )
+    refused(
+        "no map of one person's picture for each joint.*zoomnet",
+        lambda: checkpoint.load_network(trained / "best.safetensors"),
+    )
+    refused(
+        r"began with another config.*changed: network",
+        lambda: tiny.run(config(sticks, network={"system": "topdown"}), trained, resume=True),
+    )
+
+
+def test_it_begins_from_a_network_of_another_system(
+    sticks: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Its backbone is that of a pyramid with any block; of its own system all fits."""
+    plain = configs.parse(
+        configs.dump(config(sticks, steps=1, val=[]))
+        | {"network": {"size": [64, 48], "widths": [8, 12], "width": 16, "block": "own"}}
+    )
+    tiny.run(plain, tmp_path / "plain")
+
+    def report(source: Path, **changes: Any) -> str:
+        said: list[str] = []
+        settings = config(sticks, init_from=str(source), val=[], **changes)
+        out = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        train(settings, out, cache=tmp_path / "cache", say=said.append, steps=1)
+        return "\n".join(said)
+
+    text = report(tmp_path / "plain" / "last.safetensors")
+    assert "not in the file: first." in text and "not used: block." in text
+    assert "nothing of the backbone" not in text
+    assert "not in the file" not in report(trained / "last.safetensors")
+    text = report(trained / "last.safetensors", network={"backbone": "hrnet"})
+    assert "nothing of the backbone: the file holds another one" in text
