@@ -56,9 +56,11 @@ def pck_of_subset(runs: Sequence[Evaluation], name: str) -> Interval:
     return ratio_interval(*_by_seed(runs, name), seed=SEED, rounds=ROUNDS)
 
 
-def difference(ours: Sequence[Evaluation], theirs: Sequence[Evaluation]) -> Interval:
-    """Of PCK@0.1 on hidden joints, paired by seed and moment: both have the same seeds in order."""
-    sides = [_by_seed(runs, "hidden") for runs in (ours, theirs)]
+def difference(
+    ours: Sequence[Evaluation], theirs: Sequence[Evaluation], name: str = "hidden"
+) -> Interval:
+    """Of PCK@0.1 on a column's joints, paired by seed and moment; both have the same seeds."""
+    sides = [_by_seed(runs, name) for runs in (ours, theirs)]
     return paired_interval(*sides, seed=SEED, rounds=ROUNDS)
 
 
@@ -118,16 +120,14 @@ def _cell(found: Interval) -> str:
 
 
 def differences(runs: Mapping[str, Sequence[Evaluation]]) -> list[str]:
-    """ORN against the others after the same backbone, hidden joints, paired by seed and moment."""
-    lines = ["| hidden joints, points | ORN - KPE | ORN - own head |", "|---|---|---|"]
+    """ORN against the others after the same backbone, paired by seed and moment, in points."""
+    lines = [f"| ORN less, in points | {' | '.join(SUBSETS)} |", "|---" * (1 + len(SUBSETS)) + "|"]
     for backbone in BACKBONES:
-        cells = []
-        for other in ("kpe", "own"):
+        for other, title in (("kpe", "KPE"), ("own", "its own head")):
             pair = [runs.get(f"{backbone} {block}", ()) for block in ("orn", other)]
-            seeds = min(len(p) for p in pair)
-            cells.append(difference(*(p[:seeds] for p in pair)).text() if seeds else "-")
-        if set(cells) != {"-"}:
-            lines.append(f"| {backbone} | {' | '.join(cells)} |")
+            if seeds := min(len(p) for p in pair):
+                apart = [difference(*(p[:seeds] for p in pair), name).text() for name in SUBSETS]
+                lines.append(f"| {title}, {backbone} | {' | '.join(apart)} |")
     return lines
 
 

@@ -42,9 +42,11 @@ def test_one_table_has_all_that_is_ready(made: Path) -> None:
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
     rows = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line[:2] == "| "]
     first = ["network", "pyramid own", "pyramid kpe", "pyramid orn", "openpose"]
-    assert rows == [*first, "mean pose in the box", "hidden joints, points", "pyramid"]
-    (row,) = [line for line in text.splitlines() if line.startswith("| pyramid | ")]
-    assert len(re.findall(r"[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\)", row)) == 2
+    pairs = ["ORN less, in points", "KPE, pyramid", "its own head, pyramid"]
+    assert rows == [*first, "mean pose in the box", *pairs]
+    for title in pairs[1:]:
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {title} | ")]
+        assert len(re.findall(r"[+-]\d+\.\d \([+-]\d+\.\d to [+-]\d+\.\d\)", row)) == 6
     with Image.open(made / "seen.jpg") as picture:
         assert picture.size == (3 * 240, 2 * 180)  # a row for each of the two systems
     assert "![pyramid orn, openpose at work on three test frames](images/seen.jpg)" in text
