@@ -126,8 +126,9 @@ def differences(runs: Mapping[str, Sequence[Evaluation]]) -> list[str]:
         for other, title in (("kpe", "KPE"), ("own", "its own head")):
             pair = [runs.get(f"{backbone} {block}", ()) for block in ("orn", other)]
             if seeds := min(len(p) for p in pair):
-                apart = [difference(*(p[:seeds] for p in pair), name).text() for name in SUBSETS]
-                lines.append(f"| {title}, {backbone} | {' | '.join(apart)} |")
+                each = [difference(*(p[:seeds] for p in pair), name) for name in SUBSETS]
+                cells = [d.text() if np.isfinite(d.value) else "-" for d in each]
+                lines.append(f"| {title}, {backbone} | {' | '.join(cells)} |")
     return lines
 
 
