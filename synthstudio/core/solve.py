@@ -46,6 +46,7 @@ class KeyPose:
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
     athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
     airborne: Literal["", "upright", "tumbling"] = ""  # nothing is on the floor; tumbling: any way
+    seated_arms: bool = False  # its arms make sense on somebody who sits, kneels or lies
 
 
 @dataclass(frozen=True, kw_only=True)
