@@ -137,7 +137,7 @@ def test_feet_are_on_the_square_and_people_as_tall_as_the_photo_says(assets: Pat
 def test_a_photo_without_a_sidecar_is_said_before_the_first_frame(
     assets: Path, tmp_path: Path
 ) -> None:
-    Image.new("RGB", (64, 64), (9, 9, 9)).save(assets / "photos" / "clock.jpg")
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(assets / "photos" / "clock.jpg")
     notes: list[str] = []
     wish = {**RECIPE, "frames": 1}
     options: dict[str, Any] = {"assets": assets, "device": "cpu", "progress": False}

@@ -58,7 +58,7 @@ def parse_bvh(text: str, *, where: str) -> Motion:
             then="It may have been cut short: copy it again.",
         )
     tree = _Reading(where, lines[:start]).hierarchy()
-    fps, values = _motion(lines, start, sum(len(c) for c in tree.channels), where)
+    fps, values, numbers = _motion(lines, start, sum(len(c) for c in tree.channels), where)
     if values.shape[0] * len(tree.names) > MAX_TURNS:
         raise _fault(
             where,
@@ -77,6 +77,7 @@ def parse_bvh(text: str, *, where: str) -> Motion:
         root=root,
         fps=fps,
         where=where,
+        at=lambda frame: f"{where}:{numbers[frame]}",
     )
 
 
@@ -183,8 +184,13 @@ class _Reading:
         return _fault(self.where, self.line, what, expected, got, then)
 
 
-def _motion(lines: list[str], start: int, channels: int, where: str) -> tuple[float, F64]:
-    """Return frames a second and (F, channels) values; `start` is the place of MOTION."""
+def _motion(
+    lines: list[str], start: int, channels: int, where: str
+) -> tuple[float, F64, list[int]]:
+    """Return frames a second, (F, channels) values and the line of each frame.
+
+    `start` is the place of MOTION.
+    """
     head: list[float] = []
     rows = ((n, line.split()) for n, line in enumerate(lines[start + 1 :], start=start + 2))
     filled = [(n, words) for n, words in rows if words]
@@ -231,7 +237,7 @@ def _motion(lines: list[str], start: int, channels: int, where: str) -> tuple[fl
             if value is None:
                 raise _fault(where, number, "not a usable number", "a finite number", word)
             values[row, column] = value
-    return 1 / frame_s, values
+    return 1 / frame_s, values, [number for number, _ in filled[2:]]
 
 
 def _number(word: str) -> float | None:

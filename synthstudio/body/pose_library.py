@@ -3,6 +3,7 @@ poses_athletic.yaml for sport, stunts and falls."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from importlib.resources import files
@@ -16,7 +17,7 @@ from synthstudio.core.solve import KeyPose
 
 ATHLETIC = "poses_athletic.yaml"
 FILES = ("poses.yaml", "poses_contact.yaml", ATHLETIC)
-"""The first holds what goes for all: `relaxed` and the shapes of hands."""
+"""The first holds what goes for all: `relaxed`, the shapes of hands and `seated_arms`."""
 _HANDS = {"left_hand": ("left_",), "right_hand": ("right_",), "both_hands": ("left_", "right_")}
 _FLAGS = {"mirrored_ok": True, "stands": True, "dynamic": False}
 _ANGLE = "_deg"
@@ -42,9 +43,10 @@ def _text(name: str) -> str:
 
 
 def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
-    """Read poses from YAML texts by file name: `poses`, and in the first `relaxed` and `hands`.
+    """Read poses from YAML texts by file name: `poses`, and in the first what goes for all.
 
-    `relaxed` has the angles of every pose that names no others, `hands` shapes of a hand. An
+    `relaxed` has the angles of every pose that names no others, `hands` shapes of a hand,
+    `seated_arms` the families whose arms make sense on somebody who sits, kneels or lies. An
     entry of `poses` has `family`, angles in degrees (`NAME_deg`; `both_` stands for left and
     right), and may have
       left_hand, right_hand, both_hands: a shape of `hands`
@@ -65,13 +67,26 @@ def read_library(texts: dict[str, str]) -> tuple[KeyPose, ...]:
     out: dict[str, KeyPose] = {}
     for where, one in data.items():
         if where != first and set(one) != {"poses"}:
-            raise RecipeError("only the first file has relaxed and hands", where=where)
+            raise RecipeError("only the first file has relaxed, hands and seated_arms", where=where)
         for name, entry in mapping(one["poses"], f"{where}: poses").items():
             if name in out:
                 raise RecipeError(f"the pose {name} stands twice", where=where)
             here = f"{where}: {name}"
             out[name] = _pose(name, mapping(entry, here), relaxed, shapes, here)
-    return tuple(out[name] for name in sorted(out))
+    seated = _names(data[first].get("seated_arms") or [], f"{first}: seated_arms")
+    known = {pose.family for pose in out.values()}
+    for family in seated:
+        if family not in known:
+            raise RecipeError(
+                "there is no such family",
+                where=f"{first}: seated_arms",
+                expected=", ".join(sorted(known)),
+                got=repr(family)[:60],
+            )
+    return tuple(
+        dataclasses.replace(out[name], seated_arms=out[name].family in seated)
+        for name in sorted(out)
+    )
 
 
 def loaded(text: str, where: str) -> Any:
@@ -84,12 +99,12 @@ def loaded(text: str, where: str) -> Any:
 
 def _parsed(text: str, where: str) -> dict[str, Any]:
     data = loaded(text, where)
-    known = {"relaxed", "hands", "poses"}
+    known = {"relaxed", "hands", "seated_arms", "poses"}
     if not isinstance(data, dict) or set(data) - known or "poses" not in data:
         raise RecipeError(
             "not a pose library",
             where=where,
-            expected="the keys poses, and in the first file relaxed and hands",
+            expected="the keys poses, and in the first file relaxed, hands and seated_arms",
         )
     return data
 

@@ -7,9 +7,11 @@ up) and lengths are metres. Letters: F frames, J joints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
@@ -18,6 +20,13 @@ LEG_M = 0.85
 """Thigh and shin of a 1.73 m adult: 0.245 + 0.246 of stature (Winter 2009, after Drillis)."""
 _LEAST_LEG = 1e-6
 _JUMP_RAD, _ENDS_S = np.radians(60), 0.1
+_STRAY_RAD = np.radians(120)
+"""Hands and toes have few markers: in CMU's walks they jump by 40 degrees within 1/120 s."""
+_FASTEST, _FASTEST_ARM = np.radians(120_000), np.radians(400_000)
+"""Above what joints reach in rad/s^2: a kick's knee comes to 2,000 degrees a second within 0.05 s,
+a pitcher's shoulder to 7,000 within 0.03 s."""
+_BACK = 0.8
+"""Of what a joint turns in two steps, the least change between them that is a way back."""
 
 _NEEDED = (
     "hips",
@@ -142,12 +151,14 @@ def recorded(
     root: F64,
     fps: float,
     where: str,
+    at: Callable[[int], str],
 ) -> Motion:
     """Return a motion given in a file's own axes and unit, brought into ours.
 
     The axes are read off the zero pose (which way are the legs, which side is left), the unit
     off the legs' length: files do not say them. AssetError names the joints that an unknown
-    skeleton lacks, or says that legs have no length or the zero pose does not stand.
+    skeleton lacks, says that legs have no length or the zero pose does not stand, or names the
+    frame to which a joint jumps as none can: `at` says where in the file a frame (from 0) is.
     """
     roles = roles_of(joints, where=where)
     leg = _leg(offsets, roles)
@@ -162,6 +173,17 @@ def recorded(
     basis = _basis(parents, offsets, roles, where)
     used = _without_test_pose(rotations[:, sorted(roles.values())], fps)
     rotations, root = rotations[used], root[used]
+    if (jump := _first_jump(parents, roles, rotations, fps)) is not None:
+        frame = jump.frame + (used.start or 0)
+        raise AssetError(
+            "a joint jumps as none can",
+            where=at(frame),
+            expected="frames that a person can follow (turns by whole multiples of 360 degrees "
+            "are the same pose and do no harm)",
+            got=f"{joints[jump.joint]} turns {np.degrees(jump.turn_rad):.0f} degrees within "
+            f"{1 / fps:.3g} s before frame {frame + 1}; jumps in the whole file: {jump.count}",
+            then="Mend those frames, cut the recording there, or take the file out of the folder.",
+        )
     scale = LEG_M / leg
     return Motion(
         joints=joints,
@@ -230,6 +252,53 @@ def _without_test_pose(rotations: F64, fps: float) -> slice:
         (int(j) + 1 for j in jumps if j >= len(rotations) - 1 - near), default=len(rotations)
     )
     return slice(first, last) if last > first else slice(None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Jump:
+    joint: int
+    frame: int  # it is turned there in this one, not yet in the one before
+    turn_rad: float
+    count: int
+
+
+def _first_jump(
+    parents: tuple[int, ...], roles: dict[str, int], rotations: F64, fps: float
+) -> _Jump | None:
+    """Return the first jump of (F, J, 3, 3) that no joint can make, of those the body follows.
+
+    Turns are judged, so what an angle's number is does not matter. One counts if it is large in
+    itself and its change from the turn before or after it is beyond what muscles can do.
+    """
+    found: list[tuple[int, int, float]] = []
+    role_of = {joint: role.rpartition("_")[2] for role, joint in roles.items()}
+    for joint in sorted(_followed(parents, roles)):
+        own, role = rotations[:, joint], role_of.get(joint, "")
+        step = Rotation.from_matrix(np.swapaxes(own[:-1], 1, 2) @ own[1:]).as_rotvec()
+        turn = np.linalg.norm(step, axis=1)
+        change = np.linalg.norm(np.diff(step, axis=0), axis=1)
+        both = np.minimum(turn[:-1], turn[1:])
+        back = (both > _JUMP_RAD) & (change > _BACK * (turn[:-1] + turn[1:]))
+        most = np.where(back, _FASTEST, _FASTEST_ARM if role == "shoulder" else _FASTEST)
+        sudden = np.zeros(len(turn) + 1, bool)  # between each turn and the next
+        sudden[1:-1] = change * fps**2 > most
+        large = turn > (_STRAY_RAD if role in ("wrist", "toe") else _JUMP_RAD)
+        jumps = np.flatnonzero(large & (sudden[1:] | sudden[:-1]))
+        found += [(int(k) + 1, joint, float(turn[k])) for k in jumps]
+    if not found:
+        return None
+    frame, joint, turn_rad = min(found)
+    return _Jump(joint=joint, frame=frame, turn_rad=turn_rad, count=len(found))
+
+
+def _followed(parents: tuple[int, ...], roles: dict[str, int]) -> set[int]:
+    """Return the joints with a role, and those that they hang from."""
+    out: set[int] = set()
+    for joint in roles.values():
+        while joint >= 0 and joint not in out:
+            out.add(joint)
+            joint = parents[joint]
+    return out
 
 
 def _leg(offsets: F64, roles: dict[str, int]) -> float:

@@ -111,7 +111,7 @@ def generate(
         allow_mixed=allow_mixed,
         part=_part(part),
         skip_failed=skip_failed,
-        on_note=lambda note: say(f"left out: {note}"),
+        on_note=lambda note: say(f"note: {note}"),
     )
     made = dataset.summary
     if made.set_aside:

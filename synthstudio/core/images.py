@@ -35,6 +35,7 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of linear red, green and blue (IEC 61966-2-1, Rec. 709)."""
 _ORIENTATION = 0x0112
 _EXIF, _FOCAL_35MM = 0x8769, 0xA405
+_FEW_PX, _BRIGHTEST = 256, 0.999
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -88,9 +89,12 @@ def image_size(path: Path) -> tuple[int, int]:
     return decode(read_bytes(path), str(path), _upright_size)
 
 
-def check_image(path: Path) -> tuple[int, int]:
-    """(width, height) of the upright picture after decoding all of it, JPEG at 1/8."""
-    return decode(read_bytes(path), str(path), _checked_size)
+def check_image(path: Path) -> tuple[int, int, int]:
+    """(width, height, level) of the upright picture after decoding all of it, JPEG at 1/8.
+
+    `level`: what the brightest channel of a pixel in a thousand reaches, 0 to 255.
+    """
+    return decode(read_bytes(path), str(path), _checked_size_and_level)
 
 
 def read_rgb(path: Path) -> U8:
@@ -254,6 +258,12 @@ def _checked_size(image: Image.Image) -> tuple[int, int]:
     image.draft(None, (1, 1))
     image.load()
     return size
+
+
+def _checked_size_and_level(image: Image.Image) -> tuple[int, int, int]:
+    width, height = _checked_size(image)
+    few = _rgba(image.resize((_FEW_PX, _FEW_PX), Image.Resampling.NEAREST))
+    return width, height, int(np.quantile(few[..., :3].max(axis=2), _BRIGHTEST))
 
 
 def _checked_opaque(where: str, image: Image.Image) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class KeyPose:
     free_hands: tuple[str, ...] = ()  # of left and right, those that may take any shape
     athletic: bool = False  # sport, stunts and falls: drawn where a recipe asks for them
     airborne: Literal["", "upright", "tumbling"] = ""  # nothing is on the floor; tumbling: any way
+    seated_arms: bool = False  # its arms make sense on somebody who sits, kneels or lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,8 @@ class ImageAsset:
 
     `ground` is there if those are enough to put people on the photo's floor; else `unfit` says
     why not. `height_m`: how high a cut-out's thing really is, where its manifest says so;
-    `trimmed_px` is its picture's size without transparent borders.
+    `trimmed_px` is its picture's size without transparent borders. `below_above`: how many times
+    as bright a panorama is below the horizon as above it, by solid angle.
     """
 
     asset: AssetRef
@@ -154,6 +156,7 @@ class ImageAsset:
     unfit: str = ""
     height_m: float | None = None
     trimmed_px: tuple[int, int] | None = None
+    below_above: float | None = None
     licence: str = ""
     source: str = ""
 

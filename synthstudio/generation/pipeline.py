@@ -39,7 +39,7 @@ from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.choose import left_out
+from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.pack import Packed, pack
@@ -236,11 +236,13 @@ def generate(  # noqa: PLR0913 - the options of one command
 
     The bytes depend on the recipe, its seed and the machine kind: not on `workers`, nor on how
     often the run was killed and resumed, nor on being made in parts. Raises SynthStudioError;
-    complete shards stay in place whatever happens. `on_note` hears first what is left out.
+    complete shards stay in place whatever happens. `on_note` hears first what is left out, and
+    what looks wrong.
     """
     started = time.monotonic()
     settings = as_begun(settings, out)
     notes = left_out(settings.recipe, settings.catalogue)
+    notes += doubted(settings.catalogue)
     notes += never_worn(settings.recipe, settings.catalogue.garments)
     for note in notes:
         on_note(note)

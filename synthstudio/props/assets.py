@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
+
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError
 from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset
@@ -28,7 +30,23 @@ _MAX_MANIFEST = 16 * 1024 * 1024
 _HEIGHTS_M = (0.02, 30.0)
 _HASHES: dict[tuple[Stamp, ...], str] = {}
 _NAMED: dict[Stamp, tuple[Path, ...]] = {}
-_CHECKED: dict[tuple[ImageKind, Stamp], tuple[int, ...]] = {}
+_LEAST_PX, _BLACK = 32, 16
+"""A photo has that many pixels a side, and some brighter than that of 255, or is no place."""
+_LEAST_LIGHT = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pixels:
+    """What decoding a picture told."""
+
+    width_px: int
+    height_px: int
+    trimmed_px: tuple[int, int] | None = None
+    below_above: float | None = None
+    unfit: str = ""
+
+
+_CHECKED: dict[tuple[ImageKind, Stamp], _Pixels] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +115,17 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
     facts = _manifest(base / MANIFEST)
     found = []
     for path in _files(root, folder, suffixes):
-        width, height, *trimmed = _checked_size(path, kind)
+        pixels = _checked(path, kind)
         asset = ImageAsset(
             asset=_ref(root, folder, path),
-            width_px=width,
-            height_px=height,
-            trimmed_px=(trimmed[0], trimmed[1]) if trimmed else None,
+            width_px=pixels.width_px,
+            height_px=pixels.height_px,
+            trimmed_px=pixels.trimmed_px,
+            below_above=pixels.below_above,
         )
         asset = _with_ledger(asset, facts.get(path.name, {}))
-        found.append(with_sidecar(asset, path) if kind == "background" else asset)
+        asset = with_sidecar(asset, path) if kind == "background" else asset
+        found.append(replace(asset, ground=None, unfit=pixels.unfit) if pixels.unfit else asset)
     return _once(found)
 
 
@@ -224,21 +244,50 @@ def _once(found: list[Asset]) -> tuple[Asset, ...]:
     return tuple(first.values())
 
 
-def _checked_size(path: Path, kind: ImageKind) -> tuple[int, ...]:
-    """Width and height; of a cut-out also those of what it shows."""
+def _checked(path: Path, kind: ImageKind) -> _Pixels:
     key = (kind, _stamp(path))
     if key not in _CHECKED:
-        if kind == "hdri":
-            pixels = images.read_hdr(path)
-            _CHECKED[key] = (pixels.shape[1], pixels.shape[0])
-        elif kind == "cutout":
-            rgba = images.read_rgba(path)
-            check_alpha(rgba[..., 3], str(path))
-            shown = crop_to_alpha(rgba).shape
-            _CHECKED[key] = (rgba.shape[1], rgba.shape[0], shown[1], shown[0])
-        else:
-            _CHECKED[key] = images.check_image(path)
+        look = {"hdri": _panorama, "cutout": _cutout, "background": _photo}[kind]
+        _CHECKED[key] = look(path)
     return _CHECKED[key]
+
+
+def _photo(path: Path) -> _Pixels:
+    width, height, level = images.check_image(path)
+    unfit = f"black: hardly a pixel is brighter than {_BLACK} of 255" if level <= _BLACK else ""
+    if min(width, height) < _LEAST_PX:
+        unfit = f"{width} x {height} pixels: smaller than {_LEAST_PX} a side"
+    return _Pixels(width_px=width, height_px=height, unfit=unfit)
+
+
+def _cutout(path: Path) -> _Pixels:
+    rgba = images.read_rgba(path)
+    check_alpha(rgba[..., 3], str(path))
+    height, width = crop_to_alpha(rgba).shape[:2]
+    return _Pixels(
+        width_px=rgba.shape[1], height_px=rgba.shape[0], trimmed_px=(int(width), int(height))
+    )
+
+
+def _panorama(path: Path) -> _Pixels:
+    rows = images.read_hdr(path).mean(axis=1, dtype=np.float64) @ images.LUMINANCE
+    light = rows * np.sin((np.arange(len(rows)) + 0.5) / len(rows) * math.pi)
+    half = len(rows) // 2
+    above, below = light[:half].sum(), light[len(rows) - half :].sum()
+    mean = float(light.sum() * math.pi / (2 * len(rows)))
+    if mean <= _LEAST_LIGHT:
+        raise AssetError(
+            "the panorama is black: it lights nothing and shows nothing",
+            where=str(path),
+            expected="light from somewhere",
+            got=f"a mean luminance of {mean:g}",
+            then="Save it again from its source, or take it out of the folder.",
+        )
+    return _Pixels(
+        width_px=2 * len(rows),
+        height_px=len(rows),
+        below_above=float(below / max(above, _LEAST_LIGHT)),
+    )
 
 
 def _manifest(path: Path) -> dict[str, dict[str, str]]:

@@ -141,7 +141,7 @@ def test_pictures_between_pillows_limit_and_ours_are_read_without_a_warning() ->
 def test_lossless_pixels_come_back(tmp_path: Path, name: str, data: bytes) -> None:
     path = _write(tmp_path, name, data)
     assert (images.read_rgb(path) == PHOTO).all()
-    assert images.image_size(path) == images.check_image(path) == (24, 16)
+    assert images.image_size(path) == images.check_image(path)[:2] == (24, 16)
 
 
 def test_cmyk_is_converted(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_exif_turns_the_picture_once(tmp_path: Path, orientation: int, kind: str
     data = _saved(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, quality=95)
     path = _write(tmp_path, "a." + kind.lower(), data)
     got = images.read_rgb(path)
-    assert images.image_size(path) == images.check_image(path) == (40, 24)
+    assert images.image_size(path) == images.check_image(path)[:2] == (40, 24)
     assert np.abs(got.astype(int) - upright).mean() < (0.01 if kind == "PNG" else 3)
 
 

@@ -172,6 +172,24 @@ def test_panoramas_and_meshes_are_listed(root: Path) -> None:
     assert box.size_m == pytest.approx((1, 2, 3))
 
 
+def _panorama(path: Path, above: float, below: float) -> None:
+    radiance = np.full((32, 64, 3), above, np.float32)
+    radiance[16:] = below
+    ok, data = cv2.imencode(".hdr", radiance)
+    assert ok
+    path.write_bytes(data.tobytes())
+
+
+def test_panoramas_say_how_bright_they_are_below_the_horizon(root: Path) -> None:
+    _panorama(root / "photos" / "sky.hdr", 1.0, 0.25)
+    _panorama(root / "photos" / "turned.hdr", 0.0, 1.0)
+    sky, turned = scan_images(root, "photos", kind="hdri")
+    assert sky.below_above == pytest.approx(0.25) and turned.below_above > 1e6
+    _panorama(root / "photos" / "black.hdr", 0.0, 0.0)
+    with pytest.raises(AssetError, match=r"black\.hdr: the panorama is black.*out of the folder"):
+        scan_images(root, "photos", kind="hdri")
+
+
 def test_a_replay_finds_the_same_content_or_says_why_not(root: Path) -> None:
     (first, *_) = scan_images(root, "photos", kind="background")
     table = AssetTable(root=root)
@@ -219,6 +237,8 @@ def test_real_folders_are_listed(shared_data: Path) -> None:
     photos = scan_images(shared_data, "backgrounds", kind="background")
     cutouts = scan_images(shared_data, "occluders", kind="cutout")
     skies = scan_images(shared_data, "hdri", kind="hdri")
+    for sky in skies:  # as it is, and turned over
+        assert sky.below_above < 0.5 and 1 / sky.below_above > 2
     assert (len(photos), len(cutouts), len(skies)) == (15, 32, 4)
     assert all(a.category and a.licence and a.source for a in cutouts)
     assert all(a.licence and a.source for a in photos)

@@ -92,6 +92,39 @@ def test_a_photo_that_is_no_place_says_why(tmp_path: Path, told: str | None, rea
 
 
 @pytest.mark.parametrize(
+    ("size", "shade", "lamp", "reason"),
+    [
+        ((1, 1), 90, 0, "1 x 1 pixels: smaller than 32 a side"),
+        ((640, 31), 90, 0, "640 x 31 pixels: smaller than 32 a side"),
+        ((32, 32), 90, 0, ""),
+        ((64, 48), 0, 0, "black: hardly a pixel is brighter than 16 of 255"),
+        ((640, 480), 9, 0, "black: "),
+        ((640, 480), 9, 40, ""),  # night with a lamp
+    ],
+)
+def test_a_photo_that_shows_nothing_is_no_place(
+    tmp_path: Path, size: tuple[int, int], shade: int, lamp: int, reason: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    image = Image.new("RGB", size, (shade, shade, shade))
+    image.paste((250, 240, 200), (0, 0, lamp, lamp))
+    image.save(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "a.camera.yaml").write_text(KNOWN)
+    (found,) = scan_images(tmp_path, "photos", kind="background")
+    assert found.unfit.startswith(reason) and bool(found.unfit) == bool(reason)
+    assert (found.ground is None) == bool(reason)
+    assert (found.width_px, found.height_px) == size
+
+
+def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name, value in (("dark", 3000), ("light", 30_000)):
+        Image.fromarray(np.full((40, 40), value, np.uint16)).save(tmp_path / f"photos/{name}.png")
+    dark, light = scan_images(tmp_path, "photos", kind="background")
+    assert dark.unfit.startswith("black") and light.unfit == "no sidecar"
+
+
+@pytest.mark.parametrize(
     ("told", "got"),
     [
         ("ground: 1", "an unknown field ground"),

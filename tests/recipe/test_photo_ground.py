@@ -15,7 +15,7 @@ from synthstudio.core.ground import Ground
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec, PhotoBackdrop
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.choose import left_out
+from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.schema.load import parse
 
 PHOTO = {"kind": "photo", "folder": "backgrounds"}
@@ -122,6 +122,16 @@ def test_photos_without_a_ground_are_never_used_and_said() -> None:
     with pytest.raises(RecipeError, match=r"no photo .*5 photos: .*no sidecar.*ground: any"):
         draw(recipe, 0, none)
     assert len({draw(anywhere, i, none).backdrop.asset for i in range(20)}) == 5
+
+
+def test_panoramas_that_look_upside_down_are_used_and_said() -> None:
+    hdris = tuple(
+        dataclasses.replace(sky, below_above=ratio)
+        for sky, ratio in zip(CATALOGUE.hdris, (0.9, 1.9, 7.24), strict=False)
+    )
+    (note,) = doubted(without(FakeSolve(), hdris=hdris).catalogue)
+    assert note.startswith(f"{hdris[2].asset.name} looks upside down: ")
+    assert "7.24 times as bright" in note and "turn it over" in note
 
 
 def test_a_floor_without_room_is_exchanged_for_another() -> None:

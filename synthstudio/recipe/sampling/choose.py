@@ -27,6 +27,8 @@ T = TypeVar("T")
 SPLIT_BLOCK = 20
 """Frames in a block; each block holds every split by its share."""
 _SHOWN = 6
+_UPSIDE_DOWN = 2.0
+"""What falls on a floor is at most that of twice the sky's mean: all of it from the zenith."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -175,6 +177,17 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
             many = f"{len(catalogue.cutouts) - len(used)} of {len(catalogue.cutouts)} cut-outs"
             out.append(f"{many} do not stand on floors, or nobody knows their size: {_some(kinds)}")
     return tuple(out)
+
+
+def doubted(catalogue: Catalogue) -> tuple[str, ...]:
+    """Return what of the recipe's folders is used and looks wrong, and why."""
+    return tuple(
+        f"{image.asset.name} looks upside down: below the horizon it is {image.below_above:.3g} "
+        "times as bright as above, and no floor throws back more than the light that falls on it. "
+        "It is used as it is; if it is upside down, turn it over"
+        for image in catalogue.hdris
+        if image.below_above is not None and image.below_above > _UPSIDE_DOWN
+    )
 
 
 def _photo_options(recipe: Recipe) -> list[Photo]:

@@ -283,6 +283,8 @@ def _pose(
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
     others = [p for p in poses if p.name != key.name and is_upright(p)]
+    if options.arms == "fitting" and _is_low(key):
+        others = [p for p in others if p.seated_arms]
     if mix and others and is_upright(key):
         other = _key_pose(draw.recipe, others, rng)
         angles = {k: v for k, v in angles.items() if not _is(k, _UPPER)}
@@ -344,6 +346,11 @@ def is_upright(pose: KeyPose) -> bool:
         return False
     hips = max(angles.get(f"{side}_hip_flexion", 0.0) for side in ("left", "right"))
     return pose.needs == "seat" or hips < _UPRIGHT_HIP_RAD
+
+
+def _is_low(pose: KeyPose) -> bool:
+    """Return whether somebody sits, kneels or lies."""
+    return pose.needs == "seat" or not (pose.stands or pose.airborne)
 
 
 # Hands -----------------------------------------------------------------------------------

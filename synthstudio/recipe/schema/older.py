@@ -16,7 +16,7 @@ _BEFORE: dict[str, dict[str, Any]] = {
     "cutouts": {"size": "share"},
     "occlude": {"ground": "any"},
 }
-_POSES = {"untangle": False}
+_POSES = {"untangle": False, "arms": "any"}
 
 
 def as_begun(fields: dict[str, Any], stored: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -88,6 +88,11 @@ class Poses(Base):
     mix: Probability = Field(
         default=0.25, description="How often arms and head come from a second pose."
     )
+    arms: Literal["any", "fitting"] = Field(
+        default="any",
+        description="Of which poses somebody who sits, kneels or lies has the arms of a second "
+        "one: any, or only such as make sense there, so that nobody throws while seated.",
+    )
     jitter_deg: Annotated[Number, Within(-30, 30)] = Field(
         default=bell(0, 4, -12, 12),
         validate_default=True,
