@@ -80,7 +80,7 @@ def _rising(middle_s: float, seconds: float, degrees: float, fps: float) -> np.n
 
 @pytest.mark.parametrize("fps", [15.0, 24.0, *RATES, 240.0])
 def test_the_fastest_that_people_do_is_read(fps: float):
-    """A kick, a pitch, a flip: at about the peaks of angular speed that people reach, at every phase."""
+    """A kick, a pitch, a flip: at about the peak angular speeds of people, at every phase."""
     length = FRAMES / fps
     for phase in np.linspace(0, 1, 9):
         middle = length / 2 + phase / fps
