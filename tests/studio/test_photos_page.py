@@ -124,6 +124,7 @@ def test_what_is_too_large_is_refused(
     (tmp_path / "large.jpg").write_bytes(PHOTO + bytes(21 * 2**20))
     page.locator("input[type=file]").set_input_files(tmp_path / "large.jpg")
     page.get_by_text("must be 20.0MB or smaller").wait_for()
+    settled(page)
     page.get_by_role("button", name="Upload these photos").click()
     page.get_by_text("Choose some photos first").wait_for()
     assert kept(maker) == [] and state_of(maker) == before
