@@ -21,7 +21,7 @@ import torch
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
-from synthstudio.training import checkpoint, crop_trainer, log, loop, networks
+from synthstudio.training import checkpoint, crop_trainer, log, loop, networks, people_trainer
 from synthstudio.training import config as configs
 from synthstudio.training.checkpoint import prepared_folder
 from synthstudio.training.config import Config
@@ -158,7 +158,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(
 def test_patience_that_is_used_up_is_not_had_again(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crop_trainer, "validate", lambda *args, **options: {"pck": 0.5})
+    monkeypatch.setattr(people_trainer, "validate", lambda *args, **options: {"pck": 0.5})
     settings = tiny.config(pairs, patience=1, steps=0)
     first = tiny.run(settings, tmp_path / "run")
     assert first.finished and first.epochs == 2
