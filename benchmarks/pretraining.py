@@ -223,8 +223,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "systems")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "representations.md")
     options = parser.parse_args(words)
-    folder = systems_table.folder_of(systems_runs.SIZES[options.size], options.cache)
-    systems_table.make_people(systems_runs.SIZES[options.size], folder, options.workers)
+    size = systems_runs.SIZES[options.size]
+    people = systems_table.recipe(size)
+    folder = systems_table.folder_of(people, size, options.cache)
+    systems_table.make_people(people, folder, options.workers)
     frames = SIZES[options.size].frames
     sets = representations.make_sets(folder / f"same_clothes-{frames}", frames=frames)
     place = Place(name=options.size, folder=folder, sets=tuple(sets))

@@ -9,7 +9,7 @@ from typing import Any
 import torch  # noqa: TID253 - it counts what networks cost
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
-from benchmarks.ready import PRECISION
+from benchmarks.ready import PRECISION, width_of_cost
 from synthstudio.body import pose_library
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
@@ -251,23 +251,11 @@ def step_flops(network: Network) -> int:
 @functools.cache
 def matched_width(orn: Network) -> int:
     """The width at which KPE costs as much as an ORN; ValueError when it is over WITHIN off."""
-    wanted = step_flops(orn)
 
-    def apart(width: int) -> float:
-        return step_flops(orn.model_copy(update={"block": "kpe", "width": width})) / wanted - 1
+    def cost(width: int) -> int:
+        return step_flops(orn.model_copy(update={"block": "kpe", "width": width}))
 
-    low, high = 8, 256
-    while high - low > 1:  # the cost grows with the width
-        middle = (low + high) // 2
-        if apart(middle) <= 0:
-            low = middle
-        else:
-            high = middle
-    best = min((low, high), key=lambda width: abs(apart(width)))
-    if abs(apart(best)) > WITHIN:
-        off = f"{apart(best):+.1%}"
-        raise ValueError(f"KPE {best} wide lies {off} from ORN; at most {WITHIN:.0%} allowed")
-    return best
+    return width_of_cost(cost, step_flops(orn), most=256, within=WITHIN)
 
 
 def orn_network(size: Size) -> Network:

@@ -63,3 +63,20 @@ def trained(
     if not done.finished:
         raise SystemExit(stopped)
     return done
+
+
+def width_of_cost(
+    cost: Callable[[int], int], wanted: int, *, most: int, within: float, least: int = 8
+) -> int:
+    """The width from `least` to `most` whose cost, which grows with it, is nearest to `wanted`.
+
+    ValueError when the costs differ by more than the share `within`.
+    """
+    low, high = least, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle) <= wanted else (low, middle)
+    best = min((low, high), key=lambda width: abs(cost(width) / wanted - 1))
+    if abs(apart := cost(best) / wanted - 1) > within:
+        raise ValueError(f"a width of {best} costs {apart:+.1%}; at most {within:.0%} allowed")
+    return best

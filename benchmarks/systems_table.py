@@ -50,16 +50,16 @@ def recipe(size: Size) -> dict[str, Any]:
         "width_px": width, "height_px": height}}  # fmt: skip
 
 
-def folder_of(size: Size, cache: Path) -> Path:
-    """Where all of a size is kept: by what decides the people and the trainings."""
-    key = hashlib.sha256(canonical_json([recipe(size), dataclasses.asdict(size)])).hexdigest()
-    return cache / key[:12]
+def folder_of(people: dict[str, Any], size: object, cache: Path) -> Path:
+    """Where all of a size is kept: by what decides the people, a recipe, and the trainings."""
+    about = dataclasses.asdict(size)  # type: ignore[call-overload]
+    return cache / hashlib.sha256(canonical_json([people, about])).hexdigest()[:12]
 
 
-def make_people(size: Size, folder: Path, workers: int) -> Path:
-    """Generate the people, or what is missing of them; return the data set's folder."""
+def make_people(people: dict[str, Any], folder: Path, workers: int) -> Path:
+    """Generate a recipe's people, or what is missing; return the data set's folder."""
     data = folder / "people"
-    settings = prepare(parse(recipe(size)), assets=ROOT, device="cpu")
+    settings = prepare(parse(people), assets=ROOT, device="cpu")
     made = pipeline.generate(settings, data, workers=workers, resume=data.exists())
     print(f"{made.frames} frames with {made.people} people", flush=True)
     return data
@@ -130,8 +130,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "images" / "systems.jpg")
     options = parser.parse_args(words)
     size, began = SIZES[options.size], time.monotonic()
-    folder = folder_of(size, options.cache)
-    data = make_people(size, folder, options.workers)
+    people = recipe(size)
+    folder = folder_of(people, size, options.cache)
+    data = make_people(people, folder, options.workers)
     wanted = jobs(tuple(options.system or SYSTEMS), options.seeds)
     done = systems_runs.run_jobs(wanted, size, data, folder, processes=options.processes)
     for number, job in enumerate(done, 1):

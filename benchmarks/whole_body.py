@@ -10,12 +10,10 @@ of docs/whole_body.md.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import functools
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +24,20 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from benchmarks import systems_runs
 from benchmarks.proofs import ROOT
-from benchmarks.ready import PRECISION, trained
-from benchmarks.systems_table import write_page
+from benchmarks.ready import PRECISION, trained, width_of_cost
+from benchmarks.systems_table import folder_of, make_people, write_page
+from benchmarks.systems_text import in_mean_pose
 from synthstudio.core import whole_body
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.durable import canonical_json
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.intervals import few_seeds_note, paired_interval, ratio_interval
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import person_score, truth_of
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
-from synthstudio.generation import pipeline
-from synthstudio.generation.stage import prepare
 from synthstudio.models.zoomnet import LEAST_JOINTS
-from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.recipe.schema.load import dump, load
 from synthstudio.training import config as configs
 from synthstudio.training import networks
 from synthstudio.training.config import Config
@@ -88,21 +84,6 @@ def recipe(size: Size) -> dict[str, Any]:
     return {**text, "frames": size.frames, "image": image}
 
 
-def folder_of(size: Size, cache: Path) -> Path:
-    """Where all of a size is kept: by what decides the people and the trainings."""
-    key = hashlib.sha256(canonical_json([recipe(size), dataclasses.asdict(size)])).hexdigest()
-    return cache / key[:12]
-
-
-def make_people(size: Size, folder: Path, workers: int) -> Path:
-    """Generate the people, or what is missing of them; return the data set's folder."""
-    data = folder / "people"
-    settings = prepare(parse(recipe(size)), assets=ROOT, device="cpu")
-    made = pipeline.generate(settings, data, workers=workers, resume=data.exists())
-    print(f"{made.frames} frames with {made.people} people", flush=True)
-    return data
-
-
 def network(name: str, size: Size) -> Network:
     """ZoomNet's, or that of a pyramid with its own head, as wide as makes it cost the same."""
     if name == "zoomnet":
@@ -121,17 +102,9 @@ def _single(crop: tuple[int, int], *, wide: int) -> Network:
 def _matched(size: Size) -> int:
     """The width at which a single network costs what ZoomNet does; ValueError without one."""
     wanted = cost(network("zoomnet", size))[1]
-    low, high = 8, 512
-    while high - low > 1:  # the cost grows with the width
-        middle = (low + high) // 2
-        if cost(_single(size.crop, wide=middle))[1] <= wanted:
-            low = middle
-        else:
-            high = middle
-    off = [abs(cost(_single(size.crop, wide=w))[1] / wanted - 1) for w in (low, high)]
-    if min(off) > WITHIN:
-        raise ValueError(f"no width costs what ZoomNet does: {min(off):.1%} off")
-    return (low, high)[int(np.argmin(off))]
+    return width_of_cost(
+        lambda wide: cost(_single(size.crop, wide=wide))[1], wanted, most=512, within=WITHIN
+    )
 
 
 @functools.cache
@@ -187,17 +160,6 @@ def run(name: str, seed: int, size: Size, data: Path, folder: Path) -> tuple[Eva
         found = systems_runs.answers(out / "last.safetensors", data, crops)
         storage.write(kept[0], found, _PAGE)
     return tuple(map(storage.read, kept))
-
-
-def mean_pose(run: Evaluation) -> Evaluation:
-    """The test people's own mean pose in their true boxes, which never looks."""
-    found = run.predictions
-    corner, extent = found.box[:, None, :2], found.box[:, None, 2:]
-    known = found.known[..., None]
-    inside = np.where(known, (found.true_xy - corner) / extent, 0)
-    mean = inside.sum(0) / np.maximum(known.sum(0), 1)
-    guess = replace(found, xy=corner + mean * extent, score=np.ones_like(found.score))
-    return replace(run, predictions=guess)
 
 
 def parts_of(name: str) -> list[slice]:
@@ -333,15 +295,16 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "whole_body.md")
     options = parser.parse_args(words)
     size = SIZES[options.size]
-    folder = folder_of(size, options.cache)
-    data = make_people(size, folder, options.workers)
+    people = recipe(size)
+    folder = folder_of(people, size, options.cache)
+    data = make_people(people, folder, options.workers)
     done = {
         name: [run(name, seed, size, data, folder) for seed in range(options.seeds)]
         for name in NAMES
     }
     rows = {name: [after for after, _ in runs] for name, runs in done.items()}
     rows |= {f"{name} untrained": [before for _, before in done[name]] for name in NAMES}
-    rows["mean pose"] = [mean_pose(rows["single"][0])]
+    rows["mean pose"] = [in_mean_pose(rows["single"][0])]
     command = f"python -m benchmarks.whole_body --size {options.size} --seeds {options.seeds}"
     lines = page(rows, size, command)
     write_page(options.page, lines, MARKS)

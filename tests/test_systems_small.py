@@ -25,8 +25,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("systems")
     (out / "page.md").write_text("before\n{}\nold\n{}\nafter\n".format(*systems_table.MARKS))
-    folder = systems_table.folder_of(SMALL, out / "cache")
-    data = systems_table.make_people(SMALL, folder, 1)
+    folder = systems_table.folder_of(systems_table.recipe(SMALL), SMALL, out / "cache")
+    data = systems_table.make_people(systems_table.recipe(SMALL), folder, 1)
     first = jobs(("pyramid",), 1)[0]
     settings = systems_runs.config(first, SMALL, data)
     train(settings, folder / "runs" / first.name, cache=folder / "crops", steps=1)

@@ -25,8 +25,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(whole_body, "ROUNDS", 20)
     out = tmp_path_factory.mktemp("whole body")
     (out / "page.md").write_text("before\n{}\nold\n{}\nafter\n".format(*MARKS))
-    folder = whole_body.folder_of(SMALL, out / "cache")
-    data = whole_body.make_people(SMALL, folder, 1)
+    folder = whole_body.folder_of(whole_body.recipe(SMALL), SMALL, out / "cache")
+    data = whole_body.make_people(whole_body.recipe(SMALL), folder, 1)
     settings = whole_body.config("zoomnet", 0, SMALL, data)
     train(settings, folder / "runs" / settings.name, cache=folder / "crops", steps=1)
     for _ in range(2):  # what is ready is not made again
