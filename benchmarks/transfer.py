@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 from benchmarks import generated_people, transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
-from benchmarks.ready import PRECISION, trained
+from benchmarks.ready import trained
+from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, Row, Size
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
 from synthstudio.experiment.occluders import FOLDER, split_cutouts
+from synthstudio.inference.default import TENSORS, WEIGHTS
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_maps
@@ -61,105 +63,12 @@ github.com/axelcarlier/lsp has a copy): 12 joints, 8,000 people in train.json an
 Its photos may not be redistributed: keep the folder outside every repository."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Size:
-    steps: int
-    adapt_steps: int
-    generated_frames: int  # of each set
-    seeds: int
-    network: dict[str, Any] = field(default_factory=dict)
-    batch: int = 64
-    precision: str = PRECISION
-
-
-FULL = Size(steps=3750, adapt_steps=600, generated_frames=3000, seeds=3)
-QUICK = Size(steps=1200, adapt_steps=300, generated_frames=1000, seeds=1)
-SMALL = Size(
-    steps=3, adapt_steps=2, generated_frames=4, seeds=2, batch=4,
-    network={"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 40, "bank_sample": 10},
-)  # fmt: skip
-SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arm:
-    """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
-    labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
-    generated people beside them; `adapt`: its norms take their statistics from the photos, without
-    their labels. Without photos: generated people, by the config of the package's own network."""
-
-    block: str = "orn"
-    photos: bool = True
-    start: str = ""
-    people: int = 0
-    adapt: bool = False
-    weight: float = 0.0
-
-
-ARMS = {
-    "kpe": Arm(block="kpe"),
-    "orn": Arm(),
-    "alone": Arm(photos=False),
-    "pretrained": Arm(start="alone"),
-    "adapted": Arm(photos=False, start="alone", adapt=True),
-}
-LABELS = (250, 1000, 2500, 4000)
-_TOGETHER = 7000
-"""What people in photos weigh together beside 8,951 generated ones: they are 44 % of each batch."""
-ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
-ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
-ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n in LABELS}
-GROUPS = {
-    "main": ("kpe", "orn", "alone", "pretrained"),
-    "photos": ("kpe", "orn"),
-    "alone": ("alone", "adapted"),
-    "labels": ("alone", *(name for name, arm in ARMS.items() if arm.people)),
-}
-"""What is trained together: the table, its rows without generated people, generated people alone
-for as long, and how many labels generated people save."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row of the table: an arm's network and how it is decoded."""
-
-    title: str
-    arm: str
-    peak: bool = False
-    free: bool = False  # joined with a bank of the training people's poses, without training
-    flip: bool = False
-    last_word: bool = True  # ORN's final fusion with the poses
-
-
-ROWS = {
-    "kpe-peak": Row(title="KPE, by peak", arm="kpe", peak=True),
-    "kpe": Row(title="KPE, by expected hits", arm="kpe"),
-    "kpe-free": Row(title="KPE, a free pose bank", arm="kpe", free=True),
-    "orn": Row(title="ORN", arm="orn"),
-    "orn-joined": Row(title="ORN without the poses' last word", arm="orn", last_word=False),
-    "orn-flip": Row(title="ORN, flip test", arm="orn", flip=True),
-    "pretrained": Row(title="ORN after generated people", arm="pretrained"),
-    "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
-    "alone": Row(title="ORN, generated people alone", arm="alone"),
-    "adapted": Row(title="the same, adapted to photos without labels", arm="adapted"),
-}
-ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
-ROWS |= {
-    f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")
-    for n in LABELS
-}
-ROWS |= {
-    f"mixed-{n}": Row(title=f"after and beside generated people, {n:,}", arm=f"mixed-{n}")
-    for n in LABELS
-}
-
-
 class Transfer:
     """One comparison: the photos, its size, and where things are kept."""
 
     def __init__(self, photos: Path, size: Size, cache: Path) -> None:
         self.photos, self.size = photos, size
-        parts: list[Any] = [asdict(size), {n: asdict(a) for n, a in ARMS.items()}]
+        parts: list[Any] = [asdict(size)]
         parts += [hashlib.sha256((photos / f"{n}.json").read_bytes()).hexdigest() for n in PARTS]
         key = hashlib.sha256(canonical_json(parts)).hexdigest()[:12]
         self.folder = cache / key
@@ -168,10 +77,10 @@ class Transfer:
         self.hiders, self.generated = self.folder / "hiders", self.folder / "generated"
 
     def run_of(self, arm: str, seed: int) -> Path:
-        return self.made / "runs" / f"{arm}-{seed}"
+        return self.made / "runs" / f"{arm}-{_digest(arm)}-{seed}"
 
     def result(self, arm: str, seed: int) -> Path:
-        return self.made / "results" / f"{arm}-{seed}.json"
+        return self.made / "results" / f"{arm}-{_digest(arm)}-{seed}.json"
 
     def prepare(self, arms: Sequence[str], say: Callable[[str], None]) -> None:
         """Part the cut-outs and make the generated people that arms need, unless they are there."""
@@ -191,10 +100,16 @@ class Transfer:
         arm, size = ARMS[name], self.size
         file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
         photos = {"coco": str(file), "images": str(self.photos / "images")}
-        start = self.run_of(arm.start, seed) / "last.safetensors" if arm.start else ""
+        start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated)
-        if not (arm.photos or arm.adapt):
-            changed = {"seed": seed, "batch": size.batch, "steps": size.steps}
+        network = {"block": arm.block, **size.network}
+        if arm.large:
+            height, width = configs.parse({"train": [photos], "network": network}).network.size
+            network["size"], start = [2 * height, 2 * width], str(WEIGHTS / TENSORS)
+        steps = size.steps * (2 if arm.large else 1)
+        adapt = {} if arm.adapt is None else photos | {"start": arm.adapt}
+        if not (arm.photos or adapt):
+            changed = {"seed": seed, "batch": size.batch, "steps": steps}
             changed |= {"network": own.network.model_dump() | size.network}
             return configs.parse(own.model_dump() | changed)
         people = [source.model_dump() for source in own.train]
@@ -206,15 +121,15 @@ class Transfer:
                 "name": name,
                 "seed": seed,
                 "train": train,
-                "network": {"block": arm.block, **size.network},
+                "network": network,
                 "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
                 "batch": size.batch,
-                "steps": size.adapt_steps if arm.adapt else size.steps,
+                "steps": size.adapt_steps if adapt else steps,
                 "epochs": 1_000_000,
                 "precision": size.precision,
                 "device": "cpu",
-                "init_from": str(start),
-                "adapt": photos | {"start": 1.0} if arm.adapt else {},
+                "init_from": start,
+                "adapt": adapt,
             }
         )
 
@@ -234,6 +149,15 @@ class Transfer:
 PARTS = ("train", "dev")
 
 
+def _digest(arm: str) -> str:
+    """Of what an arm is, and those that it starts from."""
+    chain = []
+    while arm:
+        chain.append(asdict(ARMS[arm]))
+        arm = ARMS[arm].start
+    return hashlib.sha256(canonical_json(chain)).hexdigest()[:6]
+
+
 def run_job(transfer: Transfer, name: str, seed: int) -> None:
     """Train an arm with a seed, or go on with it, and write what each of its rows found."""
     if transfer.result(name, seed).is_file():
@@ -245,23 +169,25 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
     trained(
         config, out, crops=transfer.crops, stopped=f"{name}, seed {seed} was stopped: start again"
     )
-    net, _, skeleton = checkpoint.load_network(out / "last.safetensors")
+    _, _, skeleton = checkpoint.load_network(out / "last.safetensors")
     cutouts = load_cutouts(transfer.cutouts("test"))
     tests = {"dev": people_of(transfer.photos, "dev", "images", config, transfer.crops, skeleton)}
     if (transfer.photos / "natural.json").is_file():
         tests["natural"] = people_of(
             transfer.photos, "natural", "natural", config, transfer.crops, skeleton
         )
-    bank = None
-    if any(row.free for row in ROWS.values() if row.arm == name):
-        people, _ = load_subset(config.train, config, transfer.crops)
-        count = config.network.bank
-        bank = pose_bank(people, skeleton, size=config.network.size, count=count, seed=seed)
-    found = {
-        row: tested(net, tests, config, skeleton, cutouts, ROWS[row], bank)
-        for row in ROWS
-        if ROWS[row].arm == name
-    }
+    found = {}
+    for title, row in ((t, row) for t, row in ROWS.items() if row.arm == name):
+        net, _, _ = checkpoint.load_network(out / "last.safetensors")
+        bank = None
+        if row.free or row.photo_poses:
+            people, _ = load_subset(config.train[:1], config, transfer.crops)
+            count = config.network.bank
+            bank = pose_bank(people, skeleton, size=config.network.size, count=count, seed=seed)
+        if isinstance(net.block, ORN):
+            net.block.last_word = row.last_word
+            net.block.bank = bank if row.photo_poses else net.block.bank
+        found[title] = tested(net, tests, config, skeleton, cutouts, row, bank)
     write_file(transfer.result(name, seed), canonical_json({"rows": found}))
 
 
@@ -290,8 +216,6 @@ def tested(
     bank: PoseBank | None,
 ) -> dict[str, Any]:
     """Joints found and asked for of each person, by what they are."""
-    if isinstance(net.block, ORN):
-        net.block.last_word = row.last_word
     ask = (net.eval(), config, skeleton, cutouts, row, bank)
     found, known, _ = hits(tests["dev"], 0.0, *ask)
     out = {"clean": _counted(found, known)}

@@ -33,12 +33,15 @@ QUESTIONS = (
     ("pretrained", "orn", "pretraining on generated people"),
     ("orn", "orn-joined", "the poses' last word"),
     ("orn-flip", "orn", "the flip test"),
-    ("adapted", "alone", "adapting generated people alone to photos without labels"),
+    ("adapted", "alone", "statistics of photos, for generated people alone"),
+    ("taught", "alone", "a teacher on photos, for generated people alone"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
     ("mixed-1000", "orn-1000", "generated people before and beside 1,000 labelled photos"),
     ("mixed-1000", "pretrained-1000", "generated people beside photos, not before them alone"),
     ("mixed-1000", "orn-2500", "generated people beside 1,000 instead of 2,500 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
+    ("mixed-1000-photos", "mixed-1000", "poses of the photos alone in that bank"),
+    ("pretrained-1000-photos", "pretrained-1000", "the same after pretraining alone"),
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
 )
 HEAD = """# Transfer to real photos
@@ -63,10 +66,11 @@ half of them cut-outs, the others made up. Generated people: {generated_frames} 
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
 made-up pastes alone, styles, float32. What comes after generated people starts from that network; \
 adapted networks had {adapt_steps} more steps on generated people, in which the norms took their \
-statistics from the photos, without their labels (`adapt.start: 1`). `--group alone` has generated \
-people alone, and adapted; `--group labels` rows of fewer labelled photos. The last two columns \
-are photos in which people are hidden as life has it and somebody marked hidden joints (v=1), with \
-no paste. Intervals (95 %) draw seeds, then photos. {few}
+statistics from the photos, without their labels (`adapt.start: 1`), and a mean teacher said where \
+joints are in them (`adapt.start: 0.2`). `--group alone` has generated people alone, and adapted; \
+`--group labels` rows of fewer labelled photos; `--group large` larger pictures. The last two \
+columns are photos in which people are hidden as life has it and somebody marked hidden joints \
+(v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 
 """
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from benchmarks import bank_bound, transfer, transfer_table
-from benchmarks.transfer import ARMS, GROUPS, ROWS, SMALL, Transfer
+from benchmarks.transfer import Transfer
+from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL
 
 PEOPLE = {"train": 24, "dev": 6}
 

@@ -8,7 +8,7 @@ import torch
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import FACTOR, FLOOR, PoseBank, fuse
 from synthstudio.models.blocks.orn import ORN
-from synthstudio.models.heatmaps import blur, decode_peak, gaussian_map
+from synthstudio.models.heatmaps import blur, decode_peak, expected_hits, gaussian_map
 
 H, W = 24, 18
 
@@ -80,6 +80,22 @@ def test_a_hidden_joint_is_found_from_the_others() -> None:
     assert misses(maps) > 5
     strangers = PoseBank(poses(200, seed=9))
     assert misses(fuse(maps, strangers(maps).maps.log())) > 2  # a bank that does not know them
+
+
+def test_finer_cells_find_the_same_places() -> None:
+    known = poses(200)
+    bank, truth = PoseBank(known), poses(20, 5)
+
+    def found(finer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        grid = torch.tensor([W, H]) * finer
+        maps = gaussian_map(truth * grid, H * finer, W * finer, sigma=float(finer))
+        maps[:, 2] = 1 / maps[0, 2].numel()  # nothing is known of joint 2
+        output = bank(maps)
+        return expected_hits(output.maps, radius=1.9 * finer).xy / grid, output.weights
+
+    (coarse, weights), (fine, finer) = found(1), found(2)
+    assert (coarse - fine)[:, 2].norm(dim=-1).median() < 0.025
+    assert (weights - finer).abs().sum(1).median() < 0.3
 
 
 def test_trust_takes_a_wrong_joints_voice_away() -> None:

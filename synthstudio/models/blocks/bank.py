@@ -23,6 +23,9 @@ SAME = 0.01
 """Two poses are the same when they are no further apart than this share of the crop."""
 FLOOR = 0.03
 """Share of a uniform map mixed in, so that one misplaced joint rules out no pose."""
+ROWS = 24
+"""Maps of more rows are blurred by as much of the crop as those of so many: how far apart poses lie
+does not depend on the cells."""
 GROUP = 16
 """Poses of a cell that are added up in one go: adding to places one by one is the dearest step."""
 
@@ -97,7 +100,8 @@ class PoseBank(nn.Module):
 
     def _attend(self, maps: Tensor, trust: Tensor | None, sample: BankSample | None) -> Attended:
         b, joints, h, w = maps.shape
-        soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR / (h * w)
+        cells = max(1.0, h / ROWS)
+        soft = (1 - FLOOR) * blur(maps, 1.5 * cells) + FLOOR / (h * w)
         logs = FACTOR * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
@@ -106,8 +110,8 @@ class PoseBank(nn.Module):
         logs = torch.cat([logs, logs.amin(-1, keepdim=True)], -1)
         own, xyz_m = None, self.xyz_m
         if sample is None:
-            cells = self._own_cells(h, w)
-            index = cells.index.expand(b, -1, -1)  # (B, J, N)
+            held = self._own_cells(h, w)
+            index = held.index.expand(b, -1, -1)  # (B, J, N)
         else:
             poses = self.poses[sample.rows]
             index, own = _moved_cells(poses, sample.move, h, w), _same(poses, sample.own)
@@ -122,12 +126,12 @@ class PoseBank(nn.Module):
         # joint; the fit is that of the pose's cell, so the division can follow the sum over poses.
         placed = maps.new_zeros(b, joints, h * w + 1)
         if sample is None:
-            placed = placed.scatter_add(2, *cells.sums(weights))
+            placed = placed.scatter_add(2, *held.sums(weights))
         else:
             placed = placed.scatter_add(2, index, weights[:, None].expand(-1, joints, -1))
         placed = placed * torch.exp(logs.amin(-1, keepdim=True) - logs)
         placed = placed / placed.sum(-1, keepdim=True).clamp_min(1e-30)
-        second = blur(placed[..., :-1].view(b, joints, h, w), 1.2) + 1e-6
+        second = blur(placed[..., :-1].view(b, joints, h, w), 1.2 * cells) + 1e-6 / cells**2
         second = second / second.sum((-2, -1), keepdim=True)
         xyz = None
         if xyz_m is not None:

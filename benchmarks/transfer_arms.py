@@ -1,0 +1,118 @@
+"""What `make transfer` compares: how much is trained, on what, and how it is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.ready import PRECISION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    steps: int
+    adapt_steps: int
+    generated_frames: int  # of each set
+    seeds: int
+    network: dict[str, Any] = field(default_factory=dict)
+    batch: int = 64
+    precision: str = PRECISION
+
+
+FULL = Size(steps=3750, adapt_steps=600, generated_frames=3000, seeds=3)
+QUICK = Size(steps=1200, adapt_steps=300, generated_frames=1000, seeds=1)
+SMALL = Size(
+    steps=3, adapt_steps=2, generated_frames=4, seeds=2, batch=4,
+    network={"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 40, "bank_sample": 10},
+)  # fmt: skip
+SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
+    labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
+    generated people beside them; `adapt`: it learns from the photos without their labels, the share
+    of its steps after which a mean teacher says where joints are, 1: its norms take their
+    statistics from them and no more; `large`: pictures of twice the height and width, twice the
+    steps, and the weights of the package's own network to begin with. Without photos: generated
+    people, by the config of that network."""
+
+    block: str = "orn"
+    photos: bool = True
+    start: str = ""
+    people: int = 0
+    adapt: float | None = None
+    large: bool = False
+    weight: float = 0.0
+
+
+ARMS = {
+    "kpe": Arm(block="kpe"),
+    "orn": Arm(),
+    "alone": Arm(photos=False),
+    "pretrained": Arm(start="alone"),
+    "adapted": Arm(photos=False, start="alone", adapt=1.0),
+    "taught": Arm(photos=False, start="alone", adapt=0.2),
+    "large": Arm(large=True),
+}
+LABELS = (250, 1000, 2500, 4000)
+_TOGETHER = 7000
+"""What people in photos weigh together beside some 9,000 generated ones."""
+ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
+ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
+ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n in LABELS}
+GROUPS = {
+    "main": ("kpe", "orn", "alone", "pretrained"),
+    "photos": ("kpe", "orn"),
+    "alone": ("alone", "adapted", "taught"),
+    "large": ("large",),
+    "labels": ("alone", *(name for name, arm in ARMS.items() if arm.people)),
+}
+"""What is trained together: the table, its rows without generated people, generated people alone
+for as long and adapted to the photos, larger pictures, how many labels generated people save."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of the table: an arm's network and how it is decoded."""
+
+    title: str
+    arm: str
+    peak: bool = False
+    free: bool = False  # joined with a bank of the training people's poses, without training
+    flip: bool = False
+    last_word: bool = True  # ORN's final fusion with the poses
+    photo_poses: bool = False  # in its bank the poses of the labelled photos alone
+
+
+ROWS = {
+    "kpe-peak": Row(title="KPE, by peak", arm="kpe", peak=True),
+    "kpe": Row(title="KPE, by expected hits", arm="kpe"),
+    "kpe-free": Row(title="KPE, a free pose bank", arm="kpe", free=True),
+    "orn": Row(title="ORN", arm="orn"),
+    "orn-joined": Row(title="ORN without the poses' last word", arm="orn", last_word=False),
+    "orn-flip": Row(title="ORN, flip test", arm="orn", flip=True),
+    "pretrained": Row(title="ORN after generated people", arm="pretrained"),
+    "pretrained-flip": Row(title="the same, flip test", arm="pretrained", flip=True),
+    "alone": Row(title="ORN, generated people alone", arm="alone"),
+    "adapted": Row(title="the same, statistics of photos without labels", arm="adapted"),
+    "taught": Row(title="the same, a teacher on photos without labels", arm="taught"),
+    "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
+    "large-flip": Row(title="the same, 192x144, flip test", arm="large", flip=True),
+}
+ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
+ROWS |= {
+    f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")
+    for n in LABELS
+}
+ROWS |= {
+    f"mixed-{n}": Row(title=f"after and beside generated people, {n:,}", arm=f"mixed-{n}")
+    for n in LABELS
+}
+ROWS |= {
+    f"{name}-photos": Row(
+        title=f"{ROWS[name].title}, poses of the photos", arm=name, photo_poses=True
+    )
+    for name in (f"{how}-{n}" for how in ("pretrained", "mixed") for n in LABELS)
+}
