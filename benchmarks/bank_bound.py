@@ -75,6 +75,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
     parser.add_argument("--count", type=int, default=8000, help="poses, half of them mirrored")
+    parser.add_argument("--size", type=int, nargs=2, default=(96, 72), help="height and width")
     asked = "what the photos' boxes are about; generated people are cut out by the same"
     parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
@@ -91,7 +92,8 @@ def main(words: list[str]) -> int:
     }
     print(f"{'bank of':30} {'poses':>6}" + "".join(f"{f + ' %':>8}" for f in FRACTIONS))
     for name, source in sources.items():
-        config = configs.parse({"train": [source], "network": {"block": "orn"}})
+        network = {"block": "orn", "size": options.size}
+        config = configs.parse({"train": [source], "network": network})
         people, skeleton = load_subset(config.train, config, crops)
         dev = people_of(photos, "dev", "images", config, crops, skeleton)
         bank = pose_bank(people, skeleton, size=config.network.size, count=options.count, seed=0)

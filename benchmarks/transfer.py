@@ -47,6 +47,7 @@ from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.poses import pose_bank
+from synthstudio.training.representations import pose_people, train_contrastive
 
 FRACTIONS = {"35": 0.35, "60": 0.6}
 _BATCH = 125
@@ -107,6 +108,7 @@ class Transfer:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
             network["size"], start = [2 * height, 2 * width], str(WEIGHTS / TENSORS)
         steps = size.steps * (2 if arm.large else 1)
+        augment = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt}
         if not (arm.photos or adapt):
             changed = {"seed": seed, "batch": size.batch, "steps": steps}
@@ -122,7 +124,7 @@ class Transfer:
                 "seed": seed,
                 "train": train,
                 "network": network,
-                "augment": {"paste": 0.5, "cutouts": str(self.cutouts("train"))},
+                "augment": VIEWS if arm.views else augment,
                 "batch": size.batch,
                 "steps": size.adapt_steps if adapt else steps,
                 "epochs": 1_000_000,
@@ -147,6 +149,8 @@ class Transfer:
 
 
 PARTS = ("train", "dev")
+VIEWS = {"paste": 0.5, "scale": 0.4, "shift": 0.15, "colour": 0.4, "grey": 0.2, "blur": 0.3}
+"""How two views of a person in a photo differ, of whom no label is known."""
 
 
 def _digest(arm: str) -> str:
@@ -166,6 +170,15 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
         run_job(transfer, start, seed)
     torch.set_num_threads(1)
     config, out = transfer.config(name, seed), transfer.run_of(name, seed)
+    if ARMS[name].views:
+        people = pose_people(config.train, config, cache=transfer.crops)
+        net = train_contrastive(people, config, steps=config.steps)
+        out.mkdir(parents=True, exist_ok=True)
+        checkpoint.save_weights(
+            out / "last.safetensors", net, config, skeleton=people.skeleton, note=name
+        )
+        write_file(transfer.result(name, seed), canonical_json({"rows": {}}))
+        return
     trained(
         config, out, crops=transfer.crops, stopped=f"{name}, seed {seed} was stopped: start again"
     )

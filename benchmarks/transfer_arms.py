@@ -35,7 +35,8 @@ class Arm:
     generated people beside them; `adapt`: it learns from the photos without their labels, the share
     of its steps after which a mean teacher says where joints are, 1: its norms take their
     statistics from them and no more; `large`: pictures of twice the height and width, twice the
-    steps, and the weights of the package's own network to begin with. Without photos: generated
+    steps, and the weights of the package's own network to begin with; `views`: its backbone alone
+    learns, from pairs of views of the photos without their labels. Without photos: generated
     people, by the config of that network."""
 
     block: str = "orn"
@@ -44,6 +45,7 @@ class Arm:
     people: int = 0
     adapt: float | None = None
     large: bool = False
+    views: bool = False
     weight: float = 0.0
 
 
@@ -55,6 +57,8 @@ ARMS = {
     "adapted": Arm(photos=False, start="alone", adapt=1.0),
     "taught": Arm(photos=False, start="alone", adapt=0.2),
     "large": Arm(large=True),
+    "views": Arm(views=True),
+    "views-1000": Arm(people=1000, start="views"),
 }
 LABELS = (250, 1000, 2500, 4000)
 _TOGETHER = 7000
@@ -67,10 +71,15 @@ GROUPS = {
     "photos": ("kpe", "orn"),
     "alone": ("alone", "adapted", "taught"),
     "large": ("large",),
-    "labels": ("alone", *(name for name, arm in ARMS.items() if arm.people)),
+    "views": ("views-1000", "orn-1000"),
+    "labels": (
+        "alone",
+        *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
+    ),
 }
-"""What is trained together: the table, its rows without generated people, generated people alone
-for as long and adapted to the photos, larger pictures, how many labels generated people save."""
+"""What is trained together: the table; its rows without generated people; generated people alone,
+and adapted to the photos; larger pictures; photos without labels first; how many labels generated
+people save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +108,7 @@ ROWS = {
     "adapted": Row(title="the same, statistics of photos without labels", arm="adapted"),
     "taught": Row(title="the same, a teacher on photos without labels", arm="taught"),
     "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
+    "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "large-flip": Row(title="the same, 192x144, flip test", arm="large", flip=True),
 }
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}

@@ -14,6 +14,7 @@ import torch
 from benchmarks import bank_bound, transfer, transfer_table
 from benchmarks.transfer import Transfer
 from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL
+from synthstudio.training import checkpoint
 
 PEOPLE = {"train": 24, "dev": 6}
 
@@ -60,12 +61,12 @@ def test_the_page_has_every_row_and_adds_up(made: Path, photos: Path) -> None:
     rows = {cells[0][2:]: cells[1:] for cells in lines}
     assert {row.title for row in ROWS.values() if row.arm in GROUPS["main"]} <= set(rows)
     assert "6 people to test on" in page and "3 steps of 4 people" in page.replace("\n", " ")
-    folder = next((made / "cache").glob("*/by-*"))
+    one = Transfer(photos, SMALL, made / "cache")
     for name, row in ROWS.items():
         if row.arm not in GROUPS["main"]:
             continue
         found = [
-            json.loads((folder / "results" / f"{row.arm}-{seed}.json").read_bytes())["rows"][name]
+            json.loads(one.result(row.arm, seed).read_bytes())["rows"][name]
             for seed in range(SMALL.seeds)
         ]
         for column in found[0]:
@@ -80,13 +81,35 @@ def test_the_page_has_every_row_and_adds_up(made: Path, photos: Path) -> None:
             assert sum(parts[1]) > 0.1 * sum(clean)
 
 
+def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
+    """Larger pictures, a teacher, and photos without labels first: beside what is there."""
+    out = made / "others.md"
+    words = ["--photos", str(photos), "--size", "small", "--workers", "1"]
+    words += ["--cache", str(made / "cache"), "--out", str(out), "--log", str(made / "others.log")]
+    asked = ("large", "taught", "views-1000")
+    for arm in asked:
+        words += ["--arm", arm]
+    assert transfer.main(words) == 0
+    lines = [line for line in out.read_text().splitlines() if line.startswith("| ")]
+    for name, row in ROWS.items():
+        if row.arm in asked:
+            assert sum(line.startswith(f"| {row.title} |") for line in lines) == 1, name
+    one = Transfer(photos, SMALL, made / "cache")
+    assert one.config("large", 0).network.size == (96, 72)
+    assert one.config("taught", 0).adapt.start < one.config("adapted", 0).adapt.start == 1
+    state = checkpoint.read(one.run_of("views", 0) / "last.safetensors")[0]
+    begun = Path(one.config("views-1000", 0).init_from)
+    assert begun == one.run_of("views", 0) / "last.safetensors"
+    assert any(name.startswith("projection") for name in state)
+
+
 def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> None:
     one = Transfer(photos, SMALL, made / "cache")
     parts = [{p.name for p in one.cutouts(n).glob("*.png")} for n in ("train", "test")]
     assert all(parts) and not parts[0] & parts[1]
     for name in ARMS:
         config = one.config(name, 0)
-        own = "" if name == "alone" else str(one.cutouts("train"))
+        own = "" if name in ("alone", "views") else str(one.cutouts("train"))
         assert config.augment.cutouts == own
         assert str(photos / "dev.json") not in config.model_dump_json()
 

@@ -96,7 +96,7 @@ def pretrain(
     cache: CacheOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn what a pose is from pairs of the same pose, without joints, for `init_from`."""
+    """Learn what a pose is from pairs of the same pose, or photos, without joints (`init_from`)."""
     from synthstudio.api import networks
 
     result = networks.run_pretrain(

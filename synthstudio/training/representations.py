@@ -1,5 +1,7 @@
 """Learning what a pose is without a joint: pairs of people of the same pose, and of the same looks.
 
+Of photos, where nobody tells, the pair is one person in two augmentations.
+
 Pictures of one moment with other clothes, light or view show the same pose; pictures that recipes
 of equal `streams` draw show the same clothes in other poses (docs/representations.md). Who shows
 which pose in which clothes stands in the frames' specs. Letters: N people, B of a batch.
@@ -34,8 +36,9 @@ from synthstudio.training import checkpoint, devices, optimization
 from synthstudio.training.config import NO_AUGMENTATION, Augment, Config, Source
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, InputSpec
-from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.sources import load_subset
+from synthstudio.training.data.crops import CroppedSource, Crops
+from synthstudio.training.data.sources import concatenate, load_subset
+from synthstudio.training.data.unlabelled import crop_unlabelled
 from synthstudio.training.networks import build_network
 from synthstudio.training.trainer import check_finite
 
@@ -56,7 +59,10 @@ _WORN = ("identity", "look", "outfit")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PosePeople:
-    """N people to learn from. `pose` and `look` (N,) number poses of bodies, and who wears what."""
+    """N people to learn from. `pose` and `look` (N,) number poses of bodies, and who wears what.
+
+    Of photos each person is there twice, alone with their pose.
+    """
 
     crops: Crops
     rows: I64  # (N,) of the crops
@@ -78,10 +84,12 @@ def pose_people(
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PosePeople:
-    """The people of data sets with what tells their poses and looks apart.
+    """The people of data sets with what tells their poses and looks apart, or those of photos.
 
-    ModelError for sources that are no data sets, and for people of whom no spec tells.
+    ModelError for other sources, for both together, and for people of whom no spec tells.
     """
+    if any(source.coco for source in sources):
+        return _photo_people(sources, config, cache, progress)
     poses: list[str] = []
     looks: list[str] = []
     for source in sources:
@@ -89,7 +97,7 @@ def pose_people(
             raise ModelError(
                 "only data sets tell who shows the same pose",
                 where=source.name,
-                expected="dataset",
+                expected="dataset, or coco alone: photos",
                 then="Generate the recipe into a folder first.",
             )
         crops = load_subset((source,), config, cache, progress)[0].crops
@@ -106,6 +114,34 @@ def pose_people(
         look=_numbered(looks)[people.rows],
         skeleton=skeleton,
     )
+
+
+def _photo_people(
+    sources: Sequence[Source],
+    config: Config,
+    cache: Path,
+    progress: Callable[[int, int], None],
+) -> PosePeople:
+    """Everybody in photos, labelled or not, twice: nobody else is known to show their pose, so the
+    pair is two augmentations of one picture (SimCLR, Chen et al. 2020)."""
+    if others := [source.name for source in sources if not source.coco]:
+        raise ModelError(
+            "photos and data sets are not learnt from together",
+            where=", ".join(others),
+            expected="all sources coco, or all dataset",
+            then="Pretrain on the one, then on the other with init_from.",
+        )
+
+    def crop(source: Source, skeleton: Skeleton | None = None) -> CroppedSource:
+        return crop_unlabelled(
+            source.coco, source.images, config, cache=cache, skeleton=skeleton, progress=progress
+        )
+
+    first = crop(sources[0])
+    skeleton = first.skeleton
+    crops = concatenate([first.crops, *(crop(source, skeleton).crops for source in sources[1:])])
+    rows = np.repeat(np.arange(len(crops)), 2)
+    return PosePeople(crops=crops, rows=rows, pose=rows, look=rows, skeleton=skeleton)
 
 
 def _keys(dataset: Dataset) -> dict[tuple[int, int], tuple[str, str]]:
@@ -388,12 +424,14 @@ def pretrain(
     people = pose_people(config.train, config, cache=cache, progress=cropping)
     shown = pose_people(config.val, config, cache=cache, progress=cropping) if config.val else None
     poses, looks = len(np.unique(people.pose)), len(np.unique(people.look))
-    say(f"{len(people)} people in {poses} poses and {looks} looks")
+    count = len(np.unique(people.rows))
+    say(f"{count} people in {poses} poses and {looks} looks")
     steps = config.steps or max(len(people) // config.batch, 1) * config.epochs
     bar = step("training")
     net = train_contrastive(
         people, config, steps=steps, progress=lambda done, total, text: bar(done, total, 0.0)
     )
+    out.mkdir(parents=True, exist_ok=True)  # a cache elsewhere did not
     weights = out / WEIGHTS
     checkpoint.save_weights(
         weights, net, config, skeleton=people.skeleton, note=f"contrastive, step {steps}"
@@ -401,7 +439,7 @@ def pretrain(
     told = retrieval(encoded(net, shown, config), shown) if shown is not None else None
     return {
         "weights": str(weights),
-        "people": len(people),
+        "people": count,
         "poses": poses,
         "looks": looks,
         "steps": steps,

@@ -7,21 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import experiment_world
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from synthstudio.api.networks import run_pretrain
 from synthstudio.api.recipes import scene_file
 from synthstudio.cli import app
 from synthstudio.core.errors import ModelError
+from synthstudio.core.rng import stream
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.loop import train
-from synthstudio.training.representations import PairSampler, pose_people, retrieval
+from synthstudio.training.representations import (
+    PairSampler,
+    contrastive_net,
+    pose_people,
+    retrieval,
+    train_steps,
+)
 
 MOMENTS = 4
 
@@ -90,6 +100,60 @@ def test_what_tells_no_poses_apart_is_said(
     )
     with pytest.raises(ModelError, match="nobody knows who shows the same pose"):
         pose_people(config(sets).train, config(sets), cache=tmp_path)
+
+
+def photos(folder: Path) -> dict[str, str]:
+    """Twelve people in photos, of whom nobody labelled half."""
+    made = experiment_world.write(folder, 12)
+    found = json.loads((made / "coco.json").read_text())
+    for person in found["annotations"][::2]:
+        person["keypoints"] = [0] * len(person["keypoints"])
+    (made / "coco.json").write_text(json.dumps(found))
+    return {"coco": str(made / "coco.json"), "images": str(made / "images")}
+
+
+def test_people_in_photos_are_paired_with_themselves(sets: list[Path], tmp_path: Path) -> None:
+    source = photos(tmp_path / "photos")
+    asked = config(sets, train=[source], val=[source])
+    people = pose_people(asked.train, asked, cache=tmp_path)
+    assert len(people) == 24 and len(np.unique(people.pose)) == 12
+    assert (people.crops.state == NO_STATE).all()
+    drawn = PairSampler(people).draw(stream(0, "pairs"), 16)
+    assert (people.rows[drawn.rows] == people.rows[drawn.rows[drawn.partner]]).all()
+    assert (drawn.rows != drawn.rows[drawn.partner]).all()
+    shown: list[np.ndarray] = []
+    asked = config(sets, train=[source], batch=16, augment={"colour": 0.4})
+    net = contrastive_net(asked, people.skeleton)
+    net.register_forward_pre_hook(lambda net, given: shown.append(given[0].numpy()))
+
+    def loss(show: Any, rng: Any) -> dict[str, Any]:
+        rows = PairSampler(people).draw(rng, 16).rows
+        return {"sum": net(show(rows, asked.augment).images).sum()}
+
+    train_steps(net, loss, people, asked, steps=1)
+    assert all(
+        (one != other).any() for one, other in zip(shown[0][::2], shown[0][1::2], strict=True)
+    )
+
+
+def test_photos_and_data_sets_are_not_mixed(sets: list[Path], tmp_path: Path) -> None:
+    mixed = config(sets, train=[photos(tmp_path / "photos"), {"dataset": str(sets[0])}])
+    with pytest.raises(ModelError, match="photos and data sets are not learnt from together"):
+        pose_people(mixed.train, mixed, cache=tmp_path)
+
+
+def test_pretraining_on_photos_begins_a_training(sets: list[Path], tmp_path: Path) -> None:
+    source, out = photos(tmp_path / "photos"), tmp_path / "poses"
+    told: list[str] = []
+    asked = config(sets, train=[source], val=[])
+    result = run_pretrain(asked, out, cache=tmp_path / "cache", say=told.append)
+    assert (result["people"], result["poses"], result["retrieval"]) == (12, 12, None)
+    assert told == ["12 people in 12 poses and 12 looks"]
+    again = run_pretrain(asked, tmp_path / "again", cache=tmp_path / "cache")
+    assert Path(again["weights"]).read_bytes() == Path(result["weights"]).read_bytes()
+    begun = config(sets, init_from=result["weights"], steps=1)
+    train(begun, tmp_path / "run", cache=tmp_path / "cache", say=told.append)
+    assert any("not used: projection" in line for line in told)
 
 
 def test_pretraining_by_command_begins_a_training(sets: list[Path], tmp_path: Path) -> None:

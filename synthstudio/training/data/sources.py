@@ -246,7 +246,7 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> CropSubset:
         rows.append(selected + start)
         weights.append(np.full(len(selected), opened.source.weight))
         start += len(crops)
-    crops = parts[0] if len(parts) == 1 else _concatenate(parts)
+    crops = parts[0] if len(parts) == 1 else concatenate(parts)
     return CropSubset(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
 
 
@@ -292,7 +292,8 @@ class Concatenation:
         return int(self.ends[-1])
 
 
-def _concatenate(parts: Sequence[Crops]) -> Crops:
+def concatenate(parts: Sequence[Crops]) -> Crops:
+    """All people of several sources, one source after the other."""
     ends = np.cumsum([len(p) for p in parts])
     starts = ends - [len(p) for p in parts]
     plain = {f.name for f in fields(Crops)} - {"images", "cover", "group", "clean"}

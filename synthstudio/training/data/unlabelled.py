@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,17 +33,30 @@ class Unlabelled:
 
 
 def load_unlabelled(config: Config, skeleton: Skeleton, *, cache: Path) -> CroppedSource:
-    """The people of `config.adapt`, whatever their labels, which are taken from them.
+    """The people of `config.adapt`; see `crop_unlabelled`."""
+    adapt = config.adapt
+    return crop_unlabelled(adapt.coco, adapt.images, config, cache=cache, skeleton=skeleton)
+
+
+def crop_unlabelled(
+    coco: str,
+    images: str,
+    config: Config,
+    *,
+    cache: Path,
+    skeleton: Skeleton | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CroppedSource:
+    """The people of a COCO file, whatever their labels, which are taken from them.
 
     FormatError, AssetError or ModelError for a bad file, a broken photo or nobody.
     """
-    adapt = config.adapt
     source = crop_coco(
-        Path(adapt.coco),
-        Path(adapt.images) if adapt.images else None,
+        Path(coco),
+        Path(images) if images else None,
         size=config.network.size,
         cache=cache,
-        progress=lambda done, total: None,
+        progress=progress,
         skeleton=skeleton,
         joints_3d=config.joints_3d,
         labelled=False,
