@@ -12,6 +12,7 @@ from synthstudio.experiment.config import ExperimentConfig
 from synthstudio.experiment.results import MEASURES, PARTS, Comparison, Findings, verdict
 from synthstudio.report import plots
 from synthstudio.report.html import render
+from synthstudio.training.poses import SMALL_BANK
 
 FEW_PHOTOS = 50
 
@@ -93,14 +94,19 @@ def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> l
     out.append(_costs(facts["operations"]))
     if config.pretrain is not None:
         out.append("Pretraining: as many steps again on generated people, joints by their names.")
-    if facts["bank"]:
-        out.append(
-            "ORN's bank: poses of the training photos; where those are few, a "
-            "pretrained one is filled up with generated poses."
-        )
-    else:
-        out.append("ORN has no bank of poses in any arm: too few poses are labelled as a whole.")
+    out.append(about_bank(facts))
     return out + list(facts["notes"])
+
+
+def about_bank(facts: dict[str, Any]) -> str:
+    """How many poses ORN knows, in a sentence."""
+    if not facts["bank"]:
+        return "ORN has no bank of poses in any arm: few people have half of their joints labelled."
+    note = f"; fewer than {SMALL_BANK} help little" if facts["poses"] < SMALL_BANK else ""
+    return (
+        f"ORN's bank: {facts['poses']:,} poses of the training photos, half mirrored{note}. "
+        "A pretrained one is filled up with generated poses where there is room."
+    )
 
 
 def _costs(operations: dict[str, int]) -> str:

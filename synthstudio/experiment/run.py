@@ -70,11 +70,13 @@ def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> 
         facts = _split(config)
         for note in facts["notes"]:
             say(note)
-        for name in photos.PARTS:
-            _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
-        facts["bank"] = _count_poses(config, step) >= LEAST_POSES
         ways = arms(pretrained=config.pretrain is not None)
         say(_forecast(config, ways, get_skeleton(facts["skeleton"])))
+        for name in photos.PARTS:
+            _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
+        facts["poses"] = _count_poses(config, step)
+        facts["bank"] = facts["poses"] >= LEAST_POSES
+        say(page.about_bank(facts))
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], say=say, step=step):
@@ -132,7 +134,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 
 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
-    """How many training people have a whole pose, their mirrors counted."""
+    """How many poses of the training people ORN's bank holds, their mirrors counted."""
     plain = training_config(
         Arm(name="", title=""),
         seed=0,
@@ -149,7 +151,7 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
         people,
         skeleton,
         size=plain.network.size,
-        count=2 * LEAST_POSES,
+        count=plain.network.bank,
         seed=config.seed,
     )
     _check_shared(config, skeleton)

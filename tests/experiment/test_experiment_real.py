@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,7 +67,11 @@ def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
 def whole(root: Path) -> Path:
     found = CliRunner().invoke(app, call(root, root / "whole"))
     assert found.exit_code == 0, found.stderr
-    assert f"7 trainings of {STEPS} steps: about 1 min on this machine" in found.stderr
+    forecast = f"7 trainings of {STEPS} steps: about 1 min on this machine"
+    bank = re.search(r"ORN's bank: (\d+) poses.*fewer than 100 help little", found.stderr)
+    assert bank is not None and 10 <= int(bank[1]) < 100
+    assert bank[0] in (root / "whole" / "results.md").read_text()
+    assert found.stderr.index(forecast) < bank.start()
     return root / "whole"
 
 
