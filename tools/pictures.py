@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 LABELS = (("quickstart.yaml", 1), ("rooms.yaml", 5), ("crowd.yaml", 0))
 SCENES = (
-    ("rooms.yaml", 2),
-    ("rooms.yaml", 5),
-    ("close_ups.yaml", 4),
-    ("close_ups.yaml", 3),
-    ("crowd.yaml", 1),
-    ("rooms.yaml", 8),
+    ("everyday.yaml", 4),
+    ("everyday.yaml", 22),
+    ("everyday.yaml", 37),
+    ("wild.yaml", 16),
+    ("wild.yaml", 30),
+    ("everyday.yaml", 18),
 )
 TARGETS = (
     ("target_bell.yaml", 4),
