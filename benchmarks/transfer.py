@@ -27,7 +27,7 @@ from benchmarks import generated_people, transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
-from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, Row, Size
+from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, Arm, Row, Size
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
@@ -154,10 +154,10 @@ VIEWS = {"paste": 0.5, "scale": 0.4, "shift": 0.15, "colour": 0.4, "grey": 0.2, 
 
 
 def _digest(arm: str) -> str:
-    """Of what an arm is, and those that it starts from."""
-    chain = []
+    """Of what an arm is, and those that it starts from. A field that others need does not count."""
+    chain, usual = [], asdict(Arm())
     while arm:
-        chain.append(asdict(ARMS[arm]))
+        chain.append({k: v for k, v in asdict(ARMS[arm]).items() if v != usual[k]})
         arm = ARMS[arm].start
     return hashlib.sha256(canonical_json(chain)).hexdigest()[:6]
 
