@@ -236,8 +236,36 @@ class HdriBackdrop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SkySpec:
+    """An open sky, linear RGB; the sun stands where the light's does.
+
+    From the horizon's colour to the zenith's, the sooner the higher `rise`. Clouds cover the share
+    `cover`, with edges as `soft`, in patterns that repeat after `scale` heights of their layer,
+    `stretch` times narrower across `turn_rad`; `seed` draws them. `glow`: how bright the sun and
+    its halo are.
+    """
+
+    zenith_rgb: Vec3
+    horizon_rgb: Vec3
+    rise: float
+    sun_rgb: Vec3
+    glow: float
+    cloud_rgb: Vec3
+    shade_rgb: Vec3
+    cover: float
+    soft: float
+    scale: float
+    stretch: float
+    turn_rad: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class RoomBackdrop:
-    """A floor, walls when `walls`, and what is over them; drawn geometry with ids from 1,000."""
+    """A floor, walls when `walls`, and what is over them; drawn geometry with ids from 1,000.
+
+    Over it is a `sky`, or the one colour `sky_rgb`.
+    """
 
     size_m: Vec3
     centre_m: Vec2
@@ -246,6 +274,7 @@ class RoomBackdrop:
     walls: bool = True
     sky_rgb: Vec3 = (0.55, 0.68, 0.85)
     ceiling: Material | None = None  # None: the open sky
+    sky: SkySpec | None = None
     kind: Literal["room"] = "room"
 
 

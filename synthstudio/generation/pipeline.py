@@ -95,7 +95,8 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
     lit = recent.get(("light", spec.backdrop, spec.light), partial(_light, stage, spec))
     exposure = spec.light.exposure
     backdrop = recent.get(
-        ("backdrop", spec.backdrop, exposure, spec.camera), partial(_backdrop, stage, spec)
+        ("backdrop", spec.backdrop, exposure, spec.light.sun_direction, spec.camera),
+        partial(_backdrop, stage, spec),
     )
     scene = Scene(
         camera=spec.camera.pinhole,
@@ -132,7 +133,7 @@ def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
     if isinstance(behind, PhotoBackdrop):
         return backgrounds.photo_backdrop(behind, stage.photo(behind.asset), camera)
     if isinstance(behind, RoomBackdrop):
-        return backgrounds.sky_backdrop(behind, camera, exposure=exposure)
+        return backgrounds.sky_backdrop(behind, spec.light.sun_direction, camera, exposure=exposure)
     return backgrounds.plain_backdrop(behind, camera)
 
 

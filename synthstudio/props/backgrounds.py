@@ -10,7 +10,7 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
-from synthstudio.core.scene import F32, F64, U8, Surface
+from synthstudio.core.scene import F32, U8, Surface
 from synthstudio.core.spec import (
     THING_BASE,
     HdriBackdrop,
@@ -19,6 +19,8 @@ from synthstudio.core.spec import (
     RoomBackdrop,
     Vec3,
 )
+from synthstudio.props.rays import world_rays
+from synthstudio.props.skies import sky_picture
 
 MID_GREY = 0.18
 """The linear reflectance that photographers expose for."""
@@ -53,7 +55,7 @@ def panorama_backdrop(spec: HdriBackdrop, radiance: F32, camera: Camera, *, expo
     """
     radiance = _shrink(radiance, camera)
     h, w = radiance.shape[:2]
-    column, row = _places(_rays(camera), spec.yaw_rad % (2 * math.pi), (w, h))
+    column, row = _places(world_rays(camera), spec.yaw_rad % (2 * math.pi), (w, h))
     # One column more on either side, so that bilinear taps wrap round.
     wrapped = np.concatenate([radiance[:, -1:], radiance, radiance[:, :1]], axis=1)
     seen = cv2.remap(
@@ -67,8 +69,10 @@ def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0
     return _gradient(spec.top_rgb, spec.bottom_rgb, camera, exposure)
 
 
-def sky_backdrop(spec: RoomBackdrop, camera: Camera, *, exposure: float = 1.0) -> U8:
-    """(H, W, 3) sRGB: the plain sky that is seen over a room's walls or floor."""
+def sky_backdrop(spec: RoomBackdrop, sun: Vec3, camera: Camera, *, exposure: float = 1.0) -> U8:
+    """(H, W, 3) sRGB: what is seen over a room's walls or floor; `sun` points at the sun."""
+    if spec.sky is not None:
+        return sky_picture(spec.sky, sun, camera, exposure=exposure)
     return _gradient(spec.sky_rgb, spec.sky_rgb, camera, exposure)
 
 
@@ -86,19 +90,6 @@ def panorama_gain(radiance: F32) -> float:
     median = luminance[order[np.searchsorted(total, total[-1] / 2)]]
     mean = float(luminance @ weight / total[-1])
     return float(min(MID_GREY / max(median, 1e-9), WHITE_BALL / max(mean, 1e-9)))
-
-
-def _rays(camera: Camera) -> tuple[F32, F32, F32]:
-    """x, y, z (H, W) of world directions through the pixels' centres, any length."""
-    x = ((np.arange(camera.width_px) + 0.5 - camera.K[0, 2]) / camera.focal_px)[None, :]
-    y = ((np.arange(camera.height_px) + 0.5 - camera.K[1, 2]) / camera.focal_px)[:, None]
-    turn = camera.world_to_camera[:3, :3]
-    across, down, ahead = ((x * turn[0, k], y * turn[1, k], turn[2, k]) for k in range(3))
-    return _sum(*across), _sum(*down), _sum(*ahead)
-
-
-def _sum(row: F64, column: F64, constant: float) -> F32:
-    return row.astype(np.float32) + (column + constant).astype(np.float32)
 
 
 def _places(rays: tuple[F32, F32, F32], yaw_rad: float, size: tuple[int, int]) -> tuple[F32, F32]:

@@ -41,6 +41,7 @@ from synthstudio.recipe.sampling.choose import Draw, check, check_places, split_
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.people import draw_people, pool_by_body
 from synthstudio.recipe.sampling.quotas import asks_for_bodies, check_quotas
+from synthstudio.recipe.sampling.skies import under_sky
 from synthstudio.recipe.sampling.view import (
     Behind,
     draw_backdrop,
@@ -136,6 +137,8 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
     if more:
         place = furnish(frame, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
+    light = draw_light(frame, behind, camera)
+    backdrop = under_sky(frame, behind, backdrop, light)
     for eye in cameras:
         _check_range(frame, eye, everything, backdrop)
     base = FrameSpec(
@@ -146,7 +149,7 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
         things=in_order([p.item for p in standing if isinstance(p.item, ThingSpec)]),
         cutouts=hiding.cutouts,
         backdrop=backdrop,
-        light=draw_light(frame, behind, camera),
+        light=light,
         lens=draw_lens(frame, len(persons)),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,

@@ -148,7 +148,7 @@ def test_a_gradient_runs_in_linear_light() -> None:
 
 def test_the_sky_over_a_room_is_plain() -> None:
     room = RoomBackdrop(size_m=(4, 4, 2), centre_m=(0, 0), floor=Material(), wall=Material())
-    seen = sky_backdrop(room, CAMERA)
+    seen = sky_backdrop(room, (0.0, 0.0, 1.0), CAMERA)
     assert (seen == seen[0, 0]).all()
 
 

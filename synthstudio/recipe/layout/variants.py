@@ -33,6 +33,7 @@ from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
 from synthstudio.recipe.sampling.people import blotched, look_of
+from synthstudio.recipe.sampling.skies import under_sky
 from synthstudio.recipe.sampling.view import Behind, detail_at
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import sample
@@ -145,7 +146,8 @@ def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
             yaw_rad=math.radians(sample(behind.options.yaw_deg, rng)),
             gain=sample(behind.options.gain, rng),
         )
-    return dataclasses.replace(base, backdrop=backdrop, light=draw_light(own, behind, base.camera))
+    light = draw_light(own, behind, base.camera)
+    return dataclasses.replace(base, backdrop=under_sky(own, behind, backdrop, light), light=light)
 
 
 # Appearance ------------------------------------------------------------------------------

@@ -196,6 +196,10 @@ class Room(Base):
         default=0.0,
         description="How often a room with walls has a ceiling; it throws no shadow, nor do walls.",
     )
+    skies: Probability = Field(
+        default=0.0,
+        description="How often an open sky has clouds, sun and horizon; else it is one colour.",
+    )
 
 
 class Plain(Base):
