@@ -15,7 +15,7 @@ from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
-from synthstudio.core.camera import look_at
+from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.labels import STATE_VISIBLE, PersonLabel
 from synthstudio.core.people import stack
@@ -27,12 +27,14 @@ from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, P
 from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
+from synthstudio.props.skies import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.ages import aged
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.faces import recoloured
 from synthstudio.recipe.sampling.outfits import design_of, dyed
+from synthstudio.recipe.sampling.skies import DESIGNS, sky_of
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
 from synthstudio.training.data.frames import Letterbox, frame_people
@@ -65,6 +67,7 @@ GALLERY, SHEETS = ("wild", "everyday"), 5
 MOST_BYTES = 290_000
 WIDTH_PX = 1920
 HEAD_PX = 180
+SKY_PX = (360, 240)
 CLOTHES_PX = (150, 250)
 HAIR_OF_WOMEN = ("ponytail_hair", "plaits_hair", "bob_hair", "curly_hair")
 HAIR_OF_MEN = ("parted_hair", "undercut_hair", "mohawk_hair", "balding_hair")
@@ -186,6 +189,23 @@ def gallery(out: Path) -> None:
         for k in range(SHEETS):
             sheet = out.with_name(f"gallery_{name}_{k + 1}.jpg")
             write_jpeg(contact_sheet(pictures[6 * k : 6 * k + 6], columns=3), sheet)
+
+
+def skies(out: Path) -> None:
+    """Write the twenty skies, the sun behind the camera or before it as they like it."""
+    made = []
+    for number, (name, design) in enumerate(DESIGNS.items()):
+        up, bearing = np.radians(9 if design.sun == 0 else 38), np.radians(205)
+        flat = np.cos(up)
+        sun = (float(flat * np.sin(bearing)), float(-flat * np.cos(bearing)), float(np.sin(up)))
+        eye = Camera(
+            width_px=SKY_PX[0], height_px=SKY_PX[1], focal_px=0.8 * SKY_PX[0],
+            position_m=(0, 0, 1.6), yaw_rad=0, pitch_rad=float(np.radians(19)), roll_rad=0,
+        )  # fmt: skip
+        sky = sky_of(design, stream(number, "skies"))
+        picture = sky_picture(sky, sun, eye, exposure=0.9)
+        made.append(captioned(picture, name.replace("_", " ")))
+    write(made, out, columns=5)
 
 
 def heads(out: Path) -> None:
@@ -482,6 +502,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "poses": pose_sheet,
     "together": together,
     "gallery": gallery,
+    "skies": skies,
     "heads": heads,
     "clothes": clothes,
     "bottom_up": bottom_up,
