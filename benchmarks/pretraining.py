@@ -33,6 +33,7 @@ from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training import representations as learning
 from synthstudio.training.config import Config
+from synthstudio.training.data.pose_pairs import pose_people
 
 MARKS = (
     "<!-- pretraining: written by python -m benchmarks.pretraining -->",
@@ -131,7 +132,7 @@ def pretrain(place: Place, start: str, seed: int) -> Path:
             "device": "cpu",
         }
     )
-    people = learning.pose_people(settings.train, settings, cache=place.folder / "crops")
+    people = pose_people(settings.train, settings, cache=place.folder / "crops")
     net = LEARN[start](people, settings, steps=how.steps)
     note = f"{start}, step {how.steps}"
     weights.parent.mkdir(parents=True, exist_ok=True)

@@ -37,15 +37,13 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.pose_pairs import PosePeople, pose_people, shuffled
 from synthstudio.training.networks import build_network
 from synthstudio.training.representations import (
-    PosePeople,
     Show,
     contrastive_net,
     encoded,
-    pose_people,
     retrieval,
-    shuffled,
     train_contrastive,
     train_disentangled,
     train_steps,

@@ -45,9 +45,10 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
+from synthstudio.training.data.pose_pairs import pose_people
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.poses import pose_bank
-from synthstudio.training.representations import pose_people, train_contrastive
+from synthstudio.training.representations import train_contrastive
 
 FRACTIONS = {"35": 0.35, "60": 0.6}
 _BATCH = 125

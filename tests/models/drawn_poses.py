@@ -11,7 +11,7 @@ from synthstudio.core.masks import encode
 from synthstudio.core.rng import stream
 from synthstudio.training.config import Config, parse
 from synthstudio.training.data.crops import crops_in_memory, label_person
-from synthstudio.training.representations import PosePeople
+from synthstudio.training.data.pose_pairs import PosePeople
 
 LOOKS = 3
 """So many clothes are worn in each pose, and POSES poses are shown in each."""

@@ -21,12 +21,8 @@ from benchmarks.representations import (
 )
 from synthstudio.core.rng import stream
 from synthstudio.models.representations import PoseCode, covariance_loss, picture_loss
-from synthstudio.training.representations import (
-    PosePeople,
-    disentangler,
-    encoded,
-    train_disentangled,
-)
+from synthstudio.training.data.pose_pairs import PosePeople
+from synthstudio.training.representations import disentangler, encoded, train_disentangled
 
 
 def test_gaussians_stand_where_the_code_says() -> None:

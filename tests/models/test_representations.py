@@ -15,15 +15,13 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.models.representations import info_nce
 from synthstudio.training import checkpoint
+from synthstudio.training.data.pose_pairs import PairSampler, PosePeople, shuffled
 from synthstudio.training.networks import build_network
 from synthstudio.training.representations import (
     WEIGHTS,
-    PairSampler,
-    PosePeople,
     contrastive_net,
     encoded,
     retrieval,
-    shuffled,
     train_contrastive,
 )
 

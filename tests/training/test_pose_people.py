@@ -24,14 +24,9 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.data.pose_pairs import PairSampler, pose_people
 from synthstudio.training.loop import train
-from synthstudio.training.representations import (
-    PairSampler,
-    contrastive_net,
-    pose_people,
-    retrieval,
-    train_steps,
-)
+from synthstudio.training.representations import contrastive_net, retrieval, train_steps
 
 MOMENTS = 4
 
