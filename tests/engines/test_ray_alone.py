@@ -86,8 +86,15 @@ def _hanging(folder: Path) -> tuple["subprocess.Popen[str]", list[psutil.Process
     return process, others
 
 
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 def gone(processes: list[psutil.Process]) -> bool:
-    return until(lambda: not any(p.is_running() and p.status() != "zombie" for p in processes))
+    return until(lambda: not any(map(runs, processes)))
 
 
 def test_ctrl_c_ends_all_quietly(tmp_path: Path) -> None:

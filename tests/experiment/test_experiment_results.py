@@ -186,6 +186,7 @@ def test_the_page_and_the_table_say_the_same() -> None:
         "cutouts": None,
         "kinds": {"train": ["crate"], "test": ["fence"]},
         "bank": True,
+        "poses": 40,
         "notes": ["<b>a note</b>"],
         "operations": {"orn": 41_600_000, "kpe": 30_400_000},
     }
@@ -199,6 +200,7 @@ def test_the_page_and_the_table_say_the_same() -> None:
         "12 held-out photos are too few",
         "Only 3 seeds: no draw reaches beyond them, so the intervals are too narrow.",
         "30 million operations a picture beside ORN",
+        "bank: 40 poses of the training photos, half mirrored; fewer than 100 help little",
     ):
         assert part in text and part in html
     assert "&lt;b&gt;a note" in html and "<b>a note" not in html
