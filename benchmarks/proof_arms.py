@@ -118,10 +118,8 @@ ARMS = {
     "c": Arm(title="ORN, occlusion", block="orn"),
     "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn", losses={"agreement": 0.5}),
     "c-joined": Arm(title="(c) without the poses' last word", of="c", last_word=False),
-    "no-attention": Arm(
-        title="(c) without attention to pixels and joints, the default",
-        block="orn",
-        network={"attention": False},
+    "attention": Arm(
+        title="(c) with attention to pixels and joints", block="orn", network={"attention": True}
     ),
     "no-refinement": Arm(title="(c) without refinement", block="orn", network={"refine": False}),
 }
@@ -129,7 +127,7 @@ ARMS = {
 
 
 ABLATION_SEEDS = 3
-"""Arms that lack a part of ORN are trained with so many seeds at most."""
+"""Arms with a part of ORN more or less are trained with so many seeds at most."""
 
 
 def jobs(arms: tuple[str, ...], seeds: int) -> list[tuple[str, int]]:
@@ -214,8 +212,7 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
     """An arm's training config; arms differ in what they are about alone."""
     arm = ARMS[name]
     network = {"block": arm.block, "size": list(size.picture), "bank": size.bank}
-    network |= {"width": width} if arm.block == "kpe" else {"attention": True}
-    network |= arm.network
+    network |= {"width": width} if arm.block == "kpe" else arm.network
     return configs.parse(
         {
             "name": f"proof {name} seed {seed}",
@@ -259,5 +256,5 @@ def matched_width(orn: Network) -> int:
 
 
 def orn_network(size: Size) -> Network:
-    """The ORN that costs most of the proof's: what KPE is widened to."""
-    return Network(block="orn", size=size.picture, bank=size.bank, attention=True)
+    """The proof's ORN: what KPE is widened to."""
+    return Network(block="orn", size=size.picture, bank=size.bank)

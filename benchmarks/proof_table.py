@@ -186,9 +186,9 @@ AIMS = (
         holds=lambda d: d.low > 0,
     ),
     Aim(
-        text="attention helps: (c) against (c) without it, hidden",
-        ours="c",
-        theirs="no-attention",
+        text="attention helps: (c) with it against (c), hidden",
+        ours="attention",
+        theirs="c",
         measure="hidden",
         holds=lambda d: d.low > 0,
     ),

@@ -20,6 +20,7 @@ from synthstudio.training import diagnostics
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.evaluate import Silhouettes
 
+_ARMS = ("c", "attention")
 _METRICS = ("AUROC", "AUROC_over_peak", "cause_F1", "cause_F1_over_majority")
 _COLUMNS = (
     "visibility AUROC",
@@ -52,18 +53,20 @@ def words(
         device=torch.device("cpu"),
         silhouettes=Silhouettes(Dataset(dataset), people.crops, spec),
     )
-    return {name: metrics[name] for name in _METRICS} | {"attention": attention_ratios(found)}
+    gaze = {"attention": attention_ratios(found)} if found else {}
+    return {name: metrics[name] for name in _METRICS} | gaze
 
 
-def table(results: Mapping[tuple[str, int], Mapping[str, Any]], arm: str = "c") -> str:
-    """A line for each seed of an arm, as Markdown; "" without any."""
+def table(results: Mapping[tuple[str, int], Mapping[str, Any]]) -> str:
+    """A line for each seed of the arms that are about it, as Markdown; "" without any."""
     lines = []
-    for (name, seed), result in sorted(results.items()):
-        if name == arm and result.get("words"):
-            lines.append(f"| {seed} | " + " | ".join(_cells(result["words"])) + " |")
+    for arm in _ARMS:
+        for (name, seed), result in sorted(results.items()):
+            if name == arm and result.get("words"):
+                lines.append(f"| ({name}) | {seed} | " + " | ".join(_cells(result["words"])) + " |")
     if not lines:
         return ""
-    head = ["| seed | " + " | ".join(_COLUMNS) + " |", "|---" * (1 + len(_COLUMNS)) + "|"]
+    head = ["| arm | seed | " + " | ".join(_COLUMNS) + " |", "|---" * (2 + len(_COLUMNS)) + "|"]
     return "\n".join(head + lines)
 
 
@@ -74,7 +77,7 @@ def _cells(result: Mapping[str, Any]) -> list[str]:
         else ratio(result[name], 3)
         for name in _METRICS
     ]
-    gaze = result["attention"]
+    gaze = result.get("attention", {})
     for part in (gaze, gaze.get("person", {})):
         for name in ("on_occluder", "on_moved_mask"):
             cells.append(ratio(part[name], 3) if value_of(part.get(name)) is not None else "-")

@@ -20,7 +20,7 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training.loop import train
 
-WORDS = ["--small", "--arms", "b,g,c", "--workers", "1"]
+WORDS = ["--small", "--arms", "b,g,c,attention", "--workers", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +53,19 @@ def test_it_ends_with_a_table_and_a_log(made: Path) -> None:
     assert "| (g) (b) decoded by expected hits and a pose bank |" in page
     assert "(c) beats (b) by 5 points" in page
     assert "(a)" not in page.split("| aim |")[1]  # it was not run
-    assert "`python -m benchmarks.proof --small --arms b,g,c`" in page
+    assert "`python -m benchmarks.proof --small --arms b,g,c,attention`" in page
     log = (made / "docs" / "evidence" / "proof.log").read_text()
     assert "h in all" in log
     results = {p.name: json.loads(p.read_text()) for p in (_made(made) / "results").iterdir()}
-    assert set(results) == {"b-0.json", "g-0.json", "c-0.json"}
+    assert set(results) == {"b-0.json", "g-0.json", "c-0.json", "attention-0.json"}
     counts = {name: r["hits"]["hidden"]["counts"] for name, r in results.items()}
     assert counts["b-0.json"] == counts["g-0.json"] == counts["c-0.json"]  # the same joints
     assert sum(counts["b-0.json"]) > 0
     assert results["b-0.json"]["words"] == {}  # KPE says nothing of visibility
     words = results["c-0.json"]["words"]
-    assert f"| 0 | {words['AUROC']['value']:.3f} (" in page
-    assert words["attention"]["people"] > 0
+    assert f"| (c) | 0 | {words['AUROC']['value']:.3f} (" in page
+    assert "attention" not in words  # the default looks nowhere by learnt weights
+    assert results["attention-0.json"]["words"]["attention"]["people"] > 0
 
 
 def test_a_killed_training_goes_on_and_a_finished_proof_does_nothing_twice(
@@ -163,9 +164,9 @@ def test_every_arm_has_all_seeds_and_ablations_fewer() -> None:
     seeds = {arm: sorted(seed for name, seed in jobs if name == arm) for arm, _ in jobs}
     assert set(seeds) == set(proof_arms.trained(tuple(ARMS)))
     for arm, found in seeds.items():
-        assert found == list(range(3 if arm.startswith("no-") else 5))
+        assert found == list(range(3 if arm in ("attention", "no-refinement") else 5))
     assert [seed for _, seed in jobs] == sorted(seed for _, seed in jobs)
-    assert len(proof_arms.jobs(("c", "no-attention"), 2)) == 4
+    assert len(proof_arms.jobs(("c", "attention"), 2)) == 4
 
 
 def _results(rates: dict[str, float], *, seeds: int = 5, groups: int = 60) -> proof_table.Found:

@@ -84,7 +84,8 @@ class Desk:
         names = ("item", "shown", "joint", "pending", "refused", "saved", "seq")
         reported = {name: self.reads(name) for name in names}
         foot = self.page.locator(".ed .status").text_content()
-        return f"{reported} {foot}\n{self.studio.output[-1500:]}"
+        refused = " ".join(self.root.locator(".refused").all_inner_texts())
+        return f"{reported} {foot} {refused}\n{self.studio.output[-1500:]}"
 
 
 def sit_down(open_as: Any, page: Any, studio: Any, path: str = "", *, name: str = "Ada") -> Desk:
