@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthstudio.body.recording import Motion, recorded
+from synthstudio.body.recording import FPS_RANGE, MAX_FRAMES, MAX_TURNS, Motion, recorded
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_bytes
 from synthstudio.core.scene import F64
@@ -21,9 +21,6 @@ from synthstudio.core.scene import F64
 MAX_BYTES = 32 * 1024 * 1024
 MAX_JOINTS = 256
 MAX_DEPTH = 64
-MAX_FRAMES = 36_000  # five minutes at 120 a second
-MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations
-FPS_RANGE = (1.0, 1000.0)
 _MAX_SIZE = 1e6
 _CHANNELS = {
     f"{axis}{kind}": (kind, place)

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from synthstudio.body.amass import read_amass
 from synthstudio.body.bvh import read_bvh
 from synthstudio.body.poses import BONES, LIMITS_RAD, PARENTS, bone_rotations, rhythm_rad
 from synthstudio.body.recording import Motion
@@ -24,7 +25,7 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
 from synthstudio.core.spec import BoneTurn
 
-READERS: dict[str, Callable[[Path], Motion]] = {".bvh": read_bvh}
+READERS: dict[str, Callable[[Path], Motion]] = {".bvh": read_bvh, ".npz": read_amass}
 """Ending -> reader. Another format is another function that returns a Motion."""
 
 DOWN = np.array([0.0, 0.0, -1.0])

@@ -16,6 +16,9 @@ from scipy.spatial.transform import Rotation
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F64
 
+MAX_FRAMES = 36_000  # five minutes at 120 a second
+MAX_TURNS = 2_000_000  # frames times joints: 144 MB of rotations
+FPS_RANGE = (1.0, 1000.0)
 LEG_M = 0.85
 """Thigh and shin of a 1.73 m adult: 0.245 + 0.246 of stature (Winter 2009, after Drillis)."""
 _LEAST_LEG = 1e-6
@@ -40,7 +43,8 @@ _NEEDED = (
 )
 _MIDDLE = ("hips", "spine", "chest", "chest2", "neck", "head")
 _LIMB = ("collar", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "toe")
-# Role -> joint in the naming schemes of BVH files; {0} is Left or Right. Case does not matter.
+# Role -> joint in the naming schemes of BVH files and of SMPL (AMASS); {0} is Left or Right.
+# Case does not matter.
 _SCHEMES: dict[str, tuple[str, ...]] = {
     "hip, knee, ankle": (
         "Hips",
@@ -89,6 +93,22 @@ _SCHEMES: dict[str, tuple[str, ...]] = {
         "{0}Leg",
         "{0}Foot",
         "{0}ToeBase",
+    ),
+    "SMPL": (
+        "pelvis",
+        "spine1",
+        "spine2",
+        "spine3",
+        "neck",
+        "head",
+        "{0}_collar",
+        "{0}_shoulder",
+        "{0}_elbow",
+        "{0}_wrist",
+        "{0}_hip",
+        "{0}_knee",
+        "{0}_ankle",
+        "{0}_foot",
     ),
 }
 

@@ -51,6 +51,15 @@ _SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
     """A file's bytes; AssetError if it is missing, no plain file, empty or too large."""
+    check_bytes(path, limit=limit)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def check_bytes(path: Path, *, limit: int = MAX_BYTES) -> None:
+    """AssetError if a file is missing, no plain file, empty or too large; reads none of it."""
     try:
         if not path.is_file():
             raise AssetError(
@@ -74,11 +83,12 @@ def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
                 got=f"{size / 2**20:.1f} MB",
                 then="Save a smaller version.",
             )
-        return path.read_bytes()
     except OSError as error:
-        raise AssetError(
-            f"cannot read the file: {error.strerror or error}", where=str(path)
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> AssetError:
+    return AssetError(f"cannot read the file: {error.strerror or error}", where=str(path))
 
 
 def image_size(path: Path) -> tuple[int, int]:

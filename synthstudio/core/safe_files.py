@@ -88,10 +88,19 @@ UNREADABLE = (
 zipfile lacks is a RuntimeError too)."""
 
 
-def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDArray[Any]]:
+def read_npz(
+    path: Path,
+    names: Collection[str],
+    scratch: Path,
+    *,
+    limit: int = MAX_BYTES,
+    fortran: bool = False,
+) -> dict[str, NDArray[Any]]:
     """The arrays of these names, mapped from files in `scratch`; FormatError.
 
-    Names that the archive lacks are left out.
+    Names that the archive lacks are left out, and other members are never opened. `limit` is how
+    many bytes each may say it unpacks to, asked of all before any is unpacked; `fortran` also
+    takes arrays whose first index changes fastest.
     """
     found: dict[str, NDArray[Any]] = {}
     if not path.is_file():
@@ -100,17 +109,27 @@ def read_npz(path: Path, names: Collection[str], scratch: Path) -> dict[str, NDA
         members = archive.infolist()
         if len(members) > MAX_MEMBERS or len({m.filename for m in members}) != len(members):
             raise ValueError("too many members, or two of one name")
-        for member in members:
-            name = member.filename.removesuffix(".npy")
-            if name in names and member.filename.endswith(".npy"):
-                found[name] = _extract(archive, member, scratch / f"{len(found)}.npy")
+        wanted = {
+            member.filename.removesuffix(".npy"): member
+            for member in members
+            if member.filename.endswith(".npy") and member.filename.removesuffix(".npy") in names
+        }
+        for member in wanted.values():
+            _check_size(member, limit)
+        for name, member in wanted.items():
+            found[name] = _extract(archive, member, scratch / f"{len(found)}.npy", fortran)
     return found
 
 
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> NDArray[Any]:
+def _check_size(member: zipfile.ZipInfo, limit: int) -> None:
     ratio = member.file_size / max(1, member.compress_size)
-    if member.file_size > MAX_BYTES or (member.file_size > _FREE_BYTES and ratio > _MAX_RATIO):
+    if member.file_size > limit or (member.file_size > _FREE_BYTES and ratio > _MAX_RATIO):
         raise ValueError(f"{member.filename} unpacks to {member.file_size} bytes")
+
+
+def _extract(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, any_order: bool
+) -> NDArray[Any]:
     if member.flag_bits & 1:
         raise ValueError("the archive is encrypted")
     with archive.open(member) as stream:
@@ -118,7 +137,8 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) ->
         items = 1
         for side in shape:
             items *= side
-        if kind.hasobject or kind.kind not in _KINDS or fortran or kind.itemsize > 65536:
+        bad_order = fortran and not any_order
+        if kind.hasobject or kind.kind not in _KINDS or bad_order or kind.itemsize > 65536:
             raise ValueError(f"{member.filename} holds {kind}")
     with archive.open(member) as stream, target.open("wb") as file:
         _copy(stream, file, member.file_size)

@@ -128,3 +128,18 @@ def test_bombs_and_broken_archives(tmp_path, monkeypatch) -> None:
     (tmp_path / "c.npz").write_bytes(good)
     with pytest.raises(FormatError):
         read_npz(tmp_path / "c.npz", ["a"], tmp_path)
+
+
+def test_a_limit_holds_for_all_members_before_one_is_unpacked(tmp_path) -> None:
+    path = archive(tmp_path / "a.npz", a=npy(np.zeros(3)), b=npy(np.zeros(300)))
+    (tmp_path / "s").mkdir()
+    with pytest.raises(FormatError, match=r"b\.npy unpacks to 2528 bytes"):
+        read_npz(path, ["a", "b"], tmp_path / "s", limit=2000)
+    assert not list((tmp_path / "s").iterdir())
+    assert set(read_npz(path, ["a"], tmp_path / "s", limit=2000)) == {"a"}  # b is not asked for
+
+
+def test_arrays_in_fortrans_order_are_taken_where_asked_for(tmp_path) -> None:
+    wanted = np.arange(6.0).reshape(2, 3)
+    path = archive(tmp_path / "a.npz", a=npy(np.asfortranarray(wanted)))
+    np.testing.assert_array_equal(read_npz(path, ["a"], tmp_path, fortran=True)["a"], wanted)

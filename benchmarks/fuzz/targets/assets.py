@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import golden_case_assets as corpus
 from benchmarks.fuzz.cases import Case, Target
@@ -78,7 +81,21 @@ def motions(sound: Path) -> list[Files]:
     lines = (ROOT / "scenes" / "motions" / "stroll.bvh").read_text(encoding="utf-8").splitlines()
     at = next(k for k, line in enumerate(lines) if line.startswith("Frames:"))
     few = [*lines[:at], "Frames: 24", *lines[at + 1 : at + 26]]
-    return [{"a.bvh": "\n".join(lines).encode()}, {"a.bvh": "\n".join(few).encode()}]
+    return [
+        {"a.bvh": "\n".join(lines).encode()},
+        {"a.bvh": "\n".join(few).encode()},
+        {"a.npz": _amass()},
+    ]
+
+
+def _amass() -> bytes:
+    """Return an AMASS file of somebody who sways."""
+    poses = np.zeros((24, 156))
+    poses[:, 0] = np.pi / 2
+    poses[:, 3:66] = 0.1 * np.sin(np.arange(24)[:, None] / 4 + np.arange(63))
+    data = io.BytesIO()
+    np.savez(data, trans=np.zeros((24, 3)), poses=poses, mocap_framerate=np.array(30.0))
+    return data.getvalue()
 
 
 def ask(kind: str, *, draws: float = 1.0) -> Callable[[Case], None]:

@@ -26,7 +26,7 @@ MoveWeights = Annotated[dict[Move, Weight], Field(min_length=1), AfterValidator(
 
 
 class Motion(Base):
-    """Recorded motions (BVH) from which people take their poses."""
+    """Recorded motions (BVH, AMASS) from which people take their poses."""
 
     folder: Folder = Field(description="Their folder, below the asset root.")
     share: Probability = Field(
