@@ -210,8 +210,8 @@ def piano(size: Vec3, shape: Shape) -> list[Piece]:
     for number in range(51):
         if number % 7 not in (1, 4):
             at = -x + 0.06 + (number + 1) * step
-            near, far = (at - 0.3 * step, -0.45 * y, bed), (at + 0.3 * step, front - 0.03, 0)
-            far = (far[0], far[1], bed + 1.6 * keys)
+            near = (at - 0.3 * step, -0.45 * y, bed)
+            far = (at + 0.3 * step, front - 0.03, bed + 1.6 * keys)
             pieces.append(box(near, far, bevel=0, slot=2))
     return pieces
 
