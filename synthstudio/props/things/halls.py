@@ -133,9 +133,9 @@ def vaulting_box(size: Vec3, shape: Shape) -> list[Piece]:
     tiers, top = 4, 0.84 * h
     pieces = []
     for k in range(tiers):
-        a, b = 1 - 0.06 * k, 1 - 0.1 * k
+        a, b = 1 - 0.045 * k, 1 - 0.07 * k
         low, high = k * top / tiers, (k + 1) * top / tiers - 0.008
         pieces.append(box((-a * x, -b * y, low), (a * x, b * y, high), bevel=0.004, along="x"))
-    pieces.append(box((-0.78 * x, -0.65 * y, 0.1), (0.78 * x, 0.65 * y, top), slot=1))
-    pieces.append(box((-0.8 * x, -0.68 * y, top), (0.8 * x, 0.68 * y, h), bevel=0.06, slot=1))
+    pieces.append(box((-0.8 * x, -0.7 * y, 0.1), (0.8 * x, 0.7 * y, top), slot=1))
+    pieces.append(box((-0.85 * x, -0.76 * y, top), (0.85 * x, 0.76 * y, h), bevel=0.06, slot=1))
     return pieces

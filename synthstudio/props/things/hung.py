@@ -138,8 +138,8 @@ def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
         for z in (0.35 * h, 0.85 * h):
             arm = [(s * 0.45 * x, board + 0.02, z), (s * 0.45 * x, y, z)]
             pieces.append(tube(arm, 0.025, segments=6, slot=2))
-    for turn in around[:-1:2]:
-        c, s = r * math.cos(turn), r * math.sin(turn)
+    for bearing in around[:-1:2]:
+        c, s = r * math.cos(bearing), r * math.sin(bearing)
         net = [(c, middle + s, ring), (0.6 * c, middle + 0.6 * s, 0.0)]
         pieces.append(tube(net, 0.004, segments=4, slot=2))
     return pieces
@@ -156,11 +156,11 @@ def curtains(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a rod (0) from which a curtain hangs in folds at either side (1)."""
     rng = design("curtains", size)
     x, y, h = half(size)
-    drawn = 0.16 + 0.1 * float(rng.random())
+    drawn = 0.17 + 0.09 * float(rng.random())
     rod = [(-x, 0.3 * y, h - 0.02), (x, 0.3 * y, h - 0.02)]
     pieces = [tube(rod, 0.014, segments=8)]
     for s in (-1, 1):
-        folds = max(3, round(drawn * size[0] / 0.07))
+        folds = max(3, round(drawn * size[0] / 0.06))
         wide = drawn * size[0] / folds
         for k in range(folds):
             at = s * (x - 0.04 - (k + 0.5) * wide)
@@ -171,7 +171,7 @@ def curtains(size: Vec3, shape: Shape) -> list[Piece]:
     return pieces
 
 
-@kind("white lamp", low_m=(0.3, 0.3, 0.35), high_m=(0.55, 0.55, 0.9), roles=SCENERY)
+@kind("white lamp", low_m=(0.3, 0.3, 0.35), high_m=(0.55, 0.55, 0.9), roles=SCENERY, throws=False)
 def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a cord: cord and rose (0), shade or globe (1)."""
     r, h = min(size[:2]) / 2, size[2]
@@ -183,7 +183,7 @@ def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     return [rose, cord, shade]
 
 
-@kind("white lamp", low_m=(1.2, 0.12, 0.06), high_m=(1.6, 0.3, 0.09), roles=SCENERY)
+@kind("white lamp", low_m=(1.2, 0.12, 0.06), high_m=(1.6, 0.3, 0.09), roles=SCENERY, throws=False)
 def strip_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a long flat lamp of offices and halls: body (0), bright underside (1)."""
     x, y, h = half(size)

@@ -23,7 +23,9 @@ HUNG_M = 0.001
 TOPMOST_M = 1.35
 """Nothing is put on what is higher than this."""
 _WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
-_PIECES, _HANGS = (2, 5), (1, 3)
+_PIECES, _HANGS = (3, 6), (1, 3)
+_ABOVE_M = 1.75
+"""Nothing is hung above a thing from higher than this on."""
 _UNDER_CEILING_M = 0.1
 _APART_M = 0.004
 """What stands in a row or on top of something is so far from it."""
@@ -49,6 +51,9 @@ HUNG = frozenset({"door", "skirting", "basketball_hoop", *_FOOT_M, *_MIDDLE_M})
 """What is part of a wall or hangs on it."""
 _ROUND = frozenset({"ceiling_lamp", "floor_lamp", "fruit_bowl", "laundry_basket", "table_lamp",
                     "vase", "coat_rack"})  # fmt: skip
+_ONCE = frozenset({"bed", "blackboard", "coat_rack", "fireplace", "fridge", "piano", "stove",
+                   "tv_bench", "vaulting_box", "wall_clock"})  # fmt: skip
+"""A room has one of these at the most."""
 _LOOSE = frozenset({"books", "cup", "bottle", "fruit_bowl", "vase"})
 """What lies about at any angle."""
 _FACING = frozenset({"chair", "stool", "desk"})
@@ -72,7 +77,8 @@ class _Room:
     def new(self, kind: str) -> ThingSpec | None:
         """Return a thing of that kind at the origin; None where it may not be in this frame."""
         found = allowed(self.site, {kind: 1.0})
-        if not found:
+        there = kind in _ONCE and any(thing.kind == kind for thing in self.things)
+        if there or not found:
             return None
         made, rng = self.site.draw.catalogue.things[min(found)], self.site.rng
         width, depth, tall = natural_size(made, rng)
@@ -275,13 +281,14 @@ def _on(here: _Room, new: ThingSpec, thing: ThingSpec) -> ThingSpec | None:
 def _before(
     here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, gap_m: float
 ) -> ThingSpec | None:
-    """Put it before the thing, looking at it if it is a seat."""
+    """Put it before the thing's front, looking at it if it is a seat."""
     along, off = wall.of_m(thing)
-    off += (thing.size_m[1] + new.size_m[1]) / 2 + gap_m
+    away = (thing.size_m[1] + new.size_m[1]) / 2 + gap_m
+    off += away if thing.yaw_rad == wall.yaw_rad else -away
     aside = 0.15 * max(0.0, thing.size_m[0] - new.size_m[0]) * (2 * here.site.rng.random() - 1)
     put = _turned(new, wall, (along + float(aside), off), 0.0)
     if new.kind in _FACING:
-        put = replace(put, yaw_rad=round(math.remainder(wall.yaw_rad + math.pi, math.tau), 6))
+        put = replace(put, yaw_rad=round(math.remainder(thing.yaw_rad + math.pi, math.tau), 6))
     return put if here.put(put) else None
 
 
@@ -304,7 +311,7 @@ def _on_wall(
         if usual is None:
             return None
         foot = max(usual, top + palette.between(*one.gap_m, rng))
-        if foot + tall > here.room.size_m[2] - _UNDER_CEILING_M:
+        if foot > _ABOVE_M or foot + tall > here.room.size_m[2] - _UNDER_CEILING_M:
             return None
     new = replace(new, size_m=(min(width, 1.1 * thing.size_m[0]), depth, tall))
     along += 0.1 * (float(rng.random()) - 0.5)
