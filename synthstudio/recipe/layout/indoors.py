@@ -47,7 +47,7 @@ _MIDDLE_M: dict[str, Vec2] = {
 """How high the feet of what hangs are, or its middle."""
 _HOOP_M = (1.9, 2.65)
 """The net of a hoop hangs so high, at the most as in a game."""
-HUNG = frozenset({"door", "skirting", "basketball_hoop", *_FOOT_M, *_MIDDLE_M})
+HUNG = frozenset({"door", "skirting", "basketball_hoop", "curtains", *_FOOT_M, *_MIDDLE_M})
 """What is part of a wall or hangs on it."""
 _ROUND = frozenset({"ceiling_lamp", "floor_lamp", "fruit_bowl", "laundry_basket", "table_lamp",
                     "vase", "coat_rack"})  # fmt: skip
@@ -219,14 +219,16 @@ def _with_company(here: _Room, thing: ThingSpec, wall: Wall, company: tuple[With
 def _beside(
     here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, ends: list[float], *, row: bool
 ) -> ThingSpec | None:
-    """Put it at one side or the other, or after what is there; `ends` is where that ends."""
-    rng = here.site.rng
+    """Put it at one side or the other, in a row after what is there; `ends` is where that ends."""
+    rng, (along, _) = here.site.rng, wall.of_m(thing)
     if row:
         new = _in_row(new, thing)
     gap = _APART_M if row else GAP_M + palette.between(0.01, 0.12, rng)
     depth = new.size_m[1] / 2 + OFF_WALL_M
     for side in _SIDES[int(rng.random() * 2)]:
-        end = ends[0] if side < 0 else ends[1]
+        end = ends[side > 0]
+        if not row and abs(end - along) > thing.size_m[0] / 2 + 1e-6:
+            continue
         put = _turned(new, wall, (end + side * (gap + new.size_m[0] / 2), depth), 0.0)
         if here.put(put, touching=_neighbour(here, wall, end) if row else None):
             ends[side > 0] = end + side * (gap + new.size_m[0])
