@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from synthstudio.core.scene import F64
 from synthstudio.core.spec import Vec3
 from synthstudio.props.things.indoors import design, half, lampshade
 from synthstudio.props.things.kinds import CLOTH, TIMBER, Shape, kind
@@ -53,7 +54,7 @@ def wall_clock(size: Vec3, shape: Shape) -> list[Piece]:
     face = cylinder(0.9 * r, 0, 0.8 * y, bevel=0.001, segments=32, slot=1)
     pieces = [rim, moved(face, middle, turn=_TO_FRONT)]
     hour, minute = 12 * float(rng.random()), 12 * float(rng.random())
-    marks = [(k, 0.76, 0.86, 0.02) for k in range(12)]
+    marks = [(k, 0.76, 0.86, 0.025) for k in (0, 3, 6, 9)]
     for at, near, far, wide in [*marks, (hour, -0.08, 0.5, 0.035), (minute, -0.1, 0.74, 0.025)]:
         mark = box((-wide * r, -y, near * r), (wide * r, -0.6 * y, far * r), bevel=0, slot=2)
         pieces.append(moved(mark, middle, turn=about("y", at * math.pi / 6)))
@@ -78,7 +79,7 @@ def mirror(size: Vec3, shape: Shape) -> list[Piece]:
 def radiator(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a radiator of ribs (0) with a valve (1)."""
     x, y, h = half(size)
-    count = max(4, round(size[0] / 0.06))
+    count = max(4, round(size[0] / 0.075))
     step = (size[0] - 0.05) / count
     ribs = [
         box((a + 0.006, -y, 0), (a + step - 0.006, 0.6 * y, h), bevel=0.012)
@@ -128,12 +129,12 @@ def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
         box((-0.06, board - 0.11, ring - 0.03), (0.06, board, ring + 0.005), slot=1),
     ]
     a, wide, tall = 0.3 * x, 0.025, 0.4 * h
-    for one, two, c, d in (
+    for one, two, low, top in (
         (-a, a, ring + 0.05, ring + 0.05 + wide), (-a, a, ring + tall, ring + tall + wide),
         (-a, -a + wide, ring + 0.05 + wide, ring + tall),
         (a - wide, a, ring + 0.05 + wide, ring + tall),
     ):  # fmt: skip
-        pieces.append(box((one, board - 0.003, c), (two, board + 0.002, d), bevel=0, slot=1))
+        pieces.append(box((one, board - 0.003, low), (two, board + 0.002, top), bevel=0, slot=1))
     for s in (-1, 1):
         for z in (0.35 * h, 0.85 * h):
             arm = [(s * 0.45 * x, board + 0.02, z), (s * 0.45 * x, y, z)]
@@ -156,19 +157,54 @@ def curtains(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a rod (0) from which a curtain hangs in folds at either side (1)."""
     rng = design("curtains", size)
     x, y, h = half(size)
-    drawn = 0.17 + 0.09 * float(rng.random())
+    wide = (0.17 + 0.09 * float(rng.random())) * size[0]
     rod = [(-x, 0.3 * y, h - 0.02), (x, 0.3 * y, h - 0.02)]
     pieces = [tube(rod, 0.014, segments=8)]
-    for s in (-1, 1):
-        folds = max(3, round(drawn * size[0] / 0.06))
-        wide = drawn * size[0] / folds
-        for k in range(folds):
-            at = s * (x - 0.04 - (k + 0.5) * wide)
-            deep = (0.55 if k % 2 else -0.05) * y
-            fold = [(at, deep - 0.3 * y, 0.0), (at, deep, 0.5 * h), (at, deep, h - 0.035)]
-            radii = [0.66 * wide, 0.6 * wide, 0.5 * wide]
-            pieces.append(tube(fold, radii, segments=8, slot=1))
+    folds = max(3, round(wide / 0.1))
+    for left in (-x + 0.04, x - 0.04 - wide):
+        pieces.append(_hanging(left, left + wide, h - 0.035, 0.8 * y, folds))
     return pieces
+
+
+def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
+    """Return cloth (1) that hangs from `h` to the floor in folds, less deep at its top."""
+    n, thick = 6 * folds + 1, min(0.004, 0.1 * deep)
+    turn = np.linspace(0, 2 * math.pi * folds, n)
+    x = np.linspace(x0, x1, n)
+    depths = np.array([deep - thick, 0.6 * (deep - thick)])  # below and above
+    y = np.cos(turn)[:, None] * depths
+    slope = -np.sin(turn)[:, None] * depths * 2 * math.pi * folds / (x1 - x0)
+    sides = np.empty((2, n, 2, 3))  # before and behind, along, below and above
+    sides[..., 0], sides[..., 2] = x[:, None], (0.0, h)
+    sides[..., 1] = np.stack([y - thick, y + thick])
+    facing = np.stack([slope, np.full((n, 2), -1.0), np.zeros((n, 2))], axis=-1)
+    facing /= np.linalg.norm(facing, axis=-1, keepdims=True)
+    run = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y[:, 0])))])
+    coords = np.zeros((2, n, 2, 3))
+    coords[..., 0], coords[..., 2] = run[:, None], (0.0, h)
+    low, high, left, right = (
+        edge.transpose(1, 0, 2)
+        for edge in (sides[:, ::-1, 0], sides[:, :, 1], sides[:, 0], sides[:, -1, ::-1])
+    )
+    edges = (low, high, left, right)
+    ways = [(0, 0, -1), (0, 0, 1), (-1, 0, 0), (1, 0, 0)]
+    strips = [(sides[0], facing, coords[0]), (sides[1, ::-1], -facing[::-1], coords[1, ::-1])]
+    for edge, way in zip(edges, ways, strict=True):
+        flat = edge[..., [0, 1, 2] if way[2] == 0 else [0, 2, 1]]
+        flat = flat[..., [1, 0, 2]] if way[2] == 0 else flat
+        strips.append((edge, np.broadcast_to(np.array(way, np.float64), edge.shape), flat))
+    faces, start = [], 0
+    for points, _, _ in strips:
+        a = start + 2 * np.arange(len(points) - 1)
+        quads = np.column_stack([a, a + 2, a + 3, a, a + 3, a + 1])
+        faces.append(quads.reshape(-1, 3))
+        start += 2 * len(points)
+    vertices, normals, coords = (
+        np.concatenate([strip[k].reshape(-1, 3) for strip in strips]) for k in range(3)
+    )
+    return Piece(
+        vertices=vertices, faces=np.concatenate(faces), coords=coords, normals=normals, slot=1
+    )
 
 
 @kind("white lamp", low_m=(0.3, 0.3, 0.35), high_m=(0.55, 0.55, 0.9), roles=SCENERY, throws=False)
@@ -214,25 +250,25 @@ def vase(size: Vec3, shape: Shape) -> list[Piece]:
     pieces = [turned([*form, (0.0, tall)])]
     count = 5 + int(3 * rng.random())
     around = np.arange(count) * 2.4
-    lean = r * (0.72 + 0.15 * rng.random(count))
+    lean = r * (0.75 + 0.15 * rng.random(count))
     top = h - 0.1 * r - 0.25 * h * rng.random(count) * (np.arange(count) > 0)
     tips = np.column_stack([np.cos(around) * lean, np.sin(around) * lean, top])
     bases = np.column_stack([0.1 * tips[:, :2], np.full(count, 0.9 * tall)])
-    for base, tip in zip(bases.tolist(), tips.tolist(), strict=True):
-        stem = ((base[0], base[1], base[2]), (tip[0], tip[1], tip[2]))
-        pieces.append(tube(stem, 0.003, segments=4, slot=1))
-        pieces.append(_bud(stem[1], 0.2 * r))
-    sides = tips + (0.0, 0.0, -0.12 * h) + 0.3 * r * np.column_stack(
-        [np.cos(around + 1), np.sin(around + 1), np.zeros(count)]
-    )  # fmt: skip
-    ups = np.tile(np.array([0.0, 0.0, 1.0]), (count, 1))
-    return [*pieces, leaves(bases, sides, np.full(count, 0.25 * r), ups, slot=1)]
+    out = np.column_stack([np.cos(around + 1), np.sin(around + 1), np.zeros(count)])
+    sides = tips - (0.0, 0.0, 0.12 * h) + 0.3 * r * out
+    wide = np.repeat([0.012, 0.25 * r], count)
+    ups = np.tile(np.array([0.0, -0.6, 0.8]), (2 * count, 1))
+    green = leaves(np.tile(bases, (2, 1)), np.concatenate([tips, sides]), wide, ups, slot=1)
+    return [*pieces, green, _flowers(tips, 0.22 * r)]
 
 
-def _bud(at: Vec3, r: float) -> Piece:
-    """Return a flower (2): a small cup."""
-    cup = turned([(0, -0.4 * r), (0.7 * r, 0), (r, 0.5 * r), (0, 0.4 * r)], segments=7, slot=2)
-    return moved(cup, at)
+def _flowers(at: F64, r: float) -> Piece:
+    """Return flowers (2) of five petals at places (F, 3)."""
+    turn = np.tile(np.arange(5) * 0.4 * math.pi, len(at))
+    bases = np.repeat(at, 5, axis=0)
+    ways = np.column_stack([np.cos(turn), np.sin(turn), np.full(len(turn), 0.5)])
+    ups = np.tile(np.array([0.0, 0.0, 1.0]), (len(turn), 1))
+    return leaves(bases - 0.1 * r * ways, bases + r * ways, np.full(len(turn), r), ups, slot=2)
 
 
 @kind("red cloth_blue paper", low_m=(0.18, 0.15, 0.06), high_m=(0.3, 0.22, 0.24), roles=SCENERY)
@@ -267,9 +303,9 @@ def fruit_bowl(size: Vec3, shape: Shape) -> list[Piece]:
     form = [(0, 0), (0.4 * r, 0), (0.8 * r, 0.5 * deep), (r, deep), (0.94 * r, deep),
             (0.6 * r, 0.4 * deep), (0, 0.3 * deep)]  # fmt: skip
     pieces, fruit = [turned(form)], min(0.34 * r, 0.3 * h)
-    for k in range(5):
+    for k in range(4):
         out, up = (0.5 * r, deep) if k else (0.0, h - fruit)
-        at = (out * math.cos(1.57 * k), out * math.sin(1.57 * k), up)
+        at = (out * math.cos(2.1 * k), out * math.sin(2.1 * k), up)
         pieces.append(ball(fruit, at, slot=1 + k % 2))
     return pieces
 
