@@ -140,8 +140,8 @@ def basketball_hoop(size: Vec3, shape: Shape) -> list[Piece]:
             arm = [(s * 0.45 * x, board + 0.02, z), (s * 0.45 * x, y, z)]
             pieces.append(tube(arm, 0.025, segments=6, slot=2))
     for bearing in around[:-1:2]:
-        c, s = r * math.cos(bearing), r * math.sin(bearing)
-        net = [(c, middle + s, ring), (0.6 * c, middle + 0.6 * s, 0.0)]
+        a, b = r * math.cos(bearing), r * math.sin(bearing)
+        net = [(a, middle + b, ring), (0.6 * a, middle + 0.6 * b, 0.0)]
         pieces.append(tube(net, 0.004, segments=4, slot=2))
     return pieces
 
