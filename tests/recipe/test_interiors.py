@@ -10,6 +10,7 @@ from test_furniture import ROOM, apart_m, frames, scenery, solver
 
 from synthstudio.core.spec import ThingSpec
 from synthstudio.props.procedural import kinds
+from synthstudio.props.things.kitchens import TAP_M
 from synthstudio.recipe.layout import indoors
 from synthstudio.recipe.layout.interiors import ANYWHERE, INTERIORS
 from synthstudio.recipe.layout.site import box_of
@@ -82,6 +83,7 @@ def test_what_belongs_together_is_together() -> None:
 def test_things_in_a_row_have_one_worktop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indoors, "INTERIORS", {"kitchen": INTERIORS["kitchen"]})
     rows = 0
+    assert indoors._TAP_M == TAP_M
     for spec in frames(20, ROOM):
         counters = [t for t in scenery(spec) if t.kind == "counter"]
         for stove in (t for t in scenery(spec) if t.kind == "stove"):

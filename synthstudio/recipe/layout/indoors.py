@@ -23,7 +23,7 @@ HUNG_M = 0.001
 TOPMOST_M = 1.35
 """Nothing is put on what is higher than this."""
 _WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
-_PIECES, _HANGS = (2, 5), (1, 2)
+_PIECES, _HANGS = (3, 5), (1, 2)
 _ABOVE_M = 1.75
 """Nothing is hung above a thing from higher than this on."""
 _UNDER_CEILING_M = 0.1
