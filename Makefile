@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo model test check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
-.PHONY: bench-against cluster systems transfer lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against scenes cluster systems transfer lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,9 @@ bench-against: $(STAMP) ## is anything slower than at BASE?
 
 soak: $(STAMP)        ## the Done-when lines at their full size (an hour or more)
 	$(BIN)/python -m benchmarks.soak
+
+scenes: $(STAMP)      ## bytes, labels and bodies of every scene (an hour)
+	$(BIN)/python -m benchmarks.every_scene
 
 BASE ?= 953e850
 golden: $(STAMP)      ## nothing changed since BASE: bytes, --json, verdicts, weights, reviews

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from pathlib import Path
 
 import synthstudio as ss
@@ -26,6 +28,22 @@ def with_sets(config: Config, generated: Path) -> Config:
         for source in config.train
     )
     return config.model_copy(update={"train": train})
+
+
+_MAKERS = ("body", "compose", "core", "generation", "label", "props", "recipe", "render")
+
+
+@functools.cache
+def digest() -> str:
+    """A digest of the two recipes and of the code that makes frames of them."""
+    found = hashlib.sha256()
+    for name in SETS:
+        found.update((ROOT / "scenes" / f"{name}.yaml").read_bytes())
+    for folder in _MAKERS:
+        for path in sorted((ROOT / "synthstudio" / folder).rglob("*")):
+            if path.suffix in (".py", ".yaml"):
+                found.update(path.read_bytes())
+    return found.hexdigest()[:12]
 
 
 def generate(generated: Path, *, frames: int | None = None) -> None:

@@ -11,7 +11,8 @@ Warp's signed distance to closed meshes, not the hulls and capsules that the dra
   floating  people whose pose stands on its feet, and the lowest of both is more than 2 cm from
             the floor. People who move (PoseSpec.turns) are not asked.
   beyond    people with a joint angle outside its limits.
-  hanging   things whose lowest point is more than 2 cm from the floor and that nobody holds.
+  hanging   things whose lowest point is more than 2 cm from the floor and that nobody holds;
+            scenery is not asked: doors, pictures and switches are at walls.
 The exit status is 1 if more than 1 % of people are through something or themselves, or float, or
 if any joint is beyond its limits or any thing hangs in the air.
 """
@@ -334,7 +335,7 @@ def sole_m(stage: Stage, person: PersonSpec) -> float:
 
 def hangs(thing: ThingSpec, one: Solid, bodies: list[Bare]) -> bool:
     """Return whether a thing neither stands on the floor nor is at its holder's body."""
-    if abs(one.box_m[0, 2]) <= FLOOR_M:
+    if abs(one.box_m[0, 2]) <= FLOOR_M or thing.role == "scenery":
         return False
     if thing.held_by is None:
         return True

@@ -76,7 +76,8 @@ class Transfer:
         self.folder = cache / key
         self.made = self.folder / f"by-{code()}"
         self.crops = cache / "crops"
-        self.hiders, self.generated = self.folder / "hiders", self.folder / "generated"
+        self.hiders = self.folder / "hiders"
+        self.generated = self.folder / f"people-{generated_people.digest()}"
 
     def run_of(self, arm: str, seed: int) -> Path:
         return self.made / "runs" / f"{arm}-{_digest(arm)}-{seed}"
@@ -155,11 +156,17 @@ VIEWS = {"paste": 0.5, "scale": 0.4, "shift": 0.15, "colour": 0.4, "grey": 0.2, 
 
 
 def _digest(arm: str) -> str:
-    """Of what an arm is, and those that it starts from. A field that others need does not count."""
-    chain, usual = [], asdict(Arm())
+    """Of what an arm is, those that it starts from, and the generated people if one sees them.
+
+    A field that others need does not count.
+    """
+    chain: list[Any] = []
+    usual, people = asdict(Arm()), False
     while arm:
         chain.append({k: v for k, v in asdict(ARMS[arm]).items() if v != usual[k]})
+        people |= not ARMS[arm].photos
         arm = ARMS[arm].start
+    chain += [generated_people.digest()] if people else []
     return hashlib.sha256(canonical_json(chain)).hexdigest()[:6]
 
 

@@ -141,7 +141,7 @@ def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
     made: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And one of generated people fewer: the world's stick people stand otherwise."""
-    generated = next((made / "cache").glob("*/generated/wild"))
+    generated = next((made / "cache").glob("*/people-*/wild"))
     own = photos.parent / "own"
     shutil.copytree(photos, own, dirs_exist_ok=True)
     shutil.copy(photos / "dev.json", own / "train.json")
@@ -159,3 +159,11 @@ def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
 def test_one_arm_brings_what_it_starts_from() -> None:
     asked = transfer.jobs(2, ("mixed-1000", "orn"))
     assert asked == [(name, seed) for seed in (0, 1) for name in ("orn", "alone", "mixed-1000")]
+
+
+def test_other_generated_people_are_another_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {arm: transfer._digest(arm) for arm in ARMS}
+    monkeypatch.setattr(transfer.generated_people, "digest", lambda: "others")
+    changed = {arm for arm in ARMS if transfer._digest(arm) != before[arm]}
+    assert {"alone", "taught", "mixed-1000", "pretrained-1000"} <= changed
+    assert not {"kpe", "orn", "orn-1000"} & changed

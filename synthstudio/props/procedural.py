@@ -16,6 +16,10 @@ from synthstudio.props.things import (
     carried,
     containers,
     furniture,
+    halls,
+    hung,
+    indoors,
+    kitchens,
     places,
     plants,
     sports,
@@ -35,6 +39,10 @@ BUILDERS = (
     carried,
     containers,
     furniture,
+    halls,
+    hung,
+    indoors,
+    kitchens,
     places,
     plants,
     sports,
@@ -84,6 +92,7 @@ def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
                 material=materials[piece.slot],
                 normals=(piece.normals @ turn.T).astype(np.float32),
                 two_sided=piece.two_sided,
+                throws=kind.throws,
             )
         )
     return tuple(surfaces)

@@ -68,7 +68,7 @@ class Casters:
 
 def casters(packed: Packed) -> Casters | None:
     """What throws shadows in a scene, or None when nothing does."""
-    throws = np.array([s.instance not in ROOM for s in packed.surfaces], dtype=bool)
+    throws = np.array([s.throws and s.instance not in ROOM for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
     stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])

@@ -1,5 +1,6 @@
 """Shadows against geometry: where a plate's shadow lies, no acne, no gap at the feet."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -37,6 +38,18 @@ def test_a_plate_darkens_exactly_its_shadow(towards, caught):
     sure = open_floor & (np.abs(inside) > two_texels)
     assert (sure & (inside > 0)).sum() > 300
     np.testing.assert_array_equal(dark[sure], inside[sure] > 0)
+
+
+def test_what_hangs_from_a_ceiling_throws_no_shadow():
+    view, floor = from_above(), square(9.0, 0.0, **FLOOR)
+    lamp = box((0.0, 0.0, 0.6), (0.4, 0.4, 0.1))
+    light = lit((1.0, 0.0, 1.0), 0.6, sky=0.1)
+    _, thrown = shot(view, [lamp, floor], light)
+    rendering, none = shot(view, [dataclasses.replace(lamp, throws=False), floor], light)
+    _, bare = shot(view, [floor], light)
+    seen = rendering.instance == 1000
+    np.testing.assert_array_equal(none[seen], bare[seen])
+    assert (thrown[seen] != bare[seen]).any()
 
 
 def test_a_shadowed_photo_keeps_the_ambient_share():

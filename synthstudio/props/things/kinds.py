@@ -32,6 +32,7 @@ class Kind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...]
     shape: tuple[str, ...]  # the names that ThingSpec.shape may hold
+    throws: bool = True  # a shadow
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -47,10 +48,12 @@ def kind(
     patterns: str = "plain",
     roles: tuple[str, ...] = STANDING,
     shape: str = "",
+    throws: bool = True,
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder. Lists of names are parted by blanks.
 
     `materials` are keys of MATERIALS, one a slot; `shape` names what ThingSpec.shape may hold.
+    What hangs from a ceiling throws no shadow, as the ceiling does not.
     """
 
     def register(build: Builder) -> Builder:
@@ -62,6 +65,7 @@ def kind(
             patterns=cast(tuple[Pattern, ...], tuple(patterns.split())),
             roles=roles,
             shape=tuple(shape.split()),
+            throws=throws,
         )
         return build
 

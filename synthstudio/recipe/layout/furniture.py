@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.spec import Backdrop, RoomBackdrop, Vec2
+from synthstudio.recipe.layout.indoors import indoors
 from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import box_of, site_of
 from synthstudio.recipe.layout.streets import in_the_open
-from synthstudio.recipe.layout.walls import at_walls
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.view import Behind
@@ -50,5 +50,5 @@ def furnish(
     """Return what stands and hangs about a place, with its boxes, the floor's things first."""
     assert isinstance(room, RoomBackdrop)
     site = site_of(draw, cameras, standing)
-    new = at_walls(site, room) if room.walls else in_the_open(site, room)
+    new = indoors(site, room) if room.walls else in_the_open(site, room)
     return [Placed(item=thing, box_m=box_of(thing)) for thing in new]

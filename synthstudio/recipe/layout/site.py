@@ -36,11 +36,11 @@ class Site:
     standing: F64  # (N, 2, 3) boxes
     seen: tuple[tuple[F64, F64], ...]  # a camera: (P, 2, 2) pixels and (P,) depths of people
 
-    def takes(self, box_m: F64, new: Sequence[ThingSpec]) -> bool:
-        """Return whether a box is free, clear of all cameras, and hides nobody."""
+    def takes(self, box_m: F64, new_m: Sequence[F64]) -> bool:
+        """Return whether a box is free, also of new ones, clear of cameras, and hides nobody."""
         if len(self.standing) and gaps_m(box_m, self.standing).min() < PEOPLE_M:
             return False
-        if new and gaps_m(box_m, np.array([box_of(t) for t in new])).min() < GAP_M:
+        if new_m and gaps_m(box_m, np.array(new_m)).min() < GAP_M:
             return False
         return all(
             hides_nobody(camera, box_m, *seen)
@@ -122,16 +122,22 @@ def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
     }
 
 
-def built(kind: ThingKind, rng: Generator) -> ThingSpec:
-    """Return a thing of a natural size at the origin."""
+def natural_size(kind: ThingKind, rng: Generator) -> Vec3:
+    """Return a size between the kind's least and greatest."""
     shared = float(rng.random())
     width, depth, height = (
         round(low + (high - low) * (0.6 * shared + 0.4 * float(rng.random())), 3)
         for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
     )
+    return width, depth, height
+
+
+def built(kind: ThingKind, rng: Generator) -> ThingSpec:
+    """Return a thing of a natural size at the origin."""
+    size = natural_size(kind, rng)
     made = materials(kind, rng)
     if kind.kind == "building":
         pattern = kind.patterns[int(rng.random() * len(kind.patterns))]
         pane = Material(base_rgb=palette.choose(_PANES, rng), roughness=0.1, specular=0.06)
         made = (palette.wall(pattern, rng), pane, palette.wall("plain", rng))
-    return ThingSpec(kind=kind.kind, role="scenery", size_m=(width, depth, height), materials=made)
+    return ThingSpec(kind=kind.kind, role="scenery", size_m=size, materials=made)

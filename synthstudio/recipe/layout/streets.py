@@ -44,7 +44,7 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
             here = replace(thing, position_m=(round(x, 3), round(y, 3), 0.0), yaw_rad=round(yaw, 4))
             box = box_of(here)
             inside = abs(x - room.centre_m[0]) + size < room.size_m[0] / 2 and y + size < last
-            if inside and site.takes(box, out):
+            if inside and site.takes(box, [box_of(t) for t in out]):
                 out.append(here)
                 break
     return out

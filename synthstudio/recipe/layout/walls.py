@@ -1,52 +1,21 @@
-"""What stands and hangs at the walls of rooms, backs to the wall."""
+"""The walls of a room, what of them cameras see, and the boards along their feet."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from synthstudio.core.scene import F64
-from synthstudio.core.spec import Material, Pattern, RoomBackdrop, ThingSpec, Vec2, Vec3
+from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2
 from synthstudio.recipe.layout.placement import CLEAR_M, corners
-from synthstudio.recipe.layout.site import (
-    GAP_M,
-    TRIES,
-    Site,
-    allowed,
-    box_of,
-    built,
-    count,
-    gaps_m,
-    hides_nobody,
-)
+from synthstudio.recipe.layout.site import Site, allowed, box_of, gaps_m, hides_nobody
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.schema.distributions import pick
-
-OFF_WALL_M = 0.025
-"""Furniture stands so far from the wall, before the skirting board."""
-_WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
-_PIECES = (3, 7)
-_ROOMS: tuple[dict[str, float], ...] = (
-    {"sofa": 2, "bookcase": 2, "potted_plant": 2, "screen": 1, "cupboard": 1.5, "table": 1,
-     "chair": 1, "stool": 0.5},
-    {"bookcase": 2, "table": 3, "chair": 1, "cupboard": 2, "bin": 1, "potted_plant": 1,
-     "cardboard_box": 1},
-    {"counter": 3, "cupboard": 3, "table": 2, "stool": 1, "chair": 1, "bin": 1},
-    {"crate": 2, "cardboard_box": 3, "cupboard": 1, "bookcase": 1, "barrel": 1, "suitcase": 1,
-     "partition": 0.5},
-)  # fmt: skip
-"""What stands in living rooms, offices, kitchens and stores."""
-_TABLE, _CHAIR = "table", "chair"
-_PRINTS: tuple[Pattern, ...] = (
-    "plain", "stripes", "checks", "dots", "plaid", "camouflage", "wood", "tiles",
-)  # fmt: skip
-_DAYLIGHT: tuple[Vec3, ...] = ((0.9, 0.95, 1.0), (1.0, 1.0, 1.0), (0.7, 0.85, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wall:
+class Wall:
     """A wall from `start` on along `along` (unit), `inward` its normal into the room."""
 
     start: F64
@@ -61,33 +30,18 @@ class _Wall:
         """Return the yaw of what has its back to the wall: fronts are at -y."""
         return round(math.atan2(float(self.inward[0]), -float(self.inward[1])), 6)
 
+    def at_m(self, along_m: float, inward_m: float) -> Vec2:
+        """Return the place so far along the wall and so far from it."""
+        x, y = self.start + self.along * along_m + self.inward * inward_m
+        return round(float(x), 4), round(float(y), 4)
 
-def at_walls(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
-    """Return furniture, and what is in the walls or hangs on them."""
-    rng, walls = site.rng, _walls_of(site, room)
-    shares = {name: share for name, share in _WALLS.items() if name in walls}
-    doors, windows, prints, pieces = (
-        count(low, high, rng) for low, high in ((0, 1), (0, 2), (0, 3), _PIECES)
-    )
-    # Where there are further cameras, the wall behind the first is seen, too.
-    if len({camera.position_m for camera in site.cameras}) > 1:
-        shares["front"] = 0.2
-    out: list[ThingSpec] = []
-    for hung in ["door"] * doors + ["window"] * windows:
-        _put(site, walls[pick(shares, rng)], _fitting(site, hung, room.size_m[2]), out)
-    kinds = allowed(site, _ROOMS[int(rng.random() * len(_ROOMS))])
-    for _ in range(pieces if kinds else 0):
-        wall = walls[pick(shares, rng)]
-        kind = site.draw.catalogue.things[pick(kinds, rng)]
-        thing = built(kind, rng)
-        if _put(site, wall, thing, out) and kind.kind == _TABLE:
-            _seat_at(site, out, wall)
-    for hung in ["picture"] * prints + ["switch"]:
-        _put(site, walls[pick(shares, rng)], _fitting(site, hung, room.size_m[2]), out)
-    return out + _skirting(site, walls, out)
+    def of_m(self, thing: ThingSpec) -> Vec2:
+        """Return how far along the wall, and how far from it, a thing stands."""
+        away = np.array(thing.position_m[:2]) - self.start
+        return float(away @ self.along), float(away @ self.inward)
 
 
-def _walls_of(site: Site, room: RoomBackdrop) -> dict[str, _Wall]:
+def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
     """Return the four walls, as seen from the camera, and which part of each is in its view."""
     (cx, cy), (width, depth, _) = room.centre_m, room.size_m
     x0, x1, y0, y1 = cx - width / 2, cx + width / 2, cy - depth / 2, cy + depth / 2
@@ -100,8 +54,8 @@ def _walls_of(site: Site, room: RoomBackdrop) -> dict[str, _Wall]:
         left, right = 0.0, width
     ahead = depth / 2  # of the walls beside people only the far half is in view
 
-    def wall(x: float, y: float, along: Vec2, inward: Vec2, part: tuple[float, Vec2]) -> _Wall:
-        return _Wall(
+    def wall(x: float, y: float, along: Vec2, inward: Vec2, part: tuple[float, Vec2]) -> Wall:
+        return Wall(
             start=np.array([x, y]),
             along=np.array(along),
             inward=np.array(inward),
@@ -118,79 +72,7 @@ def _walls_of(site: Site, room: RoomBackdrop) -> dict[str, _Wall]:
     }
 
 
-def _put(site: Site, wall: _Wall, thing: ThingSpec | None, out: list[ThingSpec]) -> bool:
-    """Put a thing with its back to the wall where it is free; False where no place is tried."""
-    if thing is None:
-        return False
-    width, depth, _ = thing.size_m
-    low = max(wall.least_m - width / 2, width / 2 + OFF_WALL_M)
-    high = min(wall.most_m + width / 2, wall.length_m - width / 2 - OFF_WALL_M)
-    off = depth / 2 + (0.001 if thing.kind in _HUNG else OFF_WALL_M)
-    for _ in range(TRIES if low < high else 0):
-        at = wall.start + wall.along * palette.between(low, high, site.rng) + wall.inward * off
-        here = replace(
-            thing,
-            position_m=(round(float(at[0]), 4), round(float(at[1]), 4), thing.position_m[2]),
-            yaw_rad=wall.yaw_rad,
-        )
-        if site.takes(box_of(here), out):
-            out.append(here)
-            return True
-    return False
-
-
-def _seat_at(site: Site, out: list[ThingSpec], wall: _Wall) -> None:
-    """Put a chair before the table that was put last, looking at it, where there is space."""
-    kinds = allowed(site, {_CHAIR: 1.0})
-    if not kinds:
-        return
-    chair, table = built(site.draw.catalogue.things[min(kinds)], site.rng), out[-1]
-    away = (table.size_m[1] + chair.size_m[1]) / 2 + GAP_M + 0.02
-    x, y = np.array(table.position_m[:2]) + wall.inward * away
-    turned = math.remainder(wall.yaw_rad + math.pi, math.tau)
-    here = replace(chair, position_m=(float(x), float(y), 0.0), yaw_rad=round(turned, 6))
-    if site.takes(box_of(here), out):
-        out.append(here)
-
-
-_HUNG = frozenset({"door", "window", "picture", "switch", "skirting"})
-"""What is part of a wall or hangs on it."""
-
-
-def _fitting(site: Site, kind: str, height_m: float) -> ThingSpec | None:
-    """Return a door, window, picture or switch for a wall of that height, at the origin."""
-    rng = site.rng
-    found = allowed(site, {kind: 1.0})
-    if not found:
-        return None
-    thing = built(site.draw.catalogue.things[min(found)], rng)
-    width, depth, tall = thing.size_m
-    foot = 0.0
-    frame = palette.wall("plain", rng)
-    if kind == "door":
-        depth = 0.08
-        made: tuple[Material, ...] = (frame, palette.surface("wood", rng), frame)
-        made = made if rng.random() < 0.5 else (frame, palette.wall("plain", rng), frame)
-    elif kind == "window":
-        foot = palette.between(0.75, 1.05, rng)
-        bright = palette.choose(_DAYLIGHT, rng) if rng.random() < 0.8 else (0.02, 0.025, 0.04)
-        made = (frame, Material(base_rgb=bright, roughness=0.2, specular=0.05))
-    elif kind == "picture":
-        foot = palette.between(1.3, 1.7, rng) - tall / 2
-        pattern = _PRINTS[int(rng.random() * len(_PRINTS))]
-        printed = palette.surface(pattern, rng)
-        printed = replace(printed, scale_m=palette.between(0.05, 0.4, rng))
-        made = (palette.surface("plain", rng), printed)
-    else:
-        foot, made = 1.05, (frame, frame)
-    if foot + tall > height_m - 0.1:
-        return None
-    return replace(
-        thing, size_m=(width, depth, tall), materials=made, position_m=(0.0, 0.0, round(foot, 3))
-    )
-
-
-def _skirting(site: Site, walls: dict[str, _Wall], out: list[ThingSpec]) -> list[ThingSpec]:
+def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[ThingSpec]:
     """Return boards along the walls between the doors, or none."""
     rng = site.rng
     wanted, tall, thick = rng.random() < 0.7, palette.between(0.06, 0.12, rng), 0.014

@@ -25,7 +25,7 @@ _ODD = ("turn", "side_bend", "roll")
 _OTHER = {"left": "right", "right": "left"}
 _SPREAD_RAD = math.radians(14)
 _SPREAD = (*_ARM[:4], *_LEG[:2], *_TRUNK, *_HEAD[:1], *_ROOT)
-_ALIKE = 0.35
+_ALIKE = 0.5
 _IN_THE_AIR = 0.5
 _TUMBLE_ROLL_RAD = math.radians(20)
 _TRIES = 24
@@ -74,16 +74,17 @@ def random_pose(poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Gene
     """Return a pose of limbs of different poses, each angle strayed by about 14 degrees.
 
     Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
-    its sides; a third have both legs of one pose. All angles are within the limits. Half are in the
-    air, turned any way; others touch the floor with whatever is lowest, as in a movement.
+    its sides; half have both arms of one pose, and half both legs. All angles are within the
+    limits. Half are in the air, turned any way; others touch the floor with whatever is lowest, as
+    in a movement.
     """
 
     def one() -> KeyPose:
         return poses[int(rng.random() * len(poses))]
 
     angles: dict[str, float] = {}
-    for groups, alike in ((_ARM, 0.0), (_LEG, _ALIKE)):
-        source, same = one(), rng.random() < alike
+    for groups in (_ARM, _LEG):
+        source, same = one(), rng.random() < _ALIKE
         swapped = rng.random() < 0.5
         for side in _OTHER:
             angles |= _limb(source, _OTHER[side] if swapped else side, side, groups)

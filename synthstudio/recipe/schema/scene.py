@@ -189,7 +189,8 @@ class Room(Base):
     )
     furnished: Probability = Field(
         default=0.0,
-        description="How often there is more: furniture, doors, windows and pictures at the walls; "
+        description="How often there is more: between walls what belongs in a kitchen, an office, "
+        "a sports hall or another kind of room, doors, windows and pictures; "
         "without walls what stands in streets and parks. None of it hides anybody from a camera.",
     )
     ceilings: Probability = Field(

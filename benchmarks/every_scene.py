@@ -1,0 +1,136 @@
+"""Do the promises hold on every scene of the project? `make scenes`.
+
+Of each scene's first frames: made by one worker and by two they have the same bytes; every eighth,
+made again alone by `frame`, has them too; `audit` (rays instead of a raster) finds no joint in
+another state or place; and of more frames, drawn and posed without pictures, nothing goes through
+anything or itself, feet stand and joints keep their limits (benchmarks.physics). Targets have a
+table of their own: benchmarks.targets.
+
+    python -m benchmarks.every_scene [--frames 24] [--posed 60] [SCENE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import physics, proofs
+from synthstudio.dataset.durable import write_file
+from synthstudio.dataset.shards import hashed_files
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Settings, Stage
+from synthstudio.recipe.schema.load import load
+
+SCENES = proofs.ROOT / "scenes"
+LOG = proofs.ROOT / "docs" / "evidence" / "scenes.log"
+NO_FRAMES = ("occlude",)
+"""Occludes photos that are there already and draws nobody."""
+_EVERY = 8
+HEAD = (
+    f"{'scene':24} {'frames':>6} {'bytes':>6} {'alone':>6} {'people':>6} {'joints':>6} {'wrong':>6}"
+    f" {'posed':>6} {'people':>6} {'through':>8} {'itself':>7} {'feet':>5} {'limits':>6} {'air':>4}"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one scene's frames were found to be."""
+
+    scene: str
+    frames: int
+    same: bool
+    alone: int  # frames made again that differ
+    audited: dict[str, object]
+    posed: physics.Report
+    findings: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return self.same and not self.alone and bool(self.audited["passed"]) and self.posed.passed
+
+    def row(self) -> str:
+        """The outcome as a line under HEAD."""
+        p, found = self.posed, self.audited
+        return (
+            f"{self.scene:24} {self.frames:6} {'same' if self.same else 'DIFFER':>6} "
+            f"{'same' if not self.alone else self.alone:>6} {found['people']:6} "
+            f"{found['joints']:6} {found['state_differs']:6} {p.frames:6} {p.people:6} "
+            f"{p.through:8} {p.itself:7} {p.floating:5} {p.beyond:6} {p.hanging:4}"
+        )
+
+
+def scenes() -> dict[str, Path]:
+    """Every scene that draws frames, by name: those for networks are in scenes/training."""
+    files = sorted(p for p in SCENES.rglob("*.yaml") if p.parent.name != "training")
+    named = {p.relative_to(SCENES).with_suffix("").as_posix(): p for p in files}
+    return {name: p for name, p in named.items() if name not in NO_FRAMES}
+
+
+def assets_of(scene: Path, folder: Path) -> Path:
+    """Where the folders that a scene names are: below scenes/, else below `folder`."""
+    named = load(scene).folders.values()
+    return SCENES if all((SCENES / name).is_dir() for name in named) else folder
+
+
+def outcome(name: str, settings: Settings, folder: Path, *, posed: int) -> Outcome:
+    """Make, make again, audit and pose a scene's frames; `settings` says how many are made."""
+    one, two = folder / "one", folder / "two"
+    for out, workers in ((one, 1), (two, 2)):
+        pipeline.generate(settings, out, workers=workers, frames_per_shard=proofs.FRAMES_PER_SHARD)
+    frames = settings.recipe.frames
+    again = proofs.replayed(two, range(0, frames, _EVERY))
+    tally = audit(two, settings, workers=2)
+    stage = Stage(settings)
+    report = physics.check(stage, (pipeline.draw_spec(stage, i) for i in range(posed)))
+    return Outcome(
+        scene=name,
+        frames=frames,
+        same=hashed_files(one) == hashed_files(two),
+        alone=sum(held != "same bytes" for held in again.values()),
+        audited=tally.report(),
+        posed=report,
+        findings=(*tally.findings[:5], *report.findings[:8]),
+    )
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--frames", type=int, default=24, help="made twice and audited")
+    parser.add_argument("--posed", type=int, default=60, help="drawn and posed")
+    parser.add_argument("--assets", type=Path, default=proofs.ROOT.parent / "shared" / "data")
+    parser.add_argument("--log", type=Path, default=LOG)
+    parser.add_argument("scene", nargs="*", help="by name, as wild or challenges/dark; all")
+    options = parser.parse_args(words)
+    known = scenes()
+    if unknown := sorted(set(options.scene) - set(known)):
+        parser.error(f"no such scene: {', '.join(unknown)}; there are {', '.join(known)}")
+    began, failed = time.monotonic(), []
+    lines = [f"$ python -m benchmarks.every_scene --frames {options.frames}"]
+    lines[0] += f" --posed {options.posed}" + "".join(f" {name}" for name in options.scene)
+
+    def say(text: str) -> None:
+        lines.append(text)
+        print(text, flush=True)
+
+    say(HEAD)
+    for name in options.scene or known:
+        assets = assets_of(known[name], options.assets)
+        settings = proofs.settings_for(known[name], assets=assets, frames=options.frames)
+        with tempfile.TemporaryDirectory() as scratch:
+            got = outcome(name, settings, Path(scratch), posed=options.posed)
+        say(got.row())
+        for finding in got.findings:
+            say(f"    {finding}")
+        failed += [] if got.passed else [name]
+    say(f"not held: {', '.join(failed) or 'nothing'}; {(time.monotonic() - began) / 60:.0f} min")
+    write_file(options.log, ("\n".join(lines) + "\n").encode())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

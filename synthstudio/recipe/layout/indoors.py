@@ -1,0 +1,336 @@
+"""What stands and hangs in a room: pieces at its walls, and with each what belongs to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2, Vec3
+from synthstudio.recipe.layout.finishes import Shared, finish
+from synthstudio.recipe.layout.interiors import INTERIORS, Interior, With
+from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, count, natural_size
+from synthstudio.recipe.layout.walls import Wall, skirting, walls_of
+from synthstudio.recipe.sampling import palette
+from synthstudio.recipe.schema.distributions import pick
+
+OFF_WALL_M = 0.025
+"""Furniture stands so far from the wall, before the skirting board."""
+HUNG_M = 0.001
+"""What hangs is so far from it."""
+TOPMOST_M = 1.35
+"""Nothing is put on what is higher than this."""
+_WALLS = {"back": 0.56, "left": 0.22, "right": 0.22}
+_PIECES, _HANGS = (3, 5), (1, 2)
+_ABOVE_M = 1.75
+"""Nothing is hung above a thing from higher than this on."""
+_UNDER_CEILING_M = 0.1
+_APART_M = 0.004
+"""What stands in a row or on top of something is so far from it."""
+_FEW = 3
+_TAP_M = 0.24  # of a sink, over its worktop
+_FOOT_M: dict[str, Vec2] = {
+    "blackboard": (0.82, 0.95),
+    "radiator": (0.13, 0.15),
+    "switch": (1.05, 1.05),
+    "wall_cupboard": (1.4, 1.5),
+    "wall_shelf": (1.15, 1.6),
+    "window": (0.75, 1.05),
+}
+_MIDDLE_M: dict[str, Vec2] = {
+    "mirror": (1.4, 1.55),
+    "picture": (1.3, 1.7),
+    "wall_clock": (1.9, 2.3),
+}
+"""How high the feet of what hangs are, or its middle."""
+_HOOP_M = (1.9, 2.65)
+"""The net of a hoop hangs so high, at the most as in a game."""
+HUNG = frozenset({"door", "skirting", "basketball_hoop", "curtains", *_FOOT_M, *_MIDDLE_M})
+"""What is part of a wall or hangs on it."""
+_ROUND = frozenset({"ceiling_lamp", "floor_lamp", "fruit_bowl", "laundry_basket", "table_lamp",
+                    "vase", "coat_rack"})  # fmt: skip
+_ONCE = frozenset({"bed", "blackboard", "coat_rack", "fireplace", "fridge", "piano", "stove",
+                   "tv_bench", "vaulting_box", "wall_clock"})  # fmt: skip
+"""A room has one of these at the most."""
+_LOOSE = frozenset({"books", "cup", "bottle", "fruit_bowl", "vase"})
+"""What lies about at any angle."""
+_FACING = frozenset({"chair", "stool", "desk"})
+"""What looks at the thing before which it stands."""
+_SIDES: tuple[Vec2, ...] = ((-1.0, 1.0), (1.0, -1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """A room that is being furnished: what it is, and what stands in it so far."""
+
+    site: Site
+    walls: dict[str, Wall]
+    room: RoomBackdrop
+    interior: Interior
+    shares: dict[str, float]  # how often each wall is taken
+    shared: Shared = field(default_factory=dict)
+    things: list[ThingSpec] = field(default_factory=list)
+    boxes: list[F64] = field(default_factory=list)
+
+    def new(self, kind: str) -> ThingSpec | None:
+        """Return a thing of that kind at the origin; None where it may not be in this frame."""
+        found = allowed(self.site, {kind: 1.0})
+        there = kind in _ONCE and any(thing.kind == kind for thing in self.things)
+        if there or not found:
+            return None
+        made, rng = self.site.draw.catalogue.things[min(found)], self.site.rng
+        width, depth, tall = natural_size(made, rng)
+        if kind in _ROUND:
+            depth = width
+        elif kind == "wall_clock":
+            width = tall
+        elif kind == "door":
+            depth = 0.08
+        materials = finish(made, self.shared, rng)
+        size = (width, depth, tall)
+        return ThingSpec(kind=kind, role="scenery", size_m=size, materials=materials)
+
+    def any_wall(self) -> Wall:
+        return self.walls[pick(self.shares, self.site.rng)]
+
+    def put(self, thing: ThingSpec, *, touching: ThingSpec | None = None) -> bool:
+        """Keep the thing if its place is inside the room and free; `touching` may be near."""
+        box = box_of(thing)
+        (cx, cy), (width, depth, tall) = self.room.centre_m, self.room.size_m
+        low = (cx - width / 2, cy - depth / 2, 0.0)
+        if (box[0] < low).any() or (box[1] > (low[0] + width, low[1] + depth, tall)).any():
+            return False
+        others = [
+            other for t, other in zip(self.things, self.boxes, strict=True) if t is not touching
+        ]
+        if not self.site.takes(box, others):
+            return False
+        self.things.append(thing)
+        self.boxes.append(box)
+        return True
+
+
+def indoors(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
+    """Return what is in a room's walls, stands at them, hangs on them, and belongs to that."""
+    rng, walls = site.rng, walls_of(site, room)
+    shares = {name: share for name, share in _WALLS.items() if name in walls}
+    # Where there are further cameras, the wall behind the first is seen, too.
+    if len({camera.position_m for camera in site.cameras}) > 1:
+        shares["front"] = 0.2
+    name = pick({name: one.weight for name, one in INTERIORS.items()}, rng)
+    here = _Room(site=site, walls=walls, room=room, interior=INTERIORS[name], shares=shares)
+    interior = here.interior
+    for kind in ["door"] * count(0, 1, rng) + ["window"] * count(0, 2, rng):
+        _at_wall(here, kind, here.any_wall())
+    for wall in ("back", "left", "right"):
+        if _at_wall(here, interior.first, walls[wall]):
+            break
+    for _ in range(count(*_PIECES, rng)):
+        _at_wall(here, pick(interior.stands, rng), here.any_wall())
+    for _ in range(count(*_HANGS, rng)):
+        _at_wall(here, pick(interior.hangs, rng), here.any_wall())
+    _at_wall(here, "switch", here.any_wall())
+    if room.ceiling is not None:
+        _under_ceiling(here)
+    return here.things + skirting(site, walls, here.things)
+
+
+def _at_wall(here: _Room, kind: str, wall: Wall) -> bool:
+    """Put a thing and its company at a wall; False where no place is free that is tried."""
+    thing = here.new(kind)
+    foot = None if thing is None else _foot_m(here, thing)
+    if thing is None or foot is None:
+        return False
+    width, depth, _ = thing.size_m
+    low = max(wall.least_m - width / 2, width / 2 + OFF_WALL_M)
+    high = min(wall.most_m + width / 2, wall.length_m - width / 2 - OFF_WALL_M)
+    off = depth / 2 + (HUNG_M if kind in HUNG else OFF_WALL_M)
+    for _ in range(TRIES if low < high else 0):
+        put = _turned(thing, wall, (palette.between(low, high, here.site.rng), off), foot)
+        if here.put(put):
+            _with_company(here, put, wall, here.interior.company(kind))
+            return True
+    return False
+
+
+def _turned(thing: ThingSpec, wall: Wall, at_m: Vec2, foot_m: float) -> ThingSpec:
+    """Return the thing so far along a wall and from it, its back to it."""
+    place: Vec3 = (*wall.at_m(*at_m), round(foot_m, 4))
+    return replace(thing, position_m=place, yaw_rad=wall.yaw_rad)
+
+
+def _foot_m(here: _Room, thing: ThingSpec) -> float | None:
+    """Return how high a thing's foot is over the floor; None where the room is too low for it."""
+    kind, tall, rng = thing.kind, thing.size_m[2], here.site.rng
+    top = here.room.size_m[2] - _UNDER_CEILING_M
+    foot = 0.0
+    if kind == "basketball_hoop":
+        foot = min(top - tall, _HOOP_M[1])
+        return foot if foot >= _HOOP_M[0] else None
+    if kind in _FOOT_M:
+        foot = palette.between(*_FOOT_M[kind], rng)
+    elif kind in _MIDDLE_M:
+        foot = max(palette.between(*_MIDDLE_M[kind], rng) - tall / 2, 0.2)
+    return foot if foot + tall <= top else None
+
+
+def _under_ceiling(here: _Room) -> None:
+    """Hang a lamp or a row of lamps somewhere in the far half of the room."""
+    rng, (cx, cy), (width, depth, tall) = here.site.rng, here.room.centre_m, here.room.size_m
+    lamp = here.new(here.interior.lamp)
+    if lamp is None or tall - lamp.size_m[2] < 2.0:
+        return
+    row = 1 + int(3 * rng.random()) if lamp.kind == "strip_lamp" else 1
+    step = max(2.0, width / (row + 1))
+    z = round(tall - lamp.size_m[2] - HUNG_M, 4)
+    for _ in range(_FEW):
+        x = cx + 0.4 * width * (float(rng.random()) - 0.5)
+        y = cy + depth * palette.between(0.0, 0.42, rng)
+        places = [x + (k - (row - 1) / 2) * step for k in range(row)]
+        lamps = [replace(lamp, position_m=(round(a, 4), round(y, 4), z)) for a in places]
+        if sum(here.put(one) for one in lamps):
+            return
+
+
+def _with_company(here: _Room, thing: ThingSpec, wall: Wall, company: tuple[With, ...]) -> None:
+    """Put with a thing what belongs to it, and with that what belongs to it in turn."""
+    along, _ = wall.of_m(thing)
+    ends = [along - thing.size_m[0] / 2, along + thing.size_m[0] / 2]
+    for one in company:
+        if here.site.rng.random() >= one.share:
+            continue
+        new = here.new(one.kind)
+        if new is None:
+            continue
+        if one.where in ("beside", "row"):
+            put = _beside(here, new, thing, wall, ends, row=one.where == "row")
+        elif one.where == "on":
+            put = _on(here, new, thing)
+        elif one.where == "before":
+            put = _before(here, new, thing, wall, palette.between(*one.gap_m, here.site.rng))
+        else:
+            put = _on_wall(here, new, thing, wall, one)
+        if put is not None:
+            _with_company(here, put, wall, one.then + here.interior.company(put.kind))
+
+
+def _beside(
+    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, ends: list[float], *, row: bool
+) -> ThingSpec | None:
+    """Put it at one side or the other, in a row after what is there; `ends` is where that ends."""
+    rng, (along, _) = here.site.rng, wall.of_m(thing)
+    if row:
+        new = _in_row(new, thing)
+    gap = _APART_M if row else GAP_M + palette.between(0.01, 0.12, rng)
+    depth = new.size_m[1] / 2 + OFF_WALL_M
+    for side in _SIDES[int(rng.random() * 2)]:
+        end = ends[side > 0]
+        if not row and abs(end - along) > thing.size_m[0] / 2 + 1e-6:
+            continue
+        put = _turned(new, wall, (end + side * (gap + new.size_m[0] / 2), depth), 0.0)
+        if here.put(put, touching=_neighbour(here, wall, end) if row else None):
+            ends[side > 0] = end + side * (gap + new.size_m[0])
+            return put
+    return None
+
+
+def _neighbour(here: _Room, wall: Wall, end: float) -> ThingSpec | None:
+    """Return the thing on the floor at a wall that ends at that place along it."""
+    for thing in here.things:
+        if thing.yaw_rad == wall.yaw_rad and thing.position_m[2] == 0:
+            if abs(abs(wall.of_m(thing)[0] - end) - thing.size_m[0] / 2) < 1e-3:
+                return thing
+    return None
+
+
+def _in_row(new: ThingSpec, thing: ThingSpec) -> ThingSpec:
+    """Return it as deep and as high as the thing beside it: worktops are one."""
+    worktop = thing.size_m[2] - (_TAP_M if thing.kind == "sink_unit" else 0.0)
+    tall = new.size_m[2] if new.kind == "fridge" else worktop
+    tall += _TAP_M if new.kind == "sink_unit" else 0.0
+    return replace(new, size_m=(new.size_m[0], thing.size_m[1], round(tall, 4)))
+
+
+def _on(here: _Room, new: ThingSpec, thing: ThingSpec) -> ThingSpec | None:
+    """Put it on the thing's top, where it lies on it wholly."""
+    rng, top = here.site.rng, thing.position_m[2] + thing.size_m[2]
+    if top > TOPMOST_M and thing.kind != "wall_shelf":
+        return None
+    flat = thing.kind != "rug" and min(thing.size_m[:2]) > 0.3
+    turn = (float(rng.random()) - 0.5) * 0.9 if new.kind in _LOOSE and flat else 0.0
+    placed = replace(new, yaw_rad=turn)
+    half = (box_of(placed)[1] - box_of(placed)[0])[:2] / 2
+    spare = np.array(thing.size_m[:2]) / 2 - half - 0.01
+    if (spare < 0).any():
+        return None
+    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+    for _ in range(_FEW):
+        x, y = spare * (2 * rng.random(2) - 1)
+        if new.kind == "monitor":
+            y = spare[1] * 0.4
+        elif thing.kind == "rug":
+            x, y = 0.2 * x, 0.2 * y
+        at = (thing.position_m[0] + c * x - s * y, thing.position_m[1] + s * x + c * y)
+        place: Vec3 = (round(at[0], 4), round(at[1], 4), round(top, 4))
+        put = replace(placed, position_m=place, yaw_rad=round(turn + thing.yaw_rad, 6))
+        if here.put(put, touching=thing):
+            return put
+    return None
+
+
+def _before(
+    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, gap_m: float
+) -> ThingSpec | None:
+    """Put it before the thing's front, looking at it if it is a seat."""
+    along, off = wall.of_m(thing)
+    away = (thing.size_m[1] + new.size_m[1]) / 2 + gap_m
+    off += away if thing.yaw_rad == wall.yaw_rad else -away
+    aside = 0.15 * max(0.0, thing.size_m[0] - new.size_m[0]) * (2 * here.site.rng.random() - 1)
+    put = _turned(new, wall, (along + float(aside), off), 0.0)
+    if new.kind in _FACING:
+        put = replace(put, yaw_rad=round(math.remainder(thing.yaw_rad + math.pi, math.tau), 6))
+    return put if here.put(put) else None
+
+
+def _on_wall(
+    here: _Room, new: ThingSpec, thing: ThingSpec, wall: Wall, one: With
+) -> ThingSpec | None:
+    """Hang it above or below the thing, or before it."""
+    rng, (along, _) = here.site.rng, wall.of_m(thing)
+    foot, top = thing.position_m[2], thing.position_m[2] + thing.size_m[2]
+    width, depth, tall = new.size_m
+    if one.where == "over":
+        return _curtained(here, new, thing, wall)
+    if one.where == "below":
+        tall = round(min(tall, foot - _FOOT_M[new.kind][1] - 0.08), 3)
+        foot = _FOOT_M[new.kind][0]
+        if tall < 0.3:
+            return None
+    else:
+        usual = _foot_m(here, new)
+        if usual is None:
+            return None
+        foot = max(usual, top + palette.between(*one.gap_m, rng))
+        if foot > _ABOVE_M or foot + tall > here.room.size_m[2] - _UNDER_CEILING_M:
+            return None
+    new = replace(new, size_m=(min(width, 1.1 * thing.size_m[0]), depth, tall))
+    along += 0.1 * (float(rng.random()) - 0.5)
+    put = _turned(new, wall, (along, depth / 2 + HUNG_M), foot)
+    return put if here.put(put) else None
+
+
+def _curtained(here: _Room, new: ThingSpec, window: ThingSpec, wall: Wall) -> ThingSpec | None:
+    """Hang curtains before a window: to the floor, or to its sill where something is below it."""
+    rng, (along, _) = here.site.rng, wall.of_m(window)
+    (width, thick, tall), foot = window.size_m, window.position_m[2]
+    top = min(foot + tall + palette.between(0.06, 0.2, rng), here.room.size_m[2] - 0.03)
+    wide = round(width + palette.between(0.3, 0.6, rng), 3)
+    off = HUNG_M + thick + 0.01 + new.size_m[1] / 2
+    for low in (0.02, foot - 0.02):
+        size = (wide, new.size_m[1], round(top - low, 3))
+        put = _turned(replace(new, size_m=size), wall, (along, off), low)
+        if here.put(put, touching=window):
+            return put
+    return None

@@ -1,0 +1,214 @@
+"""Kinds of rooms: what stands and hangs in each, and what belongs beside, on or over what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from synthstudio.core.spec import Vec2
+
+Where = Literal["on", "beside", "row", "before", "above", "below", "over"]
+"""Where something goes: on top of it; at its side, back to the wall; at its side without a gap and
+as high and deep as it is; before it; above or below it on the wall; before it on the wall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class With:
+    """What often goes with a thing, how often, and what goes with it in turn."""
+
+    kind: str
+    where: Where
+    share: float
+    gap_m: Vec2 = (0.06, 0.16)
+    then: tuple[With, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interior:
+    """A kind of room."""
+
+    weight: float
+    first: str  # what makes it one; it is tried first, and at the back wall
+    stands: Mapping[str, float]
+    hangs: Mapping[str, float]
+    lamp: str = "ceiling_lamp"
+    goes_with: Mapping[str, tuple[With, ...]] = field(default_factory=dict)  # here alone
+
+    def company(self, kind: str) -> tuple[With, ...]:
+        """Return what goes with a kind in this room."""
+        return self.goes_with.get(kind, ()) + GOES_WITH.get(kind, ())
+
+    def kinds(self) -> frozenset[str]:
+        """Return all kinds that may be in this room."""
+        found = {*ANYWHERE, self.first, *self.stands, *self.hangs, self.lamp}
+        waiting = [one for kind in found for one in self.company(kind)]
+        while waiting:
+            one = waiting.pop()
+            waiting += one.then
+            if one.kind not in found:
+                found.add(one.kind)
+                waiting += self.company(one.kind)
+        return frozenset(found)
+
+
+def _on(**shares: float) -> Iterator[With]:
+    for kind, share in shares.items():
+        yield With(kind=kind, where="on", share=share)
+
+
+def _above(**shares: float) -> Iterator[With]:
+    for kind, share in shares.items():
+        yield With(kind=kind, where="above", share=share, gap_m=(0.15, 0.45))
+
+
+def _at(where: Where, **shares: float) -> Iterator[With]:
+    for kind, share in shares.items():
+        yield With(kind=kind, where=where, share=share)
+
+
+ANYWHERE = ("door", "window", "picture", "switch", "skirting")
+
+_RUG = (0.06, 0.25)
+_SEATING = (With(kind="coffee_table", where="on", share=0.7),)
+GOES_WITH: dict[str, tuple[With, ...]] = {
+    "sofa": (
+        With(kind="rug", where="before", share=0.6, gap_m=_RUG, then=_SEATING),
+        *_at("beside", floor_lamp=0.45, side_table=0.35),
+        *_above(picture=0.5),
+    ),
+    "armchair": tuple(_at("beside", floor_lamp=0.4, side_table=0.3)),
+    "bed": (
+        With(kind="side_table", where="beside", share=0.7),
+        With(kind="side_table", where="beside", share=0.5),
+        With(kind="rug", where="before", share=0.3, gap_m=_RUG),
+        *_above(picture=0.5),
+    ),
+    "desk": (
+        *_at("before", chair=0.85),
+        *_on(monitor=0.6, table_lamp=0.35, books=0.45, cup=0.4),
+        *_above(wall_shelf=0.25),
+    ),
+    "table": (
+        *_at("before", chair=0.8),
+        *_on(vase=0.35, fruit_bowl=0.25, books=0.3, cup=0.4, bottle=0.2),
+    ),
+    "coffee_table": tuple(_on(books=0.5, fruit_bowl=0.2, vase=0.25, cup=0.4)),
+    "side_table": tuple(_on(table_lamp=0.5, vase=0.25, books=0.3)),
+    "cupboard": (*_on(vase=0.4, books=0.35, table_lamp=0.2), *_above(picture=0.25, mirror=0.15)),
+    "bookcase": tuple(_on(vase=0.5)),
+    "filing_cabinet": tuple(_on(books=0.5, vase=0.3)),
+    "fireplace": (*_on(vase=0.6, books=0.2), *_above(mirror=0.4, picture=0.5)),
+    "piano": (*_at("before", stool=0.8), *_on(vase=0.3), *_above(picture=0.3)),
+    "wall_shelf": tuple(_on(books=0.8, vase=0.5, cup=0.3)),
+    "window": (*_at("below", radiator=0.6), *_at("over", curtains=0.55)),
+    "lockers": (With(kind="gym_bench", where="before", share=0.5, gap_m=(0.35, 0.7)),),
+}
+_HOMELY = {"picture": 4.0, "mirror": 1.0, "wall_clock": 1.0, "wall_shelf": 1.0}
+_PLAIN = {"picture": 2.0, "wall_clock": 2.0}
+
+INTERIORS: dict[str, Interior] = {
+    "living room": Interior(
+        weight=2.5,
+        first="sofa",
+        stands={"armchair": 2, "tv_bench": 2, "bookcase": 2, "potted_plant": 2, "cupboard": 1,
+                "piano": 0.7, "fireplace": 0.9, "table": 1, "floor_lamp": 0.7, "screen": 0.3,
+                "chair": 0.5, "sofa": 0.5},
+        hangs=_HOMELY,
+    ),
+    "bedroom": Interior(
+        weight=1.3,
+        first="bed",
+        stands={"wardrobe": 3, "cupboard": 1, "desk": 1, "armchair": 1, "potted_plant": 0.7,
+                "laundry_basket": 0.7, "bookcase": 0.7, "chair": 0.7, "suitcase": 0.4},
+        hangs=_HOMELY,
+    ),
+    "kitchen": Interior(
+        weight=1.8,
+        first="counter",
+        stands={"table": 3, "fridge": 1.5, "cupboard": 2, "counter": 1, "stool": 1, "bin": 1,
+                "potted_plant": 0.5},
+        hangs={"wall_clock": 2, "picture": 1, "wall_shelf": 1.5},
+        goes_with={
+            "counter": (
+                *_at("row", sink_unit=0.8, stove=0.8, fridge=0.5),
+                *_on(fruit_bowl=0.35, cup=0.4, bottle=0.4),
+                With(kind="wall_cupboard", where="above", share=0.6, gap_m=(0.5, 0.6)),
+            ),
+        },
+    ),
+    "office": Interior(
+        weight=1.6,
+        first="desk",
+        stands={"desk": 2, "filing_cabinet": 2, "bookcase": 2, "cupboard": 1.5, "table": 1,
+                "bin": 1, "potted_plant": 1.5, "coat_rack": 0.7, "cardboard_box": 0.5,
+                "partition": 0.3},
+        hangs=_PLAIN,
+        lamp="strip_lamp",
+    ),
+    "classroom": Interior(
+        weight=1.0,
+        first="blackboard",
+        stands={"table": 3, "bookcase": 1, "cupboard": 2, "lockers": 0.5, "bin": 0.7, "chair": 1,
+                "screen": 0.5, "piano": 0.3},
+        hangs=_PLAIN,
+        lamp="strip_lamp",
+        goes_with={
+            "blackboard": (With(kind="desk", where="before", share=0.7, gap_m=(0.7, 1.1)),),
+        },
+    ),
+    "sports hall": Interior(
+        weight=1.0,
+        first="wall_bars",
+        stands={"gym_bench": 3, "wall_bars": 2, "vaulting_box": 2, "ball": 1},
+        hangs={"basketball_hoop": 3, "wall_clock": 1},
+        lamp="strip_lamp",
+    ),
+    "changing room": Interior(
+        weight=0.6,
+        first="lockers",
+        stands={"lockers": 3, "gym_bench": 2, "bin": 1, "clothes_rail": 0.5, "stool": 0.5},
+        hangs={"mirror": 2, "wall_clock": 1},
+        lamp="strip_lamp",
+    ),
+    "shop": Interior(
+        weight=1.2,
+        first="shop_shelf",
+        stands={"shop_shelf": 4, "clothes_rail": 3, "counter": 1.5, "cardboard_box": 0.7,
+                "crate": 0.5, "potted_plant": 0.5},
+        hangs={"picture": 3, "mirror": 1, "wall_clock": 0.5},
+        lamp="strip_lamp",
+        goes_with={"counter": tuple(_on(monitor=0.7, cup=0.3, books=0.3))},
+    ),
+    "hallway": Interior(
+        weight=1.0,
+        first="coat_rack",
+        stands={"cupboard": 2, "side_table": 1.5, "stool": 1, "potted_plant": 1, "chair": 1,
+                "suitcase": 0.7, "bin": 0.4},
+        hangs={"mirror": 3, "picture": 3, "wall_clock": 1},
+    ),
+    "laundry room": Interior(
+        weight=0.7,
+        first="washing_machine",
+        stands={"laundry_basket": 2, "cupboard": 1.5, "wardrobe": 0.7, "clothes_rail": 0.8,
+                "bin": 0.6, "washing_machine": 0.5},
+        hangs={"wall_shelf": 2, "wall_clock": 1},
+        goes_with={
+            "washing_machine": (
+                *_at("row", washing_machine=0.4, sink_unit=0.5),
+                *_at("beside", laundry_basket=0.6),
+                *_on(bottle=0.6),
+                *_above(wall_shelf=0.4),
+            ),
+        },
+    ),
+    "store": Interior(
+        weight=1.0,
+        first="shop_shelf",
+        stands={"crate": 2, "cardboard_box": 3, "cupboard": 1, "bookcase": 1, "barrel": 1,
+                "suitcase": 1, "partition": 0.5, "shop_shelf": 0.5},
+        hangs={"wall_clock": 1},
+        lamp="strip_lamp",
+    ),
+}  # fmt: skip
+"""Kinds of rooms by name. `picture` may hang in any, windows and doors are in any."""
