@@ -142,7 +142,8 @@ class ImageAsset:
     `ground` is there if those are enough to put people on the photo's floor; else `unfit` says
     why not. `height_m`: how high a cut-out's thing really is, where its manifest says so;
     `trimmed_px` is its picture's size without transparent borders. `below_above`: how many times
-    as bright a panorama is below the horizon as above it, by solid angle.
+    as bright a panorama is below the horizon as above it, by solid angle. `dark_floor`: the share
+    of its floor that is black.
     """
 
     asset: AssetRef
@@ -157,6 +158,7 @@ class ImageAsset:
     height_m: float | None = None
     trimmed_px: tuple[int, int] | None = None
     below_above: float | None = None
+    dark_floor: float | None = None
     licence: str = ""
     source: str = ""
 

@@ -14,8 +14,10 @@ import numpy as np
 
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError
+from synthstudio.core.scene import F32
 from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset
 from synthstudio.core.spec import AssetRef
+from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
 from synthstudio.props.mesh_files import named_files
 from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
@@ -33,6 +35,8 @@ _NAMED: dict[Stamp, tuple[Path, ...]] = {}
 _LEAST_PX, _BLACK = 32, 16
 """A photo has that many pixels a side, and some brighter than that of 255, or is no place."""
 _LEAST_LIGHT = 1e-8
+_FLOOR_DEG = (3, 30)
+"""So far below a panorama's horizon are the feet of people whom one sees whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +47,7 @@ class _Pixels:
     height_px: int
     trimmed_px: tuple[int, int] | None = None
     below_above: float | None = None
+    dark_floor: float | None = None
     unfit: str = ""
 
 
@@ -122,6 +127,7 @@ def scan_images(root: Path, folder: str, *, kind: ImageKind) -> tuple[ImageAsset
             height_px=pixels.height_px,
             trimmed_px=pixels.trimmed_px,
             below_above=pixels.below_above,
+            dark_floor=pixels.dark_floor,
         )
         asset = _with_ledger(asset, facts.get(path.name, {}))
         asset = with_sidecar(asset, path) if kind == "background" else asset
@@ -270,7 +276,8 @@ def _cutout(path: Path) -> _Pixels:
 
 
 def _panorama(path: Path) -> _Pixels:
-    rows = images.read_hdr(path).mean(axis=1, dtype=np.float64) @ images.LUMINANCE
+    radiance = images.read_hdr(path)
+    rows = radiance.mean(axis=1, dtype=np.float64) @ images.LUMINANCE
     light = rows * np.sin((np.arange(len(rows)) + 0.5) / len(rows) * math.pi)
     half = len(rows) // 2
     above, below = light[:half].sum(), light[len(rows) - half :].sum()
@@ -287,7 +294,16 @@ def _panorama(path: Path) -> _Pixels:
         width_px=2 * len(rows),
         height_px=len(rows),
         below_above=float(below / max(above, _LEAST_LIGHT)),
+        dark_floor=_dark_floor(radiance),
     )
+
+
+def _dark_floor(radiance: F32) -> float:
+    """The share of what is where people's feet are that is black, as the panorama is exposed."""
+    first, last = (round(len(radiance) * (0.5 + deg / 180)) for deg in _FLOOR_DEG)
+    floor = radiance[first : max(last, first + 1)]
+    shown = images.linear_to_srgb_u8(images.toned(floor * np.float32(panorama_gain(radiance))))
+    return float((shown @ images.LUMINANCE <= _BLACK).mean())
 
 
 def _manifest(path: Path) -> dict[str, dict[str, str]]:

@@ -190,6 +190,19 @@ def test_panoramas_say_how_bright_they_are_below_the_horizon(root: Path) -> None
         scan_images(root, "photos", kind="hdri")
 
 
+def test_panoramas_say_how_much_of_their_floor_is_black(root: Path) -> None:
+    """A studio: a lamp exposes a panorama whose floor is a thousandth as bright on one side."""
+    radiance = np.full((64, 128, 3), 0.001, np.float32)
+    radiance[8:16] = 4.0
+    radiance[32:, :32] = 1.0  # a quarter of the floor is lit
+    ok, data = cv2.imencode(".hdr", radiance)
+    assert ok
+    (root / "photos" / "studio.hdr").write_bytes(data.tobytes())
+    _panorama(root / "photos" / "tiny.hdr", 1.0, 1.0)
+    studio, tiny = scan_images(root, "photos", kind="hdri")
+    assert studio.dark_floor == pytest.approx(0.75) and tiny.dark_floor == 0.0
+
+
 def test_a_replay_finds_the_same_content_or_says_why_not(root: Path) -> None:
     (first, *_) = scan_images(root, "photos", kind="background")
     table = AssetTable(root=root)

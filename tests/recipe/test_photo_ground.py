@@ -65,6 +65,44 @@ def test_everybody_stands_inside_the_polygon(mirrored: float) -> None:
             assert inside(*in_photo(spec, *person.position_m[:2])), spec.index
 
 
+def feet(spec: FrameSpec, inward_m: float = 0.3) -> list[tuple[float, float]]:
+    """Where in the photo the corners of things' boxes are, moved in by what may reach over."""
+    out = []
+    for thing in spec.things:
+        low, high = FakeSolve().box_m(thing)[:, :2]
+        middle, half = (low + high) / 2, np.maximum(0, (high - low) / 2 - inward_m)
+        signs = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)])
+        out += [in_photo(spec, *corner) for corner in middle + signs * half]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("placement", "targets"),
+    [("in_front", {}), ("beside", {}), ("in_front", {"targets": {"occluded_fraction": 0.4}})],
+)
+def test_things_stand_inside_the_polygon(placement: str, targets: dict[str, object]) -> None:
+    things = [{"kind": "procedural", "count": 2, "placement": placement}]
+    drawn = frames(25, known(floor=POLYGON), things=things, people={"count": 1}, **targets)
+    places = [place for spec in drawn for place in feet(spec)]
+    assert len(places) >= 40 and all(inside(x, y) for x, y in places)
+
+
+def test_things_that_find_no_floor_are_left_out() -> None:
+    strip = ((0.3, 0.70), (0.7, 0.70), (0.7, 0.72), (0.3, 0.72))
+    things = [{"kind": "procedural", "kinds": {"crate": 1}, "between": [0.5, 0.6]}]
+    for spec in frames(10, known(floor=strip), things=things, people={"count": 1}):
+        assert "crate" not in {thing.kind for thing in spec.things}
+
+
+def test_things_in_front_stand_under_the_picture_where_the_floor_goes_on() -> None:
+    to_the_edge = ((0.1, 1.0), (0.35, 0.62), (0.8, 0.62), (0.9, 1.0))
+    things = [{"kind": "procedural", "count": 1, "between": [0.5, 0.7]}]
+    wish = {"things": things, "people": {"count": 1}, "camera": {"distance_m": 3}}
+    places = [p for spec in frames(25, known(floor=to_the_edge), **wish) for p in feet(spec)]
+    below = [x for x, y in places if y > 1]
+    assert len(below) >= 20 and all(0.1 <= x <= 0.9 for x in below)
+
+
 def test_the_camera_is_the_photos_own_at_the_recipes_distance() -> None:
     for spec in frames(20, known(roll_rad=0.04), image={"width_px": 480, "height_px": 480}):
         camera, photo = spec.camera, spec.backdrop
@@ -132,6 +170,16 @@ def test_panoramas_that_look_upside_down_are_used_and_said() -> None:
     (note,) = doubted(without(FakeSolve(), hdris=hdris).catalogue)
     assert note.startswith(f"{hdris[2].asset.name} looks upside down: ")
     assert "7.24 times as bright" in note and "turn it over" in note
+
+
+def test_panoramas_whose_floor_is_black_are_used_and_said() -> None:
+    hdris = tuple(
+        dataclasses.replace(sky, dark_floor=share)
+        for sky, share in zip(CATALOGUE.hdris, (None, 0.4, 0.61), strict=False)
+    )
+    (note,) = doubted(without(FakeSolve(), hdris=hdris).catalogue)
+    assert note.startswith(f"{hdris[2].asset.name} is black in 61% of where people's feet would be")
+    assert "take it out" in note
 
 
 def test_a_floor_without_room_is_exchanged_for_another() -> None:
@@ -206,6 +254,16 @@ def test_what_is_before_somebody_is_nearer_than_they_are() -> None:
         px = spec.camera.project(seen)[:, 0]
         assert left < px.max() and left + width > px.min()
     assert len(found) > 15
+
+
+def test_a_frame_has_a_cutout_once_while_there_are_others() -> None:
+    wish = {"cutouts": {"folder": "c", "count": 2}, "people": {"count": 1}}
+    some = without(known(), cutouts=CATALOGUE.cutouts[:3])
+    drawn = [[c.asset for c in spec.cutouts] for spec in frames(20, some, **wish)]
+    assert sum(len(assets) == 2 for assets in drawn) > 10
+    assert all(len(set(assets)) == len(assets) for assets in drawn)
+    one = without(known(), cutouts=CATALOGUE.cutouts[:1])
+    assert any(len(spec.cutouts) == 2 for spec in frames(20, one, **wish))
 
 
 def test_cutouts_of_unknown_size_are_left_out_or_refused() -> None:

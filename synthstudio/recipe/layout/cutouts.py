@@ -8,7 +8,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import ImageAsset
-from synthstudio.core.spec import CutoutSpec, PersonSpec
+from synthstudio.core.spec import AssetRef, CutoutSpec, PersonSpec
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one, usable_cutouts
@@ -35,9 +35,12 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
     count = sample_count(options.count, layout.draw.shared_rng("cutouts"))
     if options.size == "real":
         bodies = [p for p in people if isinstance(p.item, PersonSpec)]
-        streams = (layout.draw.rng("standing cutout", number) for number in range(count))
-        found = [_standing(layout, options, bodies, rng) for rng in streams]
-        return tuple(one for one in found if one is not None)
+        found: list[CutoutSpec] = []
+        for number in range(count):
+            rng = layout.draw.rng("standing cutout", number)
+            one = _standing(layout, options, bodies, rng, {other.asset for other in found})
+            found += [] if one is None else [one]
+        return tuple(found)
     joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = layout.camera.project(
         layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
@@ -51,17 +54,21 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
 
 
 def _standing(
-    layout: Layout, options: Cutouts, people: list[Placed], rng: Generator
+    layout: Layout, options: Cutouts, people: list[Placed], rng: Generator, used: set[AssetRef]
 ) -> CutoutSpec | None:
     """Return a cut-out that stands on the floor in its real size, or None if none can.
 
-    It is upright and flat, as far off as its foot: the floor's row there is its lower edge.
+    It is upright and flat, as far off as its foot: the floor's row there is its lower edge. Those
+    that the frame has `used` are not taken again while there are others.
     """
     over = bool(rng.random() < options.over_person) and bool(people)
     which = float(rng.random())
     hidden = people[int(which * len(people))] if over else None
+    once = {c.asset for c in usable_cutouts(options, layout.draw.catalogue.cutouts)} > used
     for _ in range(_TRIES):
         asset = _picture(layout.draw, options, rng)
+        if once and asset.asset in used:
+            continue
         found = stands_m(asset)
         assert found is not None  # usable_cutouts saw to it
         tall = palette.between(*found, rng)

@@ -41,6 +41,8 @@ _WIDEN_EVERY = 16
 _STEP_BACK_M = 0.02
 _IN_VIEW = 0.8
 _SAME_SPOT_M = 0.12
+_OVER_EDGE_M = 0.3
+"""So far beyond the edge of a photo's floor a thing may reach: somebody on it reaches as far."""
 _LIFT_M = (0.05, 0.8)
 """How high the lowest point of somebody in the air is."""
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
@@ -75,7 +77,7 @@ class Layout:
     together: tuple[PersonSpec, ...] = ()
     """The first people, if they do something together: as they stand about the first of them,
     who is at the world's origin and faces -y."""
-    footing: Footing | None = None  # a photo's floor, where people must stand on that
+    footing: Footing | None = None  # a photo's floor, where people and things must stand on that
     gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
 
     def half_width_m(self, depth_m: float) -> float:
@@ -110,6 +112,20 @@ class Layout:
         if any(_same_spot(new, other) for other in near):
             return False
         return all(self._gap_m(new, other) >= least for other in near)
+
+    def on_floor(self, box_m: F64, *, below: bool) -> bool:
+        """Return whether what fills a box stands on a photo's floor.
+
+        Beyond its edge it may reach as far as a person does whose feet are inside. With `below`
+        it may stand under the picture, where the floor goes on beyond that.
+        """
+        if self.footing is None:
+            return True
+        low, high = box_m[:, :2]
+        inward = np.minimum(_OVER_EDGE_M, (high - low) / 2)
+        x, y = np.stack([low + inward, high - inward]).T
+        spots = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        return bool(self.footing.holds(spots, below=below).all())
 
     def _gap_m(self, a: Placed, b: Placed) -> float:
         if not a.path and not b.path:

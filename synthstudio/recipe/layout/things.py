@@ -47,7 +47,7 @@ class _Target:
 def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
     """Return the recipe's things, each on the floor and free of everything; see `Standing`.
 
-    Things beside people or around them are left out where a photo's floor has no room for them.
+    What finds no room on a photo's floor is left out; things in front may stand under the picture.
     With targets that are searched for, those in front are left to the search. RecipeError when a
     thing finds no room.
     """
@@ -70,7 +70,6 @@ def _place(
     layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed | None:
     """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
-    footing = None if entry.placement == "in_front" else layout.footing
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
@@ -85,9 +84,9 @@ def _place(
         for spot in range(_SPOTS):
             number = attempt * _SPOTS + spot
             shift = _candidate(layout, entry, target, rng, number)
-            if footing is not None and not footing.holds(np.array([shift]))[0]:
-                continue
             here = moved(origin, *shift)
+            if not layout.on_floor(here.box_m, below=entry.placement == "in_front"):
+                continue
             off = _off(layout, entry, target, here.box_m)
             if off >= best_off or not layout.clear(here.box_m):
                 continue
@@ -97,7 +96,7 @@ def _place(
                 best, best_off = here, off
                 if off <= 1:
                     return best
-    if best is not None or footing is not None:
+    if best is not None or layout.footing is not None:
         return best
     best = _farther(layout, Placed(item=thing, box_m=layout.solve.box_m(thing)), target, placed)
     if best is not None:

@@ -29,6 +29,8 @@ SPLIT_BLOCK = 20
 _SHOWN = 6
 _UPSIDE_DOWN = 2.0
 """What falls on a floor is at most that of twice the sky's mean: all of it from the zenith."""
+_DARK = 0.5
+"""So much of a panorama's floor is black if people in it mostly seem to float."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -181,13 +183,20 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
 
 def doubted(catalogue: Catalogue) -> tuple[str, ...]:
     """Return what of the recipe's folders is used and looks wrong, and why."""
-    return tuple(
+    turned = tuple(
         f"{image.asset.name} looks upside down: below the horizon it is {image.below_above:.3g} "
         "times as bright as above, and no floor throws back more than the light that falls on it. "
         "It is used as it is; if it is upside down, turn it over"
         for image in catalogue.hdris
         if image.below_above is not None and image.below_above > _UPSIDE_DOWN
     )
+    dark = tuple(
+        f"{image.asset.name} is black in {image.dark_floor:.0%} of where people's feet would be: "
+        "they float in the dark. It is used as it is; if no floor is to be seen in it, take it out"
+        for image in catalogue.hdris
+        if image.dark_floor is not None and image.dark_floor > _DARK
+    )
+    return turned + dark
 
 
 def _photo_options(recipe: Recipe) -> list[Photo]:

@@ -171,7 +171,8 @@ class _Spot:
 
         def stands(shift_px: float) -> Placed | None:
             put = _at(origin, spot + aside * shift_px)
-            return put if layout.clear(put.box_m) and layout.free(put, self.standing) else None
+            can = layout.on_floor(put.box_m, below=True) and layout.clear(put.box_m)
+            return put if can and layout.free(put, self.standing) else None
 
         for which in _best_apart(error + _TIE_NOISE * rng.random(len(error))):
             if error[which] >= least:
