@@ -50,7 +50,7 @@ SCENES = (
     ("everyday.yaml", 22),
     ("everyday.yaml", 37),
     ("wild.yaml", 16),
-    ("wild.yaml", 30),
+    ("wild.yaml", 1),
     ("everyday.yaml", 18),
 )
 TARGETS = (
