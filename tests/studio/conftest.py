@@ -38,6 +38,12 @@ lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [0.5, 1.0]}
 """
 
 
+@pytest.fixture(autouse=True)
+def _main_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put __main__ back: AppTest runs pages as it, and later tests' workers would import them."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="session")
 def studio_set(once: Callable[..., Path]) -> Path:
     """Return a data set: four moments of base, clean and occluder, two people each.

@@ -1,6 +1,5 @@
 """The form of a recipe: values in, faults beside their fields, and no way to a folder."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -184,13 +183,9 @@ def _form_page() -> None:
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_a_hidden_share_is_asked_for_and_let_go_again(
-    asks: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hidden_share_is_asked_for_and_let_go_again(asks: bool) -> None:
     from streamlit.testing.v1 import AppTest
 
-    # The page is run as __main__, which later tests' worker processes would import.
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     page = AppTest.from_function(_form_page, default_timeout=120)
     if asks:
         page.session_state["asks"] = True

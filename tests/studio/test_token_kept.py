@@ -1,6 +1,5 @@
 """A token that was made is shown, whatever draws the page anew meanwhile."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -34,8 +33,6 @@ def page(ctx, me):
 
 
 def opened(store: Store, monkeypatch: pytest.MonkeyPatch, role: str = "admin") -> AppTest:
-    # The page is run as __main__, which later tests' worker processes would import.
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     monkeypatch.setattr(context, "browser", lambda: "b")
     ctx = SimpleNamespace(
         store=store,
