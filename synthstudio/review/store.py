@@ -221,9 +221,14 @@ def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody but the owner read the store: SQLite gives its other files the same mode."""
+    """Let nobody but the owner read the store: SQLite gives its other files the same mode.
+
+    A store that is there is never opened here: closing it would end every lock that this process
+    has on it (https://sqlite.org/howtocorrupt.html, 2.2), and others would take its log away.
+    """
     with suppress(OSError):  # somebody else's file: its owner decides; opening it says more
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
             if file.is_file() and file.stat().st_uid == os.getuid():
                 file.chmod(0o600)

@@ -29,14 +29,18 @@ SECOND = dataclasses.replace(PERSON, instance=2)
 HERE = str(Path(__file__).parent)
 
 
-def send(store, output, who):
-    """Apply as the studio does: what was busy (on a slow machine) is sent again."""
+def patiently(call, *args, **more):
+    """Call as the studio does: what was busy (on a slow machine) is sent again."""
     while True:
         try:
-            return edits.apply(store, output, who=who, base=ON_DISK)
+            return call(*args, **more)
         except Refused as refused:
             if refused.reason != "busy":
                 raise
+
+
+def send(store, output, who):
+    return patiently(edits.apply, store, output, who=who, base=ON_DISK)
 
 
 def one_reviewer(job):
@@ -48,7 +52,7 @@ def one_reviewer(job):
     reported = Counter()
     for seq in range(EACH):
         person = dataclasses.replace(PERSON, instance=1 + int(rng.integers(ITEMS)))
-        revision = history.state(store, person).revision - int(rng.random() < 0.1)
+        revision = patiently(history.state, store, person).revision - int(rng.random() < 0.1)
         kind = ("edit", "edit", "status", "comment", "revert")[int(rng.integers(5))]
         more = {
             "edit": {"joints": {"nose": seen(float(rng.integers(300)), 5.0)}},
@@ -90,6 +94,7 @@ def check_whole(store, *, accepted=None):
 
 
 def test_eight_reviewers_at_once(store, store_url):
+    store.close()  # no connection of SQLite may be carried across a fork; it connects anew
     with multiprocessing.get_context("fork").Pool(REVIEWERS) as pool:
         reported = pool.map(one_reviewer, [(store_url, n) for n in range(REVIEWERS)], chunksize=1)
     total = sum(reported, Counter())
@@ -342,16 +347,39 @@ def restored(path, store, request):
 
 def test_ids_rise_as_things_happen(store, store_url):
     """Whoever reads events after the last id that it saw misses none."""
+    store.close()  # no connection of SQLite may be carried across a fork; it connects anew
     with multiprocessing.get_context("fork").Pool(4) as pool:
         waiting = pool.map_async(one_reviewer, [(store_url, n) for n in range(4)], chunksize=1)
         seen_ids: list[int] = []
         while not waiting.ready():
-            page = history.events(store, KEY, after_id=seen_ids[-1] if seen_ids else 0)
+            page = patiently(history.events, store, KEY, after_id=max(seen_ids, default=0))
             seen_ids += [entry.id for entry in page]
         waiting.get()
-    page = history.events(store, KEY, after_id=seen_ids[-1] if seen_ids else 0)
+    page = history.events(store, KEY, after_id=max(seen_ids, default=0))
     seen_ids += [entry.id for entry in page]
     assert seen_ids == [entry.id for entry in history.iter_events(store, KEY)]
+
+
+def test_a_store_opened_twice_keeps_what_is_written(store, store_url):
+    """A process that opens a store again keeps its locks on it, so nobody ends its log."""
+    seen_by = (
+        "import sys; from synthstudio.review import history, store\n"
+        "opened = store.open_store(sys.argv[1])\n"
+        "print(len(history.events(opened, sys.argv[2]))); opened.close()"
+    )
+
+    def others_see():
+        done = subprocess.run(
+            [sys.executable, "-c", seen_by, store_url, KEY], check=True, capture_output=True
+        )
+        return int(done.stdout)
+
+    history.events(store, KEY)
+    open_store(store_url).close()
+    assert others_see() == 0
+    for number in range(3):
+        send(store, op("edit", number), ANNA)
+        assert others_see() == number + 1
 
 
 @pytest.mark.parametrize(
