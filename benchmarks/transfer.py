@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from benchmarks import generated_people, transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
-from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, Arm, Row, Size
+from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, STYLES, Arm, Row, Size
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
@@ -115,6 +116,11 @@ class Transfer:
         if not (arm.photos or adapt):
             changed = {"seed": seed, "batch": size.batch, "steps": steps}
             changed |= {"network": own.network.model_dump() | size.network}
+            if arm.style:
+                chances = {n: share * (n == arm.style) for n, share in STYLES.items()}
+                asked = arm.style in ("colours", "fourier")
+                chances |= {"photos": str(self.examples()) if asked else ""}
+                changed |= {"augment": own.augment.model_dump() | chances}
             return configs.parse(own.model_dump() | changed)
         people = [source.model_dump() for source in own.train]
         train = [photos] if arm.photos else people
@@ -136,6 +142,19 @@ class Transfer:
                 "adapt": adapt,
             }
         )
+
+    def examples(self) -> Path:
+        """A folder of up to 500 of the photos to train on: how pictures look."""
+        out = self.folder / "examples"
+        if not out.is_dir():
+            names = sorted(e["file_name"] for e in read_json(self.photos / "train.json")["images"])
+            part = self.folder / "examples.part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            for k in stream(0, "examples").permutation(len(names))[:500]:
+                shutil.copy(self.photos / "images" / names[k], part / f"{k}{Path(names[k]).suffix}")
+            part.rename(out)
+        return out
 
     def fewer(self, people: int) -> Path:
         """A COCO file of so many people to train on: the same ones each time, more hold fewer."""

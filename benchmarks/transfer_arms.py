@@ -37,7 +37,8 @@ class Arm:
     statistics from them and no more; `large`: pictures of twice the height and width, twice the
     steps, and the weights of the package's own network to begin with; `views`: its backbone alone
     learns, from pairs of views of the photos without their labels. Without photos: generated
-    people, by the config of that network."""
+    people, by the config of that network. `style`: the only one of `STYLES` that is used, "none":
+    not one, "": those of that config."""
 
     block: str = "orn"
     photos: bool = True
@@ -47,6 +48,7 @@ class Arm:
     large: bool = False
     views: bool = False
     weight: float = 0.0
+    style: str = ""
 
 
 ARMS = {
@@ -60,6 +62,12 @@ ARMS = {
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),
 }
+STYLES = {
+    "resample": 0.3, "blur": 0.3, "gamma": 0.3, "grey": 0.1, "noise": 0.3, "jpeg": 0.3,
+    "colours": 0.3, "fourier": 0.3,
+}  # fmt: skip
+"""Augmentations that change how a picture looks, and how often; the last two ask photos."""
+ARMS |= {f"style-{name}": Arm(photos=False, style=name) for name in ("none", *STYLES)}
 LABELS = (250, 1000, 2500, 4000)
 _TOGETHER = 7000
 """What people in photos weigh together beside some 9,000 generated ones."""
@@ -72,14 +80,15 @@ GROUPS = {
     "alone": ("alone", "adapted", "taught"),
     "large": ("large",),
     "views": ("views-1000", "orn-1000"),
+    "styles": ("alone", *(f"style-{name}" for name in ("none", *STYLES))),
     "labels": (
         "alone",
         *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
     ),
 }
 """What is trained together: the table; its rows without generated people; generated people alone,
-and adapted to the photos; larger pictures; photos without labels first; how many labels generated
-people save."""
+and adapted to the photos; larger pictures; photos without labels first; each style by itself; how
+many labels generated people save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +121,10 @@ ROWS = {
     "large-flip": Row(title="the same, 192x144, flip test", arm="large", flip=True),
 }
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
+ROWS |= {
+    f"style-{name}": Row(title=f"generated people alone, style: {name}", arm=f"style-{name}")
+    for name in ("none", *STYLES)
+}
 ROWS |= {
     f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")
     for n in LABELS

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.transfer_arms import STYLES
 from synthstudio.evaluation.intervals import (
     Interval,
     few_seeds_note,
@@ -44,6 +45,8 @@ QUESTIONS = (
     ("mixed-1000-photos", "mixed-1000", "poses of the photos alone in that bank"),
     ("pretrained-1000-photos", "pretrained-1000", "the same after pretraining alone"),
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
+    ("alone", "style-none", "all styles of the config, for generated people alone"),
+    *((f"style-{name}", "style-none", f"{name} alone") for name in STYLES),
 )
 HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \

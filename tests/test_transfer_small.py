@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import bank_bound, transfer, transfer_table
 from benchmarks.transfer import Transfer
-from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL
+from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL, STYLES
 from synthstudio.training import checkpoint
 
 PEOPLE = {"train": 24, "dev": 6}
@@ -109,9 +109,20 @@ def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> No
     assert all(parts) and not parts[0] & parts[1]
     for name in ARMS:
         config = one.config(name, 0)
-        own = "" if name in ("alone", "views") else str(one.cutouts("train"))
-        assert config.augment.cutouts == own
+        without = name in ("alone", "views") or name.startswith("style-")
+        assert config.augment.cutouts == ("" if without else str(one.cutouts("train")))
         assert str(photos / "dev.json") not in config.model_dump_json()
+
+
+def test_each_style_is_used_by_itself(photos: Path, tmp_path: Path) -> None:
+    one = Transfer(photos, SMALL, tmp_path)
+    for name in ("none", *STYLES):
+        augment = one.config(f"style-{name}", 0).augment
+        assert {n for n in STYLES if getattr(augment, n)} == {name} - {"none"}
+        assert bool(augment.photos) == (name in ("colours", "fourier"))
+    tested = {e["file_name"] for e in json.loads((photos / "dev.json").read_text())["images"]}
+    shown = {path.read_bytes() for path in one.examples().iterdir()}
+    assert shown and shown.isdisjoint((photos / "images" / n).read_bytes() for n in tested)
 
 
 def test_fewer_people_are_a_part_of_more(photos: Path, tmp_path: Path) -> None:
