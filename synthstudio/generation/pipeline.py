@@ -24,11 +24,12 @@ from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
+from synthstudio.core.scene import F32, U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, open_or_create
+from synthstudio.generation import moving
 from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
@@ -42,6 +43,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
+from synthstudio.render.exposure import Exposed, exposed
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
@@ -56,6 +58,7 @@ class Built:
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+    drifts: tuple[F32 | None, ...] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
 
 
 def build(stage: Stage, spec: FrameSpec) -> Built:
@@ -68,6 +71,11 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         )
         for i, person in enumerate(spec.people)
     )
+    goes = moving.drifts_of(stage, spec, people)
+    people = moving.as_rolled(spec, people, goes)
+    drifts: list[F32 | None] = []
+    for i, person in enumerate(people):
+        drifts += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
     surfaces: list[Surface] = []
     textures: list[U8] = []
     named: list[tuple[int, str, int | None]] = []
@@ -75,12 +83,15 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         surfaces += backgrounds.room_surfaces(spec.backdrop)
         first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
         named += [(instance, first[instance], None) for instance in sorted(first)]
+        drifts += [None] * len(surfaces)
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(
             ("thing", thing, i, len(textures)),
             partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
         )
-        surfaces += made
+        carried = moving.held_drifts(stage, spec, i, made) if goes else None
+        drifts += [None] * len(made) if carried is None else carried
+        surfaces += moving.held_as_rolled(spec, made, carried)
         textures += brought
         held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
         kind = thing.kind if thing.asset is None else thing.asset.name
@@ -109,7 +120,13 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
-    return Built(scene=scene, camera=spec.camera, cutouts=layers, things=tuple(named))
+    return Built(
+        scene=scene,
+        camera=spec.camera,
+        cutouts=layers,
+        things=tuple(named),
+        drifts=tuple(drifts) if goes else (),
+    )
 
 
 def _light(stage: Stage, spec: FrameSpec) -> Light:
@@ -147,9 +164,11 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     with _timed(took, "render"):
         want = frozenset({"normal"} if "normals" in layers else ())
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
+    with _timed(took, "exposure"):
+        blurred = _blurred(stage, spec, built, rendering)
     with _timed(took, "compose"):
-        rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
-        circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
+        rendering, depth = _composed(rendering, blurred, spec, built)
+        circles = defocus.out_of_focus(depth, built.scene.people, spec)
         seen = lens.develop(rendering.rgb, spec.lens, circles)
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
@@ -158,6 +177,34 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     with _timed(took, "layers"):
         pngs = {name: encode_png(LAYERS[name](rendering)) for name in layers}
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
+
+
+def _blurred(stage: Stage, spec: FrameSpec, built: Built, still: Rendering) -> Exposed | None:
+    """Blur who moves along their way; None where nobody does so visibly."""
+    if not built.drifts or spec.lens.exposure_s <= 0:
+        return None
+
+    def draw(scene: Scene) -> Rendering:
+        packed = pack(scene, device=stage.settings.device)
+        return RENDERERS[stage.settings.renderer](packed, scene, frozenset())
+
+    return exposed(still, built.scene, built.drifts, spec.lens.exposure_s, draw)
+
+
+def _composed(
+    still: Rendering, blurred: Exposed | None, spec: FrameSpec, built: Built
+) -> tuple[Rendering, F32]:
+    """Return the picture with its lens and cut-outs, and depths (H, W) as the focus sees them.
+
+    All maps of the picture are those of the middle of the exposure.
+    """
+    lit = still if blurred is None else replace(still, rgb=blurred.rgb)
+    flat = bend.bent(lit, spec.camera)
+    rendering = blend.over(flat, built.cutouts)
+    if blurred is None:
+        return rendering, rendering.depth_m
+    depth = bend.bent_map(blurred.depth_m, spec.camera)
+    return rendering, np.where(rendering.depth_m == flat.depth_m, depth, rendering.depth_m)
 
 
 def decide_labels(

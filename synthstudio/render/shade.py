@@ -93,6 +93,10 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         device=device,
     )
     host_kind = to_host(kind)
+    painted = host_kind != BARE
+    if packed.scene.window_px is not None:
+        x0, y0, x1, y1 = packed.scene.window_px
+        painted[:y0], painted[y1:], painted[:, :x0], painted[:, x1:] = False, False, False, False
     _dim(packed, mesh, eye, sheet)
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
@@ -100,7 +104,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         _over(catch_kernel, pixels, [eye, lamps, sheet], device)
     _over(
         shade_kernel,
-        np.flatnonzero(host_kind != BARE),
+        np.flatnonzero(painted),
         [kind.flatten(), mesh, eye, lamps, sheet],
         device,
     )
