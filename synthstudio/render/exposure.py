@@ -22,9 +22,9 @@ from synthstudio.core.scene import F32, F64, U8, Rendering, Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 
-STEP_PX = 1.5
+STEP_PX = 2.0
 """Between two moments nothing goes farther in the picture, up to `MOST` moments."""
-MOST = 24
+MOST = 20
 LEAST_PX = 0.5
 """Who goes less far is sharp."""
 _AROUND_M = 0.5
