@@ -18,15 +18,16 @@ from synthstudio.core.drift import (
 )
 from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
+from synthstudio.render.exposure import LEAST_PX
 
 if TYPE_CHECKING:
     from synthstudio.generation.stage import Stage
 
+_BEYOND = 1.5
+
 
 def drifts_of(stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]) -> dict[int, Drift]:
-    """How each of the people who moves does so; nobody where the exposure is an instant."""
-    if spec.lens.exposure_s <= 0 and spec.lens.readout_s <= 0:
-        return {}
+    """How each of the people who moves does so; not those who cannot be seen to."""
     return {
         m.person: drift_of(
             people[m.person],
@@ -34,7 +35,18 @@ def drifts_of(stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]) -> d
             m.after_s,
         )
         for m in spec.moving
+        if spec.lens.readout_s > 0 or _is_seen(stage, spec, m, people[m.person])
     }
+
+
+def _is_seen(stage: Stage, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
+    """Return whether some joint goes far enough in the exposure for a pixel to change."""
+    share = spec.lens.exposure_s / abs(moving.after_s)
+    to = now.joints_m + (stage.body.joints_m(_other(spec, moving)) - now.joints_m) * share
+    a, b = (spec.camera.project(spec.camera.to_camera(joints)) for joints in (now.joints_m, to))
+    far = np.hypot(*(b - a).T)
+    # Hands and hair go somewhat farther than joints; who crosses the near plane may be anywhere.
+    return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= LEAST_PX)
 
 
 def held_drifts(

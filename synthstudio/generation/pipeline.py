@@ -43,7 +43,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
-from synthstudio.render.exposure import Exposed, exposed
+from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
@@ -164,12 +164,13 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     with _timed(took, "render"):
         want = frozenset({"normal"} if "normals" in layers else ())
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
-    with _timed(took, "exposure"):
-        blurred = _blurred(stage, spec, built, rendering)
     with _timed(took, "compose"):
-        rendering, depth = _composed(rendering, blurred, spec, built)
-        circles = defocus.out_of_focus(depth, built.scene.people, spec)
-        seen = lens.develop(rendering.rgb, spec.lens, circles)
+        still = rendering
+        rendering, seen = _seen(still, spec, built)
+    with _timed(took, "exposure"):
+        seen = _exposed(stage, spec, built, still, seen)
+    with _timed(took, "develop"):
+        seen = lens.develop(seen, spec.lens)
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
     with _timed(took, "label"):
@@ -179,32 +180,39 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
 
 
-def _blurred(stage: Stage, spec: FrameSpec, built: Built, still: Rendering) -> Exposed | None:
-    """Blur who moves along their way; None where nobody does so visibly."""
-    if not built.drifts or spec.lens.exposure_s <= 0:
-        return None
-
-    def draw(scene: Scene) -> Rendering:
-        packed = pack(scene, device=stage.settings.device)
-        return RENDERERS[stage.settings.renderer](packed, scene, frozenset())
-
-    return exposed(still, built.scene, built.drifts, spec.lens.exposure_s, draw)
+def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
+    """Return what the lens has of a rendering, cut-outs over it, and its picture in focus."""
+    rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
+    circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
+    return rendering, rendering.rgb if circles is None else defocus.defocused(
+        rendering.rgb, circles
+    )
 
 
-def _composed(
-    still: Rendering, blurred: Exposed | None, spec: FrameSpec, built: Built
-) -> tuple[Rendering, F32]:
-    """Return the picture with its lens and cut-outs, and depths (H, W) as the focus sees them.
+def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen: U8) -> U8:
+    """Return `seen`, the picture of the middle moment, with who moves blurred along their way.
 
-    All maps of the picture are those of the middle of the exposure.
+    Focus and cut-outs are those of every moment; a lens that bends may as well bend the mean.
     """
-    lit = still if blurred is None else replace(still, rgb=blurred.rgb)
-    flat = bend.bent(lit, spec.camera)
-    rendering = blend.over(flat, built.cutouts)
+    scene, seconds = built.scene, spec.lens.exposure_s
+    apart = spec.lens.aperture_m > 0 or bool(built.cutouts)
+    if not built.drifts or seconds <= 0:
+        return seen
+
+    def draw(now: Scene) -> U8:
+        packed = pack(now, device=stage.settings.device)
+        found = RENDERERS[stage.settings.renderer](packed, now, frozenset())
+        assert now.window_px is not None
+        x0, y0, x1, y1 = now.window_px
+        rgb = still.rgb.copy()
+        rgb[y0:y1, x0:x1] = found.rgb[y0:y1, x0:x1]
+        return _seen(replace(found, rgb=rgb), spec, built)[1] if apart else rgb
+
+    middle = seen if apart else still.rgb
+    blurred = exposed(middle, scene, built.drifts, seconds, draw)
     if blurred is None:
-        return rendering, rendering.depth_m
-    depth = bend.bent_map(blurred.depth_m, spec.camera)
-    return rendering, np.where(rendering.depth_m == flat.depth_m, depth, rendering.depth_m)
+        return seen
+    return blurred if apart else _seen(replace(still, rgb=blurred), spec, built)[1]
 
 
 def decide_labels(

@@ -11,14 +11,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.drift import scene_at, way_px
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, F64, U8, Rendering, Scene
+from synthstudio.core.scene import F32, F64, U8, Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 
@@ -32,29 +31,22 @@ _AROUND_M = 0.5
 _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Exposed:
-    """What the sensor gathered, and how far away it was."""
-
-    rgb: U8  # (H, W, 3) sRGB
-    depth_m: F32  # (H, W) the depth that half of the moments are nearer than
-
-
 def exposed(
-    still: Rendering,
+    still: U8,
     scene: Scene,
     drifts: Sequence[F32 | None],
     exposure_s: float,
-    draw: Callable[[Scene], Rendering],
-) -> Exposed | None:
-    """The scene exposed so long about its moment, which `still` shows; None: nothing moves.
+    draw: Callable[[Scene], U8],
+) -> U8 | None:
+    """(H, W, 3) sRGB of the scene exposed so long about its moment; None: nothing moves visibly.
 
     `drifts` (V, 3) metres a second for each of the scene's surfaces, None for what is still;
-    `draw` draws a scene. Light is averaged linearly over moments at even distances, and a pixel
-    that is alike in all of them keeps its bytes of `still`.
+    `draw` gives a scene's picture and `still` (H, W, 3) is that of its moment. Light is averaged
+    linearly over moments at even distances; a pixel that is alike in all of them keeps its bytes
+    of `still`.
     """
     far = way_px(scene.camera, scene.surfaces, drifts, exposure_s)
-    if exposure_s <= 0 or far < LEAST_PX:
+    if far < LEAST_PX:
         return None
     count = min(max(2, math.ceil(far / STEP_PX)), MOST)
     times = ((np.arange(count) + 0.5) / count - 0.5) * exposure_s
@@ -63,21 +55,15 @@ def exposed(
     box = scene.shadow_box_m if scene.shadow_box_m is not None else _shadow_box(ends)
     window = _window_px(scene, drifts, ends)
     scene = dataclasses.replace(scene, shadow_box_m=box, window_px=window)
-    total = np.zeros(still.rgb.shape, np.float32)
-    low, high, depths = np.full_like(still.rgb, 255), np.zeros_like(still.rgb), []
+    total = np.zeros(still.shape, np.float32)
+    low, high = np.full_like(still, 255), np.zeros_like(still)
     for time in times:
         now = draw(scene_at(scene, drifts, float(time)))
-        np.minimum(low, now.rgb, out=low)
-        np.maximum(high, now.rgb, out=high)
-        total += srgb_to_linear(now.rgb)
-        depths.append(now.depth_m)
+        np.minimum(low, now, out=low)
+        np.maximum(high, now, out=high)
+        total += srgb_to_linear(now)
     mean = linear_to_srgb_u8(total / np.float32(count))
-    changed = (low != high).any(axis=2)
-    middle = np.partition(np.stack(depths), (count - 1) // 2, axis=0)[(count - 1) // 2]
-    return Exposed(
-        rgb=np.where(changed[..., None], mean, still.rgb),
-        depth_m=np.where(changed, middle, still.depth_m),
-    )
+    return np.where((low != high).any(axis=2)[..., None], mean, still)
 
 
 def _shadow_box(scenes: Sequence[Scene]) -> F64 | None:
