@@ -17,7 +17,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.drift import drift_of, row_times_s
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.images import srgb_to_linear
-from synthstudio.core.spec import FrameSpec, MovingSpec
+from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
@@ -107,7 +107,8 @@ def test_without_exposure_nothing_of_how_people_move_is_seen(
 
 def test_who_goes_sideways_is_blurred_along_the_way_alone(stage: Stage, drawn: FrameSpec) -> None:
     light = dataclasses.replace(drawn.light, sun_rgb=(0.0, 0.0, 0.0))  # no shadow but at the feet
-    spec = dataclasses.replace(drawn, things=(), light=light)
+    white = PlainBackdrop(top_rgb=(1.0, 1.0, 1.0), bottom_rgb=(1.0, 1.0, 1.0))
+    spec = dataclasses.replace(drawn, things=(), light=light, backdrop=white)
     sharp = pipeline.make_frame(stage, _lens(spec, exposure_s=0.0))
     depth = float(spec.camera.to_camera(sharp.labels.people[0].joints_world_m)[:, 2].mean())
     before = _pixels(sharp.jpeg).astype(int)
