@@ -121,6 +121,7 @@ class Scene:
     catches_shadow: bool = True  # an undrawn floor at z = 0 darkens the backdrop
     supersample: int = 2
     shadow_box_m: F64 | None = None  # (2, 3) what the shadow maps span; None: they fit the scene
+    window_px: tuple[int, int, int, int] | None = None  # x0, y0, x1, y1 painted; None: everything
 
     @property
     def surfaces(self) -> tuple[Surface, ...]:

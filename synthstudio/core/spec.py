@@ -35,6 +35,7 @@ Detail = Literal["fine", "coarse"]
 PERSON_BASE = 1
 THING_BASE = 1000
 """Instance ids: 0 nothing, people from 1, things from 1,000 (the drawn floor is 1,000)."""
+LATER = {"later": True}  # of a field: stored only where it is not its default
 
 
 class Numbers(dict[str, float]):
@@ -315,10 +316,7 @@ class LightSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class LensSpec:
-    """What the lens, sensor and encoder do; nothing here moves a pixel or changes a label.
-
-    What bends lines, and labels with them, is the camera's `distortion`.
-    """
+    """What lens, sensor and encoder do. `readout_s` and the camera's `distortion` move labels."""
 
     blur_sigma_px: float = 0.0
     motion_px: float = 0.0
@@ -336,6 +334,8 @@ class LensSpec:
     aperture_m: float = 0.0  # diameter of the lens's opening; 0: everything is in focus
     focus_on: int = 0  # index into FrameSpec.people
     focus_error: float = 0.0  # share of that person's depth: above 0 the focus lies behind them
+    exposure_s: float = field(default=0.0, metadata=LATER)  # who moves is blurred along their way
+    readout_s: float = field(default=0.0, metadata=LATER)  # from the top row to the bottom one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -377,6 +377,17 @@ class ClipSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MovingSpec:
+    """Where somebody is `after_s` (below 0: before) the frame's moment."""
+
+    person: int  # index into FrameSpec.people
+    after_s: float
+    pose: PoseSpec
+    position_m: Vec3
+    yaw_rad: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrameSpec:
     """Everything that decides one frame's bytes (with the assets it names by content).
 
@@ -404,3 +415,4 @@ class FrameSpec:
     asks: tuple[Ask, ...] = ()  # one a person; empty: the recipe has no targets
     crowd_ask: float | None = None
     shadow_box_m: tuple[Vec3, Vec3] | None = None  # what a group's shadow maps span; None: own fit
+    moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)

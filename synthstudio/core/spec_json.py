@@ -20,8 +20,15 @@ def to_json(spec: Any) -> str:
 
 
 def _named(spec: Any) -> dict[str, Any]:
-    """A spec's own fields: unlike dataclasses.asdict, without copying what they hold."""
-    return {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+    """A spec's own fields: unlike dataclasses.asdict, without copying what they hold.
+
+    Those of `spec.LATER` only where they are not their default, so specs of before keep their text.
+    """
+    return {
+        field.name: getattr(spec, field.name)
+        for field in dataclasses.fields(spec)
+        if not field.metadata or getattr(spec, field.name) != field.default
+    }
 
 
 def from_json(text: str) -> FrameSpec:

@@ -28,6 +28,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.render.rays import nearest_blockers_by_rays
@@ -153,9 +154,7 @@ def audit_frames(stage: Stage, job: AuditJob, report: local.Report) -> Tally:
     total = Tally()
     for index, spec, rows in job.frames:
         built = build(stage, spec)
-        fresh = [
-            stage.body.fresh_patches(person, points=FRESH_POINTS, seed=1) for person in spec.people
-        ]
+        fresh = fresh_patches(stage, spec, points=FRESH_POINTS, seed=1)
         total.add(compare(built, rows, fresh, joints=stage.skeleton.joints, frame=index))
         report(1)
     return total

@@ -24,11 +24,12 @@ from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.core.scene import U8, CutoutLayer, Light, Rendering, Scene, Surface
+from synthstudio.core.scene import F32, U8, CutoutLayer, Light, Rendering, Scene, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, open_or_create
+from synthstudio.generation import moving
 from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
@@ -42,6 +43,7 @@ from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
+from synthstudio.render.exposure import exposed
 from synthstudio.render.pack import Packed, pack
 
 DEPTH_UNIT_M = 0.001
@@ -56,6 +58,7 @@ class Built:
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
+    drifts: tuple[F32 | None, ...] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
 
 
 def build(stage: Stage, spec: FrameSpec) -> Built:
@@ -68,6 +71,11 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         )
         for i, person in enumerate(spec.people)
     )
+    goes = moving.drifts_of(stage, spec, people)
+    people = moving.as_rolled(spec, people, goes)
+    drifts: list[F32 | None] = []
+    for i, person in enumerate(people):
+        drifts += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
     surfaces: list[Surface] = []
     textures: list[U8] = []
     named: list[tuple[int, str, int | None]] = []
@@ -75,12 +83,15 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         surfaces += backgrounds.room_surfaces(spec.backdrop)
         first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
         named += [(instance, first[instance], None) for instance in sorted(first)]
+        drifts += [None] * len(surfaces)
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(
             ("thing", thing, i, len(textures)),
             partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
         )
-        surfaces += made
+        carried = moving.held_drifts(stage, spec, i, made) if goes else None
+        drifts += [None] * len(made) if carried is None else carried
+        surfaces += moving.held_as_rolled(spec, made, carried)
         textures += brought
         held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
         kind = thing.kind if thing.asset is None else thing.asset.name
@@ -109,7 +120,13 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
-    return Built(scene=scene, camera=spec.camera, cutouts=layers, things=tuple(named))
+    return Built(
+        scene=scene,
+        camera=spec.camera,
+        cutouts=layers,
+        things=tuple(named),
+        drifts=tuple(drifts) if goes else (),
+    )
 
 
 def _light(stage: Stage, spec: FrameSpec) -> Light:
@@ -148,9 +165,12 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
         want = frozenset({"normal"} if "normals" in layers else ())
         rendering = RENDERERS[stage.settings.renderer](packed, built.scene, want)
     with _timed(took, "compose"):
-        rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
-        circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
-        seen = lens.develop(rendering.rgb, spec.lens, circles)
+        still = rendering
+        rendering, seen = _seen(still, spec, built)
+    with _timed(took, "exposure"):
+        seen = _exposed(stage, spec, built, still, seen)
+    with _timed(took, "develop"):
+        seen = lens.develop(seen, spec.lens)
     with _timed(took, "jpeg"):
         jpeg = encode_jpeg(seen, spec.lens.jpeg_quality)
     with _timed(took, "label"):
@@ -158,6 +178,41 @@ def make_frame(stage: Stage, spec: FrameSpec, *, layers: Sequence[str] = ()) -> 
     with _timed(took, "layers"):
         pngs = {name: encode_png(LAYERS[name](rendering)) for name in layers}
     return Frame(spec=spec, jpeg=jpeg, labels=labels, layers=pngs, timings_ms=took)
+
+
+def _seen(rendering: Rendering, spec: FrameSpec, built: Built) -> tuple[Rendering, U8]:
+    """Return what the lens has of a rendering, cut-outs over it, and its picture in focus."""
+    rendering = blend.over(bend.bent(rendering, spec.camera), built.cutouts)
+    circles = defocus.out_of_focus(rendering.depth_m, built.scene.people, spec)
+    return rendering, rendering.rgb if circles is None else defocus.defocused(
+        rendering.rgb, circles
+    )
+
+
+def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen: U8) -> U8:
+    """Return `seen`, the picture of the middle moment, with who moves blurred along their way.
+
+    Focus and cut-outs are those of every moment; a lens that bends may as well bend the mean.
+    """
+    scene, seconds = built.scene, spec.lens.exposure_s
+    apart = spec.lens.aperture_m > 0 or bool(built.cutouts)
+    if not built.drifts or seconds <= 0:
+        return seen
+
+    def draw(now: Scene) -> U8:
+        packed = pack(now, device=stage.settings.device)
+        found = RENDERERS[stage.settings.renderer](packed, now, frozenset())
+        assert now.window_px is not None
+        x0, y0, x1, y1 = now.window_px
+        rgb = still.rgb.copy()
+        rgb[y0:y1, x0:x1] = found.rgb[y0:y1, x0:x1]
+        return _seen(replace(found, rgb=rgb), spec, built)[1] if apart else rgb
+
+    middle = seen if apart else still.rgb
+    blurred = exposed(middle, scene, built.drifts, seconds, draw)
+    if blurred is None:
+        return seen
+    return blurred if apart else _seen(replace(still, rgb=blurred), spec, built)[1]
 
 
 def decide_labels(

@@ -39,6 +39,7 @@ from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import Draw, check, check_places, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
+from synthstudio.recipe.sampling.moving import draw_moving
 from synthstudio.recipe.sampling.people import draw_people, pool_by_body
 from synthstudio.recipe.sampling.quotas import asks_for_bodies, check_quotas
 from synthstudio.recipe.sampling.skies import under_sky
@@ -141,6 +142,7 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
     backdrop = under_sky(frame, behind, backdrop, light)
     for eye in cameras:
         _check_range(frame, eye, everything, backdrop)
+    lens = draw_lens(frame, len(persons))
     base = FrameSpec(
         seed=recipe.seed,
         index=number,
@@ -150,7 +152,8 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
         cutouts=hiding.cutouts,
         backdrop=backdrop,
         light=light,
-        lens=draw_lens(frame, len(persons)),
+        lens=lens,
+        moving=draw_moving(frame, solve, persons, lens),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,
         split=frame.split,

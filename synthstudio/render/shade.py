@@ -19,7 +19,7 @@ from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface
 from synthstudio.render import shadow
-from synthstudio.render.kernels.occlusion import obscured_kernel, open_kernel
+from synthstudio.render.kernels.occlusion import SMOOTH, obscured_kernel, open_kernel
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
 from synthstudio.render.kernels.paint import (
     BARE,
@@ -93,6 +93,10 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         device=device,
     )
     host_kind = to_host(kind)
+    painted = host_kind != BARE
+    if packed.scene.window_px is not None:
+        x0, y0, x1, y1 = packed.scene.window_px
+        painted[:y0], painted[y1:], painted[:, :x0], painted[:, x1:] = False, False, False, False
     _dim(packed, mesh, eye, sheet)
     if packed.scene.catches_shadow and thrown is not None:
         reach = shadow.floor_reach(thrown, lamps.contact, packed.scene.light)
@@ -100,7 +104,7 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         _over(catch_kernel, pixels, [eye, lamps, sheet], device)
     _over(
         shade_kernel,
-        np.flatnonzero(host_kind != BARE),
+        np.flatnonzero(painted),
         [kind.flatten(), mesh, eye, lamps, sheet],
         device,
     )
@@ -117,11 +121,23 @@ def _dim(packed: Packed, mesh: Any, eye: Any, sheet: Any) -> None:
     if not sheet.dimmed:
         return
     loss: Any = wp.empty(size, dtype=wp.float32, device=device)
-    dim = (size[0], -(-size[1] // RUN))
-    inputs = [sheet.keys, sheet.scale, mesh, eye]
-    wp.launch(obscured_kernel, dim=dim, inputs=inputs, outputs=[loss], device=device)
-    inputs = [sheet.keys, sheet.scale, loss, strength]
-    wp.launch(open_kernel, dim=dim, inputs=inputs, outputs=[sheet.open], device=device)
+    x0, y0, x1, y1 = packed.scene.window_px or (0, 0, size[1], size[0])
+    own: Any = wp.vec4i(x0, y0, x1, y1)
+    # What is smoothed takes in neighbours of the window's pixels.
+    x0, y0 = max(x0 - SMOOTH, 0), max(y0 - SMOOTH, 0)
+    x1, y1 = min(x1 + SMOOTH, size[1]), min(y1 + SMOOTH, size[0])
+    wide: Any = wp.vec4i(x0, y0, x1, y1)
+    for kernel, inputs, window, out in (
+        (obscured_kernel, [mesh, eye], wide, loss),
+        (open_kernel, [loss, strength], own, sheet.open),
+    ):
+        wp.launch(
+            kernel,
+            dim=(window[3] - window[1], -(-(window[2] - window[0]) // RUN)),
+            inputs=[sheet.keys, sheet.scale, *inputs, window],
+            outputs=[out],
+            device=device,
+        )
 
 
 def _shadows(packed: Packed, kind: Any, inputs: list[Any]) -> F32:

@@ -35,6 +35,8 @@ from synthstudio.render.raster import rasterise_projected
 
 ROOM = (THING_BASE, THING_BASE + 1)
 """The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
+LOWEST_SUN = 0.02
+"""A sun whose direction rises less throws no shadows."""
 SUN_TEXELS = 1024
 """At most, a side; fewer where they would be finer than half a pixel."""
 CONTACT_TEXELS = 160
@@ -114,7 +116,7 @@ def floor_reach(thrown: Casters, contact: Any, light: Light) -> F64:
     low, high = thrown.box_m[0].copy(), thrown.box_m[1].copy()
     start = np.array([contact.x0, contact.y0])
     corners = [-start / contact.per_m, (contact.size - start) / contact.per_m]
-    if light.sun_direction[2] > 0.02:
+    if light.sun_direction[2] > LOWEST_SUN:
         slide = np.asarray(light.sun_direction)[:2] / light.sun_direction[2]
         for z in (low[2], high[2]):
             corners += [low[:2] - slide * z, high[:2] - slide * z]
@@ -127,7 +129,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     """The depth map from the sun; off when the sun is down, black or lights nothing."""
     out: Any = SunMap()
     out.keys = wp.zeros((1, 1), dtype=wp.uint64, device=packed.device)
-    if thrown is None or light.sun_direction[2] <= 0.02 or not np.any(light.sun_rgb > 0.0):
+    if thrown is None or light.sun_direction[2] <= LOWEST_SUN or not np.any(light.sun_rgb > 0.0):
         return out
     towards = np.asarray(light.sun_direction, np.float64)
     side = np.cross([0.0, 0.0, 1.0] if abs(towards[2]) < 0.99 else [0.0, 1.0, 0.0], towards)

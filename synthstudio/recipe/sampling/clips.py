@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,15 @@ from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import KeyPose, MotionAsset, Solve, Step
-from synthstudio.core.spec import ClipSpec, FrameSpec, PersonSpec, PoseSpec, Vec3
+from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
 from synthstudio.recipe.sampling import quotas
 from synthstudio.recipe.sampling.choose import Draw, pick_one, split_of
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.moments import FAMILY, Move
 from synthstudio.recipe.schema.recipe import Recipe
 
+MOMENT_S = 1 / 120
+"""So far apart are the moments that tell how people move."""
 PATH_STEP_S = 0.2
 """Between these times of a path a body fills all that lies between its two outlines."""
 _HEADINGS = 8
@@ -194,8 +197,10 @@ def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
     people, camera = _then(draw, solve, base.people, base.camera, time_s=t / clip.fps)
     noise = int(draw.rng("clip noise", t).integers(2**31))
     number = moment * clip.frames + t
+    going = a_moment_on(draw, solve, people, time_s=t / clip.fps) if base.moving else ()
     return dataclasses.replace(
         base,
+        moving=going,
         index=number,
         people=people,
         camera=camera,
@@ -208,6 +213,41 @@ def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
             time_s=t / clip.fps,
             motions=tuple("" if walk is None else walk.motion.name for walk in walks),
         ),
+    )
+
+
+def a_moment_on(
+    draw: Draw, solve: Solve, people: Sequence[PersonSpec], *, time_s: float
+) -> tuple[MovingSpec, ...]:
+    """Return where those who follow a motion are a moment after `time_s`, at which `people` are.
+
+    At the motion's end it is a moment before: nobody stops there.
+    """
+    out = []
+    for place, person in enumerate(people):
+        walk = walk_of(draw, place)
+        if walk is None or not person.pose.turns:
+            continue
+        ends = walk.start_s + time_s + MOMENT_S > walk.motion.seconds
+        after = -MOMENT_S if ends else MOMENT_S
+        _, now, other = _steps(solve, person, walk, (0.0, time_s, time_s + after))
+        gone = np.subtract(other.root_m, now.root_m)
+        gone[:2] = _turned(gone[:2], person.yaw_rad)
+        x, y, z = (float(v) for v in np.array(person.position_m) + gone)
+        pose = dataclasses.replace(person.pose, turns=other.turns)
+        then = dataclasses.replace(person, pose=pose, position_m=(x, y, z))
+        out.append(moving(place, then, after))
+    return tuple(out)
+
+
+def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
+    """Return that person `place` is like `other` so many seconds later."""
+    return MovingSpec(
+        person=place,
+        after_s=after_s,
+        pose=other.pose,
+        position_m=other.position_m,
+        yaw_rad=other.yaw_rad,
     )
 
 

@@ -321,6 +321,8 @@ def draw_lens(draw: Draw, people: int) -> LensSpec:
         iso=sample(options.iso, draw.rng("sensor")),
         contrast=sample(options.contrast, tone),
         sharpening=sample(options.sharpening, tone),
+        exposure_s=sample(options.exposure_s, draw.rng("exposure")),
+        readout_s=sample(options.readout_s, draw.rng("readout")),
         **_focus(draw, people),
     )
 

@@ -313,7 +313,7 @@ class Distortion(Base):
 
 
 class Lens(Base):
-    """What lens, sensor and encoder do to the picture. Only `distortion` changes labels."""
+    """What lens, sensor and encoder do. Only `distortion` and `readout_s` change labels."""
 
     blur: Probability = Field(default=0.4, description="How often there is blur.")
     blur_sigma_px: Annotated[Number, Within(0, 8)] = Field(
@@ -379,6 +379,17 @@ class Lens(Base):
         default=0.0,
         description="For defocus: how far behind (above 0) or before the middle of the person's "
         "joints the focus lies, as a share of their depth.",
+    )
+    exposure_s: Annotated[Number, Within(0, 0.1)] = Field(
+        default=0.0,
+        description="Seconds that the shutter is open: who moves is blurred along their way, by "
+        "true motion, and labels are those of the middle. 0: an instant; 0.001 freezes a sprint, "
+        "0.0167 is a room's light.",
+    )
+    readout_s: Annotated[Number, Within(0, 0.05)] = Field(
+        default=0.0,
+        description="Seconds from the top row's exposure to the bottom row's (rolling shutter): "
+        "who moves is skewed, and labels with them. 0: all rows at once; 0.01 to 0.03 a phone.",
     )
     distortion: Distortion | None = Field(
         default=None,

@@ -22,7 +22,7 @@ _TURNS = wp.constant(43.98229715)  # seven times round
 _REACH_M = wp.constant(0.35)
 _STRENGTH = wp.constant(2.0)
 _LEVEL = wp.constant(0.02)  # a surface's own slope is not taken for an edge
-_SMOOTH = wp.constant(2)
+SMOOTH = wp.constant(2)
 
 
 @wp.func
@@ -41,11 +41,16 @@ def _turned(x: int, y: int) -> float:
 
 @wp.kernel
 def obscured_kernel(
-    keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, eye: Eye, out: wp.array2d[wp.float32]
-):
-    """The share of the sky that what is near hides from the middle sample of each pixel."""
-    row, part = wp.tid()
-    for column in range(part * RUN, wp.min((part + 1) * RUN, out.shape[1])):
+    keys: wp.array2d[wp.uint64], scale: int, mesh: Mesh, eye: Eye, window: wp.vec4i,
+    out: wp.array2d[wp.float32],
+):  # fmt: skip
+    """The share of the sky that what is near hides from the middle sample of each pixel.
+
+    Of a window's pixels alone: x0, y0, x1, y1.
+    """
+    line, part = wp.tid()
+    row, first = window[1] + line, window[0] + part * RUN
+    for column in range(first, wp.min(first + RUN, window[2])):
         y, x = row * scale + scale / 2, column * scale + scale / 2
         key = keys[y, x]
         face = wp.int32(key & wp.uint64(0xFFFFFFFF))
@@ -81,15 +86,16 @@ def obscured_kernel(
 @wp.kernel
 def open_kernel(
     keys: wp.array2d[wp.uint64], scale: int, loss: wp.array2d[wp.float32], strength: float,
-    out: wp.array2d[wp.float32],
+    window: wp.vec4i, out: wp.array2d[wp.float32],
 ):  # fmt: skip
     """What is left of the sky, smoothed over the neighbours of nearly the same depth."""
-    row, part = wp.tid()
-    for column in range(part * RUN, wp.min((part + 1) * RUN, out.shape[1])):
+    line, part = wp.tid()
+    row, first = window[1] + line, window[0] + part * RUN
+    for column in range(first, wp.min(first + RUN, window[2])):
         depth = depth_at(keys[row * scale + scale / 2, column * scale + scale / 2])
         total, count = wp.float32(0.0), wp.float32(0.0)
-        for y in range(wp.max(row - _SMOOTH, 0), wp.min(row + _SMOOTH + 1, out.shape[0])):
-            for x in range(wp.max(column - _SMOOTH, 0), wp.min(column + _SMOOTH + 1, out.shape[1])):
+        for y in range(wp.max(row - SMOOTH, 0), wp.min(row + SMOOTH + 1, out.shape[0])):
+            for x in range(wp.max(column - SMOOTH, 0), wp.min(column + SMOOTH + 1, out.shape[1])):
                 near = depth_at(keys[y * scale + scale / 2, x * scale + scale / 2])
                 if wp.abs(near - depth) < 0.02 * depth:
                     total += loss[y, x]

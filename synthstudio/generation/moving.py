@@ -1,0 +1,113 @@
+"""Who moves in a frame, and what they hold: velocities for blur and for a rolling shutter."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synthstudio.core.drift import (
+    Drift,
+    drift_of,
+    rolled,
+    rolled_patches,
+    rolled_surfaces,
+    velocities,
+)
+from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
+from synthstudio.render.exposure import LEAST_PX
+
+if TYPE_CHECKING:
+    from synthstudio.generation.stage import Stage
+
+_BEYOND = 1.5
+
+
+def drifts_of(stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]) -> dict[int, Drift]:
+    """How each of the people who moves does so; not those who cannot be seen to."""
+    return {
+        m.person: drift_of(
+            people[m.person],
+            stage.body.posed(_other(spec, m), instance=PERSON_BASE + m.person),
+            m.after_s,
+        )
+        for m in spec.moving
+        if spec.lens.readout_s > 0 or _is_seen(stage, spec, m, people[m.person])
+    }
+
+
+def _is_seen(stage: Stage, spec: FrameSpec, moving: MovingSpec, now: PosedPerson) -> bool:
+    """Return whether some joint goes far enough in the exposure for a pixel to change."""
+    share = spec.lens.exposure_s / abs(moving.after_s)
+    to = now.joints_m + (stage.body.joints_m(_other(spec, moving)) - now.joints_m) * share
+    a, b = (spec.camera.project(spec.camera.to_camera(joints)) for joints in (now.joints_m, to))
+    far = np.hypot(*(b - a).T)
+    # Hands and hair go somewhat farther than joints; who crosses the near plane may be anywhere.
+    return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= LEAST_PX)
+
+
+def held_drifts(
+    stage: Stage, spec: FrameSpec, place: int, surfaces: Sequence[Surface]
+) -> tuple[F32, ...] | None:
+    """(V, 3) metres a second of thing `place`: those of the palm that holds it; None: still."""
+    held_by = spec.things[place].held_by
+    found = next((m for m in spec.moving if m.person == held_by), None)
+    if held_by is None or found is None:
+        return None
+    now, other = (stage.body.palms_m(p) for p in (spec.people[held_by], _other(spec, found)))
+    corners = np.concatenate([s.vertices_m for s in surfaces]).astype(np.float64)
+    away = [float(np.linalg.norm(corners - palm[:3, 3], axis=1).min()) for palm in now]
+    hand = int(np.argmin(away))
+    turn: F64 = other[hand] @ np.linalg.inv(now[hand])
+    gone = tuple(
+        dataclasses.replace(
+            s, vertices_m=(s.vertices_m @ turn[:3, :3].T + turn[:3, 3]).astype(np.float32)
+        )
+        for s in surfaces
+    )
+    return velocities(surfaces, gone, found.after_s)
+
+
+def as_rolled(
+    spec: FrameSpec, people: Sequence[PosedPerson], drifts: dict[int, Drift]
+) -> tuple[PosedPerson, ...]:
+    """The people as the lens's rolling shutter sees them."""
+    readout = spec.lens.readout_s
+    return tuple(
+        rolled(person, drifts[i], spec.camera, readout) if readout > 0 and i in drifts else person
+        for i, person in enumerate(people)
+    )
+
+
+def held_as_rolled(
+    spec: FrameSpec, surfaces: tuple[Surface, ...], drifts: tuple[F32, ...] | None
+) -> tuple[Surface, ...]:
+    """A thing as the lens's rolling shutter sees it."""
+    if drifts is None or spec.lens.readout_s <= 0:
+        return surfaces
+    return rolled_surfaces(surfaces, drifts, spec.camera, spec.lens.readout_s)
+
+
+def fresh_patches(stage: Stage, spec: FrameSpec, *, points: int, seed: int) -> list[JointPatches]:
+    """Other points on everybody's joints than the labels', where the shutter sees them."""
+    out = [stage.body.fresh_patches(p, points=points, seed=seed) for p in spec.people]
+    if spec.lens.readout_s > 0:
+        for m in spec.moving:
+            now = out[m.person]
+            other = stage.body.fresh_patches(_other(spec, m), points=points, seed=seed)
+            velocity = (other.points_m - now.points_m) / m.after_s
+            out[m.person] = rolled_patches(now, velocity, spec.camera, spec.lens.readout_s)
+    return out
+
+
+def _other(spec: FrameSpec, moving: MovingSpec) -> PersonSpec:
+    """Somebody who moves at the other moment that the spec gives."""
+    return dataclasses.replace(
+        spec.people[moving.person],
+        pose=moving.pose,
+        position_m=moving.position_m,
+        yaw_rad=moving.yaw_rad,
+    )

@@ -1,0 +1,155 @@
+"""Who moves at a frame's moment, and how: forward, planted, flying, as a recording goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synthstudio.core.spec import FrameSpec, MovingSpec
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.recipe.sampling.moving import NAMED, WAYS
+from synthstudio.recipe.schema.load import parse
+
+SCENES = Path(__file__).parents[2] / "scenes"
+
+
+def _stage(**fields: Any) -> Stage:
+    text = {
+        "name": "going",
+        "frames": 400,
+        "seed": 2,
+        "skeleton": "coco17",
+        "image": {"width_px": 96, "height_px": 96},
+        "people": {"count": 1, "identities": 3, "hold": {"share": 0.0}},
+        "lens": {"exposure_s": [0.002, 0.01]},
+    }
+    return Stage(prepare(parse(text | fields, "going"), assets=SCENES, device="cpu"))
+
+
+def _of(families: str, **poses: Any) -> dict[str, Any]:
+    kinds = dict.fromkeys(families.split(), 1.0)
+    return {
+        "count": 1,
+        "identities": 3,
+        "hold": {"share": 0.0},
+        "poses": {"families": kinds, "mix": 0.0, "random": 0.0, **poses},
+    }
+
+
+def _velocity(spec: FrameSpec, moving: MovingSpec) -> np.ndarray:
+    here = np.array(spec.people[moving.person].position_m)
+    return (np.array(moving.position_m) - here) / moving.after_s
+
+
+def _ahead(spec: FrameSpec) -> np.ndarray:
+    yaw = spec.people[0].yaw_rad
+    return np.array([math.sin(yaw), -math.cos(yaw)])
+
+
+def test_who_walks_or_runs_goes_forward_over_the_foot_that_stands() -> None:
+    stage = _stage(people=_of("walk run"))
+    speeds: dict[str, list[float]] = {"walk": [], "run": []}
+    for index in range(24):
+        spec = pipeline.draw_spec(stage, index)
+        (moving,) = spec.moving
+        velocity = _velocity(spec, moving)
+        ahead = float(velocity[:2] @ _ahead(spec))
+        assert ahead >= -1e-6
+        speeds[spec.people[0].pose.family].append(ahead)
+        if spec.people[0].pose.name not in NAMED:
+            later = _later(stage, spec, moving)
+            now = stage.joints_m(spec.people[0])
+            ankles = np.linalg.norm((later - now)[15:17], axis=1)
+            assert ankles.min() < 1e-6 < ankles.max()
+    assert 0.3 < np.median(speeds["walk"]) < 2.5
+    assert np.median(speeds["run"]) > np.median(speeds["walk"])
+    assert max(speeds["run"]) < 10
+
+
+def _later(stage: Stage, spec: FrameSpec, moving: MovingSpec) -> np.ndarray:
+    """Return the person's joints (J, 3) at the other moment."""
+    other = dataclasses.replace(
+        spec.people[moving.person],
+        pose=moving.pose,
+        position_m=moving.position_m,
+        yaw_rad=moving.yaw_rad,
+    )
+    return stage.joints_m(other)
+
+
+def test_joints_go_as_fast_as_those_of_people_do() -> None:
+    stage = _stage(people=_of("leap throw throwing kick fall dance box swing", athletic=1.0))
+    fastest = []
+    for index in range(40):
+        spec = pipeline.draw_spec(stage, index)
+        for moving in spec.moving:
+            gone = _later(stage, spec, moving) - stage.joints_m(spec.people[moving.person])
+            fastest.append(float(np.linalg.norm(gone, axis=1).max()) / moving.after_s)
+    assert len(fastest) >= 30
+    assert 1.0 < np.median(fastest) < 8.0
+    assert max(fastest) < 20.0
+
+
+def test_who_sits_or_stands_is_still_and_an_instant_moves_nobody() -> None:
+    quiet = _stage(people=_of("sit stand lie"))
+    assert all(pipeline.draw_spec(quiet, i).moving == () for i in range(6))
+    instant = _stage(people=_of("run"), lens={"noise": 0.0})
+    assert all(pipeline.draw_spec(instant, i).moving == () for i in range(4))
+
+
+def test_nothing_else_of_a_frame_changes_with_the_exposure() -> None:
+    for index in (0, 3):
+        a = pipeline.draw_spec(_stage(people=_of("run")), index)
+        b = pipeline.draw_spec(_stage(people=_of("run"), lens={}), index)
+        lens = dataclasses.replace(a.lens, exposure_s=0.0)
+        assert dataclasses.replace(a, lens=lens, moving=()) == b
+        assert 0.002 <= a.lens.exposure_s <= 0.01
+
+
+def test_every_way_is_of_a_pose_that_exists() -> None:
+    catalogue = _stage().catalogue
+    assert set(NAMED) <= {pose.name for pose in catalogue.poses}
+    assert set(WAYS) <= {pose.family for pose in catalogue.poses}
+
+
+CLIP = {
+    "motion": {"folder": "motions", "share": 1.0},
+    "clip": {"frames": 8, "fps": 60, "camera": {"fixed": 1}},
+}
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_in_clips_people_move_as_they_do_to_the_next_frame(start: int) -> None:
+    stage = _stage(**CLIP)
+    specs = [pipeline.draw_spec(stage, 8 * start + t) for t in range(8)]
+    for now, then in itertools.pairwise(specs):
+        (moving,) = now.moving
+        gone = stage.joints_m(then.people[0]) - stage.joints_m(now.people[0])
+        way = (_later(stage, now, moving) - stage.joints_m(now.people[0])) / moving.after_s / 60
+        assert np.linalg.norm(way - gone, axis=1).max() < 0.3 * np.linalg.norm(gone, axis=1).max()
+        cosine = (way * gone).sum() / np.linalg.norm(way) / np.linalg.norm(gone)
+        assert cosine > 0.97
+
+
+def test_at_a_motion_s_end_the_moment_before_tells() -> None:
+    # 1.9 s of a recording: the last frame of the clip is its end.
+    clip = {"frames": 20, "fps": 10, "camera": {"fixed": 1}}
+    stage = _stage(motion=CLIP["motion"], clip=clip)
+    last = pipeline.draw_spec(stage, 19)
+    for moving in last.moving:
+        assert np.linalg.norm(_velocity(last, moving)[:2]) > 0.5
+
+
+def test_single_frames_of_a_recording_go_on_with_it() -> None:
+    stage = _stage(motion=CLIP["motion"])
+    spec = pipeline.draw_spec(stage, 1)
+    (moving,) = spec.moving
+    assert moving.pose.turns and moving.pose.turns != spec.people[0].pose.turns
+    assert float(_velocity(spec, moving)[:2] @ _ahead(spec)) > 0.5

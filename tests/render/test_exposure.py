@@ -1,0 +1,128 @@
+"""Blur along the way: as wide as something goes, nowhere else, and no light is lost."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from shade_scenes import GREY, WHITE, from_above, lit, square
+
+from synthstudio.core.images import srgb_to_linear
+from synthstudio.core.scene import Scene
+from synthstudio.render.exposure import MOST, exposed
+from synthstudio.render.pack import pack
+from synthstudio.render.shade import render
+
+VIEW = from_above(height_m=4.0, size_px=128, focal_px=256.0)  # 64 px a metre at z = 0
+PX_M = 1 / 64
+SECONDS = 1 / 60
+
+
+def scene(*things, light=None, **fields):
+    flat = {
+        "camera": VIEW,
+        "people": (),
+        "things": things,
+        "light": light or lit(sky=0.8),
+        "backdrop": np.zeros((128, 128, 3), np.uint8),
+        "catches_shadow": False,
+    }
+    return Scene(**(flat | fields))
+
+
+def picture(now):
+    return render(pack(now), now).rgb
+
+
+def gone(now, px, *, seconds=SECONDS):
+    """The still picture and the exposed one; the first thing goes so many pixels (x, y down)."""
+    per_s = np.array([px[0], -px[1], 0.0], np.float32) * PX_M / seconds
+    first = now.things[0].vertices_m
+    drifts = (np.broadcast_to(per_s, first.shape), *(None for _ in now.things[1:]))
+    still = picture(now)
+    return still, exposed(still, now, drifts, seconds, picture)
+
+
+def ramp_px(light, low, high):
+    """How many pixels along a row or column are neither dark nor bright."""
+    return int(((light > low) & (light < high)).sum())
+
+
+def test_an_edge_is_as_wide_as_the_way_and_no_wider_across_it():
+    still, blurred = gone(scene(square(0.5, 0.0, material=WHITE)), (12.0, 0.0))
+    light = srgb_to_linear(blurred)[..., 0]
+    bright = light.max()
+    across, down = light[64, :64], light[:64, 64]  # its left edge, its upper edge
+    assert ramp_px(across, 0.03 * bright, 0.97 * bright) == pytest.approx(12, abs=2)
+    assert ramp_px(down, 0.03 * bright, 0.97 * bright) == 0
+    # The middle of the ramp is where the edge of the middle moment is.
+    assert (across / bright).sum() == pytest.approx(32, abs=0.1)
+    assert srgb_to_linear(still)[64, 31, 0] == 0
+
+
+def test_no_light_is_lost_or_won():
+    still, blurred = gone(scene(square(0.5, 0.0, material=GREY)), (9.0, -7.0))
+    sums = [float(srgb_to_linear(rgb).sum()) for rgb in (still, blurred)]
+    assert sums[1] == pytest.approx(sums[0], rel=0.005)
+
+
+def test_what_stands_keeps_its_bytes_and_hides_what_moves_behind_it():
+    fence = square(0.3, 0.5, instance=1003, material=GREY)
+    still, blurred = gone(
+        scene(
+            square(0.5, 0.0, material=WHITE), fence, light=lit(sun=(1, 0, 1), sun_rgb=0.5, sky=0.3)
+        ),
+        (10.0, 0.0),
+    )
+    row, column = np.nonzero((still != blurred).any(axis=2))
+    assert len(row)
+    # 0.5 m of a square at 64 px a metre about the middle, and half the way at either side.
+    assert column.min() >= 64 - 32 - 6 and column.max() <= 64 + 32 + 5
+    assert row.min() >= 31 and row.max() <= 96
+    half = int(0.3 * 256 / 3.5)
+    assert (
+        still[64 - half : 64 + half, 64 - half : 64 + half]
+        == blurred[64 - half : 64 + half, 64 - half : 64 + half]
+    ).all()
+
+
+def test_shadows_of_what_moves_move():
+    floor = square(2.0, 0.0, instance=1000, material=GREY)
+    light = lit(sun=(1, 0, 1), sun_rgb=0.8, sky=0.2)
+    still, blurred = gone(scene(square(0.3, 0.8, material=WHITE), floor, light=light), (8.0, 0.0))
+    # The shadow falls 0.8 m to the left; its own edge is blurred there.
+    changed = (still != blurred).any(axis=2)[64]
+    assert changed[: 64 - 24].any()
+
+
+def test_an_instant_or_a_hair_of_a_way_changes_nothing():
+    now = scene(square(0.5, 0.0, material=WHITE))
+    assert gone(now, (0.0, 0.0))[1] is None
+    assert gone(now, (0.3, 0.0))[1] is None
+
+
+def test_so_many_moments_as_the_way_needs_and_no_more():
+    drawn = []
+
+    def counted(now):
+        drawn.append(now)
+        return picture(now)
+
+    now = scene(square(0.2, 0.0, material=WHITE))
+    shape = now.things[0].vertices_m.shape
+    for px, least, most in ((3.0, 2, 2), (8.0, 4, 4), (100.0, MOST, MOST)):
+        drawn.clear()
+        drift = np.broadcast_to(np.array([px * PX_M / SECONDS, 0, 0], np.float32), shape)
+        exposed(picture(now), now, (drift,), SECONDS, counted)
+        assert least <= len(drawn) <= most
+    times = [float(scene.things[0].vertices_m[0, 0]) for scene in drawn]
+    assert np.mean(times) == pytest.approx(float(now.things[0].vertices_m[0, 0]), abs=1e-6)
+
+
+def test_a_window_is_painted_as_the_whole_is():
+    light = dataclasses.replace(lit(sun=(1, 0, 2), sun_rgb=0.5, sky=0.5), occlusion=1.0)
+    box = np.array([[-2.0, -2.0, 0.0], [2.0, 2.0, 1.0]])
+    things = square(0.3, 0.4, material=WHITE), square(2.0, 0.0, instance=1000, material=GREY)
+    whole = scene(*things, light=light, shadow_box_m=box)
+    part = dataclasses.replace(whole, window_px=(20, 30, 90, 101))
+    assert (picture(whole)[30:101, 20:90] == picture(part)[30:101, 20:90]).all()
+    assert (picture(part)[:30] == 0).all()

@@ -1,0 +1,225 @@
+"""People who move: their blur leaves labels alone, a rolling shutter moves labels and picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synthstudio as ss
+from synthstudio.core.camera import Camera
+from synthstudio.core.drift import drift_of, row_times_s
+from synthstudio.core.errors import GeometryError, RecipeError
+from synthstudio.core.images import srgb_to_linear
+from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
+from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.generation import pipeline
+from synthstudio.generation.audit import audit
+from synthstudio.generation.stage import Stage, prepare, settings_of
+from synthstudio.recipe.sampling.clips import MOMENT_S
+from synthstudio.recipe.schema.load import parse
+
+RECIPE: dict[str, Any] = {
+    "name": "moving",
+    "seed": 3,
+    "frames": 4,
+    "skeleton": "coco17",
+    "image": {"width_px": 160, "height_px": 160, "supersample": 2},
+    "camera": {"distance_m": 3.0, "height_m": 1.2, "vertical_fov_deg": 45},
+    "people": {
+        "count": 1,
+        "identities": 3,
+        "poses": {"families": {"run": 1.0, "leap": 1.0}, "mix": 0.0, "random": 0.0},
+        "hold": {"share": 0.0},
+    },
+    "backdrop": {"kind": "room", "walls": 1.0, "floor_patterns": {"plain": 1}},
+    "lens": {
+        "blur": 0.0, "motion": 0.0, "noise": 0.0, "vignette": 0.0, "exposure_ev": 0.0,
+        "jpeg_quality": 100,
+    },
+}  # fmt: skip
+EXPOSED = 1 / 60
+
+
+def _recipe(**lens: Any) -> dict[str, Any]:
+    return {**RECIPE, "lens": {**RECIPE["lens"], **lens}}
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return Stage(prepare(parse(_recipe(exposure_s=EXPOSED), "r"), assets=Path(), device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def drawn(stage: Stage) -> FrameSpec:
+    """Return a frame with somebody who moves."""
+    return next(s for s in (pipeline.draw_spec(stage, i) for i in range(20)) if s.moving)
+
+
+def _lens(spec: FrameSpec, **fields: float) -> FrameSpec:
+    return dataclasses.replace(spec, lens=dataclasses.replace(spec.lens, **fields))
+
+
+def _going(spec: FrameSpec, velocity: tuple[float, float, float]) -> FrameSpec:
+    """Return the frame with its first person going that fast, m/s along the camera's axes."""
+    person = spec.people[0]
+    world = np.array(velocity) @ spec.camera.world_to_camera[:3, :3]
+    x, y, z = (float(v) for v in np.array(person.position_m) + world * MOMENT_S)
+    going = MovingSpec(
+        person=0,
+        after_s=MOMENT_S,
+        pose=person.pose,
+        position_m=(x, y, z),
+        yaw_rad=person.yaw_rad,
+    )
+    return dataclasses.replace(spec, moving=(going,))
+
+
+def _pixels(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)))
+
+
+def test_labels_are_those_of_the_frame_without_blur(stage: Stage, drawn: FrameSpec) -> None:
+    blurred = pipeline.make_frame(stage, drawn, layers=("depth", "instance"))
+    sharp = pipeline.make_frame(stage, _lens(drawn, exposure_s=0.0), layers=("depth", "instance"))
+    assert blurred.jpeg != sharp.jpeg
+    assert blurred.layers == sharp.layers
+    assert pickle.dumps(blurred.labels) == pickle.dumps(sharp.labels)
+
+
+def test_without_exposure_nothing_of_how_people_move_is_seen(
+    stage: Stage, drawn: FrameSpec
+) -> None:
+    still = _lens(drawn, exposure_s=0.0)
+    assert (
+        pipeline.make_frame(stage, still).jpeg
+        == pipeline.make_frame(stage, dataclasses.replace(still, moving=())).jpeg
+    )
+    hair = _lens(drawn, exposure_s=1e-6)
+    assert pipeline.make_frame(stage, hair).jpeg == pipeline.make_frame(stage, still).jpeg
+
+
+def test_who_goes_sideways_is_blurred_along_the_way_alone(stage: Stage, drawn: FrameSpec) -> None:
+    light = dataclasses.replace(drawn.light, sun_rgb=(0.0, 0.0, 0.0))  # no shadow but at the feet
+    white = PlainBackdrop(top_rgb=(1.0, 1.0, 1.0), bottom_rgb=(1.0, 1.0, 1.0))
+    spec = dataclasses.replace(drawn, things=(), light=light, backdrop=white)
+    sharp = pipeline.make_frame(stage, _lens(spec, exposure_s=0.0))
+    depth = float(spec.camera.to_camera(sharp.labels.people[0].joints_world_m)[:, 2].mean())
+    before = _pixels(sharp.jpeg).astype(int)
+    layer = pipeline.make_frame(stage, spec, layers=("instance",)).layers["instance"]
+    own = np.asarray(Image.open(io.BytesIO(layer))) == 1
+    high = np.flatnonzero(own.any(axis=1))
+    for px in (10.0, 20.0):
+        speed = px * depth / spec.camera.focal_px / EXPOSED
+        after = _pixels(pipeline.make_frame(stage, _going(spec, (speed, 0.0, 0.0))).jpeg)
+        sums = [float(srgb_to_linear(rgb.astype(np.uint8)).sum()) for rgb in (before, after)]
+        assert sums[1] == pytest.approx(sums[0], rel=0.005)
+        changed = np.abs(after - before).max(axis=2) > 5
+        assert high[0] - 1 <= np.flatnonzero(changed.any(axis=1))[0] <= high[0] + 3
+        wider = []
+        for row in high[5 : len(high) // 2]:  # shadows of feet move too
+            own_x, changed_x = np.flatnonzero(own[row]), np.flatnonzero(changed[row])
+            wider += [own_x[0] - changed_x[0], changed_x[-1] - own_x[-1]]
+        assert np.median(wider) == pytest.approx(px / 2, abs=2)
+        assert max(wider) <= px / 2 * 1.5 + 2  # what is nearer goes farther
+        far = int(np.flatnonzero(own.any(axis=0))[0] - px) - 16  # a JPEG's block
+        assert far > 8 and (after == before)[: high[len(high) // 2], :far].all()
+
+
+def test_a_rolling_shutter_puts_every_joint_where_its_row_is_exposed(
+    stage: Stage, drawn: FrameSpec
+) -> None:
+    readout, speed = 0.03, 6.0
+    spec = _going(_lens(drawn, exposure_s=0.0), (speed, 2.0, 0.0))
+    camera = spec.camera
+    still = pipeline.make_frame(stage, spec).labels.people[0]
+    rolled = pipeline.make_frame(stage, _lens(spec, readout_s=readout)).labels.people[0]
+    velocity = np.array([speed, 2.0, 0.0])
+    camera_m = camera.to_camera(still.joints_world_m)
+    seen = 0
+    for j, px in enumerate(rolled.joints_px):
+        # By bisection here, by iteration there.
+        low, high = -readout, readout
+        for _ in range(60):
+            t = (low + high) / 2
+            row = camera.project(camera_m[j] + velocity * t)[1]
+            low, high = (t, high) if t < (row / camera.height_px - 0.5) * readout else (low, t)
+        expected = camera.project(camera_m[j] + velocity * t)
+        assert px == pytest.approx(expected, abs=1e-3)
+        seen += abs(px[0] - camera.project(camera_m[j])[0]) > 2
+    assert seen >= 2  # above and below the middle row, in opposite ways
+
+
+def test_masks_and_picture_are_skewed_as_joints_are(stage: Stage, drawn: FrameSpec) -> None:
+    spec = _going(_lens(drawn, exposure_s=0.0), (8.0, 0.0, 0.0))
+    made = {
+        readout: pipeline.make_frame(stage, _lens(spec, readout_s=readout), layers=("instance",))
+        for readout in (0.0, 0.03)
+    }
+    own = {
+        k: np.asarray(Image.open(io.BytesIO(f.layers["instance"]))) == 1 for k, f in made.items()
+    }
+    depth = float(made[0.0].labels.people[0].joints_camera_m[:, 2].mean())
+    height, moved = spec.camera.height_px, []
+    for row in np.flatnonzero(own[0.0].sum(axis=1) > 4):
+        if not own[0.03][row].any():
+            continue
+        middles = [np.flatnonzero(own[k][row]).mean() for k in (0.0, 0.03)]
+        expected = 8.0 * ((row + 0.5) / height - 0.5) * 0.03 * spec.camera.focal_px / depth
+        moved.append(middles[1] - middles[0] - expected)
+    assert len(moved) > 40
+    assert float(np.median(np.abs(moved))) < 0.7  # whole pixels, and limbs nearer or farther
+    assert made[0.0].jpeg != made[0.03].jpeg
+
+
+@pytest.mark.parametrize(
+    "lens", [{"exposure_s": EXPOSED}, {"exposure_s": 0.004, "readout_s": 0.03}]
+)
+def test_rays_confirm_what_is_stored(tmp_path: Path, lens: dict[str, float]) -> None:
+    made = ss.generate(_recipe(**lens), tmp_path / "set", device="cpu", progress=False)
+    tally = audit(made.path, settings_of(made._stored, device="cpu"))
+    assert tally.people >= 3
+    assert (tally.state_differs, tally.cause_differs) == (0, 0)
+    assert tally.largest_share_error < 0.03
+    again = ss.generate(_recipe(**lens), tmp_path / "again", device="cpu", progress=False)
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(made, again, strict=True))
+
+
+def test_rows_beyond_the_picture_and_behind_the_camera_have_times() -> None:
+    camera = Camera(
+        width_px=100, height_px=100, focal_px=100.0, position_m=(0, 0, 0), yaw_rad=0, pitch_rad=0
+    )
+    points = np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 50.0], [0.0, -1.0, 0.0]])
+    times = row_times_s(camera, points, np.zeros((3, 3)), 0.02)
+    assert times == pytest.approx([0.0, -0.03, 0.0])
+
+
+def test_specs_of_before_keep_their_text_and_new_ones_come_back(
+    stage: Stage, drawn: FrameSpec
+) -> None:
+    text = to_json(drawn)
+    assert from_json(text) == drawn and '"moving"' in text
+    old = to_json(dataclasses.replace(_lens(drawn, exposure_s=0.0), moving=()))
+    assert not any(word in old for word in ("moving", "exposure_s", "readout_s"))
+
+
+def test_somebody_else_a_moment_later_is_an_error(stage: Stage, drawn: FrameSpec) -> None:
+    person = stage.body.posed(drawn.people[0], instance=1)
+    other = dataclasses.replace(person, surfaces=person.surfaces[1:])
+    with pytest.raises(GeometryError, match="same surfaces"):
+        drift_of(person, other, 0.01)
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [{"exposure_s": -0.001}, {"exposure_s": 0.2}, {"exposure_s": "long"}, {"readout_s": 1.0}],
+)
+def test_bad_times_are_refused(lens: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="lens"):
+        parse(_recipe(**lens), "r")
