@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,7 @@ DAY = LightSpec(
 )
 YEARS = (2.0, 4.0, 7.0, 10.0, 13.0, 18.0, 50.0, 85.0)
 DYE = {"patterned": 0.0, "saturated": 0.6}
+MOVEMENTS = ("run", "walk", "jump", "throw", "kick", "dance", "sprint", "swing")
 
 
 def frame(scene: str, index: int, *, labels: bool) -> U8:
@@ -189,6 +191,24 @@ def gallery(out: Path) -> None:
         for k in range(SHEETS):
             sheet = out.with_name(f"gallery_{name}_{k + 1}.jpg")
             write_jpeg(contact_sheet(pictures[6 * k : 6 * k + 6], columns=3), sheet)
+
+
+def moving(out: Path) -> None:
+    """Write people in poses of a movement, exposed for 1/60 s."""
+    poses = {"families": dict.fromkeys(MOVEMENTS, 1), "random": 0, "mix": 0}
+    fields = {
+        "name": "moving", "frames": 400, "seed": 5,
+        "image": {"width_px": 400, "height_px": 400},
+        "camera": {"distance_m": [2.6, 4], "height_m": [0.8, 1.8], "vertical_fov_deg": [40, 50]},
+        "people": {"count": 1, "poses": poses},
+        "backdrop": {"kind": "room", "walls": 0.7, "furnished": 0.8, "skies": 1},
+        "lens": {"blur": 0, "noise": 0, "motion": 0, "exposure_s": 1 / 60},
+    }  # fmt: skip
+    stage = Stage(prepare(parse(fields, "moving"), assets=ROOT / "scenes", device="cpu"))
+    specs = (pipeline.draw_spec(stage, k) for k in range(400))
+    chosen = itertools.islice((spec for spec in specs if spec.moving), 12)
+    made = [decode_rgb(pipeline.make_frame(stage, spec).jpeg, "moving") for spec in chosen]
+    write(made, out, columns=4, most=200_000)
 
 
 def skies(out: Path) -> None:
@@ -502,6 +522,7 @@ PICTURES: dict[str, Callable[[Path], None]] = {
     "poses": pose_sheet,
     "together": together,
     "gallery": gallery,
+    "moving": moving,
     "skies": skies,
     "heads": heads,
     "clothes": clothes,

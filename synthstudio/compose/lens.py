@@ -1,4 +1,4 @@
-"""What lens, sensor and encoder do to a picture. Nothing here moves a pixel.
+"""What lens, sensor and encoder do to a finished picture. Nothing here moves a pixel.
 
 Blurs and noise are albumentations' with every parameter given; noise comes from `core.rng`.
 """

@@ -22,6 +22,7 @@ from synthstudio.core.spec import (
     LightSpec,
     Look,
     Material,
+    MovingSpec,
     PersonSpec,
     Phenotype,
     PhotoBackdrop,
@@ -65,7 +66,12 @@ def _spec(backdrop: object) -> FrameSpec:
             sun_direction=(0.0, 0.0, 1.0), sun_rgb=(1.0, 1.0, 1.0),
             sky_rgb=(0.5, 0.6, 0.7), ground_rgb=(0.2, 0.2, 0.2),
         ),
-        lens=LensSpec(noise_seed=2**60),
+        lens=LensSpec(noise_seed=2**60, exposure_s=0.02, readout_s=0.01),
+        moving=(
+            MovingSpec(
+                person=0, after_s=-0.01, pose=person.pose, position_m=(0.1, 0.0, 0.0), yaw_rad=0.3
+            ),
+        ),
     )  # fmt: skip
 
 
@@ -75,6 +81,14 @@ def test_there_and_back(backdrop: object) -> None:
     assert from_json(to_json(spec)) == spec
     assert to_json(from_json(to_json(spec))) == to_json(spec)
     assert json.loads(to_json(spec)) == json.loads(json.dumps(dataclasses.asdict(spec)))
+
+
+def test_what_came_later_is_stored_only_where_it_is_used() -> None:
+    spec = _spec(BACKDROPS[0])
+    still = dataclasses.replace(spec, lens=LensSpec(), moving=())
+    text = json.loads(to_json(still))
+    assert not {"exposure_s", "readout_s"} & set(text["lens"]) and "moving" not in text
+    assert from_json(to_json(still)) == still
 
 
 def _broken(change: object) -> str:

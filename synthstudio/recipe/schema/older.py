@@ -16,6 +16,8 @@ _BEFORE: dict[str, dict[str, Any]] = {
     "cutouts": {"size": "share"},
     "occlude": {"ground": "any"},
 }
+_OFF = {"lens": {"exposure_s": 0.0, "readout_s": 0.0}}
+"""Fields of later with the defaults that they have had since: nothing is written where it is so."""
 _POSES = {"untangle": False, "arms": "any"}
 
 
@@ -39,7 +41,8 @@ def as_stored(fields: dict[str, Any]) -> dict[str, Any]:
     out = _copied(fields)
     if out.get("streams") == "":
         del out["streams"]
-    for _, part, values in _parts(out):
+    off = [(part, out[part], values) for part, values in _OFF.items() if part in out]
+    for _, part, values in (*_parts(out), *off):
         for name in [k for k, v in values.items() if part.get(k) == v]:
             del part[name]
     return out
