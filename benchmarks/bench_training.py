@@ -27,6 +27,7 @@ from torch import nn  # noqa: TID253
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from benchmarks import proof_arms, proofs
+from benchmarks.transfer_arms import styles_of
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
@@ -48,6 +49,13 @@ _WARM_UP = 5
 
 def nano(file: str = "nano.yaml") -> Config:
     return configs.load(SCENES / "training" / file)
+
+
+def styled() -> Config:
+    """The config for photos, with every style that needs no photos of one's own."""
+    config = nano("photos.yaml")
+    augment = config.augment.model_copy(update=styles_of("all"))
+    return config.model_copy(update={"augment": augment})
 
 
 def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
@@ -203,7 +211,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     found: dict[str, Any] = {
         "the loader of nano": loader(nano()),
-        "the loader of photos, which pastes and styles": loader(nano("photos.yaml")),
+        "the loader of photos, which pastes and styles": loader(styled()),
         "ORN against KPE": latency(),
     }
     for name, values in found.items():

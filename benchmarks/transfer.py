@@ -28,7 +28,7 @@ from benchmarks import generated_people, transfer_table
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
-from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SIZES, STYLES, Arm, Row, Size
+from benchmarks.transfer_arms import ARMS, ASKING, GROUPS, ROWS, SIZES, Arm, Row, Size, styles_of
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
@@ -117,9 +117,8 @@ class Transfer:
             changed = {"seed": seed, "batch": size.batch, "steps": steps}
             changed |= {"network": own.network.model_dump() | size.network}
             if arm.style:
-                chances = {n: share * (n == arm.style) for n, share in STYLES.items()}
-                asked = arm.style in ("colours", "fourier")
-                chances |= {"photos": str(self.examples()) if asked else ""}
+                asked = arm.style in ASKING
+                chances = styles_of(arm.style) | {"photos": str(self.examples()) if asked else ""}
                 changed |= {"augment": own.augment.model_dump() | chances}
             return configs.parse(own.model_dump() | changed)
         people = [source.model_dump() for source in own.train]
@@ -227,6 +226,8 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
         if isinstance(net.block, ORN):
             net.block.last_word = row.last_word
             net.block.bank = bank if row.photo_poses else net.block.bank
+            if row.sharpness and net.block.bank is not None:
+                net.block.bank.sharpness = row.sharpness
         found[title] = tested(net, tests, config, skeleton, cutouts, row, bank)
     write_file(transfer.result(name, seed), canonical_json({"rows": found}))
 

@@ -38,7 +38,7 @@ class Arm:
     steps, and the weights of the package's own network to begin with; `views`: its backbone alone
     learns, from pairs of views of the photos without their labels. Without photos: generated
     people, by the config of that network. `style`: the only one of `STYLES` that is used, "none":
-    not one, "": those of that config."""
+    not one, "all": every one that asks no photos, "": those of that config."""
 
     block: str = "orn"
     photos: bool = True
@@ -66,8 +66,18 @@ STYLES = {
     "resample": 0.3, "blur": 0.3, "gamma": 0.3, "grey": 0.1, "noise": 0.3, "jpeg": 0.3,
     "colours": 0.3, "fourier": 0.3,
 }  # fmt: skip
-"""Augmentations that change how a picture looks, and how often; the last two ask photos."""
-ARMS |= {f"style-{name}": Arm(photos=False, style=name) for name in ("none", *STYLES)}
+"""Augmentations that change how a picture looks, and how often; those of `ASKING` ask photos."""
+ASKING = ("colours", "fourier")
+STYLED = ("none", "all", *STYLES)
+ARMS |= {f"style-{name}": Arm(photos=False, style=name) for name in STYLED}
+
+
+def styles_of(style: str) -> dict[str, float]:
+    """The share of people that an arm of that `style` changes in each of the ways of `STYLES`."""
+    used = {"none": (), "all": set(STYLES) - set(ASKING)}.get(style, (style,))
+    return {name: share * (name in used) for name, share in STYLES.items()}
+
+
 LABELS = (250, 1000, 2500, 4000)
 _TOGETHER = 7000
 """What people in photos weigh together beside some 9,000 generated ones."""
@@ -80,7 +90,7 @@ GROUPS = {
     "alone": ("alone", "adapted", "taught"),
     "large": ("large",),
     "views": ("views-1000", "orn-1000"),
-    "styles": ("alone", *(f"style-{name}" for name in ("none", *STYLES))),
+    "styles": tuple(f"style-{name}" for name in STYLED),
     "labels": (
         "alone",
         *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
@@ -101,6 +111,7 @@ class Row:
     free: bool = False  # joined with a bank of the training people's poses, without training
     flip: bool = False
     last_word: bool = True  # ORN's final fusion with the poses
+    sharpness: float = 0.0  # of its bank; 0: as it was trained
     photo_poses: bool = False  # in its bank the poses of the labelled photos alone
 
 
@@ -119,11 +130,15 @@ ROWS = {
     "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "large-flip": Row(title="the same, 192x144, flip test", arm="large", flip=True),
+    "large-sharp": Row(title="192x144, the bank at sharpness 1", arm="large", sharpness=1.0),
+    "large-sharp-flip": Row(
+        title="192x144, sharpness 1, flip test", arm="large", sharpness=1.0, flip=True
+    ),
 }
 ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") for n in LABELS}
 ROWS |= {
     f"style-{name}": Row(title=f"generated people alone, style: {name}", arm=f"style-{name}")
-    for name in ("none", *STYLES)
+    for name in STYLED
 }
 ROWS |= {
     f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")

@@ -34,6 +34,8 @@ QUESTIONS = (
     ("pretrained", "orn", "pretraining on generated people"),
     ("orn", "orn-joined", "the poses' last word"),
     ("orn-flip", "orn", "the flip test"),
+    ("large-sharp", "large", "sharpness 1 instead of 0.6, 192x144"),
+    ("large-sharp-flip", "large-sharp", "the flip test, 192x144"),
     ("adapted", "alone", "statistics of photos, for generated people alone"),
     ("taught", "alone", "a teacher on photos, for generated people alone"),
     ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
@@ -45,7 +47,7 @@ QUESTIONS = (
     ("mixed-1000-photos", "mixed-1000", "poses of the photos alone in that bank"),
     ("pretrained-1000-photos", "pretrained-1000", "the same after pretraining alone"),
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
-    ("alone", "style-none", "all styles of the config, for generated people alone"),
+    ("style-all", "style-none", "all styles that ask no photos, for generated people alone"),
     *((f"style-{name}", "style-none", f"{name} alone") for name in STYLES),
 )
 HEAD = """# Transfer to real photos
@@ -68,7 +70,7 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
-made-up pastes alone, styles, float32. What comes after generated people starts from that network; \
+made-up pastes alone, noise, float32. What comes after generated people starts from that network; \
 adapted networks had {adapt_steps} more steps on generated people, in which the norms took their \
 statistics from the photos, without their labels (`adapt.start: 1`), and a mean teacher said where \
 joints are in them (`adapt.start: 0.2`). `--group alone` has generated people alone, and adapted; \

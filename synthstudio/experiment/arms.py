@@ -45,13 +45,14 @@ SIZES: dict[str, Size] = {
     "nano": Size(network={"size": [96, 72]}, training={"batch": 64, "lr": 3e-3}, steps=2000),
     "small": Size(
         network={"size": [192, 144], "widths": [32, 64, 128, 256], "depth": 2, "width": 96,
-                 "layers": 2, "bank_sample": 2000},
+                 "layers": 2, "bank_sample": 2000, "bank_sharpness": 1.0},
         training={"batch": 128, "lr": 1.5e-3, "ema": 0.999, "augment": {"half_body": 0.1}},
         steps=10_000,
     ),
     "base": Size(
         network={"size": [256, 192], "width": 128, "layers": 2, "bank_sample": 4000,
-                 "frozen_epochs": 2, "pretrained": "usyd-community/vitpose-base-simple"},
+                 "bank_sharpness": 1.0, "frozen_epochs": 2,
+                 "pretrained": "usyd-community/vitpose-base-simple"},
         training={"batch": 256, "lr": 5e-4, "ema": 0.9995, "augment": {"half_body": 0.2},
                   "layer_decay": 0.75, "precision": "bfloat16", "deterministic": False},
         steps=20_000,

@@ -153,6 +153,7 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
         size=plain.network.size,
         count=plain.network.bank,
         seed=config.seed,
+        sharpness=plain.network.bank_sharpness,
     )
     _check_shared(config, skeleton)
     return 0 if bank is None else len(bank.poses)

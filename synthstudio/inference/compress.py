@@ -184,7 +184,7 @@ def thinner(net: PoseNet, count: int) -> PoseNet:
     rows = torch.from_numpy(representatives(near, max(count // 2, 1)))
     rows = torch.cat([rows, rows + half])
     xyz = None if bank.xyz_m is None else bank.xyz_m[rows]
-    made.block.bank = PoseBank(bank.poses[rows], xyz)
+    made.block.bank = PoseBank(bank.poses[rows], xyz, sharpness=bank.sharpness)
     return made
 
 

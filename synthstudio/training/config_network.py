@@ -62,6 +62,9 @@ class Network(Section):
     bank: int = Field(default=8000, ge=0, le=50_000)
     # How many of its poses take part in a training step; 0: all. Answers use all of them.
     bank_sample: int = Field(default=1000, ge=0, le=50_000)
+    # How much the maps count against what other poses there are: more for larger pictures, of which
+    # a network sees more (docs/transfer.md).
+    bank_sharpness: float = Field(default=0.6, gt=0, le=4)
     # ORN: attention to pixels and joints (docs/proof.md: no gain); refinement; final fusion with
     # the poses.
     attention: bool = False

@@ -191,7 +191,12 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     if other.same_labels(skeleton):
         count = config.network.bank or 1000
         bank = poses.pose_bank(
-            people, skeleton, size=config.network.size, count=count, seed=config.seed
+            people,
+            skeleton,
+            size=config.network.size,
+            count=count,
+            seed=config.seed,
+            sharpness=config.network.bank_sharpness,
         )
     if bank is None:
         raise ModelError(

@@ -85,6 +85,8 @@ def build_network(
     read from disk or the internet.
     """
     joints, size = len(skeleton.joints), network.cells
+    if bank is not None:
+        bank.sharpness = network.bank_sharpness
     features: Any
     if network.pretrained:
         features = _described(backbone) if backbone else _pretrained(network.pretrained, say)

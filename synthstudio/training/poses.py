@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.models.blocks.bank import OUTSIDE, BankSample, PoseBank
+from synthstudio.models.blocks.bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training.config import Config
 from synthstudio.training.data.batches import Batch, CropSubset
@@ -29,6 +29,7 @@ def pose_bank(
     size: tuple[int, int],
     count: int,
     seed: int,
+    sharpness: float = SHARPNESS,
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
@@ -57,6 +58,7 @@ def pose_bank(
     return PoseBank(
         torch.from_numpy(poses).float(),
         torch.from_numpy(both).float() if np.isfinite(both).all() else None,
+        sharpness=sharpness,
     )
 
 

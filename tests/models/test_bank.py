@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.blocks.bank import FACTOR, FLOOR, PoseBank, fuse
+from synthstudio.models.blocks.bank import FLOOR, SHARPNESS, PoseBank, fuse
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.heatmaps import blur, decode_peak, expected_hits, gaussian_map
 
@@ -18,12 +18,13 @@ def poses(count: int, seed: int = 0) -> torch.Tensor:
     return torch.rand(count, 4, 2, generator=made) * 0.8 + 0.1
 
 
-def test_a_plain_loop_says_the_same() -> None:
+@pytest.mark.parametrize("sharpness", [SHARPNESS, 1.0])
+def test_a_plain_loop_says_the_same(sharpness: float) -> None:
     known, maps = poses(7), gaussian_map(poses(2, 1) * torch.tensor([W, H]), H, W, sigma=3)
     known[3, 2] = torch.tensor([1.2, 0.5])  # outside the crop
-    output = PoseBank(known)(maps)
+    output = PoseBank(known, sharpness=sharpness)(maps)
     soft = (1 - FLOOR) * blur(maps, 1.5) + FLOOR / (H * W)
-    logs = FACTOR * soft.log()
+    logs = sharpness * soft.log()
     for b in range(2):
         fit = torch.empty(7, 4)
         for n in range(7):

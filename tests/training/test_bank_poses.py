@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
@@ -19,6 +20,7 @@ from synthstudio.training import config
 from synthstudio.training.config import Augment, Config
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample, filled, pose_bank
 
 STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, rotated=1.0, shift=0.1, colour=0)
@@ -45,6 +47,20 @@ def settings(people: sources.TrainingData, *, count: int = 0) -> Config:
 
 def augmented(people: sources.TrainingData, rows: np.ndarray, step: int = 0) -> Batch:
     return batches.make_batch(people.train.crops, rows, people.spec, STRONG, seed=3, step=step)
+
+
+def test_a_network_reads_its_bank_as_sharply_as_its_config_says(pairs: Path) -> None:
+    network = {"block": "orn", "size": list(SIZE), "bank_sharpness": 1.5}
+    made = tiny.config(pairs, val=[], network=network)
+    skeleton = get_skeleton("coco17")
+    poses = torch.rand(4, len(skeleton.joints), 2)
+    net = build_network(made.network, skeleton, bank=PoseBank(poses)).eval()
+    images = torch.randint(0, 256, (1, 3, *SIZE), dtype=torch.uint8)
+    sharp = net(images).fused
+    net.block.bank.sharpness = 0.6  # type: ignore[union-attr]
+    assert (sharp - net(images).fused).abs().max() > 1e-3  # type: ignore[operator]
+    net.block.bank = PoseBank(poses, sharpness=1.5)
+    assert torch.equal(sharp, net(images).fused)  # type: ignore[arg-type]
 
 
 def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingData) -> None:

@@ -168,6 +168,9 @@ def test_few_poses_stand_for_all(run: Path) -> None:
 
     net, _, _ = checkpoint.load_network(checkpoint.weights_file(run))
     held = net.block.bank.poses  # type: ignore[union-attr]
-    thin = compressing.thinner(net, 8).block.bank.poses  # type: ignore[union-attr]
+    net.block.bank.sharpness = 1.5  # type: ignore[union-attr]
+    made = compressing.thinner(net, 8).block.bank
+    assert made.sharpness == 1.5  # type: ignore[union-attr]
+    thin = made.poses  # type: ignore[union-attr]
     of = [int(((held - pose) ** 2).sum((1, 2)).argmin()) for pose in thin]  # type: ignore[operator]
     assert len(set(of)) == 8 and [at + len(held) // 2 for at in of[:4]] == of[4:]

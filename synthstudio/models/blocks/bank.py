@@ -17,7 +17,7 @@ from synthstudio.models.heatmaps import blur
 
 OUTSIDE = -9.0
 """A coordinate outside every crop, however it was moved: there a joint of a pose takes no part."""
-FACTOR = 0.6
+SHARPNESS = 0.6
 """Factor on each joint's log-map: maps of neighbouring joints are not independent."""
 SAME = 0.01
 """Two poses are the same when they are no further apart than this share of the crop."""
@@ -60,14 +60,18 @@ class PoseBank(nn.Module):
     """Known poses, in units of the crop: x and y from 0 to 1 across it.
 
     `poses` (N, J, 2); a joint outside the crop takes no part. `xyz_m` (N, J, 3):
-    the same poses in 3D, relative to the root, in metres, camera axes.
+    the same poses in 3D, relative to the root, in metres, camera axes. `sharpness`: how much what
+    the maps show counts against what other poses there are; above 0.
     """
 
     poses: Tensor
     xyz_m: Tensor | None
 
-    def __init__(self, poses: Tensor, xyz_m: Tensor | None = None) -> None:
+    def __init__(
+        self, poses: Tensor, xyz_m: Tensor | None = None, *, sharpness: float = SHARPNESS
+    ) -> None:
         super().__init__()
+        self.sharpness = sharpness
         if poses.ndim != 3 or poses.shape[-1] != 2 or not len(poses):
             raise ModelError(
                 "no poses",
@@ -102,7 +106,7 @@ class PoseBank(nn.Module):
         b, joints, h, w = maps.shape
         cells = max(1.0, h / ROWS)
         soft = (1 - FLOOR) * blur(maps, 1.5 * cells) + FLOOR / (h * w)
-        logs = FACTOR * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
+        logs = self.sharpness * soft.clamp_min(1e-9).log().flatten(2)  # (B, J, h*w)
         if trust is not None:
             logs = logs * trust[..., None]
         # One more cell for joints outside the crop: it fits as the worst cell does, and its mass is
