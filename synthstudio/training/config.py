@@ -113,6 +113,9 @@ class Augment(Section):
     # Up to this many degrees either way, for a share `rotated` of the people.
     rotation_deg: float = Field(default=30, ge=0, le=180)
     rotated: float = Field(default=0.6, ge=0, le=1)
+    # Chance that the person is turned by any angle, and cut out as if seen so: of cameras that roll
+    # and of people upside down. As many of the pose bank's poses are.
+    turned: float = Field(default=0.0, ge=0, le=1)
     # Up to this share of the crop either way.
     shift: float = Field(default=0.08, ge=0, le=0.5)
     # Chance that only the upper or the lower half of the body fills the crop.
@@ -161,6 +164,7 @@ NO_AUGMENTATION = Augment(
     scale=0,
     rotation_deg=0,
     rotated=0,
+    turned=0,
     shift=0,
     half_body=0,
     colour=0,

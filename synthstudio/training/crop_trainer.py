@@ -40,6 +40,7 @@ def build_for_training(
             size=config.network.size,
             count=config.network.bank,
             seed=config.seed,
+            turned=config.augment.turned,
         )
         if config.network.bank:
             say(poses.about_bank(bank, data.train))

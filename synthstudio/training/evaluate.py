@@ -196,6 +196,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
             size=config.network.size,
             count=count,
             seed=config.seed,
+            turned=config.augment.turned,
             sharpness=config.network.bank_sharpness,
         )
     if bank is None:

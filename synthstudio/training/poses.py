@@ -12,6 +12,7 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.blocks.bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training.config import Config
+from synthstudio.training.data.augment import draw_turns, turned_canvas
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.crops import MARGIN
 
@@ -29,13 +30,15 @@ def pose_bank(
     size: tuple[int, int],
     count: int,
     seed: int,
+    turned: float = 0.0,
     sharpness: float = SHARPNESS,
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
     Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
     known, hidden or not; those with all of them first. What they lack is filled in (`filled`).
-    Sampling is without replacement. None when there is nobody, or `count` is 0.
+    Sampling is without replacement. The share `turned` of the poses are turned by any angle, as
+    `augment.turned` turns people. None when there is nobody, or `count` is 0.
     """
     crops, (rows, known) = people.crops, _posed(people)
     if not count or not len(rows):
@@ -52,7 +55,11 @@ def pose_bank(
     everybody[~known] = np.nan
     place = np.searchsorted(rows, drawn)
     whole = filled(np.concatenate([everybody, mirror(everybody)]))[place]
-    xyz = crops.xyz_m[drawn]
+    xyz = crops.xyz_m[drawn].copy()
+    if turned:
+        angle = draw_turns(turned, stream(seed, "turned poses"), count=len(drawn)).angle
+        for k in np.flatnonzero(angle):
+            whole[k], xyz[k] = _turn(whole[k], xyz[k], angle[k], size)
     both = np.concatenate([xyz, (xyz * [-1, 1, 1])[:, skeleton.flip]])
     poses = np.nan_to_num(np.concatenate([whole, mirror(whole)]), nan=OUTSIDE)
     return PoseBank(
@@ -60,6 +67,20 @@ def pose_bank(
         torch.from_numpy(both).float() if np.isfinite(both).all() else None,
         sharpness=sharpness,
     )
+
+
+def _turn(
+    pose: F64, xyz_m: NDArray[np.float32], angle: float, size: tuple[int, int]
+) -> tuple[F64, NDArray[np.float32]]:
+    """A pose (J, 2) in shares of the crop, and the same in 3D, as a camera rolled by `angle` (rad)
+    shows it."""
+    extent = np.array([size[1], size[0]], np.float64)
+    edge = extent * (MARGIN - 1) / 2
+    canvas = turned_canvas(pose * extent + edge, angle, size)
+    moved = np.linalg.solve(canvas[:, :2], (pose * extent + edge - canvas[:, 2]).T).T
+    c, s = np.cos(angle), np.sin(angle)
+    flat = xyz_m[:, :2] @ np.array([[c, -s], [s, c]])
+    return (moved - edge) / extent, np.concatenate([flat, xyz_m[:, 2:]], 1).astype(np.float32)
 
 
 def about_bank(bank: PoseBank | None, people: CropSubset) -> str:
@@ -136,8 +157,10 @@ def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> Ban
         drawn = stream(config.seed, "bank sample", step)
         rows = np.sort(drawn.choice(held, count, replace=False))
     extent = np.array([config.network.size[1], config.network.size[0]], np.float64)
-    linear = np.linalg.inv(batch.view[:, :, :2])
-    offset = np.einsum("bij,bj->bi", linear, extent * (MARGIN - 1) / 2 - batch.view[:, :, 2])
+    # Turned people meet turned poses among the others, as in answers: none follows their turn.
+    view = batch.unturned
+    linear = np.linalg.inv(view[:, :, :2])
+    offset = np.einsum("bij,bj->bi", linear, extent * (MARGIN - 1) / 2 - view[:, :, 2])
     # A mirrored crop: the bank holds every pose mirrored as well, so its poses need no mirroring.
     mirrored = np.linalg.det(linear) < 0
     offset[mirrored] += linear[mirrored][:, :, 0] * extent[0]

@@ -99,27 +99,22 @@ def test_the_surest_teach(pairs: Path, tmp_path: Path) -> None:
 def test_a_diverging_run_stops_and_keeps_what_was_saved(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = settings(
-        coco(tmp_path / "photos"), pairs, steps=60, save_every=2, clip_norm=1e9, lr=0.02
-    )
+    """As if the map loss on labelled people rose: no state is saved from then on."""
+    config = settings(coco(tmp_path / "photos"), pairs, steps=60, save_every=2)
     out, check = tmp_path / "run", adaptation.labels_are_learnt
-    uniform, losses = math.log(12 * 9), {}
-
-    def wild(logits: tuple[torch.Tensor, ...], labels: object, stages: float) -> torch.Tensor:
-        return 1e4 * logits[-1].square().mean() * -1
+    uniform = math.log(12 * 9)
+    unlearns, stops = 15, 20  # the teacher is listened to from step 13 on
 
     def seen(loss: float, spec: batches.InputSpec, where: str) -> bool:
-        losses[int(where.split()[-1])] = loss
-        return check(loss, spec, where)
+        step = int(where.split()[-1])
+        rising = 1.2 if step < stops else 1.6
+        return check(loss if step < unlearns else rising * uniform, spec, where)
 
     monkeypatch.setattr(adaptation, "labels_are_learnt", seen)
-    monkeypatch.setattr(adaptation, "pseudo_loss", wild)
     with pytest.raises(ModelError, match=r"unlearns its labels.*lower adapt\.weight"):
         tiny.run(config, out)
     place = json.loads(checkpoint.read(out / "state.safetensors")[1]["place"])
-    saved, stopped = place["step"], max(losses)
-    assert losses[saved - 1] <= uniform < losses[stopped]
-    assert any(step % 2 == 0 for step in range(saved + 1, stopped))  # it was due again
+    assert place["step"] == unlearns - 1  # due again at 16, 18 and 20
     spec = loaded(config, tmp_path).spec
     with pytest.raises(ModelError, match="unlearns"):
         adaptation.labels_are_learnt(8.0, spec, "run, step 5")

@@ -16,7 +16,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
-from synthstudio.training import config
+from synthstudio.training import config, poses
 from synthstudio.training.config import Augment, Config
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.batches import Batch, CropSubset
@@ -83,6 +83,39 @@ def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingDa
             turned[..., :2] = torch.einsum("bik,bjk->bji", sample.turn, turned[..., :2])
             assert torch.allclose(turned, batch.labels.xyz_m, atol=1e-4)
     assert bank.xyz_m is not None and 20 < mirrored < 76
+
+
+def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.TrainingData) -> None:
+    """Three in four poses are turned, and each lies where augmentation puts a person so turned."""
+    still = Augment(flip=0, scale=0, rotated=0, shift=0, colour=0, turned=1.0)
+    straight, bank = (
+        pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0, turned=turned)
+        for turned in (0.0, 0.75)
+    )
+    assert bank is not None and straight is not None and bank.xyz_m is not None
+    same = (bank.poses == straight.poses).all(-1).all(-1)
+    assert 0.1 < same.float().mean() < 0.6
+    assert (same.view(2, -1)[0] == same.view(2, -1)[1]).all()  # mirrored poses as their own
+    batch = batches.make_batch(people.train.crops, people.train.rows, people.spec, still)
+    sample = bank_sample(net_with(straight), batch, settings(people), step=0)
+    assert sample is not None
+    unmoved = torch.eye(2, 3).expand(len(batch.rows), -1, -1)
+    assert torch.allclose(sample.move, unmoved, atol=1e-6)  # turned people turn no pose
+    checked = 0
+    for k in np.flatnonzero(~same[: len(same) // 2].numpy()):
+        line = (bank.xyz_m[k, 9] - bank.xyz_m[k, 14])[:2].numpy().astype(float)
+        before = (straight.xyz_m[k, 9] - straight.xyz_m[k, 14])[:2].numpy()  # type: ignore[index]
+        angle = np.arctan2(before[0] * line[1] - before[1] * line[0], before @ line)
+        alone = poses._turn(
+            straight.poses[k].double().numpy(),
+            straight.xyz_m[k].numpy(),
+            -angle,
+            SIZE,  # type: ignore[index]
+        )
+        np.testing.assert_allclose(alone[0], bank.poses[k], atol=1e-4)
+        np.testing.assert_allclose(alone[1], bank.xyz_m[k], atol=1e-4)
+        checked += 1
+    assert checked > 5
 
 
 def test_nobody_finds_himself(people: sources.TrainingData) -> None:

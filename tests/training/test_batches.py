@@ -86,9 +86,10 @@ def test_a_marker_stays_on_its_joint_in_the_canvas() -> None:
         assert miss(taken.images[i], taken.xy[i, 0] + 0.5) > 0.3  # it would tell half a pixel
 
 
-def test_a_marker_stays_on_its_joint_through_augmentation() -> None:
+@pytest.mark.parametrize("turned", [0.0, 1.0])
+def test_a_marker_stays_on_its_joint_through_augmentation(turned: float) -> None:
     taken, checked = some_crops(), 0
-    plain = STRONG.model_copy(update={"colour": 0.0})
+    plain = STRONG.model_copy(update={"colour": 0.0, "turned": turned})
     for step in range(12):
         batch = batches.make_batch(taken, np.arange(4), FRAME, plain, seed=1, step=step)
         for b in range(4):
@@ -121,6 +122,36 @@ def test_flips_swap_sides_and_mirror_3d() -> None:
     mirrored = taken.xyz_m[0][BONES.flip] * [-1, 1, 1]
     assert batch.labels.xyz_m[0].numpy() == pytest.approx(mirrored, abs=1e-5)
     assert batch.labels.state[0].tolist().index(1) == BONES.flip[16]
+
+
+def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
+    """The box of their joints stays in the middle of the crop and as large as it was in there."""
+    taken = some_crops(1)
+    straight = batches.make_batch(taken, np.zeros(1, int), FRAME, NO_AUGMENTATION)
+    always = NO_AUGMENTATION.model_copy(update={"turned": 1.0})
+    angles = []
+
+    def box(batch: batches.Batch) -> tuple[np.ndarray, float]:
+        points = batch.labels.xy[0].numpy().astype(float) * [72, 96]
+        low, high = points.min(0), points.max(0)
+        margin = 0.3 * (high - low).max()
+        return (low + high) / 2, float(((high - low + margin) / [72, 96]).max())
+
+    for step in range(20):
+        batch = batches.make_batch(taken, np.zeros(1, int), FRAME, always, step=step)
+        for found, before in zip(box(batch), box(straight), strict=True):
+            assert found == pytest.approx(before, abs=1e-3)
+        lines = [b.labels.xy[0, [0, 9]].numpy() * [72, 96] for b in (straight, batch)]
+        (x0, y0), (x1, y1) = (pair[1] - pair[0] for pair in lines)
+        angle = np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1)
+        angles.append(angle)
+        back = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        turned = batch.labels.xyz_m[0].numpy()
+        flat = straight.labels.xyz_m[0, :, :2]
+        np.testing.assert_allclose(turned[:, :2] @ back.T, flat, atol=1e-4)
+        np.testing.assert_array_equal(turned[:, 2], straight.labels.xyz_m[0, :, 2])
+    assert np.histogram(angles, 4, (-np.pi, np.pi))[0].min() >= 1
+    np.testing.assert_array_equal(batch.unturned, straight.view)
 
 
 def test_cover_lies_over_the_hidden_half() -> None:

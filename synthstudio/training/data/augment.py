@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from synthstudio.core.rng import Generator
 from synthstudio.training.config import Augment
 from synthstudio.training.data.crops import MARGIN, Crops
-from synthstudio.training.data.windows import GREY
+from synthstudio.training.data.windows import GREY, fit_width
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
+_LEAST_JOINTS = 3
 _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist")
 
 
@@ -43,6 +44,19 @@ class Halves:
 
     chosen: NDArray[np.bool_]
     lower: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turns:
+    """By how much each of B samples is turned, in radians; 0: not at all."""
+
+    angle: F64
+
+
+def draw_turns(turned: float, rng: Generator, *, count: int) -> Turns:
+    """Of `count` samples the share `turned`, by any angle."""
+    chosen = rng.random(count) < turned
+    return Turns(angle=rng.uniform(-np.pi, np.pi, count) * chosen)
 
 
 def draw_halves(augment: Augment, rng: Generator, *, count: int) -> Halves:
@@ -114,6 +128,38 @@ def half_body(
         one[:, 2] += (low + high) / 2 - centre
         view[b] = one
     return dataclasses.replace(draws, view=view)
+
+
+def turn(
+    draws: Draws, crops: Crops, rows: NDArray[np.int64], turns: Turns, *, size: tuple[int, int]
+) -> Draws:
+    """Turn the canvases below the views, each cut out anew by the box of its turned joints."""
+    view = draws.view.copy()
+    for b in np.flatnonzero(turns.angle):
+        turned = turned_canvas(crops.xy[rows[b]].astype(np.float64), turns.angle[b], size)
+        view[b, :, 2] = turned[:, :2] @ view[b, :, 2] + turned[:, 2]
+        view[b, :, :2] = turned[:, :2] @ view[b, :, :2]
+    return dataclasses.replace(draws, view=view)
+
+
+def turned_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
+    """From a canvas that shows somebody turned to the one on which they have joints xy (J, 2).
+
+    (2, 3). As if the camera had been rolled by `angle` (radians) and the person cut out as before:
+    the box of the known joints keeps its place, and fills as much of a network's input (H, W).
+    """
+    c, s = np.cos(angle), np.sin(angle)
+    rotation = np.array([[c, -s], [s, c]])
+    centre = np.array([size[1], size[0]]) * MARGIN / 2
+    before = xy[np.isfinite(xy).all(-1)] - centre
+    if len(before) < _LEAST_JOINTS:
+        return np.concatenate([rotation, (centre - rotation @ centre)[:, None]], 1)
+    after = before @ rotation
+    zoom = fit_width(after, size) / fit_width(before, size)
+    middles = [(p.min(0) + p.max(0)) / 2 for p in (before, after)]
+    linear = rotation * zoom
+    offset = centre - linear @ (centre + middles[0]) + rotation @ middles[1]
+    return np.concatenate([linear, offset[:, None]], 1)
 
 
 def warp(image: U8, view: F64, size: tuple[int, int], *, fill: int = GREY) -> U8:

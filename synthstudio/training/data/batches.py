@@ -98,7 +98,8 @@ NO_PICTURES = Pictures()
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3).
+    """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3), and the
+    same without what `augment.turned` did to it: `unturned`.
 
     `clean`: the same views of the same moments without occluders, where `paired` (B,); or None.
     """
@@ -107,6 +108,7 @@ class Batch:
     labels: Labels
     rows: I64
     view: F64
+    unturned: F64
     clean: torch.Tensor | None = None
     paired: torch.Tensor | None = None
 
@@ -135,6 +137,10 @@ def make_batch(
         halves = part.drawn(aug.draw_halves(augment, rng, count=count))
         names = spec.skeleton.joints
         draws = aug.half_body(draws, crops, rows, names=names, size=spec.size, halves=halves)
+    unturned = draws.view
+    if augment.turned:
+        turns = part.drawn(aug.draw_turns(augment.turned, stream(seed, "turns", step), count=count))
+        draws = aug.turn(draws, crops, rows, turns, size=spec.size)
     cutouts, pastes = pictures.cutouts, None
     if augment.paste:
         drawn = stream(seed, "cutouts", step)
@@ -172,6 +178,7 @@ def make_batch(
         labels=_labels(crops, rows, samples, draws, spec),
         rows=rows,
         view=draws.view,
+        unturned=unturned,
         clean=clean,
         paired=has_clean,
     )

@@ -39,11 +39,24 @@ def limb_box(
     points = xy[limb & known]
     if len(points) < 3:
         return None
+    low, high = _with_margin(points)
+    low, high = np.maximum(low, 0), np.minimum(high, size[::-1])
+    return np.concatenate([low, high - low])
+
+
+def fit_width(points: F64, size: tuple[int, int]) -> float:
+    """The width in which a network's (H, W) just shows points (N, 2) with their margin."""
+    low, high = _with_margin(points)
+    width, height = high - low
+    return max(float(width), float(height) * size[1] / size[0], 1.0)
+
+
+def _with_margin(points: F64) -> tuple[F64, F64]:
+    """The corners of the box about points (N, 2), on each side LIMB_MARGIN of its longer side
+    wider."""
     low, high = points.min(0), points.max(0)
     margin = LIMB_MARGIN * float((high - low).max())
-    low = np.maximum(low - margin, 0)
-    high = np.minimum(high + margin, size[::-1])
-    return np.concatenate([low, high - low])
+    return low - margin, high + margin
 
 
 def crop_and_resize(
