@@ -32,6 +32,9 @@ def with_sets(config: Config, generated: Path) -> Config:
 
 _MAKERS = ("body", "compose", "core", "generation", "label", "props", "recipe", "render")
 
+_OCCLUDE = ("generation/photos/", "recipe/search/photo_", "recipe/draw_photo.py")
+"""What `occlude` alone uses, for photos."""
+
 
 @functools.cache
 def digest() -> str:
@@ -39,9 +42,11 @@ def digest() -> str:
     found = hashlib.sha256()
     for name in SETS:
         found.update((ROOT / "scenes" / f"{name}.yaml").read_bytes())
+    package = ROOT / "synthstudio"
     for folder in _MAKERS:
-        for path in sorted((ROOT / "synthstudio" / folder).rglob("*")):
-            if path.suffix in (".py", ".yaml"):
+        for path in sorted((package / folder).rglob("*")):
+            occlude = path.relative_to(package).as_posix().startswith(_OCCLUDE)
+            if path.suffix in (".py", ".yaml") and not occlude:
                 found.update(path.read_bytes())
     return found.hexdigest()[:12]
 
