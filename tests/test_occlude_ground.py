@@ -65,7 +65,6 @@ def test_who_is_in_the_air_or_does_not_stand_tells_nothing():
         ((90, 125, 70), 1.0),  # a mown field: even and green
         ((190, 90, 50), 12.0),  # a clay court
         ((215, 215, 218), 3.0),  # snow
-        (PAVING, 95.0),  # feet on two things
     ],
 )
 def test_fields_courts_and_snow_tell_of_no_ground(ground, rough):
@@ -76,9 +75,20 @@ def test_what_is_also_above_the_horizon_is_no_ground():
     assert _found(_photo(wall=PAVING)) is None
 
 
-@pytest.mark.parametrize("share", [-0.1, 0.72])
-def test_a_photo_taken_downwards_or_upwards_shows_no_ground(share):
-    assert _found(_photo(), plane=Floor(horizon_px=share * HEIGHT, eye_m=1.5)) is None
+def test_a_photo_taken_upwards_shows_no_ground():
+    rgb = _photo()
+    rgb[EDGE:176] = rgb[0, 0]
+    low = dataclasses.replace(STANDS, foot_px=215.0)
+    person = SimpleNamespace(mask=np.ones((100, 40), bool), left_px=100, top_px=115)
+    for share, shown in ((0.68, True), (0.72, False)):
+        found = ground_cells(rgb, [person], [low], Floor(share * HEIGHT, 0.8))
+        assert (found is not None) is shown
+
+
+def test_a_photo_taken_downwards_shows_no_ground():
+    rgb = np.full((HEIGHT, WIDTH, 3), PAVING, np.uint8)
+    assert _found(rgb, plane=Floor(1.0, 3.0)) is not None
+    assert _found(rgb, plane=Floor(-1.0, 3.0)) is None
 
 
 def test_nothing_above_the_horizon_is_ground():
@@ -89,13 +99,31 @@ def test_nothing_above_the_horizon_is_ground():
     assert found.ground[160 // found.cell_px :].any()
 
 
-def test_the_wall_beside_somebodys_feet_does_not_widen_what_looks_alike():
-    rgb = _photo()
-    rgb[EDGE:, 152:200] = (70, 68, 64)  # within reach of the feet, darker than paving
+DARK = (68, 66, 62)
+
+
+def test_only_what_is_near_somebodys_feet_is_looked_at():
+    rgb = _photo(DARK)
+    rgb[EDGE:, 82:158] = _photo()[EDGE:, 82:158]  # a path as wide as 25 cm beside the person
     found = _found(rgb)
     assert found is not None
-    dark = found.ground[170 // found.cell_px :, 160 // found.cell_px : 190 // found.cell_px]
-    assert not dark.any()
+    row = found.ground[200 // found.cell_px]
+    assert row[90 // found.cell_px] and not row[30 // found.cell_px]
+
+
+def test_uneven_paving_is_no_excuse_for_anything_else():
+    rgb = _photo(rough=30.0)
+    rgb[EDGE:, 190:236] = DARK
+    found = _found(rgb)
+    assert found is not None
+    assert not found.ground[:, 195 // found.cell_px : 230 // found.cell_px].any()
+
+
+def test_feet_beside_something_bright_tell_nothing():
+    rgb = _photo()
+    assert _found(rgb) is not None
+    rgb[EDGE:, 85:103] = 250
+    assert _found(rgb) is None
 
 
 # What stands there ------------------------------------------------------------------------

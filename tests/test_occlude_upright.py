@@ -43,6 +43,7 @@ def test_who_stands_is_measured_whole_and_not_by_their_longest_bone():
     "moved",
     [
         {"knee": (145.0, 140.0)},  # sits: the thighs are level
+        {"knee": (145.0, 171.0), "ankle": (145.0, 212.0)},  # lunges
         {"ankle": (100.0, 120.0)},  # feet above the knees
         {"hip": (100.0, 85.0)},  # bent over: a trunk as short as a hand
     ],
