@@ -11,9 +11,10 @@ from photo_world import opened, settings
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import GreySpec
-from synthstudio.generation.photos.layers import _match_surroundings
+from synthstudio.generation.photos.layers import _as_colourful, _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
 from synthstudio.props import photo_looks
+from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
 from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
@@ -123,6 +124,45 @@ def test_contrast_and_brightness_come_nearer_to_those_about():
     assert np.abs(flat.astype(int) - rgb).max() <= 1
     dark = _match_surroundings(layer(rgb), GreySpec(mean=20.0, spread=1.0))
     assert dark.mean() < rgb.mean() - 10 and dark.std() < rgb.std()
+
+
+def test_a_coat_pales_to_the_photos_colours_and_the_skin_beside_it_stays():
+    rgb = np.full((10, 10, 3), (200, 160, 140), np.uint8)
+    rgb[5:] = (230, 20, 60)
+    made = _as_colourful(rgb, np.ones((10, 10), np.float32), 80.0)
+    assert (made[:5] == rgb[:5]).all()
+    coat = made[7, 7].astype(int)
+    assert np.ptp(coat) == pytest.approx(80, abs=1) and coat.argmax() == 0
+    grey = np.array([0.2126, 0.7152, 0.0722])
+    assert coat @ grey == pytest.approx(rgb[7, 7] @ grey, abs=1)
+    assert _as_colourful(rgb, np.ones((10, 10), np.float32), 220.0) is rgb
+
+
+def drawn(stage: PhotoStage, **options: object) -> list[items.Item]:
+    """Things drawn before the first person of a photo."""
+    base = stage.settings.recipe
+    recipe = base.model_copy(update={"occlude": base.photo_options.model_copy(update=options)})
+    draw = Draw(recipe=recipe, index=0, split="train", catalogue=stage.catalogue)
+    view = seen(stage, 0)
+    made = [
+        items.draw_item(draw, view, stage, 0, "thing", stream(1, "things", k), keys=(k,))
+        for k in range(40)
+    ]
+    return [item for item in made if item is not None]
+
+
+def test_on_known_ground_things_are_plain_and_the_sun_is_half_as_strong(stage: PhotoStage):
+    def patterns(made: list[items.Item]) -> set[str]:
+        return {m.pattern for item in made for m in item.paste.thing.materials}
+
+    before, known = drawn(stage, ground="any"), drawn(stage, ground="known")
+    assert len(patterns(before)) > 1 and patterns(known) == {"plain"}
+
+    def suns(made: list[items.Item]) -> set[float]:
+        return {round(max(item.paste.light.sun_rgb), 3) for item in made}
+
+    (strong,), (soft,) = suns(before), suns(known)
+    assert soft == pytest.approx(strong / 2, abs=1e-3)
 
 
 def test_what_a_card_hides_is_the_same_by_table_and_sample_by_sample(stage: PhotoStage):

@@ -306,7 +306,7 @@ def test_the_command_tells_of_what_is_in_several_splits(world: Path, tmp_path: P
         **photo_world.RECIPE,
         "splits": {"train": 0.5, "val": 0, "test": 0.5},
         "people": {"identities": 1, "count": 1, "poses": {"families": {"stand": 1}}},
-        "occlude": {"each": 1, "by": {"person": 1}},
+        "occlude": {"ground": "any", "each": 1, "by": {"person": 1}},
     }
     seed = next(
         k

@@ -103,6 +103,7 @@ class PhotoPerson:
     foot_px: float  # the row of its feet, also below the picture
     feet_seen: bool  # no table or wall stands before its legs, as far as is known
     light: PlaceLight
+    upright: bool = False  # stands, as far as is known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

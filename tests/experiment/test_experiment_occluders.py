@@ -19,6 +19,7 @@ def test_kinds_are_known_and_in_one_part() -> None:
     for name in occluders.KINDS:
         for cutouts in (False, True):
             made = parse(occluders.recipe(name, seed=4, cutouts=cutouts))
+            assert made.photo_options.ground == "any"
             assert made.occlude is not None and not made.occlude.by.get("person")
 
 

@@ -1,7 +1,10 @@
 """What of a photo looks like the ground on which its people stand: where things may stand too.
 
-A guess by colour: cells of the photo that look like those about somebody's feet, and hang
-together with them. Who is in the air, or whose feet are hidden, tells nothing.
+A guess by colour: cells below the horizon that look like those about somebody's feet, and hang
+together with them. Who is in the air, or whose feet are hidden, tells nothing. Rather none than a
+wrong one: no ground is told by what also stands above the horizon (a wall, fog, a stand of
+spectators), nor by courts, mown fields and snow, where hardly anything but the game belongs, nor by
+feet on something small (a horse, a board), nor in a photo whose camera looks up or down.
 """
 
 from __future__ import annotations
@@ -15,18 +18,27 @@ from numpy.typing import NDArray
 
 from synthstudio.core.photo import GroundCells
 from synthstudio.core.scene import F32, U8, Bool
-from synthstudio.generation.photos.measure import FEET_SEEN, Floor, Stand
+from synthstudio.generation.photos.measure import Floor, Stand
 from synthstudio.label.photo import Annotated
 
 _CELLS_HIGH = 72
 _LEAST_CELLS = 3
-_BELOW_M, _BESIDE_M = 0.35, 0.5
+_BELOW_M, _BESIDE_M = 0.35, 0.25
 """So far below the feet, and beside the person's box, the ground is looked at."""
 _COVERED = 0.25
-_LEAST_SPREAD = np.array([14.0, 6.0, 6.0])
-"""Of L, a and b in OpenCV's 8-bit Lab: ground differs at least so much from place to place."""
+_LEAST_SPREAD, _MOST_SPREAD = np.array([14.0, 6.0, 6.0]), np.array([18.0, 8.0, 8.0])
+"""Of L, a and b in OpenCV's 8-bit Lab: ground differs so much from place to place."""
 _TIMES = 2.2
 _IN_THE_AIR_M = 0.45
+_LEVEL = (0.0, 0.7)
+"""Shares of the picture's height: with the horizon elsewhere the camera looks down or up."""
+_ALIKE_ABOVE, _LEAST_BELOW = 0.3, 0.1
+"""Of the cells above the horizon at most, and of those below at least, that share is alike."""
+_COLOURED, _EVEN, _PAINTED, _SNOW = 12.0, 5.0, 40.0, 195.0
+"""In OpenCV's 8-bit Lab: a mown field has at least that chroma and at most that deviation of
+lightness, a court at least that chroma, snow at least that lightness."""
+_UNEVEN = 40.0
+"""A deviation of lightness of more is of two things: the ground, and what is behind somebody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,17 +53,24 @@ def ground_cells(
 ) -> GroundCells | None:
     """Return which cells of a photo (H, W, 3) are such ground; None where nobody tells."""
     grid = _grid(rgb, people)
+    share = plane.horizon_px / rgb.shape[0]
+    if not _LEVEL[0] <= share <= _LEVEL[1]:
+        return None
+    horizon = round(plane.horizon_px / grid.cell_px)
     out = np.zeros(grid.taken.shape, np.bool_)
     told = False
     for person, where in zip(people, stands, strict=True):
         airborne = where.foot_px - plane.horizon_px < _IN_THE_AIR_M * where.px_per_m
-        if where.sure < FEET_SEEN or airborne:
+        if not where.upright or airborne:
             continue
         seeds = _about_feet(grid, person, where)
-        if seeds.sum() < _LEAST_CELLS:
+        if seeds.sum() < _LEAST_CELLS or not _is_plain_ground(grid.lab[seeds]):
             continue
-        out |= _like(grid, seeds)
-        told = True
+        alike, free = _like(grid, seeds), ~grid.taken
+        above = alike[:horizon].sum() <= _ALIKE_ABOVE * free[:horizon].sum()
+        if above and alike[horizon:].sum() >= _LEAST_BELOW * free[horizon:].sum():
+            out[horizon:] |= alike[horizon:]
+            told = True
     return GroundCells(ground=out, cell_px=grid.cell_px) if told else None
 
 
@@ -84,12 +103,20 @@ def _about_feet(grid: _Grid, person: Annotated, where: Stand) -> Bool:
     return np.asarray(out & ~grid.taken)
 
 
+def _is_plain_ground(lab: F32) -> bool:
+    """Whether cells (N, 3) are alike, and no mown field, court or snow by their colour."""
+    light, a, b = np.median(lab, axis=0) - np.array([0.0, 128.0, 128.0])
+    chroma, off = np.hypot(a, b), np.abs(lab[:, 0] - light)
+    field = chroma >= _COLOURED and 1.4826 * np.median(off) < _EVEN
+    return not (field or chroma >= _PAINTED or light >= _SNOW or lab[:, 0].std() > _UNEVEN)
+
+
 def _like(grid: _Grid, seeds: Bool) -> Bool:
     """Return the cells that look like the seeds and hang together with them."""
     own = grid.lab[seeds]
     middle = np.median(own, axis=0)
     spread = 1.4826 * np.median(np.abs(own - middle), axis=0)
-    far = np.abs(grid.lab - middle) / np.maximum(spread, _LEAST_SPREAD)
+    far = np.abs(grid.lab - middle) / np.clip(spread, _LEAST_SPREAD, _MOST_SPREAD)
     alike = (far < _TIMES).all(axis=2)
     joined = np.asarray(alike | grid.taken, np.uint8)  # ground goes on behind people
     _, piece = cv2.connectedComponents(joined, connectivity=4)

@@ -337,7 +337,10 @@ def _match_photo(layer: CutoutLayer, spec: PhotoSpec, place: int) -> U8:
 
 
 def _as_colourful(rgb: U8, alpha: F32, most: float) -> U8:
-    """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma."""
+    """Return colours (h, w, 3) of which no more than a twentieth exceed the photo's chroma.
+
+    What does not exceed it keeps its own: skin does not pale beside a bright coat.
+    """
     r, g, b = cv2.split(rgb)
     apart = cv2.max(cv2.max(r, g), b) - cv2.min(cv2.min(r, g), b)
     shown = apart[alpha >= 0.5]
@@ -345,5 +348,6 @@ def _as_colourful(rgb: U8, alpha: F32, most: float) -> U8:
     if own <= most:
         return rgb
     grey = _three(rgb.astype(np.float32) @ _LUMINANCE)
-    paler: F32 = grey + (rgb - grey) * np.float32(most / own)
+    kept = np.minimum(1, np.float32(most) / np.maximum(apart.astype(np.float32), 1))
+    paler: F32 = grey + (rgb - grey) * _three(kept)
     return np.clip(np.rint(paler), 0, 255).astype(np.uint8)

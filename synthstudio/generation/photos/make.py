@@ -33,6 +33,7 @@ from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
+from synthstudio.generation.photos.upright import surer
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
@@ -77,7 +78,9 @@ class PhotoStage(Stage):
     def _specs(self, place: int) -> tuple[PhotoSpec, ...]:
         sample = self.sample(place)
         rgb = self.pixels(ref_of(sample))
-        view = view_of(sample, self.people(sample), rgb, self.annotated_skeleton)
+        known = self.settings.recipe.photo_options.ground == "known"
+        people = self.people(sample)
+        view = view_of(sample, people, rgb, self.annotated_skeleton, known=known)
         return draw_photo(self.settings.recipe, view, place, self)
 
 
@@ -139,21 +142,25 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
     )
 
 
-def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton) -> PhotoView:
-    """A photo and its people as a draw sees them."""
+def view_of(
+    sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton, *, known: bool = False
+) -> PhotoView:
+    """A photo and its people as a draw sees them; `known`: measured for `ground: known`."""
     height, width = rgb.shape[:2]
     boxes = [tuple(row["modal_box_px"]) for row in sample.people]
     stands = []
     for person, box in zip(found, boxes, strict=True):
         labelled = is_labelled(person.state)
-        known = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
-        stands.append(measure.stand(known, box, height))
+        joints = measure.joints_by_name(skeleton.joints, person.joints_px, labelled)
+        stands.append(measure.stand(joints, box, height))
+        if known:
+            stands[-1] = surer(stands[-1], joints, box)
     floor = measure.floor(stands, height)
     stands = [
         measure.grounded(found_at, floor, box[1] + box[3])
         for found_at, box in zip(stands, boxes, strict=True)
     ]
-    cells = ground_cells(rgb, found, stands, floor)
+    cells = ground_cells(rgb, found, stands, floor) if known else None
     people = tuple(
         PhotoPerson(
             instance=person.instance,
@@ -168,6 +175,7 @@ def view_of(sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton)
             px_per_m=round(where.px_per_m, 3),
             foot_px=round(where.foot_px, 2),
             feet_seen=where.sure >= measure.FEET_SEEN,
+            upright=where.upright,
             light=photo_looks.place_light(rgb, box),
         )
         for person, box, where in zip(found, boxes, stands, strict=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ _BONES_M = {
 _ANKLE_M = 0.08
 _ABOVE_FLOOR_M = {"knee": 0.48, "hip": 0.8, "shoulder": 1.25, "nose": 1.4}
 """Lowest first; of somebody between standing and sitting."""
-_STATURE_M, _TRUNK_M, _HEAD_TO_ANKLE_M = 1.68, 0.6, 1.5
+STATURE_M = 1.68
+_TRUNK_M, _HEAD_TO_ANKLE_M = 0.6, 1.5
 _EYE_M, _EYE_SD = 1.5, 0.35
 _HORIZON, _HORIZON_SD = 0.42, 0.18  # shares of the picture's height
 _LEAST_EYE_M, _JUMPED_OVER_M = 0.45, 1.1
@@ -50,6 +51,7 @@ class Stand:
     px_per_m: float
     foot_px: float
     sure: float
+    upright: bool = False  # as far as is known
 
 
 def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], bottom: float) -> Stand:
@@ -67,7 +69,7 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
             found.append(math.dist(joints[a], joints[b]) / metres)
     cut = y + h >= bottom - 2
     whole = y > 2 and not cut
-    from_box = max(h / _STATURE_M, w / _STATURE_M if whole else w / _TRUNK_M)
+    from_box = max(h / STATURE_M, w / STATURE_M if whole else w / _TRUNK_M)
     lengths = sorted(found)
     scale = max(
         lengths[-2] if len(lengths) >= 4 else float(np.median(lengths)) if lengths else 0.0,
@@ -85,7 +87,7 @@ def stand(joints: Mapping[str, tuple[float, float]], box: Sequence[float], botto
             return Stand(scale, max(max(rows) + metres * scale, y + h), 0.15)
     if not cut:
         return Stand(scale, y + h, 0.4)
-    return Stand(scale, y + _STATURE_M * scale, 0.1)
+    return Stand(scale, y + STATURE_M * scale, 0.1)
 
 
 def _extent(joints: Mapping[str, tuple[float, float]]) -> float:
@@ -141,11 +143,11 @@ def grounded(found: Stand, plane: Floor, bottom: float) -> Stand:
     """
     on_plane = plane.horizon_px + plane.eye_m * found.px_per_m
     if found.sure < FEET_SEEN:
-        return Stand(found.px_per_m, max(on_plane, bottom), found.sure)
+        return replace(found, foot_px=max(on_plane, bottom))
     if found.foot_px - plane.horizon_px >= _LEAST_EYE_M * found.px_per_m:
         return found
     eye = max(plane.eye_m, _JUMPED_OVER_M)
-    return Stand(found.px_per_m, plane.horizon_px + eye * found.px_per_m, found.sure)
+    return replace(found, foot_px=plane.horizon_px + eye * found.px_per_m)
 
 
 def focal_px(width: int, height: int) -> float:

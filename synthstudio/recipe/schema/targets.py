@@ -161,9 +161,10 @@ class Occlude(Base):
     ground: Literal["known", "any"] = Field(
         default="known",
         description="known: things and people stand only where the photo looks like the ground "
-        "about somebody's feet, or so near that its lower edge cuts them off; nobody is asked in "
-        "photos that show no ground, or of whom they are a close-up; cut-outs are of kinds that "
-        "stand on floors, in their real height. any: wherever the guessed floor is.",
+        "about the feet of somebody who stands upright, and only before such people; other photos "
+        "are left as they are; things are of plain colours, light is mostly the sky's, cut-outs "
+        "are of kinds that stand on floors, in their real height. any: wherever the guessed floor "
+        "is, before everybody.",
     )
     between: Annotated[Number, Within(0.05, 0.85)] = Field(
         default=(0.08, 0.45),

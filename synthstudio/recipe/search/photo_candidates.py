@@ -43,11 +43,10 @@ _WITHIN_REACH_M = (0.5, 1.6)
 """What does not stand is held or lies on a table, so far from the camera ..."""
 _CLOSE_UP_M = 6.0
 """... and only before people who are near it themselves."""
-_CLOSE_UP = 1.5
-"""Of the picture's height: who has their feet farther down fills it: little fits before them."""
 _EYE_RANGE_M = (0.5, 3.5)
 _MOST_PITCH_RAD = math.radians(50)
 _LEAST_SIDE_PX = 8
+_SOFT = 0.5
 UNNAMED = "unknown"
 """The category of pictures that no manifest names."""
 
@@ -91,21 +90,24 @@ def draw_item(
         entries = draw.recipe.things
         entry = entries[int(rng.random() * len(entries))]
         made = draw_kind(draw, entry, rng)
+        if isinstance(made, ThingKind) and options.ground == "known":
+            made = dataclasses.replace(made, patterns=())
         made_of = materials(made, rng) if isinstance(made, ThingKind) else ()
         item = design(entry, made, made_of, rng, shrink=0.0)
     else:
         own = dataclasses.replace(draw, variant=("paste", *keys))
         item, _ = draw_people(own, solve, seats=False)[0]
         item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
-    return _standing(view, solve, person, camera, item, spot, _light(person, rng))
+    light = _light(person, rng, soft=options.ground == "known")
+    return _standing(view, solve, person, camera, item, spot, light)
 
 
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
     """Return whether things can stand before a person: not before a spectator high in a stand.
 
-    `known`: nor in a photo that shows no ground, nor before somebody of whom it is a close-up.
+    `known`: nor in a photo that shows no ground, nor before somebody who does not stand there.
     """
-    if known and (view.ground is None or person.foot_px > _CLOSE_UP * view.height_px):
+    if known and (view.ground is None or not person.feet_seen or not person.upright):
         return False
     ahead = _ahead(view, person, 1.0)
     return ahead >= _LEAST_AHEAD and ahead * view.focal_px / person.px_per_m >= _NEAREST_M
@@ -225,14 +227,17 @@ def _card(solve: PhotoSolve, paste: PasteSpec) -> Card:
     return Card(alpha=alpha, left_px=float(x), top_px=float(y), per_px=1 / scale)
 
 
-def _light(person: PhotoPerson, rng: Generator) -> LightSpec:
-    """Return light from a sun somewhere before the person, as strong as the photo's seems."""
+def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
+    """Return light from a sun somewhere before the person, as strong as the photo's seems.
+
+    `soft`: half as strong, as nobody knows where the photo's stands.
+    """
     azimuth = (float(rng.random()) * 2 - 1) * math.radians(75)
     elevation = math.radians(palette.between(42, 65, rng))
     flat = math.cos(elevation)
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
     share = 0.5 + 0.3 * max(0.0, person.light.contrast - 0.5) / 0.5
-    return lit_like(person.light, direction, share)
+    return lit_like(person.light, direction, share * (_SOFT if soft else 1.0))
 
 
 # Cut-outs ----------------------------------------------------------------------------------
@@ -288,7 +293,7 @@ def _cutout(
         instance=0,
         over=person.instance,
         camera=camera,
-        light=_light(person, rng),
+        light=_light(person, rng, soft=options.ground == "known"),
         about=person.light.grey,
         gain_rgb=(round(gain * tint[0], 4), round(gain * tint[1], 4), round(gain * tint[2], 4)),
         grounded=known.stands,

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.camera import Camera
 from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
 from synthstudio.core.rng import Generator
-from synthstudio.core.scene import F64
-from synthstudio.core.spec import Ask
+from synthstudio.core.scene import F64, Bool
+from synthstudio.core.spec import Ask, ThingSpec
 from synthstudio.recipe.sampling.choose import Draw, stratified
 from synthstudio.recipe.schema.distributions import at_share
 from synthstudio.recipe.schema.targets import Targets
@@ -31,6 +32,7 @@ from synthstudio.recipe.search.occluders import (
 )
 from synthstudio.recipe.search.photo_candidates import Item, draw_item, moved, pasted
 from synthstudio.recipe.search.photo_visibility import (
+    Card,
     PhotoVisibility,
     as_annotated,
     behind,
@@ -53,8 +55,9 @@ _MOST_OF_FRAME = 0.35
 _LEAST_SHOWN, _LEAST_OF_PERSON = 0.3, 0.4
 """Shares of a thing and of a pasted person that lie in the picture, at the least."""
 
-_ON_GROUND, _FOOT = 0.7, 0.05
-"""So much of the lowest twentieth of a thing must lie on cells of ground."""
+_ON_GROUND, _FOOT = 0.9, 0.1
+"""So much of what ends in the lowest tenth of an item must end on cells of ground."""
+_APART_M = 0.05
 _POST_M, _SLENDER = 1.1, 4.0
 """Higher, and so many times higher than wide: a post, which begins above the picture."""
 
@@ -128,7 +131,7 @@ class _PhotoProblem:
                 keys = (person, key, attempt)
                 item = draw_item(self.draw, self.view, self.solve, person, kind, rng, keys=keys)
                 if item is not None:
-                    yield _Paste(self, person, seen, item, rng)
+                    yield _Paste(self, person, seen, item, rng, put)
 
         for kind in kinds_of(self.draw, self.nth, key):
             yield itertools.islice(proposals(kind), effort)
@@ -152,6 +155,7 @@ class _Paste:
     seen: list[PhotoVisibility]
     item: Item
     rng: Generator
+    put: list[Item]
 
     def __call__(self, _least: float) -> Found | None:
         """The item at the best of the places along the person, or None where none will do."""
@@ -207,9 +211,11 @@ class _Paste:
 
         Somebody who stands before it stays as they are; without a mask nobody knows where that is.
         """
-        view = self.problem.view
+        view, solve = self.problem.view, self.problem.solve
         known = self.problem.draw.recipe.photo_options.ground == "known"
         if not fits(view, item) or (known and not makes_sense(view, item)):
+            return None
+        if known and any(_meet(solve, item.paste, other.paste) for other in self.put):
             return None
         after: list[PhotoVisibility] = []
         nearer: list[int] = []
@@ -247,29 +253,63 @@ def fits(view: PhotoView, item: Item) -> bool:
 def makes_sense(view: PhotoView, item: Item) -> bool:
     """Whether an item stands on what looks like ground, and no tall post ends in the picture.
 
-    What the picture's lower edge cuts off may stand on anything, in a photo that shows ground.
+    All of a thing's foot does, and what of an item the picture's lower edge cuts off begins there.
     """
-    card, thing = item.card, item.paste.thing
-    if thing is not None and card.top_px > 0:
+    thing = item.paste.thing
+    if thing is not None and item.card.top_px > 0:
         wide, tall = max(thing.size_m[:2]), thing.size_m[2]
         if tall > _POST_M and tall > _SLENDER * wide:
             return False
     if view.ground is None:
         return False
-    bottom = card.top_px + card.alpha.shape[0] * card.per_px
-    if bottom >= view.height_px:
-        return True
-    rows, columns = np.nonzero(card.alpha[-max(1, round(_FOOT * card.alpha.shape[0])) :] >= 0.5)
-    if not len(columns):
+    lowest = _are_ground(view, *_lowest_px(view, item.card))
+    if not len(lowest) or lowest.mean() < _ON_GROUND:
         return False
-    x = card.left_px + (columns + 0.5) * card.per_px
-    first = card.alpha.shape[0] - max(1, round(_FOOT * card.alpha.shape[0]))
-    y = card.top_px + (first + rows + 0.5) * card.per_px
+    return thing is None or bool(_are_ground(view, *_foot_px(item.paste.camera, thing)).all())
+
+
+def _lowest_px(view: PhotoView, card: Card) -> tuple[F64, F64]:
+    """Return (N,) columns and rows of what stands of a card: where its columns end, low enough.
+
+    Of what the picture's lower edge cuts off: where that does.
+    """
+    end = min(card.alpha.shape[0], max(0, math.floor((view.height_px - card.top_px) / card.per_px)))
+    shown = card.alpha[:end] >= 0.5
+    columns = np.flatnonzero(shown.any(axis=0))
+    if not len(columns):
+        return np.zeros(0), np.zeros(0)
+    rows = end - 1 - np.argmax(shown[::-1, columns], axis=0)
+    low = rows > rows.max() - _FOOT * card.alpha.shape[0]
+    x = card.left_px + (columns[low] + 0.5) * card.per_px
+    return x, card.top_px + (rows[low] + 0.5) * card.per_px
+
+
+def _foot_px(camera: Camera, thing: ThingSpec) -> tuple[F64, F64]:
+    """Return (5,) columns and rows of the corners and the middle of a thing's base."""
+    out = np.array([(0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)]) * np.array(thing.size_m[:2]) / 2
+    c, s = math.cos(thing.yaw_rad), math.sin(thing.yaw_rad)
+    places = np.zeros((len(out), 3))
+    places[:, :2] = out @ np.array([(c, s), (-s, c)]) + np.array(thing.position_m[:2])
+    px = camera.project(camera.to_camera(places))
+    return px[:, 0], px[:, 1]
+
+
+def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
+    """Return whether those of some places that are in the picture look like ground."""
+    assert view.ground is not None  # the caller saw to it
     cells, cell = view.ground.ground, view.ground.cell_px
-    inside = (x >= 0) & (x < view.width_px) & (y >= 0)
+    inside = (x >= 0) & (x < view.width_px) & (y >= 0) & (y < view.height_px)
     i = np.minimum(y[inside] / cell, cells.shape[0] - 1).astype(int)
     j = np.minimum(x[inside] / cell, cells.shape[1] - 1).astype(int)
-    return bool(len(i)) and float(cells[i, j].mean()) >= _ON_GROUND
+    return np.asarray(cells[i, j])
+
+
+def _meet(solve: PhotoSolve, a: PasteSpec, b: PasteSpec) -> bool:
+    """Whether two things or people of one floor stand in one another."""
+    one, other = a.thing or a.person, b.thing or b.person
+    if one is None or other is None or a.camera != b.camera:
+        return False
+    return solve.gap_m(one, other) < _APART_M
 
 
 def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:
