@@ -78,6 +78,19 @@ def test_both_makes_of_people_are_in_the_set(stored: Dataset):
     assert stored.people > len(pasted(stored)) + 2 * EACH
 
 
+@pytest.mark.parametrize("ground", ["any", "known"])
+def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_path: Path):
+    """By their pictures: all frames of such a photo show the same."""
+    file, out = world / "coco.json", tmp_path / "set"
+    made = occlude(wanted(world, ground=ground, each=1), file, out, images=world / "images")
+    data, shown = Dataset(out), {}
+    for row in data.iter_frames(["index", "group_id"]):
+        shown.setdefault(row["group_id"], set()).add(data.image_bytes(row["index"]))
+    assert made.photos == len(shown)
+    assert made.untouched == sum(len(pictures) == 1 for pictures in shown.values())
+    assert made.untouched == (made.photos if ground == "known" else 0)
+
+
 @pytest.mark.parametrize("which", ["stored", "imported"])
 def test_frames_are_drawn_with_their_labels(which: str, request, tmp_path: Path):
     data = request.getfixturevalue(which)

@@ -257,6 +257,11 @@ def occlude(
     made, found = dataset.summary, dataset.summary.summary
     for note in made.notes:
         say(f"left out: {note}")
+    if made.untouched:
+        say(
+            f"{made.untouched} of {made.photos} photos stay as they are: nothing was found that "
+            "would look right before their people (`occlude.ground: any` in the recipe asks less)"
+        )
     shared = leaks(dataset, by=("asset", "identity"))
     if shared:
         say(
@@ -268,6 +273,7 @@ def occlude(
         "leaks": len(shared),
         "folder": str(found.folder),
         "photos": made.photos,
+        "untouched": made.untouched,
         "frames": found.frames,
         "people": found.people,
         "made": found.made,

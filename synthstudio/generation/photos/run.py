@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import platform
 import tempfile
 import time
@@ -15,6 +16,7 @@ from synthstudio.core.errors import AssetError, RecipeError, SynthStudioError, W
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.begun import as_begun, as_written
@@ -36,10 +38,14 @@ from synthstudio.recipe.schema.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Occluded:
-    """What a run made; `notes` say what of the annotations was left out."""
+    """What a run made; `notes` say what of the annotations was left out.
+
+    `untouched`: photos in none of whose frames anybody is hidden.
+    """
 
     summary: Summary
     photos: int
+    untouched: int
     notes: tuple[str, ...]
 
 
@@ -90,7 +96,21 @@ def occlude(  # noqa: PLR0913 - the options of one command
                 on_event=on_event,
                 started=started,
             )
-    return Occluded(summary=summary, photos=found.count, notes=tuple(found.notes))
+    return Occluded(
+        summary=summary,
+        photos=found.count,
+        untouched=_untouched(Dataset(out)),
+        notes=tuple(found.notes),
+    )
+
+
+def _untouched(dataset: Dataset) -> int:
+    """How many photos have a frame, and none with anything before their people."""
+    pasted: dict[str, bool] = {}
+    for row in dataset.iter_frames(["group_id", "spec"]):
+        any_paste = bool(json.loads(row["spec"])["pastes"])
+        pasted[row["group_id"]] = pasted.get(row["group_id"], False) or any_paste
+    return sum(not found for found in pasted.values())
 
 
 def settings_for(settings: Settings, found: Gathered) -> Settings:
