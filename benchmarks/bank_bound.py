@@ -78,6 +78,8 @@ def main(words: list[str]) -> int:
     parser.add_argument("--size", type=int, nargs=2, default=(96, 72), help="height and width")
     asked = "what the photos' boxes are about; generated people are cut out by the same"
     parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
+    turned = "the share of the poses that are turned by any angle, as augment.turned does"
+    parser.add_argument("--turned", type=float, default=0.0, help=turned)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("datasets", type=Path, nargs="*", help="generated sets")
     options = parser.parse_args(words)
@@ -96,7 +98,10 @@ def main(words: list[str]) -> int:
         config = configs.parse({"train": [source], "network": network})
         people, skeleton = load_subset(config.train, config, crops)
         dev = people_of(photos, "dev", "images", config, crops, skeleton)
-        bank = pose_bank(people, skeleton, size=config.network.size, count=options.count, seed=0)
+        bank = pose_bank(
+            people, skeleton, size=config.network.size, count=options.count, seed=0,
+            turned=options.turned,
+        )  # fmt: skip
         if bank is None:
             print(f"{name:30} has no poses", file=sys.stderr)
             return 1
