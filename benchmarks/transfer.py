@@ -111,8 +111,8 @@ class Transfer:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
             network["size"], start = [2 * height, 2 * width], str(WEIGHTS / TENSORS)
         steps = size.steps * (2 if arm.large else 1)
-        augment = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
-        adapt = {} if arm.adapt is None else photos | {"start": arm.adapt}
+        augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
+        adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
             changed = {"seed": seed, "batch": size.batch, "steps": steps}
             changed |= {"network": own.network.model_dump() | size.network}
@@ -121,6 +121,8 @@ class Transfer:
                 chances = styles_of(arm.style) | {"photos": str(self.examples()) if asked else ""}
                 changed |= {"augment": own.augment.model_dump() | chances}
             return configs.parse(own.model_dump() | changed)
+        if arm.adapt is not None:
+            augment = own.augment.model_dump()
         people = [source.model_dump() for source in own.train]
         train = [photos] if arm.photos else people
         if arm.weight:
@@ -140,6 +142,7 @@ class Transfer:
                 "init_from": start,
                 "adapt": adapt,
             }
+            | ({"lr": arm.lr} if arm.lr else {})
         )
 
     def examples(self) -> Path:

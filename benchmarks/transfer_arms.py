@@ -34,30 +34,35 @@ class Arm:
     labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
     generated people beside them; `adapt`: it learns from the photos without their labels, the share
     of its steps after which a mean teacher says where joints are, 1: its norms take their
-    statistics from them and no more; `large`: pictures of twice the height and width, twice the
-    steps, and the weights of the package's own network to begin with; `views`: its backbone alone
-    learns, from pairs of views of the photos without their labels. Without photos: generated
-    people, by the config of that network. `style`: the only one of `STYLES` that is used, "none":
-    not one, "all": every one that asks no photos, "": those of that config."""
+    statistics from them and no more; `keep`: of how many of the photos the teacher labels a joint;
+    `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
+    twice the steps, and the weights of the package's own network to begin with; `views`: its
+    backbone alone learns, from pairs of views of the photos without their labels. Without photos:
+    generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
+    "none": not one, "all": every one that asks no photos, "": those of that config."""
 
     block: str = "orn"
     photos: bool = True
     start: str = ""
     people: int = 0
     adapt: float | None = None
+    keep: float = 0.5
+    lr: float = 0.0
     large: bool = False
     views: bool = False
     weight: float = 0.0
     style: str = ""
 
 
+GENTLY = 5e-4
+"""The peak learning rate of networks that adapt: at the usual one they forget what they know."""
 ARMS = {
     "kpe": Arm(block="kpe"),
     "orn": Arm(),
     "alone": Arm(photos=False),
     "pretrained": Arm(start="alone"),
-    "adapted": Arm(photos=False, start="alone", adapt=1.0),
-    "taught": Arm(photos=False, start="alone", adapt=0.2),
+    "adapted": Arm(photos=False, start="alone", adapt=1.0, lr=GENTLY),
+    "taught": Arm(photos=False, start="alone", adapt=0.2, keep=0.2, lr=GENTLY),
     "large": Arm(large=True),
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),

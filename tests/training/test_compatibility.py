@@ -59,7 +59,7 @@ def test_a_checkpoint_with_old_keys_loads(
     assert now["network"].pop("bank_sharpness") == 0.6
     newer = ("cutouts", "paste_shapes", "paste_fraction")
     assert [now["augment"].pop(name) for name in newer] == ["", 0.5, [0.1, 0.6]]
-    assert not any(now["augment"].pop(name) for name in ("photos", *EFFECTS))
+    assert not any(now["augment"].pop(name) for name in ("photos", "turned", *EFFECTS))
     for source in (*now["train"], *now["val"]):
         assert source.pop("boxes") == "outline"
         assert not source.pop("stream") and not source.pop("unfinished")
