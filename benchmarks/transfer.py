@@ -122,7 +122,7 @@ class Transfer:
                 changed |= {"augment": own.augment.model_dump() | chances}
             return configs.parse(own.model_dump() | changed)
         if arm.adapt is not None:
-            augment = own.augment.model_dump()
+            augment = own.augment.model_dump() | augment
         people = [source.model_dump() for source in own.train]
         train = [photos] if arm.photos else people
         if arm.weight:
