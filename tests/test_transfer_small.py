@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bank_bound, transfer, transfer_table
+from benchmarks import bank_bound, surest, transfer, transfer_table
 from benchmarks.transfer import Transfer
 from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL, STYLES
 from synthstudio.training import checkpoint
@@ -101,6 +101,29 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     begun = Path(one.config("views-1000", 0).init_from)
     assert begun == one.run_of("views", 0) / "last.safetensors"
     assert any(name.startswith("projection") for name in state)
+
+
+def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them are found as often as the page says."""
+    one = Transfer(photos, SMALL, made / "cache")
+    run = one.run_of("orn", 0) / "last.safetensors"
+    words = ["--photos", str(photos), "--cache", str(made / "cache"), str(run)]
+    capsys.readouterr()
+    assert surest.main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" of ")[0] for line in lines[: len(surest.KEPT)]] == [
+        f"surest {kept:4.0%}" for kept in surest.KEPT
+    ]
+    clean = json.loads(one.result("orn", 0).read_bytes())["rows"]["orn"]["clean"]
+    share = sum(clean["hits"]) / sum(clean["asked"])
+    assert lines[len(surest.KEPT) - 1].endswith(f"{share:6.1%} found")
+    upright = np.array([[[0.0, 0], [1, 0], [0, 2], [1, 2]]])
+    turned = upright[..., ::-1] * [-1, 1]  # a quarter turn
+    poses = np.concatenate([upright, -upright, turned])
+    known = np.ones((3, 4), bool)
+    assert surest.leans_deg(poses, known) == pytest.approx([0, 180, 90])
+    known[1, 2] = False
+    assert np.isnan(surest.leans_deg(poses, known)[1])
 
 
 def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> None:

@@ -20,7 +20,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.contract import VISIBLE, PoseOutputs
-from synthstudio.models.heatmaps import expected_hits
+from synthstudio.models.heatmaps import Decoded, expected_hits
 from synthstudio.models.losses import Labels, Weights, map_losses
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.unlabelled import Unlabelled
@@ -32,16 +32,11 @@ UNLEARNT = 1.5
 def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep: float) -> Labels:
     """What the teacher's `outputs` for `batch.plain` say of the augmented people.
 
-    Of each joint the share `keep` of the people are labelled of whom the teacher is surest: by the
-    chance that it lies near the decoded place, times its expected OKS and the share of the joint
-    that can be seen, where the network says those.
+    Of each joint the share `keep` of the people are labelled of whom the teacher is surest
+    (`confidence`).
     """
     found = expected_hits(outputs.maps)
-    sure = found.score
-    if outputs.quality is not None:
-        sure = sure * torch.sigmoid(outputs.quality)
-    if outputs.shares is not None:
-        sure = sure * torch.softmax(outputs.shares, -1)[..., VISIBLE]
+    sure = confidence(outputs, found)
     least = torch.quantile(sure, 1 - keep, dim=0)
     labels = batch.augmented.labels
     height, width = spec.size
@@ -63,6 +58,20 @@ def pseudo_labels(outputs: PoseOutputs, batch: Unlabelled, spec: InputSpec, keep
         known=known,
         state=torch.where(known, STATE_VISIBLE, NO_STATE),
     )
+
+
+def confidence(outputs: PoseOutputs, found: Decoded) -> Tensor:
+    """How sure a network is of its joints (B, J), by which they are to be ranked.
+
+    The chance that a joint lies near the decoded place, times its expected OKS and the share of it
+    that can be seen, where the network says those.
+    """
+    sure = found.score
+    if outputs.quality is not None:
+        sure = sure * torch.sigmoid(outputs.quality)
+    if outputs.shares is not None:
+        sure = sure * torch.softmax(outputs.shares, -1)[..., VISIBLE]
+    return sure
 
 
 def pseudo_loss(logits: tuple[Tensor, ...], labels: Labels, stages: float) -> Tensor:
