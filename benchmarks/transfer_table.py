@@ -71,7 +71,8 @@ steps of {batch} people, {precision}), with things pasted over half of the peopl
 half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
 made-up pastes alone, noise, float32. What comes after generated people starts from that network; \
-adapted networks had {adapt_steps} more steps on generated people, in which the norms took their \
+adapted networks had {adapt_steps} more steps on generated people, at a learning rate of 5e-4, in \
+which the norms took their \
 statistics from the photos, without their labels (`adapt.start: 1`), and a mean teacher said where \
 joints are in them (`adapt.start: 0.2`). `--group alone` has generated people alone, and adapted; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures. The last two \
