@@ -98,10 +98,8 @@ def main(words: list[str]) -> int:
         config = configs.parse({"train": [source], "network": network})
         people, skeleton = load_subset(config.train, config, crops)
         dev = people_of(photos, "dev", "images", config, crops, skeleton)
-        bank = pose_bank(
-            people, skeleton, size=config.network.size, count=options.count, seed=0,
-            turned=options.turned,
-        )  # fmt: skip
+        size, count = config.network.size, options.count
+        bank = pose_bank(people, skeleton, size=size, count=count, seed=0, turned=options.turned)
         if bank is None:
             print(f"{name:30} has no poses", file=sys.stderr)
             return 1

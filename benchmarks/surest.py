@@ -3,7 +3,7 @@
 Joints of dev people that are found (PCK@0.1), of the share of the people of whom the network is
 surest, joint by joint as `adapt.keep` picks them; and by how far the trunk leans from upright.
 
-    python -m benchmarks.surest --photos FOLDER [RUN]
+    python -m benchmarks.surest --photos FOLDER [WEIGHTS]
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     default = WEIGHTS / TENSORS
-    parser.add_argument("run", type=Path, nargs="?", default=default, help="weights; the package's")
+    parser.add_argument("weights", type=Path, nargs="?", default=default, help="the package's")
     options = parser.parse_args(words)
-    net, config, skeleton = checkpoint.load_network(options.run)
+    net, config, skeleton = checkpoint.load_network(options.weights)
     net.eval()
     photos, crops = options.photos.resolve(), options.cache.resolve() / "crops"
     people = people_of(photos, "dev", "images", config, crops, skeleton)

@@ -60,8 +60,8 @@ def train_contrastive(
     sampler = PairSampler(people)
     net = contrastive_net(config, people.skeleton)
     pose = torch.from_numpy(people.pose)
-    # A mirrored pose is another one, and a half body's may be anybody's.
-    augment = config.augment.model_copy(update={"flip": 0.0, "half_body": 0.0})
+    # A mirrored or turned pose is another one, and a half body's may be anybody's.
+    augment = config.augment.model_copy(update={"flip": 0.0, "half_body": 0.0, "turned": 0.0})
 
     def loss(show: Show, rng: Generator) -> dict[str, Tensor]:
         drawn = sampler.draw(rng, config.batch)
