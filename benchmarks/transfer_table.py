@@ -72,8 +72,9 @@ half of them cut-outs, the others made up. Generated people: {generated_frames} 
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
 made-up pastes alone, noise, float32. What comes after generated people starts from that network; \
 adapted networks had {adapt_steps} more steps on generated people, at a learning rate of 5e-4, in \
-which the norms took their statistics from the photos, without their labels (`adapt.start: 1`), and a \
-mean teacher said where joints are in them (`adapt.start: 0.2`). `--group alone` has generated people alone, and adapted; \
+which the norms took their statistics from the photos, without their labels (`adapt.start: 1`), \
+and a mean teacher said where joints are in them (`adapt.start: 0.2`). `--group alone` has \
+generated people alone, and adapted; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures. The last two \
 columns are photos in which people are hidden as life has it and somebody marked hidden joints \
 (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
