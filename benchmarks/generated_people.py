@@ -37,11 +37,11 @@ _OCCLUDE = ("generation/photos/", "recipe/search/photo_", "recipe/draw_photo.py"
 
 
 @functools.cache
-def digest() -> str:
-    """A digest of the two recipes and of the code that makes frames of them."""
+def digest(*recipes: Path) -> str:
+    """A digest of recipes, those of `SETS` unless others are given, and of the code behind them."""
     found = hashlib.sha256()
-    for name in SETS:
-        found.update((ROOT / "scenes" / f"{name}.yaml").read_bytes())
+    for path in recipes or [ROOT / "scenes" / f"{name}.yaml" for name in SETS]:
+        found.update(path.read_bytes())
     package = ROOT / "synthstudio"
     for folder in _MAKERS:
         for path in sorted((package / folder).rglob("*")):

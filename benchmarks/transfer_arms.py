@@ -97,7 +97,7 @@ GROUPS = {
     "views": ("views-1000", "orn-1000"),
     "styles": tuple(f"style-{name}" for name in STYLED),
     "labels": (
-        "alone",
+        *("alone", "orn", "pretrained"),
         *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
     ),
 }

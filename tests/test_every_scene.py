@@ -17,6 +17,8 @@ GOOD = every_scene.Outcome(
     findings=(),
 )
 
+OTHER = dataclasses.replace(GOOD, same=False)
+
 
 def test_every_scene_is_asked_but_those_that_draw_nobody():
     known = every_scene.scenes()
@@ -28,15 +30,24 @@ def test_every_scene_is_asked_but_those_that_draw_nobody():
         load(path)
 
 
-def test_a_small_run_holds_and_leaves_a_log(tmp_path):
+def test_a_small_run_holds_leaves_a_log_and_is_kept(tmp_path, monkeypatch):
     log = tmp_path / "scenes.log"
-    words = ["--frames", "2", "--posed", "2", "--log", str(log), "challenges/plain"]
+    words = ["--frames", "2", "--posed", "2", "--log", str(log), "--cache", str(tmp_path / "kept")]
+    words.append("challenges/plain")
     assert every_scene.main(words) == 0, log.read_text()
     lines = log.read_text().splitlines()
     assert lines[0] == "$ python -m benchmarks.every_scene --frames 2 --posed 2 challenges/plain"
     assert lines[2].split()[:4] == ["challenges/plain", "2", "same", "same"]
     assert int(lines[2].split()[5]) >= 17  # joints were audited
-    assert lines[-1].startswith("not held: nothing")
+    assert lines[-1] == "not held: nothing"
+
+    with monkeypatch.context() as patch:
+        patch.delattr(every_scene, "outcome")  # a second run makes nothing
+        log.unlink()
+        assert every_scene.main(words) == 0
+        assert log.read_text().splitlines() == lines
+    monkeypatch.setattr(every_scene, "outcome", lambda name, *_, **__: OTHER)
+    assert every_scene.main([*words, "--frames", "3"]) == 1  # another size is made
 
 
 @pytest.mark.parametrize(

@@ -160,17 +160,7 @@ class Augment(Section):
 
 
 NO_AUGMENTATION = Augment(
-    flip=0,
-    scale=0,
-    rotation_deg=0,
-    rotated=0,
-    turned=0,
-    shift=0,
-    half_body=0,
-    colour=0,
-    dropout=0,
-    paste=0,
-    paste_shapes=0,
+    flip=0, scale=0, rotation_deg=0, rotated=0, shift=0, colour=0, paste_shapes=0
 )
 
 

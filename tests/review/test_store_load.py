@@ -78,6 +78,15 @@ def one_reviewer(job):
     return reported
 
 
+@contextlib.contextmanager
+def crowd(people):
+    """Processes that begin together. They are spawned: this one's threads may hold a lock."""
+    spawn = multiprocessing.get_context("spawn")
+    met = spawn.Barrier(people)
+    with spawn.Pool(people, initializer=met.wait, initargs=(120,)) as pool:
+        yield pool
+
+
 def check_whole(store, *, accepted=None):
     """Check that revisions have no gaps, items are what events say, and how many there are."""
     found = list(history.iter_events(store, KEY))
@@ -94,8 +103,7 @@ def check_whole(store, *, accepted=None):
 
 
 def test_eight_reviewers_at_once(store, store_url):
-    store.close()  # no connection of SQLite may be carried across a fork; it connects anew
-    with multiprocessing.get_context("fork").Pool(REVIEWERS) as pool:
+    with crowd(REVIEWERS) as pool:
         reported = pool.map(one_reviewer, [(store_url, n) for n in range(REVIEWERS)], chunksize=1)
     total = sum(reported, Counter())
     assert total.total() == REVIEWERS * EACH
@@ -347,8 +355,7 @@ def restored(path, store, request):
 
 def test_ids_rise_as_things_happen(store, store_url):
     """Whoever reads events after the last id that it saw misses none."""
-    store.close()  # no connection of SQLite may be carried across a fork; it connects anew
-    with multiprocessing.get_context("fork").Pool(4) as pool:
+    with crowd(4) as pool:
         waiting = pool.map_async(one_reviewer, [(store_url, n) for n in range(4)], chunksize=1)
         seen_ids: list[int] = []
         while not waiting.ready():
