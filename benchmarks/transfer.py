@@ -114,7 +114,7 @@ class Transfer:
         augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
-            changed = {"seed": seed, "batch": size.batch, "steps": steps}
+            changed = {"seed": seed, "batch": size.batch, "steps": steps, "init_from": start}
             changed |= {"network": own.network.model_dump() | size.network}
             if arm.style:
                 asked = arm.style in ASKING

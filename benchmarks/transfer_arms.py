@@ -66,6 +66,7 @@ ARMS = {
     "large": Arm(large=True),
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),
+    "views-alone": Arm(photos=False, start="views"),
 }
 STYLES = {
     "resample": 0.3, "blur": 0.3, "gamma": 0.3, "grey": 0.1, "noise": 0.3, "jpeg": 0.3,
@@ -94,7 +95,7 @@ GROUPS = {
     "photos": ("kpe", "orn"),
     "alone": ("alone", "adapted", "taught"),
     "large": ("large",),
-    "views": ("views-1000", "orn-1000"),
+    "views": ("views-1000", "orn-1000", "views-alone", "alone"),
     "styles": tuple(f"style-{name}" for name in STYLED),
     "labels": (
         *("alone", "orn", "pretrained"),
@@ -134,6 +135,9 @@ ROWS = {
     "taught": Row(title="the same, a teacher on photos without labels", arm="taught"),
     "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
+    "views-alone": Row(
+        title="generated people alone, after photos without labels", arm="views-alone"
+    ),
     "large-flip": Row(title="the same, 192x144, flip test", arm="large", flip=True),
     "large-sharp": Row(title="192x144, the bank at sharpness 1", arm="large", sharpness=1.0),
     "large-sharp-flip": Row(

@@ -44,6 +44,7 @@ QUESTIONS = (
     ("mixed-1000", "orn-2500", "generated people beside 1,000 instead of 2,500 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
     ("views-1000", "orn-1000", "photos without labels before 1,000 labelled ones"),
+    ("views-alone", "alone", "photos without labels before generated people alone"),
     ("mixed-1000-photos", "mixed-1000", "poses of the photos alone in that bank"),
     ("pretrained-1000-photos", "pretrained-1000", "the same after pretraining alone"),
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),

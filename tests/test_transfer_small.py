@@ -86,7 +86,7 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     out = made / "others.md"
     words = ["--photos", str(photos), "--size", "small", "--workers", "1"]
     words += ["--cache", str(made / "cache"), "--out", str(out), "--log", str(made / "others.log")]
-    asked = ("large", "taught", "views-1000")
+    asked = ("large", "taught", "views-1000", "views-alone")
     for arm in asked:
         words += ["--arm", arm]
     assert transfer.main(words) == 0
@@ -101,6 +101,7 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     begun = Path(one.config("views-1000", 0).init_from)
     assert begun == one.run_of("views", 0) / "last.safetensors"
     assert any(name.startswith("projection") for name in state)
+    assert one.config("views-alone", 0).init_from == str(begun)
 
 
 def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
