@@ -133,7 +133,7 @@ def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> No
     assert all(parts) and not parts[0] & parts[1]
     for name in ARMS:
         config = one.config(name, 0)
-        without = name in ("alone", "views") or name.startswith("style-")
+        without = name in ("alone", "views", "views-alone") or name.startswith("style-")
         assert config.augment.cutouts == ("" if without else str(one.cutouts("train")))
         assert str(photos / "dev.json") not in config.model_dump_json()
 
