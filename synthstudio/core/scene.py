@@ -66,7 +66,7 @@ class Surface:
     drawn: Bool | None = None  # (F,)
     flat: bool = False  # face normals instead of smooth ones
     two_sided: bool = False  # never culled: open cloth, leaves
-    throws: bool = True  # a shadow; not what hangs from a ceiling, which throws none either
+    throws: bool = True  # a shadow; not floors, walls, ceilings and what hangs from them
 
 
 @dataclass(frozen=True, kw_only=True)

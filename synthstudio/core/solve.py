@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.floor_plan import FloorPlan
 from synthstudio.core.ground import Ground
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import (
@@ -136,6 +137,15 @@ class MeshAsset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceAsset:
+    """A mesh of a whole place: its size, and how high its floor is over its lowest point."""
+
+    asset: AssetRef
+    size_m: Vec3
+    level_m: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageAsset:
     """An image of the user's. Photos may carry camera facts from a sidecar `NAME.camera.yaml`.
 
@@ -206,6 +216,7 @@ class Catalogue:
     hdris: tuple[ImageAsset, ...] = ()
     cutouts: tuple[ImageAsset, ...] = ()
     meshes: tuple[MeshAsset, ...] = ()
+    places: tuple[PlaceAsset, ...] = ()
     motions: tuple[MotionAsset, ...] = ()
 
 
@@ -251,6 +262,10 @@ class Solve(Protocol):
     @property
     def catalogue(self) -> Catalogue:
         """What the draw may choose from."""
+        ...
+
+    def floor_plan(self, asset: AssetRef) -> FloorPlan:
+        """Where the floor of a place of the user's is, and what is free over it."""
         ...
 
     def drop_m(self, person: PersonSpec) -> float:

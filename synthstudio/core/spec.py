@@ -280,6 +280,22 @@ class RoomBackdrop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlaceBackdrop:
+    """A mesh of a whole place, turned about z, its base's centre at `position_m`.
+
+    Its floor is the world's and has id 1,000, all else of it 1,001. Beyond it is a `sky`, or the
+    one colour `sky_rgb`.
+    """
+
+    asset: AssetRef
+    position_m: Vec3 = (0.0, 0.0, 0.0)
+    yaw_rad: float = 0.0
+    sky_rgb: Vec3 = (0.55, 0.68, 0.85)
+    sky: SkySpec | None = None
+    kind: Literal["place"] = "place"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlainBackdrop:
     """A vertical gradient, linear RGB; the floor catches shadows."""
 
@@ -288,7 +304,7 @@ class PlainBackdrop:
     kind: Literal["plain"] = "plain"
 
 
-Backdrop = PhotoBackdrop | HdriBackdrop | RoomBackdrop | PlainBackdrop
+Backdrop = PhotoBackdrop | HdriBackdrop | RoomBackdrop | PlaceBackdrop | PlainBackdrop
 
 
 @dataclass(frozen=True, kw_only=True)

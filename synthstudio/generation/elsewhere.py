@@ -55,7 +55,7 @@ def _check_assets(settings: Settings) -> None:
     root, catalogue = settings.assets.root, settings.catalogue
     listed: tuple[Any, ...] = (
         *catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts, *catalogue.meshes,
-        *catalogue.motions,
+        *catalogue.places, *catalogue.motions,
     )  # fmt: skip
     missing = [one.asset.name for one in listed if not (root / one.asset.name).is_file()]
     if missing:

@@ -25,7 +25,14 @@ from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
 from synthstudio.core.scene import F32, U8, CutoutLayer, Light, Rendering, Scene, Surface
-from synthstudio.core.spec import PERSON_BASE, FrameSpec, HdriBackdrop, PhotoBackdrop, RoomBackdrop
+from synthstudio.core.spec import (
+    PERSON_BASE,
+    FrameSpec,
+    HdriBackdrop,
+    PhotoBackdrop,
+    PlaceBackdrop,
+    RoomBackdrop,
+)
 from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, open_or_create
@@ -38,7 +45,7 @@ from synthstudio.generation.shards import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
 from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
-from synthstudio.props import backgrounds, cutouts
+from synthstudio.props import backgrounds, cutouts, places
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.choose import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
@@ -84,6 +91,15 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
         named += [(instance, first[instance], None) for instance in sorted(first)]
         drifts += [None] * len(surfaces)
+    if isinstance(spec.backdrop, PlaceBackdrop):
+        model = stage.place_model(spec.backdrop.asset)
+        surfaces += recent.get(
+            ("place", spec.backdrop.asset, spec.backdrop.position_m, spec.backdrop.yaw_rad),
+            partial(places.place_surfaces, spec.backdrop, model, texture_offset=0),
+        )
+        textures += model.mesh.textures
+        named += sorted({(s.instance, s.name, None) for s in surfaces})
+        drifts += [None] * len(surfaces)
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(
             ("thing", thing, i, len(textures)),
@@ -116,7 +132,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         light=lit,
         backdrop=backdrop,
         textures=tuple(textures),
-        catches_shadow=not isinstance(spec.backdrop, RoomBackdrop),
+        catches_shadow=not isinstance(spec.backdrop, RoomBackdrop | PlaceBackdrop),
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
@@ -149,7 +165,7 @@ def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
         return backgrounds.panorama_backdrop(behind, radiance, camera, exposure=gained)
     if isinstance(behind, PhotoBackdrop):
         return backgrounds.photo_backdrop(behind, stage.photo(behind.asset), camera)
-    if isinstance(behind, RoomBackdrop):
+    if isinstance(behind, RoomBackdrop | PlaceBackdrop):
         return backgrounds.sky_backdrop(behind, spec.light.sun_direction, camera, exposure=exposure)
     return backgrounds.plain_backdrop(behind, camera)
 

@@ -23,6 +23,7 @@ from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError, DeviceError
+from synthstudio.core.floor_plan import FloorPlan
 from synthstudio.core.images import read_hdr, read_rgb, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
@@ -48,8 +49,15 @@ from synthstudio.dataset.manifest import (
 from synthstudio.dataset.reader import Dataset
 from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
-from synthstudio.props.assets import AssetTable, scan_images, scan_meshes, scan_motions
+from synthstudio.props.assets import (
+    AssetTable,
+    scan_images,
+    scan_meshes,
+    scan_motions,
+    scan_places,
+)
 from synthstudio.props.photo_looks import place_light
+from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
 from synthstudio.recipe.sampling.quotas import check_families
 from synthstudio.recipe.schema import older
@@ -107,6 +115,7 @@ def prepare(
         hdris=images("hdris", "hdri"),
         cutouts=images("cutouts", "cutout"),
         meshes=scan_meshes(assets, folders["meshes"]) if "meshes" in folders else (),
+        places=scan_places(assets, folders["places"]) if "places" in folders else (),
         motions=_motions(assets, folders["motions"]) if "motions" in folders else (),
     )
     check_families(recipe, catalogue)
@@ -153,7 +162,8 @@ def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) ->
         AssetRow(sha256=m.asset.sha256, name=m.asset.name, licence=m.licence, source=m.source)
         for m in catalogue.motions
     ]
-    ledger += [AssetRow(sha256=m.asset.sha256, name=m.asset.name) for m in catalogue.meshes]
+    uncredited = [m.asset for m in catalogue.meshes] + [p.asset for p in catalogue.places]
+    ledger += [AssetRow(sha256=asset.sha256, name=asset.name) for asset in uncredited]
     return Identity(
         recipe=written,
         assets=tuple(sorted(ledger, key=lambda row: row.name)),
@@ -230,6 +240,7 @@ class Stage:
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)
         self.mesh = self._opened(meshes.load_mesh, 16)
+        self.place_model = self._opened(read_place, 2)
         self.motion = self._opened(read_motion, 32)
         recipe = settings.recipe
         moment = functools.lru_cache(2)(lambda number: draw_moment(recipe, number, self))
@@ -253,6 +264,11 @@ class Stage:
     def catalogue(self) -> Catalogue:
         """Return what a draw may choose from."""
         return self.settings.catalogue
+
+    def floor_plan(self, asset: AssetRef) -> FloorPlan:
+        """Return where the floor of a place of the user's is, and what is free over it."""
+        model: PlaceModel = self.place_model(asset)
+        return model.plan
 
     def drop_m(self, person: PersonSpec) -> float:
         """Return the z_m that puts the person's lowest drawn vertex on the floor."""

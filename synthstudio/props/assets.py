@@ -15,17 +15,18 @@ import numpy as np
 from synthstudio.core import images
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F32
-from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset
+from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset, PlaceAsset
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha
 from synthstudio.props.mesh_files import named_files
 from synthstudio.props.meshes import MESH_SUFFIXES, load_mesh
 from synthstudio.props.photo_sidecars import with_sidecar
+from synthstudio.props.places import read_place
 
 ImageKind = Literal["background", "cutout", "hdri"]
 Stamp = tuple[str, int, int]  # path, bytes, change time in ns: the same stamp is the same content
-Asset = TypeVar("Asset", ImageAsset, MeshAsset, MotionAsset)
+Asset = TypeVar("Asset", ImageAsset, MeshAsset, MotionAsset, PlaceAsset)
 
 MANIFEST = "manifest.json"
 _MAX_MANIFEST = 16 * 1024 * 1024
@@ -141,6 +142,16 @@ def scan_meshes(root: Path, folder: str) -> tuple[MeshAsset, ...]:
         MeshAsset(asset=_ref(root, folder, path), size_m=load_mesh(path).size_m)
         for path in _files(root, folder, MESH_SUFFIXES)
     ]
+    return _once(found)
+
+
+def scan_places(root: Path, folder: str) -> tuple[PlaceAsset, ...]:
+    """The places of `folder` (relative to `root`) by name; the floor of each is found."""
+    found = []
+    for path in _files(root, folder, MESH_SUFFIXES):
+        model = read_place(path)
+        ref = _ref(root, folder, path)
+        found.append(PlaceAsset(asset=ref, size_m=model.mesh.size_m, level_m=model.level_m))
     return _once(found)
 
 

@@ -15,6 +15,7 @@ from synthstudio.core.spec import (
     THING_BASE,
     HdriBackdrop,
     PhotoBackdrop,
+    PlaceBackdrop,
     PlainBackdrop,
     RoomBackdrop,
     Vec3,
@@ -69,7 +70,9 @@ def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0
     return _gradient(spec.top_rgb, spec.bottom_rgb, camera, exposure)
 
 
-def sky_backdrop(spec: RoomBackdrop, sun: Vec3, camera: Camera, *, exposure: float = 1.0) -> U8:
+def sky_backdrop(
+    spec: RoomBackdrop | PlaceBackdrop, sun: Vec3, camera: Camera, *, exposure: float = 1.0
+) -> U8:
     """(H, W, 3) sRGB: what is seen over a room's walls or floor; `sun` points at the sun."""
     if spec.sky is not None:
         return sky_picture(spec.sky, sun, camera, exposure=exposure)
@@ -143,6 +146,7 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
         coords=floor_at[:, [0, 2, 1]].astype(np.float32),
         material=room.floor,
         normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
+        throws=False,
     )
     if not room.walls:
         return (floor,)
@@ -157,6 +161,7 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
         coords=floor_at[::-1][:, [0, 2, 1]].astype(np.float32),
         material=room.ceiling,
         normals=np.tile(np.array([0, 0, -1], np.float32), (4, 1)),
+        throws=False,
     )
     return floor, walls, over
 
@@ -183,4 +188,5 @@ def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:
         coords=np.array(coords, np.float32),
         material=room.wall,
         normals=np.array(normals, np.float32),
+        throws=False,
     )

@@ -62,8 +62,13 @@ class MeshData:
         return sum(len(part.faces) for part in self.parts)
 
 
-def load_mesh(path: Path) -> MeshData:
+def load_mesh(
+    path: Path, *, greatest_m: float = GREATEST_M, room_m: float | None = None
+) -> MeshData:
     """Load and check a mesh; AssetError says what is wrong with it and how to mend it.
+
+    Its longest side is `greatest_m` at the most. What is closed and inside out is turned, but for
+    what is larger than `room_m` in all directions: that is a room.
 
     Only the file itself and files of its folder are opened. glTF and OBJ are turned from y up
     to z up. The base's centre goes to the origin.
@@ -82,7 +87,8 @@ def load_mesh(path: Path) -> MeshData:
     scene = _load(data, suffix, where, resolver)
     textures: list[U8] = []
     parts = [
-        _part(mesh, transform, textures, suffix, where) for mesh, transform in _nodes(scene, where)
+        _part(mesh, transform, textures, suffix, where, room_m)
+        for mesh, transform in _nodes(scene, where)
     ]
     if not sum(len(part.faces) for part in parts):
         raise AssetError(
@@ -91,7 +97,7 @@ def load_mesh(path: Path) -> MeshData:
             got="points or lines only" if parts or scene.geometry else "nothing",
             then="Export it with its surfaces.",
         )
-    return _standing([p for p in parts if len(p.faces)], tuple(textures), where)
+    return _standing([p for p in parts if len(p.faces)], tuple(textures), where, greatest_m)
 
 
 def mesh_surfaces(
@@ -184,7 +190,12 @@ def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]
 
 
 def _part(
-    mesh: trimesh.Trimesh, transform: F64, textures: list[U8], suffix: str, where: str
+    mesh: trimesh.Trimesh,
+    transform: F64,
+    textures: list[U8],
+    suffix: str,
+    where: str,
+    room_m: float | None,
 ) -> MeshPart:
     vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     _check_arrays(vertices, faces, transform, where)
@@ -203,7 +214,8 @@ def _part(
     if np.linalg.det(linear) < 0:
         faces = faces[:, ::-1]
     closed, volume = _closed(vertices, faces)
-    if closed and volume < 0:
+    is_room = room_m is not None and len(faces) and np.ptp(vertices, axis=0).min() >= room_m
+    if closed and volume < 0 and not is_room:
         faces, normals = faces[:, ::-1], -normals
     return MeshPart(
         vertices_m=vertices.astype(np.float32),
@@ -311,12 +323,14 @@ def _keep(picture: Any, textures: list[U8], where: str) -> int:
     return len(textures) - 1
 
 
-def _standing(parts: list[MeshPart], textures: tuple[U8, ...], where: str) -> MeshData:
+def _standing(
+    parts: list[MeshPart], textures: tuple[U8, ...], where: str, greatest_m: float
+) -> MeshData:
     """Check the size of the whole and put its base's centre at the origin."""
     used = np.concatenate([part.vertices_m[np.unique(part.faces)] for part in parts])
     low, high = used.min(axis=0).astype(np.float64), used.max(axis=0).astype(np.float64)
     size = high - low
-    _check_size(size, where)
+    _check_size(size, where, greatest_m)
     area = sum(_area(part) for part in parts)
     if area < 1e-9:
         raise AssetError(
@@ -341,17 +355,17 @@ def _area(part: MeshPart) -> float:
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
 
-def _check_size(size: F64, where: str) -> None:
-    """Raise AssetError, naming the likely unit, unless the longest side is 1 cm to 30 m."""
+def _check_size(size: F64, where: str, greatest_m: float) -> None:
+    """Raise AssetError, naming the likely unit, unless the longest side is in the range."""
     longest = float(size.max())
-    if LEAST_M <= longest <= GREATEST_M:
+    if LEAST_M <= longest <= greatest_m:
         return
     fits = [(unit, factor) for unit, factor in _UNITS if 0.05 <= longest * factor <= 10]
     guess = " or ".join(f"in {unit} (scale it by {factor:g})" for unit, factor in fits)
     raise AssetError(
         "the mesh is not in metres" + (f": it may be {guess}" if guess else ""),
         where=where,
-        expected=f"a longest side of {LEAST_M:g} to {GREATEST_M:g} m",
+        expected=f"a longest side of {LEAST_M:g} to {greatest_m:g} m",
         got=f"{longest:.6g}",
         then="Scale it to metres and export it again.",
     )

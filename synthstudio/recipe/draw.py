@@ -7,6 +7,7 @@ Nothing here knows what time it is, which worker asks or what other frames held.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from synthstudio.core.spec import (
     Backdrop,
     FrameSpec,
     PersonSpec,
+    PlaceBackdrop,
     RoomBackdrop,
     ThingSpec,
     Vec2,
@@ -59,8 +61,8 @@ from synthstudio.recipe.search.scene_occluders import hide_people
 
 Group = tuple[FrameSpec, ...]
 """A moment's base frame and its variants."""
-_PHOTOS = 12
-"""So many spots of photos are tried for a frame's people."""
+_SPOTS = 12
+"""So many spots of photos and places are tried for a frame's people."""
 SCREEN_LIMIT_PX = 2**22
 """The rasteriser's fixed-point coordinates end here."""
 
@@ -171,14 +173,14 @@ Peopled = tuple[Behind, Layout, list[Placed], tuple[Ask, ...], float | None]
 def _peopled(frame: Draw, solve: Solve) -> Peopled:
     """Return the backdrop, the camera's layout and everybody in it, and what is asked of them.
 
-    Where a photo's floor has no room for all of them, another spot or photo is looked for.
+    Where a photo's or place's floor has no room for all of them, another spot is looked for.
     """
-    for attempt in range(_PHOTOS):
-        behind = draw_behind(frame, attempt)
+    for attempt in range(_SPOTS):
+        behind = draw_behind(frame, solve, attempt)
         try:
             return _peopled_before(frame, solve, behind)
         except NoRoom:
-            if behind.spot is None or attempt == _PHOTOS - 1:
+            if not behind.tried_again or attempt == _SPOTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
@@ -251,6 +253,13 @@ def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: 
         half = np.array([backdrop.size_m[0], backdrop.size_m[1]]) / 2
         middle = np.array(backdrop.centre_m)
         low, high = np.append(middle - half, 0.0), np.append(middle + half, backdrop.size_m[2])
+        points.append(corners(np.stack([low, high])))
+    if isinstance(backdrop, PlaceBackdrop):
+        size = next(p.size_m for p in frame.catalogue.places if p.asset == backdrop.asset)
+        radius = math.hypot(*size[:2]) / 2
+        foot = np.array(backdrop.position_m)
+        low = foot - np.array([radius, radius, 0.0])
+        high = foot + np.array([radius, radius, size[2]])
         points.append(corners(np.stack([low, high])))
     for group in points:
         seen = camera.to_camera(group)

@@ -21,7 +21,6 @@ import warp as wp
 from numpy.typing import NDArray
 
 from synthstudio.core.scene import F32, F64, Bool, Light
-from synthstudio.core.spec import THING_BASE
 from synthstudio.render.kernels.shadow import (
     TILE,
     Choice,
@@ -33,8 +32,6 @@ from synthstudio.render.kernels.shadow import (
 from synthstudio.render.pack import Packed, to_device, to_host
 from synthstudio.render.raster import rasterise_projected
 
-ROOM = (THING_BASE, THING_BASE + 1)
-"""The drawn floor and walls: they receive shadows and cast none (a lamp hangs inside)."""
 LOWEST_SUN = 0.02
 """A sun whose direction rises less throws no shadows."""
 SUN_TEXELS = 1024
@@ -70,7 +67,7 @@ class Casters:
 
 def casters(packed: Packed) -> Casters | None:
     """What throws shadows in a scene, or None when nothing does."""
-    throws = np.array([s.throws and s.instance not in ROOM for s in packed.surfaces], dtype=bool)
+    throws = np.array([s.throws for s in packed.surfaces], dtype=bool)
     if not throws.any():
         return None
     stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])

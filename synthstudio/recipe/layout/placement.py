@@ -28,6 +28,7 @@ from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.ground import Footing
+from synthstudio.recipe.sampling.places import Stand
 from synthstudio.recipe.sampling.view import detail_at
 from synthstudio.recipe.schema.distributions import AnyNumber, sample
 from synthstudio.recipe.schema.people import Group
@@ -77,7 +78,8 @@ class Layout:
     together: tuple[PersonSpec, ...] = ()
     """The first people, if they do something together: as they stand about the first of them,
     who is at the world's origin and faces -y."""
-    footing: Footing | None = None  # a photo's floor, where people and things must stand on that
+    footing: Footing | Stand | None = None
+    """A photo's or a place's floor, where people and things must stand on that."""
     gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
 
     def half_width_m(self, depth_m: float) -> float:
@@ -88,6 +90,11 @@ class Layout:
     def middle_m(self, depth_m: float) -> float:
         """Return world x of the view's middle that many metres from the camera."""
         return -depth_m * math.tan(self.camera.yaw_rad)
+
+    def shows(self, x_m: float, y_m: float) -> bool:
+        """Return whether a place on the floor is between the sides of the view, less a margin."""
+        depth = y_m + self.distance_m
+        return depth > 0 and abs(x_m - self.middle_m(depth)) <= self.half_width_m(depth)
 
     def clear(self, box_m: F64) -> bool:
         """Return whether a box lies wholly in front of the camera by `CLEAR_M`, or behind it."""
@@ -101,12 +108,15 @@ class Layout:
     def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
         """Return whether `new` keeps the recipe's gap to everything in `placed`.
 
-        A person must also stand on a photo's floor, everywhere that they go.
+        A person must also stand on a photo's or a place's floor, everywhere that they go, and
+        nothing of a place is where `new` is.
         """
         if self.footing is not None and isinstance(new.item, PersonSpec):
             spots = np.array([now.position_m[:2] for now in (new.item, *new.path)])
             if not self.footing.holds(spots).all():
                 return False
+        if self.footing is not None and not self.footing.takes(new.box_m):
+            return False
         least = self.draw.recipe.people.min_gap_m
         near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
         if any(_same_spot(new, other) for other in near):
@@ -198,13 +208,13 @@ def place_people(
             layout, functools.partial(built, detail), everybody + seats, place=place, reach_m=reach
         )
         if spot is None:
-            photo = layout.footing.photo.asset.name if layout.footing else None
+            floor = layout.footing.name if layout.footing else None
             raise NoRoom(
                 f"no room for person {place + 1} of {len(people)}",
-                where=layout.draw.where + (f", {photo}" if photo else ""),
+                where=layout.draw.where + (f", {floor}" if floor else ""),
                 expected=f"a free place among {CANDIDATES} tried",
                 then="Ask for fewer people, a smaller min_gap_m or things, or more spread"
-                + (", or give photos with more floor." if photo else "."),
+                + (", or give one with more floor." if floor else "."),
             )
         seen = detail_at(layout.camera, *spot)
         bearing = bearing_rad(layout, *spot)
@@ -306,7 +316,7 @@ def first_free(
 ) -> tuple[float, float] | None:
     """Return the shift to the first free candidate, or None; `built` takes a bearing.
 
-    On a photo's floor the candidates are followed by places inside its outline.
+    On a photo's or a place's floor the candidates are followed by others of that floor.
     """
     rng = layout.draw.rng("spot", place)
     tried = (
@@ -320,9 +330,11 @@ def first_free(
 
 
 def _on_floor(layout: Layout, place: int) -> Iterator[tuple[float, float]]:
-    """Yield world x, y inside a photo's floor, the nearest to the group's middle first."""
+    """Yield world x, y on a photo's or a place's floor, the nearest to the group's middle first."""
     if layout.footing is not None:
-        yield from layout.footing.spots_m(layout.draw.rng("floor spot", place)).tolist()
+        for x, y in layout.footing.spots_m(layout.draw.rng("floor spot", place)).tolist():
+            if isinstance(layout.footing, Footing) or layout.shows(x, y):
+                yield x, y
 
 
 def candidate(

@@ -131,7 +131,9 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     kinds = {t.kind for t in catalogue.things}
     meshes = {n for m in catalogue.meshes for n in names(m.asset)}
     cutouts = {n for c in catalogue.cutouts for n in (c.category, *names(c.asset)) if n}
-    places = {n for b in (*catalogue.backgrounds, *catalogue.hdris) for n in names(b.asset)}
+    behind = [b.asset for b in (*catalogue.backgrounds, *catalogue.hdris)]
+    behind += [place.asset for place in catalogue.places]
+    places = {n for asset in behind for n in names(asset)}
     options = recipe.people
     _known(recipe, "people.poses.names", options.poses.names or (), poses)
     _known(recipe, "people.poses.families", options.poses.families or (), families)
@@ -283,6 +285,7 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     uses = {
         "backgrounds": [b.asset for b in photos],
         "hdris": [b.asset for b in catalogue.hdris],
+        "places": [b.asset for b in catalogue.places],
         "cutouts": [c.asset for c in catalogue.cutouts],
         "meshes": [m.asset for m in catalogue.meshes],
         "motions": [m.asset for m in catalogue.motions],
@@ -290,7 +293,7 @@ def _something_left(recipe: Recipe, catalogue: Catalogue) -> None:
     for use, folder in recipe.folders.items():
         held = asset_held(
             recipe.holdout.backgrounds
-            if use in ("backgrounds", "hdris")
+            if use in ("backgrounds", "hdris", "places")
             else recipe.holdout.poses
             if use == "motions"
             else (*recipe.holdout.occluders, *_held_categories(recipe, catalogue))

@@ -76,6 +76,14 @@ class Footing:
     size_px: tuple[int, int]  # of the whole photo
     camera: Camera
 
+    @property
+    def name(self) -> str:
+        return self.photo.asset.name
+
+    def takes(self, box_m: F64) -> bool:
+        """Return whether nothing is where a box (2, 3) is: nobody knows what a photo shows."""
+        return True
+
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
         """Return (N,) whether feet may stand at world x, y (N, 2).
 

@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass, replace
 
 from synthstudio.core.rng import Generator
-from synthstudio.core.spec import Backdrop, LightSpec, RoomBackdrop, SkySpec, Vec2
+from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, SkySpec, Vec2
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.palette import linear
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
 from synthstudio.recipe.schema.distributions import pick
-from synthstudio.recipe.schema.scene import Room
+from synthstudio.recipe.schema.scene import Place, Room
 
 _LOW_RAD, _HIGH_RAD = math.radians(8), math.radians(30)
 """Below the first the sun is low, above the second high; between them both kinds are drawn."""
@@ -113,10 +113,12 @@ DESIGNS = {
 
 def under_sky(draw: Draw, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
     """Return a backdrop under a sky that goes with the light, as often as the recipe says."""
-    if not isinstance(backdrop, RoomBackdrop) or not isinstance(behind.options, Room):
+    if not isinstance(backdrop, RoomBackdrop | PlaceBackdrop):
         return backdrop
+    assert isinstance(behind.options, Room | Place)
     rng = draw.shared_rng("sky")
-    if backdrop.ceiling is not None or rng.random() >= behind.options.skies:
+    covered = isinstance(backdrop, RoomBackdrop) and backdrop.ceiling is not None
+    if covered or rng.random() >= behind.options.skies:
         return backdrop
     return replace(backdrop, sky=_draw_sky(light, rng, flash=flash_share(draw)))
 

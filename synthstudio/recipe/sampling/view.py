@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import ImageAsset, PlaceLight, Solve
+from synthstudio.core.solve import ImageAsset, PlaceAsset, PlaceLight, Solve
 from synthstudio.core.spec import (
     Backdrop,
     Detail,
@@ -35,8 +35,11 @@ from synthstudio.recipe.sampling.ground import (
     ground_camera,
     light_about,
 )
+from synthstudio.recipe.sampling.places import Stand, draw_stand
 from synthstudio.recipe.schema import scene as scene_schema
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count
+
+Picked = TypeVar("Picked", ImageAsset, PlaceAsset)
 
 _MARGIN_M = 0.4
 _OPEN_M = 100.0
@@ -62,14 +65,20 @@ class Behind:
     photo: PhotoBackdrop | None = None
     facts: ImageAsset | None = None
     spot: Spot | None = None  # on the photo's floor, if that is known
+    stand: Stand | None = None  # in a place
     light: PlaceLight | None = None  # of the photo, if people are lit by it
     hdri: HdriBackdrop | None = None
 
+    @property
+    def tried_again(self) -> bool:
+        """Whether people who find no room here may find it somewhere else."""
+        return self.spot is not None or self.stand is not None
 
-def draw_behind(draw: Draw, attempt: int = 0) -> Behind:
+
+def draw_behind(draw: Draw, solve: Solve, attempt: int = 0) -> Behind:
     """Return what is behind the people; a room is built later, round all that stands in it.
 
-    Later attempts choose another photo with a known floor.
+    Later attempts choose another photo with a known floor, or another spot of a place.
     """
     rng = draw.rng("backdrop")
     shares = draw.recipe.backdrops
@@ -90,10 +99,14 @@ def draw_behind(draw: Draw, attempt: int = 0) -> Behind:
             gain=sample(options.gain, rng),
         )
         return Behind(options=options, hdri=hdri)
+    if isinstance(options, scene_schema.Place):
+        rng = draw.rng("backdrop", attempt) if attempt else rng
+        chosen = _asset(draw, draw.catalogue.places, options.folder, rng)
+        return Behind(options=options, stand=draw_stand(draw, chosen, solve, attempt))
     return Behind(options=options)
 
 
-def _asset(draw: Draw, assets: Sequence[ImageAsset], folder: str, rng: Generator) -> ImageAsset:
+def _asset(draw: Draw, assets: Sequence[Picked], folder: str, rng: Generator) -> Picked:
     held = asset_held(draw.recipe.holdout.backgrounds)
     left = draw.allowed(assets, rng, held=lambda image: held(image.asset))
     if not left:
@@ -153,6 +166,8 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
         seen = facts.vertical_fov_rad if known is None else known.vertical_fov_rad
         if seen is not None:
             focal, centre = _of_crop(facts, seen, behind.photo, image.width_px)
+    if behind.stand is not None:
+        distance, height = behind.stand.distance_m, behind.stand.height_m
     position = (0.0, -distance, height)
     aimed = look_at(position, (0.0, 0.0, aim))[1]
     camera = Camera(
@@ -183,8 +198,10 @@ def _distortion(draw: Draw) -> Vec2 | None:
     return k if any(k) else None
 
 
-def footing(behind: Behind, camera: Camera) -> Footing | None:
+def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
     """Return the floor on which people must stand, or None where they may stand anywhere."""
+    if behind.stand is not None:
+        return behind.stand
     facts = behind.facts
     if behind.spot is None or behind.photo is None or facts is None or facts.ground is None:
         return None
@@ -221,6 +238,9 @@ def draw_backdrop(
         return behind.photo
     if behind.hdri is not None:
         return behind.hdri
+    if behind.stand is not None:
+        place = behind.stand.backdrop()
+        return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(draw)))
     rng = draw.rng("room")
     if isinstance(behind.options, scene_schema.Room):
         room = _room(behind.options, reach_m, focal_px, rng)

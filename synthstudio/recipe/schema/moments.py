@@ -71,7 +71,11 @@ class Clip(Base):
 
     def check(self, backdrops: list[str]) -> None:
         """Raise ValueError for a camera that moves where what is behind cannot."""
-        for kind, able in (("photo", {"fixed"}), ("hdri", {"fixed", "pan", "handheld"})):
+        for kind, able in (
+            ("photo", {"fixed"}),
+            ("place", {"fixed"}),
+            ("hdri", {"fixed", "pan", "handheld"}),
+        ):
             moves = set(self.moves) - able
             if kind in backdrops and moves:
                 raise ValueError(

@@ -24,6 +24,7 @@ from synthstudio.recipe.schema.scene import (
     MeshThings,
     Mix,
     Photo,
+    Place,
     Plain,
     Probability,
     Share,
@@ -180,13 +181,15 @@ class Recipe(Base):
 
     @property
     def folders(self) -> dict[str, str]:
-        """Return the asset folders by use: backgrounds, hdris, cutouts, meshes, motions."""
+        """Return the asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
         out: dict[str, str] = {}
         for share in self.backdrops:
             if isinstance(share.backdrop, Photo):
                 out["backgrounds"] = share.backdrop.folder
             elif isinstance(share.backdrop, Hdri):
                 out["hdris"] = share.backdrop.folder
+            elif isinstance(share.backdrop, Place):
+                out["places"] = share.backdrop.folder
         if self.cutouts is not None:
             out["cutouts"] = self.cutouts.folder
         if self.occlude is not None and self.occlude.cutouts is not None:
@@ -207,11 +210,7 @@ class Recipe(Base):
         self.targets.check(SKELETONS[self.skeleton].joints, cutouts=self.cutouts is not None)
         if len(set(self.layers)) < len(self.layers):
             raise ValueError("layers: each layer once")
-        if self.variants.view and any(isinstance(b.backdrop, Photo) for b in self.backdrops):
-            raise ValueError(
-                "variants.view: a photo shows one side of a place only; "
-                "use room, hdri or plain backdrops"
-            )
+        self._check_backdrops()
         if self.lens.distortion is not None:
             widest = float(support(self.camera.vertical_fov_deg)[1])
             shape = self.image.width_px / self.image.height_px
@@ -236,6 +235,21 @@ class Recipe(Base):
         if named and self.splits.val + self.splits.test == 0:
             raise ValueError("holdout: nothing can be held out while splits.val and .test are 0")
         return self
+
+    def _check_backdrops(self) -> None:
+        """Raise ValueError for what the kinds of backdrop cannot have."""
+        kinds = {type(share.backdrop) for share in self.backdrops}
+        if self.variants.view and Photo in kinds:
+            raise ValueError(
+                "variants.view: a photo shows one side of a place only; "
+                "use room, hdri or plain backdrops"
+            )
+        for name, asked in (("variants.view", self.variants.view), ("targets", self.targets.any)):
+            if asked and Place in kinds:
+                raise ValueError(
+                    f"{name}: not in places of your own, whose walls may hide anybody; "
+                    "use room, hdri or plain backdrops"
+                )
 
     def _check_moments(self) -> None:
         """Raise ValueError for what clips cannot have."""

@@ -203,6 +203,17 @@ class Room(Base):
     )
 
 
+class Place(Base):
+    """A mesh of a whole room, hall or street, in which people and camera stand."""
+
+    kind: Literal["place"] = Field(description="Places from a folder: GLB, OBJ, PLY or STL.")
+    folder: Folder = Field(description="Their folder, below the asset root.")
+    skies: Probability = Field(
+        default=0.8,
+        description="How often clouds, sun and horizon are seen beyond it; else it is one colour.",
+    )
+
+
 class Plain(Base):
     """Two colours with a smooth change between them."""
 
@@ -212,14 +223,14 @@ class Plain(Base):
     )
 
 
-Single = Annotated[Photo | Hdri | Room | Plain, Field(discriminator="kind")]
+Single = Annotated[Photo | Hdri | Room | Place | Plain, Field(discriminator="kind")]
 
 
 class Share(Base):
     """One backdrop of a mix."""
 
     weight: Weight = Field(description="How often, relative to the others.")
-    backdrop: Single = Field(description="A photo, hdri, room or plain backdrop.")
+    backdrop: Single = Field(description="A photo, hdri, room, place or plain backdrop.")
 
 
 def _some_weight(choices: tuple[Share, ...]) -> tuple[Share, ...]:
@@ -235,11 +246,11 @@ class Mix(Base):
 
     kind: Literal["mix"] = Field(description="Several kinds of backdrop.")
     choices: Annotated[
-        tuple[Share, ...], Field(min_length=1, max_length=4), AfterValidator(_some_weight)
+        tuple[Share, ...], Field(min_length=1, max_length=5), AfterValidator(_some_weight)
     ] = Field(description="The backdrops and their weights.")
 
 
-Backdrop = Annotated[Photo | Hdri | Room | Plain | Mix, Field(discriminator="kind")]
+Backdrop = Annotated[Photo | Hdri | Room | Place | Plain | Mix, Field(discriminator="kind")]
 
 
 class Light(Base):

@@ -1,0 +1,189 @@
+"""The user's places: meshes of rooms, halls and streets in which people stand.
+
+The floor is the lowest level surface over which there is room for people. What else is there is
+sampled more finely than cells are (core.place), so that no cell is taken for free that is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse.csgraph
+
+from synthstudio.core.errors import AssetError
+from synthstudio.core.floor_plan import CELL_M, HEADROOM_M, FloorPlan
+from synthstudio.core.scene import F64, U8, Bool, Surface
+from synthstudio.core.spec import PlaceBackdrop, ThingSpec
+from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE
+from synthstudio.props.meshes import MeshData, MeshPart, load_mesh, mesh_surfaces
+
+LEAST_FLOOR_M2 = 4.0
+GREATEST_M = 60.0
+_LEVEL_M = 0.02
+"""Floor may lie so far above or below its level, and what lies higher stands on it."""
+_HEIGHT_M = 6.0
+_WALL_M = 2.2
+_SPACING_M = CELL_M / 2
+_MOST = 1_000_000
+_FLAT = 0.999
+_FLOOR, _LOW, _TALL = range(3)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlaceModel:
+    """A mesh, the height of its floor over its lowest point, and where it is free."""
+
+    mesh: MeshData
+    level_m: float
+    plan: FloorPlan
+    kinds: tuple[U8, ...]  # (F,) of each part: which faces are floor, low or tall
+
+
+def read_place(path: Path) -> PlaceModel:
+    """Load a place and find its floor.
+
+    AssetError for a file that is no usable mesh, is larger than `GREATEST_M` (another unit than
+    metres, most likely), or has no level floor of `LEAST_FLOOR_M2` with room above it.
+    """
+    mesh = load_mesh(path, greatest_m=GREATEST_M, room_m=HEADROOM_M)
+    triangles = [part.vertices_m[part.faces].astype(np.float64) for part in mesh.parts]
+    level = [_level(part, at) for part, at in zip(mesh.parts, triangles, strict=True)]
+    every = np.concatenate(triangles)
+    flats = every[np.concatenate(level)]
+    area = _areas(flats)
+    heights = flats[:, 0, 2]
+    most, best = 0.0, 0.0
+    for height in _levels(heights, area):
+        at = np.abs(heights - height) <= _LEVEL_M
+        plan = _plan(every, flats[at], height)
+        free = float(plan.standing.sum()) * CELL_M**2
+        if free >= LEAST_FLOOR_M2:
+            kinds = tuple(
+                _kinds(part, flat, height) for part, flat in zip(mesh.parts, level, strict=True)
+            )
+            return PlaceModel(mesh=mesh, level_m=height, plan=plan, kinds=kinds)
+        most, best = max(most, free), max(best, float(area[at].sum()))
+    found = f"{best:.1f} m² of it, {most:.1f} m² with that much air" if best else "none so large"
+    raise AssetError(
+        "the place has no floor for people",
+        where=str(path),
+        expected=f"a level surface of {LEAST_FLOOR_M2:g} m² with {HEADROOM_M:g} m of air over it",
+        got=found,
+        then="Export it with its floor, in metres and the right way up: glTF and OBJ have y up.",
+    )
+
+
+def place_surfaces(
+    spec: PlaceBackdrop, model: PlaceModel, *, texture_offset: int
+) -> tuple[Surface, ...]:
+    """The place in the world: its floor is one instance, all else another.
+
+    What is as high as walls throws no shadow, as the walls of drawn rooms throw none.
+    """
+    thing = ThingSpec(
+        kind="mesh",
+        role="scenery",
+        size_m=model.mesh.size_m,
+        position_m=spec.position_m,
+        yaw_rad=spec.yaw_rad,
+    )
+    made = mesh_surfaces(thing, model.mesh, instance=WALLS_INSTANCE, texture_offset=texture_offset)
+    return tuple(
+        dataclasses.replace(
+            surface,
+            name="floor" if kind == _FLOOR else spec.asset.name,
+            instance=FLOOR_INSTANCE if kind == _FLOOR else WALLS_INSTANCE,
+            faces=surface.faces[kinds == kind],
+            throws=kind == _LOW,
+        )
+        for surface, kinds in zip(made, model.kinds, strict=True)
+        for kind in (_FLOOR, _LOW, _TALL)
+        if (kinds == kind).any()
+    )
+
+
+def _kinds(part: MeshPart, level: Bool, height_m: float) -> U8:
+    """(F,) which faces are floor, and which of the others hang together with something tall."""
+    _, welded = np.unique(part.vertices_m, axis=0, return_inverse=True)
+    a, b, c = welded.reshape(-1)[part.faces].T
+    pairs = (np.ones(2 * len(a), bool), (np.concatenate([a, b]), np.concatenate([b, c])))
+    count = int(welded.max()) + 1
+    _, group = scipy.sparse.csgraph.connected_components(
+        scipy.sparse.coo_array(pairs, shape=(count, count)), directed=False
+    )
+    top = np.full(group.max() + 1, -np.inf)
+    np.maximum.at(top, group[a], part.vertices_m[part.faces][:, :, 2].max(axis=1))
+    kinds = np.where(top[group[a]] - height_m > _WALL_M, _TALL, _LOW).astype(np.uint8)
+    at = part.vertices_m[part.faces[:, 0], 2]
+    kinds[level & (np.abs(at - height_m) <= _LEVEL_M)] = _FLOOR
+    return kinds
+
+
+def _level(part: MeshPart, triangles: F64) -> Bool:
+    """(F,) which triangles (F, 3, 3) are level, and face up where that is known."""
+    across = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    length = np.linalg.norm(across, axis=1)
+    up = across[:, 2] / np.where(length > 0, length, 1.0)
+    flat = (np.abs(up) if part.two_sided else up) >= _FLAT
+    return np.asarray(flat & (np.ptp(triangles[:, :, 2], axis=1) <= _LEVEL_M))
+
+
+def _areas(triangles: F64) -> F64:
+    across = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    return np.asarray(np.linalg.norm(across, axis=1) / 2)
+
+
+def _levels(heights: F64, area: F64) -> Iterator[float]:
+    """Yield heights with enough level surface, from below; the middle of each by area."""
+    bins = np.round(heights / _LEVEL_M).astype(np.int64)
+    for found in np.unique(bins):
+        near = np.abs(bins - found) <= 1
+        if area[near].sum() >= LEAST_FLOOR_M2:
+            middle = float(np.average(heights[near], weights=area[near]))
+            if (area[np.abs(heights - middle) <= _LEVEL_M]).sum() >= LEAST_FLOOR_M2:
+                yield middle
+
+
+def _plan(every: F64, floor: F64, height_m: float) -> FloorPlan:
+    """Cells about a floor at that height."""
+    low, high = every.min(axis=(0, 1)), every.max(axis=(0, 1))
+    corner = (float(low[0]) - CELL_M, float(low[1]) - CELL_M)
+    across = np.ceil((high[:2] - low[:2]) / CELL_M).astype(int) + 3
+    tall = max(HEADROOM_M + 1.0, min(float(high[2]) - height_m, _HEIGHT_M))
+    filled = np.zeros((*across, math.ceil(tall / CELL_M) + 2), bool)
+    origin = np.array([*corner, height_m])
+    for points in _samples(every):
+        kept = points[(points[:, 2] > height_m + _LEVEL_M)] - origin
+        cells = np.floor(kept / CELL_M).astype(int)
+        cells = cells[cells[:, 2] < filled.shape[2]]
+        filled[tuple(cells.T)] = True
+    ground = np.zeros(across, bool)
+    for points in _samples(floor):
+        ground[tuple(np.floor((points[:, :2] - origin[:2]) / CELL_M).astype(int).T)] = True
+    return FloorPlan(
+        corner_m=corner,
+        filled=scipy.ndimage.binary_dilation(filled, np.ones((3, 3, 3), bool)),
+        floor=scipy.ndimage.binary_erosion(ground, np.ones((3, 3), bool)),
+        open_above=float(high[2]) - height_m <= tall,
+    )
+
+
+def _samples(triangles: F64) -> Iterator[F64]:
+    """Yield points (N, 3) on triangles (F, 3, 3), none farther than `_SPACING_M` from the next."""
+    sides = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=2).max(axis=1)
+    steps = np.maximum(1, np.ceil(sides / _SPACING_M)).astype(int)
+    for count in np.unique(steps):
+        a, b = np.meshgrid(*[np.arange(count + 1)] * 2, indexing="ij")
+        inside = a + b <= count
+        share = np.stack([a[inside], b[inside]], axis=1) / count
+        weights = np.column_stack([1 - share.sum(axis=1), share])
+        these = triangles[steps == count]
+        each = max(1, _MOST // len(weights))
+        for start in range(0, len(these), each):
+            yield np.einsum("sk,fkd->fsd", weights, these[start : start + each]).reshape(-1, 3)
