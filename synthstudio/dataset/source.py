@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -63,6 +64,19 @@ def open_source(place: Place | str) -> Source:
     """The source at a folder or URL; DatasetError when there is no data set at the URL."""
     found = parse_place(place)
     return StoreSource(found) if isinstance(found, Url) else FolderSource(found)
+
+
+def asset_root(log: str) -> Path | None:
+    """The asset root of the last run that a run.log tells of, or None."""
+    root = None
+    for line in log.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # a line that a kill cut short
+        if isinstance(entry, dict) and entry.get("event") == "assets":
+            root = Path(str(entry.get("root")))
+    return root
 
 
 class FolderSource:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +46,7 @@ from synthstudio.dataset.manifest import (
     package_versions,
 )
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.source import asset_root
 from synthstudio.label.visibility import patch_query, subsample_patches
 from synthstudio.props import meshes, procedural
 from synthstudio.props.assets import (
@@ -201,7 +201,7 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
             "came back, audit the one that it was exported from.",
         )
     recipe = stored_recipe(dataset)
-    root = assets or asset_root(dataset)
+    root = assets or asset_root(dataset.log()) or dataset.folder
     renderer = identity.machine.get("renderer", "raster")
     return prepare(recipe, assets=root, device=device, renderer=renderer)
 
@@ -211,19 +211,6 @@ def stored_recipe(dataset: Dataset) -> Recipe:
     kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
     fields = {**older.as_begun(kept), "frames": dataset.identity.frames}
     return parse(fields, str(dataset.place / MANIFEST_NAME))
-
-
-def asset_root(dataset: Dataset) -> Path:
-    """Return the asset root that the last run into this data set used, or its own folder."""
-    root = dataset.folder
-    for line in dataset.log().splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # a line that a kill cut short
-        if isinstance(entry, dict) and entry.get("event") == "assets":
-            root = Path(str(entry.get("root")))
-    return root
 
 
 class Stage:

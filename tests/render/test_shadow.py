@@ -13,7 +13,7 @@ from synthstudio.core.scene import PosedPerson, Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack, to_host
 
-FLOOR = {"instance": 1000, "name": "floor", "material": GREY}
+FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "throws": False}
 
 
 def box(centre, size, instance=1002, **fields):
@@ -98,7 +98,7 @@ def test_shadows_start_at_the_feet():
 
 
 def test_the_room_casts_no_shadow():
-    roof = square(9.0, 3.0, instance=1001, name="walls", material=GREY)
+    roof = square(9.0, 3.0, instance=1001, name="walls", material=GREY, throws=False)
     things = [roof, square(9.0, 0.0, **FLOOR)]
     view = from_above(2.0)
     _, roofed = shot(view, things, lit((0, 0, 1), 0.7))

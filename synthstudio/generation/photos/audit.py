@@ -26,10 +26,11 @@ from synthstudio.core.spec import THING_BASE
 from synthstudio.core.spec_json import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
+from synthstudio.dataset.source import asset_root
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
 from synthstudio.generation.photos.make import annotated, pasted_people, renumbered
 from synthstudio.generation.pipeline import Built
-from synthstudio.generation.stage import PHOTOS, Settings, Stage, asset_root, prepare, stored_recipe
+from synthstudio.generation.stage import PHOTOS, Settings, Stage, prepare, stored_recipe
 from synthstudio.recipe.draw_photo import CLEAN
 
 Compare = Callable[[Built, list[Row], list[JointPatches], tuple[str, ...], int], Any]
@@ -79,7 +80,7 @@ def is_of_photos(dataset: Dataset) -> bool:
 
 def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "auto") -> Settings:
     """The settings with which pastes are made again; `assets` as in `stage.settings_of`."""
-    root = assets or asset_root(dataset)
+    root = assets or asset_root(dataset.log()) or dataset.folder
     return prepare(stored_recipe(dataset), assets=root, device=device)
 
 

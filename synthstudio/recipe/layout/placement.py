@@ -214,7 +214,7 @@ def place_people(
                 where=layout.draw.where + (f", {floor}" if floor else ""),
                 expected=f"a free place among {CANDIDATES} tried",
                 then="Ask for fewer people, a smaller min_gap_m or things, or more spread"
-                + (", or give one with more floor." if floor else "."),
+                + (", or give photos or places with more floor." if floor else "."),
             )
         seen = detail_at(layout.camera, *spot)
         bearing = bearing_rad(layout, *spot)
