@@ -192,9 +192,7 @@ def test_a_floor_without_room_is_exchanged_for_another() -> None:
     for spec in frames(2, solve, people={"count": 3}):
         assert spec.backdrop.asset == images[0].asset
     full = without(FakeSolve(), backgrounds=images[1:])
-    with pytest.raises(
-        RecipeError, match=r"no room for person 2 of 3.*places with more floor"
-    ):
+    with pytest.raises(RecipeError, match=r"no room for person 2 of 3.*places with more floor"):
         frames(1, full, people={"count": 3})
 
 
