@@ -21,6 +21,7 @@ SMALL = {
     "05_own_occluders.py": ("--frames 4", ["own-occluders/dataset.json"]),
     "06_orn_after_own_backbone.py": ("--epochs 1", []),
     "07_arrow_pandas.py": ("", ["joints.parquet"]),
+    "09_own_place.py": ("--frames 4", ["own-place/dataset.json"]),
 }
 
 

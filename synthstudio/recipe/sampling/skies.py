@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from synthstudio.core.rng import Generator
-from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, SkySpec, Vec2
+from synthstudio.core.sky import SkySpec
+from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, Vec2
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.palette import linear
