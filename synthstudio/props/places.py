@@ -7,6 +7,7 @@ sampled more finely than cells are (core.place), so that no cell is taken for fr
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from synthstudio.props.meshes import MeshData, MeshPart, load_mesh, mesh_surface
 
 LEAST_FLOOR_M2 = 4.0
 GREATEST_M = 60.0
+MOST_POINTS = 100_000_000
 _LEVEL_M = 0.02
 """Floor may lie so far above or below its level, and what lies higher stands on it."""
 _HEIGHT_M = 6.0
 _WALL_M = 2.2
 _SPACING_M = CELL_M / 2
-_MOST = 1_000_000
+_BATCH = 1_000_000
+_MOST_LEVELS = 16
 _FLAT = 0.999
 _FLOOR, _LOW, _TALL = range(3)
 
@@ -55,11 +58,20 @@ def read_place(path: Path) -> PlaceModel:
     triangles = [part.vertices_m[part.faces].astype(np.float64) for part in mesh.parts]
     level = [_level(part, at) for part, at in zip(mesh.parts, triangles, strict=True)]
     every = np.concatenate(triangles)
+    points = int((_rows(every)[1] + 1).prod(axis=1).sum())
+    if points > MOST_POINTS:
+        raise AssetError(
+            "the place has more surface than can be searched for free air",
+            where=str(path),
+            expected=f"at most {MOST_POINTS:,} points {_SPACING_M:g} m apart",
+            got=f"{points:,}",
+            then="Leave out what nobody sees, or export a part of it.",
+        )
     flats = every[np.concatenate(level)]
     area = _areas(flats)
     heights = flats[:, 0, 2]
     most, best = 0.0, 0.0
-    for height in _levels(heights, area):
+    for height in itertools.islice(_levels(heights, area), _MOST_LEVELS):
         at = np.abs(heights - height) <= _LEVEL_M
         plan = _plan(every, flats[at], height)
         free = float(plan.standing.sum()) * CELL_M**2
@@ -141,13 +153,14 @@ def _areas(triangles: F64) -> F64:
 
 def _levels(heights: F64, area: F64) -> Iterator[float]:
     """Yield heights with enough level surface, from below; the middle of each by area."""
-    bins = np.round(heights / _LEVEL_M).astype(np.int64)
-    for found in np.unique(bins):
+    bins = np.round((heights - heights.min(initial=0.0)) / _LEVEL_M).astype(np.int64)
+    each = np.bincount(bins, weights=area, minlength=1)
+    around = np.convolve(each, np.ones(3), mode="same") if len(each) > 2 else each
+    for found in np.flatnonzero((each > 0) & (around >= LEAST_FLOOR_M2)):
         near = np.abs(bins - found) <= 1
-        if area[near].sum() >= LEAST_FLOOR_M2:
-            middle = float(np.average(heights[near], weights=area[near]))
-            if (area[np.abs(heights - middle) <= _LEVEL_M]).sum() >= LEAST_FLOOR_M2:
-                yield middle
+        middle = float(np.average(heights[near], weights=area[near]))
+        if area[np.abs(heights - middle) <= _LEVEL_M].sum() >= LEAST_FLOOR_M2:
+            yield middle
 
 
 def _plan(every: F64, floor: F64, height_m: float) -> FloorPlan:
@@ -175,15 +188,29 @@ def _plan(every: F64, floor: F64, height_m: float) -> FloorPlan:
 
 
 def _samples(triangles: F64) -> Iterator[F64]:
-    """Yield points (N, 3) on triangles (F, 3, 3), none farther than `_SPACING_M` from the next."""
-    sides = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=2).max(axis=1)
-    steps = np.maximum(1, np.ceil(sides / _SPACING_M)).astype(int)
-    for count in np.unique(steps):
-        a, b = np.meshgrid(*[np.arange(count + 1)] * 2, indexing="ij")
-        inside = a + b <= count
-        share = np.stack([a[inside], b[inside]], axis=1) / count
-        weights = np.column_stack([1 - share.sum(axis=1), share])
-        these = triangles[steps == count]
-        each = max(1, _MOST // len(weights))
+    """Yield points (N, 3) on triangles (F, 3, 3): none of a triangle is a cell from the next.
+
+    They are in rows along the longest side; rows and points lie `_SPACING_M` apart at the most.
+    """
+    turned, steps = _rows(triangles)
+    for across, along in np.unique(steps, axis=0).tolist():
+        t, u = (
+            grid.ravel()
+            for grid in np.meshgrid(*(np.linspace(0, 1, n + 1) for n in (across, along)))
+        )
+        weights = np.column_stack([(1 - t) * (1 - u), (1 - t) * u, t])
+        these = turned[(steps == (across, along)).all(axis=1)]
+        each = max(1, _BATCH // len(weights))
         for start in range(0, len(these), each):
             yield np.einsum("sk,fkd->fsd", weights, these[start : start + each]).reshape(-1, 3)
+
+
+def _rows(triangles: F64) -> tuple[F64, np.ndarray]:
+    """Triangles with the longest side between the first two corners, and steps (F, 2): how many
+    from that side to the third corner and along it, powers of two."""
+    sides = np.linalg.norm(np.roll(triangles, -1, axis=1) - triangles, axis=2)
+    order = (sides.argmax(axis=1)[:, None] + np.arange(3)) % 3
+    turned = np.take_along_axis(triangles, order[:, :, None], axis=1)
+    longest = np.maximum(sides.max(axis=1), 1e-9)
+    extents = np.column_stack([2 * _areas(triangles) / longest, longest])
+    return turned, (2 ** np.ceil(np.log2(np.maximum(extents / _SPACING_M, 1)))).astype(np.int64)

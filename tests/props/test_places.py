@@ -100,6 +100,14 @@ def wall() -> trimesh.Trimesh:
     return trimesh.creation.box((5, 0.1, 3))
 
 
+def sheets() -> trimesh.Trimesh:
+    """Two hundred floors, one over the other: more than is ever searched."""
+    sheet = trimesh.creation.box((50, 50, 0.01))
+    return trimesh.util.concatenate(
+        [sheet.copy().apply_translation([0, 0, 0.05 * k]) for k in range(200)]
+    )
+
+
 def posts() -> trimesh.Scene:
     """A floor on which a post stands everywhere."""
     scene = trimesh.Scene([trimesh.creation.box((3, 3, 0.1))])
@@ -118,6 +126,7 @@ def posts() -> trimesh.Scene:
         (posts(), "posts.stl", r"no floor for people.*9\.0 m² of it, 0\.0 m² with that much air"),
         (room(39.37), "inches.glb", r"not in metres: it may be .*in inches \(scale it by 0\.0254"),
         (trimesh.creation.box((200, 200, 1)), "wide.stl", "a longest side of 0.01 to 60 m"),
+        (sheets(), "sheets.stl", "more surface than can be searched.*at most 100,000,000 points"),
     ],
 )
 def test_what_is_no_place_says_why(made: object, name: str, words: str, tmp_path: Path) -> None:
