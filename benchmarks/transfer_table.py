@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.transfer_arms import STYLES
+from benchmarks.transfer_arms import LABELS, STYLES
 from synthstudio.evaluation.intervals import (
     Interval,
     few_seeds_note,
@@ -38,11 +38,16 @@ QUESTIONS = (
     ("large-sharp-flip", "large-sharp", "the flip test, 192x144"),
     ("adapted", "alone", "statistics of photos, for generated people alone"),
     ("taught", "alone", "a teacher on photos, for generated people alone"),
-    ("pretrained-1000", "orn-1000", "pretraining before 1,000 labelled photos"),
-    ("mixed-1000", "orn-1000", "generated people before and beside 1,000 labelled photos"),
+    *((f"pretrained-{n}", f"orn-{n}", f"pretraining before {n:,} labelled photos") for n in LABELS),
+    *(
+        (f"mixed-{n}", f"orn-{n}", f"generated people before and beside {n:,} labelled photos")
+        for n in LABELS
+    ),
     ("mixed-1000", "pretrained-1000", "generated people beside photos, not before them alone"),
     ("mixed-1000", "orn-2500", "generated people beside 1,000 instead of 2,500 labelled photos"),
     ("pretrained-1000", "orn-2500", "pretraining and 1,000 instead of 2,500 labelled photos"),
+    ("pretrained-2500", "orn", "pretraining and 2,500 instead of all labelled photos"),
+    ("mixed-2500", "orn", "generated people beside 2,500 instead of all labelled photos"),
     ("views-1000", "orn-1000", "photos without labels before 1,000 labelled ones"),
     ("views-alone", "alone", "photos without labels before generated people alone"),
     ("mixed-1000-photos", "mixed-1000", "poses of the photos alone in that bank"),
