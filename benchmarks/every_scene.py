@@ -2,24 +2,28 @@
 
 Of each scene's first frames: made by one worker and by two they have the same bytes; every eighth,
 made again alone by `frame`, has them too; `audit` (rays instead of a raster) finds no joint in
-another state or place; and of more frames, drawn and posed without pictures, nothing goes through
-anything or itself, feet stand and joints keep their limits (benchmarks.physics). Targets have a
-table of their own: benchmarks.targets. A killed run goes on: what a scene was found to be is kept,
-until its recipe or the code that makes frames changes.
+another state or place. Of more frames, drawn and posed without pictures until there are people
+enough to tell one in a hundred: at most one in a hundred goes through anything or itself, feet
+stand and joints keep their limits (benchmarks.physics). Targets have a table of their own:
+benchmarks.targets. A killed run goes on: what a scene was found to be is kept, until its recipe or
+the code that makes frames changes.
 
-    python -m benchmarks.every_scene [--frames 24] [--posed 60] [SCENE ...]
+    python -m benchmarks.every_scene [--frames 24] [--posed 60] [--people 200] [SCENE ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import generated_people, physics, proofs
+from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import canonical_json, read_json, write_file
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
@@ -32,6 +36,8 @@ LOG = proofs.ROOT / "docs" / "evidence" / "scenes.log"
 NO_FRAMES = ("occlude",)
 """Occludes photos that are there already and draws nobody."""
 _EVERY = 8
+_MOST = 10
+"""Times as many frames as asked are posed at most, for people in them."""
 HEAD = (
     f"{'scene':24} {'frames':>6} {'bytes':>6} {'alone':>6} {'people':>6} {'joints':>6} {'wrong':>6}"
     f" {'posed':>6} {'people':>6} {'through':>8} {'itself':>7} {'feet':>5} {'limits':>6} {'air':>4}"
@@ -78,19 +84,31 @@ def assets_of(scene: Path, folder: Path) -> Path:
     return SCENES if all((SCENES / name).is_dir() for name in named) else folder
 
 
-def outcome(name: str, settings: Settings, folder: Path, *, posed: int) -> Outcome:
-    """Make, make again, audit and pose a scene's frames; `settings` says how many are made."""
+def posed(stage: Stage, *, frames: int, people: int) -> Iterator[FrameSpec]:
+    """Yield the first frames of a scene: so many at least, and so many people."""
+    seen = 0
+    for index in itertools.count():
+        if index >= frames and (seen >= people or index >= _MOST * frames):
+            return
+        spec = pipeline.draw_spec(stage, index)
+        seen += len(spec.people)
+        yield spec
+
+
+def outcome(name: str, settings: Settings, folder: Path, *, frames: int, people: int) -> Outcome:
+    """Make, make again and audit a scene's frames, as many as `settings` says, and pose `frames`
+    of them or more, with so many people."""
     one, two = folder / "one", folder / "two"
     for out, workers in ((one, 1), (two, 2)):
         pipeline.generate(settings, out, workers=workers, frames_per_shard=proofs.FRAMES_PER_SHARD)
-    frames = settings.recipe.frames
-    again = proofs.replayed(two, range(0, frames, _EVERY))
+    made = settings.recipe.frames
+    again = proofs.replayed(two, range(0, made, _EVERY))
     tally = audit(two, settings, workers=2)
     stage = Stage(settings)
-    report = physics.check(stage, (pipeline.draw_spec(stage, i) for i in range(posed)))
+    report = physics.check(stage, posed(stage, frames=frames, people=people))
     return Outcome(
         scene=name,
-        frames=frames,
+        frames=made,
         same=hashed_files(one) == hashed_files(two),
         alone=sum(held != "same bytes" for held in again.values()),
         audited=tally.report(),
@@ -101,7 +119,8 @@ def outcome(name: str, settings: Settings, folder: Path, *, posed: int) -> Outco
 
 def kept(scene: Path, options: argparse.Namespace) -> Path:
     """Where a scene's outcome is kept: a file for every recipe, code and size."""
-    of = (generated_people.digest(scene), options.frames, options.posed, str(options.assets))
+    sizes = (options.frames, options.posed, options.people)
+    of = (generated_people.digest(scene), *sizes, str(options.assets))
     return options.cache / f"{hashlib.sha256(canonical_json(of)).hexdigest()[:16]}.json"
 
 
@@ -112,7 +131,9 @@ def read_or_find(name: str, scene: Path, options: argparse.Namespace) -> Outcome
         assets = assets_of(scene, options.assets)
         settings = proofs.settings_for(scene, assets=assets, frames=options.frames)
         with tempfile.TemporaryDirectory() as scratch:
-            got = outcome(name, settings, Path(scratch), posed=options.posed)
+            got = outcome(
+                name, settings, Path(scratch), frames=options.posed, people=options.people
+            )
         file.parent.mkdir(parents=True, exist_ok=True)
         write_file(file, canonical_json(asdict(got)))
     found = read_json(file)
@@ -123,7 +144,8 @@ def read_or_find(name: str, scene: Path, options: argparse.Namespace) -> Outcome
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=24, help="made twice and audited")
-    parser.add_argument("--posed", type=int, default=60, help="drawn and posed")
+    parser.add_argument("--posed", type=int, default=60, help="drawn and posed, or more")
+    parser.add_argument("--people", type=int, default=200, help="so many posed at least")
     parser.add_argument("--assets", type=Path, default=proofs.ROOT.parent / "shared" / "data")
     parser.add_argument("--cache", type=Path, default=proofs.ROOT / ".cache" / "scenes")
     parser.add_argument("--log", type=Path, default=LOG)
@@ -133,8 +155,8 @@ def main(words: list[str]) -> int:
     if unknown := sorted(set(options.scene) - set(known)):
         parser.error(f"no such scene: {', '.join(unknown)}; there are {', '.join(known)}")
     failed = []
-    lines = [f"$ python -m benchmarks.every_scene --frames {options.frames}"]
-    lines[0] += f" --posed {options.posed}" + "".join(f" {name}" for name in options.scene)
+    sizes = f"--frames {options.frames} --posed {options.posed} --people {options.people}"
+    lines = [" ".join(["$ python -m benchmarks.every_scene", sizes, *options.scene])]
 
     def say(text: str) -> None:
         lines.append(text)

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 import synthstudio as ss
+from benchmarks.generated_items import changed
 from benchmarks.proofs import ROOT
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
@@ -51,11 +52,14 @@ def digest(*recipes: Path) -> str:
     return found.hexdigest()[:12]
 
 
-def generate(generated: Path, *, frames: int | None = None) -> None:
-    """Generate what is missing of the sets, with their own number of frames or another."""
+def generate(generated: Path, *, frames: int | None = None, item: str = "") -> None:
+    """Generate what is missing of the sets, with their own number of frames or another.
+
+    `item`: what of generated_items they leave out or have more.
+    """
     for name in SETS:
         if not (generated / name / "index.json").is_file():
-            recipe = ss.Recipe.load(ROOT / "scenes" / f"{name}.yaml")
+            recipe = changed(ss.Recipe.load(ROOT / "scenes" / f"{name}.yaml"), item)
             recipe = recipe if frames is None else recipe.with_(frames=frames)
             out = generated / name
             ss.generate(recipe, out, workers=2, resume=out.exists())

@@ -3,9 +3,10 @@
     python -m benchmarks.joints [--photos FOLDER] [--frames N]
 
 The first table is how much bones change over 1,000 poses of two bodies. The second holds body
-proportions of joints clicked in photos (a folder with person_keypoints.json) against those of drawn
-people whose joints of either kind are projected by the drawn camera; medians, and 95 % intervals of
-a bootstrap over pictures. docs/conventions.md has both.
+proportions of joints clicked in photos (a COCO keypoints file, or a folder with
+person_keypoints.json) against those of drawn people whose joints of either kind are projected by
+the drawn camera; medians, and 95 % intervals of a bootstrap over pictures. docs/conventions.md has
+both.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ BONES = {
     "hips": ("left_hip", "right_hip"),
     "ears": ("left_ear", "right_ear"),
 }
+COCO = get_skeleton("coco17").joints
 ROUNDS = 2000
 
 
@@ -78,7 +80,7 @@ class Person:
         return np.asarray(np.mean([self.px[JOINTS.index(name)] for name in names], axis=0))
 
     def length(self, a: Sequence[str], b: Sequence[str]) -> float:
-        return float(np.linalg.norm(self.at(*a) - self.at(*b)))
+        return float(np.linalg.norm(self.at(*a) - self.at(*b))) or np.nan  # of 0 there is no ratio
 
     @property
     def is_frontal(self) -> bool:
@@ -86,6 +88,12 @@ class Person:
         left, right = self.at("left_ear")[0], self.at("right_ear")[0]
         share = (self.at("nose")[0] - left) / (right - left)
         return bool(0.25 < share < 0.75)
+
+    @property
+    def is_broad(self) -> bool:
+        """The shoulders are at least half as wide as the trunk is long: seen from before or behind,
+        also where nobody marked a face."""
+        return self.length(_SHOULDERS[:1], _SHOULDERS[1:]) > 0.5 * self.length(_SHOULDERS, _HIPS)
 
 
 _SHOULDERS, _HIPS = ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")
@@ -113,6 +121,14 @@ RATIOS: dict[str, Callable[[Person], list[float]]] = {
     "hip width / shoulder width": lambda p: [
         p.length(_HIPS[:1], _HIPS[1:]) / p.length(_SHOULDERS[:1], _SHOULDERS[1:])
     ],
+    "the same, broad shoulders": lambda p: (
+        RATIOS["hip width / shoulder width"](p) if p.is_broad else []
+    ),
+    "shoulder width / trunk, broad shoulders": lambda p: (
+        [p.length(_SHOULDERS[:1], _SHOULDERS[1:]) / p.length(_SHOULDERS, _HIPS)]
+        if p.is_broad
+        else []
+    ),
     "shoulder width / trunk, facing": _frontal(lambda p: p.length(_SHOULDERS[:1], _SHOULDERS[1:])),
     "hip width / trunk, facing": _frontal(lambda p: p.length(_HIPS[:1], _HIPS[1:])),
     "ears to shoulders / trunk, facing": _frontal(
@@ -123,14 +139,20 @@ RATIOS: dict[str, Callable[[Person], list[float]]] = {
 }
 
 
-def clicked(folder: Path) -> list[Person]:
-    """The people of a COCO file that have keypoints."""
-    value = json.loads((folder / "person_keypoints.json").read_text("utf-8"))
+def clicked(photos: Path) -> list[Person]:
+    """The people of a COCO file, or of one in a folder, that have keypoints."""
+    file = photos / "person_keypoints.json" if photos.is_dir() else photos
+    value = json.loads(file.read_text("utf-8"))
+    names = value["categories"][0]["keypoints"]
+    order = [names.index(joint) for joint in COCO if joint in names]
+    marked = [k for k, joint in enumerate(COCO) if joint in names]
     out = []
     for entry in value["annotations"]:
-        flat = np.array(entry["keypoints"], np.float64).reshape(17, 3)
+        flat = np.array(entry["keypoints"], np.float64).reshape(-1, 3)[order]
         if (flat[:, 2] > 0).any():
-            out.append(Person(entry["image_id"], np.where(flat[:, 2:] > 0, flat[:, :2], np.nan)))
+            px = np.full((len(COCO), 2), np.nan)
+            px[marked] = np.where(flat[:, 2:] > 0, flat[:, :2], np.nan)
+            out.append(Person(entry["image_id"], px))
     return out
 
 
@@ -140,7 +162,7 @@ def drawn(scene: Path, frames: int) -> dict[str, list[Person]]:
     stage = Stage(prepare(recipe, assets=scene.parent))
     from synthstudio.body import anny
 
-    body, count = anny.load(recipe.skeleton), len(get_skeleton("coco17").joints)
+    body, count = anny.load(recipe.skeleton), len(COCO)
     out: dict[str, list[Person]] = {kind: [] for kind in KINDS}
     for index in range(frames):
         spec = draw_spec(stage, index)
@@ -155,12 +177,12 @@ def drawn(scene: Path, frames: int) -> dict[str, list[Person]]:
 
 def medians(people: Sequence[Person]) -> tuple[F64, F64, list[int]]:
     """Medians (R,) of RATIOS, those of ROUNDS bootstraps over pictures (ROUNDS, R), and counts."""
-    pictures = sorted({p.picture for p in people})
+    of_picture: dict[int, list[Person]] = {}
+    for person in people:
+        of_picture.setdefault(person.picture, []).append(person)
+    pictures = [of_picture[k] for k in sorted(of_picture)]
     found = [
-        [
-            [v for p in people if p.picture == k for v in ratio(p) if np.isfinite(v)]
-            for k in pictures
-        ]
+        [[v for p in each for v in ratio(p) if np.isfinite(v)] for each in pictures]
         for ratio in RATIOS.values()
     ]
     rng = stream(14, "bootstrap")

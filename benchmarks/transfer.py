@@ -25,6 +25,7 @@ import torch  # noqa: TID253 - it trains
 from numpy.typing import NDArray
 
 from benchmarks import generated_people, transfer_table
+from benchmarks.generated_items import ITEMS, MORE
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
@@ -47,7 +48,7 @@ from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.pose_pairs import pose_people
-from synthstudio.training.data.sources import load_subset
+from synthstudio.training.data.sources import everybody, load_subset
 from synthstudio.training.poses import pose_bank
 from synthstudio.training.representations import train_contrastive
 
@@ -78,7 +79,11 @@ class Transfer:
         self.made = self.folder / f"by-{code()}"
         self.crops = cache / "crops"
         self.hiders = self.folder / "hiders"
-        self.generated = self.folder / f"people-{generated_people.digest()}"
+
+    def generated(self, item: str = "") -> Path:
+        """The folder of the generated people, as they are or changed by an item."""
+        own = f"-{item}-{_short((ITEMS | MORE)[item])}" if item else ""
+        return self.folder / f"people-{generated_people.digest()}{own}"
 
     def run_of(self, arm: str, seed: int) -> Path:
         return self.made / "runs" / f"{arm}-{_digest(arm)}-{seed}"
@@ -91,11 +96,12 @@ class Transfer:
         if not self.hiders.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
-        if all(arm.photos and not arm.start for arm in map(ARMS.__getitem__, arms)):
-            return
+        shown = [arm for arm in map(ARMS.__getitem__, arms) if not arm.photos or arm.start]
         frames = self.size.generated_frames
-        generated_people.generate(self.generated, frames=frames)
-        say(f"{frames} frames of each of {' and '.join(generated_people.SETS)}")
+        for item in dict.fromkeys(arm.item for arm in shown):
+            generated_people.generate(self.generated(item), frames=frames, item=item)
+            other = f", {'with' if item in MORE else 'without'} {item}" if item else ""
+            say(f"{frames} frames of each of {' and '.join(generated_people.SETS)}{other}")
 
     def cutouts(self, part: str) -> Path:
         return self.hiders / part / FOLDER
@@ -105,7 +111,7 @@ class Transfer:
         file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
         photos = {"coco": str(file), "images": str(self.photos / "images")}
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
-        own = generated_people.config_for(self.generated)
+        own = generated_people.config_for(self.generated(arm.item))
         network = {"block": arm.block, **size.network}
         if arm.large:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
@@ -185,10 +191,15 @@ def _digest(arm: str) -> str:
     usual, people = asdict(Arm()), False
     while arm:
         chain.append({k: v for k, v in asdict(ARMS[arm]).items() if v != usual[k]})
+        chain += [(ITEMS | MORE)[ARMS[arm].item]] if ARMS[arm].item else []
         people |= not ARMS[arm].photos
         arm = ARMS[arm].start
     chain += [generated_people.digest()] if people else []
-    return hashlib.sha256(canonical_json(chain)).hexdigest()[:6]
+    return _short(chain)
+
+
+def _short(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value)).hexdigest()[:6]
 
 
 def run_job(transfer: Transfer, name: str, seed: int) -> None:
@@ -247,7 +258,7 @@ def people_of(
         progress=lambda done, total: None,
         skeleton=skeleton,
     ).crops
-    return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
+    return everybody(crops)
 
 
 def tested(

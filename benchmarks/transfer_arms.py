@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.generated_items import ITEMS, MORE
 from benchmarks.ready import PRECISION
 
 
@@ -39,7 +40,8 @@ class Arm:
     twice the steps, and the weights of the package's own network to begin with; `views`: its
     backbone alone learns, from pairs of views of the photos without their labels. Without photos:
     generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
-    "none": not one, "all": every one that asks no photos, "": those of that config."""
+    "none": not one, "all": every one that asks no photos, "": those of that config. `item`: what of
+    `generated_items.ITEMS` the generated people are without."""
 
     block: str = "orn"
     photos: bool = True
@@ -52,6 +54,7 @@ class Arm:
     views: bool = False
     weight: float = 0.0
     style: str = ""
+    item: str = ""
 
 
 GENTLY = 5e-4
@@ -76,6 +79,8 @@ STYLES = {
 ASKING = ("colours", "fourier")
 STYLED = ("none", "all", *STYLES)
 ARMS |= {f"style-{name}": Arm(photos=False, style=name) for name in STYLED}
+ARMS |= {f"without-{item}": Arm(photos=False, item=item) for item in ITEMS}
+ARMS |= {f"with-{item}": Arm(photos=False, item=item) for item in MORE}
 
 
 def styles_of(style: str) -> dict[str, float]:
@@ -97,14 +102,16 @@ GROUPS = {
     "large": ("large",),
     "views": ("views-1000", "orn-1000", "views-alone", "alone"),
     "styles": tuple(f"style-{name}" for name in STYLED),
+    "items": ("alone", *(name for name, arm in ARMS.items() if arm.item)),
     "labels": (
         *("alone", "orn", "pretrained"),
         *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
     ),
 }
 """What is trained together: the table; its rows without generated people; generated people alone,
-and adapted to the photos; larger pictures; photos without labels first; each style by itself; how
-many labels generated people save."""
+and adapted to the photos; larger pictures; photos without labels first; each style by itself;
+generated people without each item by which they are like photos, and with more; how many labels
+they save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +155,11 @@ ROWS |= {f"orn-{n}": Row(title=f"ORN, {n:,} labelled photos", arm=f"orn-{n}") fo
 ROWS |= {
     f"style-{name}": Row(title=f"generated people alone, style: {name}", arm=f"style-{name}")
     for name in STYLED
+}
+ROWS |= {
+    name: Row(title=f"generated people {name.replace('-', ' ', 1)}", arm=name)
+    for name, arm in ARMS.items()
+    if arm.item
 }
 ROWS |= {
     f"pretrained-{n}": Row(title=f"the same after generated people, {n:,}", arm=f"pretrained-{n}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.generated_items import ITEMS, MORE
 from benchmarks.transfer_arms import LABELS, STYLES
 from synthstudio.evaluation.intervals import (
     Interval,
@@ -55,6 +56,8 @@ QUESTIONS = (
     ("pretrained-1000", "orn-4000", "pretraining and 1,000 instead of 4,000 labelled photos"),
     ("style-all", "style-none", "all styles that ask no photos, for generated people alone"),
     *((f"style-{name}", "style-none", f"{name} alone") for name in STYLES),
+    *(("alone", f"without-{item}", f"{item} of generated people as in photos") for item in ITEMS),
+    *((f"with-{item}", "alone", f"{item} about generated people") for item in MORE),
 )
 HEAD = """# Transfer to real photos
 How the networks do on photos that nobody here made: trained on photos, on generated people and on \
@@ -76,12 +79,13 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
-made-up pastes alone, noise, float32. What comes after generated people starts from that network; \
-adapted networks had {adapt_steps} more steps on generated people, at a learning rate of 5e-4, in \
-which the norms took their statistics from the photos, without their labels (`adapt.start: 1`), \
-and a mean teacher said where joints are in them (`adapt.start: 0.2`). `--group alone` has \
-generated people alone, and adapted; \
-`--group labels` rows of fewer labelled photos; `--group large` larger pictures. The last two \
+made-up pastes alone, noise, standardized pictures, float32. What comes after generated people \
+starts from that network; adapted networks had {adapt_steps} more steps on generated people, at a \
+learning rate of 5e-4, in which the norms took their statistics from the photos, without their \
+labels (`adapt.start: 1`), and a mean teacher said where joints are in them (`adapt.start: 0.2`). \
+`--group alone` has generated people alone, and adapted; \
+`--group labels` rows of fewer labelled photos; `--group large` larger pictures; `--group items` \
+generated people without each of the things that make them like photos. The last two \
 columns are photos in which people are hidden as life has it and somebody marked hidden joints \
 (v=1), with no paste. Intervals (95 %) draw seeds, then photos. {few}
 

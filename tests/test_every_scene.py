@@ -32,13 +32,14 @@ def test_every_scene_is_asked_but_those_that_draw_nobody():
 
 def test_a_small_run_holds_leaves_a_log_and_is_kept(tmp_path, monkeypatch):
     log = tmp_path / "scenes.log"
-    words = ["--frames", "2", "--posed", "2", "--log", str(log), "--cache", str(tmp_path / "kept")]
-    words.append("challenges/plain")
+    sizes = ["--frames", "2", "--posed", "2", "--people", "3"]
+    words = [*sizes, "--log", str(log), "--cache", str(tmp_path / "kept"), "challenges/plain"]
     assert every_scene.main(words) == 0, log.read_text()
     lines = log.read_text().splitlines()
-    assert lines[0] == "$ python -m benchmarks.every_scene --frames 2 --posed 2 challenges/plain"
+    assert lines[0] == f"$ python -m benchmarks.every_scene {' '.join(sizes)} challenges/plain"
     assert lines[2].split()[:4] == ["challenges/plain", "2", "same", "same"]
     assert int(lines[2].split()[5]) >= 17  # joints were audited
+    assert lines[2].split()[7:9] == ["3", "3"]  # one person a frame: posed until there are three
     assert lines[-1] == "not held: nothing"
 
     with monkeypatch.context() as patch:

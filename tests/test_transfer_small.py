@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bank_bound, surest, transfer, transfer_table
+from benchmarks import bank_bound, generated_people, surest, transfer, transfer_table
+from benchmarks.generated_items import ITEMS, MORE, changed
 from benchmarks.transfer import Transfer
 from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL, STYLES
+from synthstudio import Recipe
 from synthstudio.training import checkpoint
 
 PEOPLE = {"train": 24, "dev": 6}
@@ -118,6 +120,13 @@ def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixtu
     clean = json.loads(one.result("orn", 0).read_bytes())["rows"]["orn"]["clean"]
     share = sum(clean["hits"]) / sum(clean["asked"])
     assert lines[len(surest.KEPT) - 1].endswith(f"{share:6.1%} found")
+    told = lines[len(surest.KEPT) : len(surest.KEPT) + 4]
+    assert told[0] == f"{share:6.1%} found"
+    assert sum(float(line.partition("%")[0]) for line in told) == pytest.approx(100, abs=0.3)
+    generated = one.generated() / "wild"
+    assert surest.main(["--people", str(generated), *words[2:]]) == 0
+    assert " found" in capsys.readouterr().out
+
     upright = np.array([[[0.0, 0], [1, 0], [0, 2], [1, 2]]])
     turned = upright[..., ::-1] * [-1, 1]  # a quarter turn
     poses = np.concatenate([upright, -upright, turned])
@@ -127,13 +136,28 @@ def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixtu
     assert np.isnan(surest.leans_deg(poses, known)[1])
 
 
+def test_where_joints_lie_that_are_not_found() -> None:
+    """Of four joints, two of each side: found, the other side's, another's, none's."""
+    truth = np.array([[[0.0, 0], [10, 0], [0, 30], [10, 30]]])
+    flip = np.array([1, 0, 3, 2])
+    guess = np.array([[[0.5, 0], [0, 0], [9, 0], [60, 60]]])
+    known, within = np.ones((1, 4), bool), np.array([2.0])
+    told = surest.kinds(guess, truth, known, within, flip)
+    assert list(told.values()) == [0.25] * 4
+    known[0, 3] = False  # who is not labelled counts for nothing
+    told = surest.kinds(guess, truth, known, within, flip)
+    assert list(told.values()) == pytest.approx([1 / 3] * 3 + [0])
+
+
 def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> None:
     one = Transfer(photos, SMALL, made / "cache")
     parts = [{p.name for p in one.cutouts(n).glob("*.png")} for n in ("train", "test")]
     assert all(parts) and not parts[0] & parts[1]
     for name in ARMS:
         config = one.config(name, 0)
-        without = name in ("alone", "views", "views-alone") or name.startswith("style-")
+        without = name in ("alone", "views", "views-alone") or name.startswith(
+            ("style-", "without-", "with-")
+        )
         assert config.augment.cutouts == ("" if without else str(one.cutouts("train")))
         assert str(photos / "dev.json") not in config.model_dump_json()
 
@@ -148,6 +172,26 @@ def test_each_style_is_used_by_itself(photos: Path, tmp_path: Path) -> None:
     tested = {e["file_name"] for e in json.loads((photos / "dev.json").read_text())["images"]}
     shown = {path.read_bytes() for path in one.examples().iterdir()}
     assert shown and shown.isdisjoint((photos / "images" / n).read_bytes() for n in tested)
+
+
+def test_generated_people_with_an_item_changed_differ_in_its_fields_alone(
+    photos: Path, tmp_path: Path
+) -> None:
+    one, folders = Transfer(photos, SMALL, tmp_path), set()
+    for item, changes in (ITEMS | MORE).items():
+        how = "with" if item in MORE else "without"
+        folders.add(one.config(f"{how}-{item}", 0).train[1].dataset)
+        for name in generated_people.SETS:
+            whole = Recipe.load(generated_people.ROOT / "scenes" / f"{name}.yaml")
+            fields, less = whole.to_dict(), changed(whole, item).to_dict()
+            assert {key for key in fields if fields[key] != less[key]} == set(changes)
+    assert (
+        len(folders) == len(ITEMS | MORE) and one.config("alone", 0).train[1].dataset not in folders
+    )
+    assert changed(whole, "") == whole
+    plain = changed(whole, "poses").people
+    assert (plain.poses.athletic, plain.poses.random, plain.together.share) == (0, 0, 0)
+    assert plain.wardrobe == whole.people.wardrobe and plain.poses.look == whole.people.poses.look
 
 
 def test_fewer_people_are_a_part_of_more(photos: Path, tmp_path: Path) -> None:

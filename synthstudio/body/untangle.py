@@ -21,7 +21,7 @@ from synthstudio.body.atlas import bare_body, load_atlas, some_vertices_m
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS
 from synthstudio.core.skeleton import JOINTS
-from synthstudio.core.spec import Phenotype
+from synthstudio.core.spec import BoneTurn, Phenotype
 
 DEEP_M = 0.018
 """Deeper than this a part is moved out; under 2 cm by benchmarks.touch, which asks otherwise."""
@@ -44,7 +44,8 @@ _JOINED = (
 _FROM_JOINT_M = {"upper_arm": ("shoulder", 0.18), "thigh": ("hip", 0.25)}
 """Of what joins the trunk, or the other thigh, skin this near its joint folds with it."""
 _STRIDES = {"head": 3, "hand": 2, "foot": 2}
-"""Of what has many small faces, every so many vertices are asked."""
+"""Of what has many small faces, every so many vertices are asked; of hands that lie in something
+all, for a fingertip alone may lie deepest."""
 _BELOW = 0.5
 """The least cosine between a skin's normal and the way back to it from a point below."""
 _SEEN_M = 0.12
@@ -67,6 +68,7 @@ _TRUNK_RAD = {"spine_flexion": 0.15, "spine_side_bend": 0.1}
 """Angles that move, and by how much for a residual of 1."""
 _FARTHEST_RAD, _ROUND_RAD = 0.6, 0.1
 _STEP, _DIGITS = 1e-4, 4
+_MARKS = 50
 _HANDS_M = 0.0003
 """Both hands on one thing keep their places to each other to within about this."""
 
@@ -83,24 +85,29 @@ class _Contact:
     depths_m: F64  # (N,)
 
 
-def deepest_own_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> float:
-    """Return how deep the deepest part of a body lies in another part of it, by the skin."""
-    return _deepest(_contacts(phenotype, angles_rad))
+def deepest_own_m(
+    phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
+) -> float:
+    """Return how deep the deepest part of a body lies in another part of it, by the skin.
+
+    `turns`: as in `atlas.bare_body`.
+    """
+    return _deepest(_contacts(phenotype, angles_rad, turns))
 
 
 def untangled(
     phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
-) -> dict[str, float]:
+) -> tuple[dict[str, float], float]:
     """Return the angles with no part of the body deep in another, or as free as was found.
 
-    Angles stay as they are where nothing lies deeper than `DEEP_M`. `both_hands`: the hands
-    keep their places to each other, for what both of them hold.
+    And how deep the deepest part still lies. Angles stay as they are where nothing lies deeper than
+    `DEEP_M`. `both_hands`: the hands keep their places to each other, for what both of them hold.
     """
     begun = dict(angles_rad)
     found = _contacts(phenotype, begun)
     best, least = begun, _deepest(found)
     if least <= DEEP_M:
-        return begun
+        return begun, least
     hands_m = _hands_m(phenotype, begun) if both_hands else None
     for one_way in (False, True):
         now, depth = _searched(phenotype, begun, found, hands_m, one_way)
@@ -108,7 +115,7 @@ def untangled(
             best, least = now, depth
         if least <= DEEP_M:
             break
-    return best
+    return best, least
 
 
 def _searched(
@@ -201,8 +208,10 @@ def _split(band: str) -> tuple[str, str]:
     return (side, limb) if limb else ("", band)
 
 
-def _contacts(phenotype: Phenotype, angles: dict[str, float]) -> list[_Contact]:
-    body = bare_body(load_atlas(), phenotype, angles)
+def _contacts(
+    phenotype: Phenotype, angles: dict[str, float], turns: tuple[BoneTurn, ...] = ()
+) -> list[_Contact]:
+    body = bare_body(load_atlas(), phenotype, angles, turns)
     at, joints = body.vertices_m.astype(np.float64), dict(zip(JOINTS, body.joints_m, strict=True))
     every, bands = _skin()
     skin_m = np.take(at.T, every, axis=1)  # (3, V): whole rows are compared in no time
@@ -212,21 +221,28 @@ def _contacts(phenotype: Phenotype, angles: dict[str, float]) -> list[_Contact]:
     meeting = np.all((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None]), axis=0)
     places = {name: place for place, name in enumerate(_BANDS)}
     skins: dict[str, cKDTree] = {}
-    out = []
-    for a, b in _pairs():
+
+    def under(a: str, b: str, stride: int) -> _Contact | None:
         i, j = places[a], places[b]
-        if not meeting[i, j]:
-            continue
-        asked = slice(bands[i].start, bands[i].stop, _STRIDES.get(_split(a)[1]))
+        asked = slice(bands[i].start, bands[i].stop, stride)
         points = skin_m[:, asked]
         (x, y, z), (x0, y0, z0), (x1, y1, z1) = points, low[:, j], high[:, j]
         near = np.flatnonzero((x > x0) & (x < x1) & (y > y0) & (y < y1) & (z > z0) & (z < z1))
         near = near[_far(a, b, points[:, near].T, joints)]
         if not len(near):
-            continue
+            return None
         if b not in skins:
             skins[b] = cKDTree(skin_m[:, bands[j]].T, balanced_tree=False)
-        contact = _below(a, b, every[asked][near], at, skins[b])
+        return _below(a, b, every[asked][near], at, skins[b])
+
+    out = []
+    for a, b in _pairs():
+        if not meeting[places[a], places[b]]:
+            continue
+        limb = _split(a)[1]
+        contact = under(a, b, _STRIDES.get(limb, 1))
+        if contact is not None and limb == "hand":
+            contact = under(a, b, 1)
         if contact is not None:
             out.append(contact)
     return out
@@ -377,15 +393,25 @@ def _one_way(found: list[_Contact]) -> Iterator[tuple[_Contact, NDArray[np.intp]
 
 @functools.cache
 def _palms() -> NDArray[np.intp]:
-    """Return some vertices of the left hand and as many of the right."""
-    hands = [_bands()[f"{side}_hand"][0] for side in ("left", "right")]
-    return np.concatenate([hand[:: len(hand) // 50][:50] for hand in hands])
+    """Return some vertices of the left hand, its wrist, the right hand and its wrist, as many each.
+
+    Hands that keep both keep how they are turned to each other, too.
+    """
+    rest, out = load_atlas().template_m, []
+    for side in ("left", "right"):
+        hand, forearm = (_bands()[f"{side}_{limb}"][0] for limb in ("hand", "forearm"))
+        out.append(hand[:: len(hand) // _MARKS][:_MARKS])
+        away = np.linalg.norm(rest[forearm] - rest[hand].mean(axis=0), axis=1)
+        out.append(forearm[np.argsort(away, kind="stable")[:_MARKS]])
+    return np.concatenate(out)
 
 
 def _between(at: F64) -> F64:
-    """Return (3,) the way from the right hand to the left one, of places of `_palms`."""
-    half = len(at) // 2
-    out: F64 = at[:half].mean(axis=0) - at[half:].mean(axis=0) if half else np.zeros(3)
+    """Return (6,) the ways from the right hand and wrist to the left ones, at `_palms`."""
+    if not len(at):
+        return np.zeros(0)
+    left, right = at.reshape(2, 2, _MARKS, 3).mean(axis=2)
+    out: F64 = (left - right).ravel()
     return out
 
 

@@ -287,12 +287,13 @@ class Solve(Protocol):
 
     def untangled(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], float]:
         """The angles with no part of the body more than about 2 cm under the skin of another.
 
         They stay as they are where none is. Where one is, arms move by a few degrees, or legs and
         trunk; `both_hands`: the hands keep their places to each other, for what both hold. As
-        free as was found, where no pose nearby is free.
+        free as was found, where no pose nearby is free: second is how deep a part still lies, in
+        metres.
         """
         ...
 
@@ -312,6 +313,10 @@ class Solve(Protocol):
         The origin is the middle of a 3 cm bar in the closed hand, x runs along that bar towards
         the thumb's side, z out of the palm.
         """
+        ...
+
+    def own_depth_m(self, person: PersonSpec) -> float:
+        """How deep the deepest part of a bare body lies in another part of it, in metres."""
         ...
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:

@@ -273,9 +273,14 @@ class Stage:
 
     def untangled(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], float]:
         """Return the angles with limbs out of the body's own skin (core.solve.Solve)."""
         return untangle.untangled(phenotype, angles_rad, both_hands=both_hands)
+
+    def own_depth_m(self, person: PersonSpec) -> float:
+        """Return how deep a part of the person's body lies in another part of it."""
+        pose = person.pose
+        return untangle.deepest_own_m(person.phenotype, dict(pose.angles_rad), pose.turns)
 
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]

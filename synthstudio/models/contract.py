@@ -76,10 +76,17 @@ class PoseNet(nn.Module):
         *,
         mean: tuple[float, float, float] = IMAGE_MEAN,
         std: tuple[float, float, float] = IMAGE_STD,
+        standardize: bool = False,
     ) -> None:
-        """`mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with."""
+        """`mean` and `std`: of sRGB from 0 to 1, as the backbone was trained with.
+
+        `standardize`: instead every image by itself to mean 0 and variance 1, over all of its
+        pixels and channels.
+        """
         super().__init__()
-        self.features, self.block = features, block
+        self.features, self.block, self.standardize = features, block, standardize
+        if standardize:
+            mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -88,10 +95,15 @@ class PoseNet(nn.Module):
 
         `sample`: what the block takes beside features while it is trained (ORN: bank.BankSample).
         """
-        found = self.features(normalized(images, self.mean, self.std, where="PoseNet"))
+        found = self.features(self.inputs(images, where="PoseNet"))
         features = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         outputs: PoseOutputs = self.block(features.last, *([] if sample is None else [sample]))
         return dataclasses.replace(outputs, logits=features.logits + outputs.logits)
+
+    def inputs(self, images: Tensor, *, where: str) -> Tensor:
+        """What the backbone takes of images (B, 3, H, W), uint8 or from 0 to 1."""
+        levels = normalized(images, self.mean, self.std, where=where)
+        return standardized(levels) if self.standardize else levels
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:
@@ -105,6 +117,16 @@ def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tens
         )
     levels = images.to(mean.dtype) / 255 if images.dtype == torch.uint8 else images
     return (levels - mean) / std
+
+
+_LEAST_STD = 0.02
+"""What even an image of one colour is divided by: five of 255 levels."""
+
+
+def standardized(images: Tensor) -> Tensor:
+    """Images (B, 3, H, W), each less its mean and divided by its standard deviation."""
+    spread, middle = torch.var_mean(images, (1, 2, 3), correction=0, keepdim=True)
+    return (images - middle) / spread.sqrt().clamp_min(_LEAST_STD)
 
 
 def predict_joints(

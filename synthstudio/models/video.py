@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.contract import PoseNet, PoseOutputs, StagedFeatures, normalized
+from synthstudio.models.contract import PoseNet, PoseOutputs, StagedFeatures
 from synthstudio.models.flow import warped
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import resize
@@ -94,7 +94,7 @@ class VideoPoseNet(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Of the N frames that are there, on the current frames' cells (N, C, h, w); and stages."""
         net = self.net
-        found = net.features(normalized(frames[there], net.mean, net.std, where="VideoPoseNet"))
+        found = net.features(net.inputs(frames[there], where="VideoPoseNet"))
         staged = found if isinstance(found, StagedFeatures) else StagedFeatures(last=found)
         return warped(staged.last, flow_px[there]), staged.logits
 

@@ -196,7 +196,12 @@ def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
         footing=footing(behind, camera),
         gain=picture_gain(behind.light),
     )
-    people = draw_people(frame, solve, seats=bool(seats_in(frame)))
+    people = draw_people(
+        frame,
+        solve,
+        seats=bool(seats_in(frame)),
+        own_depth_m=lambda person, place: clips.own_depth_m(frame, solve, person, place),
+    )
     people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
     people, contacts = draw_contacts(frame, solve, people)
     layout = dataclasses.replace(layout, contacts=contacts)

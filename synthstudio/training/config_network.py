@@ -43,6 +43,8 @@ class Network(Section):
     # Height and width of the network's input in pixels: multiples of 4, of whole frames of 8, for
     # fcpose of 32.
     size: tuple[int, int] = (96, 72)
+    # Every picture is first brought to one mean and one contrast (per-image standardization).
+    standardize: bool = False
     # Channels of the small backbone at strides 4, 8, 16, ...
     widths: tuple[int, ...] = (32, 64, 128, 128)
     # Residual blocks at each stride.
@@ -103,6 +105,8 @@ class Network(Section):
 
     def _system_fault(self) -> str:
         """What a system other than topdown cannot be made of; "": nothing."""
+        if self.standardize:
+            return f"standardize: {self.system} takes pictures as they are, so leave it out"
         if self.pretrained or self.backbone not in _SYSTEM_BACKBONES:
             return (
                 f"backbone: {self.system} takes {' or '.join(_SYSTEM_BACKBONES)}, "

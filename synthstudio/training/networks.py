@@ -111,7 +111,7 @@ def build_network(
             refine=network.refine,
             last_word=network.last_word,
         )
-    return PoseNet(features, block)
+    return PoseNet(features, block, standardize=network.standardize)
 
 
 def _features(network: Network, joints: int) -> nn.Module:

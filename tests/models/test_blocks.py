@@ -15,7 +15,7 @@ from synthstudio.models.blocks import orn
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
-from synthstudio.models.contract import PoseNet, PoseOutputs, predict_joints
+from synthstudio.models.contract import PoseNet, PoseOutputs, predict_joints, standardized
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import (
     Labels,
@@ -200,6 +200,26 @@ def test_flip_test_equals_the_mirrored_network() -> None:
     mirrored, _ = predict_joints(net, picture.flip(-1), flip=flip)
     back = torch.stack([SIZE[1] - mirrored.xy[..., 0], mirrored.xy[..., 1]], -1)[:, flip]
     assert torch.allclose(back, both.xy, atol=1e-3)
+
+
+def test_a_standardized_network_does_not_see_exposure_and_contrast() -> None:
+    features = ConvPyramid(widths=(8, 12), channels=16)
+    block = KPE(16, J, size=SIZE)
+    plain, own = (PoseNet(features, block, standardize=on).eval() for on in (False, True))
+    picture = images().float() / 255
+    darker = picture * 0.4 + 0.1
+    changes = [
+        (net(picture).logits[-1] - net(darker).logits[-1]).abs().max() for net in (plain, own)
+    ]
+    assert changes[1] < 1e-5 < 1e-2 < changes[0]
+    levels = standardized(picture)
+    assert torch.allclose(levels.mean((1, 2, 3)), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(levels.std((1, 2, 3), correction=0), torch.ones(2), atol=1e-4)
+    one_colour = torch.full((1, 3, 8, 8), 0.3)
+    assert (
+        torch.isfinite(standardized(one_colour)).all()
+        and standardized(one_colour).abs().max() < 1e-4
+    )
 
 
 def test_after_a_plain_cnn() -> None:

@@ -214,11 +214,15 @@ class FakeSolve:
         points = low + (high - low) * (0.25 + 0.5 * np.array(list(np.ndindex(2, 2, 2))))
         return np.concatenate([points[:, :2], np.full((8, 1), sat_on)], axis=1)
 
+    def own_depth_m(self, person: PersonSpec) -> float:
+        self._count("own_depth_m")
+        return 0.0
+
     def untangled(
         self, phenotype: Phenotype, angles_rad: dict, *, both_hands: bool = False
-    ) -> dict[str, float]:
+    ) -> tuple[dict[str, float], float]:
         self._count("untangled")
-        return angles_rad
+        return angles_rad, 0.0
 
     def touches_m(self, phenotype: Phenotype, angles_rad: dict, like: tuple = ()) -> float:
         self._count("touches_m")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
+from benchmarks import physics
+from synthstudio.core.bins import body_of
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.core.spec import FrameSpec, PersonSpec
 from synthstudio.generation import pipeline
@@ -17,7 +19,7 @@ from synthstudio.generation.stage import Stage, identity_of, prepare
 from synthstudio.recipe.draw import draw, draw_moment
 from synthstudio.recipe.sampling import clips
 from synthstudio.recipe.sampling.choose import split_of
-from synthstudio.recipe.schema.load import parse
+from synthstudio.recipe.schema.load import load, parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.report.pictures import clip_film, clip_strip
 
@@ -189,6 +191,67 @@ def test_cameras_move_as_they_are_told():
     assert abs(was[0] - now[0]) < 40  # who moves stays in the same column, but for roll
 
 
+class _Crowded(FakeSolve):
+    """Heavy people lie in themselves wherever a motion has them."""
+
+    heaviest = 0.5
+
+    def own_depth_m(self, person: PersonSpec) -> float:
+        assert person.pose.turns  # nobody who stands is asked
+        weight = person.phenotype.weight
+        return 0.05 + weight if weight > self.heaviest else 0.0
+
+
+def test_who_follows_a_motion_has_a_body_with_room_for_it():
+    wants = recipe(people={"count": 2, "identities": 60}, holdout={"identities": 20})
+    changed = 0
+    for number in range(20):
+        usual = draw_moment(wants, number, FakeSolve()).base
+        roomy = draw_moment(wants, number, _Crowded()).base
+        walks = [bool(p.pose.turns) for p in usual.people]
+        assert walks == [bool(p.pose.turns) for p in roomy.people]
+        assert len({p.identity for p in roomy.people}) == 2
+        for was, now, walking in zip(usual.people, roomy.people, walks, strict=True):
+            if not walking or was.phenotype.weight <= 0.5:
+                assert now.phenotype == was.phenotype
+            else:
+                assert now.phenotype.weight <= 0.5
+                held = [int(p.identity.removeprefix("id-")) > 40 for p in (was, now)]
+                assert held[0] == held[1]  # nobody of the hold-out comes among the others
+                changed += 1
+    assert changed >= 5
+    left = recipe(people={"count": 2, "identities": 60, "poses": {"untangle": False}})
+    for number in range(5):  # where the recipe leaves limbs in bodies, it does so here
+        assert draw_moment(left, number, _Crowded()).base.people == (
+            draw_moment(left, number, FakeSolve()).base.people
+        )
+
+
+def test_where_nobody_has_room_the_freest_of_those_asked_walks():
+    crowded = _Crowded()
+    crowded.heaviest = 0.0
+    every = {"folder": "motions", "share": 1.0}
+    wants = recipe(people={"count": 1, "identities": 3}, motion=every)
+    people = {draw_moment(wants, n, crowded).base.people[0].phenotype for n in range(12)}
+    pool = {draw_moment(wants, n, FakeSolve()).base.people[0].phenotype for n in range(12)}
+    assert people == {min(pool, key=lambda body: body.weight)}
+
+
+def test_another_body_for_a_motion_is_of_the_same_quota():
+    shares = {"slim": 0.3, "medium": 0.4, "heavy": 0.3}
+    wants = recipe(
+        people={"count": 1, "identities": 80},
+        motion={"folder": "motions", "share": 1.0},
+        clip=None,
+        quotas={"body": shares},
+    )
+    solve, other = FakeSolve(), _Crowded()
+    other.heaviest = 0.42
+    for number in range(16):
+        was, now = (draw_moment(wants, number, s).base.people[0].phenotype for s in (solve, other))
+        assert body_of(was) == body_of(now)
+
+
 # With real bodies ----------------------------------------------------------------------------
 
 
@@ -216,6 +279,21 @@ def test_nobody_is_walked_through_at_any_frame(root: Path):
                 for other in items[i + 1 :]:
                     assert stage.gap_m(one, other) > 0.07, (number, t)
     assert moved
+
+
+def test_nobody_who_walks_lies_in_themselves():
+    """By Warp's signed distance; without another body some heavy ones do."""
+    fast = MOTIONS.parent / "challenges" / "fast.yaml"
+    shape = {"weight": [0.75, 0.95], "age": [0.5, 0.9]}  # the wide alone
+    found = []
+    for untangle in (True, False):
+        wants = load(fast)
+        people = wants.people.model_dump() | {"shape": shape, "poses": {"untangle": untangle}}
+        wants = parse(wants.model_dump() | {"people": people}, "fast")
+        stage = Stage(prepare(wants, assets=MOTIONS.parent, device="cpu"))
+        specs = [pipeline.draw_spec(stage, 9 * moment) for moment in range(12)]
+        found.append([physics.itself_m(spec.people[0])[2] > physics.SOFT_M for spec in specs])
+    assert sum(found[1]) >= 2 and not any(found[0])
 
 
 def test_a_path_through_somebody_is_seen(root: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -136,15 +137,30 @@ def test_nobody_is_hidden_by_a_place(backdrop: dict[str, Any]) -> None:
 
 
 def test_in_the_open_things_stand_behind_people_and_apart() -> None:
-    counts = []
+    counts, row = [], []
     for spec in frames(40, OPEN):
         placed, standing = [box_of(thing) for thing in scenery(spec)], others_m(spec)
         behind = max((box[1, 1] for box in standing), default=0.0)
         for number, box in enumerate(placed):
             assert box[0, 1] > behind and box[0, 2] == 0
             assert all(apart_m(box, other) >= GAP_M - 1e-9 for other in placed[:number])
-        counts.append(len(placed))
-    assert np.mean(counts) > 2 and max(counts) <= 8
+        row.append(sum(thing.yaw_rad == 0 for thing in scenery(spec)))
+        counts.append(len(placed) - row[-1])
+    assert np.mean(counts) > 2 and max(counts) <= 8 and max(row) <= 14
+
+
+def test_behind_all_else_most_open_places_end_in_a_row() -> None:
+    rows = 0
+    for spec in frames(40, OPEN):
+        things = scenery(spec)
+        kinds = [thing.kind for thing in things if thing.yaw_rad == 0]
+        assert len(set(kinds)) <= 1
+        if len(kinds) > 2:
+            rows += 1
+            boxes = [box_of(thing) for thing in things if thing.yaw_rad == 0]
+            gaps = [right[0, 0] - left[1, 0] for left, right in itertools.pairwise(boxes)]
+            assert min(gaps) >= GAP_M - 1e-9 and np.median(gaps) < GAP_M + 0.01
+    assert 15 < rows < 38
 
 
 def test_all_else_stays_where_it_was() -> None:

@@ -22,6 +22,7 @@ from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, DeviceError, DiskError, ModelError
 from synthstudio.core.images import encode_png
 from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import default
 from synthstudio.inference import export as exporting
@@ -391,3 +392,24 @@ def test_other_systems_are_exported(backbone: str, gain: float, tmp_path: Path) 
     about = exporting.About(size=network.size, name="a", version="1")
     made = exporting.export_onnx(net, skeleton, tmp_path / "a.onnx", about)
     assert 0 < made.joints_px < exporting.MOST_PX
+
+
+def test_a_standardized_network_is_exported_with_what_it_does_to_pictures(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    shape = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": "kpe", "standardize": True}
+    network = configs.parse({"train": [{"dataset": "x"}], "network": shape}).network
+    net, skeleton = (
+        build_network(network, get_skeleton("coco17"), bank=None),
+        get_skeleton("coco17"),
+    )
+    with torch.no_grad():
+        for parameter in net.block.parameters():
+            parameter.mul_(5.0)
+    about = exporting.About(size=network.size, name="a", version="1")
+    exporting.export_onnx(net.eval(), skeleton, tmp_path / "a.onnx", about)
+    exported = OnnxModel.load(tmp_path / "a.onnx", device="cpu")
+    picture = stream(0, "picture").integers(0, 256, (2, 48, 36, 3), dtype=np.uint8)
+    dim = (picture // 2 + 40).astype(np.uint8)
+    assert np.abs(exported(picture).score - exported(dim).score).max() < 0.01
+    ask = ask_network(net, skeleton, flip=False)  # type: ignore[arg-type]
+    assert np.abs(exported(picture).score - ask(picture).score).max() < 1e-4

@@ -122,9 +122,13 @@ def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path
 
 
 def test_two_processes_stream_what_one_learns(shards: Path, tmp_path: Path) -> None:
-    """Without pasted pieces: those of a streamed batch are of the process's own people."""
+    """Without pasted pieces: those of a streamed batch are of the process's own people.
+
+    Losses jump by 1e-4 where rounding decides on which side of 0 a rectified value is: with seed 0
+    one does in the second step, whoever computes it.
+    """
     still = {"augment": {"half_body": 0.5, "noise": 0.3, "dropout": 0.3}}
-    given = changes(shards, **still)
+    given = changes(shards, **still, seed=1)
     recorded.record(shards, tmp_path / "one", given)
     done = together(recorded.__file__, shards, tmp_path / "two", json.dumps(given))
     assert done.returncode == 0, done.stderr[-3000:]

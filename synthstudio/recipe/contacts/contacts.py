@@ -38,8 +38,8 @@ _ERECT = {"knee_flexion": 50, "hip_flexion": 45, "spine_flexion": 22, "hip_abduc
 """What hangs from a hand has room while no joint bends more than so many degrees."""
 _TILT_RAD = math.radians(12)
 _PUSHED = frozenset({"push", "walk"})
-_WALKED = frozenset({"pole", "barbell", *_PUSHED})
-"""Grips for which the whole pose is taken: legs and trunk belong to it."""
+_WALKED = frozenset({"pole", "barbell", "stand", *_PUSHED})
+"""Grips for which the whole pose is taken: legs and trunk belong to it, feet leave room."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,9 @@ SKIN_M = 0.015
 CLOTHES_M = 0.008
 _UP = np.array([0.0, 0.0, 1.0])
 _LEGS = ("pelvis", "left_thigh", "right_thigh", "left_shin", "right_shin")
+_FEET = ("left_foot", "right_foot", "left_shin", "right_shin")
+_OFF_MIDDLE = (0.0, 0.08, -0.08, 0.16, -0.16)
+"""Where a thing that stands is taken, in shares of its width off the middle."""
 _SWING_RAD = np.radians(np.arange(0, 31, 5))
 _SOFT_M = 0.008
 _HANDS = ("left_hand", "right_hand")
@@ -195,13 +198,20 @@ def _hang(holder: Holder) -> Put:
 
 
 def _stand(holder: Holder) -> Put:
-    """Stand the thing on the floor beside the person, as high as the hand."""
+    """Stand the thing on the floor beside the person, as high as the hand, and off the feet.
+
+    A wide thing's handle may be taken off its middle.
+    """
     palm = holder.palm()
     share = holder.kind.grip_share[2]
     tall = holder.fitted(2, float(palm[2, 3]) / share)
     size = (holder.size_m[0], holder.size_m[1], tall)
-    put = _at(holder, _axes(x=palm[:3, 0], z=_UP), palm[:3, 3], size)
-    return _on_floor(put)
+    turn, feet = _axes(x=palm[:3, 0], z=_UP), holder.skin(_FEET)
+    puts = [
+        _on_floor(_at(holder, turn, palm[:3, 3] + aside * size[0] * turn[:, 0], size))
+        for aside in _OFF_MIDDLE
+    ]
+    return min(puts, key=lambda put: max(_inside_m(put, feet), _SOFT_M))
 
 
 def _on_floor(put: Put) -> Put:

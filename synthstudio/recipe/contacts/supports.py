@@ -17,6 +17,7 @@ from synthstudio.recipe.sampling.choose import Draw
 FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
 """Kinds whose top carries hands or forearms; any other is leant against."""
 _UP = np.array([0.0, 0.0, 1.0])
+_HANDS = ("left_hand", "right_hand")
 _ARMS = (("left_hand", "left_forearm"), ("right_hand", "right_forearm"))
 _LEVEL_M = 0.06
 """Both arms rest if their lowest points differ by less than this, else the higher one does."""
@@ -118,7 +119,7 @@ def _against(
     if reach[hand] > _REACHED_M:
         ahead = palms[hand][:3, 2] * (1.0, 1.0, 0.0)
         ahead = np.asarray(ahead / np.linalg.norm(ahead))
-        touching = solve.skin_m(person, (("left_hand", "right_hand")[hand],))
+        touching = solve.skin_m(person, (_HANDS[hand],))
     else:
         ahead = -_facing(person)
         touching = solve.skin_m(person, ("torso", "pelvis"))
@@ -152,6 +153,8 @@ _SAT_ON_M = (0.12, 0.16)
 """A seat carries what is so far behind and before the hip joints."""
 NARROW_M = 0.6
 """A seat at a table fits between its legs."""
+_HANGING_M = 0.04
+"""So far below its top a hand hangs beside a seat."""
 _LEAST_M = 0.08
 _USUAL = 0.4
 """How often a thing has the colours that its builder gives it."""
@@ -182,9 +185,9 @@ def draw_seat(
 ) -> ThingSpec:
     """Return a seat under the hips of a person who is already on the floor.
 
-    `narrow`: only what fits between the legs of a table. A kind that takes `seat_height_m` has
-    a back: the hips are put in front of it, and it is taller than that; any other is as high as
-    one sits. Its front edge stays behind the shins.
+    `narrow`: only what fits between the legs of a table; so it is for hands that hang beside it. A
+    kind that takes `seat_height_m` has a back: the hips are put in front of it, and it is taller
+    than that; any other is as high as one sits. Its front edge stays behind the shins.
     """
     names = get_skeleton(draw.recipe.skeleton).joints
     at = dict(zip(names, solve.joints_m(person), strict=True))
@@ -193,19 +196,19 @@ def draw_seat(
     facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
     edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _LEAST_EDGE_M)
+    skin = solve.skin_m(person, _SAT_ON)
+    ahead = (skin - hips) @ facing
+    sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
+    top = max(float(sat_on.min()) + PRESSED_M, _LEAST_M)
     held = set(draw.recipe.holdout.occluders)
     kinds = draw.allowed(_kinds(draw.catalogue), rng, held=lambda kind: kind.kind in held)
-    if narrow:
+    if narrow or float(solve.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]
     width, depth, height = (
         palette.between(low, high, rng)
         for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
     )
-    skin = solve.skin_m(person, _SAT_ON)
-    ahead = (skin - hips) @ facing
-    sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
-    top = max(float(sat_on.min()) + PRESSED_M, _LEAST_M)
     forward = _STOOL_FORWARD_M
     backed = _HEIGHT in kind.shape
     if backed:

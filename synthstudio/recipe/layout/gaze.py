@@ -15,6 +15,7 @@ from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m, turned
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.choose import pick_one
+from synthstudio.recipe.sampling.pose_jitter import Body, untangled
 
 _AT_HEAD = frozenset({"phone", "cup"})
 """Grips of things that are held to the head: it keeps its pose."""
@@ -79,7 +80,11 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     deeper, before = (
         layout.solve.touches_m(person.phenotype, dict(p.angles_rad)) for p in (pose, old.item.pose)
     )
-    return new if layout.free(new, others) and deeper <= max(before, _SOFT_M) else old
+    if not layout.free(new, others) or deeper > max(before, _SOFT_M):
+        return old
+    angles = dict(pose.angles_rad)  # a head lies in nothing that would have to move out of it
+    body = Body(layout.solve, person.phenotype)
+    return new if untangled(layout.draw, body, angles) == angles else old
 
 
 def _own(item: PersonSpec | ThingSpec, place: int) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from synthstudio.core.spec import RoomBackdrop, ThingSpec
-from synthstudio.recipe.layout.site import TRIES, Site, allowed, box_of, built, count
+from synthstudio.core.camera import Camera
+from synthstudio.core.spec import RoomBackdrop, ThingSpec, Vec2
+from synthstudio.recipe.layout.site import GAP_M, TRIES, Site, allowed, box_of, built, count
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.distributions import pick
 
@@ -16,6 +17,12 @@ _OPEN: tuple[dict[str, float], ...] = (
     {"tree": 5, "shrub": 3, "hedge": 3, "bench": 1.5, "fence": 1.5, "bin": 0.7, "building": 0.7},
 )  # fmt: skip
 """What stands in streets and in parks."""
+_ROWS = {"tree": 3.0, "hedge": 3.0, "building": 3.0, "shrub": 1.5, "fence": 1.0}
+_ALIKE = frozenset({"hedge", "fence"})
+"""Of these all in a row are of one size and colour."""
+_ROW_SHARE, _MOST_IN_A_ROW = 0.75, 14
+"""How often things of one of these kinds stand side by side behind all else, as far as the picture
+is wide, and how many at most."""
 _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench", "kiosk", "car"})
 """Kinds that stand along or across the street."""
 
@@ -27,7 +34,7 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0
     last = room.centre_m[1] + room.size_m[1] / 2
     street = (rng.random() - 0.5) * 0.5
-    out: list[ThingSpec] = []
+    out = _row(site, room, behind)
     for _ in range(count(4, 8, rng) if kinds else 0):
         kind = site.draw.catalogue.things[pick(kinds, rng)]
         thing = built(kind, rng)
@@ -35,9 +42,8 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
         for _ in range(TRIES):
             nearest = behind + 1.0 + 0.6 * thing.size_m[2] + size / 2
             y = nearest + palette.between(0.0, 1.0, rng) ** 2 * 22.0
-            far = y - first.position_m[1]
-            half = far * first.width_px / 2 / first.focal_px * first.spread[0] + size / 4
-            x = first.position_m[0] - far * math.tan(first.yaw_rad) + half * (2 * rng.random() - 1)
+            middle, half = _seen_at(first, y)
+            x = middle + (half + size / 4) * (2 * rng.random() - 1)
             yaw = street + (math.pi / 2 if kind.kind == "car" else 0.0)
             if kind.kind not in _LONG:
                 yaw = (2 * rng.random() - 1) * math.pi
@@ -47,4 +53,38 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
             if inside and site.takes(box, [box_of(t) for t in out]):
                 out.append(here)
                 break
+    return out
+
+
+def _seen_at(camera: Camera, y_m: float) -> Vec2:
+    """Return the middle and half the width, along x, of what a camera sees at a distance."""
+    far = y_m - camera.position_m[1]
+    half = far * camera.width_px / 2 / camera.focal_px * camera.spread[0]
+    return camera.position_m[0] - far * math.tan(camera.yaw_rad), half
+
+
+def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ThingSpec]:
+    """Return trees, a hedge, houses or a fence side by side behind the people, or nothing."""
+    rng = site.draw.shared_rng("row")
+    kinds = allowed(site, _ROWS)
+    if not kinds or rng.random() >= _ROW_SHARE:
+        return []
+    kind = site.draw.catalogue.things[pick(kinds, rng)]
+    tall = kind.size_high_m[2]
+    y = behind_m + 1.5 + 0.5 * tall + palette.between(0.0, 1.0, rng) ** 2 * 8.0
+    middle, half = _seen_at(site.cameras[0], y)
+    half = min(half, room.size_m[0] / 2 - abs(middle - room.centre_m[0]))
+    out: list[ThingSpec] = []
+    x = middle - half
+    first = built(kind, rng)
+    while x < middle + half and len(out) < _MOST_IN_A_ROW:
+        thing = first if kind.kind in _ALIKE else built(kind, rng)
+        width, depth = thing.size_m[:2]
+        back = palette.between(0.0, 0.3, rng) * depth
+        here = replace(
+            thing, position_m=(round(x + width / 2, 3), round(y + depth / 2 + back, 3), 0.0)
+        )
+        if y + 2 * depth < room.centre_m[1] + room.size_m[1] / 2 and site.takes(box_of(here), []):
+            out.append(here)
+        x += width + GAP_M + 0.002  # places are rounded
     return out

@@ -123,6 +123,19 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
     return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
 
 
+def own_depth_m(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> float:
+    """Return how deep the person's limbs lie in its body at the worst of its motion.
+
+    0 for somebody who stands, and where the recipe leaves that be. A motion is the same whoever
+    follows it, so what is too deep asks for another body.
+    """
+    walk, clip = walk_of(draw, place), draw.recipe.clip
+    if walk is None or not draw.recipe.people.poses.untangle:
+        return 0.0
+    steps = _steps(solve, person, walk, (0.0,) if clip is None else _times_s(clip.seconds))
+    return max(solve.own_depth_m(_moved(person, step)) for step in steps)
+
+
 # The path ----------------------------------------------------------------------------------
 
 
@@ -134,8 +147,7 @@ def path(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> tuple[Pers
     walk, clip = walk_of(draw, place), draw.recipe.clip
     if walk is None or clip is None:
         return ()
-    times = tuple(float(t) for t in np.linspace(0.0, clip.seconds, _times(clip.seconds)))
-    steps = _steps(solve, person, walk, times)
+    steps = _steps(solve, person, walk, _times_s(clip.seconds))
     spots = np.array([step.root_m[:2] for step in steps])
     middle = (spots.min(axis=0) + spots.max(axis=0)) / 2
     x, y = _turned(np.zeros(2) if _move_of(draw) in _AFTER else middle, person.yaw_rad)
@@ -264,8 +276,7 @@ def cameras(
     if clip is None:
         return (first,)
     return tuple(
-        _then(draw, solve, people, first, time_s=float(time))[1]
-        for time in np.linspace(0.0, clip.seconds, _times(clip.seconds))
+        _then(draw, solve, people, first, time_s=time)[1] for time in _times_s(clip.seconds)
     )
 
 
@@ -333,9 +344,10 @@ def camera_at(draw: Draw, first: Camera, *, middle_m: F64, gone_m: F64, time_s: 
     return first
 
 
-def _times(seconds: float) -> int:
-    """Return how many places of a path are looked at."""
-    return max(2, math.ceil(seconds / PATH_STEP_S) + 1)
+def _times_s(seconds: float) -> tuple[float, ...]:
+    """Return the times at which a path is looked at, from its start to its end."""
+    count = max(2, math.ceil(seconds / PATH_STEP_S) + 1)
+    return tuple(float(t) for t in np.linspace(0.0, seconds, count))
 
 
 def _steps(

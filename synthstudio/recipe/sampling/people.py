@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ from synthstudio.recipe.sampling.outfits import (
     garment_of,
     outfit_of,
 )
-from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.sampling.pose_jitter import DEEP_M, Body, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
@@ -57,6 +57,11 @@ _OTHER = {"left": "right", "right": "left"}
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
+_OTHERS = 12
+"""So many other identities are asked where a body has no room for its motion."""
+
+OwnDepth = Callable[[PersonSpec, int], float]
+"""(person, place) -> metres."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,15 +76,43 @@ class Identity:
     years: float | None = None
 
 
-def draw_people(draw: Draw, solve: Solve, *, seats: bool) -> tuple[tuple[PersonSpec, KeyPose], ...]:
+def draw_people(
+    draw: Draw, solve: Solve, *, seats: bool, own_depth_m: OwnDepth = lambda person, place: 0.0
+) -> tuple[tuple[PersonSpec, KeyPose], ...]:
     """Return everybody of a frame, at the origin, each with the pose that theirs began with.
 
-    `seats`: whether poses that need a seat may be drawn.
+    `seats`: whether poses that need a seat may be drawn. `own_depth_m`: how deep the limbs of the
+    person at a place will lie in its own body; who has no room is somebody else, if anybody has.
     """
     rng = draw.rng("people")
     count = sample_count(draw.recipe.people.count, rng)
-    identities = _identities(draw, count, rng)
-    return tuple(_person(draw, solve, who, place, seats) for place, who in enumerate(identities))
+    numbers, out = _identities(draw, count, rng), []
+    for place in range(count):
+        least_m = math.inf
+        for number in _in_turn(draw, numbers, place):
+            who = identity(draw.recipe, number, draw.catalogue.garments)
+            unit = _person(draw, solve, who, place, seats)
+            depth_m = own_depth_m(unit[0], place)
+            if depth_m < least_m:
+                least_m, best, numbers[place] = depth_m, unit, number
+            if least_m <= DEEP_M:
+                break
+        out.append(best)
+    return tuple(out)
+
+
+def _in_turn(draw: Draw, numbers: Sequence[int], place: int) -> Iterator[int]:
+    """Yield the identity drawn for a place, then others like it in what hold-out and quotas ask."""
+    drawn, recipe = numbers[place], draw.recipe
+    yield drawn
+    begin = recipe.people.identities - recipe.holdout.identities
+    like = np.arange(recipe.people.identities)
+    like = like[(like >= begin) == (drawn >= begin)]
+    if quotas.asks_for_bodies(recipe):
+        own = body_of(identity(recipe, drawn, draw.catalogue.garments).phenotype)
+        like = like[np.isin(like, pool_by_body(recipe)[own])]
+    like = like[~np.isin(like, numbers)]
+    yield from draw.rng("another", place).permutation(like)[:_OTHERS].tolist()
 
 
 def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
@@ -152,8 +185,8 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
     return out
 
 
-def _identities(draw: Draw, count: int, rng: Generator) -> list[Identity]:
-    """Return `count` different people; the last of the pool only in val and test."""
+def _identities(draw: Draw, count: int, rng: Generator) -> list[int]:
+    """Return the numbers of `count` different people; the last of the pool only in val and test."""
     recipe = draw.recipe
     size, held = recipe.people.identities, recipe.holdout.identities
     taken: list[int] = []
@@ -173,7 +206,7 @@ def _identities(draw: Draw, count: int, rng: Generator) -> list[Identity]:
         for other in sorted(n for n in taken if low <= n < high):
             number += other <= number
         taken.append(number)
-    return [identity(recipe, number, draw.catalogue.garments) for number in taken]
+    return taken
 
 
 def _of_body(draw: Draw, span: tuple[int, int], taken: list[int], rng: Generator) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from synthstudio.core.rng import Generator
 from synthstudio.core.solve import Solve
@@ -25,6 +26,8 @@ _STIFF = (
 _INDEX = "index_curl"
 """Where it is not named, the index follows the other fingers."""
 SOFT_M = 0.015
+DEEP_M = 0.02
+"""By the skin no part of a body should lie deeper in another."""
 _TRIES = 6
 _ARMS_OUT_RAD = tuple(math.radians(a) for a in (0, 4, 8, 12))
 _LEG_JITTER = 0.5
@@ -51,24 +54,59 @@ def apart(
 
     `like`: the poses that the angles were made of; hands that touch there may touch. After
     strays come the angles as they are and with the arms held out; where none is free, as on a
-    heavy body, the freest of all is taken. `keys` name the random streams of later candidates.
+    heavy body, or where no skin can be freed, the freest of all is taken. `keys` name the random
+    streams of later candidates.
     """
-    deepest, best = math.inf, angles
-    for candidate in _candidates(draw, angles, rng, keys):
-        depth = body.solve.touches_m(body.phenotype, candidate, like)
-        if depth < deepest:
-            deepest, best = depth, candidate
-        if depth <= SOFT_M:
+    return freest(draw, body, _candidates(draw, angles, rng, keys), like=like)[1]
+
+
+def freest(
+    draw: Draw,
+    body: Body,
+    candidates: Iterable[dict[str, float]],
+    *,
+    like: tuple[Numbers, ...] = (),
+) -> tuple[int, dict[str, float]]:
+    """Return the number of the first candidate that is free, and its angles out of its own skin.
+
+    Those that capsules find free are asked first, then the others by how deep their limbs lie;
+    where the skin of none can be freed, it is the freest. `like`: as `core.solve.Solve.touches_m`.
+    """
+
+    def in_order() -> Iterator[tuple[int, dict[str, float]]]:
+        deep = []
+        for number, candidate in enumerate(candidates):
+            depth = body.solve.touches_m(body.phenotype, candidate, like)
+            if depth <= SOFT_M:
+                yield number, candidate
+            else:
+                deep.append((depth, number, candidate))
+        for _, number, candidate in sorted(deep, key=itemgetter(0, 1)):
+            yield number, candidate
+
+    least, found = math.inf, (0, dict[str, float]())
+    for number, candidate in in_order():
+        free, left_m = freed(draw, body, candidate)
+        if left_m < least:
+            least, found = left_m, (number, free)
+        if left_m <= DEEP_M:
             break
-    return untangled(draw, body, best)
+    return found
 
 
 def untangled(
     draw: Draw, body: Body, angles: dict[str, float], *, both_hands: bool = False
 ) -> dict[str, float]:
     """Return the angles with limbs out of the body's own skin, unless the recipe leaves that be."""
+    return freed(draw, body, angles, both_hands=both_hands)[0]
+
+
+def freed(
+    draw: Draw, body: Body, angles: dict[str, float], *, both_hands: bool = False
+) -> tuple[dict[str, float], float]:
+    """Return the angles of `untangled`, and how deep a part still lies in another, in metres."""
     if not draw.recipe.people.poses.untangle:
-        return angles
+        return angles, 0.0
     return body.solve.untangled(body.phenotype, angles, both_hands=both_hands)
 
 

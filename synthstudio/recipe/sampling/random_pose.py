@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.solve import KeyPose
 from synthstudio.core.spec import Numbers, Vec2
 from synthstudio.recipe.sampling.choose import Draw, pose_held
-from synthstudio.recipe.sampling.pose_jitter import SOFT_M, Body, untangled
+from synthstudio.recipe.sampling.pose_jitter import Body, freest
 
 FAMILY = "random"
 _ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
@@ -48,17 +48,15 @@ def made_up(
             where=f"{draw.where}: people.poses.random",
             then="Allow more poses or families, or hold out fewer.",
         )
-    deepest, best = math.inf, None
-    for _ in range(_TRIES):
-        key = random_pose(limbs, draw.catalogue.limits_rad, rng)
-        depth = body.solve.touches_m(body.phenotype, key.angles_rad, ())
-        if best is None or depth < deepest:
-            deepest, best = depth, key
-        if depth <= SOFT_M:
-            break
-    assert best is not None
-    free_rad = untangled(draw, body, dict(best.angles_rad))
-    return dataclasses.replace(best, angles_rad=Numbers(free_rad))
+    tried: list[KeyPose] = []
+
+    def angles() -> Iterator[dict[str, float]]:
+        for _ in range(_TRIES):
+            tried.append(random_pose(limbs, draw.catalogue.limits_rad, rng))
+            yield dict(tried[-1].angles_rad)
+
+    number, free_rad = freest(draw, body, angles())
+    return dataclasses.replace(tried[number], angles_rad=Numbers(free_rad))
 
 
 def tumbled(rng: Generator) -> dict[str, float]:

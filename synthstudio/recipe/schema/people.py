@@ -101,7 +101,8 @@ class Poses(Base):
     untangle: bool = Field(
         default=True,
         description="Whether hands, arms and legs that would lie in their own body are moved out "
-        "of it, by a few degrees; it does happen to wide bodies.",
+        "of it, by a few degrees; it does happen to wide bodies. Who follows a motion, which is "
+        "the same for all, is somebody with room for it instead.",
     )
     hands: Probability = Field(
         default=0.25,

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synthstudio.review.values import NOBODY, PREDICTED, Event
+from synthstudio.review.history import events
+from synthstudio.review.store import Store
+from synthstudio.review.values import NOBODY, PREDICTED, Event, Person
 
 _SHAPES = {"box": "the box", "masks": "the masks"}
+_MOST = 40  # events of a person that are shown
+
+
+def newest_events(store: Store, person: Person) -> list[dict[str, str]]:
+    """Return the newest events of a person in words, the newest first."""
+    found = events(store, person.dataset, person=person, limit=_MOST, newest=True)
+    return [describe_event(event) for event in reversed(found)]
 
 
 def describe_event(event: Event) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,11 +43,13 @@ class EditorSession:
     stands_in: bool = False
     """Whether the editor is to stay as it was: in this run the database did not answer."""
     clips: clips.ClipSession = field(default_factory=clips.ClipSession)
+    storing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while edits are stored: a run that begins meanwhile waits and tells of them."""
 
 
 def results_of(session: EditorSession) -> dict[str, Any]:
     """Answers to a browser's edits, as it is told them."""
-    results = [row for row in session.results.values() if len(row) == 4]
+    results = [row for row in [*session.results.values()] if len(row) == 4]  # other runs add to it
     return {
         "tab": session.answer.tab,
         "n": session.answer.n,

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review import clip_strokes, history
+from synthstudio.review import clip_strokes
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
@@ -30,7 +30,7 @@ from synthstudio.studio.editor.outbox import (
     renew_leases,
     storage_key,
 )
-from synthstudio.studio.editor.past import describe_event
+from synthstudio.studio.editor.past import newest_events
 from synthstudio.studio.editor.poses import poses_of
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
@@ -46,7 +46,6 @@ from synthstudio.studio.overview import added_note, count_people, review_progres
 from synthstudio.studio.set_names import last_chosen
 from synthstudio.studio.text import plain
 
-_PAST = 40  # events of a person that are shown
 _MOST_RESULTS = 300  # answers that a session says again, for a browser that missed a run
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.7rem .75rem .5rem; max-width: none; }
@@ -77,18 +76,20 @@ def show() -> None:
     def on_change() -> None:
         value = st.session_state[name]
         _take_view(session, value.get("view"))
-        with suppress(Refused):  # the run that begins now asks again, and shows what is refused
+        with session.storing, suppress(Refused):  # the run that begins asks again, and says why
             _take_outbox(ctx, me.name, chosen, session, value.get("outbox"), layer=layer)
             _take_clip(ctx, me.name, chosen, session, value.get("clip"))
 
+    answers = session.answer, session.clips.answer
     data = _browser_data(ctx, me, chosen, session)
     session.sent, session.drawn = (name, data), 2
     received = mount_editor(data, key=name, on_change=on_change)
-    # After a restart of the server a session is new: its callbacks are not called for what the
-    # browser says again.
-    new = _take_view(session, received["view"])
-    new = _take_clip(ctx, me.name, chosen, session, received["clip"]) or new
-    if _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new:
+    # After a restart of the server no callbacks are called for what the browser says again.
+    with session.storing:
+        new = _take_view(session, received["view"])
+        new = _take_clip(ctx, me.name, chosen, session, received["clip"]) or new
+        new = _take_outbox(ctx, me.name, chosen, session, received["outbox"], layer=layer) or new
+    if new or (session.answer, session.clips.answer) != answers:
         st.rerun()
 
 
@@ -217,6 +218,8 @@ def _browser_data(
     ctx: Context, me: User, chosen: OpenSet, session: EditorSession
 ) -> dict[str, Any]:
     assert session.queue is not None
+    # Answers first: a run before may still be storing; what is done is in people read from here on.
+    results, asked = results_of(session), session.clips.answer
     order, total = session.queue, len(session.queue.rows)
     start, stop = window.span(session.position, total)
     shown = order.people(chosen.table, start, stop)
@@ -245,7 +248,8 @@ def _browser_data(
         url=lambda kind, frame: image_url(ctx, me, chosen, kind=kind, frame=frame),  # type: ignore[arg-type]
         clean_of=chosen.source.clean_of,
     )
-    clip, aside = _clip_data(ctx, me, chosen, session, {item["id"] for item in found})
+    held = {item["id"] for item in found}
+    clip, aside = _clip_data(ctx, me, chosen, session, held, asked=asked)
     return {
         "dataset": storage_key(chosen.key, session.request.layer),
         "user": me.name,
@@ -264,7 +268,7 @@ def _browser_data(
         "person": session.person,
         "items": [*found, *aside],
         "clip": clip,
-        "results": results_of(session),
+        "results": results,
         "predictions": session.ghosts,
         "history": _history(ctx, me, chosen, session),
         "progress": review_progress(ctx.store, chosen.key),
@@ -272,12 +276,18 @@ def _browser_data(
 
 
 def _clip_data(
-    ctx: Context, me: User, chosen: OpenSet, session: EditorSession, held: Collection[str]
+    ctx: Context,
+    me: User,
+    chosen: OpenSet,
+    session: EditorSession,
+    held: Collection[str],
+    *,
+    asked: Mapping[str, Any],  # what the last question came to
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     """The strip of the shown person and its items that no window holds; None: no clips here."""
     if session.request.layer != MAIN or not has_clips(chosen.table):
         return None, []
-    base, look = {"answer": session.clips.answer}, session.clips.look
+    base, look = {"answer": asked}, session.clips.look
     scene = None if look is None else _scene(ctx, me, chosen, look.frame)
     if look is None or scene is None:
         return base, []
@@ -407,8 +417,4 @@ def _history(
     )
     if _veiled(ctx, me, chosen, person.layer, [(person.frame, person.instance)]):
         return {"id": session.history_of, "events": []}
-    found = history.events(ctx.store, chosen.key, person=person, limit=_PAST, newest=True)
-    return {
-        "id": session.history_of,
-        "events": [describe_event(event) for event in reversed(found)],
-    }
+    return {"id": session.history_of, "events": newest_events(ctx.store, person)}

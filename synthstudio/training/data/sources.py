@@ -97,7 +97,7 @@ def load_data(
     count = 0 if val_subset is None else len(val_subset)
     learnt = len(train_subset if stream is None else stream)
     say(f"{learnt} people to train on, {count} to validate on")
-    unlabelled = None if others is None else _everybody(others.crops)
+    unlabelled = None if others is None else everybody(others.crops)
     if unlabelled is not None:
         say(f"{len(unlabelled)} people without labels to adapt to")
     return TrainingData(
@@ -114,7 +114,7 @@ def load_data(
     )
 
 
-def _everybody(crops: Crops) -> CropSubset:
+def everybody(crops: Crops) -> CropSubset:
     return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
 
 

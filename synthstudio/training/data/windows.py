@@ -12,7 +12,7 @@ PADDING = 1.25
 LIMB_MARGIN = 0.15
 GREY = 114
 """Fill beyond the image's edge."""
-_LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -35,7 +35,7 @@ def limb_box(
     Of joints xy (J, 2) in pixels, `known` (J,) those in the image. On each side it is LIMB_MARGIN
     of its longer side wider. None with fewer than three of them.
     """
-    limb = np.array([name.split("_")[-1] in _LIMBS for name in skeleton.joints])
+    limb = np.array([name.split("_")[-1] in LIMBS for name in skeleton.joints])
     points = xy[limb & known]
     if len(points) < 3:
         return None
