@@ -41,9 +41,9 @@ def test_the_bytes_are_those_of_one_worker_on_disk(
 
 def test_nor_do_deaths_and_faults_of_the_store_change_a_byte(tmp_path: Path) -> None:
     """What `make cluster CLUSTER_ARGS=--store` does at full size."""
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**FIELDS, **SMALL, "frames": 24}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**FIELDS, **SMALL, "frames": 12}))
     words = [sys.executable, "-m", "benchmarks.killed_cluster", "--store", "--seed", "13"]
-    words += ["--scene", str(tmp_path / "tiny.yaml"), "--frames", "24"]
+    words += ["--scene", str(tmp_path / "tiny.yaml"), "--frames", "12"]
     words += ["--frames-per-shard", "2", "--kills", "2"]
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert ended.returncode == 0, ended.stdout + ended.stderr
