@@ -1,4 +1,4 @@
-"""docs/api.md, run as it is printed: the page as a script, its first block as a notebook."""
+"""docs/api.md as it is printed, but 36 frames: as a script, its first block as a notebook."""
 
 from __future__ import annotations
 

@@ -108,14 +108,15 @@ def test_ctrl_c_ends_all_quietly(tmp_path: Path) -> None:
     assert not any(other.is_running() for other in others)
 
 
-def test_all_die_with_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_all_die_with_the_run(tmp_path: Path, how: signal.Signals) -> None:
     process, others = _hanging(tmp_path)
     # Ray's two agents look for their raylet seldom, and leave a minute or two after it.
     others = [other for other in others if "Agent" not in other.name()]
     # The cluster's five processes and two workers, and those that Ray began for who may come.
     assert len(others) >= 7
     with process:
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(how)
         assert gone(others)
         process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == -how

@@ -196,14 +196,14 @@ def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
     out = root / "killed"
     command = [sys.executable, "-m", "synthstudio", *call(root, out)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
-    sign = out / "runs/pretrain-0/state.safetensors"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as child:
-        until = time.monotonic() + 300
-        while not sign.exists() and child.poll() is None:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        assert child.poll() is None
-        os.kill(child.pid, signal.SIGKILL)
+    for sign in ("data/test/dataset.json", "runs/pretrain-0/state.safetensors"):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as child:
+            until = time.monotonic() + 300
+            while not (out / sign).exists() and child.poll() is None:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            assert child.poll() is None
+            os.kill(child.pid, signal.SIGKILL)
     assert not (out / "results.json").exists()
     run(root, out)
     assert results(out) == results(whole)

@@ -64,6 +64,8 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
     with pytest.raises(WorkerError, match=r"training process died.*--resume"):
         ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
     thread.join()
+    with pytest.raises(ModelError, match="there is a run already"):  # as a worker says it
+        ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
     done = ray_train.train(
         config,
         run,
@@ -126,15 +128,6 @@ def test_what_telling_raises_is_raised() -> None:
     ):
         pass
     assert "reports" not in [t.name for t in threading.enumerate()]
-
-
-def test_what_a_worker_finds_wrong_is_said_as_it_says_it(tmp_path: Path) -> None:
-    class Failed(Exception):
-        def __init__(self, *failures: Exception) -> None:
-            self.worker_failures = dict(enumerate(failures))
-
-    wrong = ModelError("there is a run already", where="run")
-    assert ray_train._told(Failed(OSError("lost"), wrong), tmp_path) is wrong
 
 
 def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
