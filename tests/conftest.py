@@ -25,6 +25,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Ray starts its workers at nice 15: they would wait until all other tests leave a core.
+    os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 def missing(what: str, why: str) -> None:

@@ -33,9 +33,8 @@ LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a
 
 def copied(folder: Path) -> Path:
     """The package with what its tests need."""
-    left_out = shutil.ignore_patterns("__pycache__")
     for name in ("synthstudio", "tests", "tools", "scenes", "benchmarks", "docs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=left_out)
+        shutil.copytree(ROOT / name, folder / name)  # bytecode too: it knows its source by time
     for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile"):
         shutil.copy(ROOT / name, folder / name)
     return folder

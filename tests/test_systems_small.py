@@ -32,8 +32,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(settings, folder / "runs" / first.name, cache=folder / "crops", steps=1)
     words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache")]
     words += ["--page", str(out / "page.md"), "--picture", str(out / "seen.jpg")]
-    for system in ("pyramid", "openpose"):  # one at a time
-        assert systems_table.main([*words, "--system", system]) == 0
+    with pytest.MonkeyPatch.context() as here:  # a process for each, the second time
+        here.setattr(systems_runs, "cost", lambda w, d, size: systems_runs._cost(w, d, size.rounds))
+        assert systems_table.main([*words, "--system", "pyramid"]) == 0
+    assert systems_table.main([*words, "--system", "openpose"]) == 0  # one at a time
     return out
 
 
@@ -84,7 +86,7 @@ def test_every_system_and_seed_is_a_job() -> None:
     every = jobs(systems_runs.SYSTEMS, 3)
     assert len(every) == len({job.name for job in every}) == 4 * 3 * 3 + 3
     for size in SIZES.values():
-        for job in every:
+        for job in jobs(systems_runs.SYSTEMS, 1):
             systems_runs.config(job, size, Path("people"))  # which fits its network
 
 

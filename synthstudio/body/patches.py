@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body import landmarks
-from synthstudio.body.atlas import Atlas, cache_folder, load_atlas
+from synthstudio.body.anny_model import cache_folder
+from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, I32, PARTS, U8, JointPatches
 from synthstudio.core.skeleton import JOINTS, get_skeleton

