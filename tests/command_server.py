@@ -42,7 +42,6 @@ KEPT = Path(sys.argv[-1]).parent.absolute() / "kept"
 
 
 def preload() -> None:
-    import anny  # noqa: F401
     import cv2  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.optimize  # noqa: F401
@@ -60,8 +59,10 @@ def preload() -> None:
     import synthstudio.generation.pipeline
     import synthstudio.review.store
     import synthstudio.training.loop  # noqa: F401
+    from synthstudio.body.atlas import load_atlas
 
     torch.set_num_threads(1)
+    load_atlas()
 
 
 def added(argv: list[str]) -> tuple[str, ...]:
