@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-# Two more than there are cores, at most 4: browser tests wait more than they work.
-PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 2 ? 3 : 4)))
+# One more than there are cores, at most 4: browser tests wait more than they work.
+PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
