@@ -33,11 +33,16 @@ APART = 32
 SUBSETS = ("all", "visible", "hidden")
 
 
-def candidates(proof: Proof, seed: int, asked: Asked, folder: Path) -> list[Candidate]:
-    """All candidates of the network with this seed, timed; SystemExit when it is not trained."""
+def trained(proof: Proof, seed: int) -> Path:
+    """The weights of the network with this seed; SystemExit when it is not trained."""
     weights = proof.made / "runs" / f"{ARM}-{seed}" / "last.safetensors"
     if not weights.is_file() or not proof.result(ARM, seed).is_file():
         raise SystemExit(f"({ARM}) seed {seed} of the proof is not trained yet: make proof")
+    return weights
+
+
+def candidates(proof: Proof, weights: Path, asked: Asked, folder: Path) -> list[Candidate]:
+    """All candidates of a trained network, timed."""
     net, config, skeleton = checkpoint.load_network(weights)
 
     def part(*splits: str, test: bool = False) -> CropSubset:
@@ -86,9 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         steps=args.steps, rounds=args.rounds,
     )  # fmt: skip
     seeds = []
-    for seed in range(args.seeds):
+    for weights in [trained(proof, seed) for seed in range(args.seeds)]:
         with tempfile.TemporaryDirectory() as folder:
-            seeds.append(candidates(proof, seed, asked, Path(folder)))
+            seeds.append(candidates(proof, weights, asked, Path(folder)))
     print(f"\n{args.seeds} seeds, {args.steps} steps of fine-tuning; PCK@0.1 of the test people, %")
     print("differences from the first, in points (95 %): seeds, then moments, paired\n")
     print("| candidate | MB | M multiply-adds | relative time | " + " | ".join(SUBSETS), end=" | ")

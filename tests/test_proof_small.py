@@ -230,7 +230,6 @@ def test_its_network_is_pruned_and_put_into_8_bits(
     made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compress, "WIDTHS", (0.5,))  # the others cost the test its time
-    monkeypatch.setattr(compress, "BANKS", ())
     words = ["--small", "--cache", str(made / "cache"), "--seeds", "1", "--steps", "2"]
     assert pruning.main([*words, "--people", "2", "--rounds", "2"]) == 0
     _, *rows = capsys.readouterr().out.split("| candidate |")[1].splitlines()

@@ -113,6 +113,6 @@ def _construct() -> Any:
     topology = TopologyConfig(
         base_mesh="makehuman", nudity_edits=True, remove_unattached_vertices=False
     )
-    # "lbs" keeps Warp out of this package; bodies are skinned by _skin anyway.
+    # "lbs" keeps Warp out of this package; bodies are skinned by atlas.py anyway.
     with torch.inference_mode():
         return anny.Anny(topology=topology, skinning_method="lbs").to(torch.float32)

@@ -214,6 +214,3 @@ def test_shared_arrays_cannot_be_written():
     body = bare_body(load_atlas(), MAN, {})
     with pytest.raises(ValueError, match="read-only"):
         body.rest_m[0] = 0
-
-
-# Anny's cache ------------------------------------------------------------------------------
