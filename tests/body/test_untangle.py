@@ -65,10 +65,13 @@ def test_wide_people_take_the_librarys_poses(name):
 
 
 def test_hands_that_hold_one_thing_keep_their_places_to_each_other():
+    arms = {"left": (0.35, 1.0, 1.6), "right": (0.9, 0.5, 1.0)}  # alike they might move alike
     angles = {
-        **{f"{side}_shoulder_flexion": 0.35 for side in ("left", "right")},
-        **{f"{side}_shoulder_rotation": 0.9 for side in ("left", "right")},
-        **{f"{side}_elbow_flexion": 1.6 for side in ("left", "right")},
+        f"{side}_{name}": angle
+        for side, turns in arms.items()
+        for name, angle in zip(
+            ("shoulder_flexion", "shoulder_rotation", "elbow_flexion"), turns, strict=True
+        )
     }
     assert untangle.deepest_own_m(WIDE, angles) > untangle.DEEP_M
     free, held = (
