@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -32,10 +31,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import chromium
 from benchmarks.annotator import LOOK_S, STATES, Annotator, Hands, Label, Somebody
 from synthstudio.core.skeleton import get_skeleton
 
-CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")
 WAYS = ("drags", "clicks", "ghosts")
 NEAR_PX = 3.0
 _HALF_PX = 0.5
@@ -297,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         (work / "photos").mkdir(parents=True)
         for photo in photos:
             shutil.copy(options.photos / "images" / photo.name, work / "photos" / photo.name)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.path(), args=["--no-sandbox"])
         found = [run(work, photos, way, browser) for way in options.ways]
         browser.close()
     text = f"{table(found)}\n\n{json.dumps(found, indent=1)}\n"

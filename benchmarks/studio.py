@@ -30,6 +30,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
+from benchmarks import chromium
 from benchmarks.scale_dataset import _write
 from synthstudio.api.remote import Review
 from synthstudio.dataset.derive import link_or_copy
@@ -57,7 +58,6 @@ from synthstudio.studio.access import load_secret, local_key
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = os.environ.get("SYNTHSTUDIO_CHROMIUM", "/usr/bin/chromium")
 LIMITS = {
     "next_median_ms": 30.0,
     "next_p95_ms": 100.0,
@@ -390,7 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found |= filters(dataset, work)
         with serving(dataset.folder, work) as (url, server), sync_playwright() as playwright:
             browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage"]
+                executable_path=chromium.path(), args=["--no-sandbox", "--disable-dev-shm-usage"]
             )
             page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
             editor = Editor(page, url, local_key(load_secret(work)))

@@ -7,10 +7,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from benchmarks import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -21,7 +23,6 @@ settings.register_profile(
 )
 settings.load_profile("any-machine")
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,7 +30,7 @@ if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("RAY_worker_niceness", "0")
 
 
-def missing(what: str, why: str) -> None:
+def missing(what: str, why: str) -> NoReturn:
     """Skip a test for want of `what`; fail it where SYNTHSTUDIO_REQUIRE names that."""
     if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):
         pytest.fail(f"{what} is required here: {why}")
@@ -62,17 +63,22 @@ def once(
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Yield the machine's own Chromium, without a window; skip where there is none."""
-    output = os.environ.get("SYNTHSTUDIO_CHROMIUM", "")
-    found = next(filter(None, map(shutil.which, (output, *CHROMIUM) if output else CHROMIUM)), None)
+def chromium_path() -> str:
+    """Return the machine's own Chromium, or $SYNTHSTUDIO_CHROMIUM; skip where there is none."""
+    found = chromium.path()
     if found is None:
-        missing("chromium", f"none of {', '.join(CHROMIUM)} is installed")
+        missing("chromium", f"none of {', '.join(chromium.NAMES)} is installed")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """Yield a Chromium without a window."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
-            executable_path=found,
+            executable_path=chromium_path,
             timeout=180_000,
             args=["--no-sandbox", "--disable-dev-shm-usage"],
         )

@@ -17,22 +17,26 @@ PY
 }
 # What only some parts need; everything else runs without it.
 #   EGL: the pyrender backend. Chromium: browser tests. PostgreSQL: tests of the review store on it.
-missing="" ubuntu_browser=""
-if ! ldconfig -p 2>/dev/null | grep -q 'libEGL\.so\.1' || ! ldconfig -p | grep -q 'libEGL_mesa\|libEGL_nvidia'; then
-    missing="libegl1 libgl1-mesa-dri"
-fi
-if ! command -v chromium >/dev/null 2>&1 && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
+missing="" ubuntu_chromium=""
+if ! command -v chromium-headless-shell >/dev/null 2>&1 && ! command -v chromium >/dev/null 2>&1 \
+    && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
     # Ubuntu's own package only starts a snap, which containers cannot run: Playwright's is taken.
-    grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && ubuntu_browser=yes || missing="$missing chromium"
+    grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && ubuntu_browser=yes || chromium=chromium
 fi
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
-if [ -n "$missing" ]; then
+missing="$missing $chromium"
+if [ -n "${missing# }" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        apt-get update -qq
+        # Without its windows Chromium is smaller and faster; older releases have it only with them.
+        if [ -n "$chromium" ] && apt-cache show chromium-headless-shell >/dev/null 2>&1; then
+            missing="${missing%chromium}chromium-headless-shell"
+        fi
         echo "setup: installing $missing"
         mkdir -p /etc/postgresql-common/createcluster.d  # tests start a server of their own
         echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.d/synthstudio.conf
         # shellcheck disable=SC2086
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
     else
         echo "setup: some tests and the pyrender backend stay off. To have them: sudo apt-get install $missing" >&2
     fi

@@ -243,7 +243,8 @@ def main() -> None:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         dataset = make_set(folder)
-        found = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+        names = ("chromium-headless-shell", "chromium", "google-chrome")
+        found = next(filter(None, map(shutil.which, names)), None)
         with served(folder, dataset) as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
             for phone in (False, True):

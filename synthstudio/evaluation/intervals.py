@@ -14,9 +14,10 @@ Letters: N rows, G groups of frames, S seeds, R draws.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from synthstudio.core.rng import stream
 from synthstudio.evaluation import calibration
 from synthstudio.evaluation.precision import Matches
 
+if TYPE_CHECKING:
+    from numpy.random import Generator  # noqa: TID251
+
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -32,6 +36,8 @@ Statistic = Callable[[F64], float]
 """How often each group counts (G,) -> the figure; NaN where nothing is left to measure."""
 ENOUGH_SEEDS = 5
 MARGIN_DRAWS = 500
+_BLOCK = 1 << 21
+"""So many numbers of draws are held at once: 16 MB."""
 _RECALLS = np.linspace(0, 1, 101)  # where pycocotools looks at the precision
 
 
@@ -71,12 +77,28 @@ def few_seeds_note(seeds: int) -> str:
 
 
 def _resamples(seeds: int, groups: int, *, seed: int, rounds: int) -> Iterator[tuple[I64, F64]]:
-    """Yield for each round the drawn seeds (S,) and how often each group counts (G,)."""
+    """Yield of some draws at a time how often each seed (R, S) and each group (R, G) is drawn."""
+    at_once = max(1, _BLOCK // groups)
+    if rounds <= at_once:
+        yield _all_resamples(seeds, groups, seed, rounds)
+        return
     rng = stream(seed, "bootstrap")
-    for _ in range(rounds):
-        drawn_seeds = np.asarray(rng.integers(0, seeds, seeds), np.int64)
-        weight = np.bincount(rng.integers(0, groups, groups), minlength=groups)
-        yield drawn_seeds, weight.astype(np.float64)
+    for begin in range(0, rounds, at_once):
+        yield _drawn(rng, seeds, groups, min(at_once, rounds - begin))
+
+
+@functools.lru_cache(maxsize=4)
+def _all_resamples(seeds: int, groups: int, seed: int, rounds: int) -> tuple[I64, F64]:
+    """Every figure of a table asks for the same draws."""
+    return _drawn(stream(seed, "bootstrap"), seeds, groups, rounds)
+
+
+def _drawn(rng: Generator, seeds: int, groups: int, rounds: int) -> tuple[I64, F64]:
+    repeats, weights = np.empty((rounds, seeds), np.int64), np.empty((rounds, groups))
+    for k in range(rounds):
+        repeats[k] = np.bincount(rng.integers(0, seeds, seeds), minlength=seeds)
+        weights[k] = np.bincount(rng.integers(0, groups, groups), minlength=groups)
+    return repeats, weights
 
 
 def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
@@ -103,16 +125,17 @@ def _sum_interval(sides: list[tuple[F64, F64]], *, seed: int, rounds: int) -> In
     if not all(counts.sum() for _, counts in sides):
         return Interval(value=nan, low=nan, high=nan)
 
-    def difference(drawn_seeds: I64, weight: F64) -> float:
-        ratios = []
+    def differences(repeats: NDArray[Any], weights: F64) -> F64:
+        found = []
         for hits, counts in sides:
-            total = (counts[drawn_seeds] * weight).sum()
-            ratios.append((hits[drawn_seeds] * weight).sum() / total if total else np.nan)
-        return float(ratios[0] - ratios[1] if len(ratios) == 2 else ratios[0])
+            right, asked = (((weights @ part.T) * repeats).sum(1) for part in (hits, counts))
+            found.append(np.where(asked, right / np.where(asked, asked, 1), np.nan))
+        return np.asarray(found[0] - found[1] if len(found) == 2 else found[0])
 
     resamples = _resamples(seeds, groups, seed=seed, rounds=rounds)
-    draws = np.array([difference(*resample) for resample in resamples])
-    return _percentile_interval(difference(np.arange(seeds), np.ones(groups)), draws)
+    draws = np.concatenate([differences(*resample) for resample in resamples])
+    value = differences(np.ones((1, seeds)), np.ones((1, groups)))[0]
+    return _percentile_interval(float(value), draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,15 +157,13 @@ def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int
     """Draw a statistic, given once for each seed. ValueError without seeds."""
     if not seeds:
         raise ValueError("a statistic needs a seed at least")
-    draws = np.empty(rounds)
-    for k, (drawn_seeds, weight) in enumerate(
-        _resamples(len(seeds), groups, seed=seed, rounds=rounds)
-    ):
-        repeats = np.bincount(drawn_seeds, minlength=len(seeds))
-        values = [n * statistic(weight) for n, statistic in zip(repeats, seeds, strict=True) if n]
-        draws[k] = sum(values) / len(seeds)
+    draws = []
+    for repeats, weights in _resamples(len(seeds), groups, seed=seed, rounds=rounds):
+        for many, weight in zip(repeats.tolist(), weights, strict=True):
+            values = [n * statistic(weight) for n, statistic in zip(many, seeds, strict=True) if n]
+            draws.append(sum(values) / len(seeds))
     value = float(np.mean([statistic(np.ones(groups)) for statistic in seeds]))
-    return Bootstrap(value=value, draws=draws)
+    return Bootstrap(value=value, draws=np.array(draws))
 
 
 def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:

@@ -21,7 +21,7 @@ from synthstudio.recipe.schema.load import dump, parse
 
 MEETINGS = {meeting.name: meeting for meeting in meetings()}
 PAIRS = sorted(name for name, meeting in MEETINGS.items() if meeting.stand == "pair")
-FRAMES = 3
+FRAMES = 2
 
 
 @pytest.fixture(scope="module")

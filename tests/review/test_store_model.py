@@ -261,7 +261,7 @@ def test_store_does_what_the_model_does(store_url):
             connection.execute("PRAGMA synchronous=OFF")
 
     chosen = settings(
-        max_examples=25,
+        max_examples=15,
         stateful_step_count=20,
         deadline=None,
         database=None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -59,12 +57,10 @@ def trying(start_studio: Callable[..., Any], exported: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def camera_browser(browser: Any) -> Iterator[Any]:
+def camera_browser(browser: Any, chromium_path: str) -> Iterator[Any]:
     """Another Chromium, with a camera that shows a test picture and is always allowed."""
-    given = os.environ.get("SYNTHSTUDIO_CHROMIUM", "")
-    names = (given, "chromium", "chromium-browser", "google-chrome")
     opened = browser.browser_type.launch(
-        executable_path=next(filter(None, map(shutil.which, filter(None, names)))),
+        executable_path=chromium_path,
         args=["--no-sandbox", "--disable-dev-shm-usage", *FAKE_CAMERA],
     )
     yield opened
