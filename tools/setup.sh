@@ -17,15 +17,18 @@ PY
 }
 # What only some parts need; everything else runs without it.
 #   EGL: the pyrender backend. Chromium: browser tests. PostgreSQL: tests of the review store on it.
-missing="" ubuntu_chromium=""
+missing="" ubuntu_browser="" chromium=""
+if ! ldconfig -p 2>/dev/null | grep -q 'libEGL\.so\.1' || ! ldconfig -p | grep -q 'libEGL_mesa\|libEGL_nvidia'; then
+    missing="libegl1 libgl1-mesa-dri"
+fi
 if ! command -v chromium-headless-shell >/dev/null 2>&1 && ! command -v chromium >/dev/null 2>&1 \
     && ! command -v chromium-browser >/dev/null 2>&1 && ! command -v google-chrome >/dev/null 2>&1; then
     # Ubuntu's own package only starts a snap, which containers cannot run: Playwright's is taken.
     grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null && ubuntu_browser=yes || chromium=chromium
 fi
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 || missing="$missing postgresql"
-missing="$missing $chromium"
-if [ -n "${missing# }" ]; then
+missing="$missing${chromium:+ $chromium}"
+if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         apt-get update -qq
         # Without its windows Chromium is smaller and faster; older releases have it only with them.
