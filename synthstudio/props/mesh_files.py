@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from trimesh.resolvers import Resolver
-
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import decode, read_bytes
 
@@ -27,45 +25,8 @@ _NAMING_LINES = {
     ".mtl": rb"(?i)^\s*map_kd +(.+)$",
     ".ply": rb"^comment TextureFile +(.+)$",
 }
-_NOT_PICTURES = (".mtl", ".bin")
 # glTF extensions that may be required without changing where triangles lie.
 _KNOWN_EXTENSIONS = ("KHR_materials_", "KHR_mesh_quantization", "KHR_lights_punctual")
-
-
-class FolderResolver(Resolver):
-    """Hands a loader files of one folder; `refusals` keeps what was asked for and refused.
-
-    Loaders swallow what a resolver raises, so whoever uses one must look there afterwards.
-    """
-
-    def __init__(self, folder: Path, where: str) -> None:
-        self.folder = folder
-        self.where = where
-        self.refusals: list[AssetError] = []
-
-    def get(self, key: str) -> bytes:
-        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin."""
-        try:
-            path = inside(self.folder, key, self.where)
-            data = read_bytes(path, limit=MAX_BYTES)
-            if path.suffix.lower() not in _NOT_PICTURES:
-                check_picture(data, f"{self.where}: {key}")
-        except AssetError as error:
-            self.refusals.append(error)
-            raise
-        return data
-
-    def write(self, name: str, data: bytes) -> None:
-        """Refuse: nothing is written beside the user's files."""
-        raise AssetError("a mesh loader wants to write", where=self.where, got=name)
-
-    def namespaced(self, namespace: str) -> FolderResolver:
-        """The same resolver: subfolders are part of the names."""
-        return self
-
-    def keys(self) -> list[str]:
-        """No names: files are found when they are asked for."""
-        return []
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
@@ -113,10 +74,10 @@ def check_picture(data: bytes, where: str) -> None:
     decode(data, where, lambda image: image.size)
 
 
-def check_header(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> None:
+def check_header(data: bytes, suffix: str, where: str, folder: Path) -> None:
     """Raise AssetError for what a look at the file's head already shows to be too much."""
     if suffix in (".gltf", ".glb"):
-        _check_gltf(data, suffix, where, resolver)
+        _check_gltf(data, suffix, where, folder)
     elif suffix == ".obj":
         check_triangles(data.count(b"\nf "), where)
         odd = re.findall(rb"(?i)^v .*(?:nan|inf)", data, re.MULTILINE)
@@ -166,7 +127,7 @@ def _check_ply(data: bytes, where: str) -> None:
             raise _bad("the header promises more than the file holds", where, f"{int(count)} items")
 
 
-def _check_gltf(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> None:
+def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
     """Check a glTF's own words: what it requires, how much it promises, which files it names."""
     text, binary = _glb_chunks(data, where) if suffix == ".glb" else (data, b"")
     tree = _gltf_tree(text, where)
@@ -182,10 +143,10 @@ def _check_gltf(data: bytes, suffix: str, where: str, resolver: FolderResolver) 
         count = accessor.get("count")
         if not isinstance(count, int) or not 0 <= count <= 3 * MAX_TRIANGLES:
             raise _bad("the glTF promises a senseless amount of data", where, f"count {count}")
-    buffers = [_blob(b, where, resolver, binary) for b in _dicts(tree, "buffers", where)]
+    buffers = [_blob(b, where, folder, binary) for b in _dicts(tree, "buffers", where)]
     views = _dicts(tree, "bufferViews", where)
     for number, image in enumerate(_dicts(tree, "images", where)):
-        picture = _image_bytes(image, views, buffers, where, resolver)
+        picture = _image_bytes(image, views, buffers, where, folder)
         check_picture(picture, f"{where}: image {number}")
 
 
@@ -226,7 +187,7 @@ def _dicts(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     return value
 
 
-def _blob(item: dict[str, Any], where: str, resolver: FolderResolver, binary: bytes) -> bytes:
+def _blob(item: dict[str, Any], where: str, folder: Path, binary: bytes) -> bytes:
     """The bytes of a buffer or image: of the GLB, in the JSON, or in a file beside it."""
     uri = item.get("uri")
     if uri is None:
@@ -243,7 +204,7 @@ def _blob(item: dict[str, Any], where: str, resolver: FolderResolver, binary: by
             raise _bad("a data URI is damaged", where) from error
     if "base64," in uri:
         raise _leaves(uri, where)
-    return read_bytes(inside(resolver.folder, uri, where), limit=MAX_BYTES)
+    return read_bytes(inside(folder, uri, where), limit=MAX_BYTES)
 
 
 def _image_bytes(
@@ -251,10 +212,10 @@ def _image_bytes(
     views: list[dict[str, Any]],
     buffers: list[bytes],
     where: str,
-    resolver: FolderResolver,
+    folder: Path,
 ) -> bytes:
     if "bufferView" not in image:
-        return _blob(image, where, resolver, b"")
+        return _blob(image, where, folder, b"")
     try:
         view = views[image["bufferView"]]
         start = view.get("byteOffset", 0)

@@ -6,10 +6,9 @@ import warnings
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import trimesh
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
@@ -17,12 +16,14 @@ from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
 from synthstudio.props.mesh_files import (
     MAX_BYTES,
-    FolderResolver,
     check_header,
     check_triangles,
     not_numbers,
 )
 from synthstudio.props.things.shapes import turn_of
+
+if TYPE_CHECKING:
+    import trimesh
 
 MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply", ".stl")
 MAX_TEXTURE_PX = 2048
@@ -82,9 +83,8 @@ def load_mesh(
             got=suffix or "no ending",
         )
     data = read_bytes(path, limit=MAX_BYTES)
-    resolver = FolderResolver(path.parent, where)
-    check_header(data, suffix, where, resolver)
-    scene = _load(data, suffix, where, resolver)
+    check_header(data, suffix, where, path.parent)
+    scene = _load(data, suffix, where, path.parent)
     textures: list[U8] = []
     parts = [
         _part(mesh, transform, textures, suffix, where, room_m)
@@ -152,7 +152,12 @@ def _material(part: MeshPart, spec: ThingSpec, texture_offset: int) -> Material:
     return Material(base_rgb=part.base_rgb, roughness=part.roughness)
 
 
-def _load(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> trimesh.Scene:
+def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
+    import trimesh
+
+    from synthstudio.props.mesh_resolver import FolderResolver
+
+    resolver = FolderResolver(folder, where)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -173,6 +178,8 @@ def _load(data: bytes, suffix: str, where: str, resolver: FolderResolver) -> tri
 
 
 def _nodes(scene: trimesh.Scene, where: str) -> list[tuple[trimesh.Trimesh, F64]]:
+    import trimesh
+
     placed, count = [], 0
     try:
         for node in sorted(scene.graph.nodes_geometry):
@@ -291,13 +298,15 @@ def _colours(mesh: trimesh.Trimesh, suffix: str) -> F32 | None:
 
 def _look(mesh: trimesh.Trimesh) -> tuple[F32 | None, Any, Vec3 | None, float, bool]:
     """uv, the texture's picture, base colour, roughness and two-sidedness."""
+    from trimesh.visual.material import PBRMaterial
+
     material = getattr(mesh.visual, "material", None)
     if material is None:
         return None, None, None, 0.7, False
     uv = getattr(mesh.visual, "uv", None)
     if uv is not None and (np.shape(uv) != (len(mesh.vertices), 2) or not np.isfinite(uv).all()):
         uv = None
-    if isinstance(material, trimesh.visual.material.PBRMaterial):
+    if isinstance(material, PBRMaterial):
         picture, factor = material.baseColorTexture, material.baseColorFactor
         rough = material.roughnessFactor
         sided = bool(material.doubleSided)
