@@ -110,7 +110,7 @@ def serve_planted(*arguments: Any) -> None:
 
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.fuzz.campaign.MOST_CPU_S", 6.0)
+    monkeypatch.setattr("benchmarks.fuzz.campaign.MOST_CPU_S", 15.0)
     before = dict(TARGETS)
     _plant()
     yield
