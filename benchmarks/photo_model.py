@@ -99,8 +99,9 @@ Without boxes a detector finds people for it: an FCPose nano's, for whole pictur
 
 **Data.** Generated people alone, no photo: the training splits of scenes/everyday.yaml and
 scenes/wild.yaml. **Recipe.** scenes/training/photos.yaml: {recipe}, seed {config.seed} (one seed).
-Made-up shapes are pasted over a quarter of the people. The detector, without the maps of joints, on
-whole frames of the same sets: scenes/training/people.yaml, {people}.
+Made-up shapes are pasted over {config.augment.paste:.0%} of the people.
+The detector, without the maps of joints, on whole frames of the same sets:
+scenes/training/people.yaml, {people}.
 **Licence.** That of the package, Apache-2.0.
 
 Joints found within 0.1 of the box's longer side (PCK@0.1), in percent, from true boxes:

@@ -79,10 +79,11 @@ joints; a joint is hidden when less than half of it is left. All networks are `n
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
 half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
 `scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
-made-up pastes alone, noise, standardized pictures, float32. What comes after generated people \
-starts from that network; adapted networks had {adapt_steps} more steps on generated people, at a \
-learning rate of 5e-4, in which the norms took their statistics from the photos, without their \
-labels (`adapt.start: 1`), and a mean teacher said where joints are in them (`adapt.start: 0.2`). \
+made-up pastes alone, over a quarter of them, noise, standardized pictures, float32. What comes \
+after generated people starts from that network; adapted networks had {adapt_steps} more steps on \
+generated people, at a learning rate of 5e-4, in which the norms took their statistics from the \
+photos, without their labels (`adapt.start: 1`), and a mean teacher said where joints are in \
+them (`adapt.start: 0.2`). \
 `--group alone` has generated people alone, and adapted; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures; `--group items` \
 generated people without each of the things that make them like photos. The last two \

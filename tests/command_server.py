@@ -33,7 +33,7 @@ SMALL = {
     "audit": ("--workers", "1"),
     "occlude": ("--workers", "1", "--each", "1"),
     "robustness": ("--workers", "1", "--frames", "2", "--challenge", "dark"),
-    "benchmark": ("--batches", "1", "--threads", "1", "--rounds", "5"),
+    "benchmark": ("--rounds", "5"),
     "experiment": ("--workers", "1", "--seeds", "1", "--steps", "2"),
 }
 MANY = ("--workers", "1", "--frames", "24")  # where the page asks for many: a query finds some

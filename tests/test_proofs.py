@@ -39,7 +39,7 @@ def test_workers_runs_and_parts_give_the_same_bytes(
 @pytest.mark.parametrize(
     ("kill", "workers"),
     [
-        (("frame-written", 3, "self"), 1),
+        (("frame-written", 3, "self"), 2),
         (("before-rename", 2, "self"), 1),
         (("shard-written", 1, "group"), 2),
         (("before-index", 1, "self"), 1),
