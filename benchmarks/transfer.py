@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -24,13 +23,13 @@ import numpy as np
 import torch  # noqa: TID253 - it trains
 from numpy.typing import NDArray
 
-from benchmarks import generated_people, transfer_table
+from benchmarks import generated_people, transfer_photos, transfer_table
 from benchmarks.generated_items import ITEMS, MORE
 from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer_arms import ARMS, ASKING, GROUPS, ROWS, SIZES, Arm, Row, Size, styles_of
-from synthstudio.core.rng import stream
+from benchmarks.transfer_photos import fewer, larger, taught, write_labels
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
@@ -108,7 +107,9 @@ class Transfer:
 
     def config(self, name: str, seed: int) -> Config:
         arm, size = ARMS[name], self.size
-        file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
+        file = self.photos / "train.json"
+        if arm.people:
+            file = fewer(self.photos, self.folder / f"train-{arm.people}.json", arm.people)
         photos = {"coco": str(file), "images": str(self.photos / "images")}
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
@@ -120,12 +121,17 @@ class Transfer:
         augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
-            changed = {"seed": seed, "batch": size.batch, "steps": steps, "init_from": start}
+            changed = {"seed": seed, "batch": size.batch, "steps": size.steps, "init_from": start}
             changed |= {"network": own.network.model_dump() | size.network}
             if arm.style:
                 asked = arm.style in ASKING
                 chances = styles_of(arm.style) | {"photos": str(self.examples()) if asked else ""}
                 changed |= {"augment": own.augment.model_dump() | chances}
+            own = configs.parse(own.model_dump() | changed)
+            if arm.large:
+                changed |= larger(own, self.examples())
+            if arm.teacher:
+                changed |= taught(own, self.labels_by(arm.teacher, seed), self.photos / "images")
             return configs.parse(own.model_dump() | changed)
         if arm.adapt is not None:
             augment = own.augment.model_dump() | augment
@@ -152,28 +158,15 @@ class Transfer:
         )
 
     def examples(self) -> Path:
-        """A folder of up to 500 of the photos to train on: how pictures look."""
-        out = self.folder / "examples"
-        if not out.is_dir():
-            names = sorted(e["file_name"] for e in read_json(self.photos / "train.json")["images"])
-            part = self.folder / "examples.part"
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            for k in stream(0, "examples").permutation(len(names))[:500]:
-                shutil.copy(self.photos / "images" / names[k], part / f"{k}{Path(names[k]).suffix}")
-            part.rename(out)
-        return out
+        """A folder of some of the photos to train on: how pictures look."""
+        return transfer_photos.examples(self.photos, self.folder / "examples")
 
-    def fewer(self, people: int) -> Path:
-        """A COCO file of so many people to train on: the same ones each time, more hold fewer."""
-        out = self.folder / f"train-{people}.json"
-        if not out.is_file():
-            whole = read_json(self.photos / "train.json")
-            order = stream(0, "fewer people").permutation(len(whole["annotations"]))
-            chosen = [whole["annotations"][k] for k in sorted(order[:people])]
-            shown = {entry["image_id"] for entry in chosen}
-            images = [entry for entry in whole["images"] if entry["id"] in shown]
-            write_file(out, canonical_json(whole | {"annotations": chosen, "images": images}))
+    def labels_by(self, arm: str, seed: int) -> Path:
+        """A COCO file of the photos to train on, with the joints that an arm's network finds."""
+        run = self.run_of(arm, seed)
+        people, images = self.photos / "train.json", self.photos / "images"
+        if not (out := run / "labels.json").is_file():
+            write_labels(run / "last.safetensors", people, images, out)
         return out
 
 
@@ -192,6 +185,7 @@ def _digest(arm: str) -> str:
     while arm:
         chain.append({k: v for k, v in asdict(ARMS[arm]).items() if v != usual[k]})
         chain += [(ITEMS | MORE)[ARMS[arm].item]] if ARMS[arm].item else []
+        chain += [_digest(ARMS[arm].teacher)] if ARMS[arm].teacher else []
         people |= not ARMS[arm].photos
         arm = ARMS[arm].start
     chain += [generated_people.digest()] if people else []
@@ -206,8 +200,8 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
     """Train an arm with a seed, or go on with it, and write what each of its rows found."""
     if transfer.result(name, seed).is_file():
         return
-    if start := ARMS[name].start:
-        run_job(transfer, start, seed)
+    for other in ARMS[name].needs:
+        run_job(transfer, other, seed)
     torch.set_num_threads(1)
     config, out = transfer.config(name, seed), transfer.run_of(name, seed)
     if ARMS[name].views:
@@ -331,7 +325,7 @@ def hits(
 
 def jobs(seeds: int, arms: Sequence[str]) -> list[tuple[str, int]]:
     """What is trained, in an order in which each starts from what is there."""
-    wanted = [name for name in ARMS if name in arms or any(ARMS[a].start == name for a in arms)]
+    wanted = [name for name in ARMS if name in arms or any(name in ARMS[a].needs for a in arms)]
     return [(name, seed) for seed in range(seeds) for name in wanted]
 
 
@@ -349,10 +343,8 @@ def run_all(transfer: Transfer, options: argparse.Namespace, say: Callable[[str]
     try:
         while waiting or running:
             for job in list(waiting):
-                start = ARMS[job[0]].start
-                if len(running) < options.workers and (
-                    not start or transfer.result(start, job[1]).is_file()
-                ):
+                needs = [transfer.result(other, job[1]) for other in ARMS[job[0]].needs]
+                if len(running) < options.workers and all(file.is_file() for file in needs):
                     waiting.remove(job)
                     running[job] = _start(job, options)
             time.sleep(0.5)

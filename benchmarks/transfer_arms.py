@@ -37,7 +37,8 @@ class Arm:
     of its steps after which a mean teacher says where joints are, 1: its norms take their
     statistics from them and no more; `keep`: of how many of the photos the teacher labels a joint;
     `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
-    twice the steps, and the weights of the package's own network to begin with; `views`: its
+    twice the steps, and the weights of the package's own network to begin with; `teacher`: the arm
+    whose network says where joints of the photos are, instead of their labels; `views`: its
     backbone alone learns, from pairs of views of the photos without their labels. Without photos:
     generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
     "none": not one, "all": every one that asks no photos, "": those of that config. `item`: what of
@@ -55,6 +56,12 @@ class Arm:
     weight: float = 0.0
     style: str = ""
     item: str = ""
+    teacher: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The arms that are trained before it."""
+        return tuple(name for name in (self.start, self.teacher) if name)
 
 
 GENTLY = 5e-4
@@ -66,6 +73,8 @@ ARMS = {
     "pretrained": Arm(start="alone"),
     "adapted": Arm(photos=False, start="alone", adapt=1.0, lr=GENTLY),
     "taught": Arm(photos=False, start="alone", adapt=0.2, keep=0.2, lr=GENTLY),
+    "alone-large": Arm(photos=False, large=True),
+    "pupil": Arm(photos=False, start="alone", teacher="alone-large"),
     "large": Arm(large=True),
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),
@@ -98,7 +107,7 @@ ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n 
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),
     "photos": ("kpe", "orn"),
-    "alone": ("alone", "adapted", "taught"),
+    "alone": ("alone", "adapted", "taught", "alone-large", "pupil"),
     "large": ("large",),
     "views": ("views-1000", "orn-1000", "views-alone", "alone"),
     "styles": tuple(f"style-{name}" for name in STYLED),
@@ -140,6 +149,12 @@ ROWS = {
     "alone": Row(title="ORN, generated people alone", arm="alone"),
     "adapted": Row(title="the same, statistics of photos without labels", arm="adapted"),
     "taught": Row(title="the same, a teacher on photos without labels", arm="taught"),
+    "alone-large": Row(title="ORN, generated people alone, 192x144", arm="alone-large"),
+    "alone-large-flip": Row(
+        title="generated people alone, 192x144, flip test", arm="alone-large", flip=True
+    ),
+    "pupil": Row(title="generated people alone, taught by that on photos", arm="pupil"),
+    "pupil-flip": Row(title="the pupil, flip test", arm="pupil", flip=True),
     "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "views-alone": Row(

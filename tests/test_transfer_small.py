@@ -88,7 +88,7 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     out = made / "others.md"
     words = ["--photos", str(photos), "--size", "small", "--workers", "1"]
     words += ["--cache", str(made / "cache"), "--out", str(out), "--log", str(made / "others.log")]
-    asked = ("large", "taught", "views-1000", "views-alone")
+    asked = ("large", "taught", "views-1000", "views-alone", "alone-large", "pupil")
     for arm in asked:
         words += ["--arm", arm]
     assert transfer.main(words) == 0
@@ -104,6 +104,20 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     assert begun == one.run_of("views", 0) / "last.safetensors"
     assert any(name.startswith("projection") for name in state)
     assert one.config("views-alone", 0).init_from == str(begun)
+    teacher, pupil = one.config("alone-large", 0), one.config("pupil", 0)
+    assert teacher.network.size == (96, 72) and pupil.network.size == (48, 36)
+    photos_of, *people = pupil.train
+    assert [source.dataset for source in people] == [source.dataset for source in teacher.train]
+    taught, true = (
+        json.loads(path.read_text())["annotations"]
+        for path in (Path(photos_of.coco), photos / "train.json")
+    )
+    points = np.array([a["keypoints"] for a in taught]).reshape(len(taught), -1, 3)
+    labelled = np.array([a["keypoints"] for a in true]).reshape(points.shape)
+    known = points[..., 2] == 2
+    assert (known.sum(0) == len(true) // 2).all() and not points[~known].any()
+    assert [a["bbox"] for a in taught] == [a["bbox"] for a in true]
+    assert (np.abs(points - labelled)[known].max(-1) > 0.02).mean() > 0.9  # nothing is copied
 
 
 def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
