@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.proofs import ROOT
 from benchmarks.transfer import people_of
+from benchmarks.transfer_photos import surest
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.evaluation.localization import pck
 from synthstudio.inference.default import TENSORS, WEIGHTS
@@ -120,7 +121,7 @@ def main(words: list[str]) -> int:
     )
     hit = pck(guess, truth, length=side, at=0.1) > 0
     for kept in KEPT:
-        chosen = (sure >= np.quantile(sure, 1 - kept, axis=0)) & known
+        chosen = surest(sure, kept) & known
         print(f"surest {kept:4.0%} of each joint: {hit[chosen].mean():6.1%} found")
     for name, share in kinds(guess, truth, known, 0.1 * side, skeleton.flip).items():
         print(f"{share:6.1%} {name}")

@@ -29,7 +29,7 @@ from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer_arms import ARMS, ASKING, GROUPS, ROWS, SIZES, Arm, Row, Size, styles_of
-from benchmarks.transfer_photos import fewer, larger, taught, write_labels
+from benchmarks.transfer_photos import larger, taught, write_labels
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
@@ -107,9 +107,7 @@ class Transfer:
 
     def config(self, name: str, seed: int) -> Config:
         arm, size = ARMS[name], self.size
-        file = self.photos / "train.json"
-        if arm.people:
-            file = fewer(self.photos, self.folder / f"train-{arm.people}.json", arm.people)
+        file = self.fewer(arm.people) if arm.people else self.photos / "train.json"
         photos = {"coco": str(file), "images": str(self.photos / "images")}
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
@@ -117,7 +115,6 @@ class Transfer:
         if arm.large:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
             network["size"], start = [2 * height, 2 * width], str(WEIGHTS / TENSORS)
-        steps = size.steps * (2 if arm.large else 1)
         augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
@@ -147,7 +144,7 @@ class Transfer:
                 "network": network,
                 "augment": VIEWS if arm.views else augment,
                 "batch": size.batch,
-                "steps": size.adapt_steps if adapt else steps,
+                "steps": size.adapt_steps if adapt else size.steps * (2 if arm.large else 1),
                 "epochs": 1_000_000,
                 "precision": size.precision,
                 "device": "cpu",
@@ -161,13 +158,13 @@ class Transfer:
         """A folder of some of the photos to train on: how pictures look."""
         return transfer_photos.examples(self.photos, self.folder / "examples")
 
+    def fewer(self, people: int) -> Path:
+        """A COCO file of so many people to train on: the same ones each time, more hold fewer."""
+        return transfer_photos.fewer(self.photos, self.folder / f"train-{people}.json", people)
+
     def labels_by(self, arm: str, seed: int) -> Path:
-        """A COCO file of the photos to train on, with the joints that an arm's network finds."""
-        run = self.run_of(arm, seed)
-        people, images = self.photos / "train.json", self.photos / "images"
-        if not (out := run / "labels.json").is_file():
-            write_labels(run / "last.safetensors", people, images, out)
-        return out
+        """Where the COCO file is whose joints an arm's network found in the photos to train on."""
+        return self.run_of(arm, seed) / "labels.json"
 
 
 PARTS = ("train", "dev")
@@ -204,6 +201,13 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
         run_job(transfer, other, seed)
     torch.set_num_threads(1)
     config, out = transfer.config(name, seed), transfer.run_of(name, seed)
+    if (teacher := ARMS[name].teacher) and not transfer.labels_by(teacher, seed).is_file():
+        write_labels(
+            transfer.run_of(teacher, seed) / "last.safetensors",
+            transfer.photos / "train.json",
+            transfer.photos / "images",
+            transfer.labels_by(teacher, seed),
+        )
     if ARMS[name].views:
         people = pose_people(config.train, config, cache=transfer.crops)
         net = train_contrastive(people, config, steps=config.steps)

@@ -37,8 +37,9 @@ class Arm:
     of its steps after which a mean teacher says where joints are, 1: its norms take their
     statistics from them and no more; `keep`: of how many of the photos the teacher labels a joint;
     `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
-    twice the steps, and the weights of the package's own network to begin with; `teacher`: the arm
-    whose network says where joints of the photos are, instead of their labels; `views`: its
+    twice the steps (of generated people alone: `transfer_photos.larger`), and the weights of the
+    package's own network to begin with; `teacher`: the arm whose network says where joints of the
+    photos are, instead of their labels, and who learns them beside generated people; `views`: its
     backbone alone learns, from pairs of views of the photos without their labels. Without photos:
     generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
     "none": not one, "all": every one that asks no photos, "": those of that config. `item`: what of
@@ -118,9 +119,9 @@ GROUPS = {
     ),
 }
 """What is trained together: the table; its rows without generated people; generated people alone,
-and adapted to the photos; larger pictures; photos without labels first; each style by itself;
-generated people without each item by which they are like photos, and with more; how many labels
-they save."""
+adapted to the photos, and taught by larger pictures on them; larger pictures; photos without labels
+first; each style by itself; generated people without each item by which they are like photos, and
+with more; how many labels they save."""
 
 
 @dataclass(frozen=True, kw_only=True)

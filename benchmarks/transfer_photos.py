@@ -19,7 +19,7 @@ import synthstudio as ss
 from benchmarks.transfer_arms import STYLES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.durable import canonical_json, read_json, write_file
-from synthstudio.inference.default import TENSORS, WEIGHTS
+from synthstudio.inference.predict import Person
 from synthstudio.inference.sources import open_source
 from synthstudio.models.contract import VISIBLE
 from synthstudio.training.config import Config
@@ -60,8 +60,8 @@ def fewer(photos: Path, out: Path, people: int) -> Path:
 
 
 def larger(own: Config, photos: Path) -> dict[str, Any]:
-    """What a config of generated people is changed by for the teacher: it starts from the network
-    of the package, and takes colours from a folder of photos."""
+    """What a config of generated people is changed by for the teacher, which takes colours from a
+    folder of photos."""
     height, width = own.network.size
     network: dict[str, Any] = {"size": (2 * height, 2 * width), "bank_sharpness": _SHARPNESS}
     network["bank_sample"] = own.network.bank_sample // 2
@@ -71,7 +71,6 @@ def larger(own: Config, photos: Path) -> dict[str, Any]:
         "augment": own.augment.model_dump() | style,
         "batch": own.batch // 2,
         "steps": max(round(_TEACHER_STEPS * own.steps), 1),
-        "init_from": str(WEIGHTS / TENSORS),
     }
 
 
@@ -82,7 +81,7 @@ def taught(own: Config, labels: Path, images: Path) -> dict[str, Any]:
     return {"train": [photos, *people], "steps": max(round(_STEPS * own.steps), 1), "lr": _LR}
 
 
-def write_labels(run: Path, people: Path, images: Path, out: Path, *, keep: float = _KEEP) -> None:
+def write_labels(run: Path, people: Path, images: Path, out: Path) -> None:
     """Write a COCO file as `people`, with the joints that the network of `run` is surest of.
 
     The flip test is asked. Sure is the chance of a hit that the maps give, times the expected OKS
@@ -96,7 +95,7 @@ def write_labels(run: Path, people: Path, images: Path, out: Path, *, keep: floa
     labelled = [entry for entry in whole["annotations"] if entry["id"] in found]
     xy = np.stack([found[entry["id"]].xy[columns] for entry in labelled])
     sure = np.stack([_confidence(found[entry["id"]])[columns] for entry in labelled])
-    known = surest(sure, keep) & np.isfinite(xy).all(-1)
+    known = surest(sure, _KEEP) & np.isfinite(xy).all(-1)
     points = np.concatenate([np.nan_to_num(xy).round(2), np.full((*known.shape, 1), 2.0)], -1)
     points[~known] = 0
     entries = [
@@ -111,6 +110,6 @@ def surest(sure: NDArray[np.float64], keep: float) -> NDArray[np.bool_]:
     return np.asarray(sure >= np.quantile(sure, 1 - keep, axis=0))
 
 
-def _confidence(person: Any) -> NDArray[np.float64]:
+def _confidence(person: Person) -> NDArray[np.float64]:
     visible = person.shares[:, VISIBLE]
     return np.nan_to_num(person.score) * np.nan_to_num(person.quality, nan=1.0) * visible

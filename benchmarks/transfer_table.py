@@ -39,6 +39,8 @@ QUESTIONS = (
     ("large-sharp-flip", "large-sharp", "the flip test, 192x144"),
     ("adapted", "alone", "statistics of photos, for generated people alone"),
     ("taught", "alone", "a teacher on photos, for generated people alone"),
+    ("alone-large-flip", "alone-large", "the flip test, generated people alone at 192x144"),
+    ("pupil-flip", "pupil", "the flip test of the pupil"),
     *((f"pretrained-{n}", f"orn-{n}", f"pretraining before {n:,} labelled photos") for n in LABELS),
     *(
         (f"mixed-{n}", f"orn-{n}", f"generated people before and beside {n:,} labelled photos")
@@ -84,7 +86,9 @@ after generated people starts from that network; adapted networks had {adapt_ste
 generated people, at a learning rate of 5e-4, in which the norms took their statistics from the \
 photos, without their labels (`adapt.start: 1`), and a mean teacher said where joints are in \
 them (`adapt.start: 0.2`). \
-`--group alone` has generated people alone, and adapted; \
+`--group alone` has generated people alone, adapted, and taught on the photos by a network of \
+larger pictures, which saw generated people alone; this pupil is asked for the photos' joints, so \
+its last two columns are of fewer joints; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures; `--group items` \
 generated people without each of the things that make them like photos. The last two \
 columns are photos in which people are hidden as life has it and somebody marked hidden joints \

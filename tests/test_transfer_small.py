@@ -169,9 +169,8 @@ def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> No
     assert all(parts) and not parts[0] & parts[1]
     for name in ARMS:
         config = one.config(name, 0)
-        without = name in ("alone", "views", "views-alone") or name.startswith(
-            ("style-", "without-", "with-")
-        )
+        without = name.startswith(("style-", "without-", "with-"))
+        without |= name in ("alone", "alone-large", "pupil", "views", "views-alone")
         assert config.augment.cutouts == ("" if without else str(one.cutouts("train")))
         assert str(photos / "dev.json") not in config.model_dump_json()
 
