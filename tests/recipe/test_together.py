@@ -21,7 +21,8 @@ from synthstudio.recipe.schema.load import dump, parse
 
 MEETINGS = {meeting.name: meeting for meeting in meetings()}
 PAIRS = sorted(name for name, meeting in MEETINGS.items() if meeting.stand == "pair")
-FRAMES = 2
+FRAMES, MOST = 2, 8
+"""Frames of each kind; more where none of them shows it, as for bodies that have no room."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,12 @@ def drawn():
     out = {}
     for name in MEETINGS:
         stage = stage_of(name, people=MEETINGS[name].most)
-        out[name] = stage, [draw(stage.settings.recipe, k, stage) for k in range(FRAMES)]
+        specs = []
+        while len(specs) < FRAMES or (
+            len(specs) < MOST and not any(does(spec, name) for spec in specs)
+        ):
+            specs.append(draw(stage.settings.recipe, len(specs), stage))
+        out[name] = stage, specs
     return out
 
 

@@ -261,7 +261,7 @@ def _person(
         look=who.look,
         pose=expressed(draw, pose, place),
         outfit=(*outfit, *face_of(draw, place, who.phenotype, who.look, who.face)),
-        yaw_rad=facing_rad(draw, place, draw.rng("facing", place)),
+        yaw_rad=_facing_of(draw, pose, place),
         years=who.years,
     )
     extras = extras_of(draw, person, place)
@@ -283,6 +283,17 @@ def facing_rad(draw: Draw, place: int, rng: Generator) -> float:
     if view is not None:
         return quotas.facing_rad(view, float(rng.random()))
     return math.radians(sample(draw.recipe.people.facing_deg, rng))
+
+
+def _facing_of(draw: Draw, pose: PoseSpec, place: int) -> float:
+    """Return the turn of somebody in a pose: upside down, as often as asked, by half a turn more,
+    so that the chest faces where it would if they stood."""
+    yaw_rad = facing_rad(draw, place, draw.rng("facing", place))
+    share = draw.recipe.people.facing_chest
+    upside_down = math.cos(pose.angles_rad.get("root_pitch", 0.0)) < 0
+    if upside_down and share and draw.rng("facing chest", place).random() < share:
+        return math.remainder(yaw_rad + math.pi, math.tau)
+    return yaw_rad
 
 
 # Poses -------------------------------------------------------------------------------------

@@ -26,6 +26,13 @@ _OTHER = {"left": "right", "right": "left"}
 _SPREAD_RAD = math.radians(14)
 _SPREAD = (*_ARM[:4], *_LEG[:2], *_TRUNK, *_HEAD[:1], *_ROOT)
 _ALIKE = 0.5
+_BENT_RAD = {
+    "hip_flexion": (-0.3, 2.3),
+    "hip_abduction": (-0.2, 0.9),
+    "hip_rotation": (-0.6, 0.6),
+    "knee_flexion": (0.2, 2.5),
+}
+"""A leg that is bent anew: from a step back to a deep crouch, before the limits."""
 _IN_THE_AIR = 0.5
 _TUMBLE_ROLL_RAD = math.radians(20)
 _TRIES = 24
@@ -49,10 +56,11 @@ def made_up(
             then="Allow more poses or families, or hold out fewer.",
         )
     tried: list[KeyPose] = []
+    bent = draw.recipe.people.poses.bent
 
     def angles() -> Iterator[dict[str, float]]:
         for _ in range(_TRIES):
-            tried.append(random_pose(limbs, draw.catalogue.limits_rad, rng))
+            tried.append(random_pose(limbs, draw.catalogue.limits_rad, rng, bent=bent))
             yield dict(tried[-1].angles_rad)
 
     number, free_rad = freest(draw, body, angles())
@@ -68,7 +76,9 @@ def tumbled(rng: Generator) -> dict[str, float]:
     }
 
 
-def random_pose(poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator) -> KeyPose:
+def random_pose(
+    poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator, *, bent: float = 0.0
+) -> KeyPose:
     """Return a pose of limbs of different poses, each angle strayed by about 14 degrees.
 
     Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
@@ -93,6 +103,8 @@ def random_pose(poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Gene
         for name, value in source.angles_rad.items():
             if name.startswith(names):
                 angles[name] = sign * value if name.endswith(_ODD) else value
+    if bent:
+        angles |= _bent_legs(bent, rng)
     angles = _strayed(angles, limits_rad, rng)
     in_the_air = rng.random() < _IN_THE_AIR
     if in_the_air:
@@ -106,6 +118,17 @@ def random_pose(poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Gene
         athletic=True,
         airborne="tumbling" if in_the_air else "",
     )
+
+
+def _bent_legs(share: float, rng: Generator) -> dict[str, float]:
+    """Return the angles of the legs that are bent anew, each as often as `share` says."""
+    out = {}
+    for side in _OTHER:
+        chance, *drawn = rng.random(1 + len(_BENT_RAD))
+        for u, (name, (low, high)) in zip(drawn, _BENT_RAD.items(), strict=True):
+            if chance < share:
+                out[f"{side}_{name}"] = low + u * (high - low)
+    return out
 
 
 def _limb(source: KeyPose, theirs: str, side: str, groups: tuple[str, ...]) -> dict[str, float]:

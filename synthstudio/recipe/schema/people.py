@@ -81,6 +81,11 @@ class Poses(Base):
         description="How often a pose is made up instead: every limb from another pose, each "
         "angle strayed by about 14 degrees within its limits, half of them in the air.",
     )
+    bent: Probability = Field(
+        default=0.0,
+        description="How often a leg of a pose that is made up is bent anew: hip and knee anywhere "
+        "between a step back and a deep crouch, as in jumps, climbs and falls.",
+    )
     names: Weights | None = Field(
         default=None, description="Single poses and their weights; null: all of the families."
     )
@@ -268,6 +273,11 @@ class People(Base):
     together: Together = Field(default=Together(), description="What some of them do together.")
     facing_deg: Annotated[Number, Within(-180, 180)] = Field(
         default=(-180, 180), description="0 faces the camera; + turns to the person's left."
+    )
+    facing_chest: Probability = Field(
+        default=0.0,
+        description="How often facing_deg is that of the chest: who is upside down has turned it "
+        "the other way, and turns round.",
     )
     arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Field(
         default=Group(), description="How they stand to one another."
