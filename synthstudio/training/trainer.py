@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,8 +52,14 @@ class Trained:
 
 
 def seed_everything(config: Config) -> None:
-    """Seed weight initialisation; in deterministic mode forbid kernels whose sums vary."""
+    """Seed weight initialisation; in deterministic mode forbid kernels whose sums vary.
+
+    cuBLAS keeps to one order of sums with a workspace of its own, asked for before the first
+    product (docs.nvidia.com/cuda/cublas/#results-reproducibility).
+    """
     torch.manual_seed(config.seed)
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
 
 

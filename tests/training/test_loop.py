@@ -69,6 +69,19 @@ def test_it_learns_and_writes_what_it_says(pairs: Path, tmp_path: Path) -> None:
     assert net.block.balance.min() < 1 < net.block.balance.max()  # what the loss weighed causes by
 
 
+@pytest.mark.gpu
+def test_the_same_seed_ends_with_the_same_weights_on_a_gpu(
+    pairs: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    runs = [tmp_path / "one", tmp_path / "two"]
+    for out in runs:
+        assert tiny.run(tiny.config(pairs, device="cuda"), out).finished
+    assert weights(runs[0]) == weights(runs[1])
+    assert np.allclose(losses(runs[0]), losses(unbroken), rtol=0.02)
+
+
 def test_a_run_in_pieces_ends_as_an_unbroken_one(
     pairs: Path, unbroken: Path, tmp_path: Path
 ) -> None:
