@@ -67,8 +67,6 @@ class Source(Section):
     unfinished: bool = False
     # Sampling weight of each person, relative to other sources.
     weight: float = Field(default=1.0, gt=0)
-    # Whether its people's poses are in the bank (network.bank).
-    poses: bool = True
 
     @property
     def name(self) -> str:
@@ -279,8 +277,6 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_stream(self) -> Self:
-        if not any(source.poses for source in self.train):
-            raise ValueError("one source of train, or more, gives its poses to the bank")
         if self.streamed:
             if not all(source.stream for source in self.train):
                 raise ValueError("stream all sources of train, or none")
@@ -288,8 +284,6 @@ class Config(Section):
                 raise ValueError("streamed people are seen once an epoch: leave out weight")
             if self.curriculum:
                 raise ValueError("streamed people come shard by shard: leave out curriculum")
-            if not all(source.poses for source in self.train):
-                raise ValueError("streamed people all give poses: leave out poses")
         return self
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ def build_for_training(
     bank = None
     if config.network.block == "orn":
         bank = poses.pose_bank(
-            data.posing,
+            data.train,
             data.skeleton,
             size=config.network.size,
             count=config.network.bank,
@@ -43,7 +43,7 @@ def build_for_training(
             turned=config.augment.turned,
         )
         if config.network.bank:
-            say(poses.about_bank(bank, data.posing))
+            say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
     net = networks.build_network(config.network, data.skeleton, bank=bank, say=say)
     if config.init_from:

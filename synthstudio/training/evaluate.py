@@ -186,7 +186,7 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
             where="--bank",
             then="Leave out --bank: it is for networks without one.",
         )
-    people, other = load_subset([s for s in config.train if s.poses], config, cache)
+    people, other = load_subset(config.train, config, cache)
     bank = None
     if other.same_labels(skeleton):
         count = config.network.bank or 1000

@@ -11,7 +11,6 @@ import tiny
 import torch
 from torch import nn
 
-from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
@@ -19,7 +18,6 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
 from synthstudio.training import config, poses
 from synthstudio.training.config import Augment, Config
-from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.networks import build_network
@@ -118,40 +116,6 @@ def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.Trainin
         np.testing.assert_allclose(alone[1], bank.xyz_m[k], atol=1e-4)
         checked += 1
     assert checked > 5
-
-
-def test_poses_of_a_source_stay_out_of_the_bank_where_it_says_so(
-    pairs: Path, tmp_path: Path
-) -> None:
-    """Two sources that differ: the bank of both with one kept out is that of the other alone."""
-    base, clean = ({"dataset": str(pairs), "variants": [name]} for name in ("base", "clean"))
-    asked = {
-        "both": [base, clean],
-        "second": [base | {"poses": False}, clean],
-        "first": [base, clean | {"poses": False}],
-        "alone": [clean],
-    }
-    banks, people = {}, {}
-    for name, train in asked.items():
-        made = tiny.config(pairs, val=[], train=train, losses={"agreement": 0.0})
-        data = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
-        net = build_for_training(made, data, say=lambda text: None)
-        banks[name], people[name] = net.block.bank.poses, data  # type: ignore[union-attr]
-    assert len(people["second"].train) == len(people["both"].train)  # all are learnt from
-    assert len(people["second"].posing) == len(people["alone"].train)
-    assert torch.equal(banks["second"], banks["alone"])
-    fewer = dataclasses.replace(people["second"], train=people["second"].train.take(np.arange(9)))
-    assert set(fewer.posing.rows) < set(fewer.train.rows)
-    assert len(people["first"].posing) + len(people["second"].posing) == len(people["both"].train)
-
-
-def test_a_bank_of_nobody_is_refused(pairs: Path) -> None:
-    nobody = [{"dataset": str(pairs), "poses": False}]
-    with pytest.raises(ModelError, match="gives its poses to the bank"):
-        tiny.config(pairs, train=nobody)
-    with pytest.raises(ModelError, match="leave out poses"):
-        streamed = {"dataset": "x", "stream": True}
-        tiny.config(pairs, train=[streamed, streamed | {"poses": False}])
 
 
 def test_nobody_finds_himself(people: sources.TrainingData) -> None:

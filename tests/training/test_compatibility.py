@@ -64,7 +64,7 @@ def test_a_checkpoint_with_old_keys_loads(
     for source in (*now["train"], *now["val"]):
         assert source.pop("boxes") == "outline"
         assert not source.pop("stream") and not source.pop("unfinished")
-        assert source.pop("engine") == "local" and source.pop("poses") is True
+        assert source.pop("engine") == "local"
     assert now.pop("window") == 16
     assert now == {RENAMED_KEYS.get(key, key): value for key, value in old.items()}
     assert config.lr == 0.003 and config.no_augmentation_tail == 0.3

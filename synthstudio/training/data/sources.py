@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +41,13 @@ class TrainingData(RunData[CropSubset]):
     """The people of a run. `balance` (4,) weighs rare causes up.
 
     `pictures` are what augmentation takes from elsewhere; `unlabelled` people are learnt from
-    without labels. `poseless` (N,) are the crops of sources whose poses are kept out of the bank.
+    without labels.
     """
 
     balance: F64
-    poseless: I64 = field(default_factory=lambda: np.empty(0, np.int64))
     pictures: Pictures = NO_PICTURES
     unlabelled: CropSubset | None = None
     stream: StreamedPeople | None = None
-
-    @property
-    def posing(self) -> CropSubset:
-        """Those of `train` whose poses may be in the bank."""
-        return self.train.take(np.flatnonzero(~np.isin(self.train.rows, self.poseless)))
 
 
 def load_data(
@@ -112,7 +106,6 @@ def load_data(
         spec=InputSpec.of(config.network, skeleton),
         key=key,
         balance=_cause_balance(train_subset),
-        poseless=_poseless(train),
         pictures=pictures,
         unlabelled=unlabelled,
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
@@ -255,14 +248,6 @@ def _subset(sources: Sequence[_OpenSource], epoch: int) -> CropSubset:
         start += len(crops)
     crops = parts[0] if len(parts) == 1 else concatenate(parts)
     return CropSubset(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
-
-
-def _poseless(sources: Sequence[_OpenSource]) -> I64:
-    """The crops of the sources whose poses are kept out of the bank, as `_subset` numbers them."""
-    if all(opened.source.poses for opened in sources):
-        return np.empty(0, np.int64)
-    kept_out = [np.full(len(opened.crops(0)), not opened.source.poses) for opened in sources]
-    return np.flatnonzero(np.concatenate(kept_out))
 
 
 def _key(sources: Sequence[_OpenSource]) -> str:
