@@ -1,7 +1,4 @@
-"""On a GPU the labels are the CPU's, and trainings end with the same weights.
-
-Everywhere: a label or a pixel that differed would be found.
-"""
+"""On a GPU the labels are the CPU's; what differed would be found, which is asked everywhere."""
 
 import dataclasses
 

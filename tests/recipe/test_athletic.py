@@ -162,3 +162,14 @@ def test_who_is_upside_down_turns_the_chest_as_often_as_asked():
     assert np.allclose(turned[~still], 20) and np.allclose(turned[still], -160)
     some, _ = turns(facing_chest=0.6)
     assert abs(np.isclose(some[still], -160).mean() - 0.6) < 0.15
+
+
+def test_views_that_quotas_ask_for_are_kept_by_who_is_upside_down():
+    def turns(share):
+        who = {"poses": {"athletic": 1.0}, "facing_chest": share}
+        wish = parse({"name": "p", "people": who, "quotas": {"view": {"front": 1.0}}})
+        drawn = [person for i in range(30) for person in draw(wish, i, SOLVE).people]
+        assert any(math.cos(p.pose.angles_rad.get("root_pitch", 0.0)) < 0 for p in drawn)
+        return [person.yaw_rad for person in drawn]
+
+    assert turns(1.0) == turns(0.0)

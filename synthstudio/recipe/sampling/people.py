@@ -261,7 +261,7 @@ def _person(
         look=who.look,
         pose=expressed(draw, pose, place),
         outfit=(*outfit, *face_of(draw, place, who.phenotype, who.look, who.face)),
-        yaw_rad=_facing_of(draw, pose, place),
+        yaw_rad=facing_rad(draw, pose, place, draw.rng("facing", place)),
         years=who.years,
     )
     extras = extras_of(draw, person, place)
@@ -276,19 +276,17 @@ def posed_anew(
     return dataclasses.replace(person, pose=expressed(draw, pose, place)), key
 
 
-def facing_rad(draw: Draw, place: int, rng: Generator) -> float:
-    """Return a turn to the left: with quotas of views away from the camera, else from -y."""
+def facing_rad(draw: Draw, pose: PoseSpec, place: int, rng: Generator) -> float:
+    """Return a turn to the left: with quotas of views away from the camera, else from -y.
+
+    Without quotas somebody upside down is turned by half a turn more, as often as asked, so that
+    the chest faces where it would if they stood.
+    """
     number = quotas.person_number(draw.recipe, draw.index, place)
     view = quotas.bin_of(draw.recipe, "view", number)
     if view is not None:
         return quotas.facing_rad(view, float(rng.random()))
-    return math.radians(sample(draw.recipe.people.facing_deg, rng))
-
-
-def _facing_of(draw: Draw, pose: PoseSpec, place: int) -> float:
-    """Return the turn of somebody in a pose: upside down, as often as asked, by half a turn more,
-    so that the chest faces where it would if they stood."""
-    yaw_rad = facing_rad(draw, place, draw.rng("facing", place))
+    yaw_rad = math.radians(sample(draw.recipe.people.facing_deg, rng))
     share = draw.recipe.people.facing_chest
     upside_down = math.cos(pose.angles_rad.get("root_pitch", 0.0)) < 0
     if upside_down and share and draw.rng("facing chest", place).random() < share:

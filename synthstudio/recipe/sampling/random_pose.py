@@ -82,9 +82,9 @@ def random_pose(
     """Return a pose of limbs of different poses, each angle strayed by about 14 degrees.
 
     Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
-    its sides; half have both arms of one pose, and half both legs. All angles are within the
-    limits. Half are in the air, turned any way; others touch the floor with whatever is lowest, as
-    in a movement.
+    its sides; half have both arms of one pose, and half both legs. The share `bent` of the legs is
+    bent anew. All angles are within the limits. Half are in the air, turned any way; others touch
+    the floor with whatever is lowest, as in a movement.
     """
 
     def one() -> KeyPose:

@@ -277,7 +277,7 @@ class People(Base):
     facing_chest: Probability = Field(
         default=0.0,
         description="How often facing_deg is that of the chest: who is upside down has turned it "
-        "the other way, and turns round.",
+        "the other way, and turns round. With quotas.view nobody does.",
     )
     arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Field(
         default=Group(), description="How they stand to one another."

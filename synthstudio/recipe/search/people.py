@@ -276,7 +276,7 @@ def _turned(
     rng = layout.draw.rng("target", "turn", place)
     best, least = person, np.inf
     for number in range(_YAWS):
-        yaw = person.yaw_rad if number == 0 else facing_rad(layout.draw, place, rng)
+        yaw = person.yaw_rad if number == 0 else facing_rad(layout.draw, person.pose, place, rng)
         error = _turn_error(layout, dataclasses.replace(person, yaw_rad=yaw), own, self_share)
         if error < least:
             best, least = dataclasses.replace(person, yaw_rad=yaw), error
