@@ -95,7 +95,7 @@ class Transfer:
         if not self.hiders.is_dir():
             self.folder.mkdir(parents=True, exist_ok=True)
             split_cutouts((self.photos / "cutouts").resolve(), self.hiders, seed=0)
-        shown = [arm for arm in map(ARMS.__getitem__, arms) if not arm.photos or arm.start]
+        shown = [a for a in map(ARMS.__getitem__, arms) if not a.photos or a.start or a.weight]
         frames = self.size.generated_frames
         for item in dict.fromkeys(arm.item for arm in shown):
             generated_people.generate(self.generated(item), frames=frames, item=item)
@@ -111,10 +111,12 @@ class Transfer:
         photos = {"coco": str(file), "images": str(self.photos / "images")}
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
-        network = {"block": arm.block, **size.network}
-        if arm.large:
+        network = {"block": arm.block, "standardize": own.network.standardize, **size.network}
+        doubled = arm.large and not arm.weight
+        start = str(WEIGHTS / TENSORS) if arm.large else start
+        if doubled:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
-            network["size"], start = [2 * height, 2 * width], str(WEIGHTS / TENSORS)
+            network["size"] = [2 * height, 2 * width]
         augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
@@ -136,7 +138,9 @@ class Transfer:
         train = [photos] if arm.photos else people
         if arm.weight:
             train = [photos | {"weight": arm.weight}, *people]
-        return configs.parse(
+        if arm.photos and arm.teacher:
+            train.append(photos | {"coco": str(self.labels_by(arm.teacher, seed))})
+        made = configs.parse(
             {
                 "name": name,
                 "seed": seed,
@@ -144,7 +148,7 @@ class Transfer:
                 "network": network,
                 "augment": VIEWS if arm.views else augment,
                 "batch": size.batch,
-                "steps": size.adapt_steps if adapt else size.steps * (2 if arm.large else 1),
+                "steps": size.adapt_steps if adapt else size.steps * (2 if doubled else 1),
                 "epochs": 1_000_000,
                 "precision": size.precision,
                 "device": "cpu",
@@ -153,14 +157,17 @@ class Transfer:
             }
             | ({"lr": arm.lr} if arm.lr else {})
         )
+        changed = larger(made, self.examples()) if arm.large and arm.weight else {}
+        return configs.parse(made.model_dump() | changed)
 
     def examples(self) -> Path:
         """A folder of some of the photos to train on: how pictures look."""
         return transfer_photos.examples(self.photos, self.folder / "examples")
 
-    def fewer(self, people: int) -> Path:
-        """A COCO file of so many people to train on: the same ones each time, more hold fewer."""
-        return transfer_photos.fewer(self.photos, self.folder / f"train-{people}.json", people)
+    def fewer(self, people: int, *, rest: bool = False) -> Path:
+        """A COCO file of so many people to train on, or of the rest; the same ones each time."""
+        out = self.folder / f"train-{'without-' if rest else ''}{people}.json"
+        return transfer_photos.fewer(self.photos, out, people, rest=rest)
 
     def labels_by(self, arm: str, seed: int) -> Path:
         """Where the COCO file is whose joints an arm's network found in the photos to train on."""
@@ -183,7 +190,7 @@ def _digest(arm: str) -> str:
         chain.append({k: v for k, v in asdict(ARMS[arm]).items() if v != usual[k]})
         chain += [(ITEMS | MORE)[ARMS[arm].item]] if ARMS[arm].item else []
         chain += [_digest(ARMS[arm].teacher)] if ARMS[arm].teacher else []
-        people |= not ARMS[arm].photos
+        people |= not ARMS[arm].photos or bool(ARMS[arm].weight)
         arm = ARMS[arm].start
     chain += [generated_people.digest()] if people else []
     return _short(chain)
@@ -204,7 +211,7 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
     if (teacher := ARMS[name].teacher) and not transfer.labels_by(teacher, seed).is_file():
         write_labels(
             transfer.run_of(teacher, seed) / "last.safetensors",
-            transfer.photos / "train.json",
+            transfer.fewer(ARMS[name].people, rest=True),
             transfer.photos / "images",
             transfer.labels_by(teacher, seed),
         )

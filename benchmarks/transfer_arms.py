@@ -37,9 +37,10 @@ class Arm:
     of its steps after which a mean teacher says where joints are, 1: its norms take their
     statistics from them and no more; `keep`: of how many of the photos the teacher labels a joint;
     `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
-    twice the steps (of generated people alone: `transfer_photos.larger`), and the weights of the
+    twice the steps (with generated people: `transfer_photos.larger`), and the weights of the
     package's own network to begin with; `teacher`: the arm whose network says where joints of the
-    photos are, instead of their labels, and who learns them beside generated people; `views`: its
+    photos are, instead of their labels (with `people`: of all other photos, beside these labels),
+    and who learns them beside generated people; `views`: its
     backbone alone learns, from pairs of views of the photos without their labels. Without photos:
     generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
     "none": not one, "all": every one that asks no photos, "": those of that config. `item`: what of
@@ -77,6 +78,8 @@ ARMS = {
     "alone-large": Arm(photos=False, large=True),
     "pupil": Arm(photos=False, start="alone", teacher="alone-large"),
     "large": Arm(large=True),
+    "mixed-large-1000": Arm(people=1000, weight=7.0, large=True),
+    "pupil-1000": Arm(people=1000, start="alone", weight=4.0, teacher="mixed-large-1000"),
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),
     "views-alone": Arm(photos=False, start="views"),
@@ -113,15 +116,16 @@ GROUPS = {
     "views": ("views-1000", "orn-1000", "views-alone", "alone"),
     "styles": tuple(f"style-{name}" for name in STYLED),
     "items": ("alone", *(name for name, arm in ARMS.items() if arm.item)),
+    "few": ("alone", "orn-1000", "orn-4000", "mixed-1000", "mixed-large-1000", "pupil-1000"),
     "labels": (
         *("alone", "orn", "pretrained"),
-        *(name for name, arm in ARMS.items() if arm.people and arm.start != "views"),
+        *(f"{how}-{n}" for n in LABELS for how in ("orn", "pretrained", "mixed")),
     ),
 }
 """What is trained together: the table; its rows without generated people; generated people alone,
 adapted to the photos, and taught by larger pictures on them; larger pictures; photos without labels
 first; each style by itself; generated people without each item by which they are like photos, and
-with more; how many labels they save."""
+with more; 1,000 labelled photos beside the others without labels; how many labels they save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +161,17 @@ ROWS = {
     "pupil": Row(title="generated people alone, taught by that on photos", arm="pupil"),
     "pupil-flip": Row(title="the pupil, flip test", arm="pupil", flip=True),
     "large": Row(title="ORN after generated people, 192x144, twice the steps", arm="large"),
+    "mixed-large-1000": Row(
+        title="1,000 labelled photos beside generated people, 192x144", arm="mixed-large-1000"
+    ),
+    "mixed-large-1000-flip": Row(
+        title="the same, 192x144, flip test", arm="mixed-large-1000", flip=True
+    ),
+    "pupil-1000": Row(
+        title="after and beside generated people, 1,000, taught by that on the other photos",
+        arm="pupil-1000",
+    ),
+    "pupil-1000-flip": Row(title="that pupil, flip test", arm="pupil-1000", flip=True),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "views-alone": Row(
         title="generated people alone, after photos without labels", arm="views-alone"

@@ -3,7 +3,9 @@
 Photos without labels, taught by a network that sees more: one of generated people alone that sees
 pictures of twice the height and width says where joints of the photos are, and the small one learns
 the surest of them beside generated people (pseudo-labels: Lee 2013; of another network: Hinton et
-al., arXiv:1503.02531). The photos' own keypoints are not looked at, only their boxes.
+al., arXiv:1503.02531). The photos' own keypoints are not looked at, only their boxes. Where some
+photos are labelled, the larger network learns those as well and says where joints of the others
+are.
 """
 
 from __future__ import annotations
@@ -47,12 +49,16 @@ def examples(photos: Path, out: Path) -> Path:
     return out
 
 
-def fewer(photos: Path, out: Path, people: int) -> Path:
-    """Write a COCO file of so many people to train on: the same ones each time, more hold fewer."""
+def fewer(photos: Path, out: Path, people: int, *, rest: bool = False) -> Path:
+    """Write a COCO file of so many people to train on: the same ones each time, more hold fewer.
+
+    `rest`: of all others.
+    """
     if not out.is_file():
         whole = read_json(photos / "train.json")
         order = stream(0, "fewer people").permutation(len(whole["annotations"]))
-        chosen = [whole["annotations"][k] for k in sorted(order[:people])]
+        part = order[people:] if rest else order[:people]
+        chosen = [whole["annotations"][k] for k in sorted(part)]
         shown = {entry["image_id"] for entry in chosen}
         images = [entry for entry in whole["images"] if entry["id"] in shown]
         write_file(out, canonical_json(whole | {"annotations": chosen, "images": images}))
@@ -60,8 +66,7 @@ def fewer(photos: Path, out: Path, people: int) -> Path:
 
 
 def larger(own: Config, photos: Path) -> dict[str, Any]:
-    """What a config of generated people is changed by for the teacher, which takes colours from a
-    folder of photos."""
+    """What a config is changed by for the teacher, which takes colours from a folder of photos."""
     height, width = own.network.size
     network: dict[str, Any] = {"size": (2 * height, 2 * width), "bank_sharpness": _SHARPNESS}
     network["bank_sample"] = own.network.bank_sample // 2

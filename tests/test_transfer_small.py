@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import experiment_world
@@ -118,6 +119,32 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     assert (known.sum(0) == len(true) // 2).all() and not points[~known].any()
     assert [a["bbox"] for a in taught] == [a["bbox"] for a in true]
     assert (np.abs(points - labelled)[known].max(-1) > 0.02).mean() > 0.9  # nothing is copied
+
+
+def test_few_labelled_photos_beside_the_others(
+    made: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Larger pictures learn the labels of half, and say where joints of the other half are."""
+    for name in ("mixed-large-1000", "pupil-1000"):
+        monkeypatch.setitem(ARMS, name, replace(ARMS[name], people=12))
+    out = made / "few.md"
+    words = ["--photos", str(photos), "--size", "small", "--workers", "1", "--arm", "pupil-1000"]
+    words += ["--cache", str(made / "cache"), "--out", str(out), "--log", str(made / "few.log")]
+    assert transfer.main(words) == 0
+    assert ROWS["pupil-1000"].title in out.read_text()
+    one = Transfer(photos, SMALL, made / "cache")
+    teacher, pupil = one.config("mixed-large-1000", 0), one.config("pupil-1000", 0)
+    assert teacher.network.size == (96, 72) and pupil.network.size == (48, 36)
+    assert pupil.train[1:-1] == teacher.train[1:]
+    known, others = (
+        {a["id"]: a["keypoints"] for a in json.loads(Path(p.coco).read_text())["annotations"]}
+        for p in (pupil.train[0], pupil.train[-1])
+    )
+    true = json.loads((photos / "train.json").read_text())["annotations"]
+    assert set(known).isdisjoint(others) and len(known) == 12
+    assert set(known) | set(others) == {a["id"] for a in true}
+    assert known == {a["id"]: a["keypoints"] for a in true if a["id"] in known}
+    assert not any(others[a["id"]] == a["keypoints"] for a in true if a["id"] in others)
 
 
 def test_the_surest_joints(made: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
