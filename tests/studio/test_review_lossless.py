@@ -29,8 +29,10 @@ def hammer(desk, joints, *, keys, pause_s, first=0):
     output = []
     for k in range(first, first + keys):
         desk.page.wait_for_timeout(pause_s * 1000)
+        before = desk.reads("joint")
         desk.press("Tab")
         desk.page.wait_for_timeout(pause_s * 1000)
+        desk.wait(lambda before=before: desk.reads("joint") != before)  # on a busy machine: later
         key = "so"[(k // len(joints)) % 2] if k >= 0 else "s"
         joint = desk.reads("joint")
         desk.press("t", key)  # two edits whatever the joint was: outside, then a cause
