@@ -83,9 +83,10 @@ are cut out by their annotated box. Each is covered once by a cut-out of a categ
 training saw, turned by up to 30 degrees, over 35 % and 60 % of the convex hull of the labelled \
 joints; a joint is hidden when less than half of it is left. All networks are `nano` ({steps} \
 steps of {batch} people, {precision}), with things pasted over half of the people while training, \
-half of them cut-outs, the others made up. Generated people: {generated_frames} frames each of \
-`scenes/everyday.yaml` and `scenes/wild.yaml`, by `scenes/training/photos.yaml`: as many steps, \
-made-up pastes alone, over a quarter of them, noise, standardized pictures, float32. What comes \
+half of them cut-outs, the others made up; every picture is standardized. Generated people: \
+{generated_frames} frames each of `scenes/everyday.yaml` and `scenes/wild.yaml`, by \
+`scenes/training/photos.yaml`: as many steps, \
+made-up pastes alone, over a quarter of them, noise, float32. What comes \
 after generated people starts from that network; adapted networks had {adapt_steps} more steps on \
 generated people, at a learning rate of 5e-4, in which the norms took their statistics from the \
 photos, without their labels (`adapt.start: 1`), and a mean teacher said where joints are in \
@@ -93,6 +94,8 @@ them (`adapt.start: 0.2`). \
 `--group alone` has generated people alone, adapted, and taught on the photos by a network of \
 larger pictures, which saw generated people alone; this pupil is asked for the photos' joints, so \
 its last two columns are of fewer joints; \
+`--group few` 1,000 labelled photos beside generated people, and the other photos with joints that \
+a network of larger pictures, which learnt the same, found there; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures; `--group items` \
 generated people without each of the things that make them like photos. The last two \
 columns are photos in which people are hidden as life has it and somebody marked hidden joints \
