@@ -3,7 +3,7 @@
 Trains networks on photos, on generated people and on both, and tests them on other photos: as they
 are, and with cut-outs of other categories over 35 % and 60 % of everybody. A killed run goes on;
 what is there is kept: generated people, trainings from their last saved state, one file of results
-per arm and seed, apart for every version of the training code.
+per arm and seed, apart for every version of the training code and of the config.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Transfer:
         parts += [hashlib.sha256((photos / f"{n}.json").read_bytes()).hexdigest() for n in PARTS]
         key = hashlib.sha256(canonical_json(parts)).hexdigest()[:12]
         self.folder = cache / key
-        self.made = self.folder / f"by-{code()}"
+        self.made = self.folder / f"by-{_short([code(), generated_people.CONFIG.read_text()])}"
         self.crops = cache / "crops"
         self.hiders = self.folder / "hiders"
 
@@ -112,8 +112,8 @@ class Transfer:
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
         network = {"block": arm.block, "standardize": own.network.standardize, **size.network}
-        doubled = arm.large and not arm.weight
         start = str(WEIGHTS / TENSORS) if arm.large else start
+        doubled = arm.large and not arm.weight
         if doubled:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
             network["size"] = [2 * height, 2 * width]
@@ -157,7 +157,7 @@ class Transfer:
             }
             | ({"lr": arm.lr} if arm.lr else {})
         )
-        changed = larger(made, self.examples()) if arm.large and arm.weight else {}
+        changed = larger(made, self.examples()) if arm.large and not doubled else {}
         return configs.parse(made.model_dump() | changed)
 
     def examples(self) -> Path:

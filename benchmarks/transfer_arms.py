@@ -78,8 +78,6 @@ ARMS = {
     "alone-large": Arm(photos=False, large=True),
     "pupil": Arm(photos=False, start="alone", teacher="alone-large"),
     "large": Arm(large=True),
-    "mixed-large-1000": Arm(people=1000, weight=7.0, large=True),
-    "pupil-1000": Arm(people=1000, start="alone", weight=4.0, teacher="mixed-large-1000"),
     "views": Arm(views=True),
     "views-1000": Arm(people=1000, start="views"),
     "views-alone": Arm(photos=False, start="views"),
@@ -108,6 +106,10 @@ _TOGETHER = 7000
 ARMS |= {f"orn-{n}": Arm(people=n) for n in LABELS}
 ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
 ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n in LABELS}
+ARMS |= {
+    "mixed-large-1000": Arm(people=1000, weight=_TOGETHER / 1000, large=True),
+    "pupil-1000": Arm(people=1000, start="alone", weight=4.0, teacher="mixed-large-1000"),
+}
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),
     "photos": ("kpe", "orn"),

@@ -200,6 +200,8 @@ def test_cutouts_of_training_and_test_are_parted(made: Path, photos: Path) -> No
         without |= name in ("alone", "alone-large", "pupil", "views", "views-alone")
         assert config.augment.cutouts == ("" if without else str(one.cutouts("train")))
         assert str(photos / "dev.json") not in config.model_dump_json()
+        alone = generated_people.config_for(one.generated()).network
+        assert config.network.standardize == alone.standardize  # many begin with that network
 
 
 def test_each_style_is_used_by_itself(photos: Path, tmp_path: Path) -> None:
