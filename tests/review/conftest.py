@@ -27,14 +27,36 @@ def postgres_server():
         shutil.rmtree(home)
 
 
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory):
+    """Return the file of an empty SQLite store: to copy it is faster than to make another."""
+    file = tmp_path_factory.mktemp("made") / "review.db"
+    open_store(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def made_database(postgres_server):
+    """Return the name of a database with an empty store, a template of others."""
+    admin = create_engine(postgres_server.url("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE made TEMPLATE template0"))
+    admin.dispose()
+    open_store(postgres_server.url("made")).close()
+    return "made"
+
+
 @pytest.fixture
 def postgres_url(postgres_server, request):
-    """Return the URL of an empty database on the test's server; dropped at the end."""
+    """Return the URL of a database on the test's server, dropped at the end: empty, or with an
+    empty store where a test asks for that too."""
     name = f"t{abs(hash(request.node.nodeid))}"
+    opened = "empty_store" in request.fixturenames
+    template = request.getfixturevalue("made_database") if opened else "template0"
     admin = create_engine(postgres_server.url("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield postgres_server.url(name)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -43,10 +65,13 @@ def postgres_url(postgres_server, request):
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def store_url(request, tmp_path):
-    """Return the URL of an empty store: first SQLite, then PostgreSQL."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'review.db'}"
-    return request.getfixturevalue("postgres_url")
+    """Return the URL of a store: first SQLite, then PostgreSQL. There is none yet, or an empty one
+    where a test asks for that too."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    if "empty_store" in request.fixturenames:
+        shutil.copy(request.getfixturevalue("made_store"), tmp_path / "review.db")
+    return f"sqlite:///{tmp_path / 'review.db'}"
 
 
 @pytest.fixture
