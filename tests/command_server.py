@@ -30,7 +30,7 @@ with socket.socket(socket.AF_UNIX) as server:
 SMALL = {
     "generate": ("--workers", "1", "--frames", "12"),
     "generate scenes/people.yaml": ("--workers", "1", "--frames", "40"),  # 20 moments: all splits
-    "audit": ("--workers", "1"),
+    "audit": ("--workers", "1", "--frames", "6"),
     "occlude": ("--workers", "1", "--each", "1"),
     "robustness": ("--workers", "1", "--frames", "2", "--challenge", "dark"),
     "benchmark": ("--rounds", "5"),

@@ -77,6 +77,7 @@ def _raise(error: BaseException) -> Any:
 
 ACTS = {
     "square": lambda ctx, task: (task.number, ctx["start"] + task.number**2),
+    "folder": lambda ctx, task: str(Path.cwd()),
     "facts": lambda ctx, task: (ctx["pid"], ctx["calls"], dict(os.environ)),
     "threads": lambda ctx, task: (ctx["pid"], ctx["calls"], threadpool_info()),
     "own error": lambda ctx, task: _raise(GeometryError("frame 7: too large.")),

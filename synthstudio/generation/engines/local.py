@@ -1,8 +1,12 @@
 """Run a function over jobs, here or in worker processes of this machine. Knows no frames.
 
-One worker is the caller's own process, held to one thread; more are spawned with one thread
-each, so no result depends on how many there are. A spawned worker imports nothing of the
-caller's `__main__` (scripts need no guard) and dies with its parent, at once.
+One worker is the caller's own process, held to one thread; more are processes with one thread
+each, so no result depends on how many there are. A worker imports nothing of the caller's
+`__main__` (scripts need no guard) and dies with its parent, at once.
+
+On Linux workers are forked from a server of Python's `multiprocessing`, which the first run starts
+and which imports what workers need: once a process that makes data, not once a worker. Elsewhere
+they are spawned.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from functools import partial
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -49,6 +54,7 @@ ONE_THREAD = {
 }
 """What a worker's environment says before anything is imported there."""
 
+_FORKED = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _ORPHANED = 70  # exit code of a worker whose parent has died
 _JOIN_S = 10.0
@@ -100,7 +106,10 @@ def run(
     if workers == 1:
         _run_here(work, jobs, lambda: initializer(*initargs), on_done, on_progress)
         return
-    payload = bytes(ForkingPickler.dumps((work, initializer, initargs)))
+    start = bytes(ForkingPickler.dumps((work, initializer, initargs)))
+    payload = pickle.dumps((dict(os.environ) | ONE_THREAD, start))
+    if _FORKED and not _server_runs():
+        multiprocessing.set_forkserver_preload([_module(work), _module(initializer)])
     queue = iter(jobs)
     first = list(_take(queue, workers))
     crew: list[_Worker] = []
@@ -256,11 +265,23 @@ def _kept(payload: bytes) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _server_runs() -> bool:
+    """Whether this process has a server that workers are forked from."""
+    return getattr(forkserver._forkserver, "_forkserver_pid", None) is not None
+
+
+def _module(function: Any) -> str:
+    """The name of the module that a function, or what a partial one calls, is from."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(function.__module__)
+
+
 def _start(crew: list[_Worker], file: Path) -> None:
     """Add one worker: one thread a library, deaf to Ctrl-C, which the parent answers."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_worker_main, args=(theirs, os.getpid(), file), daemon=True)
+    context: Any = multiprocessing.get_context("forkserver" if _FORKED else "spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_worker_main, args=(theirs, file), daemon=True)
     with environment(ONE_THREAD), _interrupts_held(), _no_main():
         process.start()
         theirs.close()  # so that the worker's death is an end of file here
@@ -334,13 +355,16 @@ def _died(worker: _Worker) -> WorkerError:
     )
 
 
-def _worker_main(connection: Connection, parent: int, file: Path) -> None:
+def _worker_main(connection: Connection, file: Path) -> None:
     """Work in a child until the parent ends it."""
-    _die_with(parent)
+    _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     try:
-        work, initializer, initargs = pickle.loads(file.read_bytes())
+        variables, start = pickle.loads(file.read_bytes())
+        os.environ.clear()  # a server has those of the time when it was started
+        os.environ.update(variables)
+        work, initializer, initargs = pickle.loads(start)
         context = initializer(*initargs)
         connection.send(("ready", None))
         while True:
@@ -371,11 +395,15 @@ def portable(error: BaseException) -> SynthStudioError:
     )
 
 
-def _die_with(parent: int) -> None:
-    """Make this process end when its parent does, whatever it is busy with."""
+def _die_with_parent() -> None:
+    """Make this process end when its parent does, whatever it is busy with.
+
+    The kernel ends it with the server that forked it, which ends with the parent.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():
         os._exit(_ORPHANED)
     threading.Thread(target=_watch_parent, name="watch-parent", daemon=True).start()
 
