@@ -1,4 +1,4 @@
-"""`make fuzz` in small: 300 cases are clean, and what is a fault is found and runs again alone."""
+"""`make fuzz` in small: 200 cases are clean, and what is a fault is found and runs again alone."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-def test_three_hundred_cases(folder: Path) -> None:
-    totals = Campaign(folder, seed=1, cases=300, processes=1, grow=False).run(say=_silent)
-    assert totals.cases == 300
+def test_two_hundred_cases(folder: Path) -> None:
+    totals = Campaign(folder, seed=1, cases=200, processes=1, grow=False).run(say=_silent)
+    assert totals.cases == 200
     assert not totals.faults, totals.faults
-    assert totals.whats["taken"] > 40 and totals.whats["refused"] > 100
+    assert totals.whats["taken"] > 25 and totals.whats["refused"] > 65
     assert set(totals.targets) == set(TARGETS)
 
 

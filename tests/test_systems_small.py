@@ -86,7 +86,7 @@ def test_every_system_and_seed_is_a_job() -> None:
     every = jobs(systems_runs.SYSTEMS, 3)
     assert len(every) == len({job.name for job in every}) == 4 * 3 * 3 + 3
     for size in SIZES.values():
-        for job in every:
+        for job in jobs(systems_runs.SYSTEMS, 1):
             systems_runs.config(job, size, Path("people"))  # which fits its network
 
 

@@ -1,4 +1,4 @@
-"""docs/api.md as it is printed, but 36 frames: as a script, its first block as a notebook."""
+"""docs/api.md as it is printed, but 24 frames: as a script, its first block as a notebook."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def folder(desk: Path, tmp_path: Path) -> Path:
 
 
 def blocks() -> list[str]:
-    """Return the page's blocks, with 36 frames instead of its 100."""
+    """Return the page's blocks, with 24 frames instead of its 100."""
     text = PAGE.read_text(encoding="utf-8")
     assert text.count("frames=100") == 1
-    return re.findall(r"```python\n(.*?)```", text.replace("frames=100", "frames=36"), re.S)
+    return re.findall(r"```python\n(.*?)```", text.replace("frames=100", "frames=24"), re.S)
 
 
 def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,10 +51,10 @@ def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 CHECKS = """
-assert len(ds) == 36 and frame.image.shape == (240, 320, 3)
+assert len(ds) == 24 and frame.image.shape == (240, 320, 3)
 assert p.joints_px.shape == (len(p), 23, 2) and p.visible_share.shape == (len(p), 23)
 assert all((people.people.state >= 0).all() for people in hard)
-assert len(crops) > 20 and people.joints_px.shape == (1, 23, 2)
+assert len(crops) > 12 and people.joints_px.shape == (1, 23, 2)
 """
 
 
