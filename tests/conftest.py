@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+import typer.testing
 from hypothesis import HealthCheck, settings
 
 from benchmarks import chromium
@@ -28,6 +30,11 @@ if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Ray starts its workers at nice 15: they would wait until all other tests leave a core.
     os.environ.setdefault("RAY_worker_niceness", "0")
+
+
+# A command line is the same in each of its calls: reading all its annotations takes 50 ms.
+_TYPER = vars(typer.testing)
+_TYPER["_get_command"] = functools.cache(_TYPER["_get_command"])
 
 
 def missing(what: str, why: str) -> NoReturn:

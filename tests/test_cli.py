@@ -389,7 +389,7 @@ def test_too_little_memory_is_one_message(  # type: ignore[no-untyped-def]
     caused = RuntimeError("Failed to load the shared library")
     caused.__cause__ = OSError("warp.so: failed to map segment from shared object")
     assert cli._is_out_of_memory(caused)
-    monkeypatch.setattr("synthstudio.cli.app", app)
+    monkeypatch.setattr("synthstudio.cli.commands", lambda: app)
     ended = run("demo")
     assert ended.code == 1 and ended.err.startswith("error: there is not enough memory")
     error = RuntimeError("a fault of ours")
