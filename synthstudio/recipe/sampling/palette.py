@@ -6,6 +6,7 @@ Colours are written as sRGB hex, as a person would pick them, and kept as linear
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -105,13 +106,13 @@ def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
 
 def difference(a: Vec3, b: Vec3) -> float:
     """Return how different two linear RGB colours look: CIE 1976, sRGB's white."""
+    return math.dist(_lab(a), _lab(b))
 
-    def lab(rgb: Vec3) -> Vec3:
-        share = [sum(k * c for k, c in zip(row, rgb, strict=True)) for row in _TO_XYZ]
-        x, y, z = (s ** (1 / 3) if s > 216 / 24389 else (24389 / 27 * s + 16) / 116 for s in share)
-        return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
-    return math.dist(lab(a), lab(b))
+def _lab(rgb: Vec3) -> Vec3:
+    share = [sum(k * c for k, c in zip(row, rgb, strict=True)) for row in _TO_XYZ]
+    x, y, z = (s ** (1 / 3) if s > 216 / 24389 else (24389 / 27 * s + 16) / 116 for s in share)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
 def between(low: float, high: float, rng: Generator) -> float:
@@ -135,7 +136,13 @@ def _skin(tone: float) -> Vec3:
 
 def from_skin(rgb: Vec3) -> float:
     """Return how different a colour looks from the skin that is nearest to it."""
-    return min(difference(rgb, _skin(tone / 10)) for tone in range(11))
+    own = _lab(rgb)
+    return min(math.dist(own, other) for other in _skins_lab())
+
+
+@functools.cache
+def _skins_lab() -> tuple[Vec3, ...]:
+    return tuple(_lab(_skin(tone / 10)) for tone in range(11))
 
 
 def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
