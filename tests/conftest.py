@@ -32,6 +32,8 @@ if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("RAY_worker_niceness", "0")
 
 
+# No test cuts the power, and each file of each data set would wait for the disk.
+vars(os)["fsync"] = lambda descriptor: None
 # A command line is the same in each of its calls: reading all its annotations takes 50 ms.
 _TYPER = vars(typer.testing)
 _TYPER["_get_command"] = functools.cache(_TYPER["_get_command"])

@@ -207,16 +207,17 @@ def _cover(camera: Camera, skeleton: Skeleton, person: PosedPerson):
         ),
     ]
 
-    low, high = joints.min(axis=0) - radius, joints.max(axis=0) + radius
+    (left, top), (right, low) = joints.min(axis=0) - radius, joints.max(axis=0) + radius
 
     def cover(px):
-        inside = ((px >= low) & (px <= high)).all(axis=-1)
-        near = px[inside]
-        hit = np.zeros(len(near), bool)
+        x, y = px[..., 0], px[..., 1]
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= low)
+        x, y = x[inside], y[inside]
+        hit = np.zeros(len(x), bool)
         for a, b in pairs:
-            start, along = joints[a], joints[b] - joints[a]
-            t = np.clip(((near - start) @ along) / max(along @ along, 1e-12), 0, 1)
-            hit |= ((near - start - t[:, None] * along) ** 2).sum(axis=-1) <= radius**2
+            (dx, dy), from_x, from_y = joints[b] - joints[a], x - joints[a, 0], y - joints[a, 1]
+            t = np.clip((from_x * dx + from_y * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
+            hit |= (from_x - t * dx) ** 2 + (from_y - t * dy) ** 2 <= radius**2
         inside[inside] = hit
         return inside
 
