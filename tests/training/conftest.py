@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import two_processes
 from safetensors.torch import load_file
 from tiny_pairs import recipe
 
@@ -37,6 +38,16 @@ def shards(once: Callable[..., Path]) -> Path:
         generate(settings, folder / "shards", workers=1, frames_per_shard=4)
 
     return once("shards", make) / "shards"
+
+
+@pytest.fixture(scope="session")
+def by_two(once: Callable[..., Path], pairs: Path, shards: Path) -> Callable[[str], Path]:
+    """Return a function: the folder of a run of two_processes by its name; fail where it did."""
+
+    def make(folder: Path) -> None:
+        two_processes.make(folder, pairs, shards)
+
+    return two_processes.done_in(once("two-processes", make))
 
 
 @pytest.fixture(scope="session")

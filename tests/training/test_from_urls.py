@@ -20,7 +20,7 @@ import tiny
 from s3_server import S3
 from s3_server import s3 as s3
 from s3_server import s3_endpoint as s3_endpoint
-from test_parallel import together
+from two_processes import together
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.cache import default_cache

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import two_processes
 
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
@@ -114,25 +115,13 @@ def test_a_run_killed_twice_ends_as_an_unbroken_one(
     assert weights(out) == weights(unbroken)
 
 
-def test_two_processes_lose_as_much_as_one(pairs: Path, tmp_path: Path) -> None:
-    still = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
-    changes = json.dumps({"steps": 11, "losses": {"agreement": 0.0}, "augment": still})
-    found = {}
-    for count in (1, 2):
-        out = tmp_path / f"of_{count}"
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        command = [
-            *torchrun,
-            f"--nproc-per-node={count}",
-            str(SCRIPT),
-            str(pairs),
-            str(out),
-            changes,
-        ]
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
-        found[count] = losses(out)
-    assert len(found[1]) == 2
-    assert found[2] == pytest.approx(found[1], rel=2e-3)
+def test_two_processes_lose_as_much_as_one(
+    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
+) -> None:
+    tiny.run(tiny.config(pairs, **two_processes.LOSE), tmp_path / "one")
+    one, two = losses(tmp_path / "one"), losses(by_two("lose"))
+    assert len(one) == 2
+    assert two == pytest.approx(one, rel=2e-3)
 
 
 def test_no_number_stops_the_run_and_keeps_the_last_good_state(pairs: Path, tmp_path: Path) -> None:

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import platform
-import subprocess
-import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import recorded
-import tiny
 import torch
 import torch.distributed as dist
-import transformers
+import two_processes
 
 from synthstudio.core.errors import DeviceError, ModelError
 from synthstudio.models import losses
 from synthstudio.training import devices
 
 CPU = torch.device("cpu")
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-
-
-def together(*words: object) -> subprocess.CompletedProcess[str]:
-    """Start a script as two processes of torchrun."""
-    command = [*TORCHRUN, *map(str, words)]
-    reported = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=reported, check=False
-    )
 
 
 @pytest.mark.parametrize(("kind", "backend"), [("cpu", "gloo"), ("cuda", "nccl")])
@@ -112,65 +98,17 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
             devices.check_batch_divides(batch, devices.World(size=size))
 
 
-STOP = """
-import os, sys, time
-from pathlib import Path
-sys.path.insert(0, {here!r})
-import tiny
-from synthstudio.core.errors import ModelError
-from synthstudio.training import trainer, devices
-
-rank = int(os.environ["RANK"])
-data, out = Path({data!r}), Path({out!r})
-try:
-    tiny.run(tiny.config(data, batch=9), out.parent / "refused")
-except ModelError as error:
-    assert "multiple of 2" in str(error)
-else:
-    raise AssertionError("9 people of two processes")
-
-validate = trainer.Trainer.validate_and_checkpoint
-def validated(state):
-    validate(state)
-    if rank == 1 and state.progress.step == 4:  # one alone finds that nothing improves
-        state.stop.append("the validation did not improve, says 1")
-trainer.Trainer.validate_and_checkpoint = validated
-done = tiny.run(tiny.config(data), out, resume=True)
-assert (done.steps, done.finished) == (4, True), (rank, done)
-(out.parent / f"said_{{rank}}").write_text("stopped")
-"""
-
-
-def test_all_processes_stop_when_one_does(pairs: Path, tmp_path: Path) -> None:
-    script = tmp_path / "stop.py"
-    script.write_text(
-        STOP.format(
-            here=str(Path(tiny.__file__).parent), data=str(pairs), out=str(tmp_path / "run")
-        )
-    )
-    done = together(script)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert {p.name for p in tmp_path.glob("said_*")} == {"said_0", "said_1"}
-    assert not (tmp_path / "refused").exists()
+def test_all_processes_stop_when_one_does(by_two: Callable[[str], Path]) -> None:
+    folder = by_two("stopped").parent
+    assert {p.name for p in folder.glob("said_*")} == {"said_0", "said_1"}
+    assert not (folder / "refused").exists()
 
 
 @pytest.mark.parametrize("epochs", [-1, 1])
 def test_two_processes_train_behind_a_frozen_backbone(
-    pairs: Path, tmp_path: Path, epochs: int
+    by_two: Callable[[str], Path], epochs: int
 ) -> None:
-    resnet = transformers.ResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[8, 12],
-        depths=[1, 1],
-        layer_type="basic",
-        out_features=["stage1", "stage2"],
-    )
-    transformers.AutoBackbone.from_config(resnet).save_pretrained(tmp_path / "resnet")
-    network = {"size": [48, 32], "pretrained": str(tmp_path / "resnet"), "frozen_epochs": epochs}
-    changes = {"steps": 4, "network": network, "losses": {"agreement": 0.0}}
-    done = together(tiny.__file__, pairs, tmp_path / "run", json.dumps(changes))
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "run" / "last.safetensors").is_file()
+    assert (by_two(f"frozen-{epochs}") / "last.safetensors").is_file()
 
 
 def test_the_variance_over_all_processes_is_never_below_nothing(
@@ -188,14 +126,13 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
     assert output.isfinite().all()
 
 
-def test_two_processes_of_torchrun_learn_what_one_does(pairs: Path, tmp_path: Path) -> None:
+def test_two_processes_of_torchrun_learn_what_one_does(
+    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
+) -> None:
     """The loss of every step, with all that augmentation draws; each person once an epoch."""
-    changes: dict[str, Any] = {"steps": 8, "losses": {"agreement": 0.0}, "augment": recorded.BUSY}
-    recorded.record(pairs, tmp_path / "one", changes)
-    done = together(recorded.__file__, pairs, tmp_path / "two", json.dumps(changes))
-    assert done.returncode == 0, done.stderr[-3000:]
+    recorded.record(pairs, tmp_path / "one", two_processes.AS_ONE)
     one = recorded.read(tmp_path / "one")
-    two = [recorded.read(tmp_path / "two", rank) for rank in (0, 1)]
+    two = [recorded.read(by_two("as-one"), rank) for rank in (0, 1)]
     assert len(one["losses"]) == 8
     for process in two:
         assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
@@ -209,14 +146,13 @@ def test_two_processes_of_torchrun_learn_what_one_does(pairs: Path, tmp_path: Pa
         assert len(seen) == len(set(seen)) == 16  # everybody in the frames with an occluder
 
 
-def test_a_teacher_says_to_two_processes_what_it_says_to_one(pairs: Path, tmp_path: Path) -> None:
+def test_a_teacher_says_to_two_processes_what_it_says_to_one(
+    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
+) -> None:
     """In the first step: later ones differ by what AdamW makes of the rounding of gradients that
     are 0 otherwise."""
-    changes: dict[str, Any] = {"steps": 1, "augment": recorded.BUSY}
-    recorded.record(pairs, tmp_path / "one", changes)
-    done = together(recorded.__file__, pairs, tmp_path / "two", json.dumps(changes))
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (recorded.read(tmp_path / name)["losses"] for name in ("one", "two"))
+    recorded.record(pairs, tmp_path / "one", two_processes.TEACHER)
+    one, two = (recorded.read(out)["losses"] for out in (tmp_path / "one", by_two("teacher")))
     assert two == pytest.approx(one, rel=1e-6)
 
 

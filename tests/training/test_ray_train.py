@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 import time
@@ -13,9 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-import recorded
 import tiny
-from test_parallel import together
+import two_processes
 
 from synthstudio.api import networks
 from synthstudio.core.errors import ArgumentError, ModelError, WorkerError
@@ -24,7 +22,6 @@ from synthstudio.training import ray_train
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.train.torch")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's, of its own settings
-CHANGES: dict[str, Any] = {"steps": 100, "losses": {"agreement": 0.0}, "augment": recorded.BUSY}
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +50,27 @@ def losses(run: Path) -> dict[int, float]:
 
 
 def test_two_workers_learn_what_torchrun_does_though_one_dies(
-    cluster: None, pairs: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
+    cluster: None,
+    by_two: Callable[[str], Path],
+    pairs: Path,
+    tmp_path: Path,
+    tensors: Callable[[Path], dict[str, bytes]],
 ) -> None:
     """That torchrun learns what one process does is asked in test_parallel."""
     said: list[str] = []
     seen: list[tuple[int, int]] = []
-    config, run, cache = tiny.config(pairs, **CHANGES), tmp_path / "ray", tmp_path / "cache"
+    config, run, cache = (
+        tiny.config(pairs, **two_processes.LONG),
+        tmp_path / "ray",
+        tmp_path / "cache",
+    )
     thread = threading.Thread(target=_kill_a_worker, args=(run / "state.safetensors",))
     thread.start()
     with pytest.raises(WorkerError, match=r"training process died.*--resume"):
         ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
     thread.join()
     with pytest.raises(ModelError, match="there is a run already"):  # as a worker says it
-        ray_train.train(config, run, processes=2, cache=cache, say=lambda text: None)
+        ray_train.train(config, run, processes=1, cache=cache, say=lambda text: None)
     done = ray_train.train(
         config,
         run,
@@ -75,14 +80,13 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
         say=said.append,
         progress=lambda step, total, text: seen.append((step, total)),
     )
-    assert (done.steps, done.finished, done.folder) == (100, True, run)
+    assert (done.steps, done.finished, done.folder) == (40, True, run)
     assert len([line for line in said if "people to train on" in line]) == 1
-    assert seen[-1] == (100, 100)
-    told = together(recorded.__file__, pairs, tmp_path / "torchrun", json.dumps(CHANGES))
-    assert told.returncode == 0, told.stderr[-3000:]
-    ours, theirs = losses(run), losses(tmp_path / "torchrun")
-    assert 90 in ours and all(theirs[step] == loss for step, loss in ours.items())
-    assert tensors(run) == tensors(tmp_path / "torchrun")
+    assert seen[-1] == (40, 40)
+    torchrun = by_two("long")
+    ours, theirs = losses(run), losses(torchrun)
+    assert 30 in ours and all(theirs[step] == loss for step, loss in ours.items())
+    assert tensors(run) == tensors(torchrun)
     assert not list(tmp_path.glob(".ray-ray-*"))
 
 
@@ -131,7 +135,7 @@ def test_what_telling_raises_is_raised() -> None:
 
 
 def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
-    config = tiny.config(pairs, **CHANGES)
+    config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):
         ray_train.train(config, tmp_path / "new", processes=4, say=lambda text: None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import recorded
 import tiny
-from test_parallel import together
+import two_processes
 
 from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
 from synthstudio.training import config as configs
@@ -121,19 +120,17 @@ def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_two_processes_stream_what_one_learns(shards: Path, tmp_path: Path) -> None:
+def test_two_processes_stream_what_one_learns(
+    by_two: Callable[[str], Path], shards: Path, tmp_path: Path
+) -> None:
     """Without pasted pieces: those of a streamed batch are of the process's own people.
 
     Losses jump by 1e-4 where rounding decides on which side of 0 a rectified value is: with seed 0
     one does in the second step, whoever computes it.
     """
-    still = {"augment": {"half_body": 0.5, "noise": 0.3, "dropout": 0.3}}
-    given = changes(shards, **still, seed=1)
-    recorded.record(shards, tmp_path / "one", given)
-    done = together(recorded.__file__, shards, tmp_path / "two", json.dumps(given))
-    assert done.returncode == 0, done.stderr[-3000:]
+    recorded.record(shards, tmp_path / "one", two_processes.streamed(shards))
     one = recorded.read(tmp_path / "one")
-    two = [recorded.read(tmp_path / "two", rank) for rank in (0, 1)]
+    two = [recorded.read(by_two("streamed"), rank) for rank in (0, 1)]
     for process in two:
         assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
     for step, people in enumerate(one["people"]):

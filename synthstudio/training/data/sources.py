@@ -24,7 +24,6 @@ from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.frame_store import Frames
-from synthstudio.training.data.rendered import RenderedPeople
 from synthstudio.training.data.run_data import RunData
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
@@ -189,6 +188,9 @@ def _open_one(
 
         def silent(done: int, total: int) -> None:
             """From the second epoch on the bar shows training steps."""
+
+        # All that renders, of which most runs need nothing: 1.5 s of their start.
+        from synthstudio.training.data.rendered import RenderedPeople
 
         people = RenderedPeople(
             source,
