@@ -21,8 +21,8 @@ FRAME, SIZE = (96, 96), (48, 36)
 _LIMBS = ("elbow", "wrist", "knee", "ankle")
 
 
-def config(**changes: object) -> Config:
-    network = {"block": "kpe", "size": list(SIZE), "widths": [16, 32, 48], "width": 24}
+def config(*, widths: tuple[int, ...] = (16, 32, 48), **changes: object) -> Config:
+    network = {"block": "kpe", "size": list(SIZE), "widths": list(widths), "width": 24}
     fields = {
         "train": [{"dataset": "drawn"}],
         "network": network,

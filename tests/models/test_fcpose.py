@@ -60,8 +60,8 @@ def learnt() -> Learnt:
     frame = crowd(stream(7, "heart"), people=2, size=SIZE, height_px=(90, 110), apart_px=16)
     net, images = network(most=12).train(), painted(frame)
     targets, losses = net.targets([frame]), []
-    optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
-    for _ in range(400):
+    optimizer = torch.optim.AdamW(net.parameters(), lr=8e-3)
+    for _ in range(200):
         loss = torch.stack(list(net.losses(net(images), targets).values())).sum()
         optimizer.zero_grad()
         loss.backward()

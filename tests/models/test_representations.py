@@ -25,7 +25,7 @@ from synthstudio.training.representations import (
     train_contrastive,
 )
 
-STEPS = 180
+STEPS = 120
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_people() -> PosePeople:
 def test_poses_are_found_among_the_same_clothes(
     train_people: PosePeople, test_people: PosePeople
 ) -> None:
-    config, losses = drawn.config(), []
+    config, losses = drawn.config(batch=48), []
     net = train_contrastive(
         train_people, config, steps=STEPS, progress=lambda *told: losses.append(told[2])
     )

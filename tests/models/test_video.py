@@ -196,14 +196,14 @@ def test_the_page_runs_as_printed() -> None:
 
 
 def test_a_wrist_hidden_for_ten_frames_is_found_from_its_neighbours() -> None:
-    clips = bench.drawn(40, seed=0)
+    clips = bench.drawn(24, seed=0)
     for clip in clips:
         assert clip.hidden.sum() == bench.HIDDEN
         x = clip.joints_px[:, bench.JOINTS.index("wrist"), 0]
         assert (np.diff(x) > 0).all() or (np.diff(x) < 0).all()
         assert not clip.hidden[:8].any() and not clip.hidden[-8:].any()
     test = bench.windows(bench.drawn(16, seed=1))
-    net, video = bench.trained(bench.windows(clips), steps=200)
+    net, video = bench.trained(bench.windows(clips), steps=110)
     found = bench.errors_px(net, video, test)
     hidden = test.hidden.astype(bool)
     less = bench.difference(found["clips"], found["single frames"], test, hidden)

@@ -24,7 +24,7 @@ from synthstudio.models.zoomnet import (
     zoom_to,
 )
 
-SIDE, TRAIN, TEST, STEPS, BATCH = 96, 160, 32, 100, 8
+SIDE, TRAIN, TEST, STEPS, BATCH = 96, 160, 32, 100, 4
 BODY_RATE = 1 / 4  # cells of the body's maps a pixel
 HANDS = slice(PARTS["left_hand"].start, PARTS["right_hand"].stop)
 SPOTS = ((24, 26), (72, 26), (24, 72), (72, 72))

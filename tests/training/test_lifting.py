@@ -28,7 +28,7 @@ from synthstudio.training.lifting import (
 )
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "lifting.md").read_text(encoding="utf-8")
-SMALL = LiftingConfig(steps=1600, batch=128, width=192, noise=Noise(hidden=0.3))
+SMALL = LiftingConfig(steps=1600, batch=64, width=128, noise=Noise(hidden=0.3))
 
 
 @pytest.fixture(scope="module")
