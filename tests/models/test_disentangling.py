@@ -71,13 +71,13 @@ def test_a_probe_finds_what_is_there_and_nothing_else() -> None:
 
 
 def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other() -> None:
-    train_people, people = drawn.people(150, seed=0), drawn.people(60, seed=1)
-    config = drawn.config(batch=12, lr=7e-3, widths=(8, 16, 32))
-    judge = train_judge(train_people, drawn.config(batch=32), steps=80)
+    train_people, people = drawn.people(200, seed=0), drawn.people(60, seed=1)
+    config = drawn.config(batch=24, lr=5e-3)
+    judge = train_judge(train_people, drawn.config(batch=32), steps=150)
     net = train_disentangled(train_people, config, steps=450)
     swap = swaps(net, people, config, turn=len(people) // 2 + 1)
     by_pose, by_looks = pose_followed(judge, swap, people, config)
-    assert by_pose > 0.9
+    assert by_pose > 0.93
     assert by_looks < 0.72  # what anybody else's joints would score
     own = pictures(people, config)
     assert colours_followed(swap, own) > 0.9
@@ -89,7 +89,7 @@ def test_a_swapped_picture_has_the_pose_of_the_one_and_the_colours_of_the_other(
         probe(*(x for p in (train_people, people) for x in (_codes(code, p), joints_of(p))))
         for code in (lambda images: net.encode_pose(images).xy.flatten(1), net.encode_looks)
     ]
-    assert known[0] > 0.75
+    assert known[0] > 0.9
     assert known[1] < 0.1
 
 

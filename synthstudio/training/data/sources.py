@@ -189,7 +189,7 @@ def _open_one(
         def silent(done: int, total: int) -> None:
             """From the second epoch on the bar shows training steps."""
 
-        # All that renders, of which most runs need nothing: 1.5 s of their start.
+        # All that renders, of which most runs need nothing: 0.7 s of their start.
         from synthstudio.training.data.rendered import RenderedPeople
 
         people = RenderedPeople(
