@@ -39,6 +39,7 @@ from synthstudio.training.config_network import Network
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, InputSpec
 from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample
 
@@ -126,7 +127,7 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         numbers = range(steps + _WARM_UP)
         alone, cpu_step, _ = _time_steps(step, iter([make(0)] * len(numbers)))
         loading, cpu_load, _ = _time_steps(lambda batch: None, (make(k) for k in numbers))
-        both, _, waiting = _time_steps(step, batches.prefetch(make, numbers))
+        both, _, waiting = _time_steps(step, prefetch(make, numbers))
         again, _, _ = _time_steps(step, iter([make(0)] * len(numbers)))
         plain = config.model_copy(
             update={"network": config.network.model_copy(update={"block": "kpe"})}

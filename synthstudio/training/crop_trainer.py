@@ -72,6 +72,8 @@ class CropTrainer(PeopleTrainer[Made]):
     ) -> None:
         super().__init__(config, out, data, device, world, say=say, resume=resume)
         self.labels_are_learnt = True
+        if data.later_epoch is None and data.stream is None:  # those come from other processes
+            self.loaders = devices.batch_makers(device, world)
         self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
         self.weights = Weights(**config.losses.model_dump())
         self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(device)
@@ -119,9 +121,9 @@ class CropTrainer(PeopleTrainer[Made]):
             hidden = labels.known & (labels.state == STATE_HIDDEN) & paired
             agreement = agreement_loss(outputs.logits[-1], teacher, hidden)
             terms["agreement"] = self.weights.agreement * agreement
-        loss = torch.stack(list(terms.values())).sum()
-        torch.autograd.backward(self.scaler.scale(loss / self.config.accumulate))
-        return {name: value.item() for name, value in terms.items()}
+        values = torch.stack(list(terms.values()))
+        torch.autograd.backward(self.scaler.scale(values.sum() / self.config.accumulate))
+        return dict(zip(terms, values.tolist(), strict=True))
 
     def _backward_unlabelled(self, people: Unlabelled, labelled: float) -> float:
         """What the average of the weights says of photos teaches; before `adapt.start` only the

@@ -22,6 +22,7 @@ OTHER_DEVICE = "Free some of it, or use another --device."
 TIMEOUT = timedelta(hours=12)
 """How long processes wait for one another: the first one crops everybody alone."""
 _LINGER_S = 0.5
+_BATCH_MAKERS = 4
 
 
 @contextmanager
@@ -92,6 +93,17 @@ def has_bfloat16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def batch_makers(device: torch.device, world: World) -> int:
+    """How many processes make batches for one that trains on a device; 0: a thread of its own.
+
+    A GPU's steps are Python that starts kernels, and a thread would hold the lock that it needs.
+    """
+    if device.type != "cuda":
+        return 0
+    cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", world.size))
+    return min(cores - 1, _BATCH_MAKERS)
 
 
 def slow_precision(device: torch.device, precision: str) -> str:

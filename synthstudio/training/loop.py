@@ -16,7 +16,7 @@ from typing import Any
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.config import Config
 from synthstudio.training.crop_trainer import CropTrainer
-from synthstudio.training.data import batches
+from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.frame_trainer import FrameTrainer
 from synthstudio.training.interrupts import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
@@ -78,7 +78,7 @@ def train(
         seconds_before, waited = run.progress.seconds, 0.0
         stopped = devices.agreed_stop_reason(run.stop)
         numbers = range(first * config.accumulate, end * config.accumulate)
-        batch_stream = batches.prefetch(run.make_batches, numbers)
+        batch_stream = prefetch(run.make_batches, numbers, processes=run.loaders)
         with stop_on_signals(run.stop), closing(run), closing(batch_stream):
             while run.progress.step < end and not stopped:
                 step = run.progress.step

@@ -33,42 +33,60 @@ class MuonAdamW(torch.optim.AdamW):
         super().step()
         self.param_groups = groups
         for group in groups:
-            for parameter in group["params"] if group["muon"] else ():
-                if parameter.grad is not None:
-                    lr = MUON_LR_RATIO * group["lr"]
-                    self._orthogonal_step(parameter, lr, group["weight_decay"])
+            if group["muon"]:
+                self._orthogonal_step(
+                    [parameter for parameter in group["params"] if parameter.grad is not None],
+                    MUON_LR_RATIO * group["lr"],
+                    group["weight_decay"],
+                )
 
-    def _orthogonal_step(self, parameter: nn.Parameter, lr: float, decay: float) -> None:
-        gradient, state = parameter.grad, self.state[parameter]
-        assert gradient is not None
-        if not state:
-            state["step"] = torch.zeros(())  # AdamW counts for each weight, and looks for it
-            state["momentum"] = torch.zeros_like(parameter)
-        state["step"] += 1
-        mean = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
-        matrix = orthogonalized(gradient.lerp(mean, MOMENTUM).flatten(1))
-        size = math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1]))
-        parameter.mul_(1 - lr * decay).add_(matrix.view(parameter.shape), alpha=-lr * size)
+    def _orthogonal_step(self, parameters: list[nn.Parameter], lr: float, decay: float) -> None:
+        """The steps of weights, those of one shape together: a GPU is slow to be asked, not to
+        multiply."""
+        if not parameters:
+            return
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros(())  # AdamW counts for each weight, and looks for it
+                state["momentum"] = torch.zeros_like(parameter)
+            state["step"] += 1
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        means = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
+        looked_ahead = torch._foreach_lerp(gradients, means, MOMENTUM)
+        matrices = [gradient.flatten(1) for gradient in looked_ahead]
+        alike: dict[torch.Size, list[int]] = {}
+        for k, matrix in enumerate(matrices):
+            alike.setdefault(matrix.shape, []).append(k)
+        torch._foreach_mul_(list[Tensor](parameters), 1 - lr * decay)
+        for shape, numbers in alike.items():
+            made = orthogonalized(torch.stack([matrices[k] for k in numbers]))
+            made *= -lr * math.sqrt(max(1.0, shape[0] / shape[1]))
+            torch._foreach_add_(
+                [parameters[k] for k in numbers],
+                [matrix.view(parameters[k].shape) for k, matrix in zip(numbers, made, strict=True)],
+            )
 
 
 def orthogonalized(matrix: Tensor) -> Tensor:
-    """U V^T, about, of a matrix U S V^T: its singular values become 0.7 to 1.2.
+    """U V^T, about, of matrices U S V^T (..., M, N): their singular values become 0.7 to 1.2.
 
     Newton-Schulz iterations with the coefficients of Jordan et al. 2024. Each multiplies X by a
     polynomial of its Gram matrix X X^T, and the polynomials commute, so the iterations run on Gram
     matrices, which are smaller, and their product meets X once.
     """
     a, b, c = _COEFFICIENTS
-    turned = matrix.shape[0] > matrix.shape[1]
-    x: Tensor = (matrix.t() if turned else matrix).float()
-    x = x / (x.norm() + 1e-7)
-    gram, product = x @ x.t(), torch.eye(len(x), device=x.device)
+    turned = matrix.shape[-2] > matrix.shape[-1]
+    x: Tensor = (matrix.mT if turned else matrix).float()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    gram, product = x @ x.mT, torch.eye(x.shape[-2], device=x.device)
     for _ in range(_ITERATIONS):
         factor = b * gram + c * gram @ gram
-        factor.diagonal().add_(a)
+        factor.diagonal(dim1=-2, dim2=-1).add_(a)
         product, gram = factor @ product, factor @ gram @ factor
     x = product @ x
-    return x.t() if turned else x
+    return x.mT if turned else x
 
 
 def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
@@ -144,7 +162,7 @@ def update_average(ema: nn.Module, net: nn.Module, decay: float, step: int) -> N
     """Update the moving average of weights, faster in the first steps; buffers are copied."""
     decay = min(decay, (1 + step) / (10 + step))
     with torch.no_grad():
-        for mean, value in zip(ema.parameters(), net.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
-        for kept, now in zip(ema.buffers(), net.buffers(), strict=True):
-            kept.copy_(now)
+        torch._foreach_lerp_(list(ema.parameters()), list(net.parameters()), 1 - decay)
+        kept, now = list(ema.buffers()), list(net.buffers())
+        if kept:
+            torch._foreach_copy_(kept, now)

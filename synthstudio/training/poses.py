@@ -15,6 +15,7 @@ from synthstudio.training.config import Config
 from synthstudio.training.data.augment import draw_turns, turned_canvas
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.crops import MARGIN
+from synthstudio.training.data.windows import limb_window, of_limbs
 
 F64 = NDArray[np.float64]
 LEAST_KNOWN = 0.5
@@ -36,7 +37,8 @@ def pose_bank(
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
 
     Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
-    known, hidden or not; those with all of them first. What they lack is filled in (`filled`).
+    known, hidden or not; those with all of them first. What they lack is filled in (`filled`); who
+    is cut off by the edge of a picture stands as if not (`uncut`).
     Sampling is without replacement. The share `turned` of the poses are turned by any angle, as
     `augment.turned` turns people. None when there is nobody, or `count` is 0.
     """
@@ -53,6 +55,7 @@ def pose_bank(
 
     everybody = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
     everybody[~known] = np.nan
+    everybody = uncut(everybody, of_limbs(skeleton), size)
     place = np.searchsorted(rows, drawn)
     whole = filled(np.concatenate([everybody, mirror(everybody)]))[place]
     xyz = crops.xyz_m[drawn].copy()
@@ -67,6 +70,21 @@ def pose_bank(
         torch.from_numpy(both).float() if np.isfinite(both).all() else None,
         sharpness=sharpness,
     )
+
+
+def uncut(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
+    """Poses (P, J, 2), in shares of the crop, each in a crop that holds its joints of `limbs` (J,).
+
+    Whom the edge of a picture cuts off is cut out by what is inside: a pose too large for everybody
+    else. Poses of whom a limb is not known stay as they are.
+    """
+    extent = np.array([size[1], size[0]], np.float64)
+    out = poses.copy()
+    beyond = ((poses[:, limbs] < 0) | (poses[:, limbs] > 1)).any((1, 2))
+    for k in np.flatnonzero(beyond & np.isfinite(poses[:, limbs]).all((1, 2))):
+        x, y, width, height = limb_window(poses[k, limbs] * extent, size)
+        out[k] = (poses[k] * extent - [x, y]) / [width, height]
+    return out
 
 
 def _turn(

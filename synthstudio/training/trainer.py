@@ -67,6 +67,8 @@ class Trainer(ABC, Generic[Samples, Made]):
     """The state of a run and the parts of a step. `unit`: what a batch is counted in."""
 
     unit: ClassVar[str]
+    loaders = 0
+    """Processes that make batches; without any, a thread of this one does."""
 
     def __init__(
         self,

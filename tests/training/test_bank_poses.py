@@ -18,7 +18,7 @@ from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import gaussian_map
 from synthstudio.training import config, poses
 from synthstudio.training.config import Augment, Config
-from synthstudio.training.data import batches, sources
+from synthstudio.training.data import batches, sources, windows
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample, filled, pose_bank
@@ -61,6 +61,31 @@ def test_a_network_reads_its_bank_as_sharply_as_its_config_says(pairs: Path) -> 
     assert (sharp - net(images).fused).abs().max() > 1e-3  # type: ignore[operator]
     net.block.bank = PoseBank(poses, sharpness=1.5)
     assert torch.equal(sharp, net(images).fused)  # type: ignore[arg-type]
+
+
+def test_who_is_cut_off_stands_in_a_bank_as_if_not() -> None:
+    """The same person in two pictures, of which one ends at the hips, gives the same pose."""
+    skeleton, rng = get_skeleton("coco17"), stream(0, "uncut")
+    size, limbs = (96, 72), windows.of_limbs(skeleton)
+    xy = rng.uniform([100, 100], [200, 300], (17, 2))
+    hips = [skeleton.joints.index(f"{side}_hip") for side in ("left", "right")]
+    knees = [skeleton.joints.index(f"{side}_knee") for side in ("left", "right")]
+    xy[hips], xy[knees] = [[120, 200], [180, 200]], [[120, 290], [180, 290]]
+    found = []
+    for height in (400, 210):
+        inside = (xy >= 0).all(-1) & (xy < [400, height]).all(-1)
+        box = windows.limb_box(xy, inside, skeleton, (height, 400))
+        assert box is not None
+        x, y, w, h = windows.crop_window(box, size)
+        found.append((xy - [x, y]) / [w, h])
+    whole, cut = found
+    assert (cut[knees, 1] > 1).all() and (whole[limbs] > 0).all() and (whole[limbs] < 1).all()
+    unknown = cut.copy()
+    unknown[knees[0]] = np.nan
+    after = poses.uncut(np.stack([whole, cut, unknown]), limbs, size)
+    np.testing.assert_array_equal(after[0], whole)
+    np.testing.assert_allclose(after[1], whole, atol=1e-9)
+    np.testing.assert_array_equal(after[2], unknown)
 
 
 def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingData) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from synthstudio.core.errors import ModelError
 from synthstudio.core.masks import encode
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
@@ -17,6 +18,7 @@ from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops, windows
 from synthstudio.training.data.joints_3d import root_relative
 from synthstudio.training.data.pasting import shares_under_paste
+from synthstudio.training.data.prefetch import prefetch
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
@@ -275,18 +277,22 @@ def test_a_crop_beyond_the_picture_is_grey() -> None:
     assert (made["image"] == 114).all()
 
 
-def test_batches_ahead_come_in_order_and_raise_what_was_raised() -> None:
+@pytest.mark.parametrize("processes", [0, 2])
+def test_batches_ahead_come_in_order_and_raise_what_was_raised(processes: int) -> None:
     taken = some_crops()
 
     def make(step: int) -> batches.Batch:
         if step == 4:
-            raise ValueError("broken")
+            raise ModelError("broken", where="batch 4")
         return batches.make_batch(
             taken, np.array([step % 4]), FRAME, NO_AUGMENTATION, seed=0, step=step
         )
 
     seen = []
-    with pytest.raises(ValueError, match="broken"):
-        for batch in batches.prefetch(make, range(9)):
+    with pytest.raises(ModelError, match="broken"):
+        for batch in prefetch(make, range(9), processes=processes):
+            alone = make(len(seen))
+            assert torch.equal(batch.images, alone.images)
+            assert torch.equal(batch.labels.xy, alone.labels.xy)
             seen.append(int(batch.rows[0]))
     assert seen == [0, 1, 2, 3]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -32,7 +28,6 @@ from synthstudio.training.data.windows import GREY
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
-Made = TypeVar("Made")
 
 _FACE = ("nose", "eye", "ear")
 _BESIDE = 1 / 8
@@ -313,42 +308,3 @@ def _rotate_3d(xyz: NDArray[np.float32], draws: Draws) -> NDArray[np.float32]:
     out = xyz.copy()
     out[..., :2] = np.einsum("bij,bkj->bki", inverse, xyz[..., :2].astype(np.float64))
     return out
-
-
-def prefetch(make: Callable[[int], Made], numbers: range, *, depth: int = 3) -> Generator[Made]:
-    """Yield `make(number)` for each number; a thread works up to `depth` batches ahead.
-
-    OpenCV and NumPy release the interpreter lock, so training does not wait. Exceptions of the
-    thread are raised here.
-    """
-    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(item: Made | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for number in numbers:
-                if stop.is_set():
-                    return
-                put(make(number))
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=5)

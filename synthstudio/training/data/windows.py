@@ -35,13 +35,23 @@ def limb_box(
     Of joints xy (J, 2) in pixels, `known` (J,) those in the image. On each side it is LIMB_MARGIN
     of its longer side wider. None with fewer than three of them.
     """
-    limb = np.array([name.split("_")[-1] in LIMBS for name in skeleton.joints])
-    points = xy[limb & known]
+    points = xy[of_limbs(skeleton) & known]
     if len(points) < 3:
         return None
     low, high = _with_margin(points)
     low, high = np.maximum(low, 0), np.minimum(high, size[::-1])
     return np.concatenate([low, high - low])
+
+
+def of_limbs(skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Which joints (J,) are shoulders, elbows, wrists, hips, knees and ankles."""
+    return np.array([name.split("_")[-1] in LIMBS for name in skeleton.joints])
+
+
+def limb_window(points: F64, size: tuple[int, int]) -> F64:
+    """The window x0 y0 w h about joints (N, 2), wherever they are, for a network's (H, W)."""
+    low, high = _with_margin(points)
+    return crop_window(np.concatenate([low, high - low]), size)
 
 
 def fit_width(points: F64, size: tuple[int, int]) -> float:

@@ -1,0 +1,106 @@
+"""Batches made ahead of the steps that learn from them, in their order."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections.abc import Callable, Generator
+from typing import Generic, TypeVar
+
+import cv2
+from torch.utils.data import DataLoader, Dataset
+
+Made = TypeVar("Made")
+
+
+def prefetch(
+    make: Callable[[int], Made], numbers: range, *, depth: int = 3, processes: int = 0
+) -> Generator[Made]:
+    """Yield `make(number)` for each number, up to `depth` of them made ahead.
+
+    By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
+    By so many `processes` instead where the steps are mostly Python, as on a GPU; they are forked,
+    so `make` may hold anything that needs no device. What is made is the same. Exceptions of a
+    thread or process are raised here.
+    """
+    if processes and len(numbers):
+        yield from _by_processes(make, numbers, depth=depth, processes=processes)
+    else:
+        yield from _by_thread(make, numbers, depth=depth)
+
+
+def _by_thread(make: Callable[[int], Made], numbers: range, *, depth: int) -> Generator[Made]:
+    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
+    stop = threading.Event()
+
+    def put(item: Made | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def work() -> None:
+        try:
+            for number in numbers:
+                if stop.is_set():
+                    return
+                put(make(number))
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+
+
+class _Numbered(Dataset[Made | Exception], Generic[Made]):
+    """What `make` makes of each number, or the exception that it raised."""
+
+    def __init__(self, make: Callable[[int], Made]) -> None:
+        self.make = make
+
+    def __getitem__(self, number: int) -> Made | Exception:
+        try:
+            return self.make(number)
+        except Exception as error:
+            return error
+
+
+def _by_processes(
+    make: Callable[[int], Made], numbers: range, *, depth: int, processes: int
+) -> Generator[Made]:
+    loader = DataLoader(
+        _Numbered(make),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=processes,
+        prefetch_factor=depth,
+        collate_fn=_as_made,
+        worker_init_fn=_begin,
+        multiprocessing_context="fork",
+    )
+    for item in loader:
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _as_made(item: Made) -> Made:
+    return item
+
+
+def _begin(worker: int) -> None:
+    """Ctrl-C is for the training alone; OpenCV's threads are not forked with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
