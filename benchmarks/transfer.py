@@ -29,7 +29,7 @@ from benchmarks.proof import code
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer_arms import ARMS, ASKING, GROUPS, ROWS, SIZES, Arm, Row, Size, styles_of
-from benchmarks.transfer_photos import larger, taught, write_labels
+from benchmarks.transfer_photos import fainter, larger, taught, write_labels
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
@@ -139,7 +139,8 @@ class Transfer:
         if arm.weight:
             train = [photos | {"weight": arm.weight}, *people]
         if arm.photos and arm.teacher:
-            train.append(photos | {"coco": str(self.labels_by(arm.teacher, seed))})
+            others = photos | {"coco": str(self.labels_by(arm.teacher, seed))}
+            train = [train[0], *fainter(people, size.generated_frames), others]
         made = configs.parse(
             {
                 "name": name,
@@ -157,7 +158,7 @@ class Transfer:
             }
             | ({"lr": arm.lr} if arm.lr else {})
         )
-        changed = larger(made, self.examples()) if arm.large and not doubled else {}
+        changed = larger(made, self.examples(), labels=True) if arm.large and not doubled else {}
         return configs.parse(made.model_dump() | changed)
 
     def examples(self) -> Path:
@@ -214,6 +215,7 @@ def run_job(transfer: Transfer, name: str, seed: int) -> None:
             transfer.fewer(ARMS[name].people, rest=True),
             transfer.photos / "images",
             transfer.labels_by(teacher, seed),
+            keep=ARMS[name].keep,
         )
     if ARMS[name].views:
         people = pose_people(config.train, config, cache=transfer.crops)

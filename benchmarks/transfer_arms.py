@@ -35,7 +35,7 @@ class Arm:
     labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
     generated people beside them; `adapt`: it learns from the photos without their labels, the share
     of its steps after which a mean teacher says where joints are, 1: its norms take their
-    statistics from them and no more; `keep`: of how many of the photos the teacher labels a joint;
+    statistics from them and no more; `keep`: of how many of the photos a teacher labels a joint;
     `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
     twice the steps (with generated people: `transfer_photos.larger`), and the weights of the
     package's own network to begin with; `teacher`: the arm whose network says where joints of the
@@ -108,7 +108,9 @@ ARMS |= {f"pretrained-{n}": Arm(people=n, start="alone") for n in LABELS}
 ARMS |= {f"mixed-{n}": Arm(people=n, start="alone", weight=_TOGETHER / n) for n in LABELS}
 ARMS |= {
     "mixed-large-1000": Arm(people=1000, weight=_TOGETHER / 1000, large=True),
-    "pupil-1000": Arm(people=1000, start="alone", weight=4.0, teacher="mixed-large-1000"),
+    "pupil-1000": Arm(
+        people=1000, start="alone", weight=4.0, teacher="mixed-large-1000", keep=0.75
+    ),
 }
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),

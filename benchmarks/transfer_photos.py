@@ -26,12 +26,11 @@ from synthstudio.inference.sources import open_source
 from synthstudio.models.contract import VISIBLE
 from synthstudio.training.config import Config
 
-_KEEP = 0.5
-"""Of each joint the share of the people of whom the teacher is surest."""
 _LR = 1.5e-3
 _STEPS = 0.32
 """Of the usual steps, those in which the small network learns from the photos."""
-_TEACHER_STEPS = 0.64
+_TEACHER_STEPS = {False: 0.64, True: 1.28}
+"""Of the usual steps those of the larger network, by whether it learns labelled photos as well."""
 _SHARPNESS = 1.0
 _BATCH = 64
 
@@ -65,8 +64,11 @@ def fewer(photos: Path, out: Path, people: int, *, rest: bool = False) -> Path:
     return out
 
 
-def larger(own: Config, photos: Path) -> dict[str, Any]:
-    """What a config is changed by for the teacher, which takes colours from a folder of photos."""
+def larger(own: Config, photos: Path, *, labels: bool = False) -> dict[str, Any]:
+    """What a config is changed by for the teacher, which takes colours from a folder of photos.
+
+    `labels`: it learns those of photos as well.
+    """
     height, width = own.network.size
     network: dict[str, Any] = {"size": (2 * height, 2 * width), "bank_sharpness": _SHARPNESS}
     network["bank_sample"] = own.network.bank_sample // 2
@@ -75,7 +77,7 @@ def larger(own: Config, photos: Path) -> dict[str, Any]:
         "network": own.network.model_dump() | network,
         "augment": own.augment.model_dump() | style,
         "batch": own.batch // 2,
-        "steps": max(round(_TEACHER_STEPS * own.steps), 1),
+        "steps": max(round(_TEACHER_STEPS[labels] * own.steps), 1),
     }
 
 
@@ -86,11 +88,20 @@ def taught(own: Config, labels: Path, images: Path) -> dict[str, Any]:
     return {"train": [photos, *people], "steps": max(round(_STEPS * own.steps), 1), "lr": _LR}
 
 
-def write_labels(run: Path, people: Path, images: Path, out: Path) -> None:
+def fainter(people: list[dict[str, Any]], frames: int) -> list[dict[str, Any]]:
+    """Sources of generated people, `frames` of each set, who weigh as much as those of 1,000.
+
+    So photos are the same share of a batch, however many people were generated.
+    """
+    return [source | {"weight": min(1000 / frames, 1.0)} for source in people]
+
+
+def write_labels(run: Path, people: Path, images: Path, out: Path, *, keep: float) -> None:
     """Write a COCO file as `people`, with the joints that the network of `run` is surest of.
 
-    The flip test is asked. Sure is the chance of a hit that the maps give, times the expected OKS
-    and the share that can be seen, as `training.adaptation.confidence` ranks joints.
+    Of each joint it is the share `keep` of the people. The flip test is asked. Sure is the chance of
+    a hit that the maps give, times the expected OKS and the share that can be seen, as
+    `training.adaptation.confidence` ranks joints.
     """
     model, whole = ss.Model.load(run), read_json(people)
     names = next(c["keypoints"] for c in whole["categories"] if c.get("keypoints"))
@@ -100,7 +111,7 @@ def write_labels(run: Path, people: Path, images: Path, out: Path) -> None:
     labelled = [entry for entry in whole["annotations"] if entry["id"] in found]
     xy = np.stack([found[entry["id"]].xy[columns] for entry in labelled])
     sure = np.stack([_confidence(found[entry["id"]])[columns] for entry in labelled])
-    known = surest(sure, _KEEP) & np.isfinite(xy).all(-1)
+    known = surest(sure, keep) & np.isfinite(xy).all(-1)
     points = np.concatenate([np.nan_to_num(xy).round(2), np.full((*known.shape, 1), 2.0)], -1)
     points[~known] = 0
     entries = [
