@@ -99,8 +99,8 @@ def fainter(people: list[dict[str, Any]], frames: int) -> list[dict[str, Any]]:
 def write_labels(run: Path, people: Path, images: Path, out: Path, *, keep: float) -> None:
     """Write a COCO file as `people`, with the joints that the network of `run` is surest of.
 
-    Of each joint it is the share `keep` of the people. The flip test is asked. Sure is the chance of
-    a hit that the maps give, times the expected OKS and the share that can be seen, as
+    Of each joint it is the share `keep` of the people. The flip test is asked. Sure is the chance
+    of a hit that the maps give, times the expected OKS and the share that can be seen, as
     `training.adaptation.confidence` ranks joints.
     """
     model, whole = ss.Model.load(run), read_json(people)
