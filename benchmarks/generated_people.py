@@ -14,6 +14,7 @@ from synthstudio.training.config import Config
 
 SETS = ("everyday", "wild")
 CONFIG = ROOT / "scenes" / "training" / "photos.yaml"
+LARGE_CONFIG = ROOT / "scenes" / "training" / "photos_large.yaml"
 FINDER_CONFIG = ROOT / "scenes" / "training" / "people.yaml"
 
 

@@ -1,12 +1,12 @@
 """The networks that come with the package: `make model` trains and installs them with their card.
 
 Generates the people of scenes/everyday.yaml and scenes/wild.yaml (what is there is kept), trains
-scenes/training/photos.yaml and the detector of scenes/training/people.yaml on them, exports both,
-asks them about the test people of both sets and, with `--photos`, of real photos
-(benchmarks/transfer.py says what they are), and writes the card.
+scenes/training/photos.yaml on them, goes on from there by photos_large.yaml, trains the detector of
+people.yaml, exports the last two, asks them about the test people of both sets and, with
+`--photos`, of real photos (benchmarks/transfer.py says what they are), and writes the card.
 
-`--run RUN` and `--people RUN` take runs that are trained already; `--install model.onnx` an
-exported file, for which `--run` says where its figures come from.
+`--run RUN` and `--people RUN` take runs that are trained already, `--small RUN` the one that the
+first of them begins with; `--finder-as-it-is` keeps the installed detector.
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import synthstudio as ss
 from benchmarks import finding
-from benchmarks.generated_people import FINDER_CONFIG, SETS, config_for, generate, with_sets
+from benchmarks.generated_people import (
+    CONFIG,
+    FINDER_CONFIG,
+    LARGE_CONFIG,
+    SETS,
+    generate,
+    with_sets,
+)  # fmt: skip
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer import people_of
@@ -58,7 +64,7 @@ def figures(
         )
         for name in SETS
     }  # fmt: skip
-    config = config_for(generated)
+    config = with_sets(configs.load(LARGE_CONFIG), generated)
     for name, (images, title) in PHOTOS.items() if photos else ():
         assert photos is not None
         if (photos / f"{name}.json").is_file() and (photos / images).is_dir():
@@ -69,13 +75,13 @@ def figures(
 def card(
     found: dict[str, scoring.Hits],
     model: OnnxModel,
-    config: Config,
+    run: Config,
     sizes: dict[str, int],
     finder: Finder,
     finding_rows: list[str],
 ) -> str:
-    """The model card."""
-    own = configs.load(FINDER_CONFIG)
+    """The model card; `run` is the config as it was trained."""
+    own, small, config = map(configs.load, (FINDER_CONFIG, CONFIG, LARGE_CONFIG))
     frame = f"{finder.size[0]}x{finder.size[1]}"
     people = f"{own.steps:,} steps of {own.batch} frames, {own.precision}, seed {own.seed}"
     seen = "\n".join(finding_rows) or "It was not asked about photos when this card was made."
@@ -92,13 +98,17 @@ def card(
     head = f"crops of one person, {model.size[0]}x{model.size[1]} pixels"
     head += f", to {len(model.skeleton.joints)} joints ({model.skeleton.name})"
     recipe = f"{config.steps:,} steps of {config.batch} people, {config.precision}"
+    first = f"{small.steps:,} steps of {small.batch} people at {small.network.size[0]}x"
+    first += f"{small.network.size[1]}"
+    order = "" if run.deterministic else ", sums in no fixed order"
     return f"""# The networks that come with synthstudio
 An ORN nano: {head}, each with what hides it.
 Without boxes a detector finds people for it: an FCPose nano's, for whole pictures at {frame}.
 {files}. Made by `make model`; `synthstudio predict photo.jpg` asks them.
 
 **Data.** Generated people alone, no photo: the training splits of scenes/everyday.yaml and
-scenes/wild.yaml. **Recipe.** scenes/training/photos.yaml: {recipe}, seed {config.seed} (one seed).
+scenes/wild.yaml. **Recipe.** scenes/training/photos.yaml, {first}, then
+scenes/training/photos_large.yaml, {recipe}; seed {config.seed} (one seed), on {run.device}{order}.
 Made-up shapes are pasted over {config.augment.paste:.0%} of the people.
 The detector, without the maps of joints, on whole frames of the same sets:
 scenes/training/people.yaml, {people}.
@@ -138,11 +148,13 @@ def _finding(model: OnnxModel, finder: Finder, folder: Path) -> list[str]:
     return finding.table(sets, model, finder, [AGREED])
 
 
-def half(run: Path) -> bytes:
-    """A run's weights in float16, which every loader of them widens; its data sets are named as in
-    scenes/training, wherever they lay."""
-    net, config, skeleton = checkpoint.load_any(checkpoint.weights_file(run))
-    config = with_sets(config, Path("exports"))
+def half(run: Path, file: Path) -> bytes:
+    """A run's weights in float16, which every loader of them widens, with the config of the `file`
+    that it was trained by, which names no folder of this machine."""
+    net, made, skeleton = checkpoint.load_any(checkpoint.weights_file(run))
+    config = configs.load(file)
+    if (made.network, made.augment, made.steps) != (config.network, config.augment, config.steps):
+        raise SystemExit(f"{run} was not trained by {file}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TENSORS
         checkpoint.save_weights(path, net.half(), config, skeleton=skeleton, note="float16")
@@ -156,32 +168,42 @@ def exported(run: Path) -> bytes:
         return Path(made["out"]).read_bytes()
 
 
+def _is_trained(run: Path) -> bool:
+    return (run / "best.safetensors").is_file()
+
+
+def _learn(file: Path, run: Path, generated: Path, cache: Path, start: Path | None = None) -> None:
+    """Train by a config file, from the weights of the run `start`, unless that is done."""
+    if not _is_trained(run):
+        config = with_sets(configs.load(file), generated)
+        begin = "" if start is None else str(start / "best.safetensors")
+        config = config.model_copy(update={"init_from": begin})
+        trained(config, run, crops=cache, stopped="stopped: start it again")
+
+
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--generated", type=Path, default=ROOT / "exports")
+    parser.add_argument("--small", type=Path, default=ROOT / ".cache" / "photo_model_small")
     parser.add_argument("--run", type=Path, default=ROOT / ".cache" / "photo_model")
     parser.add_argument("--people", type=Path, default=ROOT / ".cache" / "people_finder")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "photo_crops")
     parser.add_argument("--photos", type=Path, help="as benchmarks/transfer.py has them")
-    parser.add_argument("--install", type=Path, help="an exported file, instead of training")
+    parser.add_argument("--finder-as-it-is", action="store_true", help="keep the detector")
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="where it is installed")
     options = parser.parse_args(words)
     generated = options.generated.resolve()
     generate(generated)
-    config = config_for(generated)
-    if options.install is None and not (options.run / "best.safetensors").is_file():
-        trained(config, options.run, crops=options.cache, stopped="stopped: start it again")
-    made: dict[str, Any] = {ONNX: exported(options.run)} if options.install is None else {
-        ONNX: options.install.read_bytes()
-    }  # fmt: skip
-    if (options.run / "best.safetensors").is_file():
-        made[TENSORS] = half(options.run)
-    if not (options.people / "best.safetensors").is_file():
-        trained(
-            with_sets(configs.load(FINDER_CONFIG), generated), options.people,
-            crops=options.cache, stopped="stopped: start it again",
-        )  # fmt: skip
-    made |= {FINDER: exported(options.people), FINDER_TENSORS: half(options.people)}
+    if not _is_trained(options.run):
+        _learn(CONFIG, options.small, generated, options.cache)
+        _learn(LARGE_CONFIG, options.run, generated, options.cache, start=options.small)
+    made = {ONNX: exported(options.run), TENSORS: half(options.run, LARGE_CONFIG)}
+    if options.finder_as_it_is:
+        made |= {name: (WEIGHTS / name).read_bytes() for name in (FINDER, FINDER_TENSORS)}
+    else:
+        _learn(FINDER_CONFIG, options.people, generated, options.cache)
+        made[FINDER] = exported(options.people)
+        made[FINDER_TENSORS] = half(options.people, FINDER_CONFIG)
     for name, data in made.items():
         if len(data) >= MOST_BYTES:
             raise SystemExit(f"{name} has {len(data)} bytes, {MOST_BYTES} at most")
@@ -190,7 +212,8 @@ def main(words: list[str]) -> int:
     found = figures(model, generated, options.photos, options.cache)
     sizes = {name: len(data) for name, data in made.items()}
     rows = _finding(model, finder, options.photos) if options.photos else []
-    text = card(found, model, config, sizes, finder, rows)
+    _, run, _ = checkpoint.load_any(checkpoint.weights_file(options.run))
+    text = card(found, model, run, sizes, finder, rows)
     for name, data in {**made, CARD: text.encode()}.items():
         options.to.mkdir(parents=True, exist_ok=True)
         replace_file(options.to / name, data)
