@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import tiny
 import torch
@@ -22,7 +23,15 @@ import two_processes
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
-from synthstudio.training import checkpoint, crop_trainer, log, loop, networks, people_trainer
+from synthstudio.training import (
+    checkpoint,
+    crop_trainer,
+    devices,
+    log,
+    loop,
+    networks,
+    people_trainer,
+)
 from synthstudio.training import config as configs
 from synthstudio.training.checkpoint import prepared_folder
 from synthstudio.training.config import Config
@@ -95,6 +104,18 @@ def test_a_run_in_pieces_ends_as_an_unbroken_one(
     other = tmp_path / "other"
     tiny.run(tiny.config(pairs, seed=1), other)
     assert weights(other) != weights(unbroken)
+
+
+def test_a_run_whose_batches_come_from_processes_ends_as_one_whose_thread_makes_them(
+    pairs: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run on a GPU: in two pieces, with new processes in each, and none of them left."""
+    monkeypatch.setattr(devices, "batch_makers", lambda device, world: 2)
+    out, before = tmp_path / "processes", psutil.Process().children()
+    for steps in (4, 99):
+        tiny.run(tiny.config(pairs), out, resume=True, steps=steps)
+    assert weights(out) == weights(unbroken)
+    assert psutil.Process().children() == before
 
 
 def test_a_run_killed_twice_ends_as_an_unbroken_one(
