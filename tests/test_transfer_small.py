@@ -6,18 +6,30 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import experiment_world
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import bank_bound, generated_people, surest, transfer, transfer_table
+from benchmarks import (
+    bank_bound,
+    generated_people,
+    photo_model,
+    surest,
+    transfer,
+    transfer_table,
+)
 from benchmarks.generated_items import ITEMS, MORE, changed
 from benchmarks.transfer import Transfer
 from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL, STYLES
 from synthstudio import Recipe
+from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
+from synthstudio.training.config import Config
 
 PEOPLE = {"train": 24, "dev": 6}
 
@@ -289,3 +301,38 @@ def test_other_generated_people_are_another_arm(monkeypatch: pytest.MonkeyPatch)
     changed = {arm for arm in ARMS if transfer._digest(arm) != before[arm]}
     assert {"alone", "taught", "mixed-1000", "pretrained-1000"} <= changed
     assert not {"kpe", "orn", "orn-1000"} & changed
+
+
+def test_the_packages_network_goes_on_with_larger_pictures(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make model` in two runs, of which the second begins with the first one's weights."""
+    network = {"widths": (8, 12), "width": 16, "bank": 40, "bank_sample": 10}
+
+    def small(path: Path) -> Config:
+        config = configs.load(path)
+        height, width = config.network.size
+        shrunk = config.network.model_copy(update=network | {"size": (height // 2, width // 2)})
+        return config.model_copy(update={"network": shrunk, "steps": 2, "batch": 4})
+
+    asked: dict[str, Any] = {}
+
+    def figures(model: OnnxModel, *others: Any) -> dict[str, Any]:
+        return asked.setdefault("size", model.size) and {}
+
+    monkeypatch.setattr(photo_model, "configs", SimpleNamespace(load=small))
+    monkeypatch.setattr(photo_model, "figures", figures)
+    generated = next((made / "cache").glob("*/people-*"))
+    words = ["--generated", str(generated), "--to", str(tmp_path / "to"), "--finder-as-it-is"]
+    words += [w for n in ("small", "run", "cache") for w in (f"--{n}", str(tmp_path / n))]
+    assert photo_model.main(words) == 0
+    assert asked["size"] == (96, 72)
+    _, began, _ = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
+    assert began.init_from == str(tmp_path / "small" / "best.safetensors")
+    net, config, _ = checkpoint.load_network(tmp_path / "to" / "photos.safetensors")
+    assert config == small(generated_people.LARGE_CONFIG) and net.block.bank is not None
+    assert str(tmp_path) not in (tmp_path / "to" / "photos.safetensors").read_bytes().decode(
+        "latin"
+    )
+    card = (tmp_path / "to" / "photos.md").read_text()
+    assert "96x72 pixels" in card and "2 steps of 4 people at 48x36" in card
