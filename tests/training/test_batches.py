@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 
 import cv2
 import numpy as np
@@ -296,3 +298,16 @@ def test_batches_ahead_come_in_order_and_raise_what_was_raised(processes: int) -
             assert torch.equal(batch.labels.xy, alone.labels.xy)
             seen.append(int(batch.rows[0]))
     assert seen == [0, 1, 2, 3]
+
+
+def test_a_process_that_dies_is_one_message() -> None:
+    def make(step: int) -> int:
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step
+
+    seen = []
+    with pytest.raises(ModelError, match=r"a process that makes batches ended.*shm-size"):
+        for number in prefetch(make, range(9), processes=2):
+            seen.append(number)
+    assert seen == list(range(len(seen))) and len(seen) <= 5

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import cv2
 from torch.utils.data import DataLoader, Dataset
 
+from synthstudio.core.errors import ModelError
+
 Made = TypeVar("Made")
 
 
@@ -20,9 +22,9 @@ def prefetch(
     """Yield `make(number)` for each number, up to `depth` of them made ahead.
 
     By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
-    By so many `processes` instead where the steps are mostly Python, as on a GPU; they are forked,
-    so `make` may hold anything that needs no device. What is made is the same. Exceptions of a
-    thread or process are raised here.
+    By so many `processes` instead, twice as far ahead, where the steps are mostly Python, as on a
+    GPU; they are forked, so `make` may hold anything that needs no device. What is made is the
+    same. Exceptions of a thread or process are raised here; ModelError where a process ended.
     """
     if processes and len(numbers):
         yield from _by_processes(make, numbers, depth=depth, processes=processes)
@@ -85,12 +87,23 @@ def _by_processes(
         batch_size=None,
         sampler=numbers,
         num_workers=processes,
-        prefetch_factor=depth,
+        prefetch_factor=-(-2 * depth // processes),  # shared memory of containers is small
         collate_fn=_as_made,
         worker_init_fn=_begin,
         multiprocessing_context="fork",
     )
-    for item in loader:
+    made = iter(loader)
+    for _ in numbers:
+        try:
+            item = next(made)
+        except RuntimeError as error:
+            raise ModelError(
+                "a process that makes batches ended",
+                where="training",
+                got=str(error)[:200],
+                then="Give the machine or container more memory, also shared one (docker run "
+                "--shm-size 1g), or lower `batch`; the run goes on with --resume.",
+            ) from error
         if isinstance(item, Exception):
             raise item
         yield item
