@@ -27,7 +27,7 @@ from benchmarks.generated_people import (
     SETS,
     generate,
     with_sets,
-)  # fmt: skip
+)
 from benchmarks.proofs import ROOT
 from benchmarks.ready import trained
 from benchmarks.transfer import people_of
@@ -64,7 +64,7 @@ def figures(
         )
         for name in SETS
     }  # fmt: skip
-    config = with_sets(configs.load(LARGE_CONFIG), generated)
+    config = configs.load(LARGE_CONFIG)
     for name, (images, title) in PHOTOS.items() if photos else ():
         assert photos is not None
         if (photos / f"{name}.json").is_file() and (photos / images).is_dir():

@@ -158,7 +158,7 @@ class Transfer:
             }
             | ({"lr": arm.lr} if arm.lr else {})
         )
-        changed = larger(made, self.examples(), labels=True) if arm.large and not doubled else {}
+        changed = larger(made, self.examples()) if arm.large and not doubled else {}
         return configs.parse(made.model_dump() | changed)
 
     def examples(self) -> Path:

@@ -29,8 +29,8 @@ from synthstudio.training.config import Config
 _LR = 1.5e-3
 _STEPS = 0.32
 """Of the usual steps, those in which the small network learns from the photos."""
-_TEACHER_STEPS = {False: 0.64, True: 1.28}
-"""Of the usual steps those of the larger network, by whether it learns labelled photos as well."""
+_TEACHER_STEPS, _LABELLED_STEPS = 0.64, 1.28
+"""Of the usual steps those of the larger network: of generated people alone, of labels as well."""
 _SHARPNESS = 1.0
 _BATCH = 64
 
@@ -64,20 +64,19 @@ def fewer(photos: Path, out: Path, people: int, *, rest: bool = False) -> Path:
     return out
 
 
-def larger(own: Config, photos: Path, *, labels: bool = False) -> dict[str, Any]:
-    """What a config is changed by for the teacher, which takes colours from a folder of photos.
-
-    `labels`: it learns those of photos as well.
-    """
+def larger(own: Config, photos: Path) -> dict[str, Any]:
+    """What a config is changed by for the teacher, which takes colours from a folder of photos."""
     height, width = own.network.size
     network: dict[str, Any] = {"size": (2 * height, 2 * width), "bank_sharpness": _SHARPNESS}
     network["bank_sample"] = own.network.bank_sample // 2
     style = {"colours": STYLES["colours"], "photos": str(photos)}
+    labelled = any(source.coco for source in own.train)
+    share = _LABELLED_STEPS if labelled else _TEACHER_STEPS
     return {
         "network": own.network.model_dump() | network,
         "augment": own.augment.model_dump() | style,
         "batch": own.batch // 2,
-        "steps": max(round(_TEACHER_STEPS[labels] * own.steps), 1),
+        "steps": max(round(share * own.steps), 1),
     }
 
 

@@ -103,7 +103,7 @@ def batch_makers(device: torch.device, world: World) -> int:
     if device.type != "cuda":
         return 0
     cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", world.size))
-    return min(cores - 1, _BATCH_MAKERS)
+    return max(0, min(cores - 1, _BATCH_MAKERS))
 
 
 def slow_precision(device: torch.device, precision: str) -> str:

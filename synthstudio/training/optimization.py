@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,25 +34,20 @@ class MuonAdamW(torch.optim.AdamW):
         super().step()
         self.param_groups = groups
         for group in groups:
-            if group["muon"]:
-                self._orthogonal_step(
-                    [parameter for parameter in group["params"] if parameter.grad is not None],
-                    MUON_LR_RATIO * group["lr"],
-                    group["weight_decay"],
-                )
+            learnt = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["muon"] and learnt:
+                self._orthogonal_step(learnt, MUON_LR_RATIO * group["lr"], group["weight_decay"])
 
-    def _orthogonal_step(self, parameters: list[nn.Parameter], lr: float, decay: float) -> None:
-        """The steps of weights, those of one shape together: a GPU is slow to be asked, not to
-        multiply."""
-        if not parameters:
-            return
+    def _orthogonal_step(self, parameters: list[Any], lr: float, decay: float) -> None:
+        """The steps of weights that have gradients, those of one shape together: a GPU is slow to
+        be asked, not to multiply."""
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
                 state["step"] = torch.zeros(())  # AdamW counts for each weight, and looks for it
                 state["momentum"] = torch.zeros_like(parameter)
             state["step"] += 1
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [parameter.grad for parameter in parameters]
         means = [self.state[parameter]["momentum"] for parameter in parameters]
         torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
         looked_ahead = torch._foreach_lerp(gradients, means, MOMENTUM)
@@ -59,7 +55,7 @@ class MuonAdamW(torch.optim.AdamW):
         alike: dict[torch.Size, list[int]] = {}
         for k, matrix in enumerate(matrices):
             alike.setdefault(matrix.shape, []).append(k)
-        torch._foreach_mul_(list[Tensor](parameters), 1 - lr * decay)
+        torch._foreach_mul_(parameters, 1 - lr * decay)
         for shape, numbers in alike.items():
             made = orthogonalized(torch.stack([matrices[k] for k in numbers]))
             made *= -lr * math.sqrt(max(1.0, shape[0] / shape[1]))

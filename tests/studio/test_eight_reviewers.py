@@ -35,7 +35,7 @@ from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 
 pytestmark = pytest.mark.browser
-SECONDS = float(os.environ.get("SYNTHSTUDIO_REVIEWERS_S", "5"))
+SECONDS = float(os.environ.get("SYNTHSTUDIO_REVIEWERS_S", "10"))
 PATIENCE_S = 120.0
 PROGRAMS, BROWSERS = ("Cyd", "Dee", "Eli", "Fay", "Gus", "Hal"), ("Ada", "Ben")
 ADMIN = User(name="Ida", role="admin")
@@ -161,19 +161,19 @@ class Breaking:
                 for how in (self.stopped, self.locked, self.killed, self.full, self.gone):
                     how()
                     self.done[how.__name__] += 1
-                    time.sleep(0.5 if SECONDS < 60 else 8)
+                    time.sleep(1 if SECONDS < 60 else 8)
         except Exception as error:
             self.errors.append(error)
             raise
 
     def stopped(self):
         self.studio.process.send_signal(signal.SIGSTOP)
-        time.sleep(1 if SECONDS < 60 else 1.5)
+        time.sleep(1.5)
         self.studio.process.send_signal(signal.SIGCONT)
 
     def locked(self):
         with self.database.locked():
-            time.sleep(1 if SECONDS < 60 else 2 + 12 * (self.done["locked"] % 2))
+            time.sleep(2 if SECONDS < 60 else 2 + 12 * (self.done["locked"] % 2))
 
     def killed(self):
         self.studio.kill()
@@ -183,7 +183,7 @@ class Breaking:
     def full(self):
         filler = self.database.disk / "filler"
         fill(filler)
-        time.sleep(1.5 if SECONDS < 60 else 3)
+        time.sleep(3)
         filler.unlink()
         self.database.mended()
 

@@ -118,6 +118,16 @@ def test_a_run_whose_batches_come_from_processes_ends_as_one_whose_thread_makes_
     assert psutil.Process().children() == before
 
 
+@pytest.mark.parametrize(("local", "makers"), [("1", 4), ("2", 3), ("8", 0), ("99", 0)])
+def test_processes_of_one_machine_share_its_cores_to_make_batches(
+    monkeypatch: pytest.MonkeyPatch, local: str, makers: int
+) -> None:
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", local)
+    assert devices.batch_makers(torch.device("cuda"), devices.ALONE) == makers
+    assert devices.batch_makers(torch.device("cpu"), devices.ALONE) == 0
+
+
 def test_a_run_killed_twice_ends_as_an_unbroken_one(
     pairs: Path, unbroken: Path, tmp_path: Path
 ) -> None:
