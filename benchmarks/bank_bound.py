@@ -2,9 +2,10 @@
 
 Each dev person is covered as in `make transfer`; the bank sees the true places of the joints that
 stay visible and is asked for the hidden ones. A network knows less, so this is a bound for any
-network with that bank, and tells whether generated poses are like people's.
+network with that bank, and tells whether generated poses are like people's. With `--config` each
+bank is made and read as that training makes and reads its own.
 
-    python -m benchmarks.bank_bound --photos FOLDER [DATASET ...]
+    python -m benchmarks.bank_bound --photos FOLDER [--config CONFIG] [DATASET ...]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch  # noqa: TID253 - as transfer does
@@ -29,7 +31,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.poses import pose_bank
+from synthstudio.training.poses import bank_for
 
 _BATCH = 125
 _TEST_SEED = 77
@@ -74,14 +76,17 @@ def bound(
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
-    parser.add_argument("--count", type=int, default=8000, help="poses, half of them mirrored")
-    parser.add_argument("--size", type=int, nargs=2, default=(96, 72), help="height and width")
+    of = "of a training: its network and augment are the bank's, but for what is said here"
+    parser.add_argument("--config", type=Path, help=of)
+    parser.add_argument("--count", type=int, help="poses, half of them mirrored (network.bank)")
+    parser.add_argument("--size", type=int, nargs=2, help="height and width (network.size)")
+    parser.add_argument("--tipped-deg", type=float, help="network.bank_tipped_deg")
+    parser.add_argument("--turned", type=float, help="augment.turned")
+    parser.add_argument("--draws", type=int, default=1, help="banks of each set, by other seeds")
     asked = "what the photos' boxes are about; generated people are cut out by the same"
     parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
-    turned = "the share of the poses that are turned by any angle, as augment.turned does"
-    parser.add_argument("--turned", type=float, default=0.0, help=turned)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
-    parser.add_argument("datasets", type=Path, nargs="*", help="generated sets")
+    parser.add_argument("datasets", nargs="*", help="generated; a,b: both in one bank")
     options = parser.parse_args(words)
     photos, crops = options.photos.resolve(), options.cache.resolve() / "crops"
     hiders = options.cache.resolve() / "bank-bound-hiders"
@@ -89,24 +94,40 @@ def main(words: list[str]) -> int:
         split_cutouts((photos / "cutouts").resolve(), hiders, seed=0)
     cutouts = load_cutouts(hiders / "test" / FOLDER)
     real = {"coco": str(photos / "train.json"), "images": str(photos / "images")}
-    sources = {"photos": real} | {
-        d.name: {"dataset": str(d.resolve()), "boxes": options.boxes} for d in options.datasets
-    }
+    sources = {"photos": [real]}
+    for sets in ([Path(name).resolve() for name in d.split(",")] for d in options.datasets):
+        made = [{"dataset": str(each), "boxes": options.boxes} for each in sets]
+        sources[",".join(each.name for each in sets)] = made
     print(f"{'bank of':30} {'poses':>6}" + "".join(f"{f + ' %':>8}" for f in FRACTIONS))
     for name, source in sources.items():
-        network = {"block": "orn", "size": options.size}
-        config = configs.parse({"train": [source], "network": network})
+        config = _config(options, source)
         people, skeleton = load_subset(config.train, config, crops)
         dev = people_of(photos, "dev", "images", config, crops, skeleton)
-        size, count = config.network.size, options.count
-        bank = pose_bank(people, skeleton, size=size, count=count, seed=0, turned=options.turned)
-        if bank is None:
-            print(f"{name:30} has no poses", file=sys.stderr)
-            return 1
-        shares = [bound(bank, dev, skeleton, config, cutouts, f)[0] for f in FRACTIONS.values()]
-        cells = "".join(f"{100 * share:8.1f}" for share in shares)
-        print(f"{name:30} {len(bank.poses):6}" + cells, flush=True)
+        for seed in range(options.draws):
+            bank = bank_for(config.model_copy(update={"seed": seed}), people, skeleton)
+            if bank is None:
+                print(f"{name:30} has no poses", file=sys.stderr)
+                return 1
+            shares = [bound(bank, dev, skeleton, config, cutouts, f)[0] for f in FRACTIONS.values()]
+            cells = "".join(f"{100 * share:8.1f}" for share in shares)
+            print(f"{name:30} {len(bank.poses):6}" + cells, flush=True)
     return 0
+
+
+def _config(options: argparse.Namespace, train: list[dict[str, str]]) -> Config:
+    """The config of a bank of those people: that of a training, and what the options say."""
+    config: dict[str, Any] = {"network": {"block": "orn"}, "augment": {}}
+    if options.config:
+        config = configs.load(options.config).model_dump()
+    for part, field, value in (
+        ("network", "bank", options.count),
+        ("network", "size", options.size),
+        ("network", "bank_tipped_deg", options.tipped_deg),
+        ("augment", "turned", options.turned),
+    ):
+        if value is not None:
+            config[part][field] = value
+    return configs.parse(config | {"train": train, "val": [], "init_from": ""})
 
 
 if __name__ == "__main__":

@@ -147,14 +147,7 @@ def _count_poses(config: ExperimentConfig, step: Step) -> int:
     people, skeleton = load_subset(
         plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
     )
-    bank = poses.pose_bank(
-        people,
-        skeleton,
-        size=plain.network.size,
-        count=plain.network.bank,
-        seed=config.seed,
-        sharpness=plain.network.bank_sharpness,
-    )
+    bank = poses.bank_for(plain, people, skeleton)
     _check_shared(config, skeleton)
     return 0 if bank is None else len(bank.poses)
 

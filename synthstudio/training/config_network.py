@@ -64,6 +64,9 @@ class Network(Section):
     bank: int = Field(default=8000, ge=0, le=50_000)
     # How many of its poses take part in a training step; 0: all. Answers use all of them.
     bank_sample: int = Field(default=1000, ge=0, le=50_000)
+    # Standard deviation of the angle by which its poses are tipped towards the camera or away, as
+    # if seen from other heights; 0: none. Needs 3D labels.
+    bank_tipped_deg: float = Field(default=0.0, ge=0, le=90)
     # How much the maps count against what other poses there are: more for larger pictures, of which
     # a network sees more (docs/transfer.md).
     bank_sharpness: float = Field(default=0.6, gt=0, le=4)

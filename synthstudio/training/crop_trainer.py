@@ -34,14 +34,7 @@ def build_for_training(
     """The network of a config with a pose bank of the training people, on the CPU."""
     bank = None
     if config.network.block == "orn":
-        bank = poses.pose_bank(
-            data.train,
-            data.skeleton,
-            size=config.network.size,
-            count=config.network.bank,
-            seed=config.seed,
-            turned=config.augment.turned,
-        )
+        bank = poses.bank_for(config, data.train, data.skeleton)
         if config.network.bank:
             say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)

@@ -189,16 +189,8 @@ def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> Po
     people, other = load_subset(config.train, config, cache)
     bank = None
     if other.same_labels(skeleton):
-        count = config.network.bank or 1000
-        bank = poses.pose_bank(
-            people,
-            skeleton,
-            size=config.network.size,
-            count=count,
-            seed=config.seed,
-            turned=config.augment.turned,
-            sharpness=config.network.bank_sharpness,
-        )
+        network = config.network.model_copy(update={"bank": config.network.bank or 1000})
+        bank = poses.bank_for(config.model_copy(update={"network": network}), people, skeleton)
     if bank is None:
         raise ModelError(
             "no pose bank can be made of its training people",

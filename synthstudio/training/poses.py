@@ -21,6 +21,8 @@ F64 = NDArray[np.float64]
 LEAST_KNOWN = 0.5
 """People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
 SMALL_BANK = 100
+VIEWS = 4
+"""From so many heights at most a bank sees one person's pose: more found nothing more."""
 _LEAST_PAIRS = 10
 
 
@@ -32,6 +34,7 @@ def pose_bank(
     count: int,
     seed: int,
     turned: float = 0.0,
+    tipped_deg: float = 0.0,
     sharpness: float = SHARPNESS,
 ) -> PoseBank | None:
     """Sample a bank of `count` poses from `people` (of the training split only), half mirrored.
@@ -39,26 +42,36 @@ def pose_bank(
     Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
     known, hidden or not; those with all of them first. What they lack is filled in (`filled`); who
     is cut off by the edge of a picture stands as if not (`uncut`).
-    Sampling is without replacement. The share `turned` of the poses are turned by any angle, as
-    `augment.turned` turns people. None when there is nobody, or `count` is 0.
+    Sampling is without replacement. With `tipped_deg` each pose whose 3D joints are known is tipped
+    towards the camera or away from it by a normal angle of that standard deviation, and a bank that
+    is not full takes everybody again, up to VIEWS times. Then the share `turned` of the poses are
+    turned by any angle, as `augment.turned` turns people. None when there is nobody, or `count` is
+    0.
     """
     crops, (rows, known) = people.crops, _posed(people)
     if not count or not len(rows):
         return None
     order = stream(seed, "bank").permutation(len(rows))
     order = order[np.argsort(_gaps(known)[order], kind="stable")]
-    drawn = rows[order[: max(count // 2, 1)]]
-    extent = np.array([size[1], size[0]], np.float64)
+    extent, limbs = np.array([size[1], size[0]], np.float64), of_limbs(skeleton)
 
     def mirror(poses: F64) -> F64:
         return (poses * [-1, 1] + [1, 0])[:, skeleton.flip]
 
     everybody = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
     everybody[~known] = np.nan
-    everybody = uncut(everybody, of_limbs(skeleton), size)
-    place = np.searchsorted(rows, drawn)
-    whole = filled(np.concatenate([everybody, mirror(everybody)]))[place]
-    xyz = crops.xyz_m[drawn].copy()
+    everybody = uncut(everybody, limbs, size)
+    whole, xyz = filled(np.concatenate([everybody, mirror(everybody)])), crops.xyz_m[rows]
+    if tipped_deg:
+        placed = np.concatenate([whole[: len(rows), limbs], xyz[:, limbs]], 2)
+        deep = np.asarray(np.isfinite(placed).all((1, 2)))
+        order = np.concatenate([order, np.tile(order[deep[order]], VIEWS - 1)])
+    drawn = order[: max(count // 2, 1)]
+    whole, xyz = whole[drawn], xyz[drawn]
+    if tipped_deg:
+        angle = np.deg2rad(stream(seed, "tipped poses").normal(0, tipped_deg, len(drawn)))
+        for k in np.flatnonzero(deep[drawn]):
+            whole[k], xyz[k] = _tip(whole[k], xyz[k], angle[k], size, limbs)
     if turned:
         angle = draw_turns(turned, stream(seed, "turned poses"), count=len(drawn)).angle
         for k in np.flatnonzero(angle):
@@ -69,6 +82,21 @@ def pose_bank(
         torch.from_numpy(poses).float(),
         torch.from_numpy(both).float() if np.isfinite(both).all() else None,
         sharpness=sharpness,
+    )
+
+
+def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank | None:
+    """The bank that a training by `config` makes of its people; None as in `pose_bank`."""
+    network = config.network
+    return pose_bank(
+        people,
+        skeleton,
+        size=network.size,
+        count=network.bank,
+        seed=config.seed,
+        turned=config.augment.turned,
+        tipped_deg=network.bank_tipped_deg,
+        sharpness=network.bank_sharpness,
     )
 
 
@@ -85,6 +113,29 @@ def uncut(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
         x, y, width, height = limb_window(poses[k, limbs] * extent, size)
         out[k] = (poses[k] * extent - [x, y]) / [width, height]
     return out
+
+
+def _tip(
+    pose: F64,
+    xyz_m: NDArray[np.float32],
+    angle: float,
+    size: tuple[int, int],
+    limbs: NDArray[np.bool_],
+) -> tuple[F64, NDArray[np.float32]]:
+    """A pose (J, 2) in shares of the crop, and the same in 3D, turned by `angle` (rad) about the
+    picture's horizontal: what a camera that much higher sees, far away (scaled orthographic), in a
+    crop that holds its `limbs` (J,). Unknown joints (NaN) stay so."""
+    extent = np.array([size[1], size[0]], np.float64)
+    c, s = np.cos(angle), np.sin(angle)
+    seen = xyz_m.astype(np.float64)
+    moved = seen @ np.array([[1, 0, 0], [0, c, -s], [0, s, c]]).T
+    known = np.isfinite(pose).all(1)
+    flat, own = seen[known, :2], pose[known] * extent
+    flat, own = flat - flat.mean(0), own - own.mean(0)
+    scale = max(float((own * flat).sum() / (flat**2).sum()), 0.0)  # least squares, pixels a metre
+    there = pose * extent + scale * (moved - seen)[:, :2]
+    x, y, width, height = limb_window(there[limbs], size)
+    return (there - [x, y]) / [width, height], moved.astype(np.float32)
 
 
 def _turn(

@@ -20,6 +20,7 @@ from synthstudio.training import config, poses
 from synthstudio.training.config import Augment, Config
 from synthstudio.training.data import batches, sources, windows
 from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample, filled, pose_bank
 
@@ -141,6 +142,52 @@ def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.Trainin
         np.testing.assert_allclose(alone[1], bank.xyz_m[k], atol=1e-4)
         checked += 1
     assert checked > 5
+
+
+def test_tipped_poses_are_the_same_people_seen_from_other_heights(
+    people: sources.TrainingData,
+) -> None:
+    """Everybody from four heights, each at the places where its own 3D joints are seen."""
+    crops, extent = people.train.crops, np.array([SIZE[1], SIZE[0]])
+    edge = extent * (MARGIN - 1) / 2
+    flat = (crops.xyz_m[..., :2] * 12 + extent / 2 + edge).astype(np.float32)  # far cameras
+    subset = dataclasses.replace(people.train, crops=dataclasses.replace(crops, xy=flat))
+    still, bank = (
+        pose_bank(subset, people.skeleton, size=SIZE, count=10_000, seed=0, tipped_deg=deg)
+        for deg in (0.0, 30.0)
+    )
+    assert still is not None and still.xyz_m is not None
+    assert bank is not None and bank.xyz_m is not None
+    count = len(still.poses) // 2
+    assert len(bank.poses) == 2 * count * poses.VIEWS
+    limbs, angles = windows.of_limbs(people.skeleton), []
+    for k in range(count * poses.VIEWS):
+        before, after = still.xyz_m[k % count].double(), bank.xyz_m[k].double()
+        assert torch.allclose(before[:, 0], after[:, 0], atol=1e-6)
+        assert torch.allclose(torch.pdist(before), torch.pdist(after), atol=1e-5)
+        y, z = before[:, 1].numpy(), before[:, 2].numpy()
+        angle, *_ = np.linalg.lstsq(np.stack([y, -z], 1), after[:, 1].numpy(), rcond=None)
+        angles.append(float(np.rad2deg(np.arctan2(angle[1], angle[0]))))
+        seen = bank.poses[k].double().numpy() * extent
+        shown = after[:, :2].numpy()
+        apart = np.ptp(
+            seen - shown * np.ptp(seen, 0).max() / np.ptp(shown, 0)[np.ptp(seen, 0).argmax()], 0
+        )
+        assert apart.max() < 1e-3
+        inside = bank.poses[k][limbs]
+        assert (
+            inside.min() > 0 and inside.max() < 1 and (inside.amax(0) - inside.amin(0)).max() > 0.5
+        )
+    assert 24 < np.std(angles) < 36 and abs(np.mean(angles)) < 6
+    few = pose_bank(subset, people.skeleton, size=SIZE, count=count, seed=0, tipped_deg=30.0)
+    assert few is not None and len(few.poses) == 2 * (count // 2)
+    deep = dataclasses.replace(crops, xy=flat, xyz_m=np.full_like(crops.xyz_m, np.nan))
+    flat_people = dataclasses.replace(people.train, crops=deep)
+    plain, tipped = (
+        pose_bank(flat_people, people.skeleton, size=SIZE, count=10_000, seed=0, tipped_deg=deg)
+        for deg in (0.0, 30.0)
+    )
+    assert plain is not None and tipped is not None and torch.equal(plain.poses, tipped.poses)
 
 
 def test_nobody_finds_himself(people: sources.TrainingData) -> None:
