@@ -31,7 +31,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.poses import bank_for
+from synthstudio.training.poses import pose_bank
 
 _BATCH = 125
 _TEST_SEED = 77
@@ -76,15 +76,17 @@ def bound(
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, required=True, help="as for make transfer")
-    of = "of a training: its network and augment are the bank's, but for what is said here"
-    parser.add_argument("--config", type=Path, help=of)
+    about = "of a training: its network and augment are the bank's, but for what is said here"
+    parser.add_argument("--config", type=Path, help=about)
     parser.add_argument("--count", type=int, help="poses, half of them mirrored (network.bank)")
     parser.add_argument("--size", type=int, nargs=2, help="height and width (network.size)")
-    parser.add_argument("--tipped-deg", type=float, help="network.bank_tipped_deg")
+    tipped = "as synthstudio pose-bank has it, whose default is 50"
+    parser.add_argument("--tipped-deg", type=float, default=0, help=tipped)
     parser.add_argument("--turned", type=float, help="augment.turned")
     parser.add_argument("--draws", type=int, default=1, help="banks of each set, by other seeds")
     asked = "what the photos' boxes are about; generated people are cut out by the same"
     parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
+    parser.add_argument("--split", action="append", default=[], help="of DATASET; default: all")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("datasets", nargs="*", help="generated; a,b: both in one bank")
     options = parser.parse_args(words)
@@ -96,7 +98,8 @@ def main(words: list[str]) -> int:
     real = {"coco": str(photos / "train.json"), "images": str(photos / "images")}
     sources = {"photos": [real]}
     for sets in ([Path(name).resolve() for name in d.split(",")] for d in options.datasets):
-        made = [{"dataset": str(each), "boxes": options.boxes} for each in sets]
+        of = {"boxes": options.boxes, "splits": options.split}
+        made = [{"dataset": str(each)} | of for each in sets]
         sources[",".join(each.name for each in sets)] = made
     print(f"{'bank of':30} {'poses':>6}" + "".join(f"{f + ' %':>8}" for f in FRACTIONS))
     for name, source in sources.items():
@@ -104,7 +107,12 @@ def main(words: list[str]) -> int:
         people, skeleton = load_subset(config.train, config, crops)
         dev = people_of(photos, "dev", "images", config, crops, skeleton)
         for seed in range(options.draws):
-            bank = bank_for(config.model_copy(update={"seed": seed}), people, skeleton)
+            network = config.network
+            bank = pose_bank(
+                people, skeleton, size=network.size, count=network.bank, seed=seed,
+                turned=config.augment.turned, tipped_deg=options.tipped_deg,
+                sharpness=network.bank_sharpness,
+            )  # fmt: skip
             if bank is None:
                 print(f"{name:30} has no poses", file=sys.stderr)
                 return 1
@@ -114,7 +122,7 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _config(options: argparse.Namespace, train: list[dict[str, str]]) -> Config:
+def _config(options: argparse.Namespace, train: list[dict[str, Any]]) -> Config:
     """The config of a bank of those people: that of a training, and what the options say."""
     config: dict[str, Any] = {"network": {"block": "orn"}, "augment": {}}
     if options.config:
@@ -122,7 +130,6 @@ def _config(options: argparse.Namespace, train: list[dict[str, str]]) -> Config:
     for part, field, value in (
         ("network", "bank", options.count),
         ("network", "size", options.size),
-        ("network", "bank_tipped_deg", options.tipped_deg),
         ("augment", "turned", options.turned),
     ):
         if value is not None:

@@ -89,6 +89,15 @@ def to_count(value: Any, name: str, *, least: int = 1, most: int | None = None) 
     )
 
 
+def to_number(value: Any, name: str, *, least: float = 0.0, most: float) -> float:
+    """A number within bounds; ArgumentError otherwise."""
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if real and least <= value <= most:
+        return float(value)
+    expected = f"{least:g} to {most:g}"
+    raise ArgumentError("a number is needed", where=name, expected=expected, got=shown(value))
+
+
 def to_choice(value: Any, name: str, known: Collection[str]) -> str:
     """One of some words; ArgumentError otherwise."""
     if isinstance(value, str) and value in known:

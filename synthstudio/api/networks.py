@@ -16,8 +16,11 @@ from synthstudio.api.arguments import (
     to_choice,
     to_count,
     to_crew,
+    to_file,
     to_folder,
+    to_number,
     to_path,
+    to_place,
 )
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.model import Model
@@ -237,12 +240,11 @@ def run_evaluate(
 ) -> tuple[Evaluation, Path]:
     """As `evaluate`; also returns the folder that it was written to."""
     from synthstudio.training.answer_jobs import Crew
-    from synthstudio.training.checkpoint import weights_file
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
 
     written = None if out is None else to_folder(out, "out")
-    weights = model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
+    weights = to_weights(model)
     folder = to_dataset(dataset).path
     splits = (split,) if isinstance(split, str) else tuple(split)
     options = EvaluationOptions(
@@ -269,6 +271,90 @@ def run_evaluate(
     return made, target
 
 
+def pose_bank(
+    model: Model | PathLike,
+    sources: Sequence[PlaceLike],
+    out: PathLike,
+    *,
+    images: PathLike | None = None,
+    split: str | Sequence[str] = ("train",),
+    poses: int | None = None,
+    tipped_deg: float | None = None,
+    turned: float | None = None,
+    cache: PathLike | None = None,
+    progress: bool = True,
+) -> tuple[Model, dict[str, Any]]:
+    """Give a network other poses to answer with, without training: those of other people.
+
+    A pose bank is memory that a network attends to, so it can be replaced: by poses of your sport,
+    or by more of them, seen from more heights, than it could learn with.
+
+    Args:
+        model: A run's folder or a .safetensors file of a network that has a pose bank.
+        sources: Data sets, and COCO keypoints files (.json), whose people give their poses.
+        out: A new .safetensors file; `evaluate`, `predict` and `export` take it.
+        images: The folder of the COCO files' images; default: beside each file.
+        split: Only frames of these splits, of data sets; none: all.
+        poses: How many at most, half of them mirrored; default 20,000.
+        tipped_deg: Standard deviation of the angle by which a camera would have been higher or
+            lower, of people with 3D joints; default 50.
+        turned: The share of poses as if the camera had been rolled by any angle; default 0.15.
+        cache: Where people's crops are kept; default: beside the weights.
+        progress: Show bars.
+
+    Raises:
+        ModelError: for a network without a bank, and where nobody's pose is known.
+    """
+    from synthstudio.dataset.durable import new_parents
+    from synthstudio.training import checkpoint
+    from synthstudio.training import poses as banks
+    from synthstudio.training.config import Source
+    from synthstudio.training.config_network import MAX_BANK
+    from synthstudio.training.data.sources import load_subset
+
+    weights = to_weights(model)
+    target = to_file(out, "out", new=True)
+    if target.suffix != ".safetensors":
+        raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
+    count = (
+        banks.ANSWER_POSES if poses is None else to_count(poses, "poses", least=2, most=MAX_BANK)
+    )
+    tipped = (
+        banks.TIPPED_DEG if tipped_deg is None else to_number(tipped_deg, "tipped_deg", most=90)
+    )
+    rolled = banks.TURNED if turned is None else to_number(turned, "turned", most=1)
+    net, config, skeleton = checkpoint.load_network(weights)
+    boxes = config.train[0].boxes if config.train else "outline"
+    splits = (split,) if isinstance(split, str) else tuple(split)
+    beside = "" if images is None else str(to_path(images, "images"))
+    named = [
+        Source(coco=str(place), images=beside)
+        if str(place).endswith(".json")
+        else Source(dataset=str(place), boxes=boxes, splits=splits)
+        for place in (to_place(source, "sources") for source in sources)
+    ]
+    if not named:
+        raise ArgumentError("nobody to take poses from", where="sources", expected="a data set")
+    with steps_if(progress) as step:
+        show = step("cropping people")
+        people, _ = load_subset(
+            named,
+            config,
+            weights.parent / "cache" if cache is None else to_path(cache, "cache"),
+            lambda done, total: show(done, total, 0.0),
+            skeleton=skeleton,
+        )
+    before = config.network.bank
+    bank, config = banks.bank_of_others(
+        net, config, people, skeleton, count=count, tipped_deg=tipped, turned=rolled
+    )
+    note = banks.about_bank(bank, people)
+    with new_parents(target):
+        checkpoint.save_weights(target, net, config, skeleton=skeleton, note=note)
+    figures = {"weights": str(target), "poses": len(bank.poses), "before": before, "note": note}
+    return Model.load(target), figures
+
+
 def evaluation_json(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
     """An evaluation as plain JSON values."""
     from synthstudio.evaluation.storage import json_ready
@@ -284,6 +370,13 @@ def headline(evaluation: Evaluation) -> str:
     from synthstudio.training.evaluate import headline as text
 
     return text(evaluation)
+
+
+def to_weights(model: Model | PathLike) -> Path:
+    """The weights of a network, a run or a file."""
+    from synthstudio.training.checkpoint import weights_file
+
+    return model.path if isinstance(model, Model) else weights_file(to_path(model, "model"))
 
 
 def overfit_config(config: Config, people: int) -> Config:

@@ -78,6 +78,7 @@ COMMANDS = (
     train.train_demo,
     train.train,
     train.pretrain,
+    train.pose_bank,
     train.evaluate,
     train.compare,
     train.robustness,

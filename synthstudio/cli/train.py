@@ -207,6 +207,58 @@ def evaluate(
     )
 
 
+def pose_bank(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Datasets, or COCO keypoints files (.json), whose poses it gets."),
+    ],
+    out: Annotated[Path, typer.Option(help="New .safetensors file.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the COCO files' images; default: beside them.")
+    ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="Frames of this split of datasets; may be repeated. Default: train."),
+    ] = None,
+    poses: Annotated[
+        int | None,
+        typer.Option(min=2, help="Poses at most, half of them mirrored; default: 20,000."),
+    ] = None,
+    tipped_deg: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=90,
+            help="Standard deviation of the angle by which a camera is higher or lower; default: "
+            "50. People without 3D joints are as they are.",
+        ),
+    ] = None,
+    turned: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of poses turned by any angle; default: 0.15."),
+    ] = None,
+    cache: CacheOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a trained network other poses to answer with, without training."""
+    from synthstudio.api import networks
+
+    _, figures = networks.pose_bank(
+        run,
+        sources,
+        out,
+        images=images,
+        split=("train",) if split is None else split,
+        poses=poses,
+        tipped_deg=tipped_deg,
+        turned=turned,
+        cache=cache,
+    )
+    text = f"{figures['note']}; before, {figures['before']} poses"
+    finish(figures, as_json, f"{text}. Next: synthstudio evaluate {out} DATASET")
+
+
 def compare(
     arms: Annotated[
         list[str],

@@ -417,4 +417,4 @@ def merge_banks(own: PoseBank | None, state: Mapping[str, Tensor], *, most: int)
     xyz = None
     if own.xyz_m is not None and POSES_3D in state:
         xyz = torch.cat([own.xyz_m, state[POSES_3D][: len(more)]])
-    return PoseBank(torch.cat([own.poses, more]), xyz)
+    return PoseBank(torch.cat([own.poses, more]), xyz, sharpness=own.sharpness)

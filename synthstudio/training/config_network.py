@@ -12,6 +12,7 @@ STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
 MIN_SIDE = 16
 MAX_STACKS = 8
+MAX_BANK = 50_000
 System = Literal["topdown", "zoomnet", "openpose", "personlab", "fcpose"]
 FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32}
 """Of what the sides of a bottom-up system's frames are multiples."""
@@ -61,12 +62,9 @@ class Network(Section):
     # Epochs in which its weights are frozen; -1: all.
     frozen_epochs: int = Field(default=0, ge=-1)
     # ORN: size of the pose bank, taken from the training people; 0: no bank.
-    bank: int = Field(default=8000, ge=0, le=50_000)
+    bank: int = Field(default=8000, ge=0, le=MAX_BANK)
     # How many of its poses take part in a training step; 0: all. Answers use all of them.
-    bank_sample: int = Field(default=1000, ge=0, le=50_000)
-    # Standard deviation of the angle by which its poses are tipped towards the camera or away, as
-    # if seen from other heights; 0: none. Needs 3D labels.
-    bank_tipped_deg: float = Field(default=0.0, ge=0, le=90)
+    bank_sample: int = Field(default=1000, ge=0, le=MAX_BANK)
     # How much the maps count against what other poses there are: more for larger pictures, of which
     # a network sees more (docs/transfer.md).
     bank_sharpness: float = Field(default=0.6, gt=0, le=4)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import NO_STATE
@@ -21,6 +22,11 @@ F64 = NDArray[np.float64]
 LEAST_KNOWN = 0.5
 """People with a smaller share of the joints labelled give no pose: most of it would be guessed."""
 SMALL_BANK = 100
+ANSWER_POSES = 20_000
+TIPPED_DEG = 50.0
+TURNED = 0.15
+"""What `bank_of_others` makes a bank of: measured in docs/transfer.md ("Other poses to answer
+with")."""
 VIEWS = 4
 """From so many heights at most a bank sees one person's pose: more found nothing more."""
 _LEAST_PAIRS = 10
@@ -95,9 +101,64 @@ def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank
         count=network.bank,
         seed=config.seed,
         turned=config.augment.turned,
-        tipped_deg=network.bank_tipped_deg,
         sharpness=network.bank_sharpness,
     )
+
+
+def bank_of_others(
+    net: PoseNet,
+    config: Config,
+    people: CropSubset,
+    skeleton: Skeleton,
+    *,
+    count: int = ANSWER_POSES,
+    tipped_deg: float = TIPPED_DEG,
+    turned: float = TURNED,
+) -> tuple[PoseBank, Config]:
+    """Give a trained network the poses of `people` to answer with; return the new bank, and the
+    network's config with the number of its poses.
+
+    Nothing is learnt: the bank is memory that answers attend to. The poses are seen from more
+    heights than those of a training (`pose_bank`). ModelError for a network that has no bank, for
+    people who have no pose, and for people without 3D joints where the own bank has them.
+    """
+    own = getattr(net.block, "bank", None)
+    if not isinstance(own, PoseBank):
+        raise ModelError(
+            "the network has no pose bank",
+            where=config.name,
+            expected="a network of the block orn, trained with network.bank above 0",
+            got=f"block {config.network.block}, bank {config.network.bank}",
+        )
+    bank = pose_bank(
+        people,
+        skeleton,
+        size=config.network.size,
+        count=count,
+        seed=config.seed,
+        turned=turned,
+        tipped_deg=tipped_deg,
+        sharpness=own.sharpness,
+    )
+    if bank is None:
+        raise ModelError(
+            "there is nobody whose pose is known",
+            where="pose bank",
+            expected="people of whom half of the joints are labelled",
+            got=f"{len(people)} people",
+        )
+    if own.xyz_m is None:
+        bank = PoseBank(bank.poses, sharpness=own.sharpness)
+    elif bank.xyz_m is None:
+        raise ModelError(
+            "some of these people have no 3D joints, on which the network's 3D answers stand",
+            where="pose bank",
+            expected="people of synthstudio data sets alone",
+            then="Leave out photos, or take a network that was trained without 3D joints.",
+        )
+    net.block.bank = bank
+    network = config.network.model_copy(update={"bank": len(bank.poses)})
+    return bank, config.model_copy(update={"network": network})
 
 
 def uncut(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:

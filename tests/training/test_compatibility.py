@@ -57,7 +57,6 @@ def test_a_checkpoint_with_old_keys_loads(
     ]
     assert now["network"].pop("bank_sample") == Network().bank_sample  # newer fields
     assert now["network"].pop("bank_sharpness") == 0.6
-    assert now["network"].pop("bank_tipped_deg") == 0
     assert now["network"].pop("standardize") is False
     newer = ("cutouts", "paste_shapes", "paste_fraction")
     assert [now["augment"].pop(name) for name in newer] == ["", 0.5, [0.1, 0.6]]

@@ -131,9 +131,12 @@ def load_subset(
     config: Config,
     cache: Path,
     progress: Report = lambda done, total: None,
+    *,
+    skeleton: Skeleton | None = None,
 ) -> tuple[CropSubset, Skeleton]:
-    """Load the people of several sources (of a recipe those of the first epoch)."""
-    opened = _open(sources, config, cache, progress, split="train")
+    """Load the people of several sources (of a recipe those of the first epoch), with the joints of
+    `skeleton`, by default the first source's."""
+    opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
     try:
         return _subset(opened, 0), opened[0].skeleton
     finally:

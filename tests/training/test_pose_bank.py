@@ -1,0 +1,107 @@
+"""A trained network gets other poses to answer with; nothing else of it changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+import typer
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api import networks
+from synthstudio.cli import train as commands
+from synthstudio.core.errors import ArgumentError, DiskError, ModelError
+from synthstudio.training import checkpoint
+from synthstudio.training.poses import VIEWS
+
+POSES = "block.bank.poses"
+
+
+@pytest.fixture(scope="module")
+def run(pairs: Path, once: Callable[..., Path]) -> Path:
+    def make(folder: Path) -> None:
+        for block in ("orn", "kpe"):
+            settings = tiny.config(pairs, network={"block": block, "bank_sharpness": 1.1})
+            tiny.run(settings, folder / block)
+
+    return once("pose bank", make) / "orn"
+
+
+def test_a_network_answers_with_the_poses_of_others(
+    run: Path, pairs: Path, shards: Path, tmp_path: Path
+) -> None:
+    out, cache = tmp_path / "other.safetensors", tmp_path / "cache"
+    app = typer.Typer()
+    app.command()(commands.pose_bank)
+    words = [run, shards, "--out", tmp_path / "train.safetensors", "--cache", cache, "--json"]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.exception
+    of_train = json.loads(done.stdout.strip().splitlines()[-1])
+    model, figures = networks.pose_bank(run, [shards], out, split=(), cache=cache)
+    assert of_train["poses"] < figures["poses"]  # by default nobody of another split
+    before, old, _ = checkpoint.load_network(checkpoint.weights_file(run))
+    after, new, _ = checkpoint.load_network(out)
+    was, now = before.state_dict(), after.state_dict()
+    changed = {name for name in was if not torch.equal(was[name], now[name])}
+    assert changed == {POSES, "block.bank.xyz_m"}
+    assert figures["before"] == len(was[POSES]) == 8
+    people = int(figures["note"].split(" of ")[-1].split()[0])
+    assert figures["poses"] == new.network.bank == len(now[POSES]) == 2 * VIEWS * people
+    assert new.network == old.network.model_copy(update={"bank": len(now[POSES])})
+    assert after.block.bank.sharpness == 1.1  # as the network was trained to read it
+    again, _ = networks.pose_bank(
+        run, [str(shards)], tmp_path / "again.safetensors", split=(), cache=cache
+    )
+    assert again.path.read_bytes() == out.read_bytes()
+    few, _ = networks.pose_bank(
+        run, [pairs, shards], tmp_path / "few.safetensors", split=(), poses=6, cache=cache
+    )
+    assert len(checkpoint.load_network(few.path)[0].state_dict()[POSES]) == 6
+    evaluation = ss.evaluate(model, pairs, split=(), out=tmp_path / "evaluated")
+    assert evaluation.metrics
+    exported = model.export(tmp_path / "other.onnx")
+    assert Path(exported["out"]).stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"model": "kpe"}, ModelError, "the network has no pose bank"),
+        ({"out": "there.safetensors"}, DiskError, "there.safetensors"),
+        ({"out": "bank.onnx"}, ArgumentError, "weights go into a .safetensors file"),
+        ({"sources": []}, ArgumentError, "nobody to take poses from"),
+        ({"poses": 0}, ArgumentError, "2 to 50,000"),
+        ({"poses": 10**9}, ArgumentError, "2 to 50,000"),
+        ({"tipped_deg": 91}, ArgumentError, "0 to 90"),
+        ({"turned": float("nan")}, ArgumentError, "0 to 1"),
+        ({"split": "nowhere"}, ModelError, "no people are left to use"),
+        ({"sources": "photos"}, ModelError, "no 3D joints"),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_written(
+    changes: dict[str, Any], error: type[Exception], words: str,
+    run: Path, pairs: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    (tmp_path / "there.safetensors").write_bytes(b"kept")
+    asked: dict[str, Any] = {"model": run, "sources": [pairs], "out": "new.safetensors"} | changes
+    asked["out"] = tmp_path / asked["out"]
+    asked["model"] = run.parent / asked["model"]
+    if asked["sources"] == "photos":
+        ss.export(ss.Dataset(pairs), "coco", tmp_path / "coco")
+        labels = next(p for p in (tmp_path / "coco").rglob("*.json") if "keypoints" in p.name)
+        flat = json.loads(labels.read_text())
+        standard = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints")
+        flat["annotations"] = [{k: a[k] for k in standard} for a in flat["annotations"]]
+        labels.write_text(json.dumps(flat))
+        asked["sources"] = [labels]
+    asked = {"split": (), "cache": tmp_path / "cache"} | asked
+    with pytest.raises(error, match=words):
+        networks.pose_bank(**asked)
+    assert [p.name for p in tmp_path.glob("*.safetensors")] == ["there.safetensors"]
+    assert (tmp_path / "there.safetensors").read_bytes() == b"kept"
