@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo model test check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
-.PHONY: bench-against scenes cluster systems transfer lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against scenes cluster systems transfer bank lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -96,6 +96,11 @@ transfer: $(STAMP)    ## how networks do on real photos in FOLDER (about two hou
 	$(BIN)/python -m benchmarks.transfer --photos "$(FOLDER)" $(TRANSFER_ARGS)
 
 GENERATED ?= exports
+bank: $(STAMP)        ## what 6,000 generated frames' poses find in photos in FOLDER, told what is seen (an hour; goes on)
+	$(BIN)/synthstudio generate scenes/wild.yaml --workers 2 --resume --out "$(GENERATED)/wild"
+	$(BIN)/synthstudio generate scenes/wild.yaml --workers 2 --resume --seed 1 --out "$(GENERATED)/wild1"
+	$(BIN)/python -m benchmarks.bank_bound --photos "$(FOLDER)" --answers --draws 3 $(BANK_ARGS) "$(GENERATED)/wild,$(GENERATED)/wild1"
+
 model: $(STAMP)       ## train the network that comes with the package, install it and its card (hours)
 	@$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
 

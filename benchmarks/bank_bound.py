@@ -31,7 +31,7 @@ from synthstudio.training.data import batches
 from synthstudio.training.data.batches import CropSubset, InputSpec, Pictures
 from synthstudio.training.data.cutouts import Cutouts, load_cutouts
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.poses import pose_bank
+from synthstudio.training.poses import ANSWER_POSES, TIPPED_DEG, TURNED, pose_bank
 
 _BATCH = 125
 _TEST_SEED = 77
@@ -80,9 +80,10 @@ def main(words: list[str]) -> int:
     parser.add_argument("--config", type=Path, help=about)
     parser.add_argument("--count", type=int, help="poses, half of them mirrored (network.bank)")
     parser.add_argument("--size", type=int, nargs=2, help="height and width (network.size)")
-    tipped = "as synthstudio pose-bank has it, whose default is 50"
-    parser.add_argument("--tipped-deg", type=float, default=0, help=tipped)
+    parser.add_argument("--tipped-deg", type=float, help="as in synthstudio pose-bank; default: 0")
     parser.add_argument("--turned", type=float, help="augment.turned")
+    like = "the defaults of synthstudio pose-bank for the three before, if they are not given"
+    parser.add_argument("--answers", action="store_true", help=like)
     parser.add_argument("--draws", type=int, default=1, help="banks of each set, by other seeds")
     asked = "what the photos' boxes are about; generated people are cut out by the same"
     parser.add_argument("--boxes", choices=("limbs", "outline"), default="limbs", help=asked)
@@ -90,6 +91,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "transfer")
     parser.add_argument("datasets", nargs="*", help="generated; a,b: both in one bank")
     options = parser.parse_args(words)
+    if options.answers:
+        given = (options.count, options.tipped_deg, options.turned)
+        usual = (ANSWER_POSES, TIPPED_DEG, TURNED)
+        options.count, options.tipped_deg, options.turned = (
+            each if value is None else value for value, each in zip(given, usual, strict=True)
+        )
     photos, crops = options.photos.resolve(), options.cache.resolve() / "crops"
     hiders = options.cache.resolve() / "bank-bound-hiders"
     if not hiders.is_dir():
@@ -110,7 +117,7 @@ def main(words: list[str]) -> int:
             network = config.network
             bank = pose_bank(
                 people, skeleton, size=network.size, count=network.bank, seed=seed,
-                turned=config.augment.turned, tipped_deg=options.tipped_deg,
+                turned=config.augment.turned, tipped_deg=options.tipped_deg or 0.0,
                 sharpness=network.bank_sharpness,
             )  # fmt: skip
             if bank is None:

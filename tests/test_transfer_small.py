@@ -30,6 +30,7 @@ from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.poses import VIEWS
 
 PEOPLE = {"train": 24, "dev": 6}
 
@@ -285,9 +286,15 @@ def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
         assert bank_bound.main(words) == 0
         rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
         shares |= {(name, row[0]): [float(cell) for cell in row[2:]] for row in rows}
+        held = {row[0]: int(row[1]) for row in rows}
     assert min(shares["own", "photos"]) > 90
     assert shares["own", "wild"] == shares["others", "wild"]
     assert max(shares["own", "wild"]) < min(shares["own", "photos"])
+    words = ["--photos", str(photos), "--cache", str(made / "cache"), "--answers", "--draws", "2"]
+    assert bank_bound.main([*words, str(generated)]) == 0  # make bank
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    views = {int(row[1]) for row in rows if row[0] == "wild"}
+    assert len(rows) == 4 and views == {VIEWS * held["wild"]}  # everybody from so many heights
 
 
 def test_one_arm_brings_what_it_starts_from() -> None:

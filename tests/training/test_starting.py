@@ -93,7 +93,9 @@ def test_the_bank_keeps_its_poses_and_is_filled_up(tmp_path: Path) -> None:
     fewer = network(BODY, block="orn", poses=2, seed=1)
     own = fewer.state_dict()[checkpoint.POSES].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")
+    fewer.block.bank.sharpness = 1.1
     checkpoint.initialize(fewer, path, skeleton=BODY, poses=5)
+    assert fewer.block.bank.sharpness == 1.1  # as the config says, not the usual one
     found = fewer.state_dict()[checkpoint.POSES]
     assert found.shape == (5, 12, 2) and torch.equal(found[:2], own)
     assert torch.equal(found[2:], whole.state_dict()[checkpoint.POSES][:3, FACE:])
