@@ -290,7 +290,8 @@ def pose_bank(
     or by more of them, seen from more heights, than it could learn with.
 
     Args:
-        model: A run's folder or a .safetensors file of a network that has a pose bank.
+        model: A run's folder or a .safetensors file of a network that has a pose bank, or
+            "default": the network that comes with the package.
         sources: Data sets, and COCO keypoints files (.json), whose people give their poses.
         out: A new .safetensors file; `evaluate`, `predict` and `export` take it.
         images: The folder of the COCO files' images; default: beside each file.
@@ -299,20 +300,22 @@ def pose_bank(
         tipped_deg: Standard deviation of the angle by which a camera would have been higher or
             lower, of people with 3D joints; default 50.
         turned: The share of poses as if the camera had been rolled by any angle; default 0.15.
-        cache: Where people's crops are kept; default: beside the weights.
+        cache: Where people's crops are kept; default: beside the run's weights, or beside `out`.
         progress: Show bars.
 
     Raises:
         ModelError: for a network without a bank, and where nobody's pose is known.
     """
     from synthstudio.dataset.durable import new_parents
+    from synthstudio.inference.default import DEFAULT, default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
     from synthstudio.training.config import Source
     from synthstudio.training.config_network import MAX_BANK
     from synthstudio.training.data.sources import load_subset
 
-    weights = to_weights(model)
+    packaged = str(model) == DEFAULT
+    weights = default_tensors() if packaged else to_weights(model)
     target = to_file(out, "out", new=True)
     if target.suffix != ".safetensors":
         raise ArgumentError("weights go into a .safetensors file", where="out", got=target.name)
@@ -324,6 +327,7 @@ def pose_bank(
     )
     rolled = banks.TURNED if turned is None else to_number(turned, "turned", most=1)
     net, config, skeleton = checkpoint.load_network(weights)
+    kept = (target if packaged else weights).parent / "cache"
     boxes = config.train[0].boxes if config.train else "outline"
     splits = (split,) if isinstance(split, str) else tuple(split)
     beside = "" if images is None else str(to_path(images, "images"))
@@ -340,7 +344,7 @@ def pose_bank(
         people, _ = load_subset(
             named,
             config,
-            weights.parent / "cache" if cache is None else to_path(cache, "cache"),
+            kept if cache is None else to_path(cache, "cache"),
             lambda done, total: show(done, total, 0.0),
             skeleton=skeleton,
         )

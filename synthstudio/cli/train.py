@@ -208,7 +208,12 @@ def evaluate(
 
 
 def pose_bank(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of a run, or a .safetensors file; `default`: the package's network."
+        ),
+    ],
     sources: Annotated[
         list[str],
         typer.Argument(help="Datasets, or COCO keypoints files (.json), whose poses it gets."),

@@ -20,6 +20,11 @@ def default_model() -> Path:
     return _installed(ONNX)
 
 
+def default_tensors() -> Path:
+    """Its weights, as `load_network` reads them; ModelError when they are missing."""
+    return _installed(TENSORS)
+
+
 def default_finder() -> Path:
     """The exported detector of the package, which finds people in whole pictures; ModelError when
     it was built without."""

@@ -17,6 +17,7 @@ import synthstudio as ss
 from synthstudio.api import networks
 from synthstudio.cli import train as commands
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
+from synthstudio.inference.default import default_tensors
 from synthstudio.training import checkpoint
 from synthstudio.training.poses import VIEWS
 
@@ -62,11 +63,30 @@ def test_a_network_answers_with_the_poses_of_others(
     few, _ = networks.pose_bank(
         run, [pairs, shards], tmp_path / "few.safetensors", split=(), poses=6, cache=cache
     )
-    assert len(checkpoint.load_network(few.path)[0].state_dict()[POSES]) == 6
+    assert len(_poses(few.path)) == 6
     evaluation = ss.evaluate(model, pairs, split=(), out=tmp_path / "evaluated")
     assert evaluation.metrics
     exported = model.export(tmp_path / "other.onnx")
     assert Path(exported["out"]).stat().st_size > 0
+
+
+def test_the_network_of_the_package_takes_other_poses(shards: Path, tmp_path: Path) -> None:
+    model, figures = networks.pose_bank(
+        "default", [shards], tmp_path / "new" / "mine.safetensors", split=()
+    )
+    assert figures["before"] == 8000 > figures["poses"] == len(_poses(model.path))
+    assert (tmp_path / "new" / "cache").is_dir()  # not in the installation
+    before, _, skeleton = checkpoint.load_network(default_tensors())
+    own = {name: t for name, t in before.state_dict().items() if "bank" not in name}
+    now = checkpoint.load_network(model.path)[0].state_dict()
+    assert own and all(torch.equal(t, now[name]) for name, t in own.items())
+    assert model.name and len(skeleton.joints) == _poses(model.path).shape[1]
+
+
+def _poses(path: Path) -> torch.Tensor:
+    poses = checkpoint.load_network(path)[0].state_dict()[POSES]
+    assert isinstance(poses, torch.Tensor)
+    return poses
 
 
 @pytest.mark.parametrize(
