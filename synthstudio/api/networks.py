@@ -348,7 +348,8 @@ def pose_bank(
             lambda done, total: show(done, total, 0.0),
             skeleton=skeleton,
         )
-    before = config.network.bank
+    own = banks.bank_of(net)
+    before = 0 if own is None else len(own.poses)
     bank, config = banks.bank_of_others(
         net, config, people, skeleton, count=count, tipped_deg=tipped, turned=rolled
     )

@@ -32,6 +32,7 @@ from synthstudio.training import checkpoint
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.loop import train
+from synthstudio.training.poses import bank_of
 from synthstudio.training.pruning import pruned
 
 BANKS = (2000, 500)
@@ -133,7 +134,8 @@ def _networks(
     say: Callable[[str], None],
 ) -> Iterator[tuple[str, PoseNet]]:
     yield "as it is", net
-    held = len(getattr(net.block, "bank", None).poses) if _bank(net) else 0  # type: ignore[union-attr]
+    bank = bank_of(net)
+    held = 0 if bank is None else len(bank.poses)
     for count in BANKS:
         if held > count:
             yield f"{count} poses", thinner(net, count)
@@ -169,15 +171,10 @@ def fine_tuned(
     return net
 
 
-def _bank(net: PoseNet) -> PoseBank | None:
-    bank = getattr(net.block, "bank", None)
-    return bank if isinstance(bank, PoseBank) else None
-
-
 def thinner(net: PoseNet, count: int) -> PoseNet:
     """A copy with `count` of the bank's poses that stand for all, each with its mirror image."""
     made = copy.deepcopy(net)
-    bank = _bank(made)
+    bank = bank_of(made)
     assert bank is not None
     half = len(bank.poses) // 2
     near = bank.poses[:half].clamp(*_NEAR).flatten(1).double().numpy()

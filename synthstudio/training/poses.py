@@ -105,6 +105,12 @@ def bank_for(config: Config, people: CropSubset, skeleton: Skeleton) -> PoseBank
     )
 
 
+def bank_of(net: PoseNet) -> PoseBank | None:
+    """The pose bank that a network attends to, if it has one."""
+    bank = getattr(net.block, "bank", None)
+    return bank if isinstance(bank, PoseBank) else None
+
+
 def bank_of_others(
     net: PoseNet,
     config: Config,
@@ -122,8 +128,8 @@ def bank_of_others(
     heights than those of a training (`pose_bank`). ModelError for a network that has no bank, for
     people who have no pose, and for people without 3D joints where the own bank has them.
     """
-    own = getattr(net.block, "bank", None)
-    if not isinstance(own, PoseBank):
+    own = bank_of(net)
+    if own is None:
         raise ModelError(
             "the network has no pose bank",
             where=config.name,
@@ -278,8 +284,8 @@ def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> Ban
 
     (Seed, step) draw `bank_sample` of them, 0: all. None when the network has no bank.
     """
-    bank = getattr(net.block, "bank", None)
-    if not isinstance(bank, PoseBank):
+    bank = bank_of(net)
+    if bank is None:
         return None
     held, count = len(bank.poses), config.network.bank_sample
     rows = np.arange(held)

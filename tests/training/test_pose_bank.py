@@ -64,6 +64,13 @@ def test_a_network_answers_with_the_poses_of_others(
         run, [pairs, shards], tmp_path / "few.safetensors", split=(), poses=6, cache=cache
     )
     assert len(_poses(few.path)) == 6
+    fuller = old.model_copy(update={"network": old.network.model_copy(update={"bank": 9000})})
+    net, _, skeleton = checkpoint.load_network(few.path)
+    checkpoint.save_weights(few.path, net, fuller, skeleton=skeleton, note="few people")
+    _, figures = networks.pose_bank(
+        few.path, [pairs], tmp_path / "once_more.safetensors", split=(), cache=cache
+    )
+    assert figures["before"] == 6  # what it held, not what its training asked for
     evaluation = ss.evaluate(model, pairs, split=(), out=tmp_path / "evaluated")
     assert evaluation.metrics
     exported = model.export(tmp_path / "other.onnx")
