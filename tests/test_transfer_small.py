@@ -294,6 +294,9 @@ def test_a_bank_of_the_people_asked_about_finds_their_hidden_joints(
     assert bank_bound.main([*words, str(generated)]) == 0  # make bank
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     views = {int(row[1]) for row in rows if row[0] == "wild"}
+    assert bank_bound.main([*words, "--of", "train", str(generated)]) == 0
+    others = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert others == ["wild", "wild"]  # a bank of those photos would hold the people asked about
     assert len(rows) == 4 and views == {VIEWS * held["wild"]}  # everybody from so many heights
 
 
