@@ -25,12 +25,12 @@ from synthstudio.core.similarity import box_overlap, object_similarity
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.assignment import assign
 from synthstudio.inference.boxes import FindPeople, source_boxes
-from synthstudio.inference.default import default_finder, default_model
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import predict
 from synthstudio.inference.second_look import AGREED, UNSURE, agreed_people, second_look
 from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.models.packaged import default_finder, default_model
 
 F64 = NDArray[np.float64]
 AT, COVERS = 0.1, 0.5

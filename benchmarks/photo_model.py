@@ -33,7 +33,10 @@ from benchmarks.ready import trained
 from benchmarks.transfer import people_of
 from synthstudio.dataset.durable import replace_file
 from synthstudio.inference import scoring
-from synthstudio.inference.default import (
+from synthstudio.inference.finder import Finder
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.second_look import AGREED, UNSURE
+from synthstudio.models.packaged import (
     CARD,
     FINDER,
     FINDER_TENSORS,
@@ -42,9 +45,6 @@ from synthstudio.inference.default import (
     TENSORS,
     WEIGHTS,
 )
-from synthstudio.inference.finder import Finder
-from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.second_look import AGREED, UNSURE
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config

@@ -27,8 +27,8 @@ from benchmarks.transfer import people_of
 from benchmarks.transfer_photos import surest
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.evaluation.localization import pck
-from synthstudio.inference.default import TENSORS, WEIGHTS
 from synthstudio.models.heatmaps import expected_hits
+from synthstudio.models.packaged import TENSORS, WEIGHTS
 from synthstudio.training import adaptation, checkpoint
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches

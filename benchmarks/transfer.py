@@ -34,11 +34,11 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, read_json, replace_file, write_file
 from synthstudio.evaluation.localization import pck
 from synthstudio.experiment.occluders import FOLDER, split_cutouts
-from synthstudio.inference.default import TENSORS, WEIGHTS
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.contract import PoseNet, predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits
+from synthstudio.models.packaged import TENSORS, WEIGHTS
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Config
@@ -112,15 +112,16 @@ class Transfer:
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
         network = {"block": arm.block, "standardize": own.network.standardize, **size.network}
-        start = str(WEIGHTS / TENSORS) if arm.large else start
+        start = str(WEIGHTS / TENSORS) if arm.large and not arm.scratch else start
         doubled = arm.large and not arm.weight
         if doubled:
             height, width = configs.parse({"train": [photos], "network": network}).network.size
             network["size"] = [2 * height, 2 * width]
         augment: dict[str, Any] = {"paste": 0.5, "cutouts": str(self.cutouts("train"))}
+        steps = max(round(arm.steps * size.steps), 1)
         adapt = {} if arm.adapt is None else photos | {"start": arm.adapt, "keep": arm.keep}
         if not (arm.photos or adapt):
-            changed = {"seed": seed, "batch": size.batch, "steps": size.steps, "init_from": start}
+            changed = {"seed": seed, "batch": size.batch, "steps": steps, "init_from": start}
             changed |= {"network": own.network.model_dump() | size.network}
             if arm.style:
                 asked = arm.style in ASKING
@@ -147,9 +148,9 @@ class Transfer:
                 "seed": seed,
                 "train": train,
                 "network": network,
-                "augment": VIEWS if arm.views else augment,
+                "augment": augment | arm.augment,
                 "batch": size.batch,
-                "steps": size.adapt_steps if adapt else size.steps * (2 if doubled else 1),
+                "steps": size.adapt_steps if adapt else steps * (2 if doubled else 1),
                 "epochs": 1_000_000,
                 "precision": size.precision,
                 "device": "cpu",
@@ -176,8 +177,6 @@ class Transfer:
 
 
 PARTS = ("train", "dev")
-VIEWS = {"paste": 0.5, "scale": 0.4, "shift": 0.15, "colour": 0.4, "grey": 0.2, "blur": 0.3}
-"""How two views of a person in a photo differ, of whom no label is known."""
 
 
 def _digest(arm: str) -> str:

@@ -32,19 +32,20 @@ SIZES = {"full": FULL, "quick": QUICK, "small": SMALL}
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A training. `start`: the arm whose weights it begins with; `people`: on how many of the
-    labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0: no
-    generated people beside them; `adapt`: it learns from the photos without their labels, the share
-    of its steps after which a mean teacher says where joints are, 1: its norms take their
-    statistics from them and no more; `keep`: of how many of the photos a teacher labels a joint;
-    `lr`: the peak learning rate, 0: as usual; `large`: pictures of twice the height and width,
-    twice the steps (with generated people: `transfer_photos.larger`), and the weights of the
-    package's own network to begin with; `teacher`: the arm whose network says where joints of the
-    photos are, instead of their labels (with `people`: of all other photos, beside these labels),
-    and who learns them beside generated people; `views`: its
-    backbone alone learns, from pairs of views of the photos without their labels. Without photos:
-    generated people, by the config of that network. `style`: the only one of `STYLES` that is used,
-    "none": not one, "all": every one that asks no photos, "": those of that config. `item`: what of
-    `generated_items.ITEMS` the generated people are without."""
+    labelled photos, 0: all; `weight`: what a person in photos weighs beside a generated one, 0:
+    no generated people beside them; `adapt`: it learns from the photos without their labels,
+    the share of its steps after which a mean teacher says where joints are, 1: its norms take
+    their statistics from them and no more; `keep`: of how many of the photos a teacher labels a
+    joint; `lr`: the peak learning rate, 0: as usual; `steps`: the share of the usual steps;
+    `augment`: what differs in how people in photos vary; `large`: pictures of twice the height
+    and width, twice the steps (with generated people: `transfer_photos.larger`), and the
+    weights of the package's own network to begin with, unless `scratch`; `teacher`: the arm
+    whose network says where joints of the photos are, instead of their labels (with `people`:
+    of all other photos, beside these labels), and who learns them beside generated people;
+    `views`: its backbone alone learns, from pairs of views of the photos without their labels.
+    Without photos: generated people, by the config of that network. `style`: the only one of
+    `STYLES` that is used, "none": not one, "all": every one that asks no photos, "": those of
+    that config. `item`: what of `generated_items.ITEMS` the generated people are without."""
 
     block: str = "orn"
     photos: bool = True
@@ -53,7 +54,10 @@ class Arm:
     adapt: float | None = None
     keep: float = 0.5
     lr: float = 0.0
+    steps: float = 1.0
+    augment: dict[str, Any] = field(default_factory=dict)
     large: bool = False
+    scratch: bool = False
     views: bool = False
     weight: float = 0.0
     style: str = ""
@@ -68,6 +72,16 @@ class Arm:
 
 GENTLY = 5e-4
 """The peak learning rate of networks that adapt: at the usual one they forget what they know."""
+VIEWS = {
+    "cutouts": "", "scale": 0.4, "shift": 0.15, "colour": 0.4, "grey": 0.2, "blur": 0.3,
+}  # fmt: skip
+"""How two views of a person in a photo differ, of whom no label is known."""
+VARIED = {
+    "turned": 0.3, "scale": 0.35, "noise": 0.3, "colour": 0.35, "grey": 0.1, "shift": 0.1,
+}  # fmt: skip
+"""How people vary of whom there are few."""
+SHORT = 0.32
+"""Of the usual steps, those after which few photos are not yet known by heart."""
 ARMS = {
     "kpe": Arm(block="kpe"),
     "orn": Arm(),
@@ -78,7 +92,7 @@ ARMS = {
     "alone-large": Arm(photos=False, large=True),
     "pupil": Arm(photos=False, start="alone", teacher="alone-large"),
     "large": Arm(large=True),
-    "views": Arm(views=True),
+    "views": Arm(views=True, augment=VIEWS),
     "views-1000": Arm(people=1000, start="views"),
     "views-alone": Arm(photos=False, start="views"),
 }
@@ -111,6 +125,13 @@ ARMS |= {
     "pupil-1000": Arm(
         people=1000, start="alone", weight=4.0, teacher="mixed-large-1000", keep=0.75
     ),
+    "short-4000": Arm(people=4000, steps=SHORT),
+    "short-4000-varied": Arm(people=4000, steps=SHORT, augment=VARIED),
+    "short-1000-varied": Arm(people=1000, steps=SHORT, augment=VARIED),
+    "short-pretrained-1000": Arm(people=1000, start="alone", steps=SHORT, augment=VARIED),
+    "pretrained-1000-varied": Arm(people=1000, start="alone", augment=VARIED),
+    "large-1000": Arm(people=1000, large=True, steps=SHORT / 2, augment=VARIED),
+    "large-4000": Arm(people=4000, large=True, scratch=True, steps=SHORT / 2),
 }
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),
@@ -121,6 +142,10 @@ GROUPS = {
     "styles": tuple(f"style-{name}" for name in STYLED),
     "items": ("alone", *(name for name, arm in ARMS.items() if arm.item)),
     "few": ("alone", "orn-1000", "orn-4000", "mixed-1000", "mixed-large-1000", "pupil-1000"),
+    "short": (
+        *("alone", "short-1000-varied", "short-4000", "short-4000-varied"),
+        *("short-pretrained-1000", "pretrained-1000-varied", "large-1000", "large-4000"),
+    ),
     "labels": (
         *("alone", "orn", "pretrained"),
         *(f"{how}-{n}" for n in LABELS for how in ("orn", "pretrained", "mixed")),
@@ -129,7 +154,8 @@ GROUPS = {
 """What is trained together: the table; its rows without generated people; generated people alone,
 adapted to the photos, and taught by larger pictures on them; larger pictures; photos without labels
 first; each style by itself; generated people without each item by which they are like photos, and
-with more; 1,000 labelled photos beside the others without labels; how many labels they save."""
+with more; 1,000 labelled photos beside the others without labels; after generated people, in a
+third of the steps; how many labels they save."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +202,21 @@ ROWS = {
         arm="pupil-1000",
     ),
     "pupil-1000-flip": Row(title="that pupil, flip test", arm="pupil-1000", flip=True),
+    "short-4000": Row(title="4,000 labelled photos, 0.32 of the steps", arm="short-4000"),
+    "short-4000-varied": Row(title="the same, more varied", arm="short-4000-varied"),
+    "short-1000-varied": Row(title="1,000, as few steps, more varied", arm="short-1000-varied"),
+    "short-pretrained-1000": Row(
+        title="after generated people, 1,000, as few steps, more varied",
+        arm="short-pretrained-1000",
+    ),
+    "pretrained-1000-varied": Row(
+        title="after generated people, 1,000, more varied", arm="pretrained-1000-varied"
+    ),
+    "large-1000": Row(
+        title="192x144, 1,000 photos after the package's network, 0.16 of the steps",
+        arm="large-1000",
+    ),
+    "large-4000": Row(title="192x144, 4,000 photos alone, as few steps", arm="large-4000"),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "views-alone": Row(
         title="generated people alone, after photos without labels", arm="views-alone"

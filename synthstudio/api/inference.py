@@ -26,8 +26,8 @@ from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
     from synthstudio.core.skeleton import Skeleton

@@ -19,7 +19,7 @@ from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh
 from synthstudio.api.progress import note
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.default import DEFAULT, default_model
+from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
     from synthstudio.inference.boxes import FindPeople

@@ -26,8 +26,8 @@ from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.people import People, stack
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
     from synthstudio.inference.answers import Ask

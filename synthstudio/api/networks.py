@@ -307,7 +307,7 @@ def pose_bank(
         ModelError: for a network without a bank, and where nobody's pose is known.
     """
     from synthstudio.dataset.durable import new_parents
-    from synthstudio.inference.default import DEFAULT, default_tensors
+    from synthstudio.models.packaged import DEFAULT, default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
     from synthstudio.training.config import Source

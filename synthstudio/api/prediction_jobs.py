@@ -18,7 +18,7 @@ from synthstudio.api.model import Model
 from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.progress import OnProgress
-from synthstudio.inference.default import DEFAULT
+from synthstudio.models.packaged import DEFAULT
 
 if TYPE_CHECKING:
     from synthstudio.generation.engines.engine import Engine

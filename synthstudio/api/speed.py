@@ -12,8 +12,8 @@ from synthstudio.api.arguments import PathLike, to_choice, to_count, to_folder, 
 from synthstudio.api.inference import EXPORTED, RUNTIMES
 from synthstudio.api.progress import progress
 from synthstudio.core.errors import ArgumentError
-from synthstudio.inference.default import DEFAULT, default_model
 from synthstudio.inference.onnx_model import SUFFIX
+from synthstudio.models.packaged import DEFAULT, default_model
 
 
 def benchmark(

@@ -15,10 +15,10 @@ from synthstudio.core.similarity import object_similarity
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.answers import F64, PRESENT, Ask
 from synthstudio.inference.boxes import FindPeople, source_boxes
-from synthstudio.inference.default import default_finder
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.predict import Person, predict
 from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.models.packaged import default_finder
 
 _log = logging.getLogger("synthstudio")
 MARGIN = 0.07

@@ -14,6 +14,7 @@ from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.models.blocks.bank import BankSample
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
+from synthstudio.models.packaged import starting_weights
 from synthstudio.training import adaptation, checkpoint, devices, networks, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data import unlabelled
@@ -40,7 +41,7 @@ def build_for_training(
     torch.manual_seed(config.seed)
     net = networks.build_network(config.network, data.skeleton, bank=bank, say=say)
     if config.init_from:
-        path, most = Path(config.init_from), config.network.bank
+        path, most = starting_weights(config.init_from), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
     networks.use_channels_last(net)
     networks.set_share_balance(net, data.balance)

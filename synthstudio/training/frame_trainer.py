@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.models.packaged import starting_weights
 from synthstudio.training import checkpoint, devices, networks
 from synthstudio.training.config import Config
 from synthstudio.training.data.frame_batches import FrameBatch, FrameSubset, make_frame_batch
@@ -70,7 +71,7 @@ class FrameTrainer(Trainer[FrameSubset, Made]):
         weight = config.losses.map
         net = networks.build_system(config.network, self.data.skeleton, map_weight=weight)
         if config.init_from:
-            path = Path(config.init_from)
+            path = starting_weights(config.init_from)
             say(checkpoint.initialize(net, path, skeleton=self.data.skeleton, poses=0))
         networks.use_channels_last(net)
         return net

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.rng import stream
+from synthstudio.models.packaged import starting_weights
 from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomOutputs, ZoomTargets
 from synthstudio.training import checkpoint, devices, networks
 from synthstudio.training.config import Config
@@ -50,7 +51,7 @@ class ZoomTrainer(PeopleTrainer[Made]):
         torch.manual_seed(config.seed)
         net = networks.build_zoomnet(config.network, self.data.skeleton)
         if config.init_from:
-            path = Path(config.init_from)
+            path = starting_weights(config.init_from)
             say(checkpoint.initialize(net, path, skeleton=self.data.skeleton, poses=0))
         networks.use_channels_last(net)
         return net

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from synthstudio.core.threads import one_thread, threads_allowed
-from synthstudio.inference.default import default_model
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.models.packaged import default_model
 
 
 @pytest.mark.parametrize(

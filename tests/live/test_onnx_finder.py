@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from synthstudio.core.errors import ModelError
-from synthstudio.inference.default import WEIGHTS, default_model
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
+from synthstudio.models.packaged import WEIGHTS, default_model
 
 SIZE = (96, 128)
 

@@ -24,10 +24,10 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.inference import default
 from synthstudio.inference import export as exporting
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.models import packaged
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
@@ -218,16 +218,16 @@ def test_the_network_of_the_package(
     runs: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wheel holds it; a checkout whose network was not trained says what to do."""
-    installed = default.WEIGHTS
-    monkeypatch.setattr(default, "WEIGHTS", tmp_path)
+    installed = packaged.WEIGHTS
+    monkeypatch.setattr(packaged, "WEIGHTS", tmp_path)
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command()(commands.predict)
     with pytest.raises(ModelError, match=r"without a network.*make model"):
         ss.Model.load("default")
-    people = (installed / default.FINDER).read_bytes()
-    (tmp_path / default.ONNX).write_bytes((runs / "orn.onnx").read_bytes())
-    (tmp_path / default.FINDER).write_bytes(people)
+    people = (installed / packaged.FINDER).read_bytes()
+    (tmp_path / packaged.ONNX).write_bytes((runs / "orn.onnx").read_bytes())
+    (tmp_path / packaged.FINDER).write_bytes(people)
     picture = tmp_path / "photo.png"
     picture.write_bytes(encode_png(ss.Dataset(pairs)[0].image))
     found = CliRunner().invoke(app, [str(picture), "--json"])

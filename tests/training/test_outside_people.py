@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,9 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
+from synthstudio.models.packaged import default_tensors
 from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data import batches, sources
@@ -30,6 +33,7 @@ from synthstudio.training.poses import pose_bank
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
+FEW_PHOTOS = Path(__file__).resolve().parents[2] / "scenes" / "training" / "few_photos.yaml"
 
 
 def annotation(number: int, image: int, **changes: Any) -> dict[str, Any]:
@@ -143,6 +147,24 @@ def test_a_small_pose_bank_is_said(pairs: Path, tmp_path: Path) -> None:
     assert "4 poses, half of them mirrored, of 3 people, 1 of them with" in said["gaps"]
     assert "fewer than 100 help little" in said["few"] and "filled in" not in said["few"]
     assert not said["nothing"]
+
+
+def test_the_packages_network_begins_on_few_photos(tmp_path: Path) -> None:
+    """scenes/training/few_photos.yaml: each weight is the package's, of joints by their names."""
+    file, notes = coco(tmp_path / "set"), list[str]()
+    asked = configs.load(FEW_PHOTOS)
+    train = asked.train[0].model_copy(update=source(file))
+    config = asked.model_copy(update={"train": (train,), "device": "cpu"})
+    data = sources.load_data(config, cache=tmp_path / "cache", say=notes.append)
+    net = build_for_training(config, data, say=notes.append)
+    tensors, _ = checkpoint.read(default_tensors())
+    ours = net.state_dict()
+    same = [name for name, tensor in ours.items()
+            if name in tensors and torch.equal(tensor, tensors[name])]  # fmt: skip
+    assert re.search(r"(\d+) of \1 tensors loaded\n17 of 17 joints by name from coco23", notes[-1])
+    other = {name for name in ours if name not in same and not name.startswith("block.bank")}
+    parts = other - {"block.balance"}  # how often something hides the new people
+    assert parts and parts <= set(checkpoint.JOINT_AXES)  # those with a part for each joint
 
 
 def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:

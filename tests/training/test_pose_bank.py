@@ -17,7 +17,7 @@ import synthstudio as ss
 from synthstudio.api import networks
 from synthstudio.cli import train as commands
 from synthstudio.core.errors import ArgumentError, DiskError, ModelError
-from synthstudio.inference.default import default_tensors
+from synthstudio.models.packaged import default_tensors
 from synthstudio.training import checkpoint
 from synthstudio.training.poses import VIEWS
 

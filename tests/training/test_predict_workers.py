@@ -22,7 +22,7 @@ from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, AssetError, FormatError, WorkerError
-from synthstudio.inference.default import DEFAULT
+from synthstudio.models.packaged import DEFAULT
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from synthstudio.inference.default import DEFAULT, ONNX, WEIGHTS
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
 from synthstudio.studio.settings import EXPORTED, Settings
 
 MOST = 200

@@ -9,7 +9,7 @@ from synthstudio.core.errors import ModelError
 
 DEFAULT = "default"
 """What names it where a run's folder is expected."""
-WEIGHTS = Path(str(files("synthstudio.inference"))) / "weights"
+WEIGHTS = Path(str(files("synthstudio"))) / "inference" / "weights"
 ONNX, TENSORS, CARD = "photos.onnx", "photos.safetensors", "photos.md"
 FINDER, FINDER_TENSORS = "people.onnx", "people.safetensors"
 MOST_BYTES = 4_000_000
@@ -23,6 +23,11 @@ def default_model() -> Path:
 def default_tensors() -> Path:
     """Its weights, as `load_network` reads them; ModelError when they are missing."""
     return _installed(TENSORS)
+
+
+def starting_weights(init_from: str) -> Path:
+    """The weights file that a config's `init_from` names: "default" is the package's network."""
+    return default_tensors() if init_from == DEFAULT else Path(init_from)
 
 
 def default_finder() -> Path:
