@@ -79,7 +79,8 @@ VIEWS = {
 VARIED = {
     "turned": 0.3, "scale": 0.35, "noise": 0.3, "colour": 0.35, "grey": 0.1, "shift": 0.1,
 }  # fmt: skip
-"""How people vary of whom there are few."""
+"""How people vary of whom there are few; and how where generated people stay beside them."""
+BESIDE = VARIED | {"turned": 0.4, "half_body": 0.1, "colour": 0.4}
 SHORT = 0.32
 """Of the usual steps, those after which few photos are not yet known by heart."""
 ARMS = {
@@ -130,6 +131,7 @@ ARMS |= {
     "short-1000-varied": Arm(people=1000, steps=SHORT, augment=VARIED),
     "short-pretrained-1000": Arm(people=1000, start="alone", steps=SHORT, augment=VARIED),
     "pretrained-1000-varied": Arm(people=1000, start="alone", augment=VARIED),
+    "mixed-1000-varied": Arm(people=1000, start="alone", weight=30.0, augment=BESIDE),
     "large-1000": Arm(people=1000, large=True, steps=SHORT / 2, augment=VARIED),
     "large-4000": Arm(people=4000, large=True, scratch=True, steps=SHORT / 2),
 }
@@ -144,7 +146,13 @@ GROUPS = {
     "few": ("alone", "orn-1000", "orn-4000", "mixed-1000", "mixed-large-1000", "pupil-1000"),
     "short": (
         *("alone", "short-1000-varied", "short-4000", "short-4000-varied"),
-        *("short-pretrained-1000", "pretrained-1000-varied", "large-1000", "large-4000"),
+        *(
+            "short-pretrained-1000",
+            "pretrained-1000-varied",
+            "mixed-1000-varied",
+            "large-1000",
+            "large-4000",
+        ),
     ),
     "labels": (
         *("alone", "orn", "pretrained"),
@@ -212,11 +220,17 @@ ROWS = {
     "pretrained-1000-varied": Row(
         title="after generated people, 1,000, more varied", arm="pretrained-1000-varied"
     ),
+    "mixed-1000-varied": Row(
+        title="after and beside generated people, 1,000, more varied", arm="mixed-1000-varied"
+    ),
     "large-1000": Row(
         title="192x144, 1,000 photos after the package's network, 0.16 of the steps",
         arm="large-1000",
+        sharpness=1.0,
     ),
-    "large-4000": Row(title="192x144, 4,000 photos alone, as few steps", arm="large-4000"),
+    "large-4000": Row(
+        title="192x144, 4,000 photos alone, as few steps", arm="large-4000", sharpness=1.0
+    ),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "views-alone": Row(
         title="generated people alone, after photos without labels", arm="views-alone"

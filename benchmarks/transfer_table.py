@@ -62,6 +62,7 @@ QUESTIONS = (
     ("short-pretrained-1000", "short-4000", "that instead of 4,000 labelled photos, as few steps"),
     ("short-pretrained-1000", "short-4000-varied", "that instead of 4,000, both more varied"),
     ("pretrained-1000-varied", "pretrained-1000", "pretraining and 1,000 more varied photos"),
+    ("mixed-1000-varied", "orn-4000", "generated people before and beside 1,000, for 4,000"),
     ("large-1000", "large-4000", "1,000 for 4,000 labelled photos, 192x144"),
     ("pupil-1000", "mixed-1000", "the other photos, labelled by larger pictures, beside 1,000"),
     ("pupil-1000", "orn-4000", "1,000 labelled photos, the others and generated people for 4,000"),
@@ -102,6 +103,8 @@ larger pictures, which saw generated people alone; this pupil is asked for the p
 its last two columns are of fewer joints; \
 `--group few` 1,000 labelled photos beside generated people, and the other photos with joints that \
 a network of larger pictures, which learnt the same, found there; \
+`--group short` 1,000 labelled photos after generated people, varied more and for fewer steps, and \
+4,000 alone; \
 `--group labels` rows of fewer labelled photos; `--group large` larger pictures; `--group items` \
 generated people without each of the things that make them like photos. The last two \
 columns are photos in which people are hidden as life has it and somebody marked hidden joints \

@@ -27,6 +27,7 @@ from benchmarks.transfer import Transfer
 from benchmarks.transfer_arms import ARMS, GROUPS, ROWS, SMALL, STYLES
 from synthstudio import Recipe
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.models.packaged import default_tensors
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
@@ -118,6 +119,17 @@ def test_other_ways_to_learn_have_their_rows(made: Path, photos: Path) -> None:
     assert begun == one.run_of("views", 0) / "last.safetensors"
     assert any(name.startswith("projection") for name in state)
     assert one.config("views-alone", 0).init_from == str(begun)
+
+
+def test_few_photos_go_on_from_generated_people_for_fewer_steps(photos: Path, made: Path) -> None:
+    one = Transfer(photos, SMALL, made / "cache")
+    few, alone = (one.config(f"short-{name}", 0) for name in ("pretrained-1000", "4000"))
+    assert Path(few.init_from) == one.run_of("alone", 0) / "last.safetensors"
+    assert not alone.init_from and few.steps == alone.steps == 1 < one.config("orn", 0).steps
+    assert few.augment.turned == 0.3 > alone.augment.turned and few.augment.cutouts
+    larger, scratch = (one.config(f"large-{n}", 0) for n in (1000, 4000))
+    assert Path(larger.init_from) == default_tensors() and not scratch.init_from
+    assert larger.network.size == scratch.network.size == (96, 72)
     teacher, pupil = one.config("alone-large", 0), one.config("pupil", 0)
     assert teacher.network.size == (96, 72) and pupil.network.size == (48, 36)
     photos_of, *people = pupil.train
