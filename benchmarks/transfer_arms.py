@@ -145,14 +145,9 @@ GROUPS = {
     "items": ("alone", *(name for name, arm in ARMS.items() if arm.item)),
     "few": ("alone", "orn-1000", "orn-4000", "mixed-1000", "mixed-large-1000", "pupil-1000"),
     "short": (
-        *("alone", "short-1000-varied", "short-4000", "short-4000-varied"),
-        *(
-            "short-pretrained-1000",
-            "pretrained-1000-varied",
-            "mixed-1000-varied",
-            "large-1000",
-            "large-4000",
-        ),
+        *("alone", "orn-4000", "short-1000-varied", "short-4000", "short-4000-varied"),
+        *("short-pretrained-1000", "pretrained-1000-varied", "mixed-1000-varied"),
+        *("large-1000", "large-4000"),
     ),
     "labels": (
         *("alone", "orn", "pretrained"),
