@@ -25,11 +25,6 @@ def default_tensors() -> Path:
     return _installed(TENSORS)
 
 
-def starting_weights(init_from: str) -> Path:
-    """The weights file that a config's `init_from` names: "default" is the package's network."""
-    return default_tensors() if init_from == DEFAULT else Path(init_from)
-
-
 def default_finder() -> Path:
     """The exported detector of the package, which finds people in whole pictures; ModelError when
     it was built without."""

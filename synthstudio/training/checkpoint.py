@@ -110,9 +110,7 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
 
 def weights_file(path: Path) -> Path:
     """The weights that a path means: a file, or a run's best ones; ModelError without any."""
-    if path.is_file():
-        return path
-    best = path / "best.safetensors"
+    best = path if path.is_file() else path / "best.safetensors"
     if not best.is_file():
         raise ModelError(
             "there are no weights",
@@ -330,8 +328,7 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
         grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
         tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
     bank = merge_banks(getattr(getattr(net, "block", None), "bank", None), tensors, most=poses)
-    tensors.pop(POSES, None)
-    tensors.pop(POSES_3D, None)
+    tensors = {k: v for k, v in tensors.items() if k not in (POSES, POSES_3D)}
     if bank is not None:
         net.block.bank = bank  # type: ignore[union-attr]
         tensors |= {f"block.bank.{k}": v for k, v in bank.state_dict().items()}
@@ -345,9 +342,8 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
             got=f"names like {next(iter(tensors), 'none')}",
         )
     net.load_state_dict(fitting, strict=False)
-    missing = [k for k in own if k not in fitting]
-    kept = [k for k in missing if k in (POSES, POSES_3D)]
-    missing = [k for k in missing if k not in kept]
+    kept = [k for k in (POSES, POSES_3D) if k in own and k not in fitting]
+    missing = [k for k in own if k not in fitting and k not in kept]
     lines = matching_report(
         len(fitting),
         missing=missing,

@@ -265,8 +265,8 @@ class Config(Section):
     # Shards of streamed data sets whose people are shuffled together; at most two such windows are
     # in memory.
     window: int = Field(default=16, ge=1, le=100_000)
-    # A checkpoint to initialise from (a report tells which tensors matched); default: the package's
-    # network; "": none.
+    # A checkpoint or a run to initialise from (a report tells which tensors matched); default: the
+    # network of the package; "": none.
     init_from: str = ""
     # Steps between two saved states; a killed run loses no more than that.
     save_every: int = Field(default=200, ge=1)

@@ -14,7 +14,6 @@ from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.models.blocks.bank import BankSample
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.models.losses import Labels, Weights, agreement_loss, pose_losses
-from synthstudio.models.packaged import starting_weights
 from synthstudio.training import adaptation, checkpoint, devices, networks, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data import unlabelled
@@ -23,7 +22,7 @@ from synthstudio.training.data.sources import TrainingData
 from synthstudio.training.data.unlabelled import Unlabelled
 from synthstudio.training.log import draw_batch
 from synthstudio.training.people_trainer import PeopleTrainer
-from synthstudio.training.trainer import enough_for_norms, to_float32
+from synthstudio.training.trainer import enough_for_norms, first_weights, to_float32
 
 Made = tuple[Batch, Unlabelled | None]
 """A batch with labels, and one without where there are such people."""
@@ -41,7 +40,7 @@ def build_for_training(
     torch.manual_seed(config.seed)
     net = networks.build_network(config.network, data.skeleton, bank=bank, say=say)
     if config.init_from:
-        path, most = starting_weights(config.init_from), config.network.bank
+        path, most = first_weights(config), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
         filled = poses.bank_of(net)
         if bank is not None and filled is not None and len(filled.poses) > len(bank.poses):

@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.models.packaged import starting_weights
 from synthstudio.training import checkpoint, devices, networks
 from synthstudio.training.config import Config
 from synthstudio.training.data.frame_batches import FrameBatch, FrameSubset, make_frame_batch
 from synthstudio.training.data.frame_sources import FrameData, check_frames, load_frames
 from synthstudio.training.found import draw_frames, validate_frames
 from synthstudio.training.networks import BottomUpNet
-from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
+from synthstudio.training.trainer import Trainer, enough_for_norms, first_weights, to_float32
 
 Made = tuple[FrameBatch, Any]
 """A batch and the system's targets for it."""
@@ -71,7 +70,7 @@ class FrameTrainer(Trainer[FrameSubset, Made]):
         weight = config.losses.map
         net = networks.build_system(config.network, self.data.skeleton, map_weight=weight)
         if config.init_from:
-            path = starting_weights(config.init_from)
+            path = first_weights(config)
             say(checkpoint.initialize(net, path, skeleton=self.data.skeleton, poses=0))
         networks.use_channels_last(net)
         return net

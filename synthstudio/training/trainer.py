@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
+from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, optimization
 from synthstudio.training.config import Augment, Config
 from synthstudio.training.data.parts import BatchPart
@@ -49,6 +50,13 @@ class Trained:
     wait_share: float  # share of the time spent waiting for batches
     people_per_second: float  # whole frames a second, for a network of those
     unit: str = "people"
+
+
+def first_weights(config: Config) -> Path:
+    """The weights of `init_from`: a file, a run's best ones, or of "default" the package's."""
+    if config.init_from == DEFAULT:
+        return default_tensors()
+    return checkpoint.weights_file(Path(config.init_from))
 
 
 def seed_everything(config: Config) -> None:

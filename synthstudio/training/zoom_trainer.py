@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.rng import stream
-from synthstudio.models.packaged import starting_weights
 from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomOutputs, ZoomTargets
 from synthstudio.training import checkpoint, devices, networks
 from synthstudio.training.config import Config
@@ -20,7 +19,7 @@ from synthstudio.training.data.batches import Batch
 from synthstudio.training.data.sources import TrainingData
 from synthstudio.training.log import draw_batch
 from synthstudio.training.people_trainer import PeopleTrainer
-from synthstudio.training.trainer import enough_for_norms, to_float32
+from synthstudio.training.trainer import enough_for_norms, first_weights, to_float32
 
 Made = tuple[Batch, ZoomTargets, Tensor]
 """A batch, what it teaches, and the boxes (B, P, 4) that are zoomed to: the true ones, moved a
@@ -51,7 +50,7 @@ class ZoomTrainer(PeopleTrainer[Made]):
         torch.manual_seed(config.seed)
         net = networks.build_zoomnet(config.network, self.data.skeleton)
         if config.init_from:
-            path = starting_weights(config.init_from)
+            path = first_weights(config)
             say(checkpoint.initialize(net, path, skeleton=self.data.skeleton, poses=0))
         networks.use_channels_last(net)
         return net

@@ -30,6 +30,7 @@ from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.poses import pose_bank
+from synthstudio.training.trainer import first_weights
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
@@ -166,6 +167,15 @@ def test_the_packages_network_begins_on_few_photos(tmp_path: Path) -> None:
     other = {name for name in ours if name not in same and not name.startswith("block.bank")}
     parts = other - {"block.balance"}  # how often something hides the new people
     assert parts and parts <= set(checkpoint.JOINT_AXES)  # those with a part for each joint
+
+
+def test_a_training_begins_with_a_file_a_run_or_the_packages_network(tmp_path: Path) -> None:
+    best = tmp_path / "best.safetensors"
+    best.touch()
+    for named, found in ((best, best), (tmp_path, best), ("default", default_tensors())):
+        assert first_weights(tiny.config(Path("x"), init_from=str(named))) == found
+    with pytest.raises(ModelError, match="defualt: there are no weights"):
+        first_weights(tiny.config(Path("x"), init_from="defualt"))
 
 
 def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
