@@ -327,7 +327,8 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
     if POSITIONS in own and POSITIONS in tensors:  # of a vit that saw another size
         grid = (own[POSITIONS].shape[1], own[POSITIONS].shape[2])
         tensors[POSITIONS] = resized_positions(tensors[POSITIONS], grid)
-    bank = merge_banks(getattr(getattr(net, "block", None), "bank", None), tensors, most=poses)
+    had = getattr(getattr(net, "block", None), "bank", None)
+    bank = merge_banks(had, tensors, most=poses)
     tensors = {k: v for k, v in tensors.items() if k not in (POSES, POSES_3D)}
     if bank is not None:
         net.block.bank = bank  # type: ignore[union-attr]
@@ -360,6 +361,8 @@ def initialize(net: nn.Module, path: Path, *, skeleton: Skeleton, poses: int) ->
             f"{len(skeleton.joints) - len(new)} of {len(skeleton.joints)} joints by name from "
             f"{source.title}" + (f"; new: {', '.join(new)}" if new else "")
         )
+    if had is not None and bank is not None:
+        lines.append(f"{len(bank.poses) - len(had.poses)} poses of the file fill up the bank")
     return "\n".join(lines)
 
 

@@ -42,9 +42,6 @@ def build_for_training(
     if config.init_from:
         path, most = first_weights(config), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
-        filled = poses.bank_of(net)
-        if bank is not None and filled is not None and len(filled.poses) > len(bank.poses):
-            say(f"{len(filled.poses) - len(bank.poses)} poses of the file fill up the bank")
     networks.use_channels_last(net)
     networks.set_share_balance(net, data.balance)
     return net
