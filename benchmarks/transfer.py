@@ -111,7 +111,8 @@ class Transfer:
         photos = {"coco": str(file), "images": str(self.photos / "images")}
         start = str(self.run_of(arm.start, seed) / "last.safetensors") if arm.start else ""
         own = generated_people.config_for(self.generated(arm.item))
-        network = {"block": arm.block, "standardize": own.network.standardize, **size.network}
+        network = {"block": arm.block, "standardize": own.network.standardize} | arm.network
+        network |= size.network
         start = str(WEIGHTS / TENSORS) if arm.large and not arm.scratch else start
         doubled = arm.large and not arm.weight
         if doubled:

@@ -37,15 +37,15 @@ class Arm:
     the share of its steps after which a mean teacher says where joints are, 1: its norms take
     their statistics from them and no more; `keep`: of how many of the photos a teacher labels a
     joint; `lr`: the peak learning rate, 0: as usual; `steps`: the share of the usual steps;
-    `augment`: what differs in how people in photos vary; `large`: pictures of twice the height
-    and width, twice the steps (with generated people: `transfer_photos.larger`), and the
-    weights of the package's own network to begin with, unless `scratch`; `teacher`: the arm
-    whose network says where joints of the photos are, instead of their labels (with `people`:
-    of all other photos, beside these labels), and who learns them beside generated people;
-    `views`: its backbone alone learns, from pairs of views of the photos without their labels.
-    Without photos: generated people, by the config of that network. `style`: the only one of
-    `STYLES` that is used, "none": not one, "all": every one that asks no photos, "": those of
-    that config. `item`: what of `generated_items.ITEMS` the generated people are without."""
+    `augment`, `network`: what differs of these; `large`: pictures of twice the height and
+    width, twice the steps (with generated people: `transfer_photos.larger`), and the weights of
+    the package's own network to begin with, unless `scratch`; `teacher`: the arm whose network
+    says where joints of the photos are, instead of their labels (with `people`: of all other
+    photos, beside these labels), and who learns them beside generated people; `views`: its
+    backbone alone learns, from pairs of views of the photos without their labels. Without
+    photos: generated people, by the config of that network. `style`: the only one of `STYLES`
+    that is used, "none": not one, "all": every one that asks no photos, "": those of that
+    config. `item`: what of `generated_items.ITEMS` the generated people are without."""
 
     block: str = "orn"
     photos: bool = True
@@ -56,6 +56,7 @@ class Arm:
     lr: float = 0.0
     steps: float = 1.0
     augment: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
     large: bool = False
     scratch: bool = False
     views: bool = False
@@ -79,8 +80,10 @@ VIEWS = {
 VARIED = {
     "turned": 0.3, "scale": 0.35, "noise": 0.3, "colour": 0.35, "grey": 0.1, "shift": 0.1,
 }  # fmt: skip
-"""How people vary of whom there are few; and how where generated people stay beside them."""
 BESIDE = VARIED | {"turned": 0.4, "half_body": 0.1, "colour": 0.4}
+"""How people vary of whom there are few; and how where generated people stay beside them."""
+SHARP = {"bank_sharpness": 1.0, "bank_sample": 500}
+"""The bank of larger pictures, as `scenes/training/few_photos.yaml` has it."""
 SHORT = 0.32
 """Of the usual steps, those after which few photos are not yet known by heart."""
 ARMS = {
@@ -132,8 +135,8 @@ ARMS |= {
     "short-pretrained-1000": Arm(people=1000, start="alone", steps=SHORT, augment=VARIED),
     "pretrained-1000-varied": Arm(people=1000, start="alone", augment=VARIED),
     "mixed-1000-varied": Arm(people=1000, start="alone", weight=30.0, augment=BESIDE),
-    "large-1000": Arm(people=1000, large=True, steps=SHORT / 2, augment=VARIED),
-    "large-4000": Arm(people=4000, large=True, scratch=True, steps=SHORT / 2),
+    "large-1000": Arm(people=1000, large=True, steps=SHORT / 2, augment=VARIED, network=SHARP),
+    "large-4000": Arm(people=4000, large=True, scratch=True, steps=SHORT / 2, network=SHARP),
 }
 GROUPS = {
     "main": ("kpe", "orn", "alone", "pretrained"),
@@ -221,11 +224,8 @@ ROWS = {
     "large-1000": Row(
         title="192x144, 1,000 photos after the package's network, 0.16 of the steps",
         arm="large-1000",
-        sharpness=1.0,
     ),
-    "large-4000": Row(
-        title="192x144, 4,000 photos alone, as few steps", arm="large-4000", sharpness=1.0
-    ),
+    "large-4000": Row(title="192x144, 4,000 photos alone, as few steps", arm="large-4000"),
     "views-1000": Row(title="ORN after photos without labels, 1,000", arm="views-1000"),
     "views-alone": Row(
         title="generated people alone, after photos without labels", arm="views-alone"
