@@ -137,7 +137,7 @@ class Annotator:
 
     def _frame(self) -> tuple[float, float, float]:
         """Left, top and scale of the photo on the screen."""
-        box = self.seen("canvas.picture").first.bounding_box()
+        box = box_of(self.seen("canvas.picture").first)
         return box["x"], box["y"], box["width"] / self.size[0]
 
     def to_screen(self, places: Iterable[Place]) -> list[Place]:
@@ -165,7 +165,7 @@ class Annotator:
 
     def reach(self, place: Place) -> None:
         """Zoom out until a place of the photo is in the part that is shown."""
-        stage = self.seen(".stage").bounding_box()
+        stage = box_of(self.seen(".stage"))
         for _ in range(20):
             ((x, y),) = self.to_screen([place])
             across, down = x - stage["x"], y - stage["y"]
@@ -176,7 +176,7 @@ class Annotator:
 
     def marks(self) -> dict[str, Place]:
         """Where the marks of the joints are that one sees, on the screen."""
-        stage = self.seen(".stage").bounding_box()
+        stage = box_of(self.seen(".stage"))
         right, low = stage["x"] + stage["width"], stage["y"] + stage["height"]
         where = "nodes => nodes.map(node => node.getBoundingClientRect())"
         boxes = self.seen("g.joint .ring").evaluate_all(where)
@@ -347,9 +347,23 @@ def within(rim: F64, at: F64) -> bool:
     return bool((((at - rim) * normal).sum(1) > -2.0).all())
 
 
+def box_of(node: Any, seconds: float = 60.0) -> dict[str, float]:
+    """Where a node is on the screen; AssertionError if it is nowhere for so long.
+
+    A browser that is short of time answers now and then that a node has no box, and has one the
+    next time it is asked.
+    """
+    end = time.monotonic() + seconds
+    while (box := node.bounding_box()) is None:
+        if time.monotonic() > end:
+            raise AssertionError(f"{node} is not on the screen")
+        node.page.wait_for_timeout(15)
+    return dict(box)
+
+
 def _middle(node: Any) -> Place:
     node.scroll_into_view_if_needed()
-    box = node.bounding_box()
+    box = box_of(node)
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
