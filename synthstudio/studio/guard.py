@@ -48,6 +48,9 @@ _UNREPEATABLE = (
     b"sec-fetch-site",
     b"authorization",
 )
+_KEPT = (b"if-none-match", b"if-modified-since")
+"""What a browser asks with that has the page already. One that ended has it still and our cookie no
+more: it is given the page anew, since "not modified" would bring it no cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
@@ -167,6 +170,8 @@ class Guard:
             )
             await _refuse(scope, send, 413)
             return
+        if not browser:
+            scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in _KEPT]}
         await self.app(scope, receive, self._wrap_send(scope, headers, send, new=not browser))
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:

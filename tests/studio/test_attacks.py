@@ -309,6 +309,10 @@ def test_pages_have_a_policy_and_a_cookie(browser, studio):
     assert "set-cookie" not in browser.ask("/").headers
     forged = browser.ask("/", headers={"Cookie": f"{browser.tokens.cookie}=me.xxxx"}, cookie=False)
     assert browser.tokens.cookie in forged.headers["set-cookie"]
+    kept = {"If-None-Match": first.headers["etag"]}
+    assert browser.ask("/", headers=kept).status == 304
+    anew = browser.ask("/", headers=kept, cookie=False)
+    assert anew.status == 200 and browser.tokens.cookie in anew.headers["set-cookie"]
 
 
 def test_secrets_and_settings_are_not_served(browser, studio):

@@ -83,6 +83,7 @@ def test_a_set_is_made_through_reload_and_restart(
     picture.wait_for(timeout=SLOW)
     expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg;base64,"))
     first = picture.get_attribute("src")
+    settled(page)  # the picture that came moved the button
     page.get_by_role("button", name="Another frame").click()
     second = page.get_by_alt_text("frame 1 of this recipe with its labels drawn in")
     second.wait_for(timeout=SLOW)

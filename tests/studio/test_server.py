@@ -30,6 +30,16 @@ def test_first_visit(page, studio, open_as, screenshots):
 
 
 @pytest.mark.browser
+def test_a_browser_that_was_ended_shows_pictures_again(page, studio, open_as):
+    open_as(page, studio)
+    page.context.clear_cookies()  # those of a session end with the browser; what it cached stays
+    open_as(page, studio)
+    picture = page.locator("img[src*='/img/']").first
+    loaded = "image => image.complete && image.naturalWidth > 0"
+    page.wait_for_function(loaded, arg=picture.element_handle(), timeout=20_000)
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "ground"), [("light", 251), ("dark", 20)])
 def test_the_theme_follows_the_browser(scheme, ground, new_page, studio, open_as, screenshots):
     page = open_as(new_page(color_scheme=scheme), studio)
