@@ -350,8 +350,8 @@ def within(rim: F64, at: F64) -> bool:
 def box_of(node: Any, seconds: float = 60.0) -> dict[str, float]:
     """Where a node is on the screen; AssertionError if it is nowhere for so long.
 
-    A browser that is short of time answers now and then that a node has no box, and has one the
-    next time it is asked.
+    On a busy machine Chromium has said of a node that was there that it has no box (seen once, and
+    why is not known), so it is asked again.
     """
     end = time.monotonic() + seconds
     while (box := node.bounding_box()) is None:

@@ -48,9 +48,10 @@ _UNREPEATABLE = (
     b"sec-fetch-site",
     b"authorization",
 )
-_KEPT = (b"if-none-match", b"if-modified-since")
-"""What a browser asks with that has the page already. One that ended has it still and our cookie no
-more: it is given the page anew, since "not modified" would bring it no cookie."""
+_CONDITIONAL = (b"if-none-match", b"if-modified-since")
+"""Headers by which a browser asks for a page that it has cached (RFC 9110, section 13.1). One
+without our cookie (it ends with the browser, the cache does not) is answered as if it had not sent
+them: "not modified" would bring it no cookie."""
 _BY_TLS = ("https", "wss")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _UPLOAD = "/_stcore/upload_file/"
@@ -171,7 +172,7 @@ class Guard:
             await _refuse(scope, send, 413)
             return
         if not browser:
-            scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in _KEPT]}
+            scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in _CONDITIONAL]}
         await self.app(scope, receive, self._wrap_send(scope, headers, send, new=not browser))
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
