@@ -39,6 +39,14 @@ _TYPER = vars(typer.testing)
 _TYPER["_get_command"] = functools.cache(_TYPER["_get_command"])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a nightly test that does not say why it is one."""
+    for item in items:
+        marker = item.get_closest_marker("nightly")
+        if marker and not (len(marker.args) == 1 and str(marker.args[0]).strip()):
+            raise pytest.UsageError(f"{item.nodeid}: nightly needs its reason: nightly('why')")
+
+
 def missing(what: str, why: str) -> NoReturn:
     """Skip a test for want of `what`; fail it where SYNTHSTUDIO_REQUIRE names that."""
     if what in os.environ.get("SYNTHSTUDIO_REQUIRE", "").split(","):

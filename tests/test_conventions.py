@@ -17,17 +17,6 @@ PACKAGE = ROOT / "synthstudio"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 
-def test_files_are_short() -> None:
-    long = {
-        str(p.relative_to(ROOT)): n
-        for p in SOURCES
-        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 420
-    }
-    tests = (ROOT / "tests").rglob("*.py")
-    long |= {str(p.relative_to(ROOT)): n for p in tests if (n := p.read_bytes().count(b"\n")) > 450}
-    assert not long
-
-
 def test_there_is_no_utils() -> None:
     assert not [p for p in SOURCES if re.search(r"utils|helpers|misc|common", p.name)]
 

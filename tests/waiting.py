@@ -1,0 +1,48 @@
+"""How long tests wait, and for what: a condition, never a number of seconds.
+
+The limit is generous on purpose: it only ends what hangs. A test that passes never reaches it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE_S = 120.0
+"""The one limit of all waits; pytest's own timeout (pyproject.toml) is longer."""
+
+_T = TypeVar("_T")
+
+
+def wait_for(condition: Callable[[], _T], what: str, *, patience_s: float = PATIENCE_S) -> _T:
+    """Return the first true value of `condition`; AssertionError names `what` did not happen."""
+    deadline = time.monotonic() + patience_s
+    pause_s = 0.005
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {patience_s:.0f} s: {what}")
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.1)
+    return value
+
+
+def wait_for_line(process: subprocess.Popen[str], part: str) -> str:
+    """Return the first line of a process's stdout that has `part` in it.
+
+    AssertionError with all that was printed where the process ends, or stays silent for too long.
+    """
+    assert process.stdout is not None
+    printed: list[str] = []
+    watchdog = threading.Timer(PATIENCE_S, process.kill)
+    watchdog.start()
+    try:
+        for line in process.stdout:
+            printed.append(line)
+            if part in line:
+                return line
+    finally:
+        watchdog.cancel()
+    raise AssertionError(f"no line with {part!r} from {process.args}:\n{''.join(printed)}")
