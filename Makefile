@@ -3,13 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-# One more than there are cores, at most 4: browser tests wait more than they work.
+# One more than there are cores, at most 4: some tests wait more than they compute.
 PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo model test check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
+.PHONY: setup demo train-demo model test nightly mutants check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
 .PHONY: bench-against scenes cluster systems transfer bank lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
@@ -23,10 +23,14 @@ demo: $(STAMP)        ## generate, audit, export and show a small data set
 train-demo: $(STAMP)  ## generate people, train a small network on them, judge it (about ten minutes)
 	@$(BIN)/synthstudio train-demo
 
-# Each process takes file after file as they stand (the few tests of a browser's file last longer
-# than hundreds of others, so their number says nothing).
-test: $(STAMP)        ## all tests
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+test: $(STAMP)        ## the tests of every change; slow ones run in `make nightly`
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
+
+nightly: $(STAMP)     ## the slow tests, part by part (hours); goes on where it was stopped
+	@$(BIN)/python tools/nightly.py $(NIGHTLY_ARGS)
+
+mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
+	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
 check: $(STAMP)       ## lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
