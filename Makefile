@@ -23,8 +23,10 @@ demo: $(STAMP)        ## generate, audit, export and show a small data set
 train-demo: $(STAMP)  ## generate people, train a small network on them, judge it (about ten minutes)
 	@$(BIN)/synthstudio train-demo
 
+# Each process takes whole files, slowest first (tests/seconds.json): what a file's tests share is
+# then made once, and no file is long enough to be waited for at the end.
 test: $(STAMP)        ## the tests of every change; slow ones run in `make nightly`
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 nightly: $(STAMP)     ## the slow tests, part by part (hours); goes on where it was stopped
 	@$(BIN)/python tools/nightly.py $(NIGHTLY_ARGS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -39,12 +41,34 @@ _TYPER = vars(typer.testing)
 _TYPER["_get_command"] = functools.cache(_TYPER["_get_command"])
 
 
+SECONDS = Path(__file__).parent / "seconds.json"
+"""Seconds of each slow file, as `make test PYTEST_ARGS=--keep-seconds` measured them."""
+_SPENT: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-seconds", action="store_true", help=f"write {SECONDS.name}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse a nightly test that does not say why it is one."""
+    """Sort files by their time, slowest first; refuse nightly tests without a reason."""
     for item in items:
         marker = item.get_closest_marker("nightly")
         if marker and not (len(marker.args) == 1 and str(marker.args[0]).strip()):
             raise pytest.UsageError(f"{item.nodeid}: nightly needs its reason: nightly('why')")
+    seconds: dict[str, float] = json.loads(SECONDS.read_text(encoding="utf-8"))
+    items.sort(key=lambda item: -seconds.get(item.nodeid.split("::")[0], 0.0))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _SPENT[report.nodeid.split("::")[0]] += report.duration
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep the seconds of files over one second, where asked for."""
+    if session.config.getoption("--keep-seconds") and not BESIDE_OTHERS:
+        slow = {name: round(s) for name, s in _SPENT.most_common() if s >= 1}
+        SECONDS.write_text(json.dumps(slow, indent=1) + "\n", encoding="utf-8")
 
 
 def missing(what: str, why: str) -> NoReturn:
