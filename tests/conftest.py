@@ -34,13 +34,6 @@ if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop
     os.environ.setdefault("RAY_worker_niceness", "0")
 
 
-# No test cuts the power, and each file of each data set would wait for the disk.
-vars(os)["fsync"] = lambda descriptor: None
-# A command line is the same in each of its calls: reading all its annotations takes 50 ms.
-_TYPER = vars(typer.testing)
-_TYPER["_get_command"] = functools.cache(_TYPER["_get_command"])
-
-
 SECONDS = Path(__file__).parent / "seconds.json"
 """Seconds of each slow file, as `make test PYTEST_ARGS=--keep-seconds` measured them."""
 _SPENT: Counter[str] = Counter()
@@ -69,6 +62,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--keep-seconds") and not BESIDE_OTHERS:
         slow = {name: round(s) for name, s in _SPENT.most_common() if s >= 1}
         SECONDS.write_text(json.dumps(slow, indent=1) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_calls() -> Iterator[None]:
+    """Skip fsync (no test cuts the power) and read a command line's annotations once (50 ms)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        read = functools.cache(vars(typer.testing)["_get_command"])
+        patch.setattr(typer.testing, "_get_command", read)
+        yield
 
 
 def missing(what: str, why: str) -> NoReturn:
