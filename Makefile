@@ -9,7 +9,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo model test nightly mutants check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
+.PHONY: setup demo train-demo model test nightly steady mutants check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
 .PHONY: bench-against scenes cluster systems transfer bank lock docs site wheel wheel-test dependencies clean
 
 setup: $(STAMP)
@@ -30,6 +30,9 @@ test: $(STAMP)        ## the tests of every change; slow ones run in `make night
 
 nightly: $(STAMP)     ## the slow tests, part by part (hours); goes on where it was stopped
 	@$(BIN)/python tools/nightly.py $(NIGHTLY_ARGS)
+
+steady: $(STAMP)      ## make test ten times, five of them beside busy loops: none may fail (two hours)
+	@$(BIN)/python tools/steady.py $(STEADY_ARGS)
 
 mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
 	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
