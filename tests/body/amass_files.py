@@ -63,9 +63,7 @@ def pose(frames: int = 5, **turns_deg: tuple[float, float, float]) -> F64:
     return out
 
 
-def smpl_h(
-    poses: F64, trans: F64 | None = None, fps: float = 30.0
-) -> dict[str, NDArray[np.generic]]:
+def smpl_h(poses, trans=None, fps=30.0):
     """Return the members of a file as AMASS first published them."""
     return {
         "trans": np.zeros((len(poses), 3)) if trans is None else trans,
@@ -77,9 +75,7 @@ def smpl_h(
     }
 
 
-def smpl_x(
-    poses: F64, trans: F64 | None = None, fps: float = 30.0
-) -> dict[str, NDArray[np.generic]]:
+def smpl_x(poses, trans=None, fps=30.0):
     """Return the members of a "stageii" file; one of them is pickled, as in AMASS's own."""
     whole = np.zeros((len(poses), 165))
     whole[:, :66] = poses[:, :66]

@@ -67,7 +67,7 @@ def angles(moves: Motion, frame: int = 0) -> dict[str, float]:
 # By hand ------------------------------------------------------------------------------------
 
 
-def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_path: Path):
+def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_path):
     moves = taken(tmp_path, smpl_h(pose(), fps=120.0))
     assert (moves.frames, moves.fps, moves.leg_m) == (5, 120.0, pytest.approx(LEG_M))
     at, role = moves.places_m()[0], moves.roles
@@ -80,7 +80,7 @@ def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_p
         assert limbs[limb] @ along > np.cos(np.radians(3)), limb
 
 
-def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path: Path):
+def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path):
     stands = taken(tmp_path, smpl_h(pose(**HANGING)))
     assert max(map(abs, angles(stands).values())) < 1e-3
     bent = angles(taken(tmp_path, smpl_h(pose(left_knee=(90, 0, 0), **HANGING))))
@@ -104,16 +104,14 @@ def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path: Path
         ("head", (0, 25, 0), "neck_turn", 1),
     ],
 )
-def test_one_joint_is_one_angle(
-    joint: str, turn: tuple[float, float, float], angle: str, sign: int, tmp_path: Path
-):
+def test_one_joint_is_one_angle(joint, turn, angle, sign, tmp_path):
     found = angles(taken(tmp_path, smpl_h(pose(**HANGING, **{joint: turn}))))
     assert found[angle] == pytest.approx(sign * sum(map(abs, turn)), abs=0.1), found
     others = {name: value for name, value in found.items() if name != angle}
     assert max(map(abs, others.values())) < 0.1, found
 
 
-def test_a_root_turned_about_z_goes_the_other_way(tmp_path: Path):
+def test_a_root_turned_about_z_goes_the_other_way(tmp_path):
     poses, trans = stroll_poses().copy(), stroll().root_m + OFFSET_M
     quarter = Rotation.from_euler("z", 90, degrees=True)
     own = Rotation.from_rotvec(poses[:, :3])
@@ -132,7 +130,7 @@ def test_a_root_turned_about_z_goes_the_other_way(tmp_path: Path):
 
 
 @pytest.mark.parametrize("layout", [smpl_h, smpl_x])
-def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path: Path):
+def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path):
     moves = taken(tmp_path, layout(stroll_poses(), stroll().root_m + OFFSET_M))
     assert (moves.frames, moves.fps) == (stroll().frames, 30.0)
     np.testing.assert_allclose(moves.root_m - OFFSET_M, stroll().root_m, atol=1e-9)
@@ -143,7 +141,7 @@ def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path: Path):
     assert np.degrees(apart.max()) < 0.01
 
 
-def test_limbs_point_where_rodrigues_says(tmp_path: Path):
+def test_limbs_point_where_rodrigues_says(tmp_path):
     rng = np.random.RandomState(3)
     poses = pose(40, **HANGING)
     poses[:, :66] += np.cumsum(rng.normal(0, 0.02, (40, 66)), axis=0)
@@ -155,7 +153,7 @@ def test_limbs_point_where_rodrigues_says(tmp_path: Path):
             assert np.degrees(np.arccos(cos)) < 3.5, (frame, limb)  # the person's own proportions
 
 
-def test_bodies_follow_it_as_they_follow_bvh(tmp_path: Path):
+def test_bodies_follow_it_as_they_follow_bvh(tmp_path):
     moves = taken(tmp_path, smpl_h(stroll_poses(), stroll().root_m))
     errors = angle_errors_deg(moves, person(SHAPES[1]), range(0, 80, 20))
     assert max(v for k, v in errors.items() if k.endswith("01")) < 1.0, errors
@@ -172,7 +170,7 @@ def test_bodies_follow_it_as_they_follow_bvh(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["cmu_02_01", "cmu_16_15"])
-def test_a_recorded_walk_too(name: str, shared_data: Path, tmp_path: Path):
+def test_a_recorded_walk_too(name, shared_data, tmp_path):
     recording = motion.read(shared_data / "mocap" / f"{name}.bvh")
     moves = taken(tmp_path, _as_smpl_x(recording))
     ours, theirs = pointing(moves, 60), pointing(recording, 60)
@@ -213,7 +211,7 @@ def _as_smpl_x(recording: Motion) -> Members:
 # Layouts and faults -------------------------------------------------------------------------
 
 
-def test_parts_stand_for_poses_and_other_members_are_not_opened(tmp_path: Path):
+def test_parts_stand_for_poses_and_other_members_are_not_opened(tmp_path):
     whole = taken(tmp_path, smpl_x(stroll_poses()))
     parts = smpl_x(stroll_poses())
     del parts["poses"]
@@ -287,12 +285,12 @@ BROKEN: dict[str, tuple[Members, str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_error(name: str, tmp_path: Path):
+def test_a_broken_file_is_one_clear_error(name, tmp_path):
     members, says = BROKEN[name]
     assert says in fault(write(tmp_path / "a.npz", members, packed=True))
 
 
-def test_a_joint_that_jumps_is_named_with_its_frame(tmp_path: Path):
+def test_a_joint_that_jumps_is_named_with_its_frame(tmp_path):
     poses = stroll_poses().copy()
     poses[40, 3 * NAMES.index("left_knee")] += 2.0
     told = fault(write(tmp_path / "a.npz", smpl_h(poses)))
@@ -308,7 +306,7 @@ def _whole_turn_more(vectors: F64) -> F64:
     return vectors * (1 + 2 * np.pi / length)
 
 
-def test_archives_that_are_none_cut_or_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_archives_that_are_none_cut_or_bombs(tmp_path, monkeypatch):
     path = write(tmp_path / "a.npz", smpl_h(stroll_poses()), packed=True)
     whole = path.read_bytes()
     for data in (b"HIERARCHY", whole[:-30], whole[: len(whole) // 2], whole[:40]):
@@ -339,9 +337,7 @@ def test_archives_that_are_none_cut_or_bombs(tmp_path: Path, monkeypatch: pytest
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_whatever_is_changed_it_is_read_or_refused(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-):
+def test_whatever_is_changed_it_is_read_or_refused(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("any") / "a.npz"
     raw = bytearray(write(path, smpl_x(pose(2)), packed=data.draw(st.booleans())).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -359,7 +355,7 @@ def test_whatever_is_changed_it_is_read_or_refused(
 # A data set ---------------------------------------------------------------------------------
 
 
-def test_a_clip_of_it_passes_its_audit(tmp_path: Path):
+def test_a_clip_of_it_passes_its_audit(tmp_path):
     (tmp_path / "motions").mkdir()
     members = smpl_x(stroll_poses(), stroll().root_m)
     write(tmp_path / "motions" / "stroll_stageii.npz", members)

@@ -22,14 +22,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART, PARTS
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import (
-    GarmentSpec,
-    Look,
-    Material,
-    PersonSpec,
-    Phenotype,
-    PoseSpec,
-)
+from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling.people import mirrored
 
 JOINTS = SKELETONS["coco23"].joints
@@ -252,7 +245,7 @@ def _hand(body: anny.Body, person: PersonSpec, side: str) -> trimesh.Trimesh:
 
 @pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "hold_box", "lean_hands_on_counter"])
 @pytest.mark.parametrize("number", range(4))
-def test_the_origin_is_where_a_bar_would_be(pose: str, number: int) -> None:
+def test_the_origin_is_where_a_bar_would_be(pose, number):
     body = anny.load()
     person = _holder(POSES[pose].angles_rad, number, yaw_rad=0.8, position_m=(1.0, 2.0, 0.9))
     for frame, side in zip(body.palms_m(person), ("left", "right"), strict=True):
@@ -266,7 +259,7 @@ def test_the_origin_is_where_a_bar_would_be(pose: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_axes_are_square_and_turn_with_the_holder(number: int) -> None:
+def test_axes_are_square_and_turn_with_the_holder(number):
     body = anny.load()
     straight = _holder(POSES["hold_cup"].angles_rad, number)
     turned = replace(straight, yaw_rad=math.pi / 2, position_m=(3.0, 0.0, 1.0))
@@ -279,7 +272,7 @@ def test_axes_are_square_and_turn_with_the_holder(number: int) -> None:
         assert moved[:3, 3] == pytest.approx(turn @ plain[:3, 3] + [3, 0, 1], abs=1e-5)
 
 
-def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead() -> None:
+def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead():
     left, right = anny.load().palms_m(_holder({}))
     ahead = np.array([0.0, -1.0, 0.0])
     assert left[:3, 2] @ [-1, 0, 0] > 0.95
@@ -291,7 +284,7 @@ def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead() -> None:
 
 
 @pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "throw", "hold_broom"])
-def test_mirrored_people_have_mirrored_palms(pose: str) -> None:
+def test_mirrored_people_have_mirrored_palms(pose):
     body, angles = anny.load(), POSES[pose].angles_rad
     left, right = body.palms_m(_holder(angles))
     other_left, other_right = body.palms_m(_holder(mirrored(angles)))
@@ -303,7 +296,7 @@ def test_mirrored_people_have_mirrored_palms(pose: str) -> None:
     assert np.abs(left[:3, 3] - right[:3, 3]).max() > 0.05
 
 
-def test_palms_are_of_the_skin_below_the_knuckles() -> None:
+def test_palms_are_of_the_skin_below_the_knuckles():
     for side in ("L", "R"):
         skin, _ = anny._palm(side)
         assert 30 < len(skin) < 120

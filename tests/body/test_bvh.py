@@ -114,7 +114,7 @@ def test_a_test_pose_at_an_end_is_left_out():
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_the_cmu_files_are_read(shared_data: Path, name: str):
+def test_the_cmu_files_are_read(shared_data, name):
     motion = read(shared_data / "mocap" / f"{name}.bvh")
     assert motion.fps == pytest.approx(120, abs=0.01)
     feet = motion.places_m()[:, [motion.roles["left_ankle"], motion.roles["right_ankle"]], 2]
@@ -155,7 +155,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_error(name: str):
+def test_a_broken_file_is_one_clear_error(name):
     text, says = BROKEN[name]
     assert text != WALK
     assert says in fault(text)
@@ -167,7 +167,7 @@ def test_a_fault_names_its_line():
     assert f"walk.bvh:{len(text) - 1}: not a usable number" in fault("\n".join(text))
 
 
-def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_that_are_none(tmp_path, monkeypatch):
     path = tmp_path / "walk.bvh"
     for data, says in ((b"", "empty"), (b"HIERARCHY\n\xff\xfe\x00", "byte 0xff")):
         path.write_bytes(data)
@@ -191,7 +191,7 @@ def test_a_skeleton_too_deep_or_too_large_is_refused():
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_whatever_is_changed_it_is_read_or_refused(data: st.DataObject):
+def test_whatever_is_changed_it_is_read_or_refused(data):
     text = WALK
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))

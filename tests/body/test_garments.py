@@ -32,7 +32,7 @@ from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Light, PosedPerson, Scene, Surface
-from synthstudio.core.spec import Detail, PersonSpec
+from synthstudio.core.spec import PersonSpec
 from synthstudio.render.pack import pack
 from synthstudio.render.raster import rasterise
 
@@ -49,7 +49,7 @@ def atlas() -> Atlas:
 # Cutting ------------------------------------------------------------------------------------
 
 
-def test_a_cut_is_crisp_and_closed(atlas: Atlas) -> None:
+def test_a_cut_is_crisp_and_closed(atlas):
     weave = weave_of(atlas, atlas.groups["tights"], fine=True)
     height = places(atlas, weave.rows).at[:, 2] - 0.1
     above, below = clipped(weave, height), clipped(weave, -height)
@@ -66,13 +66,13 @@ def test_a_cut_is_crisp_and_closed(atlas: Atlas) -> None:
     assert (np.abs(cut[..., 2] - 0.1) < 0.0015).all(axis=1).sum() > 40
 
 
-def test_a_cut_that_leaves_nothing_is_an_error(atlas: Atlas) -> None:
+def test_a_cut_that_leaves_nothing_is_an_error(atlas):
     weave = weave_of(atlas, atlas.groups["tights"], fine=False)
     with pytest.raises(GeometryError, match="leaves no cloth"):
         clipped(weave, np.full(weave.rows.shape[0], -1, np.float32))
 
 
-def test_splitting_keeps_the_surface(atlas: Atlas) -> None:
+def test_splitting_keeps_the_surface(atlas):
     coarse = weave_of(atlas, atlas.groups["skirt"], fine=False)
     fine = weave_of(atlas, atlas.groups["skirt"], fine=True)
     assert isinstance(fine, Weave)
@@ -154,7 +154,7 @@ def _leaks(atlas: Atlas, spec: PersonSpec) -> tuple[float, float]:
 
 @pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
 @pytest.mark.parametrize("outfit", sorted(OUTFITS))
-def test_no_skin_shows_through_cloth(atlas: Atlas, phenotype: str, outfit: str) -> None:
+def test_no_skin_shows_through_cloth(atlas, phenotype, outfit):
     found = [_leaks(atlas, person(phenotype, pose, *OUTFITS[outfit])) for pose in POSES]
     through, holes = np.array(found).T
     assert through.mean() <= 0.0005
@@ -164,9 +164,7 @@ def test_no_skin_shows_through_cloth(atlas: Atlas, phenotype: str, outfit: str) 
 
 @pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
 @pytest.mark.parametrize("outfit", sorted(OUTFITS))
-def test_hardly_any_skin_shows_through_coarse_cloth(
-    atlas: Atlas, phenotype: str, outfit: str
-) -> None:
+def test_hardly_any_skin_shows_through_coarse_cloth(atlas, phenotype, outfit):
     people = [person(phenotype, pose, *OUTFITS[outfit]) for pose in POSES[:4]]
     found = [_leaks(atlas, replace(who, detail="coarse")) for who in people]
     through, holes = np.array(found).T
@@ -184,7 +182,7 @@ def spoilt_designs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("spoilt_designs")
-def test_the_check_for_skin_can_fail(atlas: Atlas) -> None:
+def test_the_check_for_skin_can_fail(atlas):
     """Cloth pressed 3 cm into the body must be noticed."""
     spec = person("man", "stand_relaxed", "t_shirt", "jeans")
     cloths = {g.kind: designs.design(basis(atlas), g) for g in spec.outfit}
@@ -198,7 +196,7 @@ def test_the_check_for_skin_can_fail(atlas: Atlas) -> None:
 
 @pytest.mark.parametrize("outfit", ["plain", "office", "gym"])
 @pytest.mark.parametrize("pose", ["bend_forward", "squat_deep", "reach_up_both"])
-def test_no_gap_opens_at_the_waist(atlas: Atlas, outfit: str, pose: str) -> None:
+def test_no_gap_opens_at_the_waist(atlas, outfit, pose):
     """Top and bottom overlap: no drawn skin of belly, back or hips at all."""
     spec = person("heavy", pose, *OUTFITS[outfit])
     skin = dressed(atlas, spec).surfaces[0]
@@ -207,7 +205,7 @@ def test_no_gap_opens_at_the_waist(atlas: Atlas, outfit: str, pose: str) -> None
     assert not skin.drawn[trunk & (z < 0.40)].any()
 
 
-def test_shoes_stand_below_the_feet(atlas: Atlas) -> None:
+def test_shoes_stand_below_the_feet(atlas):
     for shoe in ("sneakers", "low_shoes", "boots"):
         made = dressed(atlas, person("man", "stand_relaxed", "t_shirt", "jeans", shoe))
         foot = np.isin(atlas.part, [PARTS.index("left_foot"), PARTS.index("right_foot")])
@@ -260,7 +258,7 @@ def _uncovered(atlas: Atlas, spec: PersonSpec) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("detail", "least"), [("fine", 2000), ("coarse", 500)])
 @pytest.mark.parametrize("pose", COVER_POSES)
-def test_clothes_know_what_they_cover(atlas: Atlas, pose: str, detail: Detail, least: int) -> None:
+def test_clothes_know_what_they_cover(atlas, pose, detail, least):
     for outfit in (("t_shirt", "jeans", "sneakers"), ("dress", "boots"), ("coat", "shorts")):
         spec = replace(person("man", pose, *outfit), detail=detail)
         pairs, missing = _uncovered(atlas, spec)
@@ -281,7 +279,7 @@ def test_clothes_know_what_they_cover(atlas: Atlas, pose: str, detail: Detail, l
         ("boots", "left_foot right_foot left_shin right_shin", "left_thigh pelvis"),
     ],
 )
-def test_parts_under_each_garment(atlas: Atlas, kind: str, covered: str, free: str) -> None:
+def test_parts_under_each_garment(atlas, kind, covered, free):
     rest = [k for k in ("t_shirt", "jeans") if _slot(k) != _slot(kind)]
     made = dressed(atlas, person("man", "stand_relaxed", kind, *rest))
     union = 0
@@ -299,7 +297,7 @@ def _slot(kind: str) -> str:
     return wardrobe.GARMENTS[kind].kind.slot
 
 
-def test_a_sleeve_does_not_cover_the_trunk(atlas: Atlas) -> None:
+def test_a_sleeve_does_not_cover_the_trunk(atlas):
     made = dressed(atlas, person("man", "stand_relaxed", "shirt", "jeans"))
     base = basis(atlas)
     body = next(s for s in made.surfaces if s.name == "shirt")
@@ -319,7 +317,7 @@ def test_a_sleeve_does_not_cover_the_trunk(atlas: Atlas) -> None:
 
 
 @pytest.mark.parametrize("phenotype", ["man", "heavy", "thin"])
-def test_stripes_are_level_on_everybody(atlas: Atlas, phenotype: str) -> None:
+def test_stripes_are_level_on_everybody(atlas, phenotype):
     """In the pose in which a shirt is cut, the texture's z is height, in the person's scale."""
     spec = person(phenotype, "stand_relaxed", "t_shirt", "jeans")
     made = dressed(atlas, spec)
@@ -331,7 +329,7 @@ def test_stripes_are_level_on_everybody(atlas: Atlas, phenotype: str) -> None:
     assert np.abs(z[trunk] - slope * shirt.coords[trunk, 2] - offset).mean() < 0.02
 
 
-def test_texture_space_has_no_seam(atlas: Atlas) -> None:
+def test_texture_space_has_no_seam(atlas):
     for outfit in (("t_shirt", "jeans"), ("dress",), ("hoodie", "skirt")):
         for s in dressed(atlas, person("man", "stand_relaxed", *outfit)).surfaces[3:]:
             edge = s.vertices_m[s.faces] - s.vertices_m[np.roll(s.faces, 1, axis=1)]
@@ -340,7 +338,7 @@ def test_texture_space_has_no_seam(atlas: Atlas) -> None:
             assert (np.abs(turn).max(axis=2) < 4 * long + 0.03).all()
 
 
-def test_folds_differ_between_people_and_not_between_calls(atlas: Atlas) -> None:
+def test_folds_differ_between_people_and_not_between_calls(atlas):
     spec = person("man", "sit_upright", "t_shirt", "jeans")
     one, again = (dressed(atlas, spec).surfaces[3].vertices_m for _ in range(2))
     other = dressed(atlas, replace(spec, identity="other")).surfaces[3].vertices_m
@@ -355,7 +353,7 @@ V = RNG.normal(size=(3, 40)).astype(np.float32)
 FACES = RNG.integers(0, 40, size=(60, 3))
 
 
-def test_spread_is_a_product() -> None:
+def test_spread_is_a_product():
     matrix = sparse.random_array((25, 40), density=0.2, rng=RNG, format="csr", dtype=np.float32)
     assert np.allclose(spread(matrix, V), (matrix @ V.T).T, atol=1e-6)
     assert np.array_equal(spread(matrix, V), spread(matrix, np.asfortranarray(V)))
@@ -363,19 +361,19 @@ def test_spread_is_a_product() -> None:
 
 
 @pytest.mark.parametrize("wrong", [V[:, :39], V.astype(np.float64)])
-def test_spread_refuses_other_sizes_and_types(wrong: np.ndarray) -> None:
+def test_spread_refuses_other_sizes_and_types(wrong):
     with pytest.raises(AssertionError):
         spread(sparse.csr_array(np.eye(40, dtype=np.float32)), wrong)
 
 
-def test_crosses_lengths_and_units() -> None:
+def test_crosses_lengths_and_units():
     assert np.allclose(cross_of(V, FACES.T), face_cross(V.T, FACES).T, atol=1e-6)
     assert np.allclose(length(V), np.linalg.norm(V, axis=0), atol=1e-6)
     assert np.allclose(unit(V), unit_of(V.T).T, atol=1e-6)
     assert not unit(np.zeros((3, 2), np.float32)).any()
 
 
-def test_tall_puts_one_after_the_other() -> None:
+def test_tall_puts_one_after_the_other():
     made = tall(V, V[:, :2])
     assert made.shape == (42, 3)
     assert np.array_equal(made, np.vstack([V.T, V.T[:2]]))

@@ -50,7 +50,7 @@ def bare(atlas: Atlas, spec: PersonSpec) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["full_beard", "goatee", "moustache"])
-def test_beards_leave_lips_eyes_and_scalp_free_and_hide_nothing(atlas: Atlas, kind: str) -> None:
+def test_beards_leave_lips_eyes_and_scalp_free_and_hide_nothing(atlas, kind):
     spec = wearing(kind)
     (beard,) = named(dressed(atlas, spec).surfaces, kind)
     at, skin = beard.vertices_m, bare(atlas, spec)
@@ -63,7 +63,7 @@ def test_beards_leave_lips_eyes_and_scalp_free_and_hide_nothing(atlas: Atlas, ki
     assert (beard.covers & HEAD == HEAD).all()
 
 
-def test_a_full_beard_has_no_hole_in_the_jaw(atlas: Atlas) -> None:
+def test_a_full_beard_has_no_hole_in_the_jaw(atlas):
     spec = wearing("full_beard")
     (beard,) = named(dressed(atlas, spec).surfaces, "full_beard")
     at = atlas.template_m
@@ -76,9 +76,7 @@ def test_a_full_beard_has_no_hole_in_the_jaw(atlas: Atlas) -> None:
 
 @pytest.mark.parametrize("phenotype", sorted(PHENOTYPES))
 @pytest.mark.parametrize("kind", ["glasses", "sunglasses"])
-def test_glasses_sit_before_the_eyes_and_on_the_ears(
-    atlas: Atlas, kind: str, phenotype: str
-) -> None:
+def test_glasses_sit_before_the_eyes_and_on_the_ears(atlas, kind, phenotype):
     spec = wearing(kind, phenotype=phenotype)
     skin = bare(atlas, spec)
     pieces = named(dressed(atlas, spec).surfaces, kind)
@@ -98,7 +96,7 @@ def test_glasses_sit_before_the_eyes_and_on_the_ears(
     assert all(hides) if kind == "sunglasses" else not any(hides)
 
 
-def test_glasses_stay_when_the_face_moves(atlas: Atlas) -> None:
+def test_glasses_stay_when_the_face_moves(atlas):
     spec = wearing("glasses")
     still = named(dressed(atlas, spec).surfaces, "glasses")
     moved = with_face(spec, EXPRESSIONS["surprise"])
@@ -109,7 +107,7 @@ def test_glasses_stay_when_the_face_moves(atlas: Atlas) -> None:
 
 
 @pytest.mark.parametrize("phenotype", sorted(PHENOTYPES))
-def test_a_mask_covers_nose_mouth_and_chin_and_leaves_eyes(atlas: Atlas, phenotype: str) -> None:
+def test_a_mask_covers_nose_mouth_and_chin_and_leaves_eyes(atlas, phenotype):
     spec = wearing("medical_mask", "full_beard", phenotype=phenotype)
     surfaces = dressed(atlas, spec).surfaces
     assert not named(surfaces, "full_beard")  # below the mask
@@ -137,7 +135,7 @@ def _depth(sheet: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("hair", sorted(k for k, e in GARMENTS.items() if e.kind.slot == "hair"))
-def test_nothing_of_hair_is_left_under_a_headscarf(atlas: Atlas, hair: str) -> None:
+def test_nothing_of_hair_is_left_under_a_headscarf(atlas, hair):
     surfaces = dressed(atlas, wearing("headscarf", hair, phenotype="thin")).surfaces
     assert not named(surfaces, hair)
     (scarf,) = named(surfaces, "headscarf")
@@ -154,7 +152,7 @@ def test_nothing_of_hair_is_left_under_a_headscarf(atlas: Atlas, hair: str) -> N
     "hair", ["afro_hair", "bob_hair", "curly_hair", "long_hair", "mohawk_hair", "short_hair"]
 )
 @pytest.mark.parametrize("worn", ["headband", "visor"])
-def test_a_band_lies_over_hair(atlas: Atlas, hair: str, worn: str) -> None:
+def test_a_band_lies_over_hair(atlas, hair, worn):
     spec = wearing(worn, hair, phenotype="thin")
     surfaces = dressed(atlas, spec).surfaces
     (band, *_), (locks,) = named(surfaces, worn), named(surfaces, hair)
@@ -175,7 +173,7 @@ def test_a_band_lies_over_hair(atlas: Atlas, hair: str, worn: str) -> None:
     assert np.mean(np.array(over) > 0) > 0.9
 
 
-def test_a_bald_head_has_neither_hair_nor_roots_on_top(atlas: Atlas) -> None:
+def test_a_bald_head_has_neither_hair_nor_roots_on_top(atlas):
     for share in (0.0, 1.0):
         spec = wearing()
         spec = replace(spec, outfit=(*spec.outfit, garment("balding_hair", share)))
@@ -197,7 +195,7 @@ def test_a_bald_head_has_neither_hair_nor_roots_on_top(atlas: Atlas) -> None:
 # Faces -----------------------------------------------------------------------------------
 
 
-def test_every_expression_moves_the_face_and_nothing_else(atlas: Atlas) -> None:
+def test_every_expression_moves_the_face_and_nothing_else(atlas):
     assert len(EXPRESSIONS) >= 10
     spec = wearing()
     rest = bare(atlas, spec)
@@ -215,7 +213,7 @@ def test_every_expression_moves_the_face_and_nothing_else(atlas: Atlas) -> None:
             assert np.abs(shapes[one] - shapes[other]).max() > 0.002, (one, other)
 
 
-def test_units_are_annys_own(atlas: Atlas) -> None:
+def test_units_are_annys_own(atlas):
     """Anny's loader of its face units, and a model with them, move the vertices as ours do."""
     import torch
     from anny.models.facial_actions import load_facial_action_blendshapes
@@ -239,12 +237,12 @@ def test_units_are_annys_own(atlas: Atlas) -> None:
 
 
 @pytest.mark.parametrize("face", [{"grin": 0.5}, {"jawOpen": 1.5}, {"jawOpen": float("nan")}])
-def test_a_wrong_face_is_refused(atlas: Atlas, face: dict[str, float]) -> None:
+def test_a_wrong_face_is_refused(atlas, face):
     with pytest.raises(RecipeError, match="face unit"):
         bare(atlas, with_face(wearing(), face))
 
 
-def test_rotation_centres_do_not_know_faces_and_teeth_show(atlas: Atlas) -> None:
+def test_rotation_centres_do_not_know_faces_and_teeth_show(atlas):
     spec = with_face(wearing(), EXPRESSIONS["shout"])
     angles = spec.pose.angles_rad
     still = bare_body(atlas, spec.phenotype, angles)
@@ -274,7 +272,7 @@ def _aged(years: float, gender: float) -> Phenotype:
 
 
 @pytest.mark.parametrize("years", [2, 5, 9, 14, 80])
-def test_clothes_fit_small_bodies(atlas: Atlas, years: float) -> None:
+def test_clothes_fit_small_bodies(atlas, years):
     """Cloth keeps off the skin as much less as the body is smaller, and is not creased all over."""
     made = {}
     for fitted in (False, True):
@@ -295,7 +293,7 @@ def test_clothes_fit_small_bodies(atlas: Atlas, years: float) -> None:
     assert 0.75 * size < long / np.ptp(grown[0].vertices_m[:, 2]) < 1.35 * size
 
 
-def test_grown_people_without_years_are_dressed_as_ever(atlas: Atlas) -> None:
+def test_grown_people_without_years_are_dressed_as_ever(atlas):
     spec = wearing("short_hair")
     one = dressed(atlas, spec).surfaces
     other = dressed(atlas, replace(spec, years=30.0)).surfaces

@@ -39,7 +39,7 @@ def lengths(joints_m: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [MAN, WOMAN])
-def test_bones_keep_their_lengths_in_1000_poses(shape: Phenotype) -> None:
+def test_bones_keep_their_lengths_in_1000_poses(shape):
     rng, atlas = stream(14, "poses"), load_atlas()
     angles = [pose.angles_rad for pose in library()]
     while len(angles) < 500:  # of each shape
@@ -51,7 +51,7 @@ def test_bones_keep_their_lengths_in_1000_poses(shape: Phenotype) -> None:
     assert np.ptp(regressed, axis=0).max() > 0.03  # why there are two kinds
 
 
-def test_a_recordings_turns_keep_lengths_too() -> None:
+def test_a_recordings_turns_keep_lengths_too():
     rng, atlas = stream(14, "turns"), load_atlas()
     bones = ("upperarm01.L", "lowerarm01.L", "upperleg01.R", "lowerleg01.R", "foot.R", "spine03")
     found = []
@@ -61,7 +61,7 @@ def test_a_recordings_turns_keep_lengths_too() -> None:
     assert np.ptp(lengths(np.array(found)), axis=0).max() < 0.0005
 
 
-def test_a_joint_stays_where_its_bone_turns() -> None:
+def test_a_joint_stays_where_its_bone_turns():
     straight, bent = (
         bare_body(load_atlas(), MAN, {"left_elbow_flexion": angle, "right_knee_flexion": angle})
         for angle in (0.0, 2.0)
@@ -76,14 +76,14 @@ def test_a_joint_stays_where_its_bone_turns() -> None:
     assert np.linalg.norm(moved) > 0.2
 
 
-def test_centres_lie_near_the_regressed_joints() -> None:
+def test_centres_lie_near_the_regressed_joints():
     for shape in (MAN, WOMAN):
         body = bare_body(load_atlas(), shape, {})
         apart = np.linalg.norm(body.joints_m - body.kinematic_joints_m, axis=1)
         assert apart.max() < 0.06
 
 
-def test_every_joint_has_a_bone() -> None:
+def test_every_joint_has_a_bone():
     kinds = {joint.removeprefix("left_").removeprefix("right_") for joint in JOINTS}
     assert kinds == kinematic.CENTRES.keys() | kinematic.CARRIED.keys()
     assert not kinematic.CENTRES.keys() & kinematic.CARRIED.keys()

@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from walk_bvh import walk_bvh
-from walk_measures import (
-    SHAPES,
-    angle_errors_deg,
-    bone_lengths_m,
-    measured_cm,
-    person,
-)
+from walk_measures import SHAPES, angle_errors_deg, bone_lengths_m, measured_cm, person
 
 from synthstudio.body import anny, footing, motion
 from synthstudio.body.bvh import parse_bvh
@@ -22,10 +16,7 @@ from synthstudio.body.pose_library import library
 from synthstudio.body.poses import BONES, LIMITS_RAD, bone_rotations
 from synthstudio.body.recording import Motion
 from synthstudio.core.errors import AssetError
-from synthstudio.core.spec import (
-    BoneTurn,
-    PersonSpec,
-)
+from synthstudio.core.spec import BoneTurn, PersonSpec
 
 MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")
 
@@ -50,9 +41,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> PersonSpec:
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_copied_joints_are_within_one_degree_of_the_file(
-    shared_data: Path, name: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_copied_joints_are_within_one_degree_of_the_file(shared_data, name, monkeypatch):
     moves, frames = cmu(shared_data, name), range(0, cmu(shared_data, name).frames, 24)
     levelled = [
         anny.load().steps(person(SHAPES[1]), moves, times_s=(k / moves.fps,), mirror=False)[0]
@@ -70,7 +59,7 @@ def test_copied_joints_are_within_one_degree_of_the_file(
             assert np.degrees((pair[0].inv() * pair[1]).magnitude()) < 1.0, one.bone
 
 
-def test_a_joint_that_is_not_copied_is_found(monkeypatch: pytest.MonkeyPatch):
+def test_a_joint_that_is_not_copied_is_found(monkeypatch):
     moves, who = stroll(), exact(monkeypatch)
     assert max(angle_errors_deg(moves, who, range(0, 80, 20)).values()) < 0.25
     retarget = motion.retarget
@@ -132,7 +121,7 @@ def test_angles_can_be_read_back_and_limits_are_seen():
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_the_cmu_walks_stay_inside_joint_limits(shared_data: Path, name: str):
+def test_the_cmu_walks_stay_inside_joint_limits(shared_data, name):
     moves = cmu(shared_data, name)
     steps = anny.load().steps(
         person(), moves, times_s=tuple(np.arange(0, moves.seconds, 1 / 12)), mirror=False
@@ -144,7 +133,7 @@ def test_the_cmu_walks_stay_inside_joint_limits(shared_data: Path, name: str):
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_planted_feet_stay_where_they_are(shared_data: Path, name: str):
+def test_planted_feet_stay_where_they_are(shared_data, name):
     moves, shape = cmu(shared_data, name), SHAPES[MOCAP.index(name) % 2]
     found = measured_cm(person(shape), moves)
     assert found["frames"] > 8
@@ -162,7 +151,7 @@ def test_our_own_walk_too_and_its_mirror_image():
         assert found["off"] < 1.0, found
 
 
-def test_with_the_files_own_path_feet_slide(monkeypatch: pytest.MonkeyPatch):
+def test_with_the_files_own_path_feet_slide(monkeypatch):
     """Negative control: the same measure finds what the root would do without the feet."""
     true_path = footing.path_of
 

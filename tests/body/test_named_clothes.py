@@ -39,14 +39,14 @@ def outfit(kind: str) -> tuple[str, ...]:
     return (kind, *WORN_WITH.get(entry.kind.slot, ("t_shirt", "skirt")))
 
 
-def test_there_are_more_than_sixty_things_to_wear() -> None:
+def test_there_are_more_than_sixty_things_to_wear():
     worn = [e.kind for e in GARMENTS.values() if e.kind.slot not in ("hair", "beard")]
     assert len(worn) > 60
     assert len({kind.kind for kind in worn}) == len(worn)
 
 
 @pytest.mark.parametrize("kind", sorted(NAMED))
-def test_a_named_kind_is_worn_and_keeps_its_labels(atlas: Atlas, kind: str) -> None:
+def test_a_named_kind_is_worn_and_keeps_its_labels(atlas, kind):
     assert GARMENTS[kind].kind.worn.startswith("named")
     who = person("thin" if NAMED[kind].kind.gender[1] > 0.5 else "man", "lunge", *outfit(kind))
     made = dressed(atlas, replace(who, detail="coarse"))
@@ -61,7 +61,7 @@ def test_a_named_kind_is_worn_and_keeps_its_labels(atlas: Atlas, kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", PANELLED)
-def test_panels_are_the_same_cloth_in_the_other_material(atlas: Atlas, kind: str) -> None:
+def test_panels_are_the_same_cloth_in_the_other_material(atlas, kind):
     who = person("man", "stand_relaxed", *outfit(kind))
     first = replace(who.outfit[0], material=RED, second_material=BLUE)
     who = replace(who, detail="coarse", outfit=(first, *who.outfit[1:]))
@@ -78,7 +78,7 @@ def test_panels_are_the_same_cloth_in_the_other_material(atlas: Atlas, kind: str
     assert not (red[0].drawn & blue[0].drawn).any()
 
 
-def test_a_number_is_read_from_in_front_and_from_behind(atlas: Atlas) -> None:
+def test_a_number_is_read_from_in_front_and_from_behind(atlas):
     """Of 17 the 1 lies on the wearer's right in front and on the left behind."""
     who = person("man", "stand_relaxed", "numbered_shirt", "jeans")
     shape = {**who.outfit[0].shape, "number": 17.0}
@@ -102,7 +102,7 @@ def test_a_number_is_read_from_in_front_and_from_behind(atlas: Atlas) -> None:
         ("blazer", "torso left_forearm right_upper_arm", "head left_shin"),
     ],
 )
-def test_parts_under_what_is_worn_besides(atlas: Atlas, kind: str, covered: str, free: str) -> None:
+def test_parts_under_what_is_worn_besides(atlas, kind, covered, free):
     made = dressed(atlas, person("man", "stand_relaxed", kind, "t_shirt", "shorts"))
     union = 0
     for surface in made.surfaces:
@@ -115,7 +115,7 @@ def test_parts_under_what_is_worn_besides(atlas: Atlas, kind: str, covered: str,
 
 
 @pytest.mark.parametrize("kind", ["apron", "blazer", "waistcoat"])
-def test_a_top_under_something_does_not_come_through(atlas: Atlas, kind: str) -> None:
+def test_a_top_under_something_does_not_come_through(atlas, kind):
     """What is worn over a wide T-shirt lies outside what is drawn of it."""
     base = basis(atlas)
     who = person("heavy", "stand_relaxed", kind, "jeans")
@@ -135,11 +135,11 @@ def test_a_top_under_something_does_not_come_through(atlas: Atlas, kind: str) ->
     assert (height > 0.002).mean() < 0.04
 
 
-def test_two_things_over_a_top_are_refused() -> None:
+def test_two_things_over_a_top_are_refused():
     with pytest.raises(RecipeError, match="in one place"):
         check_outfit(person("man", "stand_relaxed", "t_shirt", "jeans", "blazer", "apron"))
 
 
-def test_what_is_worn_over_covers_nobody_alone() -> None:
+def test_what_is_worn_over_covers_nobody_alone():
     with pytest.raises(RecipeError, match="nothing covers the"):
         check_outfit(person("man", "stand_relaxed", "blazer", "jeans"))

@@ -390,7 +390,7 @@ ANGLES = {pose.name: pose.angles_rad for pose in library()}
 
 @pytest.mark.parametrize("pose", sorted(ANGLES)[::6])
 @pytest.mark.parametrize("weight", [0.2, 0.9])
-def test_transforms_are_annys(pose: str, weight: float) -> None:
+def test_transforms_are_annys(pose, weight):
     atlas = load_atlas()
     turns = bone_rotations(ANGLES[pose])
     with torch.inference_mode():

@@ -21,7 +21,6 @@ from synthstudio.body.wardrobe import Dressed, check_outfit, garments
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS, Surface
 from synthstudio.core.solve import Slot
-from synthstudio.core.spec import Detail
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +41,12 @@ def digest(made: Dressed) -> str:
 @pytest.mark.parametrize(
     "kinds", [(), ("t_shirt",), ("jeans",), ("jeans", "sneakers", "cap"), ("coat", "boots")]
 )
-def test_nobody_is_nude(kinds: tuple[str, ...]) -> None:
+def test_nobody_is_nude(kinds):
     with pytest.raises(RecipeError, match="nothing covers the"):
         check_outfit(person("man", "stand_relaxed", *kinds))
 
 
-def test_a_dress_alone_covers() -> None:
+def test_a_dress_alone_covers():
     check_outfit(person("thin", "stand_relaxed", "dress"))
 
 
@@ -60,7 +59,7 @@ def test_a_dress_alone_covers() -> None:
         ({"sleeve": float("nan")}, "out of range"),
     ],
 )
-def test_a_wrong_shape_is_refused(change: dict[str, float | None], message: str) -> None:
+def test_a_wrong_shape_is_refused(change, message):
     spec = person("man", "stand_relaxed", "t_shirt", "jeans")
     shape = {**spec.outfit[0].shape, **change}
     wrong = replace(spec.outfit[0], shape={k: v for k, v in shape.items() if v is not None})
@@ -68,20 +67,20 @@ def test_a_wrong_shape_is_refused(change: dict[str, float | None], message: str)
         check_outfit(replace(spec, outfit=(wrong, spec.outfit[1])))
 
 
-def test_an_unknown_garment_is_refused() -> None:
+def test_an_unknown_garment_is_refused():
     spec = person("man", "stand_relaxed", "t_shirt", "jeans")
     wrong = replace(spec.outfit[0], kind="toga", shape={})
     with pytest.raises(RecipeError, match="unknown garment"):
         check_outfit(replace(spec, outfit=(*spec.outfit, wrong)))
 
 
-def test_two_garments_in_one_place_are_refused() -> None:
+def test_two_garments_in_one_place_are_refused():
     with pytest.raises(RecipeError, match="in one place"):
         check_outfit(person("man", "stand_relaxed", "t_shirt", "sweater", "jeans"))
 
 
 @pytest.mark.parametrize("outfit", sorted(OUTFITS))
-def test_surfaces_are_well_formed(atlas: Atlas, outfit: str) -> None:
+def test_surfaces_are_well_formed(atlas, outfit):
     made = dressed(atlas, person("heavy", "walk_left_contact", *OUTFITS[outfit]))
     names = [s.name for s in made.surfaces]
     assert names[:3] == ["skin", "eyes", "lashes"]
@@ -108,7 +107,7 @@ def test_surfaces_are_well_formed(atlas: Atlas, outfit: str) -> None:
         assert not ((s.covers is None) and (s.part is None))
 
 
-def test_the_skin_is_the_whole_body(atlas: Atlas) -> None:
+def test_the_skin_is_the_whole_body(atlas):
     skin = dressed(atlas, person("man", "stand_relaxed", *OUTFITS["plain"])).surfaces[0]
     assert skin.faces.shape == (27420, 3)
     assert np.array_equal(skin.part, atlas.part)
@@ -122,7 +121,7 @@ def test_the_skin_is_the_whole_body(atlas: Atlas) -> None:
 
 
 @pytest.mark.parametrize("detail", ["fine", "coarse"])
-def test_same_bytes_with_and_without_cached_designs(atlas: Atlas, detail: Detail) -> None:
+def test_same_bytes_with_and_without_cached_designs(atlas, detail):
     spec = replace(person("thin", "sit_upright", *OUTFITS["office"]), detail=detail)
     other = person("man", "stand_relaxed", *OUTFITS["sport"])
     designs.forget_designs()
@@ -135,7 +134,7 @@ def test_same_bytes_with_and_without_cached_designs(atlas: Atlas, detail: Detail
     assert digest(dressed(atlas, replace(spec, identity="another"))) != first
 
 
-def test_another_process_makes_the_same_bytes(atlas: Atlas) -> None:
+def test_another_process_makes_the_same_bytes(atlas):
     code = (
         "from wardrobe_people import *\n"
         "from test_wardrobe import digest\n"
@@ -154,12 +153,12 @@ def test_another_process_makes_the_same_bytes(atlas: Atlas) -> None:
     assert done.stdout.split()[-1] == expected
 
 
-def test_the_cache_of_designs_is_bounded(atlas: Atlas) -> None:
+def test_the_cache_of_designs_is_bounded(atlas):
     dressed(atlas, person("man", "stand_relaxed", *OUTFITS["plain"]))
     assert 0 < len(designs._CACHE) <= designs._DESIGNS
 
 
-def test_the_catalogue_is_sorted_and_complete() -> None:
+def test_the_catalogue_is_sorted_and_complete():
     kinds = garments()
     assert [k.kind for k in kinds] == sorted(GARMENTS)
     assert {k.slot for k in kinds} == set(get_args(Slot))
@@ -174,7 +173,7 @@ def test_the_catalogue_is_sorted_and_complete() -> None:
 
 
 @pytest.mark.parametrize("outfit", sorted(OUTFITS))
-def test_details_differ_in_triangles_and_in_little_else(atlas: Atlas, outfit: str) -> None:
+def test_details_differ_in_triangles_and_in_little_else(atlas, outfit):
     spec = person("heavy", "lunge", *OUTFITS[outfit])
     fine, coarse = dressed(atlas, spec), dressed(atlas, replace(spec, detail="coarse"))
     assert [s.name for s in fine.surfaces] == [s.name for s in coarse.surfaces]
@@ -195,9 +194,7 @@ def test_details_differ_in_triangles_and_in_little_else(atlas: Atlas, outfit: st
 @pytest.mark.parametrize("detail", ["fine", "coarse"])
 @pytest.mark.parametrize("kind", sorted(GARMENTS))
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_ends_of_every_range_build(
-    atlas: Atlas, kind: str, share: float, detail: Detail
-) -> None:
+def test_the_ends_of_every_range_build(atlas, kind, share, detail):
     slot = GARMENTS[kind].kind.slot
     rest = [k for k in ("t_shirt", "jeans") if GARMENTS[k].kind.slot != slot]
     spec = person("man", "arms_crossed", *rest)
@@ -209,7 +206,7 @@ def test_the_ends_of_every_range_build(
         assert piece.drawn is None or piece.drawn.any()
 
 
-def test_materials_reach_their_pieces(atlas: Atlas) -> None:
+def test_materials_reach_their_pieces(atlas):
     spec = person("man", "stand_relaxed", "t_shirt", "jeans", "sneakers")
     sole = replace(spec.outfit[2].material, base_rgb=(0.9, 0.1, 0.1))
     spec = replace(spec, outfit=(*spec.outfit[:2], replace(spec.outfit[2], second_material=sole)))
@@ -219,7 +216,7 @@ def test_materials_reach_their_pieces(atlas: Atlas) -> None:
     assert {s.material for s in shoes} == {sole, spec.outfit[2].material}
 
 
-def test_hair_and_hats_leave_face_and_ears_to_be_hidden(atlas: Atlas) -> None:
+def test_hair_and_hats_leave_face_and_ears_to_be_hidden(atlas):
     scalp, head = (1 << PARTS.index(part) for part in ("scalp", "head"))
     for kind, entry in GARMENTS.items():
         if entry.kind.slot not in ("hair", "hat"):
@@ -232,7 +229,7 @@ def test_hair_and_hats_leave_face_and_ears_to_be_hidden(atlas: Atlas) -> None:
                 assert kind == "headscarf" or (s.covers == scalp).all()
 
 
-def test_eyes_keep_their_part_and_hide_nothing(atlas: Atlas) -> None:
+def test_eyes_keep_their_part_and_hide_nothing(atlas):
     made = dressed(atlas, person("man", "stand_relaxed", "t_shirt", "jeans"))
     eyes, lashes = made.surfaces[1:3]
     head = 1 << PARTS.index("head")
@@ -242,7 +239,7 @@ def test_eyes_keep_their_part_and_hide_nothing(atlas: Atlas) -> None:
 
 
 @pytest.mark.parametrize("phenotype", sorted(PHENOTYPES))
-def test_eyes_look_forward(atlas: Atlas, phenotype: str) -> None:
+def test_eyes_look_forward(atlas, phenotype):
     made = dressed(atlas, person(phenotype, "stand_relaxed", "t_shirt", "jeans"))
     eyes = made.surfaces[1]
     front = eyes.vertices_m[np.argsort(eyes.coords[:, 1])[:6]]
@@ -262,7 +259,7 @@ def _redness(tint: np.ndarray) -> np.ndarray:
     return tint[:, 0] / tint[:, 1]
 
 
-def test_lips_ears_and_nails_are_told_apart(atlas: Atlas, surfaces: tuple[Surface, ...]) -> None:
+def test_lips_ears_and_nails_are_told_apart(atlas, surfaces):
     tint = surfaces[0].tint
     redness = _redness(tint)
     plain = atlas.weights[:, [atlas.bone_names.index("spine02")]].toarray().ravel() > 0.9
@@ -275,7 +272,7 @@ def test_lips_ears_and_nails_are_told_apart(atlas: Atlas, surfaces: tuple[Surfac
     assert nails[:, 0].mean() > nails[:, 2].mean()
 
 
-def test_tints_are_symmetric(atlas: Atlas, surfaces: tuple[Surface, ...]) -> None:
+def test_tints_are_symmetric(atlas, surfaces):
     from scipy.spatial import cKDTree
 
     at, tint = atlas.template_m[:13380], surfaces[0].tint[:13380]
@@ -285,14 +282,14 @@ def test_tints_are_symmetric(atlas: Atlas, surfaces: tuple[Surface, ...]) -> Non
     assert np.abs(tint[near] - tint[twin[near]]).mean() < 0.01
 
 
-def test_tints_stay_in_range(surfaces: tuple[Surface, ...]) -> None:
+def test_tints_stay_in_range(surfaces):
     tint = surfaces[0].tint
     assert tint.min() > 0.05
     assert tint.max() < 1.25
     assert not tint.flags.writeable
 
 
-def test_the_look_reaches_the_materials(atlas: Atlas, surfaces: tuple[Surface, ...]) -> None:
+def test_the_look_reaches_the_materials(atlas, surfaces):
     skin, eyes, lashes = surfaces[:3]
     assert (skin.material.kind, eyes.material.kind) == ("skin", "eye")
     assert skin.material.base_rgb == LOOK.skin_rgb
@@ -304,7 +301,7 @@ def test_the_look_reaches_the_materials(atlas: Atlas, surfaces: tuple[Surface, .
     assert (material.sheen, material.bump) == (0.7, 0.4)
 
 
-def test_brows_are_darker_than_the_skin(atlas: Atlas, surfaces: tuple[Surface, ...]) -> None:
+def test_brows_are_darker_than_the_skin(atlas, surfaces):
     for skin_rgb in ((0.72, 0.52, 0.42), (0.11, 0.055, 0.035)):
         for hair_rgb in ((0.8, 0.8, 0.8), (0.45, 0.3, 0.14), (0.01, 0.01, 0.01)):
             look = replace(LOOK, skin_rgb=skin_rgb, hair_rgb=hair_rgb)
@@ -313,8 +310,6 @@ def test_brows_are_darker_than_the_skin(atlas: Atlas, surfaces: tuple[Surface, .
             assert sum(brow) < 0.9 * sum(skin_rgb)
 
 
-def test_skin_is_textured_in_template_coordinates(
-    atlas: Atlas, surfaces: tuple[Surface, ...]
-) -> None:
+def test_skin_is_textured_in_template_coordinates(atlas, surfaces):
     assert surfaces[0].coords is atlas.template_m
     assert surfaces[2].coords[:, 2].min() > 0.63  # lashes lie at the eyes

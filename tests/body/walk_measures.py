@@ -200,9 +200,7 @@ def _inside(during: Bool) -> Bool:
     return during & padded[:-2] & padded[2:]
 
 
-def measured_cm(
-    who: PersonSpec, moves: Motion, *, mirror: bool = False, fps: float = FPS
-) -> dict[str, float]:
+def measured_cm(who, moves, *, mirror=False, fps=FPS):
     at_s = times(moves, fps)
     steps = anny.load().steps(who, moves, times_s=at_s, mirror=mirror)
     drawn = soles(who, steps)

@@ -31,9 +31,7 @@ def _rendering(seed: int, h: int = 24, w: int = 32) -> Rendering:
     )
 
 
-def _layer(
-    seed: int, depth_m: float, instance: int, shape: tuple[int, int] = (12, 15)
-) -> CutoutLayer:
+def _layer(seed, depth_m, instance, shape=(12, 15)):
     rng = stream(seed, "layer")
     alpha = rng.random(shape).astype(np.float32)
     alpha[rng.random(shape) < 0.3] = 1
@@ -69,7 +67,7 @@ def _reference(rendering: Rendering, layers: tuple[CutoutLayer, ...]) -> tuple[n
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_blending_agrees_with_the_reference(seed: int) -> None:
+def test_blending_agrees_with_the_reference(seed):
     rendering = _rendering(seed)
     layers = tuple(
         _layer(10 * seed + k, depth, 1002 + k) for k, depth in enumerate((2.0, 0.0, 4.5, 2.0, 0.0))
@@ -85,12 +83,12 @@ def test_blending_agrees_with_the_reference(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_one_layer_is_exact_to_rounding(seed: int) -> None:
+def test_one_layer_is_exact_to_rounding(seed):
     rendering, layer = _rendering(seed), _layer(seed, 0.0, 1002)
     assert np.abs(over(rendering, (layer,)).rgb - _reference(rendering, (layer,))[0]).max() < 0.6
 
 
-def test_the_input_stays_as_it_was() -> None:
+def test_the_input_stays_as_it_was():
     rendering = _rendering(1)
     copies = [np.copy(a) for a in (rendering.rgb, rendering.depth_m, rendering.instance)]
     over(rendering, (_layer(1, 0.0, 1002),))
@@ -101,7 +99,7 @@ def test_the_input_stays_as_it_was() -> None:
     assert over(rendering, ()) is rendering
 
 
-def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels() -> None:
+def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels():
     rendering = _rendering(2)
     near = np.full_like(rendering.depth_m, 3.0)
     rendering = Rendering(
@@ -129,7 +127,7 @@ def test_a_layer_behind_hides_nothing_and_one_in_front_owns_its_pixels() -> None
     assert (front.normal[box][owned] == [0, 0, -1]).all()
 
 
-def test_an_opaque_layer_replaces_and_a_clear_one_leaves() -> None:
+def test_an_opaque_layer_replaces_and_a_clear_one_leaves():
     rendering, layer = _rendering(4), _layer(4, 0.0, 1002)
     got = over(rendering, (layer,))
     box = (slice(layer.top_px, layer.top_px + 12), slice(layer.left_px, layer.left_px + 15))
@@ -137,7 +135,7 @@ def test_an_opaque_layer_replaces_and_a_clear_one_leaves() -> None:
     assert (got.rgb[box][layer.alpha == 0] == rendering.rgb[box][layer.alpha == 0]).all()
 
 
-def test_an_empty_layer_changes_nothing() -> None:
+def test_an_empty_layer_changes_nothing():
     rendering = _rendering(5)
     empty = CutoutLayer(
         instance=1002,

@@ -27,14 +27,14 @@ def _camera(yaw: float = 0.3, pitch: float = -0.2, roll: float = 0.1) -> Camera:
 
 
 @given(ANGLE, st.floats(-1.5, 1.5), ANGLE)
-def test_world_to_camera_is_rigid(yaw: float, pitch: float, roll: float) -> None:
+def test_world_to_camera_is_rigid(yaw, pitch, roll):
     m = _camera(yaw, pitch, roll).world_to_camera[:3, :3]
     np.testing.assert_allclose(m @ m.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(m) == pytest.approx(1)
 
 
 @given(ANGLE, st.floats(-1.5, 1.5), ANGLE)
-def test_there_and_back(yaw: float, pitch: float, roll: float) -> None:
+def test_there_and_back(yaw, pitch, roll):
     camera = _camera(yaw, pitch, roll)
     pixels = np.array([[0.0, 0.0], [320.5, 17.25], [-90.0, 700.0]])
     depth = np.array([0.5, 3.0, 40.0])
@@ -43,7 +43,7 @@ def test_there_and_back(yaw: float, pitch: float, roll: float) -> None:
     np.testing.assert_allclose(camera.to_camera(camera.to_world(inside)), inside, atol=1e-9)
 
 
-def test_opencv_projects_the_same() -> None:
+def test_opencv_projects_the_same():
     camera = _camera()
     world = np.array([[0.1, 0.2, 1.0], [0.5, 1.0, 0.3], [-0.4, 0.0, 1.9]])
     rotation, _ = cv2.Rodrigues(camera.world_to_camera[:3, :3])
@@ -53,12 +53,12 @@ def test_opencv_projects_the_same() -> None:
     np.testing.assert_allclose(camera.project(camera.to_camera(world)), pixels[:, 0], atol=1e-9)
 
 
-def test_what_is_nearer_than_the_near_plane_has_no_pixel() -> None:
+def test_what_is_nearer_than_the_near_plane_has_no_pixel():
     points = np.array([[0, 0, NEAR_M * 0.99], [0, 0, -2.0], [0, 0, NEAR_M]])
     assert np.isnan(_camera().project(points)).all(axis=1).tolist() == [True, True, False]
 
 
-def test_look_at_puts_the_target_in_the_middle() -> None:
+def test_look_at_puts_the_target_in_the_middle():
     place, target = (1.0, -2.0, 1.5), (-3.0, 4.0, 0.2)
     yaw, pitch = look_at(place, target)
     camera = Camera(
@@ -69,7 +69,7 @@ def test_look_at_puts_the_target_in_the_middle() -> None:
     )
 
 
-def test_positive_yaw_turns_left_positive_pitch_looks_up_and_roll_is_clockwise() -> None:
+def test_positive_yaw_turns_left_positive_pitch_looks_up_and_roll_is_clockwise():
     ahead = np.array([0.4, 5.0, 1.6])  # straight before the camera at yaw 0
     x0, y0 = _project(ahead, 0, 0, 0)
     assert _project(ahead, 0.1, 0, 0)[0] > x0
@@ -83,13 +83,13 @@ def _project(point: np.ndarray, yaw: float, pitch: float, roll: float) -> tuple[
     return tuple(camera.project(camera.to_camera(point)))
 
 
-def test_horizon_is_where_far_level_points_land() -> None:
+def test_horizon_is_where_far_level_points_land():
     camera = _camera(0.0, -0.15, 0.0)
     far = np.array([0.4, 1e7, 1.6])
     assert _project(far, 0.0, -0.15, 0.0)[1] == pytest.approx(camera.horizon_px, abs=1e-3)
 
 
-def test_looking_at_its_own_place_is_an_error() -> None:
+def test_looking_at_its_own_place_is_an_error():
     with pytest.raises(GeometryError, match="its own place"):
         look_at((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
     assert math.isfinite(look_at((0, 0, 5), (0, 0, 0))[1])

@@ -6,7 +6,7 @@ import pytest
 from synthstudio.core.rng import stream
 
 
-def test_first_values_are_pinned() -> None:
+def test_first_values_are_pinned():
     first = {
         (0,): stream(0).integers(0, 2**32, 3).tolist(),
         (1, "pose"): stream(1, "pose").integers(0, 2**32, 3).tolist(),
@@ -16,14 +16,14 @@ def test_first_values_are_pinned() -> None:
     assert first == PINNED
 
 
-def test_streams_do_not_depend_on_each_other() -> None:
+def test_streams_do_not_depend_on_each_other():
     a = stream(3, "a")
     a.random(1000)
     assert stream(3, "b").random() == stream(3, "b").random()
     assert abs(np.corrcoef(stream(3, "a").random(4000), stream(3, "b").random(4000))[0, 1]) < 0.06
 
 
-def test_key_lists_that_could_be_confused_differ() -> None:
+def test_key_lists_that_could_be_confused_differ():
     keys = [
         (1, 2),
         (12,),
@@ -41,7 +41,7 @@ def test_key_lists_that_could_be_confused_differ() -> None:
 
 
 @pytest.mark.parametrize("key", [1.0, True, None, b"a"])
-def test_other_keys_are_refused(key: object) -> None:
+def test_other_keys_are_refused(key):
     with pytest.raises(TypeError, match="a stream key"):
         stream(0, key)  # type: ignore[arg-type]
 

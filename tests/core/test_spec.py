@@ -76,14 +76,14 @@ def _spec(backdrop: object) -> FrameSpec:
 
 
 @pytest.mark.parametrize("backdrop", BACKDROPS, ids=lambda b: b.kind)
-def test_there_and_back(backdrop: object) -> None:
+def test_there_and_back(backdrop):
     spec = _spec(backdrop)
     assert from_json(to_json(spec)) == spec
     assert to_json(from_json(to_json(spec))) == to_json(spec)
     assert json.loads(to_json(spec)) == json.loads(json.dumps(dataclasses.asdict(spec)))
 
 
-def test_what_came_later_is_stored_only_where_it_is_used() -> None:
+def test_what_came_later_is_stored_only_where_it_is_used():
     spec = _spec(BACKDROPS[0])
     still = dataclasses.replace(spec, lens=LensSpec(), moving=())
     text = json.loads(to_json(still))
@@ -112,13 +112,13 @@ def _broken(change: object) -> str:
         (_broken(lambda d: d["camera"].update(position_m=[1, 2])), "a list of 3"),
     ],
 )
-def test_anything_else_is_one_error_that_says_where(text: str, message: str) -> None:
+def test_anything_else_is_one_error_that_says_where(text, message):
     with pytest.raises(RecipeError, match=message):
         from_json(text)
 
 
 @pytest.mark.parametrize("name", sorted(SKELETONS))
-def test_skeletons_are_sound(name: str) -> None:
+def test_skeletons_are_sound(name):
     s = get_skeleton(name)
     assert s.flip[s.flip].tolist() == list(range(len(s.joints)))
     assert len(s.sigmas) == len(s.places) == len(s.joints) == len(set(s.joints))
@@ -129,12 +129,12 @@ def test_skeletons_are_sound(name: str) -> None:
         assert parent is None or parent < joint
 
 
-def test_unknown_skeleton_names_the_known_ones() -> None:
+def test_unknown_skeleton_names_the_known_ones():
     with pytest.raises(RecipeError, match="coco17 or coco23"):
         get_skeleton("coco18")
 
 
-def test_specs_are_keys_that_cross_to_other_processes() -> None:
+def test_specs_are_keys_that_cross_to_other_processes():
     spec = _spec(BACKDROPS[0])
     found = {spec.people[0]: 1}
     copy = pickle.loads(pickle.dumps(spec.people[0]))

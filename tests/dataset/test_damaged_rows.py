@@ -128,7 +128,7 @@ def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path])
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_every_command_says_what_is_damaged(damage: str, world: Path) -> None:
+def test_every_command_says_what_is_damaged(damage, world):
     DAMAGES[damage](world / "set")
     with pytest.raises(DatasetError) as found, chdir(world):
         dataset = Dataset(Path("set"))
@@ -145,7 +145,7 @@ def test_every_command_says_what_is_damaged(damage: str, world: Path) -> None:
     assert {path.name for path in world.iterdir()} <= {"set", "whole", "out", "out.html"}
 
 
-def test_whole_rows_pass(world: Path) -> None:
+def test_whole_rows_pass(world):
     with chdir(world):
         for name, words in COMMANDS.items():
             if name in ("split", "merge", "frame"):

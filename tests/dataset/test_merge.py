@@ -38,9 +38,7 @@ def parts(tmp_path: Path) -> list[Path]:
     return [_make(tmp_path / f"part{k}", (k, 3)) for k in (1, 2, 3)]
 
 
-def test_parts_in_any_order_give_the_bytes_of_one_run(
-    parts: list[Path], whole: Path, tmp_path: Path
-) -> None:
+def test_parts_in_any_order_give_the_bytes_of_one_run(parts, whole, tmp_path):
     before = [hashed_files(part) for part in parts]
     assert all(
         (p / "dataset.json").read_bytes() == (whole / "dataset.json").read_bytes() for p in parts
@@ -54,16 +52,14 @@ def test_parts_in_any_order_give_the_bytes_of_one_run(
     assert [hashed_files(part) for part in parts] == before
 
 
-def test_more_parts_than_shards(whole: Path, tmp_path: Path) -> None:
+def test_more_parts_than_shards(whole, tmp_path):
     parts = [_make(tmp_path / f"p{k}", (k, 8)) for k in range(1, 9)]
     assert Dataset(parts[7]).entries == ()
     merge(parts, tmp_path / "joined")
     assert hashed_files(tmp_path / "joined") == hashed_files(whole)
 
 
-def test_copies_where_links_are_not_possible(
-    parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_copies_where_links_are_not_possible(parts, whole, tmp_path, monkeypatch):
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.EXDEV, "other device")
 
@@ -74,9 +70,7 @@ def test_copies_where_links_are_not_possible(
     assert not (tmp_path / "joined" / image).samefile(parts[0] / image)
 
 
-def test_a_full_disk_while_merging(
-    parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_while_merging(parts, whole, tmp_path, monkeypatch):
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
@@ -99,15 +93,13 @@ def test_a_full_disk_while_merging(
         ([], "got none"),
     ],
 )
-def test_missing_and_doubled_parts(
-    parts: list[Path], tmp_path: Path, chosen: list[int], message: str
-) -> None:
+def test_missing_and_doubled_parts(parts, tmp_path, chosen, message):
     with pytest.raises(DatasetError, match=message):
         merge([parts[i] for i in chosen], tmp_path / "joined")
     assert not (tmp_path / "joined").exists()
 
 
-def test_a_whole_run_is_no_part(parts: list[Path], whole: Path, tmp_path: Path) -> None:
+def test_a_whole_run_is_no_part(parts, whole, tmp_path):
     with pytest.raises(DatasetError, match="not a part"):
         merge([*parts, whole], tmp_path / "joined")
 
@@ -121,9 +113,7 @@ def test_a_whole_run_is_no_part(parts: list[Path], whole: Path, tmp_path: Path) 
         ({"machine": {"cpu": "b"}}, "machine.cpu"),
     ],
 )
-def test_parts_of_different_runs(
-    parts: list[Path], tmp_path: Path, change: dict[str, Any], line: str
-) -> None:
+def test_parts_of_different_runs(parts, tmp_path, change, line):
     other = _make(tmp_path / "other", (3, 3), **change)
     with pytest.raises(DatasetError) as caught:
         merge([*parts[:2], other], tmp_path / "joined")
@@ -131,7 +121,7 @@ def test_parts_of_different_runs(
     assert not (tmp_path / "joined").exists()
 
 
-def test_mixed_parts_are_written_down(parts: list[Path], tmp_path: Path) -> None:
+def test_mixed_parts_are_written_down(parts, tmp_path):
     other = _make(tmp_path / "other", (3, 3), machine={"cpu": "b"})
     joined = merge([*parts[:2], other], tmp_path / "joined", allow_mixed=True)
     assert "machine.cpu: had 'a cpu', wants 'b'" in joined.mixed[0]["differences"]
@@ -140,14 +130,14 @@ def test_mixed_parts_are_written_down(parts: list[Path], tmp_path: Path) -> None
         merge([*parts[:2], longer], tmp_path / "no", allow_mixed=True)
 
 
-def test_a_damaged_part_is_named(parts: list[Path], tmp_path: Path) -> None:
+def test_a_damaged_part_is_named(parts, tmp_path):
     os.truncate(parts[1] / "shards" / "00004" / "images" / "000017.jpg", 3)
     with pytest.raises(DatasetError, match=r"part2.*damaged.*000017\.jpg"):
         merge(parts, tmp_path / "joined")
     assert not (tmp_path / "joined" / "index.json").exists()
 
 
-def test_an_unfinished_or_missing_part_is_named(parts: list[Path], tmp_path: Path) -> None:
+def test_an_unfinished_or_missing_part_is_named(parts, tmp_path):
     (parts[2] / "index.json").unlink()
     with pytest.raises(DatasetError, match=r"part3.*unfinished"):
         merge(parts, tmp_path / "joined")

@@ -219,7 +219,7 @@ CASES = st.recursive(
 
 @settings(max_examples=80, deadline=None)
 @given(CASES)
-def test_the_same_people_as_in_plain_python(case: Case) -> None:
+def test_the_same_people_as_in_plain_python(case):
     text, slow = case
     held, pairs = rows()
     query = language.parse(text, JOINTS)
@@ -235,7 +235,7 @@ def _ids(text: str) -> list[tuple[int, int]]:
     return list(matching_people(rows()[0], language.parse(text, JOINTS)))  # type: ignore[arg-type]
 
 
-def test_and_binds_more_than_or_and_not_more_than_both() -> None:
+def test_and_binds_more_than_or_and_not_more_than_both():
     a, b, c = "occluded > 0.1", "split = test", "left_wrist visible"
     assert _ids(f"{a} or {b} and {c}") == _ids(f"{a} or ({b} and {c})")
     assert _ids(f"not {a} and {b}") == _ids(f"(not {a}) and {b}")
@@ -243,7 +243,7 @@ def test_and_binds_more_than_or_and_not_more_than_both() -> None:
     assert _ids("pose_family = standing") == _ids("pose family = standing") != []
 
 
-def test_things_in_the_frame_and_views() -> None:
+def test_things_in_the_frame_and_views():
     everyone = _ids("instance >= 1")
     assert _ids("thing = panel") == everyone and _ids("thing != panel") == []
     assert _ids("thing in (crate, panel)") == everyone and _ids("thing = pan") == []
@@ -252,7 +252,7 @@ def test_things_in_the_frame_and_views() -> None:
     assert by_view[0] == everyone  # sticks face the camera
 
 
-def test_queries_of_frames_alone_find_empty_frames() -> None:
+def test_queries_of_frames_alone_find_empty_frames():
     held = rows()[0]
     query = language.parse("split = train", JOINTS)
     assert query.of_frames
@@ -281,7 +281,7 @@ def test_queries_of_frames_alone_find_empty_frames() -> None:
         ("", 0, "ends too early"),
     ],
 )
-def test_errors_point_at_the_place(text: str, at: int, hint: str) -> None:
+def test_errors_point_at_the_place(text, at, hint):
     with pytest.raises(DatasetError) as caught:
         language.parse(text, JOINTS)
     output, line, caret = str(caught.value).split("\n")
@@ -323,19 +323,19 @@ def test_errors_point_at_the_place(text: str, at: int, hint: str) -> None:
         max_size=12,
     ).map(" ".join)
 )
-def test_any_text_is_understood_or_refused(text: str) -> None:
+def test_any_text_is_understood_or_refused(text):
     with contextlib.suppress(DatasetError):
         language.parse(text, JOINTS)
 
 
-def test_deep_and_long_queries_are_refused() -> None:
+def test_deep_and_long_queries_are_refused():
     for text in ("(" * 500 + "occluded > 1" + ")" * 500, "occluded > 1 " * 5000):
         with pytest.raises(DatasetError):
             language.parse(text, JOINTS)
     assert _ids(" or ".join(["occluded > 2"] * 300)) == []
 
 
-def test_every_field_is_a_column_and_is_listed() -> None:
+def test_every_field_is_a_column_and_is_listed():
     for name, field in FIELDS.items():
         schema = FRAME_SCHEMA if field.table == "frame" else INSTANCE_SCHEMA
         assert field.table == "made" or field.column in schema.names, name

@@ -3,7 +3,6 @@
 import base64
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,7 +77,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_set(folder, frames, recipe="<script>alert(1)</script>")
 
 
-def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
+def test_the_page_needs_nothing_else(dataset, tmp_path):
     steps: list[str] = []
     reported = dataset_report.report(
         dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append
@@ -110,7 +109,7 @@ def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     assert dataset.people in counts  # everyone has one pose family
 
 
-def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said(dataset, tmp_path):
     dataset_report.report(dataset, tmp_path / "r.html")
     page = Page((tmp_path / "r.html").read_text("utf-8"))
     assert "No audit was given" in page.text
@@ -130,13 +129,13 @@ def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
         ((60, 35, 25), "dark"),
     ],
 )
-def test_skin_tones_by_typology_angle(srgb: tuple[int, int, int], name: str) -> None:
+def test_skin_tones_by_typology_angle(srgb, name):
     c = np.array(srgb) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     assert facts.skin_of(linear.tolist()) == name
 
 
-def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
+def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
     skeleton = get_skeleton("coco17")
     samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
     samples[1][1][0]["state"][0] = 3
@@ -168,7 +167,7 @@ def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> N
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
 
 
-def test_a_sketch_draws_whatever_it_gets() -> None:
+def test_a_sketch_draws_whatever_it_gets():
     rgb = np.full((100, 150, 3), 90, np.uint8)
     px = np.array([[20.0, 30.0], [np.nan, 1.0], [1e300, 5.0], [-400.0, 50.0]])
     figure = Figure(
@@ -179,7 +178,7 @@ def test_a_sketch_draws_whatever_it_gets() -> None:
     assert np.array_equal(sketch(rgb, [], rows_px=200), np.full((200, 300, 3), 90, np.uint8))
 
 
-def test_pieces_escape_what_they_are_given() -> None:
+def test_pieces_escape_what_they_are_given():
     hostile = '"><img src=x onerror=alert(1)>'
     for name, arguments in {
         "table": ((hostile,), [(hostile,)]),

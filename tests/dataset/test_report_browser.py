@@ -86,16 +86,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ["ours", "theirs"])
-def test_a_report_opens_quietly(
-    browser: Browser, pages: dict[str, Path], name: str, size: str
-) -> None:
+def test_a_report_opens_quietly(browser, pages, name, size):
     seen = looked_at(browser, pages[name], SIZES[size], dark=size == "phone")
     assert seen.complaints == [] and seen.requests == []
     assert seen.widths == [SIZES[size][0]] * 2, "the page scrolls sideways"
     assert len(seen.decoded) >= 6 and all(seen.decoded)
 
 
-def test_a_page_that_misbehaves_is_caught(browser: Browser, tmp_path: Path) -> None:
+def test_a_page_that_misbehaves_is_caught(browser, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(
         '<meta name="viewport" content="width=device-width">'
@@ -108,7 +106,7 @@ def test_a_page_that_misbehaves_is_caught(browser: Browser, tmp_path: Path) -> N
     assert seen.widths[0] > seen.widths[1] and seen.decoded == [False, False]
 
 
-def test_what_is_said_of_pictures_from_outside(browser: Browser, pages: dict[str, Path]) -> None:
+def test_what_is_said_of_pictures_from_outside(browser, pages):
     output = {}
     for name, path in pages.items():
         page = browser.new_page()

@@ -11,7 +11,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.row_checks import check_text
 
 
-def test_text_that_is_none_is_one_message() -> None:
+def test_text_that_is_none_is_one_message():
     bad = pa.Array.from_buffers(
         pa.string(),
         1,

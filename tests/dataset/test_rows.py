@@ -96,7 +96,7 @@ def equal(a, b) -> bool:
 @pytest.mark.parametrize(
     "frame", [hard_frame(), make_frame(2, people=0), make_frame(3, skeleton="coco23")]
 )
-def test_there_and_back_through_a_file(frame, tmp_path) -> None:
+def test_there_and_back_through_a_file(frame, tmp_path):
     write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
     write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
     (row,), people = (
@@ -113,7 +113,7 @@ def test_there_and_back_through_a_file(frame, tmp_path) -> None:
     )
 
 
-def test_the_comparison_can_fail() -> None:
+def test_the_comparison_can_fail():
     labels = hard_frame().labels
     for field, value in (
         ("depth_m", 1.0),
@@ -124,7 +124,7 @@ def test_the_comparison_can_fail() -> None:
         assert not equal(dataclasses.replace(labels, people=(person, *labels.people[1:])), labels)
 
 
-def test_rows_are_plain_and_say_where_from() -> None:
+def test_rows_are_plain_and_say_where_from():
     frame = hard_frame()
     row, people = frame_row(frame, "images/a.jpg"), instance_rows(frame)
     assert row["layers"] == ["depth", "normals"]
@@ -136,7 +136,7 @@ def test_rows_are_plain_and_say_where_from() -> None:
     json.dumps([row, *people])  # nothing of NumPy inside
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
+def test_the_same_rows_give_the_same_bytes(tmp_path):
     rows = [row for k in range(4) for row in instance_rows(make_frame(k))]
     for name in ("a", "b"):
         write_parquet(tmp_path / name, INSTANCE_SCHEMA, rows)
@@ -156,14 +156,14 @@ def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
         ({"depth_rank": 2**40}, "does not fit"),
     ],
 )
-def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path) -> None:
+def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path):
     (row, *_) = instance_rows(make_frame(0))
     with pytest.raises(DatasetError, match=message):
         write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [{**row, **change}])
     assert not (tmp_path / "i").exists()
 
 
-def test_a_row_without_a_column_is_refused(tmp_path) -> None:
+def test_a_row_without_a_column_is_refused(tmp_path):
     (row, *_) = instance_rows(make_frame(0))
     del row["pose"]
     with pytest.raises(DatasetError, match="pose"):
@@ -173,14 +173,14 @@ def test_a_row_without_a_column_is_refused(tmp_path) -> None:
 @pytest.mark.parametrize(
     "change", [{"amodal_counts": None}, {"joints_camera_m": None}, {"shares": [1.0, 0.0]}]
 )
-def test_rows_that_are_no_labels_are_refused(change) -> None:
+def test_rows_that_are_no_labels_are_refused(change):
     frame = make_frame(0)
     (row, *_) = instance_rows(frame)
     with pytest.raises(DatasetError, match="frame 0, person 1"):
         labels_from_rows(frame_row(frame, "a.jpg"), [{**row, **change}])
 
 
-def test_pairs_of_frames_and_people() -> None:
+def test_pairs_of_frames_and_people():
     frames = [make_frame(k, people=n) for k, n in enumerate((2, 0, 1))]
     rows = [frame_row(f, "a.jpg") for f in frames]
     people = [row for f in frames for row in instance_rows(f)]
@@ -196,7 +196,7 @@ def test_pairs_of_frames_and_people() -> None:
         list(pair_rows(rows, people[::-1]))
 
 
-def test_columns_are_those_of_the_docstring() -> None:
+def test_columns_are_those_of_the_docstring():
     from synthstudio.dataset import rows
 
     text = re.sub(r" \([^)]*\)", "", rows.__doc__ or "")
@@ -208,7 +208,7 @@ def test_columns_are_those_of_the_docstring() -> None:
         assert field.type != pa.float32()
 
 
-def test_clips_and_asks_are_columns(tmp_path) -> None:
+def test_clips_and_asks_are_columns(tmp_path):
     frame = asked_frame()
     write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
     write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
@@ -235,7 +235,7 @@ def test_clips_and_asks_are_columns(tmp_path) -> None:
     assert equal(labels_from_rows(row, people), frame.labels)
 
 
-def test_frames_without_clip_or_asks_have_nulls() -> None:
+def test_frames_without_clip_or_asks_have_nulls():
     frame = hard_frame()
     row, (person, *_) = frame_row(frame, "a.jpg"), instance_rows(frame)
     assert {row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s", "crowd_ask")} == {
@@ -251,7 +251,7 @@ def test_frames_without_clip_or_asks_have_nulls() -> None:
     assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
 
 
-def test_all_that_a_shadow_box_and_a_clip_hold_comes_back() -> None:
+def test_all_that_a_shadow_box_and_a_clip_hold_comes_back():
     spec = dataclasses.replace(
         asked_frame().spec, shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0))
     )

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import fake_frames
@@ -16,7 +15,7 @@ from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, 
 from synthstudio.dataset.writer import open_or_create, shards_of
 
 
-def test_workers_and_processes_do_not_change_a_byte(unbroken: Path, tmp_path: Path) -> None:
+def test_workers_and_processes_do_not_change_a_byte(unbroken, tmp_path):
     assert drive(tmp_path / "two", workers=2) == (0, "")
     make(tmp_path / "here", fake_frames.identity())
     assert hashed_files(tmp_path / "two") == hashed_files(unbroken)
@@ -25,7 +24,7 @@ def test_workers_and_processes_do_not_change_a_byte(unbroken: Path, tmp_path: Pa
     assert hashed_files(tmp_path / "other") != hashed_files(unbroken)
 
 
-def test_no_hashed_file_says_where_when_or_by_whom(unbroken: Path) -> None:
+def test_no_hashed_file_says_where_when_or_by_whom(unbroken):
     names = set(hashed_files(unbroken))
     assert "run.log" not in names and "run.lock" not in names
     for name in names:
@@ -43,9 +42,7 @@ def test_no_hashed_file_says_where_when_or_by_whom(unbroken: Path) -> None:
         ({"seed": 2}, "seed: had 1, wants 2"),
     ],
 )
-def test_another_identity_is_refused_or_written_down(
-    begun: Path, change: dict[str, Any], line: str
-) -> None:
+def test_another_identity_is_refused_or_written_down(begun, change, line):
     before = hashed_files(begun)
     other = fake_frames.identity(**change)
     with pytest.raises(DatasetError) as caught:
@@ -60,13 +57,13 @@ def test_another_identity_is_refused_or_written_down(
 
 
 @pytest.mark.parametrize("change", [{"frames_per_shard": 8}, {"skeleton": "coco23"}, {"frames": 5}])
-def test_what_would_not_fit_is_never_mixed(begun: Path, change: dict[str, Any]) -> None:
+def test_what_would_not_fit_is_never_mixed(begun, change):
     with pytest.raises(DatasetError, match=next(iter(change))):
         make(begun, fake_frames.identity(**change), resume=True, allow_mixed=True)
     assert not (begun / "mixed.json").exists()
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("words")
     for resume in (False, True):
         with pytest.raises(DiskError, match=r"new or empty.*thesis\.tex"):
@@ -79,14 +76,14 @@ def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
         make(tmp_path / "dangling", fake_frames.identity())
 
 
-def test_a_data_set_is_not_written_over(begun: Path) -> None:
+def test_a_data_set_is_not_written_over(begun):
     before = hashed_files(begun)
     with pytest.raises(DatasetError, match=r"already here.*--resume"):
         make(begun, fake_frames.identity())
     assert hashed_files(begun) == before
 
 
-def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path: Path) -> None:
+def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path):
     out = tmp_path / "set"
     with open_or_create(out, fake_frames.identity()) as session:
         staged = write(session, 0)
@@ -96,7 +93,7 @@ def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path: Path) -> None:
     assert verify_shard(out / "shards" / "00000") == []
 
 
-def test_parts_own_every_shard_once_and_stay_apart(tmp_path: Path) -> None:
+def test_parts_own_every_shard_once_and_stay_apart(tmp_path):
     whole = fake_frames.identity(frames=30)
     owned = [s for k in (1, 2, 3) for s in shards_of(whole, (k, 3))]
     assert sorted(owned) == list(range(whole.shards))
@@ -110,13 +107,13 @@ def test_parts_own_every_shard_once_and_stay_apart(tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
-def test_a_part_may_become_the_whole(unbroken: Path, tmp_path: Path) -> None:
+def test_a_part_may_become_the_whole(unbroken, tmp_path):
     make(tmp_path / "a", fake_frames.identity(), part=(1, 2))
     make(tmp_path / "a", fake_frames.identity(), resume=True)
     assert hashed_files(tmp_path / "a") == hashed_files(unbroken)
 
 
-def test_an_unfinished_run_has_no_index(tmp_path: Path) -> None:
+def test_an_unfinished_run_has_no_index(tmp_path):
     with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
         session.publish(write(session, 1))
         assert session.todo == (0, 2)
@@ -125,7 +122,7 @@ def test_an_unfinished_run_has_no_index(tmp_path: Path) -> None:
     assert not (tmp_path / "a" / "index.json").exists()
 
 
-def test_shards_with_wrong_frames_are_refused(tmp_path: Path) -> None:
+def test_shards_with_wrong_frames_are_refused(tmp_path):
     with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
         short = write_shard(session.folder, 0, [fake_frames.frame(0)])
         with pytest.raises(DatasetError, match="expected frames 0 to 3 in shard 0; got 1 frames"):
@@ -137,7 +134,7 @@ def test_shards_with_wrong_frames_are_refused(tmp_path: Path) -> None:
     assert not leftovers(tmp_path)
 
 
-def test_frames_that_failed_are_recorded(tmp_path: Path) -> None:
+def test_frames_that_failed_are_recorded(tmp_path):
     out = tmp_path / "a"
     with open_or_create(out, fake_frames.identity(frames=3)) as session:
         frames = [fake_frames.frame(0), FailedFrame(index=1, error="GeometryError")]
@@ -150,7 +147,7 @@ def test_frames_that_failed_are_recorded(tmp_path: Path) -> None:
     assert make(out, fake_frames.identity(frames=3), resume=True).set_aside == []
 
 
-def test_an_error_of_a_frame_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
+def test_an_error_of_a_frame_passes_through_and_leaves_nothing(tmp_path):
     def frames() -> Iterator[Any]:
         yield fake_frames.frame(0)
         raise OSError(errno.EIO, "an asset could not be read")
@@ -161,7 +158,7 @@ def test_an_error_of_a_frame_passes_through_and_leaves_nothing(tmp_path: Path) -
         assert not leftovers(tmp_path)
 
 
-def test_a_layer_cannot_leave_its_folder(tmp_path: Path) -> None:
+def test_a_layer_cannot_leave_its_folder(tmp_path):
     made = fake_frames.frame(0)
     made.layers["../up"] = b"x"
     with pytest.raises(DatasetError, match="not a layer's name"):

@@ -35,8 +35,8 @@ def _fail_at(call: int, real: Callable[..., Any], error: OSError) -> Callable[..
     [(Path, "write_bytes"), (os, "fsync"), (Path, "rename"), (shards, "write_parquet")],
 )
 def test_a_full_disk_is_one_message_and_keeps_whole_shards(
-    owner: Any, name: str, call: int, unbroken: Path, begun: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    owner, name, call, unbroken, begun, monkeypatch
+):
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, _fail_at(call, getattr(owner, name), FULL))
         try:
@@ -56,9 +56,7 @@ def test_a_full_disk_is_one_message_and_keeps_whole_shards(
     ("number", "message"),
     [(errno.EROFS, "read-only"), (errno.EACCES, "no permission"), (errno.EIO, "the disk failed")],
 )
-def test_a_folder_that_cannot_be_written_is_one_message(
-    number: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_written_is_one_message(number, message, tmp_path, monkeypatch):
     out = tmp_path / "set"
     monkeypatch.setattr(Path, "mkdir", _fail_at(0, Path.mkdir, OSError(number, "no", str(out))))
     with pytest.raises(DiskError, match=f"{out}: .*{message}"):
@@ -82,7 +80,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(where)], check=True)
 
 
-def test_a_truly_full_and_a_truly_read_only_disk(small_disk: Path, unbroken: Path) -> None:
+def test_a_truly_full_and_a_truly_read_only_disk(small_disk, unbroken):
     out = small_disk / "set"
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(320 * 1024))
@@ -100,9 +98,7 @@ def test_a_truly_full_and_a_truly_read_only_disk(small_disk: Path, unbroken: Pat
     assert hashed_files(out) == hashed_files(small_disk / "again")
 
 
-def test_a_temporary_that_a_dying_worker_fills_is_still_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_temporary_that_a_dying_worker_fills_is_still_removed(tmp_path, monkeypatch):
     folder = tmp_path / ".tmp-shard"
     folder.mkdir()
     real = durable.shutil.rmtree

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,7 @@ KILLS = [
 
 
 @pytest.mark.parametrize("kill", KILLS, ids=lambda k: "-".join(map(str, k.values())))
-def test_killed_and_resumed_gives_the_unbroken_bytes(
-    kill: dict[str, Any], unbroken: Path, tmp_path: Path
-) -> None:
+def test_killed_and_resumed_gives_the_unbroken_bytes(kill, unbroken, tmp_path):
     out = tmp_path / "set"
     of_worker = kill["at"] in ("frame-written", "shard-written")
     code, errors = drive(out, workers=2, kill=kill, kill_shard=1)
@@ -52,7 +49,7 @@ def test_killed_and_resumed_gives_the_unbroken_bytes(
 
 
 @pytest.mark.parametrize("moment", range(4))
-def test_killed_at_any_moment_and_resumed(moment: int, unbroken: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_and_resumed(moment, unbroken, tmp_path):
     out = tmp_path / "set"
     delay_s = float(stream(5, "kill", moment).uniform(0.1, 0.6))
     with start(out, workers=2, pause_s=0.03) as process:
@@ -68,9 +65,7 @@ def test_killed_at_any_moment_and_resumed(moment: int, unbroken: Path, tmp_path:
 
 
 @pytest.mark.parametrize("kill", [None, {"at": "replacing"}, {"at": "before-first-shard"}])
-def test_a_run_that_grows_has_the_bytes_of_a_longer_one(
-    kill: dict[str, Any] | None, unbroken: Path, tmp_path: Path
-) -> None:
+def test_a_run_that_grows_has_the_bytes_of_a_longer_one(kill, unbroken, tmp_path):
     out, long = tmp_path / "set", tmp_path / "long"
     make(out, fake_frames.identity(frames=6))
     if kill is not None:
@@ -85,7 +80,7 @@ def test_a_run_that_grows_has_the_bytes_of_a_longer_one(
     assert hashed_files(out) == hashed_files(unbroken)
 
 
-def test_a_finished_set_resumed_is_left_alone(tmp_path: Path) -> None:
+def test_a_finished_set_resumed_is_left_alone(tmp_path):
     make(tmp_path / "set", fake_frames.identity())
     index = tmp_path / "set" / "index.json"
     before = (hashed_files(tmp_path / "set"), index.stat().st_mtime_ns)
@@ -100,7 +95,7 @@ def test_a_finished_set_resumed_is_left_alone(tmp_path: Path) -> None:
     assert (hashed_files(tmp_path / "set"), index.stat().st_mtime_ns) == before
 
 
-def test_resuming_what_is_not_there_simply_starts(unbroken: Path, tmp_path: Path) -> None:
+def test_resuming_what_is_not_there_simply_starts(unbroken, tmp_path):
     make(tmp_path / "deep" / "set", fake_frames.identity(), resume=True)
     (tmp_path / "empty").mkdir()
     make(tmp_path / "empty", fake_frames.identity(), resume=True)
@@ -143,9 +138,7 @@ def _count(shard: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_truncate, _flip, _delete, _add, _link, _empty_table, _count])
-def test_a_damaged_shard_is_set_aside_and_made_again(
-    damage: Callable[[Path], None], unbroken: Path, tmp_path: Path
-) -> None:
+def test_a_damaged_shard_is_set_aside_and_made_again(damage, unbroken, tmp_path):
     out = tmp_path / "set"
     make(out, fake_frames.identity())
     damage(out / "shards" / "00000")
@@ -157,7 +150,7 @@ def test_a_damaged_shard_is_set_aside_and_made_again(
     assert "set-aside" in (out / "run.log").read_text()
 
 
-def test_what_is_no_shard_is_set_aside_too(unbroken: Path, tmp_path: Path) -> None:
+def test_what_is_no_shard_is_set_aside_too(unbroken, tmp_path):
     out = tmp_path / "set"
     make(out, fake_frames.identity())
     (out / "shards" / "00001").rename(out / "shards" / "00007")
@@ -167,9 +160,7 @@ def test_what_is_no_shard_is_set_aside_too(unbroken: Path, tmp_path: Path) -> No
     assert hashed_files(out) == hashed_files(unbroken)
 
 
-def test_a_set_that_is_being_changed_is_never_called_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_set_that_is_being_changed_is_never_called_finished(tmp_path, monkeypatch):
     def full(*_: Any) -> None:
         raise DiskError("full")
 

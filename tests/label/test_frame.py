@@ -19,7 +19,7 @@ def joint(name: str) -> int:
     return COCO17.joints.index(name)
 
 
-def test_a_panel_over_the_left_side() -> None:
+def test_a_panel_over_the_left_side():
     """The camera sees the person's left on its right: right of the middle is hidden."""
     camera = make_camera()
     panel = Panel(instance=1002, depth_m=2.0, box_px=(160, 0, 999, 999))
@@ -42,7 +42,7 @@ def test_a_panel_over_the_left_side() -> None:
     assert labels.things == ((1002, "panel", None),)
 
 
-def test_who_stands_in_front() -> None:
+def test_who_stands_in_front():
     near = make_posed(COCO17, instance=1)
     far = make_posed(COCO17, instance=2, y_m=0.6)
     labels = make_labels(make_camera(), COCO17, (near, far))
@@ -54,7 +54,7 @@ def test_who_stands_in_front() -> None:
     assert labels.people[0].occluded_fraction == 0
 
 
-def test_somebody_wholly_hidden_has_labels_and_no_modal_mask() -> None:
+def test_somebody_wholly_hidden_has_labels_and_no_modal_mask():
     wall = Panel(instance=1002, depth_m=1.0, box_px=(0, 0, 999, 999))
     person = make_labels(
         make_camera(), COCO17, (make_posed(COCO17, instance=1),), panels=(wall,)
@@ -66,7 +66,7 @@ def test_somebody_wholly_hidden_has_labels_and_no_modal_mask() -> None:
     assert (person.state == 1).all()
 
 
-def test_somebody_cut_by_the_frame() -> None:
+def test_somebody_cut_by_the_frame():
     person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=2.3),)).people[
         0
     ]
@@ -81,7 +81,7 @@ def test_somebody_cut_by_the_frame() -> None:
     assert mx + mw == 320
 
 
-def test_somebody_wholly_outside() -> None:
+def test_somebody_wholly_outside():
     person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=9.0),)).people[
         0
     ]
@@ -92,7 +92,7 @@ def test_somebody_wholly_outside() -> None:
     assert (person.shares == [0, 0, 0, 0, 1]).all()
 
 
-def test_a_thin_cutout_hides_by_its_alpha() -> None:
+def test_a_thin_cutout_hides_by_its_alpha():
     layer = CutoutLayer(
         instance=1002, left_px=0, top_px=0, rgb=np.zeros((240, 320, 3), np.uint8),
         alpha=np.full((240, 320), 0.4, np.float32), depth_m=0.0,
@@ -113,7 +113,7 @@ def crowd(*people) -> float:
     return labels.crowd_index
 
 
-def test_crowd_index_by_hand() -> None:
+def test_crowd_index_by_hand():
     assert crowd() == 0
     alone = make_posed(COCO17, instance=1)
     assert crowd(alone) == 0
@@ -127,7 +127,7 @@ def test_crowd_index_by_hand() -> None:
     assert twice == pytest.approx(2 / 3)
 
 
-def test_crowd_index_counts_head_and_neck() -> None:
+def test_crowd_index_counts_head_and_neck():
     """A box round the head alone: of 14 joints it holds the neck, the head and two shoulders."""
     camera = make_camera()
     person = make_labels(camera, COCO17, (make_posed(COCO17, instance=1),)).people[0]
@@ -143,7 +143,7 @@ def test_crowd_index_counts_head_and_neck() -> None:
     assert crowd_index(camera, COCO17, (lower, other)) == pytest.approx(0.5)
 
 
-def test_both_skeletons() -> None:
+def test_both_skeletons():
     frame = stick_people.make_frame(1, people=2, skeleton="coco23")
     assert all(p.shares.shape == (23, 5) for p in frame.labels.people)
 
@@ -162,7 +162,7 @@ def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
 
 
 @pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
-def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch) -> None:
+def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch):
     person, image = _evidence(monkeypatch)
     skeleton = COCO23 if wrong == "joints" else COCO17
     if wrong == "size":

@@ -7,7 +7,6 @@ import os
 import socket
 import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ def _refused(path: Path, reason: str) -> None:
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "ply", "stl"])
 @pytest.mark.parametrize("factor", [1000.0, 0.001, 1e6, 1e-6])
-def test_a_mesh_in_other_units_is_refused(tmp_path: Path, kind: str, factor: float) -> None:
+def test_a_mesh_in_other_units_is_refused(tmp_path, kind, factor):
     box = shifted_box(kind in ("glb", "obj"))
     box.apply_scale(factor)
     path = tmp_path / ("a." + kind)
@@ -49,7 +48,7 @@ def test_a_mesh_in_other_units_is_refused(tmp_path: Path, kind: str, factor: flo
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "ply", "stl"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_vertices_that_are_not_numbers_are_refused(tmp_path: Path, kind: str, value: float) -> None:
+def test_vertices_that_are_not_numbers_are_refused(tmp_path, kind, value):
     box = trimesh.creation.box(SIZE)
     marked = 0.123456
     box.vertices[0, 0] = marked
@@ -70,7 +69,7 @@ def test_vertices_that_are_not_numbers_are_refused(tmp_path: Path, kind: str, va
     _refused(tmp_path / ("a." + kind), "not numbers")
 
 
-def test_meshes_without_faces_are_refused(tmp_path: Path) -> None:
+def test_meshes_without_faces_are_refused(tmp_path):
     (tmp_path / "a.ply").write_text(f"{PLY_HEAD}end_header\n{CORNERS}")
     _refused(tmp_path / "a.ply", "no faces")
     (tmp_path / "a.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
@@ -80,7 +79,7 @@ def test_meshes_without_faces_are_refused(tmp_path: Path) -> None:
     _refused(tmp_path / "a.stl", "no faces|damaged")
 
 
-def test_faces_that_name_missing_vertices_are_refused(tmp_path: Path) -> None:
+def test_faces_that_name_missing_vertices_are_refused(tmp_path):
     faces = "element face 1\nproperty list uchar int vertex_indices\n"
     (tmp_path / "a.ply").write_text(f"{PLY_HEAD}{faces}end_header\n{CORNERS}3 0 1 7\n")
     _refused(tmp_path / "a.ply", "do not exist")
@@ -93,12 +92,12 @@ def test_faces_that_name_missing_vertices_are_refused(tmp_path: Path) -> None:
     _refused(tmp_path / "a.gltf", "do not exist")
 
 
-def test_a_mesh_without_area_is_refused(tmp_path: Path) -> None:
+def test_a_mesh_without_area_is_refused(tmp_path):
     line = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]], process=False)
     _refused(saved(line, tmp_path, "a.ply"), "degenerate")
 
 
-def test_a_million_triangles_are_refused_with_advice(tmp_path: Path) -> None:
+def test_a_million_triangles_are_refused_with_advice(tmp_path):
     count = 1_000_000
     (tmp_path / "a.stl").write_bytes(bytes(80) + struct.pack("<I", count) + bytes(50 * count))
     _refused(tmp_path / "a.stl", "(?i)decimate")
@@ -110,16 +109,14 @@ def test_a_million_triangles_are_refused_with_advice(tmp_path: Path) -> None:
     assert load_mesh(path).triangles == 3
 
 
-def test_many_copies_of_one_mesh_count_as_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_copies_of_one_mesh_count_as_many(tmp_path, monkeypatch):
     monkeypatch.setattr(mesh_files, "MAX_TRIANGLES", 2)
     tree = gltf(nodes=[{"mesh": 0}] * 3, scenes=[{"nodes": [0, 1, 2]}])
     (tmp_path / "a.gltf").write_text(json.dumps(tree))
     _refused(tmp_path / "a.gltf", "too many triangles")
 
 
-def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
+def test_the_file_size_has_a_limit(tmp_path):
     path = tmp_path / "a.ply"
     with path.open("wb") as file:
         file.truncate(201 * 2**20)
@@ -145,9 +142,7 @@ def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("use", ["buffer", "image", "glb image", "mtllib", "map_Kd", "ply"])
-def test_files_outside_the_folder_are_never_opened(
-    tmp_path: Path, uri: str, use: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_outside_the_folder_are_never_opened(tmp_path, uri, use, monkeypatch):
     folder = tmp_path / "meshes"
     folder.mkdir()
     (tmp_path / "secret.bin").write_bytes(picture((1, 1, 1)) + bytes(100))
@@ -201,7 +196,7 @@ def _pointing(folder: Path, uri: str, use: str) -> Path:
         ({"nodes": [{"mesh": 0, "children": [0]}]}, ""),
     ],
 )
-def test_odd_gltf_is_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+def test_odd_gltf_is_refused(tmp_path, changes, reason):
     path = write_gltf(tmp_path, **changes)
     if reason:
         _refused(path, reason)
@@ -212,7 +207,7 @@ def test_odd_gltf_is_refused(tmp_path: Path, changes: dict[str, Any], reason: st
 
 @pytest.mark.parametrize("name", ["a.glb", "a.gltf", "a.obj", "a.ply", "a.stl", "a.fbx", "a"])
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"[" * 100_000, bytes(300)])
-def test_nonsense_is_refused(tmp_path: Path, name: str, data: bytes) -> None:
+def test_nonsense_is_refused(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
     _refused(tmp_path / name, ".")
 
@@ -231,13 +226,7 @@ def good_files() -> dict[str, bytes]:
     edits=st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 255)), max_size=5),
     cut=st.integers(0, 60),
 )
-def test_mutated_meshes_load_or_are_asset_errors(
-    tmp_path: Path,
-    good_files: dict[str, bytes],
-    kind: str,
-    edits: list[tuple[int, int]],
-    cut: int,
-) -> None:
+def test_mutated_meshes_load_or_are_asset_errors(tmp_path, good_files, kind, edits, cut):
     data = bytearray(good_files[kind])
     for place, value in edits:
         data[place % min(len(data), 2_000)] = value

@@ -31,7 +31,7 @@ def photo(root: Path, sidecar: str | None, *, focal_mm: int | None = None) -> Im
     return found
 
 
-def test_a_known_camera_makes_a_ground(tmp_path: Path) -> None:
+def test_a_known_camera_makes_a_ground(tmp_path):
     more = "roll_deg: 2\nsun_elevation_deg: 40\nsun_azimuth_deg: -90\n"
     more += "floor: [[0, 1], [0.5, 0.7], [1, 1]]\n"
     found = photo(tmp_path, KNOWN + more)
@@ -46,7 +46,7 @@ def test_a_known_camera_makes_a_ground(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("roll", [0, 10])
-def test_the_pitch_follows_from_the_horizon(tmp_path: Path, roll: int) -> None:
+def test_the_pitch_follows_from_the_horizon(tmp_path, roll):
     told = f"camera_height_m: 1.5\nhorizon: 0.3\nvertical_fov_deg: 50\nroll_deg: {roll}\n"
     ground = photo(tmp_path, told).ground
     assert ground is not None
@@ -58,7 +58,7 @@ def test_the_pitch_follows_from_the_horizon(tmp_path: Path, roll: int) -> None:
         assert camera.horizon_px == pytest.approx(12)
 
 
-def test_the_angle_of_view_is_taken_from_exif(tmp_path: Path) -> None:
+def test_the_angle_of_view_is_taken_from_exif(tmp_path):
     told = "camera_height_m: 1.5\npitch_deg: -5\n"
     found = photo(tmp_path, told, focal_mm=28)
     # 3:2, as the film: its height is 24 mm.
@@ -85,7 +85,7 @@ def test_the_angle_of_view_is_taken_from_exif(tmp_path: Path) -> None:
         (KNOWN + "floor: [[0, 0], [1, 0], [1, 0.2]]\n", "its floor polygon shows no floor"),
     ],
 )
-def test_a_photo_that_is_no_place_says_why(tmp_path: Path, told: str | None, reason: str) -> None:
+def test_a_photo_that_is_no_place_says_why(tmp_path, told, reason):
     found = photo(tmp_path, told)
     assert found.ground is None
     assert reason in found.unfit
@@ -102,9 +102,7 @@ def test_a_photo_that_is_no_place_says_why(tmp_path: Path, told: str | None, rea
         ((640, 480), 9, 40, ""),  # night with a lamp
     ],
 )
-def test_a_photo_that_shows_nothing_is_no_place(
-    tmp_path: Path, size: tuple[int, int], shade: int, lamp: int, reason: str
-) -> None:
+def test_a_photo_that_shows_nothing_is_no_place(tmp_path, size, shade, lamp, reason):
     (tmp_path / "photos").mkdir()
     image = Image.new("RGB", size, (shade, shade, shade))
     image.paste((250, 240, 200), (0, 0, lamp, lamp))
@@ -116,7 +114,7 @@ def test_a_photo_that_shows_nothing_is_no_place(
     assert (found.width_px, found.height_px) == size
 
 
-def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path: Path) -> None:
+def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path):
     (tmp_path / "photos").mkdir()
     for name, value in (("dark", 3000), ("light", 30_000)):
         Image.fromarray(np.full((40, 40), value, np.uint16)).save(tmp_path / f"photos/{name}.png")
@@ -149,7 +147,7 @@ def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path: Path) -> None:
         ("stand: false\nreason: {a: b}", "reason: a nested value"),
     ],
 )
-def test_a_wrong_sidecar_is_one_message(tmp_path: Path, told: str, got: str) -> None:
+def test_a_wrong_sidecar_is_one_message(tmp_path, told, got):
     with pytest.raises(AssetError) as caught:
         photo(tmp_path, told)
     message = str(caught.value)
@@ -157,7 +155,7 @@ def test_a_wrong_sidecar_is_one_message(tmp_path: Path, told: str, got: str) -> 
 
 
 @pytest.mark.parametrize("height", ["0", "-1", "true", '"2"', "1e9", "[1]", "NaN"])
-def test_a_cutouts_height_is_metres(tmp_path: Path, height: str) -> None:
+def test_a_cutouts_height_is_metres(tmp_path, height):
     folder = tmp_path / "cut"
     folder.mkdir()
     rgba = np.zeros((30, 20, 4), np.uint8)

@@ -45,7 +45,7 @@ def _drum() -> meshes.MeshData:
 
 
 @pytest.mark.parametrize("field", ["vertices_m", "normals"])
-def test_a_procedural_thing_turns_about_its_base_centre(field: str) -> None:
+def test_a_procedural_thing_turns_about_its_base_centre(field):
     origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
     straight = _points(build(SPEC, instance=1002), field) - origin
     turned = _points(build(_turned(SPEC), instance=1002), field) - origin
@@ -55,7 +55,7 @@ def test_a_procedural_thing_turns_about_its_base_centre(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["vertices_m", "normals"])
-def test_a_mesh_turns_as_a_procedural_thing_does(field: str) -> None:
+def test_a_mesh_turns_as_a_procedural_thing_does(field):
     spec = replace(SPEC, kind="mesh", size_m=(1.0, 1.0, 1.0))
     origin = np.array(SPEC.position_m) if field == "vertices_m" else np.zeros(3)
 
@@ -66,7 +66,7 @@ def test_a_mesh_turns_as_a_procedural_thing_does(field: str) -> None:
     assert made(_turned(spec)) == pytest.approx(made(spec) @ _rotation(*ANGLES).T, abs=1e-5)
 
 
-def test_no_tilt_leaves_every_byte() -> None:
+def test_no_tilt_leaves_every_byte():
     yawed = replace(SPEC, yaw_rad=0.3)
     c, s = math.cos(0.3), math.sin(0.3)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
@@ -76,7 +76,7 @@ def test_no_tilt_leaves_every_byte() -> None:
         assert np.array_equal(surface.vertices_m, expected)
 
 
-def test_there_are_enough_kinds_of_every_sort() -> None:
+def test_there_are_enough_kinds_of_every_sort():
     assert len(KINDS) >= 55
     sorts = {
         "furniture": {"table", "chair", "sofa", "bookcase", "counter", "bench", "stool"},
@@ -99,7 +99,7 @@ HELD = {name for name, kind in KINDS.items() if kind.grip}
 
 
 @pytest.mark.parametrize("kind", sorted(HELD | {"surfboard", "car", "kiosk", "screen"}))
-def test_new_kinds_are_light(kind: str) -> None:
+def test_new_kinds_are_light(kind):
     low, high = np.array(KINDS[kind].low_m), np.array(KINDS[kind].high_m)
     x, y, z = (float(v) for v in (low + high) / 2)
     surfaces = build(ThingSpec(kind=kind, size_m=(x, y, z)), instance=1002)
@@ -107,7 +107,7 @@ def test_new_kinds_are_light(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(HELD))
-def test_what_a_hand_holds_says_where(kind: str) -> None:
+def test_what_a_hand_holds_says_where(kind):
     made = KINDS[kind]
     assert {"held", "support"} & set(made.roles)
     x, y, z = made.grip_share

@@ -32,7 +32,7 @@ def made(folder: Path, **changes: object) -> tuple[Dataset, Coverage]:
         ({"targets": {"occluded_fraction": [0, 0.1]}}, False),
     ],
 )
-def test_only_what_the_recipe_can_meet_is_asked(tmp_path: Path, changes, asks) -> None:
+def test_only_what_the_recipe_can_meet_is_asked(tmp_path, changes, asks):
     changes = {k: v for k, v in changes.items() if v is not None}
     data, found = made(tmp_path, **changes)
     wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
@@ -41,7 +41,7 @@ def test_only_what_the_recipe_can_meet_is_asked(tmp_path: Path, changes, asks) -
     assert (set(wanted.get("targets", {})) > set(before)) == asks
 
 
-def test_rates_are_above_what_people_hide_themselves(tmp_path: Path) -> None:
+def test_rates_are_above_what_people_hide_themselves(tmp_path):
     data, found = made(tmp_path)
     wanted = next_recipe(data, found, families=FAMILIES, at_least=10**4)
     counts = found.of_joints("joint", "cause")
@@ -55,7 +55,7 @@ def test_rates_are_above_what_people_hide_themselves(tmp_path: Path) -> None:
     assert wanted["targets"]["joints"]
 
 
-def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path: Path) -> None:
+def test_people_are_asked_to_hide_people_only_where_there_are_two(tmp_path):
     for count, requested in ((2, True), ([1, 3], False)):
         folder = tmp_path / str(requested)
         people = {"count": count, "identities": 40}
@@ -80,7 +80,7 @@ def offered(scores: list[float], whom: list[int], places: list[int] | None = Non
     return bins
 
 
-def test_a_bin_keeps_its_best_people_once_each() -> None:
+def test_a_bin_keeps_its_best_people_once_each():
     bins = offered([1, 5, 3, 4, 2], [7, 8, 7, 8, 9])
     assert bins.counts.tolist() == [5, 0]
     assert bins.example(0).frame == 1
@@ -90,7 +90,7 @@ def test_a_bin_keeps_its_best_people_once_each() -> None:
     assert bins.example(1) is None
 
 
-def test_batches_and_single_offers_keep_the_same() -> None:
+def test_batches_and_single_offers_keep_the_same():
     rng = stream(4, "offers")
     n = 300
     places = rng.integers(0, 2, n)
@@ -116,7 +116,7 @@ def test_batches_and_single_offers_keep_the_same() -> None:
             used.add(wanted)
 
 
-def test_neighbouring_bins_show_different_people() -> None:
+def test_neighbouring_bins_show_different_people():
     bins = offered([5, 4, 5], [7, 8, 7], [0, 0, 1])
     assert [bins.example(place).whom for place in (0, 1)] == [7, 7]
     (row,) = coverage_sheet._grid(bins, [[0, 1]])
@@ -125,7 +125,7 @@ def test_neighbouring_bins_show_different_people() -> None:
     assert [cell.example.whom for cell in row] == [7, 7]  # rather the same than none
 
 
-def test_frames_of_a_moment_show_one_person(tmp_path: Path) -> None:
+def test_frames_of_a_moment_show_one_person(tmp_path):
     data, _ = made(tmp_path)
     batch = next(iter(data.iter_batches("instances", PERSON_COLUMNS)))
     eyes = np.full((batch.num_rows, 3), np.nan)

@@ -24,7 +24,7 @@ def frame_of(people, panels=(), index=0) -> Frame:
     )
 
 
-def test_counts_by_hand() -> None:
+def test_counts_by_hand():
     wall = Panel(instance=1002, depth_m=1.0, box_px=(0, 0, 999, 999), kind="wall")
     found = stats(
         [
@@ -61,13 +61,13 @@ def test_counts_by_hand() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_nothing_at_all() -> None:
+def test_nothing_at_all():
     found = stats([], COCO17)
     assert found["frames"] == 0
     assert found["crowd_index"]["mean"] is None
 
 
-def test_imported_rows_count_as_unknown() -> None:
+def test_imported_rows_count_as_unknown():
     row, people = sample(frame_of((make_posed(COCO17, instance=1),)))
     people[0] |= {
         "cause": ["unlabelled"] * 17,
@@ -83,7 +83,7 @@ def test_imported_rows_count_as_unknown() -> None:
     assert found["pose_families"] == {"unknown": 1}
 
 
-def test_sums_agree_and_input_is_streamed() -> None:
+def test_sums_agree_and_input_is_streamed():
     found = stats((sample(make_frame(k, people=k % 4)) for k in range(6)), COCO17)
     assert sum(found["causes"].values()) == sum(found["states"].values()) == found["joints_total"]
     assert found["causes"]["visible"] == found["states"]["2"]

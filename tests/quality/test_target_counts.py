@@ -77,7 +77,7 @@ def fractions(want: np.ndarray, got: np.ndarray) -> dict:
     return compared([person(ask_fraction=float(a), occluded_fraction=float(b)) for a, b in pairs])
 
 
-def test_errors_are_those_of_numpy_to_a_ten_thousandth() -> None:
+def test_errors_are_those_of_numpy_to_a_ten_thousandth():
     rng = stream(1, "asked")
     want = rng.random(1000) * 0.8
     got = np.clip(want + rng.normal(0, 0.04, 1000), 0, 1)
@@ -90,7 +90,7 @@ def test_errors_are_those_of_numpy_to_a_ten_thousandth() -> None:
     assert found["ks"] == pytest.approx(ks_2samp(want, got).statistic, abs=2e-3)
 
 
-def test_what_comes_near_an_atom_is_the_atom() -> None:
+def test_what_comes_near_an_atom_is_the_atom():
     want = np.repeat([0.0, 0.3, 0.6], [200, 300, 500])
     wobble = np.tile([-0.015, 0.015], 500)
     near = np.clip(want + wobble, 0, 1)
@@ -100,7 +100,7 @@ def test_what_comes_near_an_atom_is_the_atom() -> None:
     assert fractions(want, far)["targets"]["occluded_fraction"]["ks"] == pytest.approx(0.3)
 
 
-def test_met_targets_have_no_sentence_and_missed_ones_have() -> None:
+def test_met_targets_have_no_sentence_and_missed_ones_have():
     want = np.linspace(0, 0.8, 400)
     only = {"tolerance": 0.05, "occluded_fraction": [0, 0.8]}
     assert unmet(fractions(want, np.clip(want + 0.01, 0, 1)), only) == []
@@ -113,7 +113,7 @@ def test_met_targets_have_no_sentence_and_missed_ones_have() -> None:
     assert unmet(compared([]), None) == []
 
 
-def test_joints_count_as_hidden_when_all_of_a_group_are() -> None:
+def test_joints_count_as_hidden_when_all_of_a_group_are():
     both = "left_wrist+right_wrist"
     people = [
         person(ask_hidden=[both], **hidden("left_wrist", "right_wrist")),
@@ -135,7 +135,7 @@ def test_joints_count_as_hidden_when_all_of_a_group_are() -> None:
     }
 
 
-def test_causes_are_mean_shares_of_joints_where_asked() -> None:
+def test_causes_are_mean_shares_of_joints_where_asked():
     nan = math.nan
     people = [
         person(ask_causes=[nan, nan, nan, 0.25, nan], **hidden("nose", "left_eye")),
@@ -148,7 +148,7 @@ def test_causes_are_mean_shares_of_joints_where_asked() -> None:
     assert found["truncated"]["people"] == 1
 
 
-def test_the_crowd_index_is_counted_by_frame() -> None:
+def test_the_crowd_index_is_counted_by_frame():
     frames = [(frame(crowd_ask=a, crowd_index=b), []) for a, b in ((0.5, 0.4), (0.2, 0.5))]
     found = stats([*frames, (frame(), [])], COCO17)
     crowd = found["targets"]["crowd_index"]
@@ -159,7 +159,7 @@ def test_the_crowd_index_is_counted_by_frame() -> None:
     assert unmet(found, wants) == ["crowd_index: 0.200 off on average (at most 0.100)"]
 
 
-def test_missed_people_are_counted_listed_and_stay_in() -> None:
+def test_missed_people_are_counted_listed_and_stay_in():
     people = [
         person(n, frame_index=7, ask_fraction=0.5, occluded_fraction=0.1, ask_met=n > 150)
         for n in range(1, 1001)
@@ -179,14 +179,14 @@ def test_missed_people_are_counted_listed_and_stay_in() -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_two_in_a_hundred_may_be_missed() -> None:
+def test_two_in_a_hundred_may_be_missed():
     people = [person(ask_fraction=0.2, occluded_fraction=0.2, ask_met=k > 1) for k in range(100)]
     assert unmet(compared(people), {"tolerance": 0.05}) == []
     people[5]["ask_met"] = False
     assert len(unmet(compared(people), {"tolerance": 0.05})) == 1
 
 
-def test_variants_and_people_not_asked_do_not_count() -> None:
+def test_variants_and_people_not_asked_do_not_count():
     people = [person(ask_fraction=0.5, ask_met=False)]
     assert compared(people, variant="clean", crowd_ask=0.5)["targets"]["people"] == 0
     found = compared([person(ask_met=None)])
@@ -194,7 +194,7 @@ def test_variants_and_people_not_asked_do_not_count() -> None:
     assert "requested" not in text(found)
 
 
-def test_a_target_that_nobody_was_asked_for_is_said() -> None:
+def test_a_target_that_nobody_was_asked_for_is_said():
     lines = unmet(compared([person()]), TARGETS)
     assert lines == [
         "occluded_fraction: no person or frame has this target",
@@ -203,7 +203,7 @@ def test_a_target_that_nobody_was_asked_for_is_said() -> None:
     ]
 
 
-def test_one_person_is_never_too_much() -> None:
+def test_one_person_is_never_too_much():
     both = "left_wrist+right_wrist"
     wants = {"tolerance": 0.05, "joints": {both: 1.0}}
     people = [person(ask_hidden=[both], **hidden("left_wrist", "right_wrist")) for _ in range(9)]
@@ -215,12 +215,12 @@ def test_one_person_is_never_too_much() -> None:
     )
 
 
-def test_an_ask_of_no_joint_is_a_damaged_set() -> None:
+def test_an_ask_of_no_joint_is_a_damaged_set():
     with pytest.raises(DatasetError, match="names no joint"):
         compared([person(ask_hidden=["third_elbow"])])
 
 
-def test_clips_and_motions_are_counted() -> None:
+def test_clips_and_motions_are_counted():
     samples = [
         (frame(index=k, clip_id=f"c{k // 3}"), [person(motion="walk"), person(2, motion="run")])
         for k in range(6)

@@ -64,7 +64,7 @@ def _damage(doc: dict[str, Any], edit: tuple[str, int, int, int, Any]) -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(EDITS)
-def test_a_damaged_file_is_described_not_stumbled_over(edits: list[Any]) -> None:
+def test_a_damaged_file_is_described_not_stumbled_over(edits):
     doc = copy.deepcopy(clean())
     for edit in edits:
         _damage(doc, edit)

@@ -23,7 +23,6 @@ from synthstudio.core.solve import (
     PlaceLight,
     Step,
     ThingKind,
-    Touch,
 )
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
@@ -119,9 +118,7 @@ GROUND = Ground(camera_height_m=1.5, pitch_rad=-0.1, vertical_fov_rad=0.9)
 """Of every photo of the catalogue."""
 
 
-def images(
-    folder: str, count: int, *, size: tuple[int, int], category: str = ""
-) -> tuple[ImageAsset, ...]:
+def images(folder, count, *, size, category=""):
     return tuple(
         ImageAsset(
             asset=ref(f"{folder}/{folder}_{i:02d}.jpg"),
@@ -192,9 +189,7 @@ class FakeSolve:
             out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
         return np.array(out)
 
-    def meet(
-        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
-    ) -> tuple[PersonSpec, PersonSpec] | None:
+    def meet(self, people, touches):
         self._count("meet")
         return people  # boxes have no arms to bend
 
@@ -218,9 +213,7 @@ class FakeSolve:
         self._count("own_depth_m")
         return 0.0
 
-    def untangled(
-        self, phenotype: Phenotype, angles_rad: dict, *, both_hands: bool = False
-    ) -> tuple[dict[str, float], float]:
+    def untangled(self, phenotype, angles_rad, *, both_hands=False):
         self._count("untangled")
         return angles_rad, 0.0
 
@@ -258,9 +251,7 @@ class FakeSolve:
             out[rows, columns] = np.minimum(out[rows, columns], seen[:, 2].mean())
         return out
 
-    def patches_seen(
-        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
-    ) -> tuple[PatchesSeen, ...]:
+    def patches_seen(self, people, things, camera):
         """Return one point a joint, hidden by nothing."""
         self._count("patches_seen")
         out = []
@@ -291,22 +282,13 @@ class FakeSolve:
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
 
-    def sweep_gap_m(
-        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
-    ) -> float:
+    def sweep_gap_m(self, a, b):
         self._count("sweep_gap_m")
         ways = [np.array([self.box_m(item) for item in way]) for way in (a, b)]
         swept = [[np.stack(corners) for corners in _pairs(way)] for way in ways]
         return min(_apart(p, q) for p in swept[0] for q in swept[1])
 
-    def steps(
-        self,
-        person: PersonSpec,
-        motion: MotionAsset,
-        *,
-        times_s: tuple[float, ...],
-        mirrored: bool = False,
-    ) -> tuple[Step, ...]:
+    def steps(self, person, motion, *, times_s, mirrored=False):
         """Return a walk at 1.2 m/s in which the left arm turns with time."""
         self._count("steps")
         tall, side = self.stature_m(person), "R" if mirrored else "L"
@@ -331,3 +313,8 @@ def _apart(a: F64, b: F64) -> float:
 
 def without(solve: FakeSolve, **fields: object) -> FakeSolve:
     return dataclasses.replace(solve, catalogue=dataclasses.replace(solve.catalogue, **fields))  # type: ignore[arg-type]
+
+
+def mix_of(*backdrops: dict[str, object]) -> dict[str, object]:
+    """Return a backdrop that is one of several, each as likely."""
+    return {"kind": "mix", "choices": [{"weight": 1, "backdrop": one} for one in backdrops]}

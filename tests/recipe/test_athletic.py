@@ -53,12 +53,6 @@ def test_families_names_and_quotas_ask_for_them():
     assert families(both) == {"leap", "stand"}
 
 
-def test_holding_out_all_that_is_asked_for_leaves_nothing():
-    held = {"poses": ["inverted", "leap"], "share": 1.0}
-    with pytest.raises(RecipeError, match="no pose is left"):
-        people({"athletic": 1.0}, 20, holdout=held)
-
-
 def test_who_is_in_the_air_is_over_the_floor_and_turned_any_way():
     drawn = people({"athletic": 1.0})
     up = [p for p in drawn if p.pose.family == "leap"]
@@ -69,18 +63,6 @@ def test_who_is_in_the_air_is_over_the_floor_and_turned_any_way():
     pitch = np.array([p.pose.angles_rad["root_pitch"] for p in up])
     assert (np.histogram(pitch, bins=4, range=(-math.pi, math.pi))[0] > 20).all()
     assert {p.pose.angles_rad["root_pitch"] for p in down} <= {math.pi, -math.pi}
-
-
-def test_a_wrong_entry_is_named():
-    entry = "poses: {jump: {family: leap, airborne: sideways}}"
-    with pytest.raises(RecipeError, match=r"jump.*airborne.*upright or tumbling.*sideways"):
-        pose_library.read_library({"x.yaml": entry})
-
-
-def test_those_of_the_library_are_athletic_by_their_file():
-    found = {one.name: one for one in pose_library.library()}
-    assert found["handstand"].athletic and not found["stand_relaxed"].athletic
-    assert found["tuck_jump"].airborne == "tumbling" and not found["tuck_jump"].stands
 
 
 def test_made_up_poses_come_as_often_as_asked_and_differ():

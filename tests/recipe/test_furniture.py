@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def rests_on(box: F64, other: F64) -> bool:
     return bool(over and abs(box[0, 2] - other[1, 2]) < 2e-4)
 
 
-def test_furniture_is_free_inside_the_room_and_stands_hangs_or_lies_on_something() -> None:
+def test_furniture_is_free_inside_the_room_and_stands_hangs_or_lies_on_something():
     counts = []
     for spec in frames(60, ROOM):
         room = spec.backdrop
@@ -131,12 +130,12 @@ def looks_away_from(thing: ThingSpec) -> int:
 
 
 @pytest.mark.parametrize("backdrop", [ROOM, OPEN])
-def test_nobody_is_hidden_by_a_place(backdrop: dict[str, Any]) -> None:
+def test_nobody_is_hidden_by_a_place(backdrop):
     for spec in frames(40, backdrop):
         assert not [t.kind for t in scenery(spec) if hides_somebody(spec, t)]
 
 
-def test_in_the_open_things_stand_behind_people_and_apart() -> None:
+def test_in_the_open_things_stand_behind_people_and_apart():
     counts, row = [], []
     for spec in frames(40, OPEN):
         placed, standing = [box_of(thing) for thing in scenery(spec)], others_m(spec)
@@ -149,7 +148,7 @@ def test_in_the_open_things_stand_behind_people_and_apart() -> None:
     assert np.mean(counts) > 2 and max(counts) <= 8 and max(row) <= 14
 
 
-def test_behind_all_else_most_open_places_end_in_a_row() -> None:
+def test_behind_all_else_most_open_places_end_in_a_row():
     rows = 0
     for spec in frames(40, OPEN):
         things = scenery(spec)
@@ -163,7 +162,7 @@ def test_behind_all_else_most_open_places_end_in_a_row() -> None:
     assert 15 < rows < 38
 
 
-def test_all_else_stays_where_it_was() -> None:
+def test_all_else_stays_where_it_was():
     bare = {**ROOM, "furnished": 0.0, "ceilings": 0.0}
     usual = {"kind": "room", "walls": 1.0}
     assert frames(12, bare) == frames(12, usual)
@@ -174,14 +173,14 @@ def test_all_else_stays_where_it_was() -> None:
         assert same == before
 
 
-def test_a_place_is_furnished_as_often_as_asked() -> None:
+def test_a_place_is_furnished_as_often_as_asked():
     some = frames(80, {**ROOM, "furnished": 0.4, "ceilings": 0.3})
     rooms = [spec.backdrop for spec in some if isinstance(spec.backdrop, RoomBackdrop)]
     assert 0.25 < np.mean([bool(scenery(spec)) for spec in some]) < 0.55
     assert 0.15 < np.mean([room.ceiling is not None for room in rooms]) < 0.45
 
 
-def test_a_ceiling_is_over_everything() -> None:
+def test_a_ceiling_is_over_everything():
     for spec in frames(30, ROOM):
         assert isinstance(spec.backdrop, RoomBackdrop) and spec.backdrop.ceiling is not None
         tops = [spec.camera.position_m[2], *(float(box[1, 2]) for box in others_m(spec))]
@@ -190,7 +189,7 @@ def test_a_ceiling_is_over_everything() -> None:
         assert isinstance(spec.backdrop, RoomBackdrop) and spec.backdrop.ceiling is None
 
 
-def test_a_group_shares_its_furniture_under_the_same_ids() -> None:
+def test_a_group_shares_its_furniture_under_the_same_ids():
     for number in range(8):
         base, *variants = draw_group(recipe(ROOM, variants=GROUP), number, solver())
         places = {t: k for k, t in enumerate(base.things) if t.role == "scenery"}
@@ -202,7 +201,7 @@ def test_a_group_shares_its_furniture_under_the_same_ids() -> None:
             assert all(apart_m(box_of(t), box) > 0 for t in places for box in new)
 
 
-def test_a_clip_shares_its_furniture() -> None:
+def test_a_clip_shares_its_furniture():
     moving = {
         "clip": {"frames": 8, "fps": 6},
         "motion": {"folder": "motions", "share": 1.0},
@@ -221,20 +220,20 @@ def test_a_clip_shares_its_furniture() -> None:
                 assert all(apart_m(box_of(thing), box) > 0 for thing in scenery(spec))
 
 
-def test_what_is_held_out_stands_in_no_room_to_train_on() -> None:
+def test_what_is_held_out_stands_in_no_room_to_train_on():
     found = frames(40, ROOM, holdout={"occluders": ["sofa", "window"]})
     seen = {t.kind for spec in found if spec.split == "train" for t in scenery(spec)}
     assert seen and not {"sofa", "window"} & seen
 
 
-def test_cameras_are_clear_of_what_is_before_them() -> None:
+def test_cameras_are_clear_of_what_is_before_them():
     for spec in frames(30, ROOM):
         for thing in scenery(spec):
             z = spec.camera.to_camera(corners(box_of(thing)))[:, 2]
             assert thing.kind == "skirting" or z.min() > 0.29 or z.max() < 0
 
 
-def test_rays_agree_about_furnished_frames(tmp_path: Path) -> None:
+def test_rays_agree_about_furnished_frames(tmp_path):
     wants = recipe(
         {"kind": "room", "walls": 0.6, "furnished": 1.0, "ceilings": 1.0},
         frames=5,

@@ -1,6 +1,5 @@
 """Heads that look somewhere, on the real body."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.generation import stage as stages
-from synthstudio.recipe.contacts.heads import trunk_turn
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
@@ -86,21 +84,3 @@ def test_looking_takes_no_random_number_from_anything_else(stage):
         assert away.camera == posed.camera
         assert [p.position_m[:2] for p in away.people] == [p.position_m[:2] for p in posed.people]
         assert away.light == posed.light
-
-
-def test_the_trunk_turns_as_the_body_does(stage):
-    wish = parse({"name": "t", "people": {"count": 1, "poses": {"families": {"swing": 1}}}})
-    person = draw(wish, 1, stage).people[0]
-    at = dict(zip(stage.skeleton.joints, stage.joints_m(person), strict=True))
-    across = at["left_shoulder"] - at["right_shoulder"]
-    straight = dataclasses.replace(person, yaw_rad=person.yaw_rad)
-    left = trunk_turn(straight)[:, 0]
-    assert left @ across / np.linalg.norm(across) > 0.93
-
-
-def test_weights_of_looks_are_checked():
-    from synthstudio.core.errors import RecipeError
-
-    for look in ({"camera": 0}, {"sideways": 1}):
-        with pytest.raises(RecipeError, match="look"):
-            _wish(look)

@@ -61,12 +61,6 @@ def test_sports_clothes_are_worn_where_asked():
     assert all("leggings" in worn(p) for p in people if "leotard" not in worn(p))
 
 
-def test_half_of_people_in_sports_clothes():
-    people = outfits(120, sport=0.5)
-    share = sum(bool(worn(p) & {"leotard", "leggings"}) for p in people) / len(people)
-    assert abs(share - 0.5) < 0.1
-
-
 def test_sport_without_a_garment_for_it_takes_what_there_is():
     plain = without(FakeSolve(), garments=CATALOGUE.garments)
     people = outfits(20, plain, sport=1.0)

@@ -13,11 +13,6 @@ def test_hex_becomes_linear_light():
     assert palette.linear("ff0000")[1] == 0
 
 
-def test_skin_darkens_with_tone():
-    tones = [palette.skin_rgb(t, stream(1))[0] for t in np.linspace(0, 1, 11)]
-    assert tones == sorted(tones, reverse=True)
-
-
 def test_old_people_are_grey_and_young_ones_are_not():
     def greys(age):
         hairs = [palette.hair_rgb(0.3, age, stream(k, "hair")) for k in range(200)]
@@ -56,16 +51,3 @@ def test_the_two_colours_of_a_pattern_can_be_told_apart():
         apart = np.abs(np.subtract(cloth.base_rgb, cloth.second_rgb)).max()
         assert cloth.pattern == "stripes"
         assert apart > 0.05
-
-
-@pytest.mark.parametrize("pattern", ["wood", "bricks", "tiles", "concrete", "grass", "planks"])
-def test_surfaces_have_their_own_colours(pattern):
-    for k in range(30):
-        material = palette.surface(pattern, stream(k))
-        assert material.pattern == pattern
-        assert material.kind == "matte"
-        assert material.scale_m >= 0.08
-
-
-def test_plain_walls_are_light():
-    assert all(min(palette.wall("plain", stream(k)).base_rgb) > 0.2 for k in range(60))

@@ -4,7 +4,6 @@ from collections import Counter
 import pytest
 from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 
-from synthstudio.body import pose_library, poses
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.solve import KeyPose
 from synthstudio.recipe.draw import draw
@@ -104,24 +103,6 @@ def test_angles_stay_inside_the_limits():
             assert low <= value <= high
             touched += value in (low, high)
     assert touched > 10  # control: without the cut some would lie outside
-
-
-def test_500_drawn_poses_of_the_library_are_inside_the_limits():
-    real = without(
-        FakeSolve(),
-        poses=pose_library.library(),
-        limits_rad=poses.LIMITS_RAD,
-        hands=pose_library.hands(),
-    )
-    wild = {"jitter_deg": {"normal": {"mean": 0, "sd": 8, "low": -25, "high": 25}}, "mix": 0.5}
-    wild["families"] = {p.family: 1 for p in pose_library.library() if p.needs == "floor"}
-    drawn = people({"poses": {**wild, "hands": 0.5}}, frames=250, solve=real)
-    assert len(drawn) == 500
-    assert len({person.pose.name.partition("+")[0] for person in drawn}) > 80
-    for person in drawn:
-        for name, value in person.pose.angles_rad.items():
-            low, high = poses.LIMITS_RAD[name]
-            assert low <= value <= high, (person.pose.name, name)
 
 
 HANDS = {"fist": {"finger_curl": 1.4, "thumb_curl": 0.5}, "flat": {"index_curl": 0.0}}

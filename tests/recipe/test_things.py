@@ -1,4 +1,3 @@
-import math
 from collections import Counter
 
 import numpy as np
@@ -39,13 +38,6 @@ def test_things_in_front_hide_about_what_was_asked():
     hidden = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
     assert np.mean([0.2 <= share <= 0.7 for share in hidden]) > 0.85
     assert np.mean([share > 0 for share in hidden]) > 0.95
-
-
-def test_others_are_not_hidden_altogether():
-    wall = {"kind": "procedural", "kinds": {"bookcase": 1}, "hides": [0.2, 0.4]}
-    solve, specs = frames(80, things=[wall], people={"count": 3, "poses": STANDING})
-    worst = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
-    assert np.mean([share <= 0.6 for share in worst]) > 0.9
 
 
 def test_asking_for_more_hides_more():
@@ -130,12 +122,6 @@ def test_no_things_and_no_people_are_possible():
     assert all(spec.people == () and len(spec.things) == 1 for spec in specs)
 
 
-def test_geometry_is_asked_of_few_candidates():
-    solve, _ = frames(50, things=[{"kind": "procedural"}])
-    # Two people, two boxes; a thing needs the boxes of the designs that might be taken.
-    assert solve.requests["box_m"] - 2 * solve.requests["gap_m"] < 50 * (2 + 4)
-
-
 def cutouts(count, **wanted):
     _, specs = frames(count, cutouts={"folder": "occluders", "size": "share", "count": 2, **wanted})
     return [(spec, cutout) for spec in specs for cutout in spec.cutouts]
@@ -199,10 +185,3 @@ def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
             things=[{"kind": "procedural", "kinds": {"crate": 1}}],
             holdout={"occluders": ["crate"]},
         )
-
-
-def test_yaw_is_any_way_round():
-    _, specs = frames(80, things=[{"kind": "procedural"}])
-    yaws = [thing.yaw_rad for spec in specs for thing in spec.things]
-    assert min(yaws) < -math.pi * 0.8
-    assert max(yaws) > math.pi * 0.8

@@ -10,7 +10,7 @@ from recipe_fake import CATALOGUE, FakeSolve, without
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import PhotoBackdrop, PlainBackdrop, RoomBackdrop
+from synthstudio.core.spec import PhotoBackdrop, RoomBackdrop
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.view import FINE_FROM_PX, detail_at
 from synthstudio.recipe.schema.load import parse
@@ -70,11 +70,6 @@ def test_the_lens_keeps_to_its_ranges_and_photos_have_none():
     assert {spec.camera.distortion for spec in photos} == {None}
 
 
-def test_a_given_pitch_is_kept():
-    for spec in frames(10, camera={"pitch_deg": -7}):
-        assert spec.camera.pitch_rad == pytest.approx(math.radians(-7))
-
-
 def test_photos_are_cropped_to_the_frames_shape_as_large_as_they_can_be():
     mirrored = Counter()
     for spec in frames(60, backdrop=PHOTO):
@@ -130,19 +125,6 @@ def test_without_a_sidecar_the_recipe_decides():
         assert spec.camera.centre_px is None
 
 
-def test_a_mix_follows_its_weights():
-    mix = {
-        "kind": "mix",
-        "choices": [
-            {"weight": 0.7, "backdrop": PHOTO},
-            {"weight": 0.3, "backdrop": {"kind": "hdri", "folder": "hdri"}},
-        ],
-    }
-    kinds = Counter(spec.backdrop.kind for spec in frames(300, backdrop=mix))
-    assert abs(kinds["photo"] / 300 - 0.7) < 0.08
-    assert set(kinds) == {"photo", "hdri"}
-
-
 def test_rooms_hold_the_camera_and_everybody():
     solve = FakeSolve()
     wish = {
@@ -182,12 +164,6 @@ def test_a_panorama_is_exposed_by_the_wish_alone():
     backdrop = {"kind": "hdri", "folder": "hdri"}
     for spec in frames(5, backdrop=backdrop, light={"brightness": 1.25}):
         assert spec.light.exposure == 1.25
-
-
-def test_plain_backdrops_keep_their_brightness():
-    for spec in frames(30, backdrop={"kind": "plain", "brightness": [0.3, 0.5]}):
-        assert isinstance(spec.backdrop, PlainBackdrop)
-        assert all(0.25 <= c <= 0.56 for c in spec.backdrop.top_rgb)
 
 
 def test_the_suns_direction_and_share():
@@ -321,11 +297,7 @@ RECIPE = {
     "name": "deep",
     "image": {"width_px": 640, "height_px": 480},
     "camera": {"distance_m": [2, 3.5]},
-    "people": {
-        "count": 4,
-        "min_gap_m": 0.05,
-        "arrangement": {"kind": "crowd", "depth_m": [1, 5]},
-    },
+    "people": {"count": 4, "min_gap_m": 0.05, "arrangement": {"kind": "crowd", "depth_m": [1, 5]}},
 }
 
 

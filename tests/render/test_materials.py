@@ -126,8 +126,7 @@ def test_a_pattern_has_its_two_colours_close_by(pattern):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "share"),
-    [("stripes", 0.5), ("checks", 0.5), ("dots", 2 * math.pi * 0.2**2)],
+    ("pattern", "share"), [("stripes", 0.5), ("checks", 0.5), ("dots", 2 * math.pi * 0.2**2)]
 )
 def test_far_away_a_pattern_is_its_mean(pattern, share):
     material = Material(pattern=pattern, base_rgb=(0, 0, 0), second_rgb=(1, 1, 1), scale_m=0.1)
