@@ -102,29 +102,3 @@ def smpl_x(poses, trans=None, fps=30.0):
 def write(path: Path, members: dict[str, NDArray[np.generic]], *, packed: bool = False) -> Path:
     (np.savez_compressed if packed else np.savez)(path, **members)  # type: ignore[arg-type]
     return path
-
-
-def directions(poses: F64) -> dict[str, F64]:
-    """Return limb -> (F, 3) where it points in the world, by Rodrigues' formula joint by joint."""
-    whole: list[F64] = []
-    for place, parent in enumerate(PARENTS):
-        own = np.array([_rodrigues(v) for v in poses[:, 3 * place : 3 * place + 3]])
-        whole.append(whole[parent] @ own if parent >= 0 else own)
-    out = {}
-    for place, name in enumerate(NAMES):
-        side, _, joint = name.partition("_")
-        if joint in ("hip", "knee"):
-            out[name] = whole[place] @ np.array([0.0, -1.0, 0.0])
-        elif joint in ("shoulder", "elbow"):
-            out[name] = whole[place] @ np.array([1.0 if side == "left" else -1.0, 0.0, 0.0])
-    return out
-
-
-def _rodrigues(vector: F64) -> F64:
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    out: F64 = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return out

@@ -17,7 +17,6 @@ from synthstudio.body.recording import LEG_M, Motion, mirrored
 from synthstudio.core.errors import AssetError
 
 WALK = walk_bvh(frames=4)
-MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")
 
 
 def parsed(text: str) -> Motion:
@@ -113,14 +112,6 @@ def test_a_test_pose_at_an_end_is_left_out():
     assert f"walk.bvh:{start + 16}: a joint jumps" in fault("\n".join(middle))  # not an end
 
 
-@pytest.mark.parametrize("name", MOCAP)
-def test_the_cmu_files_are_read(shared_data, name):
-    motion = read(shared_data / "mocap" / f"{name}.bvh")
-    assert motion.fps == pytest.approx(120, abs=0.01)
-    feet = motion.places_m()[:, [motion.roles["left_ankle"], motion.roles["right_ankle"]], 2]
-    assert 0.03 < feet.min() < 0.1  # the unit is right: ankles just over the file's own floor
-
-
 BROKEN = {
     "empty": ("", "no MOTION"),
     "no hierarchy": ("MOTION\n", "ends too early"),
@@ -189,7 +180,7 @@ def test_a_skeleton_too_deep_or_too_large_is_refused():
     assert "64 deep" in fault(text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_whatever_is_changed_it_is_read_or_refused(data):
     text = WALK

@@ -53,18 +53,6 @@ def test_circles_are_a_thin_lens_s():
     assert far[0, 1] == -np.inf
 
 
-@pytest.mark.parametrize("size", [1.0, 1.37, 3.0, 8.2, 17.9, 60.0])
-def test_discs_are_even_and_as_wide_as_asked(size):
-    kernel = disc(size)
-    assert kernel.sum() == pytest.approx(1, abs=1e-5)
-    assert np.array_equal(kernel, kernel[::-1, ::-1])
-    assert np.array_equal(kernel, kernel.T)
-    reach = kernel.shape[0] // 2
-    spread = (kernel * np.arange(-reach, reach + 1) ** 2).sum()
-    # A disc's variance along a line, and a pixel's own.
-    assert spread == pytest.approx(size**2 / 16, rel=0.03, abs=0.09)
-
-
 @pytest.mark.parametrize("size", [-12.0, -3.0, 2.5, 6.0, 15.0])
 def test_an_edge_out_of_focus_is_as_wide_as_its_circle(size):
     picture = np.full((H, W, 3), 40, np.uint8)

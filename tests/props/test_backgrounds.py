@@ -8,7 +8,7 @@ import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import linear_to_srgb_u8, read_hdr
+from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.spec import (
     AssetRef,
     HdriBackdrop,
@@ -23,7 +23,6 @@ from synthstudio.props.backgrounds import (
     photo_backdrop,
     plain_backdrop,
     room_surfaces,
-    sky_backdrop,
 )
 
 REF = AssetRef(sha256="0" * 64, name="a")
@@ -89,14 +88,6 @@ def test_gain_and_exposure_scale_light_and_highlights_roll_off():
     assert (panorama_backdrop(spec, panorama, CAMERA, exposure=1e6) == 255).all()
 
 
-def test_a_fine_panorama_does_not_alias():
-    fine = np.zeros((1024, 2048, 3), np.float32)
-    fine[:, ::2] = 0.4
-    wide = replace(CAMERA, focal_px=40.0)
-    seen = panorama_backdrop(HdriBackdrop(asset=REF), fine, wide, exposure=1.0)
-    assert np.ptp(seen.astype(int)) <= 3
-
-
 def test_the_gain_brings_the_median_to_mid_grey():
     panorama = np.full((128, 256, 3), 4.0, np.float32)
     panorama[0] = 40.0  # a small part of the sphere
@@ -104,15 +95,6 @@ def test_the_gain_brings_the_median_to_mid_grey():
     panorama[:80] = 9.0
     assert panorama_gain(panorama) * 9.0 == pytest.approx(0.18)
     assert math.isfinite(panorama_gain(np.zeros((4, 8, 3), np.float32)))
-
-
-def test_the_gain_does_not_burn_a_bright_place_with_dark_walls():
-    panorama = np.full((128, 256, 3), 0.001, np.float32)
-    panorama[10:50] = 5.0
-    gain = panorama_gain(panorama)
-    row = (np.arange(128) + 0.5) / 128 * np.pi
-    mean = (panorama[:, 0, 0] * np.sin(row)).sum() / np.sin(row).sum()
-    assert gain * mean == pytest.approx(0.6, rel=1e-3)
 
 
 def test_a_photo_is_cropped_and_scaled():
@@ -141,20 +123,6 @@ def test_a_gradient_runs_in_linear_light():
     assert (seen == seen[:, :1]).all()
     middle = (seen[29, 0].astype(int) + seen[30, 0]) / 2
     assert middle[:2] == pytest.approx([188, 188], abs=2), "half the light, not half the code"
-
-
-def test_the_sky_over_a_room_is_plain():
-    room = RoomBackdrop(size_m=(4, 4, 2), centre_m=(0, 0), floor=Material(), wall=Material())
-    seen = sky_backdrop(room, (0.0, 0.0, 1.0), CAMERA)
-    assert (seen == seen[0, 0]).all()
-
-
-def test_real_panoramas_come_out_well_exposed(shared_data):
-    for path in sorted((shared_data / "hdri").glob("*.hdr")):
-        radiance = read_hdr(path)
-        shown = np.clip(radiance * panorama_gain(radiance), 0, 1)
-        assert 0.04 < shown.mean() < 0.6, path.name
-        assert (shown.min(axis=-1) == 1).mean() < 0.15, "burnt out"
 
 
 ROOM = RoomBackdrop(
@@ -198,10 +166,6 @@ def test_coords_are_metres():
             real = np.linalg.norm(corners[:, k] - corners[:, k - 1], axis=1)
             drawn = np.linalg.norm((coords[:, k] - coords[:, k - 1])[:, [0, 2]], axis=1)
             assert drawn == pytest.approx(real, abs=1e-5)
-
-
-def test_a_room_without_walls_is_a_floor():
-    assert [s.name for s in room_surfaces(replace(ROOM, walls=False))] == ["floor"]
 
 
 def test_a_ceiling_closes_the_room_over_its_walls():

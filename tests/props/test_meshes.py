@@ -77,22 +77,6 @@ def test_a_texture_keeps_its_colours_and_place(tmp_path):
     assert surface.coords[:, :2] == pytest.approx(uv, abs=1e-5)
 
 
-def test_large_textures_are_shrunk(tmp_path):
-    tree = gltf(
-        images=[{"uri": "a.png"}],
-        textures=[{"source": 0}],
-        materials=[{"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}],
-    )
-    primitive = tree["meshes"][0]["primitives"][0]
-    primitive["material"] = 0
-    tree["accessors"].append({"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC2"})
-    primitive["attributes"]["TEXCOORD_0"] = 2
-    (tmp_path / "a.png").write_bytes(picture((1, 2, 3), (5000, 50)))
-    (tmp_path / "a.gltf").write_text(json.dumps(tree))
-    (texture,) = load_mesh(tmp_path / "a.gltf").textures
-    assert texture.shape[1] == 2048
-
-
 def test_colours_of_vertices_and_materials_arrive_linear(tmp_path):
     box = shifted_box(False)
     box.visual.vertex_colors = np.tile([188, 0, 255, 255], (len(box.vertices), 1)).astype(np.uint8)
@@ -104,17 +88,6 @@ def test_colours_of_vertices_and_materials_arrive_linear(tmp_path):
     (tmp_path / "b.gltf").write_text(json.dumps(tree))
     base = load_mesh(tmp_path / "b.gltf").parts[0].base_rgb
     assert base == pytest.approx((0.5, 0.25, 1), abs=0.01)
-
-
-def test_colours_of_faces_become_colours_of_vertices(tmp_path):
-    box = shifted_box(False)
-    box.visual.face_colors = np.column_stack(
-        [np.arange(12) * 20, np.zeros(12), np.zeros(12), np.full(12, 255)]
-    ).astype(np.uint8)
-    part = load_mesh(saved(box, tmp_path, "a.ply")).parts[0]
-    assert part.colours is not None
-    assert len(part.colours) == len(part.vertices_m) == 36
-    assert np.ptp(part.colours[part.faces], axis=1).max() == 0, "each face has one colour"
 
 
 def test_obj_takes_its_material_file_and_picture(tmp_path):

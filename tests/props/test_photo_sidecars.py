@@ -114,14 +114,6 @@ def test_a_photo_that_shows_nothing_is_no_place(tmp_path, size, shade, lamp, rea
     assert (found.width_px, found.height_px) == size
 
 
-def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path):
-    (tmp_path / "photos").mkdir()
-    for name, value in (("dark", 3000), ("light", 30_000)):
-        Image.fromarray(np.full((40, 40), value, np.uint16)).save(tmp_path / f"photos/{name}.png")
-    dark, light = scan_images(tmp_path, "photos", kind="background")
-    assert dark.unfit.startswith("black") and light.unfit == "no sidecar"
-
-
 @pytest.mark.parametrize(
     ("told", "got"),
     [

@@ -53,17 +53,6 @@ def test_no_surface_is_in_a_cell_that_is_free(model, seed):
     assert not model.plan.air(over).any()
 
 
-def test_the_open_is_free_above_what_stands_there(tmp_path):
-    ground = trimesh.creation.box((10, 10, 1))
-    post = trimesh.creation.box((0.2, 0.2, 3))
-    post.apply_translation([2, 2, 2])
-    path = saved_place(trimesh.Scene([ground, post]), tmp_path / "yard.stl")
-    model = read_place(path)
-    assert model.level_m == pytest.approx(1.0, abs=0.01)
-    points = np.array([[0.0, 0, 1], [0, 0, 5], [2, 2, 1], [0, 0, 50]])
-    assert model.plan.air(points).tolist() == [True, True, False, True]
-
-
 def test_a_box_that_is_seen_from_inside_is_a_room(tmp_path):
     shell = trimesh.creation.box((5, 4, 3))
     shell.invert()
@@ -95,14 +84,6 @@ def wall() -> trimesh.Trimesh:
     return trimesh.creation.box((5, 0.1, 3))
 
 
-def sheets() -> trimesh.Trimesh:
-    """Two hundred floors, one over the other: more than is ever searched."""
-    sheet = trimesh.creation.box((50, 50, 0.01))
-    return trimesh.util.concatenate(
-        [sheet.copy().apply_translation([0, 0, 0.05 * k]) for k in range(200)]
-    )
-
-
 def posts() -> trimesh.Scene:
     """A floor on which a post stands everywhere."""
     scene = trimesh.Scene([trimesh.creation.box((3, 3, 0.1))])
@@ -121,7 +102,6 @@ def posts() -> trimesh.Scene:
         (posts(), "posts.stl", r"no floor for people.*9\.0 m² of it, 0\.0 m² with that much air"),
         (room(39.37), "inches.glb", r"not in metres: it may be .*in inches \(scale it by 0\.0254"),
         (trimesh.creation.box((200, 200, 1)), "wide.stl", "a longest side of 0.01 to 60 m"),
-        (sheets(), "sheets.stl", "more surface than can be searched.*at most 100,000,000 points"),
     ],
 )
 def test_what_is_no_place_says_why(made, name, words, tmp_path):

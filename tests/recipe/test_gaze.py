@@ -65,19 +65,6 @@ def test_heads_turn_to_the_camera_and_lying_ones_stay(stage):
     assert turned >= 6
 
 
-def test_people_look_at_each_other(stage):
-    near = []
-    for index in range(16):
-        frame = draw(_wish({"person": 1}, facing_deg=[-180, 180]), index, stage)
-        posed = draw(_wish({"pose": 1}, facing_deg=[-180, 180]), index, stage)
-        heads = [_ahead(stage, person)[1] for person in frame.people]
-        for k, (person, before) in enumerate(zip(frame.people, posed.people, strict=True)):
-            if person != before:
-                near.append(_off_deg(stage, person, heads[1 - k]))
-    assert len(near) >= 3
-    assert np.median(near) < 8
-
-
 def test_looking_takes_no_random_number_from_anything_else(stage):
     for index in range(4):
         posed, away = (draw(_wish(look), index, stage) for look in ({"pose": 1}, {"away": 1}))

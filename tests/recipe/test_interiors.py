@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
-from test_furniture import ROOM, apart_m, frames, scenery, solver
+from test_furniture import ROOM, apart_m, frames, scenery, usual_frames
 
 from synthstudio.core.spec import ThingSpec
-from synthstudio.props.procedural import kinds
 from synthstudio.props.things.kitchens import TAP_M
 from synthstudio.recipe.layout import indoors
 from synthstudio.recipe.layout.interiors import ANYWHERE, INTERIORS
 from synthstudio.recipe.layout.site import box_of
-
-KINDS = {kind.kind: kind for kind in kinds()}
 
 
 @pytest.fixture(params=sorted(INTERIORS))
@@ -42,7 +38,7 @@ def test_a_room_has_what_makes_it_one_and_only_what_belongs_in_it(name):
 
 def test_what_belongs_together_is_together():
     seen = Counter[str]()
-    for spec in frames(80, ROOM):
+    for spec in usual_frames(40):
         placed = scenery(spec)
         by_kind = {kind: [t for t in placed if t.kind == kind] for kind in {t.kind for t in placed}}
         for rug in by_kind.get("rug", []):
@@ -60,7 +56,7 @@ def test_what_belongs_together_is_together():
             assert len(found) == 1 or kind not in indoors._ONCE
         seen.update(list(by_kind))
     assert {"rug", "curtains", "radiator", "monitor"} <= set(seen)
-    assert len(seen) > 40
+    assert len(seen) > 35
 
 
 def test_things_in_a_row_have_one_worktop(monkeypatch):
@@ -74,14 +70,3 @@ def test_things_in_a_row_have_one_worktop(monkeypatch):
             assert any(same)
             rows += 1
     assert rows > 5
-
-
-def test_sizes_are_those_of_real_furniture():
-    for spec in frames(40, ROOM):
-        for thing in scenery(spec):
-            low, high = KINDS[thing.kind].size_low_m, KINDS[thing.kind].size_high_m
-            stretch = np.array(thing.size_m) / np.clip(thing.size_m, low, high)
-            free = thing.kind in ("curtains", "skirting", "door", "radiator")
-            assert free or (np.abs(np.log(stretch)) < 0.35).all(), thing
-            box = solver().box_m(thing)
-            assert np.isfinite(box).all()

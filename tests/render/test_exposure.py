@@ -85,15 +85,6 @@ def test_what_stands_keeps_its_bytes_and_hides_what_moves_behind_it():
     ).all()
 
 
-def test_shadows_of_what_moves_move():
-    floor = square(2.0, 0.0, instance=1000, material=GREY)
-    light = lit(sun=(1, 0, 1), sun_rgb=0.8, sky=0.2)
-    still, blurred = gone(scene(square(0.3, 0.8, material=WHITE), floor, light=light), (8.0, 0.0))
-    # The shadow falls 0.8 m to the left; its own edge is blurred there.
-    changed = (still != blurred).any(axis=2)[64]
-    assert changed[: 64 - 24].any()
-
-
 def test_an_instant_or_a_hair_of_a_way_changes_nothing():
     now = scene(square(0.5, 0.0, material=WHITE))
     assert gone(now, (0.0, 0.0))[1] is None

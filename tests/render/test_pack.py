@@ -78,14 +78,6 @@ def test_smooth_normals_are_made_where_there_are_none():
     assert np.array_equal(normals[half:], own)
 
 
-def test_tint_is_one_where_there_is_none():
-    tint = np.full((len(ball().vertices), 3), 0.25, np.float32)
-    packed = pack(scene([surface(ball(), 1, tint=tint), surface(ball(), 2)], camera()))
-    assert np.array_equal(packed.tint.numpy()[: len(tint)], tint)
-    assert (packed.tint.numpy()[len(tint) :] == 1).all()
-    assert np.array_equal(packed.coords.numpy(), packed.host_world_m)
-
-
 def test_back_faces_go_only_where_nobody_sees_them():
     faces = len(ball().faces)
     some = np.arange(faces) > 3

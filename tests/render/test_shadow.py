@@ -9,7 +9,7 @@ import trimesh
 from render_scenes import camera, surface
 from shade_scenes import GREY, ball, floor_xy, from_above, lit, shot, square
 
-from synthstudio.core.scene import PosedPerson, Scene
+from synthstudio.core.scene import Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack, to_host
 
@@ -97,14 +97,6 @@ def test_shadows_start_at_the_feet():
     assert seen[beside].max() < 0.02
 
 
-def test_the_room_casts_no_shadow():
-    roof = square(9.0, 3.0, instance=1001, name="walls", material=GREY, throws=False)
-    things = [roof, square(9.0, 0.0, **FLOOR)]
-    view = from_above(2.0)
-    _, roofed = shot(view, things, lit((0, 0, 1), 0.7))
-    np.testing.assert_allclose(roofed, 0.35, atol=0.01)
-
-
 def test_nothing_falls_above_the_horizon_or_without_a_caster():
     view = camera(160, 120, 120.0, position_m=(0, -4, 1.0), pitch_rad=0.1)
     rendering, _ = shot(
@@ -144,54 +136,7 @@ def test_contact_shade_is_a_disc_s_form_factor(height):
     assert loss[0].max() == 0.0 and loss[:, -1].max() == 0.0
 
 
-def test_contact_shade_fades_with_height_and_distance():
-    low, _ = maps([box((0, 0, 0.11), (0.2, 0.2, 0.2))])
-    high, _ = maps([box((0, 0, 1.1), (0.2, 0.2, 0.2))])
-    middle = int(low.x0)
-    near, far = to_host(low.loss)[middle, middle:], to_host(high.loss)[int(high.x0)]
-    assert near[0] > 0.8 and far.max() < 0.15
-    assert (np.diff(near[: len(near) // 2]) < 1e-3).all()
-
-
-def test_feet_darken_the_floor_without_any_sun():
-    view = from_above(3.0, 256, 512.0)
-    light = lit(sky=0.5)
-    rendering, seen = shot(view, [box((0, 0, 0.2), (0.1, 0.28, 0.4))], light)
-    free = rendering.instance == 0
-    x = floor_xy(view)[..., 0]
-    whole = seen[free & (np.abs(x) > 0.6)].mean()
-    beside = seen[free & (np.abs(x) < 0.1) & (np.abs(floor_xy(view)[..., 1]) < 0.1)].mean()
-    assert 0.4 * whole < beside < 0.85 * whole
-
-
-def test_what_lies_on_the_floor_is_floor():
-    contact, _ = maps([square(0.5, 0.01, material=GREY)])
-    assert to_host(contact.loss).max() == 0.0
-
-
 @pytest.mark.parametrize("light", [lit((0, 0, -1), 1.0), lit((0, 0, 1), 0.0)], ids=["set", "black"])
 def test_no_sun_no_map(light):
     _, sun = maps([box((0, 0, 0.5), (1, 1, 1))], light)
     assert sun.on == 0
-
-
-def test_a_far_thing_does_not_coarsen_people_s_shadows():
-    figure = box((0, 0, 0.9), (0.5, 0.3, 1.8), instance=1)
-    person = PosedPerson(
-        instance=1,
-        surfaces=(figure,),
-        joints_m=np.zeros((0, 3)),
-        kinematic_joints_m=np.zeros((0, 3)),
-        patches=None,
-        stature_m=1.8,
-    )
-    light, far = lit((1, 0, 1), 0.5), box((60, 0, 0.5), (3, 3, 1))
-    _, alone = maps([], light, (person,))
-    _, both = maps([far], light, (person,))
-    assert alone.texel_m < 0.01 and both.texel_m < 3 * 0.01
-
-
-def test_texels_follow_what_a_pixel_can_show():
-    near, far = (maps([box((0, 0, z), (0.5, 0.5, 0.2))], lit(sun_rgb=1.0))[1] for z in (3.5, 0.1))
-    assert near.texel_m < far.texel_m
-    assert far.texel_m == pytest.approx(0.5 * 3.8 / 256, rel=0.01)
