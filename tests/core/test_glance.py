@@ -16,7 +16,7 @@ KEYS = st.sampled_from([*NAMES, "iscrowd", "a", 'a","id":7,"', "{", "}"])
 OBJECTS = st.dictionaries(KEYS, st.integers(0, 3) | VALUES | st.dictionaries(KEYS, VALUES))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(OBJECTS | VALUES), st.integers(1, 40), st.booleans(), st.booleans())
 def test_what_is_taken_ends_and_says_what_the_parser_says(
     tmp_path_factory, items, chunk, blanks, ascii_

@@ -12,20 +12,6 @@ from synthstudio.core.masks import EMPTY_BOX, amodal_box, decode, encode, mask_b
 MASKS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
 
-@given(MASKS)
-def test_there_and_back(mask):
-    rle = encode(mask)
-    assert isinstance(rle["counts"], str)
-    assert rle["size"] == list(mask.shape)
-    assert (decode(rle) == mask).all()
-    assert coco_mask.area(rle) == mask.sum()
-
-
-@given(MASKS)
-def test_a_box_is_that_of_pycocotools(mask):
-    assert mask_box(mask) == tuple(coco_mask.toBbox(encode(mask)).tolist())
-
-
 def test_one_pixel_has_a_box_of_one_pixel():
     mask = np.zeros((5, 7), np.bool_)
     mask[3, 6] = True
@@ -64,7 +50,7 @@ def test_runs_are_those_of_pycocotools(mask):
         rle.check_counts(code, (mask.shape[0] + 1, mask.shape[1]))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=40))
 def test_any_text_is_refused_or_fits(counts):
     try:
@@ -73,13 +59,6 @@ def test_any_text_is_refused_or_fits(counts):
         return
     decoded = coco_mask.decode({"size": [4, 5], "counts": counts})
     assert decoded.sum() == area
-
-
-def test_a_long_run():
-    mask = np.zeros((3000, 2000), np.uint8, order="F")
-    mask[:, 500:1500] = 1
-    code = coco_mask.encode(mask)["counts"].decode()
-    assert rle.check_counts(code, mask.shape) == 3_000_000
 
 
 @pytest.mark.parametrize("counts", [[1, 2], [21], [-1, 21], [1.0, 19], "x", None, [True, 19]])
@@ -91,18 +70,20 @@ def test_plain_counts(counts):
 
 @pytest.mark.parametrize(
     "polygons",
-    [
-        "x",
-        [[1, 2, 3, 4]],
-        [[1, 2, 3, 4, 5]],
-        [[0, 0, 1e9, 0, 1, 1]],
-        [["a"] * 6],
-        [[float("nan")] * 6],
-        [[0, 0, 900_000, 900_000] * 10],
-        [[1, 2, 3, 4, True, 5]],
-    ],
-)
+    ["x", [[1, 2, 3, 4]], [[1, 2, 3, 4, 5]], [[0, 0, 1e9, 0, 1, 1]], [["a"] * 6],
+     [[float("nan")] * 6], [[0, 0, 900_000, 900_000] * 10], [[1, 2, 3, 4, True, 5]]],
+)  # fmt: skip
 def test_polygons(polygons):
     with pytest.raises(ValueError, match=r"polygon"):
         rle.check_polygons(polygons)
     rle.check_polygons([[0, 0, 4, 0, 4, 4]])
+
+
+@given(MASKS)
+def test_there_and_back_with_the_box_of_pycocotools(mask):
+    code = encode(mask)
+    assert isinstance(code["counts"], str)
+    assert code["size"] == list(mask.shape)
+    assert (decode(code) == mask).all()
+    assert coco_mask.area(code) == mask.sum()
+    assert mask_box(mask) == tuple(coco_mask.toBbox(code).tolist())

@@ -122,11 +122,9 @@ def test_skeletons_are_sound(name):
     s = get_skeleton(name)
     assert s.flip[s.flip].tolist() == list(range(len(s.joints)))
     assert len(s.sigmas) == len(s.places) == len(s.joints) == len(set(s.joints))
-    assert [s.sides[i] for i in s.flip] == [
-        {"left": "right", "right": "left"}.get(side, side) for side in s.sides
-    ]
-    for joint, parent in enumerate(s.parents):
-        assert parent is None or parent < joint
+    other = {"left": "right", "right": "left", "middle": "middle"}
+    assert [s.sides[i] for i in s.flip] == [other[side] for side in s.sides]
+    assert all(parent is None or parent < joint for joint, parent in enumerate(s.parents))
 
 
 def test_unknown_skeleton_names_the_known_ones():
@@ -136,16 +134,15 @@ def test_unknown_skeleton_names_the_known_ones():
 
 def test_specs_are_keys_that_cross_to_other_processes():
     spec = _spec(BACKDROPS[0])
-    found = {spec.people[0]: 1}
-    copy = pickle.loads(pickle.dumps(spec.people[0]))
-    assert found[copy] == 1
+    person = spec.people[0]
+    assert {person: 1}[pickle.loads(pickle.dumps(person))] == 1
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = "import pickle as k, sys; p=k.load(sys.stdin.buffer); print({p: 1}[type(p)(**vars(p))])"
-    done = subprocess.run(
+    child = subprocess.run(
         [sys.executable, "-c", code],
-        input=pickle.dumps(spec.people[0]),
+        input=pickle.dumps(person),
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "1"},
     )
-    assert done.stdout.strip() == b"1"
+    assert child.stdout.strip() == b"1"

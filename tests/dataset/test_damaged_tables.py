@@ -16,6 +16,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import filter as filtering
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.row_checks import check_text
 from synthstudio.report.drawable import drawable
 
 
@@ -57,8 +58,8 @@ def test_a_spec_that_is_none(spec, folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_text_that_is_none(folder):
-    def change(table: pa.Table) -> pa.Table:
+def test_text_that_is_none(folder, tmp_path):
+    def change(table):
         raw = pa.array([b"\xff\xfe"] * table.num_rows, pa.binary())
         text = pa.StringArray.from_buffers(len(raw), *raw.buffers()[1:])
         place = table.schema.get_field_index("pose")
@@ -67,6 +68,7 @@ def test_text_that_is_none(folder):
     tamper(folder, "instances.parquet", change)
     with pytest.raises(DatasetError, match="text in pose"):
         list(Dataset(folder).iter_instances())
+    check_text(pa.table({"file_name": ["ä"], "index": [1]}), tmp_path / "frames.parquet")
 
 
 def test_two_people_of_one_number_are_drawn(folder):

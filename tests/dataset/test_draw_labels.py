@@ -6,7 +6,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed
 
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.report.draw import contact_sheet, draw_labels, person_colour
+from synthstudio.report.draw import contact_sheet, draw_labels
 
 COCO17 = get_skeleton("coco17")
 NOBODY = FrameLabels(people=(), crowd_index=0.0, things=())
@@ -61,12 +61,6 @@ def test_each_cause_has_its_own_shape():
     assert len(set(pictures)) == 6
 
 
-def test_the_picture_that_is_given_is_not_changed():
-    rgb = grey(1280, 960)
-    draw_labels(rgb, make_frame(0, width=1280, height=960).labels, COCO17)
-    assert (rgb == 128).all()
-
-
 def test_nobody_and_nowhere():
     assert (draw_labels(grey(320, 240), NOBODY, COCO17, legend=False) == 128).all()
     person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=9.0),)).people[
@@ -74,41 +68,6 @@ def test_nobody_and_nowhere():
     ]
     lost = dataclasses.replace(person, joints_px=np.full((17, 2), np.nan))
     draw_labels(grey(320, 240), dataclasses.replace(NOBODY, people=(lost,)), COCO17)
-
-
-def test_a_crowd_on_a_narrow_picture():
-    frame = make_frame(5, people=25, width=96, height=240)
-    out = draw_labels(grey(96, 240), frame.labels, COCO17)
-    assert out.shape[1] == 96 * 4
-    assert (out == person_colour(3)).all(axis=2).any()
-
-
-def test_a_name_covers_no_head():
-    """Two people close together: the name of the one below would lie on the other's face."""
-    camera = make_camera(640, 480)
-    people = make_labels(
-        camera, COCO17, (make_posed(COCO17, instance=1), make_posed(COCO17, instance=2, x_m=0.5))
-    ).people
-    high, low = people
-    x, y, w, h = low.amodal_box_px
-    face = [COCO17.joints.index(n) for n in ("nose", "left_eye", "right_eye")]
-    moved = low.joints_px[face].mean(axis=0) - high.joints_px[face].mean(axis=0)
-    above = dataclasses.replace(  # its head just over the box of the other
-        high,
-        joints_px=high.joints_px + moved - (0, 22),
-        modal_box_px=(x, y - 22, w, h),
-        amodal_box_px=(x, y - 22, w, h),
-    )
-    labels = dataclasses.replace(NOBODY, people=(above, low))
-    named = draw_labels(grey(640, 480), labels, COCO17, legend=False).astype(int)
-    bare = draw_labels(grey(640, 480), labels, COCO17, legend=False, names=False).astype(int)
-    zoom = named.shape[0] // 480
-    tags = np.abs(named - bare).max(axis=2) > 8
-    assert tags.sum() > 400 * zoom
-    for person in labels.people:
-        for j, reach in zip(face, (6, 6, 6), strict=True):
-            px, py = (person.joints_px[j] * zoom).astype(int)
-            assert not tags[py - reach : py + reach, px - reach : px + reach].any()
 
 
 def test_a_contact_sheet():

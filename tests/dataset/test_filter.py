@@ -262,14 +262,6 @@ def test_splits_that_cannot_be(tangled, options, message):
         splits.split(tangled, **options)
 
 
-def test_a_set_does_not_differ_from_itself(source):
-    found = comparing.diff(source, source)
-    assert found["made"] == []
-    assert all(a == b for a, b in found["counts"].values())
-    assert not any(found["distances"].values())
-    assert "alike" in comparing.diff_text(found)
-
-
 def test_what_differs_between_two_sets(source, other):
     found = comparing.diff(source, other)
     assert found["counts"]["frames"] == [FRAMES, 5]

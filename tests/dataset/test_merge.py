@@ -11,7 +11,6 @@ import pytest
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.dataset.merge import merge
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files, write_shard
 from synthstudio.dataset.writer import open_or_create
 
@@ -50,13 +49,6 @@ def test_parts_in_any_order_give_the_bytes_of_one_run(parts, whole, tmp_path):
         assert hashed_files(out) == hashed_files(whole)
         assert list(joined.verify()) == []
     assert [hashed_files(part) for part in parts] == before
-
-
-def test_more_parts_than_shards(whole, tmp_path):
-    parts = [_make(tmp_path / f"p{k}", (k, 8)) for k in range(1, 9)]
-    assert Dataset(parts[7]).entries == ()
-    merge(parts, tmp_path / "joined")
-    assert hashed_files(tmp_path / "joined") == hashed_files(whole)
 
 
 def test_copies_where_links_are_not_possible(parts, whole, tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import pytest
-import yaml
 from painted_frames import painted, write_set
 
 from synthstudio.core.labels import Frame
@@ -82,10 +81,3 @@ def test_split_warns_of_sources_that_share_people(sets, tmp_path, caplog):
         found = [r.getMessage() for r in caplog.records if "identities" in r.getMessage()]
         assert bool(found) == warned
         assert not warned or all(name in found[0] for name in names)
-
-
-def test_shipped_recipes_have_seeds_of_their_own():
-    seeds: dict[int, str] = {}
-    for path in sorted(SCENES.glob("*.yaml")):
-        seed = yaml.safe_load(path.read_text("utf-8")).get("seed", 0)
-        assert seeds.setdefault(seed, path.name) == path.name

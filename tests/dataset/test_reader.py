@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.spec_json import to_json
 from synthstudio.dataset import parquet, rows, shards
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import FailedFrame, write_shard
@@ -148,11 +147,6 @@ def test_a_damaged_spec_is_one_message(own, text):
         Dataset(own).spec(0)
 
 
-def test_spec_text_is_canonical(stored):
-    data = Dataset(stored)
-    assert data.frame(4)["spec"] == to_json(data.spec(4))
-
-
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -184,6 +178,7 @@ def test_an_index_cannot_lead_outside_or_name_other_shards(own):
         _ = Dataset(own).entries
 
 
+@pytest.mark.nightly("peaks of memory over long sets")
 def test_memory_does_not_grow_with_the_set(tmp_path):
     peaks = []
     for count in (8, 64):

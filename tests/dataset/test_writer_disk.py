@@ -80,6 +80,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(where)], check=True)
 
 
+@pytest.mark.nightly("mounts a small disk; a full disk is told by errno in quick")
 def test_a_truly_full_and_a_truly_read_only_disk(small_disk, unbroken):
     out = small_disk / "set"
     ballast = small_disk / "ballast"
