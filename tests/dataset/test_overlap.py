@@ -15,8 +15,6 @@ from synthstudio.dataset.overlap import Drawn, shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import split
 
-SCENES = Path(__file__).resolve().parents[2] / "scenes"
-
 
 def older(frame: Frame) -> Frame:
     """The same frame of people of another body."""

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,6 @@ from synthstudio.dataset.rows import (
 JOINTS = get_skeleton("coco17").joints
 Said = bool | None
 """True, False, or None: nobody knows."""
-Case = tuple[str, Callable[[Row, Row], Said]]
 
 
 class FakeSet:
