@@ -180,22 +180,6 @@ def test_a_pose_that_nobody_generated_is_the_farthest(gap_world, gap_photos):
     assert poses.found[0].distance > 0.05 > 1e-6 > poses.found[1].distance
 
 
-def test_a_mirrored_pose_is_the_same_pose(gap_world, gap_photos):
-    across = np.array([[-1.0, 0, 320], [0, 1, 0]])
-    flip = get_skeleton("coco17").flip
-
-    def mirror(told: dict[str, Any]) -> None:
-        moved(told, across)
-        for entry in told["annotations"]:
-            points = np.array(entry["keypoints"]).reshape(-1, 3)
-            entry["keypoints"] = points[flip].ravel().tolist()
-
-    file, images = gap_photos(mirror, lambda rgb: np.ascontiguousarray(rgb[:, ::-1]))
-    poses = run_gap(gap_world / "set", file, images=images).found.poses
-    assert poses is not None and poses.found[0].distance < 1e-6
-    assert all(n.mirrored and n.person == n.nearest for n in poses.found)
-
-
 # Distances -----------------------------------------------------------------------------------
 
 

@@ -62,7 +62,7 @@ def _damage(doc: dict[str, Any], edit: tuple[str, int, int, int, Any]) -> None:
         entries[k][name] = copy.deepcopy(value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(EDITS)
 def test_a_damaged_file_is_described_not_stumbled_over(edits):
     doc = copy.deepcopy(clean())
