@@ -35,26 +35,21 @@ def query(weights, *, px=None, depth=None, inside=True) -> PatchQuery:
     )
 
 
-def cutout(instance, alpha, *, depth=0.0, left=0, top=0, size=(H, W)) -> CutoutLayer:
+def cutout(instance, alpha, *, depth=0.0, left=0, top=0, size=(H, W)):
     return CutoutLayer(
-        instance=instance,
-        left_px=left,
-        top_px=top,
-        rgb=np.zeros((*size, 3), np.uint8),
-        alpha=np.full(size, alpha, np.float32),
-        depth_m=depth,
-    )
+        instance=instance, left_px=left, top_px=top, rgb=np.zeros((*size, 3), np.uint8),
+        alpha=np.full(size, alpha, np.float32), depth_m=depth,
+    )  # fmt: skip
 
 
 def decide(q, blockers, *, depths=None, cutouts=()):
+    """Decide with the given (joints, points) of blockers, of one joint without a dimension."""
+    blockers = np.atleast_2d(np.asarray(blockers, np.int32))
+    depths = np.ones(blockers.shape) if depths is None else np.atleast_2d(depths)
     return decide_visibility(
-        q,
-        instance=ME,
-        blocker_instance=np.array([blockers], np.int32),
-        blocker_depth_m=np.array([[1.0] * len(blockers) if depths is None else depths], np.float32),
-        cutouts=tuple(cutouts),
-        frame_px=(W, H),
-    )
+        q, instance=ME, blocker_instance=blockers, blocker_depth_m=depths.astype(np.float32),
+        cutouts=tuple(cutouts), frame_px=(W, H),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -196,22 +191,17 @@ def test_alpha_goes_on_where_the_frame_clipped_the_layer():
     assert alpha_at(inner, corners, frame_px=(W, H)) == pytest.approx(0)
 
 
-def _posed(joints, points, weights, normals=None) -> PosedPerson:
-    if normals is None:
-        normals = np.broadcast_to([0.0, -1.0, 0.0], points.shape)
-    return PosedPerson(
-        instance=ME,
-        surfaces=(),
-        joints_m=joints,
-        kinematic_joints_m=joints,
-        stature_m=1.7,
-        patches=JointPatches(
-            points_m=points.astype(float),
-            normals=normals,
-            weights=np.array([weights]),
-            part=np.zeros(points.shape[:2], np.uint8),
-        ),
+def _posed(joints, points, weights, normals=None):
+    patches = JointPatches(
+        points_m=points.astype(float),
+        normals=np.broadcast_to([0.0, -1.0, 0.0], points.shape) if normals is None else normals,
+        weights=np.array([weights]),
+        part=np.zeros(points.shape[:2], np.uint8),
     )
+    return PosedPerson(
+        instance=ME, surfaces=(), joints_m=joints, kinematic_joints_m=joints, stature_m=1.7,
+        patches=patches,
+    )  # fmt: skip
 
 
 def slow_shares(q, blockers, depths, layers):
@@ -244,52 +234,40 @@ def slow_shares(q, blockers, depths, layers):
 @st.composite
 def evidence(draw):
     joints, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
-    weight = st.one_of(st.just(0.0), st.floats(0.001, 1.0))
 
     def grid(each):
         return np.array([[draw(each) for _ in range(points)] for _ in range(joints)])
 
     q = PatchQuery(
         points_m=np.zeros((joints, points, 3)),
-        px=grid(st.just(0.0))[..., None] + 10.5 * np.ones(2),
+        px=np.full((joints, points, 2), 10.5),
         depth_m=grid(st.floats(2.0, 4.0)),
-        weights=grid(weight),
+        weights=grid(st.one_of(st.just(0.0), st.floats(0.001, 1.0))),
         inside=np.array([draw(st.booleans()) for _ in range(joints)]),
     )
     blockers = grid(st.sampled_from([0, 0, 1, ME, 3, 1000, 1002])).astype(np.int32)
     depths = grid(st.floats(0.5, 1.9)).astype(np.float32)
-    layers = [
-        cutout(
-            1100 + k, draw(st.floats(0.0, 1.0)), depth=0.3 * draw(st.integers(0, 12)) + 0.001 * k
-        )
-        for k in range(draw(st.integers(0, 3)))
-    ]
+    layers = []
+    for k in range(draw(st.integers(0, 3))):
+        depth = 0.3 * draw(st.integers(0, 12)) + 0.001 * k
+        layers.append(cutout(1100 + k, draw(st.floats(0.0, 1.0)), depth=depth))
     return q, blockers, depths, layers
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(evidence())
 def test_laws_and_the_slow_reference(case):
     q, blockers, depths, layers = case
-    found = decide_visibility(
-        q,
-        instance=ME,
-        blocker_instance=blockers,
-        blocker_depth_m=depths,
-        cutouts=tuple(layers),
-        frame_px=(W, H),
-    )
-    assert found.shares == pytest.approx(
-        np.array(slow_shares(q, blockers, depths, layers)), abs=1e-9
-    )
+    found = decide(q, blockers, depths=depths, cutouts=layers)
+    slow = np.array(slow_shares(q, blockers, depths, layers))
+    assert found.shares == pytest.approx(slow, abs=1e-9)
     assert found.shares.sum(axis=1) == pytest.approx(1, abs=1e-9)
     assert (found.shares >= 0).all()
     for j, (row, cause) in enumerate(zip(found.shares, found.cause, strict=True)):
-        hiding = dict(zip(SHARES, row, strict=True))
         assert (found.state[j] == 2) == (cause == "visible") == (row[0] >= 0.5)
         assert (found.state[j] == 0) == (cause == "truncated") == (not q.inside[j])
         if found.state[j] == 1:
-            assert hiding[cause] >= max(row[1:]) - 1e-9
+            assert row[SHARES.index(cause)] >= max(row[1:]) - 1e-9
         by = found.hidden_by[j]
         assert [s for _, s in by] == sorted((s for _, s in by), reverse=True)
         assert sum(s for _, s in by) == pytest.approx(row[1:4].sum(), abs=1e-9)
