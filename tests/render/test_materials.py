@@ -80,10 +80,10 @@ def scattered(n, span_m, name="points"):
 
 
 def test_noise_is_bounded_centred_and_varied():
-    solid, flat = noises(scattered(20_000, 300.0))
+    solid, flat = noises(scattered(5_000, 300.0))
     for values in (solid[:, 0], flat):
         assert np.abs(values).max() <= 1.0
-        assert abs(values.mean()) < 0.02
+        assert abs(values.mean()) < 0.03
         assert 0.2 < values.std() < 0.5
 
 
@@ -155,13 +155,11 @@ def test_footprints_filter_a_stripe_exactly():
 def test_a_thing_s_pattern_lies_in_its_faces(axis):
     # Moving along a face's normal changes nothing, moving within it does.
     material = Material(pattern="checks", base_rgb=RED, second_rgb=CREAM, scale_m=0.1)
-    normal = np.eye(3)[axis]
+    normal, across = np.eye(3)[axis], np.eye(3)[axis - 1]
     points = scattered(300, 0.5)
-    at = colour(material, points, face=tuple(normal))
-    np.testing.assert_allclose(
-        colour(material, points + 0.037 * normal, face=tuple(normal)), at, atol=0.01
+    at, deeper, aside = (
+        colour(material, points + move, face=tuple(normal))
+        for move in (0.0, 0.037 * normal, 0.05 * across)
     )
-    assert (
-        np.abs(colour(material, points + 0.05 * np.eye(3)[axis - 1], face=tuple(normal)) - at).max()
-        > 0.2
-    )
+    np.testing.assert_allclose(deeper, at, atol=0.01)
+    assert np.abs(aside - at).max() > 0.2

@@ -14,25 +14,6 @@ from synthstudio.core.spec import Material
 from synthstudio.render.pack import pack, to_host
 from synthstudio.render.shade import render, tables
 
-LEVEL = 0.006
-"""More than half a grey level of sRGB, in linear light, between 0.2 and 0.8."""
-
-
-@pytest.mark.parametrize("kind", ["matte", "cloth"])
-def test_white_in_an_even_light_returns_it(kind):
-    material = Material(
-        kind=kind, base_rgb=(1, 1, 1), second_rgb=(1, 1, 1), specular=0.0, roughness=1.0
-    )
-    rendering, seen = shot(
-        camera(pitch_rad=math.pi / 4),
-        [ball((0, 3, 3), 1.0, material=material)],
-        lit(sky=0.5, ground=0.5),
-    )
-    inside = rendering.instance == 1002
-    assert inside.sum() > 300
-    np.testing.assert_allclose(seen[inside], 0.5, atol=LEVEL if kind == "matte" else 0.06)
-    np.testing.assert_allclose(seen[inside].mean(), 0.5, atol=LEVEL)
-
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 60, 80])
 def test_lambert(degrees):

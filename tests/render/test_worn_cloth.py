@@ -59,17 +59,3 @@ def test_a_print_has_all_of_its_colours_and_no_others(pattern):
     # Flowers darken towards their rim; edges and shades are the rest.
     assert (away < 0.03).mean(axis=0).min() > 0.01
     assert (away.min(axis=1) < 0.03).mean() > 0.6
-
-
-def test_a_logo_is_on_chest_and_back_alone():
-    grid = np.stack(np.meshgrid(np.linspace(-0.6, 0.6, 121), np.linspace(-0.9, 0.6, 151)), axis=-1)
-    sides = []
-    for y in (-0.1, 0.1):
-        points = np.insert(grid.reshape(-1, 2), 1, y, axis=1)
-        seen = colour(dataclasses.replace(PRINTED, pattern="logo"), points)
-        printed = np.abs(seen - FIVE[0]).max(axis=1) > 0.02
-        assert printed.sum() > 20
-        assert np.abs(points[printed, 0]).max() < 0.17
-        assert 0.05 < points[printed, 2].min() < points[printed, 2].max() < 0.5
-        sides.append(seen)
-    assert not np.array_equal(*sides)
