@@ -75,39 +75,37 @@ GARMENTS = (
     ),
     GarmentKind(kind="sneakers", slot="shoes", shape={"top": (0.03, 0.08)}, patterns=("plain",)),
     GarmentKind(
-        kind="t_shirt",
-        slot="top",
-        shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
-        patterns=("plain", "stripes", "checks", "dots"),
-        steps=3,
-    ),
-)
-THINGS = (
-    ThingKind(
-        kind="bookcase", size_low_m=(0.6, 0.25, 1.4), size_high_m=(1.2, 0.4, 2.1), materials=3,
-        patterns=("wood", "plain"),
-    ),
-    ThingKind(
-        kind="chair", size_low_m=(0.4, 0.4, 0.8), size_high_m=(0.5, 0.5, 1.0), materials=2,
-        patterns=("wood", "plain"), roles=("occluder", "seat"), shape=("seat_height_m",),
-    ),
-    ThingKind(
-        kind="crate", size_low_m=(0.4, 0.4, 0.3), size_high_m=(0.9, 0.8, 0.9), materials=1,
-        patterns=("wood",),
-    ),
-    ThingKind(
-        kind="cup", size_low_m=(0.08, 0.08, 0.1), size_high_m=(0.09, 0.09, 0.15), materials=3,
-        patterns=("plain",), roles=("held",), grip="cup",
-    ),
-    ThingKind(
-        kind="lamp_post", size_low_m=(0.2, 0.2, 2.5), size_high_m=(0.3, 0.3, 4.0), materials=1,
-        patterns=("plain",),
-    ),
-    ThingKind(
-        kind="table", size_low_m=(0.8, 0.6, 0.7), size_high_m=(1.8, 0.9, 0.8), materials=2,
-        patterns=("wood", "plain"),
+        kind="t_shirt", slot="top", shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
+        patterns=("plain", "stripes", "checks", "dots"), steps=3,
     ),
 )  # fmt: skip
+
+
+def _thing(kind, low_m, high_m, materials, patterns=("plain",), **more):
+    return ThingKind(
+        kind=kind,
+        size_low_m=low_m,
+        size_high_m=high_m,
+        materials=materials,
+        patterns=patterns,
+        **more,
+    )
+
+
+WOOD = ("wood", "plain")
+
+
+SEAT = {"roles": ("occluder", "seat"), "shape": ("seat_height_m",)}
+
+
+THINGS = (
+    _thing("bookcase", (0.6, 0.25, 1.4), (1.2, 0.4, 2.1), 3, WOOD),
+    _thing("chair", (0.4, 0.4, 0.8), (0.5, 0.5, 1.0), 2, WOOD, **SEAT),
+    _thing("crate", (0.4, 0.4, 0.3), (0.9, 0.8, 0.9), 1, ("wood",)),
+    _thing("cup", (0.08, 0.08, 0.1), (0.09, 0.09, 0.15), 3, roles=("held",), grip="cup"),
+    _thing("lamp_post", (0.2, 0.2, 2.5), (0.3, 0.3, 4.0), 1),
+    _thing("table", (0.8, 0.6, 0.7), (1.8, 0.9, 0.8), 2, WOOD),
+)
 
 
 def ref(name: str) -> AssetRef:
@@ -121,15 +119,13 @@ GROUND = Ground(camera_height_m=1.5, pitch_rad=-0.1, vertical_fov_rad=0.9)
 def images(folder, count, *, size, category=""):
     return tuple(
         ImageAsset(
-            asset=ref(f"{folder}/{folder}_{i:02d}.jpg"),
-            width_px=size[0],
-            height_px=size[1],
+            asset=ref(f"{folder}/{folder}_{i:02d}.jpg"), width_px=size[0], height_px=size[1],
             category=f"{category}{i % 3}" if category else "",
             ground=GROUND if folder == "backgrounds" else None,
             height_m=0.9 if category else None,
         )
         for i in range(count)
-    )
+    )  # fmt: skip
 
 
 CATALOGUE = Catalogue(

@@ -33,8 +33,9 @@ def families(drawn):
 
 def test_nobody_does_a_handstand_unasked():
     plain = without(FakeSolve(), poses=CATALOGUE.poses)
-    assert people({}) == people({}, solve=plain)  # not a random number is drawn for them
-    assert not families(people({})) & {"inverted", "leap"}
+    usual = people({}, 40)
+    assert usual == people({}, 40, solve=plain)  # not a random number is drawn for them
+    assert not families(usual) & {"inverted", "leap"}
 
 
 @pytest.mark.parametrize("share", [0.3, 1.0])
@@ -101,8 +102,8 @@ def test_the_freest_of_many_is_taken():
 
 
 def test_asking_for_none_draws_no_random_number():
-    assert people({"random": 0.0}) == people({})
-    assert people({"random": 0.5, "bent": 0.0}) == people({"random": 0.5})
+    assert people({"random": 0.0}, 30) == people({}, 30)
+    assert people({"random": 0.5, "bent": 0.0}, 30) == people({"random": 0.5}, 30)
 
 
 def test_legs_of_made_up_poses_are_bent_as_often_as_asked_and_keep_their_limits():

@@ -59,12 +59,3 @@ def test_recipes_that_do_not_ask_are_stored_as_before():
     assert older.as_stored(asks)["people"]["poses"]["arms"] == "fitting"
     assert "arms" not in older.as_stored(silent)["people"]["poses"]
     assert older.as_begun(older.as_stored(silent))["people"]["poses"]["arms"] == "any"
-
-
-def test_who_stands_takes_any_arms():
-    recipe = recipe_of(
-        "everyday.yaml", names={"stand_relaxed": 50, "throw": 1}, mix=1.0, athletic=0
-    )
-    draw = Draw(recipe=recipe, index=0, split="train", catalogue=SOLVE.catalogue)
-    names = {person.pose.name for person, _ in draw_people(draw, SOLVE, seats=True)}
-    assert names <= {"stand_relaxed+throw", "throw+stand_relaxed"}

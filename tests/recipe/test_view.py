@@ -100,24 +100,6 @@ def test_a_sidecar_decides_height_pitch_and_focal_length():
             assert ray[1] == pytest.approx(want[1], abs=1e-9)
 
 
-def test_a_sidecar_with_pitch_alone_keeps_the_middle_row():
-    tall = tuple(
-        dataclasses.replace(b, width_px=400, height_px=900, pitch_rad=0.1)
-        for b in CATALOGUE.backgrounds
-    )
-    for spec in frames(10, without(FakeSolve(), backgrounds=tall), backdrop=PHOTO):
-        _, y0, _, y1 = spec.backdrop.crop_px
-        assert (y0 + y1) / 2 == pytest.approx(450)
-        assert spec.camera.pitch_rad == 0.1
-        assert spec.camera.centre_px is None
-
-
-def test_without_a_sidecar_the_recipe_decides():
-    for spec in frames(10, with_facts(camera_height_m=None), backdrop=PHOTO):
-        assert 1.0 <= spec.camera.position_m[2] <= 1.8
-        assert spec.camera.centre_px is None
-
-
 def test_rooms_hold_the_camera_and_everybody():
     solve, walls = FakeSolve(), 0
     wish = {
