@@ -4,8 +4,6 @@
 world is z up.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The AMASS reader: by hand, against BVH by other code, and one clear error for all else."""
 
-from __future__ import annotations
-
 import functools
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """Dressed people in the world."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

@@ -55,14 +55,6 @@ def test_parts_lie_where_their_joints_are():
         assert near == expected, joint
 
 
-def test_parts_are_symmetric():
-    atlas = load_atlas()
-    count = np.bincount(atlas.part, minlength=len(PARTS))
-    for place, name in enumerate(PARTS):
-        if name.startswith("left_"):
-            assert count[place] == count[PARTS.index("right_" + name[5:])]
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["squat_deep", "throw", "arms_crossed"])
 def test_body_and_joints_equal_annys_own_forward_pass_and_regressor(shape, name):

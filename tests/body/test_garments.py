@@ -1,7 +1,5 @@
 """Clothes cover what they should, in deep poses too, and know which parts lie under them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

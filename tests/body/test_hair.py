@@ -1,7 +1,5 @@
 """Hair sits on the skull, falls when the head turns over, and goes under hats."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree

@@ -1,7 +1,5 @@
 """Beards, glasses, masks, headscarves, teeth, faces: where they lie and what they hide."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Faces and hands: points lie where the mesh has eyes, lips, jaw and fingers, in every pose."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -115,17 +113,6 @@ def test_faces_open_and_close():
     assert gap(still, 43, 47) > 0.006 > 1e-6 > gap(shut, 43, 47)
     assert gap(still, 62, 66) < 0.002 < 0.015 < gap(loud, 62, 66)
     assert loud[8, 2] < still[8, 2] - 0.01  # the chin goes down with the jaw
-
-
-def test_unfolding_moves_the_lower_lid_and_both_lips():
-    points = np.zeros((len(landmarks.LANDMARKS), 3))
-    upper, lower = (landmarks.LANDMARKS.index(f"left_eyelid_{k}") for k in (2, 6))
-    above, below = (landmarks.LANDMARKS.index(f"{k}_inner_lip") for k in ("upper", "lower"))
-    points[lower, 1] = points[below, 1] = 0.004
-    out = landmarks.unfold(points, np.array([0.0, 1.0, 0.0]))
-    np.testing.assert_allclose(out[[upper, lower]], 0)
-    np.testing.assert_allclose(out[[above, below], 1], 0.002)
-    np.testing.assert_array_equal(landmarks.unfold(out, np.array([0.0, 1.0, 0.0])), out)
 
 
 @pytest.mark.parametrize("shape", PEOPLE)

@@ -1,7 +1,5 @@
 """Kinds that recipes have to name: how many, well-formed, in two materials, over others."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -68,21 +66,6 @@ def test_panels_are_the_same_cloth_in_the_other_material(atlas, kind):
     assert red[0].drawn.any()
     assert blue[0].drawn.any()
     assert not (red[0].drawn & blue[0].drawn).any()
-
-
-def test_a_number_is_read_from_in_front_and_from_behind(atlas):
-    """Of 17 the 1 lies on the wearer's right in front and on the left behind."""
-    who = person("man", "stand_relaxed", "numbered_shirt", "jeans")
-    shape = {**who.outfit[0].shape, "number": 17.0}
-    one = replace(who.outfit[0], shape=shape, material=RED, second_material=BLUE)
-    who = replace(who, outfit=(one, who.outfit[1]))
-    (ink,) = (s for s in dressed(atlas, who).surfaces if s.material == BLUE)
-    centre = ink.vertices_m[ink.faces[ink.drawn]].mean(axis=1)
-    chest = centre[np.abs(centre[:, 0]) < 0.11]
-    front, back = (chest[chest[:, 1] < 0], chest[chest[:, 1] > 0])
-    # A 7 has more ink than a 1.
-    assert (front[:, 0] > 0).sum() > 1.2 * (front[:, 0] < 0).sum()
-    assert (back[:, 0] < 0).sum() > 1.2 * (back[:, 0] > 0).sum()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Limbs are moved out of their own body, and only those that lie in it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from samples import sampled

@@ -1,7 +1,5 @@
 """`dress`: nobody is nude, same bytes, well-formed surfaces, every kind builds."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import subprocess
@@ -44,7 +42,7 @@ def test_a_dress_alone_covers():
     check_outfit(person("thin", "stand_relaxed", "dress"))
 
 
-@pytest.mark.parametrize("outfit", sorted(OUTFITS))
+@pytest.mark.parametrize("outfit", sampled(sorted(OUTFITS), 2))
 def test_surfaces_are_well_formed(atlas, outfit):
     made = dressed(atlas, person("heavy", "walk_left_contact", *OUTFITS[outfit]))
     names = [s.name for s in made.surfaces]
@@ -53,23 +51,20 @@ def test_surfaces_are_well_formed(atlas, outfit):
     for s in made.surfaces:
         count = len(s.vertices_m)
         assert s.instance == 0
-        assert np.isfinite(s.vertices_m).all()
-        assert np.isfinite(s.coords).all()
+        assert np.isfinite(s.vertices_m).all() and np.isfinite(s.coords).all()
         assert s.vertices_m.dtype == s.coords.dtype == np.float32
+        assert s.coords.shape == s.vertices_m.shape == (count, 3)
         assert s.faces.dtype == np.int32
+        assert 0 <= s.faces.min() <= s.faces.max() < count
         if s.normals is not None:
             long = np.linalg.norm(s.normals[np.unique(s.faces)], axis=1)
-            assert s.normals.shape == s.vertices_m.shape
-            assert s.normals.dtype == np.float32
+            assert (s.normals.shape, s.normals.dtype) == (s.vertices_m.shape, np.float32)
             assert ((np.abs(long - 1) < 1e-4) | (long == 0)).all()
             assert (long > 0.5).mean() > 0.995
-        assert s.coords.shape == s.vertices_m.shape == (count, 3)
-        assert s.faces.min() >= 0
-        assert s.faces.max() < count
         for array, kind in ((s.part, np.uint8), (s.covers, np.uint32), (s.drawn, np.bool_)):
             assert array is None or (array.shape == (len(s.faces),) and array.dtype == kind)
         assert s.tint is None or (s.tint.shape == (count, 3) and np.isfinite(s.tint).all())
-        assert not ((s.covers is None) and (s.part is None))
+        assert s.covers is not None or s.part is not None
 
 
 def test_the_skin_is_the_whole_body(atlas):

@@ -4,8 +4,6 @@ Stance is told from the file's own feet, not by the solver. `python tests/body/w
 FOLDER` prints the table of docs/motion.md for the BVH files of a folder.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 import time

@@ -1,7 +1,5 @@
 """People in outfits that several tests of the wardrobe share."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body

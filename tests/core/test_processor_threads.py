@@ -1,7 +1,5 @@
 """How many threads libraries take that are begun inside and outside `one_thread`."""
 
-from __future__ import annotations
-
 import pytest
 
 from synthstudio.core.threads import one_thread, threads_allowed

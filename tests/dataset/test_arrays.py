@@ -1,7 +1,5 @@
 """Arrow's buffers as NumPy: the same values as pyarrow's own way, without pandas."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """What is damaged in a data set is one message, whichever command reads it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """A shard as one file: the same bytes each time, back as it was, and nothing written outside."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import tarfile

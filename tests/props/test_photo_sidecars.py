@@ -1,7 +1,5 @@
 """Sidecars of photos: what they say, what of it makes a photo a place, what is refused."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the tests of the gap share."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

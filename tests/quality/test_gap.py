@@ -1,7 +1,5 @@
 """The gap between a data set and photos: what is put in is found, and nothing else."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

@@ -1,7 +1,5 @@
 """Photos and data sets that are wrong, thin or of other joints: right figures or one message."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

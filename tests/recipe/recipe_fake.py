@@ -1,7 +1,5 @@
 """A geometry that needs no body: people are boxes, so is every thing. Counts what is asked."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Ages in years: statures as the WHO's tables have them, by Anny's own measure."""
 
-from __future__ import annotations
-
 from statistics import NormalDist
 
 import pytest

@@ -1,7 +1,5 @@
 """What a recipe asks of faces: as often as asked, from streams of their own, by sex and age."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections import defaultdict

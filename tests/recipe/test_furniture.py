@@ -1,7 +1,5 @@
 """Furnished places: free, on the floor, backs to the wall, hiding nobody; the rest stays."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

@@ -1,7 +1,5 @@
 """Kinds of rooms: each has what belongs in it, arranged so that it makes sense."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

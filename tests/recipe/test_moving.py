@@ -1,7 +1,5 @@
 """Who moves at a frame's moment, and how: forward, planted, flying, as a recording goes on."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import math

@@ -1,7 +1,5 @@
 """People on the floor of photos: where they stand, which camera sees them, how they are lit."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import re

@@ -1,7 +1,5 @@
 """What people do together, on the real body: measured on meshes, not by the solver's residual."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
