@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation
 from walk_bvh import walk_bvh
 from walk_measures import SHAPES, bone_heads
 
-import synthstudio as ss
 from synthstudio.body import amass, motion
 from synthstudio.body.bvh import parse_bvh
 from synthstudio.body.poses import BONES
@@ -273,23 +272,3 @@ def test_whatever_is_changed_it_is_read_or_refused(data, tmp_path_factory):
 
 
 # A data set ---------------------------------------------------------------------------------
-
-
-@pytest.mark.nightly("a set rendered and audited; the walk itself is compared in quick")
-def test_a_clip_of_it_passes_its_audit(tmp_path):
-    (tmp_path / "motions").mkdir()
-    members = smpl_x(stroll_poses(), stroll().root_m)
-    write(tmp_path / "motions" / "stroll_stageii.npz", members)
-    recipe = {
-        "name": "amass",
-        "frames": 3,
-        "image": {"width_px": 64, "height_px": 64, "supersample": 1},
-        "motion": {"folder": "motions", "share": 1.0},
-        "clip": {"frames": 3, "fps": 6},
-        "people": {"count": 1},
-    }
-    made = ss.generate(recipe, tmp_path / "set", assets=tmp_path, device="cpu", progress=False)
-    assert {person.pose_family for frame in made for person in frame.people} == {"motion"}
-    joints = np.array([frame.people[0].joints_world_m for frame in made])
-    assert (np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=-1) > 0.05).all()
-    assert ss.audit(made, device="cpu", progress=False).passed

@@ -11,7 +11,6 @@ from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.body.clothes.kinds import GARMENTS, design
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.clothes.weave import basis
-from synthstudio.core.scene import PARTS
 from synthstudio.core.spec import Material
 
 RED, BLUE = Material(kind="cloth", base_rgb=(1, 0, 0)), Material(kind="cloth", base_rgb=(0, 0, 1))
@@ -66,27 +65,6 @@ def test_panels_are_the_same_cloth_in_the_other_material(atlas, kind):
     assert red[0].drawn.any()
     assert blue[0].drawn.any()
     assert not (red[0].drawn & blue[0].drawn).any()
-
-
-@pytest.mark.parametrize(
-    ("kind", "covered", "free"),
-    [
-        ("gloves", "left_hand right_hand", "left_upper_arm torso"),
-        ("scarf", "neck torso", "head left_hand"),
-        ("long_socks", "left_shin right_foot", "pelvis torso"),
-        ("blazer", "torso left_forearm right_upper_arm", "head left_shin"),
-    ],
-)
-def test_parts_under_what_is_worn_besides(atlas, kind, covered, free):
-    made = dressed(atlas, person("man", "stand_relaxed", kind, "t_shirt", "shorts"))
-    union = 0
-    for surface in made.surfaces:
-        if surface.name == kind:
-            union |= int(np.bitwise_or.reduce(surface.covers))
-    for part in covered.split():
-        assert union >> PARTS.index(part) & 1, part
-    for part in free.split():
-        assert not union >> PARTS.index(part) & 1, part
 
 
 @pytest.mark.parametrize("kind", ["apron", "blazer", "waistcoat"])

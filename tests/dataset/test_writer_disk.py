@@ -2,14 +2,13 @@
 
 import errno
 import os
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fake_frames
 import pytest
-from written_sets import drive, leftovers, make
+from written_sets import leftovers, make
 
 from synthstudio.core.errors import DiskError
 from synthstudio.dataset import durable, shards
@@ -62,41 +61,6 @@ def test_a_folder_that_cannot_be_written_is_one_message(number, message, tmp_pat
     with pytest.raises(DiskError, match=f"{out}: .*{message}"):
         make(out, fake_frames.identity())
     assert not out.exists()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a file system of 512 KiB, or skip where none may be mounted."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(where)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no right to mount a small file system here")
-    yield where
-    subprocess.run(["umount", str(where)], check=True)
-
-
-@pytest.mark.nightly("mounts a small disk; a full disk is told by errno in quick")
-def test_a_truly_full_and_a_truly_read_only_disk(small_disk, unbroken):
-    out = small_disk / "set"
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(bytes(320 * 1024))
-    code, errors = drive(out, workers=2, frames=40)
-    assert code == 1 and errors.startswith("DiskError: ") and "the disk is full" in errors
-    assert "Traceback" not in errors and not leftovers(out)
-    kept = list((out / "shards").iterdir())
-    assert 0 < len(kept) < 10 and all(verify_shard(path) == [] for path in kept)
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    code, errors = drive(out, frames=40, resume=True)
-    assert code == 1 and errors.startswith("DiskError: ") and "read-only" in errors
-    subprocess.run(["mount", "-o", "remount,rw,size=4m", str(small_disk)], check=True)
-    assert drive(out, frames=40, resume=True) == (0, "")
-    assert drive(small_disk / "again", frames=40) == (0, "")
-    assert hashed_files(out) == hashed_files(small_disk / "again")
 
 
 def test_a_temporary_that_a_dying_worker_fills_is_still_removed(tmp_path, monkeypatch):

@@ -106,22 +106,6 @@ def test_asking_for_none_draws_no_random_number():
     assert people({"random": 0.5, "bent": 0.0}, 30) == people({"random": 0.5}, 30)
 
 
-def test_legs_of_made_up_poses_are_bent_as_often_as_asked_and_keep_their_limits():
-    limits, straight = CATALOGUE.limits_rad, pose("straight", "stand")
-    rng = stream(2, "poses")
-    knees, hips = [], []
-    for share in (0.0, 0.6, 1.0):
-        made = [random_pose([straight], limits, rng, bent=share).angles_rad for _ in range(300)]
-        legs = [(one, side) for one in made for side in ("left", "right")]
-        knees.append(np.array([one[f"{side}_knee_flexion"] for one, side in legs]))
-        hips.append(np.array([one[f"{side}_hip_flexion"] for one, side in legs]))
-    deep = [(knee > math.radians(50)).mean() for knee in knees]
-    assert deep[0] == 0  # limbs of a straight pose stray by about 14 degrees
-    assert deep[1] == pytest.approx(0.6 * deep[2], abs=0.08) and deep[2] > 0.6
-    low, high = limits["left_hip_flexion"]
-    assert hips[2].min() >= low - 1e-4 and hips[2].max() <= high + 1e-4 and np.ptp(hips[2]) > 2
-
-
 def test_who_is_upside_down_turns_the_chest_as_often_as_asked():
     asked = {"count": 2, "facing_deg": 20}
 

@@ -99,3 +99,8 @@ def _models(kind):
         yield kind
     for arg in get_args(kind):
         yield from _models(arg)
+
+
+def test_shipped_recipes_have_seeds_of_their_own():
+    seeds = [load(path).seed for path in SCENES.glob("*.yaml")]
+    assert len(set(seeds)) == len(seeds)

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 
-import synthstudio as ss
 from benchmarks.together import Kind, check, does, stage_of
 from synthstudio.body.meetings import meetings, read_meetings
 from synthstudio.body.pose_library import library
@@ -84,21 +83,6 @@ def test_the_same_seed_makes_the_same_people_and_without_it_nothing_changes():
     without = draw(off, 0, stage)
     assert without == draw(never, 0, stage)
     assert [p.identity for p in without.people] == [p.identity for p in specs[0].people]
-
-
-@pytest.mark.nightly("three frames rendered and audited; the quick level draws and measures them")
-def test_a_set_of_it_passes_its_audit(tmp_path):
-    together = {"share": 1, "kinds": {"shake_hands": 1, "high_five": 1}}
-    recipe = {
-        "name": "together",
-        "frames": 3,
-        "image": {"width_px": 160, "height_px": 120, "supersample": 1},
-        "people": {"count": 2, "identities": 8, "together": together},
-    }
-    made = ss.generate(recipe, tmp_path / "set", device="cpu", progress=False)
-    families = {person.pose_family for frame in made for person in frame.people}
-    assert families & {"shake_hands", "high_five"}
-    assert ss.audit(made, device="cpu", progress=False).passed
 
 
 # What is written -----------------------------------------------------------------------------
