@@ -4,8 +4,6 @@
 world is z up.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +61,7 @@ def pose(frames: int = 5, **turns_deg: tuple[float, float, float]) -> F64:
     return out
 
 
-def smpl_h(
-    poses: F64, trans: F64 | None = None, fps: float = 30.0
-) -> dict[str, NDArray[np.generic]]:
+def smpl_h(poses, trans=None, fps=30.0):
     """Return the members of a file as AMASS first published them."""
     return {
         "trans": np.zeros((len(poses), 3)) if trans is None else trans,
@@ -77,9 +73,7 @@ def smpl_h(
     }
 
 
-def smpl_x(
-    poses: F64, trans: F64 | None = None, fps: float = 30.0
-) -> dict[str, NDArray[np.generic]]:
+def smpl_x(poses, trans=None, fps=30.0):
     """Return the members of a "stageii" file; one of them is pickled, as in AMASS's own."""
     whole = np.zeros((len(poses), 165))
     whole[:, :66] = poses[:, :66]
@@ -106,29 +100,3 @@ def smpl_x(
 def write(path: Path, members: dict[str, NDArray[np.generic]], *, packed: bool = False) -> Path:
     (np.savez_compressed if packed else np.savez)(path, **members)  # type: ignore[arg-type]
     return path
-
-
-def directions(poses: F64) -> dict[str, F64]:
-    """Return limb -> (F, 3) where it points in the world, by Rodrigues' formula joint by joint."""
-    whole: list[F64] = []
-    for place, parent in enumerate(PARENTS):
-        own = np.array([_rodrigues(v) for v in poses[:, 3 * place : 3 * place + 3]])
-        whole.append(whole[parent] @ own if parent >= 0 else own)
-    out = {}
-    for place, name in enumerate(NAMES):
-        side, _, joint = name.partition("_")
-        if joint in ("hip", "knee"):
-            out[name] = whole[place] @ np.array([0.0, -1.0, 0.0])
-        elif joint in ("shoulder", "elbow"):
-            out[name] = whole[place] @ np.array([1.0 if side == "left" else -1.0, 0.0, 0.0])
-    return out
-
-
-def _rodrigues(vector: F64) -> F64:
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    out: F64 = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return out

@@ -1,7 +1,5 @@
 """The AMASS reader: by hand, against BVH by other code, and one clear error for all else."""
 
-from __future__ import annotations
-
 import functools
 import io
 import zipfile
@@ -9,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amass_files import NAMES, directions, pose, poses_of, smpl_h, smpl_x, write
+from amass_files import NAMES, pose, poses_of, smpl_h, smpl_x, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from walk_bvh import walk_bvh
-from walk_measures import SHAPES, angle_errors_deg, bone_heads, person, whole_turns
+from walk_measures import SHAPES, bone_heads
 
-import synthstudio as ss
-from synthstudio.body import amass, anny, motion
+from synthstudio.body import amass, motion
 from synthstudio.body.bvh import parse_bvh
 from synthstudio.body.poses import BONES
 from synthstudio.body.recording import LEG_M, MAX_FRAMES, Motion
@@ -67,7 +64,7 @@ def angles(moves: Motion, frame: int = 0) -> dict[str, float]:
 # By hand ------------------------------------------------------------------------------------
 
 
-def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_path: Path):
+def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_path):
     moves = taken(tmp_path, smpl_h(pose(), fps=120.0))
     assert (moves.frames, moves.fps, moves.leg_m) == (5, 120.0, pytest.approx(LEG_M))
     at, role = moves.places_m()[0], moves.roles
@@ -80,7 +77,7 @@ def test_who_stands_in_a_t_pose_faces_minus_y_with_the_left_hand_at_plus_x(tmp_p
         assert limbs[limb] @ along > np.cos(np.radians(3)), limb
 
 
-def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path: Path):
+def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path):
     stands = taken(tmp_path, smpl_h(pose(**HANGING)))
     assert max(map(abs, angles(stands).values())) < 1e-3
     bent = angles(taken(tmp_path, smpl_h(pose(left_knee=(90, 0, 0), **HANGING))))
@@ -104,16 +101,14 @@ def test_hanging_arms_are_the_neutral_pose_and_a_knee_bends_alone(tmp_path: Path
         ("head", (0, 25, 0), "neck_turn", 1),
     ],
 )
-def test_one_joint_is_one_angle(
-    joint: str, turn: tuple[float, float, float], angle: str, sign: int, tmp_path: Path
-):
+def test_one_joint_is_one_angle(joint, turn, angle, sign, tmp_path):
     found = angles(taken(tmp_path, smpl_h(pose(**HANGING, **{joint: turn}))))
     assert found[angle] == pytest.approx(sign * sum(map(abs, turn)), abs=0.1), found
     others = {name: value for name, value in found.items() if name != angle}
     assert max(map(abs, others.values())) < 0.1, found
 
 
-def test_a_root_turned_about_z_goes_the_other_way(tmp_path: Path):
+def test_a_root_turned_about_z_goes_the_other_way(tmp_path):
     poses, trans = stroll_poses().copy(), stroll().root_m + OFFSET_M
     quarter = Rotation.from_euler("z", 90, degrees=True)
     own = Rotation.from_rotvec(poses[:, :3])
@@ -132,7 +127,7 @@ def test_a_root_turned_about_z_goes_the_other_way(tmp_path: Path):
 
 
 @pytest.mark.parametrize("layout", [smpl_h, smpl_x])
-def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path: Path):
+def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path):
     moves = taken(tmp_path, layout(stroll_poses(), stroll().root_m + OFFSET_M))
     assert (moves.frames, moves.fps) == (stroll().frames, 30.0)
     np.testing.assert_allclose(moves.root_m - OFFSET_M, stroll().root_m, atol=1e-9)
@@ -143,77 +138,10 @@ def test_a_walk_from_bvh_is_the_same_walk(layout, tmp_path: Path):
     assert np.degrees(apart.max()) < 0.01
 
 
-def test_limbs_point_where_rodrigues_says(tmp_path: Path):
-    rng = np.random.RandomState(3)
-    poses = pose(40, **HANGING)
-    poses[:, :66] += np.cumsum(rng.normal(0, 0.02, (40, 66)), axis=0)
-    moves = taken(tmp_path, smpl_h(poses))
-    wanted = directions(poses)
-    for frame in range(0, 40, 8):
-        for limb, along in pointing(moves, frame).items():
-            cos = float(np.clip(along @ wanted[limb][frame], -1, 1))
-            assert np.degrees(np.arccos(cos)) < 3.5, (frame, limb)  # the person's own proportions
-
-
-def test_bodies_follow_it_as_they_follow_bvh(tmp_path: Path):
-    moves = taken(tmp_path, smpl_h(stroll_poses(), stroll().root_m))
-    errors = angle_errors_deg(moves, person(SHAPES[1]), range(0, 80, 20))
-    assert max(v for k, v in errors.items() if k.endswith("01")) < 1.0, errors
-    who = person(SHAPES[1])
-    at_s = (0.5, 1.0, 1.5)
-    one = anny.load().steps(who, moves, times_s=at_s, mirror=False)
-    two = anny.load().steps(who, stroll(), times_s=at_s, mirror=False)
-    for a, b in zip(one, two, strict=True):
-        apart = whole_turns(a.turns, who.phenotype).swapaxes(1, 2) @ whole_turns(
-            b.turns, who.phenotype
-        )
-        assert np.degrees(Rotation.from_matrix(apart).magnitude().max()) < 1.5
-        np.testing.assert_allclose(a.root_m, b.root_m, atol=0.05)
-
-
-@pytest.mark.parametrize("name", ["cmu_02_01", "cmu_16_15"])
-def test_a_recorded_walk_too(name: str, shared_data: Path, tmp_path: Path):
-    recording = motion.read(shared_data / "mocap" / f"{name}.bvh")
-    moves = taken(tmp_path, _as_smpl_x(recording))
-    ours, theirs = pointing(moves, 60), pointing(recording, 60)
-    for limb, along in ours.items():
-        assert np.degrees(np.arccos(min(1.0, along @ theirs[limb]))) < 5, limb
-
-
-def _as_smpl_x(recording: Motion) -> Members:
-    """Return what stands for a recording whose zero pose has limbs of its own directions."""
-    hang = {}
-    for side in ("left", "right"):
-        for joint, end in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"),
-                           ("knee", "ankle")):  # fmt: skip
-            along = recording.offsets_m[recording.roles[f"{side}_{end}"]]
-            hang[f"{side}_{joint}"] = motion.least_turn(motion.DOWN, along)
-    whole = recording.turns()
-    for role, turn in hang.items():
-        whole[:, recording.roles[role]] = whole[:, recording.roles[role]] @ turn
-    for side in ("left", "right"):  # the hand goes on as the forearm
-        joint = recording.roles[f"{side}_wrist"]
-        whole[:, joint] = whole[:, joint] @ hang[f"{side}_elbow"]
-    own = whole.copy()
-    for joint, parent in enumerate(recording.parents):
-        if parent >= 0:
-            own[:, joint] = np.swapaxes(whole[:, parent], 1, 2) @ whole[:, joint]
-    hanging = Motion(
-        joints=recording.joints,
-        parents=recording.parents,
-        offsets_m=recording.offsets_m,
-        rotations=own,
-        root_m=recording.root_m,
-        fps=recording.fps,
-        roles=recording.roles,
-    )
-    return smpl_x(poses_of(hanging), recording.root_m, 120.0)
-
-
 # Layouts and faults -------------------------------------------------------------------------
 
 
-def test_parts_stand_for_poses_and_other_members_are_not_opened(tmp_path: Path):
+def test_parts_stand_for_poses_and_other_members_are_not_opened(tmp_path):
     whole = taken(tmp_path, smpl_x(stroll_poses()))
     parts = smpl_x(stroll_poses())
     del parts["poses"]
@@ -258,41 +186,30 @@ BROKEN: dict[str, tuple[Members, str]] = {
     "no rate": (_without("mocap_frame_rate"), "no frame rate; expected mocap_framerate or mocap_f"),
     "width of SMPL": (_set("poses", np.zeros((5, 72))), "(F, 156) of SMPL-H or (F, 165) of SMPL-X"),
     "flat poses": (_set("poses", np.zeros(780)), "wrong shape"),
-    "wide places": (
-        _set("trans", np.zeros((5, 4))),
-        "trans: wrong shape; expected numbers, (F, 3)",
-    ),
+    "wide places": (_set("trans", np.zeros((5, 4))), "wrong shape; expected numbers, (F, 3)"),
     "words": (_set("trans", np.full((5, 3), "1.0")), "trans: wrong shape"),
     "objects": (_set("poses", np.full((5, 156), None, object)), "poses.npy holds object"),
     "an object as rate": (_set("mocap_framerate", np.array(None, object)), "holds object"),
     "no frames": (smpl_h(pose(0)), "poses: wrong number of frames; expected 1 to 36,000; got 0"),
-    "too many frames": (
-        smpl_h(np.zeros((MAX_FRAMES + 1, 156), np.float16)),
-        "poses: wrong number of frames; expected 1 to 36,000; got 36,001. Cut it up.",
-    ),
+    "too many": (smpl_h(np.zeros((MAX_FRAMES + 1, 156), np.float16)), "got 36,001. Cut it up."),
     "fewer places": (_set("trans", np.zeros((4, 3))), "trans: places and poses differ"),
-    "fewer bodies": (
-        _without("poses") | {"pose_body": np.zeros((4, 63))},
-        "pose_body: root_orient and pose_body differ",
-    ),
+    "fewer bodies": (_without("poses") | {"pose_body": np.zeros((4, 63))}, "pose_body differ"),
     "nan": (_at("poses", np.nan, (3, 7)), "poses: frame 4: not a usable number; expected finite"),
     "inf": (_at("trans", np.inf, (1, 2)), "trans: frame 2: not a usable number"),
     "huge": (_at("trans", 1e300, (0, 0)), "at most 10000; got 1e+300"),
-    "rate 0": (_set("mocap_framerate", np.array(0.0)), "wrong frame rate; expected one number, 1"),
-    "rate nan": (_set("mocap_framerate", np.array(np.nan)), "mocap_framerate: wrong frame rate"),
-    "rate too high": (_set("mocap_framerate", np.array(1001)), "wrong frame rate"),
-    "a rate of words": (_set("mocap_framerate", np.array("120")), "wrong frame rate"),
-    "two rates": (_set("mocap_framerate", np.ones(2)), "wrong frame rate"),
+} | {
+    f"rate {rate}": (_set("mocap_framerate", np.array(rate)), "mocap_framerate: wrong frame rate")
+    for rate in (0.0, np.nan, 1001, "120", [1.0, 1.0])
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_error(name: str, tmp_path: Path):
+def test_a_broken_file_is_one_clear_error(name, tmp_path):
     members, says = BROKEN[name]
     assert says in fault(write(tmp_path / "a.npz", members, packed=True))
 
 
-def test_a_joint_that_jumps_is_named_with_its_frame(tmp_path: Path):
+def test_a_joint_that_jumps_is_named_with_its_frame(tmp_path):
     poses = stroll_poses().copy()
     poses[40, 3 * NAMES.index("left_knee")] += 2.0
     told = fault(write(tmp_path / "a.npz", smpl_h(poses)))
@@ -308,7 +225,7 @@ def _whole_turn_more(vectors: F64) -> F64:
     return vectors * (1 + 2 * np.pi / length)
 
 
-def test_archives_that_are_none_cut_or_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_archives_that_are_none_cut_or_bombs(tmp_path, monkeypatch):
     path = write(tmp_path / "a.npz", smpl_h(stroll_poses()), packed=True)
     whole = path.read_bytes()
     for data in (b"HIERARCHY", whole[:-30], whole[: len(whole) // 2], whole[:40]):
@@ -337,11 +254,9 @@ def test_archives_that_are_none_cut_or_bombs(tmp_path: Path, monkeypatch: pytest
         amass.read_amass(tmp_path / "b.npz")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_whatever_is_changed_it_is_read_or_refused(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
-):
+def test_whatever_is_changed_it_is_read_or_refused(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("any") / "a.npz"
     raw = bytearray(write(path, smpl_x(pose(2)), packed=data.draw(st.booleans())).read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
@@ -357,22 +272,3 @@ def test_whatever_is_changed_it_is_read_or_refused(
 
 
 # A data set ---------------------------------------------------------------------------------
-
-
-def test_a_clip_of_it_passes_its_audit(tmp_path: Path):
-    (tmp_path / "motions").mkdir()
-    members = smpl_x(stroll_poses(), stroll().root_m)
-    write(tmp_path / "motions" / "stroll_stageii.npz", members)
-    recipe = {
-        "name": "amass",
-        "frames": 3,
-        "image": {"width_px": 64, "height_px": 64, "supersample": 1},
-        "motion": {"folder": "motions", "share": 1.0},
-        "clip": {"frames": 3, "fps": 6},
-        "people": {"count": 1},
-    }
-    made = ss.generate(recipe, tmp_path / "set", assets=tmp_path, device="cpu", progress=False)
-    assert {person.pose_family for frame in made for person in frame.people} == {"motion"}
-    joints = np.array([frame.people[0].joints_world_m for frame in made])
-    assert (np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=-1) > 0.05).all()
-    assert ss.audit(made, device="cpu", progress=False).passed

@@ -1,14 +1,12 @@
 """Dressed people in the world."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
+from samples import sampled
 
 from synthstudio.body import anny
 from synthstudio.body import anny as module
@@ -16,23 +14,11 @@ from synthstudio.body.anny import load
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import patches
 from synthstudio.body.pose_library import library
-from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.body.wardrobe import garments
-from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART, PARTS
-from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import (
-    GarmentSpec,
-    Look,
-    Material,
-    PersonSpec,
-    Phenotype,
-    PoseSpec,
-)
+from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
 from synthstudio.recipe.sampling.people import mirrored
-
-JOINTS = SKELETONS["coco23"].joints
 
 
 def _garment(kind):
@@ -44,12 +30,11 @@ def _garment(kind):
 def _person(pose_name="stand_relaxed", **changes):
     pose = next(pose for pose in library() if pose.name == pose_name)
     kinds = ("t_shirt", "trousers", "sneakers", "short_hair")
+    shape = {"gender": 0.0, "age": 0.6, "muscle": 0.5, "weight": 0.5, "height": 0.4}
     person = PersonSpec(
         identity="someone",
-        phenotype=Phenotype(
-            gender=0.0, age=0.6, muscle=0.5, weight=0.5, height=0.4, proportions=0.5
-        ),
-        look=Look(skin_rgb=(0.5, 0.3, 0.2), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.2, 0.2, 0.4)),
+        phenotype=Phenotype(**shape, proportions=0.5),
+        look=LOOK,
         pose=PoseSpec(name=pose.name, family=pose.family, angles_rad=pose.angles_rad),
         outfit=tuple(_garment(kind) for kind in kinds),
     )
@@ -69,28 +54,13 @@ def _forget():
     module._dressed.cache_clear()
 
 
-def test_people_face_minus_y_with_their_left_at_plus_x():
-    posed = load().posed(_person(), instance=1)
-    at = dict(zip(JOINTS, posed.joints_m, strict=True))
-    assert at["left_hip"][0] > 0 > at["right_hip"][0]
-    assert at["nose"][1] < at["left_ear"][1]
-
-
-@pytest.mark.parametrize("pose", [pose.name for pose in library()])
+@pytest.mark.parametrize("pose", sampled((pose.name for pose in library()), 8))
 def test_every_pose_stands_on_the_floor_after_its_drop(pose):
     body, person = load(), _person(pose)
     down = dataclasses.replace(person, position_m=(0.3, -0.2, body.drop_m(person)), yaw_rad=1.0)
     posed = body.posed(down, instance=1)
     assert _lowest(posed) == pytest.approx(0, abs=2e-6)
     assert all(np.isfinite(surface.vertices_m).all() for surface in posed.surfaces)
-
-
-def test_shoes_count_for_the_drop():
-    body, person = load(), _person()
-    barefoot = dataclasses.replace(
-        person, outfit=tuple(g for g in person.outfit if g.kind != "sneakers")
-    )
-    assert 0.005 < body.drop_m(person) - body.drop_m(barefoot) < 0.06
 
 
 def test_joints_are_the_regressors_and_do_not_depend_on_clothes():
@@ -101,15 +71,6 @@ def test_joints_are_the_regressors_and_do_not_depend_on_clothes():
     np.testing.assert_allclose(
         body.joints_m(placed), bare.joints_m[:23] + np.array([1, 2, 3]), atol=1e-12
     )
-
-
-def test_yaw_turns_to_the_left():
-    body = load()
-    turned = body.joints_m(_person(yaw_rad=np.pi / 2))
-    at = dict(zip(JOINTS, turned, strict=True))
-    # From facing -y, a quarter turn to one's own left (+x at yaw 0) faces +x.
-    assert at["nose"][0] > at["left_ear"][0] + 0.03
-    assert at["left_shoulder"][1] > at["right_shoulder"][1]
 
 
 def test_yaw_and_position_move_everything_rigidly():
@@ -202,24 +163,6 @@ def test_coco17_is_the_same_body_with_fewer_joints():
     np.testing.assert_array_equal(short.patches.points_m, whole.patches.points_m[:17])
 
 
-def test_an_unknown_skeleton_is_an_error():
-    with pytest.raises(RecipeError, match="coco99"):
-        load("coco99")
-
-
-def test_stature_does_not_depend_on_the_pose():
-    body = load()
-    tall, low = (body.posed(_person(pose), instance=1) for pose in ("stand_relaxed", "squat_deep"))
-    assert tall.stature_m == low.stature_m
-    assert 1.6 < tall.stature_m < 2.0
-
-
-def test_every_pose_lies_within_the_limits():
-    limits = LIMITS_RAD
-    for pose in library():
-        assert all(limits[k][0] <= v <= limits[k][1] for k, v in pose.angles_rad.items())
-
-
 # Test palms ------------------------------------------------------------------------------
 
 LOOK = Look(skin_rgb=(0.5, 0.4, 0.3), hair_rgb=(0.1, 0.1, 0.1), iris_rgb=(0.2, 0.1, 0.1))
@@ -233,10 +176,10 @@ def _phenotype(number: int) -> Phenotype:
     return Phenotype(gender=float(number % 2), age=0.7, proportions=0.5, **values)
 
 
-def _holder(angles: dict[str, float], number: int = 0, **more: object) -> PersonSpec:
+def _holder(angles, number=0, **more):
     pose = PoseSpec(name="test", family="test", angles_rad=angles)
     person = PersonSpec(identity="p", phenotype=_phenotype(number), look=LOOK, pose=pose, outfit=())
-    return replace(person, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(person, **more)
 
 
 def _hand(body: anny.Body, person: PersonSpec, side: str) -> trimesh.Trimesh:
@@ -250,9 +193,9 @@ def _hand(body: anny.Body, person: PersonSpec, side: str) -> trimesh.Trimesh:
     return trimesh.Trimesh(body.skin_m(person, PARTS), place[hand], process=False)
 
 
-@pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "hold_box", "lean_hands_on_counter"])
-@pytest.mark.parametrize("number", range(4))
-def test_the_origin_is_where_a_bar_would_be(pose: str, number: int) -> None:
+@pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "hold_box"])
+@pytest.mark.parametrize("number", range(2))
+def test_the_origin_is_where_a_bar_would_be(pose, number):
     body = anny.load()
     person = _holder(POSES[pose].angles_rad, number, yaw_rad=0.8, position_m=(1.0, 2.0, 0.9))
     for frame, side in zip(body.palms_m(person), ("left", "right"), strict=True):
@@ -265,11 +208,10 @@ def test_the_origin_is_where_a_bar_would_be(pose: str, number: int) -> None:
         assert towards[nearest] @ hand.face_normals[nearest] > 0
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_axes_are_square_and_turn_with_the_holder(number: int) -> None:
+def test_axes_are_square_and_turn_with_the_holder():
     body = anny.load()
-    straight = _holder(POSES["hold_cup"].angles_rad, number)
-    turned = replace(straight, yaw_rad=math.pi / 2, position_m=(3.0, 0.0, 1.0))
+    straight = _holder(POSES["hold_cup"].angles_rad)
+    turned = dataclasses.replace(straight, yaw_rad=math.pi / 2, position_m=(3.0, 0.0, 1.0))
     for plain, moved in zip(body.palms_m(straight), body.palms_m(turned), strict=True):
         axes = plain[:3, :3]
         assert axes.T @ axes == pytest.approx(np.eye(3), abs=1e-6)
@@ -279,19 +221,16 @@ def test_axes_are_square_and_turn_with_the_holder(number: int) -> None:
         assert moved[:3, 3] == pytest.approx(turn @ plain[:3, 3] + [3, 0, 1], abs=1e-5)
 
 
-def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead() -> None:
+def test_hanging_arms_have_palms_to_the_thighs_and_thumbs_ahead():
     left, right = anny.load().palms_m(_holder({}))
-    ahead = np.array([0.0, -1.0, 0.0])
-    assert left[:3, 2] @ [-1, 0, 0] > 0.95
-    assert right[:3, 2] @ [1, 0, 0] > 0.95
-    assert left[:3, 0] @ ahead > 0.9
-    assert right[:3, 0] @ ahead > 0.9
+    assert left[:3, 2] @ [-1, 0, 0] > 0.95 and right[:3, 2] @ [1, 0, 0] > 0.95
+    assert left[:3, 0] @ [0, -1, 0] > 0.9 and right[:3, 0] @ [0, -1, 0] > 0.9
     assert left[:3, 1] @ [0, 0, 1] > 0.9, "to the wrist"
     assert right[:3, 1] @ [0, 0, 1] < -0.9, "to the fingertips"
 
 
 @pytest.mark.parametrize("pose", ["stand_relaxed", "hold_cup", "throw", "hold_broom"])
-def test_mirrored_people_have_mirrored_palms(pose: str) -> None:
+def test_mirrored_people_have_mirrored_palms(pose):
     body, angles = anny.load(), POSES[pose].angles_rad
     left, right = body.palms_m(_holder(angles))
     other_left, other_right = body.palms_m(_holder(mirrored(angles)))
@@ -301,11 +240,3 @@ def test_mirrored_people_have_mirrored_palms(pose: str) -> None:
         assert other[:3, 2] == pytest.approx(MIRROR @ one[:3, 2], abs=5e-3)
         assert other[:3, 1] == pytest.approx(-MIRROR @ one[:3, 1], abs=5e-3)
     assert np.abs(left[:3, 3] - right[:3, 3]).max() > 0.05
-
-
-def test_palms_are_of_the_skin_below_the_knuckles() -> None:
-    for side in ("L", "R"):
-        skin, _ = anny._palm(side)
-        assert 30 < len(skin) < 120
-        part = PARTS.index("left_hand" if side == "L" else "right_hand")
-        assert (anny.load().atlas.vertex_part[skin] == part).all()

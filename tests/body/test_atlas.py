@@ -1,9 +1,5 @@
 """Anny's static data and bare bodies."""
 
-import hashlib
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -30,52 +26,15 @@ def _volume(vertices, faces):
 def test_body_is_annys_own_mesh_and_faces_outward():
     atlas = load_atlas()
     assert atlas.template_m.shape == (19158, 3)
-    assert atlas.body_faces.shape == (27420, 3)
     np.testing.assert_array_equal(atlas.body_faces, atlas.model.faces.numpy())
     assert _volume(atlas.template_m, atlas.body_faces[atlas.skin_face]) > 0.05
-
-
-@pytest.mark.parametrize(
-    ("group", "first", "last", "faces"),
-    [
-        ("tights", 15328, 18001, 5300),
-        ("skirt", 18002, 18721, 1368),
-        ("hair", 18722, 19149, 396),
-        ("left_eye", 14598, 14669, 140),
-        ("right_eye", 14670, 14741, 140),
-        ("left_lashes", 14742, 14866, 184),
-        ("upper_teeth", 15060, 15127, 96),
-        ("lower_teeth", 14992, 15059, 96),
-        ("tongue", 13380, 13605, 448),
-    ],
-)
-def test_helper_groups(group, first, last, faces):
-    found = load_atlas().groups[group]
-    assert len(found) == faces
-    assert found.min() == first
-    assert found.max() == last
-
-
-def test_quads_are_split_as_annys_own_faces_are():
-    atlas = load_atlas()
-    ours = {tuple(sorted(face)) for face in atlas.groups["left_eye"].tolist()}
-    assert ours <= {tuple(sorted(face)) for face in atlas.body_faces[~atlas.skin_face].tolist()}
-    ours = {tuple(sorted(face)) for face in atlas.groups["tongue"].tolist()}
-    assert ours <= {tuple(sorted(face)) for face in atlas.body_faces[~atlas.skin_face].tolist()}
+    for group, faces in (("tights", 5300), ("left_eye", 140), ("tongue", 448)):
+        assert len(atlas.groups[group]) == faces
     eye = atlas.groups["left_eye"]
     middle = atlas.template_m[eye].reshape(-1, 3).mean(axis=0)
     assert _volume(atlas.template_m - middle, eye) > 0  # closed and outward
-
-
-def test_template_is_where_the_conventions_say():
-    atlas = load_atlas()
-    eye = atlas.template_m[np.unique(atlas.groups["left_eye"])].mean(axis=0)
-    np.testing.assert_allclose(eye, (0.030, -0.108, 0.649), atol=1e-3)
-    lips = atlas.template_m[atlas.masks["lips"] > 0.5]
-    assert 0.55 < lips[:, 2].min() < lips[:, 2].max() < 0.61
-    assert np.abs(atlas.template_m[atlas.masks["ears"] > 0.5, 0]).min() > 0.05
-    nails = atlas.vertex_part[atlas.masks["fingernails"] > 0.5]
-    assert {PARTS[p] for p in nails} == {"left_hand", "right_hand"}
+    np.testing.assert_allclose(atlas.joint_weights.sum(axis=1), 1, atol=1e-3)
+    np.testing.assert_allclose(atlas.weights.sum(axis=1), 1, atol=1e-5)
 
 
 def test_parts_lie_where_their_joints_are():
@@ -94,20 +53,6 @@ def test_parts_lie_where_their_joints_are():
         gap = np.linalg.norm(centres - joints[JOINTS.index(joint)], axis=1)
         near = {PARTS[p] for p in atlas.part[np.argsort(gap)[:60]]}
         assert near == expected, joint
-
-
-def test_parts_are_symmetric():
-    atlas = load_atlas()
-    count = np.bincount(atlas.part, minlength=len(PARTS))
-    for place, name in enumerate(PARTS):
-        if name.startswith("left_"):
-            assert count[place] == count[PARTS.index("right_" + name[5:])]
-
-
-def test_weights_sum_to_one():
-    atlas = load_atlas()
-    np.testing.assert_allclose(atlas.weights.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(atlas.joint_weights.sum(axis=1), 1, atol=1e-3)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -168,41 +113,6 @@ def test_left_is_plus_x_and_people_face_minus_y():
     assert at["left_shoulder"][0] > 0.1 > -0.1 > at["right_shoulder"][0]
     assert at["nose"][1] < at["left_ear"][1] - 0.05
     assert at["left_big_toe"][1] < at["left_heel"][1] - 0.1
-
-
-_IN_A_PROCESS = """
-import hashlib, socket
-def refuse(*a, **k): raise AssertionError("no network")
-socket.socket.connect = refuse
-from synthstudio.body.atlas import bare_body, load_atlas
-from synthstudio.body.patches import patches
-from synthstudio.body.pose_library import library
-from synthstudio.core.spec import Phenotype
-shape = Phenotype(gender=0.0, age=0.6, muscle=0.6, weight=0.5, height=0.4, proportions=0.5)
-digest = hashlib.sha256()
-for pose in library()[:5]:
-    body = bare_body(load_atlas(), shape, pose.angles_rad)
-    digest.update(body.vertices_m.tobytes() + body.joints_m.tobytes())
-table = patches("coco23")
-digest.update(table.face.tobytes() + table.barycentric.tobytes() + table.weights.tobytes())
-print(digest.hexdigest())
-"""
-
-
-def test_another_process_without_a_network_gets_the_same_bytes():
-    from synthstudio.body.patches import patches
-
-    digest = hashlib.sha256()
-    bare_body(load_atlas(), WOMAN, {})  # what came before must not matter
-    for pose in library()[:5]:
-        body = bare_body(load_atlas(), MAN, pose.angles_rad)
-        digest.update(body.vertices_m.tobytes() + body.joints_m.tobytes())
-    table = patches("coco23")
-    digest.update(table.face.tobytes() + table.barycentric.tobytes() + table.weights.tobytes())
-    there = subprocess.run(
-        [sys.executable, "-c", _IN_A_PROCESS], capture_output=True, text=True, check=True
-    )
-    assert there.stdout.split()[-1] == digest.hexdigest()
 
 
 def test_torch_runs_on_one_thread():

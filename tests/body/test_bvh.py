@@ -1,6 +1,5 @@
 """The BVH reader: what it reads, and one clear error for everything else."""
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from walk_bvh import walk_bvh
 
 from synthstudio.body import bvh
@@ -17,7 +17,6 @@ from synthstudio.body.recording import LEG_M, Motion, mirrored
 from synthstudio.core.errors import AssetError
 
 WALK = walk_bvh(frames=4)
-MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")
 
 
 def parsed(text: str) -> Motion:
@@ -51,31 +50,21 @@ def test_the_scenes_walk_is_the_one_that_is_made_here():
 
 def test_channels_may_come_in_any_order():
     turned = WALK.replace("Zrotation Xrotation Yrotation", "Yrotation Zrotation Xrotation")
+    *head, a, b, c, d = turned.splitlines()
     rows = []
-    for row in turned.splitlines()[-4:]:
-        values = row.split()
-        new = values[:3]
-        for k in range(3, len(values), 3):
-            z, x, y = values[k : k + 3]
-            new += [y, z, x]
-        rows.append(" ".join(new))
-    one = parsed("\n".join([*turned.splitlines()[:-4], *rows]))
+    for values in (row.split() for row in (a, b, c, d)):
+        turns = zip(values[3::3], values[4::3], values[5::3], strict=True)
+        rows.append(" ".join([*values[:3], *(v for z, x, y in turns for v in (y, z, x))]))
+    one = parsed("\n".join([*head, *rows]))
     joint = one.roles["left_knee"]  # turns about one axis only: the order is no matter
     np.testing.assert_allclose(
         one.rotations[:, joint], parsed(WALK).rotations[:, joint], atol=1e-12
     )
-    hips = one.roles["hips"]
-    y, z, x = (np.radians(float(v)) for v in rows[0].split()[3:6])
-    want = _rot(1, y) @ _rot(2, z) @ _rot(0, x)
+    angles = [float(v) for v in rows[0].split()[3:6]]
+    want = Rotation.from_euler("YZX", angles, degrees=True).as_matrix()
     to_ours = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
-    np.testing.assert_allclose(one.rotations[0, hips], to_ours @ want @ to_ours.T, atol=1e-12)
-
-
-def _rot(axis: int, angle: float) -> np.ndarray:
-    out, (i, j) = np.eye(3), ((axis + 1) % 3, (axis + 2) % 3)
-    out[i, i] = out[j, j] = np.cos(angle)
-    out[j, i], out[i, j] = np.sin(angle), -np.sin(angle)
-    return out
+    hips = one.rotations[0, one.roles["hips"]]
+    np.testing.assert_allclose(hips, to_ours @ want @ to_ours.T, atol=1e-12)
 
 
 def test_the_unit_is_told_by_the_legs_and_the_axes_by_the_zero_pose():
@@ -113,14 +102,6 @@ def test_a_test_pose_at_an_end_is_left_out():
     assert f"walk.bvh:{start + 16}: a joint jumps" in fault("\n".join(middle))  # not an end
 
 
-@pytest.mark.parametrize("name", MOCAP)
-def test_the_cmu_files_are_read(shared_data: Path, name: str):
-    motion = read(shared_data / "mocap" / f"{name}.bvh")
-    assert motion.fps == pytest.approx(120, abs=0.01)
-    feet = motion.places_m()[:, [motion.roles["left_ankle"], motion.roles["right_ankle"]], 2]
-    assert 0.03 < feet.min() < 0.1  # the unit is right: ankles just over the file's own floor
-
-
 BROKEN = {
     "empty": ("", "no MOTION"),
     "no hierarchy": ("MOTION\n", "ends too early"),
@@ -155,7 +136,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_is_one_clear_error(name: str):
+def test_a_broken_file_is_one_clear_error(name):
     text, says = BROKEN[name]
     assert text != WALK
     assert says in fault(text)
@@ -167,7 +148,7 @@ def test_a_fault_names_its_line():
     assert f"walk.bvh:{len(text) - 1}: not a usable number" in fault("\n".join(text))
 
 
-def test_files_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_files_that_are_none(tmp_path, monkeypatch):
     path = tmp_path / "walk.bvh"
     for data, says in ((b"", "empty"), (b"HIERARCHY\n\xff\xfe\x00", "byte 0xff")):
         path.write_bytes(data)
@@ -189,21 +170,17 @@ def test_a_skeleton_too_deep_or_too_large_is_refused():
     assert "64 deep" in fault(text)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
-def test_whatever_is_changed_it_is_read_or_refused(data: st.DataObject):
+def test_whatever_is_changed_it_is_read_or_refused(data):
     text = WALK
+    words = st.sampled_from(["", "}", "{", "JOINT", "MOTION\n", "nan", "1e999", "-", "\n", "End"])
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(text)))
         gone = data.draw(st.sampled_from([0, 0, 1, 5, 40, 400]))
-        new = data.draw(
-            st.sampled_from(["", "}", "{", "JOINT", "MOTION\n", "nan", "1e999", "-", "\n", "End"])
-            | st.text(max_size=6)
-        )
-        text = text[:at] + new + text[at + gone :]
+        text = text[:at] + data.draw(words | st.text(max_size=6)) + text[at + gone :]
     try:
         motion = parsed(text)
     except AssetError:
         return
     assert np.isfinite(motion.rotations).all() and np.isfinite(motion.places_m()).all()
-    assert dataclasses.is_dataclass(motion)

@@ -38,7 +38,7 @@ def about(axis: str, curve: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("joint", ["Hips", "LeftKnee", "RightElbow", "LeftShoulder", "Chest2"])
-def test_flips_by_thousands_of_degrees_name_line_and_joint(joint: str, fps: float):
+def test_flips_by_thousands_of_degrees_name_line_and_joint(joint, fps):
     flips = np.zeros(FRAMES)
     flips[20:40:2] = 10_000
     with pytest.raises(AssetError) as error:
@@ -50,7 +50,7 @@ def test_flips_by_thousands_of_degrees_name_line_and_joint(joint: str, fps: floa
 
 
 @pytest.mark.parametrize("fps", RATES)
-def test_one_frame_that_is_wrong_is_found_in_any_joint(fps: float):
+def test_one_frame_that_is_wrong_is_found_in_any_joint(fps):
     for number, joint in enumerate(n for n in NAMES if not n.endswith(("Wrist", "Toe"))):
         once = np.zeros(FRAMES)
         once[30] = 80 if number % 2 else -100
@@ -79,7 +79,7 @@ def _rising(middle_s: float, seconds: float, degrees: float, fps: float) -> np.n
 
 
 @pytest.mark.parametrize("fps", [15.0, 24.0, *RATES, 240.0])
-def test_the_fastest_that_people_do_is_read(fps: float):
+def test_the_fastest_that_people_do_is_read(fps):
     """A kick, a pitch, a flip: at about the peak angular speeds of people, at every phase."""
     length = FRAMES / fps
     for phase in np.linspace(0, 1, 9):

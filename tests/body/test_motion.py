@@ -8,13 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from walk_bvh import walk_bvh
-from walk_measures import (
-    SHAPES,
-    angle_errors_deg,
-    bone_lengths_m,
-    measured_cm,
-    person,
-)
+from walk_measures import SHAPES, angle_errors_deg, bone_lengths_m, measured_cm, person
 
 from synthstudio.body import anny, footing, motion
 from synthstudio.body.bvh import parse_bvh
@@ -22,10 +16,7 @@ from synthstudio.body.pose_library import library
 from synthstudio.body.poses import BONES, LIMITS_RAD, bone_rotations
 from synthstudio.body.recording import Motion
 from synthstudio.core.errors import AssetError
-from synthstudio.core.spec import (
-    BoneTurn,
-    PersonSpec,
-)
+from synthstudio.core.spec import BoneTurn, PersonSpec
 
 MOCAP = ("cmu_02_01", "cmu_07_01", "cmu_16_15", "cmu_35_01")
 
@@ -50,9 +41,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> PersonSpec:
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_copied_joints_are_within_one_degree_of_the_file(
-    shared_data: Path, name: str, monkeypatch: pytest.MonkeyPatch
-):
+def test_copied_joints_are_within_one_degree_of_the_file(shared_data, name, monkeypatch):
     moves, frames = cmu(shared_data, name), range(0, cmu(shared_data, name).frames, 24)
     levelled = [
         anny.load().steps(person(SHAPES[1]), moves, times_s=(k / moves.fps,), mirror=False)[0]
@@ -68,24 +57,6 @@ def test_copied_joints_are_within_one_degree_of_the_file(
         for one, other in zip(step.turns, pure.turns, strict=True):
             pair = Rotation.from_rotvec([one.turn_rad, other.turn_rad])
             assert np.degrees((pair[0].inv() * pair[1]).magnitude()) < 1.0, one.bone
-
-
-def test_a_joint_that_is_not_copied_is_found(monkeypatch: pytest.MonkeyPatch):
-    moves, who = stroll(), exact(monkeypatch)
-    assert max(angle_errors_deg(moves, who, range(0, 80, 20)).values()) < 0.25
-    retarget = motion.retarget
-
-    def bent(one: Motion) -> motion.Retargeted:
-        out = retarget(one)
-        shin = BONES.index("lowerleg01.L")
-        out.whole[40:, shin] = Rotation.from_rotvec([0.03, 0, 0]).as_matrix() @ out.whole[40:, shin]
-        return out
-
-    monkeypatch.setattr(footing, "retarget", bent)
-    other = dataclasses.replace(who, identity="bent")
-    errors = angle_errors_deg(moves, other, range(0, 80, 20))
-    assert {k for k, v in errors.items() if v > 1} <= {"left lowerleg01", "left knee", "left ankle"}
-    assert errors["left lowerleg01"] > 1
 
 
 def test_bones_keep_their_length_over_a_clip():
@@ -131,20 +102,11 @@ def test_angles_can_be_read_back_and_limits_are_seen():
     assert motion.limit_excess_rad((knee,)) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("name", MOCAP)
-def test_the_cmu_walks_stay_inside_joint_limits(shared_data: Path, name: str):
-    moves = cmu(shared_data, name)
-    steps = anny.load().steps(
-        person(), moves, times_s=tuple(np.arange(0, moves.seconds, 1 / 12)), mirror=False
-    )
-    assert max(motion.limit_excess_rad(s.turns) for s in steps) < np.radians(1)
-
-
 # Feet --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MOCAP)
-def test_planted_feet_stay_where_they_are(shared_data: Path, name: str):
+def test_planted_feet_stay_where_they_are(shared_data, name):
     moves, shape = cmu(shared_data, name), SHAPES[MOCAP.index(name) % 2]
     found = measured_cm(person(shape), moves)
     assert found["frames"] > 8
@@ -160,34 +122,6 @@ def test_our_own_walk_too_and_its_mirror_image():
         assert found["single"] < 0.5, found
         assert found["double"] < 3.0, found
         assert found["off"] < 1.0, found
-
-
-def test_with_the_files_own_path_feet_slide(monkeypatch: pytest.MonkeyPatch):
-    """Negative control: the same measure finds what the root would do without the feet."""
-    true_path = footing.path_of
-
-    def as_filed(moved, chain, soles_):
-        own = true_path(moved, chain, soles_)
-        return dataclasses.replace(own, root_m=moved.motion.root_m[:, :2] * 1.06)
-
-    monkeypatch.setattr(footing, "path_of", as_filed)
-    who = dataclasses.replace(person(), identity="slider")  # not from the cache
-    assert measured_cm(who, stroll())["single"] > 1.0
-
-
-def test_a_jump_leaves_the_floor_and_a_walk_does_not():
-    moves = stroll()
-    root = moves.root_m.copy()
-    root[40:55, 2] += 0.3 * np.sin(np.linspace(0, np.pi, 15))
-    jump = dataclasses.replace(moves, root_m=root)
-    who = person()
-    at_s = tuple(np.arange(38, 58) / moves.fps)
-    high, low = (
-        np.array([s.root_m[2] for s in anny.load().steps(who, m, times_s=at_s, mirror=False)])
-        for m in (jump, moves)
-    )
-    assert (high - low).max() == pytest.approx(0.24, abs=0.05)
-    assert (high - low)[[0, -1]] == pytest.approx(0, abs=0.01)
 
 
 def test_a_step_faces_minus_y_and_paths_are_pure():

@@ -8,15 +8,12 @@ from synthstudio.body.anny_model import cache_folder
 from synthstudio.body.atlas import bare_body, load_atlas
 from synthstudio.body.patches import RADII_M, escape_share, patches, posed_patches
 from synthstudio.body.pose_library import library
-from synthstudio.body.poses import mirrored
-from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import JOINTS as ALL
 from synthstudio.core.skeleton import SKELETONS
 from synthstudio.core.spec import Phenotype
 
 JOINTS = SKELETONS["coco23"].joints
-EACH = [(name, joint) for name, each in SKELETONS.items() for joint in each.joints]
 PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 
 
@@ -32,16 +29,15 @@ def _kind(joint):
     return joint.removeprefix("left_").removeprefix("right_")
 
 
-@pytest.mark.parametrize(("skeleton", "joint"), EACH)
-def test_points_lie_within_the_radius_on_the_right_side(skeleton, joint):
+@pytest.mark.parametrize("skeleton", SKELETONS)
+def test_points_lie_within_the_radius_on_the_right_side(skeleton):
     posed, joints = _rest(skeleton)
-    place = SKELETONS[skeleton].joints.index(joint)
-    gap = np.linalg.norm(posed.points_m[place] - joints[place], axis=1)
-    # A mirrored point is moved by the model's own asymmetry, 0.3 mm.
-    assert gap.max() < RADII_M[_kind(joint)] + 3e-4
-    assert gap.max() > 0.6 * RADII_M[_kind(joint)]
-    side = {"left": 1, "right": -1}.get(joint.partition("_")[0], 0)
-    assert (side * posed.points_m[place, :, 0] >= -0.006).all()
+    for place, joint in enumerate(SKELETONS[skeleton].joints):
+        gap = np.linalg.norm(posed.points_m[place] - joints[place], axis=1)
+        # A mirrored point is moved by the model's own asymmetry, 0.3 mm.
+        assert 0.6 * RADII_M[_kind(joint)] < gap.max() < RADII_M[_kind(joint)] + 3e-4, joint
+        side = {"left": 1, "right": -1}.get(joint.partition("_")[0], 0)
+        assert (side * posed.points_m[place, :, 0] >= -0.006).all(), joint
 
 
 def test_shapes_weights_and_parts():
@@ -64,29 +60,16 @@ def test_coco17_is_the_beginning_of_coco23():
     assert len(short.weights) == 17
 
 
-def test_an_unknown_skeleton_is_an_error():
-    with pytest.raises(RecipeError, match="coco99"):
-        patches("coco99")
-
-
-@pytest.mark.parametrize("joint", [j for j in JOINTS if j.startswith("left_")])
-def test_left_and_right_are_mirror_images(joint):
+def test_left_and_right_are_mirror_images():
     posed, _ = _rest()
-    left, right = JOINTS.index(joint), JOINTS.index("right_" + joint[5:])
-    np.testing.assert_allclose(posed.points_m[right] * (-1, 1, 1), posed.points_m[left], atol=1e-3)
-    np.testing.assert_array_equal(posed.weights[right], posed.weights[left])
-    cosine = (posed.normals[right] * (-1, 1, 1) * posed.normals[left]).sum(axis=1)
-    assert np.average(cosine, weights=posed.weights[left]) > 0.97
-
-
-def test_points_are_evenly_spread():
-    posed, _ = _rest()
-    for place in range(len(JOINTS)):
-        points = posed.points_m[place]
-        gap = np.linalg.norm(points[:, None] - points[None], axis=2)
-        np.fill_diagonal(gap, np.inf)
-        nearest = gap.min(axis=1)
-        assert nearest.min() > 0.3 * np.median(nearest), JOINTS[place]
+    for left, joint in enumerate(JOINTS):
+        if joint.startswith("left_"):
+            right = JOINTS.index("right_" + joint[5:])
+            points, normals = posed.points_m * (-1, 1, 1), posed.normals * (-1, 1, 1)
+            np.testing.assert_allclose(points[right], posed.points_m[left], atol=1e-3)
+            np.testing.assert_array_equal(posed.weights[right], posed.weights[left])
+            cosine = (normals[right] * posed.normals[left]).sum(axis=1)
+            assert np.average(cosine, weights=posed.weights[left]) > 0.97
 
 
 def test_the_patch_stands_for_its_surface():
@@ -123,33 +106,6 @@ def test_escape_share_of_a_box_and_of_a_box_in_a_box():
     np.testing.assert_allclose(escape_share(inner, np.arange(12)), 1)
 
 
-def test_escape_share_beside_a_wall_is_about_a_half():
-    floor = np.array([[[-0.001, -0.001, 0], [0.001, -0.001, 0], [0, 0.001, 0]]])
-    wall = np.array([[[0.01, -9, -9], [0.01, 9, -9], [0.01, 0, 18]]])
-    share = escape_share(np.concatenate([floor, wall]), np.array([0]))
-    assert share[0] == pytest.approx(0.5, abs=0.06)
-
-
-def test_escape_share_agrees_with_embree_on_the_head():
-    ray = pytest.importorskip("trimesh.ray.ray_pyembree")
-    import trimesh
-
-    atlas = load_atlas()
-    corners = atlas.template_m.astype(float)[atlas.body_faces]
-    wanted = np.flatnonzero(atlas.part == PARTS.index("head"))[::53]
-    ours = escape_share(corners, wanted)
-    mesh = trimesh.Trimesh(atlas.template_m, atlas.body_faces, process=False)
-    caster = ray.RayMeshIntersector(mesh)
-    normals, total, free = mesh.face_normals[wanted], 0.0, 0.0
-    for direction in module._sphere(module.DIRECTIONS):
-        weight = np.maximum(normals @ direction, 0)
-        start = corners[wanted].mean(axis=1) + 1e-5 * direction
-        hit = caster.intersects_any(start, np.tile(direction, (len(wanted), 1)))
-        total, free = total + weight, free + weight * ~hit
-    assert np.abs(ours - free / total).mean() < 0.01
-    assert 0.1 < (ours > module.EXTERIOR).mean() < 0.99
-
-
 def test_patches_shun_the_mouth_and_the_back_of_the_eyes():
     atlas = load_atlas()
     posed, joints = _rest()
@@ -184,27 +140,6 @@ def test_posed_points_lie_on_their_faces_and_normals_are_the_faces_own():
         )
 
 
-def test_normals_point_outward():
-    posed, joints = _rest()
-    out = ((posed.points_m - joints[:, None]) * posed.normals).sum(axis=2)
-    for place, joint in enumerate(JOINTS):
-        if _kind(joint) in ("elbow", "wrist", "knee", "ankle"):  # the joint lies inside
-            assert (out[place] > 0).mean() > 0.95, joint
-
-
-def test_mirrored_poses_give_mirrored_patches():
-    atlas, table, flip = load_atlas(), patches("coco23"), SKELETONS["coco23"].flip
-    angles = next(pose for pose in library() if pose.name == "throw").angles_rad
-    one, other = (
-        posed_patches(table, bare_body(atlas, PERSON, a).vertices_m, atlas.body_faces)
-        for a in (angles, mirrored(angles))
-    )
-    sided = [k for k, joint in enumerate(JOINTS) if joint != "nose"]
-    np.testing.assert_allclose(
-        other.points_m[flip][sided] * (-1, 1, 1), one.points_m[sided], atol=2e-3
-    )
-
-
 # The stored file -----------------------------------------------------------------------------
 
 
@@ -231,6 +166,7 @@ def test_the_file_lies_beside_annys_cache_and_names_its_content():
     assert key != module._key(load_atlas(), JOINTS[:-1], 96, 0)
 
 
+@pytest.mark.nightly("the table built anew takes seconds; its laws are tried on the stored one")
 def test_building_anew_gives_the_stored_table():
     table, built = patches("coco23"), module._build(load_atlas(), JOINTS, 96, 0)
     for name, array in vars(built).items():

@@ -4,8 +4,6 @@ Hips and knees follow the usual sagittal curves of level walking (Winter 2009, T
 and Motor Control of Human Movement, chapter 3) as sums of bumps; feet are pitched by the phase.
 """
 
-from __future__ import annotations
-
 import math
 
 CHANNELS = "Zrotation Xrotation Yrotation"

@@ -4,8 +4,6 @@ Stance is told from the file's own feet, not by the solver. `python tests/body/w
 FOLDER` prints the table of docs/motion.md for the BVH files of a folder.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 import time
@@ -200,9 +198,7 @@ def _inside(during: Bool) -> Bool:
     return during & padded[:-2] & padded[2:]
 
 
-def measured_cm(
-    who: PersonSpec, moves: Motion, *, mirror: bool = False, fps: float = FPS
-) -> dict[str, float]:
+def measured_cm(who, moves, *, mirror=False, fps=FPS):
     at_s = times(moves, fps)
     steps = anny.load().steps(who, moves, times_s=at_s, mirror=mirror)
     drawn = soles(who, steps)

@@ -1,20 +1,11 @@
 """People in outfits that several tests of the wardrobe share."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from synthstudio.body.atlas import Atlas, BareBody, bare_body
 from synthstudio.body.pose_library import library
 from synthstudio.body.wardrobe import GARMENTS, Dressed, dress
-from synthstudio.core.spec import (
-    GarmentSpec,
-    Look,
-    Material,
-    PersonSpec,
-    Phenotype,
-    PoseSpec,
-)
+from synthstudio.core.spec import GarmentSpec, Look, Material, PersonSpec, Phenotype, PoseSpec
 
 PHENOTYPES = {
     "man": Phenotype(gender=0, age=0.67, muscle=0.5, weight=0.5, height=0.4, proportions=0.5),

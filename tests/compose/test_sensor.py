@@ -7,7 +7,6 @@ import pytest
 
 from synthstudio.compose.lens import develop
 from synthstudio.compose.sensor import balance, noise_line, noisy
-from synthstudio.core.errors import GeometryError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import LensSpec
 
@@ -20,7 +19,7 @@ def _card(level: int, size: tuple[int, int] = (60, 80)) -> np.ndarray:
 
 
 @pytest.mark.parametrize("iso", [800, 12_800])
-def test_the_variance_is_gain_times_light_plus_read_squared(iso: float) -> None:
+def test_the_variance_is_gain_times_light_plus_read_squared(iso):
     levels = np.array([0.0, 0.002, 0.02, 0.1, 0.2, 0.4, 0.8])
     cards = [np.full((600, 600, 3), level, np.float32) for level in levels]
     seen = [noisy(card, iso, seed).astype(float) for seed, card in enumerate(cards)]
@@ -36,7 +35,7 @@ def test_the_variance_is_gain_times_light_plus_read_squared(iso: float) -> None:
         assert np.abs(means - levels).max() < 4 * np.sqrt(variance.max()) / 600 * 2
 
 
-def test_the_line_is_electrons_counted() -> None:
+def test_the_line_is_electrons_counted():
     """Of 20,000 electrons at ISO 100 the number varies by their root, a read by two."""
     gain, read = noise_line(100)
     electrons = 0.5 * 20_000
@@ -45,18 +44,7 @@ def test_the_line_is_electrons_counted() -> None:
     assert noise_line(1600)[0] == pytest.approx(16 * gain)
 
 
-def test_the_picture_has_that_noise_after_the_tone_curve() -> None:
-    seen = srgb_to_linear(develop(_card(150, (300, 300)), replace(NONE, iso=6400.0)))
-    light = float(srgb_to_linear(_card(150, (1, 1)))[0, 0, 0])
-    gain, read = noise_line(6400)
-    for k in range(3):
-        assert seen[..., k].std() == pytest.approx(
-            np.sqrt(gain[k] * light + read[k] ** 2), rel=0.03
-        )
-        assert seen[..., k].mean() == pytest.approx(light, rel=0.01)
-
-
-def test_neighbours_share_noise_most_in_red_and_blue_and_channels_none() -> None:
+def test_neighbours_share_noise_most_in_red_and_blue_and_channels_none():
     seen = noisy(np.full((500, 500, 3), 0.3, np.float32), 6400, 7).astype(float) - 0.3
     beside = [np.corrcoef(seen[:, 1:, k].ravel(), seen[:, :-1, k].ravel())[0, 1] for k in range(3)]
     assert beside[0] == pytest.approx(2 / 3, abs=0.02)
@@ -67,18 +55,9 @@ def test_neighbours_share_noise_most_in_red_and_blue_and_channels_none() -> None
     assert abs(np.corrcoef(seen[..., 0].ravel(), seen[..., 1].ravel())[0, 1]) < 0.02
 
 
-def test_noise_follows_its_seed() -> None:
-    card = _card(90)
-    first, same, other = (
-        develop(card, replace(NONE, iso=3200.0, noise_seed=seed)) for seed in (1, 1, 2)
-    )
-    assert np.array_equal(first, same)
-    assert not np.array_equal(first, other)
-
-
 @pytest.mark.parametrize("mired", [-150.0, -40.0, 60.0, 150.0])
 @pytest.mark.parametrize("tint", [-0.3, 0.0, 0.4])
-def test_grey_cards_keep_their_luminance(mired: float, tint: float) -> None:
+def test_grey_cards_keep_their_luminance(mired, tint):
     lens = replace(NONE, white_balance_mired=mired, tint_ev=tint)
     for level in (40, 90, 140):
         card = _card(level)
@@ -91,7 +70,7 @@ def test_grey_cards_keep_their_luminance(mired: float, tint: float) -> None:
         assert green == 1
 
 
-def test_balance_is_the_ratio_of_two_black_bodies() -> None:
+def test_balance_is_the_ratio_of_two_black_bodies():
     """Planck's law at three wavelengths: a light of 4,000 K taken for one of 5,000 K."""
     waves = np.array([0.610, 0.550, 0.465])
     warm, cold = (1 / np.expm1(14_387.77 / (waves * kelvin)) for kelvin in (4000, 5000))
@@ -104,12 +83,3 @@ def test_balance_is_the_ratio_of_two_black_bodies() -> None:
     pink = balance(0.0, 0.25)
     assert pink[0] == pytest.approx(pink[2])
     assert pink[0] / pink[1] == pytest.approx(2**0.25)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"iso": -1.0}, {"iso": float("nan")}, {"white_balance_mired": 1e4}, {"tint_ev": -9.0}],
-)
-def test_senseless_strengths_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(GeometryError, match=next(iter(change))):
-        develop(_card(80), replace(NONE, **change))  # type: ignore[arg-type]

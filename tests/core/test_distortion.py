@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.camera import Camera
 from synthstudio.core.distortion import (
     LEAST_SLOPE,
     distorted,
@@ -34,7 +34,7 @@ def _camera(k: tuple[float, float] | None, **changes: object) -> Camera:
 
 
 @pytest.mark.parametrize("k", LENSES)
-def test_opencv_projects_the_same(k: tuple[float, float]) -> None:
+def test_opencv_projects_the_same(k):
     camera = _camera(k)
     least = np.array([-0.5, -0.4, 1.0])
     points = stream(1, "points").uniform(least, [0.5, 0.4, 6.0], (500, 3))
@@ -48,7 +48,7 @@ def test_opencv_projects_the_same(k: tuple[float, float]) -> None:
 
 
 @given(COEFFICIENT, COEFFICIENT, st.floats(-4, 4), st.floats(-4, 4))
-def test_what_is_bent_is_straightened(k1: float, k2: float, x: float, y: float) -> None:
+def test_what_is_bent_is_straightened(k1, k2, x, y):
     xy = np.array([[x, y], [x / 10, y / 10], [0.0, 0.0]])
     there = distorted((k1, k2), xy)
     np.testing.assert_allclose(undistorted((k1, k2), there), xy, rtol=1e-7, atol=1e-9)
@@ -56,7 +56,7 @@ def test_what_is_bent_is_straightened(k1: float, k2: float, x: float, y: float) 
 
 
 @given(COEFFICIENT, COEFFICIENT)
-def test_the_radius_always_rises(k1: float, k2: float) -> None:
+def test_the_radius_always_rises(k1, k2):
     radius = np.linspace(0, 5, 2001)
     assert (np.diff(radius_of((k1, k2), radius)) >= 0.99 * LEAST_SLOPE * radius[1]).all()
     along, across = slopes((k1, k2), radius)
@@ -64,7 +64,7 @@ def test_the_radius_always_rises(k1: float, k2: float) -> None:
 
 
 @given(COEFFICIENT, COEFFICIENT)
-def test_where_it_folds_is_where_the_slope_ends(k1: float, k2: float) -> None:
+def test_where_it_folds_is_where_the_slope_ends(k1, k2):
     most = greatest_radius((k1, k2))
     assume(math.isfinite(most))
     s = most * most
@@ -73,18 +73,8 @@ def test_where_it_folds_is_where_the_slope_ends(k1: float, k2: float) -> None:
     assert folds((k1, k2), end * 1.001) and not folds((k1, k2), end * 0.999)
 
 
-def test_opencv_would_see_twice_what_lies_beyond_the_fold() -> None:
-    camera = _camera((-0.3, 0.0))
-    beyond = np.array([[1.82, 0.0, 1.0]])
-    theirs, _ = cv2.projectPoints(
-        beyond, np.zeros(3), np.zeros(3), camera.K, np.array([-0.3, 0.0, 0.0, 0.0])
-    )
-    assert 0 < theirs[0, 0, 0] < camera.width_px
-    assert camera.project(beyond)[0, 0] > camera.width_px
-
-
 @pytest.mark.parametrize("k", LENSES)
-def test_there_and_back(k: tuple[float, float]) -> None:
+def test_there_and_back(k):
     camera = _camera(k)
     pixels = np.array([[0.0, 0.0], [170.5, 17.25], [319.5, 239.5], [-90.0, 400.0]])
     depth = np.array([0.5, 3.0, 40.0, 2.0])
@@ -93,14 +83,8 @@ def test_there_and_back(k: tuple[float, float]) -> None:
     np.testing.assert_allclose(camera.project(inside), pixels, atol=1e-8)
 
 
-def test_what_is_nearer_than_the_near_plane_has_no_pixel() -> None:
-    points = np.array([[0, 0, NEAR_M * 0.99], [0, 0, -2.0], [0, 0, NEAR_M], [0.1, 0, 0]])
-    found = _camera((-0.3, 0.0)).project(points)
-    assert np.isnan(found).all(axis=1).tolist() == [True, True, False, True]
-
-
 @pytest.mark.parametrize("k", LENSES)
-def test_the_pinhole_sees_all_and_nowhere_coarser(k: tuple[float, float]) -> None:
+def test_the_pinhole_sees_all_and_nowhere_coarser(k):
     camera = _camera(k, focal_px=520.0)
     assert not folds(k, math.hypot(170, 125.5) / 520)
     wide = camera.pinhole
@@ -115,12 +99,12 @@ def test_the_pinhole_sees_all_and_nowhere_coarser(k: tuple[float, float]) -> Non
         assert step.min() >= 0.5 * 0.995  # a pixel of the picture is at least one of the pinhole
 
 
-def test_without_distortion_it_is_its_own_pinhole() -> None:
+def test_without_distortion_it_is_its_own_pinhole():
     camera = _camera(None)
     assert camera.pinhole is camera and camera.spread == (1.0, 1.0)
 
 
-def test_a_barrel_sees_more_and_a_pincushion_less() -> None:
+def test_a_barrel_sees_more_and_a_pincushion_less():
     middle = {"centre_px": None}
     assert all(s > 1.04 for s in _camera((-0.3, 0.0), **middle).spread)
     assert all(s < 0.96 for s in _camera((0.3, 0.0), **middle).spread)

@@ -5,7 +5,7 @@ import pytest
 from synthstudio.core.errors import AssetError, FormatError
 
 
-def test_what_was_found_is_cut() -> None:
+def test_what_was_found_is_cut():
     error = FormatError(
         "no number", where="a.json", expected="one", got="9" * 5000, then="Mend it."
     )
@@ -15,7 +15,7 @@ def test_what_was_found_is_cut() -> None:
 
 
 @pytest.mark.parametrize("field", ["where", "expected", "got"])
-def test_a_message_stays_short_whatever_it_quotes(field: str) -> None:
+def test_a_message_stays_short_whatever_it_quotes(field):
     text = str(AssetError("too long", **{field: "a" * 100_000}))
     assert "too long" in text and "…" in text and len(text) < 1100
     assert len(str(AssetError("a" * 100_000))) < 3100

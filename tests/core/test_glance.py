@@ -16,11 +16,11 @@ KEYS = st.sampled_from([*NAMES, "iscrowd", "a", 'a","id":7,"', "{", "}"])
 OBJECTS = st.dictionaries(KEYS, st.integers(0, 3) | VALUES | st.dictionaries(KEYS, VALUES))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(OBJECTS | VALUES), st.integers(1, 40), st.booleans(), st.booleans())
 def test_what_is_taken_ends_and_says_what_the_parser_says(
     tmp_path_factory, items, chunk, blanks, ascii_
-) -> None:
+):
     path = tmp_path_factory.mktemp("json") / "a.json"
     signs = (", ", ": ") if blanks else (",", ":")
     path.write_text(json.dumps({"x": items}, ensure_ascii=ascii_, separators=signs), "utf-8")
@@ -63,7 +63,7 @@ PLAIN = '{"id":1,"image_id":2,"iscrowd":0,"b":[{"id":9}]}'
         (PLAIN.replace('"b"', '"b'), False),
     ],
 )
-def test_what_is_taken(text: str, taken: bool) -> None:
+def test_what_is_taken(text, taken):
     found = LOOK.match(text)
     assert (found is not None and None not in found.groups()) == taken
     if taken:
@@ -72,7 +72,7 @@ def test_what_is_taken(text: str, taken: bool) -> None:
 
 
 @given(TEXTS)
-def test_text_is_no_structure(text: str) -> None:
+def test_text_is_no_structure(text):
     written = json.dumps({"t": text, "id": 5, "image_id": 6, "iscrowd": 0}, separators=(",", ":"))
     found = LOOK.match(written)
     assert found is not None

@@ -29,7 +29,7 @@ def _box(centre: tuple[float, float, float], size: tuple[float, float, float]) -
     return _surface(mesh)
 
 
-def test_outlines_are_the_farthest_reach_of_all_corners_near_a_layer() -> None:
+def test_outlines_are_the_farthest_reach_of_all_corners_near_a_layer():
     """The slow way: each layer, each direction, each corner whose faces could reach the layer."""
     rng = stream(3, "reach")
     for _ in range(10):
@@ -58,43 +58,35 @@ def _reach(parts: list[Surface], layer: int, angle: float) -> float:
     return far
 
 
-def test_gap_of_two_boxes_is_their_distance() -> None:
-    a = hulls([_box((0, 0, 0.5), (1, 1, 1))])
-    b = hulls([_box((2, 0, 0.5), (1, 1, 1))])
-    assert gap_m(a, b) == pytest.approx(1.0, abs=5e-4)
-    assert gap_m(b, a) == pytest.approx(gap_m(a, b), abs=1e-6)
+def test_gap_of_two_boxes_is_their_distance():
+    a, b = _box((0, 0, 0.5), (1, 1, 1)), _box((2, 0, 0.5), (1, 1, 1))
+    assert gap_m(hulls([a]), hulls([b])) == pytest.approx(1.0, abs=5e-4)
+    assert gap_m(hulls([b]), hulls([a])) == pytest.approx(gap_m(hulls([a]), hulls([b])), abs=1e-6)
+    assert gap_m(hulls([a]), hulls([_box((0.9, 0.2, 0.5), (1, 1, 1))])) < 0
+    aside = _box((1.2, 3, 0.5), (1, 1, 1))
+    assert box_gap_m(box_m([a]), box_m([aside])) == pytest.approx(2.0)
+    assert box_gap_m(box_m([a]), box_m([aside])) <= gap_m(hulls([a]), hulls([aside])) + 1e-3
+    assert box_gap_m(box_m([a]), box_m([_box((0.5, 0.5, 9), (1, 1, 1))])) < 0
 
 
-def test_meeting_boxes_have_no_gap() -> None:
-    a = hulls([_box((0, 0, 0.5), (1, 1, 1))])
-    assert gap_m(a, hulls([_box((0.9, 0.2, 0.5), (1, 1, 1))])) < 0
-
-
-def test_boxes_in_different_layers_are_apart() -> None:
+def test_boxes_in_different_layers_are_apart():
     table, lamp = _box((0, 0, 0.35), (1, 1, 0.7)), _box((0, 0, 1.5), (0.2, 0.2, 0.2))
     assert gap_m(hulls([table]), hulls([lamp])) == math.inf
 
 
-def test_long_triangles_reach_through_the_layers_between_their_corners() -> None:
+def test_long_triangles_reach_through_the_layers_between_their_corners():
     pole, ring = _box((0, 0, 1.0), (0.1, 0.1, 2.0)), _box((0, 0, 1.0), (1.0, 1.0, 0.05))
     assert gap_m(hulls([pole]), hulls([ring])) < 0
 
 
-def test_moved_equals_hulls_of_moved_vertices() -> None:
+def test_moved_equals_hulls_of_moved_vertices():
     shape = trimesh.creation.icosphere(radius=0.4)
     a = hulls([_surface(shape)]).moved(1.5, -0.7)
     shape.apply_translation((1.5, -0.7, 0))
     np.testing.assert_allclose(a.support_m, hulls([_surface(shape)]).support_m, atol=1e-6)
 
 
-def test_boxes_that_are_apart_are_never_farther_than_the_outlines_say() -> None:
-    a, b = _box((0, 0, 0.5), (1, 1, 1)), _box((1.2, 3, 0.5), (1, 1, 1))
-    assert box_gap_m(box_m([a]), box_m([b])) == pytest.approx(2.0)
-    assert box_gap_m(box_m([a]), box_m([b])) <= gap_m(hulls([a]), hulls([b])) + 1e-3
-    assert box_gap_m(box_m([a]), box_m([_box((0.5, 0.5, 9), (1, 1, 1))])) < 0
-
-
-def test_a_positive_gap_proves_that_nothing_touches() -> None:
+def test_a_positive_gap_proves_that_nothing_touches():
     rng = stream(7, "hulls")
     positive = 0
     for _ in range(60):

@@ -20,12 +20,11 @@ from synthstudio.core.radiance import decode_hdr
 from synthstudio.core.rng import stream
 
 
-def _photo(w: int = 24, h: int = 16) -> np.ndarray:
+def _photo(w=24, h=16):
     """A smooth picture without symmetry."""
     y, x = np.mgrid[:h, :w]
-    return np.stack([x * 250 // w, y * 250 // h, (x + y) * 120 // (w + h)], axis=-1).astype(
-        np.uint8
-    )
+    channels = x * 250 // w, y * 250 // h, (x + y) * 120 // (w + h)
+    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def _saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -77,7 +76,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_pictures_are_one_clear_error(tmp_path: Path, name: str) -> None:
+def test_bad_pictures_are_one_clear_error(tmp_path, name):
     data, reason = BAD[name]
     path = _write(tmp_path, name, data)
     for read in (images.read_rgb, images.read_rgba, images.check_image):
@@ -86,7 +85,15 @@ def test_bad_pictures_are_one_clear_error(tmp_path: Path, name: str) -> None:
         assert name in str(caught.value)
 
 
-def test_a_check_finds_the_size_and_the_faults_that_decoding_finds() -> None:
+def test_a_missing_file_a_folder_and_one_too_large_are_named(tmp_path):
+    for path in (tmp_path / "no.jpg", tmp_path):
+        with pytest.raises(AssetError, match=str(path)):
+            images.read_rgb(path)
+    with pytest.raises(AssetError, match="too large"):
+        images.read_bytes(_write(tmp_path, "a.bin", bytes(2_000)), limit=1_000)
+
+
+def test_a_check_finds_the_size_and_the_faults_that_decoding_finds():
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = _saved(Image.fromarray(PHOTO), "JPEG", exif=exif)
@@ -104,9 +111,7 @@ def test_a_check_finds_the_size_and_the_faults_that_decoding_finds() -> None:
 
 
 @pytest.mark.parametrize("form", ["lossy", "lossless", "extended"])
-def test_a_webp_is_measured_before_its_pixels_are_reserved(
-    form: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_webp_is_measured_before_its_pixels_are_reserved(form, monkeypatch):
     image = Image.fromarray(PHOTO)
     if form == "extended":
         image.putalpha(128)
@@ -119,59 +124,59 @@ def test_a_webp_is_measured_before_its_pixels_are_reserved(
         images.decode_rgba(data, "a.webp")
 
 
-def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    for path in (tmp_path / "no.jpg", tmp_path):
-        with pytest.raises(AssetError, match=str(path)):
-            images.read_rgb(path)
-
-
-def test_the_file_size_has_a_limit(tmp_path: Path) -> None:
-    with pytest.raises(AssetError, match="too large"):
-        images.read_bytes(_write(tmp_path, "a.bin", bytes(2_000)), limit=1_000)
-
-
-def test_pictures_between_pillows_limit_and_ours_are_read_without_a_warning() -> None:
+def test_pictures_between_pillows_limit_and_ours_are_read_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         size = images.decode(_png_header(10_000, 9_500), "x.png", lambda image: image.size)
     assert size == (10_000, 9_500)
 
 
-@pytest.mark.parametrize(("name", "data"), [("a.png", GOOD_PNG), ("a.webp", GOOD_WEBP)])
-def test_lossless_pixels_come_back(tmp_path: Path, name: str, data: bytes) -> None:
-    path = _write(tmp_path, name, data)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("WEBP", {"lossless": True}), ("PNG", {"icc_profile": b"\0" * 200})],
+)
+def test_lossless_pixels_come_back(tmp_path, kind, options):
+    path = _write(tmp_path, f"a.{kind.lower()}", _saved(Image.fromarray(PHOTO), kind, **options))
     assert (images.read_rgb(path) == PHOTO).all()
     assert images.image_size(path) == images.check_image(path)[:2] == (24, 16)
 
 
-def test_cmyk_is_converted(tmp_path: Path) -> None:
+def test_cmyk_and_sixteen_bits_are_converted():
     flat = Image.new("CMYK", (32, 32), (0, 255, 255, 0))  # full magenta and yellow: red
-    path = _write(tmp_path, "a.jpg", _saved(flat, "JPEG", quality=95))
-    assert np.abs(images.read_rgb(path).astype(int) - [254, 0, 0]).max() <= 3
-
-
-def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    red = images.decode_rgb(_saved(flat, "JPEG", quality=95), "x").astype(int)
+    assert np.abs(red - [254, 0, 0]).max() <= 3
     ramp = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
-    ok, grey = cv2.imencode(".png", ramp)
-    assert ok
     expected = np.arange(256).reshape(16, 16)
-    path = _write(tmp_path, "grey.png", grey.tobytes())
-    assert (images.read_rgb(path) == expected[..., None]).all()
-    ok, colour = cv2.imencode(".png", np.stack([ramp, ramp // 2, ramp * 0], axis=-1))
-    assert ok
-    rgb = images.read_rgb(_write(tmp_path, "colour.png", colour.tobytes()))
-    assert (rgb[..., 2] == expected).all()
-    assert (rgb[..., 0] == 0).all()
+    grey = images.decode_rgb(cv2.imencode(".png", ramp)[1].tobytes(), "x")
+    assert (grey == expected[..., None]).all()
+    colours = np.stack([ramp, ramp // 2, ramp * 0], axis=-1)  # as OpenCV has them: BGR
+    rgb = images.decode_rgb(cv2.imencode(".png", colours)[1].tobytes(), "x")
+    assert (rgb[..., 2] == expected).all() and (rgb[..., 0] == 0).all()
+
+
+def test_metadata_that_lies_neither_warns_nor_refuses():
+    # The directory of a multi-picture file that points nowhere: Pillow warns of it.
+    lie = b"MPF\0II*\0\x08\0\0\0\xff\xff"
+    segment = b"\xff\xe2" + struct.pack(">H", len(lie) + 2) + lie
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    damaged = bytearray(_saved(Image.fromarray(PHOTO), "JPEG", exif=exif))
+    at = damaged.index(b"Exif\0\0") + 6
+    damaged[at : at + 8] = b"\xff" * 8
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for data in (GOOD_JPEG[:2] + segment + GOOD_JPEG[2:], bytes(damaged)):
+            assert images.decode_rgb(data, "x").shape == PHOTO.shape  # upright
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "RGBA"])
-def test_every_usual_mode_reads(tmp_path: Path, mode: str) -> None:
+def test_every_usual_mode_reads(tmp_path, mode):
     image = Image.fromarray(PHOTO).convert(mode)
     rgba = images.read_rgba(_write(tmp_path, "a.png", _saved(image, "PNG")))
     assert (rgba == np.array(image.convert("RGBA"))).all()
 
 
-def test_palette_transparency_becomes_alpha(tmp_path: Path) -> None:
+def test_palette_transparency_becomes_alpha(tmp_path):
     image = Image.fromarray(PHOTO).convert("P")
     corner = image.getpixel((0, 0))
     path = _write(tmp_path, "a.png", _saved(image, "PNG", transparency=corner))
@@ -182,7 +187,7 @@ def test_palette_transparency_becomes_alpha(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_exif_turns_the_picture_once(tmp_path: Path, orientation: int, kind: str) -> None:
+def test_exif_turns_the_picture_once(tmp_path, orientation, kind):
     upright = _photo(40, 24)
     # What a camera stores so that `orientation` makes it upright again (EXIF 2.3, 4.6.4).
     stored = {
@@ -199,61 +204,25 @@ def test_exif_turns_the_picture_once(tmp_path: Path, orientation: int, kind: str
     assert np.abs(got.astype(int) - upright).mean() < (0.01 if kind == "PNG" else 3)
 
 
-def test_odd_metadata_neither_warns_nor_refuses(tmp_path: Path) -> None:
-    # The directory of a multi-picture file that points nowhere: Pillow warns of it.
-    lie = b"MPF\0II*\0\x08\0\0\0\xff\xff"
-    segment = b"\xff\xe2" + struct.pack(">H", len(lie) + 2) + lie
-    path = _write(tmp_path, "a.jpg", GOOD_JPEG[:2] + segment + GOOD_JPEG[2:])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert images.read_rgb(path).shape == PHOTO.shape
-
-
-def test_damaged_exif_counts_as_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = bytearray(_saved(Image.fromarray(PHOTO), "JPEG", exif=exif))
-    at = data.index(b"Exif\0\0") + 6
-    data[at : at + 8] = b"\xff" * 8
-    assert images.read_rgb(_write(tmp_path, "a.jpg", bytes(data))).shape == PHOTO.shape
-
-
-def test_icc_profiles_change_nothing(tmp_path: Path) -> None:
-    data = _saved(Image.fromarray(PHOTO), "PNG", icc_profile=b"\0" * 200)
-    assert (images.read_rgb(_write(tmp_path, "a.png", data)) == PHOTO).all()
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    source=st.sampled_from([GOOD_JPEG, GOOD_PNG, GOOD_WEBP]),
+    source=st.sampled_from([GOOD_JPEG, GOOD_PNG, GOOD_WEBP, b"\xff\xd8\xff", b"RIFF", b"BM"]),
     edits=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6),
-    cut=st.integers(0, 10_000),
+    cut=st.integers(0, 40),
 )
-def test_mutated_pictures_decode_or_are_asset_errors(
-    source: bytes, edits: list[tuple[int, int]], cut: int
-) -> None:
+def test_mutated_pictures_decode_or_are_asset_errors(source, edits, cut):
     data = bytearray(source)
     for place, value in edits:
         data[place % len(data)] = value
-    data = data[: len(data) - cut % 40]
     try:
-        rgba = images.decode_rgba(bytes(data), "fuzz")
-    except AssetError:
-        return
-    assert rgba.dtype == np.uint8
-    assert rgba.ndim == 3
-
-
-@settings(max_examples=100, deadline=None)
-@given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"\xff\xd8\xff", b"RIFF", b"BM"]))
-def test_random_bytes_are_asset_errors(data: bytes, head: bytes) -> None:
-    try:
-        images.decode_rgba(head + data, "fuzz")
+        rgba = images.decode_rgba(bytes(data[: len(data) - cut]), "fuzz")
     except AssetError as error:
         assert "fuzz" in str(error)
+        return
+    assert (rgba.dtype, rgba.ndim) == (np.uint8, 3)
 
 
-def test_encoders_are_deterministic_and_read_back() -> None:
+def test_encoders_are_deterministic_and_read_back():
     rng = stream(1, "pictures")
     rgb = rng.integers(0, 256, (20, 30, 3), np.uint8)
     assert images.encode_png(rgb) == images.encode_png(rgb.copy())
@@ -268,7 +237,7 @@ def test_encoders_are_deterministic_and_read_back() -> None:
     assert (again == deep).all()
 
 
-def test_srgb_tables_match_the_formula() -> None:
+def test_srgb_tables_match_the_formula():
     values = np.arange(256, dtype=np.uint8)
     linear = images.srgb_to_linear(values)
     assert linear[0] == 0
@@ -281,10 +250,9 @@ def test_srgb_tables_match_the_formula() -> None:
     assert list(images.linear_to_srgb_u8(np.array([-1.0, 7.0]))) == [0, 255]
 
 
-def test_resampling_keeps_flat_areas_and_means() -> None:
-    assert (
-        images.resample(np.full((30, 50, 3), 77, np.uint8), (3.3, 2.1, 44, 29), (13, 9)) == 77
-    ).all()
+def test_resampling_keeps_flat_areas_and_means():
+    flat = np.full((30, 50, 3), 77, np.uint8)
+    assert (images.resample(flat, (3.3, 2.1, 44, 29), (13, 9)) == 77).all()
     noise = stream(3, "noise").integers(0, 256, (400, 400, 3), np.uint8)
     small = images.resample(noise, (0, 0, 400, 400), (20, 20))
     assert small.std() < 12, "a widened filter averages; picking pixels would leave 74"
@@ -297,7 +265,7 @@ def _hdr(pixels: bytes, *, head: bytes = b"FORMAT=32-bit_rle_rgbe\n", size: byte
 FLAT = _hdr(bytes([128, 64, 32, 129]) * 8, size=b"-Y 2 +X 4")
 
 
-def test_radiance_agrees_with_opencv() -> None:
+def test_radiance_agrees_with_opencv():
     rng = stream(4, "hdr")
     smooth = cv2.GaussianBlur(rng.random((32, 64, 3)).astype(np.float32) ** 8 * 300, (0, 0), 2)
     smooth[:8] = 0.25  # runs
@@ -307,7 +275,7 @@ def test_radiance_agrees_with_opencv() -> None:
     assert np.array_equal(decode_hdr(data.tobytes(), "x"), expected)
 
 
-def test_flat_radiance_and_exposure() -> None:
+def test_flat_radiance_and_exposure():
     # 128 * 2^(129 - 136) = 1
     assert np.array_equal(decode_hdr(FLAT, "x")[0, 0], np.float32([1.0, 0.5, 0.25]))
     brighter = FLAT.replace(b"\n\n", b"\nEXPOSURE=2\nEXPOSURE=2\n\n", 1)
@@ -331,14 +299,14 @@ def test_flat_radiance_and_exposure() -> None:
         (_hdr(b"\x02\x02\x00\x11" + bytes(400), size=b"-Y 8 +X 16"), "damaged"),
     ],
 )
-def test_bad_panoramas_are_one_clear_error(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_bad_panoramas_are_one_clear_error(tmp_path, data, reason):
     with pytest.raises(AssetError, match=reason):
         images.read_hdr(_write(tmp_path, "a.hdr", data))
 
 
 @settings(max_examples=100, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 5_000), st.integers(0, 255)), max_size=8))
-def test_mutated_panoramas_decode_or_are_asset_errors(edits: list[tuple[int, int]]) -> None:
+def test_mutated_panoramas_decode_or_are_asset_errors(edits):
     ok, good = cv2.imencode(".hdr", np.full((16, 32, 3), 0.7, np.float32))
     assert ok
     data = bytearray(good.tobytes())
@@ -346,9 +314,3 @@ def test_mutated_panoramas_decode_or_are_asset_errors(edits: list[tuple[int, int
         data[place % len(data)] = value
     with contextlib.suppress(AssetError):
         assert np.isfinite(decode_hdr(bytes(data), "fuzz")).all()
-
-
-def test_real_panoramas_agree_with_opencv(shared_data: Path) -> None:
-    for path in sorted((shared_data / "hdri").glob("*.hdr"))[:2]:
-        expected = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGR2RGB)
-        assert np.array_equal(images.read_hdr(path), expected)

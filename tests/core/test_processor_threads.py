@@ -1,7 +1,5 @@
 """How many threads libraries take that are begun inside and outside `one_thread`."""
 
-from __future__ import annotations
-
 import pytest
 
 from synthstudio.core.threads import one_thread, threads_allowed
@@ -12,9 +10,7 @@ from synthstudio.models.packaged import default_model
 @pytest.mark.parametrize(
     ("stated", "allowed"), [(None, 0), ("3", 3), ("many", 0), ("", 0), ("9" * 9, 0), ("-1", 0)]
 )
-def test_the_environment_says_how_many_and_one_thread_is_one(
-    monkeypatch: pytest.MonkeyPatch, stated: str | None, allowed: int
-) -> None:
+def test_the_environment_says_how_many_and_one_thread_is_one(monkeypatch, stated, allowed):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if stated is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", stated)
@@ -27,7 +23,7 @@ def test_the_environment_says_how_many_and_one_thread_is_one(
     assert threads_allowed() == allowed
 
 
-def test_onnx_runtime_takes_one_thread_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_runtime_takes_one_thread_there(monkeypatch):
     pytest.importorskip("onnxruntime")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
 

@@ -49,7 +49,7 @@ def test_any_document_comes_back_whatever_the_chunks(tmp_path_factory, items, re
     assert read_value(path) == items
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
+def test_a_byte_order_mark_is_passed_over(tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(b"\xef\xbb\xbf" + '{"images": ["ü"]}'.encode())
     (_, _), (_, span) = read_members(path, streamed=("images",))
@@ -79,7 +79,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path) -> None:
         (rb'{"images": ["\ud800"]}', "surrogates"),
     ],
 )
-def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path) -> None:
+def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path):
     path = tmp_path / "a.json"
     path.write_bytes(data)
     with pytest.raises(FormatError, match=message) as caught:
@@ -97,7 +97,7 @@ def test_what_is_no_json_is_refused_with_its_place(data, message, tmp_path) -> N
         b" " * 3_000_000 + b"\x00",
     ],
 )
-def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch) -> None:
+def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch):
     monkeypatch.setattr(safe_json, "MAX_ELEMENT_CHARS", 400_000)
     path = tmp_path / "a.json"
     path.write_bytes(b'{"images": [' + evil)
@@ -111,7 +111,7 @@ def test_an_endless_token_takes_no_memory(evil, tmp_path, monkeypatch) -> None:
     assert peak < 12_000_000
 
 
-def test_a_long_list_takes_no_memory(tmp_path, monkeypatch) -> None:
+def test_a_long_list_takes_no_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(safe_json, "_CHUNK", 1 << 14)
     path = tmp_path / "a.json"
     element = json.dumps({"a": list(range(100))})
@@ -124,7 +124,7 @@ def test_a_long_list_takes_no_memory(tmp_path, monkeypatch) -> None:
     assert peak < 500_000 < path.stat().st_size
 
 
-def test_files_that_cannot_be_read(tmp_path) -> None:
+def test_files_that_cannot_be_read(tmp_path):
     for path in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(FormatError):
             list(read_list(path))
@@ -134,7 +134,7 @@ def test_files_that_cannot_be_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("nan", [False, True])
-def test_a_number_that_no_float_holds_is_infinite(tmp_path, nan) -> None:
+def test_a_number_that_no_float_holds_is_infinite(tmp_path, nan):
     path = tmp_path / "a.json"
     path.write_text(f'{{"a": -{"9" * 400}, "b": {"9" * 200}}}')
     found = {key: span.value for key, span in read_members(path, streamed=(), nan=nan)}

@@ -76,14 +76,14 @@ def _spec(backdrop: object) -> FrameSpec:
 
 
 @pytest.mark.parametrize("backdrop", BACKDROPS, ids=lambda b: b.kind)
-def test_there_and_back(backdrop: object) -> None:
+def test_there_and_back(backdrop):
     spec = _spec(backdrop)
     assert from_json(to_json(spec)) == spec
     assert to_json(from_json(to_json(spec))) == to_json(spec)
     assert json.loads(to_json(spec)) == json.loads(json.dumps(dataclasses.asdict(spec)))
 
 
-def test_what_came_later_is_stored_only_where_it_is_used() -> None:
+def test_what_came_later_is_stored_only_where_it_is_used():
     spec = _spec(BACKDROPS[0])
     still = dataclasses.replace(spec, lens=LensSpec(), moving=())
     text = json.loads(to_json(still))
@@ -112,40 +112,37 @@ def _broken(change: object) -> str:
         (_broken(lambda d: d["camera"].update(position_m=[1, 2])), "a list of 3"),
     ],
 )
-def test_anything_else_is_one_error_that_says_where(text: str, message: str) -> None:
+def test_anything_else_is_one_error_that_says_where(text, message):
     with pytest.raises(RecipeError, match=message):
         from_json(text)
 
 
 @pytest.mark.parametrize("name", sorted(SKELETONS))
-def test_skeletons_are_sound(name: str) -> None:
+def test_skeletons_are_sound(name):
     s = get_skeleton(name)
     assert s.flip[s.flip].tolist() == list(range(len(s.joints)))
     assert len(s.sigmas) == len(s.places) == len(s.joints) == len(set(s.joints))
-    assert [s.sides[i] for i in s.flip] == [
-        {"left": "right", "right": "left"}.get(side, side) for side in s.sides
-    ]
-    for joint, parent in enumerate(s.parents):
-        assert parent is None or parent < joint
+    other = {"left": "right", "right": "left", "middle": "middle"}
+    assert [s.sides[i] for i in s.flip] == [other[side] for side in s.sides]
+    assert all(parent is None or parent < joint for joint, parent in enumerate(s.parents))
 
 
-def test_unknown_skeleton_names_the_known_ones() -> None:
+def test_unknown_skeleton_names_the_known_ones():
     with pytest.raises(RecipeError, match="coco17 or coco23"):
         get_skeleton("coco18")
 
 
-def test_specs_are_keys_that_cross_to_other_processes() -> None:
+def test_specs_are_keys_that_cross_to_other_processes():
     spec = _spec(BACKDROPS[0])
-    found = {spec.people[0]: 1}
-    copy = pickle.loads(pickle.dumps(spec.people[0]))
-    assert found[copy] == 1
+    person = spec.people[0]
+    assert {person: 1}[pickle.loads(pickle.dumps(person))] == 1
     assert pickle.loads(pickle.dumps(spec)) == spec
     code = "import pickle as k, sys; p=k.load(sys.stdin.buffer); print({p: 1}[type(p)(**vars(p))])"
-    done = subprocess.run(
+    child = subprocess.run(
         [sys.executable, "-c", code],
-        input=pickle.dumps(spec.people[0]),
+        input=pickle.dumps(person),
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "1"},
     )
-    assert done.stdout.strip() == b"1"
+    assert child.stdout.strip() == b"1"

@@ -17,7 +17,7 @@ from synthstudio.core.visibility import (
 NAN = float("nan")
 
 
-def test_half_of_a_patch_is_visible_and_a_fifth_ambiguous() -> None:
+def test_half_of_a_patch_is_visible_and_a_fifth_ambiguous():
     shares = np.array([0.0, 0.19999, 0.2, 0.49999, 0.5, 1.0, NAN])
     assert is_visible(shares).tolist() == [False] * 4 + [True] * 2 + [False]
     assert is_ambiguous(shares).tolist() == [False, False, True, True, False, False, False]
@@ -25,7 +25,7 @@ def test_half_of_a_patch_is_visible_and_a_fifth_ambiguous() -> None:
     assert not is_visible(0.6, threshold=0.7)
 
 
-def test_states_follow_from_shares_and_place() -> None:
+def test_states_follow_from_shares_and_place():
     visible, inside = np.array([0.7, 0.3, 0.7, 0.3]), np.array([True, True, False, False])
     state = joint_states(visible, inside)
     assert state.tolist() == [2, 1, 0, 0]
@@ -44,11 +44,11 @@ def test_states_follow_from_shares_and_place() -> None:
         ((0.0, 0.5, 0.5, 0.0, 0.0), 1, "person"),
     ],
 )
-def test_the_largest_hiding_share_is_the_cause(shares, state, cause) -> None:
+def test_the_largest_hiding_share_is_the_cause(shares, state, cause):
     assert joint_causes(np.array([shares]), np.array([state], np.uint8)) == (cause,)
 
 
-def test_occluded_fraction() -> None:
+def test_occluded_fraction():
     assert occluded_fraction(25, 100) == 0.75
     assert occluded_fraction(0, 100) == 1
     assert occluded_fraction(0, 0) == 0  # wholly outside
@@ -57,7 +57,7 @@ def test_occluded_fraction() -> None:
     assert of_people.tolist() == [0.75, 1, 0, 0]
 
 
-def test_nothing_else_compares_with_the_threshold() -> None:
+def test_nothing_else_compares_with_the_threshold():
     package = Path(synthstudio.__file__).parent
     compares = re.compile(r"[<>]=?\s*(VISIBLE_THRESHOLD|AMBIGUOUS_FROM)")
     found = {

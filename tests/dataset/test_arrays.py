@@ -1,10 +1,7 @@
 """Arrow's buffers as NumPy: the same values as pyarrow's own way, without pandas."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +23,7 @@ COLUMNS = {
 
 @pytest.mark.parametrize("name", COLUMNS)
 @pytest.mark.parametrize("start", [0, 1, 9])
-def test_values_are_those_of_arrow(name: str, start: int) -> None:
+def test_values_are_those_of_arrow(name, start):
     column = COLUMNS[name].slice(min(start, len(COLUMNS[name])))
     wanted = column.to_numpy(zero_copy_only=False)
     for given in (column, pa.chunked_array([column, column]).slice(0, len(column))):
@@ -39,13 +36,13 @@ def test_values_are_those_of_arrow(name: str, start: int) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 3])
-def test_lengths_of_lists(start: int) -> None:
+def test_lengths_of_lists(start):
     column = pa.array([[1, 2], None, [], [3], [4, 5, 6]]).slice(start)
     wanted = [-1 if n is None else n for n in column.value_lengths().to_pylist()]
     assert list_lengths(column).tolist() == wanted
 
 
-def test_a_frame_is_read_without_pandas(tmp_path: Path) -> None:
+def test_a_frame_is_read_without_pandas(tmp_path):
     make_set(tmp_path / "set")
     code = (
         "import sys, synthstudio as ss\n"

@@ -1,7 +1,5 @@
 """What is damaged in a data set is one message, whichever command reads it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
@@ -127,25 +125,7 @@ def world(tmp_path: Path, once: Callable[[str, Callable[[Path], object]], Path])
     return tmp_path
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_every_command_says_what_is_damaged(damage: str, world: Path) -> None:
-    DAMAGES[damage](world / "set")
-    with pytest.raises(DatasetError) as found, chdir(world):
-        dataset = Dataset(Path("set"))
-        list(dataset.iter_frames())
-        list(dataset.iter_instances())
-    assert "set/" in str(found.value) or "skeleton" in str(found.value)
-    output = 0
-    with chdir(world):
-        for words in COMMANDS.values():
-            wrong = CliRunner().invoke(app, list(words)).exception
-            assert isinstance(wrong, SynthStudioError | SystemExit | None), (words, repr(wrong))
-            output += wrong is not None
-    assert output >= 3, "hardly a command noticed"
-    assert {path.name for path in world.iterdir()} <= {"set", "whole", "out", "out.html"}
-
-
-def test_whole_rows_pass(world: Path) -> None:
+def test_whole_rows_pass(world):
     with chdir(world):
         for name, words in COMMANDS.items():
             if name in ("split", "merge", "frame"):
@@ -153,3 +133,38 @@ def test_whole_rows_pass(world: Path) -> None:
             shutil.rmtree("out", ignore_errors=True)
             result = CliRunner().invoke(app, list(words))
             assert not isinstance(result.exception, Exception), (words, result.exception)
+
+
+def _read_all(dataset):
+    list(dataset.iter_frames())
+    list(dataset.iter_instances())
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whoever_reads_says_what_is_damaged(damage, world):
+    DAMAGES[damage](world / "set")
+    with pytest.raises(DatasetError) as found, chdir(world):
+        _read_all(Dataset(Path("set")))
+    assert "set/" in str(found.value) or "skeleton" in str(found.value)
+
+
+OF_EACH_KIND = ("people in another order", "a camera of eight numbers", "NaN in the identity")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(name, marks=() if name in OF_EACH_KIND else pytest.mark.nightly("all damages"))
+        for name in DAMAGES
+    ],
+)
+def test_no_command_stumbles_over_what_is_damaged(damage, world):
+    DAMAGES[damage](world / "set")
+    noticed = 0
+    with chdir(world):
+        for words in COMMANDS.values():
+            wrong = CliRunner().invoke(app, list(words)).exception
+            assert isinstance(wrong, SynthStudioError | SystemExit | None), (words, repr(wrong))
+            noticed += wrong is not None
+    assert noticed >= 3, "hardly a command noticed"
+    assert {path.name for path in world.iterdir()} <= {"set", "whole", "out", "out.html"}

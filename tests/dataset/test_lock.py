@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from waiting import wait_for_line
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.dataset.lock import hold_lock
@@ -20,20 +20,14 @@ with hold_lock(Path(sys.argv[1])):
 """
 
 
-def _holder(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(folder)],
+def test_a_second_run_is_kept_out_and_told_by_whom(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def test_a_second_run_is_kept_out_and_told_by_whom(tmp_path: Path) -> None:
-    with _holder(tmp_path) as other:
+    ) as other:
+        wait_for_line(other, "held")
         refused = pytest.raises(DatasetError, match=rf"another run .* process {other.pid}\.")
         with refused, hold_lock(tmp_path):
             pass
@@ -43,22 +37,17 @@ def test_a_second_run_is_kept_out_and_told_by_whom(tmp_path: Path) -> None:
             assert (tmp_path / "run.lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_the_same_process_is_kept_out_too_and_let_in_afterwards(tmp_path: Path) -> None:
+def test_the_same_process_is_kept_out_too_and_let_in_afterwards_and_after_an_error(tmp_path):
     refused = pytest.raises(DatasetError, match=str(os.getpid()))
     with hold_lock(tmp_path), refused, hold_lock(tmp_path):
         pass
-    with hold_lock(tmp_path):
-        pass
-
-
-def test_an_error_inside_frees_it(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), hold_lock(tmp_path):
         raise ZeroDivisionError
     with hold_lock(tmp_path):
         pass
 
 
-def test_children_do_not_keep_it(tmp_path: Path) -> None:
+def test_children_do_not_keep_it(tmp_path):
     with hold_lock(tmp_path):
         child = subprocess.Popen(
             [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False
@@ -69,7 +58,7 @@ def test_children_do_not_keep_it(tmp_path: Path) -> None:
         child.kill()
 
 
-def test_a_missing_folder_and_a_link_are_disk_errors(tmp_path: Path) -> None:
+def test_a_missing_folder_and_a_link_are_disk_errors(tmp_path):
     with pytest.raises(DiskError), hold_lock(tmp_path / "absent"):
         pass
     (tmp_path / "run.lock").symlink_to(tmp_path / "elsewhere")

@@ -13,7 +13,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import manifest
 
 
-def test_reading_gives_what_was_written_and_writing_again_the_same_bytes(tmp_path: Path) -> None:
+def test_reading_gives_what_was_written_and_writing_again_the_same_bytes(tmp_path):
     made = fake_frames.identity()
     manifest.write_identity(tmp_path, made)
     first = (tmp_path / "dataset.json").read_bytes()
@@ -22,12 +22,9 @@ def test_reading_gives_what_was_written_and_writing_again_the_same_bytes(tmp_pat
     assert manifest.identity_differences(made, read) == []
     assert first.endswith(b"}\n")
     assert [p.name for p in tmp_path.iterdir()] == ["dataset.json"]
-
-
-def test_the_order_of_keys_does_not_matter() -> None:
     a = fake_frames.identity(recipe={"a": 1, "b": {"c": 2, "d": 3}})
     b = fake_frames.identity(recipe={"b": {"d": 3, "c": 2}, "a": 1})
-    assert manifest.to_bytes(a) == manifest.to_bytes(b)
+    assert manifest.to_bytes(a) == manifest.to_bytes(b)  # the order of keys does not matter
 
 
 @pytest.mark.parametrize(
@@ -44,30 +41,30 @@ def test_the_order_of_keys_does_not_matter() -> None:
         ({"conventions": {}}, "conventions.pixels"),
     ],
 )
-def test_each_difference_is_named(changes: dict[str, object], line: str) -> None:
+def test_each_difference_is_named(changes, line):
     lines = manifest.identity_differences(fake_frames.identity(), fake_frames.identity(**changes))
     assert any(found.startswith(line) for found in lines), lines
 
 
-def test_more_frames_are_no_difference() -> None:
+def test_more_frames_are_no_difference():
     a, b = fake_frames.identity(frames=10), fake_frames.identity(frames=300)
     assert manifest.identity_differences(a, b) == []
     assert manifest.identity_differences(b, a) == ["frames: had 300, wants 10"]
 
 
-def test_frames_of_covers_every_frame_once() -> None:
+def test_frames_of_covers_every_frame_once():
     for frames in (1, 3, 4, 5, 8, 9):
         made = fake_frames.identity(frames=frames)
         covered = [i for shard in range(made.shards) for i in made.frames_of(shard)]
         assert covered == list(range(frames))
 
 
-def test_no_frames_is_an_error() -> None:
+def test_no_frames_is_an_error():
     with pytest.raises(DatasetError, match=r"frames: .* expected 1 or more; got 0"):
         fake_frames.identity(frames=0)
 
 
-def test_versions_and_machine_name_no_host_user_or_path() -> None:
+def test_versions_and_machine_name_no_host_user_or_path():
     versions, machine = manifest.package_versions(), manifest.machine_kind("cpu")
     assert versions["numpy"][0].isdigit() and versions["torch"].startswith("2.13.0")
     assert machine["device"] == "cpu" and machine["cpu"]
@@ -76,10 +73,6 @@ def test_versions_and_machine_name_no_host_user_or_path() -> None:
     for secret in (socket.gethostname(), str(Path.cwd())):
         assert secret not in text
     assert f'"{getpass.getuser()}"' not in text
-
-
-def _break(value: dict[str, object], path: Path) -> None:
-    path.write_text(json.dumps(value))
 
 
 @pytest.mark.parametrize(
@@ -94,22 +87,17 @@ def _break(value: dict[str, object], path: Path) -> None:
         ({"surplus": 1}, "the fields"),
     ],
 )
-def test_a_damaged_identity_is_one_message(
-    tmp_path: Path, change: dict[str, object], message: str
-) -> None:
+def test_a_damaged_identity_is_one_message(tmp_path, change, message):
     value = {**dataclasses.asdict(fake_frames.identity()), **change}
-    _break(value, tmp_path / "dataset.json")
+    (tmp_path / "dataset.json").write_text(json.dumps(value))
     with pytest.raises(DatasetError, match=message):
         manifest.read_identity(tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
-def test_what_is_not_json_is_one_message(tmp_path: Path, data: bytes) -> None:
-    (tmp_path / "dataset.json").write_bytes(data)
-    with pytest.raises(DatasetError, match="damaged"):
-        manifest.read_identity(tmp_path)
-
-
-def test_a_folder_without_one_is_no_data_set(tmp_path: Path) -> None:
+def test_what_is_not_json_is_one_message_and_nothing_is_no_data_set(tmp_path):
     with pytest.raises(DatasetError, match="this is no data set"):
         manifest.read_identity(tmp_path)
+    for data in (b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000):
+        (tmp_path / "dataset.json").write_bytes(data)
+        with pytest.raises(DatasetError, match="damaged"):
+            manifest.read_identity(tmp_path)

@@ -11,7 +11,6 @@ import pytest
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.dataset.merge import merge
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files, write_shard
 from synthstudio.dataset.writer import open_or_create
 
@@ -38,9 +37,7 @@ def parts(tmp_path: Path) -> list[Path]:
     return [_make(tmp_path / f"part{k}", (k, 3)) for k in (1, 2, 3)]
 
 
-def test_parts_in_any_order_give_the_bytes_of_one_run(
-    parts: list[Path], whole: Path, tmp_path: Path
-) -> None:
+def test_parts_in_any_order_give_the_bytes_of_one_run(parts, whole, tmp_path):
     before = [hashed_files(part) for part in parts]
     assert all(
         (p / "dataset.json").read_bytes() == (whole / "dataset.json").read_bytes() for p in parts
@@ -54,64 +51,6 @@ def test_parts_in_any_order_give_the_bytes_of_one_run(
     assert [hashed_files(part) for part in parts] == before
 
 
-def test_more_parts_than_shards(whole: Path, tmp_path: Path) -> None:
-    parts = [_make(tmp_path / f"p{k}", (k, 8)) for k in range(1, 9)]
-    assert Dataset(parts[7]).entries == ()
-    merge(parts, tmp_path / "joined")
-    assert hashed_files(tmp_path / "joined") == hashed_files(whole)
-
-
-def test_copies_where_links_are_not_possible(
-    parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EXDEV, "other device")
-
-    monkeypatch.setattr(os, "link", refuse)
-    merge(parts, tmp_path / "joined")
-    assert hashed_files(tmp_path / "joined") == hashed_files(whole)
-    image = "shards/00000/images/000000.jpg"
-    assert not (tmp_path / "joined" / image).samefile(parts[0] / image)
-
-
-def test_a_full_disk_while_merging(
-    parts: list[Path], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    out = tmp_path / "joined"
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "link", full)
-        with pytest.raises(DiskError, match="the disk is full"):
-            merge(parts, out)
-    assert not list(out.rglob(".tmp-*")) and not (out / "index.json").exists()
-    merge(parts, out, resume=True)
-    assert hashed_files(out) == hashed_files(whole)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "message"),
-    [
-        ([0, 1], "got 1/3, 2/3"),
-        ([0, 1, 1, 2], "got 1/3, 2/3, 2/3, 3/3"),
-        ([0], "got 1/3"),
-        ([], "got none"),
-    ],
-)
-def test_missing_and_doubled_parts(
-    parts: list[Path], tmp_path: Path, chosen: list[int], message: str
-) -> None:
-    with pytest.raises(DatasetError, match=message):
-        merge([parts[i] for i in chosen], tmp_path / "joined")
-    assert not (tmp_path / "joined").exists()
-
-
-def test_a_whole_run_is_no_part(parts: list[Path], whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="not a part"):
-        merge([*parts, whole], tmp_path / "joined")
-
-
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -121,9 +60,7 @@ def test_a_whole_run_is_no_part(parts: list[Path], whole: Path, tmp_path: Path) 
         ({"machine": {"cpu": "b"}}, "machine.cpu"),
     ],
 )
-def test_parts_of_different_runs(
-    parts: list[Path], tmp_path: Path, change: dict[str, Any], line: str
-) -> None:
+def test_parts_of_different_runs(parts, tmp_path, change, line):
     other = _make(tmp_path / "other", (3, 3), **change)
     with pytest.raises(DatasetError) as caught:
         merge([*parts[:2], other], tmp_path / "joined")
@@ -131,7 +68,7 @@ def test_parts_of_different_runs(
     assert not (tmp_path / "joined").exists()
 
 
-def test_mixed_parts_are_written_down(parts: list[Path], tmp_path: Path) -> None:
+def test_mixed_parts_are_written_down(parts, tmp_path):
     other = _make(tmp_path / "other", (3, 3), machine={"cpu": "b"})
     joined = merge([*parts[:2], other], tmp_path / "joined", allow_mixed=True)
     assert "machine.cpu: had 'a cpu', wants 'b'" in joined.mixed[0]["differences"]
@@ -140,14 +77,52 @@ def test_mixed_parts_are_written_down(parts: list[Path], tmp_path: Path) -> None
         merge([*parts[:2], longer], tmp_path / "no", allow_mixed=True)
 
 
-def test_a_damaged_part_is_named(parts: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "message"), [(errno.EXDEV, ""), (errno.ENOSPC, "the disk is full")]
+)
+def test_where_links_are_not_possible_copies_are_made_and_a_full_disk_is_said(
+    parts, whole, tmp_path, monkeypatch, number, message
+):
+    def refuse(*_, **__):
+        raise OSError(number, "refused")
+
+    out = tmp_path / "joined"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        if message:
+            with pytest.raises(DiskError, match=message):
+                merge(parts, out)
+            assert not list(out.rglob(".tmp-*")) and not (out / "index.json").exists()
+        else:
+            merge(parts, out)
+            image = "shards/00000/images/000000.jpg"
+            assert not (out / image).samefile(parts[0] / image)
+    if message:
+        merge(parts, out, resume=True)
+    assert hashed_files(out) == hashed_files(whole)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "got"),
+    [
+        ([0, 1], "got 1/3, 2/3"),
+        ([0, 1, 1, 2], "got 1/3, 2/3, 2/3, 3/3"),
+        ([0], "got 1/3"),
+        ([], "got none"),
+        ([0, 1, 2, 3], "not a part"),
+    ],
+)
+def test_missing_and_doubled_parts_and_a_whole_run(parts, whole, tmp_path, chosen, got):
+    with pytest.raises(DatasetError, match=got):
+        merge([[*parts, whole][i] for i in chosen], tmp_path / "joined")
+    assert not (tmp_path / "joined").exists()
+
+
+def test_a_damaged_an_unfinished_and_a_missing_part_are_named(parts, tmp_path):
     os.truncate(parts[1] / "shards" / "00004" / "images" / "000017.jpg", 3)
     with pytest.raises(DatasetError, match=r"part2.*damaged.*000017\.jpg"):
-        merge(parts, tmp_path / "joined")
-    assert not (tmp_path / "joined" / "index.json").exists()
-
-
-def test_an_unfinished_or_missing_part_is_named(parts: list[Path], tmp_path: Path) -> None:
+        merge(parts, tmp_path / "damaged")
+    assert not (tmp_path / "damaged" / "index.json").exists()
     (parts[2] / "index.json").unlink()
     with pytest.raises(DatasetError, match=r"part3.*unfinished"):
         merge(parts, tmp_path / "joined")

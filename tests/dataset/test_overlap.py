@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import pytest
-import yaml
 from painted_frames import painted, write_set
 
 from synthstudio.core.labels import Frame
@@ -15,8 +14,6 @@ from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.overlap import Drawn, shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import split
-
-SCENES = Path(__file__).resolve().parents[2] / "scenes"
 
 
 def older(frame: Frame) -> Frame:
@@ -44,13 +41,13 @@ def sets(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in made}
 
 
-def test_two_sources_of_the_same_people_are_named(sets: dict[str, Path]) -> None:
+def test_two_sources_of_the_same_people_are_named(sets):
     (note,) = shared_notes(sets.values())
     assert note.startswith("one and two share ")
     assert "identities" in note and "poses" in note and "designs" in note
 
 
-def test_people_of_before_a_field_are_told_from_nobody() -> None:
+def test_people_of_before_a_field_are_told_from_nobody():
     """A field that came later and says nothing makes no other person, one that does so does."""
     frame = painted(0, people=2)
     spec = to_json(frame.spec)
@@ -68,14 +65,12 @@ def test_people_of_before_a_field_are_told_from_nobody() -> None:
     assert now.identities.isdisjoint(other.identities)
 
 
-def test_a_source_is_not_held_against_itself(sets: dict[str, Path]) -> None:
+def test_a_source_is_not_held_against_itself(sets):
     assert shared_notes([sets["one"], sets["one"] / ".." / "one"]) == []
     assert shared_notes([sets["one"], sets["other"]]) == []
 
 
-def test_split_warns_of_sources_that_share_people(
-    sets: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_split_warns_of_sources_that_share_people(sets, tmp_path, caplog):
     caplog.set_level(logging.WARNING, logger="synthstudio")
     for names, warned in ((("one", "two"), True), (("one", "other"), False)):
         merged = merge_sets([Dataset(sets[n]) for n in names], tmp_path / "-".join(names))
@@ -84,10 +79,3 @@ def test_split_warns_of_sources_that_share_people(
         found = [r.getMessage() for r in caplog.records if "identities" in r.getMessage()]
         assert bool(found) == warned
         assert not warned or all(name in found[0] for name in names)
-
-
-def test_shipped_recipes_have_seeds_of_their_own() -> None:
-    seeds: dict[int, str] = {}
-    for path in sorted(SCENES.glob("*.yaml")):
-        seed = yaml.safe_load(path.read_text("utf-8")).get("seed", 0)
-        assert seeds.setdefault(seed, path.name) == path.name

@@ -1,7 +1,5 @@
 """A shard as one file: the same bytes each time, back as it was, and nothing written outside."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import tarfile
@@ -33,7 +31,7 @@ def tar_of(*entries: tuple[str, bytes, bytes]) -> bytes:
     return out.getvalue()
 
 
-def test_there_and_back(tmp_path: Path) -> None:
+def test_there_and_back(tmp_path):
     first = folder_with(tmp_path / "a", images__0=b"0", z=b"", b=b"x" * 20_000)
     second = folder_with(tmp_path / "b", z=b"", b=b"x" * 20_000, images__0=b"0")
     assert pack(first) == pack(second)
@@ -47,7 +45,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert pack(tmp_path / "c") == pack(first)
 
 
-def test_a_shard_there_and_back(unbroken: Path, tmp_path: Path) -> None:
+def test_a_shard_there_and_back(unbroken, tmp_path):
     shard = unbroken / "shards" / "00000"
     (tmp_path / "shards").mkdir()
     staged = unpack_shard(pack(shard), tmp_path, 0)
@@ -78,15 +76,13 @@ def test_a_shard_there_and_back(unbroken: Path, tmp_path: Path) -> None:
         [("sparse", tarfile.GNUTYPE_SPARSE, b"")],
     ],
 )
-def test_what_nobody_packed_is_refused(
-    entries: list[tuple[str, bytes, bytes]], tmp_path: Path
-) -> None:
+def test_what_nobody_packed_is_refused(entries, tmp_path):
     with pytest.raises(DatasetError, match="damaged"):
         unpack(tar_of(*entries), tmp_path / "in" / "shard", where="shard 0")
     assert not (tmp_path / "out").exists() and not (tmp_path / "in" / "out").exists()
 
 
-def test_half_a_tar_is_refused(tmp_path: Path) -> None:
+def test_half_a_tar_is_refused(tmp_path):
     data = pack(folder_with(tmp_path / "a", b=b"x" * 20_000))
     for cut in (1, 100, 600, 10_000):
         with pytest.raises(DatasetError, match="damaged"):

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.spec_json import to_json
 from synthstudio.dataset import parquet, rows, shards
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import FailedFrame, write_shard
@@ -39,7 +38,7 @@ def own(tmp_path: Path) -> Path:
     return _make(tmp_path / "set", 6)
 
 
-def test_what_was_written_is_read(stored: Path) -> None:
+def test_what_was_written_is_read(stored):
     data = Dataset(stored)
     made = [fake_frames.frame(i) for i in range(10)]
     assert data.finished and data.part is None and data.frames == 10 and data.people == 9
@@ -55,13 +54,13 @@ def test_what_was_written_is_read(stored: Path) -> None:
     assert list(data.verify()) == []
 
 
-def test_columns_are_read_alone(stored: Path) -> None:
+def test_columns_are_read_alone(stored):
     assert list(Dataset(stored).iter_frames(["index"])) == [{"index": i} for i in range(10)]
     with pytest.raises(DatasetError, match=r"no such column of frames.*nonsense"):
         list(Dataset(stored).iter_frames(["nonsense"]))
 
 
-def test_frames_and_layers_that_are_not_there(stored: Path, tmp_path: Path) -> None:
+def test_frames_and_layers_that_are_not_there(stored, tmp_path):
     data = Dataset(stored)
     for index in (-1, 10):
         with pytest.raises(DatasetError, match=r"does not hold this frame.*0 to 9"):
@@ -76,7 +75,7 @@ def test_frames_and_layers_that_are_not_there(stored: Path, tmp_path: Path) -> N
         skipped.frame(1)
 
 
-def test_an_unfinished_set_is_read_only_when_asked(tmp_path: Path) -> None:
+def test_an_unfinished_set_is_read_only_when_asked(tmp_path):
     out = _make(tmp_path / "set", 10, finish=False)
     with pytest.raises(DatasetError, match=r"unfinished.*--resume"):
         Dataset(out)
@@ -86,7 +85,7 @@ def test_an_unfinished_set_is_read_only_when_asked(tmp_path: Path) -> None:
         data.frame(9)
 
 
-def test_no_data_set(tmp_path: Path) -> None:
+def test_no_data_set(tmp_path):
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(DatasetError, match="this is no data set"):
             Dataset(path)
@@ -94,7 +93,7 @@ def test_no_data_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 100])
 @pytest.mark.parametrize("name", ["frames.parquet", "instances.parquet"])
-def test_damaged_tables_are_one_message(own: Path, name: str, data: bytes) -> None:
+def test_damaged_tables_are_one_message(own, name, data):
     (own / "shards" / "00001" / name).write_bytes(data)
     read = Dataset(own)
     with pytest.raises(DatasetError, match=f"{name}.*damaged"):
@@ -103,19 +102,12 @@ def test_damaged_tables_are_one_message(own: Path, name: str, data: bytes) -> No
     assert any(name in line for line in read.verify())
 
 
-def test_a_shard_that_loses_its_table_is_a_line(own: Path) -> None:
+def test_a_shard_that_loses_its_table_is_a_line(own):
     read = Dataset(own)
     assert len(read.entries) == 2
     (own / "shards" / "00001" / "shard.json").unlink()
     (line,) = read.verify()
     assert line.startswith("shards/00001/shard.json: ") and "No such file" in line
-
-
-def test_a_table_of_other_columns_is_one_message(own: Path) -> None:
-    path = own / "shards" / "00000" / "frames.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
-    with pytest.raises(DatasetError, match="this version's columns"):
-        Dataset(own).frame(0)
 
 
 def _rewrite(out: Path, column: str, value: str) -> None:
@@ -124,16 +116,12 @@ def _rewrite(out: Path, column: str, value: str) -> None:
     parquet.write_parquet(path, rows.FRAME_SCHEMA, stored)
 
 
-@pytest.mark.parametrize(
-    "name", ["../../../etc/passwd", "/etc/passwd", "images/../x.jpg", "images/1.jpg", ""]
-)
-def test_image_names_cannot_lead_outside(own: Path, name: str) -> None:
-    _rewrite(own, "file_name", name)
-    with pytest.raises(DatasetError, match=r"file_name as images/000000\.jpg"):
-        Dataset(own).image_path(0)
-
-
-def test_links_cannot_lead_outside(own: Path, tmp_path: Path) -> None:
+def test_image_files_cannot_lead_outside(own, tmp_path):
+    for name in ("../../../etc/passwd", "/etc/passwd", "images/../x.jpg", "images/1.jpg", ""):
+        _rewrite(own, "file_name", name)
+        with pytest.raises(DatasetError, match=r"file_name as images/000000\.jpg"):
+            Dataset(own).image_path(0)
+    _rewrite(own, "file_name", "images/000000.jpg")
     image = own / "shards" / "00000" / "images" / "000000.jpg"
     image.rename(tmp_path / "outside.jpg")
     image.symlink_to(tmp_path / "outside.jpg")
@@ -141,50 +129,40 @@ def test_links_cannot_lead_outside(own: Path, tmp_path: Path) -> None:
         Dataset(own).image_path(0)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"seed": "x"}'])
-def test_a_damaged_spec_is_one_message(own: Path, text: str) -> None:
-    _rewrite(own, "spec", text)
-    with pytest.raises(DatasetError, match="frame 0"):
-        Dataset(own).spec(0)
+def test_damaged_specs_and_tables_of_other_columns_are_one_message(own):
+    for text in ("", "{}", "[1]", '{"seed": "x"}'):
+        _rewrite(own, "spec", text)
+        with pytest.raises(DatasetError, match="frame 0"):
+            Dataset(own).spec(0)
+    path = own / "shards" / "00000" / "frames.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["seed"]), path)
+    with pytest.raises(DatasetError, match="this version's columns"):
+        Dataset(own).frame(0)
 
 
-def test_spec_text_is_canonical(stored: Path) -> None:
-    data = Dataset(stored)
-    assert data.frame(4)["spec"] == to_json(data.spec(4))
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("shards", None, "shards as a list"),
-        ("shards", [{}], "a row for each shard"),
-        ("shards", ["x"], "a row for each shard"),
-        ("part", "1/3", "part as"),
-    ],
-)
-def test_a_damaged_index_is_one_message(own: Path, key: str, value: object, message: str) -> None:
+def test_a_damaged_index_is_one_message(own):
     path = own / "index.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-    with pytest.raises(DatasetError, match=message):
-        data = Dataset(own)
-        _ = data.entries, data.part
+    whole = path.read_text()
+    for change, message in (
+        ({"shards": None}, "shards as a list"),
+        ({"shards": [{}]}, "a row for each shard"),
+        ({"shards": ["x"]}, "a row for each shard"),
+        ({"part": "1/3"}, "part as"),
+    ):
+        path.write_text(json.dumps(json.loads(whole) | change))
+        with pytest.raises(DatasetError, match=message):
+            data = Dataset(own)
+            _ = data.entries, data.part
+    outside = whole.replace("shards/00001", "../elsewhere")
+    people = whole.replace('"people": 3', '"people": 4')
+    for text, message in ((outside, "path shards/00001"), (people, "damaged"), ("{", "damaged")):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            _ = Dataset(own).entries
 
 
-def test_an_index_cannot_lead_outside_or_name_other_shards(own: Path) -> None:
-    path = own / "index.json"
-    text = path.read_text()
-    path.write_text(text.replace("shards/00001", "../elsewhere"))
-    with pytest.raises(DatasetError, match="path shards/00001"):
-        _ = Dataset(own).entries
-    path.write_text(text.replace('"people": 3', '"people": 4'))
-    with pytest.raises(DatasetError, match="damaged"):
-        _ = Dataset(own).entries
-    path.write_text("{")
-    with pytest.raises(DatasetError, match="damaged"):
-        _ = Dataset(own).entries
-
-
-def test_memory_does_not_grow_with_the_set(tmp_path: Path) -> None:
+@pytest.mark.nightly("peaks of memory over long sets")
+def test_memory_does_not_grow_with_the_set(tmp_path):
     peaks = []
     for count in (8, 64):
         data = Dataset(_make(tmp_path / str(count), count))
@@ -197,7 +175,7 @@ def test_memory_does_not_grow_with_the_set(tmp_path: Path) -> None:
     assert peaks[1] < 1.5 * peaks[0], peaks
 
 
-def test_shard_names() -> None:
+def test_shard_names():
     good = ["00000", "00012", "99999", "100000"]
     bad = ["0", "000000", ".tmp-shard-00000-ab", "0000a", "012345", ""]
     assert all(shards.is_shard_name(name) for name in good)

@@ -2,8 +2,8 @@
 
 import base64
 import re
+import shutil
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
+from synthstudio.formats.export import export
+from synthstudio.formats.imports import import_from
 from synthstudio.quality import validate
 from synthstudio.report import dataset as dataset_report
 from synthstudio.report import facts, findings
@@ -21,12 +23,8 @@ from synthstudio.report.findings import Figure, sketch
 from synthstudio.report.html import macro
 
 VOID = {"meta", "link", "img", "br", "hr"}
-AUDIT = {
+AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "cause_differs"), 0) | {
     "joints": 1200,
-    "state_differs": 0,
-    "disagreement_rate": 0.0,
-    "cause_rate": 0.0,
-    "cause_differs": 0,
     "largest_share_error": 0.01,
     "passed": True,
 }
@@ -35,40 +33,36 @@ AUDIT = {
 class Page(HTMLParser):
     """Tags in balance, everything that could be fetched, and the text."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, path):
         super().__init__()
-        self.open: list[str] = []
-        self.fetched: list[str] = []
-        self.pictures: list[str] = []
-        self.anchors: set[str] = set()
-        self.links: set[str] = set()
-        self.tags: set[str] = set()
-        self.text = ""
-        self.feed(html)
+        self.open, self.text = [], ""
+        self.fetched, self.pictures = [], []
+        self.anchors, self.links, self.tags = set(), set(), set()
+        self.feed(path.read_text("utf-8"))
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         if tag not in VOID:
             self.open.append(tag)
         for name, value in attrs:
             assert not name.startswith("on"), f"a handler: {name}"
             if name == "id":
-                self.anchors.add(str(value))
-            if name in ("src", "href"):
-                if str(value).startswith("#"):
-                    self.links.add(str(value)[1:])
-                elif str(value).startswith("data:"):
-                    self.pictures.append(str(value))
-                else:
-                    self.fetched.append(str(value))
+                self.anchors.add(value)
+            elif name in ("src", "href") and value.startswith("#"):
+                self.links.add(value[1:])
+            elif name in ("src", "href"):
+                (self.pictures if value.startswith("data:") else self.fetched).append(value)
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self.text += data
+
+
+SECTIONS = "examples made licences distributions asked audit limits datasheet"
 
 
 @pytest.fixture(scope="module")
@@ -78,27 +72,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_set(folder, frames, recipe="<script>alert(1)</script>")
 
 
-def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
-    steps: list[str] = []
-    reported = dataset_report.report(
-        dataset, tmp_path / "r.html", audit=AUDIT, on_step=steps.append
-    )
-    text = (tmp_path / "r.html").read_text("utf-8")
-    page = Page(text)
+def test_the_page_needs_nothing_else(dataset, tmp_path):
+    steps, out = [], tmp_path / "r.html"
+    reported = dataset_report.report(dataset, out, audit=AUDIT, on_step=steps.append)
+    text, page = out.read_text("utf-8"), Page(out)
     assert page.fetched == [] and "script" not in page.tags and "url(" not in text
     assert "default-src 'none'" in text and "prefers-color-scheme:dark" in text
     assert "<script>alert(1)</script>" in page.text  # as text
-    assert page.links <= page.anchors
-    assert {
-        "examples",
-        "made",
-        "licences",
-        "distributions",
-        "asked",
-        "audit",
-        "limits",
-        "datasheet",
-    } <= page.anchors
+    assert page.links | set(SECTIONS.split()) <= page.anchors
     pictures = [p for p in page.pictures if p.startswith("data:image/jpeg")]
     assert len(pictures) >= 6
     for code in pictures:
@@ -108,17 +89,29 @@ def test_the_page_needs_nothing_else(dataset: Dataset, tmp_path: Path) -> None:
     assert reported.stats["frames"] == 6 and len(text) < 3_000_000
     counts = [int(n) for n in re.findall(r"(\d+) · \d+%", page.text)]
     assert dataset.people in counts  # everyone has one pose family
+    assert "No real person is shown" in page.text and "6 rendered pictures" in page.text
+    assert "Labels are exact" in page.text
 
 
-def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said(dataset, tmp_path):
     dataset_report.report(dataset, tmp_path / "r.html")
-    page = Page((tmp_path / "r.html").read_text("utf-8"))
+    page = Page(tmp_path / "r.html")
     assert "No audit was given" in page.text
     assert "The recipe sets no targets" in page.text
     assert "To be answered by whoever publishes the set." in page.text
     limits = dataset_report.known_limits(dataset, facts.gather(dataset), None)
     assert any("No rendered person has" in line for line in limits)
     assert any("Nobody has an occluded fraction" in line for line in limits)
+
+
+def test_pictures_from_outside_are_told_as_such(dataset, tmp_path):
+    exported = export("coco", dataset.folder, tmp_path / "coco")
+    shutil.rmtree(tmp_path / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
+    import_from("coco", exported.annotations, tmp_path / "theirs")
+    dataset_report.report(Dataset(tmp_path / "theirs"), tmp_path / "r.html")
+    text = Page(tmp_path / "r.html").text
+    assert "6 pictures from outside with up to 3 annotated people" in text
+    assert "Real people may be shown" in text and "Labels are exact" not in text
 
 
 @pytest.mark.parametrize(
@@ -130,45 +123,36 @@ def test_what_is_not_there_is_said(dataset: Dataset, tmp_path: Path) -> None:
         ((60, 35, 25), "dark"),
     ],
 )
-def test_skin_tones_by_typology_angle(srgb: tuple[int, int, int], name: str) -> None:
+def test_skin_tones_by_typology_angle(srgb, name):
     c = np.array(srgb) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
     assert facts.skin_of(linear.tolist()) == name
 
 
-def test_findings_of_both_kinds_are_drawn(dataset: Dataset, tmp_path: Path) -> None:
+def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
     skeleton = get_skeleton("coco17")
     samples = list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
     samples[1][1][0]["state"][0] = 3
     found = validate.validate_samples(samples, skeleton).findings
     findings.write_dataset_findings(found, dataset, tmp_path / "set.html")
-    page = Page((tmp_path / "set.html").read_text("utf-8"))
+    page = Page(tmp_path / "set.html")
     assert "frame 1, person 1" in page.text and len(page.pictures) >= 2 and not page.fetched
 
     doc = to_coco(samples[2:], skeleton)
     doc["annotations"][0]["keypoints"][:3] = [float("nan"), 1e300, 2]
     doc["annotations"][1]["bbox"] = ["<b>", None]
-    doc["images"].append("nonsense")
-    doc["annotations"].append(["nonsense"])
-    entries = {k: (lambda k=k: iter(doc[k])) for k in ("images", "annotations")}
+    kinds, images, people = doc["categories"], doc["images"], [*doc["annotations"], ["nonsense"]]
     found = validate.validate_coco(
-        doc["categories"], entries["images"], entries["annotations"], folder=tmp_path
+        kinds, lambda: iter([*images, "nonsense"]), lambda: iter(people), folder=tmp_path
     ).findings
-    findings.write_coco_findings(
-        found,
-        "a<b>.json",
-        doc["categories"],
-        doc["images"][:-1],
-        doc["annotations"],
-        tmp_path / "coco.html",
-        folder=tmp_path,
-    )
-    page = Page((tmp_path / "coco.html").read_text("utf-8"))
+    out = tmp_path / "coco.html"
+    findings.write_coco_findings(found, "a<b>.json", kinds, images, people, out, folder=tmp_path)
+    page = Page(out)
     assert not page.fetched and "a<b>.json" in page.text
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
 
 
-def test_a_sketch_draws_whatever_it_gets() -> None:
+def test_a_sketch_draws_whatever_it_gets():
     rgb = np.full((100, 150, 3), 90, np.uint8)
     px = np.array([[20.0, 30.0], [np.nan, 1.0], [1e300, 5.0], [-400.0, 50.0]])
     figure = Figure(
@@ -179,7 +163,7 @@ def test_a_sketch_draws_whatever_it_gets() -> None:
     assert np.array_equal(sketch(rgb, [], rows_px=200), np.full((200, 300, 3), 90, np.uint8))
 
 
-def test_pieces_escape_what_they_are_given() -> None:
+def test_pieces_escape_what_they_are_given():
     hostile = '"><img src=x onerror=alert(1)>'
     for name, arguments in {
         "table": ((hostile,), [(hostile,)]),

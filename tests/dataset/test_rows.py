@@ -25,57 +25,55 @@ from synthstudio.dataset.rows import (
 )
 
 
-def hard_frame() -> Frame:
+def hard_frame():
     """Return a frame with a NaN joint, a held thing, an empty mask, ambiguous joints."""
     camera, joints = make_camera(), get_skeleton("coco17")
     people = (
         make_posed(joints, instance=1),
         make_posed(joints, instance=2, x_m=0.2, y_m=0.3),
         make_posed(joints, instance=3, x_m=9.0),
-        make_posed(joints, instance=4, x_m=1.0, y_m=-4.1),
     )
-    labels = make_labels(camera, joints, people[:3])
-    behind = labels.people[2]
-    behind = dataclasses.replace(
-        behind, joints_px=np.vstack([np.full((1, 2), np.nan), behind.joints_px[1:]])
-    )
+    labels = make_labels(camera, joints, people)
+    *others, behind = labels.people
+    px = np.vstack([np.full((1, 2), np.nan), behind.joints_px[1:]])
     labels = dataclasses.replace(
         labels,
-        people=(*labels.people[:2], behind),
+        people=(*others, dataclasses.replace(behind, joints_px=px)),
         things=((1002, "phone", 1), (1003, "tree", None)),
     )
-    return Frame(
-        spec=make_spec(camera, 3, index=5),
-        jpeg=b"jpeg",
-        labels=labels,
-        layers={"normals": b"n", "depth": b"d"},
-    )
+    layers = {"normals": b"n", "depth": b"d"}
+    return Frame(spec=make_spec(camera, 3, index=5), jpeg=b"jpeg", labels=labels, layers=layers)
 
 
-def asked_frame() -> Frame:
+def asked_frame():
     """Return a variant's frame of a clip with three people: asked for much, for one thing, not."""
     frame = hard_frame()
+    much = Ask(
+        occluded_fraction=0.3,
+        hidden=("left_wrist+right_wrist",),
+        causes={"object": 0.25},
+        met=False,
+    )
+    motions = ("walk", "run", "walk")
     spec = dataclasses.replace(
         frame.spec,
         variant="clean",
         differs=("things", "cutouts"),
         camera_id=2,
-        clip=ClipSpec(
-            clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=("walk", "run", "walk")
-        ),
+        clip=ClipSpec(clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=motions),
         crowd_ask=0.4,
-        asks=(
-            Ask(
-                occluded_fraction=0.3,
-                hidden=("left_wrist+right_wrist",),
-                causes={"object": 0.25},
-                met=False,
-            ),
-            Ask(shown=("nose",)),
-            Ask(),
-        ),
+        asks=(much, Ask(shown=("nose",)), Ask()),
+        shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0)),
     )
     return dataclasses.replace(frame, spec=spec)
+
+
+def stored(frame, folder):
+    """Return the rows of a frame as they come back from files: its own, and those of people."""
+    write_parquet(folder / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
+    write_parquet(folder / "i", INSTANCE_SCHEMA, instance_rows(frame))
+    (row,) = pq.read_table(folder / "f").to_pylist()
+    return row, pq.read_table(folder / "i").to_pylist()
 
 
 def equal(a, b) -> bool:
@@ -94,37 +92,28 @@ def equal(a, b) -> bool:
 
 
 @pytest.mark.parametrize(
-    "frame", [hard_frame(), make_frame(2, people=0), make_frame(3, skeleton="coco23")]
+    "frame",
+    [hard_frame(), asked_frame(), make_frame(2, people=0), make_frame(3, skeleton="coco23")],
 )
-def test_there_and_back_through_a_file(frame, tmp_path) -> None:
-    write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
-    write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
-    (row,), people = (
-        pq.read_table(tmp_path / "f").to_pylist(),
-        pq.read_table(tmp_path / "i").to_pylist(),
-    )
-    back = labels_from_rows(row, people)
-    assert equal(back, frame.labels)
+def test_there_and_back_through_a_file(frame, tmp_path):
+    row, people = stored(frame, tmp_path)
+    assert equal(labels_from_rows(row, people), frame.labels)
     assert from_json(row["spec"]) == frame.spec
     assert row["image_sha256"] == hashlib.sha256(frame.jpeg).hexdigest()
-    assert np.array_equal(np.reshape(row["K"], (3, 3)), frame.spec.camera.K)
-    assert np.array_equal(
-        np.reshape(row["world_to_camera"], (4, 4)), frame.spec.camera.world_to_camera
-    )
+    camera = frame.spec.camera
+    assert np.array_equal(np.reshape(row["K"], (3, 3)), camera.K)
+    assert np.array_equal(np.reshape(row["world_to_camera"], (4, 4)), camera.world_to_camera)
 
 
-def test_the_comparison_can_fail() -> None:
+def test_the_comparison_can_fail():
     labels = hard_frame().labels
-    for field, value in (
-        ("depth_m", 1.0),
-        ("cause", ("unknown",) * 17),
-        ("shares", np.zeros((17, 5))),
-    ):
-        person = dataclasses.replace(labels.people[0], **{field: value})
-        assert not equal(dataclasses.replace(labels, people=(person, *labels.people[1:])), labels)
+    first, *others = labels.people
+    for change in ({"depth_m": 1.0}, {"cause": ("unknown",) * 17}, {"shares": np.zeros((17, 5))}):
+        people = (dataclasses.replace(first, **change), *others)
+        assert not equal(dataclasses.replace(labels, people=people), labels)
 
 
-def test_rows_are_plain_and_say_where_from() -> None:
+def test_rows_are_plain_and_say_where_from():
     frame = hard_frame()
     row, people = frame_row(frame, "images/a.jpg"), instance_rows(frame)
     assert row["layers"] == ["depth", "normals"]
@@ -136,7 +125,7 @@ def test_rows_are_plain_and_say_where_from() -> None:
     json.dumps([row, *people])  # nothing of NumPy inside
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
+def test_the_same_rows_give_the_same_bytes(tmp_path):
     rows = [row for k in range(4) for row in instance_rows(make_frame(k))]
     for name in ("a", "b"):
         write_parquet(tmp_path / name, INSTANCE_SCHEMA, rows)
@@ -154,49 +143,60 @@ def test_the_same_rows_give_the_same_bytes(tmp_path) -> None:
         ({"shares": None}, "shares.*null"),
         ({"shares": [None] * 85}, "shares.*null"),
         ({"depth_rank": 2**40}, "does not fit"),
+        ({"pose": ...}, "pose"),
     ],
 )
-def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path) -> None:
+def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path):
     (row, *_) = instance_rows(make_frame(0))
+    wrong = {k: v for k, v in (row | change).items() if v is not ...}
     with pytest.raises(DatasetError, match=message):
-        write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [{**row, **change}])
+        write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [wrong])
     assert not (tmp_path / "i").exists()
-
-
-def test_a_row_without_a_column_is_refused(tmp_path) -> None:
-    (row, *_) = instance_rows(make_frame(0))
-    del row["pose"]
-    with pytest.raises(DatasetError, match="pose"):
-        write_parquet(tmp_path / "i", INSTANCE_SCHEMA, [row])
 
 
 @pytest.mark.parametrize(
     "change", [{"amodal_counts": None}, {"joints_camera_m": None}, {"shares": [1.0, 0.0]}]
 )
-def test_rows_that_are_no_labels_are_refused(change) -> None:
+def test_rows_that_are_no_labels_are_refused(change):
     frame = make_frame(0)
     (row, *_) = instance_rows(frame)
     with pytest.raises(DatasetError, match="frame 0, person 1"):
         labels_from_rows(frame_row(frame, "a.jpg"), [{**row, **change}])
 
 
-def test_pairs_of_frames_and_people() -> None:
+def test_pairs_of_frames_and_people():
     frames = [make_frame(k, people=n) for k, n in enumerate((2, 0, 1))]
     rows = [frame_row(f, "a.jpg") for f in frames]
     people = [row for f in frames for row in instance_rows(f)]
     paired = list(pair_rows(iter(rows), iter(people)))
-    assert [(f["index"], [p["instance"] for p in ps]) for f, ps in paired] == [
-        (0, [1, 2]),
-        (1, []),
-        (2, [1]),
-    ]
+    found = [(f["index"], [p["instance"] for p in ps]) for f, ps in paired]
+    assert found == [(0, [1, 2]), (1, []), (2, [1])]
     with pytest.raises(DatasetError, match="person 1 of frame 2"):
         list(pair_rows(rows[:2], people))
     with pytest.raises(DatasetError, match="do not fit"):
         list(pair_rows(rows, people[::-1]))
 
 
-def test_columns_are_those_of_the_docstring() -> None:
+def test_clips_and_asks_are_columns_and_null_where_there_are_none(tmp_path):
+    row, people = stored(asked_frame(), tmp_path)
+    assert (row["variant"], row["differs"]) == ("clean", ["things", "cutouts"])
+    assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
+    of_clip = ("clip_id", "clip_frame", "clip_frames", "time_s")
+    assert [row[n] for n in of_clip] == ["1-0", 3, 48, 0.125]
+    assert [(p["track_id"], p["motion"]) for p in people] == [(1, "walk"), (2, "run"), (3, "walk")]
+    first, second, third = people
+    assert (first["ask_fraction"], first["ask_met"], third["ask_met"]) == (0.3, False, None)
+    assert first["ask_hidden"] == ["left_wrist+right_wrist"]
+    assert (second["ask_shown"], second["ask_causes"], second["ask_met"]) == (["nose"], None, True)
+    assert first["ask_causes"][3] == 0.25
+    assert np.isnan([first["ask_causes"][k] for k in (0, 1, 2, 4)]).all()
+    row, (person, *_) = frame_row(hard_frame(), "a.jpg"), instance_rows(hard_frame())
+    assert {row[n] for n in (*of_clip, "crowd_ask")} == {None}
+    assert {person[n] for n in ("track_id", "motion", "ask_fraction", "ask_met")} == {None}
+    assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
+
+
+def test_columns_are_those_of_the_docstring():
     from synthstudio.dataset import rows
 
     text = re.sub(r" \([^)]*\)", "", rows.__doc__ or "")
@@ -206,53 +206,3 @@ def test_columns_are_those_of_the_docstring() -> None:
         starred = re.search(rf"\b{field.name}\*", text) is not None
         assert starred == field.nullable, field.name
         assert field.type != pa.float32()
-
-
-def test_clips_and_asks_are_columns(tmp_path) -> None:
-    frame = asked_frame()
-    write_parquet(tmp_path / "f", FRAME_SCHEMA, [frame_row(frame, "images/a.jpg")])
-    write_parquet(tmp_path / "i", INSTANCE_SCHEMA, instance_rows(frame))
-    (row,), people = (
-        pq.read_table(tmp_path / "f").to_pylist(),
-        pq.read_table(tmp_path / "i").to_pylist(),
-    )
-    assert (row["variant"], row["differs"]) == ("clean", ["things", "cutouts"])
-    assert (row["camera_id"], row["crowd_ask"]) == (2, 0.4)
-    assert [row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s")] == [
-        "1-0",
-        3,
-        48,
-        0.125,
-    ]
-    assert [(p["track_id"], p["motion"]) for p in people] == [(1, "walk"), (2, "run"), (3, "walk")]
-    first, second, third = people
-    assert (first["ask_fraction"], first["ask_met"], third["ask_met"]) == (0.3, False, None)
-    assert first["ask_hidden"] == ["left_wrist+right_wrist"]
-    assert (second["ask_shown"], second["ask_causes"], second["ask_met"]) == (["nose"], None, True)
-    causes = first["ask_causes"]
-    assert causes[3] == 0.25
-    assert np.isnan([causes[k] for k in (0, 1, 2, 4)]).all()
-    assert equal(labels_from_rows(row, people), frame.labels)
-
-
-def test_frames_without_clip_or_asks_have_nulls() -> None:
-    frame = hard_frame()
-    row, (person, *_) = frame_row(frame, "a.jpg"), instance_rows(frame)
-    assert {row[n] for n in ("clip_id", "clip_frame", "clip_frames", "time_s", "crowd_ask")} == {
-        None
-    }
-    assert (
-        person["track_id"]
-        is person["motion"]
-        is person["ask_fraction"]
-        is person["ask_met"]
-        is None
-    )
-    assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
-
-
-def test_all_that_a_shadow_box_and_a_clip_hold_comes_back() -> None:
-    spec = dataclasses.replace(
-        asked_frame().spec, shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0))
-    )
-    assert from_json(frame_row(dataclasses.replace(asked_frame(), spec=spec), "a")["spec"]) == spec

@@ -44,14 +44,14 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("old") / "set", identity())
 
 
-def test_its_files_are_those_of_format_2(old: Path) -> None:
+def test_its_files_are_those_of_format_2(old):
     table = pq.read_schema(old / "shards/00000/instances.parquet")
     assert KINEMATIC not in table.names
     assert table.equals(instance_schema(2))
     assert read_identity(old).format_version == 2
 
 
-def test_what_it_lacks_is_null_and_nan(old: Path) -> None:
+def test_what_it_lacks_is_null_and_nan(old):
     dataset = Dataset(old)
     made = [fake_frames.frame(i) for i in range(FRAMES)]
     wanted = [{**row, KINEMATIC: None} for f in made for row in rows.instance_rows(f)]
@@ -65,7 +65,7 @@ def test_what_it_lacks_is_null_and_nan(old: Path) -> None:
     assert np.isnan(kinematic_camera_m(wanted[0], dataset.frame(0))).all()
 
 
-def test_resuming_it_gives_the_bytes_of_an_unbroken_old_run(old: Path, tmp_path: Path) -> None:
+def test_resuming_it_gives_the_bytes_of_an_unbroken_old_run(old, tmp_path):
     cut = make(tmp_path / "set", identity(), shards=1)
     assert not (cut / "index.json").exists()
     make(cut, identity(version=3), resume=True)  # today's code asks for today's format
@@ -73,7 +73,7 @@ def test_resuming_it_gives_the_bytes_of_an_unbroken_old_run(old: Path, tmp_path:
     assert read_identity(cut).format_version == 2
 
 
-def test_sets_made_of_it_are_of_today(old: Path, tmp_path: Path) -> None:
+def test_sets_made_of_it_are_of_today(old, tmp_path):
     dataset = Dataset(old)
     made = filter_dataset(dataset, query_of(dataset, "nose hidden"), tmp_path / "out")
     assert made.people
@@ -82,7 +82,7 @@ def test_sets_made_of_it_are_of_today(old: Path, tmp_path: Path) -> None:
     assert not list(made.verify())
 
 
-def test_an_unknown_format_is_refused(old: Path, tmp_path: Path) -> None:
+def test_an_unknown_format_is_refused(old, tmp_path):
     shutil.copytree(old, tmp_path / "set")
     path = tmp_path / "set" / MANIFEST_NAME
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 4}))

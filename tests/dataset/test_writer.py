@@ -3,9 +3,6 @@
 import errno
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import fake_frames
 import pytest
@@ -16,7 +13,7 @@ from synthstudio.dataset.shards import FailedFrame, hashed_files, verify_shard, 
 from synthstudio.dataset.writer import open_or_create, shards_of
 
 
-def test_workers_and_processes_do_not_change_a_byte(unbroken: Path, tmp_path: Path) -> None:
+def test_workers_and_processes_do_not_change_a_byte(unbroken, tmp_path):
     assert drive(tmp_path / "two", workers=2) == (0, "")
     make(tmp_path / "here", fake_frames.identity())
     assert hashed_files(tmp_path / "two") == hashed_files(unbroken)
@@ -25,7 +22,7 @@ def test_workers_and_processes_do_not_change_a_byte(unbroken: Path, tmp_path: Pa
     assert hashed_files(tmp_path / "other") != hashed_files(unbroken)
 
 
-def test_no_hashed_file_says_where_when_or_by_whom(unbroken: Path) -> None:
+def test_no_hashed_file_says_where_when_or_by_whom(unbroken):
     names = set(hashed_files(unbroken))
     assert "run.log" not in names and "run.lock" not in names
     for name in names:
@@ -43,9 +40,7 @@ def test_no_hashed_file_says_where_when_or_by_whom(unbroken: Path) -> None:
         ({"seed": 2}, "seed: had 1, wants 2"),
     ],
 )
-def test_another_identity_is_refused_or_written_down(
-    begun: Path, change: dict[str, Any], line: str
-) -> None:
+def test_another_identity_is_refused_or_written_down(begun, change, line):
     before = hashed_files(begun)
     other = fake_frames.identity(**change)
     with pytest.raises(DatasetError) as caught:
@@ -60,33 +55,84 @@ def test_another_identity_is_refused_or_written_down(
 
 
 @pytest.mark.parametrize("change", [{"frames_per_shard": 8}, {"skeleton": "coco23"}, {"frames": 5}])
-def test_what_would_not_fit_is_never_mixed(begun: Path, change: dict[str, Any]) -> None:
+def test_what_would_not_fit_is_never_mixed(begun, change):
     with pytest.raises(DatasetError, match=next(iter(change))):
         make(begun, fake_frames.identity(**change), resume=True, allow_mixed=True)
     assert not (begun / "mixed.json").exists()
 
 
-def test_a_folder_that_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_ours_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("words")
     for resume in (False, True):
         with pytest.raises(DiskError, match=r"new or empty.*thesis\.tex"):
             make(tmp_path, fake_frames.identity(), resume=resume)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(DiskError, match=r"a folder of its own.*got a file"):
-        make(tmp_path / "thesis.tex", fake_frames.identity())
     (tmp_path / "dangling").symlink_to(tmp_path / "absent")
-    with pytest.raises(DiskError, match="leads nowhere"):
-        make(tmp_path / "dangling", fake_frames.identity())
+    for name, says in (("thesis.tex", r"own.*got a file"), ("dangling", "leads nowhere")):
+        with pytest.raises(DiskError, match=says):
+            make(tmp_path / name, fake_frames.identity())
 
 
-def test_a_data_set_is_not_written_over(begun: Path) -> None:
+def test_a_part_may_become_the_whole_but_not_another_part(unbroken, tmp_path):
+    out = tmp_path / "a"
+    make(out, fake_frames.identity(), part=(1, 2))
+    with pytest.raises(DatasetError, match="shards of another part"):
+        make(out, fake_frames.identity(), part=(2, 2), resume=True)
+    make(out, fake_frames.identity(), resume=True)
+    assert hashed_files(out) == hashed_files(unbroken)
+
+
+def test_parts_own_every_shard_once(tmp_path):
+    whole = fake_frames.identity(frames=30)
+    owned = [s for k in (1, 2, 3) for s in shards_of(whole, (k, 3))]
+    assert sorted(owned) == list(range(whole.shards))
+    assert list(shards_of(whole, (3, 3))) == [2, 5]
+    for part in ((0, 3), (4, 3)):
+        with pytest.raises(DatasetError, match="no such part"):
+            make(tmp_path / "b", whole, part=part)
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_unfinished_run_has_no_index_and_wrong_frames_are_refused(tmp_path):
+    with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
+        short = write_shard(session.folder, 0, [fake_frames.frame(0)])
+        with pytest.raises(DatasetError, match="expected frames 0 to 3 in shard 0; got 1 frames"):
+            session.publish(short)
+        with pytest.raises(DatasetError, match="follow one another"):
+            write_shard(session.folder, 1, [fake_frames.frame(5), fake_frames.frame(4)])
+        with pytest.raises(DatasetError, match="at least one frame"):
+            write_shard(session.folder, 1, [])
+        assert not leftovers(tmp_path)
+        session.publish(write(session, 1))
+        assert session.todo == (0, 2)
+        with pytest.raises(DatasetError, match="2 of 3 not made"):
+            session.finish()
+    assert not (tmp_path / "a" / "index.json").exists()
+
+
+def test_errors_of_frames_and_layers_leave_nothing(tmp_path):
+    def frames():
+        yield fake_frames.frame(0)
+        raise OSError(errno.EIO, "an asset could not be read")
+
+    outside = fake_frames.frame(0)
+    outside.layers["../up"] = b"x"
+    with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
+        with pytest.raises(OSError, match="asset"):
+            write_shard(session.folder, 0, frames())
+        with pytest.raises(DatasetError, match="not a layer's name"):
+            write_shard(session.folder, 0, [outside])
+        assert not leftovers(tmp_path)
+
+
+def test_a_data_set_is_not_written_over(begun):
     before = hashed_files(begun)
     with pytest.raises(DatasetError, match=r"already here.*--resume"):
         make(begun, fake_frames.identity())
     assert hashed_files(begun) == before
 
 
-def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path: Path) -> None:
+def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path):
     out = tmp_path / "set"
     with open_or_create(out, fake_frames.identity()) as session:
         staged = write(session, 0)
@@ -96,48 +142,7 @@ def test_a_second_run_is_kept_out_and_clears_nothing(tmp_path: Path) -> None:
     assert verify_shard(out / "shards" / "00000") == []
 
 
-def test_parts_own_every_shard_once_and_stay_apart(tmp_path: Path) -> None:
-    whole = fake_frames.identity(frames=30)
-    owned = [s for k in (1, 2, 3) for s in shards_of(whole, (k, 3))]
-    assert sorted(owned) == list(range(whole.shards))
-    assert list(shards_of(whole, (3, 3))) == [2, 5]
-    make(tmp_path / "a", whole, part=(1, 3))
-    with pytest.raises(DatasetError, match="shards of another part"):
-        make(tmp_path / "a", whole, part=(2, 3), resume=True)
-    for part in ((0, 3), (4, 3)):
-        with pytest.raises(DatasetError, match="no such part"):
-            make(tmp_path / "b", whole, part=part)
-    assert not (tmp_path / "b").exists()
-
-
-def test_a_part_may_become_the_whole(unbroken: Path, tmp_path: Path) -> None:
-    make(tmp_path / "a", fake_frames.identity(), part=(1, 2))
-    make(tmp_path / "a", fake_frames.identity(), resume=True)
-    assert hashed_files(tmp_path / "a") == hashed_files(unbroken)
-
-
-def test_an_unfinished_run_has_no_index(tmp_path: Path) -> None:
-    with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
-        session.publish(write(session, 1))
-        assert session.todo == (0, 2)
-        with pytest.raises(DatasetError, match="2 of 3 not made"):
-            session.finish()
-    assert not (tmp_path / "a" / "index.json").exists()
-
-
-def test_shards_with_wrong_frames_are_refused(tmp_path: Path) -> None:
-    with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
-        short = write_shard(session.folder, 0, [fake_frames.frame(0)])
-        with pytest.raises(DatasetError, match="expected frames 0 to 3 in shard 0; got 1 frames"):
-            session.publish(short)
-        with pytest.raises(DatasetError, match="follow one another"):
-            write_shard(session.folder, 1, [fake_frames.frame(5), fake_frames.frame(4)])
-        with pytest.raises(DatasetError, match="at least one frame"):
-            write_shard(session.folder, 1, [])
-    assert not leftovers(tmp_path)
-
-
-def test_frames_that_failed_are_recorded(tmp_path: Path) -> None:
+def test_frames_that_failed_are_recorded(tmp_path):
     out = tmp_path / "a"
     with open_or_create(out, fake_frames.identity(frames=3)) as session:
         frames = [fake_frames.frame(0), FailedFrame(index=1, error="GeometryError")]
@@ -148,22 +153,3 @@ def test_frames_that_failed_are_recorded(tmp_path: Path) -> None:
     table = json.loads((out / "shards" / "00000" / "shard.json").read_text())
     assert table["failed"] == [{"index": 1, "error": "GeometryError"}]
     assert make(out, fake_frames.identity(frames=3), resume=True).set_aside == []
-
-
-def test_an_error_of_a_frame_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
-    def frames() -> Iterator[Any]:
-        yield fake_frames.frame(0)
-        raise OSError(errno.EIO, "an asset could not be read")
-
-    with open_or_create(tmp_path / "a", fake_frames.identity()) as session:
-        with pytest.raises(OSError, match="asset"):
-            write_shard(session.folder, 0, frames())
-        assert not leftovers(tmp_path)
-
-
-def test_a_layer_cannot_leave_its_folder(tmp_path: Path) -> None:
-    made = fake_frames.frame(0)
-    made.layers["../up"] = b"x"
-    with pytest.raises(DatasetError, match="not a layer's name"):
-        write_shard(tmp_path, 0, [made])
-    assert not leftovers(tmp_path)

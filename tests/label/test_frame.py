@@ -6,20 +6,25 @@ import stick_people
 from stick_people import Panel, make_camera, make_labels, make_posed
 
 from synthstudio.core.errors import GeometryError
-from synthstudio.core.labels import FrameLabels
 from synthstudio.core.masks import decode
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.label.frame import PersonEvidence, crowd_index, label_frame
+from synthstudio.label.frame import crowd_index, label_frame
 
 COCO17, COCO23 = get_skeleton("coco17"), get_skeleton("coco23")
 
 
-def joint(name: str) -> int:
+def joint(name):
     return COCO17.joints.index(name)
 
 
-def test_a_panel_over_the_left_side() -> None:
+def alone(x_m=0.0, **more):
+    """Return the label of one person who stands in a frame with nobody else."""
+    people = (make_posed(COCO17, instance=1, x_m=x_m),)
+    return make_labels(make_camera(), COCO17, people, **more).people[0]
+
+
+def test_a_panel_over_the_left_side():
     """The camera sees the person's left on its right: right of the middle is hidden."""
     camera = make_camera()
     panel = Panel(instance=1002, depth_m=2.0, box_px=(160, 0, 999, 999))
@@ -42,7 +47,7 @@ def test_a_panel_over_the_left_side() -> None:
     assert labels.things == ((1002, "panel", None),)
 
 
-def test_who_stands_in_front() -> None:
+def test_who_stands_in_front():
     near = make_posed(COCO17, instance=1)
     far = make_posed(COCO17, instance=2, y_m=0.6)
     labels = make_labels(make_camera(), COCO17, (near, far))
@@ -54,11 +59,8 @@ def test_who_stands_in_front() -> None:
     assert labels.people[0].occluded_fraction == 0
 
 
-def test_somebody_wholly_hidden_has_labels_and_no_modal_mask() -> None:
-    wall = Panel(instance=1002, depth_m=1.0, box_px=(0, 0, 999, 999))
-    person = make_labels(
-        make_camera(), COCO17, (make_posed(COCO17, instance=1),), panels=(wall,)
-    ).people[0]
+def test_somebody_wholly_hidden_has_labels_and_no_modal_mask():
+    person = alone(panels=(Panel(instance=1002, depth_m=1.0, box_px=(0, 0, 999, 999)),))
     assert person.modal_area_px == 0
     assert person.modal_box_px == (0, 0, 0, 0)
     assert person.occluded_fraction == 1
@@ -66,10 +68,8 @@ def test_somebody_wholly_hidden_has_labels_and_no_modal_mask() -> None:
     assert (person.state == 1).all()
 
 
-def test_somebody_cut_by_the_frame() -> None:
-    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=2.3),)).people[
-        0
-    ]
+def test_somebody_cut_by_the_frame():
+    person = alone(x_m=2.3)
     outside = person.joints_px[:, 0] >= 320
     assert 0 < outside.sum() < 17
     assert ((person.state == 0) == outside).all()
@@ -81,10 +81,8 @@ def test_somebody_cut_by_the_frame() -> None:
     assert mx + mw == 320
 
 
-def test_somebody_wholly_outside() -> None:
-    person = make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1, x_m=9.0),)).people[
-        0
-    ]
+def test_somebody_wholly_outside():
+    person = alone(x_m=9.0)
     assert person.amodal_area_px == person.modal_area_px == 0
     assert person.occluded_fraction == 0
     assert person.truncated_fraction == 1
@@ -92,14 +90,12 @@ def test_somebody_wholly_outside() -> None:
     assert (person.shares == [0, 0, 0, 0, 1]).all()
 
 
-def test_a_thin_cutout_hides_by_its_alpha() -> None:
+def test_a_thin_cutout_hides_by_its_alpha():
     layer = CutoutLayer(
         instance=1002, left_px=0, top_px=0, rgb=np.zeros((240, 320, 3), np.uint8),
         alpha=np.full((240, 320), 0.4, np.float32), depth_m=0.0,
     )  # fmt: skip
-    person = make_labels(
-        make_camera(), COCO17, (make_posed(COCO17, instance=1),), cutouts=(layer,)
-    ).people[0]
+    person = alone(cutouts=(layer,))
     assert person.shares[:, 0] == pytest.approx(0.6)
     assert set(person.cause) == {"visible"}
     assert person.occluded_fraction == 0  # masks take it from alpha 0.5 on
@@ -113,64 +109,55 @@ def crowd(*people) -> float:
     return labels.crowd_index
 
 
-def test_crowd_index_by_hand() -> None:
-    assert crowd() == 0
-    alone = make_posed(COCO17, instance=1)
-    assert crowd(alone) == 0
-    # Two people in one place: each box holds all 14 joints of both.
-    assert crowd(alone, make_posed(COCO17, instance=2, y_m=0.001)) == 1
-    # Far apart: nothing of the other in either box.
-    assert crowd(alone, make_posed(COCO17, instance=2, x_m=1.5)) == 0
+def test_crowd_index_by_hand():
+    one, beside, away, outside = (
+        make_posed(COCO17, instance=k, **place)
+        for k, place in enumerate(({}, {"y_m": 0.001}, {"x_m": 1.5}, {"x_m": 9.0}), 1)
+    )
+    assert crowd() == crowd(one) == 0
+    assert crowd(one, beside) == 1  # in one place: each box holds all 14 joints of both
+    assert crowd(one, away) == 0  # nothing of the other in either box
     # Someone outside counts as a person whose ratio is 0.
-    outside = make_posed(COCO17, instance=3, x_m=9.0)
-    twice = crowd(alone, make_posed(COCO17, instance=2, y_m=0.001), outside)
-    assert twice == pytest.approx(2 / 3)
+    assert crowd(one, beside, outside) == pytest.approx(2 / 3)
 
 
-def test_crowd_index_counts_head_and_neck() -> None:
+def test_crowd_index_counts_head_and_neck():
     """A box round the head alone: of 14 joints it holds the neck, the head and two shoulders."""
-    camera = make_camera()
-    person = make_labels(camera, COCO17, (make_posed(COCO17, instance=1),)).people[0]
+    person = alone()
     shoulders = person.joints_px[[joint("left_shoulder"), joint("right_shoulder")]]
     x0, x1 = sorted(shoulders[:, 0])
     box = (x0 - 2, 0.0, x1 - x0 + 4, shoulders[0, 1] + 2)
     other = dataclasses.replace(person, instance=2)
     small = dataclasses.replace(person, amodal_box_px=box)
     # small: own 4, other 4 -> 1; the other: own 14, other 14 -> 1.
-    assert crowd_index(camera, COCO17, (small, other)) == 1
+    assert crowd_index(make_camera(), COCO17, (small, other)) == 1
     lower = dataclasses.replace(small, amodal_box_px=(box[0], shoulders[0, 1] - 2, box[2], 4.0))
     # Shoulders and neck are only three: N_own < 4 gives 0.
-    assert crowd_index(camera, COCO17, (lower, other)) == pytest.approx(0.5)
+    assert crowd_index(make_camera(), COCO17, (lower, other)) == pytest.approx(0.5)
 
 
-def test_both_skeletons() -> None:
+def test_both_skeletons():
     frame = stick_people.make_frame(1, people=2, skeleton="coco23")
     assert all(p.shares.shape == (23, 5) for p in frame.labels.people)
 
 
-def _evidence(monkeypatch) -> tuple[PersonEvidence, np.ndarray]:
-    """What a labelled frame was made of."""
+@pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
+def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch):
     kept = {}
 
-    def keep(camera, skeleton, **given) -> FrameLabels:
+    def keep(camera, skeleton, **given):
         kept.update(given)
         return label_frame(camera, skeleton, **given)
 
     monkeypatch.setattr(stick_people, "label_frame", keep)
-    make_labels(make_camera(), COCO17, (make_posed(COCO17, instance=1),))
-    return kept["people"][0], kept["instance_map"]
-
-
-@pytest.mark.parametrize("wrong", ["size", "mask", "joints", "amodal"])
-def test_evidence_that_does_not_fit_is_refused(wrong, monkeypatch) -> None:
-    person, image = _evidence(monkeypatch)
-    skeleton = COCO23 if wrong == "joints" else COCO17
+    alone()
+    (person,), image = kept["people"], kept["instance_map"].copy()
     if wrong == "size":
         image = image[:-1]
     if wrong == "mask":
-        image = image.copy()
         image[0, 0] = 1
     if wrong == "amodal":
         person = dataclasses.replace(person, amodal=person.amodal[:, :-1])
+    skeleton = COCO23 if wrong == "joints" else COCO17
     with pytest.raises(GeometryError, match="do not fit"):
         label_frame(make_camera(), skeleton, people=(person,), instance_map=image)

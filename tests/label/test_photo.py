@@ -1,6 +1,7 @@
 """What a paste does to labels of an annotated photo, against a plain loop and by hand."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -15,58 +16,50 @@ SIZE = (60, 50)
 OBJECT, PERSON = 1000, 9
 
 
-def person(**changes: object) -> Annotated:
+def person(**changes):
     """Somebody with four joints: seen, seen, hidden, unlabelled."""
-    mask = np.ones((30, 24), np.bool_)
     base = Annotated(
         instance=1,
         joints_px=np.array([(20.3, 15.6), (30.0, 20.0), (25.5, 35.5), (np.nan, np.nan)]),
         shares=np.full((4, 5), np.nan),
         state=np.array([2, 2, 1, 255], np.uint8),
         cause=("visible", "visible", "unknown", "unlabelled"),
-        ambiguous=np.zeros(4, np.bool_),
-        occluder_id=np.zeros(4, np.int32),
-        hidden_by=((), (), (), ()),
-        radius_px=np.array([4.0, 2.0, 3.0, 2.0]),
-        mask=mask,
-        left_px=12,
-        top_px=10,
-        has_mask=True,
-    )
+        ambiguous=np.zeros(4, np.bool_), occluder_id=np.zeros(4, np.int32),
+        hidden_by=((), (), (), ()), radius_px=np.array([4.0, 2.0, 3.0, 2.0]),
+        mask=np.ones((30, 24), np.bool_), left_px=12, top_px=10, has_mask=True,
+    )  # fmt: skip
     return dataclasses.replace(base, **changes)
 
 
-def layer(x: int, y: int, w: int, h: int, alpha: float, instance: int = OBJECT) -> CutoutLayer:
+def layer(x, y, w, h, alpha, instance=OBJECT):
     return CutoutLayer(
-        instance=instance,
-        left_px=x,
-        top_px=y,
-        rgb=np.zeros((h, w, 3), np.uint8),
-        alpha=np.full((h, w), alpha, np.float32),
-        depth_m=0.0,
-    )
+        instance=instance, left_px=x, top_px=y, rgb=np.zeros((h, w, 3), np.uint8),
+        alpha=np.full((h, w), alpha, np.float32), depth_m=0.0,
+    )  # fmt: skip
 
 
-def looped(who: Annotated, joint: int, layers: tuple[CutoutLayer, ...]) -> dict[int, float]:
+COVER = (0, 0, 60, 50)
+"""The box of a layer over the whole picture."""
+
+
+def relabelled(*layers, **changes):
+    return relabel(person(**changes), layers, frame_px=SIZE)
+
+
+def looped(who, joint, layers):
     """What each layer hides of a joint's disc: pixel by pixel, in plain Python."""
     x, y = (float(v) for v in who.joints_px[joint])
     r = float(who.radius_px[joint])
-    inside = [
-        (i, j)
-        for i in range(SIZE[1])
-        for j in range(SIZE[0])
-        if (j + 0.5 - x) ** 2 + (i + 0.5 - y) ** 2 <= r * r
-    ]
+    every = itertools.product(range(SIZE[1]), range(SIZE[0]))
+    inside = [(i, j) for i, j in every if (j + 0.5 - x) ** 2 + (i + 0.5 - y) ** 2 <= r * r]
     h, w = who.mask.shape
-    own = [
-        (i, j)
-        for i, j in inside
-        if 0 <= i - who.top_px < h
-        and 0 <= j - who.left_px < w
-        and who.mask[i - who.top_px, j - who.left_px]
-    ]
+    own = []
+    for i, j in inside:
+        k, m = i - who.top_px, j - who.left_px
+        if 0 <= k < h and 0 <= m < w and who.mask[k, m]:
+            own.append((i, j))
     pixels = own if who.has_mask and own else inside
-    out: dict[int, float] = {}
+    out = {}
     for i, j in pixels:
         left = 1.0
         for one in layers:
@@ -138,16 +131,19 @@ def test_a_hidden_joint_stays_hidden_and_only_a_cover_says_by_what():
         (0.6, "object", False),
         (1, "object", True),
     ):
-        after = relabel(person(), (layer(10, 5, 40, 40, alpha),), frame_px=SIZE)
+        after = relabelled(layer(10, 5, 40, 40, alpha))
         assert (after.state[2], after.cause[2]) == (1, cause)
         assert np.isfinite(after.shares[2]).all() == known
         assert dict(after.hidden_by[2]) == pytest.approx({OBJECT: alpha})
 
 
-def test_unlabelled_stays_unlabelled():
-    after = relabel(person(), (layer(0, 0, 60, 50, 1.0),), frame_px=SIZE)
+def test_unlabelled_stays_unlabelled_and_a_disc_outside_untouched():
+    px = person().joints_px.copy()
+    px[0] = (-30.0, 12.0)
+    after = relabelled(layer(*COVER, 1.0), joints_px=px)
     assert (after.state[3], after.cause[3]) == (255, "unlabelled")
     assert np.isnan(after.shares[3]).all()
+    assert (after.state[0], after.cause[0], after.touched[0]) == (2, "visible", False)
 
 
 def test_people_hide_as_person_and_ties_go_to_things():
@@ -160,37 +156,24 @@ def test_people_hide_as_person_and_ties_go_to_things():
 
 
 def test_nearer_layers_take_first():
-    both = (layer(0, 0, 60, 50, 0.6, PERSON), layer(0, 0, 60, 50, 1.0))
-    after = relabel(person(), both, frame_px=SIZE)
+    after = relabelled(layer(*COVER, 0.6, PERSON), layer(*COVER, 1.0))
     np.testing.assert_allclose(after.shares[0], [0, 0, 0.6, 0.4, 0], atol=1e-6)
 
 
 def test_earlier_shares_count_as_far_as_the_paste_leaves_them():
     shares = np.full((4, 5), np.nan)
     shares[0] = [0.8, 0.2, 0, 0, 0]
-    who = person(shares=shares, hidden_by=(((1, 0.2),), (), (), ()))
-    after = relabel(who, (layer(0, 0, 60, 50, 0.5),), frame_px=SIZE)
+    after = relabelled(layer(*COVER, 0.5), shares=shares, hidden_by=(((1, 0.2),), (), (), ()))
     np.testing.assert_allclose(after.shares[0], [0.4, 0.1, 0, 0.5, 0], atol=1e-6)
     assert dict(after.hidden_by[0]) == pytest.approx({OBJECT: 0.5, 1: 0.1})
 
 
-def test_the_mask_loses_what_is_opaque():
-    after = relabel(person(), (layer(12, 10, 24, 15, 0.5),), frame_px=SIZE)
+def test_the_mask_loses_what_is_opaque_and_one_that_misses_the_disc_does_not_cut_it():
+    after = relabelled(layer(12, 10, 24, 15, 0.5))
     assert after.hidden_fraction(person().mask) == pytest.approx(0.5)
-    assert relabel(person(), (layer(12, 10, 24, 15, 0.49),), frame_px=SIZE).mask.all()
-
-
-def test_a_mask_that_misses_the_disc_does_not_cut_it():
-    who = person(mask=np.zeros((30, 24), np.bool_))
-    after = relabel(who, (layer(0, 0, 60, 50, 1.0),), frame_px=SIZE)
-    assert after.shares[0][3] == pytest.approx(1)
-
-
-def test_a_disc_outside_the_frame_is_untouched():
-    px = person().joints_px.copy()
-    px[0] = (-30.0, 12.0)
-    after = relabel(person(joints_px=px), (layer(0, 0, 60, 50, 1.0),), frame_px=SIZE)
-    assert (after.state[0], after.cause[0], after.touched[0]) == (2, "visible", False)
+    assert relabelled(layer(12, 10, 24, 15, 0.49)).mask.all()
+    missed = relabelled(layer(*COVER, 1.0), mask=np.zeros((30, 24), np.bool_))
+    assert missed.shares[0][3] == pytest.approx(1)
 
 
 def test_radius_is_two_sigma_root_area_and_two_pixels_at_least():

@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import linear_to_srgb_u8, read_hdr
+from synthstudio.core.images import linear_to_srgb_u8
 from synthstudio.core.spec import (
     AssetRef,
     HdriBackdrop,
@@ -24,7 +23,6 @@ from synthstudio.props.backgrounds import (
     photo_backdrop,
     plain_backdrop,
     room_surfaces,
-    sky_backdrop,
 )
 
 REF = AssetRef(sha256="0" * 64, name="a")
@@ -60,9 +58,7 @@ def _centroid(rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("turn", [0.0, 1.0, -2.5, 7.0])
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (0.2, 0.1), (-0.25, -0.15)])
 @pytest.mark.parametrize("yaw", [0.0, 0.4, math.pi, -3.1])
-def test_a_bright_spot_lands_where_the_camera_projects_its_direction(
-    turn: float, offset: tuple[float, float], yaw: float
-) -> None:
+def test_a_bright_spot_lands_where_the_camera_projects_its_direction(turn, offset, yaw):
     camera = replace(CAMERA, yaw_rad=yaw)
     azimuth, elevation = yaw + offset[0], camera.pitch_rad + offset[1]
     spec = HdriBackdrop(asset=REF, yaw_rad=turn)
@@ -72,7 +68,7 @@ def test_a_bright_spot_lands_where_the_camera_projects_its_direction(
     assert _centroid(seen) == pytest.approx(expected, abs=0.3)
 
 
-def test_the_middle_column_lies_along_plus_y_and_the_first_row_up() -> None:
+def test_the_middle_column_lies_along_plus_y_and_the_first_row_up():
     level = replace(CAMERA, yaw_rad=0.0, pitch_rad=0.0, roll_rad=0.0)
     panorama = np.zeros((64, 128, 3), np.float32)
     panorama[:32] = 0.5
@@ -82,7 +78,7 @@ def test_the_middle_column_lies_along_plus_y_and_the_first_row_up() -> None:
     assert (seen[5, :38, 0] > seen[5, 42, 0]).all()
 
 
-def test_gain_and_exposure_scale_light_and_highlights_roll_off() -> None:
+def test_gain_and_exposure_scale_light_and_highlights_roll_off():
     panorama = np.full((16, 32, 3), 0.25, np.float32)
     spec = HdriBackdrop(asset=REF, gain=1.5)
     seen = panorama_backdrop(spec, panorama, CAMERA, exposure=2.0)
@@ -92,15 +88,7 @@ def test_gain_and_exposure_scale_light_and_highlights_roll_off() -> None:
     assert (panorama_backdrop(spec, panorama, CAMERA, exposure=1e6) == 255).all()
 
 
-def test_a_fine_panorama_does_not_alias() -> None:
-    fine = np.zeros((1024, 2048, 3), np.float32)
-    fine[:, ::2] = 0.4
-    wide = replace(CAMERA, focal_px=40.0)
-    seen = panorama_backdrop(HdriBackdrop(asset=REF), fine, wide, exposure=1.0)
-    assert np.ptp(seen.astype(int)) <= 3
-
-
-def test_the_gain_brings_the_median_to_mid_grey() -> None:
+def test_the_gain_brings_the_median_to_mid_grey():
     panorama = np.full((128, 256, 3), 4.0, np.float32)
     panorama[0] = 40.0  # a small part of the sphere
     assert panorama_gain(panorama) * 4.0 == pytest.approx(0.18)
@@ -109,16 +97,7 @@ def test_the_gain_brings_the_median_to_mid_grey() -> None:
     assert math.isfinite(panorama_gain(np.zeros((4, 8, 3), np.float32)))
 
 
-def test_the_gain_does_not_burn_a_bright_place_with_dark_walls() -> None:
-    panorama = np.full((128, 256, 3), 0.001, np.float32)
-    panorama[10:50] = 5.0
-    gain = panorama_gain(panorama)
-    row = (np.arange(128) + 0.5) / 128 * np.pi
-    mean = (panorama[:, 0, 0] * np.sin(row)).sum() / np.sin(row).sum()
-    assert gain * mean == pytest.approx(0.6, rel=1e-3)
-
-
-def test_a_photo_is_cropped_and_scaled() -> None:
+def test_a_photo_is_cropped_and_scaled():
     photo = np.zeros((120, 200, 3), np.uint8)
     photo[30:90, 50:130] = np.arange(80, dtype=np.uint8)[None, :, None] * 3
     spec = PhotoBackdrop(asset=REF, crop_px=(50.0, 30.0, 130.0, 90.0))
@@ -130,34 +109,20 @@ def test_a_photo_is_cropped_and_scaled() -> None:
 
 
 @pytest.mark.parametrize("crop", [(-1, 0, 5, 5), (0, 0, 201, 5), (5, 5, 5, 9), (math.nan, 0, 5, 5)])
-def test_a_crop_outside_the_photo_is_refused(crop: tuple[float, float, float, float]) -> None:
+def test_a_crop_outside_the_photo_is_refused(crop):
     with pytest.raises(AssetError, match="crop"):
         photo_backdrop(
             PhotoBackdrop(asset=REF, crop_px=crop), np.zeros((120, 200, 3), np.uint8), CAMERA
         )
 
 
-def test_a_gradient_runs_in_linear_light() -> None:
+def test_a_gradient_runs_in_linear_light():
     spec = PlainBackdrop(top_rgb=(1.0, 0.0, 0.2), bottom_rgb=(0.0, 1.0, 0.2))
     seen = plain_backdrop(spec, CAMERA)
     assert seen.shape == (60, 80, 3)
     assert (seen == seen[:, :1]).all()
     middle = (seen[29, 0].astype(int) + seen[30, 0]) / 2
     assert middle[:2] == pytest.approx([188, 188], abs=2), "half the light, not half the code"
-
-
-def test_the_sky_over_a_room_is_plain() -> None:
-    room = RoomBackdrop(size_m=(4, 4, 2), centre_m=(0, 0), floor=Material(), wall=Material())
-    seen = sky_backdrop(room, (0.0, 0.0, 1.0), CAMERA)
-    assert (seen == seen[0, 0]).all()
-
-
-def test_real_panoramas_come_out_well_exposed(shared_data: Path) -> None:
-    for path in sorted((shared_data / "hdri").glob("*.hdr")):
-        radiance = read_hdr(path)
-        shown = np.clip(radiance * panorama_gain(radiance), 0, 1)
-        assert 0.04 < shown.mean() < 0.6, path.name
-        assert (shown.min(axis=-1) == 1).mean() < 0.15, "burnt out"
 
 
 ROOM = RoomBackdrop(
@@ -168,7 +133,7 @@ ROOM = RoomBackdrop(
 )
 
 
-def test_faces_look_into_the_room() -> None:
+def test_faces_look_into_the_room():
     floor, walls = room_surfaces(ROOM)
     assert (floor.instance, walls.instance) == (1000, 1001)
     inside = np.array([1.0, 2.0, 1.2])
@@ -182,7 +147,7 @@ def test_faces_look_into_the_room() -> None:
         assert (np.einsum("ij,ij->i", normal, given) > 0).all()
 
 
-def test_the_room_has_its_size_and_place() -> None:
+def test_the_room_has_its_size_and_place():
     floor, walls = room_surfaces(ROOM)
     assert floor.vertices_m.min(axis=0) == pytest.approx([-2, 0, 0])
     assert floor.vertices_m.max(axis=0) == pytest.approx([4, 4, 0])
@@ -193,7 +158,7 @@ def test_the_room_has_its_size_and_place() -> None:
     assert area == pytest.approx(2 * (6 + 4) * 2.5)
 
 
-def test_coords_are_metres() -> None:
+def test_coords_are_metres():
     for surface in room_surfaces(ROOM):
         assert not surface.throws  # a lamp hangs inside
         corners, coords = surface.vertices_m[surface.faces], surface.coords[surface.faces]
@@ -203,11 +168,7 @@ def test_coords_are_metres() -> None:
             assert drawn == pytest.approx(real, abs=1e-5)
 
 
-def test_a_room_without_walls_is_a_floor() -> None:
-    assert [s.name for s in room_surfaces(replace(ROOM, walls=False))] == ["floor"]
-
-
-def test_a_ceiling_closes_the_room_over_its_walls() -> None:
+def test_a_ceiling_closes_the_room_over_its_walls():
     covered = replace(ROOM, ceiling=Material())
     floor, walls, ceiling = room_surfaces(covered)
     assert [floor.name, walls.name, ceiling.name] == ["floor", "walls", "ceiling"]

@@ -1,16 +1,14 @@
 """Cut-outs: the right place and size, no fringe of foreign colour, clipped to the frame."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthstudio.core.errors import AssetError, GeometryError
-from synthstudio.core.images import read_rgba, srgb_to_linear
+from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import AssetRef, CutoutSpec
 from synthstudio.props.cutouts import cutout_layer
@@ -52,24 +50,14 @@ def _over(layer: CutoutLayer, ground: int) -> np.ndarray:
 @pytest.mark.parametrize("size", [(9, 9), (47, 47), (96, 96), (300, 300)])
 @pytest.mark.parametrize("feather", [0.0, 1.5])
 @pytest.mark.parametrize("grey", [255, 30])
-def test_no_fringe_of_the_colour_behind_transparent_pixels(
-    size: tuple[int, int], feather: float, grey: int
-) -> None:
+def test_no_fringe_of_the_colour_behind_transparent_pixels(size, feather, grey):
     spec = replace(SPEC, size_px=size, top_left_px=(30.0, 30.0), feather_px=feather)
     layer = cutout_layer(spec, _disc(grey, 255 - grey), instance=1003, frame_wh=(400, 400))
     over_itself = _over(layer, grey)
     assert np.abs(over_itself - srgb_to_linear(np.uint8([grey]))).max() < 0.004
 
 
-def test_a_naive_resampling_would_show_the_fringe() -> None:
-    """Negative control: colours scaled without their alpha darken a white thing's edge."""
-    rgba = _disc(255, 0)
-    small = cv2.resize(rgba, (47, 47), interpolation=cv2.INTER_AREA).astype(float) / 255
-    over_white = small[..., :3] * small[..., 3:] + (1 - small[..., 3:])
-    assert over_white.min() < 0.9
-
-
-def test_size_place_and_clipping() -> None:
+def test_size_place_and_clipping():
     layer = cutout_layer(SPEC, _block(), instance=1003, frame_wh=FRAME)
     assert (layer.left_px, layer.top_px) == (20, 10)
     assert layer.alpha.shape == (40, 30)
@@ -86,14 +74,14 @@ def test_size_place_and_clipping() -> None:
 
 
 @pytest.mark.parametrize("at", [(-500.0, 0.0), (500.0, 500.0), (0.0, -40.0), (100.0, 0.0)])
-def test_a_layer_outside_the_frame_is_empty(at: tuple[float, float]) -> None:
+def test_a_layer_outside_the_frame_is_empty(at):
     layer = cutout_layer(replace(SPEC, top_left_px=at), _block(), instance=1, frame_wh=FRAME)
     assert layer.alpha.size == 0
     assert 0 <= layer.left_px <= 100
     assert 0 <= layer.top_px <= 80
 
 
-def test_mirroring_swaps_left_and_right() -> None:
+def test_mirroring_swaps_left_and_right():
     layer = cutout_layer(SPEC, _block(), instance=1, frame_wh=FRAME)
     mirrored = cutout_layer(replace(SPEC, mirrored=True), _block(), instance=1, frame_wh=FRAME)
     assert layer.rgb[20, 2, 0] > 200
@@ -101,7 +89,7 @@ def test_mirroring_swaps_left_and_right() -> None:
     assert np.allclose(mirrored.alpha, layer.alpha[:, ::-1])
 
 
-def test_gain_scales_linear_light() -> None:
+def test_gain_scales_linear_light():
     rgba = _disc(128, 0)
     dim = cutout_layer(replace(SPEC, gain=0.5), rgba, instance=1, frame_wh=FRAME)
     expected = srgb_to_linear(np.uint8([128])) * 0.5
@@ -110,7 +98,7 @@ def test_gain_scales_linear_light() -> None:
     assert (bright.rgb[20, 15] == 255).all()
 
 
-def test_feathering_softens_alpha_about_the_same_edge() -> None:
+def test_feathering_softens_alpha_about_the_same_edge():
     hard = cutout_layer(SPEC, _block(), instance=1, frame_wh=FRAME)
     soft = cutout_layer(replace(SPEC, feather_px=2.0), _block(), instance=1, frame_wh=FRAME)
     assert (soft.left_px, soft.top_px) == (20 - 6, 10 - 6)
@@ -120,20 +108,6 @@ def test_feathering_softens_alpha_about_the_same_edge() -> None:
     assert (np.diff(row[:15]) >= 0).all()
 
 
-def test_area_is_kept_while_shrinking() -> None:
-    rgba = _disc(200, 0, side=301)
-    for side in (10, 33, 90):
-        layer = cutout_layer(
-            replace(SPEC, size_px=(side, side), top_left_px=(0.0, 0.0)),
-            rgba,
-            instance=1,
-            frame_wh=FRAME,
-        )
-        visible = layer.alpha.sum() if side < 80 else None
-        if visible is not None:
-            assert visible == pytest.approx(np.pi / 4 * side**2, rel=0.03)
-
-
 @pytest.mark.parametrize(
     ("rgba", "reason"),
     [
@@ -141,18 +115,18 @@ def test_area_is_kept_while_shrinking() -> None:
         (np.zeros((5, 5, 4), np.uint8), "shows nothing"),
     ],
 )
-def test_pictures_that_are_no_cutouts_are_refused(rgba: np.ndarray, reason: str) -> None:
+def test_pictures_that_are_no_cutouts_are_refused(rgba, reason):
     with pytest.raises(AssetError, match=reason):
         cutout_layer(SPEC, rgba, instance=1, frame_wh=FRAME)
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, -1), (100_000, 5)])
-def test_senseless_sizes_are_refused(size: tuple[int, int]) -> None:
+def test_senseless_sizes_are_refused(size):
     with pytest.raises(GeometryError, match=r"a\.png"):
         cutout_layer(replace(SPEC, size_px=size), _block(), instance=1, frame_wh=FRAME)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     left=st.floats(-150, 150),
     top=st.floats(-150, 150),
@@ -160,9 +134,7 @@ def test_senseless_sizes_are_refused(size: tuple[int, int]) -> None:
     h=st.integers(1, 120),
     feather=st.floats(0, 4),
 )
-def test_layers_always_lie_in_the_frame(
-    left: float, top: float, w: int, h: int, feather: float
-) -> None:
+def test_layers_always_lie_in_the_frame(left, top, w, h, feather):
     spec = replace(SPEC, top_left_px=(left, top), size_px=(w, h), feather_px=feather)
     layer = cutout_layer(spec, _block(), instance=1, frame_wh=FRAME)
     rows, columns = layer.alpha.shape
@@ -171,11 +143,3 @@ def test_layers_always_lie_in_the_frame(
     assert layer.rgb.shape == (rows, columns, 3)
     if layer.alpha.size:
         assert 0 <= layer.alpha.min() <= layer.alpha.max() <= 1
-
-
-def test_real_cutouts_make_layers(shared_data: Path) -> None:
-    for path in sorted((shared_data / "occluders").glob("*.png")):
-        rgba = read_rgba(path)
-        spec = replace(SPEC, size_px=(60, 50), feather_px=1.0)
-        layer = cutout_layer(spec, rgba, instance=1, frame_wh=(640, 480))
-        assert layer.alpha.max() > 0.5

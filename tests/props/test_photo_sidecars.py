@@ -1,7 +1,5 @@
 """Sidecars of photos: what they say, what of it makes a photo a place, what is refused."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 
@@ -31,7 +29,7 @@ def photo(root: Path, sidecar: str | None, *, focal_mm: int | None = None) -> Im
     return found
 
 
-def test_a_known_camera_makes_a_ground(tmp_path: Path) -> None:
+def test_a_known_camera_makes_a_ground(tmp_path):
     more = "roll_deg: 2\nsun_elevation_deg: 40\nsun_azimuth_deg: -90\n"
     more += "floor: [[0, 1], [0.5, 0.7], [1, 1]]\n"
     found = photo(tmp_path, KNOWN + more)
@@ -46,7 +44,7 @@ def test_a_known_camera_makes_a_ground(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("roll", [0, 10])
-def test_the_pitch_follows_from_the_horizon(tmp_path: Path, roll: int) -> None:
+def test_the_pitch_follows_from_the_horizon(tmp_path, roll):
     told = f"camera_height_m: 1.5\nhorizon: 0.3\nvertical_fov_deg: 50\nroll_deg: {roll}\n"
     ground = photo(tmp_path, told).ground
     assert ground is not None
@@ -58,7 +56,7 @@ def test_the_pitch_follows_from_the_horizon(tmp_path: Path, roll: int) -> None:
         assert camera.horizon_px == pytest.approx(12)
 
 
-def test_the_angle_of_view_is_taken_from_exif(tmp_path: Path) -> None:
+def test_the_angle_of_view_is_taken_from_exif(tmp_path):
     told = "camera_height_m: 1.5\npitch_deg: -5\n"
     found = photo(tmp_path, told, focal_mm=28)
     # 3:2, as the film: its height is 24 mm.
@@ -85,7 +83,7 @@ def test_the_angle_of_view_is_taken_from_exif(tmp_path: Path) -> None:
         (KNOWN + "floor: [[0, 0], [1, 0], [1, 0.2]]\n", "its floor polygon shows no floor"),
     ],
 )
-def test_a_photo_that_is_no_place_says_why(tmp_path: Path, told: str | None, reason: str) -> None:
+def test_a_photo_that_is_no_place_says_why(tmp_path, told, reason):
     found = photo(tmp_path, told)
     assert found.ground is None
     assert reason in found.unfit
@@ -102,9 +100,7 @@ def test_a_photo_that_is_no_place_says_why(tmp_path: Path, told: str | None, rea
         ((640, 480), 9, 40, ""),  # night with a lamp
     ],
 )
-def test_a_photo_that_shows_nothing_is_no_place(
-    tmp_path: Path, size: tuple[int, int], shade: int, lamp: int, reason: str
-) -> None:
+def test_a_photo_that_shows_nothing_is_no_place(tmp_path, size, shade, lamp, reason):
     (tmp_path / "photos").mkdir()
     image = Image.new("RGB", size, (shade, shade, shade))
     image.paste((250, 240, 200), (0, 0, lamp, lamp))
@@ -116,48 +112,47 @@ def test_a_photo_that_shows_nothing_is_no_place(
     assert (found.width_px, found.height_px) == size
 
 
-def test_grey_of_16_bits_is_as_dark_as_its_high_byte(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    for name, value in (("dark", 3000), ("light", 30_000)):
-        Image.fromarray(np.full((40, 40), value, np.uint16)).save(tmp_path / f"photos/{name}.png")
-    dark, light = scan_images(tmp_path, "photos", kind="background")
-    assert dark.unfit.startswith("black") and light.unfit == "no sidecar"
+WRONG = [
+    ("ground: 1", "an unknown field ground"),
+    ("1: 1", "an unknown field 1"),
+    ("[a]: 1", "a nested key"),
+    ("camera_height_m: .nan", "camera_height_m: .nan"),
+    ("camera_height_m: tall", "camera_height_m: tall"),
+    ("horizon: .inf", "horizon: .inf"),
+    ("roll_deg: 50", "allowed -45 to 45"),
+    ("sun_elevation_deg: 0", "allowed 3 to 90"),
+    ("pitch_deg: 1\nhorizon: 0.5", "both pitch_deg and horizon"),
+    ("floor: [[0, 0], [1, 1]]", "floor: 2 corners"),
+    ("floor: 3", "floor: 0 corners"),
+    ("floor: [[0, 0], [1, 1], 2]", "no [x, y]"),
+    ("floor: [[0, 0], [1, 1], [1, 1.01]]", "floor: 1.01"),
+    ("floor: [[0, 0], [1, 1], [1, .nan]]", "floor: .nan"),
+    ("floor: [[0, 0], [0.5, 0.5], [1, 1]]", "without an area"),
+    (f"floor: {[[0, 0]] * 65}", "floor: 65 corners"),
+    ("stand: 0", "stand: 0"),
+    ("stand: [false]", "stand: a nested value"),
+    ("reason: it is a clock", "reason without stand"),
+    ("stand: false\nreason: {a: b}", "reason: a nested value"),
+    *((text, "") for text in ("", "- 1", "camera_height_m: -1", "pitch_deg: 91", "pitch_deg: [1]")),
+    *(
+        (text, "")
+        for text in ("vertical_fov_deg: 500", "a: &a 1\nb: *a", "pitch_deg: 1\npitch_deg: 2")
+    ),
+    *((text, "") for text in ("pitch_deg: {", "x: " + "[" * 900, "pitch_deg: 1" * 999)),
+]
 
 
-@pytest.mark.parametrize(
-    ("told", "got"),
-    [
-        ("ground: 1", "an unknown field ground"),
-        ("1: 1", "an unknown field 1"),
-        ("[a]: 1", "a nested key"),
-        ("camera_height_m: .nan", "camera_height_m: .nan"),
-        ("camera_height_m: tall", "camera_height_m: tall"),
-        ("horizon: .inf", "horizon: .inf"),
-        ("roll_deg: 50", "allowed -45 to 45"),
-        ("sun_elevation_deg: 0", "allowed 3 to 90"),
-        ("pitch_deg: 1\nhorizon: 0.5", "both pitch_deg and horizon"),
-        ("floor: [[0, 0], [1, 1]]", "floor: 2 corners"),
-        ("floor: 3", "floor: 0 corners"),
-        ("floor: [[0, 0], [1, 1], 2]", "no [x, y]"),
-        ("floor: [[0, 0], [1, 1], [1, 1.01]]", "floor: 1.01"),
-        ("floor: [[0, 0], [1, 1], [1, .nan]]", "floor: .nan"),
-        ("floor: [[0, 0], [0.5, 0.5], [1, 1]]", "without an area"),
-        (f"floor: {[[0, 0]] * 65}", "floor: 65 corners"),
-        ("stand: 0", "stand: 0"),
-        ("stand: [false]", "stand: a nested value"),
-        ("reason: it is a clock", "reason without stand"),
-        ("stand: false\nreason: {a: b}", "reason: a nested value"),
-    ],
-)
-def test_a_wrong_sidecar_is_one_message(tmp_path: Path, told: str, got: str) -> None:
+@pytest.mark.parametrize(("told", "got"), WRONG)
+def test_a_wrong_sidecar_is_one_message(tmp_path, told, got):
     with pytest.raises(AssetError) as caught:
         photo(tmp_path, told)
     message = str(caught.value)
-    assert "a.camera.yaml: the photo's sidecar cannot be used" in message and got in message
+    assert "a.camera.yaml" in message and got in message
+    assert not got or "the photo's sidecar cannot be used" in message
 
 
 @pytest.mark.parametrize("height", ["0", "-1", "true", '"2"', "1e9", "[1]", "NaN"])
-def test_a_cutouts_height_is_metres(tmp_path: Path, height: str) -> None:
+def test_a_cutouts_height_is_metres(tmp_path, height):
     folder = tmp_path / "cut"
     folder.mkdir()
     rgba = np.zeros((30, 20, 4), np.uint8)

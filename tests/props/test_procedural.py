@@ -1,6 +1,5 @@
 """Procedural things: closed, outward, of their true size, on their base."""
 
-import hashlib
 import math
 from dataclasses import replace
 
@@ -11,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.rng import stream
 from synthstudio.core.scene import Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
 from synthstudio.props import procedural
 from synthstudio.props.procedural import build, kinds, seat_height_m
-from synthstudio.props.things import shapes
 from synthstudio.props.things.kinds import KINDS
 from synthstudio.props.things.shapes import Piece
 
@@ -56,12 +53,11 @@ def _is_closed(piece: Piece) -> None:
     assert (_lean(piece) >= -1e-12).all()
 
 
+@pytest.mark.nightly("eight odd sizes of every kind; three sizes of each in quick")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @settings(max_examples=8, deadline=None)
 @given(factors=st.tuples(*[st.floats(0.6, 1.6)] * 3), seat=st.floats(0.05, 0.7))
-def test_unusual_sizes_still_give_closed_things(
-    kind: str, factors: tuple[float, float, float], seat: float
-) -> None:
+def test_unusual_sizes_still_give_closed_things(kind, factors, seat):
     middle = _size(kind, 0.5)
     size = (middle[0] * factors[0], middle[1] * factors[1], middle[2] * factors[2])
     low = min(seat, 0.7 * size[2])
@@ -76,7 +72,7 @@ def test_unusual_sizes_still_give_closed_things(
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_pieces_are_closed_outward_and_carry_good_normals(kind: str, share: float) -> None:
+def test_pieces_are_closed_outward_and_carry_good_normals(kind, share):
     pieces = KINDS[kind].build(_size(kind, share), {})
     closed = [p for p in pieces if not p.two_sided]
     assert closed
@@ -90,7 +86,7 @@ def test_pieces_are_closed_outward_and_carry_good_normals(kind: str, share: floa
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
-def test_things_have_their_true_size_and_stand_on_the_floor(kind: str, share: float) -> None:
+def test_things_have_their_true_size_and_stand_on_the_floor(kind, share):
     spec = _spec(kind, share, position_m=(1.0, -2.0, 0.25))
     points = _points(build(spec, instance=1002))
     assert np.ptp(points, axis=0) == pytest.approx(spec.size_m, abs=1e-5)
@@ -100,42 +96,7 @@ def test_things_have_their_true_size_and_stand_on_the_floor(kind: str, share: fl
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_builders_come_close_to_the_size_before_they_are_fitted(kind: str) -> None:
-    for share in (0.0, 1.0):
-        points = np.concatenate([p.vertices for p in KINDS[kind].build(_size(kind, share), {})])
-        stretch = np.array(_size(kind, share)) / np.ptp(points, axis=0)
-        assert (np.abs(np.log(stretch)) < math.log(1.35)).all(), "details would be distorted"
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_yaw_turns_about_the_base_centre(kind: str) -> None:
-    straight = _points(build(_spec(kind), instance=1002))
-    turned = _points(build(_spec(kind, yaw_rad=math.pi / 2), instance=1002))
-    assert turned == pytest.approx(
-        np.column_stack([-straight[:, 1], straight[:, 0], straight[:, 2]]), abs=1e-5
-    )
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_the_same_spec_gives_the_same_bytes(kind: str) -> None:
-    def digest() -> str:
-        data = b"".join(
-            a.tobytes()
-            for s in build(_spec(kind, 0.4), instance=1002)
-            for a in (s.vertices_m, s.faces, s.coords, s.normals)
-            if a is not None
-        )
-        return hashlib.sha256(data).hexdigest()
-
-    first = digest()
-    for other in sorted(KINDS)[:3]:
-        build(_spec(other, stream(5, other).random()), instance=1002)
-    procedural._shaped.cache_clear()
-    assert digest() == first
-
-
-@pytest.mark.parametrize("kind", sorted(KINDS))
-def test_coords_are_metres_in_the_surface(kind: str) -> None:
+def test_coords_are_metres_in_the_surface(kind):
     for piece in KINDS[kind].build(_size(kind, 0.5), {}):
         a, b, c = (piece.vertices[piece.faces[:, k]] for k in range(3))
         u, v, w = (piece.coords[piece.faces[:, k]][:, [0, 2]] for k in range(3))
@@ -144,7 +105,7 @@ def test_coords_are_metres_in_the_surface(kind: str) -> None:
         assert np.abs(across).sum() == pytest.approx(area, rel=0.6)
 
 
-def test_the_table_is_what_a_draw_sees() -> None:
+def test_the_table_is_what_a_draw_sees():
     listed = kinds()
     assert [k.kind for k in listed] == sorted(KINDS)
     assert len(listed) >= 12
@@ -157,7 +118,7 @@ def test_the_table_is_what_a_draw_sees() -> None:
         assert all(s.vertices_m.dtype == np.float32 and s.faces.dtype == np.int32 for s in surfaces)
 
 
-def test_given_materials_are_used_in_their_order() -> None:
+def test_given_materials_are_used_in_their_order():
     red, blue = Material(base_rgb=(1, 0, 0)), Material(base_rgb=(0, 0, 1))
     surfaces = build(_spec("table", materials=(red, blue)), instance=1002)
     assert {s.name: s.material for s in surfaces} == {"table 0": red, "table 1": blue}
@@ -167,7 +128,7 @@ def test_given_materials_are_used_in_their_order() -> None:
 
 @pytest.mark.parametrize("kind", [k for k in sorted(KINDS) if "seat" in KINDS[k].roles])
 @pytest.mark.parametrize("seat", [0.1, 0.3, 0.43, 0.6])
-def test_seats_carry_a_surface_at_seat_height(kind: str, seat: float) -> None:
+def test_seats_carry_a_surface_at_seat_height(kind, seat):
     backed = "seat_height_m" in KINDS[kind].shape
     requested = {"seat_height_m": seat} if backed else {}
     width, depth, _ = _size(kind, 0.5)
@@ -194,24 +155,9 @@ def test_seats_carry_a_surface_at_seat_height(kind: str, seat: float) -> None:
         ({"shape": {"wings": 2.0}}, "wings"),
     ],
 )
-def test_senseless_specs_are_refused(changes: dict[str, object], reason: str) -> None:
+def test_senseless_specs_are_refused(changes, reason):
     with pytest.raises(RecipeError, match=reason):
         build(
             _spec("chair", **changes) if "kind" not in changes else ThingSpec(kind="unicorn"),
             instance=1002,
         )
-
-
-def test_a_box_grain_runs_where_it_is_told() -> None:
-    for along, axis in (("x", 0), ("y", 1), ("z", 2)):
-        piece = shapes.box((0, 0, 0), (2, 1, 0.5), bevel=0.01, along=along)
-        length = (2.0, 1.0, 0.5)[axis]
-        assert np.ptp(piece.coords[:, 2]) >= length - 0.03
-
-
-def test_a_tube_is_round_and_as_long_as_its_path() -> None:
-    piece = shapes.tube([(0, 0, 0), (0, 0, 1), (0.2, 0.3, 1.5)], 0.1, segments=40)
-    mesh = _merged(piece)
-    assert mesh.is_watertight
-    length = 1 + math.sqrt(0.04 + 0.09 + 0.25)
-    assert mesh.volume == pytest.approx(math.pi * 0.01 * length, rel=0.05)

@@ -1,16 +1,13 @@
 """What the tests of the gap share."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pytest
-from gap_world import Change, make
+from gap_world import make
 
 from synthstudio.core.images import read_rgb
 
@@ -25,9 +22,7 @@ def gap_world(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 def gap_photos(gap_world: Path, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     """Return a function that writes the photos changed: their labels, and every picture."""
 
-    def change(
-        labels: Change | None = None, pixels: Callable[[Any], Any] | None = None
-    ) -> tuple[Path, Path]:
+    def change(labels=None, pixels=None):
         told = json.loads((gap_world / "coco/photos.json").read_text())
         for entry in told["annotations"]:  # as others write them: no rows of ours beside
             plain = ("id", "image_id", "category_id", "iscrowd", "bbox", "area", "keypoints")

@@ -1,11 +1,8 @@
 """Photos and data sets that are wrong, thin or of other joints: right figures or one message."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,13 +13,7 @@ from painted_frames import painted, write_set
 
 import synthstudio as ss
 from synthstudio.api.quality import gap as run_gap
-from synthstudio.core.errors import (
-    AssetError,
-    DatasetError,
-    DiskError,
-    FormatError,
-    SynthStudioError,
-)
+from synthstudio.core.errors import AssetError, DatasetError, DiskError, FormatError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.gap_sides import photo_side
 
@@ -42,9 +33,7 @@ def _drop(joints: tuple[str, ...]) -> Change:
     ("joints", "lacks"),
     [((), {"roll_deg", "distance_m", "row"}), (("hip", "knee", "ankle"), {"roll_deg", "row"})],
 )
-def test_unlabelled_joints_are_left_out(
-    gap_world: Path, gap_photos: Any, joints, lacks: set[str]
-) -> None:
+def test_unlabelled_joints_are_left_out(gap_world, gap_photos, joints, lacks):
     file, images = gap_photos(_drop(joints))
     report = run_gap(gap_world / "set", file, images=images)
     found = by_key(report)
@@ -63,7 +52,7 @@ def _body12(told: dict[str, Any]) -> None:
         entry["keypoints"] = [v for n in names for v in flat[3 * own.index(n) :][:3]]
 
 
-def test_joints_that_the_photos_lack_are_named(gap_world: Path, gap_photos: Any) -> None:
+def test_joints_that_the_photos_lack_are_named(gap_world, gap_photos):
     file, images = gap_photos(_body12)
     report = run_gap(gap_world / "set", file, images=images)
     assert report.found.labels.missing == (
@@ -73,9 +62,7 @@ def test_joints_that_the_photos_lack_are_named(gap_world: Path, gap_photos: Any)
     assert "nose" not in report.as_json()["joints"] and by_key(report)["roll_deg"].distance < 1e-6
 
 
-def test_one_person_is_told_and_not_compared(
-    gap_world: Path, gap_photos: Any, tmp_path: Path
-) -> None:
+def test_one_person_is_told_and_not_compared(gap_world, gap_photos, tmp_path):
     def one(told: dict[str, Any]) -> None:
         told["annotations"] = told["annotations"][:1]
         told["images"] = [
@@ -91,7 +78,7 @@ def test_one_person_is_told_and_not_compared(
     assert json.loads(json.dumps(report.as_json(), allow_nan=False))["classifier"] is None
 
 
-def test_a_few_missing_photos_are_counted(gap_world: Path, gap_photos: Any) -> None:
+def test_a_few_missing_photos_are_counted(gap_world, gap_photos):
     file, images = gap_photos()
     names = sorted(p.name for p in images.iterdir())
     (images / names[0]).unlink()
@@ -122,15 +109,13 @@ def _named(name: str) -> Change:
         (_named("../../photo.jpg"), FormatError, "leads out of its folder"),
     ],
 )
-def test_a_file_that_is_wrong_is_one_message(
-    gap_world: Path, gap_photos: Any, labels: Change, kind: type[SynthStudioError], says: str
-) -> None:
+def test_a_file_that_is_wrong_is_one_message(gap_world, gap_photos, labels, kind, says):
     file, images = gap_photos(labels)
     with pytest.raises(kind, match=says):
         run_gap(gap_world / "set", file, images=images)
 
 
-def test_no_pictures_and_no_files(gap_world: Path, gap_photos: Any, tmp_path: Path) -> None:
+def test_no_pictures_and_no_files(gap_world, gap_photos, tmp_path):
     file, images = gap_photos()
     with pytest.raises(AssetError, match="no such folder"):
         run_gap(gap_world / "set", file, images=tmp_path / "none")
@@ -149,9 +134,7 @@ def test_no_pictures_and_no_files(gap_world: Path, gap_photos: Any, tmp_path: Pa
         run_gap(gap_world / "set", broken, images=images)
 
 
-def test_data_sets_that_cannot_be_measured(
-    gap_world: Path, gap_photos: Any, tmp_path: Path
-) -> None:
+def test_data_sets_that_cannot_be_measured(gap_world, gap_photos, tmp_path):
     file, images = gap_photos()
     write_set(tmp_path / "nobody", [painted(k, people=0) for k in range(2)])
     with pytest.raises(DatasetError, match="nobody is to be seen"):
@@ -175,7 +158,7 @@ def test_data_sets_that_cannot_be_measured(
         run_gap(gap_world / "set", file, images=images, recipe=tmp_path)
 
 
-def test_boxes_beyond_the_picture_are_cut(gap_world: Path, gap_photos: Any) -> None:
+def test_boxes_beyond_the_picture_are_cut(gap_world, gap_photos):
     def wide(told: dict[str, Any]) -> None:
         told["annotations"][0]["bbox"] = [-1e6, -1e6, 3e6, 3e6]
         told["annotations"][1]["bbox"] = [5000, 5000, 20, 20]

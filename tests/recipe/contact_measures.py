@@ -1,7 +1,5 @@
 """How people and their things touch, measured on meshes alone."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path

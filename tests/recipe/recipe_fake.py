@@ -1,7 +1,5 @@
 """A geometry that needs no body: people are boxes, so is every thing. Counts what is asked."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass, field
@@ -23,7 +21,6 @@ from synthstudio.core.solve import (
     PlaceLight,
     Step,
     ThingKind,
-    Touch,
 )
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
@@ -76,39 +73,37 @@ GARMENTS = (
     ),
     GarmentKind(kind="sneakers", slot="shoes", shape={"top": (0.03, 0.08)}, patterns=("plain",)),
     GarmentKind(
-        kind="t_shirt",
-        slot="top",
-        shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
-        patterns=("plain", "stripes", "checks", "dots"),
-        steps=3,
-    ),
-)
-THINGS = (
-    ThingKind(
-        kind="bookcase", size_low_m=(0.6, 0.25, 1.4), size_high_m=(1.2, 0.4, 2.1), materials=3,
-        patterns=("wood", "plain"),
-    ),
-    ThingKind(
-        kind="chair", size_low_m=(0.4, 0.4, 0.8), size_high_m=(0.5, 0.5, 1.0), materials=2,
-        patterns=("wood", "plain"), roles=("occluder", "seat"), shape=("seat_height_m",),
-    ),
-    ThingKind(
-        kind="crate", size_low_m=(0.4, 0.4, 0.3), size_high_m=(0.9, 0.8, 0.9), materials=1,
-        patterns=("wood",),
-    ),
-    ThingKind(
-        kind="cup", size_low_m=(0.08, 0.08, 0.1), size_high_m=(0.09, 0.09, 0.15), materials=3,
-        patterns=("plain",), roles=("held",), grip="cup",
-    ),
-    ThingKind(
-        kind="lamp_post", size_low_m=(0.2, 0.2, 2.5), size_high_m=(0.3, 0.3, 4.0), materials=1,
-        patterns=("plain",),
-    ),
-    ThingKind(
-        kind="table", size_low_m=(0.8, 0.6, 0.7), size_high_m=(1.8, 0.9, 0.8), materials=2,
-        patterns=("wood", "plain"),
+        kind="t_shirt", slot="top", shape={"sleeve": (0.1, 0.2), "hem": (-0.1, 0.0)},
+        patterns=("plain", "stripes", "checks", "dots"), steps=3,
     ),
 )  # fmt: skip
+
+
+def _thing(kind, low_m, high_m, materials, patterns=("plain",), **more):
+    return ThingKind(
+        kind=kind,
+        size_low_m=low_m,
+        size_high_m=high_m,
+        materials=materials,
+        patterns=patterns,
+        **more,
+    )
+
+
+WOOD = ("wood", "plain")
+
+
+SEAT = {"roles": ("occluder", "seat"), "shape": ("seat_height_m",)}
+
+
+THINGS = (
+    _thing("bookcase", (0.6, 0.25, 1.4), (1.2, 0.4, 2.1), 3, WOOD),
+    _thing("chair", (0.4, 0.4, 0.8), (0.5, 0.5, 1.0), 2, WOOD, **SEAT),
+    _thing("crate", (0.4, 0.4, 0.3), (0.9, 0.8, 0.9), 1, ("wood",)),
+    _thing("cup", (0.08, 0.08, 0.1), (0.09, 0.09, 0.15), 3, roles=("held",), grip="cup"),
+    _thing("lamp_post", (0.2, 0.2, 2.5), (0.3, 0.3, 4.0), 1),
+    _thing("table", (0.8, 0.6, 0.7), (1.8, 0.9, 0.8), 2, WOOD),
+)
 
 
 def ref(name: str) -> AssetRef:
@@ -119,20 +114,16 @@ GROUND = Ground(camera_height_m=1.5, pitch_rad=-0.1, vertical_fov_rad=0.9)
 """Of every photo of the catalogue."""
 
 
-def images(
-    folder: str, count: int, *, size: tuple[int, int], category: str = ""
-) -> tuple[ImageAsset, ...]:
+def images(folder, count, *, size, category=""):
     return tuple(
         ImageAsset(
-            asset=ref(f"{folder}/{folder}_{i:02d}.jpg"),
-            width_px=size[0],
-            height_px=size[1],
+            asset=ref(f"{folder}/{folder}_{i:02d}.jpg"), width_px=size[0], height_px=size[1],
             category=f"{category}{i % 3}" if category else "",
             ground=GROUND if folder == "backgrounds" else None,
             height_m=0.9 if category else None,
         )
         for i in range(count)
-    )
+    )  # fmt: skip
 
 
 CATALOGUE = Catalogue(
@@ -192,9 +183,7 @@ class FakeSolve:
             out.append([x + c * side, y + s * side, z - 0.5 * tall + height * tall])
         return np.array(out)
 
-    def meet(
-        self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
-    ) -> tuple[PersonSpec, PersonSpec] | None:
+    def meet(self, people, touches):
         self._count("meet")
         return people  # boxes have no arms to bend
 
@@ -218,9 +207,7 @@ class FakeSolve:
         self._count("own_depth_m")
         return 0.0
 
-    def untangled(
-        self, phenotype: Phenotype, angles_rad: dict, *, both_hands: bool = False
-    ) -> tuple[dict[str, float], float]:
+    def untangled(self, phenotype, angles_rad, *, both_hands=False):
         self._count("untangled")
         return angles_rad, 0.0
 
@@ -258,9 +245,7 @@ class FakeSolve:
             out[rows, columns] = np.minimum(out[rows, columns], seen[:, 2].mean())
         return out
 
-    def patches_seen(
-        self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
-    ) -> tuple[PatchesSeen, ...]:
+    def patches_seen(self, people, things, camera):
         """Return one point a joint, hidden by nothing."""
         self._count("patches_seen")
         out = []
@@ -291,22 +276,13 @@ class FakeSolve:
         first, second = self.box_m(a), self.box_m(b)
         return float(np.maximum(first[0] - second[1], second[0] - first[1]).max())
 
-    def sweep_gap_m(
-        self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
-    ) -> float:
+    def sweep_gap_m(self, a, b):
         self._count("sweep_gap_m")
         ways = [np.array([self.box_m(item) for item in way]) for way in (a, b)]
         swept = [[np.stack(corners) for corners in _pairs(way)] for way in ways]
         return min(_apart(p, q) for p in swept[0] for q in swept[1])
 
-    def steps(
-        self,
-        person: PersonSpec,
-        motion: MotionAsset,
-        *,
-        times_s: tuple[float, ...],
-        mirrored: bool = False,
-    ) -> tuple[Step, ...]:
+    def steps(self, person, motion, *, times_s, mirrored=False):
         """Return a walk at 1.2 m/s in which the left arm turns with time."""
         self._count("steps")
         tall, side = self.stature_m(person), "R" if mirrored else "L"
@@ -331,3 +307,8 @@ def _apart(a: F64, b: F64) -> float:
 
 def without(solve: FakeSolve, **fields: object) -> FakeSolve:
     return dataclasses.replace(solve, catalogue=dataclasses.replace(solve.catalogue, **fields))  # type: ignore[arg-type]
+
+
+def mix_of(*backdrops: dict[str, object]) -> dict[str, object]:
+    """Return a backdrop that is one of several, each as likely."""
+    return {"kind": "mix", "choices": [{"weight": 1, "backdrop": one} for one in backdrops]}

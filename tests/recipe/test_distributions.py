@@ -1,4 +1,5 @@
 import math
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -39,43 +40,26 @@ FORMS = st.one_of(REAL, PAIR, normals(), CHOICES.map(lambda d: {"choice": d}))
 
 
 @given(form=FORMS, seed=st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
-def test_samples_lie_in_the_support(form, seed):
-    number = NUMBER.validate_python(form)
-    low, high = support(number)
-    rng = stream(seed, "test")
-    for _ in range(5):
-        value = sample(number, rng)
-        assert type(value) is float
-        assert low <= value <= high
-
-
-@given(form=FORMS)
-@settings(max_examples=60, deadline=None)
-def test_every_form_takes_one_random_number(form):
-    number = NUMBER.validate_python(form)
-    a, b = stream(1, "a"), stream(1, "a")
-    sample(number, a)
-    b.random()
-    assert a.random() == b.random()
-
-
-@given(form=FORMS)
-@settings(max_examples=60, deadline=None)
-def test_a_form_survives_json(form):
+@settings(max_examples=50, deadline=None)
+def test_samples_lie_in_the_support_and_take_one_random_number(form, seed):
     number = NUMBER.validate_python(form)
     assert NUMBER.validate_json(NUMBER.dump_json(number)) == number
+    low, high = support(number)
+    rng, plain = stream(seed, "test"), stream(seed, "test")
+    value = sample(number, rng)
+    assert type(value) is float and low <= value <= high
+    plain.random()
+    assert rng.random() == plain.random()
 
 
-@given(ends=st.tuples(st.integers(-50, 50), st.integers(0, 40)), seed=st.integers(0, 999))
-@settings(max_examples=60, deadline=None)
+@given(ends=st.tuples(st.integers(-50, 50), st.integers(0, 10)), seed=st.integers(0, 999))
+@settings(max_examples=30, deadline=None)
 def test_counts_reach_both_ends(ends, seed):
     low, span = ends
     count = COUNT.validate_python([low, low + span])
     rng = stream(seed)
     values = {sample_count(count, rng) for _ in range(40 * (span + 1))}
-    assert min(values) == low
-    assert max(values) == low + span
+    assert (min(values), max(values)) == (low, low + span)
 
 
 def test_choices_follow_their_weights():
@@ -106,33 +90,22 @@ def test_pick_never_takes_weight_zero_and_reaches_the_last():
     assert pick({"only": 2.0}, rng) == "only"
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "3",
-        True,
-        None,
-        [],
-        [1],
-        [1, 2, 3],
-        [3, 1],
-        [1, "2"],
-        math.nan,
-        math.inf,
-        [0, math.inf],
-        {},
-        {"normal": {"mean": 1}},
-        {"choice": {}},
-        {"choice": {1: 0}},
-        {"choice": {1: -1}},
-        {"choice": {"x": 1}},
-        {"uniform": [1, 2]},
-        {"normal": 1, "choice": {}},
-        {"normal": {"mean": 9, "sd": 1, "low": 0, "high": 1}},
-        {"normal": {"mean": 0, "sd": -1, "low": 0, "high": 1}},
-        {"normal": {"mean": 0, "sd": 1, "low": 1, "high": 0}},
-    ],
-)
+WRONG = [
+    "3", True, None, [], [1], [1, 2, 3], [3, 1], [1, "2"], math.nan, math.inf, [0, math.inf], {},
+    {"normal": {"mean": 1}},
+    {"choice": {}},
+    {"choice": {1: 0}},
+    {"choice": {1: -1}},
+    {"choice": {"x": 1}},
+    {"uniform": [1, 2]},
+    {"normal": 1, "choice": {}},
+    {"normal": {"mean": 9, "sd": 1, "low": 0, "high": 1}},
+    {"normal": {"mean": 0, "sd": -1, "low": 0, "high": 1}},
+    {"normal": {"mean": 0, "sd": 1, "low": 1, "high": 0}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_numbers_are_refused(wrong):
     with pytest.raises(ValidationError):
         NUMBER.validate_python(wrong)
@@ -159,8 +132,6 @@ def test_wrong_counts_are_refused(wrong):
     ],
 )
 def test_limits_hold_for_all_that_can_be_drawn(value, fits):
-    from typing import Annotated
-
     limited = TypeAdapter(Annotated[Number, Within(0, 10)])
     if fits:
         limited.validate_python(value)
@@ -170,6 +141,6 @@ def test_limits_hold_for_all_that_can_be_drawn(value, fits):
 
 
 @pytest.mark.parametrize("value", [10**400, [1, 10**400], -(10**400), [-(10**400), 3]])
-def test_a_number_that_no_float_holds(value) -> None:
+def test_a_number_that_no_float_holds(value):
     with pytest.raises(RecipeError, match="height_m"):
         parse({"name": "a", "camera": {"height_m": value}})

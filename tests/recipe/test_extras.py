@@ -1,7 +1,6 @@
 """Garments that recipes have to name, and what is worn besides: only where asked."""
 
 import dataclasses
-from pathlib import Path
 
 from recipe_fake import FakeSolve, without
 
@@ -10,10 +9,9 @@ from synthstudio.body.clothes.named import NAMED
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.outfits import never_worn
-from synthstudio.recipe.schema.load import load, parse
+from synthstudio.recipe.schema.load import parse
 
 REAL = without(FakeSolve(), garments=wardrobe.garments())
-SCENES = Path(__file__).resolve().parents[2] / "scenes"
 USUAL = tuple(g for g in wardrobe.garments() if g.kind not in NAMED)
 
 
@@ -106,8 +104,3 @@ def test_what_is_named_and_never_worn_is_said():
     (note,) = notes(hands=0.5)
     assert "people.wardrobe.hands" in note and "gloves" in note
     assert "hat is 0" in notes(kinds={"bucket_hat": 2}, hat=0)[0]
-
-
-def test_the_scenes_wear_what_they_name():
-    for name in ("everyday", "wild"):
-        assert never_worn(load(SCENES / f"{name}.yaml"), REAL.catalogue.garments) == ()

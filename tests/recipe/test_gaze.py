@@ -1,6 +1,5 @@
 """Heads that look somewhere, on the real body."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.generation import stage as stages
-from synthstudio.recipe.contacts.heads import trunk_turn
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
@@ -67,40 +65,9 @@ def test_heads_turn_to_the_camera_and_lying_ones_stay(stage):
     assert turned >= 6
 
 
-def test_people_look_at_each_other(stage):
-    near = []
-    for index in range(16):
-        frame = draw(_wish({"person": 1}, facing_deg=[-180, 180]), index, stage)
-        posed = draw(_wish({"pose": 1}, facing_deg=[-180, 180]), index, stage)
-        heads = [_ahead(stage, person)[1] for person in frame.people]
-        for k, (person, before) in enumerate(zip(frame.people, posed.people, strict=True)):
-            if person != before:
-                near.append(_off_deg(stage, person, heads[1 - k]))
-    assert len(near) >= 3
-    assert np.median(near) < 8
-
-
 def test_looking_takes_no_random_number_from_anything_else(stage):
     for index in range(4):
         posed, away = (draw(_wish(look), index, stage) for look in ({"pose": 1}, {"away": 1}))
         assert away.camera == posed.camera
         assert [p.position_m[:2] for p in away.people] == [p.position_m[:2] for p in posed.people]
         assert away.light == posed.light
-
-
-def test_the_trunk_turns_as_the_body_does(stage):
-    wish = parse({"name": "t", "people": {"count": 1, "poses": {"families": {"swing": 1}}}})
-    person = draw(wish, 1, stage).people[0]
-    at = dict(zip(stage.skeleton.joints, stage.joints_m(person), strict=True))
-    across = at["left_shoulder"] - at["right_shoulder"]
-    straight = dataclasses.replace(person, yaw_rad=person.yaw_rad)
-    left = trunk_turn(straight)[:, 0]
-    assert left @ across / np.linalg.norm(across) > 0.93
-
-
-def test_weights_of_looks_are_checked():
-    from synthstudio.core.errors import RecipeError
-
-    for look in ({"camera": 0}, {"sideways": 1}):
-        with pytest.raises(RecipeError, match="look"):
-            _wish(look)

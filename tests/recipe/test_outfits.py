@@ -1,4 +1,4 @@
-"""Who wears what: whole garments alone, sport's clothes where asked, no top like its skin."""
+"""Who wears what, in which colours: whole garments, sport, prints, no top like its skin."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
 
 from synthstudio.core.errors import RecipeError
+from synthstudio.core.rng import stream
 from synthstudio.core.solve import GarmentKind
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
@@ -27,72 +28,110 @@ GARMENTS = tuple(
     dataclasses.replace(g, worn="always") if g.kind == "t_shirt" else g for g in CATALOGUE.garments
 )
 SOLVE = without(FakeSolve(), garments=tuple(sorted((*GARMENTS, *MORE), key=lambda g: g.kind)))
+SLOTS = {garment.kind: garment.slot for garment in SOLVE.catalogue.garments}
+PRINTS = ("floral", "abstract", "logo")
 
 
-def outfits(frames=60, solve=SOLVE, **wardrobe):
-    wish = parse({"name": "o", "people": {"count": 2, "wardrobe": wardrobe}})
-    return [person for i in range(frames) for person in draw(wish, i, solve).people]
+def people(frames=40, shape=None, **wardrobe):
+    who = {"count": 2, "wardrobe": wardrobe, "shape": shape or {}}
+    wish = parse({"name": "o", "people": who})
+    return [person for i in range(frames) for person in draw(wish, i, SOLVE).people]
 
 
 def worn(person):
     return {garment.kind for garment in person.outfit}
 
 
+def materials(drawn, slot):
+    return [g.material for p in drawn for g in p.outfit if SLOTS[g.kind] == slot]
+
+
 def test_nothing_is_worn_below_a_dress():
-    people = outfits()
-    dressed = [p for p in people if "dress" in worn(p)]
-    assert len(dressed) > 10
+    drawn = people()
+    dressed = [p for p in drawn if "dress" in worn(p)]
+    assert len(dressed) > 8
     assert not any(worn(p) & {"jeans", "skirt", "leggings"} for p in dressed)
-    assert all(worn(p) & {"jeans", "skirt"} for p in people if "dress" not in worn(p))
+    assert all(worn(p) & {"jeans", "skirt"} for p in drawn if "dress" not in worn(p))
 
 
 def test_sports_clothes_are_worn_where_asked():
-    assert not any(worn(p) & {"leotard", "leggings"} for p in outfits())
-    named = outfits(kinds={"leggings": 5})
+    assert not any(worn(p) & {"leotard", "leggings"} for p in people())
+    named = people(kinds={"leggings": 5})
     assert sum("leggings" in worn(p) for p in named) > len(named) / 3
-    people = outfits(sport=1.0)
-    assert all(worn(p) & {"leotard", "t_shirt"} for p in people)
-    assert not any(worn(p) & {"dress", "jeans", "skirt"} for p in people)
-    barefoot = sum("sneakers" not in worn(p) for p in people) / len(people)
-    assert 0.25 < barefoot < 0.55
-    leotards = [p for p in people if "leotard" in worn(p)]
-    bare = sum("leggings" not in worn(p) for p in leotards) / len(leotards)
-    assert 0.3 < bare < 0.7
-    assert all("leggings" in worn(p) for p in people if "leotard" not in worn(p))
-
-
-def test_half_of_people_in_sports_clothes():
-    people = outfits(120, sport=0.5)
-    share = sum(bool(worn(p) & {"leotard", "leggings"}) for p in people) / len(people)
-    assert abs(share - 0.5) < 0.1
-
-
-def test_sport_without_a_garment_for_it_takes_what_there_is():
-    plain = without(FakeSolve(), garments=CATALOGUE.garments)
-    people = outfits(20, plain, sport=1.0)
-    assert all("t_shirt" in worn(p) for p in people)
-
-
-def test_leaving_all_out_is_an_error():
+    drawn = people(60, sport=1.0)
+    assert all(worn(p) & {"leotard", "t_shirt"} for p in drawn)
+    assert not any(worn(p) & {"dress", "jeans", "skirt"} for p in drawn)
+    assert 0.25 < sum("sneakers" not in worn(p) for p in drawn) / len(drawn) < 0.55
+    leotards = [p for p in drawn if "leotard" in worn(p)]
+    assert 0.3 < sum("leggings" not in worn(p) for p in leotards) / len(leotards) < 0.7
+    assert all("leggings" in worn(p) for p in drawn if "leotard" not in worn(p))
     with pytest.raises(RecipeError, match=r"nobody goes without bottom.*leggings"):
-        outfits(20, sport=1.0, kinds={"leggings": 0})
+        people(20, sport=1.0, kinds={"leggings": 0})
 
 
-HAIR = ("short_hair", "long_hair")
+@pytest.mark.parametrize("wardrobe", [{"patterned": 0.0}, {"patterned": 0.5, "saturated": 0.9}])
+def test_no_top_or_bottom_is_like_skin(wardrobe):
+    for person in people(60, **wardrobe):
+        for cloth in (m for slot in ("top", "bottom") for m in materials([person], slot)):
+            colours = [cloth.base_rgb]
+            if cloth.pattern not in ("plain", "denim"):
+                colours.append(cloth.second_rgb)
+            assert any(
+                palette.difference(rgb, person.look.skin_rgb) >= 22 and palette.from_skin(rgb) >= 13
+                for rgb in colours
+            )
 
 
-def test_no_top_or_bottom_is_like_skin():
-    for wardrobe in ({"patterned": 0.0}, {"patterned": 0.5, "saturated": 0.9}):
-        for person in outfits(120, **wardrobe):
-            skin = person.look.skin_rgb
-            for worn in (g for g in person.outfit if g.kind not in ("sneakers", "cap", *HAIR)):
-                colours = [worn.material.base_rgb]
-                if worn.material.pattern not in ("plain", "denim"):
-                    colours.append(worn.material.second_rgb)
-                assert any(
-                    palette.difference(rgb, skin) >= 22 and palette.from_skin(rgb) >= 13
-                    for rgb in colours
-                )
+def plain(person):
+    """Return the person without wrinkles and blotches."""
+    outfit = []
+    for garment in person.outfit:
+        second = garment.second_material
+        outfit.append(
+            dataclasses.replace(
+                garment,
+                material=dataclasses.replace(garment.material, wrinkles=0.0),
+                second_material=second and dataclasses.replace(second, wrinkles=0.0),
+            )
+        )
+    look = dataclasses.replace(person.look, blotches=0.0)
+    return dataclasses.replace(person, outfit=tuple(outfit), look=look)
+
+
+def test_wrinkles_and_blotches_change_nothing_else_and_unasked_there_are_none():
+    usual, wrinkled = people(10), people(10, wrinkles=[0.2, 1.0], shape={"blotches": [0.2, 0.6]})
+    assert [plain(person) for person in wrinkled] == usual == [plain(person) for person in usual]
+    for slot in ("top", "bottom"):
+        assert not [m for m in materials(usual, slot) if m.pattern in PRINTS]
+        strengths = {m.wrinkles for m in materials(wrinkled, slot)}
+        assert len(strengths) > 5
+        assert 0.2 <= min(strengths) < max(strengths) <= 1.0
+    assert all(0.2 <= p.look.blotches <= 0.6 for p in wrinkled)
+    assert not any(m.wrinkles for m in materials(wrinkled, "shoes"))
+
+
+def test_prints_come_as_often_as_asked_and_are_those_that_patterns_allows():
+    drawn = people(80, prints=0.6)
+    tops, bottoms = (
+        [m for m in materials(drawn, s) if m.pattern in PRINTS] for s in ("top", "bottom")
+    )
+    assert 0.5 < len(tops) / len(materials(drawn, "top")) < 0.7
+    assert 0.1 < len(bottoms) / len(materials(drawn, "bottom")) < 0.3
+    assert {m.pattern for m in tops} == set(PRINTS)
+    assert "logo" not in {m.pattern for m in bottoms}
+    assert {2 + len(m.more_rgb) for m in tops} == {3, 4, 5}
+    assert all(abs(sum(m.base_rgb) - sum(m.second_rgb)) > 0.05 for m in tops)
+    for allowed, found in ((["plain", "floral"], "floral"), (["plain"], "plain")):
+        tops = materials(people(20, prints=1.0, patterns=allowed), "top")
+        assert {m.pattern for m in tops} == {found}
+
+
+def test_hex_becomes_linear_light():
+    # IEC 61966-2-1: sRGB 0.5 (128/255) is 0.2158 in linear light.
+    assert palette.linear("808080") == pytest.approx((0.2158605,) * 3)
+    assert palette.linear("000000") == (0, 0, 0)
+    assert palette.linear("ffffff") == pytest.approx((1, 1, 1))
+    assert palette.linear("ff0000")[1] == 0
 
 
 @pytest.mark.parametrize(
@@ -106,3 +145,30 @@ def test_differences_of_colours_are_those_of_cielab(a, b):
 
     got = palette.difference(palette.linear(a), palette.linear(b))
     assert got == pytest.approx(float(np.linalg.norm(lab(a) - lab(b))), abs=0.1)
+
+
+def test_hair_goes_grey_with_age_and_is_rarely_fair_with_dark_skin():
+    def hairs(tone, age):
+        return np.array([palette.hair_rgb(tone, age, stream(k, "hair")) for k in range(200)])
+
+    def greys(age):
+        rgb = hairs(0.3, age)
+        most = rgb.max(axis=1)
+        return np.mean((most - rgb.min(axis=1) < 0.12 * most) & (most > 0.08))
+
+    assert greys(0.95) > 0.4 and greys(0.65) < 0.1
+    assert np.mean(hairs(0.1, 0.67)[:, 0] > 0.1) > 3 * np.mean(hairs(0.9, 0.67)[:, 0] > 0.1)
+
+
+def test_most_cloth_is_dull_and_the_two_colours_of_a_pattern_can_be_told_apart():
+    def saturation(saturated):
+        wish = {"patterned": 0, "saturated": saturated}
+        cloths = [palette.cloth(("plain",), stream(k, "cloth"), **wish) for k in range(200)]
+        rgb = np.array([cloth.base_rgb for cloth in cloths])
+        return np.median((rgb.max(axis=1) - rgb.min(axis=1)) / rgb.max(axis=1))
+
+    assert saturation(0.0) < 0.6 < 0.75 < saturation(1.0)
+    for k in range(200):
+        cloth = palette.cloth(("stripes",), stream(k), patterned=1, saturated=0.2)
+        assert cloth.pattern == "stripes"
+        assert np.abs(np.subtract(cloth.base_rgb, cloth.second_rgb)).max() > 0.05

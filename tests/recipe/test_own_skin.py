@@ -21,6 +21,7 @@ ONCE_DEEP = {
 }
 
 
+@pytest.mark.nightly("four scenes on real bodies; how another pose is taken is quick below")
 @pytest.mark.parametrize(("scene", "frame"), ONCE_DEEP)
 def test_nobody_lies_deep_in_themselves(scene, frame, tmp_path):
     path = proofs.ROOT / "scenes" / f"{scene}.yaml"

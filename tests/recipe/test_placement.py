@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -24,80 +25,42 @@ CROWDED = {
 @pytest.fixture(scope="module")
 def crowded():
     solve = FakeSolve()
-    return solve, [draw(parse(CROWDED), i, solve) for i in range(200)]
+    return solve, [draw(parse(CROWDED), i, solve) for i in range(100)]
 
 
-def test_nothing_touches_anything(crowded):
+def test_nothing_touches_anything_and_all_stands_on_the_floor(crowded):
     solve, specs = crowded
     closest = math.inf
-    for spec in specs:
-        items = [*spec.people, *spec.things]
-        for i, a in enumerate(items):
-            for b in items[:i]:
-                seated = getattr(a, "role", "") == "seat" or getattr(b, "role", "") == "seat"
-                gap = solve.gap_m(a, b)
-                if not seated:
-                    assert gap >= 0.08 - 1e-9
-                    closest = min(closest, gap)
-    assert closest < 0.2  # control: somewhere it was tight
-
-
-def test_a_seat_is_free_of_all_but_who_sits_on_it(crowded):
-    solve, specs = crowded
-    seats = 0
-    for spec in specs:
-        sitting = [p for p in spec.people if p.pose.family == "sit"]
-        own = [t for t in spec.things if t.role == "seat"]
-        assert len(own) == len(sitting)
-        for seat, person in zip(own, sitting, strict=True):
-            seats += 1
-            others = [x for x in (*spec.people, *spec.things) if x not in (person, seat)]
-            assert all(solve.gap_m(seat, other) >= 0.08 - 1e-9 for other in others)
-    assert seats > 20
-
-
-def test_a_seat_reaches_up_to_the_hips_and_faces_as_its_person_does(crowded):
-    solve, specs = crowded
-    for spec in specs:
-        sitting = [p for p in spec.people if p.pose.family == "sit"]
-        for seat, person in zip([t for t in spec.things if t.role == "seat"], sitting, strict=True):
-            hips = solve.joints_m(person)[11:13].mean(axis=0)
-            assert seat.shape["seat_height_m"] == pytest.approx(hips[2] - 0.1)
-            assert seat.size_m[2] >= seat.shape["seat_height_m"] + 0.3
-            assert seat.yaw_rad == person.yaw_rad
-            facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
-            back = (np.array(seat.position_m[:2]) - hips[:2]) @ facing - seat.size_m[1] / 2
-            assert back <= -0.19 + 1e-9  # the back rest is behind the trunk
-            # These bodies' knees are below their hips: a seat then reaches 12 cm ahead at most.
-            assert back + seat.size_m[1] <= 0.12 + 1e-9
-
-
-def test_a_seats_front_edge_stays_behind_the_shins():
-    class Sitting(FakeSolve):
-        def joints_m(self, person):
-            joints = super().joints_m(person)
-            facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
-            joints[13:] += self.knees_m * facing
-            return joints
-
-    wish = parse({"name": "s", "people": {"count": 1, "poses": {"names": {"sit": 1}}}})
-    for knees in (0.2, 0.35, 0.5):
-        solve = Sitting()
-        solve.knees_m = knees
-        for index in range(15):
-            spec = draw(wish, index, solve)
-            (person,), (seat,) = spec.people, spec.things
-            joints = solve.joints_m(person)
-            facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
-            shins = (joints[13:17] - np.array(seat.position_m)) @ facing
-            assert seat.size_m[1] / 2 <= max(shins.min() - 0.11, shins.min() - knees + 0.12) + 1e-9
-
-
-def test_everything_stands_on_the_floor(crowded):
-    solve, specs = crowded
-    for spec in specs:
-        for item in (*spec.people, *spec.things):
+    for items in ((*spec.people, *spec.things) for spec in specs):
+        for a, b in itertools.combinations(items, 2):
+            if "seat" not in (getattr(a, "role", ""), getattr(b, "role", "")):
+                closest = min(closest, solve.gap_m(a, b))
+        for item in items:
             assert solve.box_m(item)[0, 2] == pytest.approx(0.0, abs=1e-9)
+    assert 0.08 - 1e-9 <= closest < 0.2  # somewhere it was tight
+
+
+def seated(spec):
+    """Return those who sit, each with their seat."""
+    sitting = [p for p in spec.people if p.pose.family == "sit"]
+    return list(zip(sitting, [t for t in spec.things if t.role == "seat"], strict=True))
+
+
+def test_a_seat_is_free_of_all_but_who_sits_on_it_reaches_the_hips_and_faces_as_they_do(crowded):
+    solve, specs = crowded
+    assert sum(len(seated(spec)) for spec in specs) > 10
+    for spec, (person, seat) in ((one, pair) for one in specs for pair in seated(one)):
+        others = [x for x in (*spec.people, *spec.things) if x not in (person, seat)]
+        assert all(solve.gap_m(seat, other) >= 0.08 - 1e-9 for other in others)
+        hips = solve.joints_m(person)[11:13].mean(axis=0)
+        assert seat.shape["seat_height_m"] == pytest.approx(hips[2] - 0.1)
+        assert seat.size_m[2] >= seat.shape["seat_height_m"] + 0.3
+        assert seat.yaw_rad == person.yaw_rad
+        facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad)])
+        back = (np.array(seat.position_m[:2]) - hips[:2]) @ facing - seat.size_m[1] / 2
+        assert back <= -0.19 + 1e-9  # the back rest is behind the trunk
+        # These bodies' knees are below their hips: a seat then reaches 12 cm ahead at most.
+        assert back + seat.size_m[1] <= 0.12 + 1e-9
 
 
 def test_the_camera_has_room_and_is_inside_nothing(crowded):
@@ -105,80 +68,23 @@ def test_the_camera_has_room_and_is_inside_nothing(crowded):
     for spec in specs:
         for item in (*spec.people, *spec.things):
             z = spec.camera.to_camera(corners(solve.box_m(item)))[:, 2]
-            assert z.min() > CLEAR_M or z.max() < 0
-        for person in spec.people:
-            assert spec.camera.to_camera(corners(solve.box_m(person)))[:, 2].min() > CLEAR_M
-
-
-def test_most_people_are_in_view(crowded):
-    solve, specs = crowded
-    seen = []
-    for spec in specs:
-        camera = spec.camera
-        for person in spec.people:
-            pixels = camera.project(camera.to_camera(solve.joints_m(person)))
-            inside = (pixels >= 0) & (pixels < [camera.width_px, camera.height_px])
-            seen.append(inside.all(axis=1).mean())
-    assert np.mean(seen) > 0.7
-    assert np.mean(np.array(seen) > 0) > 0.97
-
-
-def test_facing_zero_faces_the_camera():
-    wish = {"name": "f", "people": {"count": 1, "facing_deg": 0}}
-    spec = draw(parse(wish), 0, FakeSolve())
-    assert spec.people[0].yaw_rad == 0
-    assert spec.camera.position_m[1] < 0
+            assert z.min() > CLEAR_M or (z.max() < 0 and item not in spec.people)
 
 
 def test_a_crowd_of_25_finds_room_and_keeps_apart():
     solve = FakeSolve()
-    wish = parse(
-        {
-            "name": "crowd",
-            "people": {"count": 25, "arrangement": {"kind": "crowd", "depth_m": [3, 6]}},
-        }
-    )
-    for index in range(8):
-        people = draw(wish, index, solve).people
-        assert len(people) == 25
-        gaps = [solve.gap_m(a, b) for i, a in enumerate(people) for b in people[:i]]
-        assert min(gaps) >= 0.05 - 1e-9
-        depths = [p.position_m[1] for p in people]
-        assert max(depths) - min(depths) > 2
+    people = {"count": 25, "arrangement": {"kind": "crowd", "depth_m": [3, 6]}}
+    for index in range(4):
+        crowd = draw(parse({"name": "crowd", "people": people}), index, solve).people
+        assert len(crowd) == 25
+        assert min(solve.gap_m(a, b) for a, b in itertools.combinations(crowd, 2)) >= 0.05 - 1e-9
+        assert np.ptp([p.position_m[1] for p in crowd]) > 2
 
 
-def test_people_who_find_no_room_are_an_error_and_not_left_out():
+def test_people_and_things_that_find_no_room_are_an_error_and_not_left_out():
     solve = FakeSolve(width_m=30.0, depth_m=30.0)
     with pytest.raises(RecipeError, match=r"tight, frame 3: no room for person 1 of 2"):
         draw(parse({"name": "tight", "people": {"count": 2}}), 3, solve)
-
-
-def test_a_thing_that_finds_no_room_is_an_error():
-    wish = {
-        "name": "tight",
-        "things": [{"kind": "mesh", "folder": "m", "scale": 60, "placement": "around"}],
-    }
+    thing = {"kind": "mesh", "folder": "m", "scale": 60, "placement": "around"}
     with pytest.raises(RecipeError, match="frame 0: no room for a thing"):
-        draw(parse(wish), 0, FakeSolve())
-
-
-def test_more_spread_when_a_wide_gap_is_asked():
-    solve = FakeSolve()
-    wish = {"name": "wide", "people": {"count": 4, "min_gap_m": 1.5}}
-    for index in range(20):
-        people = draw(parse(wish), index, solve).people
-        assert len(people) == 4
-        assert min(solve.gap_m(a, b) for i, a in enumerate(people) for b in people[:i]) >= 1.5
-
-
-def test_fewer_questions_than_pairs_are_put_to_geometry():
-    solve = FakeSolve()
-    wish = parse(
-        {
-            "name": "crowd",
-            "people": {"count": 20, "arrangement": {"kind": "crowd", "depth_m": 20}},
-        }
-    )
-    draw(wish, 0, solve)
-    assert solve.requests["drop_m"] == 20
-    assert solve.requests.get("gap_m", 0) < 190
+        draw(parse({"name": "tight", "things": [thing]}), 0, FakeSolve())

@@ -1,4 +1,4 @@
-import math
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -33,26 +33,17 @@ def joints_behind(solve, spec, thing):
     return out
 
 
-def test_things_in_front_hide_about_what_was_asked():
+def test_things_in_front_hide_about_what_was_asked_and_more_hides_more():
     wide = {"kind": "procedural", "kinds": {"crate": 1, "table": 1}, "hides": [0.3, 0.5]}
-    solve, specs = frames(150, things=[wide])
+    solve, specs = frames(100, things=[wide])
     hidden = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
     assert np.mean([0.2 <= share <= 0.7 for share in hidden]) > 0.85
     assert np.mean([share > 0 for share in hidden]) > 0.95
 
-
-def test_others_are_not_hidden_altogether():
-    wall = {"kind": "procedural", "kinds": {"bookcase": 1}, "hides": [0.2, 0.4]}
-    solve, specs = frames(80, things=[wall], people={"count": 3, "poses": STANDING})
-    worst = [max(joints_behind(solve, spec, spec.things[0])) / 23 for spec in specs]
-    assert np.mean([share <= 0.6 for share in worst]) > 0.9
-
-
-def test_asking_for_more_hides_more():
     def mean(low, high):
         thing = {"kind": "procedural", "kinds": {"crate": 1, "table": 1, "bookcase": 1}}
         alone = {"count": 1, "poses": STANDING}
-        solve, specs = frames(60, things=[{**thing, "hides": [low, high]}], people=alone)
+        solve, specs = frames(40, things=[{**thing, "hides": [low, high]}], people=alone)
         return np.mean([joints_behind(solve, s, s.things[0])[0] for s in specs])
 
     assert mean(0.05, 0.15) < 5
@@ -61,13 +52,11 @@ def test_asking_for_more_hides_more():
 
 def test_things_in_front_stand_between_camera_and_somebody():
     thing = {"kind": "procedural", "kinds": {"lamp_post": 1}, "offset_m": 0.0, "hides": 1.0}
-    _, specs = frames(60, things=[thing])
     on_the_way = 0
-    for spec in specs:
+    for spec in frames(60, things=[thing])[1]:
         camera, post = np.array(spec.camera.position_m[:2]), np.array(spec.things[0].position_m[:2])
-        for person in spec.people:
-            way = camera - np.array(person.position_m[:2])
-            from_person = post - np.array(person.position_m[:2])
+        for place in (np.array(person.position_m[:2]) for person in spec.people):
+            way, from_person = camera - place, post - place
             aside = abs(way[0] * from_person[1] - way[1] * from_person[0]) / np.linalg.norm(way)
             if aside < 1e-6:
                 on_the_way += 1
@@ -86,32 +75,25 @@ def test_things_beside_keep_their_side():
 
 
 def test_sizes_keep_to_their_kind_and_meshes_to_their_file():
-    _, specs = frames(
-        120,
-        things=[
-            {"kind": "procedural", "placement": "around", "offset_m": [1, 3]},
-            {"kind": "mesh", "folder": "m", "placement": "around", "offset_m": 3, "scale": 2},
-        ],
-    )
+    around = {"placement": "around", "offset_m": [1, 3]}
+    mesh = {"kind": "mesh", "folder": "m", "placement": "around", "offset_m": 3, "scale": 2}
+    _, specs = frames(90, things=[{"kind": "procedural", **around}, mesh])
     kinds = {kind.kind: kind for kind in THINGS if "occluder" in kind.roles}
     meshes = {mesh.asset: mesh for mesh in CATALOGUE.meshes}
     seen, bare = Counter(), 0
-    for spec in specs:
-        for thing in spec.things:
-            seen[thing.kind] += 1
-            if thing.kind == "mesh":
-                assert thing.size_m == tuple(2 * s for s in meshes[thing.asset].size_m)
-                continue
-            kind = kinds[thing.kind]
-            assert len(thing.materials) in (0, kind.materials)
-            bare += not thing.materials
-            for size, low, high in zip(
-                thing.size_m, kind.size_low_m, kind.size_high_m, strict=True
-            ):
-                assert low <= size <= high
-            assert {m.pattern for m in thing.materials} <= set(kind.patterns)
+    for thing in (thing for spec in specs for thing in spec.things):
+        seen[thing.kind] += 1
+        if thing.kind == "mesh":
+            assert thing.size_m == tuple(2 * s for s in meshes[thing.asset].size_m)
+            continue
+        kind = kinds[thing.kind]
+        assert len(thing.materials) in (0, kind.materials)
+        bare += not thing.materials
+        for size, low, high in zip(thing.size_m, kind.size_low_m, kind.size_high_m, strict=True):
+            assert low <= size <= high
+        assert {m.pattern for m in thing.materials} <= set(kind.patterns)
     assert set(seen) == {*kinds, "mesh"}
-    assert 30 < bare < 70  # two in five keep the colours that their builder gives them
+    assert 20 < bare < 54  # two in five keep the colours that their builder gives them
 
 
 def test_counts_and_weights_of_things_follow_the_recipe():
@@ -130,14 +112,9 @@ def test_no_things_and_no_people_are_possible():
     assert all(spec.people == () and len(spec.things) == 1 for spec in specs)
 
 
-def test_geometry_is_asked_of_few_candidates():
-    solve, _ = frames(50, things=[{"kind": "procedural"}])
-    # Two people, two boxes; a thing needs the boxes of the designs that might be taken.
-    assert solve.requests["box_m"] - 2 * solve.requests["gap_m"] < 50 * (2 + 4)
-
-
-def cutouts(count, **wanted):
-    _, specs = frames(count, cutouts={"folder": "occluders", "size": "share", "count": 2, **wanted})
+def cutouts(count, solve=None, **wanted):
+    wish = {"folder": "occluders", "size": "share", "count": 2, **wanted}
+    _, specs = frames(count, solve, cutouts=wish)
     return [(spec, cutout) for spec in specs for cutout in spec.cutouts]
 
 
@@ -173,23 +150,14 @@ def test_standing_cutouts_reach_the_lower_third():
 
 
 def test_every_category_is_as_likely_however_many_pictures_it_has():
-    many = CATALOGUE.cutouts + tuple(
-        type(CATALOGUE.cutouts[0])(
-            asset=type(CATALOGUE.cutouts[0].asset)(sha256=f"{i:064d}", name=f"o/x{i}.png"),
-            width_px=100,
-            height_px=100,
-            category="kind0",
-        )
-        for i in range(60)
-    )
-    _, specs = frames(
-        150,
-        solve=without(FakeSolve(), cutouts=many),
-        cutouts={"folder": "o", "size": "share", "count": 2, "depth_m": [1, 2]},
-    )
-    kinds = Counter(c.kind for spec in specs for c in spec.cutouts)
-    assert all(abs(kinds[k] / 300 - 1 / 3) < 0.1 for k in ("kind0", "kind1", "kind2"))
-    assert all(1 <= c.depth_m <= 2 for spec in specs for c in spec.cutouts)
+    some = CATALOGUE.cutouts[0]
+    refs = [dataclasses.replace(some.asset, sha256=f"{i:064d}", name=f"o/{i}") for i in range(60)]
+    more = tuple(dataclasses.replace(some, asset=ref, category="kind0") for ref in refs)
+    solve = without(FakeSolve(), cutouts=CATALOGUE.cutouts + more)
+    found = [c for _, c in cutouts(120, solve=solve, folder="o", depth_m=[1, 2])]
+    kinds = Counter(cutout.kind for cutout in found)
+    assert all(abs(kinds[k] / len(found) - 1 / 3) < 0.11 for k in ("kind0", "kind1", "kind2"))
+    assert all(1 <= cutout.depth_m <= 2 for cutout in found)
 
 
 def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
@@ -199,10 +167,3 @@ def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():
             things=[{"kind": "procedural", "kinds": {"crate": 1}}],
             holdout={"occluders": ["crate"]},
         )
-
-
-def test_yaw_is_any_way_round():
-    _, specs = frames(80, things=[{"kind": "procedural"}])
-    yaws = [thing.yaw_rad for spec in specs for thing in spec.things]
-    assert min(yaws) < -math.pi * 0.8
-    assert max(yaws) > math.pi * 0.8

@@ -4,8 +4,6 @@ It snaps to 1/256 px, clips and breaks ties as `fill.py` does but shares none of
 that tests can hold the two equal, triangle by triangle.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M

@@ -43,9 +43,7 @@ def scene(surfaces, view):
         people=(),
         things=tuple(surfaces),
         light=Light(
-            sun_direction=np.array([0.0, 0.0, 1.0]),
-            sun_rgb=np.ones(3),
-            ambient_sh=np.zeros((9, 3)),
+            sun_direction=np.array([0.0, 0.0, 1.0]), sun_rgb=np.ones(3), ambient_sh=np.zeros((9, 3))
         ),
         backdrop=np.zeros((view.height_px, view.width_px, 3), np.uint8),
     )

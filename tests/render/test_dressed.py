@@ -1,17 +1,14 @@
 """The same agreement on real dressed people, as the quick-start scene draws them."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-import reference
 from test_rays import by_embree
 
 from synthstudio.generation import pipeline, stage
 from synthstudio.label.visibility import patch_query
 from synthstudio.recipe.schema.load import load
-from synthstudio.render import raster
 from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
 from synthstudio.render.rays import nearest_blockers_by_rays
@@ -44,19 +41,3 @@ def test_three_oracles_agree_about_joints(scenes):
     assert count > 3000
     # Rays and triangles may disagree within a rounding error of an edge, as of a hair strand.
     assert wrong <= count // 2000
-
-
-def test_the_slow_twin_gives_the_same_triangles(scenes):
-    camera = scenes[0].camera
-    small = dataclasses.replace(
-        camera,
-        width_px=80,
-        height_px=60,
-        focal_px=camera.focal_px * 80 / camera.width_px,
-        centre_px=None,
-    )
-    scene = dataclasses.replace(scenes[0], camera=small)
-    triangle, depth_m = reference.rasterise(scene)
-    fast = raster.rasterise(pack(scene))
-    assert np.array_equal(fast.triangle, triangle)
-    assert np.array_equal(fast.depth_m, depth_m.astype(np.float32))

@@ -67,31 +67,16 @@ def test_no_light_is_lost_or_won():
 
 def test_what_stands_keeps_its_bytes_and_hides_what_moves_behind_it():
     fence = square(0.3, 0.5, instance=1003, material=GREY)
-    still, blurred = gone(
-        scene(
-            square(0.5, 0.0, material=WHITE), fence, light=lit(sun=(1, 0, 1), sun_rgb=0.5, sky=0.3)
-        ),
-        (10.0, 0.0),
-    )
+    light = lit(sun=(1, 0, 1), sun_rgb=0.5, sky=0.3)
+    still, blurred = gone(scene(square(0.5, 0.0, material=WHITE), fence, light=light), (10.0, 0.0))
     row, column = np.nonzero((still != blurred).any(axis=2))
     assert len(row)
     # 0.5 m of a square at 64 px a metre about the middle, and half the way at either side.
     assert column.min() >= 64 - 32 - 6 and column.max() <= 64 + 32 + 5
     assert row.min() >= 31 and row.max() <= 96
     half = int(0.3 * 256 / 3.5)
-    assert (
-        still[64 - half : 64 + half, 64 - half : 64 + half]
-        == blurred[64 - half : 64 + half, 64 - half : 64 + half]
-    ).all()
-
-
-def test_shadows_of_what_moves_move():
-    floor = square(2.0, 0.0, instance=1000, material=GREY)
-    light = lit(sun=(1, 0, 1), sun_rgb=0.8, sky=0.2)
-    still, blurred = gone(scene(square(0.3, 0.8, material=WHITE), floor, light=light), (8.0, 0.0))
-    # The shadow falls 0.8 m to the left; its own edge is blurred there.
-    changed = (still != blurred).any(axis=2)[64]
-    assert changed[: 64 - 24].any()
+    middle = slice(64 - half, 64 + half)
+    assert (still[middle, middle] == blurred[middle, middle]).all()
 
 
 def test_an_instant_or_a_hair_of_a_way_changes_nothing():

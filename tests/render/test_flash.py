@@ -36,16 +36,6 @@ def test_it_falls_off_with_the_slant():
     assert light[64, :, 1] == pytest.approx(wanted, rel=0.03)
 
 
-def test_it_adds_to_other_light_and_follows_exposure():
-    plate = square(3.0, 2.0, material=GREY)
-    _, alone = shot(from_above(), [plate], SUNNY)
-    _, flash = shot(from_above(), [plate], _flash(DARK, 1.0))
-    _, both = shot(from_above(), [plate], _flash(SUNNY, 1.0))
-    assert _middle(both) == pytest.approx(_middle(alone) + _middle(flash), rel=0.02)
-    _, half = shot(from_above(), [plate], replace(_flash(DARK, 1.0), exposure=0.5))
-    assert _middle(half) == pytest.approx(_middle(flash) / 2, rel=0.03)
-
-
 def test_it_throws_no_shadow_and_fills_those_of_the_sun():
     things = [ball((0.0, 0.0, 1.0), 0.3)]
     view = from_above()

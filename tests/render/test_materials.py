@@ -1,6 +1,5 @@
 """Procedural looks: repeats, means far away, noise and its slope, faces drawn on skin."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -81,10 +80,10 @@ def scattered(n, span_m, name="points"):
 
 
 def test_noise_is_bounded_centred_and_varied():
-    solid, flat = noises(scattered(20_000, 300.0))
+    solid, flat = noises(scattered(5_000, 300.0))
     for values in (solid[:, 0], flat):
         assert np.abs(values).max() <= 1.0
-        assert abs(values.mean()) < 0.02
+        assert abs(values.mean()) < 0.03
         assert 0.2 < values.std() < 0.5
 
 
@@ -117,17 +116,8 @@ def test_patterns_repeat_at_their_scale(pattern, kind):
     assert np.abs(half - at).max() > 0.2
 
 
-@pytest.mark.parametrize("pattern", FLAT)
-def test_a_pattern_has_its_two_colours_close_by(pattern):
-    material = Material(pattern=pattern, base_rgb=RED, second_rgb=CREAM, scale_m=0.1)
-    seen = colour(material, scattered(2000, 0.5))
-    assert np.abs(seen - RED).sum(axis=1).min() < 0.01
-    assert np.abs(seen - RED).sum(axis=1).max() > 0.5
-
-
 @pytest.mark.parametrize(
-    ("pattern", "share"),
-    [("stripes", 0.5), ("checks", 0.5), ("dots", 2 * math.pi * 0.2**2)],
+    ("pattern", "share"), [("stripes", 0.5), ("checks", 0.5), ("dots", 2 * math.pi * 0.2**2)]
 )
 def test_far_away_a_pattern_is_its_mean(pattern, share):
     material = Material(pattern=pattern, base_rgb=(0, 0, 0), second_rgb=(1, 1, 1), scale_m=0.1)
@@ -165,58 +155,11 @@ def test_footprints_filter_a_stripe_exactly():
 def test_a_thing_s_pattern_lies_in_its_faces(axis):
     # Moving along a face's normal changes nothing, moving within it does.
     material = Material(pattern="checks", base_rgb=RED, second_rgb=CREAM, scale_m=0.1)
-    normal = np.eye(3)[axis]
+    normal, across = np.eye(3)[axis], np.eye(3)[axis - 1]
     points = scattered(300, 0.5)
-    at = colour(material, points, face=tuple(normal))
-    np.testing.assert_allclose(
-        colour(material, points + 0.037 * normal, face=tuple(normal)), at, atol=0.01
+    at, deeper, aside = (
+        colour(material, points + move, face=tuple(normal))
+        for move in (0.0, 0.037 * normal, 0.05 * across)
     )
-    assert (
-        np.abs(colour(material, points + 0.05 * np.eye(3)[axis - 1], face=tuple(normal)) - at).max()
-        > 0.2
-    )
-
-
-SKIN = Material(
-    kind="skin", base_rgb=(0.6, 0.42, 0.33), second_rgb=(0.05, 0.03, 0.02), roughness=0.5
-)
-
-
-def test_brows_are_where_brows_grow():
-    brow = colour(SKIN, [[x, -0.12, 0.670] for x in (-0.03, 0.03)], 0.003)
-    bald = colour(SKIN, [[0.0, -0.12, 0.669], [0.03, -0.12, 0.70], [0.03, 0.1, 0.669]], 0.003)
-    assert brow[:, 0].max() < 0.25
-    assert bald[:, 0].min() > 0.45
-
-
-def test_stubble_darkens_the_jaw_alone():
-    points = np.array([[0.02, -0.11, 0.55], [0.02, -0.11, 0.70], [0.0, -0.13, 0.62]])
-    shaven = colour(SKIN, points, 0.003)
-    rough = colour(dataclasses.replace(SKIN, sheen=1.0), points, 0.003)
-    assert rough[0, 0] < 0.75 * shaven[0, 0]
-    np.testing.assert_allclose(rough[1:], shaven[1:], atol=1e-6)
-
-
-def test_freckles_darken_some_of_the_face():
-    points = scattered(2000, 0.04) + np.array([0, -0.11, 0.63])
-    ratio = colour(dataclasses.replace(SKIN, bump=1.0), points)[:, 1] / colour(SKIN, points)[:, 1]
-    assert ratio.max() <= 1.0001 and 0.02 < (ratio < 0.9).mean() < 0.4
-
-
-def test_an_eye_has_pupil_iris_and_white():
-    iris = Material(kind="eye", base_rgb=(0.1, 0.3, 0.6))
-    angles = np.array([0.05, 0.3, 0.9])
-    points = np.stack([np.sin(angles), -np.cos(angles), 0 * angles], axis=1)
-    pupil, coloured, white = colour(iris, points, 0.0005)
-    assert pupil.max() < 0.03
-    assert coloured[2] > 1.8 * coloured[0]
-    assert white.min() > 0.3 and white.max() - white.min() < 0.1
-
-
-def test_hair_has_strands_across_and_little_along():
-    hair = Material(kind="hair", base_rgb=(0.2, 0.12, 0.06), second_rgb=(0.3, 0.2, 0.1))
-    phi = np.linspace(0, 2 * math.pi, 400)
-    across = colour(hair, np.stack([np.cos(phi), np.sin(phi), 0 * phi + 0.8], axis=1), 0.001)
-    theta = np.linspace(0.3, 0.3 + 400 * (phi[1] - phi[0]) / 8, 400)
-    along = colour(hair, np.stack([0 * theta + 1, 0 * theta, theta], axis=1), 0.001)
-    assert np.abs(np.diff(across[:, 0])).mean() > 3 * np.abs(np.diff(along[:, 0])).mean()
+    np.testing.assert_allclose(deeper, at, atol=0.01)
+    assert np.abs(aside - at).max() > 0.2

@@ -90,39 +90,3 @@ def test_a_corner_loses_about_what_the_integral_says():
         true = (1 - d / np.hypot(d, height)) / 2
         assert found[at].mean() == pytest.approx(true, abs=0.12), d
     assert np.abs(found[middle & (y < -0.5) & (y > -1.2)]).max() < 0.02
-
-
-def test_it_grows_towards_what_touches():
-    found, y = lost([FLOOR, wall()], OBLIQUE), floor_y(OBLIQUE)
-    ring = [
-        found[:, 50:110][np.abs(-y[:, 50:110] - d) < 0.015].mean() for d in (0.03, 0.1, 0.2, 0.5)
-    ]
-    assert ring[0] > ring[1] > ring[2] > ring[3] - 0.01
-    assert ring[0] > 0.2 and abs(ring[3]) < 0.02
-
-
-def test_half_the_strength_is_half_the_loss():
-    whole, half = (lost([FLOOR, wall()], OBLIQUE, strength=s) for s in (1.0, 0.5))
-    deep = whole > 0.15
-    assert deep.sum() > 100
-    assert (half[deep] / whole[deep]).mean() == pytest.approx(0.5, abs=0.03)
-
-
-def test_four_samples_a_pixel_find_the_same():
-    one, four = (lost([FLOOR, wall()], OBLIQUE, supersample=s) for s in (1, 2))
-    assert np.abs(one - four).mean() < 0.02
-    assert np.corrcoef(one.ravel(), four.ravel())[0, 1] > 0.9
-
-
-def test_what_is_far_behind_is_not_darkened():
-    """A card a metre over the floor leaves no halo on it."""
-    found = lost([FLOOR, square(0.3, 1.0, material=GREY, instance=1004)])
-    assert np.abs(found).max() < 0.03
-
-
-def test_the_same_picture_twice_and_up_to_the_edge():
-    view = dataclasses.replace(OBLIQUE, width_px=33, height_px=17, focal_px=40.0)
-    things = [FLOOR, wall(), ball((0.3, -0.4, 0.1), 0.1, material=GREY)]
-    sky = dimmed(lit(sky=0.6, ground=0.3))
-    one, two = (shot(view, things, sky)[0].rgb for _ in range(2))
-    assert np.array_equal(one, two)

@@ -32,20 +32,25 @@ def test_surfaces_lie_one_after_another():
         assert np.array_equal(packed.host_faces[faces], s.faces + packed.vertex_start[k])
         assert (packed.surface.numpy()[faces] == k).all()
         assert (packed.instance.numpy()[faces] == s.instance).all()
-        assert np.array_equal(
-            packed.covers.numpy()[faces],
-            np.broadcast_to(0 if s.covers is None else s.covers, len(s.faces)),
-        )
-        assert np.array_equal(
-            packed.part.numpy()[faces],
-            np.broadcast_to(NO_PART if s.part is None else s.part, len(s.faces)),
-        )
-        assert np.array_equal(
-            packed.drawn.numpy()[faces],
-            np.broadcast_to(True if s.drawn is None else s.drawn, len(s.faces)),
-        )
+        for name, usual in (("covers", 0), ("part", NO_PART), ("drawn", True)):
+            own = getattr(s, name)
+            wanted = np.broadcast_to(usual if own is None else own, len(s.faces))
+            assert np.array_equal(getattr(packed, name).numpy()[faces], wanted)
     assert packed.face_range(2) == (packed.face_start[2], packed.face_start[4])
     assert packed.face_range(77) == (0, 0)
+
+
+def test_smooth_normals_and_a_tint_of_one_are_made_where_there_are_none():
+    count = len(ball().vertices)
+    own = np.tile(np.float32([0, 0, 1]), (count, 1))
+    given = surface(ball(), 2, normals=own, tint=own / 4)
+    packed = pack(scene([surface(ball(), 1), given], camera()))
+    radial = (packed.host_world_m[:count] - [0, 2, 0]) / 0.5
+    normals, tint = packed.normals.numpy(), packed.tint.numpy()
+    assert (normals[:count] * radial).sum(axis=1).min() > 0.999
+    assert np.array_equal(normals[count:], own)
+    assert (tint[:count] == 1).all() and np.array_equal(tint[count:], own / 4)
+    assert np.array_equal(packed.coords.numpy(), packed.host_world_m)
 
 
 def test_camera_and_screen_coordinates_are_the_cameras_own():
@@ -68,65 +73,41 @@ def test_reach_is_the_farthest_screen_coordinate_also_at_the_near_plane():
     assert pack(scene([surface(through, 1)], view)).reach_px == pytest.approx(at_near, abs=0.01)
 
 
-def test_smooth_normals_are_made_where_there_are_none():
-    own = np.tile(np.float32([0, 0, 1]), (len(ball().vertices), 1))
-    packed = pack(scene([surface(ball(), 1), surface(ball(), 2, normals=own)], camera()))
-    half = len(own)
-    radial = (packed.host_world_m[:half] - [0, 2, 0]) / 0.5
-    normals = packed.normals.numpy()
-    assert (normals[:half] * radial).sum(axis=1).min() > 0.999
-    assert np.array_equal(normals[half:], own)
-
-
-def test_tint_is_one_where_there_is_none():
-    tint = np.full((len(ball().vertices), 3), 0.25, np.float32)
-    packed = pack(scene([surface(ball(), 1, tint=tint), surface(ball(), 2)], camera()))
-    assert np.array_equal(packed.tint.numpy()[: len(tint)], tint)
-    assert (packed.tint.numpy()[len(tint) :] == 1).all()
-    assert np.array_equal(packed.coords.numpy(), packed.host_world_m)
-
-
 def test_back_faces_go_only_where_nobody_sees_them():
     faces = len(ball().faces)
-    some = np.arange(faces) > 3
-    packed = pack(
-        scene(
-            [
-                surface(ball(), 1),
-                surface(ball(), 2, two_sided=True),
-                surface(ball(), 3, drawn=some),
-                surface(ball((0, 0, 0)), 4),
-            ],
-            camera(),
-        )
-    )
-    assert [bool(c) for c in packed.cull.numpy()[::faces]] == [True, False, False, False]
+    surfaces = [
+        surface(ball(), 1),
+        surface(ball(), 2, two_sided=True),
+        surface(ball(), 3, drawn=np.arange(faces) > 3),
+        surface(ball((0, 0, 0)), 4),
+    ]
+    culled = pack(scene(surfaces, camera())).cull.numpy()[::faces]
+    assert [bool(c) for c in culled] == [True, False, False, False]
 
 
-def far_plate(name, **changes):
+def wing(v=None, f=None):
+    """Return a plate with other vertices or faces."""
     mesh = plate(camera(), 0, 0, 9, 9, 1.0)
-    mesh = trimesh.Trimesh(
-        changes.get("v", mesh.vertices), changes.get("f", mesh.faces), process=False
-    )
-    return surface(mesh, 7, name=name)
+    vertices, faces = mesh.vertices if v is None else v, mesh.faces if f is None else f
+    return surface(trimesh.Trimesh(vertices, faces, process=False), 7, name="wing")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"f": np.zeros((0, 3), int)}, "'wing' of instance 7: the mesh is empty"),
-        ({"f": [[0, 1, 4]]}, "'wing' of instance 7: a face points at no vertex.*0 to 3.*0 to 4"),
-        ({"f": [[0, 1, -1]]}, "'wing' of instance 7: a face points at no vertex.*-1 to 1"),
-        ({"v": np.full((4, 3), np.nan)}, "'wing' of instance 7: .*finite"),
-        ({"v": np.full((4, 3), -np.inf)}, "'wing' of instance 7: .*finite"),
-        ({"v": np.eye(4, 3) * 4000 + [0, 0.06, 0]}, "'wing' of instance 7: .*too far"),
-        ({"v": [[9000, 1, 0], [9000, -1, 0], [0, 1, 1], [0, 1, 0]]}, "'wing' .*too far.*px"),
+        ({"f": np.zeros((0, 3), int)}, "the mesh is empty"),
+        ({"f": [[0, 1, 4]]}, "a face points at no vertex.*0 to 3.*0 to 4"),
+        ({"f": [[0, 1, -1]]}, "a face points at no vertex.*-1 to 1"),
+        ({"v": np.full((4, 3), np.nan)}, "finite"),
+        ({"v": np.full((4, 3), -np.inf)}, "finite"),
+        ({"v": np.eye(4, 3) * 4000 + [0, 0.06, 0]}, "too far"),
+        ({"v": [[9000, 1, 0], [9000, -1, 0], [0, 1, 1], [0, 1, 0]]}, "too far.*px"),
     ],
 )
 def test_a_bad_surface_is_named(change, message):
     good = surface(ball(), 1, name="good")
-    with pytest.raises(GeometryError, match=message):
-        pack(scene([good, far_plate("wing", **change), good], camera()))
+    with pytest.raises(GeometryError, match=f"'wing' of instance 7: .*{message}"):
+        pack(scene([good, wing(**change), good], camera()))
 
 
 def test_devices():
@@ -140,18 +121,18 @@ def test_devices():
 
 
 def in_child(code, **environment):
-    return subprocess.run(
+    child = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
+    assert child.stderr == ""
+    return child.stdout
 
 
 def test_no_cuda_is_one_clear_error():
-    done = in_child(
-        """
+    code = """
         from synthstudio.core.errors import DeviceError
         from synthstudio.render import runtime
         try:
@@ -159,20 +140,17 @@ def test_no_cuda_is_one_clear_error():
         except DeviceError as error:
             print(error)
         print(runtime.resolve_device("auto"))
-        """,
-        CUDA_VISIBLE_DEVICES="",
-    )
-    assert done.stderr == ""
-    assert "there is no CUDA device" in done.stdout
-    assert "Use --device cpu" in done.stdout
-    assert done.stdout.endswith("cpu\n")
+        """
+    told = in_child(code, CUDA_VISIBLE_DEVICES="")
+    assert "there is no CUDA device" in told and "Use --device cpu" in told
+    assert told.endswith("cpu\n")
 
 
+@pytest.mark.nightly("compiles every kernel in a child")
 def test_an_unusable_kernel_cache_is_replaced(tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
-    done = in_child(
-        """
+    code = """
         import os
         import warp as wp
         from synthstudio.render import pack, runtime
@@ -180,10 +158,7 @@ def test_an_unusable_kernel_cache_is_replaced(tmp_path):
         runtime.compile_all("cpu")
         print(wp.config.kernel_cache_dir.startswith(os.environ["WARP_CACHE_PATH"]))
         print(sorted(os.listdir(wp.config.kernel_cache_dir))[0], os.environ["WARP_CACHE_PATH"])
-        """,
-        WARP_CACHE_PATH=str(blocked / "below"),
-        TMPDIR=str(tmp_path),
-    )
-    assert done.stderr == ""
-    assert done.stdout.startswith("True\nsynthstudio.lock")
+        """
+    told = in_child(code, WARP_CACHE_PATH=str(blocked / "below"), TMPDIR=str(tmp_path))
+    assert told.startswith("True\nsynthstudio.lock")
     assert list(tmp_path.iterdir()) == [blocked]  # nothing is left behind

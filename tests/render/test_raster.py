@@ -32,7 +32,7 @@ def times_covered(vertices, faces, view):
 
 
 @pytest.mark.parametrize("kind", ["random", "quarter grid", "pixel centres"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_cut_up_plane_covers_every_pixel_once(kind, seed):
     view = camera(48, 32, 32.0)
     pixels = stream(seed, "plane").uniform([-9, -9], [57, 41], (150, 2))
@@ -42,12 +42,10 @@ def test_a_cut_up_plane_covers_every_pixel_once(kind, seed):
         pixels = np.floor(pixels) + 0.5
     pixels = np.unique(np.concatenate([pixels, [[-9, -9], [57, -9], [-9, 41], [57, 41]]]), axis=0)
     faces = Delaunay(pixels).simplices
-    covered = times_covered(at_pixels(view, pixels, 1.0), faces, view)
-    assert covered.min() == 1
-    assert covered.max() == 1
+    assert (times_covered(at_pixels(view, pixels, 1.0), faces, view) == 1).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("radius", [0.3, 4.0])
 def test_a_closed_surface_round_the_camera_covers_every_pixel_once(seed, radius):
     ball = trimesh.creation.icosphere(subdivisions=1, radius=radius)
@@ -55,10 +53,8 @@ def test_a_closed_surface_round_the_camera_covers_every_pixel_once(seed, radius)
     ball.apply_transform(trimesh.transformations.random_rotation_matrix(turn))
     view = camera(48, 32, 10.0)  # wide, so that many faces reach behind the camera
     behind = view.to_camera(ball.vertices)[:, 2][ball.faces] < 0.05
-    covered = times_covered(np.asarray(ball.vertices), ball.faces, view)
     assert (behind.any(axis=1) & ~behind.all(axis=1)).sum() > 10
-    assert covered.min() == 1
-    assert covered.max() == 1
+    assert (times_covered(np.asarray(ball.vertices), ball.faces, view) == 1).all()
 
 
 def test_the_same_bytes_again_and_in_any_order_of_faces():
@@ -87,19 +83,25 @@ def peopled(made):
     """The same surfaces in the same order, those of instances 1 and 2 as people's."""
     none = np.zeros((0, 96, 3))
     patches = JointPatches(points_m=none, normals=none, weights=none[..., 0], part=none[..., 0])
-    people = tuple(
-        PosedPerson(
-            instance=instance,
-            surfaces=tuple(s for s in made.things if s.instance == instance),
-            joints_m=np.zeros((0, 3)),
-            kinematic_joints_m=np.zeros((0, 3)),
-            patches=patches,
-            stature_m=1.7,
+    people = []
+    for instance in (1, 2):
+        own = tuple(s for s in made.things if s.instance == instance)
+        joints = {"joints_m": np.zeros((0, 3)), "kinematic_joints_m": np.zeros((0, 3))}
+        people.append(
+            PosedPerson(instance=instance, surfaces=own, patches=patches, stature_m=1.7, **joints)
         )
-        for instance in (1, 2)
-    )
     things = tuple(s for s in made.things if s.instance >= 1000)
-    return dataclasses.replace(made, people=people, things=things)
+    return dataclasses.replace(made, people=tuple(people), things=things)
+
+
+def test_pixel_centres_decide_and_depth_is_z_not_distance():
+    view = camera(20, 10, 16.0)
+    packed = pack(scene([surface(plate(view, 3.49, 2.51, 7.51, 5.5, 2.5), 5)], view))
+    expected = np.zeros((10, 20), bool)
+    expected[3:5, 3:8] = True  # centres at 3.5..7.5 and 3.5, 4.5; a lower edge owns none
+    assert np.array_equal(raster.amodal_mask(packed, 5), expected)
+    depth_m = raster.rasterise(packed).depth_m
+    assert np.allclose(depth_m[expected], 2.5, rtol=1e-6) and np.isinf(depth_m[~expected]).all()
 
 
 VIEWS = {
@@ -135,22 +137,6 @@ def whole_in_frame(made, instance):
     return bool(((pixels >= 0) & (pixels <= size)).all())
 
 
-def test_pixel_centres_decide():
-    view = camera(20, 10, 16.0)
-    mask = raster.amodal_mask(
-        pack(scene([surface(plate(view, 3.49, 2.51, 7.51, 5.5, 2.0), 5)], view)), 5
-    )
-    expected = np.zeros((10, 20), bool)
-    expected[3:5, 3:8] = True  # centres at 3.5..7.5 and 3.5, 4.5; a lower edge owns none
-    assert np.array_equal(mask, expected)
-
-
-def test_depth_is_z_not_distance():
-    view = camera(40, 30, 20.0)
-    buffer = raster.rasterise(pack(scene([surface(plate(view, -9, -9, 60, 60, 2.5), 1)], view)))
-    assert np.allclose(buffer.depth_m, 2.5, rtol=1e-6)
-
-
 def test_closed_surfaces_lose_only_faces_that_nobody_sees():
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.5)
     ball.apply_translation([0.1, 2, 0.2])
@@ -175,33 +161,29 @@ def test_a_camera_inside_a_closed_surface_sees_it():
 def test_maps_say_what_is_nearest():
     view = camera(30, 20, 20.0)
     near, far = plate(view, 0, 0, 10, 20, 1.0), plate(view, 5, 0, 20, 20, 2.0)
-    hidden = plate(view, 0, 0, 30, 20, 0.5)
-    packed = pack(
-        scene(
-            [
-                surface(near, 1, part=np.array([4, 4], np.uint8)),
-                surface(far, 1000),
-                surface(hidden, 2, drawn=np.zeros(2, bool)),
-            ],
-            view,
-        )
-    )
+    surfaces = [
+        surface(near, 1, part=np.array([4, 4], np.uint8)),
+        surface(far, 1000),
+        surface(plate(view, 0, 0, 30, 20, 0.5), 2, drawn=np.zeros(2, bool)),
+    ]
+    packed = pack(scene(surfaces, view))
     buffer = raster.rasterise(packed)
-    columns = {"near": slice(0, 10), "far": slice(10, 20), "nothing": slice(20, 30)}
-    for name, instance, place, part in (
-        ("near", 1, 0, 4),
-        ("far", 1000, 1, NO_PART),
-        ("nothing", 0, -1, NO_PART),
+    for columns, instance, place, part in (
+        (slice(0, 10), 1, 0, 4),
+        (slice(10, 20), 1000, 1, NO_PART),
+        (slice(20, 30), 0, -1, NO_PART),
     ):
-        assert (raster.instance_map(packed, buffer)[:, columns[name]] == instance).all()
-        assert (raster.surface_map(packed, buffer)[:, columns[name]] == place).all()
-        assert (raster.part_map(packed, buffer)[:, columns[name]] == part).all()
+        assert (raster.instance_map(packed, buffer)[:, columns] == instance).all()
+        assert (raster.surface_map(packed, buffer)[:, columns] == place).all()
+        assert (raster.part_map(packed, buffer)[:, columns] == part).all()
     assert raster.part_map(packed, buffer).dtype == np.uint8
-    assert np.isinf(buffer.depth_m[:, columns["nothing"]]).all()
+    assert np.isinf(buffer.depth_m[:, 20:]).all()
     assert (raster.rasterise(packed, drawn_only=False).triangle >= 4).all()
     assert raster.amodal_mask(packed, 1000)[:, 5:20].all()
     assert not raster.amodal_mask(packed, 2).any()
     assert not raster.amodal_mask(packed, 77).any()
+    empty = pack(scene([], camera()))
+    assert not raster.instance_map(empty, raster.rasterise(empty)).any()
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -236,20 +218,12 @@ def test_an_orthographic_view_has_linear_depth():
     packed = pack(scene([surface(plate(view, 0, 0, 32, 32, 1.0), 1)], view))
     corners = packed.host_snapped.astype(np.float32) / 256
     depth = np.concatenate([corners, 1 + corners[:, :1] / 32], axis=1).astype(np.float32)
+    points_m = to_device(depth, wp.vec3, "cpu")
     buffer = raster.rasterise_projected(
-        packed,
-        points=to_device(depth, wp.vec3, "cpu"),
-        snapped=packed.snapped,
-        width_px=32,
-        height_px=16,
+        packed, points=points_m, snapped=packed.snapped, width_px=32, height_px=16
     )
     assert buffer.depth_m.shape == (16, 32)
     assert np.allclose(buffer.depth_m, 1 + (np.arange(32) + 0.5) / 32, atol=1e-6)
-
-
-def test_an_empty_scene_is_empty():
-    packed = pack(scene([], camera()))
-    assert not raster.instance_map(packed, raster.rasterise(packed)).any()
 
 
 def test_supersampling_beyond_the_exact_range_is_an_error():

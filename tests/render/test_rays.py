@@ -13,7 +13,7 @@ from synthstudio.render.pack import pack
 from synthstudio.render.points import nearest_blockers
 from synthstudio.render.rays import nearest_blockers_by_rays
 
-SCENES = 12
+SCENES = 6
 POINTS = 1000  # a person
 
 
@@ -76,14 +76,14 @@ def differing(a, b):
 
 
 def test_both_oracles_agree_on_every_point(answers, rays):
-    """24,000 points behind people, poles of 2 mm and more, boxes and a floor."""
+    """12,000 points behind people, poles of 2 mm and more, boxes and a floor."""
     assert differing(answers, rays) <= 2
     for a, b in zip(answers, rays, strict=True):
         both = (a.instance > 0) & (a.instance == b.instance)
         assert np.allclose(a.depth_m[both], b.depth_m[both], atol=2e-3)
     kinds = np.concatenate([a.instance for a in answers])
     for low, high in ((0, 1), (1, 3), (1002, 1005), (1005, 1006)):
-        assert ((kinds >= low) & (kinds < high)).sum() > 200
+        assert ((kinds >= low) & (kinds < high)).sum() > 100
 
 
 def test_embree_agrees_with_both(cases, answers, rays):
@@ -98,7 +98,7 @@ def test_embree_agrees_with_both(cases, answers, rays):
 
 def test_a_wrong_tolerance_in_one_oracle_is_seen(cases, rays):
     wrong = [nearest_blockers(p, *requested, self_tolerance_m=0.05) for _, p, requested in cases]
-    assert differing(wrong, rays) > 100
+    assert differing(wrong, rays) > 50
 
 
 def test_a_moved_point_in_one_oracle_is_seen(cases, rays):
@@ -106,7 +106,7 @@ def test_a_moved_point_in_one_oracle_is_seen(cases, rays):
         nearest_blockers(p, points + np.array([0.03, 0, 0]), owner, part)
         for _, p, (points, owner, part) in cases
     ]
-    assert differing(wrong, rays) > 100
+    assert differing(wrong, rays) > 50
 
 
 def test_a_garment_that_is_not_skipped_in_one_oracle_is_seen(cases, answers):
@@ -114,7 +114,7 @@ def test_a_garment_that_is_not_skipped_in_one_oracle_is_seen(cases, answers):
         nearest_blockers_by_rays(made, points, owner, np.full_like(part, 31))
         for made, _, (points, owner, part) in cases
     ]
-    assert differing(answers, wrong) > 100
+    assert differing(answers, wrong) > 50
 
 
 def test_only_what_is_wanted_is_cast(cases):

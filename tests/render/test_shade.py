@@ -14,37 +14,6 @@ from synthstudio.core.spec import Material
 from synthstudio.render.pack import pack, to_host
 from synthstudio.render.shade import render, tables
 
-LEVEL = 0.006
-"""More than half a grey level of sRGB, in linear light, between 0.2 and 0.8."""
-
-
-@pytest.mark.parametrize("kind", ["matte", "cloth"])
-def test_white_in_an_even_light_returns_it(kind):
-    material = Material(
-        kind=kind, base_rgb=(1, 1, 1), second_rgb=(1, 1, 1), specular=0.0, roughness=1.0
-    )
-    rendering, seen = shot(
-        camera(pitch_rad=math.pi / 4),
-        [ball((0, 3, 3), 1.0, material=material)],
-        lit(sky=0.5, ground=0.5),
-    )
-    inside = rendering.instance == 1002
-    assert inside.sum() > 300
-    np.testing.assert_allclose(seen[inside], 0.5, atol=LEVEL if kind == "matte" else 0.06)
-    np.testing.assert_allclose(seen[inside].mean(), 0.5, atol=LEVEL)
-
-
-def test_gloss_makes_no_light():
-    for roughness in (0.1, 0.5, 1.0):
-        material = Material(base_rgb=(1, 1, 1), specular=0.04, roughness=roughness)
-        rendering, seen = shot(
-            camera(pitch_rad=0.5),
-            [ball((0, 3, 1.6), 1.0, material=material)],
-            lit(sky=0.5, ground=0.5),
-        )
-        inside = seen[rendering.instance == 1002]
-        assert np.median(inside) == pytest.approx(0.5, abs=0.02)
-
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 60, 80])
 def test_lambert(degrees):
@@ -56,19 +25,6 @@ def test_lambert(degrees):
     )
     want = 0.7 * math.cos(angle)
     np.testing.assert_allclose(seen, want, rtol=0.01, atol=0.002)
-
-
-def test_a_surface_turned_from_the_sun_is_dark():
-    _, seen = shot(from_above(), [square(5.0, 0.0, material=WHITE)], lit((1, 0, -0.5), 0.7))
-    assert seen.max() == 0.0
-
-
-def test_light_adds_up():
-    sun, sky = lit((0, 0.3, 1), 0.3), lit(sky=0.2)
-    both = lit((0, 0.3, 1), 0.3, sky=0.2)
-    ground = [square(5.0, 0.0, material=GREY)]
-    a, b, c = (shot(from_above(), ground, light)[1].mean() for light in (sun, sky, both))
-    assert a + b == pytest.approx(c, abs=0.004)
 
 
 def test_exposure_multiplies_surfaces_and_leaves_the_backdrop():
@@ -152,15 +108,6 @@ def test_the_backdrop_comes_through_byte_for_byte():
     np.testing.assert_array_equal(bare.rgb, backdrop)
 
 
-def test_without_a_catcher_only_surfaces_touch_the_backdrop():
-    view = camera(120, 90, 90.0, position_m=(0, -3, 1.2))
-    thing = ball((0, 0, 0.4), 0.4, material=GREY)
-    rendering, _ = shot(
-        view, [thing], lit((0.3, 0.2, 1), 0.6, sky=0.3), catches_shadow=False, supersample=1
-    )
-    assert (rendering.rgb[rendering.instance == 0] == 150).all()
-
-
 def test_a_texture_lies_where_its_coordinates_say():
     # Perspective: the plate is slanted in depth, the texture is a ramp, so light is (u, v).
     view = camera(96, 96, 96.0, position_m=(0, 0, 9))
@@ -187,45 +134,6 @@ def test_a_texture_lies_where_its_coordinates_say():
     assert inner.sum() > 1000
     np.testing.assert_allclose(seen[i, j, 0][inner], u[inner] * 0.75, atol=0.02)
     np.testing.assert_allclose(seen[i, j, 1][inner], v[inner] * 0.75, atol=0.02)
-
-
-def test_a_texture_finer_than_pixels_is_its_mean():
-    noise = stream(9, "texels").integers(0, 2, (256, 256, 1)) * np.array([255, 255, 255, 0])
-    texture = (noise + np.array([0, 0, 0, 255])).astype(np.uint8)
-    uv = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
-    thing = dataclasses.replace(
-        square(0.5, 0.0),
-        coords=uv,
-        material=Material(kind="texture", base_rgb=(1, 1, 1), texture=0, specular=0.0),
-    )
-    view = from_above(4.0, 128, 256.0)  # 64 pixels show 256 texels
-    rendering, seen = shot(view, [thing], lit(sky=0.7), textures=(texture,))
-    inside = seen[rendering.instance == 1002][:, 0]
-    assert inside.mean() == pytest.approx(0.35, abs=0.01)
-    assert inside.std() < 0.35 / 2.5  # single texels would give 0.35
-
-
-def test_skin_glows_red_beyond_the_terminator():
-    skin = Material(kind="skin", base_rgb=(0.8, 0.8, 0.8), specular=0.0, roughness=1.0)
-    light = lit((1.0, 0.0, 0.1), 0.8)
-    tilted = camera(64, 64, 64.0, position_m=(0, -3, 3))
-    rendering, seen = shot(tilted, [ball((0, 0, 3), 0.8, material=skin)], light)
-    i, j = np.nonzero(rendering.instance == 1002)
-    where = tilted.to_world(
-        tilted.unproject(np.stack([j + 0.5, i + 0.5], axis=-1), rendering.depth_m[i, j])
-    )
-    cosine = (where - [0, 0, 3]) / 0.8 @ light.sun_direction
-    beyond = (cosine < -0.02) & (cosine > -0.2)
-    red, green, blue = seen[i, j][beyond].mean(axis=0)
-    assert beyond.sum() > 50 and red > 1.5 * green > 0.0 and green >= blue
-    assert seen[i, j][cosine < -0.3].max() == 0.0
-
-
-def test_tint_multiplies():
-    tint = np.tile(np.array([0.5, 1.0, 0.25], np.float32), (4, 1))
-    thing = square(5.0, 0.0, material=GREY, tint=tint)
-    _, seen = shot(from_above(), [thing], lit(sky=0.8, ground=0.8))
-    np.testing.assert_allclose(seen[64, 64], [0.2, 0.4, 0.1], atol=LEVEL)
 
 
 def test_the_same_scene_gives_the_same_bytes():

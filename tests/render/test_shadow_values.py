@@ -54,11 +54,6 @@ def test_the_sun_reaches_all_but_the_plates_shadow(caught):
     assert ((sky >= 0) & (sky <= 1)).all()
 
 
-def test_without_casters_everything_is_lit():
-    found = seen(scene([square(9.0, 0.0, **FLOOR)]), "shadow")
-    assert (found.shadow == 1.0).all()
-
-
 def test_in_a_given_box_what_another_thing_leaves_is_the_same_bit_by_bit():
     first, second = (square(0.2, 0.5, instance=i, material=GREY) for i in (1002, 1003))
     second.vertices_m[:, 0] += 1.2
