@@ -129,7 +129,8 @@ def test_printed_yaml_and_json_are_parts_of_recipes_and_configs(tmp_path: Path) 
             assert read_skeleton(tmp_path / "a.yaml").joints == tuple(value["joints"])
         elif "horizon" in value:
             (tmp_path / "photo.camera.yaml").write_text(block, encoding="utf-8")
-            photo = ImageAsset(AssetRef(name="photo.jpg", sha256=""), width_px=640, height_px=480)
+            street = AssetRef(name="photo.jpg", sha256="")
+            photo = ImageAsset(asset=street, width_px=640, height_px=480)
             assert with_sidecar(photo, tmp_path / "photo.jpg").ground is not None
         elif language == "json":
             assert all("file" in row for row in value), page
