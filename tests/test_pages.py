@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import experiment_world
 import numpy as np
-import photo_world
 import printed
 import pytest
 import yaml
@@ -65,7 +65,6 @@ PROGRAMS = frozenset({
     "synthstudio", "make", "python", "python3", "pip", "torchrun", "streamlit", "uvicorn",
     "docker", "kubectl", "helm", "curl", "wget", "git", "export", "source", "sed", "cp", ".",
 })  # fmt: skip
-TURNS = {1: Image.Transpose.FLIP_LEFT_RIGHT, 2: Image.Transpose.FLIP_TOP_BOTTOM}
 LINES = [(page, line) for page, text in PAGES.items() for line in commands(text)]
 
 
@@ -182,24 +181,8 @@ def test_the_readmes_data_set_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def supply_photos(folder: Path, annotations: str, images: str) -> None:
     """Annotated photos, six of them, at two places below the folder."""
-    world = folder / ".photos"
-    world.mkdir()
-    photo_world.write(world)
-    file = world / "coco.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    first = {name: list(content[name]) for name in ("images", "annotations")}
-    for copy in (1, 2):
-        for image in first["images"]:
-            name = f"c{copy}{image['file_name']}"
-            with Image.open(world / "images" / image["file_name"]) as photo:
-                photo.transpose(TURNS[copy]).save(world / "images" / name)
-            number = image["id"] + 10 * copy
-            content["images"].append({**image, "id": number, "file_name": name})
-        content["annotations"] += [
-            {**person, "id": person["id"] + 10 * copy, "image_id": person["image_id"] + 10 * copy}
-            for person in first["annotations"]
-        ]
-    file.write_text(json.dumps(content), encoding="utf-8")
+    joints = experiment_world.COCO17
+    world = experiment_world.write(folder / ".photos", 6, names=joints, labelled=joints)
     for place in (annotations, images):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
     (world / "coco.json").rename(folder / annotations)
@@ -208,16 +191,12 @@ def supply_photos(folder: Path, annotations: str, images: str) -> None:
 
 def supply_assets(folder: Path) -> None:
     """One asset root: photos without people, a panorama and cut-outs."""
-    world = folder.parent / f".world-{folder.name}"
-    world.mkdir(parents=True)
-    photo_world.write(world)
-    folder.mkdir(parents=True)
-    (world / "occluders").rename(folder / "occluders")
-    (folder / "backgrounds").mkdir()
+    for name in ("backgrounds", "hdri"):
+        (folder / name).mkdir(parents=True)
+    experiment_world.cutouts(folder / "occluders")
     Image.new("RGB", (640, 480), (120, 130, 140)).save(folder / "backgrounds" / "street.jpg")
     told = "camera_height_m: 1.5\nhorizon: 0.42\nvertical_fov_deg: 48\n"
     (folder / "backgrounds" / "street.camera.yaml").write_text(told, encoding="utf-8")
-    (folder / "hdri").mkdir()
     head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n"
     (folder / "hdri" / "sky.hdr").write_bytes(head + bytes([128, 128, 128, 129]) * 16 * 32)
 
