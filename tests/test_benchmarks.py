@@ -38,7 +38,6 @@ from benchmarks import (
     proof_arms,
     pruning,
     surest,
-    systems_runs,
     systems_table,
     transfer,
     transfer_arms,
@@ -93,12 +92,6 @@ def test_the_proof_holds_out_what_the_package_has() -> None:
     for size in (proof_arms.FULL, proof_arms.SMALL):
         train, test = (parse(proof_arms.recipe(size, test=t)) for t in (False, True))
         assert train.targets == test.targets and train.seed != test.seed
-
-
-def test_all_systems_are_configs_that_fit_their_networks() -> None:
-    for size in systems_runs.SIZES.values():
-        for job in systems_runs.jobs(systems_runs.SYSTEMS, 1):
-            systems_runs.config(job, size, Path("people"))
 
 
 def test_golden_knows_what_may_not_change(tmp_path: Path) -> None:

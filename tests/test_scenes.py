@@ -62,7 +62,18 @@ def _check(labels: FrameLabels) -> None:
         assert ((person.state == 2) == (person.shares[:, 0] >= 0.5)).all()
 
 
+NIGHTLY = pytest.mark.nightly("every scene: a few of each kind run quickly, and all are read")
+FEW = ("quickstart.yaml", "everyday.yaml", "photo_backdrop.yaml", "clips.yaml", "variants.yaml")
+
+
 @pytest.mark.parametrize("name", NAMES)
+def test_every_scene_is_read(name: str, small_assets: Path) -> None:
+    assert _settings(name, small_assets, frames=1).recipe.frames == 1
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=NIGHTLY) for name in NAMES]
+)
 def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
     frames = list(itertools.islice(pipeline.stream(_settings(name, small_assets, frames=2)), 2))
     assert len(frames) == 2
