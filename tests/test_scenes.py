@@ -63,7 +63,7 @@ def _check(labels: FrameLabels) -> None:
 
 
 NIGHTLY = pytest.mark.nightly("every scene: a few of each kind run quickly, and all are read")
-FEW = ("quickstart.yaml", "everyday.yaml", "photo_backdrop.yaml", "clips.yaml", "variants.yaml")
+FEW = ("everyday.yaml", "photo_backdrop.yaml", "clips.yaml", "counterfactuals.yaml")
 
 
 @pytest.mark.parametrize("name", NAMES)

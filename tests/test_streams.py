@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from exchange_sets import make_set
 from typer.testing import CliRunner
+from waiting import PATIENCE_S
 
 from synthstudio.cli import app
 from synthstudio.core.errors import SynthStudioError
@@ -30,7 +31,7 @@ def _shell(line: str, folder: Path) -> tuple[int, str, str]:
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         check=False,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -14,7 +14,7 @@ from s3_server import S3, at, downloaded, faults
 from written_sets import make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset import store
+from synthstudio.dataset import lease, remote, store
 from synthstudio.dataset.cache import ENTRIES
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge, merge_sets
@@ -193,3 +193,23 @@ def test_the_same_bytes_through_faults(
         there, here = Dataset(s3.url()), Dataset(on_disk)
         assert [there.image_bytes(i) for i in range(10)] == [here.image_bytes(i) for i in range(10)]
     assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(on_disk)
+
+
+def test_how_many_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/stores.md says these numbers: LISTs, PUTs and GETs of a run and of a reader."""
+    monkeypatch.setattr(lease, "TERM_S", 600.0)
+    monkeypatch.setattr(remote, "_LOG_EVERY_S", 600.0)
+
+    def counted() -> tuple[int, int, int]:
+        asked = [(method, name.strip("/") == s3.bucket) for method, name in s3.asked]
+        s3.asked.clear()
+        lists = asked.count(("GET", True))
+        return lists, sum(m == "PUT" for m, _ in asked), asked.count(("GET", False))
+
+    with faults(s3, lambda *_: None, monkeypatch):
+        make(at(s3), fake_frames.identity())
+        assert counted() == (13 + 3, 7 + 3, 8)
+        make(at(s3, "more"), fake_frames.identity(frames=24))
+        assert counted() == (13 + 6, 7 + 6, 8)
+        Dataset(s3.url()).image_bytes(0)
+        assert counted() == (0, 0, 3 + 1)

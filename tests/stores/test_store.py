@@ -24,7 +24,7 @@ def store(s3: S3) -> Store:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
+    patience = Patience(tries=3, first_s=0.01, connect_s=30, read_s=30)
     monkeypatch.setattr(stores, "PATIENCE", patience)
 
 
@@ -52,6 +52,9 @@ SLOWLY = pytest.mark.nightly("waits for a second of silence; other faults are tr
 def test_what_passes_is_tried_again(
     s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    if kind == "slow":
+        patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
+        monkeypatch.setattr(stores, "PATIENCE", patience)
     with faults(s3, lambda method, name, n: kind if n == 1 else None, monkeypatch):
         store = Store(Url("s3", f"{s3.bucket}/set"))
         store.write("a", b"x" * 1000)
