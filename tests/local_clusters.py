@@ -1,9 +1,13 @@
-"""Ray clusters of this machine, each node a raylet of its own."""
+"""Ray clusters of this machine, each node a raylet of its own; one is shared by a session."""
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -24,3 +28,25 @@ def node(cluster: Any, cores: int = 2, **environment: str) -> Any:
     return cluster.add_node(
         num_cpus=cores, env_vars={"PYTHONPATH": importable(), **environment}, wait=True
     )
+
+
+@functools.cache
+def shared() -> Any:
+    """The session's cluster: a head and a node of two cores, there until the process ends."""
+    made = begin()
+    atexit.register(made.shutdown)
+    node(made)
+    return made
+
+
+@contextmanager
+def joined() -> Iterator[Any]:
+    """Join the session's cluster for a while."""
+    import ray
+
+    made = shared()
+    ray.init(address=made.address, log_to_driver=False)
+    try:
+        yield made
+    finally:
+        ray.shutdown()

@@ -17,6 +17,7 @@ from synthstudio.recipe.schema.load import parse
 
 BONES = SKELETONS["coco17"]
 EACH = 2
+BY = {"cutout": 1.0, "thing": 1.0, "person": 2.0}
 RECIPE = {
     "name": "small",
     "seed": 5,
@@ -127,3 +128,11 @@ def opened(base: Settings, world: Path, scratch: Path) -> PhotoStage:
     found = gather(world / "coco.json", world / "images", scratch)
     own = settings_for(base, found)
     return PhotoStage(own, world / "images", found.album, found.skeleton.name)
+
+
+def varied(world: Path, **of_occlude: object) -> Settings:
+    """Settings by which people are hidden in every way, and photos are in several splits."""
+    own = {"ground": "any", "each": 4, "cutouts": {"folder": "occluders"}, "by": BY, **of_occlude}
+    splits = {"train": 0.5, "val": 0, "test": 0.5}
+    people = {**RECIPE["people"], "identities": 2, "count": 1}
+    return settings(world, occlude=own, splits=splits, people=people)

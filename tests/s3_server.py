@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.local_s3 import Fault, proxied
+from benchmarks.local_s3 import Fault, download, proxied
+from synthstudio.core.places import Place, Url, parse_place
 
 
 @dataclass
@@ -44,6 +45,18 @@ class S3:
 
     def delete(self, name: str) -> None:
         _client(self.endpoint).delete_object(Bucket=self.bucket, Key=name)
+
+
+def at(s3: S3, name: str = "set") -> Place:
+    return parse_place(s3.url(name))
+
+
+def downloaded(s3: S3, folder: Path, name: str = "set") -> Path:
+    """A set in the store as a data set's folder."""
+    place = at(s3, name)
+    assert isinstance(place, Url)
+    download(place, folder)
+    return folder
 
 
 def _client(endpoint: str) -> Any:

@@ -9,6 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 
+def stored_bytes(folder: Path) -> dict[str, bytes]:
+    """Every file of a data set but those that tell of its runs."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ("run.log", "run.lock")
+    }
+
+
 def tamper(folder: Path, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
     """Rewrite `frames.parquet` or `instances.parquet` of the first shard below a folder."""
     path = next(iter(sorted(folder.rglob(name))))

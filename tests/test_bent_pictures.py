@@ -14,7 +14,7 @@ import pytest
 import synthstudio as ss
 from synthstudio.api.quality import validate
 from synthstudio.core.distortion import greatest_radius
-from synthstudio.core.errors import RecipeError, SynthStudioError
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import NO_PART
 from synthstudio.core.spec import FrameSpec
@@ -50,7 +50,11 @@ def _recipe(lens: str, **changes: Any) -> dict[str, Any]:
     return {**RECIPE, "camera": view, "lens": {"distortion": k}, **changes}
 
 
-@pytest.fixture(scope="module", params=sorted(LENSES))
+OTHERS = pytest.mark.nightly("the barrel's tests again with other lenses")
+PARAMS = [pytest.param(k, marks=() if k == "barrel" else OTHERS) for k in sorted(LENSES)]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
     out = tmp_path_factory.mktemp(request.param) / "set"
     return ss.generate(_recipe(request.param), out, device="cpu", progress=False)
@@ -276,6 +280,8 @@ def test_without_it_nothing_is_said_of_it(tmp_path: Path) -> None:
 
 def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:
     assert "projection" not in validate(made.path).as_json()["kinds"]
+    off = people_table(made._stored).arrays["off_px"]  # what reviewers would find off its place
+    assert (~np.isnan(off)).sum() > 100 and np.nanmax(off) < 1e-3
     made.export("coco", tmp_path / "coco")
     data = _coco(tmp_path / "coco")
     image = data["images"][0]
@@ -296,12 +302,6 @@ def _coco(folder: Path) -> dict[str, Any]:
     return next(data for data in found if data.get("images"))
 
 
-def test_reviewers_find_no_joint_off_its_place(made: ss.Dataset) -> None:
-    off = people_table(made._stored).arrays["off_px"]
-    ahead = ~np.isnan(off)
-    assert ahead.sum() > 100 and off[ahead].max() < 1e-3
-
-
 def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Dataset) -> None:
     stage, compared = _stage(made), 0
     rng = stream(1, "points")
@@ -318,7 +318,7 @@ def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Data
                     for s in drawn
                 ]
             )
-            weights = rng.dirichlet([1.0] * 3, (16, len(corners)))
+            weights = rng.dirichlet([1.0] * 3, (8, len(corners)))
             points = np.einsum("sfk,fkx->sfx", weights, corners).reshape(-1, 3)
             normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
             middle = corners.mean(axis=1)
@@ -328,21 +328,7 @@ def test_the_truncated_share_is_what_random_points_of_the_skin_say(made: ss.Data
             radius = np.hypot(points[:, 0], points[:, 1]) / points[:, 2]
             shown = (points[:, 2] >= 0.05) & (radius < greatest_radius(camera.distortion))
             shown &= ((px >= 0) & (px < [frame.width, frame.height])).all(axis=1)
-            share = 1 - float((facing * shown.reshape(16, -1)).sum() / facing.sum() / 16)
-            assert frame.people.truncated_fraction[p] == pytest.approx(share, abs=2e-3)
+            share = 1 - float((facing * shown.reshape(8, -1)).sum() / facing.sum() / 8)
+            assert frame.people.truncated_fraction[p] == pytest.approx(share, abs=3e-3)
             compared += 0.02 < share < 0.98
     assert compared >= 1
-
-
-def test_pyrender_is_bent_too(made: ss.Dataset) -> None:
-    stage, spec = _stage(made), _spec(made, 0)
-    scene = pipeline.build(stage, spec).scene
-    try:
-        drawn = pipeline.RENDERERS["pyrender"](pack(scene), scene, frozenset())
-    except SynthStudioError as error:
-        pytest.skip(str(error))
-    own = pipeline.RENDERERS["raster"](pack(scene), scene, frozenset())
-    a, b = (bend.bent(d, spec.camera) for d in (drawn, own))
-    assert (a.instance == b.instance).all() and a.rgb.shape == b.rgb.shape == (120, 160, 3)
-    grey = [cv2.cvtColor(d.rgb, cv2.COLOR_RGB2GRAY).astype(float).ravel() for d in (a, b)]
-    assert np.corrcoef(*grey)[0, 1] > 0.6

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,22 @@ from safetensors.torch import load_file, save_file
 from tiny_pairs import recipe
 
 from synthstudio.cli import main
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.parquet import write_table
+from synthstudio.evaluation.localization import pck
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
+from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.data import run_data, sources
+from synthstudio.training.loop import train
+from synthstudio.training.networks import build_network
+from synthstudio.training.predictions import predict_subset
 
 RUNS = Path(__file__).resolve().parents[1] / "scenes" / "training"
+Run = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,7 +44,7 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     def call(*arguments: object, code: int = 0) -> tuple[str, str]:
         monkeypatch.setattr(sys, "argv", ["synthstudio", *map(str, arguments)])
         found = 0
@@ -78,8 +87,6 @@ def write(path: Path, dataset: Path, **changes: Any) -> Path:
 @pytest.fixture(scope="module")
 def trained(dataset: Path) -> dict[str, Path]:
     """Return the folders of an ORN and a KPE, trained for eight steps."""
-    from synthstudio.training.loop import train
-
     runs = {}
     for block in ("orn", "kpe"):
         path = write(dataset.parent / f"{block}.yaml", dataset, network={"block": block})
@@ -106,22 +113,17 @@ def test_shipped_configs_name_and_explain_every_field(size: str) -> None:
         elif ":" in line and not line.startswith(("train", "network", "augment", "val")):
             since += 1
             assert since <= 4, f"{path.name}: no comment above {line.strip()}"
+    if size != "base":  # which takes a backbone of others
+        net = build_network(settings.network, get_skeleton("coco23"), bank=None)
+        least, most = {"nano": (0, 1e6), "small": (1e6, 1e7)}[size]
+        assert least < sum(p.numel() for p in net.parameters()) < most
 
 
-def test_sizes_are_what_they_say() -> None:
-    from synthstudio.core.skeleton import get_skeleton
-    from synthstudio.training.networks import build_network
-
-    count = {}
-    for size in ("nano", "small"):
-        network = configs.load(RUNS / f"{size}.yaml").network
-        net = build_network(network, get_skeleton("coco23"), bank=None)
-        count[size] = sum(p.numel() for p in net.parameters())
-    assert count["nano"] < 1e6 < count["small"] < 1e7
-
-
-def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> None:
     path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
+    dry = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
+    assert dry["steps"] == 2 and dry["best"] is not None
+    assert [p.name for p in out.iterdir()] == ["cache"]
     reported = json.loads(run("train", path, "--out", out, "--json")[0])
     assert reported["finished"] and reported["steps"] == 8 and reported["best"] > 0
     again = json.loads(run("train", path, "--out", out, "--resume", "--json")[0])
@@ -142,50 +144,31 @@ def test_from_a_data_set_to_a_page(run, dataset: Path, tmp_path: Path) -> None: 
     assert "a folder of its own" in run("evaluate", out, dataset, code=1)[1]
 
 
-def test_a_dry_run_keeps_nothing(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    path, out = write(tmp_path / "mine.yaml", dataset), tmp_path / "run"
-    reported = json.loads(run("train", path, "--out", out, "--fast-dev-run", "--json")[0])
-    assert reported["steps"] == 2 and reported["best"] is not None
-    assert [p.name for p in out.iterdir()] == ["cache"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.yaml", "run"]
-    assert json.loads(run("train", path, "--out", out, "--json")[0])["steps"] == 8
-
-
-def test_few_people_are_learnt_by_heart(run, dataset: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.nightly("400 steps; tests/training learns a few people by heart more cheaply")
+def test_few_people_are_learnt_by_heart(run: Run, dataset: Path, tmp_path: Path) -> None:
     # Without a bank: one of these very poses would know the answers.
     network = {"size": [96, 72], "widths": [16, 24], "width": 24, "bank": 0}
     path = write(tmp_path / "mine.yaml", dataset, steps=0, lr=1e-2, network=network)
-    out = tmp_path / "run"
-    run("train", path, "--out", out, "--overfit", 3, "--cache", tmp_path / "cache")
+    out, cache = tmp_path / "run", tmp_path / "cache"
+    run("train", path, "--out", out, "--overfit", 3, "--cache", cache)
     log = (out / "log.csv").read_text().splitlines()
     fits = [float(line.split(",")[2]) for line in log if ",validation/pck," in line]
     assert len(fits) == 8 and fits[-1] == 1.0
-    found = _pck(out, dataset, tmp_path / "cache", people=3)
-    assert found > 0.98
+    net, settings, _ = checkpoint.load_network(out / "last.safetensors")
+    gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
+    val = run_data.overfit_subset(gathered, 3).val
+    assert val is not None
+    answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
+    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)
+    assert float(hits[answers.known].mean()) > 0.98
     kept = configs.load(out / "config.yaml")
     assert kept.augment.flip == 0 and kept.batch == 3 and kept.steps == 400
     err = run("train", path, "--out", out, "--overfit", 4, "--resume", code=1)[1]
     assert "another config" in err
 
 
-def _pck(out: Path, dataset: Path, cache: Path, *, people: int) -> float:
-    """Return PCK@0.05 of the first people."""
-    from synthstudio.evaluation.localization import pck
-    from synthstudio.training import checkpoint
-    from synthstudio.training.data import run_data, sources
-    from synthstudio.training.predictions import predict_subset
-
-    net, settings, _ = checkpoint.load_network(out / "last.safetensors")
-    gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
-    val = run_data.overfit_subset(gathered, people).val
-    assert val is not None
-    answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
-    hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)
-    return float(hits[answers.known].mean())
-
-
-def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+def test_ways_to_ask_and_runs_side_by_side(
+    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
     cache = dataset.parent / "cache"
     reported = {}
@@ -212,27 +195,31 @@ def test_ways_to_ask_and_runs_side_by_side(  # type: ignore[no-untyped-def]
     seeds = f"{tmp_path / 'plain'},{tmp_path / 'peak'}", f"{tmp_path / 'bank'},{tmp_path / 'flip'}"
     found = json.loads(run("compare", *seeds, "--json")[0])
     assert [len(a["runs"]) for a in found["arms"]] == [2, 2]
+    assert "nothing to be compared" in run("compare", tmp_path / "plain", code=1)[1]
+    assert "no evaluation" in run("compare", tmp_path / "plain", trained["orn"], code=1)[1]
 
 
-def test_other_people_are_not_compared(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+def test_people_that_were_learnt_from_are_named_and_others_not_compared(
+    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
-    cache = ["--cache", dataset.parent / "cache"]
-    split = json.loads(
-        run("evaluate", trained["kpe"], dataset, "--out", tmp_path / "all", *cache, "--json")[0]
-    )["about"]["splits"]
-    assert split == []
-    other = tmp_path / "set"
-    generate(prepare(parse(recipe(4, seed=9)), assets=tmp_path, device="cpu"), other, workers=1)
-    run("evaluate", trained["kpe"], other, "--out", tmp_path / "other", *cache)
-    err = run("compare", tmp_path / "all", tmp_path / "other", code=1)[1]
+    wanted = recipe(12)
+    streams = {"name": "other", "streams": wanted["name"], "frames": 4}
+    notes = {}
+    for name, changes in {"alike": streams, "other": {**streams, "streams": "other"}}.items():
+        made = parse({**wanted, **changes})
+        generate(prepare(made, assets=tmp_path, device="cpu"), tmp_path / name, workers=1)
+        words = ["evaluate", trained["kpe"], tmp_path / name, "--out", tmp_path / f"{name}-found"]
+        about = json.loads(run(*words, "--cache", tmp_path / "cache", "--json")[0])["about"]
+        assert about["splits"] == []
+        notes[name] = " ".join(about["notes"])
+    assert "people and alike share " in notes["alike"] and "identities" in notes["alike"]
+    assert "share" not in notes["other"]
+    err = run("compare", tmp_path / "alike-found", tmp_path / "other-found", code=1)[1]
     assert "not evaluated on the same people" in err
-    assert "nothing to be compared" in run("compare", tmp_path / "all", code=1)[1]
-    assert "no evaluation" in run("compare", tmp_path / "all", trained["orn"], code=1)[1]
 
 
-def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+def test_refusals_are_one_message(
+    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
     wrong = write(tmp_path / "wrong.yaml", dataset, bach=8)
     assert "batch?" in run("train", wrong, "--out", tmp_path / "r", code=1)[1]
@@ -255,26 +242,10 @@ def test_refusals_are_one_message(  # type: ignore[no-untyped-def]
         assert not out.exists()
 
 
-def test_evaluate_names_people_that_were_learnt_from(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
+def test_damaged_weights_and_rows_are_one_message(
+    run: Run, trained: dict[str, Path], dataset: Path, tmp_path: Path
 ) -> None:
-    wanted = recipe(12)
-    streams = {"name": "other", "streams": wanted["name"], "frames": 4}
-    notes = {}
-    for name, changes in {"alike": streams, "other": {**streams, "streams": "other"}}.items():
-        made = parse({**wanted, **changes})
-        generate(prepare(made, assets=tmp_path, device="cpu"), tmp_path / name, workers=1)
-        words = ["evaluate", trained["kpe"], tmp_path / name, "--out", tmp_path / f"{name}-found"]
-        found = json.loads(run(*words, "--cache", tmp_path / "cache", "--json")[0])
-        notes[name] = " ".join(found["about"]["notes"])
-    assert "people and alike share " in notes["alike"] and "identities" in notes["alike"]
-    assert "share" not in notes["other"]
-
-
-def test_maps_that_are_not_finite_are_one_message(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
-    broken = tmp_path / "kpe"
+    broken, damaged, out = (tmp_path / name for name in ("kpe", "damaged", "out"))
     shutil.copytree(trained["kpe"], broken, ignore=shutil.ignore_patterns("evaluations"))
     for path in broken.glob("*.safetensors"):
         weights = load_file(path)
@@ -282,16 +253,6 @@ def test_maps_that_are_not_finite_are_one_message(  # type: ignore[no-untyped-de
             facts = file.metadata()
         spoilt = {k: v * float("nan") if v.is_floating_point() else v for k, v in weights.items()}
         save_file(spoilt, path, facts)
-    for words in (["predict", broken, dataset], ["evaluate", broken, dataset]):
-        err = run(*words, "--out", tmp_path / "out", code=1)[1]
-        assert "not finite" in err and "Traceback" not in err
-        assert not (tmp_path / "out").exists()
-
-
-def test_damaged_rows_are_one_message(  # type: ignore[no-untyped-def]
-    run, trained: dict[str, Path], dataset: Path, tmp_path: Path
-) -> None:
-    damaged = tmp_path / "damaged"
     shutil.copytree(dataset, damaged)
     path = next(damaged.rglob("instances.parquet"))
     table = pq.read_table(path, partitioning=None)
@@ -299,7 +260,12 @@ def test_damaged_rows_are_one_message(  # type: ignore[no-untyped-def]
     rows[0]["shares"].pop()
     write_table(path, pa.Table.from_pylist(rows, table.schema))
     config = write(tmp_path / "mine.yaml", damaged)
-    cache = ["--cache", tmp_path / "cache"]
-    for words in (["evaluate", trained["kpe"], damaged, *cache], ["train", config]):
-        err = run(*words, "--out", tmp_path / "out", code=1)[1]
-        assert "instances.parquet" in err and "Traceback" not in err
+    for words, why in (
+        (["predict", broken, dataset], "not finite"),
+        (["evaluate", broken, dataset], "not finite"),
+        (["evaluate", trained["kpe"], damaged, "--cache", tmp_path / "c"], "instances.parquet"),
+        (["train", config], "instances.parquet"),
+    ):
+        err = run(*words, "--out", out, code=1)[1]
+        assert why in err and "Traceback" not in err
+        assert not out.exists()

@@ -5,17 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import painted_frames
 import pytest
 from stick_people import make_frame
 from typer.testing import CliRunner, Result
 
 from synthstudio.cli import app
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
-from synthstudio.dataset.shards import write_shard
-from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.coco.write import write_coco
 
 
@@ -31,18 +29,9 @@ def _json(*words: object, code: int = 0) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight frames of stick people without pictures."""
     out = tmp_path_factory.mktemp("trust") / "set"
-    identity = Identity(
-        recipe={"name": "sticks"},
-        seed=1,
-        skeleton="coco17",
-        frames=8,
-        versions={"synthstudio": "0"},
-        machine={"cpu": "a"},
-    )
-    with open_or_create(out, identity) as session:
-        session.publish(write_shard(out, 0, [make_frame(i) for i in range(8)]))
-        session.finish()
+    painted_frames.write_set(out, [make_frame(i) for i in range(8)], seed=1)
     return out
 
 
@@ -61,26 +50,18 @@ def test_validate_says_what_is_wrong_by_its_status(coco: Path, tmp_path: Path) -
     doc["annotations"][0]["keypoints"][0] = float("nan")
     doc["annotations"][0]["keypoints"][2] = 2
     doc["annotations"][1]["area"] = 1
-    bad = tmp_path / "bad.json"
+    bad, page, mended = (tmp_path / name for name in ("bad.json", "r.html", "mended.json"))
     bad.write_text(json.dumps(doc))
-    found = _json(
-        "validate",
-        bad,
-        "--no-pictures",
-        "--report",
-        tmp_path / "r.html",
-        "--fix",
-        tmp_path / "mended.json",
-        code=1,
-    )
+    words = ("validate", bad, "--no-pictures", "--fix", mended)
+    found = _json(*words, "--report", page, code=1)
     assert {"not_finite", "area"} <= set(found["kinds"])
     assert found["mended"]["kinds"]["area"] == 1
-    assert (tmp_path / "r.html").stat().st_size > 1000
+    assert page.stat().st_size > 1000
     assert np.isnan(json.loads(bad.read_text())["annotations"][0]["keypoints"][0])
-    left = _json("validate", tmp_path / "mended.json", "--no-pictures", code=1)
+    left = _json("validate", mended, "--no-pictures", code=1)
     assert set(left["kinds"]) == {"fields_disagree"}  # v against our own state: a person's matter
     _run("validate", coco, code=1)  # no pictures beside it
-    _run("validate", bad, "--no-pictures", "--fix", tmp_path / "mended.json", code=1)
+    _run(*words, code=1)
 
 
 def test_validate_of_a_data_set_without_real_pictures(folder: Path, tmp_path: Path) -> None:
@@ -96,36 +77,25 @@ def test_filter_counts_and_writes(folder: Path, tmp_path: Path) -> None:
     assert made["frames"] == counted["frames"] > 0
     assert _json("filter", folder, "frame < 2", "--out", tmp_path / "p", "--keep-people")
     assert "occluded" in _run("filter", folder, "--fields").stdout
-    result = CliRunner().invoke(app, ["filter", str(folder), "any wrst hidden", "--count"])
-    assert result.exit_code == 1 and "Did you mean wrist" in str(result.exception)
+    result = _run("filter", folder, "any wrst hidden", "--count", code=1)
+    assert "Did you mean wrist" in str(result.exception)
     _run("filter", folder, "frame < 2", code=2)
     _run("filter", folder, "--count", code=2)
 
 
 def test_split_merge_and_diff(folder: Path, tmp_path: Path) -> None:
-    table = tmp_path / "splits.csv"
-    made = _json(
-        "split",
-        folder,
-        "--by",
-        "group",
-        "--shares",
-        "0.5,0.25,0.25",
-        "--table",
-        table,
-        "--out",
-        tmp_path / "split",
-    )
+    table, by = tmp_path / "splits.csv", ("--by", "group")
+    shares = ("--shares", "0.5,0.25,0.25", "--table", table, "--out", tmp_path / "split")
+    made = _json("split", folder, *by, *shares)
     frames = {name: row["frames"] for name, row in made["splits"].items()}
     assert frames == {"train": 4, "val": 2, "test": 2}
-    assert _json("split", folder, "--by", "group", "--check", "--table", table)["leaks"] == []
+    assert _json("split", folder, *by, "--check", "--table", table)["leaks"] == []
     assert _json("split", tmp_path / "split", "--by", "identity", "--check", code=1)["leaks"]
     _run("split", folder, "--shares", "most", code=2)
     a, b = tmp_path / "a", tmp_path / "b"
     _run("filter", folder, "frame < 5", "--out", a)
     _run("filter", folder, "frame >= 5", "--out", b)
-    joined = _json("merge", "--sets", a, b, "--out", tmp_path / "joined")
-    assert joined["frames"] == 8
+    assert _json("merge", "--sets", a, b, "--out", tmp_path / "joined")["frames"] == 8
     found = _json("diff", folder, tmp_path / "joined")
     assert found["counts"]["people"] == [16, 16] and found["distances"]["causes"] == 0
     assert "joints whose rate differs" in _run("diff", folder, a).stdout

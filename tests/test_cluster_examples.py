@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.main import get_group
+from printed import ROOT, command_of
 
-from synthstudio.cli import app
-
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "cluster"
+EXAMPLES = ROOT / "examples" / "cluster"
 # Stand-ins: the launchers run what follows on this machine, the program says how it was called.
 PROGRAMS = {
     "scontrol": "echo first; echo second",
@@ -21,6 +19,7 @@ PROGRAMS = {
     "synthstudio": 'echo "$@" > called; echo "${RAY_ADDRESS:-none}" > address; '
     'mkdir -p out; touch out/index.json',
 }  # fmt: skip
+CPUS = {"SLURM_CPUS_PER_TASK": "16"}
 
 
 def started(name: str, folder: Path, **slurm: str) -> dict[str, Any]:
@@ -34,23 +33,19 @@ def started(name: str, folder: Path, **slurm: str) -> dict[str, Any]:
         env={**os.environ, **slurm, "PATH": f"{folder}:{os.environ['PATH']}"},
         check=True,
     )
-    return parsed((folder / "called").read_text())
+    return parsed("synthstudio " + (folder / "called").read_text())
 
 
 def parsed(called: str) -> dict[str, Any]:
-    command, *arguments = shlex.split(called)
-    assert command == "generate"
-    return get_group(app).commands["generate"].make_context("generate", arguments).params
+    words = shlex.split(called)
+    command, arguments = command_of(words)
+    assert words[:2] == ["synthstudio", "generate"]
+    return command.make_context("generate", arguments).params
 
 
 def test_slurm_uses_all_cores_of_all_nodes(tmp_path: Path) -> None:
-    asked = started(
-        "slurm.sh",
-        tmp_path,
-        SLURM_NNODES="4",
-        SLURM_CPUS_PER_TASK="16",
-        SLURM_JOB_NODELIST="n[1-4]",
-    )
+    slurm = {"SLURM_NNODES": "4", "SLURM_JOB_NODELIST": "n[1-4]", **CPUS}
+    asked = started("slurm.sh", tmp_path, **slurm)
     assert asked["engine"].value == "ray" and asked["workers"] == 64 and asked["resume"]
     assert str(asked["scene"]) == "recipe.yaml" and str(asked["out"]) == "out"
     launched = (tmp_path / "launched").read_text()
@@ -67,27 +62,21 @@ def test_a_slurm_job_whose_cluster_did_not_start_fails(
 
 
 def test_an_array_job_makes_a_part_a_task(tmp_path: Path) -> None:
-    asked = started(
-        "array.sh",
-        tmp_path,
-        SLURM_ARRAY_TASK_ID="3",
-        SLURM_ARRAY_TASK_COUNT="8",
-        SLURM_CPUS_PER_TASK="16",
-    )
+    slurm = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", **CPUS}
+    asked = started("array.sh", tmp_path, **slurm)
     assert asked["part"] == "3/8" and asked["workers"] == 16 and asked["resume"]
     assert str(asked["out"]) == "out/part-3" and asked["engine"].value == "local"
 
 
 def test_a_ray_job_on_kubernetes_uses_all_cores_of_its_workers() -> None:
     job = yaml.safe_load((EXAMPLES / "rayjob.yaml").read_text(encoding="utf-8"))
-    program, _, called = job["spec"]["entrypoint"].partition(" ")
-    asked = parsed(called)
-    assert program == "synthstudio" and asked["engine"].value == "ray" and asked["resume"]
+    asked = parsed(job["spec"]["entrypoint"])
+    assert asked["engine"].value == "ray" and asked["resume"]
     cluster = job["spec"]["rayClusterSpec"]
     (workers,) = cluster["workerGroupSpecs"]
     (container,) = workers["template"]["spec"]["containers"]
     assert asked["workers"] == workers["replicas"] * int(container["resources"]["limits"]["cpu"])
     (head,) = cluster["headGroupSpec"]["template"]["spec"]["containers"]
     assert head["image"] == container["image"]
-    lock = (EXAMPLES.parents[1] / "requirements.lock").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert f"ray=={cluster['rayVersion']}\n" in lock

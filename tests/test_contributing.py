@@ -1,7 +1,7 @@
-"""CONTRIBUTING's recipes, followed word for word in a copy of the package.
+"""CONTRIBUTING's recipes: what they name exists; nightly, they are followed word for word.
 
 A block of a recipe names its file in its first line (a new file, at its end, or in one of its
-dicts); the lines of its sh blocks are run.
+dicts); the lines of its sh blocks are run in a copy of the package.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
+from printed import ROOT, blocks, check_command
 
-ROOT = Path(__file__).resolve().parents[1]
 RECIPES = {
     title: text
     for title, _, text in (
@@ -26,9 +27,46 @@ RECIPES = {
     )
     if title.startswith("Add ")
 }
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.M | re.S)
 PLACE = re.compile(r"# (?P<file>\S+), (a new file|at the end|in (?P<table>\w+))\n")
 LEAVES = {"Add an occluder": "lectern.png", "Add a skeleton": "neck.png", "Add a pose": "taxi.png"}
+
+
+def placed(block: str, root: Path) -> tuple[str, str]:
+    """The file that a block names in its first line, and its text with the block in it."""
+    place = PLACE.match(block)
+    assert place, block.splitlines()[0]
+    path, text = root / place["file"], block[place.end() :]
+    if place["table"]:
+        table = re.compile(rf"^({place['table']}\b[^\n]*= \{{)(\n|\}}\n)", re.M)
+        before = path.read_text(encoding="utf-8")
+        assert len(table.findall(before)) == 1, place[0]
+        text = table.sub(
+            lambda found: f"{found[1]}\n{text}" + "}\n" * found[2].startswith("}"), before
+        )
+    elif "at the end" in place[0]:
+        blank = "\n\n" if path.suffix == ".py" else "\n"
+        text = path.read_text(encoding="utf-8") + blank + text
+    else:
+        assert not path.exists(), path
+    return place["file"], text
+
+
+def test_the_page_has_a_recipe_for_each() -> None:
+    assert {title.split()[-1] for title in RECIPES} == {"occluder", "exporter", "skeleton", "pose"}
+
+
+@pytest.mark.parametrize("title", RECIPES)
+def test_what_a_recipe_names_exists(title: str) -> None:
+    for language, block in blocks(RECIPES[title]):
+        text = textwrap.dedent(block)
+        for line in text.splitlines() if language == "sh" else ():
+            check_command(line)
+        if language in ("python", "yaml"):
+            name, whole = placed(text, ROOT)
+            if name.endswith(".py"):
+                compile(whole, name, "exec")
+            else:
+                assert yaml.safe_load(whole)
 
 
 def copied(folder: Path) -> Path:
@@ -41,47 +79,22 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def put(block: str, root: Path) -> str:
-    """Put a block where its first line says; return the file's name."""
-    place = PLACE.match(block)
-    assert place, block.splitlines()[0]
-    path, text = root / place["file"], block[place.end() :]
-    if place["table"]:
-        before = path.read_text(encoding="utf-8")
-        table = re.compile(rf"^({place['table']}\b[^\n]*= \{{)(\n|\}}\n)", re.M)
-        assert len(table.findall(before)) == 1, place[0]
-        after = table.sub(
-            lambda found: f"{found[1]}\n{text}" + "}\n" * found[2].startswith("}"), before
-        )
-    elif "at the end" in place[0]:
-        blank = "\n\n" if path.suffix == ".py" else "\n"
-        after = path.read_text(encoding="utf-8") + blank + text
-    else:
-        assert not path.exists(), path
-        after = text
-    path.write_text(after, encoding="utf-8")
-    return place["file"]
-
-
 def run(line: str, root: Path) -> None:
     """Run a command of the page in the copy, by this Python."""
     words = shlex.split(line)
     if words[0] == "make":
-        rule = re.search(
-            rf"^{words[1]}:.*\n\t\$\(BIN\)/(.*)", (root / "Makefile").read_text(), re.M
-        )
+        rules = (root / "Makefile").read_text(encoding="utf-8")
+        rule = re.search(rf"^{words[1]}:.*\n\t\$\(BIN\)/(.*)", rules, re.M)
         assert rule, line
         words = rule[1].split()
     if words[0] == "pytest":
         words[1:1] = ["-q", "-n0", "-p", "no:cacheprovider"]
     module = [] if words[0] == "python" else ["-m", words[0]]
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
-    }
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [sys.executable, *module, *words[1:]],
         cwd=root,
-        env={**environment, "PYTHONPATH": str(root)},
+        env={**mine, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         check=False,
@@ -90,21 +103,20 @@ def run(line: str, root: Path) -> None:
     assert words[0] != "pytest" or re.search(r"\d passed|^\.+ ", done.stdout, re.M), done.stdout
 
 
-def test_the_page_has_a_recipe_for_each() -> None:
-    assert {title.split()[-1] for title in RECIPES} == {"occluder", "exporter", "skeleton", "pose"}
-
-
+@pytest.mark.nightly("minutes in a copy of the package; what recipes name is checked above")
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_recipe_works_as_written(title: str, tmp_path: Path) -> None:
-    root = copied(tmp_path)
-    written = []
-    for _, language, block in BLOCK.findall(RECIPES[title]):
+    root, written = copied(tmp_path), []
+    for language, block in blocks(RECIPES[title]):
         text = textwrap.dedent(block)
         if language == "sh":
             for line in text.splitlines():
                 run(line, root)
-        else:
-            written.append(put(text, root))
+        elif language:
+            name, whole = placed(text, root)
+            (root / name).write_text(whole, encoding="utf-8")
+            written.append(name)
     code = [name for name in written if name.endswith(".py")]
     for check in ("check", "format --check") if code else ():
         run(f"ruff {check} {shlex.join(code)}", root)

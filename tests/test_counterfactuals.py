@@ -1,7 +1,6 @@
 """Variants on the real stage: what may differ does, and nothing else; caches change no byte."""
 
 import dataclasses
-import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from benchmarks.counterfactuals import Shot, Tally, compare, counterfactuals, pairs, shot
-from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec
@@ -20,7 +18,6 @@ from synthstudio.generation.stage import Settings, Stage, prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
-from synthstudio.report.pictures import group_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 WISH = {
@@ -145,7 +142,21 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Pa
     settings = _settings(assets, WISH, **ALL)
     stage = Stage(settings)
     specs = [pipeline.draw_spec(stage, i) for i in range(12)]
-    in_sequence = [_bytes(pipeline.make_frame(stage, spec)) for spec in specs]
+    in_sequence, held, labels = [], [], {}
+    for spec in specs:
+        frame = pipeline.make_frame(stage, spec)
+        in_sequence.append(_bytes(frame))
+        held.append(len(stage.recent))
+        labels[spec.group_id, spec.variant] = frame.labels.people
+    # Joints stay in other clothes and light, and in other light all labels do.
+    for group in {group for group, _ in labels}:
+        base, dressed, lit = (labels[group, k] for k in ("base", "appearance", "light"))
+        for a, b, c in zip(base, dressed, lit, strict=True):
+            assert a.joints_world_m.tobytes() == b.joints_world_m.tobytes()
+            assert a.joints_world_m.tobytes() == c.joints_world_m.tobytes()
+            assert a.modal == c.modal and a.shares.tobytes() == c.shares.tobytes()
+    # Memory is bounded: two people, at most two things, light and backdrop, of two frames.
+    assert max(held) <= 12 and stage.group.cache_info().currsize <= 2
     order = stream(1, "shuffled").permutation(12)
     shuffled = Stage(settings)
     for i in (int(k) for k in order):
@@ -154,35 +165,6 @@ def test_frames_made_alone_and_in_any_order_are_those_of_the_sequence(assets: Pa
     for i in (3, 6):
         alone = Stage(settings)
         assert _bytes(pipeline.make_frame(alone, pipeline.draw_spec(alone, i))) == in_sequence[i]
-
-
-def test_memory_of_earlier_frames_is_bounded(assets: Path) -> None:
-    stage = Stage(_settings(assets, WISH, **ALL))
-    held = []
-    for index in range(18):
-        pipeline.make_frame(stage, pipeline.draw_spec(stage, index))
-        held.append(len(stage.recent))
-    # Two people, at most two things, light and backdrop: of two frames.
-    assert max(held) <= 12
-    assert stage.group.cache_info().currsize <= 2
-    off = Stage(prepare(parse(WISH), assets=assets, device="cpu"))
-    pipeline.make_frame(off, pipeline.draw_spec(off, 0))
-    assert len(off.recent) == 0
-
-
-def test_joints_stay_in_other_clothes_and_light(assets: Path) -> None:
-    stage = Stage(_settings(assets, WISH, appearance=1, light=1))
-    for moment in range(3):
-        base, dressed, lit = (
-            pipeline.make_frame(stage, pipeline.draw_spec(stage, 3 * moment + k)).labels
-            for k in range(3)
-        )
-        for other in (dressed, lit):
-            for a, b in zip(base.people, other.people, strict=True):
-                assert a.joints_world_m.tobytes() == b.joints_world_m.tobytes()
-        for a, b in zip(base.people, lit.people, strict=True):
-            assert a.modal == b.modal
-            assert a.shares.tobytes() == b.shares.tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -207,19 +189,6 @@ def test_no_split_parts_a_group_and_a_run_may_end_inside_one(dataset: Path) -> N
     assert {row["camera_id"] for row in rows} == {0}
 
 
-def test_the_snippet_of_the_docs_finds_pairs(
-    dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    text = (ROOT / "docs" / "variants.md").read_text("utf-8")
-    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
-    assert code
-    assert '"exports/counterfactuals"' in code.group(1)
-    exec(code.group(1).replace('"exports/counterfactuals"', repr(str(dataset))), {})
-    people, flips = (int(n) for n in re.findall(r"\d+", capsys.readouterr().out))
-    assert people == 12
-    assert 10 < flips < 12 * 23
-
-
 def test_a_pair_of_moments_without_occluders_is_one_picture(assets: Path) -> None:
     wish = {**WISH, "things": [], "cutouts": None}
     stage = Stage(_settings(assets, wish, clean=1))
@@ -227,17 +196,3 @@ def test_a_pair_of_moments_without_occluders_is_one_picture(assets: Path) -> Non
     assert clean.spec.differs == ()
     assert base.jpeg == clean.jpeg
     assert counterfactuals(stage, range(1)).differing == 0
-
-
-def test_a_group_is_shown_in_one_picture(assets: Path, tmp_path: Path) -> None:
-    settings = _settings(assets, ROOM, clean=1, light=1)
-    group_sheet(settings, 1, tmp_path / "group.png", columns=3)
-    with Image.open(tmp_path / "group.png") as sheet:
-        assert sheet.size == (3 * (256 + 8) + 8, 192 + 16 + 18)  # a caption of 18 px each
-        cells = [np.asarray(sheet)[8:200, 8 + 264 * k : 264 * (k + 1)] for k in range(3)]
-        captions = [np.asarray(sheet)[200:218, 8 + 264 * k : 264 * (k + 1)] for k in range(3)]
-    frame = pipeline.make_frame(stage := Stage(settings), pipeline.draw_spec(stage, 4))
-    np.testing.assert_array_equal(cells[1], decode_rgb(frame.jpeg, "clean"))
-    assert not np.array_equal(cells[0], cells[1])
-    assert all(np.ptp(caption) > 100 for caption in captions)  # each says what it is
-    assert not np.array_equal(captions[0], captions[1])

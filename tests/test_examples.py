@@ -1,4 +1,4 @@
-"""Every file of examples/ runs as a person would start it, with small numbers."""
+"""Files of examples/: all they use exists; nightly, each runs with small numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from printed import ROOT, check_python
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*"))
 # What each one takes, besides the data set of the first, and what it leaves below exports/.
 SMALL = {
@@ -23,6 +23,7 @@ SMALL = {
     "07_arrow_pandas.py": ("", ["joints.parquet"]),
     "09_own_place.py": ("--frames 4", ["own-place/dataset.json"]),
 }
+WHY = "a minute and more of processes; quick tests check all that an example calls"
 
 
 def run(*command: str | Path, folder: Path) -> str:
@@ -74,6 +75,18 @@ def test_examples_are_numbered_titled_and_short() -> None:
             assert text.splitlines()[0].startswith('"""') and f"examples/{path.name}" in text
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_what_an_example_uses_exists(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+        text = "\n".join("".join(cell["source"]) for cell in cells)
+    check_python(text, {})
+    options, _ = SMALL.get(path.name, ("", []))
+    assert all(f'"{word}"' in text for word in options.split() if word.startswith("--"))
+
+
+@pytest.mark.nightly(WHY)
 @pytest.mark.parametrize("name", SMALL)
 def test_it_runs(name: str, folder: Path) -> None:
     options, left = SMALL[name]
@@ -83,6 +96,7 @@ def test_it_runs(name: str, folder: Path) -> None:
         assert (folder / "exports" / file).exists(), file
 
 
+@pytest.mark.nightly(WHY)
 def test_the_notebook_runs(folder: Path) -> None:
     (folder / "examples").mkdir()
     path = folder / "examples" / "08_notebook.ipynb"

@@ -102,16 +102,19 @@ def test_a_row_says_why_it_left_the_first_look() -> None:
     assert all(row["note"] for row in changed)
 
 
-def without_covers(scene: Scene) -> Scene:
-    """Let every garment hide what it covers."""
+def with_surfaces(scene: Scene, **changes: object) -> Scene:
     people = tuple(
         dataclasses.replace(
-            person,
-            surfaces=tuple(dataclasses.replace(s, covers=None) for s in person.surfaces),
+            person, surfaces=tuple(dataclasses.replace(s, **changes) for s in person.surfaces)
         )
         for person in scene.people
     )
     return dataclasses.replace(scene, people=people)
+
+
+def without_covers(scene: Scene) -> Scene:
+    """Let every garment hide what it covers."""
+    return with_surfaces(scene, covers=None)
 
 
 def without_things(scene: Scene) -> Scene:
@@ -121,16 +124,7 @@ def without_things(scene: Scene) -> Scene:
 
 def as_one_person(scene: Scene) -> Scene:
     """Give everybody the instance of the first: then nobody hides another person."""
-    people = tuple(
-        dataclasses.replace(
-            person,
-            surfaces=tuple(
-                dataclasses.replace(s, instance=scene.people[0].instance) for s in person.surfaces
-            ),
-        )
-        for person in scene.people
-    )
-    return dataclasses.replace(scene, people=people)
+    return with_surfaces(scene, instance=scene.people[0].instance)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What is worn on a head hides eyes, nose and ears from labels just where it lies before them."""
+"""What is worn on a head hides joints and points of the face just where it lies before them; what
+hides hands hides their points. Rays confirm each share."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from synthstudio.body.face import EXPRESSIONS
+from synthstudio.core import whole_body
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import DeviceError
 from synthstudio.core.labels import PersonLabel
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, PersonSpec, Vec3
+from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, Vec3
 from synthstudio.generation.audit import shares_by_rays
 from synthstudio.generation.pipeline import build, draw_spec, make_frame
 from synthstudio.generation.stage import Stage, prepare
@@ -33,22 +35,28 @@ RECIPE = {
     "backdrop": {"kind": "plain"},
 }
 FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+POINTS = np.arange(23, 91)  # of coco133
+EYES, MOUTH, BROWS = POINTS[36:48], POINTS[48:], POINTS[17:27]
+NOSE, LOW_JAW = POINTS[29:36], POINTS[5:12]
+LEFT_JAW, RIGHT_JAW = POINTS[12:17], POINTS[:5]
 
 
 @pytest.fixture(scope="module")
 def stage() -> Stage:
+    assert parse(RECIPE).skeleton == "coco23"  # who does not ask has no points of faces
     return Stage(prepare(parse(RECIPE), assets=Path(), device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def base(stage: Stage) -> FrameSpec:
-    return draw_spec(stage, 0)
+def whole() -> Stage:
+    return Stage(prepare(parse(RECIPE | {"skeleton": "coco133"}), assets=Path(), device="cpu"))
 
 
 def wearing(
-    stage: Stage, base: FrameSpec, *kinds: str, years: float | None = None, azimuth_deg: float = 0
+    stage: Stage, *kinds: str, years: float | None = None, azimuth_deg: float = 0
 ) -> FrameSpec:
     """Return a frame of one head alone, seen from in front or to its left."""
+    base = draw_spec(stage, 0)
     known = {kind.kind: kind for kind in stage.catalogue.garments}
     (person,) = base.people
     kept = [g for g in person.outfit if known[g.kind].slot in ("top", "bottom", "shoes")]
@@ -71,33 +79,35 @@ def wearing(
         years=years,
     )
     person = replace(person, position_m=(0.0, 0.0, stage.drop_m(person)))
-    return replace(
-        base,
-        people=(person,),
-        things=(),
-        camera=_close(stage, person, azimuth_deg),
-        lens=LensSpec(),
-    )
-
-
-def _close(stage: Stage, person: PersonSpec, azimuth_deg: float) -> Camera:
     names = stage.skeleton.joints
-    x, y, z = stage.joints_m(person)[[names.index("left_ear"), names.index("right_ear")]].mean(0)
+    ears = stage.joints_m(person)[[names.index("left_ear"), names.index("right_ear")]]
+    camera = near(ears.mean(0), azimuth_deg, up_m=0.02)
+    return replace(base, people=(person,), things=(), camera=camera, lens=LensSpec())
+
+
+def near(place_m: np.ndarray, azimuth_deg: float, up_m: float = 0.0) -> Camera:
+    """A camera one metre from a place, in front of it or to its left."""
+    x, y, z = (float(v) for v in place_m)
     turn = math.radians(azimuth_deg)
-    at: Vec3 = (float(x + math.sin(turn)), float(y - math.cos(turn)), float(z) + 0.02)
-    yaw, pitch = look_at(at, (float(x), float(y), float(z)))
+    at: Vec3 = (x + math.sin(turn), y - math.cos(turn), z + up_m)
+    yaw, pitch = look_at(at, (x, y, z))
     return Camera(
         width_px=160, height_px=160, focal_px=300, position_m=at, yaw_rad=yaw, pitch_rad=pitch
     )
 
 
 def labels(stage: Stage, spec: FrameSpec) -> PersonLabel:
-    """Return the labels, which rays confirm."""
+    """Return the labels, which rays confirm. A patch of a lid seen from the side has few points,
+    of which some lie within the tolerance: their shares may differ more, states not.
+    """
     (label,) = make_frame(stage, spec).labels.people
     built = build(stage, spec)
     (person,) = built.scene.people
     (again,) = shares_by_rays(built, [(person, person.patches)])
-    assert np.abs(label.shares - again).max() < 0.03
+    apart, many = np.abs(label.shares - again), stage.skeleton.name == "coco133"
+    assert apart.max() < (0.15 if many else 0.03) and apart.mean() < (0.001 if many else 0.03)
+    inside = label.state != 0
+    np.testing.assert_array_equal(label.state[inside] == 2, again[inside, 0] >= 0.5)
     return label
 
 
@@ -123,9 +133,9 @@ def seen(stage: Stage, label: PersonLabel) -> dict[str, float]:
 )
 @pytest.mark.parametrize("years", [None, 3.0])
 def test_who_wears_what_shows_what(
-    stage: Stage, base: FrameSpec, kinds: tuple[str, ...], hidden: tuple[str, ...], years: float
+    stage: Stage, kinds: tuple[str, ...], hidden: tuple[str, ...], years: float
 ) -> None:
-    label = labels(stage, wearing(stage, base, *kinds, years=years))
+    label = labels(stage, wearing(stage, *kinds, years=years))
     names, shares = stage.skeleton.joints, seen(stage, label)
     for joint in FACE:
         j = names.index(joint)
@@ -137,26 +147,25 @@ def test_who_wears_what_shows_what(
 
 
 @pytest.mark.parametrize("hair", ["bob_hair", "curly_hair", "long_hair"])
-def test_full_hair_hides_ears(stage: Stage, base: FrameSpec, hair: str) -> None:
-    label = labels(stage, wearing(stage, base, hair, azimuth_deg=60))
+def test_full_hair_hides_ears(stage: Stage, hair: str) -> None:
+    label = labels(stage, wearing(stage, hair, azimuth_deg=60))
     assert label.cause[stage.skeleton.joints.index("left_ear")] == "self"
 
 
 @pytest.mark.parametrize(
     "hair", ["ponytail_hair", "plaits_hair", "parted_hair", "undercut_hair", "mohawk_hair"]
 )
-def test_other_cuts_leave_ears_and_faces(stage: Stage, base: FrameSpec, hair: str) -> None:
-    shares = seen(stage, labels(stage, wearing(stage, base, hair, azimuth_deg=30)))
-    bare = seen(stage, labels(stage, wearing(stage, base, azimuth_deg=30)))
+def test_other_cuts_leave_ears_and_faces(stage: Stage, hair: str) -> None:
+    shares = seen(stage, labels(stage, wearing(stage, hair, azimuth_deg=30)))
+    bare = seen(stage, labels(stage, wearing(stage, azimuth_deg=30)))
     for joint in ("nose", "left_eye", "right_eye", "left_ear"):
         assert shares[joint] > bare[joint] - 0.25, (joint, shares, bare)
 
 
-def test_glasses_beards_and_expressions_change_no_visibility(stage: Stage, base: FrameSpec) -> None:
-    plain = wearing(stage, base, "short_hair")
-    spec = wearing(stage, base, "short_hair", "glasses", "goatee")
+def test_glasses_beards_and_expressions_change_no_visibility(stage: Stage) -> None:
+    plain = wearing(stage, "short_hair")
     before = labels(stage, plain)
-    after = labels(stage, spec)
+    after = labels(stage, wearing(stage, "short_hair", "glasses", "goatee"))
     assert np.array_equal(before.shares, after.shares)
     (person,) = plain.people
     for face in EXPRESSIONS.values():
@@ -167,9 +176,9 @@ def test_glasses_beards_and_expressions_change_no_visibility(stage: Stage, base:
         assert np.array_equal(before.kinematic_joints_world_m, moved.kinematic_joints_world_m)
 
 
-def test_pyrender_sees_the_same_heads(stage: Stage, base: FrameSpec) -> None:
+def test_pyrender_sees_the_same_heads(stage: Stage) -> None:
     for kinds in (("curly_hair", "sunglasses", "medical_mask"), ("headscarf", "glasses")):
-        scene = build(stage, wearing(stage, base, *kinds)).scene
+        scene = build(stage, wearing(stage, *kinds)).scene
         exact = shade.render(pack(scene), scene)
         try:
             other = pyrender_backend.render(scene)
@@ -187,11 +196,57 @@ def test_pyrender_sees_the_same_heads(stage: Stage, base: FrameSpec) -> None:
         assert np.median(np.abs(exact.depth_m[both] - other.depth_m[both])) < 0.001
 
 
-def test_the_same_bytes_again(stage: Stage, base: FrameSpec) -> None:
-    spec = wearing(stage, base, "curly_hair", "sunglasses", "headband", years=6.0)
+def test_the_same_bytes_again(stage: Stage) -> None:
+    spec = wearing(stage, "curly_hair", "sunglasses", "headband", years=6.0)
     (person,) = spec.people
-    spec = replace(
-        spec, people=(replace(person, pose=replace(person.pose, face=EXPRESSIONS["laugh"])),)
-    )
-    other = Stage(stage.settings)
-    assert make_frame(stage, spec).jpeg == make_frame(other, spec).jpeg
+    laughs = replace(person, pose=replace(person.pose, face=EXPRESSIONS["laugh"]))
+    spec = replace(spec, people=(laughs,))
+    assert make_frame(stage, spec).jpeg == make_frame(Stage(stage.settings), spec).jpeg
+
+
+# Points of faces and hands --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "hidden", "shown"),
+    [
+        (("short_hair",), (), (EYES, MOUTH, BROWS, NOSE, LOW_JAW)),
+        (("glasses", "short_hair"), (), (EYES, MOUTH, NOSE)),
+        (("full_beard", "short_hair"), (), (EYES, MOUTH, LOW_JAW)),
+        (("sunglasses", "short_hair"), (EYES,), (MOUTH, LOW_JAW)),
+        (("medical_mask", "short_hair"), (MOUTH, NOSE[2:]), (EYES, BROWS)),
+        (("helmet", "short_hair"), (), (EYES, MOUTH, NOSE)),
+    ],
+    ids=lambda value: "-".join(value) if value and isinstance(value[0], str) else "",
+)
+def test_what_is_worn_hides_what_lies_behind_it(
+    whole: Stage, kinds: tuple[str, ...], hidden: tuple, shown: tuple
+) -> None:
+    label = labels(whole, wearing(whole, *kinds))
+    for points in hidden:
+        assert (label.state[points] == 1).mean() > 0.9, (kinds, label.shares[points, 0])
+        assert {label.cause[j] for j in points if label.state[j] == 1} == {"self"}
+    for points in shown:
+        assert (label.state[points] == 2).all(), (kinds, label.shares[points, 0])
+
+
+def test_the_far_side_of_a_face_is_hidden_by_the_head(whole: Stage) -> None:
+    label = labels(whole, wearing(whole, azimuth_deg=90))  # seen from the person's left
+    assert (label.state[LEFT_JAW] == 2).all() and (label.state[POINTS[45]] == 2).all()
+    assert (label.state[RIGHT_JAW] == 1).all() and (label.state[POINTS[[36, 37, 39]]] == 1).all()
+    behind = labels(whole, wearing(whole, azimuth_deg=180))
+    assert (behind.state[POINTS[17:]] == 1).all()
+    assert {behind.cause[j] for j in POINTS[17:]} == {"self"}
+
+
+def test_a_hand_is_seen_from_its_side_and_hidden_by_the_body(whole: Stage) -> None:
+    names = whole.skeleton.joints
+    left = np.array([names.index(n) for n in whole_body.LEFT_HAND])
+    right = np.array([names.index(n) for n in whole_body.RIGHT_HAND])
+    spec = wearing(whole)
+    hand = whole.joints_m(spec.people[0])[names.index("left_middle_finger1")]
+    here, far = (labels(whole, replace(spec, camera=near(hand, deg))) for deg in (90, -90))
+    assert (here.state[left[[5, 9, 13, 17]]] == 2).all()  # the knuckles
+    assert (here.state[right] != 2).all()
+    assert (far.state[left] == 1).all()  # through the body
+    assert {far.cause[j] for j in left} == {"self"}

@@ -1,26 +1,35 @@
-"""Where a photo looks like the ground under somebody's feet, and what may stand there."""
+"""Where a photo looks like the ground under somebody's feet, who stands there, what may stand
+there."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import photo_world
 import pytest
+from photo_world import opened, settings
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.photo import GroundCells
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import ThingSpec
 from synthstudio.generation.photos.ground import ground_cells
-from synthstudio.generation.photos.measure import Floor, Stand
+from synthstudio.generation.photos.make import ref_of, view_of
+from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand
+from synthstudio.generation.photos.upright import surer
+from synthstudio.recipe.search.photo_candidates import within_reach
 from synthstudio.recipe.search.photo_occluders import _meet, makes_sense
 from synthstudio.recipe.search.photo_visibility import Card
 
 HEIGHT, WIDTH, EDGE = 240, 320, 130
 PLANE = Floor(horizon_px=90.0, eye_m=1.5)
 STANDS = Stand(px_per_m=60.0, foot_px=180.0, sure=1.0, upright=True)
-PAVING = (120, 116, 110)
+PAVING, DARK = (120, 116, 110), (68, 66, 62)
 
 
 def _photo(ground=PAVING, *, rough=12.0, wall=(190, 190, 190)):
@@ -33,12 +42,15 @@ def _photo(ground=PAVING, *, rough=12.0, wall=(190, 190, 190)):
     return np.clip(rgb, 0, 255).astype(np.uint8)
 
 
-def _person():
-    return SimpleNamespace(mask=np.ones((100, 40), bool), left_px=100, top_px=80)
+def _with(rgb: np.ndarray, columns: slice, colour: Any, rows: slice = slice(EDGE, None)):
+    rgb = rgb.copy()
+    rgb[rows, columns] = colour
+    return rgb
 
 
-def _found(rgb, stand=STANDS, plane=PLANE):
-    return ground_cells(rgb, [_person()], [stand], plane)
+def _found(rgb, stand=STANDS, plane=PLANE, top_px=80) -> GroundCells | None:
+    person = SimpleNamespace(mask=np.ones((100, 40), bool), left_px=100, top_px=top_px)
+    return ground_cells(rgb, [person], [stand], plane)
 
 
 def test_ground_is_what_looks_like_that_about_the_feet():
@@ -47,83 +59,56 @@ def test_ground_is_what_looks_like_that_about_the_feet():
     edge, table = EDGE // found.cell_px, 240 // found.cell_px
     assert not found.ground[: edge - 1].any()
     assert not found.ground[:, table + 1 :].any()
-    left = found.ground[edge + 1 :, : table - 1]
-    assert left.mean() > 0.8  # all but the person
+    assert found.ground[edge + 1 :, : table - 1].mean() > 0.8  # all but the person
     assert not found.ground[100 // found.cell_px, 120 // found.cell_px]
 
 
-def test_who_is_in_the_air_or_does_not_stand_tells_nothing():
-    high = dataclasses.replace(STANDS, foot_px=100.0)  # feet 17 cm below the horizon
-    sits = dataclasses.replace(STANDS, upright=False)
-    for stand in (high, sits):
-        assert _found(_photo(), stand) is None
+UPWARDS = _with(_photo(), slice(None), (190, 190, 190), slice(EDGE, 176))
+EVEN = np.full((HEIGHT, WIDTH, 3), PAVING, np.uint8)
+SHOWN: dict[str, tuple[bool, Callable[[], GroundCells | None]]] = {
+    "feet in the air": (False, lambda: _found(_photo(), dataclasses.replace(STANDS, foot_px=100))),
+    "who sits": (False, lambda: _found(_photo(), dataclasses.replace(STANDS, upright=False))),
+    "a mown field": (False, lambda: _found(_photo((90, 125, 70), rough=1.0, wall=(30,) * 3))),
+    "a clay court": (False, lambda: _found(_photo((190, 90, 50), wall=(30,) * 3))),
+    "snow": (False, lambda: _found(_photo((215, 215, 218), rough=3.0, wall=(30,) * 3))),
+    "the same above the horizon": (False, lambda: _found(_photo(wall=PAVING))),
+    "bright beside feet": (False, lambda: _found(_with(_photo(), slice(85, 103), 250))),
+    "taken down a bit": (True, lambda: _found(EVEN, plane=Floor(1.0, 3.0))),
+    "taken downwards": (False, lambda: _found(EVEN, plane=Floor(-1.0, 3.0))),
+    **{
+        f"taken upwards, horizon at {share}": (
+            shown,
+            lambda share=share: _found(
+                UPWARDS,
+                dataclasses.replace(STANDS, foot_px=215.0),
+                Floor(share * HEIGHT, 0.8),
+                top_px=115,
+            ),
+        )
+        for share, shown in ((0.68, True), (0.72, False))
+    },
+}
 
 
-@pytest.mark.parametrize(
-    ("ground", "rough"),
-    [
-        ((90, 125, 70), 1.0),  # a mown field: even and green
-        ((190, 90, 50), 12.0),  # a clay court
-        ((215, 215, 218), 3.0),  # snow
-    ],
-)
-def test_fields_courts_and_snow_tell_of_no_ground(ground, rough):
-    assert _found(_photo(ground, rough=rough, wall=(30, 30, 30))) is None
+@pytest.mark.parametrize("photo", SHOWN)
+def test_some_photos_and_people_tell_of_no_ground(photo: str):
+    shown, found = SHOWN[photo]
+    assert (found() is not None) is shown
 
 
-def test_what_is_also_above_the_horizon_is_no_ground():
-    assert _found(_photo(wall=PAVING)) is None
-
-
-def test_a_photo_taken_upwards_shows_no_ground():
-    rgb = _photo()
-    rgb[EDGE:176] = rgb[0, 0]
-    low = dataclasses.replace(STANDS, foot_px=215.0)
-    person = SimpleNamespace(mask=np.ones((100, 40), bool), left_px=100, top_px=115)
-    for share, shown in ((0.68, True), (0.72, False)):
-        found = ground_cells(rgb, [person], [low], Floor(share * HEIGHT, 0.8))
-        assert (found is not None) is shown
-
-
-def test_a_photo_taken_downwards_shows_no_ground():
-    rgb = np.full((HEIGHT, WIDTH, 3), PAVING, np.uint8)
-    assert _found(rgb, plane=Floor(1.0, 3.0)) is not None
-    assert _found(rgb, plane=Floor(-1.0, 3.0)) is None
-
-
-def test_nothing_above_the_horizon_is_ground():
-    low = Floor(horizon_px=150.0, eye_m=0.5)
-    found = _found(_photo(), plane=low)
+def test_nothing_above_the_horizon_far_from_feet_or_of_other_looks_is_ground():
+    found = _found(_photo(), plane=Floor(horizon_px=150.0, eye_m=0.5))
     assert found is not None
     assert not found.ground[: 150 // found.cell_px].any()
     assert found.ground[160 // found.cell_px :].any()
-
-
-DARK = (68, 66, 62)
-
-
-def test_only_what_is_near_somebodys_feet_is_looked_at():
-    rgb = _photo(DARK)
-    rgb[EDGE:, 82:158] = _photo()[EDGE:, 82:158]  # a path as wide as 25 cm beside the person
-    found = _found(rgb)
+    # A path as wide as 25 cm beside the person, in dark ground.
+    found = _found(_with(_photo(DARK), slice(82, 158), _photo()[EDGE:, 82:158]))
     assert found is not None
     row = found.ground[200 // found.cell_px]
     assert row[90 // found.cell_px] and not row[30 // found.cell_px]
-
-
-def test_uneven_paving_is_no_excuse_for_anything_else():
-    rgb = _photo(rough=30.0)
-    rgb[EDGE:, 190:236] = DARK
-    found = _found(rgb)
+    found = _found(_with(_photo(rough=30.0), slice(190, 236), DARK))
     assert found is not None
     assert not found.ground[:, 195 // found.cell_px : 230 // found.cell_px].any()
-
-
-def test_feet_beside_something_bright_tell_nothing():
-    rgb = _photo()
-    assert _found(rgb) is not None
-    rgb[EDGE:, 85:103] = 250
-    assert _found(rgb) is None
 
 
 # What stands there ------------------------------------------------------------------------
@@ -136,64 +121,44 @@ CAMERA = Camera(
     yaw_rad=0.0,
     pitch_rad=-0.1,
 )
-
-
-def _item(left_px, bottom_px, *, thing=None, alpha=None):
-    alpha = np.ones((80, 40), np.float32) if alpha is None else alpha
-    card = Card(alpha=alpha, left_px=left_px, top_px=bottom_px - 80, per_px=1)
-    paste = SimpleNamespace(thing=thing, person=None, camera=CAMERA)
-    return SimpleNamespace(card=card, paste=paste)
-
-
-def _view(cells):
-    return SimpleNamespace(width_px=WIDTH, height_px=HEIGHT, ground=cells)
-
-
-def test_things_stand_on_ground():
-    cells = _found(_photo())
-    view = _view(cells)
-    assert makes_sense(view, _item(20.0, 200.0))
-    assert not makes_sense(view, _item(20.0, 110.0))  # on the wall
-    assert not makes_sense(view, _item(250.0, 200.0))  # on the table
-    assert not makes_sense(_view(None), _item(20.0, 260.0))
-    nowhere = GroundCells(ground=np.zeros_like(cells.ground), cell_px=cells.cell_px)
-    assert not makes_sense(_view(nowhere), _item(20.0, 200.0))
-
-
-def test_what_the_lower_edge_cuts_off_begins_on_ground():
-    view = _view(_found(_photo()))
-    assert makes_sense(view, _item(20.0, 260.0))
-    assert not makes_sense(view, _item(250.0, 260.0))  # before the table, or through it
-    assert not makes_sense(view, _item(20.0, HEIGHT + 80.5))  # nothing of it is seen
-
-
-def test_both_feet_stand_on_ground():
-    view = _view(_found(_photo()))
-    legs = np.zeros((80, 40), np.float32)
-    legs[:, :28] = legs[:, 34:] = 1
-    assert not makes_sense(view, _item(208.0, 200.0, alpha=legs))  # one of them on the table
-    assert makes_sense(view, _item(180.0, 200.0, alpha=legs))
+LEGS = np.ones((80, 40), np.float32)
+LEGS[:, 28:34] = 0
+FREE = GroundCells(ground=np.ones((80, 107), bool), cell_px=3)
+LEFT = dataclasses.replace(FREE, ground=FREE.ground & (np.arange(107) < 170 // 3))
+CELLS = _found(_photo())
 
 
 def _thing(x_m, y_m, size_m=(0.5, 0.5, 0.8)):
     return ThingSpec(kind="suitcase", size_m=size_m, position_m=(x_m, y_m, 0.0))
 
 
-def test_all_of_a_things_foot_stands_on_ground():
-    cells = _found(_photo())
-    free = GroundCells(ground=np.ones_like(cells.ground), cell_px=cells.cell_px)
-    left = dataclasses.replace(free, ground=free.ground.copy())
-    left.ground[:, 170 // cells.cell_px :] = False
-    narrow, wide = (_thing(-0.3, 5.0, (w, 0.4, 0.8)) for w in (0.5, 2.0))
-    for thing, fits in ((narrow, True), (wide, False)):
-        assert makes_sense(_view(free), _item(100.0, 200.0, thing=thing))
-        assert makes_sense(_view(left), _item(100.0, 200.0, thing=thing)) is fits
-
-
-def test_posts_do_not_end_in_the_picture():
-    free = GroundCells(ground=np.ones((72, 96), bool), cell_px=3)
-    assert not makes_sense(_view(free), _item(20.0, 200.0, thing=_thing(0, 5, (0.1, 0.1, 3.0))))
-    assert makes_sense(_view(free), _item(20.0, 200.0, thing=_thing(0, 5, (0.1, 0.1, 0.9))))
+@pytest.mark.parametrize(
+    ("sense", "cells", "left_px", "bottom_px", "thing", "alpha"),
+    [
+        (True, CELLS, 20, 200, None, None),
+        (False, CELLS, 20, 110, None, None),  # on the wall
+        (False, CELLS, 250, 200, None, None),  # on the table
+        (False, None, 20, 260, None, None),
+        (False, dataclasses.replace(FREE, ground=~FREE.ground), 20, 200, None, None),
+        (True, CELLS, 20, 260, None, None),  # the lower edge cuts it off
+        (False, CELLS, 250, 260, None, None),  # before the table, or through it
+        (False, CELLS, 20, HEIGHT + 80.5, None, None),  # nothing of it is seen
+        (False, CELLS, 208, 200, None, LEGS),  # one foot is on the table
+        (True, CELLS, 180, 200, None, LEGS),
+        (True, FREE, 100, 200, _thing(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
+        (True, LEFT, 100, 200, _thing(-0.3, 5.0, (0.5, 0.4, 0.8)), None),
+        (True, FREE, 100, 200, _thing(-0.3, 5.0, (2.0, 0.4, 0.8)), None),
+        (False, LEFT, 100, 200, _thing(-0.3, 5.0, (2.0, 0.4, 0.8)), None),  # part of its foot
+        (False, FREE, 20, 200, _thing(0, 5, (0.1, 0.1, 3.0)), None),  # a post that ends
+        (True, FREE, 20, 200, _thing(0, 5, (0.1, 0.1, 0.9)), None),
+    ],
+)
+def test_what_is_laid_stands_on_ground(sense, cells, left_px, bottom_px, thing, alpha):
+    alpha = np.ones((80, 40), np.float32) if alpha is None else alpha
+    card = Card(alpha=alpha, left_px=float(left_px), top_px=bottom_px - 80.0, per_px=1)
+    paste = SimpleNamespace(thing=thing, person=None, camera=CAMERA)
+    view = SimpleNamespace(width_px=WIDTH, height_px=HEIGHT, ground=cells)
+    assert makes_sense(view, SimpleNamespace(card=card, paste=paste)) is sense
 
 
 def test_what_stands_on_one_floor_does_not_stand_in_one_another():
@@ -207,3 +172,74 @@ def test_what_stands_on_one_floor_does_not_stand_in_one_another():
     other = dataclasses.replace(CAMERA, pitch_rad=0.0)
     assert not _meet(solve, here, paste(_thing(0.1, 5.0), other))  # of another person's floor
     assert not _meet(solve, here, paste(None))  # a cut-out's place is none in metres
+
+
+# Who stands ---------------------------------------------------------------------------------
+
+SCALE = 100.0
+BOX = (60.0, 52.0, 80.0, STATURE_M * SCALE)  # ends at row 220
+HEIGHTS = {"shoulder": 80.0, "hip": 128.0, "knee": 171.0, "ankle": 212.0}
+
+
+def joints(**moved: tuple[float, float]) -> dict[str, tuple[float, float]]:
+    """Return the joints of somebody of 100 px to a metre, but for the middles of some."""
+    out = {}
+    for part, y in HEIGHTS.items():
+        x, y = moved.get(part, (100.0, y))
+        out |= {f"left_{part}": (x - 5, y), f"right_{part}": (x + 5, y)}
+    return out
+
+
+def measured(found: dict[str, tuple[float, float]], box: tuple[float, ...] = BOX) -> Stand:
+    return surer(stand(found, box, 400), found, box)
+
+
+def test_who_stands_is_measured_whole_and_not_by_their_longest_bone():
+    wide = {**joints(), "left_shoulder": (70.0, 80.0), "right_shoulder": (130.0, 80.0)}
+    assert stand(wide, BOX, 400).px_per_m > 1.05 * SCALE
+    now = measured(wide)
+    assert now.upright and now.px_per_m == pytest.approx(SCALE, rel=1e-6)
+    low = (*BOX[:3], 213.0 - BOX[1])  # the box ends just below the ankles: grass hides shoes
+    assert not measured(joints(), low).upright
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"knee": (145.0, 140.0)},  # sits: the thighs are level
+        {"knee": (145.0, 171.0), "ankle": (145.0, 212.0)},  # lunges
+        {"ankle": (100.0, 120.0)},  # feet above the knees
+        {"hip": (100.0, 85.0)},  # bent over: a trunk as short as a hand
+    ],
+)
+def test_who_sits_or_bends_is_not_upright(moved):
+    found = joints(**moved)
+    assert measured(found) == stand(found, BOX, 400)
+    assert not measured(found).upright
+
+
+def test_a_box_in_which_only_an_arm_is_labelled_is_not_trusted():
+    box, arm = (0.0, 100.0, 60.0, 37.0), {"left_wrist": (30.0, 120.0)}
+    assert stand(arm, box, 400).sure > 0.3
+    assert measured(arm, box).sure <= 0.1
+    assert measured({}, box).sure <= 0.1
+
+
+def test_nothing_is_laid_before_who_does_not_stand(tmp_path: Path):
+    for name in ("world", "album"):
+        (tmp_path / name).mkdir()
+    world = photo_world.write(tmp_path / "world")
+    stage = opened(settings(world), world, tmp_path / "album")
+    sample = stage.sample(0)
+    people, rgb = stage.people(sample), stage.pixels(ref_of(sample))
+    view = view_of(sample, people, rgb, stage.annotated_skeleton, known=True)
+    before = view_of(sample, people, rgb, stage.annotated_skeleton)
+    assert before.ground is None and not before.people[0].upright  # as in sets of before
+    shown = dataclasses.replace(view, ground=object())
+    person = dataclasses.replace(view.people[0], upright=True)
+    assert within_reach(shown, person, known=True)
+    sits = dataclasses.replace(person, upright=False)
+    assert not within_reach(shown, sits, known=True)
+    assert within_reach(shown, sits, known=False)
+    assert not within_reach(shown, dataclasses.replace(person, feet_seen=False), known=True)
+    assert not within_reach(dataclasses.replace(view, ground=None), person, known=True)

@@ -21,17 +21,10 @@ from synthstudio.review.datasets import register
 from synthstudio.review.store import default_url, open_store
 
 RECIPE = "name: tiny\nframes: 1\nimage: {width_px: 64, height_px: 64}\n"
+COCO, IMAGES = "coco/annotations/person_keypoints_train.json", "coco/images/train"
 FOLDERS = {
     "generate": ("generate", "recipe.yaml", "--out", "OUT"),
-    "occlude": (
-        *(
-            "occlude",
-            "coco/annotations/person_keypoints_train.json",
-            "--images",
-            "coco/images/train",
-        ),
-        *("--recipe", "hide.yaml", "--out", "OUT"),
-    ),
+    "occlude": ("occlude", COCO, "--images", IMAGES, "--recipe", "hide.yaml", "--out", "OUT"),
     "filter": ("filter", "set", "occluded >= 0", "--out", "OUT"),
     "split": ("split", "set", "--by", "group", "--out", "OUT"),
     "merge": ("merge", "--sets", "set", "--out", "OUT"),
@@ -44,14 +37,10 @@ FOLDERS = {
     "compare": ("compare", "none", "none", "--out", "OUT"),
     "predict": ("predict", "none", "set", "--out", "OUT"),
     "experiment": (
-        *("experiment", "real", "--annotations", "coco/annotations/person_keypoints_train.json"),
-        *("--images", "coco/images/train", "--out", "OUT"),
+        *("experiment", "real", "--annotations", COCO, "--images", IMAGES, "--out", "OUT"),
     ),
 }
-GAP = (
-    *("--photos", "coco/annotations/person_keypoints_train.json"),
-    *("--images", "coco/images/train"),
-)
+GAP = ("--photos", COCO, "--images", IMAGES)
 FILES = {
     "preview": ("preview", "recipe.yaml", "--out", "OUT.png"),
     "frame": ("frame", "set", "0", "--out", "OUT.jpg"),
@@ -62,16 +51,7 @@ FILES = {
     "gap": ("gap", "set", *GAP, "--out", "OUT.html"),
     "gap --write": ("gap", "set", *GAP, "--out", "page.html", "--write", "OUT.yaml"),
     "validate --report": ("validate", "set", "--no-pictures", "--report", "OUT.html"),
-    "validate --fix COCO": (
-        *(
-            "validate",
-            "coco/annotations/person_keypoints_train.json",
-            "--images",
-            "coco/images/train",
-            "--fix",
-            "OUT.json",
-        ),
-    ),
+    "validate --fix COCO": ("validate", COCO, "--images", IMAGES, "--fix", "OUT.json"),
     "split --table": ("split", "set", "--table", "OUT.csv"),
     "suggest": ("suggest", "none", "--out", "OUT.yaml"),
     "review backup": ("review", "backup", "--db", "sqlite:///review.db", "--out", "OUT.db"),

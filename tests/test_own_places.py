@@ -80,10 +80,10 @@ def test_nobody_is_in_what_the_place_is_made_of(stage: Stage, specs: list[FrameS
             for part in stage.place_model(specs[0].backdrop.asset).mesh.parts  # type: ignore[union-attr]
         ]
     )
-    points, _ = trimesh.sample.sample_surface(mesh, 60_000, seed=1)
+    points, _ = trimesh.sample.sample_surface(mesh, 30_000, seed=1)
     points = points[points[:, 2] > 0.25]  # the floor is at 0.2
     nearest = cKDTree(points)
-    for spec in specs:
+    for spec in specs[:4]:
         built = pipeline.build(stage, spec)
         for person in built.scene.people:
             for surface in person.surfaces:

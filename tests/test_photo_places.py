@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tampered import stored_bytes
 
 import synthstudio as ss
 from synthstudio.core import masks
@@ -173,14 +174,6 @@ NEW = {
 SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("run.log", "run.lock")
-    }
-
-
 def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> None:
     for name in ("photos", "cut"):
         (tmp_path / name).mkdir()
@@ -198,7 +191,7 @@ def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> N
     ss.generate(part, tmp_path / "part", assets=tmp_path, **SHARDS)
     # The same recipe file means something else now; the set goes on as it was begun.
     ss.generate(NEW, tmp_path / "part", assets=tmp_path, resume=True, **SHARDS)
-    assert _files(tmp_path / "part") == _files(tmp_path / "whole")
+    assert stored_bytes(tmp_path / "part") == stored_bytes(tmp_path / "whole")
     assert ss.audit(whole, device="cpu", progress=False).passed
     _, agreement = replay(whole.path, 3, settings_of(whole._stored, device="cpu"))
     assert agreement.held == "same bytes"

@@ -1,31 +1,93 @@
 """The promises of `make soak`, at a small size: same bytes, kills, replay, audit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import proofs
+from benchmarks import abilities, proofs
+from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
+from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import Settings
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
 SCENE = SCENES / "quickstart.yaml"
 FRAMES = 14
+TINY: dict[str, Any] = {"image": {"width_px": 160, "height_px": 120, "supersample": 1}}
+WISHES: dict[str, tuple[str, dict[str, Any]]] = {
+    "targets, variants and contacts": (
+        "target_wrists.yaml",
+        {**TINY, "variants": {"clean": 1, "light": 1}, "people": {"hold": {"share": 0.5}}},
+    ),
+    "clips": ("clips.yaml", {**TINY, "clip": {"frames": 6}, "people": {"count": 1}}),
+    "crowd index 0.8": ("target_crowd.yaml", {**TINY, **abilities.CROWDED}),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *list(WISHES)[:2],
+        pytest.param(
+            "crowd index 0.8", marks=pytest.mark.nightly("the same with crowds, which take longer")
+        ),
+    ],
+)
+def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_path: Path) -> None:
+    scene, more = WISHES[name]
+    settings = abilities.settings_of(scene, frames=3, more=more)
+    trees = {}
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        generate(settings, out, workers=workers, frames_per_shard=2)
+        trees[workers] = hashed_files(out)
+    assert trees[1] == trees[2]
+    found = audit(tmp_path / "1", settings, frames=3).report()
+    assert found["passed"] and found["joints"] > 0
 
 
 @pytest.fixture(scope="module")
-def settings() -> Settings:
-    return proofs.settings_for(SCENE, assets=SCENES, frames=FRAMES)
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Settings]:
+    """Four frames of the first scene, by one worker."""
+    settings = proofs.settings_for(SCENE, assets=SCENES, frames=4)
+    out = tmp_path_factory.mktemp("small") / "set"
+    generate(settings, out, frames_per_shard=2)
+    return out, settings
+
+
+def test_any_stored_frame_is_made_again_and_the_second_oracle_agrees(
+    small: tuple[Path, Settings],
+) -> None:
+    out, settings = small
+    assert set(proofs.replayed(out, [0, 3]).values()) == {"same bytes"}
+    found = audit(out, settings, frames=4).report()
+    assert found["people"] >= 6 and found["joints"] == 23 * found["people"]
+    assert found["state_differs"] == found["cause_differs"] == 0
+    assert found["sampling_error"] < 0.02
+
+
+def test_another_seed_gives_other_bytes(small: tuple[Path, Settings]) -> None:
+    out, settings = small
+    other = settings.recipe.model_copy(update={"seed": settings.recipe.seed + 1})
+    stage = proofs.Stage(Settings(**{**vars(settings), "recipe": other}))
+    made = proofs.pipeline.make_frame(stage, proofs.pipeline.draw_spec(stage, 0))
+    assert made.jpeg != proofs.Dataset(out).image_path(0).read_bytes()
+
+
+# With processes and kills ---------------------------------------------------------------------
+
+nightly = pytest.mark.nightly("minutes of workers and kills; tests/dataset kills a cheap writer")
 
 
 @pytest.fixture(scope="module")
-def ways(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, dict[str, str]]]:
+def ways(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, str]]]:
     folder = tmp_path_factory.mktemp("ways")
+    settings = proofs.settings_for(SCENE, assets=SCENES, frames=FRAMES)
     return folder, proofs.made_in_every_way(settings, folder)
 
 
+@nightly
 def test_workers_runs_and_parts_give_the_same_bytes(
     ways: tuple[Path, dict[str, dict[str, str]]],
 ) -> None:
@@ -36,6 +98,7 @@ def test_workers_runs_and_parts_give_the_same_bytes(
         assert tree == first, way
 
 
+@nightly
 @pytest.mark.parametrize(
     ("kill", "workers"),
     [
@@ -57,31 +120,7 @@ def test_a_killed_run_resumed_gives_the_bytes_of_an_unbroken_one(
     assert resumed == ways[1]["one worker"]
 
 
-def test_another_seed_gives_other_bytes(
-    ways: tuple[Path, dict[str, dict[str, str]]], settings: Settings
-) -> None:
-    other = settings.recipe.model_copy(update={"seed": settings.recipe.seed + 1})
-    stage = proofs.Stage(Settings(**{**vars(settings), "recipe": other}))
-    dataset = proofs.Dataset(ways[0] / "one")
-    made = proofs.pipeline.make_frame(stage, proofs.pipeline.draw_spec(stage, 0))
-    assert made.jpeg != dataset.image_path(0).read_bytes()
-
-
-def test_any_stored_frame_is_made_again(ways: tuple[Path, dict[str, dict[str, str]]]) -> None:
-    assert set(proofs.replayed(ways[0] / "one", [0, 7, 8, 13]).values()) == {"same bytes"}
-
-
-def test_the_second_oracle_agrees(
-    ways: tuple[Path, dict[str, dict[str, str]]], settings: Settings
-) -> None:
-    found = audit(ways[0] / "one", settings, frames=12).report()
-    assert found["people"] >= 20
-    assert found["joints"] == 23 * found["people"]
-    assert found["state_differs"] == 0
-    assert found["cause_differs"] <= 1
-    assert found["sampling_error"] < 0.02
-
-
+@nightly
 def test_both_visible_and_hidden_joints_occur_in_any_twelve_frames(
     ways: tuple[Path, dict[str, dict[str, str]]],
 ) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import tiny_pairs
 import untrained
-from local_clusters import begin, importable, node
+from local_clusters import importable, joined, node
 
 import synthstudio as ss
 from synthstudio.api import inference, prediction_jobs
@@ -30,20 +30,16 @@ from synthstudio.generation.stage import Settings, prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import answer_jobs, predictions
 
-ray = pytest.importorskip("ray")
+pytest.importorskip("ray")
+pytestmark = pytest.mark.nightly("a cluster with workers costs half a minute of two cores")
 
 FRAMES = 12
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Join a cluster with one node of two cores."""
-    made = begin()
-    node(made)
-    ray.init(address=made.address, log_to_driver=False)
-    yield made
-    ray.shutdown()
-    made.shutdown()
+    with joined() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +88,7 @@ def test_an_audit_gives_the_same_tally(cluster: Any, settings: Settings, alone: 
     assert audit(alone, settings, workers=2, engine=RAY) == audit(alone, settings)
 
 
-def test_photos_give_the_same_bytes(
+def test_photos_give_the_same_bytes_and_what_nodes_lack_is_named(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = photo_world.write(tmp_path)
@@ -100,29 +96,17 @@ def test_photos_give_the_same_bytes(
     photo_world.run(Path(), tmp_path / "one")
     photo_world.run(Path(), tmp_path / "ray", workers=2, engine=RAY)
     assert hashed_files(tmp_path / "ray") == hashed_files(tmp_path / "one")
+    settings = photo_world.settings(world)  # the driver has checked what is gone later
     (world / "occluders" / "disc.png").rename(world / "disc.png")
     with pytest.raises(AssetError, match=r"node \S+: .*lacks files.*without occluders/disc\.png"):
-        _with_settings_of_before(world, tmp_path / "lacking")
+        photo_world.occlude(
+            settings, world / "coco.json", tmp_path / "lacking", images=world / "images", engine=RAY
+        )
     with pytest.raises(AssetError, match=r"node \S+: .*lacks the photos"):
         _open_with_album(photo_world.settings(world), tmp_path / "nowhere", b"", "coco17")
 
 
-def _with_settings_of_before(world: Path, out: Path) -> None:
-    """Run where the driver has checked what is gone by the time that workers look."""
-    (world / "disc.png").rename(world / "occluders" / "disc.png")
-    settings = photo_world.settings(world)
-    (world / "occluders" / "disc.png").rename(world / "disc.png")
-    photo_world.occlude(
-        settings,
-        world / "coco.json",
-        out,
-        images=world / "images",
-        frames_per_shard=2,
-        engine=RAY,
-    )
-
-
-def test_predictions_are_the_bytes_of_one_process_whoever_dies(
+def test_predictions_and_evaluations_are_those_of_one_process_whoever_dies(
     cluster: Any, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = untrained.save(tmp_path / "best.safetensors")
@@ -140,20 +124,15 @@ def test_predictions_are_the_bytes_of_one_process_whoever_dies(
     )
     assert one == other and len(one) == FRAMES + 2
 
-
-def test_an_evaluation_says_what_one_process_says_whoever_dies(
-    cluster: Any, alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = untrained.save(tmp_path / "best.safetensors")
     monkeypatch.setattr(predictions, "BATCH", 5)
     options: dict[str, Any] = {"cache": tmp_path / "crops", "device": "cpu", "progress": False}
-    ss.evaluate(weights, alone, out=tmp_path / "one", workers=1, **options)
-    dying = functools.partial(dying_workers.answer_people, tmp_path / "died")
+    ss.evaluate(weights, alone, out=tmp_path / "ev-one", workers=1, **options)
+    dying = functools.partial(dying_workers.answer_people, tmp_path / "died-again")
     monkeypatch.setattr(answer_jobs, "answer_people", dying)
-    ss.evaluate(weights, alone, out=tmp_path / "ray", workers=2, engine="ray", **options)
-    assert (tmp_path / "died").exists()
-    one, other = ((tmp_path / k / "answers.npz").read_bytes() for k in ("one", "ray"))
-    assert one == other
+    ss.evaluate(weights, alone, out=tmp_path / "ev-ray", workers=2, engine="ray", **options)
+    assert (tmp_path / "died-again").exists()
+    answers = [(tmp_path / k / "answers.npz").read_bytes() for k in ("ev-one", "ev-ray")]
+    assert answers[0] == answers[1]
 
 
 RUN = """
@@ -196,11 +175,8 @@ def test_a_run_killed_whole_is_resumed_by_the_other_engine(
 
 
 def test_the_api_knows_the_engines(cluster: Any, settings: Settings, tmp_path: Path) -> None:
-    recipe = ss.Recipe(**tiny_pairs.recipe(2))
-    made = ss.generate(recipe, tmp_path / "set", engine="ray", progress=False)
+    made = ss.generate(tiny_pairs.recipe(2), tmp_path / "set", engine="ray", progress=False)
     assert len(made) == 2
     assert ss.audit(made, engine="ray", progress=False).passed
-    with pytest.raises(ArgumentError, match="engine: unknown value; expected local or ray"):
-        ss.generate(recipe, tmp_path / "other", engine="spark")
     with pytest.raises(ArgumentError, match="1 to 256"):
-        ss.generate(recipe, tmp_path / "other", workers=257)
+        ss.generate(tiny_pairs.recipe(2), tmp_path / "other", workers=257)

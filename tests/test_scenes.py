@@ -48,13 +48,8 @@ def small_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _settings(
-    name: str, assets: Path, *, frames: int, width: int = 256, ground: str = "known"
-) -> Settings:
+def _settings(name: str, assets: Path, *, frames: int, width: int = 256) -> Settings:
     text = dump(load(SCENES / name))
-    for choice in text["backdrop"].get("choices", ()):
-        if choice["backdrop"]["kind"] == "photo":
-            choice["backdrop"]["ground"] = ground
     height = round(width * text["image"]["height_px"] / text["image"]["width_px"])
     text["image"] |= {"width_px": width, "height_px": height}
     return prepare(parse({**text, "frames": frames}, name), assets=assets, device="cpu")
@@ -67,7 +62,18 @@ def _check(labels: FrameLabels) -> None:
         assert ((person.state == 2) == (person.shares[:, 0] >= 0.5)).all()
 
 
+NIGHTLY = pytest.mark.nightly("every scene: a few of each kind run quickly, and all are read")
+FEW = ("everyday.yaml", "photo_backdrop.yaml", "clips.yaml", "counterfactuals.yaml")
+
+
 @pytest.mark.parametrize("name", NAMES)
+def test_every_scene_is_read(name: str, small_assets: Path) -> None:
+    assert _settings(name, small_assets, frames=1).recipe.frames == 1
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=NIGHTLY) for name in NAMES]
+)
 def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
     frames = list(itertools.islice(pipeline.stream(_settings(name, small_assets, frames=2)), 2))
     assert len(frames) == 2
@@ -77,15 +83,13 @@ def test_every_scene_makes_frames(name: str, small_assets: Path) -> None:
         _check(frame.labels)
 
 
+@pytest.mark.nightly("photos of this machine alone; every scene runs above with drawn ones")
 def test_photo_backdrop_on_real_assets(shared_data: Path) -> None:
-    settings = _settings("photo_backdrop.yaml", shared_data, frames=6, width=320, ground="any")
-    kinds = set()
+    recipe = load(SCENES / "photo_backdrop.yaml").model_copy(update={"frames": 6})
+    settings = prepare(recipe, assets=shared_data, device="cpu")
     for frame in pipeline.stream(settings):
         _check(frame.labels)
-        kinds.add(frame.spec.backdrop.kind)
-    assert kinds == {"photo", "hdri"}
-    assert len(settings.catalogue.backgrounds) == 15
-    assert len(settings.catalogue.cutouts) == 32
+    assert settings.catalogue.cutouts
     assert all(asset.licence for asset in settings.catalogue.backgrounds)
 
 

@@ -110,7 +110,7 @@ def drawn(tmp_path: Path, count: int, **room: Any) -> tuple[Stage, list[FrameSpe
 def test_a_recipe_draws_skies_that_go_with_the_light(tmp_path: Path) -> None:
     _, none = drawn(tmp_path, 4)
     assert all(isinstance(s.backdrop, RoomBackdrop) and s.backdrop.sky is None for s in none)
-    _, some = drawn(tmp_path, 120, skies=1)
+    _, some = drawn(tmp_path, 60, skies=1)
     skies = [s.backdrop.sky for s in some if isinstance(s.backdrop, RoomBackdrop)]
     assert len({sky.horizon_rgb for sky in skies if sky}) > 12
     warm = [sky.horizon_rgb[0] > 1.2 * sky.horizon_rgb[2] for sky in skies if sky]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tampered import tamper
+from tampered import stored_bytes, tamper
 
 import synthstudio as ss
 from synthstudio.core.errors import DatasetError
@@ -39,14 +39,6 @@ def _before(folder: Path, frames: int) -> ss.Dataset:
     return made
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.log"
-    }
-
-
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
     return _before(tmp_path_factory.mktemp("before") / "set", 4)
@@ -55,7 +47,7 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> ss.Dataset:
 def test_it_is_gone_on_with_to_the_same_bytes(before: ss.Dataset, tmp_path: Path) -> None:
     _before(tmp_path / "set", 2)
     ss.generate({**RECIPE, "frames": 4}, tmp_path / "set", resume=True, **SHARDS)
-    assert _files(tmp_path / "set") == _files(before.path)
+    assert stored_bytes(tmp_path / "set") == stored_bytes(before.path)
 
 
 def test_fields_that_came_later_do_not_stop_it(tmp_path: Path) -> None:
@@ -72,7 +64,7 @@ def test_fields_that_came_later_do_not_stop_it(tmp_path: Path) -> None:
     ss.generate({**RECIPE, "frames": 4}, tmp_path / "short", resume=True, **SHARDS)
     written = json.loads((tmp_path / "short/dataset.json").read_bytes())["recipe"]
     assert "flash" not in written["light"]
-    assert _files(tmp_path / "short") == _files(tmp_path / "whole")
+    assert stored_bytes(tmp_path / "short") == stored_bytes(tmp_path / "whole")
     other = {**RECIPE, "frames": 4, "light": {"flash": 0.5}}
     with pytest.raises(DatasetError, match="begun differently"):
         ss.generate(other, tmp_path / "short", resume=True, **SHARDS)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_frames
+from waiting import PATIENCE_S
 
 from synthstudio.core.places import Place
 from synthstudio.dataset import shards
@@ -28,7 +29,7 @@ def start(out: Place, **options: Any) -> "subprocess.Popen[str]":
 
 def drive(out: Place, **options: Any) -> tuple[int, str]:
     with start(out, **options) as process:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, errors
 
 

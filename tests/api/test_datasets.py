@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,9 +181,6 @@ def test_bad_questions_are_our_errors(call, people: ss.Dataset) -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys, synthstudio\n"
         "heavy = {'numpy', 'torch', 'pyarrow', 'pydantic', 'streamlit', 'sqlalchemy'}\n"

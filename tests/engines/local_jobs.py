@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +58,8 @@ def work(ctx: dict[str, Any], task: Task, report: Report) -> Any:
 
 def _pid(ctx: dict[str, Any], task: Task) -> Any:
     Path(task.folder, str(os.getpid())).touch()
-    time.sleep(60)
+    while True:
+        signal.pause()
 
 
 def _kill_once(ctx: dict[str, Any], task: Task) -> Any:
@@ -91,27 +94,37 @@ ACTS = {
 }
 
 
-def hang(folder: str, workers: int, engine: str = "local") -> None:
-    """Run jobs that say their pid in `folder` and never end."""
-    run = ray.run if engine == "ray" else local.run
-    tasks = [Task(number=i, what="hang", folder=folder) for i in range(workers)]
+def execute(run: Any, tasks: Any, workers: int = 2, **options: Any) -> list[Any]:
+    """Run jobs by an engine; return their results in the order in which they came."""
+    done: list[Any] = []
+    values: dict[str, Any] = {"initializer": context, "initargs": (100,), **options}
+    run(work, tasks, workers=workers, **{"on_done": done.append, **values})
+    return done
+
+
+def hanging(folder: Path, engine: str, **options: Any) -> subprocess.Popen[str]:
+    """A process whose two workers say their pids in `folder` and never end."""
+    return subprocess.Popen(
+        [sys.executable, __file__, str(folder), engine],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell that runs the tests in the background has them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )
+
+
+def hang(folder: str, engine: str) -> None:
+    tasks = [Task(number=i, what="hang", folder=folder) for i in range(2)]
     try:
-        run(
-            work,
-            tasks,
-            workers=workers,
-            initializer=context,
-            initargs=(0,),
-            on_done=print,
-        )
+        execute({"local": local.run, "ray": ray.run}[engine], tasks)
     except KeyboardInterrupt:
         Path(folder, "interrupted").touch()
         raise
 
 
 if __name__ == "__main__":
-    import sys
-
     import local_jobs  # workers import this module by its name, not the caller's __main__
 
-    local_jobs.hang(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+    local_jobs.hang(*sys.argv[1:])

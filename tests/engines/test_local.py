@@ -2,12 +2,12 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,15 @@ import local_jobs
 import pytest
 from local_jobs import Task
 from threadpoolctl import threadpool_info
+from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import DiskError, GeometryError, WorkerError
 from synthstudio.generation.engines import local
-from synthstudio.generation.engines.local import ONE_THREAD, Progress, run
-
-PATIENCE_S = 20.0
+from synthstudio.generation.engines.local import ONE_THREAD, Progress
 
 
 def execute(tasks: Any, workers: int = 1, **options: Any) -> list[Any]:
-    done: list[Any] = []
-    values: dict[str, Any] = {"initializer": local_jobs.context, "initargs": (100,), **options}
-    run(local_jobs.work, tasks, workers=workers, **{"on_done": done.append, **values})
-    return done
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
+    return local_jobs.execute(local.run, tasks, workers, **options)
 
 
 def alive(pid: int) -> bool:
@@ -56,10 +43,9 @@ def no_worker_is_left() -> Iterator[None]:
 def test_every_job_is_done_once(workers: int) -> None:
     done = execute([Task(i) for i in range(10)], workers)
     assert sorted(done) == [(i, 100 + i * i) for i in range(10)]
-
-
-def test_no_jobs_start_no_workers() -> None:
-    assert execute([], workers=4) == []
+    assert execute([], workers) == []
+    # Results may be larger than a pipe.
+    assert [len(r) for r in execute([Task(i, "big") for i in range(3)], workers)] == [3_000_000] * 3
 
 
 def test_jobs_are_taken_as_they_are_needed() -> None:
@@ -71,18 +57,8 @@ def test_jobs_are_taken_as_they_are_needed() -> None:
             taken.append(i)
             yield Task(i)
 
-    done: list[Any] = []
-
-    def on_done(result: Any) -> None:
-        done.append(result)
-        ahead.append(len(taken) - len(done))
-
-    execute(tasks(), workers=2, on_done=on_done)
-    assert len(done) == 12 and max(ahead) <= 2
-
-
-def test_results_may_be_larger_than_a_pipe() -> None:
-    assert [len(r) for r in execute([Task(i, "big") for i in range(3)], 2)] == [3_000_000] * 3
+    execute(tasks(), workers=2, on_done=lambda _: ahead.append(len(taken) - len(ahead) - 1))
+    assert len(ahead) == 12 and max(ahead) <= 2
 
 
 def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
@@ -126,10 +102,7 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         "import local_jobs\n"
         "from synthstudio.generation.engines.local import run\n"
         "print('begun')\n"
-        "done = []\n"
-        "run(local_jobs.work, [local_jobs.Task(i) for i in range(4)], workers=2,\n"
-        "    initializer=local_jobs.context, initargs=(0,), on_done=done.append)\n"
-        "print(sorted(done))\n"
+        "print(sorted(local_jobs.execute(run, [local_jobs.Task(i) for i in range(4)])))\n"
     )
     path = os.pathsep.join([str(Path(local_jobs.__file__).parent), *sys.path])
     made = subprocess.run(
@@ -139,116 +112,84 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": path},
         check=True,
     )
-    assert made.stdout.splitlines() == ["begun", "[(0, 0), (1, 1), (2, 4), (3, 9)]"]
+    assert made.stdout.splitlines() == ["begun", "[(0, 100), (1, 101), (2, 104), (3, 109)]"]
 
 
-def test_progress_counts_what_jobs_report() -> None:
+def test_progress_counts_what_jobs_report_and_may_end_the_run() -> None:
     seen: list[Progress] = []
     execute([Task(i) for i in range(4)], on_progress=seen.append)
     assert [p.units for p in seen] == [2, 2, 4, 4, 6, 6, 8, 8]
     assert [p.jobs for p in seen] == [0, 1, 1, 2, 2, 3, 3, 4]
     assert seen[-1].per_second == pytest.approx(8 / seen[-1].seconds)
 
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_progress_raises_ends_the_run_as_it_is(workers: int) -> None:
     def enough(now: Progress) -> None:
         raise LookupError("enough")
 
-    with pytest.raises(LookupError, match="enough"):
-        execute([Task(i) for i in range(4)], workers, on_progress=enough)
+    for workers in (1, 2):
+        with pytest.raises(LookupError, match="enough"):
+            execute([Task(i) for i in range(4)], workers, on_progress=enough)
 
 
-def test_our_errors_keep_kind_and_message() -> None:
-    with pytest.raises(GeometryError, match=r"^frame 7: too large\.$"):
-        execute([Task(i, "own error") for i in range(4)], workers=2)
+@pytest.mark.parametrize(
+    ("task", "workers", "kind", "words"),
+    [
+        (Task(1, "own error"), 2, GeometryError, r"^frame 7: too large\.$"),
+        (Task(1, "other error"), 1, WorkerError, r"local_jobs\.py.*EOFError: short file"),
+        (Task(1, "unpicklable"), 2, WorkerError, "this cannot travel"),
+        (Task(1, "kill"), 2, WorkerError, "died at job task 1.*SIGKILL"),
+        (Task(1, "exit"), 2, WorkerError, "died at job task 1.*exit code 3"),
+        (Task(1), 0, WorkerError, "1 or more; got 0"),
+    ],
+    ids=lambda value: value.what if isinstance(value, Task) else "",
+)
+def test_an_error_of_a_job_keeps_its_kind_or_names_it(
+    task: Task, workers: int, kind: type[Exception], words: str
+) -> None:
+    done: list[Any] = []
+    with pytest.raises(kind) as caught:
+        execute([Task(0), task, Task(2), Task(3)], workers, on_done=done.append)
+    assert re.search(words, str(caught.value), re.S), str(caught.value)
+    assert set(done) <= {(i, 100 + i * i) for i in (0, 2, 3)}
+
+
+def test_workers_that_fail_while_they_start(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(GeometryError, match="meshes"):
         execute([Task(0)], initializer=local_jobs.bad_context, initargs=())
-
-
-def test_other_errors_come_with_their_traceback() -> None:
-    with pytest.raises(WorkerError, match="EOFError: short file") as caught:
-        execute([Task(0, "other error")])
-    assert "local_jobs.py" in str(caught.value)
-    with pytest.raises(WorkerError, match="this cannot travel"):
-        execute([Task(0, "unpicklable")], 2)
-
-
-@pytest.mark.parametrize(("what", "how"), [("kill", "SIGKILL"), ("exit", "exit code 3")])
-def test_a_dead_worker_is_named_with_its_job(what: str, how: str) -> None:
-    done: list[Any] = []
-    tasks = [Task(0), Task(1), Task(2, what), *[Task(i) for i in range(3, 9)]]
-    with pytest.raises(WorkerError, match=f"died at job task 2.*{how}"):
-        execute(tasks, 2, on_done=done.append)
-    assert set(done) <= {(i, 100 + i * i) for i in (0, 1, *range(3, 9))}
-
-
-def test_a_worker_that_dies_while_it_starts() -> None:
     with pytest.raises(WorkerError, match=r"while it started.*SIGKILL"):
         execute([Task(0)], 2, initializer=local_jobs.dead_context, initargs=())
-
-
-def test_a_worker_that_dies_before_it_reads_what_it_starts_with(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    with monkeypatch.context() as patch, pytest.raises(WorkerError, match="TMPDIR"):
+        patch.setattr(tempfile, "tempdir", "/proc/1/nowhere")
+        execute([Task(0)], 2)
     monkeypatch.setattr(local, "_worker_main", os._exit)  # called with what it cannot take
     with pytest.raises(WorkerError, match=r"while it started.*exit code 1"):
-        execute([Task(0)], 2, initializer=local_jobs.context, initargs=(bytes(1_000_000),))
-
-
-def test_what_workers_start_with_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/proc/1/nowhere")
-    with pytest.raises(WorkerError, match="TMPDIR"):
-        execute([Task(0)], 2)
+        execute([Task(0)], 2, initargs=(bytes(1_000_000),))
 
 
 def test_an_error_of_the_parent_stops_the_workers(tmp_path: Path) -> None:
     def on_done(result: Any) -> None:
-        assert until(lambda: len(list(tmp_path.iterdir())) == 1)
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 1, "the other job is at work")
         raise DiskError("full")
 
-    begun = time.monotonic()
     with pytest.raises(DiskError, match="full"):
         execute([Task(0, "hang", str(tmp_path)), Task(1)], workers=2, on_done=on_done)
-    assert time.monotonic() - begun < PATIENCE_S
 
 
-def test_no_workers_is_an_error() -> None:
-    with pytest.raises(WorkerError, match="1 or more; got 0"):
-        execute([Task(0)], workers=0)
-
-
-def _hanging(folder: Path) -> tuple["subprocess.Popen[str]", list[int]]:
+def begun(folder: Path) -> tuple["subprocess.Popen[str]", list[int]]:
     """Return a process whose two workers are busy, and their pids."""
-    process = subprocess.Popen(
-        [sys.executable, local_jobs.__file__, str(folder), "2"],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        # A shell that runs the tests in the background has them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert until(lambda: len(list(folder.iterdir())) == 2)
+    process = local_jobs.hanging(folder, "local")
+    wait_for(lambda: len(list(folder.iterdir())) == 2, "both workers are busy")
     pids = [int(path.name) for path in folder.iterdir()]
     assert all(alive(pid) for pid in pids)
     return process, pids
 
 
-def test_workers_die_with_their_parent(tmp_path: Path) -> None:
-    process, pids = _hanging(tmp_path)
-    with process:
-        process.kill()
-        assert until(lambda: not any(alive(pid) for pid in pids))
-
-
 def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path: Path) -> None:
-    process, pids = _hanging(tmp_path)
+    process, pids = begun(tmp_path)
     with process:
-        for pid in pids:
-            os.kill(pid, signal.SIGINT)
-        time.sleep(0.2)
-        assert process.poll() is None and all(alive(pid) for pid in pids)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to everyone
+        for pid in pids:  # of a terminal's group all get the signal, and workers ignore it
+            ignored = re.search(r"SigIgn:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+            assert ignored and int(ignored[1], 16) >> (signal.SIGINT - 1) & 1
+        os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGINT
     assert (tmp_path / "interrupted").exists()
@@ -256,10 +197,13 @@ def test_ctrl_c_ends_all_at_once_and_quietly(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in pids)
 
 
-def test_a_killed_worker_takes_the_run_with_it(tmp_path: Path) -> None:
-    process, pids = _hanging(tmp_path)
-    with process:
-        os.kill(pids[0], signal.SIGKILL)
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1 and "WorkerError" in errors and "SIGKILL" in errors
-    assert not any(alive(pid) for pid in pids)
+@pytest.mark.nightly("kills of processes; a worker that dies at its job is tried quickly")
+def test_workers_die_with_their_parent_and_take_the_run_with_them(tmp_path: Path) -> None:
+    for name in ("parent", "worker"):
+        (tmp_path / name).mkdir()
+        process, pids = begun(tmp_path / name)
+        with process:
+            os.kill(process.pid if name == "parent" else pids[0], signal.SIGKILL)
+            _, errors = process.communicate(timeout=PATIENCE_S)
+        assert name == "parent" or ("WorkerError" in errors and "SIGKILL" in errors)
+        wait_for(lambda: not any(alive(pid) for pid in pids), "all workers are gone")  # noqa: B023

@@ -41,7 +41,7 @@ def scene(tmp_path: Path) -> Path:
     return path
 
 
-def test_generated_read_checked_and_exported(s3: S3, scene: Path, tmp_path: Path) -> None:
+def test_generated_read_checked_predicted_and_exported(s3: S3, scene: Path, tmp_path: Path) -> None:
     made = run("generate", scene, "--out", s3.url(), "--json")
     assert json.loads(made.splitlines()[-1])["folder"] == s3.url()
     local = ss.generate(scene, tmp_path / "local", progress=False)
@@ -52,17 +52,19 @@ def test_generated_read_checked_and_exported(s3: S3, scene: Path, tmp_path: Path
     assert run("stats", s3.url(), "--json") == run("stats", tmp_path / "local", "--json")
     assert ss.audit(s3.url(), progress=False).passed
     assert "same bytes" in run("frame", s3.url(), "1", "--json")
-    assert run("predict", s3.url(), "--out", tmp_path / "there", "--json")
-    assert run("predict", tmp_path / "local", "--out", tmp_path / "here", "--json")
-    name = "results.json"
-    assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    out, into = tmp_path / "out", f"sqlite:///{tmp_path}/review.db"
+    predict_to_folder("default", s3.url(), out, into=into, layer="net")
+    found = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
+    assert found["people"] == there.num_people
+    predict_to_folder("default", tmp_path / "local", tmp_path / "here")
+    assert (out / "results.json").read_bytes() == (tmp_path / "here/results.json").read_bytes()
+    with pytest.raises(SynthStudioError, match=NO_URL):
+        run("export", s3.url(), "--out", s3.url("coco"))
     run("export", s3.url(), "--out", tmp_path / "coco")
     ss.export(local, "coco", tmp_path / "same")
     for path in (tmp_path / "same").rglob("*.*"):
         other = tmp_path / "coco" / path.relative_to(tmp_path / "same")
         assert other.read_bytes() == path.read_bytes()
-    with pytest.raises(SynthStudioError, match=NO_URL):
-        run("export", s3.url(), "--out", s3.url("coco"))
 
 
 def test_a_plan_for_a_url_is_made_on_the_disk(
@@ -73,19 +75,8 @@ def test_a_plan_for_a_url_is_made_on_the_disk(
     assert generation.plan(scene, "s3://bucket/set", progress=False) == tmp_path / "set"
 
 
-def test_predictions_of_a_set_at_a_url_are_stored(s3: S3, scene: Path, tmp_path: Path) -> None:
-    made = ss.generate(scene, s3.url(), progress=False)
-    out, into = tmp_path / "out", f"sqlite:///{tmp_path}/review.db"
-    predict_to_folder("default", s3.url(), out, into=into, layer="net")
-    found = json.loads(run("review", "stats", s3.url(), "--db", into, "--json"))
-    assert found["people"] == made.num_people
-
-
-def test_what_takes_no_url_says_so(s3: S3, scene: Path) -> None:
-    for words in (
-        ("demo", "--out", s3.url()),
-        ("preview", str(scene), "--out", s3.url("a.png")),
-    ):
-        with pytest.raises(SynthStudioError, match=NO_URL):
-            run(*words)
+@pytest.mark.parametrize("words", [("demo",), ("preview", "SCENE")])
+def test_what_takes_no_url_says_so(words: tuple[str, ...], s3: S3, scene: Path) -> None:
+    with pytest.raises(SynthStudioError, match=NO_URL):
+        run(*(str(scene) if word == "SCENE" else word for word in words), "--out", s3.url("a.png"))
     assert s3.objects("") == {}

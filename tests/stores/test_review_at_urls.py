@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from review_ops import ANNA, PEOPLE, make_set, op, seen
 from s3_server import S3
 from test_commands_at_urls import run
 
-import synthstudio as ss
 from synthstudio.api import exchange
 from synthstudio.core.errors import ArgumentError, FormatError, StudioError, SynthStudioError
 from synthstudio.core.images import encode_jpeg
@@ -27,7 +25,7 @@ from synthstudio.review.values import Person
 from synthstudio.studio.context import Context
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.jobs import orders, process
+from synthstudio.studio.jobs import export_worker, orders
 from synthstudio.studio.settings import arguments, parse
 
 
@@ -61,30 +59,17 @@ def test_a_set_at_a_url_is_reviewed_and_exported(s3: S3, there: str, tmp_path: P
         assert len(queue.rows) == sum(PEOPLE)
         assert pictures.image(chosen.source, frame)[:2] == b"\xff\xd8"
         order = orders.Export(dataset=there, form="coco", out="out", only="all")
-        spec = orders.order_to_spec(order)
-        done = subprocess.run(
-            orders.command("export", spec, settings),
-            env={
-                **process.own_environment(),
-                **orders.environment("export", spec, settings),
-                "PYTHONPATH": os.pathsep.join([str(Path(ss.__file__).parents[1])]),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / "exports" / "out.zip").is_file()
+        assert there in orders.command("export", orders.order_to_spec(order), settings)
+        packed = tmp_path / "exports" / "out.zip"
+        export_worker.write(settings.database, there, packed, form="coco", only="all")
+        assert packed.is_file()
     assert s3.objects("sticks/") == before  # only read
-    db = settings.database
-    made = run(
-        "review", "export", there, "--out", s3.url("done"), "--format", "dataset", "--db", db
-    )
-    assert s3.url("done") in made
+    db = ["--db", settings.database]
+    run("review", "export", there, "--out", s3.url("done"), "--format", "dataset", *db)
     rows = list(Dataset(s3.url("done")).iter_instances())
     assert rows[0]["joints_px"][:2] == [10.0, 20.0]
-    printed = run("review", "export", there, "--out", tmp_path / "coco", "--db", db, "--json")
-    assert json.loads(printed)["people"] == 3
+    made = run("review", "export", there, "--out", tmp_path / "coco", "--json", *db)
+    assert json.loads(made)["people"] == 3
 
 
 def test_what_cannot_be_is_one_message(s3: S3, there: str, tmp_path: Path) -> None:
@@ -106,12 +91,12 @@ def test_what_cannot_be_is_one_message(s3: S3, there: str, tmp_path: Path) -> No
 
 
 def photo(grey: int = 90) -> bytes:
-    import numpy as np
-
     return encode_jpeg(np.full((48, 64, 3), grey, np.uint8), 90)
 
 
 def test_photos_are_taken_in_from_a_url(s3: S3, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="no photos here"):
+        exchange.import_photos(s3.url("photos"), tmp_path / "made")
     for name, data in {"a.jpg": photo(), "deep/b.jpg": photo(50), "c.jpg": b"none"}.items():
         s3.put(f"photos/{name}", data)
     s3.put("photos/notes.txt", b"not fetched")
@@ -122,26 +107,37 @@ def test_photos_are_taken_in_from_a_url(s3: S3, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]
 
 
-def test_photos_that_are_not_fetched(s3: S3, tmp_path: Path, monkeypatch) -> None:
-    with pytest.raises(FormatError, match="no photos here"):
-        exchange.import_photos(s3.url("photos"), tmp_path / "made")
+@pytest.mark.parametrize(
+    ("name", "most"), [("MOST_PHOTOS", 1), ("MAX_BYTES", 10), ("MOST_BYTES", len(photo()) + 1)]
+)
+def test_too_many_photos_are_not_fetched(
+    name: str, most: int, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     s3.put("photos/a.jpg", photo())
     s3.put("photos/b.jpg", photo())
-    limits = {"MOST_PHOTOS": 1, "MAX_BYTES": 10, "MOST_BYTES": len(photo()) + 1}
-    for name, most in limits.items():
-        with monkeypatch.context() as patched, pytest.raises(FormatError, match="fetched"):
-            patched.setattr(fetched, name, most)
-            exchange.import_photos(s3.url("photos"), tmp_path / "made")
-    for name in ("../a.jpg", "a/../../b.jpg", "/a.jpg", "a\\b.jpg", "a\nb.jpg"):
-        with pytest.raises(FormatError, match="this name"):
-            fetched._check(parse_place(s3.url("photos")), {name: 5})  # type: ignore[arg-type]
-    for names in (("a.jpg", "a.jpg/b.jpg"), ("é" * 126 + ".jpg",), ("b" * 256 + "/a.jpg",)):
-        with pytest.raises(FormatError, match="object's and no file's"):
-            fetched._check(parse_place(s3.url("photos")), dict.fromkeys(names, 5))  # type: ignore[arg-type]
+    monkeypatch.setattr(fetched, name, most)
+    with pytest.raises(FormatError, match="fetched"):
+        exchange.import_photos(s3.url("photos"), tmp_path / "made")
     assert not (tmp_path / "made").exists()
 
 
-def test_photos_come_in_pieces_as_long_as_they_were_listed(s3: S3, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize(
+    "names",
+    [
+        *((n,) for n in ("../a.jpg", "a/../../b.jpg", "/a.jpg", "a\\b.jpg", "a\nb.jpg")),
+        ("a.jpg", "a.jpg/b.jpg"),
+        ("é" * 126 + ".jpg",),
+        ("b" * 256 + "/a.jpg",),
+    ],
+)
+def test_names_that_are_no_files_here_are_not_fetched(names: tuple[str, ...]) -> None:
+    with pytest.raises(FormatError, match=r"this name|object's and no file's"):
+        fetched._check(parse_place("s3://bucket/photos"), dict.fromkeys(names, 5))  # type: ignore[arg-type]
+
+
+def test_photos_come_in_pieces_as_long_as_they_were_listed(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, read, parts = photo(), Store.read, []
 
     def reading(store, name, *, part):
@@ -157,9 +153,8 @@ def test_photos_come_in_pieces_as_long_as_they_were_listed(s3: S3, tmp_path: Pat
         assert (folder / "a.jpg").read_bytes() == data
         assert (folder / "none.jpg").read_bytes() == b""
     assert max(parts) <= 101 and sum(parts) == len(data) + 1
-    sizes = {"a.jpg": len(data)}
     for length in (len(data) - 1, len(data) + 1):
-        monkeypatch.setattr(Store, "sizes", lambda *_, length=length: {**sizes, "a.jpg": length})
+        monkeypatch.setattr(Store, "sizes", lambda *_, length=length: {"a.jpg": length})
         with pytest.raises(FormatError, match="changed in the store"):
             exchange.import_photos(str(url), tmp_path / "out")
     s3.delete("photos/a.jpg")

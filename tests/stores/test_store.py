@@ -24,7 +24,7 @@ def store(s3: S3) -> Store:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
+    patience = Patience(tries=3, first_s=0.01, connect_s=30, read_s=30)
     monkeypatch.setattr(stores, "PATIENCE", patience)
 
 
@@ -43,10 +43,18 @@ def test_objects_there_and_back(store: Store, s3: S3) -> None:
     assert s3.objects() == {"aside/b": b"3"}
 
 
-@pytest.mark.parametrize("kind", ["500", "503", "drop", "cut", "slow", "lost"])
+SLOWLY = pytest.mark.nightly("waits for a second of silence; other faults are tried quickly")
+
+
+@pytest.mark.parametrize(
+    "kind", ["500", "503", "drop", "cut", "lost", pytest.param("slow", marks=SLOWLY)]
+)
 def test_what_passes_is_tried_again(
     s3: S3, quick: None, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    if kind == "slow":
+        patience = Patience(tries=3, first_s=0.01, connect_s=1, read_s=1)
+        monkeypatch.setattr(stores, "PATIENCE", patience)
     with faults(s3, lambda method, name, n: kind if n == 1 else None, monkeypatch):
         store = Store(Url("s3", f"{s3.bucket}/set"))
         store.write("a", b"x" * 1000)
@@ -57,6 +65,7 @@ def test_what_passes_is_tried_again(
     assert s3.objects() == {"a": b"x" * 1000, "b": b"y" * 1000}
 
 
+@pytest.mark.nightly("a hundred megabytes twice")
 def test_a_large_object_is_one_put(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytes(101 << 20)
     monkeypatch.setattr(stores, "PATIENCE", Patience(tries=3, first_s=0.01))

@@ -6,22 +6,20 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import fake_frames
 import pytest
-from s3_server import S3, faults
-from test_sets_at_urls import at
-from written_sets import make, write
+from s3_server import S3, at, faults
+from waiting import PATIENCE_S, wait_for
+from written_sets import make
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.places import Url
 from synthstudio.dataset.cache import ENTRIES, Cache, Held, default_cache
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.source import StoreSource
-from synthstudio.dataset.writer import open_or_create
 
 READ = """
 import sys
@@ -42,11 +40,23 @@ def whole(folder: Path) -> bool:
     return (folder / "data").is_file()
 
 
+def _tick(folder: Path) -> None:
+    """Wait until the file system's clock has gone on."""
+    (folder / "early").touch()
+    before = (folder / "early").stat().st_mtime_ns
+
+    def later() -> bool:
+        (folder / "late").touch()
+        return (folder / "late").stat().st_mtime_ns > before
+
+    wait_for(later, "a later time of files")
+
+
 def test_the_longest_unused_goes_and_none_in_use(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache", 250)
 
     def hold(name: str, size: int) -> Held:
-        time.sleep(0.02)  # file systems count time in ticks
+        _tick(tmp_path)
         return cache.hold(f"set-{name}", filled(size), whole)
 
     a = hold("a", 100)
@@ -143,37 +153,20 @@ def test_a_damaged_entry_is_fetched_again(s3: S3, tmp_path: Path) -> None:
 def test_a_small_cache_serves_a_large_set(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(at(s3), fake_frames.identity(frames=40))
+    make(at(s3), fake_frames.identity(frames=24))
     monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
     opened = Dataset(s3.url())
-    assert [row["index"] for row in opened.iter_frames()] == list(range(40))
-    assert (
-        len(list((tmp_path / "cache" / ENTRIES).glob("shard-*"))) <= 5
-    )  # those in use and the last one
-    assert len({opened.image_bytes(i) for i in (*range(40), *range(40))}) == 40
-
-
-def test_an_unfinished_set_is_larger_than_the_cache(
-    s3: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with open_or_create(at(s3), fake_frames.identity()) as session:
-        for shard in range(3):
-            session.publish(write(session, shard))
-    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
-    opened = Dataset(s3.url(), allow_unfinished=True)
-    assert [row["index"] for row in opened.iter_frames()] == list(range(10))
-
-
-def test_the_last_used_shards_are_kept(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    make(at(s3), fake_frames.identity(frames=40))
-    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", "0")
-    opened = Dataset(s3.url())
+    assert [row["index"] for row in opened.iter_frames()] == list(range(24))
+    entries = tmp_path / "cache" / ENTRIES
+    assert len(list(entries.glob("shard-*"))) <= 5  # those in use and the last one
+    assert len({opened.image_bytes(i) for i in (*range(24), *range(24))}) == 24
     first = opened.shard_folder(0)
     for shard in (1, 2, 3, 0, 4, 5):
         opened.shard_folder(shard)
-    assert first.is_dir()
+    assert first.is_dir()  # the last used ones are kept
 
 
+@pytest.mark.nightly("three processes; threads share it in a quick test")
 def test_processes_share_it(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     make(at(s3), fake_frames.identity())
     with faults(s3, lambda *_: None, monkeypatch):
@@ -183,7 +176,7 @@ def test_processes_share_it(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
             )
             for _ in range(3)
         ]
-        found = {process.communicate(timeout=120)[0] for process in reading}
+        found = {process.communicate(timeout=PATIENCE_S)[0] for process in reading}
     assert all(process.returncode == 0 for process in reading) and len(found) == 1
     shards = [name for method, name in s3.asked if method == "GET" and name.endswith(".tar")]
     assert sorted(shards) == [f"set/shards/0000{k}.tar" for k in range(3)]

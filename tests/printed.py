@@ -1,0 +1,175 @@
+"""What README, docs and CONTRIBUTING print: their blocks of code, and whether these can exist.
+
+Commands are parsed by the command line itself, without being run; Python is compiled, and what it
+imports and takes from there is looked up.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import inspect
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+ROOT = Path(__file__).resolve().parents[1]
+GENERATED = {"cli.md"}
+PAGES = {
+    page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if page.name not in GENERATED
+}
+SMALL = {
+    "generate": ("--workers", "1", "--frames", "12"),
+    "generate scenes/people.yaml": ("--workers", "1", "--frames", "40"),  # 20 moments: all splits
+    "audit": ("--workers", "1", "--frames", "6"),
+    "occlude": ("--workers", "1", "--each", "1"),
+    "robustness": ("--workers", "1", "--frames", "2", "--challenge", "dark"),
+    "benchmark": ("--rounds", "5"),
+    "experiment": ("--workers", "1", "--seeds", "1", "--steps", "2"),
+}
+MANY = ("--workers", "1", "--frames", "24")  # where the page asks for many: a query finds some
+SHELL = ("sh", "bash", "shell", "console")
+BLOCK = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^ *```$|((?:^(?: {4}|\t)[^\n]*\n)+)", re.M | re.S)
+IN_A_CLONE = re.compile(r"(scenes|docs|tests|tools|benchmarks|examples)/[\w./-]+$")
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """(language, text) of each block of code; "" where none is named, also for indented ones."""
+    for _, language, fenced, indented in BLOCK.findall(text):
+        yield language, fenced or indented
+
+
+def commands(text: str) -> list[str]:
+    """The commands of a page's shell blocks in order, continued lines whole."""
+    found: list[str] = []
+    for language, block in blocks(text):
+        held = ""
+        for line in block.splitlines(keepends=True) if language in SHELL else ():
+            held += line
+            if not line.rstrip().endswith("\\"):
+                found += [held] if shlex.split(held, comments=True) else []
+                held = ""
+        assert not held, f"an unfinished command: {held}"
+    return found
+
+
+def added(argv: list[str]) -> tuple[str, ...]:
+    """Options that make a command's run small; the last of two options counts."""
+    more = SMALL.get(" ".join(argv[:2]), SMALL.get(argv[0] if argv else "", ()))
+    return MANY if more == SMALL["generate"] and "--frames" in argv else more
+
+
+def run_small(argv: list[str], kept: Path) -> None:
+    """Be `synthstudio ...` with small settings; `kept` holds data sets that were made before."""
+    from synthstudio.cli import main
+
+    keep = argv[:1] == ["generate"] and argv[-2:-1] == ["--out"]
+    same = kept / re.sub(r" --workers \d+", "", " ".join(argv)).replace("/", "%")
+    if keep and same.is_dir():  # the same recipe gives the same bytes
+        shutil.copytree(same, argv[-1])
+        return
+    sys.argv = ["synthstudio", *argv, *added(argv)]
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code:
+            raise
+    if keep:
+        shutil.copytree(argv[-1], same)
+
+
+def check_command(line: str) -> None:
+    """AssertionError or a usage error unless all of a command exists: options, rules, files."""
+    words = shlex.split(line.replace("\\\n", " "), comments=True)
+    if words[0] == "make":
+        rules = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+        assert {word for word in words[1:] if "=" not in word} <= set(rules), line
+    elif words[:2] == ["python", "-m"]:
+        module = ROOT / words[2].replace(".", "/")
+        found = sorted(module.glob("*.py")) if module.is_dir() else [module.with_suffix(".py")]
+        text = "".join(path.read_text(encoding="utf-8") for path in found)
+        options = [word.split("=")[0] for word in words if word.startswith("--")]
+        assert all(f'"{option}"' in text for option in options), line
+    elif words[0] == "synthstudio":
+        command, rest = command_of(words)
+        assert not hasattr(command, "commands"), f"{line}: no such command"
+        command.make_context("command", rest)
+    else:
+        known = (".", "export", "pip", "pytest", "sed")
+        assert words[0] in known, f"{line}: nothing says how to check {words[0]}"
+    for word in words:
+        assert not IN_A_CLONE.match(word) or (ROOT / word).exists(), f"{line}: no {word}"
+
+
+@functools.cache
+def _program() -> Any:
+    from synthstudio.cli import app
+
+    return get_command(app)
+
+
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """Typer's command that `synthstudio ...` calls, and the words that are left for it."""
+    command, rest = _program(), words[1:]
+    while rest and (inner := getattr(command, "commands", {}).get(rest[0])):
+        command, rest = inner, rest[1:]
+    return command, rest
+
+
+def check_python(text: str, known: dict[str, Any]) -> None:
+    """Compile code; look up its imports and what it takes from them. `known` keeps the imports."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                module = importlib.import_module(name.name)
+                top = importlib.import_module(name.name.split(".")[0])
+                known[name.asname or name.name.split(".")[0]] = module if name.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                known[name.asname or name.name] = getattr(module, name.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            _value(node, known)
+        elif isinstance(node, ast.Call) and callable(function := _value(node.func, known)):
+            _check_keywords(node, function)
+
+
+def _value(node: ast.AST, known: dict[str, Any]) -> Any:
+    """What an expression such as `ss.Recipe.load` is; None where that is not known."""
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    base = _value(node.value, known) if isinstance(node, ast.Attribute) else None
+    if not (inspect.ismodule(base) or inspect.isclass(base)):
+        return None
+    assert hasattr(base, node.attr), f"{ast.unparse(node)} does not exist"  # type: ignore[attr-defined]
+    return getattr(base, node.attr)  # type: ignore[attr-defined]
+
+
+def _check_keywords(call: ast.Call, function: Any) -> None:
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # of functions in C
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    wrong = {word.arg for word in call.keywords if word.arg} - set(parameters)
+    assert not wrong, f"{ast.unparse(call)}: no parameter {wrong}"
+
+
+def own_environment(folder: Path, programs: Path) -> dict[str, str]:
+    """The environment of a reader whose home is `folder`/home and whose programs come first."""
+    mine = {n: v for n, v in os.environ.items() if not n.startswith(("PYTEST_", "SYNTHSTUDIO_"))}
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**mine, "HOME": str(folder / "home"), "PATH": path, "NO_COLOR": "1"}

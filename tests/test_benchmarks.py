@@ -1,0 +1,377 @@
+"""Programs of benchmarks/: all import and say how they are called; their own rules, in small.
+
+Nightly each family that ends with a page runs once, and a second call makes nothing again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import json
+import math
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import experiment_world
+import numpy as np
+import pytest
+import torch
+import warp as wp
+from exchange_sets import make_set
+
+from benchmarks import (
+    bank_bound,
+    closed_loop,
+    cluster,
+    cost,
+    cuda,
+    every_scene,
+    golden,
+    golden_digest,
+    golden_small,
+    pretraining,
+    proof,
+    proof_arms,
+    pruning,
+    surest,
+    systems_table,
+    transfer,
+    transfer_arms,
+    whole_body,
+)
+from benchmarks.faults import commands
+from benchmarks.faults.inject import NONE, Fault, run
+from benchmarks.faults.judge import Judge
+from benchmarks.fuzz import judge
+from benchmarks.fuzz.campaign import Campaign, only
+from benchmarks.fuzz.cases import Case, Name, Target
+from benchmarks.fuzz.targets import TARGETS
+from benchmarks.proofs import ROOT
+from synthstudio.body import pose_library
+from synthstudio.core.errors import RecipeError, WorkerError
+from synthstudio.core.images import encode_jpeg
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.inference import compress
+from synthstudio.props import procedural
+from synthstudio.recipe.schema.load import dump, load, parse
+
+FILES = [p for p in (ROOT / "benchmarks").rglob("*.py") if p.parent.name != "readers"]
+MODULES = {
+    path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path
+    for path in sorted(FILES)
+    if path.name != "__init__.py"
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_program_imports_and_says_how_it_is_called(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = getattr(importlib.import_module(name), "main", None)
+    if main is None or "ArgumentParser" not in MODULES[name].read_text(encoding="utf-8"):
+        return
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    words = [["--help"]] if inspect.signature(main).parameters else []
+    with pytest.raises(SystemExit) as stop:
+        main(*words)
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith("usage: ")
+
+
+# What they take from the package --------------------------------------------------------------
+
+
+def test_the_proof_holds_out_what_the_package_has() -> None:
+    kinds = {k.kind for k in procedural.kinds() if "occluder" in k.roles}
+    families = {pose.family for pose in pose_library.library()}
+    assert set(proof_arms.HELD_OCCLUDERS) < kinds and set(proof_arms.HELD_FAMILIES) < families
+    for size in (proof_arms.FULL, proof_arms.SMALL):
+        train, test = (parse(proof_arms.recipe(size, test=t)) for t in (False, True))
+        assert train.targets == test.targets and train.seed != test.seed
+
+
+def test_golden_knows_what_may_not_change(tmp_path: Path) -> None:
+    path = tmp_path / "expected.yaml"
+    for what in ("*", "frames/*", "*joints_px", "*instances.parquet:*", "*annotations*keypoints"):
+        path.write_text(f"- {{what: '{what}', reason: because}}\n")
+        with pytest.raises(SystemExit, match="labels"):
+            golden.read_expected(path)
+    assert golden.read_expected() is not None
+    labels = "frames/a/shards/00000/instances.parquet:state"
+    base = {labels: "1", "frames/a/dataset.json:versions.synthstudio": "1", "frames/a/x.jpg": "1"}
+    new = dict.fromkeys(base, "2") | {"commands/stats:--more": "", "wording/a:stderr": "2"}
+    found = golden.compare("frames", base, new, (golden.Expected(what="*", reason="all"),))
+    assert (set(found.unlisted), set(found.listed)) == ({labels}, {"frames/a/x.jpg"})
+    base = {"s/a/f.json": "1", "s/a/f.json:rows[].x": "1", "s/a/index.json:shards[].sha256": "1"}
+    assert set(golden_digest.differences(base, dict.fromkeys(base, "2"))) == {"s/a/f.json:rows[].x"}
+
+
+@pytest.mark.nightly("a minute; commands, formats and refusals have quick tests of their own")
+def test_nothing_differs_from_what_is_stored(tmp_path: Path) -> None:
+    kept, found = golden_small.stored(), golden_small.small(tmp_path)
+    for command, options in kept["commands"].items():
+        assert set(options) <= set(found["commands"].get(command, ())), command
+    for part in ("counts", "keys", "round_trips", "verdicts"):
+        names = {*kept[part], *found[part]}
+        changed = {k for k in names if kept[part].get(k) != found[part].get(k)}
+        assert not changed, f"{part}: meant? then: python -m benchmarks.golden --write-tests"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("scene", cuda.SCENES)
+def test_the_labels_of_a_gpu_are_those_of_the_cpu(scene: str) -> None:
+    if not wp.is_cuda_available():
+        pytest.skip("no CUDA device")
+    assert not cuda.compared(scene, ("cpu", "cuda"), frames=6).fields
+
+
+def test_a_label_or_a_pixel_that_differs_is_found() -> None:
+    small = {"width_px": 96, "height_px": 96}
+    recipe = parse({**dump(load(ROOT / "scenes" / "bench.yaml")), "frames": 1, "image": small})
+    stage = Stage(prepare(recipe, assets=ROOT / "scenes", device="cpu", renderer="raster"))
+    frame = pipeline.make_frame(stage, pipeline.draw_spec(stage, 0))
+    found = cuda.Compared()
+    cuda.compare(found, frame, frame)
+    assert not found.fields and found.pixels == [0.0]
+    person = frame.labels.people[0]
+    moved = dataclasses.replace(person, joints_px=person.joints_px + 1e-9)
+    labels = dataclasses.replace(frame.labels, people=(moved, *frame.labels.people[1:]))
+    grey = encode_jpeg(np.full((96, 96, 3), 128, np.uint8), 90)
+    cuda.compare(found, frame, dataclasses.replace(frame, labels=labels, jpeg=grey))
+    assert dict(found.fields) == {"labels.people[0].joints_px": 1} and found.pixels[1] > 0.5
+
+
+# The simulated cluster ------------------------------------------------------------------------
+
+EQUAL = cluster.Machines(
+    frame_s=0.5,
+    start_s=10.0,
+    workers_per_node=4,
+    failures_per_hour=0,
+    spread=0,
+    slow_share=0,
+    prefix_writes_per_s=math.inf,
+    commit_s=0,
+)
+STORMY = dataclasses.replace(
+    EQUAL, failures_per_hour=60, detect_s=5, replace_s=20, spread=0.3, slow_share=0.1
+)
+
+
+def simulated(machines: cluster.Machines, workers: int, shards: int) -> cluster.Outcome:
+    return cluster.simulate(machines, workers, cluster.jobs_of(shards * 8, 8))
+
+
+@pytest.mark.parametrize(("workers", "shards"), [(1, 5), (4, 13), (400, 20)])
+def test_equal_jobs_take_the_closed_form(workers: int, shards: int) -> None:
+    made = simulated(EQUAL, workers, shards)
+    assert made.seconds == pytest.approx(10 + math.ceil(shards / workers) * 8 * 0.5)
+
+
+def test_each_shard_is_done_once_though_nodes_are_lost() -> None:
+    made = simulated(STORMY, 16, 300)  # which raises unless each is done exactly once
+    assert made == simulated(STORMY, 16, 300) and made.jobs == 300 and made.lost > 1
+    assert simulated(dataclasses.replace(STORMY, retry=False), 16, 300).resumed > 0
+    with pytest.raises(WorkerError, match="no node is left"):
+        simulated(dataclasses.replace(STORMY, replace_s=math.inf), 8, 3000)
+
+
+def test_docs_say_what_the_simulation_prints() -> None:
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    for way, (frames, other) in cluster.WAYS.items():
+        machines = dataclasses.replace(cluster.Machines(), **other)
+        made = cluster.simulate(machines, 100, cluster.jobs_of(100 * 40 * frames, frames))
+        assert cluster.line(way, frames, machines, made) in page
+    paid = cost.million(dataclasses.replace(EQUAL, frame_s=0.072), 64, efficiency=0.5)
+    assert paid.core_s == pytest.approx(72_000) and paid.objects == pytest.approx(523_437.5)
+
+
+# make faults ----------------------------------------------------------------------------------
+
+
+def test_moments_of_a_command_are_counted_and_come_again(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    folder.mkdir()
+
+    def action() -> None:
+        for k in range(4):
+            (folder / f"d{k}").mkdir(exist_ok=True)
+            (folder / f"d{k}" / "f").write_text("x")
+
+    sound = run(action, folder, NONE, tmp_path / "a.log")
+    assert (sound.status, sound.events, sound.growing) == (0, 8, 8)
+    killed = run(action, folder, Fault(kill_at=5), tmp_path / "b.log")
+    assert killed.killed and not killed.err
+    full = run(action, folder, Fault(full_at=3), tmp_path / "c.log")
+    assert full.status == 99 and "No space left" in full.err
+
+
+FAULTY = ("import", "export coco", "filter", "split", "validate --fix SET", "review import")
+
+
+@pytest.mark.nightly("kills and full disks; tests/dataset and tests/test_outputs.py have the rules")
+@pytest.mark.parametrize("name", FAULTY)
+def test_commands_stand_faults(
+    name: str, once: Callable[[str, Callable[[Path], object]], Path], tmp_path: Path
+) -> None:
+    world = once("faults", lambda folder: commands.make(folder, make_set=make_set))
+    command = next(c for c in commands.COMMANDS if c.name == name)
+    found = dict(Judge(command, world, tmp_path, moments=2).outcomes(("killed", "disk full")))
+    assert not [line for outcome in found.values() for line in outcome.wrong]
+    assert "killed, done again" in found["killed"].tally
+
+
+# make fuzz ------------------------------------------------------------------------------------
+
+
+def _silent(*words: object, **options: object) -> None:
+    """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def fuzz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fuzz folder; its sound inputs are made once."""
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.nightly("half a minute; tests/formats and tests/quality fuzz each reader quickly")
+def test_two_hundred_hostile_inputs(fuzz: Path) -> None:
+    totals = Campaign(fuzz, seed=1, cases=200, processes=1, grow=False).run(say=_silent)
+    assert totals.cases == 200 and not totals.faults, totals.faults
+    assert totals.whats["taken"] > 25 and totals.whats["refused"] > 65
+    assert set(totals.targets) == set(TARGETS)
+
+
+def _litters(case: Case) -> None:
+    (case.out.with_name("cwd") / "core").write_text("x")
+
+
+def _leaves_half(case: Case) -> None:
+    case.out.mkdir()
+    raise RecipeError("no")
+
+
+def _raises(case: Case) -> None:
+    raise KeyError("x")
+
+
+def _refuses(case: Case) -> None:
+    raise RecipeError("no", where="a.txt")
+
+
+PLANTED = {"litter": _litters, "half": _leaves_half, "traceback": _raises, "refused": _refuses}
+
+
+@pytest.mark.nightly("sound inputs of every kind take a quarter of a minute")
+def test_planted_faults_are_found_and_run_again_alone(
+    fuzz: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, ask in PLANTED.items():
+        planted = Target(name=name, weight=1, inputs=lambda sound: [{"a.txt": b"x"}], ask=ask)
+        monkeypatch.setitem(judge.TARGETS, name, planted)
+    found = {name: only(fuzz, 2, [Name.parse(f"{name}:0")])[0][1].what for name in PLANTED}
+    assert found == {name: name.replace("half", "litter") for name in PLANTED}
+
+
+# Long runs, small -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stick people as photos of two parts, and cut-outs of two categories."""
+    out = tmp_path_factory.mktemp("photos")
+    made = experiment_world.write(out / "world", 30)
+    shutil.copytree(made / "images", out / "images")
+    whole = json.loads((made / "coco.json").read_text())
+    for name, part in {"train": slice(0, 24), "dev": slice(24, 30)}.items():
+        images = whole["images"][part]
+        numbers = {image["id"] for image in images}
+        people = [a for a in whole["annotations"] if a["image_id"] in numbers]
+        file = {**whole, "images": images, "annotations": people}
+        (out / f"{name}.json").write_text(json.dumps(file))
+    experiment_world.cutouts(out / "cutouts")
+    return out
+
+
+def marked(path: Path, marks: tuple[str, str]) -> Path:
+    path.write_text("before\n{}\nold\n{}\nafter\n".format(*marks))
+    return path
+
+
+def run_proof(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    words = ["--small", "--cache", str(out / "cache")]
+    arms = ["--arms", "b,g,c,attention", "--workers", "1", "--docs", str(out)]
+    assert proof.main([*words, *arms]) == 0
+    assert pruning.main([*words, "--seeds", "1", "--steps", "2", "--people", "2"]) == 0
+    return out / "proof.md", ["(b) KPE, occlusion", "(c) beats (b) by 5 points"]
+
+
+def run_closed_loop(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    words = ["--small", "--cache", str(out / "cache"), "--docs", str(out), "--workers", "1"]
+    assert closed_loop.main(words) == 0
+    return out / "closed_loop.md", list(closed_loop.ARMS.values())
+
+
+def run_systems(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    page = marked(out / "page.md", systems_table.MARKS)
+    words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache"), "--page"]
+    picture = ["--picture", str(out / "seen.jpg"), "--system", "pyramid", "--system", "openpose"]
+    assert systems_table.main([*words, str(page), *picture]) == 0
+    codes = marked(out / "codes.md", pretraining.MARKS)
+    assert pretraining.main([*words, str(codes), "--processes", "1"]) == 0
+    return page, ["pyramid own", "pyramid kpe", "pyramid orn", "openpose", "mean pose in the box"]
+
+
+def run_whole_body(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    page = marked(out / "page.md", whole_body.MARKS)
+    words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache"), "--page", str(page)]
+    assert whole_body.main(words) == 0
+    return page, [*whole_body.NAMES, "mean pose", "zoomnet - single"]
+
+
+def run_transfer(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    where = ["--photos", str(photos), "--cache", str(out / "cache")]
+    words = ["--size", "small", "--workers", "1", "--out", str(out / "page.md")]
+    asked = [word for arm in transfer_arms.GROUPS["main"] for word in ("--arm", arm)]
+    others = ["--arm", "taught", "--arm", "views-1000", "--arm", "pupil"]
+    log = ["--log", str(out / "page.log")]
+    assert transfer.main([*where, *words, *log, *asked, *others]) == 0
+    one = transfer.Transfer(photos, transfer_arms.SMALL, out / "cache")
+    assert surest.main([*where, str(one.run_of("orn", 0) / "last.safetensors")]) == 0
+    generated = next((out / "cache").glob("*/people-*/wild"))
+    assert bank_bound.main([*where, str(generated)]) == 0
+    titles = [r.title for r in transfer_arms.ROWS.values() if r.arm in transfer_arms.GROUPS["main"]]
+    return out / "page.md", titles
+
+
+def run_scene(out: Path, photos: Path) -> tuple[Path, list[str]]:
+    sizes = ["--frames", "2", "--posed", "2", "--people", "3", "--cache", str(out / "cache")]
+    assert every_scene.main([*sizes, "--log", str(out / "log"), "challenges/plain"]) == 0
+    return out / "log", ["challenges/plain", "not held: nothing"]
+
+
+LONG = (run_proof, run_closed_loop, run_systems, run_whole_body, run_transfer, run_scene)
+
+
+@pytest.mark.nightly("minutes of training; the package's own parts of it have quick tests")
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("made", LONG, ids=lambda made: made.__name__)
+def test_a_long_run_ends_with_its_page_and_a_second_trains_nothing(
+    made: Callable[[Path, Path], Any],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(whole_body, "ROUNDS", 20)
+    monkeypatch.setattr(compress, "WIDTHS", (0.5,))
+    page, titles = made(tmp_path, photos)
+    text = page.read_text()
+    assert not [title for title in titles if title not in text] and "old" not in text.split()
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
+    made(tmp_path, photos)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == before
