@@ -87,7 +87,8 @@ def test_attention_shuns_what_covers_the_person(monkeypatch: pytest.MonkeyPatch)
     cover[..., :9] = 0.5  # half the crop is likelier covered than not
 
     def covered(maps: torch.Tensor, odds: torch.Tensor) -> float:
-        return float(block.reader(x, maps / (24 * 18), odds)[1][..., :9].sum((-2, -1)).mean())
+        looks = block.reader(x, maps / (24 * 18), odds)[1].detach()
+        return float(looks[..., :9].sum((-2, -1)).mean())
 
     assert 0.4 < covered(even, clear) < 0.6
     assert covered(even, cover) < 0.1 and covered(behind, cover) < 0.25

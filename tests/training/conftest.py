@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 import two_processes
 from safetensors.torch import load_file
 from tiny_pairs import recipe
 
+import synthstudio as ss
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
@@ -26,6 +28,19 @@ def pairs(once: Callable[..., Path]) -> Path:
         generate(settings, folder / "pairs", workers=1)
 
     return once("training", make) / "pairs"
+
+
+@pytest.fixture(scope="session")
+def learnt(once: Callable[..., Path], pairs: Path) -> Path:
+    """Return the folder of two runs of 60 steps on the pairs, orn and kpe, and of orn.onnx."""
+
+    def make(folder: Path) -> None:
+        for block in ("orn", "kpe"):
+            changes = {"network": {"block": block}, "losses": {"agreement": 0}}
+            tiny.run(tiny.config(pairs, steps=60, augment=tiny.STILL, **changes), folder / block)
+        ss.Model.load(folder / "orn", device="cpu").export(folder / "orn.onnx")
+
+    return once("learnt", make)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from waiting import wait_for
 
 from synthstudio.api import train_demo
 from synthstudio.core.skeleton import get_skeleton
@@ -126,6 +126,7 @@ def test_it_does_nothing_twice(made: tuple[Path, dict, list[str]]) -> None:
     assert Path(found["report"]).stat().st_mtime_ns == page
 
 
+@pytest.mark.nightly("killed twice; each part's kill is tested by its own tests")
 def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_path: Path) -> None:
     out = tmp_path / "out"
     waits = (
@@ -134,8 +135,7 @@ def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_p
     )
     for seen in waits:
         with subprocess.Popen([sys.executable, str(SCRIPT), str(out)]) as process:
-            while not seen() and process.poll() is None:
-                time.sleep(0.02)
+            wait_for(lambda s=seen, p=process: s() or p.poll() is not None, "its files")
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
     found = run(out)

@@ -50,7 +50,13 @@ def evaluated(weights: Path, data: Path, folder: Path, cache: Path, *words: obje
     return said[0][0]
 
 
-@pytest.mark.parametrize("options", [(), ("--flip", "--bank", "--decode", "peak")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), marks=pytest.mark.nightly("another matrix")),
+        ("--flip", "--bank", "--decode", "peak"),
+    ],
+)
 def test_two_processes_say_what_one_says(
     small_jobs: None, pairs: Path, tmp_path: Path, cache: Path, options: tuple[str, ...]
 ) -> None:
@@ -66,6 +72,7 @@ def test_two_processes_say_what_one_says(
             assert ours[name] == pytest.approx(theirs[name], abs=2e-3, nan_ok=True), name
 
 
+@pytest.mark.nightly("one more matrix of workers; people in boxes are tested each time")
 def test_two_processes_find_whom_one_finds(pairs: Path, tmp_path: Path, cache: Path) -> None:
     weights = untrained.save_system(tmp_path / "best.safetensors", eager=True)
     evaluated(weights, pairs, tmp_path, cache)

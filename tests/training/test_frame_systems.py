@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tiny
 import torch
 from painted_frames import painted, write_set
 
@@ -38,7 +39,6 @@ from synthstudio.training.networks import build_system
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
 SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
-STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,19 @@ def losses(out: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def trained(sticks: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
     """Return the folder of a short run of each system."""
-    folder = tmp_path_factory.mktemp("systems")
-    for system in SYSTEMS:
-        done = run(config(sticks, system), folder / system)
-        assert done.finished and done.unit == "frames" and done.best is not None
+
+    def make(folder: Path) -> None:
+        for system in SYSTEMS:
+            done = run(config(sticks, system), folder / system)
+            assert done.finished and done.unit == "frames" and done.best is not None
+
+    folder = once("frame systems", make)
     return {system: folder / system for system in SYSTEMS}
 
 
+@pytest.mark.nightly("one of many resumes")
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_run_in_pieces_ends_as_an_unbroken_one(
     sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
@@ -106,10 +110,11 @@ def test_a_run_in_pieces_ends_as_an_unbroken_one(
     assert type(net).__name__.lower() == system
 
 
+@pytest.mark.nightly("150 steps")
 def test_a_system_learns_people_by_heart(sticks: Path, tmp_path: Path) -> None:
     """OpenPose finds the two people of a frame that it saw again and again."""
     settings = config(
-        sticks, "openpose", steps=150, batch=1, augment=STILL, lr=4e-3, ema=0.9, val=[],
+        sticks, "openpose", steps=150, batch=1, augment=tiny.STILL, lr=4e-3, ema=0.9, val=[],
         optimizer="adamw", network={"stride": 4, "width": 16},
     )  # fmt: skip
     settings = configs.overfitted(settings, 1)
@@ -123,7 +128,7 @@ def test_a_system_learns_people_by_heart(sticks: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: str) -> None:
-    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=STILL, val=[])
+    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[])
     data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
     empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
     assert empty.train.frames.people(5) == slice(10, 10)
@@ -369,7 +374,9 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path)
     files = sorted((tmp_path / "coco" / "annotations").glob("*.json")) or sorted(
         (tmp_path / "coco").glob("*.json")
     )
-    settings = config(sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=STILL)
+    settings = config(
+        sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=tiny.STILL
+    )
     notes: list[str] = []
     data = frame_sources.load_frames(settings, cache=tmp_path, say=notes.append)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)

@@ -47,6 +47,7 @@ def found(train_people: LiftingPeople, shown: bench.Posed) -> dict[str, np.ndarr
     return {name: arm() for name, arm in arms.items()}
 
 
+@pytest.mark.nightly("five lifters of 1,600 steps")
 @pytest.mark.parametrize(
     "other", ["mean pose, camera axes", "mean shape", "lifter without visibility"]
 )
@@ -58,6 +59,7 @@ def test_hidden_joints_are_nearer_than_by(
     assert less.high < 0, less
 
 
+@pytest.mark.nightly("five lifters of 1,600 steps")
 def test_shuffled_truth_teaches_no_more_than_the_mean_pose(
     found: dict[str, np.ndarray], shown: bench.Posed
 ) -> None:

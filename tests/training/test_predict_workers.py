@@ -57,7 +57,9 @@ def by_command(*words: object) -> Any:
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize("net", ["torch", "onnx"])
+@pytest.mark.parametrize(
+    "net", ["torch", pytest.param("onnx", marks=pytest.mark.nightly("another matrix"))]
+)
 def test_two_processes_write_the_bytes_of_one(
     small_jobs: None, weights: Path, photos: Path, tmp_path: Path, net: str
 ) -> None:

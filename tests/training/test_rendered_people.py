@@ -81,6 +81,7 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     assert "ahead" not in [t.name for t in threading.enumerate()]
 
 
+@pytest.mark.nightly("one of many resumes; windows are tested without a training")
 def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
     val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
@@ -126,6 +127,7 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
     assert "ahead" not in [t.name for t in threading.enumerate()]
 
 
+@pytest.mark.nightly("Ray starts a cluster")
 def test_people_to_train_and_to_validate_on_share_a_cluster(scene: Path, tmp_path: Path) -> None:
     """Weights are equal only where a cluster renders the same people."""
     pytest.importorskip("ray")

@@ -111,6 +111,7 @@ def test_a_set_in_one_window_trains_to_the_weights_of_people_held_in_memory(
     assert tensors(tmp_path / "streamed") == tensors(tmp_path / "held")
 
 
+@pytest.mark.nightly("one of many resumes")
 def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path: Path) -> None:
     tiny.run(streaming(shards, losses={"agreement": 0.5}), tmp_path / "unbroken")
     for steps in (1, 3, 99):
@@ -120,6 +121,7 @@ def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.nightly("two processes of torchrun")
 def test_two_processes_stream_what_one_learns(
     by_two: Callable[[str], Path], shards: Path, tmp_path: Path
 ) -> None:

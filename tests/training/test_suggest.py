@@ -182,7 +182,12 @@ def test_nothing_that_failed_is_told() -> None:
         profile(perfect, BONES)
 
 
-@pytest.mark.parametrize("cause", [OBJECT, PERSON, SELF])
+MORE = pytest.mark.nightly("other causes are drawn by the same code")
+
+
+@pytest.mark.parametrize(
+    "cause", [OBJECT, pytest.param(PERSON, marks=MORE), pytest.param(SELF, marks=MORE)]
+)
 def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) -> None:
     settings = prepare(parse(_recipe(cause=cause)), assets=tmp_path, device="cpu")
     stage = Stage(settings)
@@ -193,6 +198,7 @@ def test_frames_can_be_drawn_and_meet_what_is_asked(cause: int, tmp_path: Path) 
     assert np.mean(met) >= 0.75, met
 
 
+@pytest.mark.nightly("16 frames are rendered; what is drawn is tested each time")
 def test_a_small_run_is_as_asked(tmp_path: Path) -> None:
     recipe = _recipe()
     settings = prepare(

@@ -170,6 +170,7 @@ def _swinging(count: int, *, seed: int) -> LiftingClips:
     )
 
 
+@pytest.mark.nightly("two lifters of 400 steps")
 def test_a_joint_hidden_for_ten_frames_is_found_from_its_neighbours() -> None:
     config = TemporalConfig(
         steps=400, lr=5e-3, width=32, batch=16, frames=24, noise=Noise(misjudged=0), memory=0.8

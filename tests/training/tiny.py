@@ -14,10 +14,13 @@ from synthstudio.training.config import Config
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
 
+STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
+"""Augmentation that changes nothing."""
+
 
 def config(data: Path, **changes: Any) -> Config:
     """Return a config for 12 steps of eight people; `changes` replace fields."""
-    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8, "bank_sharpness": 1.1}
     fields = {
         "train": [{"dataset": str(data), "variants": ["base"]}],
         "val": [{"dataset": str(data)}],
