@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import tiny
 import two_processes
+from painted_frames import painted, write_set
 from safetensors.torch import load_file
 from tiny_pairs import recipe
 
@@ -15,6 +16,7 @@ import synthstudio as ss
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.training.data import sources
 
 SCENES = Path(__file__).parents[2] / "scenes"
 
@@ -63,6 +65,36 @@ def by_two(once: Callable[..., Path], pairs: Path, shards: Path) -> Callable[[st
         two_processes.make(folder, pairs, shards)
 
     return two_processes.done_in(once("two-processes", make))
+
+
+@pytest.fixture(scope="session")
+def sticks(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
+
+    def make(folder: Path) -> None:
+        splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+        frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(splits)]
+        write_set(folder / "set", frames)
+
+    return once("frames of sticks", make) / "set"
+
+
+@pytest.fixture(scope="session")
+def whole_bodies(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of painted people with faces and hands, two in a frame."""
+
+    def make(folder: Path) -> None:
+        splits = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+        frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(splits)]
+        write_set(folder / "set", frames)
+
+    return once("sticks with hands", make) / "set"
+
+
+@pytest.fixture(scope="session")
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
+    """The people of the pairs, cut out; without validation the same."""
+    return tiny.loaded(tiny.config(pairs), tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def settings(photos: Path, people: Path, **changes: Any) -> Config:
 
 
 def loaded(config: Config, tmp_path: Path) -> sources.TrainingData:
-    return sources.load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+    return tiny.loaded(config, tmp_path / "cache")
 
 
 def told(xy: torch.Tensor, spec: batches.InputSpec, sure: torch.Tensor | None = None) -> Any:
@@ -154,16 +154,6 @@ def test_statistics_alone(pairs: Path, tmp_path: Path) -> None:
     adapted, plain = (load_file(tmp_path / n / "last.safetensors") for n in ("adapted", "plain"))
     moved = {name for name in plain if not torch.equal(plain[name], adapted[name])}
     assert moved and all("running_" in n or "num_batches" in n for n in moved)
-
-
-@pytest.mark.nightly("one of many resumes")
-def test_a_run_in_pieces_ends_as_an_unbroken_one(pairs: Path, tmp_path: Path) -> None:
-    file = coco(tmp_path / "photos")
-    for name, parts in (("whole", [None]), ("pieces", [3, 4, None])):
-        for steps in parts:
-            tiny.run(settings(file, pairs), tmp_path / name, resume=True, steps=steps)
-    found = [load_file(tmp_path / n / "last.safetensors") for n in ("whole", "pieces")]
-    assert all(torch.equal(found[0][k], found[1][k]) for k in found[0])
 
 
 def test_norms_know_the_photos_alone() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from test_looking import CPU, net_of
 
@@ -18,12 +17,6 @@ from synthstudio.training.data import batches, sources
 from synthstudio.training.data.windows import PADDING
 from synthstudio.training.evaluate import Silhouettes, image_sizes
 from synthstudio.training.predictions import clip_windows, predict_subset
-
-
-@pytest.fixture(scope="module")
-def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
-    cache = tmp_path_factory.mktemp("bodies")
-    return sources.load_data(tiny.config(pairs), cache=cache, say=lambda text: None)
 
 
 def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(

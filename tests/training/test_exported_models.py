@@ -246,36 +246,6 @@ def test_the_network_of_the_package(
     assert entries[0] == entries[1]
 
 
-@pytest.mark.parametrize(
-    ("score", "lead", "wrong", "apart"),
-    [(0.01, 0.1, 0.0, 0.0), (0.5, 0.1, 1e-5, 3.0), (0.5, 1e-5, 1e-5, 0.0), (0.5, 1e-5, 0.0, 3.0)],
-)
-def test_places_are_compared_where_a_map_tells_them(
-    score: float, lead: float, wrong: float, apart: float
-) -> None:
-    """A map that has not learnt is flat, two cells may be equally likely: the highest place of
-    either hangs on the last digit."""
-
-    class Whole:
-        names = ("joints", "score")
-
-        def __call__(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return torch.zeros(len(crops), 2, 2), torch.full((len(crops), 2), score)
-
-        def leads(self, crops: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(crops), 2), lead)
-
-    def run(crops: torch.Tensor) -> dict[str, Any]:
-        return {
-            "joints": np.full((len(crops), 2, 2), 3.0),
-            "score": np.full((len(crops), 2), score + wrong),
-        }
-
-    whole: Any = Whole()
-    found = exporting._apart(whole, run, torch.zeros(16, 3, 96, 72))
-    assert found == pytest.approx((apart, wrong), abs=1e-6)
-
-
 @pytest.mark.nightly("exports once more")
 def test_weights_in_16_bits_cost_next_to_nothing(learnt: Path, crops: Any, tmp_path: Path) -> None:
     model = ss.Model.load(learnt / "orn", device="cpu")

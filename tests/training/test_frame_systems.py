@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from collections.abc import Callable
@@ -25,7 +24,6 @@ from synthstudio.evaluation.assignment import Found, assign, match
 from synthstudio.evaluation.compare import Arm, compare
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
-from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.training import checkpoint, evaluate
 from synthstudio.training import config as configs
@@ -38,18 +36,6 @@ from synthstudio.training.networks import build_system
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
-SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
-
-
-@pytest.fixture(scope="module")
-def sticks(once: Callable[..., Path]) -> Path:
-    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
-
-    def make(folder: Path) -> None:
-        frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(SPLITS)]
-        write_set(folder / "set", frames)
-
-    return once("frames of sticks", make) / "set"
 
 
 def config(data: Path, system: str, **changes: Any) -> Config:
@@ -72,11 +58,6 @@ def run(settings: Config, out: Path, **options: Any) -> Any:
     return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
 
 
-def losses(out: Path) -> list[float]:
-    with (out / "log.csv").open(newline="") as file:
-        return [float(v) for _, what, v in list(csv.reader(file))[1:] if what == "loss/all"]
-
-
 @pytest.fixture(scope="module")
 def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
     """Return the folder of a short run of each system."""
@@ -88,42 +69,6 @@ def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
 
     folder = once("frame systems", make)
     return {system: folder / system for system in SYSTEMS}
-
-
-@pytest.mark.nightly("one of many resumes")
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
-) -> None:
-    """Also over the frame without people, and with the running average of weights."""
-    for steps in (1, 3, 99):
-        run(config(sticks, system), tmp_path / "pieces", resume=True, steps=steps)
-    for name in ("last", "best"):
-        ours = (tmp_path / "pieces" / f"{name}.safetensors").read_bytes()
-        assert ours == (trained[system] / f"{name}.safetensors").read_bytes()
-    assert (tmp_path / "pieces" / "log.csv").read_text() == (
-        trained[system] / "log.csv"
-    ).read_text()
-    assert list((trained[system] / "pictures").glob("*.png"))
-    net, stored, skeleton = checkpoint.load_any(trained[system] / "last.safetensors")
-    assert stored == config(sticks, system) and skeleton.name == "coco17"
-    assert type(net).__name__.lower() == system
-
-
-@pytest.mark.nightly("150 steps")
-def test_a_system_learns_people_by_heart(sticks: Path, tmp_path: Path) -> None:
-    """OpenPose finds the two people of a frame that it saw again and again."""
-    settings = config(
-        sticks, "openpose", steps=150, batch=1, augment=tiny.STILL, lr=4e-3, ema=0.9, val=[],
-        optimizer="adamw", network={"stride": 4, "width": 16},
-    )  # fmt: skip
-    settings = configs.overfitted(settings, 1)
-    from synthstudio.training.data import run_data
-
-    done = run(settings, tmp_path / "run", select=lambda d: run_data.overfit_subset(d, 1))
-    fell = losses(tmp_path / "run")
-    assert fell[-1] < 0.3 * fell[0]
-    assert done.best > 0.35
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -147,36 +92,6 @@ def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: st
     assert any(g.abs().max() > 0 for g in gradients)
     with pytest.raises(ModelError, match="no joint is labelled"):
         run(settings, tmp_path / "run", select=lambda loaded: empty)
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_somebody_wider_than_the_frame_and_somebody_unseen(system: str) -> None:
-    """Their losses are finite; of somebody without a visible joint nothing is taught."""
-    size = (64, 96)
-    joints = stream(1, "joints").uniform([0, 0], [96, 64], (2, 17, 2))
-    joints[0] = joints[0] * 3 - [96, 64]  # most of them outside
-    joints[1] = np.nan
-    boxes = np.array([[-96.0, -64, 288, 192], [10, 10, 30, 40]])
-    people = FramePeople(size=size, joints_px=joints, boxes_px=boxes)
-    network = configs.parse(
-        {"train": [{"dataset": "x"}], "network": {"system": system, "size": list(size),
-         "widths": [8, 12], "width": 8}}
-    ).network  # fmt: skip
-    net = build_system(network, SKELETON)
-    targets = net.targets([people])
-    outputs = net(torch.zeros(1, 3, *size, dtype=torch.uint8))
-    loss = torch.stack(list(net.losses(outputs, targets).values())).sum()
-    assert torch.isfinite(loss)
-    alone = FramePeople(size=size, joints_px=joints[1:], boxes_px=boxes[1:])
-    taught = net.targets([alone])
-    values = {k: v for k, v in vars(taught).items() if k != "joints_px"}  # NaN there: nobody knows
-    assert all(torch.isfinite(v.float()).all() for v in values.values())
-    if system == "fcpose":
-        assert (taught.owner == -1).all()
-    else:
-        name = "maps_taught" if system == "openpose" else "discs_taught"
-        assert not getattr(taught, name)[..., 25 // net.stride, 25 // net.stride].any()
-        assert getattr(taught, name)[..., 60 // net.stride, 90 // net.stride].any()
 
 
 def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:

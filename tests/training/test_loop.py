@@ -83,20 +83,6 @@ def test_the_same_seed_ends_with_the_same_weights_on_a_gpu(
     assert np.allclose(losses(runs[0]), losses(unbroken), rtol=0.02)
 
 
-@pytest.mark.nightly(
-    "one of many resumes: killed, with other workers and finished are tested below"
-)
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    pairs: Path, unbroken: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "pieces"
-    for steps in (3, 1, 5, 99):
-        tiny.run(tiny.config(pairs), out, resume=True, steps=steps)
-    assert weights(out) == weights(unbroken)
-    assert weights(out, "best") == weights(unbroken, "best")
-    assert (out / "log.csv").read_text() == (unbroken / "log.csv").read_text()
-
-
 def test_a_run_whose_batches_come_from_processes_ends_as_one_whose_thread_makes_them(
     pairs: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,7 +132,7 @@ def test_colours_come_from_another_picture_or_from_none() -> None:
 def people(pairs: Path, tmp_path: Path, folder: Path) -> sources.TrainingData:
     asked = {"paste": 1.0, "cutouts": str(folder)}
     made = tiny.config(pairs, val=[], augment=asked)
-    return sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+    return tiny.loaded(made, tmp_path / "cache")
 
 
 def test_labels_follow(people: sources.TrainingData) -> None:
@@ -250,18 +250,13 @@ def test_bad_folders_are_named(pairs: Path, tmp_path: Path) -> None:
         asked = {"paste": 1.0, "cutouts": str(tmp_path / name)}
         made = tiny.config(pairs, val=[], augment=asked)
         with pytest.raises(AssetError, match=says):
-            sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+            tiny.loaded(made, tmp_path / "cache")
 
 
 def test_other_cutouts_are_another_run(pairs: Path, tmp_path: Path, folder: Path) -> None:
     keys = []
     for asked in ({}, {"paste": 0.5}, {"paste": 0.5, "cutouts": str(folder)}):
         made = tiny.config(pairs, val=[], augment=asked)
-        data = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+        data = tiny.loaded(made, tmp_path / "cache")
         keys.append(data.key)
     assert keys[0] == keys[1] != keys[2]
-
-
-def test_a_run_trains_with_them(pairs: Path, tmp_path: Path, folder: Path) -> None:
-    made = tiny.config(pairs, steps=3, augment={"paste": 1.0, "cutouts": str(folder)})
-    assert tiny.run(made, tmp_path / "run").finished

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,10 +22,7 @@ from synthstudio.training import (
     trainer,
 )
 from synthstudio.training.config import Config
-from synthstudio.training.config_network import Network
 from synthstudio.training.data import sources
-from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.parts import BatchPart
 
 
 @pytest.fixture(scope="module")
@@ -149,33 +145,6 @@ def test_a_pass_sees_everybody_it_lets_in_equally_often(curriculum: float) -> No
         assert len(first) < 64
 
 
-def test_a_run_with_a_curriculum_goes_through_its_passes(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows: list[np.ndarray] = []
-    made = people_trainer.batches.make_batch
-
-    def noted(crops: Crops, which: BatchPart, *rest: Any, **options: Any) -> Any:
-        rows.append(which.rows)
-        return made(crops, which, *rest, **options)
-
-    monkeypatch.setattr(people_trainer.batches, "make_batch", noted)
-    settings = tiny.config(
-        pairs, curriculum=1.0, batch=4, steps=8, val=[], losses={"agreement": 0.0}
-    )
-    tiny.run(settings, tmp_path / "run")
-    assert len(rows) == 8
-    for seen in (np.concatenate(rows[:4]), np.concatenate(rows[4:])):
-        counts = np.bincount(seen)
-        assert counts[counts > 0].max() - counts[counts > 0].min() <= 1
-    assert len(set(np.concatenate(rows[:4]))) < len(set(np.concatenate(rows[4:]))) == 16
-
-
 def test_one_pass_with_a_curriculum_lets_everybody_in() -> None:
     settings = tiny.config(Path("x"), curriculum=0.5)
     assert people_trainer.curriculum_fraction(settings, 12, 12) == 1.0
-
-
-def test_network_fields_are_kept_apart() -> None:
-    assert networks.describe_backbone(built(tiny.config(Path("x")))) == ""
-    assert Network().pretrained == ""

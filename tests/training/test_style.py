@@ -15,7 +15,7 @@ from synthstudio.core.errors import AssetError, ModelError
 from synthstudio.core.rng import stream
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
-from synthstudio.training.data import batches, sources, style
+from synthstudio.training.data import batches, style
 from synthstudio.training.data.style import EFFECTS, draw_styles, load_photos, restyle
 
 SIZE = (96, 72)
@@ -98,7 +98,7 @@ def test_seed_and_step_decide_and_pairs_share_them(
 ) -> None:
     asked = dict.fromkeys(EFFECTS, 0.5) | {"photos": str(folder)}
     made = tiny.config(pairs, val=[], augment=asked)
-    people = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+    people = tiny.loaded(made, tmp_path / "cache")
     assert people.pictures.photos is not None and len(people.pictures.photos) == 2
     crops, rows = people.train.crops, people.train.rows[:8]
     clean = crops.clean[rows]
@@ -127,7 +127,7 @@ def test_one_photo_is_enough(pairs: Path, tmp_path: Path, folder: Path) -> None:
     (single / "a.jpg").write_bytes((folder / "a.jpg").read_bytes())
     asked = {"colours": 1.0, "photos": str(single)}
     made = tiny.config(pairs, val=[], augment=asked)
-    people = sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
+    people = tiny.loaded(made, tmp_path / "cache")
     augment = NO_AUGMENTATION.model_copy(update={"colours": 1.0})
     rows = people.train.rows[:8]
     batch = batches.make_batch(
@@ -143,7 +143,7 @@ def test_other_photos_are_another_run(pairs: Path, tmp_path: Path, folder: Path)
     def key(photos: str) -> str:
         asked = {"colours": 0.5, "photos": photos} if photos else {}
         made = tiny.config(pairs, val=[], augment=asked)
-        return sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None).key
+        return tiny.loaded(made, tmp_path / "cache").key
 
     single = tmp_path / "single"
     single.mkdir()

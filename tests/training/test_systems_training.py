@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import itertools
 import shutil
 from collections.abc import Callable
@@ -18,7 +17,6 @@ import torch
 import synthstudio as ss
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones.sizes import VITS
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, evaluate, networks, optimization
@@ -73,23 +71,6 @@ def test_it_learns_and_goes_on_where_it_stood(
     outputs = net(torch.zeros(1, 3, 48, 32))
     assert stored == settings and outputs.maps.shape == (1, len(skeleton.joints), 12, 8)
     assert (outputs.shares is not None) == (block == "orn")
-
-
-@pytest.mark.nightly("six runs of a resume matrix")
-def test_layers_that_are_left_out_by_chance_are_the_same_ones_when_it_goes_on(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    often = dataclasses.replace(VITS["nano"], drop_path=0.5)
-    monkeypatch.setitem(VITS, "nano", often)
-    settings = config(pairs, "vit", steps=6, save_every=1)
-    tiny.run(settings, tmp_path / "whole")
-    for steps in (2, 1, 99):
-        tiny.run(settings, tmp_path / "parts", resume=True, steps=steps)
-    ours, theirs = ((tmp_path / n / "last.safetensors").read_bytes() for n in ("parts", "whole"))
-    assert ours == theirs
-    monkeypatch.setitem(VITS, "nano", dataclasses.replace(often, drop_path=0.0))
-    tiny.run(settings, tmp_path / "other")
-    assert (tmp_path / "other" / "last.safetensors").read_bytes() != theirs
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -11,6 +11,7 @@ import torch
 
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
+from synthstudio.training.data.sources import TrainingData, load_data
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
 
@@ -40,6 +41,11 @@ def run(settings: Config, out: Path, **options: Any) -> Trained:
     """Train quietly on one thread."""
     torch.set_num_threads(1)
     return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
+
+
+def loaded(settings: Config, cache: Path) -> TrainingData:
+    """Return the people of a config, cut out quietly."""
+    return load_data(settings, cache=cache, say=lambda text: None)
 
 
 if __name__ == "__main__":
