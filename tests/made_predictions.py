@@ -1,4 +1,4 @@
-"""Predictions of people whom nobody drew, as an evaluation stores them."""
+"""Predictions of people whom nobody drew, as an evaluation stores them and one by one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from synthstudio.evaluation.storage import Predictions
+from synthstudio.inference.predict import Person
 
 
 def predictions(true_xy: np.ndarray, **columns: Any) -> Predictions:
@@ -30,3 +31,14 @@ def predictions(true_xy: np.ndarray, **columns: Any) -> Predictions:
         "variant": np.full(people, "base"), "family": np.full(people, ""),
     }  # fmt: skip
     return Predictions(**made | columns)
+
+
+def person(xy: np.ndarray, box: Any, **changes: Any) -> Person:
+    """Somebody predicted with joints (J, 2) of whom nothing else is said; `changes` replace."""
+    nan = np.full(len(xy), np.nan)
+    fields = {
+        "image": 0, "name": "", "instance": None, "box": np.array(box, float), "box_score": 1.0,
+        "xy": xy, "score": np.ones(len(xy)), "shares": np.full((len(xy), 4), np.nan),
+        "quality": nan, "present": nan,
+    }  # fmt: skip
+    return Person(**fields | changes)

@@ -38,7 +38,8 @@ def learnt(once: Callable[..., Path], pairs: Path) -> Path:
 
     def make(folder: Path) -> None:
         for block in ("orn", "kpe"):
-            changes = {"network": {"block": block}, "losses": {"agreement": 0}}
+            network = {"block": block, "standardize": block == "orn"}
+            changes = {"network": network, "losses": {"agreement": 0}}
             tiny.run(tiny.config(pairs, steps=60, augment=tiny.STILL, **changes), folder / block)
         ss.Model.load(folder / "orn", device="cpu").export(folder / "orn.onnx")
 

@@ -25,7 +25,7 @@ from synthstudio.evaluation.compare import Arm, compare
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.fcpose import FCPose
-from synthstudio.training import checkpoint, evaluate
+from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.data import frame_sources
@@ -53,18 +53,13 @@ def config(data: Path, system: str, **changes: Any) -> Config:
     return configs.parse(fields | changes)
 
 
-def run(settings: Config, out: Path, **options: Any) -> Any:
-    torch.set_num_threads(1)
-    return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
-
-
 @pytest.fixture(scope="module")
 def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
     """Return the folder of a short run of each system."""
 
     def make(folder: Path) -> None:
         for system in SYSTEMS:
-            done = run(config(sticks, system), folder / system)
+            done = tiny.run(config(sticks, system), folder / system)
             assert done.finished and done.unit == "frames" and done.best is not None
 
     folder = once("frame systems", make)
@@ -91,7 +86,7 @@ def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: st
     assert all(torch.isfinite(g).all() for g in gradients)
     assert any(g.abs().max() > 0 for g in gradients)
     with pytest.raises(ModelError, match="no joint is labelled"):
-        run(settings, tmp_path / "run", select=lambda loaded: empty)
+        tiny.run(settings, tmp_path / "run", select=lambda loaded: empty)
 
 
 def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
@@ -122,23 +117,13 @@ def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     assert turned_boxes(boxes, straight, *none) == pytest.approx(boxes)
 
 
-def evaluated(path: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
-    return evaluate.evaluate(
-        path / "best.safetensors",
-        data,
-        out,
-        options=evaluate.EvaluationOptions(**options),
-        cache=out.parent / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
-
-
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_it_is_evaluated_on_the_same_people_as_with_boxes(
     sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
 ) -> None:
-    made = evaluated(trained[system], sticks, tmp_path / "found", splits=("test",))
+    made = tiny.evaluated(
+        trained[system] / "best.safetensors", sticks, tmp_path / "found", splits=("test",)
+    )
     predictions = made.predictions
     assert len(predictions) == 4 and set(predictions.frame.tolist()) == {8, 9}
     assert made.found is not None and set(made.found.image.tolist()) <= {8, 9}
@@ -166,7 +151,9 @@ def test_it_is_evaluated_on_the_same_people_as_with_boxes(
     assert any("AP" in name for name in rows)
     for options in ({"flip": True}, {"bank": True}, {"decode": "peak"}):
         with pytest.raises(ModelError, match="whole frames"):
-            evaluated(trained[system], sticks, tmp_path / "other", **options)
+            tiny.evaluated(
+                trained[system] / "best.safetensors", sticks, tmp_path / "other", **options
+            )
 
 
 def test_found_people_are_matched_one_to_one_by_oks() -> None:
@@ -264,7 +251,7 @@ def test_what_does_not_fit_is_one_message(
     assert "not in the file" in "\n".join(said)  # features of one backbone, heads of another
     refused(
         "another config",
-        lambda: run(config(sticks, "personlab"), trained["fcpose"], resume=True),
+        lambda: tiny.run(config(sticks, "personlab"), trained["fcpose"], resume=True),
     )
     refused(
         "no map of one person's picture for each joint.*openpose",
@@ -273,11 +260,13 @@ def test_what_does_not_fit_is_one_message(
     write_set(tmp_path / "other", [painted(0, skeleton="coco23")])
     refused(
         "another skeleton",
-        lambda: evaluated(trained["openpose"], tmp_path / "other", tmp_path / "e"),
+        lambda: tiny.evaluated(
+            trained["openpose"] / "best.safetensors", tmp_path / "other", tmp_path / "e"
+        ),
     )
     refused(
         "no frames are left",
-        lambda: run(
+        lambda: tiny.run(
             config(sticks, "openpose", val=[{"dataset": str(sticks), "splits": ["none"]}]),
             tmp_path / "nobody",
         ),
@@ -297,4 +286,4 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
     assert len(batch.people[0].joints_px) == 2
-    assert run(settings, tmp_path / "run", steps=1).steps == 1
+    assert tiny.run(settings, tmp_path / "run", steps=1).steps == 1

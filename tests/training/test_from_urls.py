@@ -24,7 +24,6 @@ from waiting import wait_for
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.cache import default_cache
 from synthstudio.dataset.packed import pack
-from synthstudio.training import evaluate
 from synthstudio.training.config import Config
 
 
@@ -95,15 +94,8 @@ def test_a_url_that_is_gone_is_a_note_of_an_evaluation(
     for name in s3.objects():
         s3.delete(f"set/{name}")
     shutil.rmtree(tmp_path / "fetched")
-    found = evaluate.evaluate(
-        tmp_path / "run" / "last.safetensors",
-        pairs,
-        tmp_path / "evaluation",
-        options=evaluate.EvaluationOptions(),
-        cache=tmp_path / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
+    weights = tmp_path / "run" / "last.safetensors"
+    found = tiny.evaluated(weights, pairs, tmp_path / "evaluation")
     (note,) = found.about["notes"]
     assert note == (
         f"set, which the network was trained on, cannot be read: whether it shares people with "

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny
+from made_predictions import person
 from own_skeleton_sets import JOINTS, horse_set, points, write_coco
 
 import synthstudio as ss
@@ -21,7 +22,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 from synthstudio.inference import write
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.predict import Person
 from synthstudio.inference.scoring import labelled_people
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions
@@ -104,19 +104,8 @@ def test_a_network_fills_joints_under_the_sets_own_names(tmp_path: Path) -> None
     held["annotations"][0] |= {"keypoints": [40, 40, 2, 50, 50, 2], "num_keypoints": 2}
     file.write_text(json.dumps(held), "utf-8")
     import_from("coco", file, tmp_path / "set", skeleton=own)
-    nan = np.full(17, np.nan)
-    found = Person(
-        image=0,
-        name="",
-        instance=1,
-        box_score=1.0,
-        box=np.array([1.0, 1.0, 9.0, 9.0]),
-        xy=np.stack([np.arange(17.0), np.arange(17.0) + 50], 1),
-        score=np.ones(17),
-        shares=np.full((17, 4), np.nan),
-        quality=nan,
-        present=nan,
-    )
+    xy = np.stack([np.arange(17.0), np.arange(17.0) + 50], 1)
+    found = person(xy, [1, 1, 9, 9], instance=1)
     with closing(open_store(default_url(tmp_path))) as store:
         dataset = Dataset(tmp_path / "set")
         write.store_predictions(store, dataset, "net", [found], get_skeleton("coco17"))

@@ -14,6 +14,7 @@ import pytest
 import torch
 import typer
 import untrained
+from made_predictions import person
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -197,19 +198,8 @@ def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
 
 
 def _truth(row: dict[str, Any]) -> Person:
-    nan = np.full(23, np.nan)
-    return Person(
-        image=row["frame_index"],
-        name="",
-        instance=row["instance"],
-        box_score=1.0,
-        box=np.array(row["amodal_box_px"]),
-        xy=np.reshape(row["joints_px"], (-1, 2)),
-        score=np.ones(23),
-        shares=np.full((23, 4), np.nan),
-        quality=nan,
-        present=nan,
-    )
+    xy, who = np.reshape(row["joints_px"], (-1, 2)), row["instance"]
+    return person(xy, row["amodal_box_px"], image=row["frame_index"], instance=who)
 
 
 def test_layers_need_the_sets_own_joints_and_people(

@@ -112,31 +112,6 @@ def _workers() -> list[psutil.Process]:
     return found
 
 
-def test_what_telling_raises_is_raised() -> None:
-    """Without a cluster: a list stands for its queue."""
-
-    class Queue(list[tuple[Any, ...]]):
-        def empty(self) -> bool:
-            return not self
-
-        def qsize(self) -> int:
-            return len(self)
-
-        def get_nowait_batch(self, count: int) -> list[tuple[Any, ...]]:
-            return [self.pop(0) for _ in range(count)]
-
-    def say(text: str) -> None:
-        raise OSError(text)
-
-    waiting = Queue([("say", "the pipe is closed")])
-    with (
-        pytest.raises(OSError, match="the pipe is closed"),
-        ray_train._reported(waiting, say, lambda done, total, text: None),
-    ):
-        pass
-    assert "reports" not in [t.name for t in threading.enumerate()]
-
-
 def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
     config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):

@@ -19,7 +19,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, evaluate, networks, optimization
+from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.config_network import Network
@@ -82,15 +82,8 @@ def test_it_answers_and_is_evaluated(
     found = model.predict(pairs)
     assert np.isfinite(found.joints_px).all() and len(found.joints_px) == 32
     assert np.isnan(found.expected_oks).all()  # its own head says places alone
-    evaluation = evaluate.evaluate(
-        trained[backbone] / "best.safetensors",
-        pairs,
-        tmp_path / "found",
-        options=evaluate.EvaluationOptions(flip=True),
-        cache=tmp_path / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
+    weights = trained[backbone] / "best.safetensors"
+    evaluation = tiny.evaluated(weights, pairs, tmp_path / "found", flip=True)
     assert evaluation.about["block"] == f"{backbone} nano, own head 48x32"
     assert (tmp_path / "found" / "report.html").is_file()
 

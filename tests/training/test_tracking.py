@@ -12,13 +12,13 @@ import cv2
 import motmetrics
 import numpy as np
 import pytest
+from made_predictions import person
 
 from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, spoilt
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.tracking import TrackedFrame, TrackScores, score_tracks
-from synthstudio.inference.predict import Person, smoothed
+from synthstudio.inference.predict import smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import overlaps, tracks
 
@@ -223,23 +223,9 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(clip: Clip) -> None:
 
 
 def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses() -> None:
-    frames, bones = _crossing(), get_skeleton("coco17")
-    nothing = np.full(len(bones.joints), np.nan)
+    frames = _crossing()
     people = [
-        Person(
-            image=t,
-            name="a",
-            instance=None,
-            box=b[p],
-            box_score=1.0,
-            xy=j[p],
-            score=s[p],
-            shares=np.full((17, 4), np.nan),
-            quality=nothing,
-            present=nothing,
-            sequence="video",
-            time=t,
-        )
+        person(j[p], b[p], image=t, score=s[p], sequence="video", time=t)
         for t, (b, j, s) in enumerate(frames)
         for p in range(len(b))
     ]

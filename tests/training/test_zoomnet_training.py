@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_predictions
 import numpy as np
 import pytest
 import tiny
@@ -22,7 +23,7 @@ from synthstudio.inference.one_euro import OneEuro, filtered
 from synthstudio.inference.predict import Person
 from synthstudio.inference.second_look import _best
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training import checkpoint, evaluate
+from synthstudio.training import checkpoint
 from synthstudio.training.config import Config
 
 HANDS = slice(PARTS["left_hand"].start, PARTS["right_hand"].stop)
@@ -58,23 +59,11 @@ def test_a_run_is_stored_as_what_it_is(whole_bodies: Path, trained: Path) -> Non
     assert net.cells == 16 and list((trained / "pictures").glob("*.png"))
 
 
-def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
-    return evaluate.evaluate(
-        weights,
-        data,
-        out,
-        options=evaluate.EvaluationOptions(**options),
-        cache=out.parent / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
-
-
 def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     whole_bodies: Path, trained: Path, tmp_path: Path
 ) -> None:
     weights = trained / "last.safetensors"
-    made = evaluated(weights, whole_bodies, tmp_path / "all")
+    made = tiny.evaluated(weights, whole_bodies, tmp_path / "all")
     found = made.predictions
     assert made.about["block"] == "zoomnet, pyramid nano 64x48"
     assert found.xy.shape == (24, 133, 2) and np.isfinite(found.score).all()
@@ -83,17 +72,17 @@ def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     assert set(made.metrics["whole_body"]) >= {"body", "foot", "face", "hands", "whole"}
     assert made.metrics["places"]["all"]["PCK@0.1"]["value"] > 0
     assert storage.read(tmp_path / "all").metrics["counts"]["people"] == 24
-    peaks = evaluated(weights, whole_bodies, tmp_path / "peaks", decode="peak").predictions
+    peaks = tiny.evaluated(weights, whole_bodies, tmp_path / "peaks", decode="peak").predictions
     assert (peaks.xy != found.xy).any() and (peaks.score[:, :23] < found.score[:, :23]).all()
     for options in ({"flip": True}, {"bank": True}):
         with pytest.raises(SynthStudioError, match=r"windows.*Leave that out"):
-            evaluated(weights, whole_bodies, tmp_path / "refused", **options)
+            tiny.evaluated(weights, whole_bodies, tmp_path / "refused", **options)
 
     net, settings, skeleton = checkpoint.load_any(weights)
     net.present.bias.data[:] = torch.tensor([30.0, -30.0, -30.0])  # type: ignore[union-attr]
     handless = tmp_path / "handless.safetensors"
     checkpoint.save_weights(handless, net, settings, skeleton=skeleton, note="")
-    none = evaluated(handless, whole_bodies, tmp_path / "handless")
+    none = tiny.evaluated(handless, whole_bodies, tmp_path / "handless")
     assert np.isnan(none.predictions.xy[:, HANDS]).all()
     assert np.isfinite(none.predictions.xy[:, : HANDS.start]).all()
     assert (none.predictions.score[:, HANDS] == 0).all()
@@ -132,11 +121,7 @@ def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
         xy[:, 1] += np.arange(133)
         if not hands:
             xy[HANDS], score[HANDS] = np.nan, 0.0
-        unknown = np.full(133, np.nan)
-        return Person(
-            image=0, name="", instance=None, box=np.array([x - 20, 40.0, 40, 150]), box_score=1.0,
-            xy=xy, score=score, shares=np.full((133, 4), np.nan), quality=unknown, present=unknown,
-        )  # fmt: skip
+        return made_predictions.person(xy, [x - 20, 40.0, 40, 150], score=score)
 
     people = [person(60.0, hands=False), person(260.0, hands=True), person(60.5, hands=True)]
     assert [p.confidence for p in people] == pytest.approx([0.8] * 3)
@@ -173,7 +158,7 @@ def test_what_does_not_fit_is_one_message(
     assert not (tmp_path / "run").exists()
     refused(
         "another skeleton than the network",
-        lambda: evaluated(trained / "best.safetensors", tmp_path / "bodies", tmp_path / "e"),
+        lambda: tiny.evaluated(trained / "best.safetensors", tmp_path / "bodies", tmp_path / "e"),
     )
     refused(
         "no map of one person's picture for each joint.*zoomnet",

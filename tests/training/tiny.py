@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.training import config as configs
+from synthstudio.training import evaluate
 from synthstudio.training.config import Config
 from synthstudio.training.data.sources import TrainingData, load_data
 from synthstudio.training.loop import train
@@ -46,6 +48,19 @@ def run(settings: Config, out: Path, **options: Any) -> Trained:
 def loaded(settings: Config, cache: Path) -> TrainingData:
     """Return the people of a config, cut out quietly."""
     return load_data(settings, cache=cache, say=lambda text: None)
+
+
+def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> Evaluation:
+    """Evaluate quietly on the CPU."""
+    return evaluate.evaluate(
+        weights,
+        data,
+        out,
+        options=evaluate.EvaluationOptions(**options),
+        cache=out.parent / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
 
 
 if __name__ == "__main__":
