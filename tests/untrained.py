@@ -15,10 +15,16 @@ from synthstudio.training.config import Config
 
 
 def save(
-    path: Path, *, block: str = "orn", skeleton: str = "coco23", data: Path | str = "none"
+    path: Path,
+    *,
+    block: str = "orn",
+    skeleton: str = "coco23",
+    data: Path | str = "none",
+    attention: bool = False,
 ) -> Path:
     """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block}
+    network |= {"attention": attention}
     config, own = _config(network, data), get_skeleton(skeleton)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
     net = networks.build_network(config.network, own, bank=bank)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import calibration
+from synthstudio.evaluation.latency import latency
 
 
 def test_f1_by_hand() -> None:
@@ -48,3 +51,20 @@ def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure() -> Non
 
 def test_brier() -> None:
     assert calibration.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)
+
+
+def test_percentiles_are_those_of_the_calls_after_the_warm_up() -> None:
+    calls: list[int] = []
+    took = ((0.0, 0.001 * k) for k in range(1, 11))
+    now = itertools.accumulate(itertools.chain.from_iterable(took))
+    found = latency(lambda: calls.append(1), rounds=10, warm_up=4, clock=lambda: next(now))
+    assert len(calls) == 14
+    assert found.mean_ms == pytest.approx(5.5)
+    assert found.p50_ms == pytest.approx(5.5)
+    assert found.p95_ms == pytest.approx(9.55)
+    assert found.rounds == 10
+
+
+def test_no_rounds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        latency(lambda: None, rounds=0)

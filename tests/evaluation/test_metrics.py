@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from made_predictions import predictions
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
@@ -39,29 +40,19 @@ def answers(*, hidden_error: float = 30.0, seen_error: float = 2.0) -> Predictio
     output[..., 0] = np.where(state == 2, 0.7, 0.3)
     output[..., 3] = np.where(state == 2, 0.1, 0.5)
     number = np.arange(count)
-    return Predictions(
+    return predictions(
+        true,
         xy=true + error[..., None] * [1, 0],
-        score=np.full((count, J), 0.5),
         peak=np.full((count, J), 0.5),
         present=np.ones((count, J)),
         shares=output,
-        quality=np.full((count, J), np.nan),
         xyz_m=xyz + np.array([0, 0, 0.02]),
-        true_xy=true,
         true_shares=shares,
         true_xyz_m=xyz,
-        known=np.ones((count, J), bool),
         state=state,
         cause=cause,
-        ambiguous=np.zeros((count, J), bool),
-        area=np.full(count, 5000.0),
-        side=np.full(count, 100.0),
-        box=np.tile([0.0, 0, 100, 100], (count, 1)),
         window=np.tile([-9.0, -9, 109, 109], (count, 1)),
         fraction=np.where(number % 2, 0.0, 0.4),
-        crowd=np.zeros(count),
-        frame=number,
-        instance=np.ones(count, int),
         group=number // 2,
         clean=np.where(number % 2, number, number + 1),
         variant=np.where(number % 2, "clean", "base"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import made_predictions
 import numpy as np
 import pytest
 
@@ -19,20 +20,9 @@ def predictions(*, right: float, seed: int = 0) -> Predictions:
     rng = stream(seed, "robustness rows")
     true = rng.uniform(20, 80, (P, J, 2))
     missed = rng.random((P, J, 1)) >= right
-    nan = np.full((P, J), np.nan)
     state = np.full((P, J), 2, np.uint8)
     state[:, -1] = 1
-    whole = np.tile([0.0, 0, 100, 100], (P, 1))
-    return Predictions(
-        xy=true + np.where(missed, 50.0, 1.0), score=nan, peak=nan, present=nan,
-        shares=np.full((P, J, 4), np.nan), quality=nan, xyz_m=np.full((P, J, 3), np.nan),
-        true_xy=true, true_shares=np.full((P, J, 5), np.nan), true_xyz_m=np.full((P, J, 3), np.nan),
-        known=np.ones((P, J), bool), state=state, cause=np.zeros((P, J), np.uint8),
-        ambiguous=np.zeros((P, J), bool), area=np.ones(P), side=np.full(P, 100.0), box=whole,
-        window=whole, fraction=np.zeros(P), crowd=np.zeros(P), frame=np.arange(P),
-        instance=np.ones(P, np.int64), group=np.arange(P), clean=np.full(P, -1),
-        variant=np.full(P, "base"), family=np.full(P, ""),
-    )  # fmt: skip
+    return made_predictions.predictions(true, xy=true + np.where(missed, 50.0, 1.0), state=state)
 
 
 def test_a_loss_is_found_and_none_is_not() -> None:

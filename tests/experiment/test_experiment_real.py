@@ -4,10 +4,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import pytest
 import torch
 from tiny_pairs import recipe
 from typer.testing import CliRunner
+from waiting import wait_for
 
 from synthstudio.cli import app
 from synthstudio.core.errors import DiskError, ModelError, SynthStudioError
@@ -28,31 +27,27 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 
 PHOTOS, STEPS = 9, 2
+ARMS = {"orn", "orn-occlude", "kpe", "kpe-occlude"}
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with photos, cut-outs and generated people of 17 joints."""
+    """Return a folder with photos and cut-outs."""
     torch.set_num_threads(1)  # as the killed process has: sums depend on it
     base = tmp_path_factory.mktemp("experiment")
     world.write(base / "set", PHOTOS)
     world.cutouts(base / "cutouts")
-    generate(prepare(parse(recipe(8)), assets=base, device="cpu"), base / "generated", workers=1)
     return base
 
 
 def call(root: Path, out: Path, **changes: Any) -> list[str]:
-    reported = {
-        "annotations": root / "set/coco.json",
-        "images": root / "set/images",
-        "out": out,
-        "pretrain": root / "generated",
-        "cutouts": root / "cutouts",
-        "seeds": 1,
-        "steps": STEPS,
-    } | changes
-    words = [f"--{k}={v}" for k, v in reported.items() if v is not None]
+    asked = {
+        "annotations": root / "set/coco.json", "images": root / "set/images", "out": out,
+        "pretrain": "none", "cutouts": root / "cutouts", "seeds": 1, "steps": STEPS,
+    } | changes  # fmt: skip
+    words = ["--flip"] if asked.pop("flip", False) else []
+    words += [f"--{k}={v}" for k, v in asked.items() if v is not None]
     return ["experiment", "real", "--json", *words]
 
 
@@ -65,9 +60,10 @@ def run(root: Path, out: Path, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(root: Path) -> Path:
+    """An experiment without pretraining."""
     found = CliRunner().invoke(app, call(root, root / "whole"))
     assert found.exit_code == 0, found.stderr
-    forecast = f"7 trainings of {STEPS} steps: about 1 min on this machine"
+    forecast = f"4 trainings of {STEPS} steps: about 1 min on this machine"
     bank = re.search(r"ORN's bank: (\d+) poses.*fewer than 100 help little", found.stderr)
     assert bank is not None and 10 <= int(bank[1]) < 100
     assert bank[0] in (root / "whole" / "results.md").read_text()
@@ -75,21 +71,15 @@ def whole(root: Path) -> Path:
     return root / "whole"
 
 
-def test_it_says_how_long_it_will_take_and_can_test_mirrored_crops(
-    whole: Path, root: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(ModelError, match=r"other settings.*flip None.*flip True"):
-        found = CliRunner().invoke(app, [*call(root, whole), "--flip"])
-        assert found.exception is not None
-        raise found.exception
+@pytest.mark.nightly("every network is evaluated once more")
+def test_mirrored_crops_are_tested_too(whole: Path, root: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, tmp_path / "flipped")
     kept = tmp_path / "flipped" / "experiment.json"
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"flip": True}))
     for folder in (tmp_path / "flipped" / "runs").glob("*/evaluations"):
         shutil.rmtree(folder)
     found = CliRunner().invoke(app, [*call(root, tmp_path / "flipped"), "--flip"])
-    assert found.exit_code == 0
-    assert "all networks are trained" in found.stderr
+    assert found.exit_code == 0 and "all networks are trained" in found.stderr
     for arm in ("kpe", "orn"):
         plain, both = (
             storage.read(out / f"runs/{arm}-0/evaluations/test").predictions
@@ -97,6 +87,16 @@ def test_it_says_how_long_it_will_take_and_can_test_mirrored_crops(
         )
         assert plain.true_xy.tobytes() == both.true_xy.tobytes()
         assert plain.xy.tobytes() != both.xy.tobytes()
+
+
+@pytest.mark.nightly("three more arms, two of which begin with pretrained weights")
+def test_pretrained_arms_begin_with_generated_people(root: Path, tmp_path: Path) -> None:
+    generate(prepare(parse(recipe(8)), assets=root, device="cpu"), tmp_path / "people", workers=1)
+    run(root, tmp_path / "out", pretrain=tmp_path / "people")
+    arms = set(results(tmp_path / "out")["arms"])
+    assert arms == {*ARMS, "orn-pretrain", "orn-pretrain-occlude"}
+    configs = {n: (tmp_path / f"out/runs/{n}-0/config.yaml").read_text() for n in arms}
+    assert {n for n, t in configs.items() if "pretrain-0" in t} == arms - ARMS
 
 
 def results(out: Path) -> dict[str, Any]:
@@ -107,23 +107,12 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
     reported = results(whole)
     costs = reported["photos"]["operations"]
     assert costs["orn"] > costs["kpe"] > 1e6
-    assert set(reported["arms"]) == {
-        "orn",
-        "orn-occlude",
-        "orn-pretrain",
-        "orn-pretrain-occlude",
-        "kpe",
-        "kpe-occlude",
-    }
+    assert set(reported["arms"]) == ARMS
     assert reported["photos"]["skeleton"] == "body12" and reported["photos"]["bank"]
-    assert (reported["steps"], reported["seeds"], reported["photos"]["photos"]["test"]) == (
-        STEPS,
-        1,
-        3,
-    )
-    assert (
-        reported["joints"]["clean visible"] >= 3 * 10 and reported["joints"]["under the paste"] > 0
-    )
+    assert (reported["steps"], reported["seeds"]) == (STEPS, 1)
+    assert reported["photos"]["photos"]["test"] == 3
+    joints = reported["joints"]
+    assert joints["clean visible"] >= 3 * 10 and joints["under the paste"] > 0
     for arm in reported["arms"].values():
         assert set(arm["PCK"]) == set(PARTS)
         assert 0 <= arm["PCK"]["clean visible"]["value"] <= 1
@@ -141,10 +130,6 @@ def test_every_arm_is_trained_and_judged_on_photos_that_none_saw(whole: Path) ->
     assert not parts[0] & parts[1] and len(parts[0] | parts[1]) == PHOTOS
     configs = {n: (whole / f"runs/{n}-0/config.yaml").read_text() for n in reported["arms"]}
     assert not any("data/test" in text for text in configs.values())
-    assert [n for n, t in configs.items() if "pretrain-0" in t] == [
-        "orn-pretrain",
-        "orn-pretrain-occlude",
-    ]
 
 
 def test_what_hides_people_in_the_test_was_never_seen_in_training(whole: Path) -> None:
@@ -172,6 +157,7 @@ def test_a_finished_experiment_is_not_done_again(root: Path, whole: Path) -> Non
     assert {p: p.stat().st_mtime_ns for p in whole.rglob("*.safetensors")} == stamps
 
 
+@pytest.mark.nightly("an arm is trained and evaluated again; trainings go on in their own tests")
 def test_what_a_kill_left_undone_comes_out_the_same(root: Path, whole: Path) -> None:
     mine = root / "again"
     shutil.copytree(whole, mine)
@@ -192,18 +178,16 @@ def test_what_a_kill_left_undone_comes_out_the_same(root: Path, whole: Path) -> 
     assert not litter.exists()
 
 
+@pytest.mark.nightly("a process is killed twice")
 def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
     out = root / "killed"
     command = [sys.executable, "-m", "synthstudio", *call(root, out)]
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
-    for sign in ("data/test/dataset.json", "runs/pretrain-0/state.safetensors"):
+    for sign in ("data/test/dataset.json", "runs/orn-0/state.safetensors"):
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=alone) as child:
-            until = time.monotonic() + 300
-            while not (out / sign).exists() and child.poll() is None:
-                assert time.monotonic() < until
-                time.sleep(0.02)
+            wait_for(lambda s=sign, c=child: (out / s).exists() or c.poll() is not None, sign)
             assert child.poll() is None
-            os.kill(child.pid, signal.SIGKILL)
+            child.kill()
     assert not (out / "results.json").exists()
     run(root, out)
     assert results(out) == results(whole)
@@ -214,8 +198,8 @@ def test_a_killed_run_ends_as_one_that_was_not(root: Path, whole: Path) -> None:
     [
         ({"steps": STEPS + 1}, r"begun with other settings.*expected steps 2; got steps 3"),
         ({"size": "small"}, r"begun with other settings.*size"),
-        ({"pretrain": "none"}, r"begun with other settings.*pretrain"),
         ({"cutouts": None}, r"begun with other settings.*cutouts"),
+        ({"flip": True}, r"other settings.*flip None.*flip True"),
     ],
 )
 def test_another_question_is_refused(
@@ -246,6 +230,7 @@ def test_strange_folders_and_sets_are_refused(root: Path, whole: Path, tmp_path:
         run(root, tmp_path / "c", annotations=tmp_path / "nowhere.json")
 
 
+@pytest.mark.nightly("four more trainings, on photos that are not in the repository")
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data is not here")
 def test_it_runs_on_real_photos(tmp_path: Path) -> None:
     reported = json.loads((REAL / "people/person_keypoints.json").read_text())
@@ -253,15 +238,8 @@ def test_it_runs_on_real_photos(tmp_path: Path) -> None:
     reported["images"] = [i for i in reported["images"] if i["id"] in some]
     reported["annotations"] = [a for a in reported["annotations"] if a["image_id"] in some]
     (tmp_path / "some.json").write_text(json.dumps(reported))
-    found = run(
-        tmp_path,
-        tmp_path / "out",
-        annotations=tmp_path / "some.json",
-        images=REAL / "people/images",
-        cutouts=REAL / "occluders",
-        pretrain="none",
-        steps=2,
-    )
-    assert found["finished"] and set(found["arms"]) == {"orn", "orn-occlude", "kpe", "kpe-occlude"}
+    data = {"annotations": tmp_path / "some.json", "images": REAL / "people/images"}
+    found = run(tmp_path, tmp_path / "out", cutouts=REAL / "occluders", **data)
+    assert found["finished"] and set(found["arms"]) == ARMS
     assert found["joints"]["under the paste"] > 0
     assert sum(found["photos"]["photos"].values()) <= 6

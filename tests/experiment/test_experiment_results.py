@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_predictions import predictions
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
@@ -40,34 +41,19 @@ def answers(*, off_px: float, seed: int = 0) -> Predictions:
     state[kind == 1, 1:5] = 1
     xy = true + rng.normal(0, 1.0, true.shape)
     xy[kind == 1, 1:5] += off_px
-    none = np.full((people, J), np.nan)
-    return Predictions(
+    return predictions(
+        true,
         xy=xy,
         score=rng.uniform(0.4, 0.6, (people, J)),
-        peak=none,
-        present=none,
-        shares=np.full((people, J, 4), np.nan),
-        quality=none,
-        xyz_m=np.full((people, J, 3), np.nan),
-        true_xy=true,
-        true_shares=np.full((people, J, 5), np.nan),
-        true_xyz_m=np.full((people, J, 3), np.nan),
-        known=np.ones((people, J), bool),
         state=state,
-        cause=np.zeros((people, J), np.uint8),
-        ambiguous=np.zeros((people, J), bool),
         area=np.full(people, 8000.0),
         side=np.full(people, 200.0),
         box=np.tile([0.0, 0, 100, 200], (people, 1)),
         window=np.tile([0.0, 0, 200, 200], (people, 1)),
         fraction=np.where(kind == 1, 0.3, 0.0),
-        crowd=np.zeros(people),
-        frame=np.arange(people),
-        instance=np.ones(people, np.int64),
         group=photo,
         clean=3 * photo,
         variant=np.where(kind == 0, "clean", "occluder"),
-        family=np.full(people, ""),
     )
 
 

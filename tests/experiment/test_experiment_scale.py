@@ -10,6 +10,8 @@ from synthstudio.experiment import photos
 from synthstudio.formats.imports import import_from
 from synthstudio.training.data.crops import canvas_size, crop_dataset
 
+pytestmark = pytest.mark.nightly("memory of 360 photos")
+
 FEW, MANY = 60, 360
 SIZE = (96, 72)
 PIXELS_KB = canvas_size(*SIZE)[0] * canvas_size(*SIZE)[1] * 4 / 1e3

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from synthstudio.core.errors import ModelError
 from synthstudio.inference.bottom_up import bottom_up_finder, boxes_of
+from synthstudio.inference.finder import Finder
+from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
+from synthstudio.models.packaged import WEIGHTS, default_model
 
 
 class Corner:
@@ -46,3 +52,72 @@ def test_people_with_too_few_joints_are_left_out() -> None:
     joints[0, :2] = [[1, 2], [30, 40]]
     people = FoundPeople(joints_px=joints, scores=np.ones((1, 5)), score=np.ones(1))
     assert boxes_of(people, min_score=0).shape == (0, 4)
+
+
+SIZE = (96, 128)
+
+
+class Bright:
+    """A session that finds what is bright three times: surely, less so, and elsewhere unsurely."""
+
+    def run(self, names: list[str], feed: dict[str, Any]) -> list[np.ndarray]:
+        assert names == ["scores", "boxes"]
+        pixels = feed["images"]
+        assert pixels.shape == (1, 3, *SIZE) and pixels.dtype == np.uint8
+        rows, columns = np.nonzero(pixels[0, 0] > 200)
+        if not len(rows):
+            return [np.full((1, 1), 0.1, np.float32), np.zeros((1, 1, 4), np.float32)]
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        near = [box[0] - 1, box[1], box[2], box[3]]
+        scores = np.array([[0.6, 0.9, 0.2]], np.float32)
+        return [scores, np.array([[near, box, [0, 0, 20, 20]]], np.float32)]
+
+
+def finder(**options: Any) -> Finder:
+    return Finder(session=Bright(), name="bright", size=SIZE, **options)
+
+
+def bright_box(low: tuple[int, int], high: tuple[int, int], size: tuple[int, int]) -> SourceImage:
+    rgb = np.zeros((*size, 3), np.uint8)
+    rgb[low[1] : high[1], low[0] : high[0]] = 255
+    return SourceImage(number=0, name="a", rgb=rgb)
+
+
+@pytest.mark.parametrize("size", [(96, 128), (240, 320), (200, 600), (600, 200), (48, 64)])
+def test_boxes_are_in_the_pictures_own_pixels(size: tuple[int, int]) -> None:
+    low, high = (size[1] // 4, size[0] // 4), (size[1] // 2, size[0] // 2)
+    found = finder()(bright_box(low, high, size))
+    cell = max(size[0] / SIZE[0], size[1] / SIZE[1])
+    wanted = [*low, high[0] - low[0], high[1] - low[1]]
+    assert found.xywh == pytest.approx(np.array([wanted]), abs=2 * cell)
+    assert found.score.tolist() == pytest.approx([0.9])
+
+
+def test_boxes_end_with_the_picture_and_doubles_go() -> None:
+    whole = bright_box((0, 0), (320, 100), (100, 320))
+    found = finder()(whole)
+    assert found.xywh.tolist() == [[0, 0, 320, 100]]
+    assert len(finder(min_score=0.95)(whole)) == 0
+    assert len(finder(min_score=0.15)(whole)) == 1  # its other box lies in the grey above
+
+
+def test_bad_files_and_answers_are_one_message(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no person finder"):
+        Finder.load(default_model())
+    (tmp_path / "cut.onnx").write_bytes(default_model().read_bytes()[:1000])
+    with pytest.raises(ModelError, match="cannot load"):
+        Finder.load(tmp_path / "cut.onnx")
+    with pytest.raises(ModelError, match="cannot be read"):
+        Finder.load(tmp_path / "none.onnx")
+
+    class Broken(Bright):
+        def run(self, names: list[str], feed: dict[str, Any]) -> list[np.ndarray]:
+            return [np.full((1, 3), np.nan), np.zeros((1, 3, 4))]
+
+    with pytest.raises(ModelError, match="not finite"):
+        Finder(session=Broken(), name="", size=SIZE)(bright_box((0, 0), (9, 9), SIZE))
+
+
+def test_the_packages_networks_name_no_place_of_where_they_were_made() -> None:
+    for file in WEIGHTS.iterdir():
+        assert not re.search(rb"/(tmp|home|work|root|Users)/", file.read_bytes()), file.name

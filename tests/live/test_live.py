@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
 import dancers
@@ -23,7 +21,7 @@ def frames(places: list[list[tuple[float, float]]], fps: float = 30) -> list[Liv
         LiveFrame(
             number=k,
             time_s=k / fps,
-            arrived_s=time.perf_counter(),
+            arrived_s=k / fps,
             rgb=dancers.picture(those),
         )
         for k, those in enumerate(places)
@@ -163,14 +161,3 @@ def test_a_follower_is_told_one_picture_at_a_time() -> None:
     assert [s.searched for s in seen] == [True, False, False]
     with pytest.raises(ArgumentError, match="out of order"):
         follower.step(seen[0].frame)
-
-
-def test_videos_are_what_is_followed(tmp_path: Path) -> None:
-    from synthstudio.inference.stream import Stream, stream_source
-
-    places = [[(20 + 3 * k, 60)] for k in range(20)]
-    path = dancers.video(tmp_path / "a.mp4", [dancers.picture(p) for p in places])
-    seen = list(follow(dancers.ask, Stream(stream_source(path)), Finder(places), size=dancers.SIZE))
-    assert [s.frame.number for s in seen] == list(range(20))
-    assert [s.frame.time_s for s in seen] == pytest.approx(np.arange(20) / 30)
-    assert all(len(s.people) == 1 for s in seen)

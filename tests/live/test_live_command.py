@@ -8,7 +8,6 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,16 @@ import cv2
 import dancers
 import numpy as np
 import pytest
-import torch
 import typer
+import untrained
 from typer.testing import CliRunner
+from waiting import PATIENCE_S, wait_for_line
 
 import synthstudio as ss
 from synthstudio.api.live import run_live
 from synthstudio.cli import live as commands
 from synthstudio.core.errors import ArgumentError, DiskError, FormatError, ModelError
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import screen
-from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.training import checkpoint, networks
-from synthstudio.training import config as configs
 
 app = typer.Typer()
 app.command()(commands.live)
@@ -42,20 +38,8 @@ def folder(once: Callable[..., Path]) -> Path:
     """The weights of an untrained network, the same exported, and a short video."""
 
     def make(folder: Path) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(1)
-        small = {"size": [48, 36], "widths": [8, 12], "width": 16}
-        stated = {  # with which, untrained, a box stays on the person whom it is shown
-            "train": [{"dataset": "none"}],
-            "name": "tiny",
-            "network": small | {"block": "orn", "attention": True},
-        }
-        config, own = configs.parse(stated), get_skeleton("coco23")
-        bank = PoseBank(torch.rand(6, len(own.joints), 2))
-        net = networks.build_network(config.network, own, bank=bank)
-        checkpoint.save_weights(
-            folder / "best.safetensors", net, config, skeleton=own, note="untrained"
-        )
+        # with attention a box stays, untrained, on the person whom it is shown
+        untrained.save(folder / "best.safetensors", attention=True)
         ss.Model.load(folder / "best.safetensors", device="cpu").export(folder / "model.onnx")
         pictures = [dancers.picture([(70.0 + 2 * k, 50.0)]) for k in range(COUNT)]
         dancers.video(folder / "a.mp4", pictures, fps=25)
@@ -195,7 +179,7 @@ def test_q_in_the_terminal_ends_it_and_the_terminal_is_as_before(folder: Path) -
         text=True,
     )
     os.write(ours, b"xq")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     os.close(ours), os.close(theirs)
     assert process.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["summary"]["pictures"] < COUNT
@@ -210,11 +194,9 @@ def test_ctrl_c_ends_it_with_a_whole_video(folder: Path, tmp_path: Path) -> None
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(0.3)
+    wait_for_line(process, '"picture": 3')
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     summary = json.loads(rest.splitlines()[-1])["summary"]
     film = cv2.VideoCapture(str(out))
@@ -224,17 +206,7 @@ def test_ctrl_c_ends_it_with_a_whole_video(folder: Path, tmp_path: Path) -> None
     assert summary["pictures"] < 600
 
 
-def test_live_pictures_have_people_by_columns(folder: Path) -> None:
-    found = list(
-        ss.live(folder / "model.onnx", folder / "a.mp4", boxes=[[60, 30, 60, 120]], least=0)
-    )
-    assert len(found) == COUNT and found[0].searched
-    people = found[3].people
-    assert people.joints_px.shape == (1, 23, 2) and people.instance.tolist() == [1]
-    assert found[3].image.shape == (240, 320, 3) and found[3].drawn().shape[1] == 320
-
-
-def test_a_function_may_find_people(folder: Path) -> None:
+def test_a_function_may_find_people_who_come_by_columns(folder: Path) -> None:
     asked = []
 
     def find(rgb: np.ndarray) -> list[list[float]]:
@@ -242,7 +214,11 @@ def test_a_function_may_find_people(folder: Path) -> None:
         return [[60, 30, 60, 120]]
 
     found = list(ss.live(folder / "model.onnx", folder / "a.mp4", finder=find, least=0, every=0))
-    assert asked == [(240, 320, 3)] and all(len(f.people) == 1 for f in found)
+    assert asked == [(240, 320, 3)] and len(found) == COUNT and found[0].searched
+    assert all(len(f.people) == 1 for f in found)
+    people = found[3].people
+    assert people.joints_px.shape == (1, 23, 2) and people.instance.tolist() == [1]
+    assert found[3].image.shape == (240, 320, 3) and found[3].drawn().shape[1] == 320
 
 
 def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
@@ -263,11 +239,17 @@ def test_boxes_may_come_from_a_coco_file(folder: Path, tmp_path: Path) -> None:
         ({"boxes": [[1, 2, 3, 4]], "timeout_s": 0}, "no time to wait"),
         ({"boxes": [[1, 2, 3, 4]], "every": -1}, "whole number"),
         ({"boxes": [[1, 2, 3, 4]], "out": "a.txt"}, "no name of a video"),
+        ({"boxes": [[900, 0, 9, 9]], "out": "a.mp4"}, "outside the image"),
     ],
 )
-def test_what_cannot_be_is_told(folder: Path, how: dict[str, Any], match: str) -> None:
-    with pytest.raises(ArgumentError, match=match):
+def test_what_cannot_be_is_told_and_leaves_no_video(
+    folder: Path, how: dict[str, Any], match: str, tmp_path: Path
+) -> None:
+    if "out" in how:
+        how = how | {"out": tmp_path / how["out"]}
+    with pytest.raises((ArgumentError, FormatError), match=match):
         run_live(folder / "model.onnx", folder / "a.mp4", **how)
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_boxes_somebody_is_looked_for_in_the_whole_picture(folder: Path) -> None:
@@ -293,14 +275,6 @@ def test_models_that_are_cut_off_or_foreign_are_told(folder: Path, tmp_path: Pat
     cut.unlink()
     with pytest.raises(ArgumentError, match="not been exported"):
         run_live(tmp_path, folder / "a.mp4", boxes=[[60, 30, 60, 120]], runtime="onnx")
-
-
-def test_boxes_outside_the_picture_leave_no_video(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="outside the image"):
-        run_live(
-            folder / "model.onnx", folder / "a.mp4", boxes=[[900, 0, 9, 9]], out=tmp_path / "a.mp4"
-        )
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [[], ["a.mp4", "--camera", "0"], ["a.mp4", "--boxes", "1,2,3"]])

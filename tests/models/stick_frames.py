@@ -9,7 +9,7 @@ import numpy as np
 
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.evaluation.precision import Truth
+from synthstudio.evaluation.precision import Truth, average_precision
 from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
 
 if TYPE_CHECKING:
@@ -151,6 +151,30 @@ def detections(found: list[FoundPeople]) -> dict[str, np.ndarray]:
         "score": np.concatenate([f.score for f in found]),
         "image": np.repeat(np.arange(len(found)), [len(f) for f in found]),
     }
+
+
+def precision(frames: list[FramePeople], found: list[FoundPeople]) -> float:
+    """AP of people found in frames."""
+    said = detections(found)
+    return average_precision(truth_of(frames), sigmas=SKELETON.sigmas, **said)["AP"]
+
+
+def at_borders(stride: int) -> list[FramePeople]:
+    """Twelve frames of one person each, a shoulder of whom lies in the border's cells or beside."""
+    size, rng = (256, 320), stream(4, "borders", stride)
+    joints = np.stack([pose(rng, 200) for _ in range(12)]) + np.array([160, 128])
+    joints[:, 5] = rng.uniform(0, [size[1] - 1e-3, size[0] - 1e-3], (12, 2))
+    joints[:6, 5, 0] = rng.uniform(0, stride / 2, 6)  # the border's half cell
+    joints[3:9, 5, 1] = size[0] - rng.uniform(1e-3, stride / 2, 6)
+    joints[:3, 7] = joints[:3, 7].round() // stride * stride  # the corner of four cells
+    return [frame_of(xy[None], size) for xy in joints]
+
+
+def error_inside(frame: FramePeople, found: FoundPeople) -> float:
+    """Largest distance of the one found person's joints inside the frame, in pixels."""
+    assert len(found) == 1
+    inside = ((frame.joints_px[0] >= 0) & (frame.joints_px[0] < frame.size[::-1])).all(-1)
+    return float(np.linalg.norm(found.joints_px[0] - frame.joints_px[0], axis=-1)[inside].max())
 
 
 def crowds() -> list[FramePeople]:

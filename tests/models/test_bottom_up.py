@@ -185,33 +185,6 @@ def test_losses_are_least_for_what_the_targets_say(build: Build) -> None:
 
 
 @SYSTEMS
-def test_a_network_learns_one_frame_by_heart(build: Build) -> None:
-    """Pictures of the sticks themselves: the loss falls, and the people are found."""
-    torch.set_num_threads(1)
-    net = build().train()
-    frame = crowd(stream(7, "heart"), people=2, size=(128, 160), height_px=(90, 110), apart_px=16)
-    assert frame.masks is not None
-    rng = stream(8, "paint")
-    picture = np.full((*frame.size, 3), 90, np.uint8)
-    for mask in frame.masks:
-        picture[mask] = rng.integers(0, 255, 3)
-    images = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
-    targets = net.targets([frame])
-    before = oks(frame, net.eval().decode(net(images))[0]).max(1, initial=0).mean()
-    optimizer = torch.optim.AdamW(net.train().parameters(), lr=5e-3)
-    losses = []
-    for _ in range(250):
-        loss = torch.stack(list(net.losses(net(images), targets).values())).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    found = net.eval().decode(net(images))[0]
-    assert losses[-1] < 0.2 * losses[0]
-    assert oks(frame, found).max(1, initial=0).mean() > before + 0.5
-
-
-@SYSTEMS
 def test_images_that_do_not_fit_are_named(build: Build) -> None:
     net = build()
     with pytest.raises(ModelError, match="multiples of"):

@@ -25,6 +25,9 @@ def test_there_and_back_inside(h: int, w: int) -> None:
     xy = places(h, w, 1.6)
     found = hm.decode_peak(hm.gaussian_map(xy, h, w))
     assert (found.xy - xy).abs().max() < 1e-6  # a Gaussian's logarithm is a parabola: exact
+    if min(h, w) > 8:
+        far = places(h, w, 4.0)  # discs that end inside; at a border expected hits draw back
+        assert (hm.expected_hits(hm.gaussian_map(far, h, w)).xy - far).abs().max() < 0.07
 
 
 @pytest.mark.parametrize(("h", "w"), SIZES)

@@ -6,7 +6,6 @@ parts is measured on rendered people (docs/proof.md). Letters: P people, J joint
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +30,8 @@ from synthstudio.training.data.batches import Batch, CropSubset, InputSpec, make
 from synthstudio.training.data.crops import Crops, crops_in_memory
 from synthstudio.training.networks import build_network
 from synthstudio.training.optimization import make_optimizer, set_lr
+
+pytestmark = pytest.mark.nightly("trained for 250 steps; the block is tested in test_blocks.py")
 
 PERSON, OBJECT = SHARES.index("person"), SHARES.index("object")
 SIGMAS = torch.from_numpy(SKELETON.sigmas).float()
@@ -226,13 +227,11 @@ def test_causes_are_told_apart(answers: Answers) -> None:
     assert calibration.macro_f1(confusion(of_others(answers.outputs.shares))) < most + 0.3
 
 
-def test_a_few_people_are_learnt_by_heart_in_two_minutes() -> None:
+def test_a_few_people_are_learnt_by_heart() -> None:
     # Without a bank: one of these very poses would know the answers.
     config = settings(bank=0)
     people = hidden_people(BY_HEART, seed=2)
-    begun = time.process_time()
     net = trained(people, config, STEPS, NO_AUGMENTATION)
-    assert time.process_time() - begun < 120
     batch = shown(people, config)
     side = (batch.labels.xy.amax(1) - batch.labels.xy.amin(1)).numpy() * WINDOW
 

@@ -7,20 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from stick_frames import (
-    SKELETON,
-    best_oks,
-    crowd,
-    crowds,
-    detections,
-    frame_of,
-    oks,
-    pose,
-    truth_of,
-)
+from stick_frames import SKELETON, at_borders, best_oks, crowd, error_inside, oks, precision
 
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.precision import average_precision
 from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
 from synthstudio.models.bottom_up.personlab import (
     PersonLabTargets,
@@ -54,11 +43,6 @@ def decode(
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[FramePeople]:
-    return crowds()
-
-
-@pytest.fixture(scope="module")
 def made(frames: list[FramePeople]) -> PersonLabTargets:
     return targets(frames)
 
@@ -67,8 +51,7 @@ def test_ideal_maps_decode_to_everybody(frames: list[FramePeople], made: PersonL
     found = decode(made)
     assert [len(f) for f in found] == [3] * 20
     assert best_oks(frames, found).min() > 0.999
-    ap = average_precision(truth_of(frames), sigmas=SKELETON.sigmas, **detections(found))["AP"]
-    assert ap == pytest.approx(1.0, abs=5e-4)
+    assert precision(frames, found) == pytest.approx(1.0, abs=5e-4)
 
 
 @pytest.mark.parametrize("spoil", ["zeroed", "turned", "swapped"])
@@ -105,16 +88,6 @@ def test_masks_are_assigned_by_long_offsets(
         if f.masks is not None
     ]
     assert np.mean(union) < 0.9  # long offsets to other joints leave cells to nobody
-
-
-def test_masks_of_fine_cells_are_those_of_the_pixels() -> None:
-    frame = crowd(stream(7, "fine"), height_px=(260, 340))
-    (found,) = decode(targets([frame], 2), 2, masks=True)
-    assert frame.masks is not None and found.masks is not None
-    who = oks(frame, found).argmax(1)
-    for p in range(3):
-        mask = found.masks[who[p]].repeat(2, 0).repeat(2, 1)
-        assert (mask & frame.masks[p]).sum() / (mask | frame.masks[p]).sum() > 0.95
 
 
 def test_a_biased_mid_offset_is_corrected_by_short_ones() -> None:
@@ -163,22 +136,11 @@ def test_a_discs_votes_make_about_one_and_lie_at_the_joint() -> None:
 
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
-    size, rng = (256, 320), stream(4, "borders", stride)
-    joints = np.stack([pose(rng, 200) for _ in range(12)]) + np.array([160, 128])
-    joints[:, 5] = rng.uniform(0, [size[1] - 1e-3, size[0] - 1e-3], (12, 2))
-    joints[:6, 5, 0] = rng.uniform(0, stride / 2, 6)  # the border's half cell
-    joints[3:9, 5, 1] = size[0] - rng.uniform(1e-3, stride / 2, 6)
-    for xy in joints:
-        frame = frame_of(xy[None], size)
-        (found,) = decode(targets([frame], stride), stride)
-        assert len(found) == 1
-        inside = ((xy >= 0) & (xy < size[::-1])).all(-1)
-        assert np.linalg.norm(found.joints_px[0] - xy, axis=-1)[inside].max() < 0.25
-    blunt = dataclasses.replace(targets([frame], stride), short=torch.zeros(1, 17, 2, 1, 1).expand(
-        1, 17, 2, size[0] // stride, size[1] // stride))  # fmt: skip
-    (found,) = decode(blunt, stride)
-    errors = oks(frame, found)
-    assert not len(found) or errors.max() < 0.999  # without short offsets it is coarse
+    for frame in at_borders(stride):
+        assert error_inside(frame, *decode(targets([frame], stride), stride)) < 0.25
+    made = targets([frame], stride)
+    (found,) = decode(dataclasses.replace(made, short=torch.zeros_like(made.short)), stride)
+    assert not len(found) or oks(frame, found).max() < 0.999  # without short offsets it is coarse
 
 
 def test_targets_are_those_of_a_second_way_of_drawing_them() -> None:

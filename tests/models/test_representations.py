@@ -38,6 +38,7 @@ def test_people() -> PosePeople:
     return drawn.people(40, seed=1)
 
 
+@pytest.mark.nightly("trained for 120 steps; the loss, the pairs and retrieval are tested below")
 def test_poses_are_found_among_the_same_clothes(
     train_people: PosePeople, test_people: PosePeople
 ) -> None:
@@ -57,6 +58,7 @@ def test_poses_are_found_among_the_same_clothes(
     assert everybody.hits.mean() > 0.85
 
 
+@pytest.mark.nightly("trained for 60 steps; the loss, the pairs and retrieval are tested below")
 def test_shuffled_pairs_and_random_weights_are_no_better_than_chance(
     train_people: PosePeople, test_people: PosePeople
 ) -> None:
@@ -121,10 +123,8 @@ def test_retrieval_counts_a_wrong_neighbour(test_people: PosePeople) -> None:
     assert not len(retrieval(truth, one_look).hits)
 
 
-def test_the_same_seed_gives_the_same_weights_and_a_pose_network_takes_them(
-    train_people: PosePeople, tmp_path: Path
-) -> None:
-    config = drawn.config(batch=16)
+def test_the_same_seed_gives_the_same_weights_and_a_pose_network_takes_them(tmp_path: Path) -> None:
+    train_people, config = drawn.people(8, seed=0), drawn.config(batch=16)
     one, two = (train_contrastive(train_people, config, steps=3).state_dict() for _ in range(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     net = train_contrastive(train_people, drawn.config(batch=16, seed=1), steps=3)

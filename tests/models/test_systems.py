@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 import torch
+from builders import J, images, labels
 from torch import nn
 
-from synthstudio.core.rng import stream
+from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models import heatmaps as hm
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet, PoseOutputs, predict_maps
 from synthstudio.models.layers import Residual
-from synthstudio.models.losses import Labels, Weights, pose_losses
+from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training.config_network import Network
 from synthstudio.training.networks import build_network
 
 SKELETON = get_skeleton("coco17")
-J = len(SKELETON.joints)
 BACKBONES = ("pyramid", "hrnet", "hourglass", "vit")
 SYSTEMS = [
     *({"backbone": name, "block": block} for name, block in
@@ -28,7 +28,6 @@ SYSTEMS = [
     {"backbone": "vit", "block": "own", "decoder": "simple"},
 ]  # fmt: skip
 NAMES = ["-".join(system.values()) for system in SYSTEMS]
-STRIDES = (2, 4, 8, 16)
 
 
 def net(system: dict[str, Any]) -> PoseNet:
@@ -46,25 +45,6 @@ def net(system: dict[str, Any]) -> PoseNet:
     return built
 
 
-def images(count: int = 2) -> torch.Tensor:
-    made = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (count, 3, 96, 72), dtype=torch.uint8, generator=made)
-
-
-def labels(count: int) -> Labels:
-    made = torch.Generator().manual_seed(2)
-    return Labels(
-        xy=torch.rand(count, J, 2, generator=made),
-        known=torch.ones(count, J, dtype=torch.bool),
-        present=torch.ones(count, J),
-        shares=torch.softmax(torch.randn(count, J, 4, generator=made), -1),
-        state=torch.full((count, J), 2),
-        area=torch.full((count,), 0.5),
-        occluder=(torch.rand(count, 1, 24, 18, generator=made) > 0.7).float(),
-        xyz_m=torch.randn(count, J, 3, generator=made),
-    )
-
-
 @pytest.mark.parametrize("system", SYSTEMS, ids=NAMES)
 def test_every_parameter_learns_from_the_losses(system: dict[str, Any]) -> None:
     built = net(system).train()
@@ -73,7 +53,7 @@ def test_every_parameter_learns_from_the_losses(system: dict[str, Any]) -> None:
     assert (outputs.shares is None) == (system["block"] != "orn")
     terms = pose_losses(
         outputs,
-        labels(2),
+        labels(),
         weights=Weights(),
         sigmas=torch.from_numpy(SKELETON.sigmas).float(),
         balance=torch.ones(4),
@@ -124,42 +104,13 @@ class _Maps(nn.Module):
         return PoseOutputs(logits=(features,))
 
 
-def places(h: int, w: int, margin: float) -> torch.Tensor:
-    rng = stream(4, "codec", h, w)
-    return torch.from_numpy(rng.uniform([margin, margin], [w - margin, h - margin], (40, 5, 2)))
-
-
-@pytest.mark.parametrize("stride", STRIDES)
-@pytest.mark.parametrize("margin", [0.0, 2.0], ids=["at borders", "inside"])
-def test_a_joint_comes_back_from_its_map(stride: int, margin: float) -> None:
-    """Less than 0.25 px of a 256x192 picture off, in single precision."""
-    h, w = 256 // stride, 192 // stride
-    xy = places(h, w, margin)
-    if not margin:  # some on each border and in each corner
-        xy[:8, :, 0], xy[8:16, :, 1] = 0.0, 0.0
-        xy[16:24, :, 0], xy[24:32, :, 1] = w - 1e-3, h - 1e-3
-        xy[36, 0], xy[36, 1] = torch.tensor([0.0, 0.0]), torch.tensor([w - 1e-3, h - 1e-3])
-    for sigma in (1.0, 2.0):
-        maps = hm.gaussian_map(xy, h, w, sigma=sigma).float()
-        found = hm.decode_peak(maps, sigma=sigma).xy
-        assert (found - xy).abs().max() * stride < 0.25, sigma
-
-
-@pytest.mark.parametrize("stride", STRIDES)
-def test_without_what_is_done_at_borders_joints_there_are_off(stride: int) -> None:
-    h, w = 256 // stride, 192 // stride
-    xy = places(h, w, 0.0)
-    xy[:8, :, 0] = 0.0
-    off = (hm.decode_peak(hm.gaussian_map(xy, h, w)).xy - xy).abs().max() * stride
-    assert off > 0.25  # up to half a cell
-    whole = hm.gaussian_map(xy, h, w).flatten(2).argmax(-1) % w + 0.5  # without any refinement
-    assert (whole - xy[..., 0]).abs().max() * stride > 0.25
-
-
-@pytest.mark.parametrize("stride", STRIDES)
-def test_expected_hits_come_back_where_their_disc_lies_inside(stride: int) -> None:
-    """A rule of decision, not a code: beyond a border nothing can be hit, so it draws back."""
-    h, w = 256 // stride, 192 // stride
-    xy = places(h, w, 4.0)
-    off = (hm.expected_hits(hm.gaussian_map(xy, h, w)).xy - xy).abs().max()
-    assert off * 4 < 0.25  # at stride 4, where it is used
+@pytest.mark.parametrize(
+    ("backbone", "size", "multiple"),
+    [("hrnet", (98, 72), 4), ("hrnet", (0, 72), 4), ("hourglass", (96, 70), 4),
+     ("vit", (96, 76), 8), ("vit", (0, 8), 8)],
+)  # fmt: skip
+def test_images_that_do_not_fit_are_refused(
+    backbone: str, size: tuple[int, int], multiple: int
+) -> None:
+    with pytest.raises(ModelError, match=rf"do not fit the backbone.*multiples of {multiple}"):
+        net({"backbone": backbone, "block": "own"})(torch.zeros(1, 3, *size))

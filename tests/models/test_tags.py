@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from stick_frames import SKELETON, best_oks, crowds, detections, frame_of, pose, truth_of
+from stick_frames import SKELETON, at_borders, best_oks, error_inside, precision
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
-from synthstudio.evaluation.precision import average_precision
 from synthstudio.models.bottom_up.contract import FoundPeople, FramePeople
 from synthstudio.models.bottom_up.openpose import openpose_targets
 from synthstudio.models.bottom_up.tags import (
@@ -50,15 +49,6 @@ def decode(
     return group_by_tags(*made, GROUPING, stride=stride)
 
 
-def precision(frames: list[FramePeople], found: list[FoundPeople]) -> float:
-    return average_precision(truth_of(frames), sigmas=SKELETON.sigmas, **detections(found))["AP"]
-
-
-@pytest.fixture(scope="module")
-def frames() -> list[FramePeople]:
-    return crowds()
-
-
 @pytest.mark.parametrize("size", [1, 3])
 def test_true_tags_decode_to_everybody(size: int, frames: list[FramePeople]) -> None:
     found = decode(frames, np.arange(3)[:, None] * np.full(17, 2.0), size=size)
@@ -78,18 +68,8 @@ def test_tags_that_are_shared_out_wrongly_make_nobody_whole(frames: list[FramePe
 
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_there_and_back_at_every_stride_and_border(stride: int) -> None:
-    size, rng = (256, 320), stream(4, "borders", stride)
-    joints = np.stack([pose(rng, 200) for _ in range(12)]) + np.array([160, 128])
-    joints[:, 5] = rng.uniform(0, [size[1] - 1e-3, size[0] - 1e-3], (12, 2))
-    joints[:6, 5, 0] = rng.uniform(0, stride / 2, 6)  # the border's half cell
-    joints[3:9, 5, 1] = size[0] - rng.uniform(1e-3, stride / 2, 6)
-    joints[:3, 7] = joints[:3, 7].round() // stride * stride  # the corner of four cells
-    for xy in joints:
-        frame = frame_of(xy[None], size)
-        (found,) = decode([frame], np.full((1, 17), 3.0), stride)
-        assert len(found) == 1
-        inside = ((xy >= 0) & (xy < size[::-1])).all(-1)
-        assert np.linalg.norm(found.joints_px[0] - xy, axis=-1)[inside].max() < 0.25
+    for frame in at_borders(stride):
+        assert error_inside(frame, *decode([frame], np.full((1, 17), 3.0), stride)) < 0.25
 
 
 def test_cells_are_those_of_the_joints_and_belong_to_the_nearest() -> None:
@@ -135,30 +115,6 @@ def test_nobody_and_one_person_are_not_pushed(people: int) -> None:
     assert [t.item() for t in terms.values()] == [0, 0]
     sum(terms.values()).backward()
     assert tags.grad is not None and (tags.grad == 0).all()
-
-
-def test_training_separates_two_people_and_leaves_the_rest_alone(frames: list[FramePeople]) -> None:
-    two = [FramePeople(size=f.size, joints_px=f.joints_px[:2], boxes_px=f.boxes_px[:2])
-           for f in frames[:2]]  # fmt: skip
-    two[0].joints_px[0, 3] = np.nan
-    cells = tag_cells(two, stride=8)
-    rng = stream(5, "start")
-    start = torch.from_numpy(rng.normal(0, 0.1, (2, 17, 1, 60, 80))).float()
-    tags = start.clone().requires_grad_()
-    optimizer = torch.optim.SGD([tags], lr=1.0)
-    first = sum(tag_losses(tags, cells).values()).item()
-    for _ in range(300):
-        optimizer.zero_grad()
-        loss = sum(tag_losses(tags, cells).values())
-        loss.backward()
-        optimizer.step()
-    assert first > 0.5
-    assert loss.item() < 0.01
-    changed = (tags != start).sum().item()
-    assert changed == (cells >= 0).sum() < 2 * 2 * 17
-    found = group_by_tags(maps_of(two), tags.detach(), GROUPING, stride=8)
-    assert [len(f) for f in found] == [2, 2]
-    assert best_oks(two, found).min() > 0.999
 
 
 def test_a_weak_second_peak_is_nobodys_and_order_follows_the_limbs() -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -61,11 +57,7 @@ def test_warping_is_exact_between_cells_for_a_ramp() -> None:
     flow[:, 0], flow[:, 1] = 6.0, -2.0  # 1.5 and -0.5 cells
     moved = warped(ramp, flow)
     assert (moved - ramp)[..., 1:, :-2].numpy() == pytest.approx(2 * 1.5 + 3 * 0.5, abs=1e-4)
-
-
-def test_no_flow_changes_nothing() -> None:
-    maps = torch.from_numpy(stream(0, "maps").normal(size=(3, 4, 11, 7))).float()
-    assert warped(maps, torch.zeros(3, 2, 44, 28)).numpy() == pytest.approx(maps.numpy(), abs=1e-5)
+    assert warped(ramp, torch.zeros_like(flow)).numpy() == pytest.approx(ramp.numpy(), abs=1e-5)
 
 
 def test_the_flow_between_pictures_is_found() -> None:
@@ -183,18 +175,10 @@ def test_a_clip_that_does_not_fit_is_said() -> None:
         net(**(clip | {"there": clip["there"][:, 1:]}))
 
 
-def test_the_page_runs_as_printed() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "video.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-    names: dict[str, Any] = {}
-    exec(compile(code, "docs/video.md", "exec"), names)
-    assert names["outputs"].maps.shape == (1, 17, 24, 18)
-    assert names["net"].mean.numel() == 3 and len(names["outputs"].logits) == 2
-
-
 # A limb that disappears behind a post for ten frames.
 
 
+@pytest.mark.nightly("two networks are trained; what they are made of is tested above")
 def test_a_wrist_hidden_for_ten_frames_is_found_from_its_neighbours() -> None:
     clips = bench.drawn(24, seed=0)
     for clip in clips:

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tiny
 import two_processes
+from painted_frames import painted, write_set
 from safetensors.torch import load_file
 from tiny_pairs import recipe
 
+import synthstudio as ss
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import dump, load, parse
+from synthstudio.training.data import sources
 
 SCENES = Path(__file__).parents[2] / "scenes"
 
@@ -26,6 +30,20 @@ def pairs(once: Callable[..., Path]) -> Path:
         generate(settings, folder / "pairs", workers=1)
 
     return once("training", make) / "pairs"
+
+
+@pytest.fixture(scope="session")
+def learnt(once: Callable[..., Path], pairs: Path) -> Path:
+    """Return the folder of two runs of 60 steps on the pairs, orn and kpe, and of orn.onnx."""
+
+    def make(folder: Path) -> None:
+        for block in ("orn", "kpe"):
+            network = {"block": block, "standardize": block == "orn"}
+            changes = {"network": network, "losses": {"agreement": 0}}
+            tiny.run(tiny.config(pairs, steps=60, augment=tiny.STILL, **changes), folder / block)
+        ss.Model.load(folder / "orn", device="cpu").export(folder / "orn.onnx")
+
+    return once("learnt", make)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +66,36 @@ def by_two(once: Callable[..., Path], pairs: Path, shards: Path) -> Callable[[st
         two_processes.make(folder, pairs, shards)
 
     return two_processes.done_in(once("two-processes", make))
+
+
+@pytest.fixture(scope="session")
+def sticks(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
+
+    def make(folder: Path) -> None:
+        splits = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+        frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(splits)]
+        write_set(folder / "set", frames)
+
+    return once("frames of sticks", make) / "set"
+
+
+@pytest.fixture(scope="session")
+def whole_bodies(once: Callable[..., Path]) -> Path:
+    """Return the folder of a data set of painted people with faces and hands, two in a frame."""
+
+    def make(folder: Path) -> None:
+        splits = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+        frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(splits)]
+        write_set(folder / "set", frames)
+
+    return once("sticks with hands", make) / "set"
+
+
+@pytest.fixture(scope="session")
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
+    """The people of the pairs, cut out; without validation the same."""
+    return tiny.loaded(tiny.config(pairs), tmp_path_factory.mktemp("people"))
 
 
 @pytest.fixture(scope="session")

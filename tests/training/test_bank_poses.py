@@ -6,7 +6,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import pytest
 import tiny
 import torch
 from torch import nn
@@ -26,12 +25,6 @@ from synthstudio.training.poses import bank_sample, filled, pose_bank
 
 STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, rotated=1.0, shift=0.1, colour=0)
 SIZE = (48, 36)
-
-
-@pytest.fixture
-def people(pairs: Path, tmp_path: Path) -> sources.TrainingData:
-    made = tiny.config(pairs, val=[])
-    return sources.load_data(made, cache=tmp_path / "cache", say=lambda text: None)
 
 
 def net_with(bank: PoseBank) -> PoseNet:

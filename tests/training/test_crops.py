@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.images import resample
@@ -86,21 +86,23 @@ def test_a_full_disk_is_told_before_anybody_is_cut_out(
 
 
 def test_two_trainings_cut_the_same_people_once(tmp_path: Path) -> None:
-    began, made = threading.Event(), []
+    began, second_asks, made = threading.Event(), threading.Event(), []
 
     def make(out: Path) -> dict[str, int]:
         made.append(out)
         began.set()
-        time.sleep(0.3)
+        assert second_asks.wait(PATIENCE_S)
         write_crops(out)
         return {"people": 2}
 
-    def cut(_: int) -> tuple[Path, dict[str, object]]:
+    def cut(number: int) -> tuple[Path, dict[str, object]]:
+        if number == 2:
+            second_asks.set()
         return cached_crops(tmp_path / "cache", "k" * 64, make)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cut, 1)
-        assert began.wait(10)
+        assert began.wait(PATIENCE_S)
         second = pool.submit(cut, 2)
         assert first.result() == second.result()
     assert len(made) == 1 and len(crops.open_crops(first.result()[0])) == 2

@@ -7,13 +7,14 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file
+from waiting import wait_for
 
 from synthstudio.api import train_demo
 from synthstudio.core.skeleton import get_skeleton
@@ -38,7 +39,7 @@ def run(out: Path, titles: list[str] | None = None) -> dict:
     torch.set_num_threads(1)
     return train_demo.train_demo(
         out,
-        frames=40,
+        frames=24,
         workers=1,
         step=steps_seen([] if titles is None else titles),
         say=lambda text: None,
@@ -65,7 +66,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, list[str
 
 def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
     out, found, titles = made
-    assert found["finished"] and found["steps"] == 12 and found["frames"] == 40
+    assert found["finished"] and found["steps"] == 12 and found["frames"] == 24
     for name in ("dataset", "network", "pictures", "report"):
         assert Path(found[name]).exists(), name
     assert "generating people" in titles and "training" in titles
@@ -126,6 +127,7 @@ def test_it_does_nothing_twice(made: tuple[Path, dict, list[str]]) -> None:
     assert Path(found["report"]).stat().st_mtime_ns == page
 
 
+@pytest.mark.nightly("killed twice; each part's kill is tested by its own tests")
 def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_path: Path) -> None:
     out = tmp_path / "out"
     waits = (
@@ -134,19 +136,12 @@ def test_killed_anywhere_it_ends_alike(made: tuple[Path, dict, list[str]], tmp_p
     )
     for seen in waits:
         with subprocess.Popen([sys.executable, str(SCRIPT), str(out)]) as process:
-            while not seen() and process.poll() is None:
-                time.sleep(0.02)
+            wait_for(lambda s=seen, p=process: s() or p.poll() is not None, "its files")
             process.send_signal(signal.SIGKILL)
         assert process.returncode == -signal.SIGKILL
     found = run(out)
     weights = [folder / "run" / "best.safetensors" for folder in (out, made[0])]
-    nets = [torch_state(path) for path in weights]
+    nets = [load_file(path) for path in weights]
     assert nets[0].keys() == nets[1].keys()
     assert all(torch.equal(nets[0][k], nets[1][k]) for k in nets[0])
     assert found["PCK@0.1"] == made[1]["PCK@0.1"]
-
-
-def torch_state(path: Path) -> dict[str, torch.Tensor]:
-    from synthstudio.training import checkpoint
-
-    return checkpoint.read(path)[0]

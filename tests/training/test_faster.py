@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 import typer
 from typer.testing import CliRunner
@@ -31,28 +29,20 @@ SIZE = (48, 36)
 
 
 @pytest.fixture(scope="module")
-def run(pairs: Path, once: Callable[..., Path]) -> Path:
-    """A trained ORN, and what compress made of it."""
-
-    def make(folder: Path) -> None:
-        settings = tiny.config(pairs, network={"block": "orn"}, losses={"agreement": 0})
-        tiny.run(settings.model_copy(update={"steps": 60}), folder / "orn")
-
-    return once("faster", make) / "orn"
+def run(learnt: Path) -> Path:
+    return learnt / "orn"
 
 
 @pytest.fixture(scope="module")
-def people(pairs: Path, run: Path) -> Any:
-    return scoring.labelled_people(
-        pairs, splits=(), size=SIZE, skeleton=get_skeleton("coco23"), cache=run / "crops"
-    )
+def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    cache, skeleton = tmp_path_factory.mktemp("crops"), get_skeleton("coco23")
+    return scoring.labelled_people(pairs, splits=(), size=SIZE, skeleton=skeleton, cache=cache)
 
 
 def test_benchmark_times_both_runtimes(run: Path, pairs: Path, tmp_path: Path) -> None:
-    ss.Model.load(run, device="cpu").export(tmp_path / "exported.onnx")
     app = typer.Typer()
     app.command()(commands.benchmark)
-    words = [run, tmp_path / "exported.onnx", "--batches", "1,3", "--rounds", "4", "--json"]
+    words = [run, run.with_suffix(".onnx"), "--batches", "1,3", "--rounds", "4", "--json"]
     words += ["--dataset", pairs, "--split", "", "--out", tmp_path / "out"]
     done = CliRunner().invoke(app, [str(w) for w in words])
     assert done.exit_code == 0, done.exception

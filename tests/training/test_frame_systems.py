@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tiny
 import torch
 from painted_frames import painted, write_set
 
@@ -24,9 +24,8 @@ from synthstudio.evaluation.assignment import Found, assign, match
 from synthstudio.evaluation.compare import Arm, compare
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
-from synthstudio.models.bottom_up.contract import FramePeople
 from synthstudio.models.bottom_up.fcpose import FCPose
-from synthstudio.training import checkpoint, evaluate
+from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.data import frame_sources
@@ -37,19 +36,6 @@ from synthstudio.training.networks import build_system
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
-SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
-STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
-
-
-@pytest.fixture(scope="module")
-def sticks(once: Callable[..., Path]) -> Path:
-    """Return the folder of a data set of ten frames of two painted people; one has nobody."""
-
-    def make(folder: Path) -> None:
-        frames = [painted(i, people=0 if i == 5 else 2, split=s) for i, s in enumerate(SPLITS)]
-        write_set(folder / "set", frames)
-
-    return once("frames of sticks", make) / "set"
 
 
 def config(data: Path, system: str, **changes: Any) -> Config:
@@ -67,63 +53,22 @@ def config(data: Path, system: str, **changes: Any) -> Config:
     return configs.parse(fields | changes)
 
 
-def run(settings: Config, out: Path, **options: Any) -> Any:
-    torch.set_num_threads(1)
-    return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
-
-
-def losses(out: Path) -> list[float]:
-    with (out / "log.csv").open(newline="") as file:
-        return [float(v) for _, what, v in list(csv.reader(file))[1:] if what == "loss/all"]
-
-
 @pytest.fixture(scope="module")
-def trained(sticks: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
     """Return the folder of a short run of each system."""
-    folder = tmp_path_factory.mktemp("systems")
-    for system in SYSTEMS:
-        done = run(config(sticks, system), folder / system)
-        assert done.finished and done.unit == "frames" and done.best is not None
+
+    def make(folder: Path) -> None:
+        for system in SYSTEMS:
+            done = tiny.run(config(sticks, system), folder / system)
+            assert done.finished and done.unit == "frames" and done.best is not None
+
+    folder = once("frame systems", make)
     return {system: folder / system for system in SYSTEMS}
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
-) -> None:
-    """Also over the frame without people, and with the running average of weights."""
-    for steps in (1, 3, 99):
-        run(config(sticks, system), tmp_path / "pieces", resume=True, steps=steps)
-    for name in ("last", "best"):
-        ours = (tmp_path / "pieces" / f"{name}.safetensors").read_bytes()
-        assert ours == (trained[system] / f"{name}.safetensors").read_bytes()
-    assert (tmp_path / "pieces" / "log.csv").read_text() == (
-        trained[system] / "log.csv"
-    ).read_text()
-    assert list((trained[system] / "pictures").glob("*.png"))
-    net, stored, skeleton = checkpoint.load_any(trained[system] / "last.safetensors")
-    assert stored == config(sticks, system) and skeleton.name == "coco17"
-    assert type(net).__name__.lower() == system
-
-
-def test_a_system_learns_people_by_heart(sticks: Path, tmp_path: Path) -> None:
-    """OpenPose finds the two people of a frame that it saw again and again."""
-    settings = config(
-        sticks, "openpose", steps=150, batch=1, augment=STILL, lr=4e-3, ema=0.9, val=[],
-        optimizer="adamw", network={"stride": 4, "width": 16},
-    )  # fmt: skip
-    settings = configs.overfitted(settings, 1)
-    from synthstudio.training.data import run_data
-
-    done = run(settings, tmp_path / "run", select=lambda d: run_data.overfit_subset(d, 1))
-    fell = losses(tmp_path / "run")
-    assert fell[-1] < 0.3 * fell[0]
-    assert done.best > 0.35
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
 def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: str) -> None:
-    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=STILL, val=[])
+    settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[])
     data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
     empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
     assert empty.train.frames.people(5) == slice(10, 10)
@@ -141,37 +86,7 @@ def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: st
     assert all(torch.isfinite(g).all() for g in gradients)
     assert any(g.abs().max() > 0 for g in gradients)
     with pytest.raises(ModelError, match="no joint is labelled"):
-        run(settings, tmp_path / "run", select=lambda loaded: empty)
-
-
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_somebody_wider_than_the_frame_and_somebody_unseen(system: str) -> None:
-    """Their losses are finite; of somebody without a visible joint nothing is taught."""
-    size = (64, 96)
-    joints = stream(1, "joints").uniform([0, 0], [96, 64], (2, 17, 2))
-    joints[0] = joints[0] * 3 - [96, 64]  # most of them outside
-    joints[1] = np.nan
-    boxes = np.array([[-96.0, -64, 288, 192], [10, 10, 30, 40]])
-    people = FramePeople(size=size, joints_px=joints, boxes_px=boxes)
-    network = configs.parse(
-        {"train": [{"dataset": "x"}], "network": {"system": system, "size": list(size),
-         "widths": [8, 12], "width": 8}}
-    ).network  # fmt: skip
-    net = build_system(network, SKELETON)
-    targets = net.targets([people])
-    outputs = net(torch.zeros(1, 3, *size, dtype=torch.uint8))
-    loss = torch.stack(list(net.losses(outputs, targets).values())).sum()
-    assert torch.isfinite(loss)
-    alone = FramePeople(size=size, joints_px=joints[1:], boxes_px=boxes[1:])
-    taught = net.targets([alone])
-    values = {k: v for k, v in vars(taught).items() if k != "joints_px"}  # NaN there: nobody knows
-    assert all(torch.isfinite(v.float()).all() for v in values.values())
-    if system == "fcpose":
-        assert (taught.owner == -1).all()
-    else:
-        name = "maps_taught" if system == "openpose" else "discs_taught"
-        assert not getattr(taught, name)[..., 25 // net.stride, 25 // net.stride].any()
-        assert getattr(taught, name)[..., 60 // net.stride, 90 // net.stride].any()
+        tiny.run(settings, tmp_path / "run", select=lambda loaded: empty)
 
 
 def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
@@ -202,23 +117,13 @@ def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     assert turned_boxes(boxes, straight, *none) == pytest.approx(boxes)
 
 
-def evaluated(path: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
-    return evaluate.evaluate(
-        path / "best.safetensors",
-        data,
-        out,
-        options=evaluate.EvaluationOptions(**options),
-        cache=out.parent / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
-
-
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_it_is_evaluated_on_the_same_people_as_with_boxes(
     sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
 ) -> None:
-    made = evaluated(trained[system], sticks, tmp_path / "found", splits=("test",))
+    made = tiny.evaluated(
+        trained[system] / "best.safetensors", sticks, tmp_path / "found", splits=("test",)
+    )
     predictions = made.predictions
     assert len(predictions) == 4 and set(predictions.frame.tolist()) == {8, 9}
     assert made.found is not None and set(made.found.image.tolist()) <= {8, 9}
@@ -246,7 +151,9 @@ def test_it_is_evaluated_on_the_same_people_as_with_boxes(
     assert any("AP" in name for name in rows)
     for options in ({"flip": True}, {"bank": True}, {"decode": "peak"}):
         with pytest.raises(ModelError, match="whole frames"):
-            evaluated(trained[system], sticks, tmp_path / "other", **options)
+            tiny.evaluated(
+                trained[system] / "best.safetensors", sticks, tmp_path / "other", **options
+            )
 
 
 def test_found_people_are_matched_one_to_one_by_oks() -> None:
@@ -344,7 +251,7 @@ def test_what_does_not_fit_is_one_message(
     assert "not in the file" in "\n".join(said)  # features of one backbone, heads of another
     refused(
         "another config",
-        lambda: run(config(sticks, "personlab"), trained["fcpose"], resume=True),
+        lambda: tiny.run(config(sticks, "personlab"), trained["fcpose"], resume=True),
     )
     refused(
         "no map of one person's picture for each joint.*openpose",
@@ -353,11 +260,13 @@ def test_what_does_not_fit_is_one_message(
     write_set(tmp_path / "other", [painted(0, skeleton="coco23")])
     refused(
         "another skeleton",
-        lambda: evaluated(trained["openpose"], tmp_path / "other", tmp_path / "e"),
+        lambda: tiny.evaluated(
+            trained["openpose"] / "best.safetensors", tmp_path / "other", tmp_path / "e"
+        ),
     )
     refused(
         "no frames are left",
-        lambda: run(
+        lambda: tiny.run(
             config(sticks, "openpose", val=[{"dataset": str(sticks), "splits": ["none"]}]),
             tmp_path / "nobody",
         ),
@@ -369,10 +278,12 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path)
     files = sorted((tmp_path / "coco" / "annotations").glob("*.json")) or sorted(
         (tmp_path / "coco").glob("*.json")
     )
-    settings = config(sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=STILL)
+    settings = config(
+        sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=tiny.STILL
+    )
     notes: list[str] = []
     data = frame_sources.load_frames(settings, cache=tmp_path, say=notes.append)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
     assert len(batch.people[0].joints_px) == 2
-    assert run(settings, tmp_path / "run", steps=1).steps == 1
+    assert tiny.run(settings, tmp_path / "run", steps=1).steps == 1

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,11 @@ from s3_server import S3
 from s3_server import s3 as s3
 from s3_server import s3_endpoint as s3_endpoint
 from two_processes import together
+from waiting import wait_for
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.cache import default_cache
 from synthstudio.dataset.packed import pack
-from synthstudio.training import evaluate
 from synthstudio.training.config import Config
 
 
@@ -51,6 +49,15 @@ def url(s3: S3, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return s3.url()
 
 
+def test_a_run_from_a_url_has_the_weights_of_one_from_disk(
+    url: str, shards: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
+) -> None:
+    for name, data in (("disk", str(shards)), ("store", url)):
+        tiny.run(streaming(data, steps=3, val=[]), tmp_path / name)
+    assert tensors(tmp_path / "store") == tensors(tmp_path / "disk")
+
+
+@pytest.mark.nightly("a process is killed; resumes and URLs are tested apart each time")
 def test_a_run_from_a_url_goes_on_at_a_step_with_the_weights_of_one_from_disk(
     url: str, shards: Path, tmp_path: Path, tensors: Callable[[Path], dict[str, bytes]]
 ) -> None:
@@ -58,11 +65,8 @@ def test_a_run_from_a_url_goes_on_at_a_step_with_the_weights_of_one_from_disk(
     out, state = tmp_path / "store", tmp_path / "store" / "state.safetensors"
     command = [sys.executable, tiny.__file__, "unused", str(out), json.dumps(fields(url))]
     killed = subprocess.Popen(command)
-    for _ in range(6000):
-        if state.is_file() or killed.poll() is not None:
-            break
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
+    wait_for(lambda: state.is_file() or killed.poll() is not None, "a saved state")
+    killed.kill()
     assert killed.wait() == -signal.SIGKILL
     shutil.rmtree(tmp_path / "cache")  # nothing of before is at hand
     shutil.rmtree(tmp_path / "fetched")
@@ -71,6 +75,7 @@ def test_a_run_from_a_url_goes_on_at_a_step_with_the_weights_of_one_from_disk(
     assert tensors(out) == tensors(tmp_path / "disk")
 
 
+@pytest.mark.nightly("two processes of torchrun")
 def test_two_processes_read_each_person_of_a_url_once(url: str, tmp_path: Path) -> None:
     changes = fields(url, steps=6, workers=2)
     done = together(recorded.__file__, "unused", tmp_path / "two", json.dumps(changes))
@@ -89,15 +94,8 @@ def test_a_url_that_is_gone_is_a_note_of_an_evaluation(
     for name in s3.objects():
         s3.delete(f"set/{name}")
     shutil.rmtree(tmp_path / "fetched")
-    found = evaluate.evaluate(
-        tmp_path / "run" / "last.safetensors",
-        pairs,
-        tmp_path / "evaluation",
-        options=evaluate.EvaluationOptions(),
-        cache=tmp_path / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
+    weights = tmp_path / "run" / "last.safetensors"
+    found = tiny.evaluated(weights, pairs, tmp_path / "evaluation")
     (note,) = found.about["notes"]
     assert note == (
         f"set, which the network was trained on, cannot be read: whether it shares people with "
@@ -105,6 +103,7 @@ def test_a_url_that_is_gone_is_a_note_of_an_evaluation(
     )
 
 
+@pytest.mark.nightly("eight steps on fetched shards; the cache's bound is tested with stores")
 def test_the_cache_of_shards_is_bounded(
     url: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

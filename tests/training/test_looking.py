@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,23 +12,20 @@ import transformers
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.attention import attention_ratios
-from synthstudio.models.backbones.pyramid import HuggingFaceFeatures, VitPoseFeatures
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, diagnostics, networks, poses
-from synthstudio.training.config import overfitted
+from synthstudio.training import diagnostics, networks, poses
+from synthstudio.training.config import NO_AUGMENTATION, overfitted
 from synthstudio.training.config_network import Network
-from synthstudio.training.data import run_data, sources
+from synthstudio.training.data import batches, run_data, sources
 from synthstudio.training.data.batches import CropSubset
+from synthstudio.training.data.windows import PADDING
+from synthstudio.training.evaluate import Silhouettes, image_sizes
+from synthstudio.training.predictions import clip_windows, predict_subset
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def people(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> sources.TrainingData:
-    cache = tmp_path_factory.mktemp("looking")
-    return sources.load_data(tiny.config(pairs), cache=cache, say=lambda text: None)
 
 
 def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
@@ -55,56 +51,6 @@ def test_a_bank_knows_only_the_people_that_are_learnt_from(people: sources.Train
     own = (crops.xy[few] - np.array([36, 48]) * 0.25) / [36, 48]
     for pose in bank.poses[: len(bank.poses) // 2].numpy():
         assert np.abs(own - pose).max((1, 2)).min() < 1e-5
-
-
-def test_attention_that_shuns_cover_is_seen_to(people: sources.TrainingData) -> None:
-    assert people.val is not None
-    net, found = net_of(people), {}
-    for odds in (-9.0, 9.0):
-        cover = net.get_submodule("block.cover")
-        with torch.no_grad():
-            cover.get_parameter("weight").zero_()
-            cover.get_parameter("bias").fill_(odds)
-        found[odds] = attention_ratios(
-            diagnostics.attention_maps(net, people.val, people.spec, device=CPU)
-        )
-    # Cover said to be as likely everywhere repels evenly, however likely: nothing may change.
-    assert found[9.0]["people"] == found[-9.0]["people"] > 3
-    assert found[9.0]["on_occluder"]["value"] == pytest.approx(
-        found[-9.0]["on_occluder"]["value"], rel=1e-4
-    )
-    known = _told_the_cover(net, people)
-    assert known["on_occluder"]["high"] < 0.5 < found[9.0]["on_occluder"]["value"]
-    assert known["difference"]["high"] < 0
-
-
-def _told_the_cover(net: PoseNet, people: sources.TrainingData) -> dict[str, dict[str, float]]:
-    """Return the figures of a network whose cover map is the true one."""
-    assert people.val is not None
-    covers = iter(
-        [
-            batch.labels.occluder
-            for at in range(0, len(people.val), diagnostics._BATCH)
-            for batch in [
-                diagnostics._predict(
-                    net,
-                    people.val,
-                    np.arange(at, min(at + diagnostics._BATCH, len(people.val))),
-                    people.spec,
-                    CPU,
-                )[0]
-            ]
-        ]
-    )
-    hook = net.get_submodule("block.cover").register_forward_hook(
-        lambda module, inputs, output: torch.logit(next(covers).float().clamp(1e-4, 1 - 1e-4))
-    )
-    try:
-        return attention_ratios(
-            diagnostics.attention_maps(net, people.val, people.spec, device=CPU)
-        )
-    finally:
-        hook.remove()
 
 
 def test_a_plain_block_has_no_gaze(people: sources.TrainingData) -> None:
@@ -160,48 +106,6 @@ def test_first_people_are_learnt_and_judged(people: sources.TrainingData, pairs:
     assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
 
 
-@pytest.mark.parametrize("kind", ["resnet", "vitpose"])
-def test_a_config_names_a_folder_of_transformers(
-    people: sources.TrainingData, tmp_path: Path, kind: str
-) -> None:
-    if kind == "resnet":
-        config = transformers.ResNetConfig(
-            embedding_size=8, hidden_sizes=[8, 8, 12, 12], depths=[1, 1, 1, 1],
-            layer_type="basic", out_features=["stage1", "stage2"],
-        )  # fmt: skip
-        transformers.AutoBackbone.from_config(config).save_pretrained(tmp_path / kind)
-    else:
-        inner = transformers.VitPoseBackboneConfig(
-            image_size=[48, 32], patch_size=[16, 16], hidden_size=16, num_hidden_layers=2,
-            num_attention_heads=2, intermediate_size=16, out_indices=[2],
-        )  # fmt: skip
-        model = transformers.VitPoseForPoseEstimation(
-            transformers.VitPoseConfig(backbone_config=inner, num_labels=17)
-        )
-        model.save_pretrained(tmp_path / kind)
-    network = Network(pretrained=str(tmp_path / kind), size=(48, 32), width=16, bank=0)
-    net = networks.build_network(network, people.skeleton, bank=None)
-    wanted = HuggingFaceFeatures if kind == "resnet" else VitPoseFeatures
-    assert type(net.features) is wanted
-    assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 23, 12, 8)
-    settings = tiny.config(tmp_path).model_copy(update={"network": network})
-    path = tmp_path / "net.safetensors"
-    checkpoint.save_weights(path, net, settings, skeleton=people.skeleton, note="")
-    again, reported, _ = checkpoint.load_network(path)
-    assert json.loads(reported.model_dump_json()) == json.loads(settings.model_dump_json())
-    both = zip(net.state_dict().values(), again.state_dict().values(), strict=True)
-    assert all(torch.equal(a, b) for a, b in both)
-
-
-def test_what_is_no_backbone_is_refused(people: sources.TrainingData, tmp_path: Path) -> None:
-    for folder, reply in ((tmp_path / "none", "cannot be loaded"), (tmp_path, "no backbone")):
-        if folder == tmp_path:
-            transformers.BertConfig().save_pretrained(tmp_path)
-        network = Network(pretrained=str(folder), size=(48, 32), bank=0)
-        with pytest.raises(ModelError, match=reply):
-            networks.build_network(network, people.skeleton, bank=None)
-
-
 @pytest.mark.parametrize("reported", ["", "{}"])
 def test_a_backbone_whose_library_is_missing_is_told(
     reported: str, monkeypatch: pytest.MonkeyPatch
@@ -234,3 +138,69 @@ def test_memory_that_does_not_hold_a_batch_is_told(
     }
     with pytest.raises(ModelError, match=r"out of memory for a batch.*another --device"):
         ask[what]()
+
+
+def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(
+    pairs: Path, people: sources.TrainingData
+) -> None:
+    crops, frame = people.train.crops, people.spec
+    rows = np.arange(len(crops))
+    made = batches.make_batch(crops, rows, frame, NO_AUGMENTATION)
+    found = Silhouettes(Dataset(pairs), crops, frame)(rows, made.view)
+    assert found.shape == (len(crops), *frame.cells) and found.max() == 1
+    cover = made.labels.occluder[:, 0].numpy()
+    assert (cover <= found + 0.02).all() and cover.max() > 0.9
+    # The silhouette reaches the sides of its box, which the window holds with PADDING about it.
+    longer = np.array([max(b[3], b[2] * 4 / 3) for b in crops.box]) * PADDING
+    for body, box, high in zip(found, crops.box, longer, strict=True):
+        y, x = np.nonzero(body > 0.02)
+        extent = np.array([np.ptp(x), np.ptp(y)]) + 1
+        wanted = box[2:] / high * frame.cells[0]
+        inside = np.abs(extent - wanted) <= 2.5
+        assert inside.any() and (extent <= wanted + 2.5).all()  # a picture's edge may cut it
+
+
+def test_unknown_silhouettes_are_no_numbers(pairs: Path, people: sources.TrainingData) -> None:
+    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
+    bodies.masks = {k: (size, None) for k, (size, _) in bodies.masks.items()}
+    rows = np.arange(2)
+    view = batches.make_batch(people.train.crops, rows, people.spec, NO_AUGMENTATION).view
+    assert np.isnan(bodies(rows, view)).all()
+
+
+def test_attention_is_told_of_the_person_where_silhouettes_are_known(
+    pairs: Path, people: sources.TrainingData
+) -> None:
+    assert people.val is not None
+    net = net_of(people)
+    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
+    with_them, without = (
+        attention_ratios(
+            diagnostics.attention_maps(net, people.val, people.spec, device=CPU, silhouettes=b)
+        )
+        for b in (bodies, None)
+    )
+    assert without["person"] == {}
+    assert without["on_occluder"] == with_them["on_occluder"]
+    person = with_them["person"]
+    # An untrained network looks everywhere alike: on the person that is 1, on both masks.
+    for name in ("on_occluder", "on_moved_mask"):
+        assert person[name]["value"] == pytest.approx(1, abs=0.25)
+
+
+def test_windows_end_with_their_pictures(pairs: Path, people: sources.TrainingData) -> None:
+    assert people.val is not None
+    torch.manual_seed(0)
+    free = predict_subset(net_of(people), people.val, people.spec, device=CPU)
+    high = np.maximum(free.box[:, 3], free.box[:, 2] * 48 / 36) * PADDING
+    size = free.window[:, 2:] - free.window[:, :2]
+    assert size == pytest.approx(np.stack([high * 36 / 48, high], 1), rel=1e-4)
+    middle = (free.window[:, 2:] + free.window[:, :2]) / 2
+    assert middle == pytest.approx(free.box[:, :2] + free.box[:, 2:] / 2, abs=1e-2)
+    sizes = image_sizes(Dataset(pairs), free.frame)
+    identity = {(r["index"]): (r["width_px"], r["height_px"]) for r in Dataset(pairs).iter_frames()}
+    assert [tuple(s) for s in sizes] == [identity[int(f)] for f in free.frame]
+    cut = clip_windows(free, sizes).window
+    assert (cut[:, :2] >= 0).all() and (cut[:, 2:] <= sizes).all()
+    within = (free.window[:, :2] >= 0).all(1) & (free.window[:, 2:] <= sizes).all(1)
+    assert (cut[within] == free.window[within]).all() and not within.all()

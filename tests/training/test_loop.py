@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 import tiny
 import torch
 import two_processes
+from waiting import wait_for
 
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
@@ -56,24 +56,15 @@ def unbroken(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_it_learns_and_writes_what_it_says(pairs: Path, tmp_path: Path) -> None:
-    settings = tiny.config(pairs, steps=60, augment={"flip": 0, "scale": 0, "rotated": 0})
-    done = tiny.run(settings, tmp_path / "run")
-    fell = losses(tmp_path / "run")
+def test_it_learns_and_writes_what_it_says(learnt: Path, pairs: Path) -> None:
+    run, fell = learnt / "orn", losses(learnt / "orn")
     assert fell[-1] < 0.92 * fell[0]
-    assert done.best > 0.2
-    names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert {
-        "config.yaml",
-        "best.safetensors",
-        "last.safetensors",
-        "state.safetensors",
-        "log.csv",
-        "pictures",
-    } <= names
-    assert any(n.startswith("events.") for n in names)
-    assert configs.load(tmp_path / "run" / "config.yaml") == settings
-    net, reported, skeleton = checkpoint.load_network(tmp_path / "run" / "best.safetensors")
+    names = {path.name for path in run.iterdir()}
+    files = {"config.yaml", "best.safetensors", "last.safetensors", "state.safetensors", "log.csv"}
+    assert files | {"pictures"} <= names and any(name.startswith("events.") for name in names)
+    settings = configs.load(run / "config.yaml")
+    assert settings.steps == 60 and settings.train[0].dataset == str(pairs)
+    net, reported, skeleton = checkpoint.load_network(run / "best.safetensors")
     assert reported == settings and skeleton.name == "coco23"
     assert net(torch.zeros(1, 3, 48, 36)).maps.shape == (1, 23, 12, 9)
     assert net.block.balance.min() < 1 < net.block.balance.max()  # what the loss weighed causes by
@@ -90,20 +81,6 @@ def test_the_same_seed_ends_with_the_same_weights_on_a_gpu(
         assert tiny.run(tiny.config(pairs, device="cuda"), out).finished
     assert weights(runs[0]) == weights(runs[1])
     assert np.allclose(losses(runs[0]), losses(unbroken), rtol=0.02)
-
-
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    pairs: Path, unbroken: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "pieces"
-    for steps in (3, 1, 5, 99):
-        tiny.run(tiny.config(pairs), out, resume=True, steps=steps)
-    assert weights(out) == weights(unbroken)
-    assert weights(out, "best") == weights(unbroken, "best")
-    assert (out / "log.csv").read_text() == (unbroken / "log.csv").read_text()
-    other = tmp_path / "other"
-    tiny.run(tiny.config(pairs, seed=1), other)
-    assert weights(other) != weights(unbroken)
 
 
 def test_a_run_whose_batches_come_from_processes_ends_as_one_whose_thread_makes_them(
@@ -128,24 +105,27 @@ def test_processes_of_one_machine_share_its_cores_to_make_batches(
     assert devices.batch_makers(torch.device("cpu"), devices.ALONE) == 0
 
 
-def test_a_run_killed_twice_ends_as_an_unbroken_one(
-    pairs: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_ends_as_an_unbroken_one(pairs: Path, unbroken: Path, tmp_path: Path) -> None:
     out, state = tmp_path / "killed", tmp_path / "killed" / "state.safetensors"
-    for _ in range(2):
-        before = state.stat().st_mtime_ns if state.is_file() else 0
-        run = subprocess.Popen([sys.executable, str(SCRIPT), str(pairs), str(out), "{}"])
-        for _ in range(3000):
-            now = state.stat().st_mtime_ns if state.is_file() else 0
-            if now > before or run.poll() is not None:
-                break
-            time.sleep(0.02)
-        os.kill(run.pid, signal.SIGKILL)
-        assert run.wait() == -signal.SIGKILL
+    run = subprocess.Popen([sys.executable, str(SCRIPT), str(pairs), str(out), "{}"])
+    wait_for(lambda: state.is_file() or run.poll() is not None, "a saved state")
+    run.kill()
+    assert run.wait() == -signal.SIGKILL
     tiny.run(tiny.config(pairs), out, resume=True)
     assert weights(out) == weights(unbroken)
 
 
+def test_a_finished_run_is_resumed_without_a_step(
+    pairs: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(unbroken, tmp_path / "run")
+    done = tiny.run(tiny.config(pairs), tmp_path / "run", resume=True)
+    assert done.finished and done.steps == 12
+    for name in ("last.safetensors", "best.safetensors", "log.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (unbroken / name).read_bytes()
+
+
+@pytest.mark.nightly("two processes of torchrun; one-process parts are tested in test_parallel.py")
 def test_two_processes_lose_as_much_as_one(
     by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
 ) -> None:

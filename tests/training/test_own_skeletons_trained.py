@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny
+from made_predictions import person
 from own_skeleton_sets import JOINTS, horse_set, points, write_coco
 
 import synthstudio as ss
@@ -21,7 +22,6 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.imports import import_from
 from synthstudio.inference import write
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.predict import Person
 from synthstudio.inference.scoring import labelled_people
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions
@@ -36,7 +36,7 @@ def horses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -> None:
     sources = {"train": [{"dataset": str(horses)}], "val": [{"dataset": str(horses)}]}
-    settings = tiny.config(horses, **sources, losses={"agreement": 0})
+    settings = tiny.config(horses, **sources, steps=3, losses={"agreement": 0})
     tiny.run(settings, tmp_path / "run")
     model = ss.Model.load(tmp_path / "run", device="cpu")
     skeleton = ss.Dataset(horses).skeleton
@@ -63,12 +63,20 @@ def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -
     with pytest.raises(DatasetError, match="expected horse; got horse with other pairs"):
         merge_sets([Dataset(horses), Dataset(tmp_path / "other")], tmp_path / "no")
 
-    model.export(tmp_path / "net.onnx")
-    exported = OnnxModel.load(tmp_path / "net.onnx", device="cpu")
-    assert exported.skeleton.name == skeleton.name
-    picture = ss.Dataset(horses)[0].image
-    people = exported.skeleton.joints, model.predict(picture, boxes=[[10.0, 10.0, 140.0, 100.0]])
-    assert len(people[0]) == 9 and people[1]
+    people = model.predict(ss.Dataset(horses)[0].image, boxes=[[10.0, 10.0, 140.0, 100.0]])
+    assert people.joints_px.shape == (1, 9, 2)
+
+
+@pytest.mark.nightly("each export takes seven seconds")
+def test_an_exported_network_keeps_own_joints(horses: Path, tmp_path: Path) -> None:
+    tiny.run(
+        tiny.config(
+            horses, train=[{"dataset": str(horses)}], val=[], steps=1, losses={"agreement": 0}
+        ),
+        tmp_path / "run",
+    )
+    ss.Model.load(tmp_path / "run", device="cpu").export(tmp_path / "net.onnx")
+    assert list(OnnxModel.load(tmp_path / "net.onnx", device="cpu").skeleton.joints) == JOINTS
 
 
 def test_a_network_fills_only_joints_that_are_its_own(horses: Path) -> None:
@@ -96,19 +104,8 @@ def test_a_network_fills_joints_under_the_sets_own_names(tmp_path: Path) -> None
     held["annotations"][0] |= {"keypoints": [40, 40, 2, 50, 50, 2], "num_keypoints": 2}
     file.write_text(json.dumps(held), "utf-8")
     import_from("coco", file, tmp_path / "set", skeleton=own)
-    nan = np.full(17, np.nan)
-    found = Person(
-        image=0,
-        name="",
-        instance=1,
-        box_score=1.0,
-        box=np.array([1.0, 1.0, 9.0, 9.0]),
-        xy=np.stack([np.arange(17.0), np.arange(17.0) + 50], 1),
-        score=np.ones(17),
-        shares=np.full((17, 4), np.nan),
-        quality=nan,
-        present=nan,
-    )
+    xy = np.stack([np.arange(17.0), np.arange(17.0) + 50], 1)
+    found = person(xy, [1, 1, 9, 9], instance=1)
     with closing(open_store(default_url(tmp_path))) as store:
         dataset = Dataset(tmp_path / "set")
         write.store_predictions(store, dataset, "net", [found], get_skeleton("coco17"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 import recorded
+import tiny
 import torch
 import torch.distributed as dist
 import two_processes
 
-from synthstudio.core.errors import DeviceError, ModelError
+from synthstudio.api import networks
+from synthstudio.core.errors import ArgumentError, DeviceError, ModelError, WorkerError
 from synthstudio.models import losses
-from synthstudio.training import devices
+from synthstudio.training import devices, ray_train
 
 CPU = torch.device("cpu")
 
@@ -98,12 +101,14 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
             devices.check_batch_divides(batch, devices.World(size=size))
 
 
+@pytest.mark.nightly("two processes of torchrun")
 def test_all_processes_stop_when_one_does(by_two: Callable[[str], Path]) -> None:
     folder = by_two("stopped").parent
     assert {p.name for p in folder.glob("said_*")} == {"said_0", "said_1"}
     assert not (folder / "refused").exists()
 
 
+@pytest.mark.nightly("two processes of torchrun")
 @pytest.mark.parametrize("epochs", [-1, 1])
 def test_two_processes_train_behind_a_frozen_backbone(
     by_two: Callable[[str], Path], epochs: int
@@ -126,6 +131,7 @@ def test_the_variance_over_all_processes_is_never_below_nothing(
     assert output.isfinite().all()
 
 
+@pytest.mark.nightly("two processes of torchrun")
 def test_two_processes_of_torchrun_learn_what_one_does(
     by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
 ) -> None:
@@ -146,6 +152,7 @@ def test_two_processes_of_torchrun_learn_what_one_does(
         assert len(seen) == len(set(seen)) == 16  # everybody in the frames with an occluder
 
 
+@pytest.mark.nightly("two processes of torchrun")
 def test_a_teacher_says_to_two_processes_what_it_says_to_one(
     by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
 ) -> None:
@@ -164,3 +171,32 @@ def test_processes_share_the_count_of_what_is_known(monkeypatch: pytest.MonkeyPa
     each, known = torch.tensor([3.0, 5.0]), torch.tensor([True, False])
     shares = [float(losses.masked_mean(each, mask)) for mask in (known, known & ~known)]
     assert sum(shares) / 2 == 3.0
+
+
+def test_without_ray_it_is_said_how_to_install_it(
+    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
+    ):
+        ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused_before_a_cluster_is_joined(
+    pairs: Path, tmp_path: Path
+) -> None:
+    config = tiny.config(pairs, batch=9)
+    with pytest.raises(ModelError, match="multiple of 2"):
+        ray_train.train(config, tmp_path / "run", processes=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_api_refuses_what_does_not_go_together(pairs: Path, tmp_path: Path) -> None:
+    config = tiny.config(pairs)
+    with pytest.raises(ArgumentError, match="started by torchrun"):
+        networks.train(config, tmp_path / "run", processes=2)
+    with pytest.raises(ArgumentError, match="engine"):
+        networks.train(config, tmp_path / "run", engine="slurm")
+    with pytest.raises(ArgumentError, match="by heart by one process"):
+        networks.train(config, tmp_path / "run", engine="ray", overfit=4)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tiny
 import torch
 import typer
 from typer.testing import CliRunner
@@ -25,13 +23,8 @@ POSES = "block.bank.poses"
 
 
 @pytest.fixture(scope="module")
-def run(pairs: Path, once: Callable[..., Path]) -> Path:
-    def make(folder: Path) -> None:
-        for block in ("orn", "kpe"):
-            settings = tiny.config(pairs, network={"block": block, "bank_sharpness": 1.1})
-            tiny.run(settings, folder / block)
-
-    return once("pose bank", make) / "orn"
+def run(learnt: Path) -> Path:
+    return learnt / "orn"
 
 
 def test_a_network_answers_with_the_poses_of_others(
@@ -73,8 +66,6 @@ def test_a_network_answers_with_the_poses_of_others(
     assert figures["before"] == 6  # what it held, not what its training asked for
     evaluation = ss.evaluate(model, pairs, split=(), out=tmp_path / "evaluated")
     assert evaluation.metrics
-    exported = model.export(tmp_path / "other.onnx")
-    assert Path(exported["out"]).stat().st_size > 0
 
 
 def test_the_network_of_the_package_takes_other_poses(shards: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from PIL import Image
 
 from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
 from synthstudio.inference.boxes import boxes_from_file, source_boxes
 from synthstudio.inference.detector import Detector
@@ -414,8 +413,3 @@ def test_detectors_that_cannot_be_used_are_refused(
         Detector(detectors["cats"], device=torch.device("cpu"))
     with pytest.raises(ModelError, match="cannot be loaded"):
         Detector(str(tmp_path), device=torch.device("cpu"))
-
-
-def test_the_bones_that_tests_use_are_the_ones_they_mean() -> None:
-    assert isinstance(BONES, Skeleton)
-    assert math.isclose(float(BONES.sigmas[0]), 0.026)

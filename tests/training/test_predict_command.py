@@ -14,6 +14,7 @@ import pytest
 import torch
 import typer
 import untrained
+from made_predictions import person
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -100,20 +101,8 @@ def test_a_video_has_tracks_and_smoothing_changes_its_places(weights: Path, tmp_
     found = {}
     for window in (0, 5):
         where = tmp_path / f"o{window}"
-        run(
-            "predict",
-            weights,
-            tmp_path / "a.mp4",
-            "--boxes",
-            tmp_path / "boxes.json",
-            "--out",
-            where,
-            "--draw",
-            0,
-            "--smooth",
-            window,
-            "--json",
-        )
+        words = ["--boxes", tmp_path / "boxes.json", "--out", where, "--draw", 0, "--json"]
+        run("predict", weights, tmp_path / "a.mp4", *words, "--smooth", window)
         found[window] = json.loads((where / "results.json").read_text())
         assert [e["track_id"] for e in found[window]] == [0] * 6
     places = {w: np.array([e["keypoints"][::3] for e in rows]) for w, rows in found.items()}
@@ -209,19 +198,8 @@ def test_the_model_disagrees_where_its_answers_are_wrong_and_only_there(
 
 
 def _truth(row: dict[str, Any]) -> Person:
-    nan = np.full(23, np.nan)
-    return Person(
-        image=row["frame_index"],
-        name="",
-        instance=row["instance"],
-        box_score=1.0,
-        box=np.array(row["amodal_box_px"]),
-        xy=np.reshape(row["joints_px"], (-1, 2)),
-        score=np.ones(23),
-        shares=np.full((23, 4), np.nan),
-        quality=nan,
-        present=nan,
-    )
+    xy, who = np.reshape(row["joints_px"], (-1, 2)), row["instance"]
+    return person(xy, row["amodal_box_px"], image=row["frame_index"], instance=who)
 
 
 def test_layers_need_the_sets_own_joints_and_people(
@@ -234,20 +212,8 @@ def test_layers_need_the_sets_own_joints_and_people(
     assert not (tmp_path / "o").exists()
     boxes = tmp_path / "b.json"
     boxes.write_text("[]")
-    refused = CliRunner().invoke(
-        app,
-        [
-            "predict",
-            str(weights),
-            str(pairs),
-            "--out",
-            str(tmp_path / "o"),
-            "--boxes",
-            str(boxes),
-            "--into",
-            url,
-        ],
-    )
+    words = [weights, pairs, "--out", tmp_path / "o", "--boxes", boxes, "--into", url]
+    refused = CliRunner().invoke(app, ["predict", *map(str, words)])
     assert refused.exit_code == 2
     nobody = dataclasses.replace(_truth(next(Dataset(pairs).iter_instances())), instance=None)
     with closing(open_store(url)) as store, pytest.raises(ModelError, match="none of the data"):
@@ -259,16 +225,8 @@ def test_boxes_of_other_pictures_are_told(weights: Path, tmp_path: Path) -> None
     boxes = tmp_path / "b.json"
     boxes.write_text(json.dumps([{"image_id": 77, "bbox": [1, 2, 30, 40], "score": 0.9}]))
     with pytest.raises(Exception, match="no box of this file belongs"):
-        run(
-            "predict",
-            weights,
-            tmp_path / "a.png",
-            "--out",
-            tmp_path / "o",
-            "--boxes",
-            boxes,
-            "--json",
-        )
+        words = ["--out", tmp_path / "o", "--boxes", boxes, "--json"]
+        run("predict", weights, tmp_path / "a.png", *words)
 
 
 def test_clips_of_a_data_set_keep_their_instances_as_tracks(pairs: Path) -> None:
@@ -294,13 +252,6 @@ def test_suggest_writes_a_recipe_and_never_over_one(tmp_path: Path) -> None:
         app, ["suggest", str(tmp_path / "e"), "--out", str(tmp_path / "next.yaml")]
     )
     assert again.exit_code == 1
-    more = run(
-        "suggest",
-        tmp_path / "e",
-        "--out",
-        tmp_path / "more.yaml",
-        "--like",
-        tmp_path / "next.yaml",
-        "--json",
-    )
+    like = ["--out", tmp_path / "more.yaml", "--like", tmp_path / "next.yaml", "--json"]
+    more = run("suggest", tmp_path / "e", *like)
     assert more["recipe"]["seed"] == reported["recipe"]["seed"] + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,11 +19,13 @@ import untrained
 from PIL import Image
 from typer.testing import CliRunner
 
+import synthstudio as ss
 from synthstudio.api import inference, prediction_jobs
 from synthstudio.api.inference import predict_to_folder
 from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, AssetError, FormatError, WorkerError
 from synthstudio.models.packaged import DEFAULT
+from synthstudio.training import answer_jobs, predictions
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make jobs of three pictures."""
+    """Make jobs of three pictures and of seven people."""
     monkeypatch.setattr(prediction_jobs, "PICTURES", 3)
+    monkeypatch.setattr(predictions, "BATCH", 7)
 
 
 @pytest.fixture
@@ -57,7 +61,9 @@ def by_command(*words: object) -> Any:
     return json.loads(found.stdout.strip().splitlines()[-1])
 
 
-@pytest.mark.parametrize("net", ["torch", "onnx"])
+@pytest.mark.parametrize(
+    "net", ["torch", pytest.param("onnx", marks=pytest.mark.nightly("another matrix"))]
+)
 def test_two_processes_write_the_bytes_of_one(
     small_jobs: None, weights: Path, photos: Path, tmp_path: Path, net: str
 ) -> None:
@@ -153,14 +159,24 @@ def test_videos_stay_with_one_process(weights: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_numbers_and_names_of_workers(weights: Path, photos: Path, tmp_path: Path) -> None:
-    for options, message in (
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         ({"workers": 0}, "workers.*1 to 256"),
         ({"workers": 257}, "workers.*1 to 256"),
+        ({"workers": 2.5}, "workers.*1 to 256"),
         ({"engine": "spark"}, "engine: unknown value; expected local or ray"),
-    ):
-        with pytest.raises(ArgumentError, match=message):
-            predict_to_folder(weights, photos, tmp_path / "out", **options)
+        ({"engine": "ray", "workers": 0}, "workers.*1 or more"),
+    ],
+)
+def test_bad_numbers_and_names_of_workers(
+    weights: Path, photos: Path, pairs: Path, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        predict_to_folder(weights, photos, tmp_path / "out", **options)
+    with pytest.raises(ArgumentError, match=message):
+        ss.evaluate(weights, pairs, out=tmp_path / "out", cache=tmp_path / "cache", **options)
+    assert not (tmp_path / "out").exists()
 
 
 def a_question(weights: Path, photos: Path, **more: Any) -> prediction_jobs.Question:
@@ -225,3 +241,64 @@ def test_what_changes_while_workers_start_is_refused(
     with pytest.raises(AssetError, match=r"other files than the run began with.*got pictures"):
         predict_to_folder(weights, photos, tmp_path / "out", workers=2, device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crops")
+
+
+def evaluated(weights: Path, data: Path, folder: Path, cache: Path, *words: object) -> Any:
+    """Evaluate by one and two processes, which say the same; return what one says."""
+    said = []
+    for workers in (1, 2):
+        options = ("--out", folder / str(workers), "--workers", workers, "--cache", cache)
+        figures = by_command("evaluate", weights, data, *options, "--device", "cpu", *words)
+        assert figures["measures"].pop("latency")["p50_ms"] > 0  # no two runs take as long
+        said.append(
+            (figures | {"folder": ""}, (folder / str(workers) / "answers.npz").read_bytes())
+        )
+    assert said[0] == said[1]
+    return said[0][0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), marks=pytest.mark.nightly("another matrix")),
+        ("--flip", "--bank", "--decode", "peak"),
+    ],
+)
+def test_two_processes_say_what_one_says(
+    small_jobs: None, pairs: Path, tmp_path: Path, cache: Path, options: tuple[str, ...]
+) -> None:
+    weights = untrained.save(tmp_path / "best.safetensors", block="kpe", data=pairs)
+    evaluated(weights, pairs, tmp_path, cache, *options)
+    by_command("evaluate", weights, pairs, "--out", tmp_path / "usual", "--cache", cache, *options)
+    with (
+        np.load(tmp_path / "1" / "answers.npz") as ours,
+        np.load(tmp_path / "usual" / "answers.npz") as theirs,
+    ):
+        assert set(ours) == set(theirs)
+        for name in set(ours) - {"variant", "family"}:  # one process takes all its threads
+            assert ours[name] == pytest.approx(theirs[name], abs=2e-3, nan_ok=True), name
+
+
+@pytest.mark.nightly("one more matrix of workers; people in boxes are tested each time")
+def test_two_processes_find_whom_one_finds(pairs: Path, tmp_path: Path, cache: Path) -> None:
+    weights = untrained.save_system(tmp_path / "best.safetensors", eager=True)
+    evaluated(weights, pairs, tmp_path, cache)
+    with np.load(tmp_path / "1" / "answers.npz") as found:
+        images = found["found_image"].tolist()
+        assert len(images) > 16 and set(images) == set(range(16))
+
+
+def test_a_worker_that_dies_is_named_with_its_people_and_nothing_is_left(
+    small_jobs: None, pairs: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = untrained.save(tmp_path / "best.safetensors", block="kpe")
+    dying = functools.partial(dying_workers.answer_people, tmp_path / "died")
+    monkeypatch.setattr(answer_jobs, "answer_people", dying)
+    with pytest.raises(WorkerError, match=r"died at job people \d+ to \d+; .*SIGKILL"):
+        ss.evaluate(weights, pairs, out=tmp_path / "out", workers=2, cache=cache, device="cpu")
+    assert (tmp_path / "died").exists() and not (tmp_path / "out").exists()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,17 @@ import psutil
 import pytest
 import tiny
 import two_processes
+from waiting import wait_for
 
-from synthstudio.api import networks
-from synthstudio.core.errors import ArgumentError, ModelError, WorkerError
+from synthstudio.core.errors import ModelError, WorkerError
 from synthstudio.training import ray_train
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.train.torch")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's, of its own settings
+pytestmark = [
+    pytest.mark.nightly("Ray starts a cluster"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray's, of its own settings
+]
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +94,12 @@ def test_two_workers_learn_what_torchrun_does_though_one_dies(
 def _kill_a_worker(state: Path) -> None:
     """Kill one of Ray Train's processes, of this session's cluster, once a state is saved."""
     found: list[psutil.Process] = []
-    until = time.monotonic() + 300
-    while not (found and state.is_file()) and time.monotonic() < until:
-        found = found or _workers()  # sought before: looking takes as long as many steps
-        time.sleep(0.02)
+
+    def ready() -> bool:
+        found[:] = found or _workers()  # sought before: looking takes as long as many steps
+        return bool(found) and state.is_file()
+
+    wait_for(ready, "a worker and a saved state")
     found[0].kill()
 
 
@@ -109,54 +112,10 @@ def _workers() -> list[psutil.Process]:
     return found
 
 
-def test_what_telling_raises_is_raised() -> None:
-    """Without a cluster: a list stands for its queue."""
-
-    class Queue(list[tuple[Any, ...]]):
-        def empty(self) -> bool:
-            return not self
-
-        def qsize(self) -> int:
-            return len(self)
-
-        def get_nowait_batch(self, count: int) -> list[tuple[Any, ...]]:
-            return [self.pop(0) for _ in range(count)]
-
-    def say(text: str) -> None:
-        raise OSError(text)
-
-    waiting = Queue([("say", "the pipe is closed")])
-    with (
-        pytest.raises(OSError, match="the pipe is closed"),
-        ray_train._reported(waiting, say, lambda done, total, text: None),
-    ):
-        pass
-    assert "reports" not in [t.name for t in threading.enumerate()]
-
-
 def test_a_cluster_that_is_too_small_is_said(cluster: None, pairs: Path, tmp_path: Path) -> None:
     config = tiny.config(pairs, **two_processes.LONG)
     with pytest.raises(WorkerError, match=r"cluster is too small.*its 2 CPUs.*got 4"):
         ray_train.train(config, tmp_path / "new", processes=4, say=lambda text: None)
-
-
-def test_a_batch_that_cannot_be_dealt_out_is_refused_before_a_cluster_is_joined(
-    pairs: Path, tmp_path: Path
-) -> None:
-    config = tiny.config(pairs, batch=9)
-    with pytest.raises(ModelError, match="multiple of 2"):
-        ray_train.train(config, tmp_path / "run", processes=2)
-    assert not (tmp_path / "run").exists()
-
-
-def test_without_ray_it_is_said_how_to_install_it(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        WorkerError, match=r'ray is not installed.*pip install "synthstudio\[ray\]"'
-    ):
-        ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
 
 
 def test_a_cluster_that_is_not_there_is_one_message(
@@ -170,13 +129,3 @@ def test_a_cluster_that_is_not_there_is_one_message(
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.9:6379")
     with pytest.raises(WorkerError, match=r"RAY_ADDRESS=10.0.0.9:6379.*nobody answers"):
         ray_train.train(tiny.config(pairs), tmp_path / "run", processes=2)
-
-
-def test_the_api_refuses_what_does_not_go_together(pairs: Path, tmp_path: Path) -> None:
-    config = tiny.config(pairs)
-    with pytest.raises(ArgumentError, match="started by torchrun"):
-        networks.train(config, tmp_path / "run", processes=2)
-    with pytest.raises(ArgumentError, match="engine"):
-        networks.train(config, tmp_path / "run", engine="slurm")
-    with pytest.raises(ArgumentError, match="by heart by one process"):
-        networks.train(config, tmp_path / "run", engine="ray", overfit=4)

@@ -19,7 +19,6 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.sampling.choose import split_of
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.training.config import Source
-from synthstudio.training.data import sources
 from synthstudio.training.data.crops import Crops, crop_dataset
 from synthstudio.training.data.rendered import RenderedPeople
 
@@ -81,27 +80,11 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     assert "ahead" not in [t.name for t in threading.enumerate()]
 
 
-def test_a_run_in_pieces_ends_as_an_unbroken_one(scene: Path, tmp_path: Path) -> None:
-    train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
-    val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
-    config = tiny.config(
-        Path("x"), train=train, val=val, steps=4, batch=4, losses={"agreement": 0.0}
-    )
-    done = tiny.run(config, tmp_path / "whole")
-    assert done.finished and done.epochs == 4  # four people a pass: each has its own window
-    tiny.run(config, tmp_path / "pieces", steps=3)
-    tiny.run(config, tmp_path / "pieces", resume=True)
-    whole, pieces = (tmp_path / name / "last.safetensors" for name in ("whole", "pieces"))
-    assert whole.read_bytes() == pieces.read_bytes()
-    assert not list((tmp_path / "cache").glob("*")) or not (tmp_path / "cache").exists()
-    assert "ahead" not in [t.name for t in threading.enumerate()]
-
-
 def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
     config = tiny.config(
         Path("x"), train=[{"recipe": str(scene), "moments": 2, "renew": 1}], val=[]
     )
-    people = sources.load_data(config, cache=tmp_path, say=lambda text: None)
+    people = tiny.loaded(config, tmp_path)
     try:
         first, second = people.of_epoch(0).crops, people.of_epoch(1).crops
         assert people.of_epoch(0) is people.train
@@ -122,10 +105,11 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(narrow))
     config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], val=[])
     with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
-        sources.load_data(config, cache=tmp_path, say=lambda text: None)
+        tiny.loaded(config, tmp_path)
     assert "ahead" not in [t.name for t in threading.enumerate()]
 
 
+@pytest.mark.nightly("Ray starts a cluster")
 def test_people_to_train_and_to_validate_on_share_a_cluster(scene: Path, tmp_path: Path) -> None:
     """Weights are equal only where a cluster renders the same people."""
     pytest.importorskip("ray")

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import recorded
 import tiny
-import two_processes
 
 from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
 from synthstudio.training import config as configs
@@ -40,7 +39,7 @@ def streaming(data: Path, **more: Any) -> Config:
 
 def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[People]]:
     """Whom a process reads: epoch by epoch the people of its batches."""
-    data = load_data(config, cache=cache, say=lambda text: None)
+    data = tiny.loaded(config, cache)
     assert data.stream is not None
     steps = len(data) // config.batch
     reader = StreamReader(data.stream, config, world, steps_per_epoch=steps)
@@ -111,32 +110,6 @@ def test_a_set_in_one_window_trains_to_the_weights_of_people_held_in_memory(
     assert tensors(tmp_path / "streamed") == tensors(tmp_path / "held")
 
 
-def test_a_streamed_run_in_pieces_ends_as_an_unbroken_one(shards: Path, tmp_path: Path) -> None:
-    tiny.run(streaming(shards, losses={"agreement": 0.5}), tmp_path / "unbroken")
-    for steps in (1, 3, 99):
-        config = streaming(shards, losses={"agreement": 0.5})
-        tiny.run(config, tmp_path / "pieces", resume=True, steps=steps)
-    first, second = (tmp_path / name / "last.safetensors" for name in ("unbroken", "pieces"))
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_two_processes_stream_what_one_learns(
-    by_two: Callable[[str], Path], shards: Path, tmp_path: Path
-) -> None:
-    """Without pasted pieces: those of a streamed batch are of the process's own people.
-
-    Losses jump by 1e-4 where rounding decides on which side of 0 a rectified value is: with seed 0
-    one does in the second step, whoever computes it.
-    """
-    recorded.record(shards, tmp_path / "one", two_processes.streamed(shards))
-    one = recorded.read(tmp_path / "one")
-    two = [recorded.read(by_two("streamed"), rank) for rank in (0, 1)]
-    for process in two:
-        assert process["losses"] == pytest.approx(one["losses"], rel=1e-6)
-    for step, people in enumerate(one["people"]):
-        assert sorted(p for process in two for p in process["people"][step]) == sorted(people)
-
-
 @pytest.mark.parametrize(("labelled", "found"), [(24, 24), (12, 12), (4, 4)])
 def test_who_is_looked_at_before_is_some_of_a_large_set(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labelled: int, found: int
@@ -153,7 +126,7 @@ def test_who_is_looked_at_before_is_some_of_a_large_set(
 def test_validation_cuts_out_only_who_is_chosen(shards: Path, tmp_path: Path) -> None:
     chosen = {"dataset": str(shards), "variants": ["clean"], "stream": True}
     config = streaming(shards, val=[chosen])
-    data = load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+    data = tiny.loaded(config, tmp_path / "cache")
     assert data.val is not None and len(data.val) == len(data.val.crops) == 24
     assert set(data.val.crops.variant) == {"clean"}
 
@@ -161,7 +134,7 @@ def test_validation_cuts_out_only_who_is_chosen(shards: Path, tmp_path: Path) ->
 def test_some_are_learnt_by_heart(shards: Path, tmp_path: Path) -> None:
     from synthstudio.training.data.run_data import overfit_subset
 
-    data = load_data(streaming(shards), cache=tmp_path / "cache", say=lambda text: None)
+    data = tiny.loaded(streaming(shards), tmp_path / "cache")
     few = overfit_subset(data, 5, repeats=2)
     assert few.stream is None and len(few.train) == 10 and len(few.val.crops) == 5
     assert few.val.crops.images[0].shape == (72, 54, 3)
@@ -174,7 +147,7 @@ def test_a_damaged_shard_is_one_message(shards: Path, tmp_path: Path, damage: st
     pattern = {"picture": "shards/00003/images/*.jpg", "table": "shards/00003/instances.parquet"}
     config = streaming(data)
     if damage == "picture":
-        load_data(config, cache=tmp_path / "cache", say=lambda text: None)  # counted before
+        tiny.loaded(config, tmp_path / "cache")  # counted before
     for path in data.glob(pattern[damage]):
         path.write_bytes(path.read_bytes()[:-30] + b"x" * 30)
     with pytest.raises(DatasetError, match="00003"):
@@ -208,12 +181,12 @@ def test_an_unfinished_set_is_refused_unless_it_is_allowed(shards: Path, tmp_pat
     with pytest.raises(DatasetError, match=r"unfinished.*got 20 frames.*`unfinished: true`"):
         load_data(streaming(data, val=[]), cache=tmp_path / "a", say=lambda text: None)
     config = streaming(data, val=[], source={"unfinished": True})
-    assert len(load_data(config, cache=tmp_path / "b", say=lambda text: None)) == 20
+    assert len(tiny.loaded(config, tmp_path / "b")) == 20
     val = {"dataset": str(data), "stream": True}
     with pytest.raises(DatasetError, match=r"unfinished.*`unfinished: true`"):
         load_data(streaming(shards, val=[val]), cache=tmp_path / "c", say=lambda text: None)
     config = streaming(shards, val=[val | {"unfinished": True}])
-    found = load_data(config, cache=tmp_path / "d", say=lambda text: None).val
+    found = tiny.loaded(config, tmp_path / "d").val
     assert found is not None and len(found) == 40
 
 
@@ -226,7 +199,7 @@ def test_a_set_smaller_than_a_step_is_refused(shards: Path, tmp_path: Path) -> N
 def test_nobody_left_is_refused(shards: Path, tmp_path: Path) -> None:
     config = streaming(shards, source={"variants": ["light"]})
     with pytest.raises(ModelError, match=r"no people are left.*variants \('light',\)"):
-        load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+        tiny.loaded(config, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +239,7 @@ def test_two_sets_are_mixed_and_moments_of_one_are_none_of_the_other(
 ) -> None:
     given = [{"dataset": str(d), "variants": ["base"], "stream": True} for d in (shards, pairs)]
     config = streaming(shards, train=given, window=7, losses={"agreement": 0.5}, val=[])
-    data = load_data(config, cache=tmp_path / "cache", say=lambda text: None)
+    data = tiny.loaded(config, tmp_path / "cache")
     assert len(data) == 40 and len(np.unique(data.train.crops.group)) == 20
     reader = StreamReader(data.stream, config, ALONE, steps_per_epoch=5)
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import itertools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,22 @@ import torch
 import synthstudio as ss
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones.sizes import VITS
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.training import checkpoint, evaluate, networks, optimization
+from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.config_network import Network
 from synthstudio.training.loop import train
 
 BACKBONES, BLOCKS = ("hrnet", "hourglass", "vit"), ("own", "kpe", "orn")
-STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
-STEPS = 16
+STEPS = 2
 EACH = list(itertools.product(BACKBONES, BLOCKS))
 
 
 def config(pairs: Path, backbone: str, block: str = "own", **changes: Any) -> Config:
     network = {"backbone": backbone, "block": block, "size": [48, 32], **changes.pop("network", {})}
-    fields: dict[str, Any] = {"steps": STEPS, "augment": STILL, "save_every": 50}
+    fields: dict[str, Any] = {"steps": STEPS, "augment": tiny.STILL, "save_every": 50}
     fields |= {"lr": 2e-3 if backbone == "vit" else 5e-3, "val": []}
     return tiny.config(pairs, network=network, **fields | changes)
 
@@ -45,54 +43,34 @@ def losses(run: Path) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("systems")
+def trained(pairs: Path, once: Callable[..., Path]) -> dict[str, Path]:
+    """Return the folder of a run of two steps of each backbone with its own head."""
+
+    def make(folder: Path) -> None:
+        for backbone in BACKBONES:
+            tiny.run(config(pairs, backbone), folder / backbone)
+
+    folder = once("systems", make)
+    return {backbone: folder / backbone for backbone in BACKBONES}
 
 
-@pytest.fixture(scope="module")
-def trained(pairs: Path, runs: Path) -> dict[str, Path]:
-    """Return the folder of a run of each backbone with its own head."""
-    for backbone in BACKBONES:
-        tiny.run(config(pairs, backbone), runs / f"{backbone}-own")
-    return {backbone: runs / f"{backbone}-own" for backbone in BACKBONES}
-
-
+@pytest.mark.nightly("nine systems are trained twice; two steps of three are tested below")
 @pytest.mark.parametrize(("backbone", "block"), EACH, ids=["-".join(pair) for pair in EACH])
 def test_it_learns_and_goes_on_where_it_stood(
-    pairs: Path, runs: Path, trained: dict[str, Path], backbone: str, block: str
+    pairs: Path, tmp_path: Path, backbone: str, block: str
 ) -> None:
-    settings, whole = config(pairs, backbone, block), runs / f"{backbone}-{block}"
-    if block != "own":
-        tiny.run(settings, whole)
-    fell = losses(whole)
-    assert fell[-1] < 0.96 * fell[0]
-    parts = runs / f"{backbone}-{block}-parts"
-    for steps in (7, 99):
-        tiny.run(settings, parts, resume=True, steps=steps)
-    for name in ("last", "best"):
-        ours = (parts / f"{name}.safetensors").read_bytes()
-        assert ours == (whole / f"{name}.safetensors").read_bytes()
-    net, stored, skeleton = checkpoint.load_network(whole / "last.safetensors")
-    assert stored == settings
-    outputs = net(torch.zeros(1, 3, 48, 32))
-    assert outputs.maps.shape == (1, len(skeleton.joints), 12, 8)
-    assert (outputs.shares is not None) == (block == "orn")
-
-
-def test_layers_that_are_left_out_by_chance_are_the_same_ones_when_it_goes_on(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    often = dataclasses.replace(VITS["nano"], drop_path=0.5)
-    monkeypatch.setitem(VITS, "nano", often)
-    settings = config(pairs, "vit", steps=6, save_every=1)
+    settings = config(pairs, backbone, block, steps=16)
     tiny.run(settings, tmp_path / "whole")
-    for steps in (2, 1, 99):
+    fell = losses(tmp_path / "whole")
+    assert fell[-1] < 0.96 * fell[0]
+    for steps in (7, 99):
         tiny.run(settings, tmp_path / "parts", resume=True, steps=steps)
-    ours, theirs = ((tmp_path / n / "last.safetensors").read_bytes() for n in ("parts", "whole"))
-    assert ours == theirs
-    monkeypatch.setitem(VITS, "nano", dataclasses.replace(often, drop_path=0.0))
-    tiny.run(settings, tmp_path / "other")
-    assert (tmp_path / "other" / "last.safetensors").read_bytes() != theirs
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    net, stored, skeleton = checkpoint.load_network(tmp_path / "whole" / "last.safetensors")
+    outputs = net(torch.zeros(1, 3, 48, 32))
+    assert stored == settings and outputs.maps.shape == (1, len(skeleton.joints), 12, 8)
+    assert (outputs.shares is not None) == (block == "orn")
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -104,17 +82,9 @@ def test_it_answers_and_is_evaluated(
     found = model.predict(pairs)
     assert np.isfinite(found.joints_px).all() and len(found.joints_px) == 32
     assert np.isnan(found.expected_oks).all()  # its own head says places alone
-    evaluation = evaluate.evaluate(
-        trained[backbone] / "best.safetensors",
-        pairs,
-        tmp_path / "found",
-        options=evaluate.EvaluationOptions(flip=True),
-        cache=tmp_path / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
-    )
+    weights = trained[backbone] / "best.safetensors"
+    evaluation = tiny.evaluated(weights, pairs, tmp_path / "found", flip=True)
     assert evaluation.about["block"] == f"{backbone} nano, own head 48x32"
-    assert evaluation.metrics["places"]["all"]["PCK@0.1"]["value"] > 0.05
     assert (tmp_path / "found" / "report.html").is_file()
 
 
@@ -198,11 +168,18 @@ def test_a_state_of_another_skeleton_is_refused(
         step("coco17")
 
 
-CHOICES = [*itertools.product(BACKBONES, ("own", "kpe")), ("hourglass", "orn")]
+CHOICES = [
+    *itertools.product(BACKBONES, ("own", "kpe"), ("classic", "simple")),
+    ("hourglass", "orn", "classic"),
+]
+FEW = {("hrnet", "own", "classic"), ("vit", "own", "simple"), ("hourglass", "orn", "classic")}
+MORE = pytest.mark.nightly("combinations of parts that are tested one by one each time")
 
 
-@pytest.mark.parametrize(("backbone", "block"), CHOICES)
-@pytest.mark.parametrize("decoder", ["classic", "simple"])
+@pytest.mark.parametrize(
+    ("backbone", "block", "decoder"),
+    [pytest.param(*choice, marks=[] if choice in FEW else [MORE]) for choice in CHOICES],
+)
 def test_joints_of_another_skeleton_go_by_their_names(
     backbone: str, block: str, decoder: str, tmp_path: Path
 ) -> None:

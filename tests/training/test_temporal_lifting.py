@@ -170,6 +170,7 @@ def _swinging(count: int, *, seed: int) -> LiftingClips:
     )
 
 
+@pytest.mark.nightly("two lifters of 400 steps")
 def test_a_joint_hidden_for_ten_frames_is_found_from_its_neighbours() -> None:
     config = TemporalConfig(
         steps=400, lr=5e-3, width=32, batch=16, frames=24, noise=Noise(misjudged=0), memory=0.8
@@ -210,21 +211,6 @@ def test_acceleration_by_hand() -> None:
     drift = truth + np.arange(7.0)[:, None, None]  # constant velocity has no acceleration
     assert np.nanmax(acceleration_errors(drift, truth, track=track, time=np.arange(7))) < 1e-9
     assert np.isnan(acceleration_errors(found[:2], truth[:2], track=track[:2], time=time[:2])).all()
-
-
-def test_the_benchmark_in_small(capsys: pytest.CaptureFixture[str]) -> None:
-    train, test = (bench.moving(2, part=part) for part in ("train", "test"))
-    assert (np.bincount(test.track) == bench.FRAMES).all()
-    assert not np.isclose(train.people.xyz_m, test.people.xyz_m).all((1, 2)).any()
-    steps = np.linalg.norm(np.diff(test.people.xyz_m[: bench.FRAMES], axis=0), axis=-1)
-    mixed = test.people.xyz_m[stream(0, "mixed").permutation(bench.FRAMES)]
-    leaps = np.linalg.norm(np.diff(mixed, axis=0), axis=-1)
-    assert 0 < steps.mean() < leaps.mean() / 3  # it is a movement, and its frames are in order
-    bench.report(train, test, TemporalConfig(steps=2, width=8, batch=2, frames=9))
-    printed = capsys.readouterr().out
-    for name in bench.MODELS:
-        assert f"| {name} |" in printed
-    assert "2 tracks of 48 sightings trained on, 2 of 48 tested" in printed
 
 
 def test_clips_of_a_data_set(rendered_clip: Path) -> None:

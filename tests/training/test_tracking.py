@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import types
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,13 +12,13 @@ import cv2
 import motmetrics
 import numpy as np
 import pytest
+from made_predictions import person
 
-from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, predicted, spoilt
+from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, spoilt
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.tracking import TrackedFrame, TrackScores, score_tracks
-from synthstudio.inference.predict import Person, smoothed
+from synthstudio.inference.predict import smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import overlaps, tracks
 
@@ -223,43 +222,10 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(clip: Clip) -> None:
         assert poses.mota >= boxes.mota, kind
 
 
-def test_who_is_found_by_a_network_is_held_against_who_is_there(clip: Clip) -> None:
-    """One of three is never found, and there is somebody where nobody is."""
-    elsewhere = np.array([0.0, 0, 9, 9])
-    boxes = [np.concatenate([s.boxes[1:], elsewhere[None]]) for s in clip]
-    joints = [np.concatenate([s.joints[1:], np.full_like(s.joints[:1], 4.0)]) for s in clip]
-    count = sum(map(len, boxes))
-    found = types.SimpleNamespace(
-        picture=np.repeat(np.arange(len(clip)), [len(b) for b in boxes]),
-        amodal_boxes_px=np.concatenate(boxes), joints_px=np.concatenate(joints),
-        joint_score=np.full((count, len(joints[0][0])), 0.8), shares=np.full((count, 1, 5), np.nan),
-    )  # fmt: skip
-    model = types.SimpleNamespace(predict=lambda pictures: found)
-    seen = predicted(clip, model)  # type: ignore[arg-type]
-    assert (seen[0].scores == 0.8).all()
-    for tracker in TRACKERS.values():
-        score = judged([seen], tracker)
-        assert (score.truth, score.misses, score.false_positives, score.switches) == (24, 8, 8, 0)
-
-
 def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses() -> None:
-    frames, bones = _crossing(), get_skeleton("coco17")
-    nothing = np.full(len(bones.joints), np.nan)
+    frames = _crossing()
     people = [
-        Person(
-            image=t,
-            name="a",
-            instance=None,
-            box=b[p],
-            box_score=1.0,
-            xy=j[p],
-            score=s[p],
-            shares=np.full((17, 4), np.nan),
-            quality=nothing,
-            present=nothing,
-            sequence="video",
-            time=t,
-        )
+        person(j[p], b[p], image=t, score=s[p], sequence="video", time=t)
         for t, (b, j, s) in enumerate(frames)
         for p in range(len(b))
     ]
@@ -424,14 +390,3 @@ def test_scores_are_those_of_motmetrics() -> None:
     assert ours[:, ids] == pytest.approx(theirs[:, ids], abs=1e-12)
     for count in range(2, 5):  # misses, false positives and switches: of all there are many
         assert (ours[settled, count] > 0).mean() > 0.5
-
-
-def test_crossing_people_are_judged_alike_by_motmetrics() -> None:
-    frames = _crossing()
-    by_poses = _held(frames, _track(frames))
-    by_boxes = _held(frames, tracks([b for b, _, _ in frames]))
-    for judged_frames, switches in ((by_poses, 0), (by_boxes, 2)):
-        theirs = _by_motmetrics(judged_frames)
-        assert theirs == pytest.approx(_by_us(judged_frames), abs=1e-12)
-        assert theirs[4] == switches
-        assert theirs[6] == pytest.approx(1 - switches / 52)

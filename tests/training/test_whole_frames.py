@@ -137,6 +137,7 @@ def mean_oks(people: list[FramePeople], found: list[FoundPeople]) -> float:
     return float(np.mean(best))
 
 
+@pytest.mark.nightly("300 steps; six steps of each are trained in test_frame_systems.py")
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_network_learns_generated_frames(name: str, dataset: Dataset) -> None:
     torch.set_num_threads(1)

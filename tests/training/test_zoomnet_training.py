@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made_predictions
 import numpy as np
 import pytest
 import tiny
@@ -23,25 +23,11 @@ from synthstudio.inference.one_euro import OneEuro, filtered
 from synthstudio.inference.predict import Person
 from synthstudio.inference.second_look import _best
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training import checkpoint, evaluate
-from synthstudio.training import config as configs
+from synthstudio.training import checkpoint
 from synthstudio.training.config import Config
-from synthstudio.training.loop import train
 
-SPLITS = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
 HANDS = slice(PARTS["left_hand"].start, PARTS["right_hand"].stop)
-STEPS = 14
-
-
-@pytest.fixture(scope="module")
-def sticks(once: Callable[..., Path]) -> Path:
-    """Return the folder of a data set of painted people with faces and hands, two in a frame."""
-
-    def make(folder: Path) -> None:
-        frames = [painted(i, skeleton="coco133", split=s) for i, s in enumerate(SPLITS)]
-        write_set(folder / "set", frames)
-
-    return once("sticks with hands", make) / "set"
+STEPS = 4
 
 
 def config(data: Path, **changes: Any) -> Config:
@@ -52,57 +38,32 @@ def config(data: Path, **changes: Any) -> Config:
         "network": network,
         "losses": {"agreement": 0},
         "steps": STEPS,
-        "save_every": 5,
+        "save_every": 2,
     }
     return tiny.config(data, **fields | changes)
 
 
 @pytest.fixture(scope="module")
-def trained(sticks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(whole_bodies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("zoomnet") / "run"
-    done = tiny.run(config(sticks), out)
+    done = tiny.run(config(whole_bodies), out)
     assert done.finished and done.unit == "people" and done.best is not None
     return out
 
 
-def test_a_run_in_pieces_ends_as_an_unbroken_one(
-    sticks: Path, trained: Path, tmp_path: Path
-) -> None:
-    for steps in (3, 4, 99):
-        tiny.run(config(sticks), tmp_path / "run", resume=True, steps=steps)
-    for name in ("last.safetensors", "best.safetensors", "log.csv"):
-        assert (tmp_path / "run" / name).read_bytes() == (trained / name).read_bytes()
-    with (trained / "log.csv").open(newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    for term in ("body", "boxes", "present", "face", "hands"):
-        fell = [float(value) for _, name, value in rows if name == f"loss/{term}"]
-        assert fell[-1] < 0.97 * fell[0], (term, fell)
+def test_a_run_is_stored_as_what_it_is(whole_bodies: Path, trained: Path) -> None:
     net, stored, skeleton = checkpoint.load_any(trained / "last.safetensors")
-    assert isinstance(net, ZoomNet) and skeleton.name == "coco133" and stored == config(sticks)
-    assert net.cells == 16 and list((trained / "pictures").glob("*.png"))
-    other = tiny.run(config(sticks, seed=1), tmp_path / "other", steps=2)
-    assert (other.folder / "state.safetensors").read_bytes() != (
-        trained / "state.safetensors"
-    ).read_bytes()
-
-
-def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> storage.Evaluation:
-    return evaluate.evaluate(
-        weights,
-        data,
-        out,
-        options=evaluate.EvaluationOptions(**options),
-        cache=out.parent / "cache",
-        device="cpu",
-        step=lambda title: lambda done, total, rate: None,
+    assert (
+        isinstance(net, ZoomNet) and skeleton.name == "coco133" and stored == config(whole_bodies)
     )
+    assert net.cells == 16 and list((trained / "pictures").glob("*.png"))
 
 
 def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
-    sticks: Path, trained: Path, tmp_path: Path
+    whole_bodies: Path, trained: Path, tmp_path: Path
 ) -> None:
     weights = trained / "last.safetensors"
-    made = evaluated(weights, sticks, tmp_path / "all")
+    made = tiny.evaluated(weights, whole_bodies, tmp_path / "all")
     found = made.predictions
     assert made.about["block"] == "zoomnet, pyramid nano 64x48"
     assert found.xy.shape == (24, 133, 2) and np.isfinite(found.score).all()
@@ -111,17 +72,17 @@ def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     assert set(made.metrics["whole_body"]) >= {"body", "foot", "face", "hands", "whole"}
     assert made.metrics["places"]["all"]["PCK@0.1"]["value"] > 0
     assert storage.read(tmp_path / "all").metrics["counts"]["people"] == 24
-    peaks = evaluated(weights, sticks, tmp_path / "peaks", decode="peak").predictions
+    peaks = tiny.evaluated(weights, whole_bodies, tmp_path / "peaks", decode="peak").predictions
     assert (peaks.xy != found.xy).any() and (peaks.score[:, :23] < found.score[:, :23]).all()
     for options in ({"flip": True}, {"bank": True}):
         with pytest.raises(SynthStudioError, match=r"windows.*Leave that out"):
-            evaluated(weights, sticks, tmp_path / "refused", **options)
+            tiny.evaluated(weights, whole_bodies, tmp_path / "refused", **options)
 
     net, settings, skeleton = checkpoint.load_any(weights)
     net.present.bias.data[:] = torch.tensor([30.0, -30.0, -30.0])  # type: ignore[union-attr]
     handless = tmp_path / "handless.safetensors"
     checkpoint.save_weights(handless, net, settings, skeleton=skeleton, note="")
-    none = evaluated(handless, sticks, tmp_path / "handless")
+    none = tiny.evaluated(handless, whole_bodies, tmp_path / "handless")
     assert np.isnan(none.predictions.xy[:, HANDS]).all()
     assert np.isfinite(none.predictions.xy[:, : HANDS.start]).all()
     assert (none.predictions.score[:, HANDS] == 0).all()
@@ -130,8 +91,8 @@ def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     assert set(hands) == {0.0}  # missed, not left out
 
 
-def test_it_predicts_people_in_boxes(sticks: Path, trained: Path, tmp_path: Path) -> None:
-    model, data = ss.Model.load(trained, device="cpu"), ss.Dataset(sticks)
+def test_it_predicts_people_in_boxes(whole_bodies: Path, trained: Path, tmp_path: Path) -> None:
+    model, data = ss.Model.load(trained, device="cpu"), ss.Dataset(whole_bodies)
     assert model.system == "zoomnet" and "zoomnet" in repr(model) and not model.sees_frames
     assert isinstance(model.net, ZoomNet)
     model.net.present.bias.data[:] = torch.tensor([30.0, 30.0, -30.0])
@@ -146,7 +107,7 @@ def test_it_predicts_people_in_boxes(sticks: Path, trained: Path, tmp_path: Path
         model.predict(data[0].image, boxes=boxes, flip=True)
     with pytest.raises(SynthStudioError, match=r"can be exported.*zoomnet"):
         model.export(tmp_path / "model.onnx")
-    done = predict_to_folder(trained, sticks, tmp_path / "out", device="cpu")
+    done = predict_to_folder(trained, whole_bodies, tmp_path / "out", device="cpu")
     entries = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(entries) == done["people"] == 24
     assert all(np.isfinite(entry["keypoints"]).all() for entry in entries)
@@ -160,11 +121,7 @@ def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
         xy[:, 1] += np.arange(133)
         if not hands:
             xy[HANDS], score[HANDS] = np.nan, 0.0
-        unknown = np.full(133, np.nan)
-        return Person(
-            image=0, name="", instance=None, box=np.array([x - 20, 40.0, 40, 150]), box_score=1.0,
-            xy=xy, score=score, shares=np.full((133, 4), np.nan), quality=unknown, present=unknown,
-        )  # fmt: skip
+        return made_predictions.person(xy, [x - 20, 40.0, 40, 150], score=score)
 
     people = [person(60.0, hands=False), person(260.0, hands=True), person(60.5, hands=True)]
     assert [p.confidence for p in people] == pytest.approx([0.8] * 3)
@@ -178,7 +135,9 @@ def test_a_part_outside_makes_nobody_less_sure_or_alike() -> None:
     assert np.isnan(gone.xy[HANDS]).all() and np.isfinite(gone.xy[: HANDS.start]).all()
 
 
-def test_what_does_not_fit_is_one_message(sticks: Path, trained: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_one_message(
+    whole_bodies: Path, trained: Path, tmp_path: Path
+) -> None:
     def refused(match: str, make: Callable[[], object]) -> None:
         with pytest.raises(SynthStudioError, match=match):
             make()
@@ -189,17 +148,17 @@ def test_what_does_not_fit_is_one_message(sticks: Path, trained: Path, tmp_path:
         ({"losses": {"agreement": 0.5}}, "losses of its own: leave out losses.agreement"),
         ({"losses": {"map": 0.5, "agreement": 0}}, "leave out losses.map"),
     ):
-        refused(words, lambda c=changes: config(sticks, **c))  # type: ignore[misc]
+        refused(words, lambda c=changes: config(whole_bodies, **c))  # type: ignore[misc]
     write_set(tmp_path / "bodies", [painted(i, skeleton="coco17") for i in range(2)])
     bodies = [{"dataset": str(tmp_path / "bodies")}]
     refused(
         r"whole bodies.*people of the skeleton coco133; got coco17",
-        lambda: tiny.run(config(sticks, train=bodies, val=[]), tmp_path / "run"),
+        lambda: tiny.run(config(whole_bodies, train=bodies, val=[]), tmp_path / "run"),
     )
     assert not (tmp_path / "run").exists()
     refused(
         "another skeleton than the network",
-        lambda: evaluated(trained / "best.safetensors", tmp_path / "bodies", tmp_path / "e"),
+        lambda: tiny.evaluated(trained / "best.safetensors", tmp_path / "bodies", tmp_path / "e"),
     )
     refused(
         "no map of one person's picture for each joint.*zoomnet",
@@ -207,30 +166,5 @@ def test_what_does_not_fit_is_one_message(sticks: Path, trained: Path, tmp_path:
     )
     refused(
         r"began with another config.*changed: network",
-        lambda: tiny.run(config(sticks, network={"system": "topdown"}), trained, resume=True),
+        lambda: tiny.run(config(whole_bodies, network={"system": "topdown"}), trained, resume=True),
     )
-
-
-def test_it_begins_from_a_network_of_another_system(
-    sticks: Path, trained: Path, tmp_path: Path
-) -> None:
-    """Its backbone is that of a pyramid with any block; of its own system all fits."""
-    plain = configs.parse(
-        configs.dump(config(sticks, steps=1, val=[]))
-        | {"network": {"size": [64, 48], "widths": [8, 12], "width": 16, "block": "own"}}
-    )
-    tiny.run(plain, tmp_path / "plain")
-
-    def report(source: Path, **changes: Any) -> str:
-        said: list[str] = []
-        settings = config(sticks, init_from=str(source), val=[], **changes)
-        out = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
-        train(settings, out, cache=tmp_path / "cache", say=said.append, steps=1)
-        return "\n".join(said)
-
-    text = report(tmp_path / "plain" / "last.safetensors")
-    assert "not in the file: first." in text and "not used: block." in text
-    assert "nothing of the backbone" not in text
-    assert "not in the file" not in report(trained / "last.safetensors")
-    text = report(trained / "last.safetensors", network={"backbone": "hrnet"})
-    assert "nothing of the backbone: the file holds another one" in text

@@ -9,15 +9,21 @@ from typing import Any
 
 import torch
 
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.training import config as configs
+from synthstudio.training import evaluate
 from synthstudio.training.config import Config
+from synthstudio.training.data.sources import TrainingData, load_data
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
+
+STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
+"""Augmentation that changes nothing."""
 
 
 def config(data: Path, **changes: Any) -> Config:
     """Return a config for 12 steps of eight people; `changes` replace fields."""
-    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8}
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8, "bank_sharpness": 1.1}
     fields = {
         "train": [{"dataset": str(data), "variants": ["base"]}],
         "val": [{"dataset": str(data)}],
@@ -37,6 +43,24 @@ def run(settings: Config, out: Path, **options: Any) -> Trained:
     """Train quietly on one thread."""
     torch.set_num_threads(1)
     return train(settings, out, cache=out.parent / "cache", say=lambda text: None, **options)
+
+
+def loaded(settings: Config, cache: Path) -> TrainingData:
+    """Return the people of a config, cut out quietly."""
+    return load_data(settings, cache=cache, say=lambda text: None)
+
+
+def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> Evaluation:
+    """Evaluate quietly on the CPU."""
+    return evaluate.evaluate(
+        weights,
+        data,
+        out,
+        options=evaluate.EvaluationOptions(**options),
+        cache=out.parent / "cache",
+        device="cpu",
+        step=lambda title: lambda done, total, rate: None,
+    )
 
 
 if __name__ == "__main__":
