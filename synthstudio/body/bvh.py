@@ -44,11 +44,15 @@ def read_bvh(path: Path) -> Motion:
     """Return the motion in a BVH file; AssetError names file and line of the first fault."""
     raw = read_bytes(path, limit=MAX_BYTES)
     try:
-        text = raw.decode("ascii")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise _fault(
-            path.name, line, "this is not a BVH file", "ASCII text", f"byte {raw[error.start]:#04x}"
+            path.name,
+            line,
+            "this is not a BVH file",
+            "text in UTF-8",
+            f"byte {raw[error.start]:#04x}",
         ) from error
     return parse_bvh(text, where=path.name)
 
