@@ -1,8 +1,12 @@
 """A strict reader of BVH files (Biovision hierarchy): HIERARCHY and MOTION, nothing else.
 
 Format: Meredith and Maddock 2001, "Motion Capture File Formats Explained". Channels may come in
-any order; a joint turns by the product of its rotations in the order of its channels. Every
-fault is one AssetError that names the line.
+any order; a joint turns by the product of its rotations in the order of its channels. Positions
+above and at the hips move the whole body (MotionBuilder and Blender write a root above them);
+those of other joints are left: bones keep their length. The root's are added to its OFFSET; those
+of a joint below it take its OFFSET's place, as Blender's io_anim_bvh reads and writes them, unless
+they lie nearer to 0, where three.js' BVHLoader and others write what is added. Every fault is one
+AssetError that names the line.
 """
 
 from __future__ import annotations
@@ -13,7 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from synthstudio.body.recording import FPS_RANGE, MAX_FRAMES, MAX_TURNS, Motion, recorded
+from synthstudio.body.recording import (
+    FPS_RANGE,
+    MAX_FRAMES,
+    MAX_TURNS,
+    Motion,
+    recorded,
+    roles_of,
+)
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_bytes
 from synthstudio.core.scene import F64
@@ -33,11 +44,15 @@ def read_bvh(path: Path) -> Motion:
     """Return the motion in a BVH file; AssetError names file and line of the first fault."""
     raw = read_bytes(path, limit=MAX_BYTES)
     try:
-        text = raw.decode("ascii")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise _fault(
-            path.name, line, "this is not a BVH file", "ASCII text", f"byte {raw[error.start]:#04x}"
+            path.name,
+            line,
+            "this is not a BVH file",
+            "text in UTF-8",
+            f"byte {raw[error.start]:#04x}",
         ) from error
     return parse_bvh(text, where=path.name)
 
@@ -65,7 +80,8 @@ def parse_bvh(text: str, *, where: str) -> Motion:
             f"{values.shape[0] * len(tree.names):,}",
             "Cut it up.",
         )
-    rotations, root = _turned(tree, values)
+    hips = roles_of(tuple(tree.names), where=where)["hips"]
+    rotations, root = _turned(tree, values, hips)
     return recorded(
         joints=tuple(tree.names),
         parents=tuple(tree.parents),
@@ -246,10 +262,10 @@ def _number(word: str) -> float | None:
     return value if abs(value) <= _MAX_SIZE and "_" not in word else None
 
 
-def _turned(tree: _Tree, values: F64) -> tuple[F64, F64]:
-    """Return (F, J, 3, 3) rotations and (F, 3) places of the root."""
+def _turned(tree: _Tree, values: F64, hips: int) -> tuple[F64, F64]:
+    """Return (F, J, 3, 3) rotations and (F, 3) places of the root that bring the hips to theirs."""
     rotations = np.tile(np.eye(3), (len(values), len(tree.names), 1, 1))
-    root = np.tile(np.array(tree.offsets[0]), (len(values), 1))
+    given: dict[int, dict[int, F64]] = {}  # joint -> axis -> position
     column = 0
     for joint, channels in enumerate(tree.channels):
         for channel in channels:
@@ -257,10 +273,37 @@ def _turned(tree: _Tree, values: F64) -> tuple[F64, F64]:
             if kind == "rotation":
                 turn = _about(axis, np.radians(values[:, column]))
                 rotations[:, joint] = rotations[:, joint] @ turn
-            elif joint == 0:  # other joints' places are the skeleton's: bones keep their length
-                root[:, axis] += values[:, column]
+            else:
+                given.setdefault(joint, {})[axis] = values[:, column]
             column += 1
+    root = np.tile(np.array(tree.offsets[0]), (len(values), 1))
+    whole = np.eye(3)
+    for joint in _down_to(hips, tree.parents):
+        shift = np.zeros((len(values), 3))
+        for axis, place in given.get(joint, {}).items():
+            shift[:, axis] = place
+        if joint:
+            shift -= _replaced(given.get(joint, {}), tree.offsets[joint])
+        root += (whole @ shift[..., None])[..., 0]
+        whole = whole @ rotations[:, joint]
     return rotations, root
+
+
+def _down_to(joint: int, parents: list[int]) -> list[int]:
+    """Return the joints from the root to that one."""
+    out = [joint]
+    while out[-1] > 0:
+        out.append(parents[out[-1]])
+    return out[::-1]
+
+
+def _replaced(given: dict[int, F64], offset: tuple[float, ...]) -> F64:
+    """Return what of a joint's OFFSET its positions take the place of, by axis."""
+    out = np.zeros(3)
+    out[list(given)] = np.array(offset)[list(given)]
+    middle = np.zeros(3)
+    middle[list(given)] = [np.median(place) for place in given.values()]
+    return out if np.linalg.norm(middle - out) <= np.linalg.norm(middle) else np.zeros(3)
 
 
 def _about(axis: int, angle_rad: F64) -> F64:

@@ -14,12 +14,54 @@ from synthstudio.core.images import MAX_PIXELS
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 _FASTEST_HZ = 1000.0
+_JITTER_S = 0.002
+"""Containers round times to milliseconds."""
+
+
+class FrameClock:
+    """The second at which each frame of a video is shown, the first at 0; it never goes back.
+
+    A constant rate counts as stated. Frames that leave it by more than `_JITTER_S`, as telephones
+    and screen recorders write them, keep their own presentation timestamps (FFmpeg's pts, which
+    OpenCV gives as CAP_PROP_POS_MSEC).
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._rate_hz = rate_hz
+        self._frames = 0
+        self._start_s = self._stamp_s = self._last_s = 0.0
+        self._uneven = False
+
+    def time_s(self, stamp_s: float) -> float:
+        """Return the next frame's second; `stamp_s`: its timestamp."""
+        self._start_s = self._start_s if self._frames else stamp_s
+        stamp_s -= self._start_s
+        even_s = self._frames / self._rate_hz if self._rate_hz else math.nan
+        later = stamp_s > self._stamp_s and math.isfinite(stamp_s)
+        if later and not abs(stamp_s - even_s) <= _JITTER_S:
+            self._uneven = True
+            even_s = stamp_s
+        elif self._uneven and not later:
+            even_s = self._last_s
+        self._frames += 1
+        self._stamp_s = stamp_s if later else self._stamp_s
+        self._last_s = max(even_s, self._last_s) if self._frames > 1 else 0.0
+        return self._last_s
 
 
 def decoded_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a video, (H, W, 3) uint8 RGB; FormatError when there is none."""
+    return (rgb for rgb, _ in timed_frames(path))
+
+
+def timed_frames(path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
+    """Yield the frames of a video and the second at which each is shown, the first at 0.
+
+    NaN where a video says neither rate nor times. FormatError when there is no frame.
+    """
     import cv2
 
+    clock = FrameClock(stated_rate_hz(path))
     film = cv2.VideoCapture(str(path))
     try:
         size = film.get(cv2.CAP_PROP_FRAME_WIDTH) * film.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -35,8 +77,9 @@ def decoded_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
             good, bgr = film.read()
             if not good:
                 break
+            time_s = clock.time_s(film.get(cv2.CAP_PROP_POS_MSEC) / 1000)
             done += 1
-            yield np.ascontiguousarray(bgr[..., ::-1])
+            yield np.ascontiguousarray(bgr[..., ::-1]), time_s
         if not done:
             raise FormatError(
                 "no frame of this video can be decoded",

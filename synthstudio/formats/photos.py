@@ -7,6 +7,7 @@ decoded once, from its beginning to its end, and is one clip.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from synthstudio.core.images import (
     read_bytes,
 )
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.video import VIDEOS, decoded_frames, stated_rate_hz
+from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, ReadSample
@@ -32,6 +33,7 @@ from synthstudio.formats.exchange import Opened, ReadSample
 QUALITY = 95
 RATE_HZ = 1.0
 MOST_TOLD = 20
+_ROUNDING = 1e-6
 _AS_IT_IS = ("RGB", "L")
 
 
@@ -134,21 +136,29 @@ def _notes(photos: list[_Photo], wrong: list[str]) -> list[str]:
 
 
 def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, out: Path) -> Opened:
-    step = float(every) if every is not None else _step(path, rate_hz)
+    hz = 0.0 if every is not None else _rate_hz(path)
     with disk_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as waiting:
         folder = waiting.enter_context(scratch_folder(out))
-        names = []
-        for number, rgb in enumerate(decoded_frames(path)):
-            if number == 0 or int(number / step) != int((number - 1) / step):
+        times_s: dict[str, float] = {}
+        due = 0
+        for number, (rgb, time_s) in enumerate(timed_frames(path)):
+            if every is not None:
+                place = number // every
+            elif time_s == number / hz:
+                place = int(number / (hz / rate_hz))
+            else:
+                place = int(time_s * rate_hz + _ROUNDING)
+            if place >= due:
                 file = folder / f"{number:08d}.jpg"
                 with disk_errors(file):
                     file.write_bytes(encode_jpeg(rgb, QUALITY))
-                names.append(file.name)
+                times_s[file.name] = time_s
+                due = place + 1
         kept = waiting.pop_all()
 
-    hz = stated_rate_hz(path)
+    names = list(times_s)
 
     def samples() -> Iterator[ReadSample]:
         for place, name in enumerate(names):
@@ -162,7 +172,7 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
                 clip_id=path.name,
                 clip_frame=place,
                 clip_frames=len(names),
-                time_s=int(number) / hz if hz else None,
+                time_s=times_s[name] if math.isfinite(times_s[name]) else None,
             )
             yield row, [], (folder / name).read_bytes()
 
@@ -174,8 +184,8 @@ def _video(path: Path, skeleton: Skeleton, rate_hz: float, every: int | None, ou
     )
 
 
-def _step(path: Path, rate_hz: float) -> float:
-    """Return how many frames of a video lie between two that are taken, 1 at least."""
+def _rate_hz(path: Path) -> float:
+    """Return how many frames a second a video has on average."""
     stated = stated_rate_hz(path)
     if not stated:
         raise FormatError(
@@ -183,4 +193,4 @@ def _step(path: Path, rate_hz: float) -> float:
             where=str(path),
             then="Say which of its frames to take: --every 10.",
         )
-    return max(stated / rate_hz, 1.0)
+    return stated

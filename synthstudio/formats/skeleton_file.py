@@ -13,6 +13,7 @@ import yaml
 
 from synthstudio.core.coco_joints import COCO17
 from synthstudio.core.errors import FormatError
+from synthstudio.core.joint_names import mirror_pairs
 from synthstudio.core.own_skeletons import definition, own_skeleton
 from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
@@ -21,8 +22,6 @@ from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco
 from synthstudio.recipe.schema.load import MAX_BYTES, read_yaml
 
-_SIDES = {"left": "right", "l": "r"}
-_WORDS = re.compile(r"[a-z0-9]+|[^a-z0-9]+")
 _NO_NAME = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -89,18 +88,6 @@ def _standing(joints: tuple[str, ...]) -> dict[str, list[float]]:
         if x is None or y is None:
             return {}
         found[joint] = [round(1 - x, 3) if side == "right" else x, y]
-    return found
-
-
-def mirror_pairs(joints: list[str]) -> list[list[str]]:
-    """[left, right] joints by their names: `left_eye` and `right_eye`, `L_Paw` and `R_Paw`."""
-    low = {name.lower(): name for name in joints}
-    found = []
-    for name in joints:
-        words = _WORDS.findall(name.lower())
-        if sum(word in _SIDES for word in words) == 1:
-            other = low.get("".join(_SIDES.get(word, word) for word in words))
-            found += [[name, other]] if other is not None else []
     return found
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.errors import ArgumentError, DeviceError, FormatError, SynthStudioError
 from synthstudio.core.images import MAX_PIXELS
-from synthstudio.core.video import VIDEOS
+from synthstudio.core.video import VIDEOS, FrameClock
 
 U8 = NDArray[np.uint8]
 Kind = Literal["camera", "video", "network"]
@@ -209,6 +209,7 @@ class Stream:
         with closing(_Film(source, self._timeout_s, self._max_pixels)) as film:
             self.fps = film.fps
             began, size, done = 0.0, None, 0
+            clock = FrameClock(film.fps)
             while not self._stop.is_set():
                 bgr = film.next()
                 now = time.perf_counter()
@@ -225,7 +226,7 @@ class Stream:
                 began, size = (now, bgr.shape) if size is None else (began, size)
                 yield LiveFrame(
                     number=done,
-                    time_s=done / self.fps if source.kind == "video" else now - began,
+                    time_s=clock.time_s(film.stamp_s()) if source.kind == "video" else now - began,
                     arrived_s=now,
                     rgb=np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8),
                 )
@@ -264,6 +265,10 @@ class _Film:
         """The next picture (H, W, 3) BGR, None at the end."""
         good, bgr = self._film.read()
         return bgr if good and bgr is not None and bgr.ndim == 3 else None
+
+    def stamp_s(self) -> float:
+        """The timestamp of the picture that came last."""
+        return self._stated(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def check_end(self, done: int) -> None:
         """Raise unless a source may end after `done` pictures."""

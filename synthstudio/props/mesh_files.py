@@ -21,18 +21,25 @@ MAX_TRIANGLES = 500_000
 _MAX_JSON = 32 * 1024 * 1024
 _GLB_MAGIC = 0x46546C67
 _NAMING_LINES = {
-    ".obj": rb"^mtllib +(.+)$",
-    ".mtl": rb"(?i)^\s*map_kd +(.+)$",
+    ".obj": rb"^mtllib\s+(.+)$",
+    ".mtl": rb"(?i)^\s*map_kd\s+(.+)$",
     ".ply": rb"^comment TextureFile +(.+)$",
 }
 # glTF extensions that may be required without changing where triangles lie.
-_KNOWN_EXTENSIONS = ("KHR_materials_", "KHR_mesh_quantization", "KHR_lights_punctual")
+_KNOWN_EXTENSIONS = (
+    "KHR_materials_",
+    "KHR_mesh_quantization",
+    "KHR_lights_punctual",
+    "KHR_texture_transform",
+)
+_OPTIONS = {"-o": 3, "-s": 3, "-t": 3, "-mm": 2}
+"""Numbers after an option of a texture in MTL at the most; all others have one word."""
 
 
 def inside(folder: Path, name: str, where: str) -> Path:
     """The file `name` of `folder`; AssetError if it lies elsewhere or is an address."""
-    plain = unquote(name)
-    odd = "://" in plain or "\\" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
+    plain = unquote(name).replace("\\", "/")
+    odd = "://" in plain or "\0" in plain or re.match(r"[A-Za-z]:", plain)
     if odd or plain.startswith(("/", "~")) or ".." in Path(plain).parts or not plain.strip():
         raise _leaves(name, where)
     path = folder / plain
@@ -59,14 +66,35 @@ def named_files(path: Path) -> tuple[Path, ...]:
     data = read_bytes(path, limit=MAX_BYTES)
     names: list[str] = []
     if suffix in (".gltf", ".glb"):
-        tree = _gltf_tree(_glb_chunks(data, where)[0] if suffix == ".glb" else data, where)
+        tree = gltf_tree(glb_chunks(data, where)[0] if suffix == ".glb" else data, where)
         items = _dicts(tree, "buffers", where) + _dicts(tree, "images", where)
         uris = [item["uri"] for item in items if isinstance(item.get("uri"), str)]
         names = [uri for uri in uris if not uri.startswith("data:")]
     else:
         found = re.findall(_NAMING_LINES[suffix], data, re.MULTILINE)
         names = [name.decode("utf-8", "replace").strip() for name in found]
+        if suffix == ".mtl":
+            names = [texture_of(name)[0] for name in names]
     return tuple(inside(path.parent, name, where) for name in dict.fromkeys(names))
+
+
+def texture_of(text: str) -> tuple[str, tuple[float, float], tuple[float, float]]:
+    """The name in a `map_Kd` line of MTL, by what its coordinates are multiplied, what is added.
+
+    Options come first (Wavefront's "Object Files (.mtl)"): `-s 2 2 1 -o 0.5 -clamp on wood.png`.
+    """
+    moves = {"-s": [1.0, 1.0], "-o": [0.0, 0.0]}
+    while option := re.match(r"(-[a-z]+)\s+", text.lower()):
+        text = text[option.end() :]
+        for place in range(_OPTIONS.get(option[1], 1)):
+            value = re.match(r"([-+.\deE]+)\s+" if option[1] in _OPTIONS else r"(\S+)\s+", text)
+            if value is None:
+                break
+            text = text[value.end() :]
+            if option[1] in moves and place < 2:
+                moves[option[1]][place] = float(value[1])
+    (su, sv), (ou, ov) = moves["-s"], moves["-o"]
+    return text.strip().strip('"'), (su, sv), (ou, ov)
 
 
 def check_picture(data: bytes, where: str) -> None:
@@ -129,8 +157,8 @@ def _check_ply(data: bytes, where: str) -> None:
 
 def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
     """Check a glTF's own words: what it requires, how much it promises, which files it names."""
-    text, binary = _glb_chunks(data, where) if suffix == ".glb" else (data, b"")
-    tree = _gltf_tree(text, where)
+    text, binary = glb_chunks(data, where) if suffix == ".glb" else (data, b"")
+    tree = gltf_tree(text, where)
     for name in _list(tree, "extensionsRequired", where):
         if not isinstance(name, str) or not name.startswith(_KNOWN_EXTENSIONS):
             raise AssetError(
@@ -143,14 +171,14 @@ def _check_gltf(data: bytes, suffix: str, where: str, folder: Path) -> None:
         count = accessor.get("count")
         if not isinstance(count, int) or not 0 <= count <= 3 * MAX_TRIANGLES:
             raise _bad("the glTF promises a senseless amount of data", where, f"count {count}")
-    buffers = [_blob(b, where, folder, binary) for b in _dicts(tree, "buffers", where)]
+    buffers = [blob_of(b, where, folder, binary) for b in _dicts(tree, "buffers", where)]
     views = _dicts(tree, "bufferViews", where)
     for number, image in enumerate(_dicts(tree, "images", where)):
         picture = _image_bytes(image, views, buffers, where, folder)
         check_picture(picture, f"{where}: image {number}")
 
 
-def _glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
+def glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
     """The JSON and the binary chunk of a GLB (Khronos glTF 2.0, section 4.4)."""
     if len(data) < 20 or struct.unpack_from("<I", data)[0] != _GLB_MAGIC:
         raise _bad("this is not a GLB file", where)
@@ -161,7 +189,7 @@ def _glb_chunks(data: bytes, where: str) -> tuple[bytes, bytes]:
     return data[20 : 20 + length], rest[8:]
 
 
-def _gltf_tree(text: bytes, where: str) -> dict[str, Any]:
+def gltf_tree(text: bytes, where: str) -> dict[str, Any]:
     if len(text) > _MAX_JSON and b"base64," not in text:
         raise _bad("the glTF's JSON is too large", where, f"{len(text) / 2**20:.0f} MB")
     try:
@@ -187,7 +215,7 @@ def _dicts(tree: dict[str, Any], key: str, where: str) -> list[dict[str, Any]]:
     return value
 
 
-def _blob(item: dict[str, Any], where: str, folder: Path, binary: bytes) -> bytes:
+def blob_of(item: dict[str, Any], where: str, folder: Path, binary: bytes) -> bytes:
     """The bytes of a buffer or image: of the GLB, in the JSON, or in a file beside it."""
     uri = item.get("uri")
     if uri is None:
@@ -215,7 +243,7 @@ def _image_bytes(
     folder: Path,
 ) -> bytes:
     if "bufferView" not in image:
-        return _blob(image, where, folder, b"")
+        return blob_of(image, where, folder, b"")
     try:
         view = views[image["bufferView"]]
         start = view.get("byteOffset", 0)

@@ -8,7 +8,7 @@ from trimesh.resolvers import Resolver
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import read_bytes
-from synthstudio.props.mesh_files import MAX_BYTES, check_picture, inside
+from synthstudio.props.mesh_files import MAX_BYTES, check_picture, inside, texture_of
 
 _NOT_PICTURES = (".mtl", ".bin")
 
@@ -25,9 +25,12 @@ class FolderResolver(Resolver):
         self.refusals: list[AssetError] = []
 
     def get(self, key: str) -> bytes:
-        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin."""
+        """The bytes of the file called `key`, a decodable picture unless .mtl or .bin.
+
+        Of a `map_Kd` line trimesh asks for all that follows the word.
+        """
         try:
-            path = inside(self.folder, key, self.where)
+            path = inside(self.folder, texture_of(key)[0], self.where)
             data = read_bytes(path, limit=MAX_BYTES)
             if path.suffix.lower() not in _NOT_PICTURES:
                 check_picture(data, f"{self.where}: {key}")

@@ -14,11 +14,13 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import picture_rgba, read_bytes, srgb_to_linear
 from synthstudio.core.scene import F32, F64, I32, U8, Surface
 from synthstudio.core.spec import Material, ThingSpec, Vec3
+from synthstudio.props.gltf_numbers import with_plain_numbers
 from synthstudio.props.mesh_files import (
     MAX_BYTES,
     check_header,
     check_triangles,
     not_numbers,
+    texture_of,
 )
 from synthstudio.props.things.shapes import turn_of
 
@@ -158,11 +160,14 @@ def _load(data: bytes, suffix: str, where: str, folder: Path) -> trimesh.Scene:
     from synthstudio.props.mesh_resolver import FolderResolver
 
     resolver = FolderResolver(folder, where)
+    kind = suffix
+    if suffix in (".glb", ".gltf"):
+        data, kind = with_plain_numbers(data, suffix, where, folder)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             scene = trimesh.load_scene(
-                BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False
+                BytesIO(data), file_type=kind[1:], resolver=resolver, process=False
             )
     except Exception as error:  # loaders raise nearly every built-in error on damaged bytes
         if resolver.refusals:
@@ -314,6 +319,8 @@ def _look(mesh: trimesh.Trimesh) -> tuple[F32 | None, Any, Vec3 | None, float, b
         picture, factor, rough, sided = material.image, material.diffuse, None, False
         if picture is not None:
             factor = None
+            _, scale, shift = texture_of(str(picture.info.get("file_path", "")))
+            uv = uv if uv is None else uv * np.array(scale) + np.array(shift)
     rgb = None if factor is None else np.asarray(factor, np.float64).reshape(-1)[:3] / 255
     base = None if rgb is None or len(rgb) != 3 else (float(rgb[0]), float(rgb[1]), float(rgb[2]))
     roughness = 0.7 if rough is None else float(np.clip(rough, 0.05, 1))

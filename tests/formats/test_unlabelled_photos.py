@@ -195,7 +195,7 @@ def test_a_taken_folder_is_refused_before_the_video_is_decoded(tmp_path, monkeyp
     film(tmp_path / "a.mp4")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "mine.txt").write_text("kept")
-    monkeypatch.setattr(module, "decoded_frames", lambda path: pytest.fail("decoded"))
+    monkeypatch.setattr(module, "timed_frames", lambda path: pytest.fail("decoded"))
     with pytest.raises(DiskError, match="a new or empty folder"):
         import_photos(tmp_path / "a.mp4", tmp_path / "set")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "set"]

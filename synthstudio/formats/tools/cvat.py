@@ -3,6 +3,11 @@
 Points are continuous pixels. occluded="1": hidden; outside="1": outside the picture or unlabelled,
 both come back as unlabelled. To the sidecar: boxes, masks, shares, causes, 3D.
 
+Read as CVAT writes it (cvat-ai/cvat, cvat/apps/dataset_manager/formats/cvat.py,
+`dump_as_cvat_annotation` and `CvatExtractor._load_items`): labels with `parent` are the joints of
+that label's skeleton; of a project each image has `subset`, and lies in images/SUBSET/NAME; of a
+video's task names have no ending. Labels whose joints are those of a known skeleton are people.
+
 The XML is read by Expat without DTD, entities and other encodings, a picture at a time.
 """
 
@@ -10,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +24,13 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from synthstudio.core.errors import FormatError
+from synthstudio.core.images import SUFFIXES
+from synthstudio.core.joint_names import known_joints
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.safe_files import file_inside, plain_name
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco.file import match_skeleton
 from synthstudio.formats.exchange import (
     Opened,
     Picture,
@@ -42,6 +48,8 @@ MAX_DEPTH = 32
 _CHUNK = 1 << 18
 _FOLDER = "images/"
 Element = tuple[str, dict[str, str]]
+_SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+_PERSON = "person"
 
 
 def head(skeleton: Skeleton, count: int) -> str:
@@ -83,23 +91,45 @@ def to_cvat(frame: Row, people: Iterable[Row], skeleton: Skeleton) -> str:
     return "".join([*lines, "</image>\n"])
 
 
-def from_cvat(found: Sequence[Element], frame: Row, skeleton: Skeleton) -> list[Row]:
-    """Undo `to_cvat` for the elements inside an image; ValueError."""
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The skeleton of people, and by label what its points are called: name -> joint.
+
+    `all_off`: whether a skeleton counts whose points are all outside.
+    """
+
+    skeleton: Skeleton
+    joints: Mapping[str, Mapping[str, str]]
+    all_off: bool = False
+
+
+def from_cvat(
+    found: Sequence[Element], frame: Row, labels: Labels, left: Counter[str]
+) -> list[Row]:
+    """Undo `to_cvat` for the elements inside an image; ValueError. `left` counts the others."""
+    skeleton = labels.skeleton
     people: list[dict[str, tuple[float, float, int]]] = []
+    joints: Mapping[str, str] | None = None
     for tag, attributes in found:
         if tag == "skeleton":
-            people.append({})
-        elif tag == "points" and people:
-            joint = attributes["label"]
-            if joint not in skeleton.joints or joint in people[-1]:
-                raise ValueError(f"the joint {joint[:80]} is unknown or comes twice")
+            joints = labels.joints.get(label := attributes.get("label", _PERSON))
+            if joints is None:
+                left[f"skeleton of the label {label[:80]}, whose joints are not people's"] += 1
+            else:
+                people.append({})
+        elif tag == "points" and joints is not None:
+            joint = joints.get(attributes["label"])
+            if joint is None or joint in people[-1]:
+                raise ValueError(f"the joint {attributes['label'][:80]} is unknown or comes twice")
             people[-1][joint] = _point(attributes)
-    if len(people) > checked.MAX_PEOPLE:
+    kept = [one for one in people if labels.all_off or any(v for _, _, v in one.values())]
+    left["skeleton whose points are all switched off (outside)"] += len(people) - len(kept)
+    if len(kept) > checked.MAX_PEOPLE:
         raise ValueError("too many people in a picture")
     absent = (0.0, 0.0, 0)
     return [
         checked.person_of([person.get(j, absent) for j in skeleton.joints], frame, number)
-        for number, person in enumerate(people, 1)
+        for number, person in enumerate(kept, 1)
     ]
 
 
@@ -133,7 +163,8 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     text = to_cvat(frame, people, skeleton)
-    return from_cvat(elements(text.encode(), "round trip")[1:], frame, skeleton)
+    own = Labels(skeleton=skeleton, joints={_PERSON: {j: j for j in skeleton.joints}}, all_off=True)
+    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, Counter())
 
 
 def read(
@@ -142,50 +173,94 @@ def read(
     """Open annotations.xml (or its folder); pictures lie in images/, or `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images, "images")
     scan = _scan(file)
-    found = match_skeleton(scan.joints, skeleton)
-    if found is None:
-        raise FormatError(
-            "no label is a skeleton that is known",
-            where=str(file),
-            got=", ".join(scan.joints)[:300] or "no joints",
-        )
+    labels = _people_labels(scan, skeleton, all_off=bool(also), where=str(file))
+    places = [_picture(root, subset, name) for subset, name in scan.names]
+    left = Counter({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
+    missing = [place for place in places if not (root / place).is_file()]
+    if missing and len(missing) == len(places):
+        file_inside(root, missing[0], where=f"image {missing[0]}")
+    left["picture that is not there"] += len(missing)
 
     def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
-            for start, stop in zip(scan.starts, scan.stops, strict=True):
+            for k, place in enumerate(places):
+                start, stop = scan.starts[k], scan.stops[k]
                 opened.seek(start)
                 one = elements(opened.read(stop - start), f"{file}, byte {start}")
-                yield _sample(one, root, found)
+                if (root / place).is_file():
+                    yield _sample(one, root, place, labels, left)
 
+    gone = set(missing)
     return Opened(
-        skeleton=found,
-        names=[_FOLDER + name for name in scan.names],
+        skeleton=labels.skeleton,
+        names=[_FOLDER + place for place in places if place not in gone],
         samples=samples(),
-        notes=lambda: [f"{n} x {tag} outside a skeleton" for tag, n in scan.left.items()],
+        notes=lambda: [f"{n} x {what}" for what, n in left.items() if n],
     )
 
 
-def _sample(found: list[Element], root: Path, skeleton: Skeleton) -> ReadSample:
+def _people_labels(scan: _Scan, wanted: Skeleton | None, *, all_off: bool, where: str) -> Labels:
+    """The labels whose joints are a skeleton's, all of the first such skeleton; FormatError."""
+    among = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
+    found = {name: known_joints(joints, among) for name, joints in scan.joints.items()}
+    known = {name: one for name, one in found.items() if one is not None}
+    used = [name for name in known if name in scan.used] or list(known)
+    first = _PERSON if _PERSON in used else next(iter(used), None)
+    if first is None:
+        listed = [f"{name}: {', '.join(joints)[:200]}" for name, joints in scan.joints.items()]
+        raise FormatError(
+            "no label is a skeleton that is known",
+            where=where,
+            expected=", ".join(skeleton.title for skeleton in among)[:300],
+            got="; ".join(listed)[:400] or "no joints",
+            then="Make a skeleton of these joints (docs/skeletons.md); then --skeleton NAME.yaml.",
+        )
+    skeleton = known[first][0]
+    return Labels(
+        skeleton=skeleton,
+        joints={name: same for name, (one, same) in known.items() if one is skeleton},
+        all_off=all_off,
+    )
+
+
+def _picture(root: Path, subset: str, name: str) -> str:
+    """The name of an image's file below the folder of images."""
+    inside = f"{subset}/{name}" if subset else name
+    wanted = [inside, name]
+    if Path(name).suffix.lower() not in SUFFIXES:
+        endings = (".png", ".PNG", *SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))
+        wanted += [one + ending for one in (inside, name) for ending in endings]
+    return next((one for one in wanted if (root / one).is_file()), inside)
+
+
+def _sample(
+    found: list[Element], root: Path, place: str, labels: Labels, left: Counter[str]
+) -> ReadSample:
     attributes = found[0][1]
     where = f"image {attributes.get('name', '')[:200]}"
     with checked.reading(where):
         width, height = checked.size(int(attributes["width"]), int(attributes["height"]))
-        name = plain_name(attributes["name"], where=where)
         frame = checked.frame_of(
-            index=0, file_name=_FOLDER + name, width=width, height=height, skeleton=skeleton.name
+            index=0,
+            file_name=_FOLDER + place,
+            width=width,
+            height=height,
+            skeleton=labels.skeleton.name,
+            split=_SPLITS.get(attributes.get("subset", "").lower(), ""),
         )
-        people = from_cvat(found[1:], frame, skeleton)
-    return frame, people, file_inside(root, name, where=where)
+        people = from_cvat(found[1:], frame, labels, left)
+    return frame, people, file_inside(root, place, where=where)
 
 
 @dataclass
 class _Scan:
-    """Where the images of a file lie, and what its labels are."""
+    """Where the images of a file lie, what its labels are, and which skeletons it uses."""
 
-    names: list[str] = field(default_factory=list)
+    names: list[tuple[str, str]] = field(default_factory=list)  # subset, name
     starts: array[int] = field(default_factory=lambda: array("q"))
     stops: array[int] = field(default_factory=lambda: array("q"))
-    joints: list[str] = field(default_factory=list)
+    joints: dict[str, list[str]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
     left: Counter[str] = field(default_factory=Counter)
 
 
@@ -257,14 +332,22 @@ class _Scanner(_Parser):
             self._label = {"name": "", "type": "", "parent": ""}
         elif self.path == ["annotations", "image"]:
             self._close()
-            self.found.names.append(plain_name(attributes.get("name"), where=self.where))
+            name = plain_name(attributes.get("name"), where=self.where)
+            subset = attributes.get("subset", "")
+            self.found.names.append((plain_name(subset, where=self.where) if subset else "", name))
             self.found.starts.append(self.byte)
         elif self.path[:2] == ["annotations", "image"] and len(self.path) == 3:
             if tag != "skeleton":
                 self.found.left[tag[:40]] += 1
+            else:
+                self.found.used.add(attributes.get("label", _PERSON))
         elif tag == "track":
             raise FormatError(
-                "this is CVAT for video", where=self.where, expected="CVAT for images 1.1"
+                "this is CVAT for video",
+                where=self.where,
+                expected="CVAT for images 1.1",
+                got=f"a track of the label {attributes.get('label', '')[:80]}",
+                then="Export the task again in the format CVAT for images 1.1.",
             )
 
     def text(self, data: str) -> None:
@@ -273,7 +356,7 @@ class _Scanner(_Parser):
 
     def end(self, tag: str) -> None:
         if tag == "label" and self._label.get("parent"):
-            self.found.joints.append(self._label["name"])
+            self.found.joints.setdefault(self._label["parent"], []).append(self._label["name"])
         elif self.path == ["annotations"]:
             self._close()
 
@@ -317,7 +400,13 @@ def _scan(path: Path) -> _Scan:
         raise FormatError(f"cannot be read: {error}", where=str(path)) from error
     names = scanner.found.names
     if len(set(names)) != len(names) or len(names) != len(scanner.found.stops):
-        raise FormatError("an image comes twice", where=str(path))
+        double = next((name for name, n in Counter(names).items() if n > 1), ("", ""))
+        raise FormatError(
+            "an image comes twice",
+            where=str(path),
+            got="/".join(part for part in double if part)[:200],
+            then="Export the tasks one by one, or give them subsets.",
+        )
     return scanner.found
 
 

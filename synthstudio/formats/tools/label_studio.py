@@ -3,22 +3,33 @@
 A rectangle a person, its keypoints below it (`parentID`), places in percent of the continuous
 picture. `hidden` marks a hidden joint, as Label Studio's own COCO converter does; outside and
 unlabelled joints have no region. To the sidecar: masks, shares, causes, 3D.
+
+Read as Label Studio writes it (HumanSignal/label-studio-sdk, src/label_studio_sdk/converter,
+`Converter.annotation_result_from_task`, `convert_to_json_min`, `utils.download`): JSON, and
+JSON-MIN, whose regions stand under the names of their controls without ids. A rectangle is a
+person where keypoints belong to it, or its label is that of one that has some, or `person`, or the
+only one. Keypoints without a parent go by the arrows between regions (`relation`), then to the one
+person's box that is left or that they lie in.
 """
 
 from __future__ import annotations
 
 import json
-from array import array
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import cos, radians, sin
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlparse
+from urllib.parse import parse_qs, unquote, urlparse
 from xml.sax.saxutils import quoteattr
 
 from synthstudio.core.errors import FormatError
+from synthstudio.core.images import SUFFIXES
+from synthstudio.core.joint_names import spelled
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_files import plain_name
+from synthstudio.core.safe_files import file_inside, plain_name
 from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
@@ -38,6 +49,11 @@ from synthstudio.formats.exchange import (
 FILE_NAME, CONFIG_NAME = "tasks.json", "label_config.xml"
 _LOCAL = "/data/local-files/?d="
 _POINT_PERCENT = 0.5
+_PERSON = "person"
+_UPLOADED = re.compile(r"[0-9a-f]{8}-")
+"""What Label Studio puts before the name of a file that was uploaded."""
+_FEWEST = 3
+"""Keypoint labels that have to be joints of a skeleton, of those of a file the half."""
 
 
 def label_config(skeleton: Skeleton) -> str:
@@ -102,59 +118,229 @@ def _region(number: str, name: str, kind: str, value: Row, frame: Row) -> Row:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The skeleton of people, label -> joint, and the labels of rectangles that are people."""
+
+    skeleton: Skeleton
+    joints: Mapping[str, str]
+    people: frozenset[str] = frozenset({_PERSON})
+
+
+@dataclass(kw_only=True)
+class _Region:
+    number: str
+    labels: list[str]
+    value: Mapping[str, Any]
+    parent: str
+
+
+@dataclass
+class _Regions:
+    """What of a task's result can be people. `all`: boxes and points in their order."""
+
+    boxes: dict[str, _Region] = field(default_factory=dict)
+    points: list[_Region] = field(default_factory=list)
+    order: list[_Region] = field(default_factory=list)
+
+
 def from_label_studio(
-    task: Mapping[str, Any], frame: Row, skeleton: Skeleton, left: Counter[str]
+    task: Mapping[str, Any], frame: Row, labels: Labels, left: Counter[str]
 ) -> list[Row]:
     """Undo `to_label_studio`; ValueError. `left` counts what was not taken over."""
     w, h = frame["width_px"], frame["height_px"]
+    found = _regions(task, left)
+    people: dict[str, dict[str, tuple[float, float, int]]] = {}
+    loose: list[tuple[str, tuple[float, float, int]]] = []
+    parents = {point.parent for point in found.points}
     boxes: dict[str, list[float]] = {}
-    points: dict[str, dict[str, tuple[float, float, int]]] = {}
-    for region in _result(task, left):
-        value, kind = region["value"], region["type"]
-        if region.get("image_rotation", 0) != 0 or value.get("rotation", 0) != 0:
-            raise ValueError("turned pictures and regions are not read")
-        if kind == "rectanglelabels":
-            x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
-            number = checked.text(region["id"], 200)
-            boxes[number] = checked.box([x * w, y * h, bw * w, bh * h])
-            points.setdefault(number, {})
-        elif kind == "keypointlabels":
-            (joint,) = value["keypointlabels"]
-            owner = checked.text(region.get("parentID") or "", 200)
-            own = points.setdefault(owner, {})
-            if joint not in skeleton.joints or joint in own:
-                raise ValueError(f"the joint {str(joint)[:80]} is unknown or comes twice")
-            x, y = checked.number(value["x"]) / 100 * w, checked.number(value["y"]) / 100 * h
-            own[joint] = (x, y, STATE_HIDDEN if value.get("hidden") else STATE_VISIBLE)
+    for region in found.order:
+        value, number = region.value, region.number
+        if found.boxes.get(number) is region:
+            if number not in parents and labels.people.isdisjoint(region.labels):
+                left[f"rectangle of the label {', '.join(region.labels)[:80] or 'none'}"] += 1
+                continue
+            boxes[number] = _box(value, w, h, left)
+            people.setdefault(number, {})
+            continue
+        joint = next((labels.joints[one] for one in region.labels if one in labels.joints), None)
+        if joint is None:
+            left[f"keypoint of the label {', '.join(region.labels)[:80] or 'none'}"] += 1
+            continue
+        x, y = checked.number(value["x"]) / 100 * w, checked.number(value["y"]) / 100 * h
+        place = (x, y, STATE_HIDDEN if value.get("hidden") else STATE_VISIBLE)
+        if not region.parent:
+            loose.append((joint, place))
+        elif joint in people.setdefault(region.parent, {}):
+            left["joint that comes twice"] += 1
         else:
-            left[f"region of type {str(kind)[:40]}"] += 1
-    if len(points) > checked.MAX_PEOPLE:
+            people[region.parent][joint] = place
+    _share_out(loose, people, boxes, left)
+    if len(people) > checked.MAX_PEOPLE:
         raise ValueError("too many people in a picture")
     absent = (0.0, 0.0, 0)
+    joints = labels.skeleton.joints
     return [
         checked.person_of(
-            [found.get(j, absent) for j in skeleton.joints], frame, number, box_px=boxes.get(owner)
+            [own.get(j, absent) for j in joints], frame, number, box_px=boxes.get(owner)
         )
-        for number, (owner, found) in enumerate(points.items(), 1)
+        for number, (owner, own) in enumerate(people.items(), 1)
     ]
 
 
+def _share_out(
+    loose: list[tuple[str, tuple[float, float, int]]],
+    people: dict[str, dict[str, tuple[float, float, int]]],
+    boxes: Mapping[str, list[float]],
+    left: Counter[str],
+) -> None:
+    """Give joints without a parent to the boxes that have none, or to one person without a box."""
+    free = {number: boxes[number] for number, own in people.items() if number in boxes and not own}
+    once = len({joint for joint, _ in loose}) == len(loose)
+    for joint, place in loose:
+        x, y, _ = place
+        around = [
+            number
+            for number, (bx, by, bw, bh) in free.items()
+            if bx <= x <= bx + bw and by <= y <= by + bh
+        ]
+        if not free and once:
+            people.setdefault("", {})[joint] = place
+        elif len(free) == 1 and once:
+            people[next(iter(free))][joint] = place
+        elif len(around) == 1 and joint not in people[around[0]]:
+            people[around[0]][joint] = place
+        else:
+            left["joint of which it is not clear whose it is"] += 1
+
+
+def _box(value: Mapping[str, Any], w: int, h: int, left: Counter[str]) -> list[float]:
+    """The box of a rectangle, or the upright one about it if it is turned about its corner."""
+    x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
+    x, y, bw, bh = checked.box([x * w, y * h, bw * w, bh * h])
+    turn = radians(checked.number(value.get("rotation") or 0))
+    if turn == 0:
+        return [x, y, bw, bh]
+    left["turn of a rectangle: the upright box about it was taken"] += 1
+    across, along = (bw * cos(turn), -bh * sin(turn)), (bw * sin(turn), bh * cos(turn))
+    x, y = x + sum(v for v in across if v < 0), y + sum(v for v in along if v < 0)
+    return checked.box([x, y, sum(map(abs, across)), sum(map(abs, along))])
+
+
+def _regions(task: Mapping[str, Any], left: Counter[str]) -> _Regions:
+    """Sort a task's result into boxes and points; what has no place is counted."""
+    out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
+    result = _result(task, left)
+    for entry in result:
+        value, kind = entry.get("value"), entry.get("type")
+        if kind == "labels" and isinstance(value, dict):
+            named.setdefault(str(entry.get("id")), []).extend(_texts(value.get("labels")))
+        elif kind == "relation":
+            one, other = str(entry.get("from_id")), str(entry.get("to_id"))
+            arrows |= {one: other, other: one} if other not in arrows else {one: other}
+    for count, entry in enumerate(result):
+        value, kind = entry.get("value"), str(entry.get("type"))
+        number = checked.text(str(entry.get("id") or f"entry {count}"), 200)
+        box = kind.startswith("rectangle")
+        fault = _fault(entry, kind, box)
+        if fault is not None or (box and number in out.boxes):
+            if kind != "labels" or number not in named:
+                left[
+                    f"region of type {kind[:40]}{' whose id comes twice' if fault is None else fault}"
+                ] += 1
+            continue
+        assert value is not None
+        own = _texts(value.get(kind)) or named.get(number, [])
+        parent = checked.text(str(entry.get("parentID") or ""), 200)
+        region = _Region(number=number, labels=own, value=value, parent=parent)
+        out.order.append(region)
+        if box:
+            out.boxes[number] = region
+        else:
+            out.points.append(region)
+    for point in out.points:
+        arrow = arrows.get(point.number, "")
+        point.parent = point.parent or (arrow if arrow in out.boxes else "")
+    return out
+
+
+def _fault(entry: Mapping[str, Any], kind: str, box: bool) -> str | None:
+    """Why an entry is neither a box nor a point: "" where it is of another type; None if it is."""
+    value = entry.get("value")
+    if not (box or kind.startswith("keypoint")) or not isinstance(value, dict):
+        return ""
+    if any(value.get(n) is None for n in ("x", "y", *(("width", "height") if box else ()))):
+        return " without a place"
+    return " of a picture that was turned" if entry.get("image_rotation") else None
+
+
+def _texts(value: Any) -> list[str]:
+    return [checked.text(one, 200) for one in value] if isinstance(value, list) else []
+
+
 def _result(task: Mapping[str, Any], left: Counter[str]) -> list[Mapping[str, Any]]:
-    """Return the regions of a task's first annotation that was not cancelled."""
-    kept = [a for a in task.get("annotations", []) if not a.get("was_cancelled")]
+    """Return the entries of a task's first annotation that was not cancelled."""
+    if "data" not in task:  # JSON-MIN: regions by the name of their control
+        return [
+            {"type": kind, "value": one, **{k: one[k] for k in ("id", "parentID") if k in one}}
+            for regions in task.values()
+            if isinstance(regions, list)
+            for one in regions
+            if isinstance(one, dict)
+            for kind in [next((k for k in one if k.endswith("labels")), "unknown")]
+        ]
+    annotations = task.get("annotations", task.get("completions")) or []
+    kept = [a for a in annotations if not (a.get("was_cancelled") or a.get("skipped"))]
     left["second annotation of a task"] += max(0, len(kept) - 1)
     left["prediction"] += len(task.get("predictions") or [])
-    return list(kept[0]["result"]) if kept else []
+    found = list(kept[0].get("result") or []) if kept else []
+    if not all(isinstance(entry, dict) for entry in found):
+        raise ValueError("an entry of result is no object")
+    return found
 
 
 def image_of(task: Mapping[str, Any]) -> str:
-    """Return the name of a task's image below the folder of images; ValueError."""
-    url = checked.text(task["data"]["image"], 4096)
+    """Return the address of a task's image; ValueError where `data` names none, or several."""
+    data = task.get("data", task)
+    if not isinstance(data, dict):
+        raise ValueError("data is no object")
+    if isinstance(data.get("image"), str):
+        return checked.text(data["image"], 4096)
+    named = {
+        key: value
+        for key, value in data.items()
+        if isinstance(value, str) and _path(value).lower().endswith(SUFFIXES)
+    }
+    if len(set(named.values())) != 1:
+        keys = ", ".join(map(str, data))[:200]
+        raise ValueError(f"data names {len(named) or 'no'} pictures, not one; its keys: {keys}")
+    return checked.text(next(iter(named.values())), 4096)
+
+
+def _path(url: str) -> str:
+    """The path in an address of Label Studio: of its local files, an upload, a store, a drive."""
+    url = url.replace("\\", "/")
     parts = urlparse(url)
     query = parse_qs(parts.query).get("d")
     if query:
-        return query[0]
+        return query[0].replace("\\", "/")
     return parts.path.lstrip("/") if parts.scheme or parts.path.startswith("/") else url
+
+
+def picture_of(url: str, root: Path, where: str) -> str:
+    """The name below `root` of the file that an address means; as it is written if none is there.
+
+    Tried: the path as it is and with %20 and the like undone, then without its first folders, last
+    without what Label Studio puts before an upload's name.
+    """
+    path = _path(url)
+    plain = plain_name(path, where=where)
+    tried = [plain]
+    for one in (plain, plain_name(unquote(path).replace("\\", "/"), where=where)):
+        parts = one.split("/")
+        tried += ["/".join(parts[k:]) for k in range(len(parts))]
+    tried.append(_UPLOADED.sub("", tried[-1], count=1))
+    return next((one for one in tried if one and (root / one).is_file()), plain)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
@@ -176,7 +362,8 @@ def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     task = to_label_studio(frame, people, skeleton)
-    return from_label_studio(task, frame, skeleton, Counter())
+    labels = Labels(skeleton=skeleton, joints={joint: joint for joint in skeleton.joints})
+    return from_label_studio(task, frame, labels, Counter())
 
 
 def read(
@@ -184,54 +371,94 @@ def read(
 ) -> Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images)
-    names: list[str] = []
-    starts, stops, used = array("q"), array("q"), set[str]()
+    names: dict[str, str] = {}  # of a picture: the address that names it
+    spans: list[tuple[str, int, int]] = []
+    used = _Used()
+    left = Counter[str]()
+    missing: list[str] = []
     for span in read_list(file):
         where = f"{file}, byte {span.start}"
         with checked.reading(where):
-            names.append(plain_name(image_of(span.value), where=where))
-            used |= _labels(span.value)
-        starts.append(span.start)
-        stops.append(span.stop)
-    if len(set(names)) != len(names):
-        raise FormatError("two tasks have one image", where=str(file))
-    found = _skeleton(used, str(file), skeleton)
-    left = Counter[str]()
+            url = image_of(span.value)
+            name = picture_of(url, root, where)
+            used.add(span.value)
+        if not (root / name).is_file():
+            missing.append(name)
+        elif name not in names:
+            names[name] = url
+            spans.append((name, span.start, span.stop))
+        elif names[name] == url:
+            left["further task of a picture"] += 1
+        else:
+            raise FormatError(
+                "two tasks have one image",
+                where=where,
+                expected="pictures whose names differ below their folder",
+                got=f"{names[name]} and {url}"[:300],
+                then="Give their folder: --images FOLDER.",
+            )
+    if missing and not names:
+        file_inside(root, missing[0], where=f"image {missing[0]}")
+    left["picture that is not there"] += len(missing)
+    labels = used.labels(str(file), skeleton)
 
     def samples() -> Iterator[ReadSample]:
         with file.open("rb") as opened:
-            for name, start, stop in zip(names, starts, stops, strict=True):
+            for name, start, stop in spans:
                 task = parse_range(opened, start, stop)
-                frame, image = frame_with_image(root, name, found)
+                frame, image = frame_with_image(root, name, labels.skeleton)
                 with checked.reading(f"{file}, byte {start}"):
-                    people = from_label_studio(task, frame, found, left)
+                    people = from_label_studio(task, frame, labels, left)
                 yield frame, people, image
 
     return Opened(
-        skeleton=found,
-        names=names,
+        skeleton=labels.skeleton,
+        names=list(names),
         samples=samples(),
         notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
     )
 
 
-def _labels(task: Mapping[str, Any]) -> set[str]:
-    return {
-        checked.text(label, 200)
-        for region in _result(task, Counter())
-        for label in region["value"].get("keypointlabels", [])
-    }
+@dataclass
+class _Used:
+    """Labels of a file: of keypoints, of rectangles, and of those that have keypoints."""
 
+    points: set[str] = field(default_factory=set)
+    boxes: set[str] = field(default_factory=set)
+    parents: set[str] = field(default_factory=set)
 
-def _skeleton(used: set[str], where: str, wanted: Skeleton | None) -> Skeleton:
-    """Return the smallest skeleton that has every joint of the file; `wanted`: that one."""
-    known = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
-    fitting = [s for s in known if used <= set(s.joints)]
-    if not fitting:
-        raise FormatError(
-            "no skeleton has these keypoints",
-            where=where,
-            expected=f"those of one of {', '.join(s.title for s in known)}",
-            got=", ".join(sorted(used))[:300],
+    def add(self, task: Mapping[str, Any]) -> None:
+        found = _regions(task, Counter())
+        owners = {point.parent for point in found.points}
+        self.points.update(label for point in found.points for label in point.labels)
+        for number, box in found.boxes.items():
+            self.boxes.update(box.labels)
+            self.parents.update(box.labels if number in owners else ())
+
+    def labels(self, where: str, wanted: Skeleton | None) -> Labels:
+        """The smallest skeleton with every joint of the file, else with most; `wanted`: that."""
+        known = [wanted] if wanted else [*SKELETONS.values(), *FOREIGN.values()]
+        fitting = [s for s in known if self.points <= set(s.joints)]
+        if fitting:
+            skeleton = min(fitting, key=lambda s: (s.name in FOREIGN, len(s.joints)))
+            joints: Mapping[str, str] = {joint: joint for joint in skeleton.joints}
+        else:
+            skeleton = min(
+                known,
+                key=lambda s: (-len(spelled(self.points, s)), s.name in FOREIGN, len(s.joints)),
+            )
+            joints = spelled(self.points, skeleton)
+        if not fitting and (2 * len(joints) < len(self.points) or len(joints) < _FEWEST):
+            raise FormatError(
+                "no skeleton has these keypoints",
+                where=where,
+                expected=f"those of one of {', '.join(s.title for s in known)}",
+                got=", ".join(sorted(self.points))[:300],
+                then="Make a skeleton of them (docs/skeletons.md); then --skeleton NAME.yaml.",
+            )
+        people = self.parents | {label for label in self.boxes if label.lower() == _PERSON}
+        return Labels(
+            skeleton=skeleton,
+            joints=joints,
+            people=frozenset(people or (self.boxes if len(self.boxes) == 1 else {_PERSON})),
         )
-    return min(fitting, key=lambda s: (s.name in FOREIGN, len(s.joints)))
