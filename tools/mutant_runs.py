@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import types
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,9 +44,12 @@ class Recorder:
     @contextlib.contextmanager
     def inside(self, *names: str) -> Iterator[None]:
         """Count lines and seconds for a name until the end."""
-        self._switch([*self.stack, *names])
-        yield
-        self._switch(self.stack[: len(self.stack) - len(names)])
+        before = self.stack
+        self._switch([*before, *names])
+        try:
+            yield
+        finally:
+            self._switch(before)
 
     def _switch(self, stack: list[str]) -> None:
         name = self.stack[-1]
@@ -110,7 +114,7 @@ class Judge:
             item.session.shouldstop = "the time is over"
         self.ran += 1
         # The signal ends the process: a mutant may loop forever.
-        signal.setitimer(signal.ITIMER_PROF, 20 + 10 * self.chosen[item.nodeid])
+        signal.setitimer(signal.ITIMER_PROF, 60 + 10 * self.chosen[item.nodeid])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if report.failed:
@@ -131,8 +135,11 @@ def run_pytest(tree: Path, plugin: Callable[[], Any], arguments: Sequence[str], 
             os.setsid()
             for stream in (1, 2):
                 os.dup2(os.open(scratch / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND), stream)
+            with contextlib.suppress(OSError):  # of a mutant that takes all memory, this ends
+                Path("/proc/self/oom_score_adj").write_text("1000")
             os.chdir(tree)
             os.environ["PYTHONPATH"] = str(tree)
+            sys.modules["__main__"] = types.ModuleType("__main__")  # what is spawned needs no more
             others = [p for p in sys.path if p and not (Path(p) / "synthstudio").is_dir()]
             sys.path[:] = [str(tree), *others]
             made = plugin()
@@ -173,24 +180,27 @@ def choose(mutant: Mutant, maps: Mapping[str, Any]) -> list[tuple[float, str, di
     bits = (1 << mutant.statement[1] + 1) - (1 << mutant.statement[0])
     found, importing = [], []
     for file, ran in maps.items():
-        contexts = ran["lines"].get(mutant.path, {})
+        contexts, tests = ran["lines"].get(mutant.path, {}), ran["tests"]
         hit = {name for name, lines in contexts.items() if int(lines, 16) & bits}
         if "" in hit or (hit and mutant.at_import):
             hit = {*contexts} - {""}
-            importing += [(file, ran, ran["tests"])]
-        all_tests = ran["caches"] and hit
-        found += [
-            (file, ran, {t: u for t, u in ran["tests"].items() if all_tests or hit & {t, *u}})
-        ]
+            importing.append(_costs(file, ran, tests))
+        if not (hit and ran["caches"]):
+            tests = {test: uses for test, uses in tests.items() if hit & {test, *uses}}
+        found.append(_costs(file, ran, tests))
     if not any(tests for _, _, tests in found):
         own = mutant.path.split("/")[1:2]
-        found = [each for each in importing if each[0].split("/")[1:2] == own] or importing
-    costs = []
-    for file, ran, tests in found:
-        names = {"", *tests, *(name for uses in tests.values() for name in uses)}
-        seconds = sum(ran["seconds"].get(name, 0) for name in names)
-        costs += [(seconds, file, {t: ran["seconds"].get(t, 0.0) for t in tests})] if tests else []
-    return sorted(costs, key=lambda cost: cost[:2])
+        found = [each for each in importing if each[1].split("/")[1:2] == own] or importing
+    return sorted((each for each in found if each[2]), key=lambda each: each[:2])
+
+
+def _costs(
+    file: str, ran: Mapping[str, Any], tests: Mapping[str, list[str]]
+) -> tuple[float, str, dict[str, float]]:
+    seconds = ran["seconds"]
+    names = {"", *tests, *(name for uses in tests.values() for name in uses)}
+    each = {t: sum(seconds.get(name, 0.0) for name in {t, *uses}) for t, uses in tests.items()}
+    return sum(seconds.get(name, 0.0) for name in names), file, each
 
 
 def judge(mutant: Mutant, tree: Path, maps: Mapping[str, Any], limit: float) -> dict[str, Any]:

@@ -64,7 +64,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.Div: ast.Mult, ast.And: ast.Or, ast.Or: ast.And},
 }
 NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"}
-NOT_TESTED = re.compile(r"(log|logger|logging|warnings|overload|cast|TypeVar)\b")
+NOT_TESTED = re.compile(r"(log|logger|logging|warnings|cast|TypeVar)\b")
 
 
 @dataclass(frozen=True)
