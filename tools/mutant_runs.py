@@ -188,10 +188,12 @@ def choose(mutant: Mutant, maps: Mapping[str, Any]) -> list[tuple[float, str, di
         if not (hit and ran["caches"]):
             tests = {test: uses for test, uses in tests.items() if hit & {test, *uses}}
         found.append(_costs(file, ran, tests))
+    own = mutant.path.split("/")[1:2]
     if not any(tests for _, _, tests in found):
-        own = mutant.path.split("/")[1:2]
         found = [each for each in importing if each[1].split("/")[1:2] == own] or importing
-    return sorted((each for each in found if each[2]), key=lambda each: each[:2])
+    # The package's own tests are likelier to find it.
+    found.sort(key=lambda each: each[0] * (1 if each[1].split("/")[1:2] == own else 3))
+    return [each for each in found if each[2]]
 
 
 def _costs(
