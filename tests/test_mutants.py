@@ -1,0 +1,55 @@
+"""Mutants are drawn by seed and compile; a weak test lets one live and a strong one kills it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tools.mutant_runs import judge, record
+from tools.mutants import draw
+
+SOURCE = b'''"""Two functions."""
+LEAST = 2
+def is_large(number: int = 7) -> bool:
+    return number > LEAST
+def total(numbers: list[int]) -> int:
+    found = 0
+    for number in numbers:
+        if not is_large(number):
+            continue
+        found += number * 3
+    return found
+'''
+CHECKS = """import pytest, toy
+@pytest.fixture(scope="module")
+def large():
+    return toy.is_large(3)
+def test_weak(large):
+    assert large
+def test_strong(large):
+    assert large and not toy.is_large(2)
+"""
+FILES = {"functions": {"toy.py": SOURCE}}
+
+
+def test_mutants_are_the_same_by_seed_and_each_compiles_to_something_else() -> None:
+    assert draw(FILES, 3, 8) == draw(FILES, 3, 8) != draw(FILES, 4, 8)
+    texts = {mutant.applied(SOURCE) for mutant in draw(FILES, 3, 99)}
+    trees = {ast.dump(ast.parse(text)) for text in (SOURCE, *texts)}
+    assert len(trees) == len(texts) + 1 > 10
+    assert all(text.startswith(b'"""Two functions."""\nLEAST') for text in texts)
+
+
+@pytest.mark.parametrize(("kept", "verdict"), [("test_weak", "survived"), ("test_", "killed")])
+def test_only_a_strong_test_kills(tmp_path: Path, kept: str, verdict: str) -> None:
+    (tmp_path / "toy.py").write_bytes(SOURCE)
+    (tmp_path / "test_toy.py").write_text(CHECKS)
+    ran = record(tmp_path, "test_toy.py", "", ["toy.py"])
+    ran["tests"] = {name: uses for name, uses in ran["tests"].items() if kept in name}
+    by_text = {mutant.before: mutant for mutant in draw(FILES, 0, 99)}
+    found = judge(by_text["number > LEAST"], tmp_path, {"test_toy.py": ran}, 60)
+    killer = "test_toy.py::test_strong" if verdict == "killed" else ""
+    assert (found["verdict"], found["by"]) == (verdict, killer)
+    found = judge(by_text["found += number * 3"], tmp_path, {"test_toy.py": ran}, 60)
+    assert found["verdict"] == "uncovered"
+    assert (tmp_path / "toy.py").read_bytes() == SOURCE
