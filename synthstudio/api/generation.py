@@ -65,8 +65,8 @@ def generate(
     Args:
         recipe: A Recipe, the path of its YAML file, or its fields.
         out: A folder that is empty or does not exist, or a URL such as s3://bucket/people.
-        assets: The folder that the recipe's asset folders are in; default: the recipe's own,
-            else `assets`.
+        assets: Folder with the recipe's asset folders; default: the recipe's own, the one above
+            it or `assets`, the first that has all of them.
         workers: Processes. 1 works in this process; more need no `__main__` guard.
         engine: `local`, or `ray` for actors of a Ray cluster instead of processes: the one that
             RAY_ADDRESS names, else one of this machine.
@@ -290,8 +290,8 @@ def occlude(
         out: The data set's folder or URL.
         each: Occluded frames of each photo; default: the recipe's.
         seed: Instead of the recipe's.
-        assets: The folder that the recipe's asset folders are in; default: the recipe's own,
-            else `assets`.
+        assets: Folder with the recipe's asset folders; default: the recipe's own, the one above
+            it or `assets`, the first that has all of them.
         workers: Processes; 1 works in this one.
         engine: `local` or `ray`, as in `generate`.
         skip_broken: Leave out photos that cannot be used.
@@ -375,12 +375,11 @@ def settings_for(
 
 
 def _asset_root(recipe: Recipe) -> Path:
-    """The recipe's folder; `assets` of the current one where only that has what it names."""
-
-    def lacks(root: Path) -> bool:
-        return not all((root / name).is_dir() for name in recipe.folders.values())
-
-    return ASSETS if lacks(recipe.folder) and not lacks(ASSETS) else recipe.folder
+    """First of the recipe's folder, the folder above it and `assets` that has all it names."""
+    roots = (recipe.folder, recipe.folder.parent, ASSETS)
+    names = recipe.folders.values()
+    complete = (root for root in roots if all((root / name).is_dir() for name in names))
+    return next(complete, recipe.folder)
 
 
 def _made(place: Place, summary: Any) -> Dataset:

@@ -141,6 +141,23 @@ class People:
         """(P, H, W) the pixels of each whole person; all False where nobody knows."""
         return _decoded(self.amodal)
 
+    @cached_property
+    def covered(self) -> Bool:
+        """(P, J) whether somebody or something else is in front at the joint's own pixel.
+
+        That pixel lies in the amodal mask and not in the modal one. A joint with the cause
+        `self` can be covered too: its patch faces away, whatever stands before it.
+        """
+        whole = self.amodal_masks
+        seen = self.masks if self.masks.size else np.zeros_like(whole)
+        pixels = np.floor(np.nan_to_num(self.joints_px, nan=-1.0))
+        inside = ((pixels >= 0) & (pixels < whole.shape[:0:-1])).all(axis=-1)
+        covered = np.zeros(inside.shape, np.bool_)
+        person, joint = np.nonzero(inside)
+        column, row = pixels[person, joint].astype(np.int64).T
+        covered[person, joint] = whole[person, row, column] & ~seen[person, row, column]
+        return covered
+
     def columns(self) -> dict[str, Any]:
         """The scalar columns and (P, J, ...) arrays as a dict, for a table of one's own."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "skeleton"}
