@@ -21,12 +21,13 @@ from benchmarks import chromium
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# How long an example takes says how busy the machine is, not whether the code is right; the same
-# examples each time, so that no run is red by chance.
-settings.register_profile(
-    "any-machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("any-machine")
+# How long an example takes says how busy the machine is, not whether the code is right. The same
+# examples each time, so that no run is red by chance; `make nightly` draws fresh ones.
+for _name, _same in (("same", True), ("fresh", False)):
+    settings.register_profile(
+        _name, deadline=None, derandomize=_same, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("same")
 
 BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
 if BESIDE_OTHERS:  # each would take every core, and wait for it in a loop

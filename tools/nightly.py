@@ -29,7 +29,8 @@ NO_TESTS = 5
 
 def parts() -> dict[str, list[str]]:
     """Command of every part by its name."""
-    pytest = [sys.executable, "-m", "pytest", "-m", "nightly", "-n", "2", "--dist", "loadfile"]
+    options = ["-n", "2", "--dist", "loadfile", "--hypothesis-profile", "fresh"]
+    pytest = [sys.executable, "-m", "pytest", "-m", "nightly", *options]
     folders = sorted(p.name for p in (ROOT / "tests").iterdir() if any(p.glob("test_*.py")))
     found = {name: [*pytest, f"tests/{name}"] for name in folders}
     own = {name: [*pytest, f"tests/{file}"] for name, file in OWN_PARTS.items()}
