@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 from clip_sets import TIMES, make_clips
-from editor_host import Alone
 from reviewing import sit_down, stored
 from test_pages_a11y import excused, violations
 
@@ -14,7 +13,10 @@ from synthstudio.api.exchange import import_photos
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("browser journeys; clips have quick tests without a server"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -149,16 +151,6 @@ def test_a_video_is_labelled_from_nothing(open_as, page, studio, video_set):
     desk.shown("1:1")
     desk.saved()
     assert stored(studio, video_set, person="1:1")[0].after["track"] == 1
-
-
-def test_without_a_clip_there_is_nothing(page):
-    alone = Alone(page)
-    alone.give()
-    assert page.locator(".clips").is_hidden()
-    alone.press("Shift+R", "Shift+U", "Shift+V")
-    page.keyboard.press("?")
-    assert "Fill in between" not in page.locator(".help").inner_text()
-    assert alone.root.get_attribute("data-item") == "0:1"
 
 
 def test_touch_turns_frames_and_copies(open_as, new_page, studio, clip_set):

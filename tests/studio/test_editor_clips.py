@@ -1,9 +1,8 @@
 """The strip of a clip in the editor alone: what its buttons, keys and undo do."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, item
 from playwright.sync_api import expect
-from test_editor_boxes import at
 
 from synthstudio.studio.components import editor_source
 
@@ -41,14 +40,9 @@ def clip(frames=3, **more):
 
 
 @pytest.fixture
-def alone(page):
-    page.errors = []
-    page.set_default_timeout(10_000)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    editor = Alone(page)
-    editor.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
-    yield editor
-    assert page.errors == []
+def alone(alone):
+    alone.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
+    return alone
 
 
 def flash(alone):
@@ -166,3 +160,12 @@ def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
     taps.click()
     page.get_by_role("button", name="Draw the mask of what").click()
     expect(taps).to_have_attribute("aria-pressed", "false")
+
+
+def test_without_a_clip_there_is_nothing(desktop):
+    editor = Alone(desktop)
+    editor.give()
+    expect(desktop.locator(".clips")).to_be_hidden()
+    editor.press("Shift+R", "Shift+U", "Shift+V", "?")
+    assert "Fill in between" not in desktop.locator(".help").inner_text()
+    assert editor.reads("item") == "0:1"

@@ -16,8 +16,8 @@ def frame(number, **more):
 
 
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
+def editor(desktop):
+    alone = Alone(desktop)
     alone.give(items=[frame(0), frame(1), item(2)])
     return alone
 
@@ -73,9 +73,9 @@ def test_other_decisions_need_a_person(editor):
     assert editor.ops()[0]["status"] == "approved"
 
 
-def test_who_may_only_look_decides_nothing(page):
-    editor = Alone(page)
+def test_who_may_only_look_decides_nothing(desktop):
+    editor = Alone(desktop)
     editor.give(items=[frame(0)], can={"edit": False})
-    expect(page.locator(".decide .btn").first).to_be_disabled()
+    expect(desktop.locator(".decide .btn").first).to_be_disabled()
     editor.press("a", "Delete")
     assert editor.ops() == []

@@ -1,18 +1,15 @@
 """Joints placed one after another, by mouse, by keys alone and by a finger."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, ghost, item, pinch
 from playwright.sync_api import expect
-from test_editor_boxes import at
-from test_editor_ghosts import ghost
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
+def editor(desktop):
+    alone = Alone(desktop)
     alone.give(items=[item(0, ghost=ghost()), item(1)], predictions="net")
     return alone
 
@@ -84,14 +81,9 @@ def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
     assert editor.reads("joint") == "nose"
 
 
-def test_a_finger_taps_and_two_zoom(phone):  # noqa: F811
+def test_a_finger_taps_and_two_zoom(phone):
     phone.page.get_by_role("button", name="Place the joints one after another").tap()
-    x, y = at(phone, 100, 100)
-    touch(phone, "touchStart", (x - 20, y))
-    touch(phone, "touchStart", (x - 20, y), (x + 20, y))
-    touch(phone, "touchMove", (x - 40, y), (x + 40, y))
-    touch(phone, "touchEnd", (x - 40, y))
-    touch(phone, "touchEnd")
+    pinch(phone, *at(phone, 100, 100))
     assert placed(phone) == []
     for k in range(2):
         phone.page.touchscreen.tap(*at(phone, 90 + 30 * k, 80))

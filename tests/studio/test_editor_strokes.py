@@ -1,35 +1,16 @@
 """Several joints at once: by lasso, limb, side and range; by mouse, finger and keys alone."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, draw, item, swipe
 from playwright.sync_api import expect
-from test_editor_boxes import at
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 LEFT = [name for name in JOINTS if name.startswith("left_")]
 LEFT_ARM = ["left_shoulder", "left_elbow", "left_wrist"]
 
 
-@pytest.fixture
-def alone(page):
-    editor = Alone(page)
-    editor.give()
-    return editor
-
-
 def picked(editor):
     return editor.reads("picked").split()
-
-
-def draw(editor, *points):
-    """Draw a line through places of the picture by mouse."""
-    mouse = editor.page.mouse
-    mouse.move(*at(editor, *points[0]))
-    mouse.down()
-    for point in points[1:]:
-        mouse.move(*at(editor, *point))
-    mouse.up()
 
 
 def inside(editor, x, y):
@@ -173,12 +154,9 @@ def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     assert picked(alone) == [] and alone.ops() == []
 
 
-def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):  # noqa: F811
+def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):
     phone.page.get_by_role("button", name="Choose the joints inside a line").tap()
-    touch(phone, "touchStart", at(phone, 30, 40))
-    for point in ((125, 40), (125, 95), (30, 95)):
-        touch(phone, "touchMove", at(phone, *point))
-    touch(phone, "touchEnd")
+    swipe(phone, (30, 40), (125, 40), (125, 95), (30, 95))
     assert picked(phone) == inside(phone, 125, 95)
     phone.page.get_by_role("button", name="Hidden by a thing", exact=True).tap()
     expect(phone.root).not_to_have_attribute("data-seq", "0")
@@ -188,8 +166,8 @@ def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):  # noqa: F811
     assert picked(phone) == [name.replace("left", "right") for name in LEFT]
 
 
-def test_who_may_only_look_chooses_nothing_to_change(page):
-    editor = Alone(page, can={"edit": False})
+def test_who_may_only_look_chooses_nothing_to_change(desktop):
+    editor = Alone(desktop, can={"edit": False})
     editor.give()
     editor.press("Shift+L")
     draw(editor, (30, 40), (125, 40), (125, 95), (30, 95))
@@ -199,12 +177,12 @@ def test_who_may_only_look_chooses_nothing_to_change(page):
     expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
 
 
-def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
+def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base = item(0)["base"]
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]
     base[1] = [50.0, 58.0, None, "unlabelled", "human"]
     base[2] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=[item(0, base=base)])
     flash = editor.page.locator(".flash")
     editor.press("Control+a", "o", "2")
@@ -219,10 +197,10 @@ def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
     assert editor.ops()[-1]["joints"][JOINTS[1]] == [None, None, 0, "truncated"]
 
 
-def test_who_may_only_look_hears_why_of_joints_that_would_stay(page):
+def test_who_may_only_look_hears_why_of_joints_that_would_stay(desktop):
     base = item(0)["base"]
     base[0] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(page, can={"edit": False})
+    editor = Alone(desktop, can={"edit": False})
     editor.give(items=[item(0, base=base)])
     editor.press("Control+a", "o")
     expect(editor.page.locator(".flash")).to_contain_text("may not change anything")

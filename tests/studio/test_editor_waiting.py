@@ -20,10 +20,10 @@ THREE = {"total": 3, "label": "All", "empty": "Nobody"}
 
 
 @pytest.fixture
-def waiting(page):
+def waiting(desktop):
     """The first picture does not come before `window.letGo()`."""
-    editor = Alone(page)
-    page.evaluate(HOLD)
+    editor = Alone(desktop)
+    desktop.evaluate(HOLD)
     return editor
 
 

@@ -73,6 +73,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.nightly("a long journey by mouse and keys")
 @pytest.mark.browser
 def test_drawn_photos_are_exported_as_they_were_meant(start_studio, photos, page, open_as):
     studio = start_studio(photos / "set")

@@ -16,7 +16,10 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.reviewed import reviewed
 from synthstudio.review.store import open_store
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("browser journeys; predictions have quick tests without a server"),
+]
 JOINTS = get_skeleton("coco17").joints
 
 

@@ -10,7 +10,10 @@ import pytest
 from conftest import settled
 from reviewing import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("every page, light and dark, by axe-core"),
+]
 PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SERIOUS = ("serious", "critical")
 # (rule, part of the selector, why). Each is Streamlit's own DOM, which no page can change; a test

@@ -44,6 +44,7 @@ def horses(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     return start_studio(horse_set(tmp_path_factory.mktemp("horses")).folder)
 
 
+@pytest.mark.nightly("a browser journey; what is saved has quick tests")
 @pytest.mark.browser
 def test_one_is_made_by_mouse_and_by_keys(
     page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
@@ -95,6 +96,7 @@ def test_one_is_made_by_mouse_and_by_keys(
     assert not (horses.exports / "skeletons" / "horse.yaml").exists()
 
 
+@pytest.mark.nightly("a browser journey; what is saved has quick tests")
 @pytest.mark.browser
 def test_beginning_with_another_loses_no_drawing(
     page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
@@ -168,6 +170,7 @@ def test_saved_again_before_the_answer(page: Any, tmp_path: Path) -> None:
         files.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
 
 
+@pytest.mark.nightly("a browser journey; what is saved has quick tests")
 @pytest.mark.browser
 def test_a_set_of_it_is_reviewed(
     page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]

@@ -22,7 +22,10 @@ from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("a browser journey over every page"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -171,6 +171,7 @@ def test_joints_of_a_lasso_by_the_api_are_one_event(api):  # noqa: F811
     assert after["joints"] == base["joints"] and after["revision"] == 2
 
 
+@pytest.mark.nightly("a browser journey; strokes have quick tests without a server")
 @pytest.mark.browser
 def test_a_stroke_reaches_whom_the_queue_does_not_hold(
     start_studio,
@@ -188,7 +189,7 @@ def test_a_stroke_reaches_whom_the_queue_does_not_hold(
     box = page.get_by_role("textbox", name="Filter")
     box.fill("comments > 0")
     box.press("Enter")
-    expect(page.locator(".ed .place")).to_have_text("1 of 1", timeout=60_000)
+    expect(page.locator(".ed .place")).to_have_text("1 of 1")
     page.locator(".ed .stage").focus()
     desk.press("Shift+O")
     expect(page.get_by_role("button", name="It hides person 2")).to_be_visible()
