@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import runpy
 import signal
 import socket
 import subprocess
@@ -240,10 +241,13 @@ class Pages:
 
     def component(self, _name: str, **_source: str) -> Callable[..., Any]:
         """Stand in for st.components.v2.component."""
+        import streamlit as st
 
         def mount(*, key: str, data: dict[str, Any], **more: Any) -> Any:
             self.shown[key] = data
-            return _Said({**more.get("default", {}), **self.says.get(key, {})})
+            said = _Said({**more.get("default", {}), **self.says.get(key, {})})
+            st.session_state[key] = said
+            return said
 
         return mount
 
@@ -262,14 +266,16 @@ class _NothingBeside:
 def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pages]]:
     """Return a function (*datasets, more=) that opens data sets and a new store: Pages."""
     import streamlit as st
-    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.runtime.scriptrunner import script_runner
 
     from synthstudio.studio import context, overview, settings
-    from synthstudio.studio.jobs import preview
+    from synthstudio.studio.jobs import preview, scheduler
 
     opened = []
-    monkeypatch.setattr(PagesManager, "uses_pages_directory", False)  # as the server does
+    # AppTest would run the files of pages/ by themselves; the server does not.
+    monkeypatch.setattr(script_runner, "_mpa_v1", lambda script: runpy.run_path(script))
     monkeypatch.setattr(preview, "previews", lambda settings: _NothingBeside())
+    monkeypatch.setattr(scheduler, "start", lambda *_: None)
     monkeypatch.setattr(overview, "health_checks", lambda state: _NothingBeside())
     monkeypatch.setattr(context, "browser", lambda: "b")
 

@@ -119,6 +119,14 @@ def item(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
+def empty_frame(number: int) -> dict[str, Any]:
+    """Return a frame without people as the server would send it."""
+    nothing = [[None, None, None, "unlabelled", "human"]] * 17
+    labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
+    own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["nobody is labelled"]}
+    return item(number, **labels, **own)
+
+
 def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Return what the server would send."""
     return {

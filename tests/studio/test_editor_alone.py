@@ -5,11 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
 from playwright.sync_api import expect
 from pycocotools import mask as coco
 
 from synthstudio.studio.components import editor_source
+from synthstudio.studio.editor.outbox import MOST_OPS
 
 pytestmark = pytest.mark.browser
 
@@ -294,15 +295,47 @@ def test_names_and_comments_are_text_not_html(desktop):
     expect(desktop.locator(".ed img, .ed script")).to_have_count(0)
 
 
-def test_a_viewer_may_look_and_not_touch(desktop):
-    editor = Alone(desktop)
-    editor.give(can={"edit": False})
-    editor.press("Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x")
+VIEWED = {
+    "labels": ({}, ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"], ["Approve and go on"]),
+    "nobody": (
+        {"items": [empty_frame(0)]},
+        ["a", "Delete"],
+        ["Nobody is in this frame: say so"],
+    ),
+    "predictions": (
+        {"items": [item(0, ghost=ghost())], "predictions": "net"},
+        ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
+        [
+            "Accept the prediction of the whole person",
+            "Add a person who was predicted and not labelled",
+            "Say that the prediction of this person is wrong",
+        ],
+    ),
+    "strokes": (
+        {},
+        ["Shift+O", "draw", "Shift+L", "draw", "<", "o", "Control+a", "o"],
+        [
+            "Draw a thing that hides the joints under it",
+            "Draw another person who hides the joints under the line",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "keys", "buttons"), VIEWED.values(), ids=list(VIEWED))
+def test_a_viewer_may_look_and_not_touch(desktop, given, keys, buttons):
+    editor = Alone(desktop, can={"edit": False})
+    editor.give(**given)
+    for key in keys:
+        draw(editor, *SQUARE) if key == "draw" else editor.press(key)
     assert editor.ops() == []
-    assert editor.reads("item") == "0:1"
-    expect(editor.page.get_by_role("button", name="Approve and go on")).to_be_disabled()
+    for name in buttons:
+        expect(desktop.get_by_role("button", name=name)).to_be_disabled()
+    if "Tab" not in keys:
+        return
+    expect(desktop.locator(".flash")).to_contain_text("may not change anything")
     editor.press("n")
-    assert editor.reads("item") == "1:1"
+    assert editor.reads("item") == f"{min(1, len(editor.now['items']) - 1)}:1"
 
 
 def test_no_keyboard_trap(alone):
@@ -357,24 +390,40 @@ def test_add_and_delete(alone):
     assert [op["kind"] for op in alone.ops()[3:]] == ["delete", "restore"]
 
 
-def test_a_person_is_added_to_a_frame_without_any(desktop):
-    nothing = [[None, None, None, "unlabelled", "human"]] * 17
-    blank = {"exists": False, "base": nothing, "shares": None, "hider": [], "xyz": None}
-    empty = item(0, id="0:0", instance=0, next_instance=1, **blank)
-    far = item(1, id="1:999", instance=999, next_instance=2)
-    editor = Alone(desktop)
-    editor.give(items=[empty, far])
-    expect(desktop.get_by_role("heading", name="Frame 0 · nobody")).to_be_visible()
-    editor.press("Tab", "s", "x", "Delete")
-    assert editor.ops() == []
-    expect(desktop.locator(".flash")).to_contain_text("Nobody is in this frame")
-    editor.press("i")
-    assert editor.reads("item") == "0:1"
-    editor.press("n", "i")  # a number far away blocks nobody
-    assert [(op["kind"], op["frame"], op["instance"]) for op in editor.ops()] == [
-        ("add", 0, 1),
-        ("add", 1, 2),
-    ]
+def test_a_page_with_pending_edits_warns(alone):
+    page, asked = alone.page, []
+
+    def accept(dialog):
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    try:
+        alone.press("Tab")
+        page.reload()
+        assert asked == []
+        again = Alone(page, again=alone)
+        again.give()
+        again.press("Tab", "t")
+        page.reload()
+        assert asked == ["beforeunload"]
+    finally:
+        page.remove_listener("dialog", accept)
+
+
+def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
+    alone.press("Tab")
+    alone.page.evaluate("""() => {
+      const stage = document.getElementById("host").shadowRoot.querySelector(".stage");
+      for (let k = 0; k < 120; k += 1) {
+        stage.dispatchEvent(new KeyboardEvent("keydown",
+          { key: "so"[k % 2], bubbles: true, composed: true }));
+      }
+    }""")
+    alone.answer()
+    sent = [[op["seq"] for op in message["ops"]] for message in alone.sent()]
+    assert all(len(seqs) <= MOST_OPS for seqs in sent)
+    assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 
 def test_brightness_changes_the_picture_and_no_label(alone):

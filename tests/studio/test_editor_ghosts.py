@@ -102,15 +102,6 @@ def test_without_predictions_nothing_is_offered(desktop):
     assert editor.ops() == []
 
 
-def test_who_may_only_look_takes_nothing(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0, ghost=ghost())], predictions="net", can={"edit": False})
-    buttons = editor.page.locator(".predicted .btn")
-    assert buttons.count() == 6 and all(button.is_disabled() for button in buttons.all())
-    editor.press("Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X")
-    assert editor.ops() == []
-
-
 def test_a_prediction_is_called_wrong_by_key_and_by_button(editor):
     panel = editor.page.get_by_role("group", name="Prediction", exact=True)
     dots = editor.page.locator(".marks circle.ghost")

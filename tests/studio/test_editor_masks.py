@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from editor_host import SQUARE, Alone, at, draw, item, swipe
+from editor_host import SQUARE, Alone, at, draw, item
 from imported_photos import import_photos
 from playwright.sync_api import expect
 from pycocotools import mask as coco_mask
@@ -264,15 +264,6 @@ def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(e
     op = undo_over(lambda mine: mine & (np.mgrid[:240, :320][1] < 60), 9)
     assert op["kind"] == "revert", "nothing was said again"
     expect(page.locator(".flash")).to_contain_text("cannot be taken back")
-
-
-def test_fingers_draw_and_strokes_outlive_the_server(phone):
-    phone.page.get_by_role("button", name="Draw the mask of what can be seen").tap()
-    swipe(phone, (50, 60), (120, 60))
-    (op,) = phone.ops()
-    assert bits(op)[60, 55:115].all()
-    kept = phone.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
-    assert [one["masks"] for one in kept] == [op["masks"]]
 
 
 def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):

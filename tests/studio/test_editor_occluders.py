@@ -1,7 +1,7 @@
 """Occluders painted over the picture: all behind them, one undo, by mouse, keys and finger."""
 
 import pytest
-from editor_host import JOINTS, SQUARE, Alone, draw, item, swipe
+from editor_host import JOINTS, SQUARE, Alone, draw, item
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -282,25 +282,3 @@ def test_who_changed_since_stays_as_they_are(alone):
     reverts = [op for op in alone.ops() if op["kind"] == "revert"]
     assert [op["instance"] for op in reverts] == [1, 3]
     expect(alone.page.locator(".flash")).to_contain_text("over 2 people; 1 changed since and stay")
-
-
-def test_a_finger_paints_a_person(phone):
-    phone.give(items=frame())
-    phone.page.get_by_role("button", name="Draw another person who hides").tap()
-    phone.page.get_by_role("button", name="It hides person 2").tap()
-    swipe(phone, *SQUARE)
-    (op,) = phone.ops()
-    assert op["instance"] == 3 and set(op["joints"]) == set(under(phone))
-    phone.page.get_by_role("button", name="Undo").tap()
-    expect(phone.page.locator(".flash")).to_contain_text("Undone: a person over 1 person")
-    assert phone.ops()[-1]["kind"] == "revert"
-
-
-def test_who_may_only_look_paints_nothing(desktop):
-    editor = Alone(desktop, can={"edit": False})
-    editor.give(items=frame())
-    editor.press("Shift+O")
-    draw(editor, *SQUARE)
-    assert editor.ops() == []
-    for name in ("Draw a thing that hides", "Draw another person who hides"):
-        expect(editor.page.get_by_role("button", name=name)).to_be_disabled()

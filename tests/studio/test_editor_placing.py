@@ -1,7 +1,7 @@
 """Joints placed one after another, by mouse, by keys alone and by a finger."""
 
 import pytest
-from editor_host import JOINTS, Alone, at, ghost, item, pinch
+from editor_host import JOINTS, Alone, at, ghost, item
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -79,16 +79,3 @@ def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
     editor.page.mouse.up()
     assert [name for name, *_ in placed(editor)] == [JOINTS[2]]
     assert editor.reads("joint") == "nose"
-
-
-def test_a_finger_taps_and_two_zoom(phone):
-    phone.page.get_by_role("button", name="Place the joints one after another").tap()
-    pinch(phone, *at(phone, 100, 100))
-    assert placed(phone) == []
-    for k in range(2):
-        phone.page.touchscreen.tap(*at(phone, 90 + 30 * k, 80))
-    phone.page.get_by_role("button", name="No label", exact=True).tap()
-    done = placed(phone)
-    assert [name for name, *_ in done] == list(JOINTS[:3])
-    assert done[1][1:3] == (pytest.approx(120, abs=1), pytest.approx(80, abs=1))
-    assert done[2][3:] == (None, "unlabelled")

@@ -1,7 +1,7 @@
 """Several joints at once: by lasso, limb, side and range; by mouse, finger and keys alone."""
 
 import pytest
-from editor_host import JOINTS, Alone, at, draw, item, swipe
+from editor_host import JOINTS, Alone, at, draw, item
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -154,29 +154,6 @@ def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     assert picked(alone) == [] and alone.ops() == []
 
 
-def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):
-    phone.page.get_by_role("button", name="Choose the joints inside a line").tap()
-    swipe(phone, (30, 40), (125, 40), (125, 95), (30, 95))
-    assert picked(phone) == inside(phone, 125, 95)
-    phone.page.get_by_role("button", name="Hidden by a thing", exact=True).tap()
-    expect(phone.root).not_to_have_attribute("data-seq", "0")
-    (op,) = phone.ops()
-    assert set(op["joints"]) == set(inside(phone, 125, 95))
-    phone.page.get_by_role("button", name="Choose the person's right side").tap()
-    assert picked(phone) == [name.replace("left", "right") for name in LEFT]
-
-
-def test_who_may_only_look_chooses_nothing_to_change(desktop):
-    editor = Alone(desktop, can={"edit": False})
-    editor.give()
-    editor.press("Shift+L")
-    draw(editor, (30, 40), (125, 40), (125, 95), (30, 95))
-    assert picked(editor) == []
-    editor.press("<", "o")
-    assert editor.ops() == []
-    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
-
-
 def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base = item(0)["base"]
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]
@@ -195,13 +172,3 @@ def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     expect(flash).to_contain_text("1 of 8 joints is outside the picture or has no label")
     editor.press("t")
     assert editor.ops()[-1]["joints"][JOINTS[1]] == [None, None, 0, "truncated"]
-
-
-def test_who_may_only_look_hears_why_of_joints_that_would_stay(desktop):
-    base = item(0)["base"]
-    base[0] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(desktop, can={"edit": False})
-    editor.give(items=[item(0, base=base)])
-    editor.press("Control+a", "o")
-    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
-    assert editor.ops() == []

@@ -66,21 +66,20 @@ def start(app):
 def test_a_fault_is_said_and_nothing_starts(pages, label, value, fault):
     app = pages.open("generate")
     assert not start(app).disabled and fault not in pages.words(app)
+    before = field(app, label).value
     fill(app, label, value)
     assert fault in pages.words(app) and start(app).disabled
-    if label.startswith("Name"):
-        fill(app, label, "good")
-    else:
+    if label == "Width, px":
         pages.press(app, "Reset to the scene's values")
+    else:
+        fill(app, label, "good" if label.startswith("Name") else before)
     assert fault not in pages.words(app) and not start(app).disabled
     assert job_store.jobs(pages.ctx.store) == []
 
 
 def test_a_job_is_ordered_as_filled_in(pages):
     app = pages.open("generate")
-    assert "One person, &lt;b&gt;small" in pages.words(app).replace("\\<", "&lt;").replace(
-        "\\>", "&gt;"
-    ).replace("<", "&lt;").replace(">", "&gt;")
+    assert "One person, <b>small</b> pictures." in pages.words(app)
     fill(app, "Frames", 5)
     assert "5 frames of 160 x 120" in pages.words(app)
     fill(app, "Name of the data set", "five")
@@ -132,7 +131,7 @@ def test_photos_are_kept_and_refused_by_name(pages):
         (evil, "image/png", b"<svg onload='window.evil=3'/>"),
     )  # fmt: skip
     assert "1 photo is kept as street" in said and "bomb.png" in said and "clear.png" in said
-    assert "<img" not in said.replace("\\<", "")
+    assert any("\\<img" in one.value for one in app.markdown), "as text"
     (photo,) = kept(pages)
     assert len(photo.name) == 68 and photo.suffix == ".jpg"
     background = next(box for box in app.selectbox if box.label == "Background")

@@ -15,6 +15,7 @@ from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio import overview
 from synthstudio.studio.jobs import job_store
+from synthstudio.studio.overview import health_checks
 
 ADA = User(name="Ada", role="admin")
 
@@ -68,13 +69,12 @@ def test_buttons_are_those_of_the_role(pages, role, buttons, absent):
 
 
 def test_a_check_says_whether_sets_are_sound(open_pages, small_photo_set, tmp_path, monkeypatch):
-    checks = overview.health_checks
     broken = tmp_path / "broken"
     shutil.copytree(small_photo_set, broken)
     next(broken.glob("shards/*/images/*.jpg")).write_bytes(b"not a picture")
     for folder, words in ((small_photo_set, "sound"), (broken, "errors]")):
         pages = open_pages(folder)
-        monkeypatch.setattr(overview, "health_checks", checks)
+        monkeypatch.setattr(overview, "health_checks", health_checks)
         app = pages.open()
         wait_for(lambda app=app, words=words: words in Pages.words(app.run()), words)
     assert "What was found" in [one.label for one in app.expander]

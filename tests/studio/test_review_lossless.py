@@ -12,8 +12,6 @@ from conftest import settled
 from playwright.sync_api import expect
 from reviewing import Labels, sit_down, stored
 
-from synthstudio.studio.editor.outbox import MOST_OPS
-
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.nightly("servers that are stopped, killed and full; outbox has quick tests"),
@@ -204,32 +202,6 @@ def test_tab_closed_and_opened_again(studio, studio_set, page, open_as, place, j
     assert again.page.evaluate(_KEPT) == []
 
 
-def test_a_page_with_pending_edits_warns(studio, page, open_as, place):
-    desk = sit_down(open_as, page, studio, place[0])
-    requested = []
-
-    def found(dialog):
-        requested.append(dialog.type)
-        dialog.accept()
-        studio.process.send_signal(signal.SIGCONT)  # else nobody would answer the reload
-
-    page.on("dialog", found)
-    page.reload()
-    assert requested == []
-    page.locator(".ed[data-ready]").wait_for()
-    desk.shown()
-    studio.process.send_signal(signal.SIGSTOP)
-    try:
-        desk.press("Tab", "t")
-        page.reload()
-    finally:
-        studio.process.send_signal(signal.SIGCONT)
-    assert requested == ["beforeunload"]
-    page.locator(".ed[data-ready]").wait_for()
-    desk.shown()
-    desk.saved()
-
-
 def test_database_locked_for_longer_than_the_server_waits(
     studio, studio_set, page, open_as, place, joints
 ):
@@ -266,12 +238,3 @@ def test_no_file_may_grow(start_studio, studio_set, page, open_as, joints):
     limit(endless)
     desk.saved()
     check(stored(studio, studio_set, person=item), output)
-
-
-def test_more_edits_than_one_message_holds(studio, studio_set, page, open_as, place, joints):
-    desk = sit_down(open_as, page, studio, place[0])
-    studio.process.send_signal(signal.SIGSTOP)
-    output = hammer(desk, joints, keys=(MOST_OPS // 2) + 5)
-    studio.process.send_signal(signal.SIGCONT)
-    desk.saved()
-    check(stored(studio, studio_set, person=place[1]), output)

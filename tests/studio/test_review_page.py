@@ -2,15 +2,21 @@
 
 import json
 
+import numpy as np
 import pytest
 from conftest import settled
+from imported_photos import import_photos
 from playwright.sync_api import expect
 from review_store import Reviewed
 from reviewing import Labels, sit_down, stored
 
+from synthstudio.api.exchange import import_photos as import_unlabelled
+from synthstudio.api.review import import_predictions
+from synthstudio.core.images import encode_jpeg
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
 from synthstudio.review.datasets import content_key
+from synthstudio.review.reviewed import reviewed as as_reviewed
 from synthstudio.review.settings import set_share
 from synthstudio.review.team import members
 from synthstudio.review.values import User
@@ -180,6 +186,53 @@ def test_an_open_second_look_is_blind_on_the_page(pages):
     assert shown["veiled"] and shown["state"]["status"] == "pending"
     answer = review.edit(item, seq=1, revision=1, kind="status", status="approved")
     assert len(answer["refused"]) == 1 and len(review.events()) == 1
+
+
+def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, tmp_path):
+    """Three photos with a person in the first two; a network found one more in the second."""
+    photos = import_photos(tmp_path / "photos", 60, empty=2)
+    found = [(0, 14, 22), (1, 14, 21), (1, 14, 38), (2, 20, 10)]
+    value = [
+        {"image_id": image, "category_id": 1, "score": 0.9,
+         "keypoints": [v for j in range(17) for v in (x + j, y, 0.7)]}
+        for image, x, y in found
+    ]  # fmt: skip
+    (tmp_path / "results.json").write_text(json.dumps(value))
+    pages = open_pages(photos.folder)
+    db = pages.ctx.store.url
+    made = import_predictions(photos.folder, tmp_path / "results.json", layer="net", db=db)
+    assert (made.matched, made.found) == (2, 2)
+    review = Review(pages)
+    assert review.data["predictions"] == "net" and review.app.selectbox[-1].value == "net"
+    items = {one["id"]: one for one in review.data["items"]}
+    assert items["0:1"]["ghost"]["off"] == pytest.approx(2.0) and not items["0:1"]["found"]
+    assert len(items["1:1"]["found"]) == 1
+    nose, ear = ("nose", [14.5, 22.5, 2, "visible", "predicted"]), "left_ear"
+    done = review.edit("0:1", seq=1, kind="edit", joints=dict([nose]))["done"]
+    rows = list(as_reviewed(review.store, photos, only="all").iter_instances())
+    assert done and rows[0]["joints_px"][:2] == [14.5, 22.5]
+    assert rows[0]["origin"][:2] == ["predicted", "human"]
+    joint = {ear: [300.0, 20.0, 2, "visible", "predicted"]}  # nowhere predicted
+    answer = review.edit("0:1", seq=2, revision=1, kind="edit", joints=joint)
+    assert "no model predicts these joints there" in answer["refused"][0][3]
+
+
+def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
+    """The first person is added, and a frame called empty: both count."""
+    (tmp_path / "photos").mkdir()
+    for k in range(3):
+        picture = encode_jpeg(np.full((48, 64, 3), 40 * k, np.uint8), 90)
+        (tmp_path / "photos" / f"{k}.jpg").write_bytes(picture)
+    import_unlabelled(tmp_path / "photos", tmp_path / "set")
+    pages = open_pages(tmp_path / "set")
+    for name in ("home", "gallery", "queue", "team"):
+        pages.open(name)
+    review = Review(pages, queue="empty")
+    assert [one["id"] for one in review.data["items"]] == ["0:0", "1:0", "2:0"]
+    review.edit("2:0", seq=1, kind="status", status="nobody")
+    review.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
+    assert review.data["progress"] == {"done": 0, "total": 1, "nobody": 1}
+    assert "nobody in 1 frame, as was decided" in pages.words(pages.open())
 
 
 @pytest.mark.nightly("a browser journey; links, queues and history are tested above without one")

@@ -52,13 +52,17 @@ def photo(size=(120, 160)):
 
 
 @pytest.fixture
-def trying(open_pages, exported):
-    pages = open_pages(more=("--runs", str(exported), "--admin", "Ada"))
+def trying(open_pages, tmp_path):
+    """The page, with the network that comes with the package."""
+    pages = open_pages(more=("--runs", str(tmp_path), "--admin", "Ada"))
     return pages, pages.open("tryit")
 
 
 def test_a_photo_is_answered_beside_it_and_the_upload_goes(trying):
     pages, app = trying
+    assert app.selectbox(key="try_model").value == "default"
+    assert "The answer appears here" in pages.words(app)
+    app.text_input(key="try_boxes").set_value("20, 10, 100, 100").run()
     turn = app.file_uploader[0].key
     app.file_uploader[0].set_value(("a.png", photo(), "image/png")).run()
     assert not app.exception and len(app.get("imgs")) == 1
@@ -73,13 +77,6 @@ def test_wrong_boxes_are_refused_in_words(trying):
     pages, app = trying
     app.text_input(key="try_boxes").set_value("1, 2, 3").run()
     assert "these are no boxes" in pages.words(app) and not app.file_uploader
-
-
-def test_without_a_run_the_network_of_the_package_is_there(open_pages, tmp_path):
-    pages = open_pages(more=("--runs", str(tmp_path), "--admin", "Ada"))
-    app = pages.open("tryit")
-    assert "The answer appears here" in pages.words(app)
-    assert app.selectbox(key="try_model").value == "default"
 
 
 @pytest.fixture
