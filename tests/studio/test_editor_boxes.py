@@ -50,6 +50,7 @@ def test_a_box_is_drawn_by_keys_alone(editor):
     assert editor.reads("joint") == "nose", "keys mean again what they did"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_the_box_of_a_mask_is_not_drawn(desktop):
     editor = Alone(desktop)
     editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
@@ -103,6 +104,7 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     assert len(drawn(editor)) == 1
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_somebody_new_by_keys_in_front_of_a_mask(desktop):
     editor = Alone(desktop)
     editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
@@ -113,6 +115,7 @@ def test_somebody_new_by_keys_in_front_of_a_mask(desktop):
     assert len(editor.ops()) == 1
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_box_round_somebody_predicted_has_that_pose(desktop, shown):
     editor = Alone(desktop)

@@ -86,6 +86,7 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     assert {(op["frame"], op["kind"]) for op in alone.ops()[:2]} == {(5, "edit"), (5, "delete")}
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     items = alone.now["items"]
     alone.give(clip=clip(6))
@@ -98,6 +99,7 @@ def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     assert alone.reads("item") == "1:1"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_back_waits_no_longer_and_drops_what_waited(alone):
     alone.press("n")
     alone.give(clip=clip(6, id="1:1"))
@@ -108,6 +110,7 @@ def test_back_waits_no_longer_and_drops_what_waited(alone):
     expect(flash(alone)).to_contain_text("what you pressed before was not done")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_of_a_stroke_while_joints_are_placed(alone):
     alone.press("Shift+D")
     answer(alone)
@@ -116,6 +119,7 @@ def test_undo_of_a_stroke_while_joints_are_placed(alone):
     assert (split["ask"], answered, undo["ask"]) == ("split", None, "undo")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     """Answered: what was asked is said no more, so a new session does not do it again."""
     alone.press("Shift+D")
@@ -132,6 +136,7 @@ def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     assert new["back"] == first["back"] and new["client"] != first["client"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
     alone.press("Shift+K")
     alone.answer()
@@ -143,6 +148,7 @@ def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
     assert again["kind"] == "revert" and again["event"] == 100 + made["seq"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
     page = alone.page
     page.get_by_role("button", name="More buttons").click()

@@ -70,6 +70,7 @@ def test_the_box_of_somebody_without_a_mask_follows_the_joints(desktop):
     assert float(rect.get_attribute("width")) == pytest.approx(180 * zoom, abs=0.2)
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_neighbours_are_drawn_as_they_are_edited(desktop):
     editor = Alone(desktop)
     people = [item(0), item(0, id="0:2", instance=2, pos=1)]
@@ -93,6 +94,7 @@ def test_what_was_said_of_one_person_is_gone_with_the_next(alone):
     expect(flash).to_have_count(0)
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_editor_put_up_anew_goes_on(alone):
     alone.press("5", "Tab", "s", "+", "+", "l")
     looks = {name: alone.reads(name) for name in ("zoom", "tx", "ty", "joint", "seq")}

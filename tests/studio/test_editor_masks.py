@@ -140,6 +140,7 @@ def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
     assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_second_look_has_no_masks(desktop):
     editor = Alone(desktop)
     editor.give(items=[item(0)], can={"edit": True, "masks": False})
@@ -164,6 +165,7 @@ def test_amodal_grows_with_modal(desktop):
     expect(desktop.locator(".flash")).to_contain_text("What can be seen stays")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_occluder_is_cut_out_of_masks(desktop):
     """Of those behind it, where it is asked for; with the joints it is one edit of each."""
     whole = block(20, 30, 200, 60)
@@ -192,6 +194,7 @@ def test_an_occluder_is_cut_out_of_masks(desktop):
     assert [op["kind"] for op in editor.ops()[-3:]] == ["revert"] * 3
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
     """Its pixels alone: what somebody else drew meanwhile stays."""
     editor.press("Shift+M", "Shift+T")
@@ -208,6 +211,7 @@ def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
     np.testing.assert_array_equal(bits(op), mine | theirs)
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(desktop):
     """Of somebody without an item of their own, too, disk and drawing are two things."""
     disk, theirs = block(20, 30, 200, 60), block(200, 100, 30, 30)
@@ -239,6 +243,7 @@ def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(deskt
     assert second[50, 60] and not second[50, 160], "the first cut was taken back"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(editor):
     page, theirs = editor.page, block(200, 100, 30, 30)
 
@@ -266,6 +271,7 @@ def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(e
     expect(page.locator(".flash")).to_contain_text("cannot be taken back")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
     """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
     dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48

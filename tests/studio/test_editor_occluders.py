@@ -76,6 +76,7 @@ def test_whom_the_server_closes_is_left_out_for_its_reason(desktop):
     expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_who_is_approved_is_named_so_before_it_is_painted(desktop):
     """Of those whom the browser holds, and of those of whom the server told."""
     items = frame()
@@ -106,6 +107,7 @@ def test_a_person_hides_all_but_whose_body_it_is(alone):
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_enter_after_a_click_on_a_button_keeps_the_occluder(alone):
     page = alone.page
     page.get_by_role("button", name="Draw a thing that hides").click()
@@ -159,12 +161,13 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop):
     expect(editor.page.locator(".flash")).to_contain_text("No joint that it would hide")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_nothing_is_drawn_over_a_picture_that_is_not_shown(desktop, watch):
     """Buttons, unlike keys, do not wait for the picture."""
     editor = Alone(desktop)
     held = []
     watch.expected.append("slow.png")
-    desktop.route("**/slow.png", held.append)
+    desktop.route("**/slow.png", lambda route: held.append(route))
     editor.give(items=[item(0), item(1, image="http://127.0.0.1:9/slow.png")])
     editor.press("n")
     assert editor.reads("item") == "1:1"
@@ -187,6 +190,7 @@ def test_nothing_is_drawn_over_a_picture_that_is_not_shown(desktop, watch):
     held[0].abort("aborted")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
     base, named = item(0)["base"], [None] * 17
@@ -221,6 +225,7 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     assert set(op["joints"]) == set(JOINTS), "nobody is in front"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
@@ -241,6 +246,7 @@ def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_who_is_tried_again_goes_with_the_others(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
@@ -249,6 +255,7 @@ def test_who_is_tried_again_goes_with_the_others(alone):
     assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2, 3]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)

@@ -54,6 +54,7 @@ def test_a_page_is_counted_taken_and_undone_by_one_key_each(editor):
     assert "as predicted" in editor.label("nose")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_leaves_who_was_changed_since(editor):
     button(editor).click()
     editor.answer()
@@ -69,6 +70,7 @@ def test_undo_leaves_who_was_changed_since(editor):
     expect(editor.page.locator(".flash")).to_contain_text("1 changed since and stay")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
     editor.press("Shift+P")
     editor.answer()
@@ -80,6 +82,7 @@ def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
     assert undone[6, 1]["revision"] == 2 and undone[5, 1]["revision"] == 1
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_page_has_an_end(desktop):
     alone = Alone(desktop)
     alone.give(items=[item(k, ghost=ghost()) for k in range(20)], predictions="net")

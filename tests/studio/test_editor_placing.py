@@ -35,6 +35,7 @@ def test_each_click_places_the_next_joint(editor):
     assert len(placed(editor)) == len(JOINTS), "it is over"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_keys_say_what_a_click_does_not(editor):
     editor.page.get_by_role("button", name="Place the joints one after another").click()
     editor.press("Tab")  # the nose stays as it stands
@@ -52,6 +53,7 @@ def test_keys_say_what_a_click_does_not(editor):
     assert "as predicted" not in editor.label(JOINTS[3])
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_leads_back_to_its_joint(editor):
     editor.press("Shift+J")
     for x in (60, 120, 180):
@@ -70,6 +72,7 @@ def test_undo_leads_back_to_its_joint(editor):
     assert len(placed(editor)) == 4
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
     editor.press("Shift+J")
     x, y = at(editor, 60, 66)  # the right eye

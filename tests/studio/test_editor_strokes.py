@@ -39,6 +39,7 @@ def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_line_may_turn_in_and_takes_only_what_is_inside(alone):
     """A horseshoe: what lies in its opening is not taken."""
     base = alone.now["items"][0]["base"]
@@ -84,6 +85,7 @@ def test_limb_side_and_range_by_keys_alone(alone):
     assert len(alone.ops()) == 2, "nothing is chosen any more"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_lasso_by_keys_alone(alone):
     """The box begins round the person; its corner is brought in, then it is kept."""
     alone.press("Shift+L", "Tab", *["Shift+ArrowLeft"] * 7, "ArrowLeft", "Enter")
@@ -112,6 +114,7 @@ def test_several_joints_move_together(alone):
     assert alone.ops()[-1]["kind"] == "revert"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_shift_draws_at_once_and_takes_single_joints(alone):
     page = alone.page
     page.keyboard.down("Shift")
@@ -130,6 +133,7 @@ def test_shift_draws_at_once_and_takes_single_joints(alone):
     assert picked(alone) == [] and alone.reads("joint") == "left_ankle"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     """By the system, or by a second finger, which zooms."""
     send = """([type, id, x, y]) => {
@@ -154,6 +158,7 @@ def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     assert picked(alone) == [] and alone.ops() == []
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base = item(0)["base"]
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]

@@ -5,7 +5,10 @@ from editor_host import JOINTS, SQUARE, Alone, draw, item
 from playwright.sync_api import expect
 from test_editor_occluders import frame, under
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("rare ways of refused edits; test_editor_alone.py refuses and tries again"),
+]
 
 
 def start(page, again=None):

@@ -7,7 +7,10 @@ from editor_host import JOINTS, Alone, item
 from playwright.sync_api import expect
 from test_editor_clips import clip
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("rare ways of waiting; test_editor_alone.py waits for a picture"),
+]
 HOLD = """() => {
   const fetch_ = window.fetch;
   const held = new Promise((go) => { window.letGo = go });

@@ -122,6 +122,7 @@ def test_a_query_makes_a_queue_and_a_mistake_is_said(pages):
     assert review.data["queue"]["total"] == 24 and len(review.app.error) == 1
     assert "<b>" not in review.app.error[0].value.replace("\\<", "")
     assert Review(pages, q="variant = clean").data["queue"]["total"] == 8
+    review = Review(pages)
     review.edit("0:1", seq=1, kind="status", status="approved")
     review.app.toggle(key="review_todo").set_value(True).run()
     assert review.data["queue"]["total"] == 23
