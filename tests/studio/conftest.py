@@ -1,24 +1,29 @@
-"""A small data set with counterfactuals, a running studio, and a page in Chromium."""
+"""A small data set, the studio's pages without a server, a running studio, a page in Chromium."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import runpy
 import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from editor_host import Alone
+from waiting import PATIENCE_S, wait_for
 
-PATIENCE_MS = 60_000
-"""How long pages are waited for, by actions and by expect(): slow machines take many seconds."""
+PATIENCE_MS = int(1000 * PATIENCE_S)
+"""The limit of what Playwright waits for, by actions and by expect()."""
 _PROBES = ("/_stcore/health", "/_stcore/host-config")
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 12
@@ -115,53 +120,49 @@ class Studio:
 
     @property
     def output(self) -> str:
-        return (self.folder / "server.log").read_text("utf-8", "replace")
+        log = self.folder / "server.log"
+        return log.read_text("utf-8", "replace") if log.exists() else ""
 
     def start(self) -> Studio:
-        """Start the server and wait until it answers."""
-        self.port = self.port or free_port()
-        arguments = [
-            *map(str, self.datasets),
-            "--db",
-            str(self.db),
-            "--exports",
-            str(self.exports),
-            "--scenes",
-            str(ROOT / "scenes"),
-            *self.more,
-        ]
-        command = [
-            sys.executable,
-            "-m",
-            "streamlit",
-            "run",
-            str(self.script),
-            f"--server.port={self.port}",
-            *self.flags,
-            "--",
-            *arguments,
-        ]
+        """Start the server and wait until it answers; on another port if one was just taken."""
+        fixed = self.port
+        for _ in range(20):
+            self.port = fixed or free_port()
+            began = len(self.output)
+            self._launch()
+            try:
+                wait_for(self._stands, "the studio answers, or ends")
+            except AssertionError as error:
+                self.kill()
+                raise AssertionError(f"{error}\n{self.output}") from None
+            if self.process is not None and self.process.poll() is None:
+                return self
+            if f"Port {self.port} is not available" not in self.output[began:]:
+                break
+        raise AssertionError(f"the studio ended:\n{self.output}")
+
+    def _launch(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", str(self.script)]
+        command += [f"--server.port={self.port}", *self.flags, "--", *map(str, self.datasets)]
+        command += ["--db", str(self.db), "--exports", str(self.exports)]
+        command += ["--scenes", str(ROOT / "scenes"), *self.more]
         self.exports.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "HOME": str(self.folder), **caches(), **self.environment}
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env={**os.environ, "HOME": str(self.folder), **caches(), **self.environment},
+                command, stdout=log, stderr=log, cwd=self.folder, env=environment
             )
-        deadline = time.monotonic() + 240
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the studio ended:\n{self.output}")
-            try:
-                with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:
-                    if answer.status == 200:
-                        return self
-            except OSError:
-                time.sleep(0.1)
-        self.kill()
-        raise AssertionError(f"the studio did not answer:\n{self.output}")
+
+    def _stands(self) -> bool:
+        """Whether the server answers, or its process has ended."""
+        assert self.process is not None
+        if self.process.poll() is not None:
+            return True
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """End the server at once, as a crash would."""
@@ -188,6 +189,117 @@ class Studio:
             process.wait(60)
 
 
+class _Said(dict[str, Any]):
+    """The state of a component, as Streamlit returns it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.get(name)
+
+
+@dataclass
+class Pages:
+    """The studio's pages run by AppTest: without a server, a browser or a process.
+
+    `shown`: what each component was given last, by its key; `says`: what it answers.
+    """
+
+    ctx: Any
+    shown: dict[str, Any] = field(default_factory=dict)
+    says: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def open(self, name: str = "home", *, user: str = "Ada", **query: str) -> Any:
+        """Run a page as somebody who has shown the key; return the AppTest."""
+        from streamlit.testing.v1 import AppTest
+
+        app = AppTest.from_file(str(ROOT / "synthstudio/studio/app.py"), default_timeout=PATIENCE_S)
+        app.session_state["me"] = user
+        app.query_params.update(query)
+        app.switch_page(f"pages/{name}.py").run()
+        assert not app.exception, app.exception[0].value
+        return app
+
+    @staticmethod
+    def words(app: Any) -> str:
+        """Return all that a page says, and its buttons."""
+        kinds = ("title", "subheader", "markdown", "caption", "code", "text", "warning", "info")
+        found = [e.value for kind in (*kinds, "error", "success") for e in getattr(app, kind)]
+        found += [bar.proto.text for bar in app.get("progress")]
+        text = "\n".join(map(str, [*found, *(button.label for button in app.button)]))
+        return text.replace("\\", "")  # of Markdown
+
+    @staticmethod
+    def press(app: Any, label: str) -> Any:
+        """Press the one button of this label and run the page."""
+        (button,) = (one for one in app.button if one.label == label)
+        button.click().run()
+        assert not app.exception, app.exception[0].value
+        return app
+
+    def cards(self, grid: str) -> list[tuple[int, int]]:
+        """Return (frame, instance) of the people in a grid, in order."""
+        return [(cell["frame"], cell["instance"]) for cell in self.shown[grid]["cells"]]
+
+    def component(self, _name: str, **_source: str) -> Callable[..., Any]:
+        """Stand in for st.components.v2.component."""
+        import streamlit as st
+
+        def mount(*, key: str, data: dict[str, Any], **more: Any) -> Any:
+            self.shown[key] = data
+            said = _Said({**more.get("default", {}), **self.says.get(key, {})})
+            st.session_state[key] = said
+            return said
+
+        return mount
+
+
+class _NothingBeside:
+    """Stands in for what draws previews and checks sets: all is being worked on, for ever."""
+
+    def request(self, *_: Any, **__: Any) -> str:
+        return "drawn"
+
+    def status(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(state="waiting", kinds=())
+
+
+@pytest.fixture
+def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Pages]]:
+    """Return a function (*datasets, more=) that opens data sets and a new store: Pages."""
+    import streamlit as st
+    from streamlit.runtime.scriptrunner import script_runner
+
+    from synthstudio.studio import context, overview, settings
+    from synthstudio.studio.jobs import preview, scheduler
+
+    opened = []
+    # AppTest would run the files of pages/ by themselves; the server does not.
+    monkeypatch.setattr(script_runner, "_mpa_v1", lambda script: runpy.run_path(script))
+    monkeypatch.setattr(preview, "previews", lambda settings: _NothingBeside())
+    monkeypatch.setattr(scheduler, "start", lambda *_: None)
+    monkeypatch.setattr(overview, "health_checks", lambda state: _NothingBeside())
+    monkeypatch.setattr(context, "browser", lambda: "b")
+
+    def make(*datasets: Path, more: tuple[str, ...] = ()) -> Pages:
+        words = [*map(str, datasets), "--exports", str(tmp_path / "exports"), *more]
+        stated = settings.parse(words, {})
+        monkeypatch.setattr(settings, "_chosen", [stated])
+        found = Pages(context.context())
+        opened.append(found)
+        found.ctx.keys.put("b", "Ada")
+        monkeypatch.setattr(st.components.v2, "component", found.component)
+        return found
+
+    yield make
+    for found in opened:
+        found.ctx.store.close()
+
+
+@pytest.fixture
+def pages(open_pages: Callable[..., Pages], studio_set: Path) -> Pages:
+    """Return the pages over `studio_set` and a new store."""
+    return open_pages(studio_set)
+
+
 def caches() -> dict[str, str]:
     """Return where kernels and bodies are kept already: another HOME would make them anew."""
     kept = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
@@ -198,10 +310,12 @@ def caches() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """Return a port that nobody listens on, below those that systems give to others by chance."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +386,74 @@ class Watch:
 def watch() -> Watch:
     """Return what `page` reports to."""
     return Watch()
+
+
+class _OnePage:
+    """A page that tests use one after another: a browser profile for each costs half a second."""
+
+    def __init__(self, browser: Any, **options: Any) -> None:
+        settings = {"viewport": {"width": 1280, "height": 900}, "locale": "en-GB", **options}
+        self.context = browser.new_context(**settings)
+        self.context.set_default_timeout(PATIENCE_MS)
+        self.page = self.context.new_page()
+        self.watch = Watch()
+        self.page.on("console", lambda message: self.watch._console(message))
+        self.page.on("pageerror", lambda error: self.watch.faults.append(f"exception: {error}"))
+        self.page.on("request", lambda request: self.watch._request(request.url))
+
+    def lend(self, watch: Watch) -> Iterator[Any]:
+        """Yield the page for one test; empty it afterwards and report what went wrong."""
+        self.page.evaluate("0")  # what the last test left is heard, by nobody
+        self.watch = watch
+        yield self.page
+        self.page.evaluate("window.stop?.(); window.stop = null")
+        self.watch = Watch()
+        self.page.unroute_all(behavior="ignoreErrors")
+        watch.check()
+
+
+@pytest.fixture(scope="session")
+def _desktop(chromium: Any) -> Iterator[_OnePage]:
+    one = _OnePage(chromium)
+    yield one
+    one.context.close()
+
+
+@pytest.fixture(scope="session")
+def _phone(chromium: Any) -> Iterator[_OnePage]:
+    size = {"width": 390, "height": 844}
+    one = _OnePage(chromium, viewport=size, has_touch=True, is_mobile=True)
+    one.page.fingers = one.context.new_cdp_session(one.page)
+    yield one
+    one.context.close()
+
+
+@pytest.fixture
+def desktop(_desktop: _OnePage, watch: Watch) -> Iterator[Any]:
+    """Yield the page that all tests of the editor without a server share."""
+    yield from _desktop.lend(watch)
+
+
+@pytest.fixture
+def phone_page(_phone: _OnePage, watch: Watch) -> Iterator[Any]:
+    """Yield the same on a phone; `fingers`: its session of DevTools."""
+    yield from _phone.lend(watch)
+
+
+@pytest.fixture
+def alone(desktop: Any) -> Alone:
+    """Return the editor without a server, with three people."""
+    editor = Alone(desktop)
+    editor.give()
+    return editor
+
+
+@pytest.fixture
+def phone(phone_page: Any) -> Alone:
+    """Return the same on a phone."""
+    editor = Alone(phone_page)
+    editor.give()
+    return editor
 
 
 @pytest.fixture

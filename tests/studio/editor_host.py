@@ -1,18 +1,32 @@
-"""The editor alone, in a page without a server: a small host stands in for Streamlit."""
+"""The editor alone, in a page without a server: a small host stands in for Streamlit.
+
+`Alone` is the editor and answers as the server would; below it are a mouse and a finger.
+"""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.studio.components import editor_source
 from synthstudio.studio.editor.window import skeleton_json
 
+HOST = "http://127.0.0.1:9"
 JOINTS = get_skeleton("coco17").joints
+BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
+SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
+_SETTLED = """() => {
+  const editor = document.getElementById("host").shadowRoot.querySelector(".ed");
+  const veil = editor?.querySelector(".veil.on");
+  return editor && (editor.dataset.shown === editor.dataset.item || veil);
+}"""
 _NEWER = "n => window.sent.some(([name, value]) => name === 'outbox' && value.n > n)"
+_BODY = """<!doctype html><html lang=en><title>editor</title>
+<meta name=viewport content='width=device-width, initial-scale=1'><div id=host></div>"""
 # A picture of 320 x 240 that the page itself makes: no request is needed.
 _HOST = """
 const canvas = document.createElement("canvas");
@@ -29,6 +43,7 @@ root.append(style);
 const place = document.createElement("div");
 root.append(place);
 const url = URL.createObjectURL(new Blob([JS], { type: "text/javascript" }));
+window.natives = [window.fetch, Storage.prototype.setItem, performance.now];
 window.ready = import(url).then((module) => {
   window.give = (data) => {
     for (const item of data.items) {
@@ -44,6 +59,20 @@ window.ready = import(url).then((module) => {
   };
 });
 """
+
+
+# Whether the page has an editor already, nothing of the browser was replaced, and it was emptied.
+_EMPTIED = """() => {
+  const now = [window.fetch, Storage.prototype.setItem, performance.now];
+  if (!window.give || !now.every((one, k) => one === window.natives[k])) return false;
+  window.stop?.();
+  window.sent = [];
+  localStorage.clear();
+  sessionStorage.clear();
+  history.replaceState(null, "", "/review");
+  return true;
+}"""
+_COUNT = itertools.count()
 
 
 def item(number: int, **more: Any) -> dict[str, Any]:
@@ -90,6 +119,14 @@ def item(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
+def empty_frame(number: int) -> dict[str, Any]:
+    """Return a frame without people as the server would send it."""
+    nothing = [[None, None, None, "unlabelled", "human"]] * 17
+    labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
+    own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["nobody is labelled"]}
+    return item(number, **labels, **own)
+
+
 def data(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Return what the server would send."""
     return {
@@ -115,35 +152,30 @@ class Alone:
 
     answered = -1  # the message that was answered last
 
-    def __init__(self, page: Any, **more: Any) -> None:
+    def __init__(self, page: Any, *, again: Alone | None = None, **more: Any) -> None:
+        """Put up an editor of another data set, or that of `again` as after a reload."""
         self.page = page
+        dataset = again.now["dataset"] if again else f"{next(_COUNT):064}"
+        self.now = data([item(k) for k in range(3)], dataset=dataset, **more)
+        page.route(f"{HOST}/**", lambda route: route.fulfill(content_type="text/html", body=_BODY))
+        if again is None and page.url.startswith(HOST) and page.evaluate(_EMPTIED):
+            return
+        page.goto(f"{HOST}/review")
+        if again is None:
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
         js, css = editor_source()
-        page.route(
-            "http://127.0.0.1:9/**",
-            lambda route: route.fulfill(
-                status=200,
-                content_type="text/html",
-                body="<!doctype html><html lang=en><title>editor</title><meta name=viewport "
-                "content='width=device-width, initial-scale=1'><div id=host></div>",
-            ),
-        )
-        page.goto("http://127.0.0.1:9/review")
         page.evaluate(
             "([js, css, host]) => {"
             " new Function('JS', 'CSS', host)(js, css); return window.ready }",
             [js, css, _HOST],
         )
-        self.now = data([item(k) for k in range(3)], **more)
 
     def give(self, **more: Any) -> None:
         """Say something as the server would."""
         self.now |= more
         self.page.evaluate("data => window.give(data)", json.loads(json.dumps(self.now)))
         if self.now["items"]:
-            self.page.wait_for_function(
-                "() => { const e = document.getElementById('host').shadowRoot.querySelector('.ed');"
-                " return e && e.dataset.shown === e.dataset.item }"
-            )
+            expect_shown(self)
 
     @property
     def root(self) -> Any:
@@ -169,8 +201,11 @@ class Alone:
         return self.sent()[-1]
 
     def ops(self) -> list[dict[str, Any]]:
-        """Return every op once, in order: those that were sent, and those that wait."""
-        self.page.wait_for_timeout(200)
+        """Return every op once, in order: those that were sent, and those that wait.
+
+        An edit is in the browser's storage as soon as it is made.
+        """
+        self.page.wait_for_function(_SETTLED)
         kept = self.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
         output = [op for message in self.sent() for op in message["ops"]]
         found = {(op["client"], op["seq"]): op for op in [*kept, *output]}
@@ -219,3 +254,64 @@ class Alone:
             "wait": wait,
         }
         self.give(items=items, results=results)
+
+
+def expect_shown(editor: Alone) -> None:
+    """Wait until the picture of the item is painted."""
+    editor.page.wait_for_function(
+        "() => { const e = document.getElementById('host').shadowRoot.querySelector('.ed');"
+        " return e && e.dataset.shown === e.dataset.item }"
+    )
+
+
+def at(editor: Alone, x: float, y: float) -> tuple[float, float]:
+    """Return where a place of the picture is on the screen."""
+    zoom, tx, ty = (float(editor.reads(name)) for name in ("zoom", "tx", "ty"))
+    stage = editor.page.locator(".stage").bounding_box()
+    return stage["x"] + x * zoom + tx, stage["y"] + y * zoom + ty
+
+
+def draw(editor: Alone, *points: tuple[float, float]) -> None:
+    """Draw a line through places of the picture by mouse."""
+    mouse = editor.page.mouse
+    mouse.move(*at(editor, *points[0]))
+    mouse.down()
+    for point in points[1:]:
+        mouse.move(*at(editor, *point))
+    mouse.up()
+
+
+def touch(editor: Alone, kind: str, *points: tuple[float, float]) -> None:
+    """Send a touch of the screen: "touchStart", "touchMove" or "touchEnd"."""
+    places = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+    editor.page.fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+
+def swipe(editor: Alone, *points: tuple[float, float]) -> None:
+    """Draw a line through places of the picture by a finger."""
+    touch(editor, "touchStart", at(editor, *points[0]))
+    for point in points[1:]:
+        touch(editor, "touchMove", at(editor, *point))
+    touch(editor, "touchEnd")
+
+
+def pinch(editor: Alone, x: float, y: float, *, from_px: float = 20, to_px: float = 40) -> None:
+    """Draw two fingers apart on the screen, round a place of it."""
+    touch(editor, "touchStart", (x - from_px, y))
+    touch(editor, "touchStart", (x - from_px, y), (x + from_px, y))
+    touch(editor, "touchMove", (x - to_px, y), (x + to_px, y))
+    touch(editor, "touchEnd", (x - to_px, y))
+    touch(editor, "touchEnd")
+
+
+def ghost(
+    n: int = 1, *, lost: Sequence[str] = (), dx: float = 3.0, causes: Mapping[str, str] = {}
+) -> dict[str, Any]:
+    """Return a prediction as the server would send it: the person's joints moved by `dx`."""
+    joints = [
+        [40.0 + dx + 10 * j, 50.0 + 8 * (j % 7), 0.9, causes.get(name)]
+        if name not in lost
+        else None
+        for j, name in enumerate(JOINTS)
+    ]
+    return {"n": n, "score": 0.8, "joints": joints, "oks": 0.912, "off": dx}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from waiting import wait_for
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
@@ -60,25 +61,26 @@ class Desk:
         self.press(*["Tab"] * (joints.index(joint) + 1))
         self.wait(lambda: self.reads("joint") == joint)
 
-    def saved(self, *, timeout: float = 90.0) -> None:
+    def saved(self) -> None:
         """Wait until everything is in the store, as the page says."""
-        self.wait(lambda: self.reads("pending") == "0", timeout)
+        self.wait(lambda: self.reads("pending") == "0")
 
-    def shown(self, item: str | None = None, *, timeout: float = 90.0) -> str:
+    def shown(self, item: str | None = None) -> str:
         """Wait until an item (any) is painted; return it."""
-        self.wait(
-            lambda: (
-                self.reads("shown") == (item or self.reads("item")) and self.reads("item") != ""
-            ),
-            timeout,
-        )
+
+        def is_painted() -> bool:
+            now = self.reads("item")
+            return now != "" and self.reads("shown") == (item or now)
+
+        self.wait(is_painted)
         return self.reads("shown")
 
-    def wait(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout
-        while not true():
-            assert time.monotonic() < deadline, self.state()
-            self.page.wait_for_timeout(20)
+    def wait(self, true: Callable[[], bool]) -> None:
+        """Wait until something is true of the page."""
+        try:
+            wait_for(true, "the editor comes to it")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.state()}") from None
 
     def state(self) -> str:
         names = ("item", "shown", "joint", "pending", "refused", "saved", "seq")
@@ -91,7 +93,7 @@ class Desk:
 def sit_down(open_as: Any, page: Any, studio: Any, path: str = "", *, name: str = "Ada") -> Desk:
     """Open the review page (queue: all) and wait for its first picture."""
     open_as(page, studio, path or "review?queue=all", name=name)
-    page.locator(".ed[data-ready]").wait_for(timeout=180_000)
+    page.locator(".ed[data-ready]").wait_for()
     desk = Desk(page, studio)
     desk.shown()
     return desk
@@ -194,12 +196,18 @@ def address(page: Any) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def eventually(read: Callable[[], Any], wanted: Any, *, timeout: float = 60.0) -> None:
+def eventually(read: Callable[[], Any], wanted: Any) -> None:
     """Assert that something becomes so: a page is painted piece by piece, a server acts later."""
-    deadline = time.monotonic() + timeout
-    while (found := read()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert found == wanted
+    found: list[Any] = []
+
+    def is_so() -> bool:
+        found[:] = [read()]
+        return bool(found[0] == wanted)
+
+    try:
+        wait_for(is_so, f"it becomes {wanted!r}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it is {found[0]!r}") from None
 
 
 def check_change(event: Event, kind: str, change: dict[str, Any]) -> None:

@@ -5,20 +5,14 @@ import re
 
 import numpy as np
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
 from playwright.sync_api import expect
 from pycocotools import mask as coco
 
 from synthstudio.studio.components import editor_source
+from synthstudio.studio.editor.outbox import MOST_OPS
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def alone(page):
-    editor = Alone(page)
-    editor.give()
-    return editor
 
 
 def test_states_and_causes_by_one_key(alone):
@@ -38,8 +32,8 @@ def test_states_and_causes_by_one_key(alone):
     assert "hidden by self" in alone.label(JOINTS[0])
 
 
-def test_hidden_takes_the_cause_that_the_labels_know_best(page):
-    editor = Alone(page)
+def test_hidden_takes_the_cause_that_the_labels_know_best(desktop):
+    editor = Alone(desktop)
     shares = [[0.4, 0.1, 0.3, 0.2, 0.0]] * 17
     editor.give(items=[item(0, shares=shares)])
     editor.press("Tab", "1")
@@ -171,44 +165,42 @@ def test_a_full_browser_storage_is_said_and_the_edit_still_sent(alone):
 def test_another_users_edits_are_left_alone(alone):
     alone.press("Tab", "s")
     alone.ops()
-    other = Alone(alone.page, user="Ben")
+    other = Alone(alone.page, again=alone, user="Ben")
     other.give()
-    alone.page.wait_for_timeout(300)
-    assert other.sent() == [] and other.reads("pending") == "0"
-    mine = Alone(alone.page)
+    assert other.reads("pending") == "0"
+    other.press("Tab", "Tab", "o")
+    assert [list(op["joints"]) for op in other.message()["ops"]] == [[JOINTS[1]]]
+    mine = Alone(alone.page, again=alone)
     mine.give()
     assert len(mine.message()["ops"]) == 1
 
 
-def test_keys_typed_before_the_picture_is_there_are_not_lost(page):
-    editor = Alone(page)
-    page.evaluate(
+def test_keys_typed_before_the_picture_is_there_are_not_lost(desktop):
+    editor = Alone(desktop)
+    desktop.evaluate(
         "() => { const fetch_ = window.fetch, held = new Promise((go) => { window.letGo = go });"
         " window.fetch = (...a) => held.then(() => fetch_(...a)) }"
     )
-    page.evaluate("data => window.give(data)", json.loads(json.dumps(editor.now)))
+    desktop.evaluate("data => window.give(data)", json.loads(json.dumps(editor.now)))
     editor.press("Tab", "s", "n", "Tab", "o")
     assert editor.reads("shown") == ""
-    page.evaluate("() => window.letGo()")
-    for _ in range(100):
-        if len(editor.ops()) == 2:
-            break
-        page.wait_for_timeout(100)
+    desktop.evaluate("() => window.letGo()")
+    expect(editor.root).to_have_attribute("data-shown", "1:1")
     assert [(op["frame"], op["joints"][JOINTS[0]][3]) for op in editor.ops()] == [
         (0, "self"),
         (1, "object"),
     ]
 
 
-def test_a_picture_that_cannot_be_loaded_blocks_edits(page, watch):
+def test_a_picture_that_cannot_be_loaded_blocks_edits(desktop, watch):
     watch.expected.append("404")
-    editor = Alone(page)
-    page.route("**/missing.jpg", lambda route: route.fulfill(status=404))
+    editor = Alone(desktop)
+    desktop.route("**/missing.jpg", lambda route: route.fulfill(status=404))
     items = [item(0, image="/missing.jpg"), item(1)]
-    page.evaluate(
+    desktop.evaluate(
         "data => window.give(data)", json.loads(json.dumps({**editor.now, "items": items}))
     )
-    page.locator(".veil.on").filter(has_text="could not be loaded").wait_for()
+    desktop.locator(".veil.on").filter(has_text="could not be loaded").wait_for()
     editor.press("Tab", "s")
     assert editor.ops() == []
     assert editor.sent("view")  # it asked for a new address
@@ -216,16 +208,14 @@ def test_a_picture_that_cannot_be_loaded_blocks_edits(page, watch):
     assert editor.reads("item") == "1:1"
 
 
-def test_next_makes_no_request_inside_the_window(page):
-    editor = Alone(page)
+def test_next_makes_no_request_inside_the_window(desktop, watch):
+    editor = Alone(desktop)
     editor.give(items=[item(k) for k in range(12)])
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    before = len(watch.requests)
     editor.press("n", "n", "n", "b", "n")
     expect(editor.root).to_have_attribute("data-shown", "3:1")
-    page.wait_for_timeout(300)
     assert editor.sent("view") == [] and editor.sent() == []
-    assert [url for url in requests if not url.startswith(("data:", "blob:"))] == []
+    assert [url for url in watch.requests[before:] if not url.startswith(("data:", "blob:"))] == []
     editor.give(items=[item(k) for k in range(8)], queue={"total": 40, "label": "", "empty": ""})
     editor.press("n", "n")
     assert editor.sent("view")[-1]["pos"] in (3, 4, 5)  # near its end it asks for more
@@ -244,15 +234,15 @@ def test_a_slow_server_is_not_kept_from_answering(page):
     assert editor.reads("item") == "3:1"
 
 
-def test_masks_are_decoded_as_coco_says(page):
-    editor = Alone(page)
+def test_masks_are_decoded_as_coco_says(desktop):
+    editor = Alone(desktop)
     mask = np.zeros((240, 320), np.uint8, order="F")
     mask[30:180, 50:120] = 1
     mask[::7, 200:260] = 1
     counts = coco.encode(mask)["counts"].decode()
     editor.give(items=[item(0, modal={"box": [50, 0, 210, 240], "counts": counts})])
     editor.press("4")
-    seen = page.evaluate("""() => {
+    seen = desktop.evaluate("""() => {
       const canvas = document.getElementById("host").shadowRoot.querySelectorAll("canvas")[1];
       const pixels = canvas.getContext("2d").getImageData(0, 0, 320, 240).data;
       return Array.from({length: 320 * 240}, (_, k) => Number(pixels[4 * k + 3] > 0));
@@ -273,9 +263,10 @@ def test_peeks_last_as_long_as_their_key(alone):
     assert alone.ops() == []
 
 
-def test_less_motion_when_asked(new_page):
+def test_less_motion_when_asked(desktop):
     for requested, moves in (("reduce", False), ("no-preference", True)):
-        editor = Alone(new_page(reduced_motion=requested))
+        desktop.emulate_media(reduced_motion=requested)
+        editor = Alone(desktop)
         editor.give()
         editor.page.keyboard.down("k")
         turn = editor.page.locator("canvas.turn")
@@ -284,14 +275,14 @@ def test_less_motion_when_asked(new_page):
             turns = "([c, was]) => c.toDataURL() !== was"
             editor.page.wait_for_function(turns, arg=[turn.element_handle(), first])
         else:
-            editor.page.wait_for_timeout(500)
             frames = "async () => { for (let k = 0; k < 5; k++) await new Promise(%s) }"
             editor.page.evaluate(frames % "requestAnimationFrame")
             assert turn.evaluate("c => c.toDataURL()") == first
+        editor.page.keyboard.up("k")
 
 
-def test_names_and_comments_are_text_not_html(page):
-    editor = Alone(page)
+def test_names_and_comments_are_text_not_html(desktop):
+    editor = Alone(desktop)
     bad = "<img src=x onerror='window.bad=1'><script>window.bad=1</script>"
     state = item(0)["state"] | {"reason": bad, "who": bad, "status": "flagged"}
     items = [item(0, facts=[bad], risk=[bad], occluder=[bad] * 17, lease=bad, state=state)]
@@ -299,21 +290,52 @@ def test_names_and_comments_are_text_not_html(page):
         items=items, history={"id": "0:1", "events": [{"who": bad, "when": bad, "what": bad}]}
     )
     editor.press("Tab")
-    editor.page.wait_for_timeout(300)
-    assert page.evaluate("window.bad") is None
+    assert desktop.evaluate("window.bad") is None
     expect(editor.page.locator(".facts")).to_contain_text("<img")
-    expect(page.locator(".ed img, .ed script")).to_have_count(0)
+    expect(desktop.locator(".ed img, .ed script")).to_have_count(0)
 
 
-def test_a_viewer_may_look_and_not_touch(page):
-    editor = Alone(page)
-    editor.give(can={"edit": False})
-    editor.press("Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x")
+VIEWED = {
+    "labels": ({}, ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"], ["Approve and go on"]),
+    "nobody": (
+        {"items": [empty_frame(0)]},
+        ["a", "Delete"],
+        ["Nobody is in this frame: say so"],
+    ),
+    "predictions": (
+        {"items": [item(0, ghost=ghost())], "predictions": "net"},
+        ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
+        [
+            "Accept the prediction of the whole person",
+            "Add a person who was predicted and not labelled",
+            "Say that the prediction of this person is wrong",
+        ],
+    ),
+    "strokes": (
+        {},
+        ["Shift+O", "draw", "Shift+L", "draw", "<", "o", "Control+a", "o"],
+        [
+            "Draw a thing that hides the joints under it",
+            "Draw another person who hides the joints under the line",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "keys", "buttons"), VIEWED.values(), ids=list(VIEWED))
+def test_a_viewer_may_look_and_not_touch(desktop, given, keys, buttons):
+    editor = Alone(desktop, can={"edit": False})
+    editor.give(**given)
+    for key in keys:
+        draw(editor, *SQUARE) if key == "draw" else editor.press(key)
     assert editor.ops() == []
-    assert editor.reads("item") == "0:1"
-    expect(editor.page.get_by_role("button", name="Approve and go on")).to_be_disabled()
+    for name in buttons:
+        expect(desktop.get_by_role("button", name=name)).to_be_disabled()
+    if "Tab" not in keys:
+        return
+    expect(desktop.locator(".flash")).to_contain_text("may not change anything")
     editor.press("n")
-    assert editor.reads("item") == "1:1"
+    assert editor.reads("item") == f"{min(1, len(editor.now['items']) - 1)}:1"
 
 
 def test_no_keyboard_trap(alone):
@@ -368,24 +390,40 @@ def test_add_and_delete(alone):
     assert [op["kind"] for op in alone.ops()[3:]] == ["delete", "restore"]
 
 
-def test_a_person_is_added_to_a_frame_without_any(page):
-    nothing = [[None, None, None, "unlabelled", "human"]] * 17
-    blank = {"exists": False, "base": nothing, "shares": None, "hider": [], "xyz": None}
-    empty = item(0, id="0:0", instance=0, next_instance=1, **blank)
-    far = item(1, id="1:999", instance=999, next_instance=2)
-    editor = Alone(page)
-    editor.give(items=[empty, far])
-    expect(page.get_by_role("heading", name="Frame 0 · nobody")).to_be_visible()
-    editor.press("Tab", "s", "x", "Delete")
-    assert editor.ops() == []
-    expect(page.locator(".flash")).to_contain_text("Nobody is in this frame")
-    editor.press("i")
-    assert editor.reads("item") == "0:1"
-    editor.press("n", "i")  # a number far away blocks nobody
-    assert [(op["kind"], op["frame"], op["instance"]) for op in editor.ops()] == [
-        ("add", 0, 1),
-        ("add", 1, 2),
-    ]
+def test_a_page_with_pending_edits_warns(alone):
+    page, asked = alone.page, []
+
+    def accept(dialog):
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", accept)
+    try:
+        alone.press("Tab")
+        page.reload()
+        assert asked == []
+        again = Alone(page, again=alone)
+        again.give()
+        again.press("Tab", "t")
+        page.reload()
+        assert asked == ["beforeunload"]
+    finally:
+        page.remove_listener("dialog", accept)
+
+
+def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
+    alone.press("Tab")
+    alone.page.evaluate("""() => {
+      const stage = document.getElementById("host").shadowRoot.querySelector(".stage");
+      for (let k = 0; k < 120; k += 1) {
+        stage.dispatchEvent(new KeyboardEvent("keydown",
+          { key: "so"[k % 2], bubbles: true, composed: true }));
+      }
+    }""")
+    alone.answer()
+    sent = [[op["seq"] for op in message["ops"]] for message in alone.sent()]
+    assert all(len(seqs) <= MOST_OPS for seqs in sent)
+    assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 
 def test_brightness_changes_the_picture_and_no_label(alone):
@@ -407,14 +445,14 @@ def test_streamlits_own_shortcuts_do_not_hear_our_keys(alone):
     assert alone.page.evaluate("heard") == []
 
 
-def test_nobody_edits_who_waits_for_a_blind_second_look(page):
-    editor = Alone(page)
+def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):
+    editor = Alone(desktop)
     editor.give(items=[item(0, veiled=True), item(1)])
     editor.press("Tab", "s", "a", "x", "z", "Delete")
     assert editor.ops() == []
-    expect(page.locator(".flash")).to_contain_text("second look")
-    expect(page.locator(".chip")).to_contain_text("second look")
-    expect(page.get_by_role("button", name="Approve and go on")).to_be_disabled()
+    expect(desktop.locator(".flash")).to_contain_text("second look")
+    expect(desktop.locator(".chip")).to_contain_text("second look")
+    expect(desktop.get_by_role("button", name="Approve and go on")).to_be_disabled()
     editor.press("n", "a")  # the control
     assert [op["status"] for op in editor.ops()] == ["approved"]
 
@@ -423,11 +461,10 @@ def test_who_looks_for_long_is_heard_of_so_that_leases_last(page):
     page.clock.install()
     editor = Alone(page)
     editor.give()
-    page.clock.fast_forward("05:00")
-    page.wait_for_timeout(1200)
+    page.clock.run_for(300_000)
     assert editor.sent("view") == []  # nobody is there: leases shall end
     editor.press("Tab")
-    page.clock.fast_forward("00:02")
+    page.clock.run_for(2_000)
     page.wait_for_function("window.sent.some(([name]) => name === 'view')")
 
 

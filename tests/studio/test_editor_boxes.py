@@ -1,30 +1,20 @@
 """Boxes in the editor: drawn by mouse, finger or keys, each an edit with an undo."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import BOX, JOINTS, Alone, at, ghost, item
 from playwright.sync_api import expect
-from test_editor_ghosts import ghost
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.studio.editor.window import skeleton_json
 
 pytestmark = pytest.mark.browser
-BOX = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
 
 
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
+def editor(desktop):
+    alone = Alone(desktop)
     alone.give(items=[item(0, modal=BOX), item(1)])
     return alone
-
-
-def at(editor, x, y):
-    """Where a place of the picture is on the screen."""
-    zoom, tx, ty = (float(editor.reads(name)) for name in ("zoom", "tx", "ty"))
-    stage = editor.page.locator(".stage").bounding_box()
-    return stage["x"] + x * zoom + tx, stage["y"] + y * zoom + ty
 
 
 def drawn(editor):
@@ -60,16 +50,17 @@ def test_a_box_is_drawn_by_keys_alone(editor):
     assert editor.reads("joint") == "nose", "keys mean again what they did"
 
 
-def test_the_box_of_a_mask_is_not_drawn(page):
-    editor = Alone(page)
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_the_box_of_a_mask_is_not_drawn(desktop):
+    editor = Alone(desktop)
     editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
     editor.press("Shift+B")
     expect(editor.page.locator(".flash")).to_contain_text("that of the mask")
     expect(editor.page.locator(".box.drawing")).to_have_count(0)
 
 
-def test_a_box_in_an_empty_frame_adds_a_person_in_it(page):
-    editor = Alone(page)
+def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
+    editor = Alone(desktop)
     base = [[None, None, None, "unlabelled", "human"]] * 17
     nobody = {"id": "0:0", "instance": 0, "exists": False, "next_instance": 1}
     editor.give(items=[item(0, base=base, **nobody)])
@@ -80,22 +71,14 @@ def test_a_box_in_an_empty_frame_adds_a_person_in_it(page):
     assert all(x <= row[0] <= x + w and y <= row[1] <= y + h for row in op["joints"].values())
 
 
-def test_a_finger_draws_a_box(phone):  # noqa: F811
-    phone.page.get_by_role("button", name="Draw this person's box").tap()
-    touch(phone, "touchStart", at(phone, 50, 40))
-    touch(phone, "touchMove", at(phone, 120, 100))
-    touch(phone, "touchEnd")
-    assert drawn(phone)[0]["box"] == pytest.approx([50, 40, 70, 60], abs=1.5)
-
-
 POSES = [
     {"form": 0.4, "at": [[0.5, j / 16] for j in range(17)]},
     {"form": 2.5, "at": [[j / 16, 0.5] for j in range(17)]},
 ]
 
 
-def test_a_box_with_somebody_new_where_others_are(page):
-    editor = Alone(page)
+def test_a_box_with_somebody_new_where_others_are(desktop):
+    editor = Alone(desktop)
     coco = get_skeleton("coco17")
     editor.give(items=[item(0, modal=BOX), item(1)], skeleton=skeleton_json(coco, POSES))
     editor.page.get_by_role("button", name="Draw a box with somebody new").click()
@@ -121,8 +104,9 @@ def test_a_box_with_somebody_new_where_others_are(page):
     assert len(drawn(editor)) == 1
 
 
-def test_somebody_new_by_keys_in_front_of_a_mask(page):
-    editor = Alone(page)
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_somebody_new_by_keys_in_front_of_a_mask(desktop):
+    editor = Alone(desktop)
     editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
     editor.press("Shift+N", "Tab", "Shift+ArrowDown", "Enter")
     (op,) = editor.ops()
@@ -131,9 +115,10 @@ def test_somebody_new_by_keys_in_front_of_a_mask(page):
     assert len(editor.ops()) == 1
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_box_round_somebody_predicted_has_that_pose(page, shown):
-    editor = Alone(page)
+def test_a_box_round_somebody_predicted_has_that_pose(desktop, shown):
+    editor = Alone(desktop)
     near, far = ghost(1000, lost=JOINTS[:2]), ghost(1001, dx=100.0, lost=JOINTS[5:])
     editor.give(items=[item(0, found=[near, far], modal=BOX)], predictions="net")
     if not shown:

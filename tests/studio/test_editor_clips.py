@@ -1,9 +1,8 @@
 """The strip of a clip in the editor alone: what its buttons, keys and undo do."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, item
 from playwright.sync_api import expect
-from test_editor_boxes import at
 
 from synthstudio.studio.components import editor_source
 
@@ -41,14 +40,9 @@ def clip(frames=3, **more):
 
 
 @pytest.fixture
-def alone(page):
-    page.errors = []
-    page.set_default_timeout(10_000)
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    editor = Alone(page)
-    editor.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
-    yield editor
-    assert page.errors == []
+def alone(alone):
+    alone.give(items=[item(k, clip="a") for k in range(3)], clip=clip())
+    return alone
 
 
 def flash(alone):
@@ -92,6 +86,7 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     assert {(op["frame"], op["kind"]) for op in alone.ops()[:2]} == {(5, "edit"), (5, "delete")}
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     items = alone.now["items"]
     alone.give(clip=clip(6))
@@ -104,6 +99,7 @@ def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
     assert alone.reads("item") == "1:1"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_back_waits_no_longer_and_drops_what_waited(alone):
     alone.press("n")
     alone.give(clip=clip(6, id="1:1"))
@@ -114,6 +110,7 @@ def test_back_waits_no_longer_and_drops_what_waited(alone):
     expect(flash(alone)).to_contain_text("what you pressed before was not done")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_of_a_stroke_while_joints_are_placed(alone):
     alone.press("Shift+D")
     answer(alone)
@@ -122,6 +119,7 @@ def test_undo_of_a_stroke_while_joints_are_placed(alone):
     assert (split["ask"], answered, undo["ask"]) == ("split", None, "undo")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     """Answered: what was asked is said no more, so a new session does not do it again."""
     alone.press("Shift+D")
@@ -138,6 +136,7 @@ def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     assert new["back"] == first["back"] and new["client"] != first["client"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
     alone.press("Shift+K")
     alone.answer()
@@ -149,6 +148,7 @@ def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
     assert again["kind"] == "revert" and again["event"] == 100 + made["seq"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
     page = alone.page
     page.get_by_role("button", name="More buttons").click()
@@ -166,3 +166,12 @@ def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
     taps.click()
     page.get_by_role("button", name="Draw the mask of what").click()
     expect(taps).to_have_attribute("aria-pressed", "false")
+
+
+def test_without_a_clip_there_is_nothing(desktop):
+    editor = Alone(desktop)
+    editor.give()
+    expect(desktop.locator(".clips")).to_be_hidden()
+    editor.press("Shift+R", "Shift+U", "Shift+V", "?")
+    assert "Fill in between" not in desktop.locator(".help").inner_text()
+    assert editor.reads("item") == "0:1"

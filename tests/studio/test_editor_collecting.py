@@ -1,18 +1,18 @@
-"""Full collections of garbage stay short, and what they set aside is still freed."""
+"""Collections of garbage that are slow set aside what they looked at; it is still freed later."""
 
 import gc
-import time
 import weakref
 
 import pytest
 
 from synthstudio.studio import server
 
-SCRIPT_LIKE = 400_000
-
 
 class Thing:
-    """Something that a weak reference can watch."""
+    """A cycle that a weak reference can watch."""
+
+    def __init__(self):
+        self.me = self
 
 
 @pytest.fixture(autouse=True)
@@ -23,52 +23,44 @@ def own_callbacks():
     gc.unfreeze()
 
 
-def full():
-    began = time.thread_time()
-    gc.collect(2)
-    return time.thread_time() - began
+@pytest.fixture
+def slow(monkeypatch):
+    """Return a function that says whether all collections count as slow."""
+    return lambda all_are: monkeypatch.setattr(
+        server, "SLOW_COLLECTION_S", -1.0 if all_are else 1e9
+    )
 
 
-def test_what_is_in_memory_is_looked_at_once():
-    heap = [{"n": [k]} for k in range(SCRIPT_LIKE)]
-    full()
-    slow = full()  # the control: without a keeper each looks at everything again
-    assert slow > server.SLOW_COLLECTION_S
+def test_only_slow_collections_set_aside_what_is_there(slow):
+    heap = [{"n": [k]} for k in range(1000)]
+    slow(False)
     server.limit_gc_pauses()
     server.limit_gc_pauses()
     assert sum(isinstance(each, server.GcTuner) for each in gc.callbacks) == 1
-    full()
-    assert gc.get_freeze_count() > SCRIPT_LIKE
-    assert min(full() for _ in range(3)) < slow / 5
-    assert len(heap) == SCRIPT_LIKE
-
-
-def test_short_collections_set_nothing_aside(monkeypatch):
-    monkeypatch.setattr(server, "SLOW_COLLECTION_S", 1e9)
-    server.limit_gc_pauses()
-    full()
+    gc.collect(2)
     assert gc.get_freeze_count() == 0
+    slow(True)
+    gc.collect(1)
+    assert gc.get_freeze_count() == 0, "a young collection is short"
+    gc.collect(2)
+    assert gc.get_freeze_count() > len(heap)
+    assert not {id(one) for one in heap} & {id(one) for one in gc.get_objects()}
 
 
-def test_garbage_is_still_found(monkeypatch):
+def test_garbage_is_still_found(slow, monkeypatch):
     """New cycles at once; cycles of what was set aside when that is looked at again."""
-    monkeypatch.setattr(server, "SLOW_COLLECTION_S", 0.0)
+    slow(True)
     old = Thing()
-    old.me = old
     watched = weakref.ref(old)
     server.limit_gc_pauses()
-    full()
-    assert gc.get_freeze_count() > 0
-    monkeypatch.setattr(server, "SLOW_COLLECTION_S", 1e9)
+    gc.collect(2)
+    slow(False)
     new = Thing()
-    new.me = new
     other = weakref.ref(new)
-    plain = Thing()
-    third = weakref.ref(plain)
-    del old, new, plain
-    full()
-    assert other() is None and third() is None
-    assert watched() is not None  # set aside: this is the price
+    del old, new
+    gc.collect(2)
+    assert other() is None
+    assert watched() is not None, "it was set aside: this is the price"
     monkeypatch.setattr(server, "UNFREEZE_EVERY_S", -1.0)
-    full()
+    gc.collect(2)
     assert watched() is None

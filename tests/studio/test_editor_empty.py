@@ -1,24 +1,16 @@
 """A frame without people in the editor: decided by a key, undone, taken back by who is added."""
 
 import pytest
-from editor_host import Alone, item
+from editor_host import Alone, empty_frame, item
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
 
-def frame(number, **more):
-    """What the server says of a frame without people."""
-    nothing = [[None, None, None, "unlabelled", "human"]] * 17
-    labels = {"base": nothing, "shares": None, "occluder": [], "xyz": None, "exists": False}
-    own = {"id": f"{number}:0", "instance": 0, "next_instance": 1, "facts": ["nobody is labelled"]}
-    return item(number, **labels, **own, **more)
-
-
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
-    alone.give(items=[frame(0), frame(1), item(2)])
+def editor(desktop):
+    alone = Alone(desktop)
+    alone.give(items=[empty_frame(0), empty_frame(1), item(2)])
     return alone
 
 
@@ -71,11 +63,3 @@ def test_other_decisions_need_a_person(editor):
     assert editor.ops() == []
     editor.press("n", "n", "a")
     assert editor.ops()[0]["status"] == "approved"
-
-
-def test_who_may_only_look_decides_nothing(page):
-    editor = Alone(page)
-    editor.give(items=[frame(0)], can={"edit": False})
-    expect(page.locator(".decide .btn").first).to_be_disabled()
-    editor.press("a", "Delete")
-    assert editor.ops() == []

@@ -1,18 +1,10 @@
 """The editor by mouse and finger, on a phone, beside neighbours, put up anew; without a server."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, item, touch
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-
-
-@pytest.fixture
-def alone(page):
-    editor = Alone(page)
-    editor.give()
-    return editor
 
 
 def told(editor, joint):
@@ -59,8 +51,8 @@ def test_outside_is_outside_the_picture(alone):
     assert told(alone, JOINTS[0]) == [10, 50, 1, "object"]
 
 
-def test_only_edited_joints_say_so(page):
-    editor = Alone(page)
+def test_only_edited_joints_say_so(desktop):
+    editor = Alone(desktop)
     base = [[40.0 + 10 * j, 50.0, 2, "visible", "human"] for j in range(17)]  # imported
     editor.give(items=[item(0, base=base)])
     assert "edited" not in editor.label(JOINTS[0])
@@ -68,8 +60,8 @@ def test_only_edited_joints_say_so(page):
     assert "edited" in editor.label(JOINTS[0]) and "edited" not in editor.label(JOINTS[1])
 
 
-def test_the_box_of_somebody_without_a_mask_follows_the_joints(page):
-    editor = Alone(page)
+def test_the_box_of_somebody_without_a_mask_follows_the_joints(desktop):
+    editor = Alone(desktop)
     box = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
     editor.give(items=[item(0, modal=box)])
     editor.press("3", "Tab", *["Shift+ArrowDown"] * 8)  # the nose from y = 50 to 130
@@ -78,8 +70,9 @@ def test_the_box_of_somebody_without_a_mask_follows_the_joints(page):
     assert float(rect.get_attribute("width")) == pytest.approx(180 * zoom, abs=0.2)
 
 
-def test_neighbours_are_drawn_as_they_are_edited(page):
-    editor = Alone(page)
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_neighbours_are_drawn_as_they_are_edited(desktop):
+    editor = Alone(desktop)
     people = [item(0), item(0, id="0:2", instance=2, pos=1)]
     editor.give(items=people, queue={"total": 2, "label": "All", "empty": ""})
     names = editor.page.locator(".marks .who")
@@ -101,6 +94,7 @@ def test_what_was_said_of_one_person_is_gone_with_the_next(alone):
     expect(flash).to_have_count(0)
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_editor_put_up_anew_goes_on(alone):
     alone.press("5", "Tab", "s", "+", "+", "l")
     looks = {name: alone.reads(name) for name in ("zoom", "tx", "ty", "joint", "seq")}
@@ -113,19 +107,6 @@ def test_an_editor_put_up_anew_goes_on(alone):
     assert alone.ops()[-1]["kind"] == "revert", "undo is still known"
     alone.answer()
     assert alone.reads("pending") == "0"
-
-
-@pytest.fixture
-def phone(new_page):
-    editor = Alone(new_page(**PHONE))
-    editor.give()
-    editor.fingers = editor.page.context.new_cdp_session(editor.page)
-    return editor
-
-
-def touch(editor, kind, *points):
-    places = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
-    editor.fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
 
 
 def test_on_a_phone_the_picture_is_as_wide_as_the_screen(phone):

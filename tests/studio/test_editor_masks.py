@@ -5,14 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from editor_host import Alone, item
+from editor_host import SQUARE, Alone, at, draw, item
 from imported_photos import import_photos
 from playwright.sync_api import expect
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
-from test_editor_boxes import at
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
-from test_editor_strokes import draw
 from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
 
 from synthstudio.core.masks import decode, encode
@@ -33,7 +30,6 @@ pytestmark = [
 ]
 SIZE = (240, 320)  # height and width of the picture
 YX = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
-SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
 
 
 def block(x, y, w, h):
@@ -56,23 +52,23 @@ def bits(op, which="modal"):
 
 
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
+def editor(desktop):
+    alone = Alone(desktop)
     alone.give(items=[item(0), item(1)])
     return alone
 
 
-def test_pixels_are_those_of_an_independent_rule(page):
+def test_pixels_are_those_of_an_independent_rule(desktop):
     """Codes, outlines and brushes of many forms, against pycocotools and NumPy."""
     js = editor_source()[0].replace("export default ", "")
     names = "{ bitsOf, countsOf, boxOfCounts, fillOutline, fillBrush, masksEdit }"
-    page.evaluate("js => { window.m = new Function(js)() }", f"{js}; return {names}")
+    desktop.evaluate("js => { window.m = new Function(js)() }", f"{js}; return {names}")
     rng = stream(5, "masks")
     size = {"h": SIZE[0], "w": SIZE[1]}
     masks = [block(0, 0, 0, 0), block(0, 0, 320, 240), block(0, 0, 1, 1), block(319, 239, 1, 1)]
     masks += [rng.random(SIZE) < share for share in (0.01, 0.5)]
     for mask in masks:
-        counts, back, box = page.evaluate(
+        counts, back, box = desktop.evaluate(
             "([c, s]) => [c, m.countsOf(m.bitsOf(c, s)), m.boxOfCounts(c, s)]",
             [encode(mask)["counts"], size],
         )
@@ -82,10 +78,10 @@ def test_pixels_are_those_of_an_independent_rule(page):
     fill = "([s, line, r]) => { const b = new Uint8Array(s.w * s.h); %s; return m.countsOf(b) }"
     for k in range(6):
         line = [[float(v) for v in p] for p in rng.uniform(-20, 330, (3 + k, 2))]
-        got = page.evaluate(fill % "m.fillOutline(b, s, line, 1)", [size, line, 0])
+        got = desktop.evaluate(fill % "m.fillOutline(b, s, line, 1)", [size, line, 0])
         np.testing.assert_array_equal(decode({"size": SIZE, "counts": got}), inside(line))
         r = float(rng.uniform(0.5, 30))
-        got = page.evaluate(fill % "m.fillBrush(b, s, line, r, 1)", [size, line, r])
+        got = desktop.evaluate(fill % "m.fillBrush(b, s, line, r, 1)", [size, line, r])
         near = np.min([distance(p, q) for p, q in pairwise(line)], axis=0)
         differs = decode({"size": SIZE, "counts": got}) != (near <= r)
         assert not (differs & (abs(near - r) > 1e-6)).any()
@@ -144,34 +140,36 @@ def test_an_outline_by_hand_by_clicks_and_by_keys(editor, axe):  # noqa: F811
     assert "masks" not in editor.ops()[0] or "modal" not in editor.ops()[0]["masks"]
 
 
-def test_a_second_look_has_no_masks(page):
-    editor = Alone(page)
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_a_second_look_has_no_masks(desktop):
+    editor = Alone(desktop)
     editor.give(items=[item(0)], can={"edit": True, "masks": False})
-    expect(page.get_by_role("button", name="Draw the mask of what can be seen")).to_be_disabled()
+    expect(desktop.get_by_role("button", name="Draw the mask of what can be seen")).to_be_disabled()
     for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
         editor.press(*keys)
         assert editor.reads("masking") == ""
-        expect(page.locator(".flash")).to_contain_text("second look compares joints")
+        expect(desktop.locator(".flash")).to_contain_text("second look compares joints")
 
 
-def test_amodal_grows_with_modal(page):
-    editor = Alone(page)
+def test_amodal_grows_with_modal(desktop):
+    editor = Alone(desktop)
     editor.give(items=[item(0, **known(modal=block(40, 40, 20, 20), amodal=block(40, 40, 30, 30)))])
     editor.press("Shift+M", "Shift+T")
     draw(editor, *SQUARE)
     (op,) = editor.ops()
     np.testing.assert_array_equal(bits(op, "amodal"), bits(op) | block(40, 40, 30, 30))
-    expect(page.locator(".flash")).to_contain_text("grew with it")
+    expect(desktop.locator(".flash")).to_contain_text("grew with it")
     editor.press("Shift+A", "Shift+E")
     draw(editor, *SQUARE)
     assert len(editor.ops()) == 1, "what can be seen stays in the whole mask"
-    expect(page.locator(".flash")).to_contain_text("What can be seen stays")
+    expect(desktop.locator(".flash")).to_contain_text("What can be seen stays")
 
 
-def test_an_occluder_is_cut_out_of_masks(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_an_occluder_is_cut_out_of_masks(desktop):
     """Of those behind it, where it is asked for; with the joints it is one edit of each."""
     whole = block(20, 30, 200, 60)
-    editor = Alone(page)
+    editor = Alone(desktop)
     people = [
         {"instance": 3, "joints": item(0)["base"], "revision": 2, "status": "pending",
          "closed": None, "masks": {"amodal": encode(whole)["counts"]}},
@@ -182,7 +180,7 @@ def test_an_occluder_is_cut_out_of_masks(page):
     draw(editor, *SQUARE)
     assert not any(op.get("masks") for op in editor.ops()), "only where it is asked for"
     editor.press("z", "Shift+O", "Shift+C")
-    button = page.get_by_role("button", name="Cut the occluder out of the masks")
+    button = desktop.get_by_role("button", name="Cut the occluder out of the masks")
     expect(button).to_have_attribute("aria-pressed", "true")
     draw(editor, *SQUARE)
     ops = {op["instance"]: op for op in editor.ops()[-3:]}
@@ -191,11 +189,12 @@ def test_an_occluder_is_cut_out_of_masks(page):
     assert not left[50, 60] and left[50, 150] and not (left & ~whole).any()
     np.testing.assert_array_equal(bits(ops[3]), left)  # from the whole mask, where no other is
     assert not ops[2].get("masks") and ops[2]["joints"], "who has no mask gets none"
-    expect(page.locator(".flash")).to_contain_text("cut out of 2 masks")
+    expect(desktop.locator(".flash")).to_contain_text("cut out of 2 masks")
     editor.press("z")
     assert [op["kind"] for op in editor.ops()[-3:]] == ["revert"] * 3
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
     """Its pixels alone: what somebody else drew meanwhile stays."""
     editor.press("Shift+M", "Shift+T")
@@ -212,12 +211,13 @@ def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
     np.testing.assert_array_equal(bits(op), mine | theirs)
 
 
-def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(desktop):
     """Of somebody without an item of their own, too, disk and drawing are two things."""
     disk, theirs = block(20, 30, 200, 60), block(200, 100, 30, 30)
     beside = {"instance": 3, "joints": item(0)["base"], "status": "pending", "closed": None}
     beside |= {"masks": {"modal": encode(disk)["counts"]}}
-    editor = Alone(page)
+    editor = Alone(desktop)
 
     def say(revision, drawn):
         drawn = {"drawn": drawn and {"modal": encode(drawn[0])["counts"]}, "revision": revision}
@@ -243,6 +243,7 @@ def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(page)
     assert second[50, 60] and not second[50, 160], "the first cut was taken back"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(editor):
     page, theirs = editor.page, block(200, 100, 30, 30)
 
@@ -270,21 +271,11 @@ def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(e
     expect(page.locator(".flash")).to_contain_text("cannot be taken back")
 
 
-def test_fingers_draw_and_strokes_outlive_the_server(phone):  # noqa: F811
-    phone.page.get_by_role("button", name="Draw the mask of what can be seen").tap()
-    touch(phone, "touchStart", at(phone, 50, 60))
-    touch(phone, "touchMove", at(phone, 120, 60))
-    touch(phone, "touchEnd")
-    (op,) = phone.ops()
-    assert bits(op)[60, 55:115].all()
-    kept = phone.page.evaluate("Object.values(localStorage).map((v) => JSON.parse(v))")
-    assert [one["masks"] for one in kept] == [op["masks"]]
-
-
-def test_an_export_has_the_pixels_that_were_drawn(page, tmp_path):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
     """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
     dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=[item(0, w=64, h=48)])
     editor.press("Shift+A", "Shift+T")
     draw(editor, (4.3, 4.3), (50.3, 4.3), (50.3, 30.3), (4.3, 30.3))

@@ -1,15 +1,11 @@
 """Occluders painted over the picture: all behind them, one undo, by mouse, keys and finger."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, SQUARE, Alone, draw, item
 from playwright.sync_api import expect
-from test_editor_boxes import at
-from test_editor_hands import PHONE, touch
-from test_editor_strokes import draw
 
 pytestmark = pytest.mark.browser
 LOW = 110.0  # how much lower than the first person the third stands
-SQUARE = ((30, 40), (125, 40), (125, 75), (30, 75))
 
 
 def frame():
@@ -25,15 +21,15 @@ def frame():
     return [item(0, people=people), item(0, id="0:2", instance=2, pos=1), item(1, pos=2)]
 
 
-def start(page):
-    editor = Alone(page)
+def start(desktop):
+    editor = Alone(desktop)
     editor.give(items=frame(), queue={"total": 3, "label": "All", "empty": ""})
     return editor
 
 
 @pytest.fixture
-def alone(page):
-    return start(page)
+def alone(desktop):
+    return start(desktop)
 
 
 def under(editor):
@@ -69,8 +65,8 @@ def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
-def test_whom_the_server_closes_is_left_out_for_its_reason(page):
-    editor = Alone(page)
+def test_whom_the_server_closes_is_left_out_for_its_reason(desktop):
+    editor = Alone(desktop)
     closed = item(0, id="0:2", instance=2, closed="not among your second looks")
     editor.give(items=[item(0), closed])
     editor.press("Shift+O")
@@ -80,14 +76,15 @@ def test_whom_the_server_closes_is_left_out_for_its_reason(page):
     expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
 
 
-def test_who_is_approved_is_named_so_before_it_is_painted(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_who_is_approved_is_named_so_before_it_is_painted(desktop):
     """Of those whom the browser holds, and of those of whom the server told."""
     items = frame()
     items[1]["state"]["status"] = "approved"
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=items)
     editor.press("Shift+O")
-    people = page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
+    people = desktop.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
     wanted = ["Person 1", "Person 2 (approved)", "Person 3 (approved)", "Person 4", "Person 5"]
     expect(people).to_have_text(wanted)
 
@@ -110,6 +107,7 @@ def test_a_person_hides_all_but_whose_body_it_is(alone):
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_enter_after_a_click_on_a_button_keeps_the_occluder(alone):
     page = alone.page
     page.get_by_role("button", name="Draw a thing that hides").click()
@@ -146,12 +144,12 @@ def test_by_keys_alone(alone):
     assert len(alone.ops()) == 2
 
 
-def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(page):
+def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop):
     base = item(0)["base"]
     base[0] = [40.0, 50.0, 1, "object", "human"]
     base[1] = [50.0, 58.0, None, "unlabelled", "human"]
     base[2] = [-5.0, 66.0, 0, "truncated", "human"]
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=[item(0, base=base)])
     editor.press("Shift+O")
     draw(editor, (10, 30), (310, 30), (310, 230), (10, 230))
@@ -163,14 +161,17 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(page):
     expect(editor.page.locator(".flash")).to_contain_text("No joint that it would hide")
 
 
-def test_nothing_is_drawn_over_a_picture_that_is_not_shown(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_nothing_is_drawn_over_a_picture_that_is_not_shown(desktop, watch):
     """Buttons, unlike keys, do not wait for the picture."""
-    editor = Alone(page)
-    page.route("**/slow.png", lambda route: None)  # it never comes
+    editor = Alone(desktop)
+    held = []
+    watch.expected.append("slow.png")
+    desktop.route("**/slow.png", lambda route: held.append(route))
     editor.give(items=[item(0), item(1, image="http://127.0.0.1:9/slow.png")])
     editor.press("n")
     assert editor.reads("item") == "1:1"
-    flash = page.locator(".flash")
+    flash = desktop.locator(".flash")
     for name in (
         "Draw a thing that hides",
         "Draw another person who hides",
@@ -178,17 +179,19 @@ def test_nothing_is_drawn_over_a_picture_that_is_not_shown(page):
         "Draw this person's box",
         "Draw a box with somebody new",
     ):
-        page.get_by_role("button", name="Back", exact=True).click()
-        page.get_by_role("button", name="Next", exact=True).click()
-        button = page.get_by_role("button", name=name)
+        desktop.get_by_role("button", name="Back", exact=True).click()
+        desktop.get_by_role("button", name="Next", exact=True).click()
+        button = desktop.get_by_role("button", name=name)
         button.click()
         expect(flash).to_contain_text("Wait until the picture is shown")
         expect(button).to_have_attribute("aria-pressed", "false")
         draw(editor, *SQUARE)
     assert editor.ops() == []
+    held[0].abort("aborted")
 
 
-def test_what_a_person_in_front_of_the_thing_hides_stays(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
     base, named = item(0)["base"], [None] * 17
     named[:2] = ["person 2", "person 3"]
@@ -198,7 +201,7 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(page):
     other = {"joints": base, "revision": 0, "status": "pending", "closed": None}
     people = [other | {"instance": 3}, other | {"instance": 4}]
     one = item(0, base=base, occluder=named, people=people)
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=[one, item(0, id="0:2", instance=2)])
     everywhere = ((10, 30), (310, 30), (310, 230), (10, 230))
     editor.press("Shift+O", ".", "Shift+H")
@@ -222,6 +225,7 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(page):
     assert set(op["joints"]) == set(JOINTS), "nobody is in front"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
@@ -242,6 +246,7 @@ def test_who_was_refused_is_named_and_the_others_keep_it(alone):
     assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_who_is_tried_again_goes_with_the_others(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
@@ -250,6 +255,7 @@ def test_who_is_tried_again_goes_with_the_others(alone):
     assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2, 3]
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
     alone.press("Shift+O")
     draw(alone, *SQUARE)
@@ -283,29 +289,3 @@ def test_who_changed_since_stays_as_they_are(alone):
     reverts = [op for op in alone.ops() if op["kind"] == "revert"]
     assert [op["instance"] for op in reverts] == [1, 3]
     expect(alone.page.locator(".flash")).to_contain_text("over 2 people; 1 changed since and stay")
-
-
-def test_a_finger_paints_a_person(new_page):
-    phone = start(new_page(**PHONE))
-    phone.fingers = phone.page.context.new_cdp_session(phone.page)
-    phone.page.get_by_role("button", name="Draw another person who hides").tap()
-    phone.page.get_by_role("button", name="It hides person 2").tap()
-    touch(phone, "touchStart", at(phone, *SQUARE[0]))
-    for point in SQUARE[1:]:
-        touch(phone, "touchMove", at(phone, *point))
-    touch(phone, "touchEnd")
-    (op,) = phone.ops()
-    assert op["instance"] == 3 and set(op["joints"]) == set(under(phone))
-    phone.page.get_by_role("button", name="Undo").tap()
-    expect(phone.page.locator(".flash")).to_contain_text("Undone: a person over 1 person")
-    assert phone.ops()[-1]["kind"] == "revert"
-
-
-def test_who_may_only_look_paints_nothing(page):
-    editor = Alone(page, can={"edit": False})
-    editor.give(items=frame())
-    editor.press("Shift+O")
-    draw(editor, *SQUARE)
-    assert editor.ops() == []
-    for name in ("Draw a thing that hides", "Draw another person who hides"):
-        expect(editor.page.get_by_role("button", name=name)).to_be_disabled()

@@ -161,47 +161,50 @@ def test_no_message_at_all(payload):
     assert len(str(refused.value)) < 400
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"dataset": "e" * 64},
-        {"frame": "1"},
-        {"frame": -1},
-        {"instance": None},
-        {"revision": True},
-        {"kind": "drop table"},
-        {"kind": None},
-        {"who": "admin"},
-        {"joints": []},
-        {"joints": {"nose": [1, 2, 1]}},
-        {"joints": {"nose": "<b>"}},
-        {"joints": {"nose": [1e999, 2, 2, "visible"]}},
-        {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
-        {"joints": {"nose": [1e9, 2, 2, "visible"]}},
-        {"joints": {"tail": [1, 2, 2, "visible"]}},
-        {"joints": {"nose": [1, 2, 2, "object"]}},
-        {"joints": {"nose": [1, 2, 7, "visible"]}},
-        {"joints": {"nose": [True, 2, 2, "visible"]}},
-        {"joints": {"nose": ["1", 2, 2, "visible"]}},
-        {"joints": {"nose": [1, 2, 2, ["visible"]]}},
-        {"joints": {}},
-        {"joints": {str(k): [1, 2, 2, "visible"] for k in range(300)}},
-        {"kind": "status", "joints": {}, "status": "deleted"},
-        {"kind": "comment", "joints": {}, "text": "x" * 2001},
-        {"kind": "comment", "joints": {}, "text": {"html": 1}},
-        {"kind": "comment", "joints": {}, "text": " "},
-        {"kind": "revert", "joints": {}, "event": "1"},
-        {"undoes": [CLIENT, 1]},
-        {"after": "1"},
-        {"after": [CLIENT]},
-    ],
-)
-def test_a_bad_op_is_refused_and_its_neighbours_done(store, more):
-    answer = tell(store, op(1, frame=2), op(2, **more), op(3, frame=3))
-    assert [d[1] for d in answer.done] == [1, 3]
-    ((client, seq, reason, text),) = answer.refused
-    assert (client, seq, reason) == (CLIENT, 2, "invalid") and len(text) < 500
-    assert {(e.person.frame, e.person.dataset) for e in found(store)} == {(2, KEY), (3, KEY)}
+BAD = [
+    {"dataset": "e" * 64},
+    {"frame": "1"},
+    {"frame": -1},
+    {"instance": None},
+    {"revision": True},
+    {"kind": "drop table"},
+    {"kind": None},
+    {"who": "admin"},
+    {"joints": []},
+    {"joints": {"nose": [1, 2, 1]}},
+    {"joints": {"nose": "<b>"}},
+    {"joints": {"nose": [1e999, 2, 2, "visible"]}},
+    {"joints": {"nose": [math.nan, 2, 2, "visible"]}},
+    {"joints": {"nose": [1e9, 2, 2, "visible"]}},
+    {"joints": {"tail": [1, 2, 2, "visible"]}},
+    {"joints": {"nose": [1, 2, 2, "object"]}},
+    {"joints": {"nose": [1, 2, 7, "visible"]}},
+    {"joints": {"nose": [True, 2, 2, "visible"]}},
+    {"joints": {"nose": ["1", 2, 2, "visible"]}},
+    {"joints": {"nose": [1, 2, 2, ["visible"]]}},
+    {"joints": {}},
+    {"joints": {str(k): [1, 2, 2, "visible"] for k in range(300)}},
+    {"kind": "status", "joints": {}, "status": "deleted"},
+    {"kind": "comment", "joints": {}, "text": "x" * 2001},
+    {"kind": "comment", "joints": {}, "text": {"html": 1}},
+    {"kind": "comment", "joints": {}, "text": " "},
+    {"kind": "revert", "joints": {}, "event": "1"},
+    {"undoes": [CLIENT, 1]},
+    {"after": "1"},
+    {"after": [CLIENT]},
+]
+
+
+def test_a_bad_op_is_refused_and_its_neighbours_done(store):
+    for number, more in enumerate(BAD):
+        who = {"client": f"{number:016}", "instance": number + 1}
+        wrong = op(2, client=who["client"], **more)
+        answer = tell(store, op(1, frame=2, **who), wrong, op(3, frame=3, **who))
+        assert [d[1] for d in answer.done] == [1, 3], more
+        ((client, seq, reason, text),) = answer.refused
+        assert (client, seq, reason) == (who["client"], 2, "invalid") and len(text) < 500, more
+    places = {(e.person.frame, e.person.instance, e.person.dataset) for e in found(store)}
+    assert places == {(f, k + 1, KEY) for f in (2, 3) for k in range(len(BAD))}
 
 
 def test_a_refusal_names_no_folder_of_the_server(tmp_path):

@@ -1,17 +1,16 @@
 """A page of predictions in the editor: taken by one key, counted before, undone by one key."""
 
 import pytest
-from editor_host import Alone, item
+from editor_host import Alone, ghost, item
 from playwright.sync_api import expect
-from test_editor_ghosts import ghost
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def editor(page):
+def editor(desktop):
     """Six people of whom something is predicted, three whom the page leaves out, one more found."""
-    alone = Alone(page)
+    alone = Alone(desktop)
     touched = item(0)["state"] | {"revision": 1}
     edited = touched | {"joints": {"nose": [1.0, 2.0, 2, "visible", "human"]}}
     stranger = ghost(1000, dx=120.0)
@@ -55,6 +54,7 @@ def test_a_page_is_counted_taken_and_undone_by_one_key_each(editor):
     assert "as predicted" in editor.label("nose")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_leaves_who_was_changed_since(editor):
     button(editor).click()
     editor.answer()
@@ -70,6 +70,7 @@ def test_undo_leaves_who_was_changed_since(editor):
     expect(editor.page.locator(".flash")).to_contain_text("1 changed since and stay")
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
     editor.press("Shift+P")
     editor.answer()
@@ -81,8 +82,9 @@ def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
     assert undone[6, 1]["revision"] == 2 and undone[5, 1]["revision"] == 1
 
 
-def test_a_page_has_an_end(page):
-    alone = Alone(page)
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_a_page_has_an_end(desktop):
+    alone = Alone(desktop)
     alone.give(items=[item(k, ghost=ghost()) for k in range(20)], predictions="net")
     expect(button(alone)).to_contain_text("Page: 12")
     alone.press("n", "n", "Shift+P")

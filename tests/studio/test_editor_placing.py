@@ -1,18 +1,15 @@
 """Joints placed one after another, by mouse, by keys alone and by a finger."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, ghost, item
 from playwright.sync_api import expect
-from test_editor_boxes import at
-from test_editor_ghosts import ghost
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def editor(page):
-    alone = Alone(page)
+def editor(desktop):
+    alone = Alone(desktop)
     alone.give(items=[item(0, ghost=ghost()), item(1)], predictions="net")
     return alone
 
@@ -38,6 +35,7 @@ def test_each_click_places_the_next_joint(editor):
     assert len(placed(editor)) == len(JOINTS), "it is over"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_keys_say_what_a_click_does_not(editor):
     editor.page.get_by_role("button", name="Place the joints one after another").click()
     editor.press("Tab")  # the nose stays as it stands
@@ -55,6 +53,7 @@ def test_keys_say_what_a_click_does_not(editor):
     assert "as predicted" not in editor.label(JOINTS[3])
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_undo_leads_back_to_its_joint(editor):
     editor.press("Shift+J")
     for x in (60, 120, 180):
@@ -73,6 +72,7 @@ def test_undo_leads_back_to_its_joint(editor):
     assert len(placed(editor)) == 4
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
     editor.press("Shift+J")
     x, y = at(editor, 60, 66)  # the right eye
@@ -82,21 +82,3 @@ def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
     editor.page.mouse.up()
     assert [name for name, *_ in placed(editor)] == [JOINTS[2]]
     assert editor.reads("joint") == "nose"
-
-
-def test_a_finger_taps_and_two_zoom(phone):  # noqa: F811
-    phone.page.get_by_role("button", name="Place the joints one after another").tap()
-    x, y = at(phone, 100, 100)
-    touch(phone, "touchStart", (x - 20, y))
-    touch(phone, "touchStart", (x - 20, y), (x + 20, y))
-    touch(phone, "touchMove", (x - 40, y), (x + 40, y))
-    touch(phone, "touchEnd", (x - 40, y))
-    touch(phone, "touchEnd")
-    assert placed(phone) == []
-    for k in range(2):
-        phone.page.touchscreen.tap(*at(phone, 90 + 30 * k, 80))
-    phone.page.get_by_role("button", name="No label", exact=True).tap()
-    done = placed(phone)
-    assert [name for name, *_ in done] == list(JOINTS[:3])
-    assert done[1][1:3] == (pytest.approx(120, abs=1), pytest.approx(80, abs=1))
-    assert done[2][3:] == (None, "unlabelled")

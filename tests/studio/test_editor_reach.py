@@ -5,10 +5,7 @@ missing here, or one that the list lost, fails.
 """
 
 import pytest
-from editor_host import Alone, item
-from test_editor_boxes import at
-from test_editor_ghosts import ghost
-from test_editor_hands import PHONE, touch
+from editor_host import BOX, at, ghost, item, pinch, swipe, touch
 from test_studio_docs import keys_of_the_editor
 
 pytestmark = pytest.mark.browser
@@ -24,23 +21,14 @@ def spot(x, y):
     return lambda e: e.page.touchscreen.tap(*at(e, x, y))
 
 
-def swipe(*places):
-    def go(e):
-        touch(e, "touchStart", at(e, *places[0]))
-        for place in places[1:]:
-            touch(e, "touchMove", at(e, *place))
-        touch(e, "touchEnd")
-
-    return go
+def line(*places):
+    """Draw a line by a finger."""
+    return lambda e: swipe(e, *places)
 
 
-def pinch(e):
-    x, y = at(e, 120, 80)
-    touch(e, "touchStart", (x - 20, y))
-    touch(e, "touchStart", (x - 20, y), (x + 20, y))
-    touch(e, "touchMove", (x - 40, y), (x + 40, y))
-    touch(e, "touchEnd", (x - 40, y))
-    touch(e, "touchEnd")
+def apart(e):
+    """Zoom by two fingers."""
+    pinch(e, *at(e, 120, 80))
 
 
 def attribute(name):
@@ -98,8 +86,8 @@ PALETTE = {"0": "Outside the picture", "s": "Hidden by the person itself",
            "u": "Hidden, nobody knows by what", "r": "No label",
            "1": "Hidden, by what the labels say"}  # fmt: skip
 BOX_KEYS = ["Shift+ArrowRight", "Tab", "Shift+ArrowDown", "Enter"]
-AREA = swipe((30, 40), (120, 60), (215, 108))
-ROUND = swipe((34, 44), (34, 120), (212, 120), (212, 44))
+AREA = line((30, 40), (120, 60), (215, 108))
+ROUND = line((34, 44), (34, 120), (212, 120), (212, 44))
 LAYERS = ("Boxes (3)", "Mask (4)", "Amodal (5)", "Others (6)", "Names (7)", "Predictions (8)")
 CUT = "Cut the occluder out of the masks of whom it hides (Shift+C)"
 # (keys of the list, keys pressed, fingers, what both show)
@@ -129,8 +117,8 @@ ROWS = [
     ("2", ["Tab", "o", "2"], [NOSE, tap("Hidden by a thing"), tap("Visible")], edits),
     *[(key, ["Tab", key], [NOSE, *([tap("More buttons")] if key == "1" else []), tap(name)], edits)
       for key, name in PALETTE.items()],
-    ("drag", ["Tab", "ArrowRight"], [swipe((40, 50), (45, 50), (52, 50))], edits),
-    ("arrows", ["Tab", "Shift+ArrowDown"], [swipe((40, 50), (40, 55), (40, 62))], edits),
+    ("drag", ["Tab", "ArrowRight"], [line((40, 50), (45, 50), (52, 50))], edits),
+    ("arrows", ["Tab", "Shift+ArrowDown"], [line((40, 50), (40, 55), (40, 62))], edits),
     ("g", ["g", "ArrowRight"], ["handle"], edits),
     ("Alt+click", ["Tab", "ArrowDown"],
      [NOSE, tap("Place the joints one after another, each by a click"), spot(60, 80)], edits),
@@ -160,7 +148,7 @@ ROWS = [
     ("Shift+e", ["Shift+M", "Shift+E"],
      [tap(VISIBLE_MASK), tap("Erase instead of adding (Shift+E)")], attribute("masking")),
     ("[ · ] · Shift+wheel", ["Shift+M", "]", "]", "Enter"],
-     [tap(VISIBLE_MASK), swipe((60, 60), (100, 70), (140, 80))], masks),
+     [tap(VISIBLE_MASK), line((60, 60), (100, 70), (140, 80))], masks),
     ("Shift+c", ["Shift+M", "Enter", "Escape", "Shift+O", "Shift+C"],
      [tap(VISIBLE_MASK), spot(120, 80), tap("End drawing masks (Escape)"),
       tap("Draw a thing that hides the joints under it"), tap(CUT)], pressed(CUT)),
@@ -177,10 +165,10 @@ ROWS = [
     ("Alt+e", ["Alt+e"], [tap("Resolve the thread of Ada")], edits),
     ("n · b", ["n", "n", "b"], [tap("Next"), tap("Next"), tap("Back")], attribute("item")),
     ("y", ["y"], [tap("Show what was done to this person")], history),
-    ("wheel · + · \u2212", ["+"], [pinch], zoomed),
-    ("drag · Space · arrows", ["ArrowRight"], [swipe((120, 20), (100, 20), (80, 20))], panned),
+    ("wheel · + · \u2212", ["+"], [apart], zoomed),
+    ("drag · Space · arrows", ["ArrowRight"], [line((120, 20), (100, 20), (80, 20))], panned),
     ("f · Shift+f", ["+", "Shift+F", "f"],
-     [pinch, tap("More buttons"), tap("Fit the whole picture"), tap("Fit the person")],
+     [apart, tap("More buttons"), tap("Fit the whole picture"), tap("Fit the person")],
      lambda e: float(e.reads("zoom")) == e.start["zoom"]),
     *[(key, [f"+{key}"], [tap("More buttons"), tap(name)], attribute("peek"))
       for key, name in (("h", "Without the labels"), ("c", "Without occluders"),
@@ -198,11 +186,10 @@ ROWS = [
 
 
 def people():
-    mask = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
     wrote = {"who": "Ada", "when": "2026-11-23T10:00:00", "text": "?", "mentions": [], "event": 4}
     threads = [{"id": 4, "open": True, "joint": None, "more": 0, "comments": [wrote]}]
     return [
-        item(k, modal=mask, ghost=ghost(), depth="picture", found=[ghost(1000, dx=90.0)] * (k == 0),
+        item(k, modal=BOX, ghost=ghost(), depth="picture", found=[ghost(1000, dx=90.0)] * (k == 0),
              threads=threads, state=item(k)["state"] | {"comments": 1, "revision": 4})
         for k in range(3)
     ]  # fmt: skip
@@ -238,13 +225,14 @@ def test_the_rows_are_those_of_the_list():
     assert sorted(key for key, *_ in ROWS) == sorted(others)
 
 
-def test_keys_and_fingers_come_to_the_same(new_page):
-    desk, phone = Alone(new_page()), Alone(new_page(**PHONE))
-    phone.fingers = phone.page.context.new_cdp_session(phone.page)
+@pytest.mark.nightly(
+    "60 rows by keys and by fingers; the editor's tests have quick ones of each part"
+)
+def test_keys_and_fingers_come_to_the_same(alone, phone):
     unlike = []
     for number, (name, keys, touches, result) in enumerate(ROWS):
         found = []
-        for editor, actions in ((desk, keys), (phone, touches)):
+        for editor, actions in ((alone, keys), (phone, touches)):
             anew(editor, number)
             start = result(editor)
             for action in actions:
@@ -252,7 +240,7 @@ def test_keys_and_fingers_come_to_the_same(new_page):
             found.append(result(editor))
         for held in keys:
             if len(held) > 1 and held[0] == "+":
-                desk.page.keyboard.up(held[1:])
+                alone.page.keyboard.up(held[1:])
         changed = found[0] != start or name in ("Esc", "f · Shift+f", "\\")
         if found[0] != found[1] or not changed:
             unlike.append((name, start, *found))

@@ -1,35 +1,16 @@
 """Several joints at once: by lasso, limb, side and range; by mouse, finger and keys alone."""
 
 import pytest
-from editor_host import JOINTS, Alone, item
+from editor_host import JOINTS, Alone, at, draw, item
 from playwright.sync_api import expect
-from test_editor_boxes import at
-from test_editor_hands import phone, touch  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
 LEFT = [name for name in JOINTS if name.startswith("left_")]
 LEFT_ARM = ["left_shoulder", "left_elbow", "left_wrist"]
 
 
-@pytest.fixture
-def alone(page):
-    editor = Alone(page)
-    editor.give()
-    return editor
-
-
 def picked(editor):
     return editor.reads("picked").split()
-
-
-def draw(editor, *points):
-    """Draw a line through places of the picture by mouse."""
-    mouse = editor.page.mouse
-    mouse.move(*at(editor, *points[0]))
-    mouse.down()
-    for point in points[1:]:
-        mouse.move(*at(editor, *point))
-    mouse.up()
 
 
 def inside(editor, x, y):
@@ -58,6 +39,7 @@ def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_line_may_turn_in_and_takes_only_what_is_inside(alone):
     """A horseshoe: what lies in its opening is not taken."""
     base = alone.now["items"][0]["base"]
@@ -103,6 +85,7 @@ def test_limb_side_and_range_by_keys_alone(alone):
     assert len(alone.ops()) == 2, "nothing is chosen any more"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_lasso_by_keys_alone(alone):
     """The box begins round the person; its corner is brought in, then it is kept."""
     alone.press("Shift+L", "Tab", *["Shift+ArrowLeft"] * 7, "ArrowLeft", "Enter")
@@ -131,6 +114,7 @@ def test_several_joints_move_together(alone):
     assert alone.ops()[-1]["kind"] == "revert"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_shift_draws_at_once_and_takes_single_joints(alone):
     page = alone.page
     page.keyboard.down("Shift")
@@ -149,6 +133,7 @@ def test_shift_draws_at_once_and_takes_single_joints(alone):
     assert picked(alone) == [] and alone.reads("joint") == "left_ankle"
 
 
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     """By the system, or by a second finger, which zooms."""
     send = """([type, id, x, y]) => {
@@ -173,38 +158,13 @@ def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
     assert picked(alone) == [] and alone.ops() == []
 
 
-def test_a_finger_draws_a_lasso_and_taps_a_cause(phone):  # noqa: F811
-    phone.page.get_by_role("button", name="Choose the joints inside a line").tap()
-    touch(phone, "touchStart", at(phone, 30, 40))
-    for point in ((125, 40), (125, 95), (30, 95)):
-        touch(phone, "touchMove", at(phone, *point))
-    touch(phone, "touchEnd")
-    assert picked(phone) == inside(phone, 125, 95)
-    phone.page.get_by_role("button", name="Hidden by a thing", exact=True).tap()
-    expect(phone.root).not_to_have_attribute("data-seq", "0")
-    (op,) = phone.ops()
-    assert set(op["joints"]) == set(inside(phone, 125, 95))
-    phone.page.get_by_role("button", name="Choose the person's right side").tap()
-    assert picked(phone) == [name.replace("left", "right") for name in LEFT]
-
-
-def test_who_may_only_look_chooses_nothing_to_change(page):
-    editor = Alone(page, can={"edit": False})
-    editor.give()
-    editor.press("Shift+L")
-    draw(editor, (30, 40), (125, 40), (125, 95), (30, 95))
-    assert picked(editor) == []
-    editor.press("<", "o")
-    assert editor.ops() == []
-    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
-
-
-def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
+@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
+def test_what_is_outside_or_has_no_label_comes_in_only_alone(desktop):
     base = item(0)["base"]
     base[0] = [-50.0, 100.0, 0, "truncated", "human"]
     base[1] = [50.0, 58.0, None, "unlabelled", "human"]
     base[2] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(page)
+    editor = Alone(desktop)
     editor.give(items=[item(0, base=base)])
     flash = editor.page.locator(".flash")
     editor.press("Control+a", "o", "2")
@@ -217,13 +177,3 @@ def test_what_is_outside_or_has_no_label_comes_in_only_alone(page):
     expect(flash).to_contain_text("1 of 8 joints is outside the picture or has no label")
     editor.press("t")
     assert editor.ops()[-1]["joints"][JOINTS[1]] == [None, None, 0, "truncated"]
-
-
-def test_who_may_only_look_hears_why_of_joints_that_would_stay(page):
-    base = item(0)["base"]
-    base[0] = [None, None, None, "unlabelled", "human"]
-    editor = Alone(page, can={"edit": False})
-    editor.give(items=[item(0, base=base)])
-    editor.press("Control+a", "o")
-    expect(editor.page.locator(".flash")).to_contain_text("may not change anything")
-    assert editor.ops() == []

@@ -11,8 +11,8 @@ def wrote(event, who, text, mentions=()):
 
 
 @pytest.fixture
-def editor(page):
-    found = Alone(page)
+def editor(desktop):
+    found = Alone(desktop)
     threads = [
         {"id": 4, "open": True, "joint": "left_wrist", "more": 0,
          "comments": [wrote(4, "Bo", "<b>left</b> or @Ada?", ["Ada"]), wrote(6, "Ada", "left")]},

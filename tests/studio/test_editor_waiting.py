@@ -7,7 +7,10 @@ from editor_host import JOINTS, Alone, item
 from playwright.sync_api import expect
 from test_editor_clips import clip
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("rare ways of waiting; test_editor_alone.py waits for a picture"),
+]
 HOLD = """() => {
   const fetch_ = window.fetch;
   const held = new Promise((go) => { window.letGo = go });
@@ -20,10 +23,10 @@ THREE = {"total": 3, "label": "All", "empty": "Nobody"}
 
 
 @pytest.fixture
-def waiting(page):
+def waiting(desktop):
     """The first picture does not come before `window.letGo()`."""
-    editor = Alone(page)
-    page.evaluate(HOLD)
+    editor = Alone(desktop)
+    desktop.evaluate(HOLD)
     return editor
 
 

@@ -22,6 +22,7 @@ from postgres_programs import Server
 from reviewing import Labels, sit_down
 from sqlalchemy import create_engine, text
 from test_review_lossless import check, hammer
+from waiting import wait_for
 
 import synthstudio as ss
 from synthstudio.core.errors import Refused, ReviewError
@@ -34,9 +35,11 @@ from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("half a minute of kills, locks and full disks, with two databases"),
+]
 SECONDS = float(os.environ.get("SYNTHSTUDIO_REVIEWERS_S", "10"))
-PATIENCE_S = 120.0
 PROGRAMS, BROWSERS = ("Cyd", "Dee", "Eli", "Fay", "Gus", "Hal"), ("Ada", "Ben")
 ADMIN = User(name="Ida", role="admin")
 DISK = "160m"
@@ -249,8 +252,8 @@ def edited(desks, outputs, chaos, breaking, joints):
         if time.monotonic() > until:
             breaking.over.set()
         for desk, output in zip(desks, outputs, strict=True):
-            desk.wait(desk.focused, 120)
-            output += hammer(desk, joints, keys=1, pause_s=0.05, first=k)
+            desk.wait(desk.focused)
+            output += hammer(desk, joints, keys=1, first=k)
         k += 1
         desks[0].page.wait_for_timeout(100 if SECONDS < 60 else 1000)
 
@@ -307,9 +310,7 @@ def test_acknowledged_is_what_is_stored(
         thread.start()
     try:
         edited(desks, outputs, chaos, breaking, labels.joints)
-        until = time.monotonic() + PATIENCE_S  # a busy machine answers few while all breaks
-        while not enough(programs) and time.monotonic() < until:
-            time.sleep(0.2)
+        wait_for(lambda: enough(programs), "programs are answered often enough")
     finally:
         breaking.over.set()
         chaos.join()
@@ -319,7 +320,7 @@ def test_acknowledged_is_what_is_stored(
     assert not breaking.errors
     assert all(breaking.done[how] for how in ("stopped", "locked", "killed", "full", "gone"))
     for desk in desks:
-        desk.saved(timeout=240)
+        desk.saved()
         assert desk.reads("refused") == "0"
     with closing(open_store(database.url)) as store:
         events = list(history.iter_events(store, key))

@@ -9,7 +9,7 @@ import pytest
 from reviewing import sit_down
 
 from benchmarks import from_nothing
-from benchmarks.annotator import Annotator, Hands, Label, Somebody, box_of, loop
+from benchmarks.annotator import Annotator, Hands, Label, Somebody
 from synthstudio.api.exchange import import_photos
 from synthstudio.api.review import import_predictions
 from synthstudio.core.images import encode_jpeg
@@ -73,6 +73,7 @@ def photos(tmp_path_factory):
     return folder
 
 
+@pytest.mark.nightly("a long journey by mouse and keys")
 @pytest.mark.browser
 def test_drawn_photos_are_exported_as_they_were_meant(start_studio, photos, page, open_as):
     studio = start_studio(photos / "set")
@@ -101,41 +102,3 @@ def test_drawn_photos_are_exported_as_they_were_meant(start_studio, photos, page
     assert {o for e in entries if e["image_id"] == 2 for o in e["origin"]} == {"human", "predicted"}
     wrong = replace(meant[0][0], joints=meant[0][0].joints | {"nose": Label(at=None, cause="self")})
     assert len(from_nothing.compare(out, [[wrong, *meant[0][1:]], *meant[1:]])) == 1
-
-
-def test_causes_follow_the_rule():
-    def entry(left, flags):
-        flat = [v for flag in flags for v in (left + 5, 10, flag)]
-        return {"bbox": [left, 0, 20, 20], "keypoints": flat}
-
-    one, other = entry(0, [1, 2] + [1] * 4 + [0] * 11), entry(100, [2] * 17)
-    causes = [label.cause for label in from_nothing._somebody(one, [other]).joints.values()]
-    assert causes == ["self", "visible", "self", "self", "self", "object", *["unlabelled"] * 11]
-    causes = {label.cause for label in from_nothing._somebody(one, [one]).joints.values()}
-    assert causes == {"person", "visible", "unlabelled"}
-
-
-def test_a_line_round_marks_leaves_the_others_out():
-    marks = {"a": (0.0, 0.0), "b": (100.0, 0.0), "c": (50.0, 40.0)}
-    assert loop(["a", "b"], marks) is not None
-    assert loop(["a", "b"], marks | {"d": (50.0, 0.0)}) is None
-
-
-class Hesitant:
-    """A node of a browser that finds its box only when asked again."""
-
-    def __init__(self, answers):
-        self.answers, self.page = list(answers), self
-
-    def bounding_box(self):
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-
-    def wait_for_timeout(self, milliseconds):
-        pass
-
-
-def test_a_box_that_is_not_there_yet_is_asked_for_again():
-    box = {"x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0}
-    assert box_of(Hesitant([None, None, box])) == box
-    with pytest.raises(AssertionError, match="not on the screen"):
-        box_of(Hesitant([None]), seconds=0.0)

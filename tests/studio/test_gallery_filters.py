@@ -29,7 +29,7 @@ _words = st.text("abc_ -'é12", min_size=1, max_size=8)
 
 
 @st.composite
-def forms(draw: st.DrawFn) -> Form:
+def forms(draw):
     ask = st.builds(
         JointCondition, which=st.sampled_from(joint_choices(JOINTS)), test=st.sampled_from(TESTS)
     )
@@ -45,12 +45,12 @@ def forms(draw: st.DrawFn) -> Form:
 
 
 @given(forms())
-def test_a_form_becomes_text_and_the_text_the_same_form(form: Form) -> None:
+def test_a_form_becomes_text_and_the_text_the_same_form(form):
     text = query_text(form)
     assert form_from_query(parse_query(text, JOINTS) if text else None) == form
 
 
-def test_the_text_is_what_a_person_would_write() -> None:
+def test_the_text_is_what_a_person_would_write():
     form = with_joint(Form(), JointCondition(which="left_wrist", test="hidden by object"))
     form = with_range(form, "occluded", (0.3, 1.0))
     form = with_choice(form, "pose family", ["sit", "kneel"])
@@ -80,24 +80,24 @@ def test_the_text_is_what_a_person_would_write() -> None:
         "nose cause in (self, person)",
     ],
 )
-def test_a_query_that_says_more_has_no_form(text: str) -> None:
+def test_a_query_that_says_more_has_no_form(text):
     assert form_from_query(parse_query(text, JOINTS)) is None
 
 
-def test_both_wrists_and_all_wrists_are_one_thing_to_the_form() -> None:
+def test_both_wrists_and_all_wrists_are_one_thing_to_the_form():
     form = form_from_query(parse_query("both wrists hidden by person", JOINTS))
     assert form is not None
     assert form.joints == (JointCondition(which="all wrist", test="hidden by person"),)
 
 
-def test_a_click_adds_a_joint_and_the_oldest_gives_way() -> None:
+def test_a_click_adds_a_joint_and_the_oldest_gives_way():
     form = Form()
     for name in ("nose", "left_eye", "right_eye"):
         form = with_joint(form, JointCondition(which=name, test="hidden"))
     assert [ask.which for ask in form.joints] == ["left_eye", "right_eye"]
 
 
-def test_names_are_quoted_and_one_that_cannot_be_is_refused() -> None:
+def test_names_are_quoted_and_one_that_cannot_be_is_refused():
     assert quote("ann") == "ann"
     assert quote("Ann B") == '"Ann B"'
     assert quote('5" screen') == "'5\" screen'"
@@ -105,7 +105,7 @@ def test_names_are_quoted_and_one_that_cannot_be_is_refused() -> None:
         quote("\"'")
 
 
-def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints() -> None:
+def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints():
     with pytest.raises(DatasetError) as caught:
         parse_query("occluded > 0.3 and statsu = pending", JOINTS)
     first, line, caret = str(caught.value).split("\n")

@@ -2,14 +2,13 @@
 
 import csv
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review.risk.people import PeopleTable, facet, joint_facet
+from synthstudio.review.risk.people import facet, joint_facet
 from synthstudio.review.risk.review_fields import matching_rows, parse_query
 from synthstudio.review.risk.table import people_table
 from synthstudio.studio.drawing import plots
@@ -28,12 +27,12 @@ from synthstudio.studio.text import csv_bytes
 
 
 @pytest.fixture(scope="module")
-def table(studio_set: Path) -> PeopleTable:
+def table(studio_set):
     return people_table(Dataset(studio_set))
 
 
 @pytest.fixture
-def columns(table: PeopleTable) -> dict[str, np.ndarray]:
+def columns(table):
     count = table.people
     return {
         "status": np.array(["pending", "flagged"] * count, object)[:count],
@@ -51,15 +50,13 @@ def columns(table: PeopleTable) -> dict[str, np.ndarray]:
     }
 
 
-def _counts(plot: plots.Plot, table: PeopleTable, columns: dict[str, np.ndarray]) -> list[int]:
+def _counts(plot, table, columns):
     """Return how many people each click finds."""
     texts = [query_text(_add_filter(Form(), ask)) for ask in plot.filters]
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 
 
-def test_each_cell_of_the_heat_map_finds_the_people_it_counts(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
+def test_each_cell_of_the_heat_map_finds_the_people_it_counts(table, columns):
     names, counts = joint_facet(table, "cause")
     plot = plots.heat_map(counts, table.joints)
     assert names == CAUSES
@@ -69,22 +66,18 @@ def test_each_cell_of_the_heat_map_finds_the_people_it_counts(
     assert len(plot.figure.data[1].x) == len(plot.filters)
 
 
-def test_each_bin_finds_the_people_it_counts(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
+def test_each_bin_finds_the_people_it_counts(table, columns):
     counts = plots.occluded_counts(table.occluded)
     assert counts.sum() == table.people
     assert _counts(plots.histogram(counts), table, columns) == counts.tolist()
 
 
-def test_bins_hold_their_lower_end_and_the_last_one_both() -> None:
+def test_bins_hold_their_lower_end_and_the_last_one_both():
     fractions = np.array([0.0, 0.1, 0.3, 0.7, 0.999, 1.0, np.nan])
     assert plots.occluded_counts(fractions).tolist() == [1, 1, 0, 1, 0, 0, 0, 1, 0, 2]
 
 
-def test_bars_of_families_and_statuses_find_the_people_they_count(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
+def test_bars_of_families_and_statuses_find_the_people_they_count(table, columns):
     families = facet(table, "pose family")
     shown = dict(zip(families.values, families.counts.tolist(), strict=True))
     bars = plots.bars(shown, field="pose family")
@@ -93,7 +86,7 @@ def test_bars_of_families_and_statuses_find_the_people_they_count(
     assert _counts(half, table, columns) == [12, 12]
 
 
-def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table: PeopleTable) -> None:
+def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
     now = GalleryState()
     ask = plots.PlotFilter(field="occluded", limits=(0.3, 0.4))
     narrow(now, ask, table.joints)
@@ -110,7 +103,7 @@ def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table: Peop
         assert _clicked_point({"selection": {"points": [{"point_index": index}]}}, 4) is None
 
 
-def test_a_mistake_keeps_the_last_query(table: PeopleTable) -> None:
+def test_a_mistake_keeps_the_last_query(table):
     now = GalleryState()
     set_query(now, "occluded > 0.2", table.joints)
     set_query(now, "occluded > bananas", table.joints)
@@ -120,10 +113,8 @@ def test_a_mistake_keeps_the_last_query(table: PeopleTable) -> None:
     assert (now.query, now.query_error) == ("", "")
 
 
-def test_review_fields_join_label_fields_by_the_same_logic(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
-    def found(text: str) -> set[int]:
+def test_review_fields_join_label_fields_by_the_same_logic(table, columns):
+    def found(text):
         return set(matching_rows(table, parse_query(text, table.joints), columns).tolist())
 
     everyone = set(range(table.people))
@@ -145,9 +136,7 @@ def test_review_fields_join_label_fields_by_the_same_logic(
     assert found("risk >= 0.5 or not risk >= 0.5") < everyone
 
 
-def test_orders_put_the_unknown_last_and_pages_end(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
+def test_orders_put_the_unknown_last_and_pages_end(table, columns):
     rows = np.arange(table.people)
     risk = columns["risk"][sort_rows(rows, "risk", table, columns)]
     known = risk[np.isfinite(risk)]
@@ -160,9 +149,7 @@ def test_orders_put_the_unknown_last_and_pages_end(
     assert page_of(rows[:0], number=3, size=10).pages == 1
 
 
-def test_the_csv_says_what_the_table_says_and_starts_no_formula(
-    table: PeopleTable, columns: dict[str, np.ndarray]
-) -> None:
+def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     columns["reviewer"][0] = "=1+1"
     data = csv_bytes(
         csv_header(table.joints), csv_rows(np.arange(table.people), table, columns)
@@ -178,17 +165,17 @@ def test_the_csv_says_what_the_table_says_and_starts_no_formula(
         assert [lines[k][j] for j in table.joints] == [CAUSES[c] for c in table.cause[k]]
 
 
-def test_percent_says_nothing_of_what_nobody_knows() -> None:
+def test_percent_says_nothing_of_what_nobody_knows():
     assert (percent(0.256), percent(float("nan"))) == ("26%", "")
 
 
-def test_plots_without_people_say_so() -> None:
+def test_plots_without_people_say_so():
     assert "none" in plots.bars({}, field="status").alt
     assert "none" in plots.histogram(np.zeros(10, np.int64)).alt
     assert plots.heat_map(np.zeros((2, len(CAUSES)), np.int64), ("nose", "chin")).filters
 
 
-def test_the_interval_is_drawn_where_it_is() -> None:
+def test_the_interval_is_drawn_where_it_is():
     plot = plots.interval(0.05, 0.02, 0.11)
     assert list(plot.figure.data[0].x) == [0.02, 0.11]
     assert plot.alt == "5.0% of the labels are wrong, between 2.0% and 11.0%."

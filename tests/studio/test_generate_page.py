@@ -1,184 +1,227 @@
-"""The page Generate in a browser: pick, change, preview, order, watch, cancel, open."""
-
-from __future__ import annotations
-
-import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+"""The page Generate: fields are checked, photos kept, jobs ordered."""
 
 import pytest
 import yaml
 from conftest import settled
+from hostile_pictures import bomb, picture
 from job_orders import RECIPE
 from playwright.sync_api import expect
-from reviewing import Desk, eventually
+from reviewing import Desk
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
-from synthstudio.review.store import open_store
 from synthstudio.review.team import members
 from synthstudio.review.values import User
+from synthstudio.studio.jobs import job_store
 
-pytestmark = pytest.mark.browser
-SLOW = 240_000  # ms: what a process needs to begin on a machine that is busy
+ADA = User(name="Ada", role="admin")
+PHOTO = picture(size=(320, 240), kind="JPEG")
+BEHIND = {"kind": "photo", "folder": "street", "ground": "any"}
 
 
 @pytest.fixture(scope="module")
-def maker(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return a studio without data sets, with two small scenes."""
-    scenes = tmp_path_factory.mktemp("scenes")
+def scenes(tmp_path_factory):
+    """Two small scenes, of which the second lacks its photos."""
+    folder = tmp_path_factory.mktemp("scenes")
     tiny = {**RECIPE, "name": "quickstart", "description": "One person, <b>small</b> pictures."}
-    (scenes / "quickstart.yaml").write_text(yaml.safe_dump(tiny))
-    photo = {**RECIPE, "backdrop": {"kind": "photo", "folder": "photos"}}
-    (scenes / "street.yaml").write_text(yaml.safe_dump(photo))
-    return start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
+    (folder / "quickstart.yaml").write_text(yaml.safe_dump(tiny))
+    photo = {**RECIPE, "name": "street", "backdrop": BEHIND}
+    (folder / "street.yaml").write_text(yaml.safe_dump(photo))
+    return folder
 
 
 @pytest.fixture
-def opened(page: Any, maker: Any, open_as: Callable[..., Any]) -> Any:
-    """Return the page Generate, reached from Home as people reach it."""
-    open_as(page, maker)
-    page.get_by_role("link", name="Generate", exact=True).click()
-    page.get_by_role("heading", name="Generate", exact=True).wait_for()
-    return page
+def pages(open_pages, scenes):
+    """Pages without data sets; Ada is admin, Lea leads, Vi looks."""
+    pages = open_pages(more=("--scenes", str(scenes), "--admin", "Ada"))
+    for name, role in (("Ada", "admin"), ("Lea", "lead"), ("Vi", "viewer")):
+        members.set_role(pages.ctx.store, name, role, by=ADA)
+    return pages
 
 
-def fill(page: Any, label: str, value: str, *, role: str = "textbox") -> None:
-    field = page.get_by_role(role, name=label, exact=True)
-    field.fill(value)
-    field.press("Enter")
+def field(app, label):
+    """The field of this label, text or number."""
+    return next(f for f in (*app.text_input, *app.number_input) if f.label == label)
 
 
-def start(page: Any) -> Any:
-    return page.get_by_role("button", name="Generate", exact=True)
+def fill(app, label, value):
+    field(app, label).set_value(value).run()
+    assert not app.exception
 
 
-def top(place: Any) -> float:
-    """Return where something begins, px from the top; nowhere while it is not painted."""
-    box = place.bounding_box()
-    return float("nan") if box is None else float(box["y"])
+def start(app):
+    return app.button(key="start")
 
 
-def card(page: Any, name: str) -> Any:
-    return page.locator('[class*="st-key-job_"]').filter(has_text=name)
+@pytest.mark.parametrize(
+    ("label", "value", "fault"),
+    [
+        *[("Name of the data set", bad, "this is no name for an output") for bad in
+          ("../x", "studio")],
+        ("Width, px", 20, "should be greater than or equal to 64; got 20."),
+        ("identities", "0", "should be greater than or equal to 1; got 0."),
+        ("identities", "[1, ", "This is no value in YAML"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_said_and_nothing_starts(pages, label, value, fault):
+    app = pages.open("generate")
+    assert not start(app).disabled and fault not in pages.words(app)
+    before = field(app, label).value
+    fill(app, label, value)
+    assert fault in pages.words(app) and start(app).disabled
+    if label == "Width, px":
+        pages.press(app, "Reset to the scene's values")
+    else:
+        fill(app, label, "good" if label.startswith("Name") else before)
+    assert fault not in pages.words(app) and not start(app).disabled
+    assert job_store.jobs(pages.ctx.store) == []
 
 
-def press(page: Any, name: str, label: str) -> None:
-    """Press a job's button once the page stands: one that moves under the pointer hears nothing."""
-    button = card(page, name).get_by_role("button", name=label)
-    button.wait_for(timeout=SLOW)
+def test_a_job_is_ordered_as_filled_in(pages):
+    app = pages.open("generate")
+    assert "One person, <b>small</b> pictures." in pages.words(app)
+    fill(app, "Frames", 5)
+    assert "5 frames of 160 x 120" in pages.words(app)
+    fill(app, "Name of the data set", "five")
+    start(app).click().run()
+    (job,) = job_store.jobs(pages.ctx.store)
+    assert (job.kind, job.who, job.out) == ("generate", "Ada", "five")
+    assert (job.spec["recipe"]["frames"], job.spec["recipe"]["seed"]) == (5, RECIPE["seed"])
+    said = pages.words(app.run())
+    assert "queued" in said and field(app, "Name of the data set").value == "quickstart"
+    pages.press(app, "Cancel")
+    (job,) = job_store.jobs(pages.ctx.store)
+    assert job.stopping or job.state == "cancelled"
+
+
+def test_a_scene_that_lacks_its_pictures_says_so(pages):
+    app = pages.open("generate")
+    app.selectbox(key="scene").set_value("street").run()
+    assert "It takes pictures from photos" in pages.words(app).replace("street", "photos")
+    assert "Generate" not in {button.label for button in app.button}
+
+
+@pytest.mark.parametrize("user", ["Rudi"])
+def test_who_does_not_lead_is_sent_away(pages, user):
+    members.set_role(pages.ctx.store, "Rudi", "reviewer", by=ADA)
+    app = pages.open("generate", user=user)
+    assert "This page needs the role lead" in app.warning[0].value
+    assert "Generate" not in {one.label for one in app.button} and not app.file_uploader
+
+
+def send(pages, app, *files, folder="street"):
+    app.file_uploader[0].set_value([(name, data, kind) for name, kind, data in files])
+    field(app, "Name for these photos").set_value(folder)
+    pages.press(app, "Upload these photos")
+    return pages.words(app)
+
+
+def kept(pages):
+    return [path for path in pages.ctx.settings.uploads.rglob("*") if path.is_file()]
+
+
+def test_photos_are_kept_and_refused_by_name(pages):
+    app = pages.open("generate")
+    evil = "<img src=x onerror=window.evil=1>.png"
+    said = send(
+        pages, app,
+        ("my street.jpg", "image/jpeg", PHOTO),
+        ("clear.png", "image/png", picture("RGBA", (400, 300))),
+        ("bomb.png", "image/png", bomb(20_000)),
+        (evil, "image/png", b"<svg onload='window.evil=3'/>"),
+    )  # fmt: skip
+    assert "1 photo is kept as street" in said and "bomb.png" in said and "clear.png" in said
+    assert any("\\<img" in one.value for one in app.markdown), "as text"
+    (photo,) = kept(pages)
+    assert len(photo.name) == 68 and photo.suffix == ".jpg"
+    background = next(box for box in app.selectbox if box.label == "Background")
+    choice = next(one for one in background.options if "street (1)" in one)
+    background.select(choice).run()
+    assert field(app, "Name of the data set").value == "quickstart-street"
+    assert not start(app).disabled
+    app.selectbox(key="scene").set_value("street").run()  # now it is here
+    assert not start(app).disabled
+
+
+@pytest.mark.parametrize("folder", ["../../etc"])
+def test_no_name_of_photos_leads_out(pages, folder):
+    said = send(pages, pages.open("generate"), ("a.jpg", "image/jpeg", PHOTO), folder=folder)
+    assert "this cannot be a folder of photos" in said and kept(pages) == []
+
+
+def test_who_is_no_lead_any_more_keeps_nothing(pages):
+    app = pages.open("generate", user="Lea")
+    members.set_role(pages.ctx.store, "Lea", "viewer", by=ADA)
+    pages.ctx.forget_roles()
+    app.file_uploader[0].set_value([("a.jpg", PHOTO, "image/jpeg")])
+    pages.press(app, "Upload these photos")
+    assert "This page needs the role lead" in pages.words(app) and kept(pages) == []
+
+
+@pytest.mark.nightly("a browser journey with previews and jobs in processes of their own")
+@pytest.mark.browser
+def test_a_set_with_own_photos_is_made_through_a_restart(
+    start_studio, scenes, page, open_as, screenshots
+):
+    maker = start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
+
+    def card(name):
+        return page.locator('[class*="st-key-job_"]').filter(has_text=name)
+
+    def press(name, label):
+        button = card(name).get_by_role("button", name=label)
+        button.wait_for()
+        settled(page)
+        button.click()
+
+    def put(label, value, role="textbox"):
+        page.get_by_role(role, name=label, exact=True).fill(value)
+        page.get_by_role(role, name=label, exact=True).press("Enter")
+
+    generate = page.get_by_role("button", name="Generate", exact=True)
+    open_as(page, maker, "generate")
+    page.get_by_alt_text("frame 0 of this recipe with its labels drawn in").wait_for()
     settled(page)
-    button.click()
-
-
-def test_a_set_is_made_through_reload_and_restart(
-    opened: Any, maker: Any, open_as: Callable[..., Any], screenshots: Any
-) -> None:
-    page = opened
-    page.get_by_text("One person, <b>small</b> pictures.").wait_for()  # as text
-    fill(page, "Frames", "5", role="spinbutton")
-    page.get_by_text("5 frames of 160 x 120").wait_for()
-    picture = page.get_by_alt_text("frame 0 of this recipe with its labels drawn in")
-    picture.wait_for(timeout=SLOW)
-    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg;base64,"))
-    first = picture.get_attribute("src")
-    settled(page)  # the picture that came moved the button
     page.get_by_role("button", name="Another frame").click()
-    second = page.get_by_alt_text("frame 1 of this recipe with its labels drawn in")
-    second.wait_for(timeout=SLOW)
-    page.wait_for_function(
-        "before => [...document.images].some(i => i.alt.startsWith('frame 1') && i.src !== before)",
-        arg=first,
-        timeout=SLOW,
+    page.get_by_alt_text("frame 1 of this recipe with its labels drawn in").wait_for()
+    put("Frames", "3000", "spinbutton")
+    page.get_by_text("3,000 frames").wait_for()
+    put("Name of the data set", "long")
+    settled(page)
+    generate.click()
+    for label in ("Cancel", "Resume", "Cancel"):
+        press("long", label)
+    card("long").get_by_text("cancelled").wait_for()
+    assert not (maker.exports / "long" / "index.json").exists()
+
+    page.get_by_text("Your own background photos").click()
+    page.get_by_role("textbox", name="Name for these photos").fill("street")
+    chosen = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": PHOTO}
+    page.locator("input[type=file]").set_input_files([chosen])
+    page.get_by_role("button", name="Remove a.jpg", exact=True).wait_for()
+    page.get_by_role("button", name="Upload these photos").click()
+    page.get_by_text("1 photo is kept as street").wait_for()
+    settled(page)
+    page.get_by_role("combobox", name="Background").click()
+    page.get_by_role("option", name="Your photos: street (1)").click()
+    expect(page.get_by_role("textbox", name="Name of the data set")).to_have_value(
+        "quickstart-street"
     )
-    fill(page, "Name of the data set", "five")
-    start(page).click()
-    card(page, "five").get_by_text("running").wait_for(timeout=SLOW)
-    screenshots(page, "generate_running")
+    put("Frames", "5", "spinbutton")
+    page.get_by_text("5 frames of 160 x 120").wait_for()
+    settled(page)
+    generate.click()
+    card("quickstart-street").get_by_text("running").wait_for()
     page.goto("about:blank")  # the browser is gone
     maker.restart()  # the server is killed; the job goes on
     open_as(page, maker)
     page.get_by_role("link", name="Generate", exact=True).click()
-    link = card(page, "five").get_by_role("link", name="Open and review")
-    link.wait_for(timeout=SLOW)
-    assert Dataset(maker.exports / "five").frames == 5
-    assert (maker.exports / "five.yaml").is_file()
+    link = card("quickstart-street").get_by_role("link", name="Open and review")
+    link.wait_for()
+    screenshots(page, "generate_done")
+    found = maker.exports / "quickstart-street"
+    assert Dataset(found).frames == 5 and (maker.exports / "quickstart-street.yaml").is_file()
+    assert str(maker.exports) not in (found / "dataset.json").read_text("utf-8")
     link.click()
-    key = content_key(Dataset(maker.exports / "five"))
-    page.wait_for_url(lambda url: f"/review?set={key}" in url, timeout=SLOW)
-    Desk(page=page, studio=maker).shown(timeout=SLOW / 1000)
-
-
-def test_faults_stand_beside_fields_and_nothing_starts(opened: Any) -> None:
-    page = opened
-    for bad in ("../x", "a b", "Ä", "-x", "studio"):
-        fill(page, "Name of the data set", bad)
-        found = rf"this is no name for an output.* got '{re.escape(bad)}'"
-        page.get_by_text(re.compile(found)).wait_for()
-        expect(start(page)).to_be_disabled()
-    fill(page, "Name of the data set", "good")
-    page.get_by_text("this is no name for an output").wait_for(state="detached")
-    expect(start(page)).to_be_enabled()
-    fill(page, "Width, px", "20", role="spinbutton")
-    page.get_by_text("should be greater than or equal to 64; got 20.").wait_for()
-    expect(start(page)).to_be_disabled()
-    fill(page, "Width, px", "160", role="spinbutton")
-    expect(start(page)).to_be_enabled()
-    page.get_by_text("Everything else").click()
-    fill(page, "identities", "0")
-    fault = page.get_by_text("should be greater than or equal to 1; got 0.")
-    fault.wait_for()
-    expect(start(page)).to_be_disabled()
-    field = page.get_by_role("textbox", name="identities", exact=True)
-
-    def below() -> float:
-        return top(fault) - top(field)
-
-    eventually(lambda: 0 < below() < 90, True)  # the message stands below its field
-    fill(page, "identities", "[1, ")
-    page.get_by_text("This is no value in YAML").wait_for()
-    no_folder = expect(page.get_by_role("textbox", name="folder"))
-    no_folder.to_have_count(0)
-    settled(page)
-    page.get_by_role("button", name="Reset to the scene's values").click()
-    page.get_by_text("This is no value in YAML").wait_for(state="detached")
-    expect(start(page)).to_be_enabled()
-    settled(page)
-    no_folder.to_have_count(0)
-
-
-def test_a_scene_that_lacks_its_pictures_says_so(opened: Any) -> None:
-    page = opened
-    page.get_by_role("combobox", name="Scene").click()
-    page.get_by_role("option", name="street (not here)").click()
-    page.get_by_text("It takes pictures from photos").wait_for()
-    expect(start(page)).to_have_count(0)
-
-
-def test_cancel_and_resume(opened: Any, maker: Any, screenshots: Any) -> None:
-    page = opened
-    fill(page, "Frames", "3000", role="spinbutton")
-    page.get_by_text("3,000 frames").wait_for()
-    fill(page, "Name of the data set", "long")
-    settled(page)
-    start(page).click()
-    press(page, "long", "Cancel")
-    card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
-    screenshots(page, "generate_cancelled")
-    press(page, "long", "Resume")
-    press(page, "long", "Cancel")
-    card(page, "long").get_by_text("cancelled").wait_for(timeout=SLOW)
-    assert not (maker.exports / "long" / "index.json").exists()
-
-
-def test_reviewers_are_sent_away(maker: Any, page: Any, open_as: Callable[..., Any]) -> None:
-    store = open_store(f"sqlite:///{maker.db}")
-    members.set_role(store, "Rudi", "reviewer", by=User(name="Ada", role="admin"))
-    store.close()
-    open_as(page, maker, name="Rudi")
-    page.get_by_role("link", name="Generate", exact=True).click()
-    page.get_by_text("This page needs the role lead").wait_for()
-    settled(page)
-    expect(start(page)).to_have_count(0)
-    assert not Path(maker.exports / "rudi").exists()
+    page.wait_for_url(lambda url: f"/review?set={content_key(Dataset(found))}" in url)
+    Desk(page=page, studio=maker).shown()

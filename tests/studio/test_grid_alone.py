@@ -1,10 +1,5 @@
 """The grid of people in a page without a server, called as Streamlit calls it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from synthstudio.studio.components import grid_source, sequence_number
@@ -28,7 +23,7 @@ _SHOWN = "() => [...window.root.querySelectorAll('a.card')].map((card) => card.d
 
 
 @pytest.mark.browser
-def test_an_older_call_that_comes_late_changes_nothing(new_page: Callable[..., Any]) -> None:
+def test_an_older_call_that_comes_late_changes_nothing(new_page):
     page = new_page()
     page.evaluate(_HOST, grid_source()[0])
     page.evaluate("window.give(2, ['0/1'])")
@@ -38,7 +33,7 @@ def test_an_older_call_that_comes_late_changes_nothing(new_page: Callable[..., A
     assert page.evaluate(_SHOWN) == ["4/1", "4/2"]
 
 
-def test_the_turn_rises_when_what_is_shown_changes() -> None:
+def test_the_turn_rises_when_what_is_shown_changes():
     first = sequence_number(None, "a")
     assert sequence_number(first, "a") == first
     ahead = (first[0] + 10**12, "a")  # a clock that was set back

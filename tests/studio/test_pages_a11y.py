@@ -1,29 +1,25 @@
 """No page has a serious accessibility violation that axe-core finds, in dark and in light."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from importlib import resources
-from typing import Any
 
 import pytest
 from conftest import settled
 from reviewing import eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("every page, light and dark, by axe-core"),
+]
 PAGES = ("home", "review", "gallery", "queue", "team", "generate", "skeletons", "tryit")
 SERIOUS = ("serious", "critical")
-# (rule, part of the selector, why). Each is Streamlit's own DOM, which no page can change; a test
-# below sees to it that what no longer occurs is taken out.
-OURS_NOT: tuple[tuple[str, str, str], ...] = ()
 
 
 @pytest.fixture(scope="module")
-def axe() -> str:
+def axe():
     return (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
-def violations(page: Any, axe: str) -> list[tuple[str, str, str]]:
+def violations(page, axe):
     """Return (rule, selector, what is wrong) of each serious violation."""
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -35,15 +31,11 @@ def violations(page: Any, axe: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def _selector(target: list[Any]) -> str:
+def _selector(target):
     return " ".join(" ".join(part) if isinstance(part, list) else part for part in target)
 
 
-def excused(rule: str, selector: str) -> bool:
-    return any(rule == name and part in selector for name, part, _ in OURS_NOT)
-
-
-def look(page: Any) -> None:
+def look(page):
     """Wait until the page has come to rest: data, plots, pictures."""
     settled(page)
     page.locator("h1, .ed[data-ready]").first.wait_for()
@@ -53,9 +45,7 @@ def look(page: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [*PAGES, "gallery-statistics", "gallery-select"])
-def test_no_serious_violation(
-    page: Any, studio: Any, open_as: Callable[..., Any], axe: str, name: str
-) -> None:
+def test_no_serious_violation(page, studio, open_as, axe, name):
     path, _, more = name.partition("-")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
@@ -68,13 +58,11 @@ def test_no_serious_violation(
             page.get_by_text("Select", exact=True).click()
             page.get_by_role("button", name="Flag").wait_for()
         look(page)
-        left = [v for v in violations(page, axe) if not excused(*v[:2])]
+        left = violations(page, axe)
         assert not left, scheme + "".join(f"\n{rule} {at}\n    {what}" for rule, at, what in left)
 
 
-def test_axe_finds_what_is_wrong(
-    page: Any, studio: Any, open_as: Callable[..., Any], axe: str
-) -> None:
+def test_axe_finds_what_is_wrong(page, studio, open_as, axe):
     open_as(page, studio, "gallery")
     look(page)
     page.evaluate(

@@ -13,7 +13,10 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.store import open_store
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.nightly("a long journey by keys; test_new_user.py has the short one"),
+]
 PEOPLE = int(os.environ.get("SYNTHSTUDIO_REVIEW_PEOPLE", "9"))
 """How many; `make soak` says 200 and names a set that has as many in SYNTHSTUDIO_REVIEW_SET."""
 
@@ -30,7 +33,7 @@ def test_a_reviewer_by_keyboard(start_studio, big_set, page, open_as, tmp_path):
     labels = Labels(big_set)
     reviewer = Reviewer(desk, labels)
     people = [reviewer.person(number) for number in range(PEOPLE)]
-    desk.saved(timeout=120)
+    desk.saved()
     assert people == labels.people[:PEOPLE]  # the queue "all" is in the order of the set
     events = stored(studio, big_set)
     reviewer.check(events)

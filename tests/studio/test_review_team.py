@@ -5,9 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import expect
 from review_store import Reviewed, reviewed
-from reviewing import sit_down, stored
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.skeleton import get_skeleton
@@ -332,94 +330,6 @@ def test_progress_follows_every_event(review):
     claim(review.store, [review.person(5, layer=SECOND)], who=BEN)
     review.decide(BEN, review.person(5, layer=SECOND))
     check()
-
-
-@pytest.mark.browser
-def test_the_count_follows_an_approval(studio, page, open_as):
-    desk = sit_down(open_as, page, studio, "review?queue=all&frame=6&instance=1")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Review")
-
-    def count():
-        return int(page.locator(".ed .progress").text_content().split(" ")[0])
-
-    before = count()
-    desk.press("a")
-    desk.wait(lambda: count() == before + 1)
-    desk.saved()
-
-
-@pytest.mark.browser
-def test_edits_from_before_are_saved_and_told_on_return(studio, studio_set, page, open_as):
-    desk = sit_down(open_as, page, studio, "review?queue=all&frame=7&instance=1")
-    key = page.evaluate("new URL(location.href).searchParams.get('set')")
-    left = [
-        {
-            "client": "ab" * 8,
-            "seq": seq,
-            "dataset": key,
-            "frame": 7,
-            "instance": 1,
-            "id": "7:1",
-            "revision": seq - 1,
-            "kind": "edit",
-            "joints": {"nose": [5, 6 + seq, 2, "visible"]},
-            "patch": {"joints": {"nose": [5, 6 + seq, 2, "visible"]}},
-            "made": seq,
-        }
-        for seq in (1, 2)
-    ]
-    page.get_by_role("link", name="Home").click()
-    page.locator(".ed").wait_for(state="detached")
-    page.evaluate(
-        """([prefix, ops]) => ops.forEach((op) => localStorage.setItem(
-          `${prefix}${op.client}.${op.seq}`, JSON.stringify(op)))""",
-        [f"synthstudio.outbox.{key}.Ada.", left],
-    )
-    page.get_by_role("link", name="Review").click()
-    flash = page.locator(".ed .flash.on", has_text="2 edits from before were saved.")
-    flash.wait_for(timeout=90_000)
-    desk.saved()
-    assert len(stored(studio, studio_set, person="7:1")) == 2
-    assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []
-
-
-@pytest.mark.browser
-def test_a_browser_overwrites_no_first_look_unseen(start_studio, studio_set, page, open_as):
-    """A message that the editor would never send: it is refused, whatever revision it names."""
-    studio = start_studio(studio_set)
-    found = reviewed(studio.db, studio_set)
-    with closing(found.store):
-        found.team(Root="admin", Ada="reviewer", Ben="reviewer")
-        set_share(found.store, found.table.key, "second_share", 1.0, by=ADMIN)
-        found.decide(ADA, found.person(3), "rejected")
-        frame, instance = found.person(3).frame, found.person(3).instance
-    desk = sit_down(
-        open_as, page, studio, f"review?queue=all&frame={frame}&instance={instance}", name="Ben"
-    )
-    expect(page.locator(".ed .chip")).to_have_text("second look open")
-    key = page.evaluate("new URL(location.href).searchParams.get('set')")
-    op = {
-        "client": "ab" * 8,
-        "seq": 1,
-        "dataset": key,
-        "frame": frame,
-        "instance": instance,
-        "id": f"{frame}:{instance}",
-        "revision": 1,
-        "kind": "status",
-        "status": "approved",
-        "patch": {"status": "approved"},
-        "made": 1,
-    }
-    page.evaluate(
-        "([name, op]) => localStorage.setItem(name, JSON.stringify(op))",
-        [f"synthstudio.outbox.{key}.Ben.{op['client']}.1", op],
-    )
-    page.reload()
-    page.locator(".ed .refused", has_text="looked at twice").wait_for()
-    desk.saved()
-    (event,) = stored(studio, studio_set, person=f"{frame}:{instance}")
-    assert (event.who, event.after["status"]) == ("Ada", "rejected")
 
 
 def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):

@@ -1,26 +1,17 @@
 """Own skeletons in the studio: made on their page by mouse and by keys, reviewed like others."""
 
-from __future__ import annotations
-
 import errno
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-from conftest import settled
 from own_skeleton_sets import JOINTS, horse_set
 from playwright.sync_api import expect
-from reviewing import Desk, eventually
 
 from synthstudio.core.errors import RecipeError, StudioError
 from synthstudio.core.own_skeletons import own_skeleton
-from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.skeleton_file import read_skeleton
-from synthstudio.review import history
-from synthstudio.review.datasets import content_key
-from synthstudio.review.store import open_store
 from synthstudio.review.values import User
 from synthstudio.studio.skeletons import files
 
@@ -40,19 +31,18 @@ async (js) => {
 
 
 @pytest.fixture(scope="module")
-def horses(start_studio: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def horses(start_studio, tmp_path_factory):
     return start_studio(horse_set(tmp_path_factory.mktemp("horses")).folder)
 
 
+@pytest.mark.nightly("a browser journey; what is saved has quick tests")
 @pytest.mark.browser
-def test_one_is_made_by_mouse_and_by_keys(
-    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
-) -> None:
+def test_one_is_made_by_mouse_and_by_keys(page, horses, open_as, screenshots):
     open_as(page, horses, "skeletons")
     figure = page.locator("svg.figure")
     figure.wait_for()
 
-    def at(x: float, y: float) -> tuple[float, float]:
+    def at(x, y):
         figure.scroll_into_view_if_needed()
         box = figure.bounding_box()
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
@@ -96,53 +86,17 @@ def test_one_is_made_by_mouse_and_by_keys(
 
 
 @pytest.mark.browser
-def test_beginning_with_another_loses_no_drawing(
-    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
-) -> None:
-    open_as(page, horses, "skeletons")
-    joints = page.locator("svg.figure g")
-
-    def begin(name: str) -> None:
-        page.get_by_role("combobox", name="Begin with").click()
-        page.get_by_role("option", name=name).first.click()
-
-    page.get_by_role("button", name="Add a joint").click()
-    page.get_by_label("Name", exact=True).fill("mine")
-    begin("coco17, of the package")
-    page.get_by_text("Undo brings it back").wait_for()
-    expect(joints).to_have_count(17)
-    screenshots(page, "skeletons_kept")
-    page.get_by_role("button", name="Undo").press("Enter")
-    expect(joints).to_have_count(1)
-    expect(page.get_by_label("Name", exact=True)).to_have_value("mine")
-    # saved as what it is: the one that is edited now, and nothing is unsaved any more
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_text("Saved: skeletons/mine.yaml").wait_for()
-    begin("coco23, of the package")
-    expect(joints).to_have_count(23)
-    assert page.get_by_text("Undo brings it back").count() == 0
-    begin("mine")
-    expect(joints).to_have_count(1)
-    for _ in range(2):  # the second before the answer to the first
-        page.get_by_role("button", name="Add a joint").click()
-        page.get_by_role("button", name="Save", exact=True).click()
-    mine = horses.exports / "skeletons" / "mine.yaml"
-    eventually(lambda: len(read_skeleton(mine).joints), 3)
-    expect(joints).to_have_count(3)
-
-
-@pytest.mark.browser
-def test_saved_again_before_the_answer(page: Any, tmp_path: Path) -> None:
+def test_saved_again_before_the_answer(page, tmp_path):
     """Each save replaces the one before, and no answer takes away what was drawn since."""
     maker = Path(files.__file__).parent / "maker.js"
     page.evaluate(_HOST, maker.read_text("utf-8"))
     joints, last = page.locator("svg.figure g"), {}
 
-    def draw_and_save() -> None:
+    def draw_and_save():
         page.get_by_role("button", name="Add a joint").click()
         page.get_by_role("button", name="Save", exact=True).click()
 
-    def answer(k: int) -> None:
+    def answer(k):
         sent, lead = page.evaluate("window.sent")[k], User(name="Lea", role="lead")
         made, written = files.take(tmp_path, sent, who=lead, used=(), last=last)
         assert written and len(made.joints) == k + 1
@@ -168,37 +122,18 @@ def test_saved_again_before_the_answer(page: Any, tmp_path: Path) -> None:
         files.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
 
 
-@pytest.mark.browser
-def test_a_set_of_it_is_reviewed(
-    page: Any, horses: Any, open_as: Callable[..., Any], screenshots: Callable[[Any, str], None]
-) -> None:
-    open_as(page, horses, "review")
-    desk = Desk(page=page, studio=horses)
-    desk.shown()
-    page.get_by_text("Root of tail").first.wait_for()
-    desk.root.focus()
-    for key in ("Tab", "ArrowRight", "Shift+g", "m", "a"):
-        page.keyboard.press(key)
-    desk.saved()
-    screenshots(page, "horse_review")
-    store = open_store(f"sqlite:///{horses.db}")
-    found = [
-        e
-        for e in history.events(store, content_key(Dataset(horses.datasets[0])))
-        if e.kind == "edit"
-    ]
-    store.close()
-    assert found and {name for e in found for name in e.after["joints"]} == set(JOINTS)
-    for name in ("gallery", "queue"):
-        open_as(page, horses, name)
-        settled(page)
-        assert page.get_by_test_id("stException").count() == 0, name
-        assert page.get_by_text("cannot be read").count() == 0, name
-        screenshots(page, f"horse_{name}")
+def test_a_set_of_it_is_on_every_page(open_pages, tmp_path):
+    pages = open_pages(horse_set(tmp_path).folder)
+    for name in ("home", "review", "gallery", "queue", "team", "skeletons"):
+        assert "cannot be read" not in pages.words(pages.open(name)), name
+    (editor,) = (data for key, data in pages.shown.items() if key.startswith("editor "))
+    assert json.loads(editor["json"])["skeleton"]["joints"] == list(JOINTS)
+    (chosen,) = pages.ctx.sets.values()
+    assert pages.cards("gallery_grid") == chosen.table.ids(np.arange(chosen.table.people))
 
 
-def test_files_are_kept_apart(tmp_path: Path) -> None:
-    def made(name: str, *joints: str) -> Any:
+def test_files_are_kept_apart(tmp_path):
+    def made(name, *joints):
         return own_skeleton({"name": name, "joints": list(joints)})
 
     assert files.save(tmp_path, made("a", "x"), opened="", used=())
@@ -216,12 +151,10 @@ def test_files_are_kept_apart(tmp_path: Path) -> None:
     assert files.stored(tmp_path).keys() == {"a"}
 
 
-def test_a_file_that_could_not_be_read_once_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_could_not_be_read_once_is_read_again(tmp_path, monkeypatch):
     files.save(tmp_path, own_skeleton({"name": "a", "joints": ["x"]}), opened="", used=())
 
-    def fails(*_: Any, **__: Any) -> None:
+    def fails(*_, **__):
         raise OSError(errno.EIO, "the disk does not answer")
 
     for name in ("open", "is_file"):
@@ -235,12 +168,12 @@ def test_a_file_that_could_not_be_read_once_is_read_again(
 
 
 @pytest.mark.parametrize("text", [None, 3, "{", "[]", '{"name": "../../x"}', "[" * 100_001])
-def test_what_a_browser_sends_is_checked(text: Any) -> None:
+def test_what_a_browser_sends_is_checked(text):
     with pytest.raises((StudioError, RecipeError)):
         files.parse(text)
 
 
-def test_a_source_is_that_of_its_sigmas() -> None:
+def test_a_source_is_that_of_its_sigmas():
     made = own_skeleton({"name": "a", "joints": ["x", "y"], "sigmas": {"x": 0.05}})
     shown = files.to_edit(made)
     assert shown["sigmas"] == {"x": 0.05} and files.parse(json.dumps(shown)).name == made.name

@@ -3,10 +3,7 @@
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import expect
 from review_store import reviewed
-from reviewing import Labels, sit_down, stored
-from test_pages_a11y import axe, violations  # noqa: F401 - a fixture
 from test_review_team import ADA, ADMIN, BEN, frames, shown
 from test_web_api import CLIENT, api  # noqa: F401 - a fixture
 
@@ -169,49 +166,3 @@ def test_joints_of_a_lasso_by_the_api_are_one_event(api):  # noqa: F811
     assert api.send({"seq": 1, **undo}).json()["done"]
     after = api.ask("GET", f"/sets/{api.studio.key}/people/4/2").json()
     assert after["joints"] == base["joints"] and after["revision"] == 2
-
-
-@pytest.mark.browser
-def test_a_stroke_reaches_whom_the_queue_does_not_hold(
-    start_studio,
-    studio_set,
-    new_page,
-    open_as,
-    axe,  # noqa: F811
-):
-    """By keys alone, with the page looked at by axe-core while the line is drawn."""
-    studio, page = start_studio(studio_set), new_page(color_scheme="light")
-    desk = sit_down(open_as, page, studio, "review?queue=all&frame=0&instance=1")
-    desk.shown("0:1")
-    desk.write("e", "alone in the next queue")
-    desk.saved()
-    box = page.get_by_role("textbox", name="Filter")
-    box.fill("comments > 0")
-    box.press("Enter")
-    expect(page.locator(".ed .place")).to_have_text("1 of 1", timeout=60_000)
-    page.locator(".ed .stage").focus()
-    desk.press("Shift+O")
-    expect(page.get_by_role("button", name="It hides person 2")).to_be_visible()
-    assert violations(page, axe) == []
-    page.get_by_role("button", name="Zoom out").press("Escape")
-    desk.press("Shift+O", "Shift+F", *["Shift+ArrowLeft"] * 60, *["Shift+ArrowUp"] * 60)
-    desk.press("Tab", *["Shift+ArrowRight"] * 60, *["Shift+ArrowDown"] * 60, "Enter")
-    desk.saved()
-    labels = Labels(studio_set)
-    for item, revision in (("0:1", 2), ("0:2", 1)):
-        event = stored(studio, studio_set, person=item)[-1]
-        wanted = labels.labels[0, int(item[2:])]
-        inside = {n for n, at in wanted.items() if at.state and at.cause != "object"}
-        assert event.revision == revision and set(event.after["joints"]) == inside
-        assert {row["cause"] for row in event.after["joints"].values()} == {"object"}
-    desk.press("z")
-    desk.saved()
-    for item in ("0:1", "0:2"):
-        assert stored(studio, studio_set, person=item)[-1].kind == "revert"
-    desk.press("Shift+Z")
-    desk.saved()
-    assert [e.kind for e in stored(studio, studio_set, person="0:2")] == [
-        "edit",
-        "revert",
-        "revert",
-    ]
