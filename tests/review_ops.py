@@ -17,8 +17,11 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.review.check import Base
-from synthstudio.review.values import JointLabel, Op, Person, User
+from synthstudio.review import edits, history
+from synthstudio.review.check import Base, base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.store import Store
+from synthstudio.review.values import Event, ItemState, JointLabel, Op, Person, User
 
 KEY = "5e" * 32
 PEOPLE = (3, 1, 0, 2, 4)
@@ -50,6 +53,39 @@ def op(kind: str, revision: int, **more: Any) -> Op:
         more.setdefault("joints", {"nose": seen()})
     values = {"client": "tab-1", "seq": next(_seq), "person": PERSON} | more
     return Op(kind=kind, revision=revision, **values)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass
+class Desk:
+    """A data set in a store, whose people get ops at their current revision."""
+
+    store: Store
+    dataset: Dataset
+
+    def __post_init__(self) -> None:
+        self.key = register(self.store, self.dataset, "a set")
+
+    def person(self, frame: int, instance: int = 1, layer: str = "main") -> Person:
+        return Person(dataset=self.key, frame=frame, instance=instance, layer=layer)
+
+    def base(self, person: Person) -> Base:
+        return base_of(self.dataset, person.frame, person.instance)
+
+    def state(self, person: Person) -> ItemState:
+        return history.state(self.store, person)
+
+    def say(self, person: Person, kind: str, *, who: User = ANNA, **more: Any) -> Event:
+        revision = more.pop("revision", self.state(person).revision)
+        return edits.apply(
+            self.store, op(kind, revision, person=person, **more), who=who, base=self.base(person)
+        )
+
+    def do(self, kind: str, frame: int, instance: int = 1, **more: Any) -> Event:
+        return self.say(self.person(frame, instance), kind, **more)
+
+    def check(self) -> None:
+        """Assert that all states are what their events add up to."""
+        assert history.check_replay(self.store, self.key) == []
 
 
 def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:

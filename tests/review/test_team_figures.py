@@ -5,7 +5,6 @@ import itertools
 import math
 import threading
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_no
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store, open_store
+from synthstudio.review.store import Store
 from synthstudio.review.team.members import (
     assign,
     assigned,
@@ -57,11 +56,9 @@ def table(dataset) -> PeopleTable:
 
 
 @pytest.fixture
-def store(store_url: str, dataset):
-    opened = open_store(store_url)
-    registered(opened, dataset)
-    yield opened
-    opened.close()
+def store(empty_store: Store, dataset) -> Store:
+    registered(empty_store, dataset)
+    return empty_store
 
 
 def test_kappa_by_hand() -> None:
@@ -276,6 +273,7 @@ def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
     assert leases(store, table.key) == {}
 
 
+@pytest.mark.nightly("six threads race")
 def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) -> None:
     """Each has the same people in another order; the last to write has them, and nobody fails."""
     people = [Person(dataset=table.key, frame=k, instance=1) for k in range(40)]
@@ -300,13 +298,6 @@ def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) 
 
 def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:
     people = [Person(dataset=table.key, frame=k, instance=1) for k in range(1500)]
-    assert assign(store, people, to="anna", by=LEAD) == 1500
-    assert len(assigned(store, table.key)) == 1500
+    assert assign(store, people, to="anna", by=LEAD) == 1500 == len(assigned(store, table.key))
     unassign(store, people, by=LEAD)
     assert assigned(store, table.key) == {}
-
-
-def test_nothing_here_is_tied_to_a_place(tmp_path: Path, table: PeopleTable) -> None:
-    """The same set elsewhere has the same key, and so the same choices."""
-    other = people_table(write_rows(make_rows(10, each=4), tmp_path / "set"))
-    assert other.key == table.key

@@ -3,38 +3,28 @@
 from types import SimpleNamespace
 
 import pytest
-from review_ops import ANNA, BEN, LEAD, op
+from review_ops import ANNA, BEN, LEAD
 from sqlalchemy import event
 
-from synthstudio.review import comments, edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
+from synthstudio.review import comments, history
 from synthstudio.review.models import EventRow, MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
-from synthstudio.review.values import JointLabel, Person
+from synthstudio.review.values import JointLabel
 from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
 
 
 @pytest.fixture
-def key(empty_store, small_set):
-    return register(empty_store, small_set, "sticks")
+def key(desk):
+    return desk.key
 
 
 @pytest.fixture
-def write(empty_store, small_set, key):
-    with empty_store.session() as session:
+def write(desk):
+    with desk.store.session() as session:
         for name in ("anna", "Ann", "José"):
             session.add(MemberRow(name=name, role="reviewer", by="ada", when=utc_now()))
-
-    def write(instance, kind="comment", **more):
-        person = Person(dataset=key, frame=0, instance=instance)
-        revision = history.state(empty_store, person).revision
-        base = base_of(small_set, 0, instance)
-        change = op(kind, revision, person=person, **more)
-        return edits.apply(empty_store, change, who=ANNA, base=base)
-
-    return write
+    return lambda instance, kind="comment", **more: desk.do(kind, 0, instance, **more)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from synthstudio.review.team.accounts import (
 )
 from synthstudio.review.values import User
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.nightly("browser journeys of a served studio")]
 ADA = User(name="ada", role="admin")
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 
@@ -53,13 +53,8 @@ def enter(page: Any, studio: Any, name: str = "ada", password: str = GOOD, path:
 
 
 def test_from_an_invitation_to_a_review_and_out(
-    page: Any,
-    new_page: Callable[..., Any],
-    served: Any,
-    store: Store,
-    small_photo_set: Path,
-    watch: Any,
-) -> None:
+    page, new_page, served, store, small_photo_set, watch
+):
     watch.expected += ["status of 410"]
     _, text = invite(store, "mia", role="reviewer", by=ADA)
     page.goto(code_link(served.url, text))
@@ -124,13 +119,7 @@ def team(page: Any, studio: Any, name: str) -> Any:
     return page
 
 
-def test_the_team_page_invites_resets_and_ends(
-    new_page: Callable[..., Any],
-    served: Any,
-    store: Store,
-    axe: str,  # noqa: F811
-    screenshots: Any,
-) -> None:
+def test_the_team_page_invites_resets_and_ends(new_page, served, store, axe):  # noqa: F811
     ada = team(new_page(viewport={"width": 1440, "height": 900}), served, "ada")
     ada.get_by_role("textbox", name="Name to sign in by").fill("lea")
     ada.get_by_label("Role of the new member").click()
@@ -140,13 +129,11 @@ def test_the_team_page_invites_resets_and_ends(
     settled(ada)
     (link,) = PATTERN.findall(ada.get_by_test_id("stCode").inner_text())
     assert ada.get_by_test_id("stCode").inner_text().startswith(f"{served.url}/invitation#")
-    screenshots(ada, "accounts_1440_light")
     assert violations(ada, axe) == []
     choose_password(store, link, GOOD)
     lea = team(new_page(viewport={"width": 390, "height": 844}, color_scheme="dark"), served, "lea")
     assert lea.get_by_role("button", name="Reset").count() == 0
     assert lea.get_by_role("button", name="Revoke", exact=True).count() == 0
-    screenshots(lea, "accounts_390_dark")
     assert violations(lea, axe) == []
     lea.get_by_role("textbox", name="Name to sign in by").fill("ad\u0430")  # Cyrillic
     lea.get_by_role("button", name="Invite").click()
@@ -167,22 +154,12 @@ def test_the_team_page_invites_resets_and_ends(
     settled(ada)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_at_the_door(
-    new_page: Callable[..., Any],
-    served: Any,
-    store: Store,
-    axe: str,  # noqa: F811
-    scheme: str,
-    screenshots: Any,
-    watch: Any,
-) -> None:
+def test_axe_finds_nothing_at_the_door(new_page, served, store, axe, watch):  # noqa: F811
     watch.expected += ["status of 401", "status of 400"]
-    for width, height in ((1440, 900), (390, 844)):
+    for scheme, width, height in (("light", 1440, 900), ("dark", 390, 844)):
         page = new_page(color_scheme=scheme, viewport={"width": width, "height": height})
         enter(page, served, "ada", OTHER)
         page.get_by_role("alert").wait_for()
-        screenshots(page, f"sign_in_{width}_{scheme}")
         assert violations(page, axe) == []
         _, text = invite(store, "new", by=ADA)
         page.goto(f"{served.url}/invitation")
@@ -193,6 +170,5 @@ def test_axe_finds_nothing_at_the_door(
         page.get_by_label("The same again").fill("password1234")
         page.keyboard.press("Enter")
         page.get_by_text("one of the commonest").wait_for()
-        screenshots(page, f"invitation_{width}_{scheme}")
         assert violations(page, axe) == []
     assert [a.state for a in accounts(store) if a.name == "new"] == ["invited"]

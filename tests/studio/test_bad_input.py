@@ -11,10 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from attackers import api_studio
-from editor_host import Alone, item
 from imported_photos import import_photos
-from playwright.sync_api import expect
-from test_editor_strokes import draw
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.skeleton import get_skeleton
@@ -135,24 +132,3 @@ def test_500_people_in_a_frame(tmp_path: Path) -> None:
         assert len(json.dumps(found)) < 2e6
         approve(studio, dataset)
         export_reviewed(studio.store, dataset, tmp_path / "out", form="coco", only="all")
-
-
-@pytest.mark.browser
-def test_a_thing_over_500_people(page: Any) -> None:
-    """One stroke, an edit of each, one undo, in messages of a size that the server takes."""
-    base = item(0)["base"]
-    held = {"joints": base, "revision": 0, "status": "pending", "closed": None}
-    people = [held | {"instance": number} for number in range(2, 501)]
-    editor = Alone(page)
-    editor.give(items=[item(0, people=people), item(1)])
-    began = time.perf_counter()
-    editor.press("Shift+O")
-    draw(editor, (30, 40), (125, 40), (125, 75), (30, 75))
-    flash = page.locator(".flash")
-    expect(flash).to_contain_text("of 500 people hidden by a thing")
-    editor.press("z")
-    expect(flash).to_contain_text("Undone: a thing over 500 people")
-    assert time.perf_counter() - began < 60, "it draws all of them anew for each of them"
-    kinds = [op["kind"] for op in editor.ops()]
-    assert (kinds.count("edit"), kinds.count("revert")) == (500, 500)
-    assert {len(message["ops"]) for message in editor.sent()} == {100}

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 from job_orders import LEAD, drive, ended, settings_in
+from waiting import wait_for
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
@@ -44,6 +44,7 @@ def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> No
     store.close()
 
 
+@pytest.mark.nightly("processes of their own")
 def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> None:
     settings = settings_in(tmp_path)
     store = open_store(settings.database)
@@ -58,14 +59,16 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
 
 
 def checked(health_checks: HealthChecks, dataset: Dataset) -> Health:
-    deadline = time.monotonic() + 300
     key = content_key(dataset)
-    while (seen := health_checks.status(key, dataset, begin=True)).state in ("checking", "waiting"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return seen
+
+    def known() -> Health | None:
+        seen = health_checks.status(key, dataset, begin=True)
+        return None if seen.state in ("checking", "waiting") else seen
+
+    return wait_for(known, "the result of a check", patience_s=240)
 
 
+@pytest.mark.nightly("processes of their own")
 def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
     dataset = Dataset(studio_set)
     key = content_key(dataset)

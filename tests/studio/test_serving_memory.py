@@ -96,6 +96,7 @@ def test_masks_are_those_of_the_labels(source):
     assert (both > 0).sum() == sum(r["modal_area_px"] for r in source.dataset.instances(0))
 
 
+@pytest.mark.nightly("a thousand pictures of a served studio")
 @pytest.mark.timeout(1200)
 def test_the_server_does_not_grow(studio, studio_set):
     browser, key = Browser(studio), content_key(Dataset(studio_set))

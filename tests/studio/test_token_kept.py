@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.tokens import tokens
+from synthstudio.review.tokens import make_token, tokens
 from synthstudio.review.values import User
 from synthstudio.studio import context
 
@@ -32,17 +32,25 @@ def page(ctx, me):
     show_tokens(ctx, me)
 
 
-def opened(store: Store, monkeypatch: pytest.MonkeyPatch, role: str = "admin") -> AppTest:
+def opened(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    role: str = "admin",
+    *,
+    me: User = ADA,
+    signed_in: bool = True,
+) -> AppTest:
     monkeypatch.setattr(context, "browser", lambda: "b")
     ctx = SimpleNamespace(
         store=store,
-        signed_in=True,
+        signed_in=signed_in,
+        keys={},
         with_accounts=False,
         tokens=SimpleNamespace(session_cookie="session"),
         role_in=lambda name, browser, session: role,
         role_by_token=lambda name: members.role_of(store, name),
     )
-    return AppTest.from_function(page, args=(ctx, ADA), default_timeout=120).run()
+    return AppTest.from_function(page, args=(ctx, me), default_timeout=120).run()
 
 
 def test_a_page_drawn_anew_shows_the_token_that_was_made(
@@ -71,3 +79,33 @@ def test_who_is_no_admin_any_more_makes_none_of_that_role(
     app.button[0].click().run()
     assert "a token has a role of those whom its maker has" in app.error[0].value
     assert tokens(store) == []
+
+
+def test_everybody_has_their_own_and_admins_all(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members.set_role(store, "Rex", "reviewer", by=ADA)
+    make_token(store, "Ada", role="admin", by=ADA, label="of Ada")
+    rex = User(name="Rex", role="reviewer")
+    app = opened(store, monkeypatch, "reviewer", me=rex)
+    assert [text.label for text in app.text_input] == ["What it is for"]  # nobody else's
+    assert not app.dataframe
+    app.text_input[0].set_value("of Rex")
+    app.button[0].click().run()
+    (mine,) = tokens(store, who="Rex")
+    assert (mine.role, mine.by, mine.label) == ("reviewer", "Rex", "of Rex")
+    app.run()
+    app.button[1].click().run()  # revokes the only one in the list
+    assert tokens(store, who="Rex")[0].revoked and not tokens(store, who="Ada")[0].revoked
+    app = opened(store, monkeypatch)
+    for name, said in (("Rex", "at most the role of its person"), ("Zoe", "only members have")):
+        app.text_input[0].set_value(name)
+        app.button[0].click().run()
+        assert said in app.error[0].value
+    assert len(tokens(store)) == 2
+
+
+def test_who_only_says_a_name_sees_no_token(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_token(store, "Ada", role="viewer", by=ADA, label="secret")
+    app = opened(store, monkeypatch, signed_in=False)
+    assert "server's key" in app.info[0].value and not app.button and not app.dataframe
