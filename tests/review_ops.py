@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from stick_people import make_frame
 
+from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
@@ -35,6 +39,14 @@ ON_DISK = Base(skeleton=JOINTS, width_px=320, height_px=240, joints={}, exists=T
 NOBODY = dataclasses.replace(ON_DISK, joints=None, exists=False)
 PERSON = Person(dataset=KEY, frame=0, instance=1)
 _seq = itertools.count(1)
+
+
+@contextmanager
+def refused(reason: str, match: str | None = None) -> Iterator[None]:
+    """Assert that what is done is refused for this reason."""
+    with pytest.raises(Refused, match=match) as caught:
+        yield
+    assert caught.value.reason == reason
 
 
 def seen(x: float = 10.0, y: float = 20.0) -> JointLabel:

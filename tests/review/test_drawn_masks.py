@@ -1,17 +1,14 @@
 """Masks that reviewers draw: what is taken, what follows from them, and what exports have."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 from imported_photos import import_photos
 from pycocotools import mask as coco_mask
 from review_ops import ANNA, Desk, op
-from sqlalchemy import event
 
-from synthstudio.api import remote
-from synthstudio.core.errors import ArgumentError, Refused
+from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_frame
@@ -265,21 +262,3 @@ def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing,
     assert history.event_named(drawing.store, drawing.who, *name) == made[0].id
     other = dataclasses.replace(drawing.who, instance=2)
     assert history.event_named(drawing.store, other, *name) is None
-
-
-def test_counts_and_lists_read_no_masks(drawing):
-    drawing.masks(modal=block(1, 1, 5, 5))
-    read = []
-    event.listen(drawing.store.engine, "before_cursor_execute", lambda *a: read.append(a[2]))
-    assert history.counts(drawing.store, drawing.key).touched == 1
-    (state,) = history.states(drawing.store, drawing.key, people=[(0, 1)], masks=False).values()
-    assert state == dataclasses.replace(drawing.now, masks=None)
-    assert "masks" in read.pop(), "the whole state"
-    assert read and not any("masks" in text for text in read)
-
-
-def test_masks_of_a_program_are_codes_of_pycocotools_or_arrays_of_a_picture():
-    own = coco_mask.encode(np.asfortranarray(block(1, 1, 5, 5).astype(np.uint8)))
-    assert json.loads(json.dumps(remote._mask(own))) == GOOD
-    with pytest.raises(ArgumentError, match="height, width"):
-        remote._mask(np.ones((2, *SIZE), bool))

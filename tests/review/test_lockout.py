@@ -11,7 +11,6 @@ from sqlalchemy import select
 from waiting import PATIENCE_S
 
 from synthstudio.review.models import TriesRow, utc_now
-from synthstudio.review.store import open_store
 from synthstudio.review.team import lockout
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
 from synthstudio.review.team.lockout import (
@@ -108,17 +107,6 @@ def test_right_tries_keep_no_wrong_ones_alive(mia):
             assert enter(mia, now, address="192.0.2.7") is not None
     with mia.reading() as session:
         assert session.get_one(TriesRow, address_key("192.0.2.7")).wrong <= 2
-
-
-def test_a_restart_forgets_none(store_url):
-    now = utc_now()
-    first = open_store(store_url)
-    guess(first, now, times=FREE)
-    first.close()
-    second = open_store(store_url)
-    with pytest.raises(Waits):
-        guess(second, now + timedelta(seconds=29))
-    second.close()
 
 
 def test_a_reset_lets_its_person_in(mia):

@@ -48,8 +48,7 @@ class Without:
         return None if hidden else PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
-import synthstudio.cli, synthstudio.generation.audit, synthstudio.generation.pipeline
-import synthstudio.formats.export, synthstudio.inference.write
+import synthstudio.cli, synthstudio.formats.export
 from synthstudio.core.errors import ReviewError
 try:
     import synthstudio.review.store

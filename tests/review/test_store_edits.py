@@ -227,6 +227,8 @@ def test_bad_joints(store):
     assert history.events(store, KEY) == [] and history.states(store, KEY) == {}
 
 
+BAD_PEOPLE = [{"frame": -1}, {"frame": 2**40}, {"instance": "1"}, {"layer": "x" * 81}]
+BAD_PEOPLE += [{"layer": "\ud800"}, {"layer": ""}]
 BAD_OPS = [
     {"kind": "drop"},
     {"kind": ["edit"]},
@@ -234,25 +236,13 @@ BAD_OPS = [
     *({"seq": seq} for seq in (-1, 2**31, True, "1", 1.0, 1.5)),
     *({"revision": revision} for revision in (-1, None, "0", 2**70)),
     {"person": None},
-    {"person": dataclasses.replace(PERSON, frame=-1)},
-    {"person": dataclasses.replace(PERSON, frame=2**40)},
-    {"person": dataclasses.replace(PERSON, instance="1")},
-    {"person": dataclasses.replace(PERSON, layer="x" * 81)},
-    {"person": dataclasses.replace(PERSON, layer="\ud800")},
-    {"kind": "status", "status": "fine"},
-    {"kind": "status", "status": None},
-    {"kind": "status", "status": "flagged", "text": "x" * 2001},
-    {"kind": "status", "status": "flagged", "text": "a\0b"},
-    {"kind": "comment", "text": "  "},
-    {"kind": "comment", "text": "\ud800"},
-    {"kind": "comment", "text": ["a"]},
+    *({"person": dataclasses.replace(PERSON, **change)} for change in BAD_PEOPLE),
+    *({"kind": "status", "status": status} for status in ("fine", None)),
+    *({"kind": "status", "status": "flagged", "text": text} for text in ("x" * 2001, "a\0b")),
+    *({"kind": "comment", "text": text} for text in ("  ", "\ud800", ["a"])),
     {"kind": "comment", "text": "a", "joints": {"nose": seen()}},
-    {"kind": "revert"},
-    {"kind": "revert", "event": 0},
-    {"kind": "revert", "event": "1"},
-    {"kind": "revert", "event": True},
-    {"kind": "add", "person": dataclasses.replace(PERSON, instance=1000)},
-    {"kind": "add", "person": dataclasses.replace(PERSON, instance=0)},
+    *({"kind": "revert", "event": event} for event in (None, 0, "1", True)),
+    *({"kind": "add", "person": dataclasses.replace(PERSON, instance=i)} for i in (1000, 0)),
 ]
 
 

@@ -189,19 +189,11 @@ def test_a_store_made_while_another_process_looks_is_no_stranger(postgres_url, m
     assert revision_of(postgres_url) == NEW
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "sqlite://",
-        "sqlite:///:memory:",
-        "mysql://a/b",
-        "no url",
-        "sqlite:///a?mode=ro",
-        "sqlite:////no/such/folder/review.db",
-        "postgresql+asyncpg://x/y",
-    ],
-)
+OTHERS = ["", "sqlite://", "sqlite:///:memory:", "mysql://a/b", "no url", "sqlite:///a?mode=ro"]
+OTHERS += ["sqlite:////no/such/folder/review.db", "postgresql+asyncpg://x/y"]
+
+
+@pytest.mark.parametrize("url", OTHERS)
 def test_other_urls_are_refused(url):
     with pytest.raises(ReviewError):
         open_store(url)

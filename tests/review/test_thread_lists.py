@@ -111,24 +111,6 @@ def test_a_csv_has_what_one_may_see_when_it_is_asked_for(empty_store, small_set,
     assert "Only members" in made() and made().count("\n") == 1
 
 
-def test_a_comment_reads_no_labels(write):
-    """Masks of a person who is edited often are megabytes: a comment has no need of them."""
-    found = []
-
-    def loaded(row, _):
-        found.append(row.kind)
-
-    write(1, "edit", joints={"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")})
-    event.listen(EventRow, "load", loaded)
-    try:
-        first = write(1, text="a")
-        write(1, "resolve", event=first.id)
-        write(1, "revert", event=first.id + 1)
-    finally:
-        event.remove(EventRow, "load", loaded)
-    assert found.count("edit") <= 1  # the undo alone asks what was changed since
-
-
 def test_threads_are_read_without_undone_strokes(empty_store, key, write):
     """An undo holds the masks that it puts back, so those of strokes are not read."""
     nose = {"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")}

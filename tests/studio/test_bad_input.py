@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def crowd(folder: Path, count: int) -> Path:
 
 
 def test_500_people_in_a_frame(tmp_path: Path) -> None:
-    """A window of the editor has each once, and grows with the people, not with their square."""
+    """A window of the editor has each once: it grows with the people, not with their square."""
     file = crowd(tmp_path / "coco", 500)
     import_from("coco", file, tmp_path / "set", images=file.parent)
     dataset = Dataset(tmp_path / "set")
@@ -116,7 +115,6 @@ def test_500_people_in_a_frame(tmp_path: Path) -> None:
     with api_studio(tmp_path, dataset.folder) as studio:
         frames = frame_rows.Frames(dataset, get_skeleton("coco17"))
         listed = [(0, 1 + k) for k in range(sum(window.span(0, 500)))]
-        began = time.perf_counter()
         found = window.items(
             studio.store,
             studio.key,
@@ -126,7 +124,6 @@ def test_500_people_in_a_frame(tmp_path: Path) -> None:
             url=lambda kind, frame: f"/img/{kind}-{frame}",
             clean_of=lambda frame: None,
         )
-        assert time.perf_counter() - began < 5
         listings = [one["people"] for one in found]
         assert len(listings[0]) == 500 and listings[1:] == [None] * (len(found) - 1)
         assert len(json.dumps(found)) < 2e6

@@ -1,4 +1,4 @@
-"""A token that was made is shown, whatever draws the page anew meanwhile."""
+"""Tokens and accounts on the page Team: made, shown once, ended, each for whom it is meant."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
+from synthstudio.review.team.accounts import accounts, choose_password
 from synthstudio.review.tokens import make_token, tokens
 from synthstudio.review.values import User
 from synthstudio.studio import context
@@ -109,3 +110,45 @@ def test_who_only_says_a_name_sees_no_token(store: Store, monkeypatch: pytest.Mo
     make_token(store, "Ada", role="viewer", by=ADA, label="secret")
     app = opened(store, monkeypatch, signed_in=False)
     assert "server's key" in app.info[0].value and not app.button and not app.dataframe
+
+
+def accounts_page(ctx, me):
+    from synthstudio.studio.team_accounts import show_accounts
+
+    show_accounts(ctx, me)
+
+
+def with_accounts(store: Store, me: User) -> AppTest:
+    settings = SimpleNamespace(admins=(), url="https://studio.example")
+    ctx = SimpleNamespace(store=store, settings=settings, check_free=lambda name: None)
+    return AppTest.from_function(accounts_page, args=(ctx, me), default_timeout=120).run()
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    next(button for button in app.button if button.label == label).click()
+    return app.run()
+
+
+def test_leads_invite_and_admins_reset_and_revoke_accounts(store: Store) -> None:
+    def state() -> str:
+        return {one.name: one.state for one in accounts(store)}["lea"]
+
+    ada = with_accounts(store, ADA)
+    ada.text_input[0].set_value("lea")
+    ada.selectbox[0].set_value("lead")
+    link = press(ada, "Invite").code[0].value
+    assert link.startswith("https://studio.example/invitation#") and state() == "invited"
+    assert not ada.run().code  # shown once
+    choose_password(store, PATTERN.findall(link)[0], "seven brown otters")
+    lea = with_accounts(store, User(name="lea", role="lead"))
+    assert [button.label for button in lea.button] == ["Invite"]
+    for name, why in (("le\u0430", "mixes scripts"), ("Ada", "only an admin invites")):
+        lea.text_input[0].set_value(name)
+        assert why in press(lea, "Invite").error[0].value
+    ada = with_accounts(store, ADA)
+    reset, revoke = (1, 2)
+    ada.selectbox[reset].set_value("lea")
+    assert press(ada, "Reset").code and state() == "reset"
+    ada.selectbox[revoke].set_value("lea")
+    press(ada, "Revoke")
+    assert state() == "revoked"
