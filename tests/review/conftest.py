@@ -8,7 +8,7 @@ import pytest
 from argon2 import PasswordHasher
 from postgres_programs import Server
 from review_ops import KEY, Desk, make_set
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import open_store
@@ -88,8 +88,10 @@ def cheap_hashes(monkeypatch):
 
 @pytest.fixture
 def empty_store(store_url):
-    """Return an open store that knows no data set."""
+    """Return an open store that knows no data set; it does not wait for the disk."""
     opened = open_store(store_url)
+    if opened.engine.dialect.name == "sqlite":
+        event.listen(opened.engine, "checkout", lambda c, *_: c.execute("PRAGMA synchronous=OFF"))
     yield opened
     opened.close()
 

@@ -19,27 +19,27 @@ from synthstudio.studio.jobs.process import OUT_NAME
 from synthstudio.studio.overview import Health, HealthChecks
 
 
-def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> None:
+def test_an_export_is_whole_or_not_there(tmp_path: Path, small_photo_set: Path) -> None:
     settings = settings_in(tmp_path)
     store = open_store(settings.database)
-    register(store, Dataset(studio_set), "crates")
+    register(store, Dataset(small_photo_set), "crates")
     first, second = settings.exports / "first.zip", settings.exports / "second.zip"
     with pytest.raises(ReviewError):  # nobody has approved anything
-        export_worker.write(settings.database, studio_set, first, form="coco", only="approved")
+        export_worker.write(settings.database, small_photo_set, first, form="coco", only="approved")
     assert list(settings.exports.iterdir()) == []
-    found = export_worker.write(settings.database, studio_set, first, form="coco", only="all")
+    found = export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
     assert found["zip"] == "first.zip" and found["bytes"] == first.stat().st_size
-    export_worker.write(settings.database, studio_set, second, form="coco", only="all")
+    export_worker.write(settings.database, small_photo_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
         assert one.testzip() is None and found["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
         again = {n.removeprefix("second/"): two.read(n) for n in two.namelist()}
     files = [name for name in names if name.startswith("annotations/")]
-    assert sum(len(json.loads(names[name])["images"]) for name in files) == 12
+    assert sum(len(json.loads(names[name])["images"]) for name in files) == 5
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="there already"):
-        export_worker.write(settings.database, studio_set, first, form="coco", only="all")
+        export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()
 
