@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from stick_people import make_frame
 
+from synthstudio.core.errors import Refused
 from synthstudio.core.images import encode_jpeg
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import manifest
@@ -17,8 +21,11 @@ from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.review.check import Base
-from synthstudio.review.values import JointLabel, Op, Person, User
+from synthstudio.review import edits, history
+from synthstudio.review.check import Base, base_of
+from synthstudio.review.datasets import register
+from synthstudio.review.store import Store
+from synthstudio.review.values import Event, ItemState, JointLabel, Op, Person, User
 
 KEY = "5e" * 32
 PEOPLE = (3, 1, 0, 2, 4)
@@ -32,6 +39,14 @@ ON_DISK = Base(skeleton=JOINTS, width_px=320, height_px=240, joints={}, exists=T
 NOBODY = dataclasses.replace(ON_DISK, joints=None, exists=False)
 PERSON = Person(dataset=KEY, frame=0, instance=1)
 _seq = itertools.count(1)
+
+
+@contextmanager
+def refused(reason: str, match: str | None = None) -> Iterator[None]:
+    """Assert that what is done is refused for this reason."""
+    with pytest.raises(Refused, match=match) as caught:
+        yield
+    assert caught.value.reason == reason
 
 
 def seen(x: float = 10.0, y: float = 20.0) -> JointLabel:
@@ -50,6 +65,39 @@ def op(kind: str, revision: int, **more: Any) -> Op:
         more.setdefault("joints", {"nose": seen()})
     values = {"client": "tab-1", "seq": next(_seq), "person": PERSON} | more
     return Op(kind=kind, revision=revision, **values)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass
+class Desk:
+    """A data set in a store, whose people get ops at their current revision."""
+
+    store: Store
+    dataset: Dataset
+
+    def __post_init__(self) -> None:
+        self.key = register(self.store, self.dataset, "a set")
+
+    def person(self, frame: int, instance: int = 1, layer: str = "main") -> Person:
+        return Person(dataset=self.key, frame=frame, instance=instance, layer=layer)
+
+    def base(self, person: Person) -> Base:
+        return base_of(self.dataset, person.frame, person.instance)
+
+    def state(self, person: Person) -> ItemState:
+        return history.state(self.store, person)
+
+    def say(self, person: Person, kind: str, *, who: User = ANNA, **more: Any) -> Event:
+        revision = more.pop("revision", self.state(person).revision)
+        return edits.apply(
+            self.store, op(kind, revision, person=person, **more), who=who, base=self.base(person)
+        )
+
+    def do(self, kind: str, frame: int, instance: int = 1, **more: Any) -> Event:
+        return self.say(self.person(frame, instance), kind, **more)
+
+    def check(self) -> None:
+        """Assert that all states are what their events add up to."""
+        assert history.check_replay(self.store, self.key) == []
 
 
 def make_set(out: Path, *, skeleton: str = "coco17") -> Dataset:

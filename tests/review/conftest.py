@@ -1,4 +1,4 @@
-"""Fixtures of the review store: each store test runs on SQLite and on a PostgreSQL of its own."""
+"""Fixtures of the review store: on SQLite, and in nightly runs on a PostgreSQL of its own too."""
 
 import shutil
 import tempfile
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 from postgres_programs import Server
-from review_ops import KEY, make_set
-from sqlalchemy import create_engine, text
+from review_ops import KEY, Desk, make_set
+from sqlalchemy import create_engine, event, text
 
 from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.store import open_store
@@ -63,7 +63,10 @@ def postgres_url(postgres_server, request):
     admin.dispose()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+NIGHTLY = pytest.mark.nightly("PostgreSQL beyond the smoke test of test_store_load.py")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, NIGHTLY])])
 def store_url(request, tmp_path):
     """Return the URL of a store: first SQLite, then PostgreSQL. There is none yet, or an empty one
     where a test asks for that too."""
@@ -85,8 +88,10 @@ def cheap_hashes(monkeypatch):
 
 @pytest.fixture
 def empty_store(store_url):
-    """Return an open store that knows no data set."""
+    """Return an open store that knows no data set; it does not wait for the disk."""
     opened = open_store(store_url)
+    if opened.engine.dialect.name == "sqlite":
+        event.listen(opened.engine, "checkout", lambda c, *_: c.execute("PRAGMA synchronous=OFF"))
     yield opened
     opened.close()
 
@@ -105,3 +110,9 @@ def store(empty_store):
 def small_set(tmp_path_factory):
     """Return a data set of 5 frames of stick people with pictures (3, 1, 0, 2 and 4 people)."""
     return make_set(tmp_path_factory.mktemp("sticks") / "set")
+
+
+@pytest.fixture
+def desk(empty_store, small_set):
+    """Return the small data set in an open store."""
+    return Desk(empty_store, small_set)

@@ -52,15 +52,9 @@ def make_rows(frames: int, *, each: int = 4, seed: int = 1, photos: bool = False
 
 def write_rows(rows: Rows, out: Path, *, skeleton: str = "coco17") -> Dataset:
     """Write rows as a data set; its pictures are stubs."""
-    identity = Identity(
-        recipe={"name": out.name},
-        seed=1,
-        skeleton=skeleton,
-        frames=len(rows.frames),
-        frames_per_shard=50,
-        versions={"synthstudio": "0"},
-        machine={"cpu": "any"},
-    )
+    made = {"recipe": {"name": out.name}, "versions": {"synthstudio": "0"}, "seed": 1}
+    of = {"skeleton": skeleton, "frames": len(rows.frames), "frames_per_shard": 50}
+    identity = Identity(**made, **of, machine={"cpu": "any"})
     by_frame: dict[int, list[Row]] = {}
     for row in rows.people:
         by_frame.setdefault(row["frame_index"], []).append(row)
@@ -215,23 +209,10 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
 
 def _photographed(row: Row, rng: Generator) -> Row:
     """Return the row as an importer leaves it: no 3D, no shares, some joints nobody labelled."""
-    for name in (
-        "identity",
-        "pose",
-        "pose_family",
-        "phenotype",
-        "joints_camera_m",
-        "joints_world_m",
-        "kinematic_joints_world_m",
-        "amodal_box_px",
-        "amodal_area_px",
-        "occluded_fraction",
-        "truncated_fraction",
-        "depth_m",
-        "depth_rank",
-        "stature_m",
-    ):
-        row[name] = None
+    unknown = "identity pose pose_family phenotype joints_camera_m joints_world_m"
+    unknown += " kinematic_joints_world_m amodal_box_px amodal_area_px occluded_fraction"
+    unknown += " truncated_fraction depth_m depth_rank stature_m"
+    row |= dict.fromkeys(unknown.split())
     joints = len(JOINTS)
     row |= {
         "shares": [math.nan] * (5 * joints),

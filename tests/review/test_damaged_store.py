@@ -15,12 +15,12 @@ from synthstudio.review.store import open_store
 def test_malformed_pages(store, store_url, tmp_path) -> None:
     if not store_url.startswith("sqlite"):
         pytest.skip("PostgreSQL looks after its own pages")
-    for revision in range(200):
-        edits.apply(store, op("comment", revision, text="x" * 1000), who=ANNA, base=ON_DISK)
+    for revision in range(60):
+        edits.apply(store, op("comment", revision, text="x" * 2000), who=ANNA, base=ON_DISK)
     store.close()
     path = tmp_path / "review.db"
     data = bytearray(path.read_bytes())
-    data[-40 * 4096 :] = b"\x05" * (40 * 4096)
+    data[-24 * 4096 :] = b"\x05" * (24 * 4096)
     path.write_bytes(bytes(data))
     with pytest.raises(ReviewError, match="cannot be used"):
         broken = open_store(store_url)
@@ -29,6 +29,14 @@ def test_malformed_pages(store, store_url, tmp_path) -> None:
                 session.scalars(select(EventRow)).all()
         finally:
             broken.close()
+
+
+def test_a_file_that_is_no_database(tmp_path) -> None:
+    path = tmp_path / "review.db"
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(ReviewError, match="cannot be used"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_bytes() == b"not a database at all" * 100
 
 
 @pytest.mark.parametrize("place", [b"CREATE TABLE event", b"CREATE TABLE item"])

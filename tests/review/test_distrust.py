@@ -1,49 +1,35 @@
 """A prediction that a reviewer called wrong: an event like others, and the risk order learns it."""
 
 import pytest
-from review_ops import ANNA, op
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
+from synthstudio.review import history
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.values import Person
 
 
 @pytest.fixture
-def store(empty_store):
-    return empty_store
+def store(desk):
+    return desk.store
 
 
 @pytest.fixture
-def table(store, small_set):
+def table(desk, small_set):
     """People of a set of whom the network "net" sees everybody's nose 40 px elsewhere."""
-    key = register(store, small_set, "sticks")
     rows = []
     for row in small_set.iter_instances():
         x, y = row["joints_px"][:2]
         rows.append(Prediction(frame=row["frame_index"], instance=row["instance"],
                                joints={"nose": (x + 40, y, 0.5)}))  # fmt: skip
-    put_predictions(store, key, "net", rows)
-    found = people_table(small_set)
-    assert found.key == key
-    return found
+    put_predictions(desk.store, desk.key, "net", rows)
+    return people_table(small_set)
 
 
 @pytest.fixture
-def do(store, small_set, table):
-    def apply(kind, row=0, **more):
-        frame, instance = table.ids([row])[0]
-        person = Person(dataset=table.key, frame=frame, instance=instance)
-        revision = history.state(store, person).revision
-        base = base_of(small_set, frame, instance)
-        return edits.apply(store, op(kind, revision, person=person, **more), who=ANNA, base=base)
-
-    return apply
+def do(desk, table):
+    return lambda kind, row=0, **more: desk.do(kind, *table.ids([row])[0], **more)
 
 
 def reasons(store, table, row=0):

@@ -1,27 +1,20 @@
 """Masks that reviewers draw: what is taken, what follows from them, and what exports have."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 from imported_photos import import_photos
 from pycocotools import mask as coco_mask
-from review_ops import ANNA, op
-from sqlalchemy import event
+from review_ops import ANNA, Desk, op
 
-from synthstudio.api import remote
-from synthstudio.core.errors import ArgumentError, Refused
+from synthstudio.core.errors import Refused
 from synthstudio.core.masks import decode, encode
-from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.quality.rows import check_frame
 from synthstudio.review import edits, history, masks
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
 from synthstudio.review.masks import MAX_CODE, box_of, put_masks
 from synthstudio.review.reviewed import export_reviewed, reviewed, reviewed_dataset, reviewed_people
-from synthstudio.review.values import Person
 
 # pycocotools 2.0.11 hands NumPy 2 an old-style array.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")
@@ -48,42 +41,39 @@ def drawing(empty_store, photos):
     return Drawing(empty_store, photos)
 
 
-class Drawing:
+class Drawing(Desk):
     """Person 1 of frame 0, drawn by Anna."""
 
-    def __init__(self, store, dataset):
-        self.store, self.dataset = store, dataset
-        self.key = register(store, dataset, "photos")
-        self.person = Person(dataset=self.key, frame=0, instance=1)
-        self.base = base_of(dataset, 0, 1)
+    def __post_init__(self):
+        super().__post_init__()
+        self.who = self.person(0)
+        self.on_disk = self.base(self.who)
 
     @property
-    def state(self):
-        return history.state(self.store, self.person)
+    def now(self):
+        return self.state(self.who)
 
     @property
     def row(self):
         return next(reviewed(self.store, self.dataset, only="all").iter_instances())
 
-    def do(self, kind="edit", **more):
-        more.setdefault("joints", {})
-        change = op(kind, self.state.revision, person=self.person, **more)
-        return edits.apply(self.store, change, who=ANNA, base=self.base)
+    def draw(self, kind="edit", **more):
+        return self.say(self.who, kind, **{"joints": {}, **more})
 
     def masks(self, **masks):
         coded = {k: encode(m) if isinstance(m, np.ndarray) else m for k, m in masks.items()}
-        return self.do(masks=coded)
+        return self.draw(masks=coded)
 
 
 def test_a_drawn_mask_has_its_own_box_and_area(drawing):
-    drawing.do(box=(4, 6, 30, 20))
+    drawing.draw(box=(4, 6, 30, 20))
     drawing.masks(modal=block(10, 12, 20, 9))
     row = drawing.row
     np.testing.assert_array_equal(bits(row["modal_counts"]), block(10, 12, 20, 9))
     assert row["modal_box_px"] == [10, 12, 20, 9] and row["modal_area_px"] == 180
     assert row["amodal_counts"] is None and row["occluded_fraction"] is None
     with pytest.raises(Refused, match="that of a mask"):
-        drawing.do(box=(4, 6, 30, 20))
+        drawing.draw(box=(4, 6, 30, 20))
     drawing.masks(amodal=block(10, 12, 20, 18))
     row = drawing.row
     assert row["amodal_box_px"] == [10, 12, 20, 18] and row["amodal_area_px"] == 360
@@ -91,19 +81,19 @@ def test_a_drawn_mask_has_its_own_box_and_area(drawing):
     for _ in range(2):  # undone in order: the box that was drawn first is there again
         last = [e for e in history.events(drawing.store, drawing.key) if e.kind == "edit"]
         held = {e.reverts for e in history.events(drawing.store, drawing.key)}
-        drawing.do("revert", event=[e.id for e in last if e.id not in held][-1])
-    assert drawing.state.masks is None
+        drawing.draw("revert", event=[e.id for e in last if e.id not in held][-1])
+    assert drawing.now.masks is None
     assert drawing.row["modal_box_px"] == [4, 6, 30, 20]
-    assert history.check_replay(drawing.store, drawing.key) == []
+    drawing.check()
 
 
 def test_amodal_grows_with_modal_and_never_loses_it(drawing):
     drawing.masks(amodal=block(10, 10, 10, 10))
     drawing.masks(modal=block(15, 10, 10, 10))
-    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"]), block(10, 10, 15, 10))
+    np.testing.assert_array_equal(bits(drawing.now.masks["amodal"]), block(10, 10, 15, 10))
     drawing.masks(amodal=block(12, 10, 5, 10))  # what is seen stays in it
-    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"]), block(12, 10, 13, 10))
-    np.testing.assert_array_equal(bits(drawing.state.masks["modal"]), block(15, 10, 10, 10))
+    np.testing.assert_array_equal(bits(drawing.now.masks["amodal"]), block(12, 10, 13, 10))
+    np.testing.assert_array_equal(bits(drawing.now.masks["modal"]), block(15, 10, 10, 10))
     drawing.masks(modal=block(0, 0, 0, 0))  # nothing of the person is seen any more
     assert drawing.row["modal_area_px"] == 0 and drawing.row["occluded_fraction"] == 1
     with pytest.raises(Refused, match="without a pixel"):
@@ -112,15 +102,15 @@ def test_amodal_grows_with_modal_and_never_loses_it(drawing):
 
 def test_a_mask_on_disk_grows_too(empty_store, small_set):
     drawing = Drawing(empty_store, small_set)
-    size, disk = drawing.base.size, drawing.base.masks
+    size, disk = drawing.on_disk.size, drawing.on_disk.masks
     assert set(disk) == {"modal", "amodal"}
     corner = block(0, 0, 3, 3, size)
     drawing.masks(modal=bits(disk["modal"], size) | corner)
     wanted = bits(disk["amodal"], size) | corner
-    np.testing.assert_array_equal(bits(drawing.state.masks["amodal"], size), wanted)
+    np.testing.assert_array_equal(bits(drawing.now.masks["amodal"], size), wanted)
     skeleton = get_skeleton(small_set.identity.skeleton)
     assert check_frame(small_set.frame(0), [drawing.row], skeleton)[0] == [], "as validate looks"
-    drawing.do("revert", event=history.events(drawing.store, drawing.key)[-1].id)
+    drawing.draw("revert", event=history.events(drawing.store, drawing.key)[-1].id)
     assert drawing.row["modal_counts"] == disk["modal"]
 
 
@@ -141,10 +131,10 @@ def test_a_mask_on_disk_that_is_none_of_its_picture_is_no_mask(drawing):
     code = encode(block(0, 0, 9, 9, (480, 640)))["counts"]
     for size, counts in (([480, 640], code), (list(SIZE), code)):
         bad = {**row, "mask_size": size, "modal_counts": counts}
-        (drawn,) = reviewed_people(frame, [bad], {1: drawing.state}, names)
+        (drawn,) = reviewed_people(frame, [bad], {1: drawing.now}, names)
         assert drawn["mask_size"] == list(SIZE) and drawn["modal_counts"] is None
         assert drawn["amodal_area_px"] == 360
-        boxed = dataclasses.replace(drawing.state, masks=None, box=(4, 6, 30, 20))
+        boxed = dataclasses.replace(drawing.now, masks=None, box=(4, 6, 30, 20))
         (found,) = reviewed_people(frame, [bad], {1: boxed}, names)
         assert found["modal_box_px"] == [4, 6, 30, 20]
 
@@ -153,7 +143,7 @@ def test_the_box_of_a_whole_person_holds_the_visible_one(drawing):
     drawing.masks(amodal=block(30, 20, 30, 25))  # the visible box on disk: 8 8 40 30
     assert drawing.row["modal_box_px"] == [8, 8, 40, 30]
     assert drawing.row["amodal_box_px"] == [8, 8, 52, 37]
-    drawing.do(box=(2, 6, 30, 20))
+    drawing.draw(box=(2, 6, 30, 20))
     assert drawing.row["amodal_box_px"] == [2, 6, 58, 39]
 
 
@@ -193,20 +183,20 @@ BAD = {
 
 def test_what_is_no_mask_is_refused_and_changes_nothing(drawing):
     drawing.masks(modal=block(1, 1, 5, 5))
-    before = drawing.state
+    before = drawing.now
     for name, (bad, why) in BAD.items():
         with pytest.raises(Refused, match=why) as refused:
-            drawing.do(masks=bad)
+            drawing.draw(masks=bad)
         assert refused.value.reason == "invalid" and len(str(refused.value)) < 300, name
     with pytest.raises(Refused, match="no masks"):
-        drawing.do("status", status="approved", masks={"modal": GOOD})
-    assert drawing.state == before
+        drawing.draw("status", status="approved", masks={"modal": GOOD})
+    assert drawing.now == before
 
 
 def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
     drawing.masks(amodal=block(3, 3, 30, 30))
     drawing.masks(modal=block(0, 0, 0, 0))
-    drawing.do("status", status="approved")
+    drawing.draw("status", status="approved")
     made = export_reviewed(drawing.store, drawing.dataset, tmp_path / "coco", form="coco")
     assert made.left_out == 1 and "frame 0, person 1" in made.notes[-1], made.notes
     drawing.masks(modal=block(3, 3, 4, 4))
@@ -215,10 +205,10 @@ def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
 
 
 def test_a_second_look_takes_no_masks(drawing):
-    second = dataclasses.replace(drawing.person, layer="second")
+    second = dataclasses.replace(drawing.who, layer="second")
     change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
     with pytest.raises(Refused, match="second look compares joints") as refused:
-        edits.apply(drawing.store, change, who=ANNA, base=drawing.base)
+        edits.apply(drawing.store, change, who=ANNA, base=drawing.on_disk)
     assert refused.value.reason == "invalid"
 
 
@@ -269,39 +259,6 @@ def test_an_event_is_found_by_its_name_and_the_last_ones_are_read_alone(drawing,
     assert found == made[1:]
     monkeypatch.setattr(history, "event_of", None)  # no event is read whole
     name = made[0].client, made[0].seq
-    assert history.event_named(drawing.store, drawing.person, *name) == made[0].id
-    other = dataclasses.replace(drawing.person, instance=2)
+    assert history.event_named(drawing.store, drawing.who, *name) == made[0].id
+    other = dataclasses.replace(drawing.who, instance=2)
     assert history.event_named(drawing.store, other, *name) is None
-
-
-def test_counts_and_lists_read_no_masks(drawing):
-    drawing.masks(modal=block(1, 1, 5, 5))
-    read = []
-    event.listen(drawing.store.engine, "before_cursor_execute", lambda *a: read.append(a[2]))
-    assert history.counts(drawing.store, drawing.key).touched == 1
-    (state,) = history.states(drawing.store, drawing.key, people=[(0, 1)], masks=False).values()
-    assert state == dataclasses.replace(drawing.state, masks=None)
-    assert "masks" in read.pop(), "the whole state"
-    assert read and not any("masks" in text for text in read)
-
-
-def test_masks_of_a_program_are_codes_of_pycocotools_or_arrays_of_a_picture():
-    own = coco_mask.encode(np.asfortranarray(block(1, 1, 5, 5).astype(np.uint8)))
-    assert json.loads(json.dumps(remote._mask(own))) == GOOD
-    with pytest.raises(ArgumentError, match="height, width"):
-        remote._mask(np.ones((2, *SIZE), bool))
-
-
-def test_a_ragged_person_as_high_as_a_4k_picture_fits_twice():
-    y, x = np.ogrid[:2160, :3840]
-    ragged = 1 + 0.05 * stream(1, "ragged").normal(size=512)
-    turn = (np.arctan2(y - 1080, x - 1920) / (2 * np.pi) + 0.5) * 511
-    person = np.hypot((y - 1080) / 1050, (x - 1920) / 500) < ragged[turn.astype(int)]
-    assert 15_000 < len(encode(person)["counts"]) < MAX_CODE / 2.5
-
-
-def test_states_are_json(drawing):
-    """What is stored is names and codes alone, whatever form a mask came in."""
-    drawing.masks(modal=[[1, 1, 9, 1, 9, 9]])
-    stored = json.loads(json.dumps(dataclasses.asdict(drawing.state)["masks"]))
-    assert set(stored) == {"modal"} and isinstance(stored["modal"], str)

@@ -3,45 +3,36 @@
 import json
 
 import pytest
-from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, op, seen
+from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, seen
 
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.derive import origins
-from synthstudio.review import edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
+from synthstudio.review import history
 from synthstudio.review.decisions import event_json, is_decision
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.team.statistics import throughput
-from synthstudio.review.values import FRAME, Person
+from synthstudio.review.values import FRAME
 
 EMPTY = PEOPLE.index(0)
 
 
 @pytest.fixture
-def store(empty_store):
-    return empty_store
+def store(desk):
+    return desk.store
 
 
 @pytest.fixture
-def key(store, small_set):
-    return register(store, small_set, "sticks")
+def key(desk):
+    return desk.key
 
 
 @pytest.fixture
-def do(store, small_set, key):
-    """Return a function that applies an op to (frame, instance) at its current revision."""
-
-    def apply(kind, frame, instance=FRAME, *, who=ANNA, **more):
-        person = Person(dataset=key, frame=frame, instance=instance)
-        revision = more.pop("revision", history.state(store, person).revision)
-        base = base_of(small_set, frame, instance)
-        return edits.apply(store, op(kind, revision, person=person, **more), who=who, base=base)
-
-    return apply
+def do(desk):
+    """Return a function that applies an op to a frame, or to somebody in it."""
+    return lambda kind, frame, instance=FRAME, **more: desk.do(kind, frame, instance, **more)
 
 
 def test_an_empty_frame_is_decided_and_taken_back(store, key, do):

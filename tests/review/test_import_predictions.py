@@ -6,18 +6,16 @@ import json
 import numpy as np
 import pytest
 from imported_photos import import_photos
-from review_ops import ANNA, BEN, LEAD, op, seen
+from review_ops import BEN, LEAD, Desk, seen
 
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.review import edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import dataset_key, register
+from synthstudio.review import history
+from synthstudio.review.datasets import dataset_key
 from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
-from synthstudio.review.store import open_store
-from synthstudio.review.values import PREDICTED, JointLabel, Person
+from synthstudio.review.values import PREDICTED, JointLabel
 from synthstudio.studio.editor.ghosts import frame_ghosts, limbs
 from synthstudio.studio.frame_rows import Frames
 
@@ -32,11 +30,13 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def store(tmp_path, photos):
-    opened = open_store(f"sqlite:///{tmp_path}/review.db")
-    register(opened, photos, "photos")
-    yield opened
-    opened.close()
+def desk(empty_store, photos):
+    return Desk(empty_store, photos)
+
+
+@pytest.fixture
+def store(desk):
+    return desk.store
 
 
 def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):
@@ -48,8 +48,8 @@ def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):
 
 
 @pytest.fixture
-def key(store, photos):
-    return dataset_key(store, photos)
+def key(desk):
+    return desk.key
 
 
 def take_in(store, photos, tmp_path, value, **more):
@@ -87,16 +87,13 @@ def test_each_prediction_belongs_to_the_person_it_is_most_like(store, photos, ke
     assert [ghost["oks"] for ghost in shown.found] == [None]
 
 
-def test_a_person_who_was_added_takes_the_prediction_that_was_nobodys(store, photos, key, tmp_path):
+def test_an_added_person_takes_the_prediction_that_was_nobodys(desk, store, photos, tmp_path):
     take_in(store, photos, tmp_path, [entry(2)])
     assert len(ghosts_of(store, photos, 2).found) == 1
-    person = Person(dataset=key, frame=2, instance=1)
-    added = op("add", 0, person=person, joints={"nose": seen(14.5, 20.5)})
-    edits.apply(store, added, who=ANNA, base=base_of(photos, 2, 1))
+    desk.do("add", 2, joints={"nose": seen(14.5, 20.5)})
     shown = ghosts_of(store, photos, 2)
     assert not shown.found and shown.of[1]["oks"] == 1.0
-    gone = op("delete", 1, person=person)
-    edits.apply(store, gone, who=ANNA, base=base_of(photos, 2, 1))
+    desk.do("delete", 2)
     assert len(ghosts_of(store, photos, 2).found) == 1
 
 
@@ -142,25 +139,22 @@ def test_only_a_lead_takes_predictions_in(store, photos, tmp_path):
         import_predictions(store, photos, path, layer="net", who=BEN)
 
 
-def test_a_joint_that_was_taken_says_so_and_an_edited_one_is_human(store, photos, key, tmp_path):
+def test_a_taken_joint_says_so_and_an_edited_one_is_human(desk, store, photos, key, tmp_path):
     take_in(store, photos, tmp_path, [entry(0, dx=1)])
-    person = Person(dataset=key, frame=0, instance=1)
     label = JointLabel(x_px=15.5, y_px=20.5, state=2, cause="visible", origin=PREDICTED)
     other = dataclasses.replace(seen(19, 21), origin="rendered")  # nobody can say that
     assert is_predicted(store, key, 0, {"nose": label})
     assert not is_predicted(store, key, 0, {"left_eye": label})
     assert not is_predicted(store, key, 1, {"nose": label})
-    change = op("edit", 0, person=person, joints={"nose": label, "left_eye": other})
-    event = edits.apply(store, change, who=ANNA, base=base_of(photos, 0, 1))
-    kept = history.state(store, person).joints
+    event = desk.do("edit", 0, joints={"nose": label, "left_eye": other})
+    kept = desk.state(event.person).joints
     assert (kept["nose"].origin, kept["left_eye"].origin) == (PREDICTED, "human")
     row = next(reviewed(store, photos, only="all").iter_instances())
     assert row["origin"][:3] == [PREDICTED, "human", "human"]
     np.testing.assert_allclose(row["joints_px"][:2], [15.5, 20.5])
     export_reviewed(store, photos, tmp_path / "out", form="coco", only="all")
-    undo = op("revert", 1, person=person, event=event.id)
-    edits.apply(store, undo, who=ANNA, base=base_of(photos, 0, 1))
-    assert not history.check_replay(store, key)
+    desk.do("revert", 0, event=event.id)
+    desk.check()
     assert next(reviewed(store, photos, only="all").iter_instances())["origin"][0] == "human"
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from own_skeleton_sets import JOINTS, PAIRS, coco, horse_set, write_coco
-from review_ops import ANNA, LEAD, op
+from review_ops import LEAD, Desk
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
@@ -14,14 +14,12 @@ from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.quality.validate import validate_dataset
-from synthstudio.review import edits, history
-from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.imports import import_corrections
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
-from synthstudio.review.risk.predictions import Prediction, predictions_in, put_predictions
-from synthstudio.review.values import JointLabel, Person
+from synthstudio.review.risk.predictions import predictions_in
+from synthstudio.review.values import JointLabel
 
 FORMATS = ("coco", "yolo", "cvat", "label-studio", "webdataset", "huggingface")
 
@@ -50,13 +48,10 @@ def test_the_set_says_what_its_joints_are(horses):
 
 
 def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_path):
-    key = register(store, horses, "horses")
-    person = Person(dataset=key, frame=2, instance=1)
-    before = base_of(horses, 2, 1).joints["Root of tail"]
+    desk = Desk(store, horses)
+    before = desk.base(desk.person(2)).joints["Root of tail"]
     moved = JointLabel(x_px=70.5, y_px=30.5, state=before.state, cause=before.cause)
-    made = op("edit", 0, person=person, joints={"Root of tail": moved})
-    edits.apply(store, made, who=ANNA, base=base_of(horses, 2, 1))
-
+    person = desk.do("edit", 2, joints={"Root of tail": moved}).person
     export_reviewed(store, horses, tmp_path / "out", form="coco", only="all")
     found, truth = entries(tmp_path / "out"), coco()
     category = found["categories"][0]
@@ -71,16 +66,10 @@ def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_pat
     # Back again: the export says its own skeleton, so nothing else is needed, and nothing differs.
     again = import_corrections(store, horses, tmp_path / "out", form="coco", who=LEAD)
     assert (again.edited, again.added, again.deleted) == (0, 0, 0)
-    assert history.state(store, person).revision == 1
+    assert desk.state(person).revision == 1
     made = reviewed_dataset(store, horses, tmp_path / "reviewed", only="all")
     assert Dataset(tmp_path / "reviewed").skeleton.name == horses.skeleton.name
     assert made.frames == 4
-
-
-def test_a_store_takes_predictions_of_its_joints(horses, store):
-    key = register(store, horses, "horses")
-    joints = dict.fromkeys(JOINTS, (10.0, 10.0, 0.5))
-    put_predictions(store, key, "net", [Prediction(frame=1, instance=1, score=0.5, joints=joints)])
 
 
 def results_file(folder, names):

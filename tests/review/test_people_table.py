@@ -107,34 +107,14 @@ def field_text(draw: st.DrawFn) -> str:
 @st.composite
 def joint_text(draw: st.DrawFn) -> str:
     group = draw(st.sampled_from([g for g in GROUPS if g not in ("toe", "heel")]))
-    who = draw(
-        st.sampled_from(
-            [
-                draw(st.sampled_from(JOINTS)),
-                f"any {group}",
-                f"all {group}",
-                f"no {group}",
-                f"at least {draw(st.integers(0, 20))} {group}",
-            ]
-        )
-    )
+    least = f"at least {draw(st.integers(0, 20))}"
+    several = [f"{how} {group}" for how in ("any", "all", "no", least)]
+    who = draw(st.sampled_from([draw(st.sampled_from(JOINTS)), *several]))
     share = f"{draw(st.sampled_from(SHARES))} share {draw(SIGNS)} {draw(st.sampled_from(EDGES))}"
     cause = ", ".join(draw(st.lists(st.sampled_from(CAUSES), min_size=1, max_size=3)))
-    output = st.sampled_from(
-        [
-            "visible",
-            "hidden",
-            "outside",
-            "unlabelled",
-            "ambiguous",
-            "hidden by object",
-            "hidden by unknown",
-            f"cause in ({cause})",
-            f"cause not in ({cause})",
-            f"cause != {cause.split(',')[0]}",
-            share,
-        ]
-    )
+    plain = ["visible", "hidden", "outside", "unlabelled", "ambiguous", "hidden by object"]
+    some = [f"cause in ({cause})", f"cause not in ({cause})", f"cause != {cause.split(',')[0]}"]
+    output = st.sampled_from([*plain, "hidden by unknown", *some, share])
     return f"{who} {draw(output)}"
 
 
@@ -150,7 +130,7 @@ QUERIES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(QUERIES)
 def test_the_same_people_as_filter(
     mixed: Dataset, table: PeopleTable, mapped: PeopleTable, text: str
@@ -165,16 +145,8 @@ def test_the_same_people_as_filter(
 
 def test_queries_find_some_and_not_all(table: PeopleTable) -> None:
     """The comparison above would pass if nothing were ever found."""
-    texts = (
-        "occluded > 0.2",
-        "any joint unlabelled",
-        "view = front",
-        "thing = lamp",
-        "left_wrist visible share = 0.25",
-        "pose = ''",
-        "met = no",
-        "people = 3",
-    )
+    texts = ("occluded > 0.2", "any joint unlabelled", "view = front", "thing = lamp")
+    texts += ("left_wrist visible share = 0.25", "pose = ''", "met = no", "people = 3")
     for text in texts:
         count = len(find(table, parse(text, JOINTS)))
         assert 0 < count <= table.people, text

@@ -5,32 +5,27 @@ from review_ops import ANNA, LEAD, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
 from synthstudio.review.relabel import MEANINGS, Relabel, changes, relabel, relabelled, undo
-from synthstudio.review.values import JointLabel, Person
+from synthstudio.review.values import JointLabel
 
 WRISTS = ("left_wrist", "right_wrist")
 BY_THING = (1, "object")
 
 
 @pytest.fixture
-def store(empty_store):
-    return empty_store
+def store(desk):
+    return desk.store
 
 
 @pytest.fixture
-def on_disk(small_set):
-    return lambda person: base_of(small_set, person.frame, person.instance)
+def on_disk(desk):
+    return desk.base
 
 
 @pytest.fixture
-def people(store, small_set):
-    key = register(store, small_set, "sticks")
-    return [
-        Person(dataset=key, frame=row["frame_index"], instance=row["instance"])
-        for row in small_set.iter_instances()
-    ]
+def people(desk, small_set):
+    rows = small_set.iter_instances()
+    return [desk.person(row["frame_index"], row["instance"]) for row in rows]
 
 
 def now(store, on_disk, person):

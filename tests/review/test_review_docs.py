@@ -15,10 +15,9 @@ from synthstudio.review.risk.review_fields import REVIEW_FIELDS, parse_query
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", REVIEW_FIELDS)
-def test_query_docs_name_every_review_field(name: str) -> None:
+def test_query_docs_name_every_review_field() -> None:
     rows = [line for line in (DOCS / "query.md").read_text().splitlines() if line.startswith("| `")]
-    assert any(f"`{name}`" in line for line in rows)
+    assert [n for n in REVIEW_FIELDS if not any(f"`{n}`" in line for line in rows)] == []
 
 
 def test_examples_of_review_queries_are_read_there_and_not_by_filter() -> None:
@@ -49,8 +48,7 @@ class Without:
         return None if hidden else PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
-import synthstudio.cli, synthstudio.generation.audit, synthstudio.generation.pipeline
-import synthstudio.formats.export, synthstudio.inference.write
+import synthstudio.cli, synthstudio.formats.export
 from synthstudio.core.errors import ReviewError
 try:
     import synthstudio.review.store

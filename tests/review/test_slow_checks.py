@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,11 @@ from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.review.datasets import content_key
-from synthstudio.review.risk.findings import CheckRun, _sentence, import_audit, last_runs
+from synthstudio.review.risk.findings import _sentence, import_audit, last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import default_url, open_store
-from synthstudio.studio.overview import checks_summary
 
 HIDDEN_BY = ("hidden_joint", "hidden_instance", "hidden_share")
 WRIST = JOINTS.index("left_wrist")
@@ -170,22 +168,6 @@ def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks: Dataset, tmp_pa
     error = check(taken, code=1)["error"]
     assert isinstance(error, DatasetError) and "imported" in str(error)
     assert set(queue(taken)[1]) == {"validation"}
-
-
-def test_the_queue_says_when_checks_were_run() -> None:
-    noon = datetime(2026, 3, 1, 12, 5, tzinfo=UTC)
-    rows = CheckRun(at=noon, people=1, frames=None)
-    rays = CheckRun(at=noon, people=0, frames=1000)
-    assert "have not been run yet" in checks_summary({}, frames=9)
-    assert "review check" in checks_summary({}, frames=9)
-    assert checks_summary({"validation": rows, "audit": rays}, frames=2000) == (
-        "Validation of all frames doubts 1 person (01 Mar 2026 12:05 UTC). The audit of the first "
-        "1,000 of 2,000 frames doubts nobody (01 Mar 2026 12:05 UTC)."
-    )
-    one = checks_summary({"validation": rows}, frames=9)
-    assert one.endswith(
-        "The audit has not been run yet: `synthstudio review check DATASET` runs it."
-    )
 
 
 def test_sentences_of_the_audit_of_photos() -> None:

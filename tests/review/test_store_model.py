@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import replace
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from review_ops import ANNA, BEN, NOBODY, ON_DISK, hidden, op, seen
@@ -252,8 +253,9 @@ class Machine(RuleBasedStateMachine):
         assert found == [event for *_, event in self.sent]
 
 
-def test_store_does_what_the_model_does(store_url):
-    store = open_store(store_url)
+def run_machines(url, *, names, examples):
+    """Run so many machines until each of COUNTED happened five times; return the counts."""
+    store = open_store(url)
     if store.engine.dialect.name == "sqlite":  # nobody cuts the power here
 
         @event.listens_for(store.engine, "checkout")
@@ -261,7 +263,7 @@ def test_store_does_what_the_model_does(store_url):
             connection.execute("PRAGMA synchronous=OFF")
 
     chosen = settings(
-        max_examples=15,
+        max_examples=examples,
         stateful_step_count=20,
         deadline=None,
         database=None,
@@ -271,9 +273,20 @@ def test_store_does_what_the_model_does(store_url):
     )
     made = {"store": store, "runs": iter(range(10**9)), "counted": Counter()}
     counted = made["counted"]
-    for attempt in range(8):  # each name has random numbers of its own
-        run_state_machine_as_test(type(f"Named{attempt}", (Machine,), made), settings=chosen)
-        if min(counted[name] for name in COUNTED) > 4:
+    for name in names:  # each name has random numbers of its own
+        run_state_machine_as_test(type(name, (Machine,), made), settings=chosen)
+        if min(counted[one] for one in COUNTED) > 4:
             break
-    assert min(counted[name] for name in COUNTED) > 4, counted
     store.close()
+    return counted
+
+
+def test_the_store_does_what_the_model_does(tmp_path):
+    counted = run_machines(f"sqlite:///{tmp_path / 'r.db'}", names=["Named0"], examples=10)
+    assert counted["reverted"] and counted["redone"] and counted["in the way"]
+
+
+@pytest.mark.nightly("many more random ops, on both kinds of store")
+def test_the_store_does_what_the_model_does_for_long(store_url):
+    counted = run_machines(store_url, names=[f"Named{k}" for k in range(8)], examples=15)
+    assert min(counted[one] for one in COUNTED) > 4, counted

@@ -1,19 +1,16 @@
 """Agreement and pace against values reckoned by hand; members and assignment."""
 
 import dataclasses
-import itertools
 import math
 import threading
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import numpy as np
 import pytest
 from people_rows import make_rows, registered, write_rows
-from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op
+from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.rng import stream
 from synthstudio.review.due import due_days, is_overdue
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import leases
@@ -21,7 +18,7 @@ from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_no
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store, open_store
+from synthstudio.review.store import Store
 from synthstudio.review.team.members import (
     assign,
     assigned,
@@ -57,11 +54,9 @@ def table(dataset) -> PeopleTable:
 
 
 @pytest.fixture
-def store(store_url: str, dataset):
-    opened = open_store(store_url)
-    registered(opened, dataset)
-    yield opened
-    opened.close()
+def store(empty_store: Store, dataset) -> Store:
+    registered(empty_store, dataset)
+    return empty_store
 
 
 def test_kappa_by_hand() -> None:
@@ -141,20 +136,6 @@ def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> Non
     assert (made.people, made.joints[0].state.n) == (5, 3)
 
 
-def test_perfect_raters_and_random_ones(table: PeopleTable) -> None:
-    """Two who say the same have kappa 1; two who throw dice have kappa about 0."""
-    rng = stream(8, "dice")
-    output = ((2, "visible"), (1, "object"), (1, "person"), (1, "self"))
-    same, random = [], []
-    for row, _ in itertools.product(range(table.people), range(20)):
-        a, b = (output[int(k)] for k in rng.integers(0, 4, 2))
-        first = _nose(50, 50, *a)
-        same.append(_pair(table, row, first, _nose(50, 50, *a)))
-        random.append(_pair(table, row, first, _nose(50, 50, *b)))
-    assert agreement_of(table, same).joints[0].cause.value == 1.0
-    assert abs(agreement_of(table, random).joints[0].cause.value) < 0.1
-
-
 def _moments(who: str, *steps: tuple[float, int, bool], start: datetime = NOON) -> list[Moment]:
     return [
         Moment(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
@@ -223,9 +204,8 @@ def test_members_and_their_roles(store: Store) -> None:
         given = session.get(MemberRow, "ben")
         assert given.by == "ada" and utc_now() - given.when < timedelta(minutes=5)
     for who in (LEAD, ANNA):
-        with pytest.raises(Refused) as caught:
+        with refused("role"):
             set_role(store, "anna", "admin", by=who)
-        assert caught.value.reason == "role"
     with pytest.raises(Refused, match="last admin"):
         set_role(store, "ada", "lead", by=ADMIN)
     with pytest.raises(Refused, match="last admin"):
@@ -234,9 +214,8 @@ def test_members_and_their_roles(store: Store) -> None:
     set_role(store, "ada", None, by=ADMIN)
     assert members(store) == {"ben": "lead", "eve": "admin"}
     for name, role in (("", "lead"), ("a\nb", "lead"), ("x" * 81, "lead"), ("zoe", "king")):
-        with pytest.raises(Refused) as caught:
+        with refused("invalid"):
             set_role(store, name, role, by=ADMIN)  # type: ignore[arg-type]
-        assert caught.value.reason == "invalid"
 
 
 def test_what_was_assigned_is_due(store: Store, table: PeopleTable) -> None:
@@ -254,9 +233,8 @@ def test_what_was_assigned_is_due(store: Store, table: PeopleTable) -> None:
         session.query(AssignmentRow).update({"due": today - timedelta(days=1)})
     assert review_columns(store, table)["overdue"][:5].tolist() == ["no", *["yes"] * 3, "no"]
     for wrong in (today - timedelta(days=2), today + timedelta(days=4_000), NOON, "2030-01-01"):
-        with pytest.raises(Refused) as caught:
+        with refused("invalid"):
             assign(store, people, to="ben", by=LEAD, due=wrong)  # type: ignore[arg-type]
-        assert caught.value.reason == "invalid"
     assert set(assigned(store, table.key).values()) == {"anna"}
 
 
@@ -270,12 +248,12 @@ def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
     }
     unassign(store, people[:3], by=LEAD)
     assert assignment_counts(store, table.key)["anna"] == 12
-    with pytest.raises(Refused) as caught:
+    with refused("role"):
         assign(store, people, to="anna", by=BEN)
-    assert caught.value.reason == "role"
     assert leases(store, table.key) == {}
 
 
+@pytest.mark.nightly("six threads race")
 def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) -> None:
     """Each has the same people in another order; the last to write has them, and nobody fails."""
     people = [Person(dataset=table.key, frame=k, instance=1) for k in range(40)]
@@ -300,13 +278,6 @@ def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) 
 
 def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:
     people = [Person(dataset=table.key, frame=k, instance=1) for k in range(1500)]
-    assert assign(store, people, to="anna", by=LEAD) == 1500
-    assert len(assigned(store, table.key)) == 1500
+    assert assign(store, people, to="anna", by=LEAD) == 1500 == len(assigned(store, table.key))
     unassign(store, people, by=LEAD)
     assert assigned(store, table.key) == {}
-
-
-def test_nothing_here_is_tied_to_a_place(tmp_path: Path, table: PeopleTable) -> None:
-    """The same set elsewhere has the same key, and so the same choices."""
-    other = people_table(write_rows(make_rows(10, each=4), tmp_path / "set"))
-    assert other.key == table.key

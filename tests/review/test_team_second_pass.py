@@ -1,24 +1,25 @@
 """A second look is blind, goes to somebody else, and a lead decides where the two differ."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from people_rows import make_rows, registered, write_rows
-from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD
+from people_rows import make_rows, write_rows
+from review_ops import ADMIN, ANNA, BEN, GUEST, LEAD, Desk
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.check import base_of
-from synthstudio.review.edits import apply
-from synthstudio.review.history import check_replay, events, state
-from synthstudio.review.leases import claim, leases, release, renew
+from synthstudio.review.history import events
+from synthstudio.review.leases import claim, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import next_people, risk_order
 from synthstudio.review.risk.scores import Risk
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.store import Store, open_store
+from synthstudio.review.store import open_store
 from synthstudio.review.team.second_pass import (
     ADJUDICATED,
     SECOND,
@@ -31,7 +32,7 @@ from synthstudio.review.team.second_pass import (
     second_rows,
 )
 from synthstudio.review.team.statistics import agreement, disagreements
-from synthstudio.review.values import JointLabel, Op, Person, User
+from synthstudio.review.values import JointLabel, Person, User
 
 CLEO = User(name="cleo", role="reviewer")
 SHARE = 0.2
@@ -49,40 +50,37 @@ def table(dataset) -> PeopleTable:
 
 @pytest.fixture
 def team(store_url: str, dataset):
-    store = open_store(store_url)
-    registered(store, dataset)
-    yield Team(store, dataset)
-    store.close()
+    with closing(open_store(store_url)) as store:
+        yield Team(store, dataset)
 
 
-class Team:
-    """Applies ops at the right revision."""
-
-    def __init__(self, store: Store, dataset) -> None:
-        self.store, self.dataset, self.seq = store, dataset, 0
-
-    def say(self, who: User, person: Person, kind: str = "status", **more):
-        self.seq += 1
-        op = Op(
-            client="tab",
-            seq=self.seq,
-            person=person,
-            kind=kind,
-            revision=state(self.store, person).revision,
-            **more,
-        )
-        return apply(self.store, op, who=who, base=self.base(person))
-
-    def base(self, person: Person):
-        return base_of(self.dataset, person.frame, person.instance)
+class Team(Desk):
+    """A set whose people are looked at, and looked at again."""
 
     def approve(self, who: User, person: Person, **joints: JointLabel) -> None:
         if joints:
-            self.say(who, person, "edit", joints=joints)
-        self.say(who, person, status="approved")
+            self.say(person, "edit", who=who, joints=joints)
+        self.say(person, "status", who=who, status="approved")
+
+    def twin_of(self, person: Person) -> Person:
+        """Lease somebody's second look to Ben."""
+        twin = dataclasses.replace(person, layer=SECOND)
+        claim(self.store, [twin], who=BEN)
+        return twin
 
     def main(self, person: Person):
-        return state(self.store, dataclasses.replace(person, layer="main"))
+        return self.state(dataclasses.replace(person, layer="main"))
+
+    def decide(self, person: Person, *, who: User = LEAD, revision: int | None = None, **more):
+        revision = self.main(person).revision if revision is None else revision
+        decision = Decision(**more)
+        base = self.base(person)
+        return adjudicate(self.store, person, decision, revision=revision, who=who, base=base)
+
+    def refuses(self, reason: str, call: Callable[[], object]) -> None:
+        with pytest.raises(Refused) as caught:
+            call()
+        assert caught.value.reason == reason
 
 
 def _persons(table: PeopleTable, rows) -> list[Person]:
@@ -129,17 +127,12 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     row = int(next(r for r in second_rows(table, share=SHARE) if table.state[r, 0] == 2))
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
-    team.say(ANNA, person, "comment", text="the nose was off")
+    team.say(person, "comment", who=ANNA, text="the nose was off")
     (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
     assert second == dataclasses.replace(person, layer=SECOND)
-    seen = state(team.store, second)
-    assert (seen.revision, seen.status, dict(seen.joints), seen.comments, seen.who) == (
-        0,
-        "pending",
-        {},
-        0,
-        None,
-    )
+    seen = team.state(second)
+    assert (seen.revision, seen.status, seen.comments, seen.who) == (0, "pending", 0, None)
+    assert dict(seen.joints) == {}
     assert events(team.store, table.key, person=second) == []
     assert team.base(second).joints["nose"].x_px == pytest.approx(
         float(table.joints_px[row, 0, 0]), abs=1e-3
@@ -160,78 +153,60 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
     second = dataclasses.replace(first, layer=SECOND)
     team.approve(ANNA, first)
     for who in (ANNA, BEN, LEAD):
-        with pytest.raises(Refused) as caught:
-            team.approve(who, second)
-        assert caught.value.reason == "lease"
+        team.refuses("lease", functools.partial(team.approve, who, second))
     begin_second_looks(team.store, table, who=BEN, share=SHARE)
-    with pytest.raises(Refused) as caught:
-        team.approve(ANNA, second)
-    assert caught.value.reason == "lease"
+    team.refuses("lease", lambda: team.approve(ANNA, second))
     team.approve(BEN, second)
-    with pytest.raises(Refused) as caught:
-        team.approve(BEN, dataclasses.replace(first, layer=ADJUDICATED))
-    assert caught.value.reason == "role"
+    third = dataclasses.replace(first, layer=ADJUDICATED)
+    team.refuses("role", lambda: team.approve(BEN, third))
 
 
 def test_who_looked_second_never_looks_first(team: Team, table: PeopleTable) -> None:
-    people = _persons(table, second_rows(table, share=SHARE)[:1])
-    team.approve(ANNA, people[0])
+    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
+    team.approve(ANNA, person)
     (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
     team.approve(BEN, second)
-    team.say(ANNA, people[0], status="pending")  # she takes her decision back
-    scores = np.zeros(table.people)
-    order = risk_order(Risk(table=table, score=scores, signals=()))
-    assert people[0] not in next_people(team.store, order, who=BEN, count=table.people)
-
-
-FORGED = (
-    {"kind": "status", "status": "rejected"},
-    {"kind": "comment", "text": "what is it?"},
-    {"kind": "delete"},
-    {"kind": "revert", "event": 1},
-)
+    team.say(person, "status", who=ANNA, status="pending")  # she takes her decision back
+    order = risk_order(Risk(table=table, score=np.zeros(table.people), signals=()))
+    assert person not in next_people(team.store, order, who=BEN, count=table.people)
 
 
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
-def test_nobody_says_anything_of_the_first_look_during_a_second(
+def test_nobody_edits_the_first_look_during_a_second(
     who: User, team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
 ) -> None:
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     (second,) = begin_second_looks(team.store, table, who=who, share=SHARE)
     before, had = team.main(person), len(events(team.store, table.key))
-    for k, forged in enumerate(
-        (*FORGED, {"kind": "edit", "joints": {"nose": _at(table, 0, "nose")}})
+    for kind, more in (
+        ("status", {"status": "rejected"}),
+        ("comment", {"text": "what is it?"}),
+        ("delete", {}),
+        ("revert", {"event": 1}),
+        ("edit", {"joints": {"nose": _at(table, 0, "nose")}}),
     ):
         caplog.clear()
-        with pytest.raises(Refused, match="second look") as caught:
-            team.say(who, person, **forged)
-        assert caught.value.reason == "lease", k
+        team.refuses("lease", lambda k=kind, m=more: team.say(person, k, who=who, **m))
         assert [r.levelname for r in caplog.records] == ["WARNING"] and who.name in caplog.text
     assert team.main(person) == before and len(events(team.store, table.key)) == had
-    team.say(CLEO, person, "comment", text="others may")
-    team.say(who, second, "status", status="skipped")  # no decision: still open
-    with pytest.raises(Refused):
-        team.say(who, person, "comment", text="peeping")
+    team.say(person, "comment", who=CLEO, text="others may")
+    team.say(second, "status", who=who, status="skipped")  # no decision: still open
+    team.refuses("lease", lambda: team.say(person, "comment", who=who, text="peeping"))
     team.approve(who, second)
-    team.say(who, person, "comment", text="both are done")
+    team.say(person, "comment", who=who, text="both are done")
 
 
-def test_who_knows_the_first_look_says_nothing_in_a_second(
-    team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable, caplog) -> None:
     """A lease that ended is no way round: what was said meanwhile is known."""
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
-    (second,) = begin_second_looks(
-        team.store, table, who=BEN, share=SHARE, now=utc_now() - timedelta(hours=1)
-    )
-    team.say(BEN, person, "comment", text="his lease is over, so he may")
+    ended = utc_now() - timedelta(hours=1)
+    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE, now=ended)
+    team.say(person, "comment", who=BEN, text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
-    with pytest.raises(Refused, match="you know the first") as caught:
-        team.approve(BEN, second)
-    assert caught.value.reason == "lease" and "ben" in caplog.text
-    assert state(team.store, second).revision == 0
+    team.refuses("lease", lambda: team.approve(BEN, second))
+    assert "ben" in caplog.text and team.state(second).revision == 0
     release(team.store, [second], who=BEN)
     assert begin_second_looks(team.store, table, who=BEN, share=SHARE) == []
     assert begin_second_looks(team.store, table, who=CLEO, share=SHARE) == [second]
@@ -240,10 +215,9 @@ def test_who_knows_the_first_look_says_nothing_in_a_second(
 def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Person:
     """Let Anna and Ben look at a person; each given as joints by name."""
     person = _persons(table, [row])[0]
-    twin = dataclasses.replace(person, layer=SECOND)
     team.approve(ANNA, person, **first)
     # Straight to the lease: which one `begin_second_looks` gives next is another test's matter.
-    claim(team.store, [twin], who=BEN)
+    twin = team.twin_of(person)
     team.approve(BEN, twin, **second)
     release(team.store, [twin], who=BEN)
     return person
@@ -256,25 +230,27 @@ def _rows(table: PeopleTable) -> list[int]:
 
 def test_disagreements_come_sorted_with_what_differs(team: Team, table: PeopleTable) -> None:
     a, b, c, d, e, _ = _rows(table)
-    move = {"left_wrist": _at(table, a, "left_wrist", 30.0)}
-    _two_looks(team, table, a, {}, move)
-    _two_looks(
-        team,
-        table,
-        b,
-        {"nose": _at(table, b, "nose", state=1, cause="object")},
-        {"nose": _at(table, b, "nose", state=1, cause="person")},
-    )
-    _two_looks(team, table, c, {"nose": _at(table, c, "nose", state=1, cause="object")}, {})
+
+    def hidden(row: int, cause: str) -> dict[str, JointLabel]:
+        return {"nose": _at(table, row, "nose", state=1, cause=cause)}
+
     same = {"nose": _at(table, d, "nose", 9.0)}
-    _two_looks(team, table, d, same, same)  # both mended it alike
-    _two_looks(team, table, e, {}, {"left_wrist": _at(table, e, "left_wrist", 0.2)})  # taste
+    looks = {
+        a: ({}, {"left_wrist": _at(table, a, "left_wrist", 30.0)}),
+        b: (hidden(b, "object"), hidden(b, "person")),
+        c: (hidden(c, "object"), {}),
+        d: (same, same),  # both mended it alike
+        e: ({}, {"left_wrist": _at(table, e, "left_wrist", 0.2)}),  # taste
+    }
+    for row, (first, second) in looks.items():
+        _two_looks(team, table, row, first, second)
     found = disagreements(team.store, table)
-    assert {one.pair.row for one in found} == {a, b, c}
     by_row = {one.pair.row: one for one in found}
-    assert by_row[a].what == ("left_wrist: 30 px apart",)
-    assert by_row[b].what == ("nose: hidden by object or person",)
-    assert by_row[c].what == ("nose: hidden or visible",)
+    assert {row: one.what for row, one in by_row.items()} == {
+        a: ("left_wrist: 30 px apart",),
+        b: ("nose: hidden by object or person",),
+        c: ("nose: hidden or visible",),
+    }
     assert by_row[c].joints == ("nose",) and by_row[c].score > by_row[b].score > 0
     scores = [one.score for one in found]
     assert scores == sorted(scores, reverse=True)
@@ -293,23 +269,11 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     second = {"left_wrist": _at(table, row, "left_wrist", state=1, cause="person")}
     person = _two_looks(team, table, row, first, second)
     before = team.main(person)
-    own = {"right_wrist": _at(table, row, "right_wrist", 5.0)}
-    decision = Decision(choice=choice, text="seen on film", joints=own if choice == "own" else {})  # type: ignore[arg-type]
+    own = {"right_wrist": _at(table, row, "right_wrist", 5.0)} if choice == "own" else {}
+    chosen = {"choice": choice, "text": "seen on film", "joints": own}
     for who in (ANNA, BEN, GUEST):
-        with pytest.raises(Refused) as caught:
-            adjudicate(
-                team.store,
-                person,
-                decision,
-                revision=before.revision,
-                who=who,
-                base=team.base(person),
-            )
-        assert caught.value.reason == "role"
-    done = adjudicate(
-        team.store, person, decision, revision=before.revision, who=LEAD, base=team.base(person)
-    )
-    assert {event.who for event in done} == {"lea"}
+        team.refuses("role", lambda who=who: team.decide(person, who=who, **chosen))
+    assert {event.who for event in team.decide(person, **chosen)} == {"lea"}
     after = team.main(person)
     assert (after.status, after.reason, after.who) == ("approved", "seen on film", "lea")
     nose = after.joints["nose"].x_px
@@ -326,54 +290,27 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     assert kept.pair.adjudicated and kept.pair.first.joints == before.joints
     assert kept.pair.first.who == "anna" and kept.pair.second.who == "ben"
     assert agreement(team.store, table).joints[9].cause.agreed == 0
-    with pytest.raises(Refused) as caught:  # the second of two clicks
-        adjudicate(
-            team.store, person, decision, revision=before.revision, who=LEAD, base=team.base(person)
-        )
-    assert caught.value.reason == "revision"
-    assert check_replay(team.store, table.key) == []
+    late = functools.partial(team.decide, person, revision=before.revision, **chosen)
+    team.refuses("revision", late)  # the second of two clicks
     # Decided again, the first look is still Anna's.
-    adjudicate(
-        team.store,
-        person,
-        Decision(choice="first"),
-        revision=after.revision,
-        who=ADMIN,
-        base=team.base(person),
-    )
+    team.decide(person, who=ADMIN, choice="first")
     again = team.main(person)
     assert again.joints["nose"].x_px == pytest.approx(on_disk + 40)
     wrist = again.joints.get("left_wrist")
     assert wrist is None or (wrist.state, wrist.cause) == (2, "visible")
+    team.check()
 
 
 def test_deleted_or_not_is_decided_too(team: Team, table: PeopleTable) -> None:
     one, two = _persons(table, _rows(table)[:2])
     for person in (one, two):
         team.approve(ANNA, person)
-        twin = dataclasses.replace(person, layer=SECOND)
-        claim(team.store, [twin], who=BEN)
-        team.say(BEN, twin, "delete")
+        team.say(team.twin_of(person), "delete", who=BEN)
     assert disagreements(team.store, table)[0].what == ("approved or deleted",)
-    for person, choice in ((one, "second"), (two, "first")):
-        decision = Decision(choice=choice)  # type: ignore[arg-type]
-        adjudicate(
-            team.store,
-            person,
-            decision,
-            revision=team.main(person).revision,
-            who=LEAD,
-            base=team.base(person),
-        )
+    team.decide(one, choice="second")
+    team.decide(two, choice="first")
     assert team.main(one).deleted and not team.main(two).deleted
-    adjudicate(
-        team.store,
-        one,
-        Decision(choice="first"),
-        revision=team.main(one).revision,
-        who=LEAD,
-        base=team.base(one),
-    )
+    team.decide(one, choice="first")
     assert not team.main(one).deleted and team.main(one).status == "approved"
 
 
@@ -385,26 +322,19 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
     """Who kept the person also moved the nose: that look's joints are those that can stay."""
     row = _rows(table)[0]
     person = _persons(table, [row])[0]
-    twin = dataclasses.replace(person, layer=SECOND)
     nose = {"nose": _at(table, row, "nose", 40.0)}
     team.approve(ANNA, person, **(nose if kept == "first" else {}))
-    claim(team.store, [twin], who=BEN)
+    twin = team.twin_of(person)
     team.approve(BEN, twin, **(nose if kept == "second" else {}))
-    team.say(*((BEN, twin) if kept == "first" else (ANNA, person)), "delete")
+    who, gone_in = (BEN, twin) if kept == "first" else (ANNA, person)
+    team.say(gone_in, "delete", who=who)
     (found,) = disagreements(team.store, table)
     words = ("approved or deleted", "deleted or approved")[kept == "second"]
     assert (found.what, found.joints) == ((words,), ())  # nothing is said of joints
     reported = agreement(team.store, table)
     assert (reported.people, reported.verdict.agreed, reported.joints[0].state.n) == (1, 0, 0)
     gone = status == "deleted"
-    adjudicate(
-        team.store,
-        person,
-        Decision(choice="own", deleted=gone, text="seen on film"),
-        revision=team.main(person).revision,
-        who=LEAD,
-        base=team.base(person),
-    )
+    team.decide(person, choice="own", deleted=gone, text="seen on film")
     after = team.main(person)
     assert after.deleted is gone
     found = events(team.store, person.dataset, person=person)
@@ -415,31 +345,15 @@ def test_a_lead_decides_whether_a_deleted_person_stays(
         assert after.joints["nose"].x_px == pytest.approx(nose["nose"].x_px)
     assert disagreements(team.store, table) == []
     assert agreement(team.store, table).verdict.agreed == 0  # still that of the blind looks
-    assert check_replay(team.store, table.key) == []
+    team.check()
 
 
-def test_two_who_both_deleted_agree(team: Team, table: PeopleTable) -> None:
-    row = _rows(table)[0]
-    person = _two_looks(team, table, row, {"nose": _at(table, row, "nose", 40.0)}, {})
-    twin = dataclasses.replace(person, layer=SECOND)
-    claim(team.store, [twin], who=BEN)
-    for who, one in ((ANNA, person), (BEN, twin)):
-        team.say(who, one, "delete")
+def test_looks_that_agree_or_are_alone_are_not_decided(team: Team, table: PeopleTable) -> None:
+    both, alone = _persons(table, _rows(table)[:2])
+    team.approve(ANNA, both)
+    for who, one in ((ANNA, both), (BEN, team.twin_of(both))):
+        team.say(one, "delete", who=who)
     assert disagreements(team.store, table) == []
     assert agreement(team.store, table).verdict.agreed == 1
-
-
-def test_what_was_looked_at_once_is_not_decided(team: Team, table: PeopleTable) -> None:
-    person = _persons(table, [0])[0]
-    team.approve(ANNA, person)
-    with pytest.raises(Refused) as caught:
-        adjudicate(
-            team.store,
-            person,
-            Decision(choice="first"),
-            revision=1,
-            who=LEAD,
-            base=team.base(person),
-        )
-    assert caught.value.reason == "invalid"
-    assert leases(team.store, table.key, layer=SECOND) == {}
+    team.approve(ANNA, alone)
+    team.refuses("invalid", lambda: team.decide(alone, choice="first"))

@@ -3,38 +3,28 @@
 from types import SimpleNamespace
 
 import pytest
-from review_ops import ANNA, BEN, LEAD, op
+from review_ops import ANNA, BEN, LEAD
 from sqlalchemy import event
 
-from synthstudio.review import comments, edits, history
-from synthstudio.review.check import base_of
-from synthstudio.review.datasets import register
+from synthstudio.review import comments, history
 from synthstudio.review.models import EventRow, MemberRow, ThreadRow, utc_now
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
-from synthstudio.review.values import JointLabel, Person
+from synthstudio.review.values import JointLabel
 from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_note
 
 
 @pytest.fixture
-def key(empty_store, small_set):
-    return register(empty_store, small_set, "sticks")
+def key(desk):
+    return desk.key
 
 
 @pytest.fixture
-def write(empty_store, small_set, key):
-    with empty_store.session() as session:
+def write(desk):
+    with desk.store.session() as session:
         for name in ("anna", "Ann", "José"):
             session.add(MemberRow(name=name, role="reviewer", by="ada", when=utc_now()))
-
-    def write(instance, kind="comment", **more):
-        person = Person(dataset=key, frame=0, instance=instance)
-        revision = history.state(empty_store, person).revision
-        base = base_of(small_set, 0, instance)
-        change = op(kind, revision, person=person, **more)
-        return edits.apply(empty_store, change, who=ANNA, base=base)
-
-    return write
+    return lambda instance, kind="comment", **more: desk.do(kind, 0, instance, **more)
 
 
 @pytest.fixture
@@ -119,24 +109,6 @@ def test_a_csv_has_what_one_may_see_when_it_is_asked_for(empty_store, small_set,
     assert "nose" in made()
     role = None
     assert "Only members" in made() and made().count("\n") == 1
-
-
-def test_a_comment_reads_no_labels(write):
-    """Masks of a person who is edited often are megabytes: a comment has no need of them."""
-    found = []
-
-    def loaded(row, _):
-        found.append(row.kind)
-
-    write(1, "edit", joints={"nose": JointLabel(x_px=5.0, y_px=6.0, state=2, cause="visible")})
-    event.listen(EventRow, "load", loaded)
-    try:
-        first = write(1, text="a")
-        write(1, "resolve", event=first.id)
-        write(1, "revert", event=first.id + 1)
-    finally:
-        event.remove(EventRow, "load", loaded)
-    assert found.count("edit") <= 1  # the undo alone asks what was changed since
 
 
 def test_threads_are_read_without_undone_strokes(empty_store, key, write):

@@ -2,12 +2,11 @@
 
 import pytest
 from review_ops import ANNA, BEN, GUEST, KEY, ON_DISK, PERSON, op
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import update
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import comments, edits, history, migrate
+from synthstudio.review import comments, edits, history
 from synthstudio.review.models import MemberRow, ThreadRow, utc_now
-from synthstudio.review.store import open_store
 from synthstudio.review.threads import names_in
 
 PAIR = (PERSON.frame, PERSON.instance)
@@ -118,36 +117,3 @@ def test_a_row_that_is_not_what_events_say_is_found(store, say):
     assert history.check_replay(store, KEY) == [
         f"thread {threads(store)[0].id}: it is not what its events add up to"
     ]
-
-
-def test_comments_of_an_older_store_are_threads_of_one(store_url):
-    store = open_store(store_url)
-    with store.session() as session:
-        session.execute(
-            text(
-                "INSERT INTO dataset (key, name, skeleton, people, added_at) "
-                "VALUES (:key, 'a', 'coco17', 3, '2026-01-01 00:00:00')"
-            ),
-            {"key": KEY},
-        )
-    found = [
-        edits.apply(store, op("comment", n, text=f"{n}"), who=ANNA, base=ON_DISK) for n in range(3)
-    ]
-    back = edits.apply(store, op("revert", 3, event=found[0].id), who=ANNA, base=ON_DISK)
-    edits.apply(store, op("revert", 4, event=found[1].id), who=ANNA, base=ON_DISK)
-    edits.apply(store, op("revert", 5, event=back.id), who=ANNA, base=ON_DISK)
-    store.close()
-    for revision in (_before("0010"), None):
-        engine = create_engine(store_url)
-        migrate.move_to(engine, revision or migrate.revisions()[-1])
-        engine.dispose()
-    store = open_store(store_url)
-    assert [thread.id for thread in threads(store)] == [found[0].id, found[2].id]
-    assert history.check_replay(store, KEY) == []
-    assert all(thread.is_open for thread in threads(store))
-    store.close()
-
-
-def _before(revision):
-    known = migrate.revisions()
-    return known[known.index(revision) - 1]

@@ -39,10 +39,10 @@ def at(scene, frame, instance=1):
     return Person(dataset=scene.clip.dataset, frame=frame, instance=instance)
 
 
-def edit(scene, person, who=ANNA, **more):
+def edit(scene, person, *, kind="edit", **more):
     revision = history.state(scene.store, person).revision
-    asked = op(more.pop("kind", "edit"), revision, person=person, **more)
-    return edits.apply(scene.store, asked, who=who, base=scene.base_of(person))
+    asked = op(kind, revision, person=person, **more)
+    return edits.apply(scene.store, asked, who=ANNA, base=scene.base_of(person))
 
 
 def tracks(scene):

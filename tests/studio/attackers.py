@@ -9,13 +9,15 @@ import http.client
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+from waiting import PATIENCE_S, wait_for
 
 from synthstudio.studio.access import Grant, Tokens, load_secret
 
@@ -27,9 +29,46 @@ class Answer:
     body: bytes
 
 
+async def request(app: Any, path: str, **scope: Any) -> Answer:
+    """Send one request, or ask for a websocket, to an ASGI app; nothing is normalised."""
+    plain, _, query = path.partition("?")
+    bodies, got = [scope.pop("body", b"")], []
+    headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in scope.pop("headers")]
+
+    async def receive() -> dict[str, Any]:
+        if not bodies:
+            await asyncio.Event().wait()  # who asked stays
+        return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    usual = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": unquote(plain),
+        "raw_path": plain.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "http_version": "1.1",
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 8501),
+        "headers": headers,
+    }
+    await app(usual | scope, receive, send)
+    if got[0]["type"].startswith("websocket"):  # the guard closes with 1008, our routes know none
+        return Answer({1008: 403, 1000: 404}[got[0]["code"]], {}, b"")
+    found = {k.decode().lower(): v.decode() for k, v in got[0]["headers"]}
+    return Answer(got[0]["status"], found, b"".join(m.get("body", b"") for m in got[1:]))
+
+
 @dataclass
 class Browser:
-    """A browser of the studio's, without a window: it holds a cookie and sends what it is told."""
+    """A browser of the studio's, without a window: it holds a cookie and sends what it is told.
+
+    A studio with an `app` is asked in this process, any other by its port.
+    """
 
     studio: Any
     cookie: str = ""
@@ -57,20 +96,23 @@ class Browser:
         body: bytes | None = None,
         cookie: bool = True,
         host: str | None = None,
-        port: int | None = None,
         at: str = "127.0.0.1",
     ) -> Answer:
         """Send one request with this very path: nothing is normalised."""
-        connection = http.client.HTTPConnection(at, port or self.studio.port, timeout=60)
-        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         sent = {"Host": f"127.0.0.1:{self.studio.port}" if host is None else host}
         if cookie:
             sent["Cookie"] = f"{self.tokens.cookie}={self.cookie}"
         if body is not None:
             sent["Content-Length"] = str(len(body))
-        for name, value in (sent | (headers or {})).items():
-            if value:
-                connection.putheader(name, value)
+        lines = [(name, value) for name, value in (sent | (headers or {})).items() if value]
+        if hasattr(self.studio, "app"):
+            kind = "websocket" if ("Upgrade", "websocket") in lines else "http"
+            more = {"headers": lines, "body": body or b"", "method": method, "type": kind}
+            return run_apart(request(self.studio.app, path, **more))
+        connection = http.client.HTTPConnection(at, self.studio.port, timeout=60)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in lines:
+            connection.putheader(name, value)
         try:
             connection.endheaders(body)
             answer = connection.getresponse()
@@ -120,6 +162,11 @@ class ApiStudio:
     http: Any
     key: str
     folder: Path
+    port: int = 8501
+
+    @property
+    def db(self) -> Path:
+        return self.folder / "review.db"
 
     @property
     def store(self) -> Any:
@@ -144,14 +191,13 @@ def on_a_port(app: Any) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.02)
+    wait_for(lambda: server.started, "a server")
     (socket,) = server.servers[0].sockets
     try:
         yield f"http://127.0.0.1:{socket.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(60)
+        thread.join(PATIENCE_S)
 
 
 @contextmanager

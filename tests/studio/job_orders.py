@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
+from waiting import wait_for
 
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.store import Store
@@ -55,17 +55,15 @@ def drive(
     number: int,
     *,
     until: Callable[[Job], bool],
-    seconds: float = 400,
 ) -> Job:
     """Look after the jobs, as a server does, until one of them is as wanted."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+
+    def looked_after() -> Job | None:
         scheduler.run_once(store, settings)
         seen = job_store.job(store, number)
-        if until(seen):
-            return seen
-        time.sleep(0.05)
-    raise AssertionError(f"after {seconds} s the job is {job_store.job(store, number)}")
+        return seen if until(seen) else None
+
+    return wait_for(looked_after, f"job {number} as wanted", patience_s=240)
 
 
 def ended(job: Job) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from review_ops import op
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.check import base_of
@@ -16,7 +17,7 @@ from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.values import MAIN, JointLabel, Kind, Op, Person, Role, Status, User
+from synthstudio.review.values import MAIN, JointLabel, Person, Role, Status, User
 
 
 @dataclass
@@ -26,7 +27,6 @@ class Reviewed:
     store: Store
     dataset: Dataset
     table: PeopleTable
-    _seq: itertools.count = field(default_factory=lambda: itertools.count(1))  # type: ignore[type-arg]
 
     def team(self, **roles: Role) -> dict[str, User]:
         """Give roles; the first must be an admin."""
@@ -44,41 +44,26 @@ class Reviewed:
         return dict(base_of(self.dataset, person.frame, person.instance).joints or {})
 
     def decide(self, who: User, person: Person, status: Status = "approved") -> None:
-        self._say(who, person, status=status)
+        self.say(who, person, "status", status=status)
 
     def move(self, who: User, person: Person, joint: str, by_px: float) -> JointLabel:
         label = self.on_disk(person)[joint]
         moved = replace(label, x_px=(label.x_px or 0.0) + by_px, origin="human")
-        self._say(who, person, joints={joint: moved})
+        self.say(who, person, "edit", joints={joint: moved})
         return moved
 
     def delete(self, who: User, person: Person) -> None:
-        self._say(who, person, kind="delete")
+        self.say(who, person, "delete")
 
     def distrust(self, who: User, person: Person, model: str) -> None:
-        self._say(who, person, kind="distrust", text=model)
+        self.say(who, person, "distrust", text=model)
 
-    def _say(
-        self,
-        who: User,
-        person: Person,
-        *,
-        status: Status | None = None,
-        joints: dict[str, JointLabel] | None = None,
-        kind: Kind | None = None,
-        text: str = "",
-    ) -> None:
-        op = Op(
-            client=f"test-{who.name}",
-            seq=next(self._seq),
-            person=person,
-            revision=state(self.store, person).revision,
-            kind=kind or ("edit" if joints else "status"),
-            text=text,
-            joints=joints or {},
-            status=status,
-        )
-        apply(self.store, op, who=who, base=base_of(self.dataset, person.frame, person.instance))
+    def say(self, who: User, person: Person, kind: str, **more: Any) -> None:
+        """Apply an op at the current revision of its person."""
+        more.setdefault("revision", state(self.store, person).revision)
+        what = op(kind, more.pop("revision"), client=f"test-{who.name}", person=person, **more)
+        base = base_of(self.dataset, person.frame, person.instance)
+        apply(self.store, what, who=who, base=base)
 
 
 def reviewed(db: Path, folder: Path) -> Reviewed:

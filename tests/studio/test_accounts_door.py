@@ -10,15 +10,12 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from attackers import api_studio
-from conftest import Studio
 from starlette.testclient import TestClient
-from test_serving import refuses_to_start
 
 from synthstudio.core.errors import Refused, StudioError
-from synthstudio.review.models import utc_now
 from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
-from synthstudio.review.team.sessions import IDLE, end_session, read_session
+from synthstudio.review.team.sessions import end_session
 from synthstudio.review.values import User
 from synthstudio.studio import context as pages
 from synthstudio.studio import settings
@@ -93,23 +90,6 @@ def test_a_busy_store_lets_nobody_in_and_says_so(door, monkeypatch):
     assert "a session that cannot be looked up" in door.log()
 
 
-def test_a_session_in_use_is_noted_when_the_store_is_free_again(door, monkeypatch):
-    cookie = door.context.tokens.session_cookie
-    enter(door.http)
-    text, store = door.http.cookies[cookie], door.store
-    later = utc_now() + IDLE / 2
-
-    def busy(self: object, *, waits: bool) -> None:
-        raise Refused("the database cannot be written now", reason="busy")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(type(store), "session", busy)
-        assert read_session(store, text, now=later) == "ada"
-    assert read_session(store, text, now=later + IDLE) is None  # nobody noted it
-    assert read_session(store, text, now=later) == "ada"
-    assert read_session(store, text, now=later + IDLE / 2) == "ada"
-
-
 def test_a_page_that_was_drawn_for_another_does_nothing_in_that_name(door, monkeypatch):
     monkeypatch.setattr(pages, "browser", lambda: "")
     for signed_in, role in (("ada", "admin"), ("rea", "viewer"), (None, "viewer")):
@@ -179,11 +159,10 @@ def test_how_it_may_be_served(tmp_path):
         check_one_way_in(given, {"client_id": "x"}, "127.0.0.1")
 
 
-def test_another_address_needs_its_name(tmp_path):
-    studio = Studio(
-        tmp_path, more=("--accounts",), flags=("--server.address=0.0.0.0",), datasets=()
-    )
-    assert "others cannot reach this studio without its address" in refuses_to_start(studio)
+def test_nobody_is_led_to_another_site():
+    paths = ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\n/b")
+    assert {routes.safe_path(path) for path in (*paths, "/@evil", "\\\\evil", "")} == {"/"}
+    assert routes.safe_path("/review?frame=3&q=a%20b") == "/review?frame=3&q=a%20b"
 
 
 def test_how_long_one_waits_in_words():

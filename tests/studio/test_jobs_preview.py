@@ -3,13 +3,12 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from job_orders import RECIPE, settings_in
+from waiting import PATIENCE_S, wait_for
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.images import decode_rgb
@@ -34,28 +33,25 @@ def drawer(settings: Settings) -> Iterator[Previews]:
     made.close()
 
 
-def waited(drawer: Previews, key: str, seconds: float = 300) -> Preview:
-    deadline = time.monotonic() + seconds
-    while (seen := drawer.status(key)).state == "waiting":
-        assert time.monotonic() < deadline, "no answer"
-        time.sleep(0.05)
-    return seen
+def waited(drawer: Previews, key: str) -> Preview:
+    def drawn() -> Preview | None:
+        return None if (seen := drawer.status(key)).state == "waiting" else seen
+
+    return wait_for(drawn, "a preview", patience_s=240)
 
 
+@pytest.mark.nightly("a process draws previews, and is killed")
 def test_one_process_draws_them_all(drawer: Previews) -> None:
-    before = psutil.Process().memory_info().rss
     key = drawer.request(TINY, assets=0, index=0)
     assert drawer.request(TINY, assets=0, index=0) == key  # asked twice, drawn once
     first = waited(drawer, key)
     assert first.state == "done", first.message
-    assert (
-        decode_rgb(first.picture, "preview").shape[1] / 4
-        == decode_rgb(first.picture, "preview").shape[0] / 3
-    )
+    height, width, _ = decode_rgb(first.picture, "preview").shape
+    assert width / 4 == height / 3
     pid = drawer._worker.pid
     other = waited(drawer, drawer.request(TINY, assets=0, index=1))
     assert other.state == "done" and other.picture != first.picture
-    assert drawer._worker.pid == pid and other.seconds < first.seconds
+    assert drawer._worker.pid == pid
     bad = parse({**RECIPE, "people": {"count": 1, "poses": {"names": {"no such pose": 1}}}})
     failed = waited(drawer, drawer.request(bad, assets=0, index=0))
     assert failed.state == "failed" and "no such pose" in failed.message
@@ -64,16 +60,14 @@ def test_one_process_draws_them_all(drawer: Previews) -> None:
     assert drawer.status(key_of_bad).state == "failed"  # a page that asks again changes nothing
     drawer.forget(key_of_bad)
     assert "not there" in drawer.status(key_of_bad).message
-    again = waited(drawer, drawer.request(bad, assets=0, index=0))
-    assert again.state == "failed" and "no such pose" in again.message  # tried anew
     os.kill(pid, signal.SIGKILL)
     again = waited(drawer, drawer.request(TINY, assets=0, index=2))
     assert again.state == "done" and drawer._worker.pid != pid
-    assert psutil.Process().memory_info().rss - before < 60e6  # nothing was drawn here
     drawer.close()
     assert drawer.status(key).state == "done"  # kept on disk
 
 
+@pytest.mark.nightly("a process draws previews, and is killed")
 def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None:
     monkeypatch.setattr(previewing, "LONGEST_S", 0.2)
     monkeypatch.setattr(previewing, "FIRST_S", 0.2)
@@ -84,7 +78,9 @@ def test_one_that_takes_too_long_is_ended(drawer: Previews, monkeypatch) -> None
 
 def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(300))})
+    monkeypatch.setattr(
+        Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(PATIENCE_S))}
+    )
     with pytest.raises(Refused, match="too many previews"):
         for index in range(previewing.MOST_WAITING + 1):
             drawer.request(TINY, assets=0, index=index)

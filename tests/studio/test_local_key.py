@@ -17,7 +17,7 @@ from synthstudio.review.values import User
 from synthstudio.studio.access import BrowserNames
 from synthstudio.studio.guard import LOG, open_log
 
-pytestmark = pytest.mark.browser
+in_browser = pytest.mark.nightly("browser journey of a served studio")
 
 
 def come(page: Any, studio: Any, name: str, key: str = "") -> Any:
@@ -30,6 +30,8 @@ def come(page: Any, studio: Any, name: str, key: str = "") -> Any:
     return page
 
 
+@in_browser
+@pytest.mark.browser
 def test_the_printed_address_makes_the_user_admin_for_good(start_studio, studio_set, new_page):
     studio = start_studio(studio_set)
     (address,) = re.findall(r"Open (\S+\?key=\w{32}) once", studio.output)
@@ -49,6 +51,8 @@ def test_the_printed_address_makes_the_user_admin_for_good(start_studio, studio_
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
+@in_browser
+@pytest.mark.browser
 def test_a_typed_name_makes_nobody_admin(start_studio, studio_set, new_page, open_as):
     studio = start_studio(studio_set, more=("--admin", "Ada"))
     store = open_store(f"sqlite:///{studio.db}")
@@ -70,6 +74,8 @@ def test_a_typed_name_makes_nobody_admin(start_studio, studio_set, new_page, ope
     page.get_by_text("reads the same as another's").wait_for()
 
 
+@in_browser
+@pytest.mark.browser
 def test_where_nobody_is_named_one_looks_until_the_key_is_given(start_studio, studio_set, page):
     studio = start_studio(studio_set)
     come(page, studio, "Ada").get_by_text("Ada · viewer").wait_for()

@@ -12,8 +12,7 @@ from review_store import Reviewed, reviewed
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
-from synthstudio.review.edits import apply
-from synthstudio.review.history import counts, events, state
+from synthstudio.review.history import counts, events
 from synthstudio.review.progress import done_and_total
 from synthstudio.review.team.second_pass import (
     Decision,
@@ -22,7 +21,7 @@ from synthstudio.review.team.second_pass import (
     progress,
     second_rows,
 )
-from synthstudio.review.values import FRAME, Op, Person, User
+from synthstudio.review.values import FRAME, Person, User
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.second_look import progress_words
 
@@ -38,23 +37,18 @@ def review(studio_set: Path, tmp_path: Path) -> Iterator[Reviewed]:
     found.store.close()
 
 
-def say(review: Reviewed, who: User, person: Person, seq: int, revision: int = 0, **values) -> None:  # type: ignore[no-untyped-def]
-    op = Op(client=f"count-{who.name}", seq=seq, person=person, revision=revision, **values)
-    apply(review.store, op, who=who, base=base_of(review.dataset, person.frame, person.instance))
-
-
 def busy(review: Reviewed) -> None:
     """Decide on some, skip, delete, add two, delete one of those again."""
     for row, status in enumerate(("approved", "approved", "rejected", "flagged", "skipped")):
         review.decide(ADA, review.person(row), status)  # type: ignore[arg-type]
-    say(review, ADA, review.person(5), 101, kind="delete")
+    review.say(ADA, review.person(5), "delete")
     review.decide(ADA, review.person(6), "approved")
-    say(review, ADA, review.person(6), 102, revision=1, kind="delete")
-    for k, instance in enumerate((50, 51)):
+    review.say(ADA, review.person(6), "delete")
+    for instance in (50, 51):
         person = Person(dataset=review.table.key, frame=0, instance=instance)
         joints = review.on_disk(review.person(0))
-        say(review, ADA, person, 110 + k, kind="add", joints=joints)
-    say(review, ADA, person, 120, revision=1, kind="delete")
+        review.say(ADA, person, "add", joints=joints)
+    review.say(ADA, person, "delete")
 
 
 def test_people_are_counted_alike_everywhere(review: Reviewed) -> None:
@@ -83,11 +77,11 @@ def test_frames_without_people_are_counted_apart(review: Reviewed) -> None:
     store, key = review.store, review.table.key
     frame = replace(review.person(7), instance=FRAME)
     here = review.dataset.instances(frame.frame)
-    for k, row in enumerate(here):
-        say(review, ADA, replace(frame, instance=row["instance"]), 300 + k, kind="delete")
+    for row in here:
+        review.say(ADA, replace(frame, instance=row["instance"]), "delete")
     people = dict(count_people(store, key).status)
-    for k, status in enumerate(("nobody", "nobody", "pending", "nobody")):
-        say(review, ADA, frame, 310 + k, k, kind="status", status=status)
+    for status in ("nobody", "nobody", "pending", "nobody"):
+        review.say(ADA, frame, "status", status=status)
         nobody = int(status == "nobody")
         assert review_progress(store, key) == {
             "done": 0,
@@ -96,7 +90,7 @@ def test_frames_without_people_are_counted_apart(review: Reviewed) -> None:
         }
         assert count_people(store, key).nobody == counts(store, key).nobody == nobody
         assert dict(count_people(store, key).status) == counts(store, key).status == people
-    say(review, ADA, frame, 320, 4, kind="revert", event=_last(review, frame))
+    review.say(ADA, frame, "revert", event=_last(review, frame))
     assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
 
 
@@ -138,19 +132,17 @@ def test_an_added_person_is_taken_back_only_as_it_was_added(review: Reviewed) ->
     """Else somebody who is not there would count as approved or deleted."""
     person = Person(dataset=review.table.key, frame=0, instance=60)
     before = count_people(review.store, review.table.key)
-    say(review, ADA, person, 200, kind="add", joints=review.on_disk(review.person(0)))
+    review.say(ADA, person, "add", joints=review.on_disk(review.person(0)))
     (added,) = events(review.store, review.table.key, person=person)
-    for k, change in enumerate(({"kind": "delete"}, {"kind": "status", "status": "approved"})):
-        revision = state(review.store, person).revision
-        say(review, ADA, person, 210 + k, revision, **change)
+    for change in ({"kind": "delete"}, {"kind": "status", "status": "approved"}):
+        review.say(ADA, person, **change)
         latest = events(review.store, review.table.key, person=person)[-1]
         with pytest.raises(Refused, match="taken back first"):
-            say(review, ADA, person, 220 + k, revision + 1, kind="revert", event=added.id)
-        say(review, ADA, person, 230 + k, revision + 1, kind="revert", event=latest.id)
-    revision = state(review.store, person).revision
-    say(review, ADA, person, 240, revision, kind="revert", event=added.id)
+            review.say(ADA, person, "revert", event=added.id)
+        review.say(ADA, person, "revert", event=latest.id)
+    review.say(ADA, person, "revert", event=added.id)
     assert count_people(review.store, review.table.key) == before
-    say(review, ADA, person, 250, revision + 1, kind="revert", event=_last(review, person))
+    review.say(ADA, person, "revert", event=_last(review, person))
     assert count_people(review.store, review.table.key).added == 1
 
 

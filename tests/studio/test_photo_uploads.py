@@ -41,18 +41,14 @@ def test_an_upload_is_drawn_anew_and_renamed(tmp_path: Path) -> None:
     assert scenes.folders(tmp_path / "uploads") == [scenes.Folder(name="backdrops", photos=1)]
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_an_upload_that_exif_turns_is_upright(orientation: int, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    data = picture(kind="JPEG", size=(96, 72), exif=exif)
-    kept = keep(data, tmp_path / "uploads")
-    assert read_rgb(kept).shape == ((96, 72, 3) if orientation >= 5 else (72, 96, 3))
-    with Image.open(kept) as again:
-        assert again.getexif().get(0x0112, 1) == 1  # or a browser would turn it once more
-
-
-def test_an_upload_in_cmyk_has_its_colours(tmp_path: Path) -> None:
+def test_an_upload_is_upright_and_has_its_colours(tmp_path: Path) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        kept = keep(picture(kind="JPEG", size=(96, 72), exif=exif), tmp_path / "uploads")
+        assert read_rgb(kept).shape == ((96, 72, 3) if orientation >= 5 else (72, 96, 3))
+        with Image.open(kept) as again:
+            assert again.getexif().get(0x0112, 1) == 1  # or a browser would turn it once more
     file = io.BytesIO()
     Image.new("CMYK", (96, 80), (0, 255, 255, 0)).save(file, "JPEG", quality=95)
     found = read_rgb(keep(file.getvalue(), tmp_path / "uploads")).reshape(-1, 3).mean(0)
@@ -73,19 +69,11 @@ def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
     assert "an upload" in caplog.text and not (tmp_path / "uploads").exists()
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"<svg onload='x'/>",
-        b"GIF89a" + bytes(50),
-        b"\xff\xd8\xff" + bytes(99),
-        bytes(20 * 2**20 + 1),
-        picture()[:40],
-        picture("RGBA"),
-        picture(size=(63, 200)),
-    ],
-)
+BAD_PHOTOS = [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), b"\xff\xd8\xff" + bytes(99)]
+BAD_PHOTOS += [bytes(20 * 2**20 + 1), picture()[:40], picture("RGBA"), picture(size=(63, 200))]
+
+
+@pytest.mark.parametrize("data", BAD_PHOTOS)
 def test_what_is_no_background_is_refused(data: bytes, tmp_path: Path) -> None:
     with pytest.raises((StudioError, AssetError)):
         keep(data, tmp_path / "uploads")

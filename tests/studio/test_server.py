@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from typing import Any
 
 import pytest
-from attackers import Browser
 from imported_photos import import_photos
 from playwright.sync_api import expect
 
@@ -16,19 +14,21 @@ from synthstudio.review.datasets import content_key
 from synthstudio.studio.context import Context
 from synthstudio.studio.settings import parse
 
+served = pytest.mark.nightly("a served studio, in a browser")
 
+
+@served
 @pytest.mark.browser
-def test_first_visit(page, studio, open_as, screenshots):
+def test_first_visit(page, studio, open_as):
     page.goto(studio.url)
     page.get_by_role("textbox", name="Your name").wait_for()
-    screenshots(page, "name")
     open_as(page, studio, name="Ada")
     page.get_by_text("Ada · admin").wait_for()
-    screenshots(page, "home")
     page.reload()  # the name is kept for this browser
     page.get_by_text("Ada · admin").wait_for()
 
 
+@served
 @pytest.mark.browser
 def test_a_browser_that_was_ended_shows_pictures_again(page, studio, open_as):
     open_as(page, studio)
@@ -36,18 +36,10 @@ def test_a_browser_that_was_ended_shows_pictures_again(page, studio, open_as):
     open_as(page, studio)
     picture = page.locator("img[src*='/img/']").first
     loaded = "image => image.complete && image.naturalWidth > 0"
-    page.wait_for_function(loaded, arg=picture.element_handle(), timeout=20_000)
+    page.wait_for_function(loaded, arg=picture.element_handle())
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "ground"), [("light", 251), ("dark", 20)])
-def test_the_theme_follows_the_browser(scheme, ground, new_page, studio, open_as, screenshots):
-    page = open_as(new_page(color_scheme=scheme), studio)
-    painted = re.compile(rf"^rgb\({ground},")
-    expect(page.get_by_test_id("stApp")).to_have_css("background-color", painted)
-    screenshots(page, f"home_{scheme}")
-
-
+@served
 @pytest.mark.browser
 def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page, open_as):
     other = tmp_path / "other"
@@ -62,14 +54,14 @@ def test_the_set_that_the_address_names(start_studio, studio_set, tmp_path, page
     page.get_by_text("The data set of this address, nonsense, is not open here.").wait_for()
 
 
-def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(studio_set, tmp_path):
+def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(small_photo_set, tmp_path):
     exports = tmp_path / "exports"
     exports.mkdir()
-    (exports / "link").symlink_to(studio_set)
+    (exports / "link").symlink_to(small_photo_set)
     (exports / "empty").mkdir()
     found = Context(parse(["--exports", str(exports)], {}))
     assert not found.sets
-    shutil.copytree(studio_set, exports / "mine")
+    shutil.copytree(small_photo_set, exports / "mine")
     (exports / "mine" / "index.json").rename(exports / "mine" / "index")
     assert found.refresh() == [] and not found.sets  # unfinished
     (exports / "mine" / "index").rename(exports / "mine" / "index.json")
@@ -77,7 +69,7 @@ def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(studio_s
     found.store.close()
 
 
-def test_a_data_set_is_read_by_many_threads(studio_set):
+def test_a_data_set_is_read_by_many_threads(small_photo_set):
     """What one thread returns is what it read, though others read other shards meanwhile."""
 
     class Raced(Dataset):
@@ -91,15 +83,7 @@ def test_a_data_set_is_read_by_many_threads(studio_set):
         def _kept(self, value):
             self.kept = {99: ("another", "thread's")}  # at once what another thread read
 
-    plain, raced = Dataset(studio_set), Raced(studio_set)
+    plain, raced = Dataset(small_photo_set), Raced(small_photo_set)
     assert raced.frame(3) == plain.frame(3)
     assert raced.instances(3) == plain.instances(3)
     assert raced.image_bytes(3) == plain.image_bytes(3)
-
-
-def test_links_outlive_a_restart(studio, studio_set):
-    browser = Browser(studio)
-    token = browser.grant("image", dataset=content_key(Dataset(studio_set)), frame=2)
-    assert browser.ask(f"/img/{token}").status == 200
-    studio.restart()
-    assert browser.ask(f"/img/{token}").status == 200

@@ -84,9 +84,10 @@ def twins(
     return found, content_key(Dataset(other.folder))
 
 
+@pytest.mark.nightly("browser journey of a served studio")
 @pytest.mark.browser
 def test_each_page_opens_the_one_that_is_meant(
-    twins: tuple[Any, str], page: Any, open_as: Callable[..., Any], screenshots: Any
+    twins: tuple[Any, str], page: Any, open_as: Callable[..., Any]
 ) -> None:
     studio, second = twins
     box = page.get_by_role("combobox", name="Data set")
@@ -104,7 +105,6 @@ def test_each_page_opens_the_one_that_is_meant(
         page.goto(f"{studio.url}/review?set={text}")
         page.get_by_text(why).wait_for()
         assert page.locator(".ed").count() == 0
-    screenshots(page, "set_unknown")
     box.first.click()
     page.get_by_role("option").nth(1).click()
     page.locator(".ed[data-ready]").wait_for()

@@ -23,18 +23,18 @@ from synthstudio.review.team.statistics import Disagreement, agreement, disagree
 from synthstudio.review.values import ItemState, JointLabel, Person, User
 from synthstudio.studio.second_look import agreement_words, decision_of, joint_lines, label_words
 
-pytestmark = pytest.mark.browser
+journey = pytest.mark.nightly("browser journey of a served studio")
 
 
 @pytest.fixture(scope="module")
-def review(studio: Any, studio_set: Path) -> Iterator[Reviewed]:
+def review(studio, studio_set) -> Iterator[Reviewed]:
     found = reviewed(studio.db, studio_set)
     yield found
     found.store.close()
 
 
 @pytest.fixture
-def team_page(page: Any, studio: Any, open_as: Callable[..., Any]) -> Callable[..., Any]:
+def team_page(page, studio, open_as) -> Callable[..., Any]:
     def opened(part: str = "", *, name: str = "Ada") -> Any:
         open_as(page, studio, "team", name=name)
         page.get_by_text("Second look", exact=True).wait_for()
@@ -45,36 +45,25 @@ def team_page(page: Any, studio: Any, open_as: Callable[..., Any]) -> Callable[.
     return opened
 
 
-def test_the_first_to_name_somebody_becomes_admin(
-    team_page: Callable[..., Any], review: Reviewed
-) -> None:
+@journey
+@pytest.mark.browser
+def test_the_first_to_name_somebody_becomes_admin_and_assigns(team_page, review) -> None:
     page = team_page()
     page.get_by_text("Nobody has a role yet").wait_for()
-    page.get_by_role("textbox", name="Name").fill("Rex")
-    page.get_by_role("button", name="Set").click()
+    for name in ("<b>x</b>", "Rex"):
+        page.get_by_role("textbox", name="Name").fill(name)
+        page.get_by_role("button", name="Set").click()
+        if name != "Rex":
+            page.get_by_text("this cannot be a name").wait_for()
+            settled(page)
     eventually(lambda: dict(members.members(review.store)), {"Ada": "admin", "Rex": "reviewer"})
-
-
-def test_a_name_that_is_none_is_refused(team_page: Callable[..., Any], review: Reviewed) -> None:
-    before = dict(members.members(review.store))
-    page = team_page()
-    page.get_by_role("textbox", name="Name").fill("<b>x</b>")
-    page.get_by_role("button", name="Set").click()
-    page.get_by_text("this cannot be a name").wait_for()
-    assert dict(members.members(review.store)) == before
-
-
-def test_leads_give_out_the_riskiest(team_page: Callable[..., Any], review: Reviewed) -> None:
-    page = team_page()
     page.get_by_label("People", exact=True).fill("3")
     page.get_by_label("People", exact=True).press("Tab")
     page.get_by_role("button", name="Assign", exact=True).click()
     eventually(lambda: members.assignment_counts(review.store, review.table.key), {"Ada": 3})
     page.get_by_text("21 waiting people are unassigned").wait_for()
-
-
-def test_reviewers_see_no_forms_of_leads(team_page: Callable[..., Any]) -> None:
-    page = team_page(name="Rex")
+    page.context.clear_cookies()  # another browser
+    page = team_page(name="Rex")  # reviewers see no forms of leads
     page.get_by_text(re.compile("people wait")).wait_for()
     settled(page)
     for name in ("Set", "Assign"):
@@ -100,9 +89,9 @@ def looked_twice(review: Reviewed) -> Reviewed:
     return review
 
 
-def test_agreement_on_the_page_is_that_of_the_store(
-    team_page: Callable[..., Any], looked_twice: Reviewed
-) -> None:
+@journey
+@pytest.mark.browser
+def test_agreement_on_the_page_is_that_of_the_store(team_page, looked_twice) -> None:
     found = agreement(looked_twice.store, looked_twice.table)
     assert found.people == 4
     page = team_page("Second look")
@@ -114,7 +103,9 @@ def test_agreement_on_the_page_is_that_of_the_store(
     assert wrist["spread, sigmas"] and all(not line["spread, sigmas"] for line in others)
 
 
-def test_leads_choose_the_share(team_page: Callable[..., Any], looked_twice: Reviewed) -> None:
+@journey
+@pytest.mark.browser
+def test_leads_choose_the_share(team_page, looked_twice) -> None:
     key = looked_twice.table.key
     page = team_page("Second look")
     box = page.get_by_label("Looked at twice, %")
@@ -128,9 +119,9 @@ def test_leads_choose_the_share(team_page: Callable[..., Any], looked_twice: Rev
         page.get_by_text(re.compile(reported)).wait_for()
 
 
-def test_a_lead_takes_one_joint_of_the_second_look(
-    team_page: Callable[..., Any], looked_twice: Reviewed
-) -> None:
+@journey
+@pytest.mark.browser
+def test_a_lead_takes_one_joint_of_the_second_look(team_page, looked_twice) -> None:
     review = looked_twice
     open_ones = disagreements(review.store, review.table)
     place = next(k for k, one in enumerate(open_ones) if one.joints)
@@ -157,9 +148,9 @@ def test_a_lead_takes_one_joint_of_the_second_look(
     assert (now.status, now.reason, now.who) == ("approved", "B saw it", "Ada")
 
 
-def test_a_second_look_goes_to_its_own_layer_and_starts_from_the_data_set(
-    team_page: Callable[..., Any], studio: Any, looked_twice: Reviewed
-) -> None:
+@journey
+@pytest.mark.browser
+def test_a_second_look_goes_to_its_own_layer(team_page, studio, looked_twice) -> None:
     review = looked_twice
     una, rex = User(name="Una", role="reviewer"), User(name="Rex", role="reviewer")
     row = 12
@@ -171,7 +162,7 @@ def test_a_second_look_goes_to_its_own_layer_and_starts_from_the_data_set(
     page.get_by_role("button", name="Take people for a second look").click()
     page.wait_for_url("**/review?**")
     desk = Desk(page, studio)
-    page.locator(".ed[data-ready]").wait_for(timeout=90_000)
+    page.locator(".ed[data-ready]").wait_for()
     desk.shown(f"{main.frame}:{main.instance}")
     assert page.locator(".ed").get_by_text("approved").count() == 0, "the first look is not told"
     page.locator(".ed .stage").focus()
@@ -182,7 +173,9 @@ def test_a_second_look_goes_to_its_own_layer_and_starts_from_the_data_set(
     assert history.state(review.store, main) == first
 
 
-def test_leads_give_leases_back(team_page: Callable[..., Any], looked_twice: Reviewed) -> None:
+@journey
+@pytest.mark.browser
+def test_leads_give_leases_back(team_page, looked_twice) -> None:
     review = looked_twice
     una = User(name="Una", role="reviewer")
     leases.claim(review.store, [review.person(20), review.person(21)], who=una, count=2)
@@ -191,8 +184,8 @@ def test_leads_give_leases_back(team_page: Callable[..., Any], looked_twice: Rev
     eventually(lambda: len(leases.leases(review.store, review.table.key)), 0)
 
 
-def test_a_decision_takes_the_labels_it_was_told_to(looked_twice: Reviewed) -> None:
-    review = looked_twice
+def test_a_decision_takes_the_labels_it_was_told_to(studio_set: Path, tmp_path: Path) -> None:
+    review = reviewed(tmp_path / "review.db", studio_set)
     person = review.person(0)
     joints = review.on_disk(person)
     moved = JointLabel(x_px=1.0, y_px=2.0, state=1, cause="object")
@@ -207,3 +200,4 @@ def test_a_decision_takes_the_labels_it_was_told_to(looked_twice: Reviewed) -> N
     assert gone == Decision(choice="own", deleted=True, text="a poster")
     assert label_words(moved) == "hidden by object at 1.0, 2.0"
     assert label_words(None) == "nothing"
+    review.store.close()

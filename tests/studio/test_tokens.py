@@ -33,7 +33,7 @@ def test_a_token_says_what_was_granted():
     assert tokens.read(tokens.token(GRANT), kinds=("image",)) == GRANT
 
 
-def test_the_same_address_for_a_quarter_of_an_hour_at_least():
+def test_an_address_stays_the_same_and_lasts_a_quarter_of_an_hour():
     for start in range(0, 2 * STEP_S, 61):
         clock = Clock(1_000_000.0 + start)
         tokens = Tokens(SECRET, now=clock)
@@ -43,11 +43,6 @@ def test_the_same_address_for_a_quarter_of_an_hour_at_least():
         assert tokens.read(first, kinds=("image",)) == GRANT
     clock.at += LIFETIME_S
     assert tokens.token(GRANT) != first  # negative control: it does not stay for ever
-
-
-def test_an_address_that_is_handed_out_lasts_a_quarter_of_an_hour():
-    clock = Clock()
-    tokens = Tokens(SECRET, now=clock)
     for _ in range(200):
         text = tokens.token(GRANT)
         now, clock.at = clock.at, clock.at + STEP_S - 1
@@ -76,13 +71,10 @@ def test_every_altered_character_is_noticed():
             pass
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.b", "é", "../x", "A" * 5000, "\0", "[" * 2000])
-def test_nonsense(text):
-    with pytest.raises(StudioError):
-        Tokens(SECRET).read(text, kinds=("image",))
-
-
-def test_of_another_server_or_for_another_kind():
+def test_nonsense_and_tokens_of_another_server_or_kind():
+    for text in ("", ".", "a.b", "é", "../x", "A" * 5000, "\0", "[" * 2000):
+        with pytest.raises(StudioError):
+            Tokens(SECRET).read(text, kinds=("image",))
     text = Tokens(SECRET).token(GRANT)
     with pytest.raises(StudioError, match="signed"):
         Tokens(b"x" * 32).read(text, kinds=("image",))
@@ -104,13 +96,6 @@ def test_browsers():
     assert tokens.browser(one) == Tokens(SECRET).browser(one) != tokens.browser(two)
     for bad in (None, "", "x", one + "x", one.split(".")[0], "é"):
         assert tokens.browser(bad) == ""
-
-
-def test_what_is_handed_out_is_kept_within_bounds():
-    tokens = Tokens(SECRET)
-    for frame in range(21_000):
-        tokens.token(Grant(kind="image", user="Ada", browser="b", frame=frame))
-    assert len(tokens._given) == 20_000
 
 
 def test_the_key_file_is_made_once_and_for_its_owner_alone(tmp_path, monkeypatch):

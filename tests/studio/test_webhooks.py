@@ -9,8 +9,9 @@ import json
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -34,34 +35,10 @@ from synthstudio.review.webhooks import (
     webhooks,
 )
 
-HOME = (
-    "127.0.0.1",
-    "127.8.8.8",
-    "0.0.0.0",
-    "10.1.2.3",
-    "172.16.0.1",
-    "192.168.1.1",
-    "169.254.169.254",
-    "100.64.0.1",
-    "198.18.0.1",
-    "224.0.0.1",
-    "255.255.255.255",
-    "240.0.0.1",
-    "192.0.2.1",
-    "::1",
-    "::",
-    "fe80::1",
-    "fe80::1%eth0",
-    "fc00::1",
-    "ff02::1",
-    "::ffff:127.0.0.1",
-    "::127.0.0.1",
-    "64:ff9b::7f00:1",
-    "2002:7f00:1::1",
-    "2001:0:7f00:1::1",
-    "2001:db8::1",
-    "not an address",
-)
+HOME = "127.0.0.1 127.8.8.8 0.0.0.0 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1"
+HOME += " 198.18.0.1 224.0.0.1 255.255.255.255 240.0.0.1 192.0.2.1 ::1 :: fe80::1 fe80::1%eth0"
+HOME += " fc00::1 ff02::1 ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::1"
+HOME += " 2001:0:7f00:1::1 2001:db8::1 no_address"
 
 
 class Listener(HTTPServer):
@@ -118,9 +95,8 @@ def listener():
 def store(tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as found:
         with found.session() as session:
-            session.add(
-                DatasetRow(key=KEY, name="a", skeleton="coco17", people=6, added_at=utc_now())
-            )
+            row = {"name": "a", "skeleton": "coco17", "people": 6, "added_at": utc_now()}
+            session.add(DatasetRow(key=KEY, **row))
         yield found
 
 
@@ -144,11 +120,8 @@ def test_told_in_order_and_signed(store, listener):
     decide(store, "comment", 5, text="nobody's business")
     assert deliver_due(store, way=way()) == 3
     told = [json.loads(body) for _, body in listener.told]
-    assert [(t["kind"], t["revision"]) for t in told] == [
-        ("status", 3),
-        ("delete", 4),
-        ("revert", 5),
-    ]
+    kinds = [(t["kind"], t["revision"]) for t in told]
+    assert kinds == [("status", 3), ("delete", 4), ("revert", 5)]
     assert told[0]["status"] == "rejected" and told[0]["reason"] == "blurred"
     assert told[2]["takes_back"] == last.id and told[2]["deleted"] is False
     for headers, body in listener.told:
@@ -305,13 +278,16 @@ def test_only_admins(store):
             webhooks(store, KEY, by=who)
 
 
-@pytest.mark.parametrize("address", HOME)
-def test_nothing_goes_to_a_machine_at_home(address, store):
-    assert not is_public(address)
-    inside = way(allowed=(), resolve=lambda host, port: ["93.184.215.14", address])
-    with pytest.raises(Refused, match="here or at home"):
-        make_webhook(store, KEY, "https://hook.example/", by=ADMIN, way=inside)
+def test_nothing_goes_to_a_machine_at_home(store):
+    for address in HOME.split():
+        assert not is_public(address)
+        inside = way(allowed=(), resolve=lambda host, port, at=address: ["93.184.215.14", at])
+        with pytest.raises(Refused, match="here or at home"):
+            make_webhook(store, KEY, "https://hook.example/", by=ADMIN, way=inside)
     assert webhooks(store, KEY, by=ADMIN) == []
+    for host in ("2130706433", "0x7f000001", "017700000001", "localhost", "[::1]"):
+        with pytest.raises(Refused):  # this machine, written otherwise
+            checked_target(f"https://{host}/")
 
 
 def test_addresses_of_the_web_are_taken():
@@ -321,35 +297,16 @@ def test_addresses_of_the_web_are_taken():
     assert (found.host, found.port, found.path) == ("a.example", 443, "/x?y")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://a.example/",
-        "ftp://a.example/",
-        "file:///etc/passwd",
-        "https://",
-        "https://user:pass@a.example/",
-        "https://a.example/#x",
-        "https://a.example:99999/",
-        "https://a.example/\r\nX: y",
-        "https://a.example/ x",
-        "https://[::1",
-        "https://\u0430.example/",
-        "https://a.example/" + "x" * 500,
-        "",
-        None,
-        7,
-    ],
-)
+BAD_URLS = ["http://a.example/", "ftp://a.example/", "file:///etc/passwd", "https://", "", None, 7]
+BAD_URLS += ["https://user:pass@a.example/", "https://a.example/#x", "https://a.example:99999/"]
+BAD_URLS += ["https://a.example/\r\nX: y", "https://a.example/ x", "https://[::1"]
+BAD_URLS += ["https://\u0430.example/", "https://a.example/" + "x" * 500]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
 def test_addresses_that_are_none(url):
     with pytest.raises(Refused):
         checked_target(url, resolve=lambda host, port: ["93.184.215.14"])
-
-
-@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "017700000001", "localhost", "[::1]"])
-def test_other_ways_to_write_this_machine(host):
-    with pytest.raises(Refused):
-        checked_target(f"https://{host}/")
 
 
 def test_a_name_that_changes_reaches_nothing(store, listener):
@@ -368,20 +325,13 @@ def test_an_answer_a_letter_at_a_time_ends():
 
         def drip() -> None:
             connection, _ = server.accept()
-            with closing(connection):
-                for _ in range(600):
-                    try:
-                        connection.sendall(b"H")
-                    except OSError:
-                        return
+            with closing(connection), suppress(OSError):
+                while True:  # until the other side has had enough
+                    connection.sendall(b"H")
                     time.sleep(0.05)
 
         threading.Thread(target=drip, daemon=True).start()
         url = f"http://hook.example:{server.getsockname()[1]}/"
-        target = checked_target(
-            url, allowed=["hook.example"], resolve=lambda host, port: ["127.0.0.1"]
-        )
-        began = time.monotonic()
-        with pytest.raises(Exception) as caught:
-            post(target, b"{}", {}, timeout_s=0.5)
-        assert not isinstance(caught.value, AssertionError) and time.monotonic() - began < 20
+        here = {"allowed": ["hook.example"], "resolve": lambda host, port: ["127.0.0.1"]}
+        with pytest.raises((OSError, HTTPException)):
+            post(checked_target(url, **here), b"{}", {}, timeout_s=0.5)
