@@ -91,37 +91,19 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
         stride=9,
     )
     case = Case(
-        rgb=np.zeros((60, 94, 3), np.uint8),
-        frame=7,
-        instance=2,
-        error=0.4,
-        hidden=5,
-        fraction=0.4,
-        family="stand",
-    )
+        rgb=np.zeros((60, 94, 3), np.uint8), frame=7, instance=2, error=0.4, hidden=5,
+        fraction=0.4, family="stand",
+    )  # fmt: skip
     gaze = {"value": 0.31, "low": 0.25, "high": 0.4}
+    looked = dict.fromkeys(("on_occluder", "on_moved_mask", "difference", "hidden_joints"), gaze)
     more = {
         "sensitivity": sensitivity_summary([slid]),
-        "attention": {
-            "people": 9,
-            "on_occluder": gaze,
-            "on_moved_mask": gaze,
-            "difference": gaze,
-            "hidden_joints": gaze,
-            "person": {},
-        },
+        "attention": looked | {"people": 9, "person": {}},
         "latency": {
-            "mean_ms": 3.21,
-            "p50_ms": 3.1,
-            "p95_ms": 4.9,
-            "batch": 32,
-            "batch_ms": 0.9,
-            "parameters": 93032,
-            "weights_mb": 0.4,
-            "peak_mb": 500.0,
-            "threads": 1,
+            "mean_ms": 3.21, "p50_ms": 3.1, "p95_ms": 4.9, "batch": 32, "batch_ms": 0.9,
+            "parameters": 93032, "weights_mb": 0.4, "peak_mb": 500.0, "threads": 1,
         },
-    }
+    }  # fmt: skip
     page = report(
         made(answers(), **more), BONES, cases=[case], examples=[example()], patched=[slid]
     )

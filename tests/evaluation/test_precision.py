@@ -45,41 +45,21 @@ def by_hand(
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    entries, answers = [], []
-    for p, image in enumerate(truth.image):
-        flat = [
-            v
-            for j in range(17)
-            for v in ([*(truth.xy[p, j] - 0.5).tolist(), 2] if known[p, j] else [0, 0, 0])
-        ]
-        entries.append(
-            {
-                "id": p + 1,
-                "image_id": int(image),
-                "category_id": 1,
-                "iscrowd": 0,
-                "keypoints": flat,
-                "num_keypoints": int(known[p].sum()),
-                "area": float(truth.area[p]),
-                "bbox": truth.box[p].tolist(),
-            }
-        )
-        output = [v for j in range(17) for v in (*(answer[p, j] - 0.5).tolist(), 1)]
-        answers.append(
-            {
-                "image_id": int(image),
-                "category_id": 1,
-                "keypoints": output,
-                "score": float(score[p]),
-            }
-        )
-    images = [{"id": i} for i in sorted({int(i) for i in truth.image})]
+    people, answers = [], []
+    for p, image in enumerate(truth.image.tolist()):
+        places = np.column_stack([truth.xy[p] - 0.5, np.full(17, 2)])
+        points = np.where(known[p, :, None], places, 0).ravel().tolist()
+        own = {"image_id": image, "category_id": 1}
+        people.append(
+            own | {"id": p + 1, "iscrowd": 0, "keypoints": points, "area": float(truth.area[p]),
+                   "num_keypoints": int(known[p].sum()), "bbox": truth.box[p].tolist()}
+        )  # fmt: skip
+        found = np.column_stack([answer[p] - 0.5, np.ones(17)]).ravel().tolist()
+        answers.append(own | {"keypoints": found, "score": float(score[p])})
     whole = {
-        "info": {},
-        "images": images,
-        "annotations": entries,
-        "categories": [{"id": 1, "name": "person"}],
-    }
+        "info": {}, "annotations": people, "categories": [{"id": 1, "name": "person"}],
+        "images": [{"id": i} for i in np.unique(truth.image).tolist()],
+    }  # fmt: skip
     (folder / "truth.json").write_text(json.dumps(whole))
     (folder / "answers.json").write_text(json.dumps(answers))
     base = COCO(str(folder / "truth.json"))

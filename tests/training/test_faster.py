@@ -119,6 +119,7 @@ def test_pruned_networks_are_networks(run: Path, people: Any) -> None:
         pruning.pruned(other, config, skeleton, people, keep=0.5)
 
 
+@pytest.mark.nightly("exports and quantizes; what it does to networks is tested above")
 def test_compress_picks_and_says_how_near(run: Path, pairs: Path, tmp_path: Path) -> None:
     figures, text = speed.compress(
         run, pairs, tmp_path / "c", target_ms=1e-4, rounds=3, val=(), test=()

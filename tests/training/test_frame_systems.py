@@ -36,6 +36,8 @@ from synthstudio.training.networks import build_system
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
+MORE = pytest.mark.nightly("one more system by the same code")
+ONE_AND_MORE = ["fcpose", *(pytest.param(s, marks=MORE) for s in SYSTEMS if s != "fcpose")]
 
 
 def config(data: Path, system: str, **changes: Any) -> Config:
@@ -117,7 +119,7 @@ def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     assert turned_boxes(boxes, straight, *none) == pytest.approx(boxes)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", ONE_AND_MORE)
 def test_it_is_evaluated_on_the_same_people_as_with_boxes(
     sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
 ) -> None:
@@ -178,7 +180,7 @@ def test_found_people_are_matched_one_to_one_by_oks() -> None:
     assert assign(np.zeros((0, 2))).tolist() == [-1, -1]
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", ONE_AND_MORE)
 def test_it_predicts_without_boxes(
     sticks: Path, trained: dict[str, Path], system: str, tmp_path: Path
 ) -> None:

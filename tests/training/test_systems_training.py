@@ -27,6 +27,7 @@ from synthstudio.training.loop import train
 
 BACKBONES, BLOCKS = ("hrnet", "hourglass", "vit"), ("own", "kpe", "orn")
 STEPS = 2
+MORE = pytest.mark.nightly("combinations of parts that are tested one by one each time")
 EACH = list(itertools.product(BACKBONES, BLOCKS))
 
 
@@ -73,7 +74,9 @@ def test_it_learns_and_goes_on_where_it_stood(
     assert (outputs.shares is not None) == (block == "orn")
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(
+    "backbone", ["vit", pytest.param("hrnet", marks=MORE), pytest.param("hourglass", marks=MORE)]
+)
 def test_it_answers_and_is_evaluated(
     pairs: Path, trained: dict[str, Path], backbone: str, tmp_path: Path
 ) -> None:
@@ -173,7 +176,6 @@ CHOICES = [
     ("hourglass", "orn", "classic"),
 ]
 FEW = {("hrnet", "own", "classic"), ("vit", "own", "simple"), ("hourglass", "orn", "classic")}
-MORE = pytest.mark.nightly("combinations of parts that are tested one by one each time")
 
 
 @pytest.mark.parametrize(
