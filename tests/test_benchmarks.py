@@ -273,7 +273,8 @@ def test_planted_faults_are_found_and_run_again_alone(
     for name, ask in PLANTED.items():
         planted = Target(name=name, weight=1, inputs=lambda sound: [{"a.txt": b"x"}], ask=ask)
         monkeypatch.setitem(judge.TARGETS, name, planted)
-    found = {name: only(fuzz, 2, [Name.parse(f"{name}:0")])[0][1].what for name in PLANTED}
+    names = [Name.parse(f"{name}:0") for name in PLANTED]
+    found = {name.target: verdict.what for name, verdict in only(fuzz, 2, names)}
     assert found == {name: name.replace("half", "litter") for name in PLANTED}
 
 

@@ -144,6 +144,7 @@ def test_messages_name_the_url(s3: S3) -> None:
             len(Dataset(s3.url()))
 
 
+@pytest.mark.nightly("a resumed set at a URL is tried above, a grown one in tests/dataset")
 def test_a_run_that_grows(s3: S3, tmp_path: Path) -> None:
     make(at(s3), fake_frames.identity(frames=6))
     early = Dataset(s3.url())
