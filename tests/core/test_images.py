@@ -60,7 +60,6 @@ PHOTO = _photo()
 GOOD_JPEG = _saved(Image.fromarray(PHOTO), "JPEG", quality=95)
 GOOD_PNG = _saved(Image.fromarray(PHOTO), "PNG")
 GOOD_WEBP = _saved(Image.fromarray(PHOTO), "WEBP", lossless=True)
-
 BAD = {
     "empty.jpg": (b"", "0 bytes"),
     "text.jpg": (b"this is no picture at all", "not a picture"),

@@ -92,8 +92,6 @@ def _text(name, old, new):
 
 SHARD = "shards/00000/shard.json"
 HIDDEN = {"hidden_joint": [99], "hidden_instance": [1], "hidden_share": [0.5]}
-
-
 DAMAGES = {
     "shares of a wrong length": _people(lambda rows: rows[0]["shares"].pop()),
     "states of a wrong length": _people(lambda rows: rows[0]["state"].append(1)),
@@ -149,8 +147,6 @@ def test_whoever_reads_says_what_is_damaged(damage, world):
 
 
 NIGHT = pytest.mark.nightly("every damage; three of them in quick")
-
-
 OF_EACH_KIND = ("people in another order", "a camera of eight numbers", "NaN in the identity")
 
 

@@ -64,11 +64,7 @@ def test_vertices_that_are_not_numbers_are_refused(tmp_path, kind, value):
 
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
-
-
 FACES = "element face 1\nproperty list uchar int vertex_indices\n"
-
-
 LINE = trimesh.Trimesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]], process=False)
 
 
