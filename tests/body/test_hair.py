@@ -6,7 +6,6 @@ from scipy.spatial import cKDTree
 from wardrobe_people import GARMENTS, bare_of, dressed, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.clothes.hair import azimuth, hairline
 from synthstudio.body.clothes.weave import basis
 from synthstudio.core.scene import PARTS
 
@@ -64,15 +63,6 @@ def test_hair_fits_under_hats(atlas, hat, kind):
     dome = next(s for s in made.surfaces if s.name == hat)
     top = max(float(s.vertices_m[s.faces[s.drawn]][..., 2].max()) for s in hair if s.drawn.any())
     assert top < dome.vertices_m[:, 2].max()
-
-
-def test_the_hairline_is_symmetric_and_above_the_brows(atlas):
-    at = np.array([[0.05, -0.1, 0.7], [-0.05, -0.1, 0.7], [0.0, -0.13, 0.669], [0.0, 0.06, 0.65]])
-    line = hairline(at)
-    assert line[0] == line[1]
-    assert line[2] < -0.03  # brows
-    assert line[3] > 0.03  # back of the head
-    assert np.allclose(azimuth(at)[2:], [0, 180])
 
 
 def test_bald_is_allowed(atlas):

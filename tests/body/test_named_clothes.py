@@ -4,13 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
-from wardrobe_people import dressed, garment, person
+from wardrobe_people import dressed, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.clothes.kinds import GARMENTS, design
+from synthstudio.body.clothes.kinds import GARMENTS
 from synthstudio.body.clothes.named import NAMED
-from synthstudio.body.clothes.weave import basis
 from synthstudio.core.spec import Material
 
 RED, BLUE = Material(kind="cloth", base_rgb=(1, 0, 0)), Material(kind="cloth", base_rgb=(0, 0, 1))
@@ -65,24 +63,3 @@ def test_panels_are_the_same_cloth_in_the_other_material(atlas, kind):
     assert red[0].drawn.any()
     assert blue[0].drawn.any()
     assert not (red[0].drawn & blue[0].drawn).any()
-
-
-@pytest.mark.parametrize("kind", ["apron", "blazer", "waistcoat"])
-def test_a_top_under_something_does_not_come_through(atlas, kind):
-    """What is worn over a wide T-shirt lies outside what is drawn of it."""
-    base = basis(atlas)
-    who = person("heavy", "stand_relaxed", kind, "jeans")
-    who = replace(who, outfit=(who.outfit[0], garment("t_shirt", 1.0), who.outfit[1]))
-    made = dressed(atlas, who).surfaces
-    over = next(s for s in made if s.name == kind)
-    (under,) = (s for s in made if s.name == "t_shirt")
-    sewn = design(base, who.outfit[0])
-    inside = sewn.tailored.inside(design(base, who.outfit[1]).cloths[0].where)
-    drawn = np.unique(under.faces[under.drawn])
-    drawn = drawn[drawn < len(inside)]
-    drawn = drawn[inside[drawn] > 0.015]
-    assert len(drawn) > 30
-    at = over.vertices_m[: len(sewn.cloths[0].where.at)]
-    near = cKDTree(at).query(under.vertices_m[drawn])[1]
-    height = ((under.vertices_m[drawn] - at[near]) * over.normals[near]).sum(axis=1)
-    assert (height > 0.002).mean() < 0.04

@@ -186,8 +186,6 @@ def test_no_part_runs_through_another(name):
 
 
 RESTING = [p.name for p in POSES if p.needs == "floor" and not (p.dynamic or p.leans)]
-
-
 STANDING = [p.name for p in POSES if p.stands and not p.dynamic]
 
 

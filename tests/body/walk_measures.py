@@ -30,7 +30,6 @@ from synthstudio.core.spec import (
 )
 
 Bool = NDArray[np.bool_]
-
 LIMBS = {
     "upperarm01": ("shoulder", "elbow", "lowerarm01"),
     "lowerarm01": ("elbow", "wrist", "wrist"),

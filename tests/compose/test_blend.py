@@ -38,13 +38,10 @@ def _layer(seed, depth_m, instance, shape=(12, 15)):
     alpha = rng.random(shape).astype(np.float32)
     alpha[rng.random(shape) < 0.3] = 1
     alpha[rng.random(shape) < 0.3] = 0
+    left, top = int(rng.integers(0, 17)), int(rng.integers(0, 12))
+    rgb = rng.integers(0, 256, (*shape, 3), np.uint8)
     return CutoutLayer(
-        instance=instance,
-        left_px=int(rng.integers(0, 17)),
-        top_px=int(rng.integers(0, 12)),
-        rgb=rng.integers(0, 256, (*shape, 3), np.uint8),
-        alpha=alpha,
-        depth_m=depth_m,
+        instance=instance, left_px=left, top_px=top, rgb=rgb, alpha=alpha, depth_m=depth_m
     )
 
 
@@ -92,12 +89,11 @@ def test_one_layer_is_exact_to_rounding(seed):
 
 def test_the_input_stays_as_it_was():
     rendering = _rendering(1)
-    copies = [np.copy(a) for a in (rendering.rgb, rendering.depth_m, rendering.instance)]
+    names = ("rgb", "depth_m", "instance")
+    copies = [np.copy(getattr(rendering, name)) for name in names]
     over(rendering, (_layer(1, 0.0, 1002),))
-    for before, after in zip(
-        copies, (rendering.rgb, rendering.depth_m, rendering.instance), strict=True
-    ):
-        assert np.array_equal(before, after)
+    for name, before in zip(names, copies, strict=True):
+        assert np.array_equal(before, getattr(rendering, name))
     assert over(rendering, ()) is rendering
 
 

@@ -19,8 +19,6 @@ EVERYTHING = LensSpec(
     exposure_ev=-0.4, vignette=0.3, jpeg_quality=75, white_balance_mired=-60.0, tint_ev=0.1,
     iso=800.0, contrast=0.4, sharpening=0.6,
 )  # fmt: skip
-
-
 EFFECTS = {
     "blur": LensSpec(blur_sigma_px=1.7),
     "slight motion": LensSpec(motion_px=1.3, motion_angle_rad=0.3),

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
@@ -50,9 +50,12 @@ def test_runs_are_those_of_pycocotools(mask):
         rle.check_counts(code, (mask.shape[0] + 1, mask.shape[1]))
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @settings(deadline=None, max_examples=60)
 @given(st.text(max_size=40))
+@example("7=")  # one that fits
 def test_any_text_is_refused_or_fits(counts):
+    assert not rle.runs("").size
     try:
         area = rle.check_counts(counts, (4, 5))
     except ValueError:

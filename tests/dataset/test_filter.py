@@ -48,17 +48,32 @@ def _samples(dataset: Dataset) -> list[tuple[Any, Any]]:
     return list(pair_rows(dataset.iter_frames(), dataset.iter_instances()))
 
 
-def _sound(dataset: Dataset) -> None:
+def _sound(dataset):
     found = validate_dataset(dataset).findings
     assert not found.counts, found.text()
     assert list(dataset.verify()) == []
     for frame, _ in _samples(dataset):
         spec = from_json(frame["spec"])
-        assert (spec.index, spec.split, spec.group_id) == (
-            frame["index"],
-            frame["split"],
-            frame["group_id"],
-        )
+        for name in ("index", "split", "group_id"):
+            assert getattr(spec, name) == frame[name]
+
+
+def test_a_filter_goes_on_where_it_was_cut_and_nothing_that_matches_is_said(source, tmp_path):
+    none = filtering.query_of(source, "occluded > 2")
+    with pytest.raises(DatasetError, match="nothing matches"):
+        filtering.filter_dataset(source, none, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    query = filtering.query_of(source, "frame >= 0")
+    whole = filtering.filter_dataset(source, query, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    filtering.filter_dataset(source, query, cut)
+    (cut / "index.json").unlink()
+    (cut / "shards" / "00001" / "origin.parquet").unlink()
+    made = filtering.filter_dataset(source, query, cut, resume=True)
+    assert hashed_files(made.folder) == hashed_files(whole.folder)
+    refused = pytest.raises(DatasetError, match="derived")
+    with refused, open_or_create(cut, source.identity, resume=True, allow_mixed=True):
+        pass  # a filtered set is not topped up by a run
 
 
 def test_a_filtered_set_holds_the_frames_that_match(source, tmp_path):
@@ -90,30 +105,6 @@ def test_keep_people_keeps_only_their_rows(source, tmp_path):
     made = filtering.filter_dataset(source, query, tmp_path / "out", keep_people=True)
     assert made.people == made.frames == sum(1 for i in range(FRAMES) if i % 3 == 2)
     assert {p["instance"] for p in made.iter_instances()} == {2}
-
-
-def test_a_filter_goes_on_where_it_was_cut(source, tmp_path):
-    query = filtering.query_of(source, "frame >= 0")
-    whole = filtering.filter_dataset(source, query, tmp_path / "whole")
-    cut = tmp_path / "cut"
-    made = filtering.filter_dataset(source, query, cut)
-    (cut / "index.json").unlink()
-    (cut / "shards" / "00001" / "origin.parquet").unlink()
-    made = filtering.filter_dataset(source, query, cut, resume=True)
-    assert hashed_files(made.folder) == hashed_files(whole.folder)
-    with (
-        pytest.raises(DatasetError, match="derived"),
-        open_or_create(cut, source.identity, resume=True, allow_mixed=True),
-    ):
-        pass  # a filtered set is not topped up by a run
-
-
-def test_nothing_matches(source, tmp_path):
-    with pytest.raises(DatasetError, match="nothing matches"):
-        filtering.filter_dataset(
-            source, filtering.query_of(source, "occluded > 2"), tmp_path / "out"
-        )
-    assert not (tmp_path / "out").exists()
 
 
 def test_a_changed_picture_is_refused(tmp_path):
@@ -158,11 +149,9 @@ def test_sets_of_different_runs_are_kept_apart(source, other, tmp_path):
 
 
 def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(source, tmp_path):
-    low = filtering.filter_dataset(
-        source, filtering.query_of(source, "frame < 6"), tmp_path / "low"
-    )
-    high = filtering.filter_dataset(
-        source, filtering.query_of(source, "frame >= 4"), tmp_path / "high"
+    low, high = (
+        filtering.filter_dataset(source, filtering.query_of(source, text), tmp_path / name)
+        for name, text in (("low", "frame < 6"), ("high", "frame >= 4"))
     )
     with pytest.raises(DatasetError, match="2 frames, such as 0, are in an earlier set"):
         merge_sets([low, high], tmp_path / "no")
@@ -170,9 +159,8 @@ def test_topping_up_with_the_same_run_keeps_names_and_refuses_doubles(source, tm
     made = merge_sets([low, high], tmp_path / "out", drop_doubled=True)
     assert made.frames == FRAMES and made.people == source.people
     assert {p["identity"] for p in made.iter_instances()} == {"p0", "p1"}
-    assert [f["image_sha256"] for f in made.iter_frames()] == [
-        f["image_sha256"] for f in source.iter_frames()
-    ]
+    hashes = [[f["image_sha256"] for f in each.iter_frames()] for each in (made, source)]
+    assert hashes[0] == hashes[1]
     _sound(made)
 
 
@@ -183,15 +171,15 @@ def test_sets_with_other_skeletons_are_refused(source, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tangled(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def tangled(tmp_path_factory):
     """Return 24 frames of 8 groups of 3, and of people who appear in two groups each."""
     frames = []
     for i in range(24):
         made = painted(i, people=1 + i % 2, group_id=f"g{i // 3}")
-        renamed = [
+        people = tuple(
             dataclasses.replace(p, identity=f"who{i // 6}-{p.instance}") for p in made.labels.people
-        ]
-        labels = dataclasses.replace(made.labels, people=tuple(renamed))
+        )
+        labels = dataclasses.replace(made.labels, people=people)
         spec = dataclasses.replace(made.spec, split=("train", "val", "test")[i % 3])
         frames.append(dataclasses.replace(made, labels=labels, spec=spec))
     return write_set(tmp_path_factory.mktemp("tangled") / "set", frames)
@@ -236,11 +224,9 @@ def test_splits_are_alike_in_what_is_hidden(tmp_path):
     frames = []
     for i in range(40):
         made = painted(i, people=1)
-        hidden = 0.8 if i < 20 else 0.0
-        people = tuple(dataclasses.replace(p, occluded_fraction=hidden) for p in made.labels.people)
-        frames.append(
-            dataclasses.replace(made, labels=dataclasses.replace(made.labels, people=people))
-        )
+        person = dataclasses.replace(made.labels.people[0], occluded_fraction=0.8 * (i < 20))
+        labels = dataclasses.replace(made.labels, people=(person,))
+        frames.append(dataclasses.replace(made, labels=labels))
     dataset = write_set(tmp_path / "set", frames)
     reported = splits.split(dataset, keys=("group",), shares=(0.5, 0.25, 0.25)).as_json()["splits"]
     for name, frames_of in (("train", 10), ("val", 5), ("test", 5)):

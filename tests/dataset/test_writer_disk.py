@@ -1,10 +1,9 @@
 """Writing where it cannot be done: one message, whole shards stay, no temporary is left."""
 
 import errno
+import itertools
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fake_frames
 import pytest
@@ -17,10 +16,10 @@ from synthstudio.dataset.shards import hashed_files, verify_shard
 FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def _fail_at(call: int, real: Callable[..., Any], error: OSError) -> Callable[..., Any]:
-    calls = iter(range(10_000))
+def _fail_at(call, real, error):
+    calls = itertools.count()
 
-    def fake(*args: Any, **kwargs: Any) -> Any:
+    def fake(*args, **kwargs):
         if next(calls) == call:
             raise error
         return real(*args, **kwargs)
@@ -66,13 +65,9 @@ def test_a_folder_that_cannot_be_written_is_one_message(number, message, tmp_pat
 def test_a_temporary_that_a_dying_worker_fills_is_still_removed(tmp_path, monkeypatch):
     folder = tmp_path / ".tmp-shard"
     folder.mkdir()
-    real = durable.shutil.rmtree
-    calls = iter(range(2))
-
-    def once_not(path: Path, ignore_errors: bool = False) -> None:
-        if next(calls) > 0:
-            real(path)
-
-    monkeypatch.setattr(durable.shutil, "rmtree", once_not)
+    real, calls = durable.shutil.rmtree, itertools.count()
+    monkeypatch.setattr(
+        durable.shutil, "rmtree", lambda path, **_: real(path) if next(calls) else None
+    )
     durable.remove(folder)
     assert not folder.exists()

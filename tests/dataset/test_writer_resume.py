@@ -25,8 +25,6 @@ KILLS = [
     {"at": "after-rename", "nth": 3},
     {"at": "before-index"},
 ]
-
-
 NIGHT = pytest.mark.nightly("a kill at every step; two of them in quick")
 
 

@@ -10,7 +10,7 @@ import pytest
 from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
-from synthstudio.label.photo import Annotated, crop, radii_px, relabel
+from synthstudio.label.photo import Annotated, crop, patch, radii_px, relabel
 
 SIZE = (60, 50)
 OBJECT, PERSON = 1000, 9
@@ -174,6 +174,18 @@ def test_the_mask_loses_what_is_opaque_and_one_that_misses_the_disc_does_not_cut
     assert relabelled(layer(12, 10, 24, 15, 0.49)).mask.all()
     missed = relabelled(layer(*COVER, 1.0), mask=np.zeros((30, 24), np.bool_))
     assert missed.shares[0][3] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("keep", [np.s_[0], np.s_[:, 0], np.s_[-1], np.s_[:, -1]])
+def test_the_rim_of_the_mask_is_part_of_it(keep):
+    """The mask ends within the disc; only the kept row or column of its rim is the person."""
+    mask = np.zeros((2, 2), np.bool_)
+    mask[keep] = True
+    who = person(mask=mask, left_px=19, top_px=14)
+    rows, columns = patch(who, 0, SIZE)
+    assert {(i - 14, j - 19) for i, j in zip(rows, columns, strict=True)} == set(
+        zip(*np.nonzero(mask), strict=True)
+    )
 
 
 def test_radius_is_two_sigma_root_area_and_two_pixels_at_least():

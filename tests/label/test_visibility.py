@@ -231,6 +231,11 @@ def slow_shares(q, blockers, depths, layers):
     return out
 
 
+def half_steps(low, high):
+    """Depths midway between the steps on which the layers stand: never a tie but for rounding."""
+    return st.integers(low, high).map(lambda n: n / 10 + 0.05)
+
+
 @st.composite
 def evidence(draw):
     joints, points = draw(st.integers(1, 3)), draw(st.integers(1, 5))
@@ -241,12 +246,12 @@ def evidence(draw):
     q = PatchQuery(
         points_m=np.zeros((joints, points, 3)),
         px=np.full((joints, points, 2), 10.5),
-        depth_m=grid(st.floats(2.0, 4.0)),
+        depth_m=grid(half_steps(20, 39)),
         weights=grid(st.one_of(st.just(0.0), st.floats(0.001, 1.0))),
         inside=np.array([draw(st.booleans()) for _ in range(joints)]),
     )
     blockers = grid(st.sampled_from([0, 0, 1, ME, 3, 1000, 1002])).astype(np.int32)
-    depths = grid(st.floats(0.5, 1.9)).astype(np.float32)
+    depths = grid(half_steps(5, 18)).astype(np.float32)
     layers = []
     for k in range(draw(st.integers(0, 3))):
         depth = 0.3 * draw(st.integers(0, 12)) + 0.001 * k

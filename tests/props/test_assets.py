@@ -53,15 +53,8 @@ def test_the_same_content_is_kept_once(root):
 
 
 def test_the_manifest_gives_licence_category_and_source(root):
-    entry = {
-        "file": "b.jpg",
-        "category": "street",
-        "license": "CC BY",
-        "license_url": "http://l",
-        "coco_url": "http://c",
-        "flickr_url": "http://f",
-        "w": 20,
-    }
+    entry = {"file": "b.jpg", "category": "street", "license": "CC BY", "license_url": "http://l"}
+    entry |= {"coco_url": "http://c", "flickr_url": "http://f", "w": 20}
     (root / "photos" / "manifest.json").write_text(json.dumps([entry]))
     by_name = {a.asset.name: a for a in scan_images(root, "photos", kind="background")}
     asset = by_name["photos/b.jpg"]
@@ -134,47 +127,43 @@ def test_cutouts_must_be_cut_out(root):
         scan_images(root, "things", kind="cutout")
 
 
-def test_panoramas_and_meshes_are_listed(root):
-    ok, data = cv2.imencode(".hdr", np.full((16, 32, 3), 0.5, np.float32))
-    assert ok
-    (root / "photos" / "sky.hdr").write_bytes(data.tobytes())
-    (sky,) = scan_images(root, "photos", kind="hdri")
-    assert (sky.width_px, sky.height_px) == (32, 16)
-    trimesh.creation.box((1, 2, 3)).export(root / "photos" / "box.stl")
-    (box,) = scan_meshes(root, "photos")
-    assert box.asset.name == "photos/box.stl"
-    assert box.size_m == pytest.approx((1, 2, 3))
-
-
-def _panorama(path: Path, above: float, below: float) -> None:
-    radiance = np.full((32, 64, 3), above, np.float32)
-    radiance[16:] = below
-    ok, data = cv2.imencode(".hdr", radiance)
+def _panorama(path, radiance):
+    ok, data = cv2.imencode(".hdr", radiance.astype(np.float32))
     assert ok
     path.write_bytes(data.tobytes())
 
 
+def _halves(above, below):
+    return np.repeat([above, below], 16)[:, None, None] * np.ones((32, 64, 3))
+
+
 def test_panoramas_say_how_bright_they_are_below_the_horizon(root):
-    _panorama(root / "photos" / "sky.hdr", 1.0, 0.25)
-    _panorama(root / "photos" / "turned.hdr", 0.0, 1.0)
+    _panorama(root / "photos" / "sky.hdr", _halves(1.0, 0.25))
+    _panorama(root / "photos" / "turned.hdr", _halves(0.0, 1.0))
     sky, turned = scan_images(root, "photos", kind="hdri")
+    assert (sky.width_px, sky.height_px) == (64, 32)
     assert sky.below_above == pytest.approx(0.25) and turned.below_above > 1e6
-    _panorama(root / "photos" / "black.hdr", 0.0, 0.0)
+    _panorama(root / "photos" / "black.hdr", _halves(0.0, 0.0))
     with pytest.raises(AssetError, match=r"black\.hdr: the panorama is black.*out of the folder"):
         scan_images(root, "photos", kind="hdri")
 
 
 def test_panoramas_say_how_much_of_their_floor_is_black(root):
     """A studio: a lamp exposes a panorama whose floor is a thousandth as bright on one side."""
-    radiance = np.full((64, 128, 3), 0.001, np.float32)
+    radiance = np.full((64, 128, 3), 0.001)
     radiance[8:16] = 4.0
     radiance[32:, :32] = 1.0  # a quarter of the floor is lit
-    ok, data = cv2.imencode(".hdr", radiance)
-    assert ok
-    (root / "photos" / "studio.hdr").write_bytes(data.tobytes())
-    _panorama(root / "photos" / "tiny.hdr", 1.0, 1.0)
+    _panorama(root / "photos" / "studio.hdr", radiance)
+    _panorama(root / "photos" / "tiny.hdr", _halves(1.0, 1.0))
     studio, tiny = scan_images(root, "photos", kind="hdri")
     assert studio.dark_floor == pytest.approx(0.75) and tiny.dark_floor == 0.0
+
+
+def test_meshes_are_listed(root):
+    trimesh.creation.box((1, 2, 3)).export(root / "photos" / "box.stl")
+    (box,) = scan_meshes(root, "photos")
+    assert box.asset.name == "photos/box.stl"
+    assert box.size_m == pytest.approx((1, 2, 3))
 
 
 def test_a_replay_finds_the_same_content_or_says_why_not(root):

@@ -11,11 +11,16 @@ from PIL import Image
 
 from synthstudio.core.errors import AssetError
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import Surface
 from synthstudio.core.spec import AssetRef, Material, ThingSpec
 from synthstudio.props.meshes import load_mesh, mesh_surfaces
 
 REF = AssetRef(sha256="0" * 64, name="mesh")
+
+
+def _across(part):
+    """Return the corners of a part's faces, and their normals by the order of the corners."""
+    corners = part.vertices_m[part.faces].astype(float)
+    return corners, np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
 
 
 @pytest.mark.parametrize("kind", ["glb", "obj", "ply", "stl"])
@@ -27,8 +32,7 @@ def test_every_format_stands_upright_on_its_base(tmp_path, kind):
     assert low == pytest.approx([-0.3, -0.2, 0], abs=1e-5)
     for part in data.parts:
         assert not part.two_sided, "a closed box needs no back faces"
-        corners = part.vertices_m[part.faces]
-        across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        corners, across = _across(part)
         assert (np.einsum("ij,ij->i", across, corners.mean(axis=1) - [0, 0, 0.5]) > 0).all()
         assert np.linalg.norm(part.normals, axis=1) == pytest.approx(1, abs=1e-5)
 
@@ -46,16 +50,12 @@ def test_an_inside_out_solid_is_turned_and_an_open_sheet_shows_both_sides(tmp_pa
 
 def test_a_mirroring_node_keeps_outsides_outside(tmp_path):
     scene = trimesh.Scene()
-    mirror = np.diag([-1.0, 1, 1, 1])
-    scene.add_geometry(shifted_box(True), transform=mirror)
-    path = tmp_path / "a.glb"
-    path.write_bytes(scene.export(file_type="glb"))
-    part = load_mesh(path).parts[0]
-    corners = part.vertices_m[part.faces].astype(float)
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    mean = part.normals[part.faces].mean(axis=1)
-    assert (np.einsum("ij,ij->i", across, mean) > 0).all()
-    assert (np.einsum("ij,ij->i", across, corners.mean(axis=1) - [0, 0, 0.5]) > 0).all()
+    scene.add_geometry(shifted_box(True), transform=np.diag([-1.0, 1, 1, 1]))
+    (tmp_path / "a.glb").write_bytes(scene.export(file_type="glb"))
+    part = load_mesh(tmp_path / "a.glb").parts[0]
+    corners, across = _across(part)
+    for outward in (part.normals[part.faces].mean(axis=1), corners.mean(axis=1) - [0, 0, 0.5]):
+        assert (np.einsum("ij,ij->i", across, outward) > 0).all()
 
 
 def test_a_texture_keeps_its_colours_and_place(tmp_path):
@@ -104,31 +104,19 @@ def test_obj_takes_its_material_file_and_picture(tmp_path):
         load_mesh(tmp_path / "a.obj")
 
 
-def _extent(surfaces: tuple[Surface, ...]) -> np.ndarray:
-    points = np.concatenate([s.vertices_m for s in surfaces])
-    return np.stack([points.min(axis=0), points.max(axis=0)])
-
-
 def test_surfaces_are_scaled_turned_and_placed(tmp_path):
     data = load_mesh(saved(shifted_box(False), tmp_path, "a.stl"))
     wood = Material(pattern="wood")
     spec = ThingSpec(
-        kind="mesh",
-        size_m=(1.2, 0.4, 2.0),
-        asset=REF,
-        yaw_rad=np.pi / 2,
-        position_m=(1.0, 2.0, 0.5),
-        materials=(wood,),
-    )
-    surfaces = mesh_surfaces(spec, data, instance=1007, texture_offset=0)
-    low, high = _extent(surfaces)
-    assert low == pytest.approx([0.8, 1.4, 0.5], abs=1e-5)
-    assert high == pytest.approx([1.2, 2.6, 2.5], abs=1e-5)
-    assert surfaces[0].instance == 1007
-    assert surfaces[0].material == wood, "an uncoloured mesh takes the spec's material"
-    normals = surfaces[0].normals
-    assert normals is not None
-    assert np.abs(normals).max(axis=1) == pytest.approx(1, abs=1e-5)
+        kind="mesh", size_m=(1.2, 0.4, 2.0), asset=REF, yaw_rad=np.pi / 2,
+        position_m=(1.0, 2.0, 0.5), materials=(wood,),
+    )  # fmt: skip
+    (surface,) = mesh_surfaces(spec, data, instance=1007, texture_offset=0)
+    assert surface.vertices_m.min(axis=0) == pytest.approx([0.8, 1.4, 0.5], abs=1e-5)
+    assert surface.vertices_m.max(axis=0) == pytest.approx([1.2, 2.6, 2.5], abs=1e-5)
+    assert surface.instance == 1007
+    assert surface.material == wood, "an uncoloured mesh takes the spec's material"
+    assert np.abs(surface.normals).max(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_files_inside_the_folder_and_below_are_used(tmp_path):

@@ -107,8 +107,8 @@ def test_a_photo_that_shows_nothing_is_no_place(tmp_path, size, shade, lamp, rea
     image.save(tmp_path / "photos" / "a.png")
     (tmp_path / "photos" / "a.camera.yaml").write_text(KNOWN)
     (found,) = scan_images(tmp_path, "photos", kind="background")
-    assert found.unfit.startswith(reason) and bool(found.unfit) == bool(reason)
-    assert (found.ground is None) == bool(reason)
+    assert found.unfit.startswith(reason)
+    assert bool(found.unfit) == (found.ground is None) == bool(reason)
     assert (found.width_px, found.height_px) == size
 
 

@@ -22,8 +22,6 @@ TARGETS = {
     "causes": {"self": None, "object": 0.25},
     "crowd_index": None,
 }
-
-
 NOTHING = {
     "frame_index": 0, "instance": 1, "identity": "id-1", "pose_family": "stand", "motion": None,
     "occluded_fraction": 0.0, "truncated_fraction": 0.0, "cause": ["visible"] * 17,

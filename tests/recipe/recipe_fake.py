@@ -91,11 +91,7 @@ def _thing(kind, low_m, high_m, materials, patterns=("plain",), **more):
 
 
 WOOD = ("wood", "plain")
-
-
 SEAT = {"roles": ("occluder", "seat"), "shape": ("seat_height_m",)}
-
-
 THINGS = (
     _thing("bookcase", (0.6, 0.25, 1.4), (1.2, 0.4, 2.1), 3, WOOD),
     _thing("chair", (0.4, 0.4, 0.8), (0.5, 0.5, 1.0), 2, WOOD, **SEAT),

@@ -43,9 +43,8 @@ def held_things(spec):
     for thing in spec.things:
         if thing.kind == "lamp_post" or (thing.asset and "drum" in thing.asset.name):
             found.add(thing.kind)
-    for cutout in spec.cutouts:
-        if cutout.kind == "kind1" or "occluders_00" in cutout.asset.name:
-            found.add("cutout")
+    if any(c.kind == "kind1" or "occluders_00" in c.asset.name for c in spec.cutouts):
+        found.add("cutout")
     stem = spec.backdrop.asset.name.rsplit("/", 1)[-1].removesuffix(".jpg")
     if stem in ("backgrounds_02", "backgrounds_03", "hdri_01"):
         found.add(spec.backdrop.kind)
@@ -69,19 +68,15 @@ def test_training_frames_never_show_what_is_held_out():
 
 
 def test_held_out_seats_are_not_sat_on():
-    wanted = {
-        "name": "seats",
-        "people": {"count": 1, "poses": {"families": {"sit": 3, "stand": 1}}},
-        "holdout": {"occluders": ["chair"]},
-    }
-    solve = FakeSolve()
+    poses = {"families": {"sit": 3, "stand": 1}}
+    wanted = {"people": {"count": 1, "poses": poses}, "holdout": {"occluders": ["chair"]}}
     kinds = Counter()
-    for index in range(120):
-        spec = draw(parse(wanted), index, solve)
+    for index in range(100):
+        spec = draw(parse({"name": "seats", **wanted}), index, FakeSolve())
         kinds[spec.split, spec.people[0].pose.family] += 1
         assert spec.split != "train" or not spec.things
     assert kinds["train", "sit"] == 0
-    assert kinds["val", "sit"] + kinds["test", "sit"] > 5
+    assert kinds["val", "sit"] + kinds["test", "sit"] > 4
 
 
 @pytest.mark.parametrize("shares", [(0.8, 0.1, 0.1), (0.7, 0.15, 0.15), (1.0, 0, 0), (0, 0, 1)])

@@ -12,7 +12,6 @@ from synthstudio.generation.stage import Stage
 from synthstudio.recipe.sampling.pose_jitter import Body, apart
 
 USUAL = Phenotype(gender=0.5, age=0.67, muscle=0.5, weight=0.5, height=0.5, proportions=0.5)
-
 ONCE_DEEP = {
     ("everyday", 27): 5,  # a head that turned into the hand behind it
     ("everyday", 52): 0,
@@ -57,13 +56,12 @@ class _Skins:
 def test_another_stray_is_taken_where_skin_cannot_be_freed(capsules, skins, taken):
     solve = _Skins(capsules, skins)
     poses = SimpleNamespace(untangle=True, jitter_deg=3.0)
+    limits = dict.fromkeys(("left_shoulder_abduction", "right_shoulder_abduction"), (0.0, 2.0))
     draw = SimpleNamespace(
         recipe=SimpleNamespace(people=SimpleNamespace(poses=poses)),
-        catalogue=SimpleNamespace(limits_rad={
-            "left_shoulder_abduction": (0.0, 2.0), "right_shoulder_abduction": (0.0, 2.0),
-        }),
+        catalogue=SimpleNamespace(limits_rad=limits),
         rng=lambda *keys: stream(0, *keys),
-    )  # fmt: skip
+    )
     out = apart(draw, Body(solve, USUAL), {}, stream(0, "t"), like=(), keys=("t",))
     assert out["freed"] == taken
     assert list(solve.capsules) == list(solve.skins) == []  # and no fewer were asked

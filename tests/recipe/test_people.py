@@ -92,8 +92,6 @@ def test_angles_stay_inside_the_limits():
 
 
 HANDS = {"fist": {"finger_curl": 1.4, "thumb_curl": 0.5}, "flat": {"index_curl": 0.0}}
-
-
 FINGERS = ("finger_curl", "thumb_curl", "index_curl")
 
 

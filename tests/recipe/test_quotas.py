@@ -144,13 +144,9 @@ def test_contradictions_are_refused_when_read(quotas, changes, message):
 
 
 NO_SEATS = tuple(t for t in CATALOGUE.things if "seat" not in t.roles)
-
-
 HOLDING = dataclasses.replace(
     CATALOGUE.poses[0], name="hold_cup", family="hold", holds={"left_hand": ("cup",)}
 )
-
-
 WORLDS = {"usual": {}, "bare": {"things": NO_SEATS}, "held": {"poses": (*CATALOGUE.poses, HOLDING)}}
 
 

@@ -11,7 +11,6 @@ from synthstudio.core.scene import F64, I32, Scene
 
 _SUBPIXELS = 256
 _CENTRE = 128
-
 Corner = tuple[int, int, float]
 """x and y in 1/256 px (as Python integers, which do not overflow) and z in metres."""
 
