@@ -34,12 +34,10 @@ ReadSample = tuple[Row, list[Row], Path | bytes]
 class LeftOut(Counter[str]):
     """How often something was not imported, by reason, with the first place of each."""
 
-    first: dict[str, str]
-    error: SynthStudioError | None = None
-
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.first = {}
+        self.first: dict[str, str] = {}
+        self.errors: dict[str, SynthStudioError] = {}
 
     def add(self, kind: str, error: SynthStudioError) -> None:
         """Count an entry that an error is about; beyond MAX_REASONS only its kind."""
@@ -48,7 +46,7 @@ class LeftOut(Counter[str]):
             reason = f"{kind}: other reasons"
         self[reason] += 1
         self.first.setdefault(reason, str(error.where)[:200])
-        self.error = self.error or error
+        self.errors.setdefault(kind, error)
 
     def lines(self) -> list[str]:
         """Table of counts and reasons."""
@@ -145,10 +143,10 @@ def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -
     return row, path
 
 
-def parse_range(file: IO[bytes], start: int, stop: int) -> Any:
+def parse_range(file: IO[bytes], start: int, stop: int, *, nan: bool = False) -> Any:
     """Return the JSON value at bytes `start` to `stop`; FormatError."""
     file.seek(start)
-    return parse(file.read(stop - start), f"{file.name}, byte {start}")
+    return parse(file.read(stop - start), f"{file.name}, byte {start}", nan=nan)
 
 
 def sorted_by_stem(names: Iterable[str]) -> list[str]:

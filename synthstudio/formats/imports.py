@@ -171,7 +171,8 @@ def _write_dataset(
 ) -> None:
     numbers = _frame_indices(opened, sidecar)
     if not len(numbers):
-        raise FormatError("there are no pictures in it", where=format_name)
+        empty = FormatError("there are no pictures in it", where=format_name)
+        raise next(iter(opened.left_out.errors.values()), empty)
     skeleton = sidecar.skeleton if sidecar else opened.skeleton
     identity = manifest.Identity(
         recipe={
@@ -207,8 +208,9 @@ def _write_dataset(
                 pending = next(samples, None)
             version = session.identity.format_version
             session.publish(_write_shard(temporary, shard, indices, frames, version))
-        if opened.left_out.error is not None and not imported.frames:
-            raise opened.left_out.error
+        lost = opened.left_out.errors
+        if lost and (not imported.frames or ("annotation" in lost and not imported.people)):
+            raise next(iter(lost.values()))
         session.finish()
 
 
