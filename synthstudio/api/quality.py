@@ -261,7 +261,12 @@ def _validate_coco(
         if fix is None:
             return Validation(found=found)
         done = write_repaired(
-            source.head, source.images, source.annotations, fix, left_out=found.unusable
+            source.head,
+            source.images,
+            source.annotations,
+            fix,
+            left_out=found.unusable,
+            folder=folder,
         )
     return Validation(found=found, fixed=dict(done))
 

@@ -39,11 +39,11 @@ class SynthStudioError(Exception):
         got: str | None = None,
         then: str | None = None,
     ) -> None:
+        self.what, self.where = _cut("what", what), where
         if where is None and expected is None and got is None and then is None:
-            super().__init__(_cut("what", what))
+            super().__init__(self.what)
             return
-        what = _cut("what", what)
-        parts = [f"{_cut('where', where)}: {what}" if where else what]
+        parts = [f"{_cut('where', where)}: {self.what}" if where else self.what]
         if expected is not None:
             parts.append(f"expected {_cut('expected', expected)}")
         if got is not None:

@@ -1,8 +1,9 @@
 """Pictures in and out: the one place where files of untrusted pixels are decoded.
 
-Headers come first and cost no decompression; pixels only after size and format are accepted.
-Arrays are (H, W, C) uint8 sRGB, upright (EXIF orientation applied once); ICC profiles are
-ignored.
+Headers come first and cost no decompression; pixels only after size, shape and format are
+accepted. The format is that of the content, whatever the file's ending. Arrays are (H, W, C)
+uint8 sRGB, upright (EXIF orientation applied once); ICC profiles are ignored. Of a Multi-Picture
+JPEG (MPO) the first picture is read, as any JPEG decoder does.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import functools
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -29,8 +31,20 @@ T = TypeVar("T")
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 256 * 1024 * 1024
+MAX_SIDE_PX, MAX_RATIO = 65_500, 64
+"""Longest side, which is a JPEG's, and its ratio to the shorter one: a strip is no photo."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".webp", ".bmp")
+SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
+"""Ending of a stored picture by the format of its content."""
+UNREAD = (
+    ".3fr", ".3gp", ".arw", ".avi", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".heic",
+    ".heif", ".hif", ".ico", ".jp2", ".jxl", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg",
+    ".mts", ".nef", ".orf", ".pbm", ".pgm", ".ppm", ".psd", ".raf", ".raw", ".rw2", ".svg",
+    ".tga", ".tif", ".tiff", ".webm", ".wmv",
+)  # fmt: skip
+"""Endings of pictures and videos that are counted when they are left out of a folder."""
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of linear red, green and blue (IEC 61966-2-1, Rec. 709)."""
 _ORIENTATION = 0x0112
@@ -91,6 +105,38 @@ def _unreadable(path: Path, error: OSError) -> AssetError:
     return AssetError(f"cannot read the file: {error.strerror or error}", where=str(path))
 
 
+def list_pictures(
+    folder: Path, *, unread: Iterable[str] = UNREAD
+) -> tuple[list[Path], Counter[str]]:
+    """Pictures in a folder and the folders in it, sorted, and a count of what is left out.
+
+    A picture has one of `SUFFIXES`, or is a JPEG, PNG or WebP by its first bytes. Counted by
+    ending are other pictures and videos (`unread`); text and other files are not mentioned.
+    Hidden files and folders (a leading dot, __MACOSX) are passed over.
+    """
+    found, left_out = [], Counter[str]()
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == "__MACOSX" for part in parts) or not path.is_file():
+            continue
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES or is_picture(path):
+            found.append(path)
+        elif suffix in unread:
+            left_out[f"file ending in {suffix}: this format is not read"] += 1
+    return found, left_out
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the first bytes are a JPEG's, PNG's or WebP's."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head.startswith(_MAGIC) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) of the upright picture; reads the header, decodes no pixels.
 
@@ -108,8 +154,14 @@ def check_image(path: Path) -> tuple[int, int, int]:
 
 
 def read_rgb(path: Path) -> U8:
-    """An opaque picture as (H, W, 3) uint8; AssetError if parts are transparent."""
+    """A picture as (H, W, 3) uint8; of a transparent one its colours, as OpenCV and training
+    tools read it."""
     return decode_rgb(read_bytes(path), str(path))
+
+
+def read_opaque(path: Path) -> U8:
+    """A backdrop as (H, W, 3) uint8; AssetError if parts are transparent."""
+    return decode_opaque(read_bytes(path), str(path))
 
 
 def read_rgba(path: Path) -> U8:
@@ -124,7 +176,7 @@ def read_hdr(path: Path) -> F32:
 
 def decode_rgb(data: bytes, where: str) -> U8:
     """Decode as `read_rgb` does; `where` names the source in messages."""
-    return decode(data, where, functools.partial(_opaque, where))
+    return decode(data, where, _rgb)
 
 
 def check_rgb(data: bytes, where: str) -> tuple[int, int]:
@@ -132,7 +184,12 @@ def check_rgb(data: bytes, where: str) -> tuple[int, int]:
 
     AssetError as there: every byte is read.
     """
-    return decode(data, where, functools.partial(_checked_opaque, where))
+    return decode(data, where, _checked_size)
+
+
+def decode_opaque(data: bytes, where: str) -> U8:
+    """Decode as `read_rgb` does; AssetError if parts are transparent."""
+    return decode(data, where, functools.partial(_opaque, where))
 
 
 def decode_rgba(data: bytes, where: str) -> U8:
@@ -180,7 +237,7 @@ def _as_asset_error(where: str) -> Iterator[None]:
             "this is not a picture that can be read",
             where=where,
             expected="JPEG, PNG, WebP or BMP",
-            then="Convert it, or take it out of the folder.",
+            then="Convert it to JPEG, or take it out of the folder.",
         ) from error
     except Exception as error:  # decoders raise nearly every built-in error on damaged bytes
         raise AssetError(
@@ -201,6 +258,16 @@ def _too_many(where: str, got: str) -> AssetError:
 
 
 def _check_pixels(size: tuple[int, int], where: str) -> None:
+    if max(size) > min(MAX_SIDE_PX, MAX_RATIO * min(size)):
+        raise AssetError(
+            "the picture is too long for its other side"
+            if max(size) <= MAX_SIDE_PX
+            else "the picture is too long",
+            where=where,
+            expected=f"sides of at most {MAX_SIDE_PX} pixels, one at most {MAX_RATIO} of the other",
+            got=f"{size[0]} x {size[1]} pixels",
+            then="Cut it into parts, or take it out of the folder.",
+        )
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_many(where, f"{size[0]} x {size[1]} = {size[0] * size[1] / 1e6:.0f} megapixels")
 
@@ -276,16 +343,15 @@ def _checked_size_and_level(image: Image.Image) -> tuple[int, int, int]:
     return width, height, int(np.quantile(few[..., :3].max(axis=2), _BRIGHTEST))
 
 
-def _checked_opaque(where: str, image: Image.Image) -> tuple[int, int]:
-    if image.has_transparency_data:
-        height, width = _opaque(where, image).shape[:2]
-        return width, height
-    return _checked_size(image)
+def _rgb(image: Image.Image) -> U8:
+    if image.mode == "RGB":
+        return _upright(image, np.array(image))
+    return np.ascontiguousarray(_upright(image, _rgba(image))[..., :3])
 
 
 def _opaque(where: str, image: Image.Image) -> U8:
-    if image.mode == "RGB" and not image.has_transparency_data:
-        return _upright(image, np.array(image))
+    if not image.has_transparency_data:
+        return _rgb(image)
     rgba = _upright(image, _rgba(image))
     if rgba[..., 3].min() < 255:
         raise AssetError(

@@ -60,15 +60,16 @@ def read_members(
     path: Path,
     *,
     streamed: Collection[str],
+    loose: Collection[str] = (),
     nan: bool = False,
     glances: Mapping[str, re.Pattern[str]] | None = None,
 ) -> Iterator[tuple[str, Span]]:
     """Yield (key, value) of the object in a file, in the file's order.
 
-    Under a key in `streamed` must be a list; BEGIN and then each of its elements are yielded.
-    FormatError says what is wrong and at which byte. `nan` lets NaN and Infinity pass, for those
-    who name them one by one. `glances`: under these keys an element that `glance` takes has a
-    value of these numbers only, and whoever uses it must parse its text.
+    Under a key in `streamed` must be a list, under one in `loose` may be one; BEGIN and then each
+    of its elements are yielded. FormatError says what is wrong and at which byte. `nan` lets NaN
+    and Infinity pass, for those who name them one by one. `glances`: under these keys an element
+    that `glance` takes has a value of these numbers only, and whoever uses it must parse its text.
     """
     window = _Window(path, _LENIENT if nan else _DECODER)
     try:
@@ -85,7 +86,7 @@ def read_members(
                     window.fail("a key comes twice, or there are too many", got=key[:80])
                 seen.add(key)
                 window.take(":")
-                if key in streamed:
+                if key in streamed or (key in loose and window.peek() == "["):
                     yield key, BEGIN
                     for span in _elements(window, (glances or {}).get(key)):
                         yield key, span
@@ -117,11 +118,11 @@ def read_value(path: Path, *, limit: int = MAX_ELEMENT_CHARS) -> Any:
     return parse(data, str(path))
 
 
-def parse(data: bytes, where: str) -> Any:
+def parse(data: bytes, where: str, *, nan: bool = False) -> Any:
     """The value of some JSON text; FormatError as above."""
     try:
         text = data.decode("utf-8-sig")
-        value = _DECODER.decode(text)
+        value = (_LENIENT if nan else _DECODER).decode(text)
         _check_surrogates(value, text)
         return value
     except (ValueError, RecursionError) as error:

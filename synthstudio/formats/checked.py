@@ -80,10 +80,12 @@ def text(value: Any, limit: int = MAX_TEXT) -> str:
 
 
 def size(width: Any, height: Any) -> tuple[int, int]:
-    found = integer(width, 1, 2**24), integer(height, 1, 2**24)
+    """Sides of a picture; 160.0 is 160, as a file that went through pandas has it."""
+    sides = (int(v) if type(v) is float and v.is_integer() else v for v in (width, height))
+    found = tuple(integer(v, 1, 2**24) for v in sides)
     if found[0] * found[1] > MAX_PIXELS:
         raise ValueError(f"a picture of {found[0]} x {found[1]} is too large")
-    return found
+    return found[0], found[1]
 
 
 def box(values: Any) -> list[float]:
@@ -155,7 +157,7 @@ def person_of(
     """
     state = [integer(v, 0, 2) for _, _, v in points]
     px = [(number(x), number(y)) if v else (math.nan, math.nan) for x, y, v in points]
-    around = list(box_px) if box_px is not None else _around(px)
+    around = list(box_px) if box_px is not None else around_points(px)
     causes = (_UNLABELLED, _UNKNOWN, _VISIBLE)
     known = {
         "frame_index": frame["index"],
@@ -174,7 +176,7 @@ def person_of(
     return complete({**known, **more}, INSTANCE_SCHEMA)
 
 
-def _around(px: Sequence[tuple[float, float]]) -> list[float]:
+def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
     known = [pair for pair in px if pair[0] == pair[0]]
     if not known:
         return [0.0] * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import IO, Any, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 
+from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.images import image_size
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import parse
@@ -19,6 +21,7 @@ from synthstudio.formats.checked import frame_of, reading, size
 
 MIN_AREA_PX = 16
 """People with fewer modal pixels are in no format; they stay in the data set."""
+MAX_REASONS = 30
 HALF_PX = 0.5
 """Formats of pixel indices: continuous pixels less this."""
 _Person = TypeVar("_Person", bound=Mapping[str, Any])
@@ -26,6 +29,29 @@ Picture = tuple[Row, list[Row], bytes]
 """A frame's row named as in the export, those of its people, the bytes of its image."""
 ReadSample = tuple[Row, list[Row], Path | bytes]
 """A frame's row, those of its people, and its image or where it lies."""
+
+
+class LeftOut(Counter[str]):
+    """How often something was not imported, by reason, with the first place of each."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.first: dict[str, str] = {}
+        self.errors: dict[str, SynthStudioError] = {}
+
+    def add(self, kind: str, error: SynthStudioError) -> None:
+        """Count an entry that an error is about; beyond MAX_REASONS only its kind."""
+        reason = f"{kind}: {error.what.removeprefix('cannot be taken in: ')}"
+        if reason not in self and len(self) >= MAX_REASONS:
+            reason = f"{kind}: other reasons"
+        self[reason] += 1
+        self.first.setdefault(reason, str(error.where)[:200])
+        self.errors.setdefault(kind, error)
+
+    def lines(self) -> list[str]:
+        """Table of counts and reasons."""
+        places = {reason: f" (first: {place})" for reason, place in self.first.items()}
+        return [f"{n} x {what}{places.get(what, '')}" for what, n in sorted(self.items()) if n]
 
 
 class Labelled(Protocol):
@@ -63,13 +89,16 @@ class Opened:
     """An opened file or folder of another tool.
 
     `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
-    `names`, the image files. `notes()` lists, after the last sample, what was not imported;
+    `names`, the image files; a picture that cannot be used is the error instead. `left_out` counts
+    by reason what was not imported, `notes()` lists what else is to be known of it, both after the
+    last sample;
     `licence()` is that of the image that came last; `close()` releases what is held open.
     """
 
     skeleton: Skeleton
-    samples: Iterator[ReadSample]
+    samples: Iterator[ReadSample | SynthStudioError]
     names: Sequence[str] = ()
+    left_out: LeftOut = field(default_factory=LeftOut)
     numbers: Sequence[int] | None = None
     assets: Sequence[AssetRow] = ()
     notes: Callable[[], list[str]] = field(default=list)
@@ -114,10 +143,10 @@ def frame_with_image(images: Path, name: Any, skeleton: Skeleton, **more: Any) -
     return row, path
 
 
-def parse_range(file: IO[bytes], start: int, stop: int) -> Any:
+def parse_range(file: IO[bytes], start: int, stop: int, *, nan: bool = False) -> Any:
     """Return the JSON value at bytes `start` to `stop`; FormatError."""
     file.seek(start)
-    return parse(file.read(stop - start), f"{file.name}, byte {start}")
+    return parse(file.read(stop - start), f"{file.name}, byte {start}", nan=nan)
 
 
 def sorted_by_stem(names: Iterable[str]) -> list[str]:

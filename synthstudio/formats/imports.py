@@ -10,14 +10,14 @@ import hashlib
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from synthstudio.core.errors import FormatError
-from synthstudio.core.images import decode, read_bytes
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
+from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
@@ -37,6 +37,7 @@ from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
 from synthstudio.formats.exchange import (
     MIN_AREA_PX,
+    LeftOut,
     Opened,
     ReadSample,
     exportable,
@@ -60,16 +61,25 @@ _MOST_ABSENT = 64
 
 @dataclass(kw_only=True)
 class Imported:
-    """What an import made; `notes` say what was not taken over."""
+    """What an import made. `left_out`: what was not imported, by reason, as `notes` say."""
 
     folder: Path
     frames: int = 0
     people: int = 0
     edited: int = 0
     notes: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "folder": str(self.folder)}
+        left_out = {what: n for what, n in sorted(self.left_out.items()) if n}
+        return {
+            "folder": str(self.folder),
+            "frames": self.frames,
+            "people": self.people,
+            "edited": self.edited,
+            "notes": self.notes,
+            "left_out": left_out,
+        }
 
     def text(self) -> str:
         head = f"{self.frames} images, {self.people} people in {self.folder}"
@@ -100,16 +110,7 @@ def import_from(
     wanted = _wanted(format_name, source, sidecar, skeleton)
     more = {} if wanted is None else {"skeleton": wanted}
     opened = source.read(path, images, names, **more)
-    try:
-        _write_dataset(opened, sidecar, format_name, imported)
-    finally:
-        opened.close()
-    if imported.edited:
-        imported.notes.append(
-            f"{imported.edited} people differ from what was exported: edits are kept."
-        )
-    imported.notes += [f"Not taken over: {note}." for note in opened.notes()]
-    return imported
+    return _finished(opened, sidecar, format_name, imported)
 
 
 def _wanted(
@@ -143,13 +144,25 @@ def import_opened(opened: Opened, out: Path, what: str) -> Imported:
 
     As `import_from`; the opened frames are closed.
     """
-    imported = Imported(folder=out)
+    return _finished(opened, None, what, Imported(folder=out))
+
+
+def _finished(
+    opened: Opened, sidecar: Sidecar | None, format_name: str, imported: Imported
+) -> Imported:
+    """Write the data set, close what was opened and say what was not imported."""
+    imported.left_out = opened.left_out
     try:
-        free_folder(out)
-        _write_dataset(opened, None, what, imported)
+        free_folder(imported.folder)
+        _write_dataset(opened, sidecar, format_name, imported)
     finally:
         opened.close()
-    imported.notes += [f"Not taken over: {note}." for note in opened.notes()]
+    if imported.edited:
+        imported.notes.append(
+            f"{imported.edited} people differ from what was exported: edits are kept."
+        )
+    lines = [*opened.notes(), *opened.left_out.lines()]
+    imported.notes += [f"Not taken over: {note}." for note in lines]
     return imported
 
 
@@ -158,7 +171,8 @@ def _write_dataset(
 ) -> None:
     numbers = _frame_indices(opened, sidecar)
     if not len(numbers):
-        raise FormatError("there are no pictures in it", where=format_name)
+        empty = FormatError("there are no pictures in it", where=format_name)
+        raise next(iter(opened.left_out.errors.values()), empty)
     skeleton = sidecar.skeleton if sidecar else opened.skeleton
     identity = manifest.Identity(
         recipe={
@@ -185,11 +199,27 @@ def _write_dataset(
             frames: list[_Frame] = []
             temporary = new_temporary(unfinished, shard)
             while pending is not None and pending[0] in indices:
-                frames.append(merger.frame(*pending, temporary, licence=opened.licence()))
+                try:
+                    frames.append(merger.frame(*pending, temporary, licence=opened.licence()))
+                except (AssetError, FormatError) as error:
+                    if sidecar is not None:
+                        raise
+                    _leave_out(pending[1], error, opened.left_out)
                 pending = next(samples, None)
             version = session.identity.format_version
             session.publish(_write_shard(temporary, shard, indices, frames, version))
+        lost = opened.left_out.errors
+        if lost and (not imported.frames or ("annotation" in lost and not imported.people)):
+            raise next(iter(lost.values()))
         session.finish()
+
+
+def _leave_out(
+    sample: ReadSample | SynthStudioError, error: AssetError | FormatError, left_out: LeftOut
+) -> None:
+    left_out.add("picture", error)
+    if not isinstance(sample, SynthStudioError) and sample[1]:
+        left_out["person in a picture that is left out"] += len(sample[1])
 
 
 @dataclass(frozen=True)
@@ -211,8 +241,12 @@ class _Merger:
     skeleton: Skeleton
     imported: Imported
 
-    def frame(self, index: int, sample: ReadSample, shard: Path, *, licence: str) -> _Frame:
+    def frame(
+        self, index: int, sample: ReadSample | SynthStudioError, shard: Path, *, licence: str
+    ) -> _Frame:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
+        if isinstance(sample, SynthStudioError):
+            raise sample
         read, people, image = sample
         name = read["file_name"]
         stored = self.sidecar.frame(name) if self.sidecar else None
@@ -297,7 +331,7 @@ def _check_image(data: bytes, size: tuple[int, int], name: str) -> str:
             got=f"{found[0]} x {found[1]}" + (", to be turned by its EXIF" if turned else ""),
             then="Labels are of the upright picture." if turned else None,
         )
-    return {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}[kind]
+    return SUFFIX_OF[kind]
 
 
 def _image_properties(image: Any) -> tuple[tuple[int, int], bool, str]:

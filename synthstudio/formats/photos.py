@@ -1,7 +1,8 @@
 """Photos and videos without labels: frames with nobody in them yet, to be reviewed.
 
-A photo is copied as it is when a browser shows it as it is stored. One that its EXIF turns, or of
-CMYK, is decoded upright and written anew as a JPEG, so that labels are of what is seen. A video is
+A photo is copied as it is when a browser shows it as it is stored. One that its EXIF turns, of CMYK
+or with transparency is decoded upright and written anew as a JPEG, so that labels are of what is
+seen. A video is
 decoded once, from its beginning to its end, and is one clip.
 """
 
@@ -22,13 +23,14 @@ from synthstudio.core.images import (
     decode_rgb,
     encode_jpeg,
     image_size,
+    list_pictures,
     read_bytes,
 )
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.video import VIDEOS, stated_rate_hz, timed_frames
 from synthstudio.dataset.durable import disk_errors, scratch_folder
 from synthstudio.formats import checked
-from synthstudio.formats.exchange import Opened, ReadSample
+from synthstudio.formats.exchange import LeftOut, Opened, ReadSample
 
 QUALITY = 95
 RATE_HZ = 1.0
@@ -65,15 +67,17 @@ def open_photos(
     if path.is_file() and path.suffix.lower() in VIDEOS:
         return _video(path, skeleton, rate_hz, every, out)
     if path.is_file():
-        files, top = [path], path.parent
+        files, top, left_out = [path], path.parent, LeftOut()
     else:
         top = path
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        files, others = list_pictures(path)
+        left_out = LeftOut(others)
     if not files:
         raise FormatError(
             "there are no photos here",
             where=str(path),
             expected=f"files that end in {', '.join((*SUFFIXES, *VIDEOS))}",
+            got="; ".join(left_out.lines()) or None,
         )
     photos: list[_Photo] = []
     wrong: list[str] = []
@@ -89,6 +93,7 @@ def open_photos(
         samples=_samples(photos, skeleton),
         names=[photo.name for photo in photos],
         notes=lambda: _notes(photos, wrong),
+        left_out=left_out,
     )
 
 

@@ -23,7 +23,7 @@ from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.floor_plan import FloorPlan
-from synthstudio.core.images import read_hdr, read_rgb, read_rgba
+from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.recent import Recent
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
@@ -223,7 +223,7 @@ class Stage:
         self.settings = settings
         self.skeleton = get_skeleton(settings.recipe.skeleton)
         self.body: anny.Body = anny.load(self.skeleton.name)
-        self.photo = self._opened(read_rgb, 32)
+        self.photo = self._opened(read_opaque, 32)
         self.cutout = self._opened(read_rgba, 64)
         self.panorama = self._opened(read_hdr, 4)
         self.mesh = self._opened(meshes.load_mesh, 16)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.errors import FormatError
-from synthstudio.core.images import SUFFIXES, decode_rgb, read_rgb
+from synthstudio.core.errors import AssetError, FormatError
+from synthstudio.core.images import SUFFIXES, decode_rgb, is_picture, list_pictures, read_rgb
 from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
@@ -108,7 +108,7 @@ def open_source(path: Place, *, images: Path | None = None) -> Source:
         return _video(path)
     if suffix == ".json":
         return _coco(path, images or image_folder(path))
-    if suffix in SUFFIXES:
+    if suffix in SUFFIXES or is_picture(path):
         return _photos(path, [path])
     raise FormatError(
         "unknown kind of file",
@@ -119,7 +119,9 @@ def open_source(path: Place, *, images: Path | None = None) -> Source:
 
 
 def _photos_below(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files, left_out = list_pictures(folder)
+    for what, count in sorted(left_out.items()):
+        _log.warning("%s: left out: %d x %s", folder, count, what)
     if not files:
         raise FormatError(
             "there are no photos in this folder",
@@ -133,10 +135,20 @@ def _photos(path: Path, files: list[Path]) -> Source:
     """The photos at `path`: one, or those of a folder."""
     folder = path if path.is_dir() else path.parent
     names = [file.relative_to(folder).as_posix() for file in files]
+    unread: set[int] = set()
 
     def part(places: range) -> Iterator[SourceImage]:
         for number in places:
-            yield SourceImage(number=number, name=names[number], rgb=read_rgb(files[number]))
+            try:
+                rgb = read_rgb(files[number])
+            except AssetError as error:
+                if number not in unread:
+                    _log.warning("left out: %s", error)
+                unread.add(number)
+                if len(unread) == len(files):
+                    raise
+                continue
+            yield SourceImage(number=number, name=names[number], rgb=rgb)
 
     sizes = [file.stat().st_size for file in files]
     return _in_parts("photos", path, len(files), part, list(zip(names, sizes, strict=True)))

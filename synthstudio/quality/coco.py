@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
+from synthstudio.formats.coco.file import id_key, match_skeleton, with_size
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.people import check_person, keypoint_key
 from synthstudio.quality.subject import (
@@ -17,7 +21,6 @@ from synthstudio.quality.subject import (
     Mask,
     digest,
     is_box,
-    is_id,
     is_number,
     read_mask,
     subject_of_entry,
@@ -30,6 +33,14 @@ _AGREE_PX = 0.01
 _NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
 
 
+def key_of(entry: Any, name: str) -> int | str | None:
+    """Key of an entry's id under `name`; None where there is none."""
+    try:
+        return id_key(entry[name])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 @dataclass
 class CocoChecker:
     """What is known of a file so far: numbers only, so a million entries stay small.
@@ -37,11 +48,14 @@ class CocoChecker:
     Feed it `categories`, then every image, then every annotation.
     """
 
-    skeletons: dict[int, Skeleton] = field(default_factory=dict)
-    categories: set[int] = field(default_factory=set)
+    images: Path | None = None
+    """Their folder, asked for the size of an image that states none."""
+    skeletons: dict[int | str, Skeleton] = field(default_factory=dict)
+    categories: set[int | str] = field(default_factory=set)
     sizes: dict[Any, tuple[int, int]] = field(default_factory=dict)
     cameras: dict[Any, Any] = field(default_factory=dict)
     seen: set[Any] = field(default_factory=set)
+    numbers: set[int] = field(default_factory=set)
     files: set[int] = field(default_factory=set)
     twins: dict[int, Any] = field(default_factory=dict)
     last_mask: Mask | None = None
@@ -49,10 +63,12 @@ class CocoChecker:
 
     def check_categories(self, categories: Sequence[Any]) -> Iterator[Finding]:
         """Note the categories with keypoints and yield what is wrong with them."""
+        readable = False
         for entry in categories:
-            number = entry.get("id") if isinstance(entry, Mapping) else None
-            if not isinstance(number, int):
-                yield _schema("categories", f"a category without id: {str(entry)[:60]}")
+            number = key_of(entry, "id")
+            if number is None or number in self.categories:
+                problem = "a category without id" if number is None else "two categories of one id"
+                yield _schema("categories", f"{problem}: {str(entry)[:60]}")
                 continue
             self.categories.add(number)
             names = entry.get("keypoints")
@@ -78,15 +94,19 @@ class CocoChecker:
                     what=f"its skeleton names joints outside 1 to {len(names)}",
                 )
             self.skeletons[number] = skeleton_of(names)
+            readable = readable or "own_skeleton" in entry or match_skeleton(names) is not None
         if not self.skeletons:
             yield Finding(
                 kind="no_keypoint_category", where="categories", what="none has keypoints"
             )
+        elif not readable:
+            what = "none is known: import takes the file with --skeleton (synthstudio skeleton)"
+            yield Finding(kind="unknown_skeleton", where="categories", what=what)
 
     def check_image(self, image: Any) -> Iterator[Finding]:
         """Note an image and yield what is wrong with its entry."""
-        number = image.get("id") if isinstance(image, Mapping) else None
-        if not is_id(number):
+        number = key_of(image, "id")
+        if number is None:
             yield _schema("images", f"an image without id: {str(image)[:60]}")
             return
         where = f"image {number}"
@@ -95,16 +115,18 @@ class CocoChecker:
                 kind="duplicate_id", where=where, what="this id is used before", image=number
             )
             return
-        size = image.get("width"), image.get("height")
-        if not all(isinstance(n, int) and n > 0 for n in size):
-            yield _schema(where, f"width and height are {size}", image=number)
-            size = (0, 0)
-        self.sizes[number] = size
+        self.sizes[number] = (0, 0)
+        try:
+            whole = image if self.images is None else with_size(image, self.images)
+            row = frame_row(whole, "coco17", 0)
+            self.sizes[number] = (row["width_px"], row["height_px"])
+        except (FormatError, AssetError) as error:
+            yield _schema(where, error.what, image=number)
         if image.get("K") is not None:
             self.cameras[number] = {k: image[k] for k in ("K", "distortion") if k in image}
         name = image.get("file_name")
         if not isinstance(name, str) or not name:
-            yield _schema(where, f"file_name is {name!r}", image=number)
+            yield _schema(where, f"file_name is {name!r}"[:200], image=number)
         elif digest(name) in self.files:
             yield Finding(kind="duplicate_image", where=where, what=name, image=number)
         else:
@@ -116,49 +138,63 @@ class CocoChecker:
         if not isinstance(entry, Mapping):
             yield _schema("annotations", f"no object: {str(entry)[:60]}")
             return
-        number = entry.get("id")
+        number = key_of(entry, "id")
         where = f"annotation {number}"
-        image_id, category = entry.get("image_id"), entry.get("category_id")
-        at = {
-            "image": image_id if is_id(image_id) else None,
-            "person": number if is_id(number) else None,
-        }
-        if not is_id(number):
+        image_id, category = key_of(entry, "image_id"), key_of(entry, "category_id")
+        at = {"image": image_id, "person": number}
+        if number is None:
             yield _schema(where, "no id", **at)
         elif number in self.seen:
             yield Finding(kind="duplicate_id", where=where, what="this id is used before", **at)
         else:
             self.seen.add(number)
-        if not is_id(image_id) or image_id not in self.sizes:
+        if image_id is None or image_id not in self.sizes:
             yield Finding(
-                kind="orphan_annotation", where=where, what=f"no image {image_id!r}", **at
+                kind="orphan_annotation", where=where, what=f"no image {image_id!r}"[:200], **at
             )
             return
-        if (
-            not isinstance(category, int)
-            or category not in self.categories
-            or ("keypoints" in entry and category not in self.skeletons)
-        ):
-            known = isinstance(category, int) and category in self.categories
+        known = category in self.categories
+        if not known or ("keypoints" in entry and category not in self.skeletons):
             problem = "has no keypoints" if known else "does not exist"
             yield Finding(
                 kind="category_mismatch", where=where, what=f"category {category!r} {problem}", **at
             )
-        if entry.get("iscrowd"):
+        if entry.get("iscrowd") or not all(self.sizes[image_id]):
             return
-        self.people += "keypoints" in entry
-        yield from self._numbers(entry, where, at)
-        yield from self._mask(entry, where, at)
-        skeleton = self.skeletons.get(category) if isinstance(category, int) else None
-        skeleton = skeleton or next(iter(self.skeletons.values()), None)
-        if skeleton is not None and "keypoints" in entry:
-            yield from self._keypoints(entry, skeleton, where, at)
+        skeleton = self.skeletons.get(category) if category is not None else None
+        self.people += "keypoints" in entry or skeleton is not None
+        found = [*self._numbers(entry, where, at), *self._mask(entry, where, at)]
+        if skeleton is not None and entry.get("keypoints"):
+            found += self._keypoints(entry, skeleton, where, at)
+        yield from found
+        if skeleton is not None and not any(each.severity == "error" for each in found):
+            yield from self._as_imported(entry, skeleton, where, at)
+
+    def _as_imported(
+        self, entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
+    ) -> Iterator[Finding]:
+        """What an import would say of an entry in which nothing else is wrong."""
+        width, height = self.sizes[at["image"]]
+        frame = {"index": 0, "width_px": width, "height_px": height}
+        try:
+            row = instance_row(entry, frame, 1, len(skeleton.joints))
+        except FormatError as error:
+            yield _schema(where, error.what, **at)
+            return
+        mark = digest(at["image"], row["instance"])
+        if INSTANCE in entry and mark in self.numbers:
+            yield _schema(
+                where, f"two people of an image have the {INSTANCE} {row['instance']}", **at
+            )
+        self.numbers.add(mark)
 
     def _numbers(self, entry: Mapping[str, Any], where: str, at: Mapping[str, Any]) -> Any:
         bad = [name for name in _NUMBERS if not _finite(entry.get(name))]
         for name in bad:
             yield Finding(kind="not_finite", where=where, what=f"in {name}", **at)
         box = entry.get("bbox")
+        if box is None:
+            return
         if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
             yield _schema(where, f"bbox is {str(box)[:60]}", **at)
 
@@ -166,7 +202,7 @@ class CocoChecker:
         found = entry.get("segmentation")
         if not found:
             return
-        width, height = self.sizes[entry["image_id"]]
+        width, height = self.sizes[at["image"]]
         try:
             mask = read_mask(found, height, width)
         except ValueError as error:
@@ -201,13 +237,13 @@ class CocoChecker:
             )
             return
         yield from _visibility(entry, skeleton, where, at)
-        width, height = self.sizes[entry["image_id"]]
-        image = {"width": width, "height": height, **self.cameras.get(entry["image_id"], {})}
+        width, height = self.sizes[at["image"]]
+        image = {"width": width, "height": height, **self.cameras.get(at["image"], {})}
         subject = subject_of_entry(image, entry, skeleton)
         yield from check_person(subject)
         key = keypoint_key(subject)
         if key is not None:
-            mark = digest(entry["image_id"], key)
+            mark = digest(at["image"], key)
             if mark in self.twins and self.twins[mark] != entry.get("id"):
                 yield Finding(
                     kind="twins",
@@ -263,7 +299,7 @@ def mask_findings(
                 kind="area", where=where, what=f"{area:g}, its mask has {mask.area} pixels", **at
             )
     elif area is None:
-        yield _schema(where, "no area", **at)
+        yield Finding(kind="no_area", where=where, what="the mask's is taken", **at)
 
 
 def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -25,9 +25,11 @@ KINDS: dict[str, Kind] = {
     # the file
     "schema": Kind(
         title="a field is missing or of the wrong type",
-        mend="an entry without id, or an image without size, is left out",
+        mend="an entry that an import cannot take is left out, an annotation without id gets one, "
+        "a size that is missing or 160.0 is written",
     ),
     "no_keypoint_category": Kind(title="a category has no keypoints"),
+    "unknown_skeleton": Kind(title="the keypoints are those of no known skeleton"),
     "category_keypoints": Kind(title="a category's keypoints do not fit together"),
     "category_mismatch": Kind(title="an annotation of a category that has no such keypoints"),
     "duplicate_id": Kind(
@@ -75,6 +77,7 @@ KINDS: dict[str, Kind] = {
         mend="it is taken from the mask",
     ),
     "area": Kind(title="the area is not that of the mask", mend="it is counted again"),
+    "no_area": Kind(title="no area", severity="warning", mend="it is that of the mask"),
     "mask_size": Kind(title="a mask of another size than the image"),
     "mask_broken": Kind(title="a mask cannot be decoded"),
     # people

@@ -195,7 +195,7 @@ def photo_side(path: Path, images: Path) -> Side:
     frames: list[Row] = []
     people: list[dict[str, Any]] = []
     lost: Counter[str] = Counter()
-    with closing(CocoFile(path)) as opened:
+    with closing(CocoFile(path, images=images)) as opened:
         step = max(1, -(-len(opened) // MOST_PHOTOS))
         for number, (frame, rows) in enumerate(opened.samples()):
             if number % step:

@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.dataset.durable import atomic_file, disk_errors
-from synthstudio.quality.coco import area_fits, box_problem
-from synthstudio.quality.subject import Mask, digest, is_box, is_id, is_number, read_mask
+from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
+from synthstudio.formats.coco.file import with_size
+from synthstudio.quality.coco import area_fits, box_problem, key_of
+from synthstudio.quality.subject import Mask, digest, is_box, is_number, read_mask
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 
@@ -29,32 +32,60 @@ class _Repairer:
     joints: Mapping[Any, int]
     next_id: int
     seen: dict[Any, int] = field(default_factory=dict)
+    numbers: set[int] = field(default_factory=set)
     done: Counter[str] = field(default_factory=Counter)
 
     def repair(self, entry: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the annotation as it should be, or None if it is to be left out."""
-        if not isinstance(entry, Mapping) or not is_id(entry.get("id")):
+        if not isinstance(entry, Mapping):
             self.done["schema"] += 1
             return None
         out = dict(entry)
-        if not is_id(out.get("image_id")) or out["image_id"] not in self.sizes:
+        if key_of(out, "image_id") not in self.sizes or key_of(out, "image_id") is None:
             self.done["orphan_annotation"] += 1
             return None
         if not self._identified(out):
             return None
         if out.get("iscrowd"):
-            return out
+            return self._without_nan(out)
         self._repair_mask_fields(out)
         self._repair_keypoints(out)
-        return out
+        out = self._without_nan(out)
+        return out if self._importable(out) else None
+
+    def _without_nan(self, out: dict[str, Any]) -> dict[str, Any]:
+        """The entry with null for what is no number of JSON."""
+        plain = _plain(out)
+        self.done["not_finite"] += plain != out
+        return dict(plain)
+
+    def _importable(self, out: Mapping[str, Any]) -> bool:
+        """Whether an import takes the annotation, if it is of a category with keypoints."""
+        category = key_of(out, "category_id")
+        if category not in self.joints:
+            return True
+        width, height = self.sizes[key_of(out, "image_id")]
+        frame = {"index": 0, "width_px": width, "height_px": height}
+        try:
+            row = instance_row(out, frame, 1, self.joints[category])
+        except FormatError:
+            self.done["schema"] += 1
+            return False
+        mark = digest(key_of(out, "image_id"), row["instance"])
+        if INSTANCE in out and mark in self.numbers:
+            self.done["schema"] += 1
+            return False
+        self.numbers.add(mark)
+        return True
 
     def _identified(self, out: dict[str, Any]) -> bool:
         mark = digest(json.dumps(out, sort_keys=True, default=str))
-        had = self.seen.get(out.get("id"))
-        if had is None:
-            self.seen[out.get("id")] = mark
+        key = key_of(out, "id")
+        had = self.seen.get(key)
+        if had is None and key is not None:
+            self.seen[key] = mark
             return True
-        self.done["duplicate_id"] += 1
+        self.done["schema" if key is None else "duplicate_id"] += 1
         if had == mark:
             return False
         out["id"] = self.next_id
@@ -63,7 +94,7 @@ class _Repairer:
         return True
 
     def _repair_mask_fields(self, out: dict[str, Any]) -> None:
-        width, height = self.sizes[out["image_id"]]
+        width, height = self.sizes[key_of(out, "image_id")]
         try:
             mask = read_mask(out.get("segmentation"), height, width)
         except ValueError:
@@ -75,6 +106,10 @@ class _Repairer:
             out["bbox"] = list(mask.box)
             self.done[kind] += 1
         area = out.get("area")
+        if area is None:
+            out["area"] = mask.area
+            self.done["no_area"] += 1
+            return
         finite = is_number(area) and math.isfinite(area)  # type: ignore[arg-type]
         if not finite or not area_fits(mask, float(area or 0)):
             out["area"] = mask.area
@@ -82,12 +117,11 @@ class _Repairer:
 
     def _repair_keypoints(self, out: dict[str, Any]) -> None:
         flat = out.get("keypoints")
-        category = out.get("category_id")
-        joints = self.joints.get(category, -1) if isinstance(category, int) else -1
+        joints = self.joints.get(key_of(out, "category_id"), -1)
         fits = isinstance(flat, list) and len(flat) == 3 * joints
         if not fits or not isinstance(flat, list) or not all(map(is_number, flat)):
             return
-        width, height = self.sizes[out["image_id"]]
+        width, height = self.sizes[key_of(out, "image_id")]
         repaired = list(flat)
         for j in range(0, len(flat), 3):
             kind = _joint_kind(flat[j : j + 3], width, height)
@@ -108,31 +142,32 @@ def write_repaired(
     out_path: Path,
     *,
     left_out: set[Any],
+    folder: Path | None = None,
 ) -> Counter[str]:
     """Write the repaired file, whole or not at all; return how often each kind was repaired.
 
     `head`: every top-level entry but images and annotations. `left_out`: ids of images that
-    are missing or broken; they go, with their annotations.
+    are missing or broken; they go, with their annotations. `folder`: that of the images, asked for
+    sizes that are not stated.
     """
-    usable = functools.partial(_usable, images, left_out)
-    sizes = {image["id"]: (image["width"], image["height"]) for image in usable()}
+    done = Counter[str]()
+    usable = functools.partial(_usable, images, left_out, folder or Path())
+    sizes = {key_of(i, "id"): (i["width"], i["height"]) for i in usable(done)}
     joints = {
-        c["id"]: len(c["keypoints"])
+        key_of(c, "id"): len(c["keypoints"])
         for c in head["categories"]
-        if isinstance(c, Mapping)
-        and isinstance(c.get("id"), int)
-        and isinstance(c.get("keypoints"), list)
+        if key_of(c, "id") is not None and isinstance(c.get("keypoints"), list)
     }
-    numbers = (a.get("id") for a in annotations() if isinstance(a, Mapping))
+    numbers = (key_of(a, "id") for a in annotations())
     largest = max((n for n in numbers if isinstance(n, int)), default=0)
-    repairer = _Repairer(sizes=sizes, joints=joints, next_id=largest + 1)
+    repairer = _Repairer(sizes=sizes, joints=joints, next_id=largest + 1, done=done)
     with disk_errors(out_path):
         out_path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out_path) as file:
         file.write('{\n"annotations": [')
         _write(file, (repairer.repair(entry) for entry in annotations()))
         file.write('\n],\n"images": [')
-        _write(file, usable())
+        _write(file, usable(Counter()))
         file.write("\n]")
         for name in sorted(set(head) - {"images", "annotations"}):
             file.write(f",\n{json.dumps(name)}: {_dump(head[name])}")
@@ -142,17 +177,37 @@ def write_repaired(
     return +repairer.done
 
 
-def _usable(images: Entries, left_out: set[Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the images that stay: those with an id and a size, each id once."""
+def _usable(
+    images: Entries, left_out: set[Any], folder: Path, done: Counter[str]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the images that stay, with their sizes: those that can be imported, each id once."""
     seen: set[Any] = set()
     for image in images():
-        number = image.get("id") if isinstance(image, Mapping) else None
-        sized = isinstance(image, Mapping) and all(
-            isinstance(image.get(side), int) and image[side] > 0 for side in ("width", "height")
-        )
-        if sized and is_id(number) and number not in left_out and number not in seen:
-            seen.add(number)
-            yield image
+        number = key_of(image, "id")
+        if number in left_out:
+            continue
+        if number is None or number in seen:
+            done["image_left_out" if number is None else "duplicate_id"] += 1
+            continue
+        plain = _plain(dict(image))
+        try:
+            row = frame_row(with_size(plain, folder), "coco17", 0)
+        except (FormatError, AssetError):
+            done["image_left_out"] += 1
+            continue
+        size = {"width": row["width_px"], "height": row["height_px"]}
+        done["image_size_written"] += repr(size) != repr({name: plain.get(name) for name in size})
+        seen.add(number)
+        yield {**plain, **size}
+
+
+def _plain(value: Any) -> Any:
+    """A value with null for each number that JSON cannot hold."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _write(file: IO[str], entries: Iterable[Mapping[str, Any] | None]) -> None:
@@ -168,6 +223,8 @@ def _dump(value: Any) -> str:
 
 
 def _box_kind(box: Any, mask: Mask) -> str:
+    if box is None:
+        return "box_empty"
     if not is_box(box):
         return "not_finite"
     return "box_empty" if box[2] <= 0 or box[3] <= 0 else box_problem(mask, box)[0]

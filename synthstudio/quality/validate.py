@@ -24,10 +24,10 @@ from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, Sample, pair_rows
-from synthstudio.quality.coco import CocoChecker
+from synthstudio.quality.coco import CocoChecker, key_of
 from synthstudio.quality.findings import Finding, Findings
 from synthstudio.quality.rows import check_frame
-from synthstudio.quality.subject import Mask, is_id
+from synthstudio.quality.subject import Mask
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 OnStep = Callable[[str, int], None]
@@ -138,7 +138,7 @@ def validate_coco(
     memory are a few numbers an entry: ids, sizes, and of each image some places of its masks.
     """
     out = Validated(findings=Findings())
-    checker = CocoChecker()
+    checker = CocoChecker(images=folder)
     _note(out, checker.check_categories(categories))
     for done, image in enumerate(images(), 1):
         _note(out, checker.check_image(image))
@@ -147,9 +147,10 @@ def validate_coco(
     for done, entry in enumerate(annotations(), 1):
         _note(out, checker.check_annotation(entry))
         if folder is not None and checker.last_mask is not None and not entry.get("iscrowd"):
-            had = outline.get(entry["image_id"], b"")
+            image_key = key_of(entry, "image_id")
+            had = outline.get(image_key, b"")
             if len(had) < _PEOPLE_OF_OUTLINES * 512:
-                outline[entry["image_id"]] = had + outlines([checker.last_mask])
+                outline[image_key] = had + outlines([checker.last_mask])
         on_step("annotations", done)
     out.findings.images, out.findings.people = len(checker.sizes), checker.people
     if folder is None:
@@ -165,8 +166,8 @@ def validate_coco(
 def _picture(
     image: Mapping[str, Any], folder: Path, outline: dict[Any, bytes], checker: CocoChecker
 ) -> Iterator[Finding]:
-    number = image.get("id")
-    if not is_id(number) or number not in checker.sizes:
+    number = key_of(image, "id")
+    if number is None or number not in checker.sizes:
         return
     path, found = file_findings(image, folder)
     yield from found
@@ -307,4 +308,4 @@ def _contrast(rgb: F64, places: NDArray[np.float32]) -> F64:
 
 
 def _picture_finding(image: Mapping[str, Any], kind: str, what: str) -> Finding:
-    return Finding(kind=kind, where=f"image {image['id']}", what=what, image=image["id"])
+    return Finding(kind=kind, where=f"image {image['id']}", what=what, image=key_of(image, "id"))

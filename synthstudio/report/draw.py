@@ -25,6 +25,8 @@ Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
 
 BASE_ROWS = 900
 """Small frames are enlarged to about this many rows, so that marks can be told apart."""
+_MAX_COLUMNS = 16_384
+"""Wide frames are enlarged to no more columns."""
 _SHIFT = 4
 INK: Colour = (18, 20, 24)
 PAPER: Colour = (24, 26, 31)
@@ -89,7 +91,7 @@ def draw_labels(
     nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
     each person is; `by_cause`: markers have the colour of their cause, not of their side.
     """
-    zoom = max(1, round(rows_px / rgb.shape[0]))
+    zoom = max(1, min(round(rows_px / rgb.shape[0]), _MAX_COLUMNS // rgb.shape[1]))
     size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
     canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     rows = canvas.shape[0]

@@ -38,7 +38,7 @@ def test_the_file_as_it_is(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("old", ["99", "77"], ids=["a person", "what is left out"])
-@pytest.mark.parametrize("new", ["09", "1,", "NaN", '1,"area":2', '"\t"', "[", "1]", '"\\ud800"'])
+@pytest.mark.parametrize("new", ["09", "1,", '1,"area":2', '"\t"', "[", "1]", '"\\ud800"'])
 def test_what_is_no_json_is_refused(old, new, tmp_path) -> None:
     written(tmp_path, f'"area":{old}', f'"area":{new}')
     with pytest.raises(FormatError, match="no JSON"):

@@ -8,10 +8,11 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+from pycocotools import mask as coco_mask
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
-from synthstudio.core.masks import decode
+from synthstudio.core.masks import check_counts, decode
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
@@ -241,7 +242,7 @@ def annotation_id(index: int, instance: int) -> int:
     return index * THING_BASE + instance
 
 
-def frame_row(image: Mapping[str, Any], skeleton: Skeleton) -> Row:
+def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
     """Undo `image_entry`; what another's file does not say is null, 0 or empty. FormatError."""
     with checked.reading(f"image {str(image.get('id'))[:40]}"):
         width, height = checked.size(image["width"], image["height"])
@@ -262,11 +263,11 @@ def frame_row(image: Mapping[str, Any], skeleton: Skeleton) -> Row:
             **_rest_from_json(image, _FRAME_REST),
         }
         row = checked.frame_of(
-            index=checked.integer(image["id"]),
+            index=index,
             file_name=checked.text(image["file_name"], 1024),
             width=width,
             height=height,
-            skeleton=skeleton.name,
+            skeleton=skeleton,
             **ours,
         )
         checked.check_frame(row)
@@ -281,18 +282,18 @@ def _crowd_index(image: Mapping[str, Any]) -> float | None:
 def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int) -> Row:
     """Undo `annotation_entry`; `number` is the instance where the file does not say it.
 
-    In an entry of ours whose `keypoints` were edited by another tool, those joints are taken
-    from `keypoints`. FormatError for an entry that does not fit its image or the skeleton.
+    A person without keypoints is one without joints; without a box it is that of the mask or the
+    joints, without an area that of the mask or the box. In an entry of ours whose `keypoints` were
+    edited by another tool, those joints are taken from `keypoints`. FormatError for an entry that
+    does not fit its image or the skeleton.
     """
     with checked.reading(f"annotation {str(entry.get('id'))[:40]}"):
-        keypoints, ours = entry["keypoints"], "state" in entry
+        keypoints, ours = entry.get("keypoints") or [0] * (3 * joints), "state" in entry
         points = () if ours and _are_points(keypoints, joints) else _points(keypoints, joints)
         size = [frame["height_px"], frame["width_px"]]
-        box = checked.box(entry["bbox"])
-        more: Row = {
-            "modal_counts": compressed_counts(entry.get("segmentation"), size),
-            "modal_area_px": checked.integer(round(checked.number(entry["area"], 1e12))),
-        }
+        more: Row = {"modal_counts": compressed_counts(entry.get("segmentation"), size)}
+        box = _box(entry, more["modal_counts"], points, size)
+        more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if ours:
             more |= _stated(entry) | _rest_from_json(entry, _PERSON_REST)
             number = entry.get(INSTANCE, entry.get(_INSTANCE_BEFORE, number))
@@ -301,7 +302,31 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         else:
             row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
-        return _edited(row, keypoints) if ours else row
+        return _edited(row, keypoints) if ours and entry.get("keypoints") else row
+
+
+def _box(
+    entry: Mapping[str, Any],
+    counts: str | None,
+    points: Sequence[tuple[float, float, int]],
+    size: Sequence[int],
+) -> list[float]:
+    """Box of an entry, or of its mask, or about its labelled joints."""
+    if entry.get("bbox") is not None:
+        return checked.box(entry["bbox"])
+    if counts is not None and check_counts(counts, size):
+        found = coco_mask.toBbox({"size": list(size), "counts": counts.encode()})
+        return [float(v) for v in found]
+    if not any(v for _, _, v in points):
+        raise ValueError("no bbox, segmentation or labelled joint")
+    return checked.around_points([(x, y) for x, y, v in points if v])
+
+
+def _area(area: Any, counts: str | None, box: Sequence[float], size: Sequence[int]) -> int:
+    """Stated area, or that of the mask, or of the box."""
+    if area is None:
+        return check_counts(counts, size) if counts is not None else round(box[2] * box[3])
+    return checked.integer(round(checked.number(area, 1e12)))
 
 
 def _are_points(keypoints: Any, joints: int) -> bool:

@@ -1,12 +1,17 @@
 """Opening and checking COCO files of any size: the one home of it. Nothing here is trusted.
 
-CocoFile    strict, image by image, for imports. The first reading notes in a database (a temporary
-            file) where each image and annotation lies, the second fetches them in the order of
-            images. Annotations may come before images, as in our own files.
+CocoFile    image by image, for all that use labels: import, occlude, train, gap. The first reading
+            notes in a database (a temporary file) where each image and annotation lies, the second
+            fetches them in the order of images. Annotations may come before images.
 RawCoco     entry by entry as the file stands: for `validate`, and for boxes of other tools.
 read_entries  the same without a second reading: each entry is a JSON object.
 
 None keeps more than a few entries in memory. core/safe_json.py has the limits.
+
+The rules of an entry are `entries.frame_row` and `entries.instance_row`; `validate` calls the same,
+so what it passes is imported. As in pycocotools (`COCO.createIndex` in PythonAPI/pycocotools/
+coco.py) ids are keys of a dictionary, of any kind, and 7.0 is 7; `iscrowd`, `area` and `keypoints`
+may be missing. An entry that breaks a rule is left out and counted.
 """
 
 from __future__ import annotations
@@ -14,13 +19,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from synthstudio.core.errors import FormatError, RecipeError
+from synthstudio.core.errors import AssetError, FormatError, RecipeError, SynthStudioError
+from synthstudio.core.images import image_size
 from synthstudio.core.own_skeletons import own_skeleton
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.safe_json import BEGIN, Span, glance, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
@@ -28,25 +34,27 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.coco.entries import bad, frame_row, instance_row
 from synthstudio.formats.coco.info import INFO
-from synthstudio.formats.exchange import parse_range
+from synthstudio.formats.exchange import LeftOut, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export, as COCO lays its own out: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
 FLAT_NAME = "annotations.json"
 """The one file of exports before, whose images have their folder in their names."""
 _LISTS = ("images", "annotations", "categories")
-_STREAMED = (*_LISTS, "licenses")
 _TABLES = """
-CREATE TABLE images (id INTEGER PRIMARY KEY, start INTEGER, stop INTEGER);
-CREATE TABLE people (id INTEGER PRIMARY KEY, image INTEGER, category INTEGER, start INTEGER,
+CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
+CREATE TABLE people (place INTEGER PRIMARY KEY, key UNIQUE, image, category, start INTEGER,
                      stop INTEGER);
 """
+_ORPHANS = "image NOT IN (SELECT key FROM images)"
 _BATCH = 2000
 _GLANCES = {"annotations": glance("id", "image_id", "category_id", zero=["iscrowd"])}
 _RAW_LISTS = ("images", "annotations")
 _RAW_GLANCES = {"annotations": glance()}
 _URLS = ("flickr_url", "coco_url", "url")
 MAX_CATEGORIES = 10_000
+_MAX_ID_CHARS = 1000
+_MAX_INDEX = 2**40
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -78,32 +86,57 @@ def image_folder(file: Path) -> Path:
     return file.parent
 
 
-class _Entry(NamedTuple):
-    id: int
-    image: int
-    category: int
-    start: int
-    stop: int
+def id_key(value: Any) -> int | str:
+    """Key of an id, which is a name of any JSON kind: 7.0 is 7, "7" is another. ValueError."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is int and abs(value) < 2**63:
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if len(text) > _MAX_ID_CHARS:
+        raise ValueError(f"an id of more than {_MAX_ID_CHARS} characters: {text[:40]}")
+    return text
+
+
+def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """An entry of `images` with its file's size where it states none; FormatError, AssetError."""
+    if image.get("width") is not None and image.get("height") is not None:
+        return image
+    name = image.get("file_name")
+    path = file_inside(folder, name, where=f"image {str(image.get('id'))[:40]}, without a size")
+    width, height = image_size(path)
+    return {**image, "width": width, "height": height}
 
 
 class CocoFile:
-    """An opened COCO keypoint file; FormatError for whatever is wrong with it.
+    """An opened COCO keypoint file; FormatError where nothing of it can be read.
 
-    `ours`: written by this package, so image ids are frame indices. `left_out` counts what is
-    no person with keypoints, by reason. `licence` and `source`: of the image that came last.
+    `ours`: written by this package. `numbered`: image ids are whole numbers, which are the indices
+    of frames; else frames are numbered as the images stand. `left_out` counts by reason what is not
+    read. `licence` and `source`: of the image that came last.
     """
 
     licence = source = ""
 
-    def __init__(self, path: Path, skeleton: Skeleton | None = None) -> None:
-        """Open it; with `skeleton` for the categories that have its joints."""
+    def __init__(
+        self,
+        path: Path,
+        skeleton: Skeleton | None = None,
+        left_out: LeftOut | None = None,
+        images: Path | None = None,
+    ) -> None:
+        """Open it; with `skeleton` for the categories that have its joints.
+
+        `images`: their folder, asked for the size of an image that states none.
+        """
         self.path = path
         self._wanted = skeleton
-        self.left_out: Counter[str] = Counter()
+        self._images = images or image_folder(path)
+        self.left_out = LeftOut() if left_out is None else left_out
         self.assets: list[AssetRow] = []
-        self._categories: dict[int, dict[str, Any]] = {}
+        self._categories: dict[int | str, dict[str, Any]] = {}
         self._info: Any = None
-        self._licences: dict[int, str] = {}
+        self._licences: dict[int | str, str] = {}
         # An empty name is a temporary database that spills to disk and is gone when closed.
         self._base = sqlite3.connect("")
         self._base.execute("PRAGMA cache_size = -32000")
@@ -120,57 +153,94 @@ class CocoFile:
         self.ours = isinstance(self._info, dict) and (
             self._info.get("description") == INFO["description"]
         )
+        others = "typeof(key) != 'integer' OR key NOT BETWEEN 0 AND ?"
+        self.numbered = not self._count("images", others, _MAX_INDEX)
         self._check()
 
     def close(self) -> None:
         self._base.close()
 
+    def _count(self, table: str, where: str, *values: Any) -> int:
+        query = f"SELECT count(*) FROM {table} WHERE {where}"
+        return int(self._base.execute(query, values).fetchone()[0])
+
     def __len__(self) -> int:
-        return int(self._base.execute("SELECT count(*) FROM images").fetchone()[0])
+        return self._count("images", "1")
 
     def ids(self) -> Iterator[int]:
-        for (found,) in self._base.execute("SELECT id FROM images ORDER BY id"):
-            yield found
+        for place, key in self._base.execute(f"SELECT place, key FROM images ORDER BY {self._by}"):
+            yield key if self.numbered else place - 1
+
+    @property
+    def _by(self) -> str:
+        return "key" if self.numbered else "place"
 
     def samples(self) -> Iterator[tuple[Row, list[Row]]]:
-        """Yield each image's row with those of its people, by rising id; `index` is the id."""
+        """Yield each image's row with those of its people, by rising index; others are counted."""
+        for _, found in self.all_samples():
+            if isinstance(found, SynthStudioError):
+                self.left_out.add("picture", found)
+            else:
+                yield found
+
+    def all_samples(self) -> Iterator[tuple[int, tuple[Row, list[Row]] | SynthStudioError]]:
+        """Yield each image's index and rows, or why its entry cannot be read."""
         marks = ",".join("?" * len(self._person_categories))
-        people = map(
-            _Entry._make,
-            self._base.execute(
-                f"SELECT * FROM people WHERE category IN ({marks}) ORDER BY image, id",
-                self._person_categories,
-            ),
+        people = self._base.execute(
+            "SELECT i.place, p.start, p.stop FROM people p JOIN images i ON i.key = p.image "
+            f"WHERE p.category IN ({marks}) ORDER BY i.{self._by}, p.{self._by}",
+            self._person_categories,
         )
+        images = f"SELECT place, key, start, stop FROM images ORDER BY {self._by}"
         entry = next(people, None)
         with self.path.open("rb") as file:
-            for number, start, stop in self._base.execute("SELECT * FROM images ORDER BY id"):
-                image = parse_range(file, start, stop)
-                frame = frame_row(image, self.skeleton)
-                with checked.reading(f"image {number}"):
-                    self.licence = self._licences.get(image.get("license"), "")
-                urls = (image.get(name) for name in _URLS)
-                self.source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
-                found: list[Row] = []
-                while entry is not None and entry.image == number:
-                    value = parse_range(file, entry.start, entry.stop)
-                    found.append(self._person(value, frame, len(found) + 1))
-                    if len(found) > checked.MAX_PEOPLE:
-                        raise bad("too many people in a picture", where=f"image {number}")
+            for place, key, start, stop in self._base.execute(images):
+                index = key if self.numbered else place - 1
+                sample = self._image(parse_range(file, start, stop, nan=True), index)
+                while entry is not None and entry[0] == place:
+                    value = parse_range(file, *entry[1:], nan=True)
+                    if isinstance(sample, SynthStudioError):
+                        self.left_out["person in a picture that is left out"] += 1
+                    else:
+                        self._add_person(value, *sample)
                     entry = next(people, None)
-                _check_numbers(found, number)
-                yield frame, found
+                yield index, sample
+
+    def _image(self, image: dict[str, Any], index: int) -> tuple[Row, list[Row]] | SynthStudioError:
+        try:
+            frame = frame_row(with_size(image, self._images), self.skeleton.name, index)
+        except (FormatError, AssetError) as error:
+            return error
+        licence = image.get("license")
+        known = licence is not None and not isinstance(licence, list | dict)
+        self.licence = self._licences.get(id_key(licence), "") if known else ""
+        urls = (image.get(name) for name in _URLS)
+        self.source = next((u[:500] for u in urls if isinstance(u, str) and u), "")
+        return frame, []
+
+    def _add_person(self, value: dict[str, Any], frame: Row, people: list[Row]) -> None:
+        try:
+            row = self._person(value, frame, len(people) + 1)
+            where = f"annotation {str(value.get('id'))[:40]}"
+            if len(people) >= checked.MAX_PEOPLE:
+                raise bad(f"more than {checked.MAX_PEOPLE} people in a picture", where=where)
+            if any(row["instance"] == other["instance"] for other in people):
+                raise bad("two people of an image have one instance_number", where=where)
+            people.append(row)
+        except FormatError as error:
+            self.left_out.add("annotation", error)
 
     @property
     def notes(self) -> list[str]:
         """What was left out, and how often."""
-        return [f"{n} x {what}" for what, n in sorted(self.left_out.items())]
+        return self.left_out.lines()
 
     def _person(self, value: dict[str, Any], frame: Row, number: int) -> Row:
         row = instance_row(value, frame, number, len(self.skeleton.joints))
+        flat = value.get("keypoints") or []
         unnamed = sum(
             1
-            for x, y, v in zip(*(value["keypoints"][k::3] for k in range(3)), strict=True)
+            for x, y, v in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
             if v == 0 and (x or y)
         )
         if unnamed:
@@ -178,81 +248,104 @@ class CocoFile:
         return row
 
     def _scan(self) -> None:
-        images: list[tuple[int, ...]] = []
-        people: list[_Entry] = []
+        images: list[tuple[Any, ...]] = []
+        people: list[tuple[Any, ...]] = []
         seen = set()
-        for key, span in read_members(self.path, streamed=_STREAMED, glances=_GLANCES):
+        for key, span in read_members(
+            self.path, streamed=_LISTS, loose=["licenses"], nan=True, glances=_GLANCES
+        ):
             if span is BEGIN:
                 seen.add(key)
-            elif key == "images":
+                continue
+            try:
                 with checked.reading(f"{self.path}, byte {span.start}"):
-                    images.append((checked.integer(span.value["id"]), span.start, span.stop))
-            elif key == "annotations":
-                entry = self._entry(span)
-                people += [entry] if entry else []
-            else:
-                self._add_head(key, span)
+                    if key == "images":
+                        images.append((id_key(span.value["id"]), span.start, span.stop))
+                    elif key == "annotations":
+                        people += self._entry(span)
+                    else:
+                        self._add_head(key, span.value)
+            except FormatError as error:
+                self.left_out.add(key.removesuffix("s"), error)
             if len(images) + len(people) >= _BATCH:
-                self._store(images, people)
-        self._store(images, people)
+                self._store("images", images)
+                self._store("people", people)
+        self._store("images", images)
+        self._store("people", people)
         for name in _LISTS:
             if name not in seen:
                 raise bad(f"no list {name}", where=str(self.path))
 
-    def _add_head(self, key: str, span: Span) -> None:
+    def _add_head(self, key: str, value: Any) -> None:
         if key == "info":
-            self._info = span.value
+            self._info = value
         elif key == "categories":
-            self._add_category(span)
-        elif key == "licenses":
-            self._add_licence(span)
+            self._add_category(value)
+        elif key == "licenses" and value is not None:
+            self._add_licence(value)
 
-    def _store(self, images: list[tuple[int, ...]], people: list[_Entry]) -> None:
-        try:
-            self._base.executemany("INSERT INTO images VALUES (?, ?, ?)", images)
-            self._base.executemany("INSERT INTO people VALUES (?, ?, ?, ?, ?)", people)
-        except sqlite3.IntegrityError as error:
-            raise bad("two images or two annotations have one id", where=str(self.path)) from error
-        images.clear()
-        people.clear()
+    def _store(self, table: str, rows: list[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
+        marks = ", ".join("?" * len(rows[0]))
+        insert = f"INSERT OR IGNORE INTO {table} VALUES (NULL, {marks})"
+        before = self._base.total_changes
+        self._base.executemany(insert, rows)
+        if self._base.total_changes - before < len(rows):
+            for row in rows:
+                self._check_twice(table, row, insert)
+        rows.clear()
 
-    def _entry(self, span: Span) -> _Entry | None:
+    def _check_twice(self, table: str, row: tuple[Any, ...], insert: str) -> None:
+        """Count an entry whose id was used before; another annotation stays, under another key."""
+        query = f"SELECT start, stop FROM {table} WHERE key = ?"
+        had = self._base.execute(query, row[:1]).fetchone()
+        if had[0] == row[-2]:
+            return
+        if table == "images":
+            self.left_out["image whose id is used before"] += 1
+            return
+        with self.path.open("rb") as file:
+            same = parse_range(file, *had, nan=True) == parse_range(file, *row[-2:], nan=True)
+        if same:
+            self.left_out["annotation that is in the file twice"] += 1
+        else:
+            self._base.execute(insert, (f"{row[0]} at byte {row[-2]}", *row[1:]))
+
+    def _entry(self, span: Span) -> list[tuple[Any, ...]]:
+        """Key, image, category and place of an annotation, unless it is a region of a crowd."""
         value = span.value
-        with checked.reading(f"{self.path}, byte {span.start}"):
-            if value.get("iscrowd"):
-                self.left_out["iscrowd region"] += 1
-                return None
-            number, image = checked.integer(value["id"]), checked.integer(value["image_id"])
-            category = checked.integer(value["category_id"])
-            return _Entry(number, image, category, span.start, span.stop)
+        if value.get("iscrowd"):
+            self.left_out["iscrowd region"] += 1
+            return []
+        key = id_key(value["id"]) if "id" in value else f"at byte {span.start}"
+        image, category = id_key(value["image_id"]), id_key(value["category_id"])
+        return [(key, image, category, span.start, span.stop)]
 
-    def _add_category(self, span: Span) -> None:
-        with checked.reading(f"{self.path}, byte {span.start}"):
-            number = checked.integer(span.value["id"])
-            if number in self._categories or len(self._categories) >= MAX_CATEGORIES:
-                raise ValueError("two categories have one id, or there are too many")
-            self._categories[number] = span.value
+    def _add_category(self, value: dict[str, Any]) -> None:
+        if len(self._categories) >= MAX_CATEGORIES:
+            raise ValueError("there are too many categories")
+        if self._categories.setdefault(id_key(value["id"]), value) is not value:
+            self.left_out["category whose id is used before"] += 1
 
-    def _add_licence(self, span: Span) -> None:
+    def _add_licence(self, value: dict[str, Any]) -> None:
         """Take over our own licence ledger; in files of others images refer to licences by id."""
-        value = span.value
-        with checked.reading(f"{self.path}, byte {span.start}"):
-            name, url = checked.text(value.get("name", "")), checked.text(value.get("url", ""))
-            if "sha256" not in value:
-                self._licences[checked.integer(value["id"])] = f"{name} {url}".strip()
-                return
-            self.assets.append(
-                AssetRow(
-                    sha256=checked.text(value["sha256"]),
-                    name=checked.text(value["asset"]),
-                    licence="" if name == "not stated" else name,
-                    source=url,
-                )
+        name, url = checked.text(value.get("name") or ""), checked.text(value.get("url") or "")
+        if "sha256" not in value:
+            self._licences[id_key(value["id"])] = f"{name} {url}".strip()
+            return
+        self.assets.append(
+            AssetRow(
+                sha256=checked.text(value["sha256"]),
+                name=checked.text(value["asset"]),
+                licence="" if name == "not stated" else name,
+                source=url,
             )
+        )
 
     def _skeleton(self) -> Skeleton:
         """Return the skeleton of the categories with keypoints, and note which they are."""
-        self._person_categories: list[int] = []
+        self._person_categories: list[int | str] = []
         found: Skeleton | None = None
         for number, category in self._categories.items():
             one = self._skeleton_of(category)
@@ -284,27 +377,25 @@ class CocoFile:
                 raise ValueError(str(error)) from error
 
     def _check(self) -> None:
-        orphan = self._base.execute(
-            "SELECT id, image FROM people WHERE image NOT IN (SELECT id FROM images) LIMIT 1"
-        ).fetchone()
-        if orphan:
-            raise bad("no such image", where=f"annotation {orphan[0]}", got=orphan[1])
-        for category, count in self._base.execute(
-            "SELECT category, count(*) FROM people GROUP BY category"
-        ):
-            if category not in self._categories:
-                raise bad("no such category", where=str(self.path), got=category)
-            if category not in self._person_categories:
-                name = str(self._categories[category].get("name"))[:80]
-                self.left_out[f"annotation of category {name}, without keypoints"] += count
-                self._check_left_out(category)
+        """Count the annotations of no image, no category or another category, and parse them.
 
-    def _check_left_out(self, category: int) -> None:
-        """Parse what nobody else will: the first reading may only have glanced at it."""
-        found = self._base.execute("SELECT start, stop FROM people WHERE category = ?", [category])
+        The first reading may only have glanced at what nobody else will read.
+        """
+        persons = ",".join("?" * len(self._person_categories))
+        others = f"{_ORPHANS} OR category NOT IN ({persons})"
+        query = f"SELECT image, category, start, stop FROM people WHERE {others}"
         with self.path.open("rb") as file:
-            for start, stop in found:
-                parse_range(file, start, stop)
+            for image, category, start, stop in self._base.execute(query, self._person_categories):
+                value = parse_range(file, start, stop, nan=True)
+                where = f"annotation {str(value.get('id'))[:40]}"
+                if category in self._person_categories:
+                    self.left_out.add("annotation", bad("no such image", where=where, got=image))
+                elif category in self._categories:
+                    name = str(self._categories[category].get("name"))[:80]
+                    self.left_out[f"annotation of category {name}, without keypoints"] += 1
+                else:
+                    error = bad("no such category", where=where, got=category)
+                    self.left_out.add("annotation", error)
 
 
 _ALIASES = {"head": "head_top", "top_head": "head_top", "headtop": "head_top"}
@@ -325,12 +416,6 @@ def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | Non
     plain = tuple(map(plain_joint_name, names))
     among = (SKELETONS | FOREIGN).values() if wanted is None else (wanted,)
     return next((s for s in among if s.joints == plain), None)
-
-
-def _check_numbers(people: list[Row], image: int) -> None:
-    numbers = [row["instance"] for row in people]
-    if len(set(numbers)) != len(numbers):
-        raise FormatError(f"image {image}: two people have one instance_number.")
 
 
 class RawCoco:

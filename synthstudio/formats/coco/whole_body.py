@@ -77,7 +77,7 @@ def joined_keypoints(entry: Mapping[str, Any], *, result: bool = False) -> list[
     out: list[float] = []
     for part, at in PARTS.items():
         count = at.stop - at.start
-        own = entry["keypoints"] if part == "body" else entry.get(f"{part}_kpts")
+        own = entry.get("keypoints") if part == "body" else entry.get(f"{part}_kpts")
         if own is None or entry.get(f"{part}_valid", True) is False:
             own = [0] * (3 * count)
         if not isinstance(own, list) or len(own) != 3 * count:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import atomic_file, disk_errors
@@ -43,6 +43,7 @@ from synthstudio.formats.coco.file import (
 )
 from synthstudio.formats.coco.text import dump, dump_all
 from synthstudio.formats.exchange import (
+    LeftOut,
     Opened,
     Picture,
     ReadSample,
@@ -123,7 +124,7 @@ def read(
     images: Path | None,
     also: Sequence[str],
     *,
-    opener: Callable[[Path, Skeleton | None], CocoFile] = CocoFile,
+    opener: Callable[[Path, Skeleton | None, LeftOut, Path | None], CocoFile] = CocoFile,
     skeleton: Skeleton | None = None,
 ) -> Opened:
     """Open a COCO file, or the folder of an export with a file per split; FormatError.
@@ -132,20 +133,26 @@ def read(
     """
     with ExitStack() as stack:
         files = annotation_files(path) if path.is_dir() else [path]
-        parts = [_Part(stack.enter_context(closing(opener(f, skeleton))), images) for f in files]
+        left_out = LeftOut()
+        parts = [
+            _Part(stack.enter_context(closing(opener(f, skeleton, left_out, images))), images)
+            for f in files
+        ]
         found = parts[0].file.skeleton
         if any(part.file.skeleton.name != found.name for part in parts):
             raise FormatError("the splits have different skeletons", where=str(path))
         ids = sorted(number for part in parts for number in part.file.ids())
-        together = all(part.file.ours for part in parts) and all(map(int.__lt__, ids, ids[1:]))
+        together = all(part.file.ours and part.file.numbered for part in parts)
+        together = together and all(map(int.__lt__, ids, ids[1:]))
         last = parts[:1]
 
-        def samples() -> Iterator[ReadSample]:
+        def samples() -> Iterator[ReadSample | SynthStudioError]:
             for part in parts:
                 last[0] = part
-                yield from part.samples()
+                yield from (sample for _, sample in part.samples())
 
-        by_id = heapq.merge(*(part.samples() for part in parts), key=lambda s: s[0]["index"])
+        merged = heapq.merge(*(part.samples() for part in parts), key=lambda pair: pair[0])
+        by_id = (sample for _, sample in merged)
         close = stack.pop_all().close
     assets = {row: None for part in parts for row in part.file.assets}
     return Opened(
@@ -153,7 +160,7 @@ def read(
         numbers=array("q", ids) if together else range(len(ids)),
         samples=by_id if together else samples(),
         assets=list(assets),
-        notes=lambda: [note for part in parts for note in part.file.notes],
+        left_out=left_out,
         licence=lambda: last[0].file.licence,
         close=close,
     )
@@ -166,16 +173,25 @@ class _Part:
     file: CocoFile
     images: Path | None
 
-    def samples(self) -> Iterator[ReadSample]:
+    def samples(self) -> Iterator[tuple[int, ReadSample | SynthStudioError]]:
         path = self.file.path
         root = self.images or image_folder(path)
         split = "" if root == path.parent else path.stem.removeprefix(PREFIX)
         in_layout = self.images is None and split
-        for frame, people in self.file.samples():
+        for index, found in self.file.all_samples():
+            if isinstance(found, SynthStudioError):
+                yield index, found
+                continue
+            frame, people = found
             name = frame["file_name"]
-            image = file_inside(root, name, where=f"image {frame['index']}")
             named = f"{IMAGES}/{split}/{name}" if in_layout else name
-            yield {**frame, "file_name": named}, people, image
+            try:
+                image = file_inside(root, name, where=f"image {index}")
+            except FormatError as error:
+                self.file.left_out["person in a picture that is left out"] += len(people)
+                yield index, error
+                continue
+            yield index, ({**frame, "file_name": named}, people, image)
 
 
 def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:

@@ -70,7 +70,7 @@ def gather(annotations: Path, images: Path, folder: Path, *, skip_broken: bool =
     """
     if not images.is_dir():
         raise AssetError("there is no such folder", where=str(images), expected="the photos")
-    opened = CocoFile(annotations)
+    opened = CocoFile(annotations, images=images)
     try:
         made = Gathered(
             album=folder / ALBUM_NAME,

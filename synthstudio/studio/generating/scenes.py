@@ -11,7 +11,7 @@ import streamlit as st
 from PIL import Image
 
 from synthstudio.core.errors import AssetError, RecipeError, StudioError, SynthStudioError
-from synthstudio.core.images import SUFFIXES, decode, decode_rgb, encode_jpeg
+from synthstudio.core.images import SUFFIXES, decode, decode_opaque, encode_jpeg
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
@@ -152,7 +152,7 @@ def _drawn_anew(data: bytes, limits: Limits) -> bytes:
             got=f"{width} x {height}",
             expected=f"at least {LEAST_PX} pixels a side",
         )
-    return encode_jpeg(decode_rgb(data, "upload"), _QUALITY)
+    return encode_jpeg(decode_opaque(data, "upload"), _QUALITY)
 
 
 def _size(image: Image.Image) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile, image_folder
+from synthstudio.formats.exchange import LeftOut
 from synthstudio.training.config import Joints3D
 from synthstudio.training.data.cache import cached_crops
 from synthstudio.training.data.crops import (
@@ -67,7 +68,7 @@ def crop_coco(
     digest.update(sizes_key(size, joints_3d))
 
     def make(out: Path) -> dict[str, Any]:
-        with closing(CocoFile(path)) as opened:
+        with closing(CocoFile(path, images=root)) as opened:
             lengths, total = check_entries(opened, root)
             own = opened.skeleton
             used = skeleton or own
@@ -104,7 +105,8 @@ def crop_coco(
 
 def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
     """Check every entry before the first image is decoded; return file lengths and people."""
-    lengths, people, counted = {}, 0, opened.left_out.copy()
+    lengths, people = {}, 0
+    counted, opened.left_out = opened.left_out, LeftOut()  # the second reading counts again
     for frame, persons in opened.samples():
         where = f"{opened.path}, image {frame['index']}"
         lengths[frame["file_name"]] = (
@@ -113,7 +115,7 @@ def check_entries(opened: CocoFile, root: Path) -> tuple[dict[str, int], int]:
         people += len(persons)
         for person in persons:
             _check_box(person, frame, where)
-    opened.left_out = counted  # the second reading counts again
+    opened.left_out = counted
     return lengths, people
 
 

@@ -152,7 +152,7 @@ def frame_coco(
     digest.update(_size_key(size))
 
     def make(out: Path) -> dict[str, Any]:
-        with closing(CocoFile(path)) as opened:
+        with closing(CocoFile(path, images=root)) as opened:
             lengths, people = check_entries(opened, root)
             used = skeleton or opened.skeleton
             samples = coco_samples(opened, root, False)

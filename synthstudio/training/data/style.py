@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.images import SUFFIXES, read_rgb
+from synthstudio.core.images import SUFFIXES, list_pictures, read_rgb
 from synthstudio.core.rng import Generator, stream
 from synthstudio.training.config import Augment
 
@@ -58,11 +58,7 @@ def load_photos(folder: Path) -> Photos:
 
     AssetError when there are none, or for one that cannot be read.
     """
-    paths = (
-        sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
-        if folder.is_dir()
-        else []
-    )
+    paths = [p for p in list_pictures(folder)[0] if p.parent == folder] if folder.is_dir() else []
     if not paths:
         raise AssetError(
             "no photos", where=str(folder), expected=f"a folder with {', '.join(SUFFIXES)}"
