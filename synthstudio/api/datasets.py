@@ -239,6 +239,10 @@ class Dataset(Sequence[Frame]):
         """Arrow record batches of one of the tables, in order."""
         yield from self._stored.iter_batches(kind, columns)
 
+    def source_ids(self) -> dict[int, Any]:
+        """Frame index -> its image's id in the file that was imported; {} where they are equal."""
+        return self._stored.source_ids()
+
     def image_bytes_of(self, row: Row) -> bytes:
         """The checked bytes of the picture of a row of the frames table."""
         return self._stored.image_bytes_of(row)

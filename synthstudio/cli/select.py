@@ -232,10 +232,11 @@ def skeleton(
     if out is not None:
         skeletons.save_skeleton(made, out)
     facts = skeletons.skeleton_facts(made)
+    none = "none, so training does not mirror pictures"
     lines = [
         f"{facts['name']}: {len(facts['joints'])} joints, {len(facts['limbs'])} limbs",
         f"joints: {', '.join(facts['joints'])}",
-        f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or 'none'}",
+        f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or none}",
         f"sigmas: {facts['sigma_source']}",
     ]
     finish(facts, as_json, "\n".join(lines))

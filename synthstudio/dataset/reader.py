@@ -6,6 +6,7 @@ Of one at a URL a shard is fetched when it is read (source.py).
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
     SHARD_NAME,
+    SOURCES_NAME,
     FailedFrame,
     ShardEntry,
     read_entry,
@@ -355,6 +357,18 @@ class Dataset:
                 then="Ask for it in the recipe's layers.",
             )
         return path
+
+    def source_ids(self) -> dict[int, Any]:
+        """Return frame -> its image's id in the file that was imported; {} where they are equal."""
+        out: dict[int, Any] = {}
+        for shard in self.shard_digests:
+            path = self.shard_folder(shard) / SOURCES_NAME
+            with _parquet_errors(path):
+                rows = pq.read_table(path).to_pylist() if path.is_file() else []
+            out |= {row["index"]: json.loads(row.get("id") or str(row["index"])) for row in rows}
+        if self.only is not None:
+            out = {index: name for index, name in out.items() if index in self.only}
+        return out if any(index != name for index, name in out.items()) else {}
 
     def verify(self) -> Iterator[str]:
         """Check every byte against its hash; yield what is wrong, a line each."""

@@ -64,7 +64,8 @@ class Opened:
 
     `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
     `names`, the image files. `notes()` lists, after the last sample, what was not imported;
-    `licence()` is that of the image that came last; `close()` releases what is held open.
+    `licence()` and `source_id()`, its id in the file, are of the image that came last; `close()`
+    releases what is held open.
     """
 
     skeleton: Skeleton
@@ -74,6 +75,7 @@ class Opened:
     assets: Sequence[AssetRow] = ()
     notes: Callable[[], list[str]] = field(default=list)
     licence: Callable[[], str] = lambda: ""
+    source_id: Callable[[], Any] = lambda: None
     close: Callable[[], None] = lambda: None
 
 

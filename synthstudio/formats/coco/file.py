@@ -94,6 +94,7 @@ class CocoFile:
     """
 
     licence = source = ""
+    source_id: Any = None
 
     def __init__(self, path: Path, skeleton: Skeleton | None = None) -> None:
         """Open it; with `skeleton` for the categories that have its joints."""
@@ -147,6 +148,7 @@ class CocoFile:
             for number, start, stop in self._base.execute("SELECT * FROM images ORDER BY id"):
                 image = parse_range(file, start, stop)
                 frame = frame_row(image, self.skeleton)
+                self.source_id = image.get("id")
                 with checked.reading(f"image {number}"):
                     self.licence = self._licences.get(image.get("license"), "")
                 urls = (image.get(name) for name in _URLS)
