@@ -59,7 +59,7 @@ class Dataset(Sequence[Frame]):
     @classmethod
     def _over(cls, stored: reader.Dataset, chosen: I64) -> Dataset:
         made = cls.__new__(cls)
-        made._stored, made._chosen, made.summary = stored, chosen, None
+        made._stored, made._chosen, made.summary = stored.of_frames(chosen), chosen, None
         return made
 
     @property
@@ -75,9 +75,7 @@ class Dataset(Sequence[Frame]):
     @cached_property
     def num_people(self) -> int:
         """How many people, all frames together."""
-        if self._chosen is None:
-            return self._stored.people
-        return sum(batch.num_rows for batch in self.iter_batches("instances", ["frame_index"]))
+        return self._stored.people
 
     @property
     def skeleton(self) -> Skeleton:
@@ -101,7 +99,7 @@ class Dataset(Sequence[Frame]):
         return Recipe.parse({**as_begun(fields), "frames": frames})
 
     def __len__(self) -> int:
-        return len(self._stored) if self._chosen is None else len(self._chosen)
+        return len(self._stored)
 
     @overload
     def __getitem__(self, key: int) -> Frame: ...
@@ -111,9 +109,7 @@ class Dataset(Sequence[Frame]):
         if isinstance(key, slice):
             return self._over(self._stored, self.indices[key])
         position = to_index(key, len(self), str(self.path))
-        if self._chosen is None:
-            return stored_frame(self._stored, self._stored.index_at(position))
-        return stored_frame(self._stored, int(self._chosen[position]))
+        return stored_frame(self._stored, self._stored.index_at(position))
 
     def __iter__(self) -> Iterator[Frame]:
         return (self[i] for i in range(len(self)))
@@ -134,12 +130,6 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: when this data set, or this part of it, does not hold it.
         """
-        if self._chosen is not None and index not in self._chosen:
-            raise DatasetError(
-                "this part of the data set does not hold the frame",
-                where=str(self.path),
-                got=str(index),
-            )
         return stored_frame(self._stored, index)
 
     def query(self, text: str) -> Dataset:
@@ -149,14 +139,14 @@ class Dataset(Sequence[Frame]):
         Raises:
             DatasetError: for a query that cannot be read, pointing at the place.
         """
-        from synthstudio.dataset.filter import query_of
-        from synthstudio.dataset.matching import matching_frames
+        from synthstudio.dataset.filter import part_where
 
         if not isinstance(text, str):
             raise ArgumentError("a query is text", where="query", got=shown(text))
-        found = np.fromiter(matching_frames(self._stored, query_of(self._stored, text)), np.int64)
-        if self._chosen is not None:
-            found = np.intersect1d(found, self._chosen)
+        if not text:
+            raise ArgumentError("a query is not empty", where="query")
+        found = part_where(self._stored, text).only
+        assert found is not None
         return self._over(self._stored, found)
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
@@ -247,15 +237,11 @@ class Dataset(Sequence[Frame]):
         self, kind: reader.Kind, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Arrow record batches of one of the tables, in order."""
-        if self._chosen is None:
-            yield from self._stored.iter_batches(kind, columns)
-            return
-        key = "index" if kind == "frames" else "frame_index"
-        names = None if columns is None else [*dict.fromkeys([key, *columns])]
-        for batch in self._stored.iter_batches(kind, names):
-            kept = batch.filter(pa.array(np.isin(batch[key].to_numpy(), self._chosen)))
-            if kept.num_rows:
-                yield kept if columns is None else kept.select(list(columns))
+        yield from self._stored.iter_batches(kind, columns)
+
+    def source_ids(self) -> dict[int, Any]:
+        """Frame index -> its image's id in the file that was imported; {} where they are equal."""
+        return self._stored.source_ids()
 
     def image_bytes_of(self, row: Row) -> bytes:
         """The checked bytes of the picture of a row of the frames table."""

@@ -89,4 +89,4 @@ def contact_sheet(dataset: Dataset | PlaceLike, out: PathLike) -> None:
     """Write evenly spread frames of a data set with their labels as one picture."""
     from synthstudio.report.pictures import sheet
 
-    sheet(to_dataset(dataset).path, to_file(out, "out"))
+    sheet(to_dataset(dataset)._stored, to_file(out, "out"))

@@ -202,7 +202,7 @@ def audit(
             return _audit_photos(stored, settings, most, report)
         settings = stage.settings_of(stored, assets=where, device=place)
         tally = rendered.audit(
-            stored.place,
+            stored,
             settings,
             frames=most,
             workers=processes,
@@ -238,7 +238,7 @@ def _audit_photos(
         report(done, total, done / (time.monotonic() - started))
 
     tally, found = photos.audit(
-        stored.place,
+        stored,
         settings,
         lambda built, rows, fresh, joints, frame: rendered.compare(
             built, rows, fresh, joints=joints, frame=frame

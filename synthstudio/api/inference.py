@@ -50,6 +50,7 @@ def predict_to_folder(
     detector: str = "",
     min_score: float = 0.5,
     images: PathLike | None = None,
+    where: str = "",
     draw: int = 100,
     smooth: int = 7,
     flip: bool = False,
@@ -75,6 +76,7 @@ def predict_to_folder(
             fcpose, or a name or folder of transformers.
         min_score: Leave out boxes with a lower score.
         images: A COCO file's pictures; default: beside it.
+        where: Only frames of a data set with people who match this query.
         draw: Draw the first so many pictures.
         smooth: Frames that a clip's joints are smoothed over.
         flip: Ask about mirrored crops too.
@@ -112,6 +114,7 @@ def predict_to_folder(
         batch=to_count(batch, "batch", most=4096),
         flip=flip,
         peaks=peaks,
+        where=where,
     )
     crew = to_crew(workers, engine)
     model, opened = question.model(), question.pictures()

@@ -295,8 +295,9 @@ def _open(source: Any) -> Source:
     from synthstudio.inference.sources import Source, SourceImage, open_source
 
     if isinstance(source, Dataset | str) or hasattr(source, "__fspath__"):
-        place = source.path if isinstance(source, Dataset) else to_place(source, "source")
-        return open_source(place)
+        if isinstance(source, Dataset):
+            return open_source(source._stored)
+        return open_source(to_place(source, "source"))
     single = hasattr(source, "shape") or hasattr(source, "convert")
     arrays = [_pixels(one) for one in ([source] if single else _listed(source))]
     pictures = [SourceImage(number=i, name=str(i), rgb=rgb) for i, rgb in enumerate(arrays)]

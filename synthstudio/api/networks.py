@@ -192,7 +192,7 @@ def evaluate(
 
     Args:
         model: A Model, a run's folder, or a .safetensors file.
-        dataset: The data set, its whole folder.
+        dataset: The data set; of a query or slice only its frames.
         split: Only frames of this split, or of these.
         out: A new folder; default: RUN/evaluations/NAME.
         decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak.
@@ -245,18 +245,20 @@ def run_evaluate(
 
     written = None if out is None else to_folder(out, "out")
     weights = to_weights(model)
-    folder = to_dataset(dataset).path
+    opened = to_dataset(dataset)
+    folder, chosen = opened.path, opened._chosen
     splits = (split,) if isinstance(split, str) else tuple(split)
     options = EvaluationOptions(
         splits=splits,
         decode=to_choice(decode, "decode", DECODERS),  # type: ignore[arg-type]
         flip=flip,
         bank=bank,
+        frames=None if chosen is None else tuple(map(int, chosen)),
     )
     target = written or options.default_folder(weights, folder)
     crew = None
-    if (chosen := to_crew(workers, engine)) is not None:
-        crew = Crew(engine=chosen[0], workers=chosen[1])
+    if (given := to_crew(workers, engine)) is not None:
+        crew = Crew(engine=given[0], workers=given[1])
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,

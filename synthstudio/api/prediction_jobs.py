@@ -47,6 +47,7 @@ class Question:
     batch: int
     flip: bool
     peaks: int
+    where: str = ""
 
     def model(self) -> Model:
         return Model.load(self.weights, device=self.device)
@@ -54,7 +55,7 @@ class Question:
     def pictures(self) -> Source:
         from synthstudio.inference.sources import open_source
 
-        return open_source(self.source, images=self.images)
+        return open_source(self.source, images=self.images, where=self.where)
 
     def finder(self, source: Source) -> FindPeople | None:
         """What finds people in pictures; None: the source or the model."""

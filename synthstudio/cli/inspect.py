@@ -17,7 +17,9 @@ from synthstudio.cli.options import (
     EngineWorkersOption,
     JsonOption,
     StoredAssetsOption,
+    WhereOption,
     finish,
+    part,
     say,
 )
 
@@ -25,6 +27,7 @@ from synthstudio.cli.options import (
 def audit(
     dataset: DatasetArgument,
     frames: Annotated[int | None, typer.Option(min=1, help="Only the first N frames.")] = None,
+    where: WhereOption = "",
     assets: StoredAssetsOption = None,
     workers: EngineWorkersOption = 1,
     engine: EngineOption = EngineName.local,
@@ -35,7 +38,7 @@ def audit(
     from synthstudio.api import generation
 
     found = generation.audit(
-        dataset,
+        part(dataset, where),
         frames=frames,
         assets=assets,
         workers=workers,
@@ -49,11 +52,11 @@ def audit(
         raise typer.Exit(1)
 
 
-def stats(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+def stats(dataset: DatasetArgument, where: WhereOption = "", as_json: JsonOption = False) -> None:
     """Count joints by cause of occlusion, people and poses; compare requested with achieved."""
     from synthstudio.api import quality
 
-    found = quality.stats(dataset)
+    found = quality.stats(part(dataset, where))
     typer.echo(json.dumps(found, sort_keys=True) if as_json else quality.stats_text(found))
 
 
@@ -73,6 +76,7 @@ def coverage(
         int | None,
         typer.Option(min=1, help="Bins with fewer joints are thin; default: half an even share."),
     ] = None,
+    where: WhereOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Count joints by cause, occluded fraction, view, pose and body; show and fill thin bins."""
@@ -80,7 +84,9 @@ def coverage(
 
     if sheet is not None and sheet.suffix.lower() not in quality.SHEET_SUFFIXES:
         raise typer.BadParameter("name it .jpg or .png", param_hint="--sheet")
-    found = quality.coverage(dataset, sheet=sheet, recipe=write, frames=frames, at_least=at_least)
+    found = quality.coverage(
+        part(dataset, where), sheet=sheet, recipe=write, frames=frames, at_least=at_least
+    )
     typer.echo(json.dumps(found.as_json()) if as_json else found.text())
     if sheet is not None:
         say(f"the sheet is in {sheet}")
@@ -98,12 +104,13 @@ def gap(
     write: Annotated[
         Path | None, typer.Option(help="Write its recipe fitted to the photos, e.g. fitted.yaml.")
     ] = None,
+    where: WhereOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Measure how far a dataset is from photos: sizes, truncation, cameras, pixels, poses."""
     from synthstudio.api import quality
 
-    found = quality.gap(dataset, photos, images=images, out=out, recipe=write)
+    found = quality.gap(part(dataset, where), photos, images=images, out=out, recipe=write)
     typer.echo(json.dumps(found.as_json(), sort_keys=True) if as_json else found.text())
     say(f"the page is in {out}")
     if write is not None:
@@ -152,12 +159,13 @@ def report(
     audit: Annotated[
         Path | None, typer.Option(help="Output of audit --json for this dataset.")
     ] = None,
+    where: WhereOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Write one self-contained HTML page about a dataset, with a datasheet."""
     from synthstudio.api import quality
 
-    stats = quality.report(dataset, out, audit=audit, on_step=say)
+    stats = quality.report(part(dataset, where), out, audit=audit, on_step=say)
     result = {"out": str(out), "frames": stats["frames"], "people": stats["people"]}
     finish(result, as_json, f"{stats['frames']} frames reported in {out}")
 

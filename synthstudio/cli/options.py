@@ -83,7 +83,21 @@ EngineOption = Annotated[
         "of this machine)."
     ),
 ]
+WhereOption = Annotated[
+    str,
+    typer.Option(
+        metavar="QUERY",
+        help='Only frames with people who match, e.g. "occluded > 0.3" (docs/query.md).',
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+
+
+def part(dataset: Path, where: str) -> Any:
+    """A dataset, or its frames that match `where`."""
+    from synthstudio.api.datasets import Dataset
+
+    return Dataset(dataset).query(where) if where else dataset
 
 
 def say(text: str) -> None:

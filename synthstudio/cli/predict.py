@@ -15,6 +15,7 @@ from synthstudio.cli.options import (
     EngineName,
     EngineOption,
     JsonOption,
+    WhereOption,
     finish,
 )
 from synthstudio.core.amounts import images_text, people_text
@@ -65,6 +66,7 @@ def predict(
     images: Annotated[
         Path | None, typer.Option(help="Images of a COCO file; default: beside it.")
     ] = None,
+    where: WhereOption = "",
     draw: Annotated[int, typer.Option(min=0, help="Draw the first N images.")] = 100,
     smooth: Annotated[
         int, typer.Option(min=0, max=99, help="Temporal smoothing window of clips, in frames.")
@@ -112,6 +114,7 @@ def predict(
         detector=detector,
         min_score=sure,
         images=images,
+        where=where,
         draw=draw,
         smooth=smooth,
         flip=flip,

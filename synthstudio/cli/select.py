@@ -14,7 +14,9 @@ from synthstudio.cli.options import (
     DatasetArgument,
     ExportFormat,
     JsonOption,
+    WhereOption,
     finish,
+    part,
 )
 from synthstudio.core.amounts import frames_text, people_text
 
@@ -142,6 +144,7 @@ def export(
     skeleton: Annotated[
         str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
     ] = None,
+    where: WhereOption = "",
     hidden_faces: Annotated[
         bool,
         typer.Option(
@@ -155,7 +158,7 @@ def export(
 
     with waiting(f"exporting {form.value}"):
         made = exchange.export(
-            dataset,
+            part(dataset, where),
             form.value,
             out,
             polygons=polygons,
@@ -229,10 +232,11 @@ def skeleton(
     if out is not None:
         skeletons.save_skeleton(made, out)
     facts = skeletons.skeleton_facts(made)
+    none = "none, so training does not mirror pictures"
     lines = [
         f"{facts['name']}: {len(facts['joints'])} joints, {len(facts['limbs'])} limbs",
         f"joints: {', '.join(facts['joints'])}",
-        f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or 'none'}",
+        f"pairs: {'; '.join(' and '.join(pair) for pair in facts['pairs']) or none}",
         f"sigmas: {facts['sigma_source']}",
     ]
     finish(facts, as_json, "\n".join(lines))

@@ -18,8 +18,10 @@ from synthstudio.cli.options import (
     EngineName,
     EngineOption,
     JsonOption,
+    WhereOption,
     WorkersOption,
     finish,
+    part,
     say,
 )
 
@@ -167,6 +169,7 @@ def evaluate(
     split: Annotated[
         list[str] | None, typer.Option(help="Only frames of this split; may be repeated.")
     ] = None,
+    where: WhereOption = "",
     out: Annotated[
         Path | None, typer.Option(help="New folder; default: RUN/evaluations/NAME.")
     ] = None,
@@ -189,7 +192,7 @@ def evaluate(
 
     evaluation, folder = networks.run_evaluate(
         run,
-        dataset,
+        part(dataset, where),
         split=split or (),
         out=out,
         decode=decode.value,

@@ -55,6 +55,14 @@ def query_of(dataset: Dataset, text: str) -> Query:
     return parse(text, get_skeleton(dataset.identity.skeleton).joints)
 
 
+def part_where(dataset: Dataset, text: str) -> Dataset:
+    """Return the frames with people who match; all for "". DatasetError as `query_of`."""
+    if not text:
+        return dataset
+    found = matching_frames(dataset, query_of(dataset, text))
+    return dataset.of_frames(np.fromiter(found, np.int64))
+
+
 def count(dataset: Dataset, query: Query) -> Counted:
     people = frames = 0
     if query.of_frames:

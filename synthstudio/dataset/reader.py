@@ -6,6 +6,7 @@ Of one at a URL a shard is fetched when it is read (source.py).
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
     SHARD_NAME,
+    SOURCES_NAME,
     FailedFrame,
     ShardEntry,
     read_entry,
@@ -65,9 +67,16 @@ class Dataset:
     """
 
     def __init__(
-        self, place: Place | str, *, allow_unfinished: bool = False, check: bool = True
+        self,
+        place: Place | str,
+        *,
+        allow_unfinished: bool = False,
+        check: bool = True,
+        only: NDArray[np.int64] | None = None,
     ) -> None:
         """Open the data set; DatasetError when there is none, it is unfinished or damaged."""
+        self.only = only
+        """Frame indices, rising, of a part of a data set (`of_frames`); None: the whole."""
         self._source = open_source(place)
         self.place, self.folder = self._source.place, self._source.folder
         self._check = check
@@ -84,6 +93,12 @@ class Dataset:
                 expected=f"a file {INDEX_NAME}",
                 then="Finish it by running generate again with --resume.",
             )
+
+    def of_frames(self, frames: NDArray[np.int64]) -> Dataset:
+        """Return the part that has only those of the stored frames, rising indices."""
+        return Dataset(
+            self.place, allow_unfinished=not self.finished, check=self._check, only=frames
+        )
 
     @cached_property
     def _index(self) -> dict[str, Any]:
@@ -127,10 +142,24 @@ class Dataset:
 
     @property
     def shard_digests(self) -> dict[int, str]:
-        """The SHA-256 of each shard's shard.json, which holds that of each of its files."""
+        """The SHA-256 of each shard's shard.json, which holds that of each of its files.
+
+        Of a part: with the frames that it takes of a shard, for shards of which it takes some.
+        """
         if self.finished:
-            return {shard: row.sha256 for shard, row in self._listed.items()}
-        return {entry.shard: entry.sha256 for entry in self.entries}
+            whole = {shard: row.sha256 for shard, row in self._listed.items()}
+        else:
+            whole = {entry.shard: entry.sha256 for entry in self.entries}
+        if self.only is None:
+            return whole
+        shards = self.only // self.identity.frames_per_shard
+        return {
+            shard: hashlib.sha256(
+                f"{digest} {self.only[shards == shard].tolist()}".encode()
+            ).hexdigest()
+            for shard, digest in whole.items()
+            if (shards == shard).any()
+        }
 
     def _checked_entry(self, shard: int) -> ShardEntry:
         listed, entry = self._listed[shard], read_entry(self.shard_folder(shard))
@@ -160,24 +189,44 @@ class Dataset:
     @property
     def frames(self) -> int:
         """Return how many frames are stored (failed ones are not)."""
+        if self.only is not None:
+            return len(self.only)
         return sum(row.frames - row.failed for row in self._listed.values())
 
-    @property
+    @cached_property
     def people(self) -> int:
         """Return how many people are stored."""
+        if self.only is not None:
+            return sum(b.num_rows for b in self.iter_batches("instances", ["frame_index"]))
         return sum(row.people for row in self._listed.values())
 
     @property
+    def labelled(self) -> bool:
+        """Return whether there is anybody in the whole data set."""
+        return any(row.people for row in self._listed.values())
+
+    @property
     def failed(self) -> tuple[FailedFrame, ...]:
-        """Return the frames that were skipped because they could not be made."""
+        """Return the frames that were skipped because they could not be made; none of a part."""
+        if self.only is not None:
+            return ()
         return tuple(failed for entry in self.entries for failed in entry.failed)
 
     def iter_batches(
         self, kind: Kind, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Yield record batches in the order of frames, at most BATCH_ROWS rows each."""
-        for entry in self.entries:
-            yield from self._batches(entry, kind, columns)
+        if self.only is None:
+            for entry in self.entries:
+                yield from self._batches(entry, kind, columns)
+            return
+        key = "index" if kind == "frames" else "frame_index"
+        names = None if columns is None else [*dict.fromkeys([key, *columns])]
+        for shard in np.unique(self.only // self.identity.frames_per_shard):
+            for batch in self._batches(self._entry_of_shard(int(shard)), kind, names):
+                kept = batch.filter(pa.array(np.isin(batch[key].to_numpy(), self.only)))
+                if kept.num_rows:
+                    yield kept if columns is None else kept.select(list(columns))
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Yield the rows of frames.parquet in order; memory does not grow with the set."""
@@ -206,6 +255,8 @@ class Dataset:
     def frames_of_shard(self, shard: int) -> list[Row]:
         """Frame rows of one of `shard_digests`, in order; DatasetError when it is damaged."""
         frames, _ = self._tables(self._entry_of_shard(shard))
+        if self.only is not None:
+            frames = frames.filter(pa.array(np.isin(frames["index"].to_numpy(), self.only)))
         return frames.to_pylist()
 
     def instances(self, index: int) -> list[Row]:
@@ -227,6 +278,8 @@ class Dataset:
     def index_at(self, position: int) -> int:
         """Return the index of the frame at a position from 0 to len - 1; IndexError beyond."""
         ends = self._ends
+        if self.only is not None and 0 <= position < len(self.only):
+            return int(self.only[position])
         if not 0 <= position < (ends[-1] if len(ends) else 0):
             raise IndexError(f"frame {position} of a data set of {self.frames} frames")
         place = int(np.searchsorted(ends, position, side="right"))
@@ -237,7 +290,7 @@ class Dataset:
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        """How many frames are stored up to and with each shard."""
+        """How many frames of the whole set are stored up to and with each shard."""
         counts = [row.frames - row.failed for row in self._listed.values()]
         return np.cumsum(counts, dtype=np.int64)
 
@@ -305,6 +358,18 @@ class Dataset:
             )
         return path
 
+    def source_ids(self) -> dict[int, Any]:
+        """Return frame -> its image's id in the file that was imported; {} where they are equal."""
+        out: dict[int, Any] = {}
+        for shard in self.shard_digests:
+            path = self.shard_folder(shard) / SOURCES_NAME
+            with _parquet_errors(path):
+                rows = pq.read_table(path).to_pylist() if path.is_file() else []
+            out |= {row["index"]: json.loads(row.get("id") or str(row["index"])) for row in rows}
+        if self.only is not None:
+            out = {index: name for index, name in out.items() if index in self.only}
+        return out if any(index != name for index, name in out.items()) else {}
+
     def verify(self) -> Iterator[str]:
         """Check every byte against its hash; yield what is wrong, a line each."""
         for entry in self.entries:
@@ -313,6 +378,12 @@ class Dataset:
             yield from (f"{entry.path}/{problem}" for problem in problems)
 
     def _entry(self, index: int) -> ShardEntry:
+        if self.only is not None and index not in self.only:
+            raise DatasetError(
+                "this part of the data set does not hold the frame",
+                where=str(self.place),
+                got=str(index),
+            )
         shard = index // self.identity.frames_per_shard
         entry = self._entry_of_shard(shard) if shard in self._listed else None
         if entry is None or not entry.first <= index < entry.first + entry.frames:
@@ -363,11 +434,19 @@ class Dataset:
         return check_rows(rows, len(self.skeleton.joints), frames, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"place": self.place, "unfinished": not self.finished, "check": self._check}
+        return {
+            "place": self.place,
+            "unfinished": not self.finished,
+            "check": self._check,
+            "only": self.only,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(  # type: ignore[misc]
-            state["place"], allow_unfinished=state["unfinished"], check=state["check"]
+            state["place"],
+            allow_unfinished=state["unfinished"],
+            check=state["check"],
+            only=state["only"],
         )
 
     @contextmanager
@@ -402,6 +481,11 @@ class Dataset:
                 batch = with_columns(part, _SCHEMAS[kind], wanted)
                 self._check_rows(batch, entry, kind)
                 yield batch
+
+
+def opened(place: Place | Dataset) -> Dataset:
+    """The data set at a place, or the one that is open already, which may be a part."""
+    return place if isinstance(place, Dataset) else Dataset(place)
 
 
 def _rows_of(table: pa.Table, column: str, value: int) -> range:

@@ -35,6 +35,8 @@ from synthstudio.dataset.parquet import write_parquet
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
 FRAMES_NAME = "frames.parquet"
+SOURCES_NAME = "sources.parquet"
+"""Of imported frames alone: what their pictures were called."""
 INSTANCES_NAME = "instances.parquet"
 _LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _MOST_COUNT = 1 << 53

@@ -101,6 +101,8 @@ def _pictures(
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     image_name = to.image_name
+    ids = getattr(dataset, "source_ids", dict)()
+    ids = ids if len(set(map(repr, ids.values()))) == len(ids) else {}
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
         named = {**frame, "file_name": image_name(frame)}
@@ -111,7 +113,8 @@ def _pictures(
         exported.people += len(kept)
         exported.left_out += len(people) - len(kept)
         converted = [convert_row(row, frame, skeleton) for row in kept]
-        yield convert_frame(named, skeleton), converted, data
+        source = {"source_id": ids[frame["index"]]} if frame["index"] in ids else {}
+        yield {**convert_frame(named, skeleton), **source}, converted, data
 
 
 def _without_faces(pictures: Iterator[Picture], skeleton: Skeleton) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from synthstudio.dataset.rows import FRAME_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
+    SOURCES_NAME,
     StagedShard,
     new_temporary,
     seal,
@@ -46,7 +48,6 @@ from synthstudio.formats.joints import convert_frame, convert_row, without_hidde
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
-SOURCES_NAME = "sources.parquet"
 SOURCES_SCHEMA = pa.schema(
     [
         pa.field("index", pa.int64(), nullable=False),
@@ -55,6 +56,8 @@ SOURCES_SCHEMA = pa.schema(
     ]
 )
 """Beside the tables of a shard: what each image was called, and its licence if it was stated."""
+_SOURCE_ID = pa.field("id", pa.string())
+"""As JSON, the image's id in the file; only in shards where one is not the index of the frame."""
 ABSENT = "absent"
 _MOST_ABSENT = 64
 
@@ -200,7 +203,14 @@ def _write_dataset(
             temporary = new_temporary(unfinished, shard)
             while pending is not None and pending[0] in indices:
                 try:
-                    frames.append(merger.frame(*pending, temporary, licence=opened.licence()))
+                    frames.append(
+                        merger.frame(
+                            *pending,
+                            temporary,
+                            licence=opened.licence(),
+                            source_id=opened.source_id(),
+                        )
+                    )
                 except (AssetError, FormatError) as error:
                     if sidecar is not None:
                         raise
@@ -242,7 +252,13 @@ class _Merger:
     imported: Imported
 
     def frame(
-        self, index: int, sample: ReadSample | SynthStudioError, shard: Path, *, licence: str
+        self,
+        index: int,
+        sample: ReadSample | SynthStudioError,
+        shard: Path,
+        *,
+        licence: str,
+        source_id: Any = None,
     ) -> _Frame:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
         if isinstance(sample, SynthStudioError):
@@ -270,7 +286,8 @@ class _Merger:
         self.imported.frames += 1
         self.imported.people += len(people)
         people = [{**person, "frame_index": index} for person in people]
-        return _Frame(row, people, {"index": index, "name": name, "licence": licence})
+        source = {"index": index, "name": name, "licence": licence}
+        return _Frame(row, people, source | {"id": json.dumps(source_id)})
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
         return [convert_row(row, frame, self.skeleton) for row in people]
@@ -393,5 +410,8 @@ def _write_shard(
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
         write_parquet(temporary / INSTANCES_NAME, instance_schema(format_version), people)
-        write_parquet(temporary / SOURCES_NAME, SOURCES_SCHEMA, sources)
+        named = any(row["id"] not in ("null", str(row["index"])) for row in sources)
+        schema = SOURCES_SCHEMA.append(_SOURCE_ID) if named else SOURCES_SCHEMA
+        rows = [{name: row[name] for name in schema.names} for row in sources]
+        write_parquet(temporary / SOURCES_NAME, schema, rows)
         return seal(temporary, head)

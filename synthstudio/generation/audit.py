@@ -24,7 +24,7 @@ from synthstudio.core.places import Place
 from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatches, PosedPerson
 from synthstudio.core.spec import THING_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
-from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
@@ -99,7 +99,7 @@ class Tally:
 
 
 def audit(
-    place: Place,
+    place: Place | Dataset,
     settings: Settings,
     *,
     frames: int | None = None,
@@ -112,7 +112,7 @@ def audit(
     `settings` are those the set was made with (`stage.settings_of`). Raises SynthStudioError
     when the data set or an asset cannot be read.
     """
-    dataset = Dataset(place)
+    dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])][:frames]
     jobs = (_job(dataset, indices[i : i + 16]) for i in range(0, len(indices), 16))
     initializer, initargs = opening(engine, Stage, settings)

@@ -19,6 +19,7 @@ from synthstudio.core.places import Place, Url
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.video import VIDEOS, decoded_frames, stated_frames
 from synthstudio.dataset.durable import file_sha256
+from synthstudio.dataset.filter import part_where
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.coco.file import RawCoco, image_folder
@@ -87,16 +88,22 @@ def _in_parts(
     )
 
 
-def open_source(path: Place, *, images: Path | None = None) -> Source:
+def open_source(path: Place | Dataset, *, images: Path | None = None, where: str = "") -> Source:
     """Open the images at `path`; FormatError for an unknown kind of file.
 
-    `images`: the folder of a COCO file's images, by default beside it.
+    `images`: the folder of a COCO file's images, by default beside it. `where`: a query, of a data
+    set's frames.
     """
-    if isinstance(path, Url):
+    if isinstance(path, Dataset):
         return _dataset(path)
+    known = isinstance(path, Url) or (path / MANIFEST_NAME).is_file()
+    if where and not known:
+        raise FormatError("only frames of a data set are chosen by a query", where=str(path))
+    if known:
+        return _dataset(part_where(Dataset(path), where))
+    assert not isinstance(path, Url)
     if path.is_dir():
-        known = (path / MANIFEST_NAME).is_file()
-        return _dataset(path) if known else _photos(path, _photos_below(path))
+        return _photos(path, _photos_below(path))
     if not path.is_file():
         raise FormatError(
             "there is no such file or folder",
@@ -171,9 +178,8 @@ def _video(path: Path) -> Source:
     return Source(kind="video", path=path, total=stated or None, read=read)
 
 
-def _dataset(place: Place) -> Source:
-    dataset = Dataset(place)
-    labelled = dataset.people > 0  # else nobody has said yet where people are
+def _dataset(dataset: Dataset) -> Source:
+    labelled = dataset.labelled  # else nobody has said yet where people are
 
     def part(places: range) -> Iterator[SourceImage]:
         for position in places:
@@ -203,7 +209,9 @@ def _dataset(place: Place) -> Source:
                 time=0 if clip is None else frame["clip_frame"],
             )
 
-    return _in_parts("dataset", place, dataset.frames, part, sorted(dataset.shard_digests.items()))
+    return _in_parts(
+        "dataset", dataset.place, dataset.frames, part, sorted(dataset.shard_digests.items())
+    )
 
 
 def _coco(path: Path, root: Path) -> Source:

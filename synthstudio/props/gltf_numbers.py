@@ -61,7 +61,8 @@ def _replace(tree: dict[str, Any], blobs: list[bytes], where: str) -> bytes:
         for primitive in mesh["primitives"]:
             attributes = primitive["attributes"]
             for name in ("POSITION", "NORMAL", "TEXCOORD_0"):
-                source, move = attributes.get(name), {}
+                source: int | None = attributes.get(name)
+                move: dict[str, Any] = {}
                 if name == "TEXCOORD_0":
                     texture, move = _texture(tree, primitive)
                     source = attributes.get(f"TEXCOORD_{texture}", source)
@@ -115,7 +116,8 @@ def _values(accessor: dict[str, Any], views: list[Any], blobs: list[bytes]) -> F
     )
     if not accessor.get("normalized"):
         return np.array(stored, np.float32)
-    return np.maximum(stored / np.float64(np.iinfo(kind).max), -1).astype(np.float32)
+    out: F32 = np.maximum(stored / np.float64(np.iinfo(kind).max), -1).astype(np.float32)
+    return out
 
 
 def _moved(uv: F32, move: dict[str, Any]) -> F32:
@@ -126,4 +128,5 @@ def _moved(uv: F32, move: dict[str, Any]) -> F32:
     cos, sin = np.cos(turn), np.sin(turn)
     scaled = uv * np.array(move.get("scale", (1, 1)), np.float64)
     turned = scaled @ np.array([[cos, -sin], [sin, cos]])
-    return (turned + np.array(move.get("offset", (0, 0)), np.float64)).astype(np.float32)
+    out: F32 = (turned + np.array(move.get("offset", (0, 0)), np.float64)).astype(np.float32)
+    return out

@@ -16,7 +16,7 @@ from synthstudio.core.scene import U8
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import write_file
-from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels
@@ -108,10 +108,10 @@ def drawn(dataset: Dataset, index: int, *, rows_px: int = 900, legend: bool = Tr
     return draw_labels(rgb, labels, dataset.skeleton, rows_px=rows_px, legend=legend)
 
 
-def sheet(place: Place, out: Path, *, frames: int = 12, columns: int = 4) -> None:
+def sheet(place: Place | Dataset, out: Path, *, frames: int = 12, columns: int = 4) -> None:
     """Write a contact sheet of evenly spread frames of a data set, each with its number."""
     check_name(out)
-    dataset = Dataset(place)
+    dataset = opened(place)
     indices = [row["index"] for row in dataset.iter_frames(columns=["index"])]
     step = max(1, len(indices) // frames)
     chosen = indices[::step][:frames]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class PredictionsImported:
 
 @dataclass(frozen=True)
 class _Entry:
-    image: int
+    image: str
+    """The id of its picture, as JSON."""
     joints: Mapping[str, tuple[float, float, float]]
     causes: Mapping[str, str]
     box: list[float] | None
@@ -81,10 +83,11 @@ def import_predictions(
 ) -> PredictionsImported:
     """Store the predictions of a COCO results or keypoints file as `layer`, in place of its old.
 
-    Image ids are numbers of frames, as in our exports and in what `predict` says of a data set;
-    with a folder of `images`, pictures are known by their bytes and the file's names (those of a
-    results file stand in pictures.json beside it). FormatError, also where no joint is one of the
-    data set's; Refused: "role", "invalid".
+    Image ids are those of the file that was imported, of any JSON kind, else numbers of frames, as
+    in our exports; what `predict` writes of a data set names frames in pictures.json. With a folder
+    of `images`, pictures are known by their bytes and the file's names (those of a results file
+    stand in pictures.json beside it). FormatError, also where no joint is one of the data set's;
+    Refused: "role", "invalid".
     """
     require(who, "import")
     skeleton = get_skeleton(dataset.identity.skeleton)
@@ -99,13 +102,14 @@ def import_predictions(
             got=", ".join(entries[0].names)[:300],
             then="Give predictions of these joints, or rename those of the file's categories.",
         )
-    frame_of = _frames_by_bytes(dataset, images, names, path) if images is not None else None
+    if images is not None:
+        frame_of = _frames_by_bytes(dataset, images, names, path)
+    else:
+        frame_of = _frames_by_ids(dataset, names)
     by_frame: dict[int, list[_Entry]] = {}
     unknown = 0
-    known = {row["index"] for row in dataset.iter_frames(["index"])}
     for entry in entries:
-        frame = entry.image if frame_of is None else frame_of.get(entry.image, -1)
-        if frame in known:
+        if (frame := frame_of.get(entry.image)) is not None:
             by_frame.setdefault(frame, []).append(entry)
         else:
             unknown += 1
@@ -113,7 +117,8 @@ def import_predictions(
         raise FormatError(
             "no prediction belongs to a frame of the data set",
             where=str(path),
-            expected="image ids that are numbers of frames",
+            expected=f"image ids such as {', '.join(list(frame_of)[:3])}",
+            got=", ".join(dict.fromkeys(entry.image for entry in entries[:3])),
             then="Give the folder of the pictures: --images FOLDER.",
         )
     rows = [row for frame, some in sorted(by_frame.items()) for row in _of(dataset, frame, some)]
@@ -159,7 +164,7 @@ def _of(dataset: Dataset, frame: int, entries: list[_Entry]) -> Iterator[Predict
         )
 
 
-def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int, str]]:
+def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[str, str]]:
     """The people of a file, and the names of its pictures by their ids."""
     with path.open("rb") as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -168,7 +173,7 @@ def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int, st
         beside = path.with_name(PICTURES)
         head = read_value(beside, limit=_MOST_BYTES) if beside.is_file() else {}
         with checked.reading(str(beside)):
-            names = {e["id"]: str(e["file_name"]) for e in head.get("images", [])}
+            names = {id_text(e["id"]): str(e["file_name"]) for e in head.get("images", [])}
             categories = head.get("categories", [])
         return [
             _entry(value, where, skeleton, categories, result=True) for where, value in values
@@ -177,7 +182,7 @@ def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int, st
     for key, entry in read_entries(path):
         with checked.reading(str(path)):
             if key == "images":
-                names[checked.integer(entry["id"])] = str(entry["file_name"])
+                names[id_text(entry["id"])] = str(entry["file_name"])
             elif key == "categories":
                 categories.append(entry)
             elif key == "annotations":
@@ -211,7 +216,7 @@ def _entry(
         number = value.get("instance_number")
         box = checked.box(value["bbox"]) if value.get("bbox") is not None else None
         return _Entry(
-            image=checked.integer(value["image_id"]),
+            image=id_text(value["image_id"]),
             joints=joints,
             causes=causes,
             box=box,
@@ -237,9 +242,25 @@ def _names(category: Any, categories: list[dict[str, Any]], skeleton: Skeleton) 
     return skeleton.joints
 
 
+def id_text(value: Any) -> str:
+    """An id as JSON: it is a name of any kind, but 7.0 is 7."""
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value, sort_keys=True)[:1000]
+
+
+def _frames_by_ids(dataset: Dataset, names: Mapping[str, str]) -> dict[str, int]:
+    """Id -> frame: of the imported file, or the frame's number; `names`: of the pictures."""
+    frames = [row["index"] for row in dataset.iter_frames(["index"])]
+    of_predict = bool(names) and all(
+        number.isdecimal() and name == f"{int(number):06d}" for number, name in names.items()
+    )
+    ids = {} if of_predict else dataset.source_ids()
+    return {id_text(ids.get(frame, frame)): frame for frame in frames}
+
+
 def _frames_by_bytes(
-    dataset: Dataset, images: Path, names: Mapping[int, str], path: Path
-) -> dict[int, int]:
+    dataset: Dataset, images: Path, names: Mapping[str, str], path: Path
+) -> dict[str, int]:
     if not names:
         raise FormatError(
             "this file does not say which pictures its numbers mean",

@@ -147,6 +147,10 @@ class Reviewed:
         for batch in self.iter_batches("instances"):
             yield from batch.to_pylist()
 
+    def source_ids(self) -> Mapping[int, Any]:
+        """Frame -> its image's id in the file that was imported; {} where they are equal."""
+        return self.dataset.source_ids()
+
     def image_bytes_of(self, row: Row) -> bytes:
         """The JPEG of a frame's row; DatasetError when it is not what was stored."""
         return self.dataset.image_bytes_of(row)

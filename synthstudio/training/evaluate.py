@@ -60,11 +60,16 @@ class EvaluationOptions:
     decode: Decode = "hits"
     flip: bool = False
     bank: bool = False
+    frames: tuple[int, ...] | None = None
+    """Only these frames of the data set, rising; None: all."""
 
     def default_folder(self, weights: Path, dataset: Place) -> Path:
         """RUN/evaluations/DATASET, with the options that differ from the defaults."""
         extras = [*self.splits, *(["peak"] if self.decode == "peak" else [])]
         extras += [name for name in ("flip", "bank") if getattr(self, name)]
+        if self.frames is not None:
+            digest = hashlib.sha256(repr(self.frames).encode()).hexdigest()
+            extras.append(f"part-{digest[:8]}")
         name = "-".join([resolved(dataset).name, *extras])
         return weights.parent / "evaluations" / name
 
@@ -96,7 +101,8 @@ def evaluate(
     people = _people(dataset, frame_answers.truth_config(config), skeleton, options, cache, step)
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
-    net, source, found = net.to(on), Dataset(dataset), None
+    source, people = _part(Dataset(dataset), people, options.frames)
+    net, found = net.to(on), None
     asker = None
     if crew is not None:
         asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
@@ -177,6 +183,19 @@ def _people(
             then="Convert it: synthstudio export --skeleton, then import.",
         )
     return people
+
+
+def _part(
+    source: Dataset, people: CropSubset, frames: tuple[int, ...] | None
+) -> tuple[Dataset, CropSubset]:
+    """The frames and the people that are evaluated."""
+    if frames is None:
+        return source, people
+    chosen = np.array(frames, np.int64)
+    people = people.take(np.flatnonzero(np.isin(people.crops.frame[people.rows], chosen)))
+    if not len(people):
+        raise ModelError("nobody is in this part of the data set", where=str(source.place))
+    return source.of_frames(chosen), people
 
 
 def _bank(net: nn.Module, config: Config, skeleton: Skeleton, cache: Path) -> PoseBank:
@@ -300,6 +319,7 @@ def _about(
         "dataset": resolved(dataset).name,
         "dataset_sha256": digest.hexdigest(),
         "splits": list(options.splits),
+        **({} if options.frames is None else {"frames": list(options.frames)}),
         "decode": options.decode,
         "joints_3d": config.joints_3d,
         "flip": options.flip,

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
+from synthstudio.core.joint_names import lacks_pairs
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, optimization
 from synthstudio.training.config import Augment, Config
@@ -89,6 +90,10 @@ class Trainer(ABC, Generic[Samples, Made]):
         say: Callable[[str], None],
         resume: bool,
     ) -> None:
+        if lacks_pairs(data.skeleton) and config.augment.flip:
+            say("pictures are not mirrored: the skeleton's pairs of left and right are not known")
+            augment = config.augment.model_copy(update={"flip": 0.0})
+            config = config.model_copy(update={"augment": augment})
         self.config, self.out, self.samples = config, out, data
         self.device, self.world = device, world
         self.net = self.build(say).to(device)

@@ -118,7 +118,7 @@ def test_a_keypoints_file_is_matched_by_its_pictures(store, photos, key, tmp_pat
     [
         ({"keypoints": [1, 2, 3]}, "17 joints have 51 numbers"),
         ({"keypoints": "many"}, "cannot be taken in"),
-        ({"image_id": "a"}, "whole number"),
+        ({"image_id": "a", "keypoints": [1]}, "17 joints have 51 numbers"),
         ({"score": None}, "no number"),
         ({"bbox": [0, 0]}, "cannot be taken in"),
         ({"instance_number": [1]}, "whole number"),

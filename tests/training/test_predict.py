@@ -152,6 +152,7 @@ def test_people_of_a_set_who_are_wholly_outside_are_not_asked_about(
             self.frame = lambda index: frame
             self.instances = lambda index: people
             self.image_bytes_of = lambda row: encode_png(_spotted((50, 50)))
+            self.labelled, self.place = True, folder
             self.image_of = lambda row: folder / "0.png"
 
     monkeypatch.setattr(sources, "Dataset", Set)

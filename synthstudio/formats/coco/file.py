@@ -117,6 +117,7 @@ class CocoFile:
     """
 
     licence = source = ""
+    source_id: Any = None
 
     def __init__(
         self,
@@ -211,6 +212,7 @@ class CocoFile:
             frame = frame_row(with_size(image, self._images), self.skeleton.name, index)
         except (FormatError, AssetError) as error:
             return error
+        self.source_id = image.get("id")
         licence = image.get("license")
         known = licence is not None and not isinstance(licence, list | dict)
         self.licence = self._licences.get(id_key(licence), "") if known else ""

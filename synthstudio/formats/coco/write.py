@@ -53,6 +53,8 @@ from synthstudio.formats.exchange import (
 )
 
 _BATCH = 8
+_OTHERS_IDS = "People of imported pictures; image ids are those of the file they came from"
+"""In place of our own description, which says that image ids are frame indices."""
 _STANDARD = ("id", "bbox", "area", "segmentation", "keypoints")
 
 
@@ -162,6 +164,7 @@ def read(
         assets=list(assets),
         left_out=left_out,
         licence=lambda: last[0].file.licence,
+        source_id=lambda: None if together else last[0].file.source_id,
         close=close,
     )
 
@@ -254,12 +257,23 @@ class CocoWriter:
     count: int = 0
     frames: int = 0
     _batch: list[Row] = field(default_factory=list)
+    _named: bool = False
 
     def add(self, frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]]) -> None:
-        """Write a frame and those of its people who are seen enough."""
-        self.images.write((",\n" if self.frames else "\n") + dump(self.dialect.image(frame)))
+        """Write a frame and those of its people who are seen enough.
+
+        An imported frame (`source_id`) keeps the id that its image had in the user's file.
+        """
+        image, entries = (
+            self.dialect.image(frame),
+            self.dialect.people(frame, people, self.polygons),
+        )
+        if "source_id" in frame:
+            image["id"], self._named = frame["source_id"], True
+            entries = [{**entry, "image_id": image["id"]} for entry in entries]
+        self.images.write((",\n" if self.frames else "\n") + dump(image))
         self.frames += 1
-        self._batch += self.dialect.people(frame, people, self.polygons)
+        self._batch += entries
         if len(self._batch) >= _BATCH:
             self._flush()
 
@@ -274,6 +288,9 @@ class CocoWriter:
         """Write what follows the annotations."""
         self._flush()
         self.file.write("\n]")
+        if self._named:
+            info = head_entries["info"]
+            head_entries = {**head_entries, "info": {**info, "description": _OTHERS_IDS}}
         for name, value in sorted(head_entries.items()):
             if name == "info":
                 self.file.write(',\n"images": [')

@@ -245,9 +245,8 @@ def _regions(task: Mapping[str, Any], left: Counter[str]) -> _Regions:
         fault = _fault(entry, kind, box)
         if fault is not None or (box and number in out.boxes):
             if kind != "labels" or number not in named:
-                left[
-                    f"region of type {kind[:40]}{' whose id comes twice' if fault is None else fault}"
-                ] += 1
+                why = " whose id comes twice" if fault is None else fault
+                left[f"region of type {kind[:40]}{why}"] += 1
             continue
         assert value is not None
         own = _texts(value.get(kind)) or named.get(number, [])

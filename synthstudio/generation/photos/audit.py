@@ -24,7 +24,7 @@ from synthstudio.core.scene import F64, Bool, JointPatches
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.spec_json import read_as
-from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.source import asset_root
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
@@ -98,7 +98,7 @@ def audit(
     are checked where they were rendered in the set's own skeleton. SynthStudioError when the set
     or an asset cannot be read.
     """
-    dataset, stage = Dataset(place), Stage(settings)
+    dataset, stage = opened(place), Stage(settings)
     skeleton = get_skeleton(dataset.identity.skeleton)
     rows = list(dataset.iter_frames(["index", "variant", "group_id", "spec"]))[:frames]
     total, others = PhotoTally(), []

@@ -1,0 +1,192 @@
+"""A part of a data set, a query's or a slice, is what every function that takes one works on."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import untrained
+from typer.testing import CliRunner
+
+import synthstudio as ss
+from synthstudio.api import drawing, exchange, generation, inference, networks, quality, selection
+from synthstudio.cli import app
+from synthstudio.core.errors import SynthStudioError
+from synthstudio.dataset import reader
+
+QUERY = "occluded > 0.3"
+MODULES = (drawing, exchange, generation, inference, networks, quality, selection)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return untrained.save(tmp_path_factory.mktemp("run") / "model.safetensors", block="own")
+
+
+def _counts(found: Any) -> tuple[int, int]:
+    return found["frames"], found["people"]
+
+
+def _audit(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    return _counts(generation.audit(part, progress=False).figures)
+
+
+def _evaluate(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    found = ss.evaluate(weights, part, out=out / "e", cache=out / "cache", progress=False)
+    assert found.about["frames"] == part.indices.tolist()
+    assert set(found.predictions.frame) <= set(part.indices.tolist())
+    return len(part), len(found.predictions.frame)
+
+
+def _predict(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    found = ss.predict(weights, part)
+    assert set(found.picture) <= set(part.indices.tolist())
+    return len(part), len(found)
+
+
+def _export(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    made = ss.export(part, "coco", out / "coco")
+    return made.images, part.num_people
+
+
+def _coverage(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    return len(part), quality.coverage(part).as_json()["people"]
+
+
+def _diff(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    found = quality.diff(part, part)
+    assert str(len(part)) in json.dumps(found)
+    return len(part), part.num_people
+
+
+def _report(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    return _counts(quality.report(part, out / "a.html"))
+
+
+def _sheet(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    drawing.contact_sheet(part, out / "a.jpg")
+    return len(part), part.num_people
+
+
+def _draw(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    outside = next(k for k in range(24) if k not in part.indices)
+    with pytest.raises(SynthStudioError, match="does not hold the frame"):
+        drawing.remake(part, outside, out=out / "a.jpg")
+    return len(part), part.num_people
+
+
+def _filter(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    made = selection.filter(part, "people >= 1", out / "f")
+    return len(made), made.num_people
+
+
+def _count(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    found = selection.count(part, "people >= 1")
+    return found.frames, found.people
+
+
+def _split(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    selection.split(part, out=out / "s")
+    made = ss.Dataset(out / "s")
+    return len(made), made.num_people
+
+
+def _leaks(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    selection.leaks(part)
+    return len(part), part.num_people
+
+
+def _stats(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    return _counts(quality.stats(part))
+
+
+FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
+    "audit": _audit,
+    "contact_sheet": _sheet,
+    "count": _count,
+    "coverage": _coverage,
+    "diff": _diff,
+    "evaluate": _evaluate,
+    "export": _export,
+    "filter": _filter,
+    "leaks": _leaks,
+    "predict": _predict,
+    "report": _report,
+    "split": _split,
+    "stats": _stats,
+}
+OTHERS = {"run_evaluate", "unmet_targets", "gap", "fit", "remake", "frame", "diff_text"}
+"""What one of these calls, or of one frame: `gap` takes photos and reads the same columns."""
+
+
+def test_the_table_has_every_function_that_takes_a_data_set() -> None:
+    found = set()
+    for module in MODULES:
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            kinds = map(str, inspect.signature(function).parameters.values())
+            if function.__module__ == module.__name__ and not name.startswith("_"):
+                if any("Dataset | PlaceLike" in kind for kind in kinds):
+                    found.add(name)
+    assert found - OTHERS <= FUNCTIONS.keys(), found - OTHERS - FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("kind", ["query", "slice", "slice of a query"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_part_is_respected(
+    people: ss.Dataset, weights: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    if kind != "query" and name in ("evaluate", "split", "report", "audit", "contact_sheet"):
+        pytest.skip("one kind of part is enough where a call is slow")
+    query = people.query(QUERY)
+    part = {"query": query, "slice": people[3:7], "slice of a query": query[1:4]}[kind]
+    assert 0 < len(part) < len(people) and 0 < part.num_people < people.num_people
+    frames, persons = FUNCTIONS[name](part, tmp_path, weights)
+    assert frames == len(part)
+    assert abs(persons - part.num_people) <= (part.num_people - 1 if name == "evaluate" else 0)
+
+
+def test_readers_of_parts_agree_with_the_whole(people: ss.Dataset) -> None:
+    whole = people._stored
+    chosen = np.array([2, 5, 11, 17], np.int64)
+    part = whole.of_frames(chosen)
+    assert [part.index_at(k) for k in range(len(part))] == chosen.tolist()
+    assert [row["index"] for row in part.iter_frames()] == chosen.tolist()
+    rows = [row for row in whole.iter_instances() if row["frame_index"] in chosen]
+    got = list(part.iter_instances(["instance", "frame_index"]))
+    assert got == [{k: row[k] for k in ("instance", "frame_index")} for row in rows]
+    assert part.people == len(rows) and part.failed == ()
+    assert part.shard_digests.keys() <= whole.shard_digests.keys()
+    assert part.shard_digests != whole.shard_digests
+    assert whole.of_frames(chosen).shard_digests == part.shard_digests
+    shards = sorted(part.shard_digests)
+    assert [r["index"] for s in shards for r in part.frames_of_shard(s)] == chosen.tolist()
+    for call in (part.frame, part.instances, part.image_bytes, part.people_of, part.spec):
+        with pytest.raises(SynthStudioError, match="does not hold the frame"):
+            call(3)
+    pickle = importlib.import_module("pickle")
+    again = pickle.loads(pickle.dumps(part))
+    assert isinstance(again, reader.Dataset) and again.only.tolist() == chosen.tolist()
+    empty = whole.of_frames(chosen[:0])
+    assert len(empty) == empty.people == 0 and not list(empty.iter_frames())
+
+
+@pytest.mark.parametrize("command", ["stats", "export", "predict"])
+def test_where_on_the_command_line(
+    people: ss.Dataset, weights: Path, tmp_path: Path, command: str
+) -> None:
+    part = people.query(QUERY)
+    args = {
+        "stats": ["stats", str(people.path)],
+        "export": ["export", str(people.path), "--out", str(tmp_path / "e")],
+        "predict": ["predict", str(weights), str(people.path), "--out", str(tmp_path / "p")],
+    }[command]
+    result = CliRunner().invoke(app, [*args, "--where", QUERY, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert len(part) in (found.get("frames"), found.get("images"), found.get("pictures"))

@@ -1,0 +1,80 @@
+"""Image ids of an imported COCO file, through the data set, predictions and the next export."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import synthstudio as ss
+from synthstudio.core.errors import FormatError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.imports import import_from
+from synthstudio.review.datasets import register
+from synthstudio.review.import_predictions import id_text, import_predictions
+from synthstudio.review.store import open_store
+from synthstudio.review.values import User
+
+WHO = User(name="ann", role="lead")
+
+
+def points(person: int) -> list[float]:
+    return [v for j in range(17) for v in (10 + 3 * j + person, 20 + 2 * j, 2)]
+
+
+def coco(root: Path, ids: list[Any]) -> Path:
+    images, people = [], []
+    for k, number in enumerate(ids):
+        Image.new("RGB", (90, 60), (20 * k, 9, 9)).save(root / f"{k}.png")
+        images.append({"id": number, "file_name": f"{k}.png", "width": 90, "height": 60})
+        one = {"id": k + 1, "image_id": number, "category_id": 1, "bbox": [5, 5, 80, 50]}
+        people.append({**one, "area": 4000, "iscrowd": 0, "keypoints": points(k)})
+    joints = list(get_skeleton("coco17").joints)
+    category = {"id": 1, "name": "person", "keypoints": joints, "skeleton": []}
+    value = {"images": images, "annotations": people, "categories": [category]}
+    path = root / "a.json"
+    path.write_text(json.dumps(value))
+    return path
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2], [1, 2, 3], [7, 99, 397133], [5, 6, 1099511627770]])
+def test_ids_through_the_circle(tmp_path: Path, ids: list[int]) -> None:
+    import_from("coco", coco(tmp_path, ids), tmp_path / "set", images=tmp_path)
+    dataset = Dataset(tmp_path / "set")
+    assert dataset.source_ids() == ({} if ids == [0, 1, 2] else dict(enumerate(ids)))
+    results = [
+        {"image_id": n, "category_id": 1, "keypoints": points(k), "score": 0.9}
+        for k, n in enumerate(ids)
+    ]
+    path = tmp_path / "results.json"
+    with closing(open_store(f"sqlite:///{tmp_path / 'r.db'}")) as store:
+        register(store, dataset, "set")
+        path.write_text(json.dumps(results[::-1]))
+        made = import_predictions(store, dataset, path, layer="net", who=WHO)
+        assert (made.frames, made.matched, made.found, made.unknown) == (3, 3, 0, 0)
+        path.write_text(json.dumps([{**results[0], "image_id": 12345}]))
+        with pytest.raises(FormatError, match=f"image ids such as {ids[0]}"):
+            import_predictions(store, dataset, path, layer="net", who=WHO)
+    first = ss.export(ss.Dataset(tmp_path / "set"), "coco", tmp_path / "out")
+    value = json.loads(first.annotations.read_text())
+    assert [image["id"] for image in value["images"]] == ids
+    assert [one["image_id"] for one in value["annotations"]] == ids
+    part = ss.export(ss.Dataset(tmp_path / "set")[1:], "coco", tmp_path / "part")
+    assert [i["id"] for i in json.loads(part.annotations.read_text())["images"]] == ids[1:]
+    import_from("coco", tmp_path / "out", tmp_path / "again")
+    assert Dataset(tmp_path / "again").source_ids() == dataset.source_ids()
+    again = ss.export(ss.Dataset(tmp_path / "again"), "coco", tmp_path / "out2")
+    assert again.annotations.read_bytes() == first.annotations.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(7, "7"), (7.0, "7"), ("7", '"7"'), ("a", '"a"'), (None, "null"), (2**70, str(2**70))],
+)
+def test_ids_are_names(value: Any, text: str) -> None:
+    assert id_text(value) == text
