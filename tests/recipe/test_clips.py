@@ -96,7 +96,7 @@ def test_variants_stand_beside_each_time_of_a_clip():
 def test_motions_are_a_source_of_poses_without_clips():
     wants = recipe(clip=None, motion={"folder": "motions", "share": 0.5})
     solve, times = FakeSolve(), []
-    specs = [draw(wants, i, solve) for i in range(60)]
+    specs = [draw(wants, i, solve) for i in range(40)]
     for spec in specs:
         assert spec.clip is None and spec.group_id == f"3-{spec.index}"
         for person in (p for p in spec.people if p.pose.turns):
@@ -132,7 +132,7 @@ def test_too_long_a_clip_an_unknown_motion_and_held_out_ones():
         splits={"train": 0.5, "val": 0.5, "test": 0.0},
     )
     seen = {"train": set(), "val": set()}
-    for spec in (draw(held, 8 * number, FakeSolve()) for number in range(20)):
+    for spec in (draw(held, 8 * number, FakeSolve()) for number in range(12)):
         seen[spec.split] |= set(spec.clip.motions)
     assert seen == {"train": {"turn"}, "val": {"stroll"}}
 

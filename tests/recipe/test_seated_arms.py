@@ -46,8 +46,8 @@ def recipe_of(name: str, **poses: object) -> Recipe:
 @pytest.mark.parametrize("name", ["everyday.yaml", "wild.yaml"])
 def test_nobody_throws_while_seated(name):
     often = {"mix": 1.0, "random": 0.0, "athletic": 0.3, "jitter_deg": 0}  # else few are low, mixed
-    pairs = mixed_low(recipe_of(name, **often), 2000)
-    assert len(pairs) > 20 and {BY_NAME[body].family for body, _ in pairs} >= {"sit", "kneel"}
+    pairs = mixed_low(recipe_of(name, **often), 1200)
+    assert len(pairs) > 12 and {BY_NAME[body].family for body, _ in pairs} >= {"sit", "kneel"}
     assert all(BY_NAME[arms].seated_arms for _, arms in pairs)
     assert not {BY_NAME[arms].family for _, arms in pairs} & NEEDS_LEGS
     before = mixed_low(recipe_of(name, **often, arms="any"), 500)
