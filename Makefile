@@ -114,7 +114,7 @@ model: $(STAMP)       ## train the network that comes with the package, install 
 	@$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
-	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)
+	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -m nightly -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI and GitHub once, about 6 GB
 	$(BIN)/python -m benchmarks.interop
