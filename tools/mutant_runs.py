@@ -229,4 +229,4 @@ def judge(mutant: Mutant, tree: Path, maps: Mapping[str, Any], limit: float) -> 
         ran, size = ran + (found["ran"] if found else 0), size * 3
     path.write_bytes(source)
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    return {**result, "ran": ran, "seconds": round(_seconds() - start, 1)}
+    return {**result, "ran": ran, "seconds": round(_seconds() - start, 1), "limit": limit}

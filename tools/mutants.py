@@ -259,6 +259,12 @@ def killed_in(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {key for key, each in found.items() if each["verdict"] in ("killed", "died")}
 
 
+def is_final(found: Mapping[str, Any], limit: float) -> bool:
+    """Whether judging again, for so long, would say the same: more tests may be recorded now."""
+    longer = found["verdict"] == "survived the limit" and found["limit"] < limit
+    return found["verdict"] != "uncovered" and not longer
+
+
 def report(folder: Path, drawn: Sequence[Mutant]) -> None:
     """Print the mutants that each suite kills by group, and those that only the old one does."""
     found = {name: results(folder / f"{name}.jsonl") for name in ("old", *LEVELS)}
@@ -313,7 +319,7 @@ def measure(asked: argparse.Namespace, drawn: Sequence[Mutant], folder: Path) ->
     new = [file for file, path in files.items() if not path.exists()]
     in_processes(asked.jobs, record_file, new, tests, asked.package)
     ran = {file: json.loads(path.read_text()) for file, path in files.items()}
-    done = set(results(out))
+    done = {key for key, each in results(out).items() if is_final(each, asked.limit)}
     if suite in ("nightly", "all"):  # what the quick level kills is killed
         done |= killed_in(results(folder / "quick.jsonl"))
     left = [mutant for mutant in drawn if mutant.key not in done]
