@@ -72,7 +72,7 @@ def run(name: str, command: list[str], done: dict[str, dict[str, object]]) -> di
         return done[name] | {"kept": True}
     start = time.monotonic()
     with (KEPT / f"{name}.log").open("w", encoding="utf-8") as log:
-        environment = os.environ | {"SYNTHSTUDIO_ATTACKS": "all", "PYTEST_ADDOPTS": ""}
+        environment = os.environ | {"PYTEST_ADDOPTS": ""}
         status = subprocess.run(
             command, cwd=ROOT, stdout=log, stderr=log, env=environment
         ).returncode

@@ -141,7 +141,7 @@ class CocoChecker:
         number = key_of(entry, "id")
         where = f"annotation {number}"
         image_id, category = key_of(entry, "image_id"), key_of(entry, "category_id")
-        at = {"image": image_id, "person": number}
+        at: dict[str, Any] = {"image": image_id, "person": number}
         if number is None:
             yield _schema(where, "no id", **at)
         elif number in self.seen:

@@ -110,7 +110,7 @@ class _Repairer:
             out["area"] = mask.area
             self.done["no_area"] += 1
             return
-        finite = is_number(area) and math.isfinite(area)  # type: ignore[arg-type]
+        finite = is_number(area) and math.isfinite(area)
         if not finite or not area_fits(mask, float(area or 0)):
             out["area"] = mask.area
             self.done["area"] += 1

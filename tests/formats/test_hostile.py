@@ -185,7 +185,7 @@ CLIMBS = [
     ("mpii", "annotations.json", "000000.jpg", "../evil.jpg"),
     ("label-studio", "tasks.json", "?d=images/000000.jpg", "?d=..%2Fevil.jpg"),
     ("label-studio", "tasks.json", "/data/local-files/?d=images/000000.jpg", "file:///../evil"),
-    ("yolo", "data.yaml", "images/train", "../images"),
+    ("yolo", "data.yaml", "images/train", "../../images"),
 ]
 
 

@@ -6,19 +6,26 @@
 
 x / W is of the continuous pixel, so in [0, 1]. A joint outside the picture or unlabelled is 0 0 0;
 v 2 visible, 1 hidden. The box is the modal one. To the sidecar: everything else.
+
+Read as Ultralytics does (ultralytics/data: check_det_dataset, img2label_paths and
+verify_image_label in utils.py, get_img_files in base.py): `path` is where splits begin, by default
+the file's folder; ../train that is not there is train; a split is a folder with all folders in it,
+a list of them, or a .txt that lists pictures; a label file has its picture's path with the last
+/images/ as /labels/; a class is a number, 0.0 too. A line that cannot be read is left out and
+counted. Unlike there, nothing outside the folder of data.yaml (or --images) is read.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from synthstudio.core.errors import FormatError
-from synthstudio.core.images import SUFFIXES, read_bytes
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
+from synthstudio.core.images import list_pictures, read_bytes
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.safe_files import file_inside, plain_name
@@ -27,6 +34,7 @@ from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import match_skeleton
 from synthstudio.formats.exchange import (
+    LeftOut,
     Opened,
     Picture,
     ReadSample,
@@ -41,11 +49,13 @@ from synthstudio.formats.exchange import (
 
 HEAD_NAME = "data.yaml"
 SPLITS = ("train", "val", "test")
+_PEOPLE = re.compile("(?i)persons?|people|humans?|pedestrians?|body|pose|man|woman|player|athlete")
+_NAMELESS = re.compile("(?i)[0-9]*|(class|object|item|keypoints?|skeleton|label)[_ -]?[0-9]*")
 MAX_YAML_BYTES = 200_000
 MAX_YAML_DEPTH = 16
 MAX_TEXT_BYTES = 16 * 1024 * 1024
-_INSIDE = 1e-6
-"""How far a number may lie outside 0 to 1: rounding of others."""
+_INSIDE = 0.01
+"""How far a number may lie outside 0 to 1, as in Ultralytics."""
 
 
 image_name = split_image_name
@@ -72,31 +82,60 @@ def _line(frame: Row, row: Row) -> str:
 
 
 def from_yolo(
-    text: str, frame: Row, joints: int, *, dims: int = 3, person_class: int | None = 0
+    text: str,
+    frame: Row,
+    joints: int,
+    *,
+    dims: int = 3,
+    person_class: int | None = 0,
+    left_out: LeftOut | None = None,
+    where: str = "",
 ) -> list[Row]:
-    """Undo `to_yolo`; ValueError. `dims` 2: no v, then 0 0 is no joint."""
+    """Undo `to_yolo`. `dims` 2: no v, then 0 0 is no joint.
+
+    A line that cannot be read goes to `left_out`; without that it is a ValueError.
+    """
     people: list[Row] = []
-    w, h = frame["width_px"], frame["height_px"]
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         parts = line.split()
-        if not parts or (person_class is not None and parts[0] != str(person_class)):
+        if not parts:
             continue
-        if len(parts) != 5 + dims * joints:
-            raise ValueError(f"a line has {5 + dims * joints} numbers, not {len(parts)}")
-        if len(people) >= checked.MAX_PEOPLE:
-            raise ValueError("too many people in a picture")
-        values = [checked.number(float(part)) for part in parts[1:]]
-        cx, cy, bw, bh = (_share(v) for v in values[:4])
-        points = []
-        for j in range(joints):
-            x, y = (_share(v) for v in values[4 + dims * j : 6 + dims * j])
-            v = values[6 + dims * j] if dims == 3 else 2.0 * bool(x or y)
-            if v not in (0, 1, 2):
-                raise ValueError(f"v is 0, 1 or 2, not {v}")
-            points.append((x * w, y * h, int(v)))
-        box = [(cx - bw / 2) * w, (cy - bh / 2) * h, bw * w, bh * h]
-        people.append(checked.person_of(points, frame, len(people) + 1, box_px=box))
+        try:
+            with checked.reading(f"{where}, line {number}"):
+                if person_class is not None and _number(parts[0]) != person_class:
+                    if left_out is not None:
+                        left_out["line of another class"] += 1
+                    continue
+                if len(people) >= checked.MAX_PEOPLE:
+                    raise ValueError("too many people in a picture")
+                people.append(_person(parts, frame, joints, dims, len(people) + 1))
+        except FormatError as error:
+            if left_out is None:
+                raise ValueError(error.what) from error
+            left_out.add("annotation", error)
     return people
+
+
+def _person(parts: Sequence[str], frame: Row, joints: int, dims: int, number: int) -> Row:
+    """The person of a line; one with a box alone has no joints. ValueError."""
+    w, h = frame["width_px"], frame["height_px"]
+    if len(parts) not in (5, 5 + dims * joints):
+        raise ValueError(f"a line has {5 + dims * joints} numbers, not {len(parts)}")
+    values = [_number(part) for part in parts[1:]]
+    cx, cy, bw, bh = (_share(v) for v in values[:4])
+    points: list[tuple[float, float, int]] = []
+    for at in range(4, len(values), dims):
+        x, y = (_share(v) for v in values[at : at + 2])
+        v = values[at + 2] if dims == 3 else 2.0 * bool(x or y)
+        if v not in (0, 1, 2):
+            raise ValueError(f"v is 0, 1 or 2, not {v}")
+        points.append((x * w, y * h, int(v)))
+    box = checked.box([(cx - bw / 2) * w, (cy - bh / 2) * h, bw * w, bh * h])
+    return checked.person_of(points or [(0, 0, 0)] * joints, frame, number, box_px=box)
+
+
+def _number(text: str) -> float:
+    return checked.number(float(text))
 
 
 def _share(value: float) -> float:
@@ -159,30 +198,38 @@ def read(
         if dims not in (2, 3):
             raise ValueError(f"kpt_shape ends in 2 or 3, not {dims}")
         found = _skeleton(config, joints, skeleton)
-        person_class = _person_class(config.get("names"))
-        folders = _folders(config)
-    names = [name for split in folders for name in _listed(root, folders[split])]
-    split_of = {folder: split for split, found in folders.items() for folder in found}
-    left = Counter[str]()
+        person_class = _person_class(config.get("names"), skeleton)
+        left = LeftOut()
+        split_of = _pictures(config, root, images is not None, left)
 
-    def samples() -> Iterator[ReadSample]:
-        for name in sorted_by_stem(names):
-            split = split_of[Path(name).parent.as_posix()]
-            frame, image = frame_with_image(root, name, found, split=split)
-            label = root / _label_name(name)
-            if not label.is_file():
-                left["picture without a label file: nobody is in it"] += 1
-            with checked.reading(str(label)):
-                text = _read_text(root, name) if label.is_file() else ""
-                people = from_yolo(text, frame, joints, dims=dims, person_class=person_class)
-                left["line of another class"] += _lines(text) - len(people)
+    def samples() -> Iterator[ReadSample | SynthStudioError]:
+        for name in sorted_by_stem(split_of):
+            label = _label_name(name)
+            try:
+                frame, image = frame_with_image(root, name, found, split=split_of[name])
+                if not (root / label).is_file():
+                    left["picture without a label file: nobody is in it"] += 1
+                with checked.reading(label):
+                    text = _read_text(root, name) if (root / label).is_file() else ""
+            except (AssetError, FormatError) as error:
+                yield error
+                continue
+            people = from_yolo(
+                text,
+                frame,
+                joints,
+                dims=dims,
+                person_class=person_class,
+                left_out=left,
+                where=label,
+            )
             yield frame, people, image
 
     return Opened(
         skeleton=found,
-        names=sorted_by_stem(names),
+        names=sorted_by_stem(split_of),
         samples=samples(),
-        notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
+        left_out=left,
     )
 
 
@@ -195,11 +242,7 @@ def _read_text(root: Path, name: str) -> str:
     path = file_inside(root, _label_name(name), where=f"label of {name}")
     if path.stat().st_size == 0:
         return ""
-    return read_bytes(path, limit=MAX_TEXT_BYTES).decode("utf-8")
-
-
-def _lines(text: str) -> int:
-    return sum(1 for line in text.splitlines() if line.strip())
+    return _text(path)
 
 
 def _read_head(path: Path) -> dict[str, Any]:
@@ -234,50 +277,120 @@ def _skeleton(config: dict[str, Any], joints: int, wanted: Skeleton | None) -> S
     if isinstance(names, dict) and names:
         names = next(iter(names.values()))
     found = wanted if names is None else match_skeleton(names, wanted)
+    flips = config.get("flip_idx")
     if found is None and names is None:
         fitting = [s for s in (*SKELETONS.values(), *FOREIGN.values()) if len(s.joints) == joints]
-        flips = config.get("flip_idx")
         fitting = [s for s in fitting if flips is None or s.flip.tolist() == flips]
         found = (
             fitting[0] if len(fitting) == 1 or (fitting and fitting[0].name in SKELETONS) else None
         )
     if found is None or len(found.joints) != joints:
-        raise ValueError(f"no skeleton with these {joints} keypoints is known: {str(names)[:300]}")
+        got = str(names)[:300] if names is not None else f"flip_idx {str(flips)[:200]}"
+        raise ValueError(
+            f"no skeleton with these {joints} keypoints is known: {got}; give one by --skeleton"
+        )
+    if flips is not None and flips != found.flip.tolist():
+        raise ValueError(
+            f"flip_idx is not that of {found.title}, whose joints it names: expected "
+            f"{found.flip.tolist()}, got {str(flips)[:200]}; correct it, or take it out"
+        )
     return found
 
 
-def _person_class(names: Any) -> int | None:
-    """Return the number of the class of people; None when there is but one class."""
+def _person_class(names: Any, wanted: Skeleton | None) -> int | None:
+    """Return the number of the class of people; None for the only class of a `wanted` skeleton.
+
+    Names that say nothing (0, class_0, object, item, ...) may be people's if there is but one.
+    """
     listed = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(listed, dict) or len(listed) < 2:
+    if not isinstance(listed, dict) or not listed:
         return None
-    people = [k for k, v in listed.items() if str(v).lower() == "person"]
-    if len(people) != 1:
-        raise ValueError(f"names: which class is person? {str(names)[:200]}")
-    return checked.integer(people[0])
+    people = [k for k, v in listed.items() if _PEOPLE.fullmatch(str(v).strip())]
+    if len(people) == 1:
+        return int(_number(str(people[0])))
+    only = str(next(iter(listed.values())))
+    if len(listed) == 1 and (wanted is not None or _NAMELESS.fullmatch(only)):
+        return None
+    raise ValueError(
+        f"names: which class is person? {str(names)[:200]}; name one person, or give the joints' "
+        "own skeleton by --skeleton"
+    )
 
 
-def _folders(config: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the picture folders of each split, each folder in its first split only."""
-    found: dict[str, list[str]] = {}
-    seen: set[str] = set()
-    for split in SPLITS:
-        value = config.get(split) or []
-        for name in value if isinstance(value, list) else [value]:
-            folder = plain_name(name, where=f"{HEAD_NAME}, {split}")
-            if folder not in seen:
-                seen.add(folder)
-                found.setdefault(split, []).append(folder)
-    if not found:
+def _pictures(config: dict[str, Any], root: Path, given: bool, left: LeftOut) -> dict[str, str]:
+    """Return each picture's name below `root` and its split, that of the innermost folder.
+
+    `given`: `root` is the user's word for where pictures are, instead of `path`.
+    """
+    base = PurePosixPath() if given else _base(config.get("path"), root)
+    entries = {split: config.get(split) for split in SPLITS}
+    entries["val"] = entries["val"] or config.get("validation")
+    folders: dict[str, str] = {}
+    for split, value in entries.items():
+        for name in value if isinstance(value, list) else [value] if value else []:
+            folders.setdefault(_inside(root, base, name, split), split)
+    if not folders:
         raise ValueError("no train, val or test")
+    found: dict[str, str] = {}
+    for folder in sorted(folders, key=lambda name: -len(PurePosixPath(name).parts)):
+        nested = any(other != folder and f"{other}/".startswith(f"{folder}/") for other in folders)
+        for picture in _listed(root, folder, LeftOut() if nested else left):
+            found.setdefault(picture, folders[folder])
     return found
 
 
-def _listed(root: Path, folders: Iterable[str]) -> Iterator[str]:
-    for folder in folders:
-        where = root / folder
-        if not where.is_dir() or not where.resolve().is_relative_to(root.resolve()):
-            raise FormatError("there is no such folder of pictures", where=str(where))
-        for path in sorted(where.iterdir()):
-            if path.suffix.lower() in SUFFIXES:
-                yield f"{folder}/{path.name}"
+def _base(path: Any, root: Path) -> PurePosixPath:
+    """Where splits begin below `root`; of an absolute path, or one that is not here, `root`.
+
+    Ultralytics takes the latter from its own folder of data sets, which only its user has.
+    """
+    if path in (None, "") or not isinstance(path, str):
+        return PurePosixPath()
+    pure = PurePosixPath(path.replace("\\", "/"))
+    if (root / pure).resolve() == root.resolve():
+        return PurePosixPath()
+    named = pure.name == root.resolve().name and not (root / pure).is_dir()
+    if named or (pure.is_absolute() and pure.name == root.resolve().name):
+        return PurePosixPath()
+    if pure.is_absolute() or not (root / pure).is_dir():
+        raise ValueError(
+            f"path: {path[:200]} is no folder below {root}; correct it, or give the pictures' "
+            "folder by --images"
+        )
+    return PurePosixPath(plain_name(pure.as_posix(), where=f"{HEAD_NAME}, path"))
+
+
+def _inside(root: Path, base: PurePosixPath, name: Any, split: str) -> str:
+    """Name of a split's folder or list below `root`; FormatError."""
+    where = f"{HEAD_NAME}, {split}"
+    if isinstance(name, str):
+        name = (base / name.replace("\\", "/")).as_posix()
+        up = name.removeprefix(f"{base}/") if base.parts else name
+        if up.startswith("../") and not (root / base / up).resolve().is_relative_to(root.resolve()):
+            name = (base / up.removeprefix("../")).as_posix()  # Roboflow's ../train/images
+    return plain_name(name, where=where)
+
+
+def _listed(root: Path, name: str, left: LeftOut) -> Iterator[str]:
+    """Names of the pictures of a folder, with those in its folders, or of a list (.txt)."""
+    where = root / name
+    if where.suffix == ".txt" and where.is_file():
+        top = PurePosixPath(name).parent
+        for line in _text(file_inside(root, name, where=name)).splitlines():
+            if line.strip():
+                yield plain_name((top / line.strip()).as_posix(), where=name)
+        return
+    if not where.is_dir() or not where.resolve().is_relative_to(root.resolve()):
+        raise FormatError(
+            "there is no such folder of pictures",
+            where=str(where),
+            then=f"Correct train, val and test of {HEAD_NAME}, or path.",
+        )
+    pictures, others = list_pictures(where)
+    left.update(others)
+    for path in pictures:
+        yield f"{name}/{path.relative_to(where).as_posix()}" if name != "." else path.name
+
+
+def _text(path: Path) -> str:
+    return read_bytes(path, limit=MAX_TEXT_BYTES).decode("utf-8-sig")
