@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _pictures(
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     image_name = to.image_name
-    ids = getattr(dataset, "source_ids", dict)()
+    ids: Mapping[int, Any] = getattr(dataset, "source_ids", dict)()
     ids = ids if len(set(map(repr, ids.values()))) == len(ids) else {}
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)

@@ -85,7 +85,7 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
 
 
 def audit(
-    place: Place,
+    place: Place | Dataset,
     settings: Settings,
     rendered: Compare,
     *,
