@@ -71,7 +71,7 @@ def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
         assert Path(found[name]).exists(), name
     assert "generating people" in titles and "training" in titles
     page = Path(found["report"]).read_text()
-    assert "mean pose" in page.lower() and page.count("data:image/jpeg") > 3
+    assert "mean pose" in page.lower() and page.count("data:image/jpeg") >= 3
     # Judged on the test split alone, of which no frame was learnt from.
     dataset = Dataset(out / "people")
     split = {row["index"]: row["split"] for row in dataset.iter_frames()}
