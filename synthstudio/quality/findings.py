@@ -31,7 +31,10 @@ KINDS: dict[str, Kind] = {
     "no_keypoint_category": Kind(title="a category has no keypoints"),
     "unknown_skeleton": Kind(title="the keypoints are those of no known skeleton"),
     "category_keypoints": Kind(title="a category's keypoints do not fit together"),
-    "category_mismatch": Kind(title="an annotation of a category that has no such keypoints"),
+    "category_mismatch": Kind(
+        title="an annotation of a category that has no such keypoints",
+        mend="an annotation of no category is left out",
+    ),
     "duplicate_id": Kind(
         title="an id is used twice",
         mend="a copy (or a second image) is left out, another annotation gets a new id",

@@ -29,6 +29,7 @@ class _Repairer:
     """State of a repair: `sizes` of images kept, and where new ids begin."""
 
     sizes: Mapping[Any, tuple[int, int]]
+    categories: set[Any]
     joints: Mapping[Any, int]
     next_id: int
     seen: dict[Any, int] = field(default_factory=dict)
@@ -62,6 +63,9 @@ class _Repairer:
     def _importable(self, out: Mapping[str, Any]) -> bool:
         """Whether an import takes the annotation, if it is of a category with keypoints."""
         category = key_of(out, "category_id")
+        if category not in self.categories:
+            self.done["category_mismatch"] += 1
+            return False
         if category not in self.joints:
             return True
         width, height = self.sizes[key_of(out, "image_id")]
@@ -160,7 +164,10 @@ def write_repaired(
     }
     numbers = (key_of(a, "id") for a in annotations())
     largest = max((n for n in numbers if isinstance(n, int)), default=0)
-    repairer = _Repairer(sizes=sizes, joints=joints, next_id=largest + 1, done=done)
+    categories = {key_of(c, "id") for c in head["categories"]}
+    repairer = _Repairer(
+        sizes=sizes, categories=categories, joints=joints, next_id=largest + 1, done=done
+    )
     with disk_errors(out_path):
         out_path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out_path) as file:

@@ -41,7 +41,7 @@ def document(folder: Path) -> Doc:
             {"id": 12, "image_id": 1, **other, "bbox": [65, 15, 70, 80]},
             {"id": 13, "image_id": 2, **person},
         ],
-        "categories": [{"id": 1, "name": "person", "keypoints": JOINTS}],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(JOINTS)}],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,20 +163,21 @@ def test_oks_of_a_part_is_that_of_the_published_evaluation(exported: Path, tmp_p
         ({"foot_kpts": [0, 0, 9] * 6}, "v is 0, 1 or 2"),
     ],
 )
-def test_broken_parts_are_refused(
+def test_broken_parts_are_left_out_and_counted(
     exported: Path, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     file = json.loads((exported / TRAIN).read_text())
     entry = next(e for e in file["annotations"] if e["foot_valid"] and e["face_valid"])
     entry |= {f"{part}_valid": True for part in ("face", "lefthand", "righthand", "foot")} | change
     (tmp_path / "broken.json").write_text(json.dumps(file))
-    with pytest.raises(FormatError, match=message):
-        import_from(
-            "coco-wholebody",
-            tmp_path / "broken.json",
-            tmp_path / "back",
-            images=exported / "images/train",
-        )
+    made = import_from(
+        "coco-wholebody",
+        tmp_path / "broken.json",
+        tmp_path / "back",
+        images=exported / "images/train",
+    )
+    told = [what for what in made.left_out if what.startswith("annotation: ")]
+    assert len(told) == 1 and re.search(message, told[0])
 
 
 def test_results_of_an_unknown_picture_are_refused(exported: Path, tmp_path: Path) -> None:
