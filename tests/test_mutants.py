@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools.mutant_runs import judge, record
-from tools.mutants import draw
+from tools.mutants import draw, moved
 
 SOURCE = b'''"""Two functions."""
 LEAST = 2
@@ -22,12 +22,9 @@ def total(numbers: list[int]) -> int:
 '''
 CHECKS = """import pytest, toy
 @pytest.fixture(scope="module")
-def large():
-    return toy.is_large(3)
-def test_weak(large):
-    assert large
-def test_strong(large):
-    assert large and not toy.is_large(2)
+def large(): return toy.is_large(3)
+def test_weak(large): assert large
+def test_strong(large): assert large and not toy.is_large(2)
 """
 FILES = {"functions": {"toy.py": SOURCE}}
 
@@ -48,8 +45,15 @@ def test_only_a_strong_test_kills(tmp_path: Path, kept: str, verdict: str) -> No
     ran["tests"] = {name: uses for name, uses in ran["tests"].items() if kept in name}
     by_text = {mutant.before: mutant for mutant in draw(FILES, 0, 99)}
     found = judge(by_text["number > LEAST"], tmp_path, {"test_toy.py": ran}, 60)
-    killer = "test_toy.py::test_strong" if verdict == "killed" else ""
-    assert (found["verdict"], found["by"]) == (verdict, killer)
-    found = judge(by_text["found += number * 3"], tmp_path, {"test_toy.py": ran}, 60)
-    assert found["verdict"] == "uncovered"
+    assert found["verdict"] == verdict and ("test_strong" in found["by"]) == (kept == "test_")
+    unseen = judge(by_text["found += number * 3"], tmp_path, {"test_toy.py": ran}, 60)
+    assert unseen["verdict"] == "uncovered"
     assert (tmp_path / "toy.py").read_bytes() == SOURCE
+
+
+def test_a_mutant_is_found_again_where_other_lines_changed() -> None:
+    later = SOURCE.replace(b"    found = 0\n", b"    found = 0\n    other = 1\n")
+    pairs = [(m, moved(m, SOURCE, later)) for m in draw(FILES, 0, 99)]
+    for old, new in pairs:
+        assert new and later[new.start : new.end].decode() == old.before and new.key == old.key
+    assert all(moved(m, SOURCE, b"LEAST = 2\n") is None for m, _ in pairs if m.line > 3)

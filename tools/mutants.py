@@ -4,6 +4,7 @@
     python -m tools.mutants                                the quick level
     python -m tools.mutants --suite all                    the nightly level as well
     python -m tools.mutants --suite all --tests REV        the same mutants, the tests of a commit
+    python -m tools.mutants --package OLD --onto HEAD      mutants of an older package in this one
     python -m tools.mutants --report
 
 The package and the tests are taken from commits. All is kept in .cache/mutants, goes on where it
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import difflib
 import importlib
 import io
 import json
@@ -27,7 +29,7 @@ import tarfile
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -83,10 +85,7 @@ class Mutant:
     after: str
     statement: tuple[int, int]  # its first and last line
     at_import: bool
-
-    @property
-    def key(self) -> str:
-        return f"{self.path}:{self.start}-{self.end} {self.operator} {self.after}"
+    key: str
 
     def applied(self, source: bytes) -> bytes:
         return source[: self.start] + self.after.encode() + source[self.end :]
@@ -177,10 +176,9 @@ def mutants_of(group: str, path: str, source: bytes) -> list[Mutant]:
         at: Any = old
         start = offsets[at.lineno - 1] + at.col_offset
         end = offsets[at.end_lineno - 1] + at.end_col_offset
-        before = source[start:end].decode()
-        found.append(
-            Mutant(group, path, operator, at.lineno, start, end, before, new, lines, at_import)
-        )
+        before, key = source[start:end].decode(), f"{path}:{start}-{end} {operator} {new}"
+        at_lines = (at.lineno, start, end, before, new, lines)
+        found.append(Mutant(group, path, operator, *at_lines, at_import, key))
     return found
 
 
@@ -208,6 +206,20 @@ def draw(groups: Mapping[str, Mapping[str, bytes]], seed: int, number: int) -> l
                 pool.pop()
             drawn += [pool.pop()] if pool else []
     return drawn[:number]
+
+
+def moved(mutant: Mutant, old: bytes, new: bytes) -> Mutant | None:
+    """The same change in another text of the file; None where the statement is another one."""
+    first, last = mutant.statement
+    a, b = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    for block in difflib.SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks():
+        if block.a < first and last <= block.a + block.size:
+            lines = block.b - block.a
+            shift = sum(map(len, b[: block.b])) - sum(map(len, a[: block.a]))
+            start, end, line = mutant.start + shift, mutant.end + shift, mutant.line + lines
+            statement = (first + lines, last + lines)
+            return replace(mutant, start=start, end=end, line=line, statement=statement)
+    return None
 
 
 def patterns(parts: str) -> list[str]:
@@ -291,6 +303,7 @@ def measure(asked: argparse.Namespace, drawn: Sequence[Mutant], folder: Path) ->
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for module in PRELOADED.split():  # once for all mutants
         importlib.import_module(module)
+    package = asked.onto or asked.package
     suite, tests = ("old", asked.tests) if asked.tests else (asked.suite, "HEAD")
     maps, out = CACHE / suite, folder / f"{suite}.jsonl"
     maps.mkdir(parents=True, exist_ok=True)
@@ -317,13 +330,13 @@ def measure(asked: argparse.Namespace, drawn: Sequence[Mutant], folder: Path) ->
             lines.write(line + "\n")
 
     new = [file for file, path in files.items() if not path.exists()]
-    in_processes(asked.jobs, record_file, new, tests, asked.package)
+    in_processes(asked.jobs, record_file, new, tests, package)
     ran = {file: json.loads(path.read_text()) for file, path in files.items()}
     done = {key for key, each in results(out).items() if is_final(each, asked.limit)}
     if suite in ("nightly", "all"):  # what the quick level kills is killed
         done |= killed_in(results(folder / "quick.jsonl"))
     left = [mutant for mutant in drawn if mutant.key not in done]
-    in_processes(asked.jobs, judge_mutant, left, tests, asked.package)
+    in_processes(asked.jobs, judge_mutant, left, tests, package)
 
 
 def main() -> None:
@@ -333,6 +346,7 @@ def main() -> None:
     parser.add_argument("--suite", choices=LEVELS, default="quick")
     parser.add_argument("--tests", default="", help="commit of the old tests")
     parser.add_argument("--package", default="HEAD", help="commit of the package")
+    parser.add_argument("--onto", help="commit of a later package, where its lines are the same")
     parser.add_argument("--limit", type=float, default=120, help="processor seconds a mutant")
     parser.add_argument("--jobs", type=int, default=1, choices=(1, 2))
     parser.add_argument("--report", action="store_true")
@@ -344,7 +358,10 @@ def main() -> None:
         groups[group] = {name: _git("show", f"{asked.package}:{name}") for name in names}
     drawn = draw(groups, asked.seed, asked.number)
     if not asked.report:
-        measure(asked, drawn, CACHE / str(asked.seed))
+        sources = {name: source for files in groups.values() for name, source in files.items()}
+        onto = {name: _git("show", f"{asked.onto or asked.package}:{name}") for name in sources}
+        same = [moved(mutant, sources[mutant.path], onto[mutant.path]) for mutant in drawn]
+        measure(asked, [mutant for mutant in same if mutant], CACHE / str(asked.seed))
     report(CACHE / str(asked.seed), drawn)
 
 
