@@ -35,7 +35,7 @@ steady: $(STAMP)      ## make test ten times, five of them beside busy loops: no
 	@$(BIN)/python tools/steady.py $(STEADY_ARGS)
 
 mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
-	$(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
+	$(BIN)/python -m tools.mutants $(MUTANTS_ARGS)
 
 check: $(STAMP)       ## lint, types, import contracts, generated docs
 	$(BIN)/ruff check .
