@@ -99,19 +99,11 @@ def test_inputs_that_ended_in_tracebacks(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     invoke = CliRunner().invoke
     with chdir(tmp_path):
-        assert invoke(app, ["export", "set", "--out", "coco"]).exit_code == 0
-        doc = json.loads(Path("coco/annotations/person_keypoints_train.json").read_text())
-        doc["annotations"][0]["amodal_area"] = "CON"
-        Path("coco/annotations/person_keypoints_train.json").write_text(json.dumps(doc))
-        sources = "train: [{coco: coco/annotations/person_keypoints_train.json}]\n"
-        Path("coco.yaml").write_text(sources)
         Path("set.yaml").write_text("train: [{dataset: set}]\n")
         for number, audit in enumerate(("{}", '{"passed": true, "disagreement_rate": "x"}')):
             Path(f"audit{number}.json").write_text(audit)
         for words in (
-            ("train", "coco.yaml", "--out", "run"),
             ("train", "set.yaml", "--fast-dev-run", "--out", "file/below/run"),
-            ("import", "coco", "--out", "back"),
             ("report", "set", "--audit", "audit0.json"),
             ("report", "set", "--audit", "audit1.json"),
         ):

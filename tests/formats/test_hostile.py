@@ -91,7 +91,7 @@ def test_a_plain_file_of_others_is_taken(tmp_path) -> None:
     assert (frames[0]["index"], frames[0]["file_name"]) == (0, "images/000000.jpg")
     assert people[0]["state"] == [2] * 17
     sources = pq.read_table(tmp_path / "new/out/shards/00000/sources.parquet").to_pylist()
-    assert sources == [{"index": 0, "name": "a.jpg", "licence": "CC BY http://by"}]
+    assert sources == [{"index": 0, "name": "a.jpg", "licence": "CC BY http://by", "id": "5"}]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_pat
     assert category["skeleton"] == truth["categories"][0]["skeleton"]
     at = JOINTS.index("Root of tail")
     for entry, wanted in zip(found["annotations"], truth["annotations"], strict=True):
-        if entry["image_id"] == 2:  # frames are counted from 0
+        assert entry["image_id"] == wanted["image_id"]
+        if entry["image_id"] == 3:  # the third picture of the file, frame 2
             wanted["keypoints"][3 * at : 3 * at + 2] = [70.0, 30.0]
         assert entry["keypoints"] == wanted["keypoints"]
 
@@ -75,9 +76,9 @@ def test_one_joint_moved_is_all_that_an_export_differs_in(horses, store, tmp_pat
 def results_file(folder, names):
     """What a network of nine joints found in the first frame, as `predict` writes it."""
     flat = [v for k in range(9) for v in (20 + k, 30 + k, 0.9)]
-    entry = {"image_id": 0, "category_id": 1, "score": 0.9, "keypoints": flat}
+    entry = {"image_id": 1, "category_id": 1, "score": 0.9, "keypoints": flat}
     category = {"id": 1, "name": "Horse", "keypoints": names, "skeleton": []}
-    images = [{"id": 0, "file_name": "1.jpg"}]
+    images = [{"id": 1, "file_name": "1.jpg"}]
     head = {"images": images, "categories": [category]}
     (folder / "pictures.json").write_text(json.dumps(head), "utf-8")
     (folder / "results.json").write_text(json.dumps([entry | {"instance_number": 1}]), "utf-8")

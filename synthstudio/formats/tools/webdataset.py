@@ -35,7 +35,7 @@ def image_name(frame: Row) -> str:
 
 def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
     value = {
-        "frame": to_json_row(frame),
+        "frame": to_json_row({k: v for k, v in frame.items() if k != "source_id"}),
         "people": [to_json_row(row) for row in people],
         "keypoints": list(get_skeleton(frame["skeleton"]).joints),
     }
