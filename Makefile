@@ -10,7 +10,7 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo train-demo model test nightly steady mutants check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
-.PHONY: bench-against scenes cluster systems transfer bank lock docs site wheel wheel-test dependencies clean
+.PHONY: bench-against scenes cluster systems transfer bank lock docs site cases wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -115,6 +115,11 @@ model: $(STAMP)       ## train the network that comes with the package, install 
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
 	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -m nightly -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)
+
+cases: $(STAMP)       ## run.sh of each folder of FOLDER: files that were read wrongly, with the right result
+	@failed=""; for case in "$(FOLDER)"/*/run.sh; do \
+	    SYNTHSTUDIO="$(CURDIR)/$(BIN)/synthstudio" bash "$$case" >/dev/null 2>&1 || failed="$$failed $$case"; \
+	 done; if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi; echo "all passed"
 
 interop: $(STAMP)     ## other people's software reads our exports; needs PyPI and GitHub once, about 6 GB
 	$(BIN)/python -m benchmarks.interop
