@@ -1,4 +1,4 @@
-"""Workers that die once, for test_predict_workers.py, test_evaluate_workers.py, test_ray_runs.py.
+"""Workers that die once, for test_predict_workers.py, test_predict_workers.py, test_ray_runs.py.
 
 Workers import it.
 """

@@ -34,7 +34,7 @@ def with_plain_numbers(data: bytes, suffix: str, where: str, folder: Path) -> tu
         added = _replace(tree, [blob_of(b, where, folder, binary) for b in buffers], where)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise AssetError(
-            f"the glTF's numbers do not hang together ({type(error).__name__}: {error})"[:200],
+            f"the glTF's accessors are inconsistent ({type(error).__name__}: {error})"[:200],
             where=where,
             then="Export the mesh again.",
         ) from error
