@@ -9,8 +9,8 @@ PROCESSES ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 1 : 4)))
 # Every process would compile all that it imports anew: half of a short run's time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo train-demo model test nightly steady mutants check fix bench soak golden attack annotate faults fuzz proof pruning pages interop
-.PHONY: bench-against scenes cluster systems transfer bank lock docs site cases wheel wheel-test dependencies clean
+.PHONY: setup demo train-demo test nightly steady mutants check fix bench soak golden attack faults fuzz proof model pages interop
+.PHONY: bench-against scenes cluster lock docs site cases wheel wheel-test dependencies clean
 
 setup: $(STAMP)
 
@@ -89,29 +89,12 @@ fuzz: $(STAMP)        ## damaged and hostile inputs of every kind; goes on where
 attack: $(STAMP)      ## 700 seeded attacks on the studio (half a minute)
 	$(BIN)/python -m pytest -q -n0 -m '' tests/studio/test_attack*.py
 
-annotate: $(STAMP)    ## annotate the photos in FOLDER from nothing in a browser, in three ways (half an hour)
-	$(BIN)/python -m benchmarks.from_nothing --photos "$(FOLDER)" --log docs/evidence/annotate.log $(ANNOTATE_ARGS)
-
 proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (about an hour)
 	$(BIN)/python -m benchmarks.proof
 
-pruning: $(STAMP)     ## what int8 and fewer channels cost the proof's ORN, three seeds; after make proof
-	$(BIN)/python -m benchmarks.pruning $(PRUNING_ARGS)
-
-systems: $(STAMP)     ## every system at nano size on the same people (hours); goes on when started again
-	$(BIN)/python -m benchmarks.systems_table $(SYSTEMS_ARGS)
-
-transfer: $(STAMP)    ## how networks do on real photos in FOLDER (about two hours); goes on when started again
-	$(BIN)/python -m benchmarks.transfer --photos "$(FOLDER)" $(TRANSFER_ARGS)
-
 GENERATED ?= exports
-bank: $(STAMP)        ## what 6,000 generated frames' poses find in photos in FOLDER, told what is seen (an hour; goes on)
-	$(BIN)/synthstudio generate scenes/wild.yaml --workers 2 --resume --out "$(GENERATED)/wild"
-	$(BIN)/synthstudio generate scenes/wild.yaml --workers 2 --resume --seed 1 --out "$(GENERATED)/wild1"
-	$(BIN)/python -m benchmarks.bank_bound --photos "$(FOLDER)" --answers --draws 3 $(BANK_ARGS) "$(GENERATED)/wild,$(GENERATED)/wild1"
-
-model: $(STAMP)       ## train the network that comes with the package, install it and its card (hours)
-	@$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
+model: $(STAMP)       ## train and install the networks that come with the package (hours)
+	$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
 	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -m nightly -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)

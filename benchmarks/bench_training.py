@@ -27,7 +27,6 @@ from torch import nn  # noqa: TID253
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
 from benchmarks import proof_arms, proofs
-from benchmarks.transfer_arms import styles_of
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
@@ -45,6 +44,7 @@ from synthstudio.training.poses import bank_sample
 
 SCENES = proofs.ROOT / "scenes"
 WAITING, LATENCY, STEP = 0.05, 1.15, 1.3
+STYLES = dict.fromkeys(("resample", "blur", "gamma", "noise", "jpeg"), 0.3) | {"grey": 0.1}
 _WARM_UP = 5
 
 
@@ -55,7 +55,7 @@ def nano(file: str = "nano.yaml") -> Config:
 def styled() -> Config:
     """The config for photos, with every style that needs no photos of one's own."""
     config = nano("photos.yaml")
-    augment = config.augment.model_copy(update=styles_of("all"))
+    augment = config.augment.model_copy(update=STYLES)
     return config.model_copy(update={"augment": augment})
 
 

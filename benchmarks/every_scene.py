@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import generated_people, physics, proofs
+from benchmarks import physics, proofs
 from synthstudio.core.spec import FrameSpec
 from synthstudio.dataset.durable import canonical_json, read_json, write_file
 from synthstudio.dataset.shards import hashed_files
@@ -35,6 +35,7 @@ SCENES = proofs.ROOT / "scenes"
 LOG = proofs.ROOT / "docs" / "evidence" / "scenes.log"
 NO_FRAMES = ("occlude",)
 """Occludes photos that are there already and draws nobody."""
+MAKERS = ("body", "compose", "core", "generation", "label", "props", "recipe", "render")
 _EVERY = 8
 _MOST = 10
 """Times as many frames as asked are posed at most, for people in them."""
@@ -117,10 +118,18 @@ def outcome(name: str, settings: Settings, folder: Path, *, frames: int, people:
     )
 
 
+def digest(scene: Path) -> str:
+    """A digest of a recipe and of the code that makes frames."""
+    package = proofs.ROOT / "synthstudio"
+    made_by = (path for name in MAKERS for path in sorted((package / name).rglob("*")))
+    sources = [path for path in made_by if path.suffix in (".py", ".yaml")]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (scene, *sources))).hexdigest()
+
+
 def kept(scene: Path, options: argparse.Namespace) -> Path:
     """Where a scene's outcome is kept: a file for every recipe, code and size."""
     sizes = (options.frames, options.posed, options.people)
-    of = (generated_people.digest(scene), *sizes, str(options.assets))
+    of = (digest(scene), *sizes, str(options.assets))
     return options.cache / f"{hashlib.sha256(canonical_json(of)).hexdigest()[:16]}.json"
 
 

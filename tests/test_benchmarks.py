@@ -8,15 +8,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-import json
-import math
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import experiment_world
 import numpy as np
 import pytest
 import torch
@@ -24,24 +20,13 @@ import warp as wp
 from exchange_sets import make_set
 
 from benchmarks import (
-    bank_bound,
-    closed_loop,
-    cluster,
-    cost,
     cuda,
     every_scene,
     golden,
     golden_digest,
     golden_small,
-    pretraining,
     proof,
     proof_arms,
-    pruning,
-    surest,
-    systems_table,
-    transfer,
-    transfer_arms,
-    whole_body,
 )
 from benchmarks.faults import commands
 from benchmarks.faults.inject import NONE, Fault, run
@@ -52,11 +37,10 @@ from benchmarks.fuzz.cases import Case, Name, Target
 from benchmarks.fuzz.targets import TARGETS
 from benchmarks.proofs import ROOT
 from synthstudio.body import pose_library
-from synthstudio.core.errors import RecipeError, WorkerError
+from synthstudio.core.errors import RecipeError
 from synthstudio.core.images import encode_jpeg
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
-from synthstudio.inference import compress
 from synthstudio.props import procedural
 from synthstudio.recipe.schema.load import dump, load, parse
 
@@ -143,51 +127,6 @@ def test_a_label_or_a_pixel_that_differs_is_found() -> None:
     grey = encode_jpeg(np.full((96, 96, 3), 128, np.uint8), 90)
     cuda.compare(found, frame, dataclasses.replace(frame, labels=labels, jpeg=grey))
     assert dict(found.fields) == {"labels.people[0].joints_px": 1} and found.pixels[1] > 0.5
-
-
-# The simulated cluster ------------------------------------------------------------------------
-
-EQUAL = cluster.Machines(
-    frame_s=0.5,
-    start_s=10.0,
-    workers_per_node=4,
-    failures_per_hour=0,
-    spread=0,
-    slow_share=0,
-    prefix_writes_per_s=math.inf,
-    commit_s=0,
-)
-STORMY = dataclasses.replace(
-    EQUAL, failures_per_hour=60, detect_s=5, replace_s=20, spread=0.3, slow_share=0.1
-)
-
-
-def simulated(machines: cluster.Machines, workers: int, shards: int) -> cluster.Outcome:
-    return cluster.simulate(machines, workers, cluster.jobs_of(shards * 8, 8))
-
-
-@pytest.mark.parametrize(("workers", "shards"), [(1, 5), (4, 13), (400, 20)])
-def test_equal_jobs_take_the_closed_form(workers: int, shards: int) -> None:
-    made = simulated(EQUAL, workers, shards)
-    assert made.seconds == pytest.approx(10 + math.ceil(shards / workers) * 8 * 0.5)
-
-
-def test_each_shard_is_done_once_though_nodes_are_lost() -> None:
-    made = simulated(STORMY, 16, 300)  # which raises unless each is done exactly once
-    assert made == simulated(STORMY, 16, 300) and made.jobs == 300 and made.lost > 1
-    assert simulated(dataclasses.replace(STORMY, retry=False), 16, 300).resumed > 0
-    with pytest.raises(WorkerError, match="no node is left"):
-        simulated(dataclasses.replace(STORMY, replace_s=math.inf), 8, 3000)
-
-
-def test_docs_say_what_the_simulation_prints() -> None:
-    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
-    for way, (frames, other) in cluster.WAYS.items():
-        machines = dataclasses.replace(cluster.Machines(), **other)
-        made = cluster.simulate(machines, 100, cluster.jobs_of(100 * 40 * frames, frames))
-        assert cluster.line(way, frames, machines, made) in page
-    paid = cost.million(dataclasses.replace(EQUAL, frame_s=0.072), 64, efficiency=0.5)
-    assert paid.core_s == pytest.approx(72_000) and paid.objects == pytest.approx(523_437.5)
 
 
 # make faults ----------------------------------------------------------------------------------
@@ -281,98 +220,32 @@ def test_planted_faults_are_found_and_run_again_alone(
 # Long runs, small -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stick people as photos of two parts, and cut-outs of two categories."""
-    out = tmp_path_factory.mktemp("photos")
-    made = experiment_world.write(out / "world", 30)
-    shutil.copytree(made / "images", out / "images")
-    whole = json.loads((made / "coco.json").read_text())
-    for name, part in {"train": slice(0, 24), "dev": slice(24, 30)}.items():
-        images = whole["images"][part]
-        numbers = {image["id"] for image in images}
-        people = [a for a in whole["annotations"] if a["image_id"] in numbers]
-        file = {**whole, "images": images, "annotations": people}
-        (out / f"{name}.json").write_text(json.dumps(file))
-    experiment_world.cutouts(out / "cutouts")
-    return out
-
-
-def marked(path: Path, marks: tuple[str, str]) -> Path:
-    path.write_text("before\n{}\nold\n{}\nafter\n".format(*marks))
-    return path
-
-
-def run_proof(out: Path, photos: Path) -> tuple[Path, list[str]]:
+def run_proof(out: Path) -> tuple[Path, list[str]]:
     words = ["--small", "--cache", str(out / "cache")]
     arms = ["--arms", "b,g,c,attention", "--workers", "1", "--docs", str(out)]
     assert proof.main([*words, *arms]) == 0
-    assert pruning.main([*words, "--seeds", "1", "--steps", "2", "--people", "2"]) == 0
     return out / "proof.md", ["(b) KPE, occlusion", "(c) beats (b) by 5 points"]
 
 
-def run_closed_loop(out: Path, photos: Path) -> tuple[Path, list[str]]:
-    words = ["--small", "--cache", str(out / "cache"), "--docs", str(out), "--workers", "1"]
-    assert closed_loop.main(words) == 0
-    return out / "closed_loop.md", list(closed_loop.ARMS.values())
-
-
-def run_systems(out: Path, photos: Path) -> tuple[Path, list[str]]:
-    page = marked(out / "page.md", systems_table.MARKS)
-    words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache"), "--page"]
-    picture = ["--picture", str(out / "seen.jpg"), "--system", "pyramid", "--system", "openpose"]
-    assert systems_table.main([*words, str(page), *picture]) == 0
-    codes = marked(out / "codes.md", pretraining.MARKS)
-    assert pretraining.main([*words, str(codes), "--processes", "1"]) == 0
-    return page, ["pyramid own", "pyramid kpe", "pyramid orn", "openpose", "mean pose in the box"]
-
-
-def run_whole_body(out: Path, photos: Path) -> tuple[Path, list[str]]:
-    page = marked(out / "page.md", whole_body.MARKS)
-    words = ["--size", "small", "--seeds", "1", "--cache", str(out / "cache"), "--page", str(page)]
-    assert whole_body.main(words) == 0
-    return page, [*whole_body.NAMES, "mean pose", "zoomnet - single"]
-
-
-def run_transfer(out: Path, photos: Path) -> tuple[Path, list[str]]:
-    where = ["--photos", str(photos), "--cache", str(out / "cache")]
-    words = ["--size", "small", "--workers", "1", "--out", str(out / "page.md")]
-    asked = [word for arm in transfer_arms.GROUPS["main"] for word in ("--arm", arm)]
-    others = ["--arm", "taught", "--arm", "views-1000", "--arm", "pupil"]
-    log = ["--log", str(out / "page.log")]
-    assert transfer.main([*where, *words, *log, *asked, *others]) == 0
-    one = transfer.Transfer(photos, transfer_arms.SMALL, out / "cache")
-    assert surest.main([*where, str(one.run_of("orn", 0) / "last.safetensors")]) == 0
-    generated = next((out / "cache").glob("*/people-*/wild"))
-    assert bank_bound.main([*where, str(generated)]) == 0
-    titles = [r.title for r in transfer_arms.ROWS.values() if r.arm in transfer_arms.GROUPS["main"]]
-    return out / "page.md", titles
-
-
-def run_scene(out: Path, photos: Path) -> tuple[Path, list[str]]:
+def run_scene(out: Path) -> tuple[Path, list[str]]:
     sizes = ["--frames", "2", "--posed", "2", "--people", "3", "--cache", str(out / "cache")]
     assert every_scene.main([*sizes, "--log", str(out / "log"), "challenges/plain"]) == 0
     return out / "log", ["challenges/plain", "not held: nothing"]
 
 
-LONG = (run_proof, run_closed_loop, run_systems, run_whole_body, run_transfer, run_scene)
+LONG = (run_proof, run_scene)
 
 
 @pytest.mark.nightly("minutes of training; the package's own parts of it have quick tests")
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("made", LONG, ids=lambda made: made.__name__)
 def test_a_long_run_ends_with_its_page_and_a_second_trains_nothing(
-    made: Callable[[Path, Path], Any],
-    photos: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[Path], Any], tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr(whole_body, "ROUNDS", 20)
-    monkeypatch.setattr(compress, "WIDTHS", (0.5,))
-    page, titles = made(tmp_path, photos)
+    page, titles = made(tmp_path)
     text = page.read_text()
     assert not [title for title in titles if title not in text] and "old" not in text.split()
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
-    made(tmp_path, photos)
+    made(tmp_path)
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")} == before

@@ -1,4 +1,4 @@
-"""Pages about networks: their code runs as printed, their tables are what is measured."""
+"""Pages about networks: their code runs as printed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ import transformers
 import yaml
 from painted_frames import painted, write_set
 
-from benchmarks import systems
-from benchmarks.bottom_up import decoders, standing
-from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.training import config as configs
-from synthstudio.training.config_network import Network
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCKS, BOTTOM_UP, SYSTEMS, VIDEO = (
@@ -27,12 +23,6 @@ SECTION = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.S |
 CODE = {"blocks": dict(SECTION.findall(BLOCKS)), "bottom_up": dict(SECTION.findall(BOTTOM_UP))}
 SHOWN = [title for title in CODE["blocks"] if title != "Training"]
 DOWNLOADS = {"microsoft/resnet-50", "usyd-community/vitpose-base-simple"}
-ROWS = {
-    cells[0]: cells[1:]
-    for line in SYSTEMS.splitlines()
-    if line.startswith("| ") and len(cells := line.strip("| ").split(" | ")) == 5
-}
-del ROWS["system"]
 
 
 @pytest.fixture(autouse=True)
@@ -114,44 +104,6 @@ def test_the_video_page_runs_as_printed() -> None:
     exec(compile(code, "docs/video.md", "exec"), names)
     assert names["outputs"].maps.shape == (1, 17, 24, 18)
     assert names["net"].mean.numel() == 3 and len(names["outputs"].logits) == 2
-
-
-def test_decoding_speeds_are_of_the_decoders_that_the_benchmark_times() -> None:
-    made = decoders(standing(20))
-    assert list(made) == re.findall(r"^\| ([^|]+) \| [\d.]+ ms", BOTTOM_UP, re.M)
-    assert all(len(decode()[0]) == 20 for decode in made.values())
-
-
-def test_the_table_of_systems_has_all_of_them_at_their_cost() -> None:
-    assert list(ROWS) == list(systems.SYSTEMS)
-    every = {"hrnet": HRNETS, "hourglass": HOURGLASSES, "vit": VITS}
-    named = {"pyramid", *(f"{name} {v}" for name, sizes in every.items() for v in sizes)}
-    assert {name.split(",")[0] for name in ROWS} == named
-    pyramid = float(ROWS["pyramid"][2].split(", ")[1])
-    for name, cells in ROWS.items():
-        cost = float(cells[1].split(", ")[1])
-        if "nano" in name:
-            assert cost == pytest.approx(pyramid, rel=0.06), name
-        elif name != "pyramid":
-            assert cost > 50 * pyramid
-
-
-LARGE = pytest.mark.nightly("large networks take seconds to count; nano ones are counted each time")
-SMALL = [name for name in ROWS if name == "pyramid" or "nano" in name]
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in SMALL else [LARGE]) for n in ROWS]
-)
-def test_the_table_of_systems_is_what_is_measured(name: str) -> None:
-    picture, *found = ROWS[name]
-    fields: dict[str, Any] = systems.SYSTEMS[name]
-    assert picture == "{}x{}".format(*fields["size"])
-    for block, cell in zip(systems.BLOCKS, found, strict=True):
-        if block == "orn" and picture == "256x192":
-            continue  # a bank runs for real, which takes long
-        cost = systems.cost(Network(block=block, **fields))
-        assert cell == f"{cost.parameters / 1e6:.2f}, {cost.operations / 1e9:.3f}", block
 
 
 def test_the_configs_of_the_page_of_systems_are_read() -> None:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import video as bench
 from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.models.backbones.hourglass import StackedHourglass
@@ -173,27 +172,3 @@ def test_a_clip_that_does_not_fit_is_said() -> None:
         net(**(clip | {"flow_px": clip["flow_px"][..., :-1]}))
     with pytest.raises(ModelError, match=r"VideoPoseNet, there: .*got \(2, 3\)"):
         net(**(clip | {"there": clip["there"][:, 1:]}))
-
-
-# A limb that disappears behind a post for ten frames.
-
-
-@pytest.mark.nightly("two networks are trained; what they are made of is tested above")
-def test_a_wrist_hidden_for_ten_frames_is_found_from_its_neighbours() -> None:
-    clips = bench.drawn(24, seed=0)
-    for clip in clips:
-        assert clip.hidden.sum() == bench.HIDDEN
-        x = clip.joints_px[:, bench.JOINTS.index("wrist"), 0]
-        assert (np.diff(x) > 0).all() or (np.diff(x) < 0).all()
-        assert not clip.hidden[:8].any() and not clip.hidden[-8:].any()
-    test = bench.windows(bench.drawn(16, seed=1))
-    net, video = bench.trained(bench.windows(clips), steps=110)
-    found = bench.errors_px(net, video, test)
-    hidden = test.hidden.astype(bool)
-    less = bench.difference(found["clips"], found["single frames"], test, hidden)
-    assert less.high < 0, less
-    wrist = bench.JOINTS.index("wrist")
-    assert found["clips"][~hidden, wrist].mean() < found["clips"][hidden, wrist].mean() + 2
-    # It is the neighbours that tell, not the layers more.
-    less = bench.difference(found["clips"], found["clips of one frame"], test, hidden)
-    assert less.high < 0, less

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from meeting_checks import Kind, check, does, stage_of
 
-from benchmarks.together import Kind, check, does, stage_of
 from synthstudio.body.meetings import meetings, read_meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.errors import RecipeError

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from made_predictions import person
 
-from benchmarks.tracking import KINDS, TRACKERS, Clip, clips_of, judged, spoilt
 from synthstudio.core.errors import ArgumentError
+from synthstudio.core.images import decode_rgb
 from synthstudio.core.rng import stream
+from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.tracking import TrackedFrame, TrackScores, score_tracks
 from synthstudio.inference.predict import smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
@@ -201,25 +202,26 @@ def test_frames_that_do_not_fit_are_told() -> None:
 # A clip of ours.
 
 
-@pytest.fixture(scope="module")
-def clip(rendered_clip: Path) -> Clip:
-    (found,) = clips_of(rendered_clip)
-    return found
+def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip: Path) -> None:
+    data, sights, pictures, names = Dataset(rendered_clip), [], [], []
+    for row in data.iter_frames():
+        people = data.people_of(row["index"])
+        people = people[people.amodal_area_px > 0]
+        sights.append((people.amodal_boxes_px, people.joints_px, people.shares[..., 0]))
+        pictures.append(decode_rgb(data.image_bytes_of(row), row["file_name"]))
+        names.append(people.instance.astype(np.int64))
+    assert [len(there) for there in names] == [3] * 8
 
+    def score(found: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> TrackScores:
+        held = zip(_held(sights, found), truth, strict=True)
+        return score_tracks([dataclasses.replace(frame, truth=there) for frame, there in held])
 
-def test_a_rendered_clip_is_tracked_without_a_mistake(clip: Clip) -> None:
-    assert [len(s.truth) for s in clip] == [3] * 8
-    for name, tracker in TRACKERS.items():
-        score = judged([clip], tracker)
-        assert (score.mota, score.idf1, score.switches, score.truth) == (1, 1, 0, 24), name
-    mixed = [
-        dataclasses.replace(s, truth=s.truth[::-1]) if t % 2 else s for t, s in enumerate(clip)
-    ]
-    assert judged([mixed], TRACKERS["poses, flow"]).switches > 0
-    for kind in KINDS:
-        given = [spoilt(clip, kind, 0)]
-        boxes, poses = (judged(given, TRACKERS[name]) for name in ("boxes", "poses, velocity"))
-        assert poses.mota >= boxes.mota, kind
+    by_flow = _track(sights, pictures=pictures)
+    for found in (tracks([boxes for boxes, _, _ in sights]), _track(sights), by_flow):
+        got = score(found, names)
+        assert (got.mota, got.idf1, got.switches, got.truth) == (1, 1, 0, 24)
+    mixed = [there[::-1] if t % 2 else there for t, there in enumerate(names)]
+    assert score(by_flow, mixed).switches > 0
 
 
 def test_predictions_of_a_video_are_tracked_through_a_gap_by_poses() -> None:

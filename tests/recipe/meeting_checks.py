@@ -1,24 +1,8 @@
-"""Do people who do things together really touch? `python -m benchmarks.together --seeds 50`.
-
-Frames are drawn and posed, not rendered. Of each kind of meeting it is asked, by ways of its own
-(distances of meshes' vertices, benchmarks.touch's signed distance), not by the solver's residual:
-  made      frames in which the people do it, of those that asked for it
-  apart     for each touch how far the skin of the hand is from the other's hand, or from their
-            skin and clothes, the farthest (centimetres)
-  deep      how deep one bare body lies in the other, the deepest, and how many of more than 2 cm
-  beyond    joints outside their limits
-  floating  lowest vertex more than 2 cm from the floor
-The exit status is 1 if a hand is more than 2 cm away, or anything is beyond or floats, or more than
-1 % of people lie more than 2 cm in another.
-"""
+"""What people do together, measured on meshes: touching hands, depth, limits, feet."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,12 +10,10 @@ from scipy.spatial import cKDTree
 
 from benchmarks import physics, proofs, touch
 from synthstudio.body import wardrobe
-from synthstudio.body.meetings import meetings
 from synthstudio.core.scene import F64
 from synthstudio.core.solve import Meeting, Touch
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec
 from synthstudio.generation.stage import Stage, prepare
-from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import parse
 
 NEAR_M, FLOOR_M = 0.02, 0.02
@@ -160,30 +142,3 @@ def check(stage: Stage, spec: FrameSpec, kind: Kind, meeting: Meeting) -> None:
             float(s.vertices_m[f, 2].min()) for s, f in zip(surfaces, drawn, strict=True) if len(f)
         )
         kind.floating += abs(low) > FLOOR_M
-
-
-def main() -> int:
-    """Check every kind; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--kinds", help="names, with commas; default: all")
-    parser.add_argument("--json", type=Path, help="write what was found here as well")
-    arguments = parser.parse_args()
-    wanted = arguments.kinds.split(",") if arguments.kinds else [m.name for m in meetings()]
-    found = []
-    for meeting in meetings():
-        if meeting.name not in wanted:
-            continue
-        stage, kind = stage_of(meeting.name, people=meeting.most), Kind(name=meeting.name)
-        for index in range(arguments.seeds):
-            check(stage, draw(stage.settings.recipe, index, stage), kind, meeting)
-        found.append(kind)
-        print(kind.text(), flush=True)
-    if arguments.json:
-        text = json.dumps([asdict(kind) for kind in found], indent=1)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
-    return 0 if all(kind.passed for kind in found) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
