@@ -29,7 +29,6 @@ def make_set(
     *,
     skeleton: str = "coco23",
     frames: int = FRAMES,
-    format_version: int = manifest.FORMAT_VERSION,
     look: Callable[[Frame], Frame] = lambda frame: frame,
 ) -> Dataset:
     """Write a data set: one wholly hidden, one cut by the frame, a crowd of 4, and nobody."""
@@ -43,12 +42,11 @@ def make_set(
         assets=(AssetRow(sha256="ab" * 32, name="tree.png", licence="CC0-1.0", category="leaf"),),
         versions=manifest.package_versions(),
         machine=manifest.machine_kind("cpu"),
-        format_version=format_version,
     )
     with open_or_create(out, identity) as session:
         for shard in session.todo:
             mine = [made[k] for k in identity.frames_of(shard)]
-            session.publish(write_shard(out, shard, mine, format_version=format_version))
+            session.publish(write_shard(out, shard, mine))
         session.finish()
     return Dataset(out)
 

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
-from synthstudio.dataset import rows, versions
+from synthstudio.dataset import rows
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
-from synthstudio.dataset.manifest import FORMAT_VERSION, Identity
+from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.parquet import READ_ERRORS, write_table
 from synthstudio.dataset.reader import Dataset
@@ -165,7 +165,6 @@ def write_derived(
     `chunks` hold `identity.frames` frames. One shard's rows are in memory at a time. An image
     whose bytes are not those of its row is a DatasetError. Safe to run again with `resume`.
     """
-    identity = dataclasses.replace(identity, format_version=FORMAT_VERSION)
     with open_or_create(out, identity, resume=resume, keep=False) as session:
         _keep_asset_root(session, sources)
         todo = set(session.todo)
@@ -277,8 +276,7 @@ def _write_shard(
                 for frame, index in zip(columns, new, strict=True):
                     _link_files(sources[chunk.source], frame, temporary, index)
             write_table(temporary / FRAMES_NAME, frames)
-            names = versions.instance_schema(session.identity.format_version).names
-            write_table(temporary / INSTANCES_NAME, people.select(names))
+            write_table(temporary / INSTANCES_NAME, people)
             write_table(temporary / ORIGIN_NAME, origin)
             head = {
                 "shard": shard,

@@ -26,9 +26,6 @@ from synthstudio.dataset.durable import (
 
 MANIFEST_NAME = "dataset.json"
 FORMAT_VERSION = 3
-READABLE_VERSIONS = (2, 3)
-"""1: before clips, variants and asks (release 0.1.0). 2: with their columns in both tables.
-3: with kinematic_joints_world_m in instances."""
 FRAMES_PER_SHARD = 64
 
 CONVENTIONS = {
@@ -184,11 +181,11 @@ def no_dataset(place: Place) -> DatasetError:
 
 
 def _identity(value: dict[str, Any], path: Place) -> Identity:
-    if value.get("format_version") not in READABLE_VERSIONS:
+    if value.get("format_version") != FORMAT_VERSION:
         raise DatasetError(
             "this data set has another format",
             where=str(path),
-            expected=f"format_version {' or '.join(map(str, READABLE_VERSIONS))}",
+            expected=f"format_version {FORMAT_VERSION}",
             got=str(value.get("format_version")),
             then="Read it with the release of synthstudio that made it (see versions).",
         )

@@ -46,14 +46,12 @@ from synthstudio.dataset.shards import (
     verify_shard,
 )
 from synthstudio.dataset.source import open_source
-from synthstudio.dataset.versions import instance_schema, with_columns
 from synthstudio.dataset.writer import Part, read_mixed
 
 Kind = Literal["frames", "instances"]
 _FILES: dict[Kind, str] = {"frames": FRAMES_NAME, "instances": INSTANCES_NAME}
 _SCHEMAS: dict[Kind, pa.Schema] = {"frames": FRAME_SCHEMA, "instances": INSTANCE_SCHEMA}
 _IMAGE = re.compile(r"images/[0-9]{6,}\.(?:jpg|png|webp|bmp)")  # rendered ones are jpg
-_OLDER: dict[Kind, tuple[pa.Schema, ...]] = {"frames": (), "instances": (instance_schema(2),)}
 BATCH_ROWS = 256
 KEPT_SHARDS = 4
 
@@ -422,7 +420,6 @@ class Dataset:
     def _table_of(self, entry: ShardEntry, kind: Kind) -> pa.Table:
         with self._opened(entry, kind) as file:
             table = file.read(use_threads=False).combine_chunks()
-            table = with_columns(table, _SCHEMAS[kind])
             self._check_rows(table, entry, kind)
             return table
 
@@ -454,7 +451,7 @@ class Dataset:
         path = self.shard_folder(entry.shard) / _FILES[kind]
         where = self.place / entry.path / _FILES[kind]
         with _parquet_errors(where), pq.ParquetFile(path, memory_map=True) as file:
-            if not any(map(file.schema_arrow.equals, (_SCHEMAS[kind], *_OLDER[kind]))):
+            if not file.schema_arrow.equals(_SCHEMAS[kind]):
                 names = ", ".join(file.schema_arrow.names)
                 raise damaged(where, "this version's columns", names)
             rows = entry.people if kind == "instances" else entry.frames - len(entry.failed)
@@ -476,9 +473,7 @@ class Dataset:
                     expected=f"some of {', '.join(_SCHEMAS[kind].names)}",
                     got=", ".join(unknown),
                 )
-            stored = None if wanted is None else [n for n in wanted if n in file.schema_arrow.names]
-            for part in file.iter_batches(BATCH_ROWS, columns=stored, use_threads=False):
-                batch = with_columns(part, _SCHEMAS[kind], wanted)
+            for batch in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
                 self._check_rows(batch, entry, kind)
                 yield batch
 

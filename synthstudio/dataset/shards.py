@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
-from synthstudio.dataset import rows, versions
+from synthstudio.dataset import rows
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
@@ -29,7 +29,6 @@ from synthstudio.dataset.durable import (
     sync_file,
     sync_folder,
 )
-from synthstudio.dataset.manifest import FORMAT_VERSION
 from synthstudio.dataset.parquet import write_parquet
 
 SHARDS_DIR = "shards"
@@ -130,7 +129,6 @@ def write_shard(
     frames: Iterable[Stored | FailedFrame],
     *,
     rows_of: RowsOf = rendered_rows,
-    format_version: int = FORMAT_VERSION,
     on_event: OnEvent = no_event,
 ) -> StagedShard:
     """Write a shard under a temporary name, every file and folder synced; any process may.
@@ -159,13 +157,12 @@ def write_shard(
             indices.append(frame.spec.index)
             row, people = rows_of(frame, image_name(frame.spec.index))
             frame_rows.append(row)
-            instance_rows.extend(versions.in_format(person, format_version) for person in people)
+            instance_rows.extend(people)
             on_event("frame-written")
         _check_order(shard, indices)
         with disk_errors(temporary):
             write_parquet(temporary / FRAMES_NAME, rows.FRAME_SCHEMA, frame_rows)
-            schema = versions.instance_schema(format_version)
-            write_parquet(temporary / INSTANCES_NAME, schema, instance_rows)
+            write_parquet(temporary / INSTANCES_NAME, rows.INSTANCE_SCHEMA, instance_rows)
             head = {
                 "shard": shard,
                 "first": indices[0],

@@ -238,10 +238,6 @@ def _begin(session: Session, allow_mixed: bool) -> None:
         destination.replace(MANIFEST_NAME, to_bytes(wanted))
         return
     had = parse_identity(data, session.place / MANIFEST_NAME)
-    # What was begun in an older format is finished in it.
-    wanted = dataclasses.replace(
-        wanted, format_version=min(had.format_version, wanted.format_version)
-    )
     differences = identity_differences(had, wanted)
     if differences:
         if not allow_mixed or structural_differences(had, wanted):

@@ -24,7 +24,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
 from synthstudio.dataset.parquet import write_parquet
-from synthstudio.dataset.rows import FRAME_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
@@ -33,7 +33,6 @@ from synthstudio.dataset.shards import (
     new_temporary,
     seal,
 )
-from synthstudio.dataset.versions import in_format, instance_schema
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
@@ -216,8 +215,7 @@ def _write_dataset(
                         raise
                     _leave_out(pending[1], error, opened.left_out)
                 pending = next(samples, None)
-            version = session.identity.format_version
-            session.publish(_write_shard(temporary, shard, indices, frames, version))
+            session.publish(_write_shard(temporary, shard, indices, frames))
         lost = opened.left_out.errors
         if lost and (not imported.frames or ("annotation" in lost and not imported.people)):
             raise next(iter(lost.values()))
@@ -394,10 +392,10 @@ def _frame_indices(opened: Opened, sidecar: Sidecar | None) -> Sequence[int]:
 
 
 def _write_shard(
-    temporary: Path, shard: int, indices: range, frames: Sequence[_Frame], format_version: int
+    temporary: Path, shard: int, indices: range, frames: Sequence[_Frame]
 ) -> StagedShard:
     present = {frame.row["index"] for frame in frames}
-    people = [in_format(row, format_version) for frame in frames for row in frame.people]
+    people = [row for frame in frames for row in frame.people]
     head = {
         "shard": shard,
         "first": indices.start,
@@ -409,7 +407,7 @@ def _write_shard(
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
-        write_parquet(temporary / INSTANCES_NAME, instance_schema(format_version), people)
+        write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, people)
         named = any(row["id"] not in ("null", str(row["index"])) for row in sources)
         schema = SOURCES_SCHEMA.append(_SOURCE_ID) if named else SOURCES_SCHEMA
         rows = [{name: row[name] for name in schema.names} for row in sources]

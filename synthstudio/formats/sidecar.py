@@ -24,14 +24,13 @@ import pyarrow.parquet as pq
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
 from synthstudio.dataset.durable import canonical_json
-from synthstudio.dataset.manifest import FORMAT_VERSION, READABLE_VERSIONS, AssetRow
+from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
 from synthstudio.dataset.parquet import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
     Row,
 )
-from synthstudio.dataset.versions import instance_schema, with_columns
 from synthstudio.formats.checked import (
     check_frame,
     check_person,
@@ -91,10 +90,8 @@ class Sidecar:
         where = folder / FOLDER
         head = read_value(where / HEAD_NAME)
         with reading(str(where / HEAD_NAME)):
-            if head["format_version"] not in READABLE_VERSIONS:
-                raise ValueError(
-                    f"format_version {head['format_version']}, not one of {READABLE_VERSIONS}"
-                )
+            if head["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format_version {head['format_version']}, not {FORMAT_VERSION}")
             self.identity: dict[str, Any] = head["identity"]
             canonical_json(self.identity)  # 1e400 was taken for infinity
             self.skeleton = known_skeleton(self.identity["skeleton"])
@@ -107,7 +104,7 @@ class Sidecar:
                 for row in self.identity["assets"]
             )
         self._frames = Groups(where / FRAMES_NAME, FRAME_SCHEMA)
-        self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA, instance_schema(2))
+        self._people = Groups(where / INSTANCES_NAME, INSTANCE_SCHEMA)
         names = self._frames.column("file_name")
         self._number = {name: k for k, name in enumerate(names)}
         self._index = np.array(self._frames.column("index"), np.int64)
@@ -153,17 +150,13 @@ class Sidecar:
 
 
 class Groups:
-    """A Parquet file of the rows of one table, a group of rows in memory; FormatError.
+    """A Parquet file of the rows of one table, a group of rows in memory; FormatError."""
 
-    `older`: schemas of earlier versions, read with null in the columns they lack.
-    """
-
-    def __init__(self, path: Path, schema: pa.Schema, *older: pa.Schema) -> None:
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path, self._at, self._rows = path, -1, list[Row]()
-        self._schema = schema
         with parquet_errors(path):
             self._file = open_parquet(path)
-            if not any(map(self._file.schema_arrow.equals, (schema, *older))):
+            if not self._file.schema_arrow.equals(schema):
                 raise ValueError("other columns than this version's")
             counts = [
                 self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)
@@ -180,7 +173,7 @@ class Groups:
             with parquet_errors(self._path):
                 table = self._file.read_row_group(group, use_threads=False)
                 table.validate(full=True)
-                self._rows = with_columns(table, self._schema).to_pylist()
+                self._rows = table.to_pylist()
             self._at = group
         return dict(self._rows[number - (int(self._ends[group - 1]) if group else 0)])
 

@@ -37,7 +37,6 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
-from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
@@ -312,14 +311,13 @@ def generate(  # noqa: PLR0913 - the options of one command
     what looks wrong.
     """
     started = time.monotonic()
-    settings = as_begun(settings, out)
     notes = left_out(settings.recipe, settings.catalogue)
     notes += doubted(settings.catalogue)
     notes += never_worn(settings.recipe, settings.catalogue.garments)
     for note in notes:
         on_note(note)
     prepare_caches(settings)
-    identity = as_written(identity_of(settings, frames_per_shard), out)
+    identity = identity_of(settings, frames_per_shard)
     initializer, initargs = opening(engine, Stage, settings)
     with open_or_create(
         out, identity, resume=resume, allow_mixed=allow_mixed, part=part, on_event=on_event
@@ -347,8 +345,7 @@ def make_shard(stage: Stage, job: ShardJob, report: local.Report) -> StagedShard
             yield _tried_twice(stage, index, job.skip_failed)
             report(1)
 
-    made, version = frames(), job.format_version
-    return write_shard(job.folder, job.shard, made, format_version=version, on_event=job.on_event)
+    return write_shard(job.folder, job.shard, frames(), on_event=job.on_event)
 
 
 def _tried_twice(stage: Stage, index: int, skip_failed: bool) -> Frame | FailedFrame:

@@ -44,7 +44,6 @@ class ShardJob:
     shard: int
     frames: range
     skip_failed: bool
-    format_version: int
     on_event: OnEvent
 
     def __str__(self) -> str:
@@ -76,7 +75,6 @@ def run_shards(  # noqa: PLR0913 - what a run of any kind consists of
             shard=shard,
             frames=session.identity.frames_of(shard),
             skip_failed=skip_failed,
-            format_version=session.identity.format_version,
             on_event=on_event,
         )
         for shard in session.todo

@@ -4,9 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
-from exchange_sets import make_set, rows_of, same
+from exchange_sets import make_set, rows_of
 
 from synthstudio.api.quality import validate
 from synthstudio.core.errors import FormatError
@@ -51,17 +50,6 @@ def test_no_key_is_one_that_fiftyone_reserves(exported) -> None:
     for file in annotation_files(exported):
         for person in json.loads(file.read_text())["annotations"]:
             assert not RESERVED & set(person)
-
-
-def test_an_export_of_before_comes_in_whole(tmp_path) -> None:
-    made = import_from("coco", BEFORE, tmp_path / "back")
-    assert (made.frames, made.edited) == (3, 0)
-    frames, people = rows_of(tmp_path / "back")
-    for name, rows in (("frames", frames), ("instances", people)):
-        was = pq.read_table(BEFORE / "synthstudio" / f"{name}.parquet").to_pylist()
-        assert len(was) == len(rows) > 0
-        for old, new in zip(was, rows, strict=True):
-            assert [k for k in old if k != "layers" and not same(old[k], new[k])] == []
 
 
 def test_numbers_of_before_are_read_without_the_sidecar(tmp_path) -> None:

@@ -24,7 +24,6 @@ from synthstudio.dataset.rows import (
     KINEMATIC,
     Row,
 )
-from synthstudio.dataset.versions import instance_schema
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
@@ -50,8 +49,8 @@ def _feature(kind: pa.DataType) -> Any:
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
 
-def _schema(format_version: int) -> pa.Schema:
-    person = pa.struct([_loose(f) for f in instance_schema(format_version)])
+def _schema() -> pa.Schema:
+    person = pa.struct([_loose(f) for f in INSTANCE_SCHEMA])
     fields = [
         pa.field("image", _IMAGE),
         *(_loose(f) for f in FRAME_SCHEMA),
@@ -62,7 +61,7 @@ def _schema(format_version: int) -> pa.Schema:
     return pa.schema(fields, metadata={"huggingface": json.dumps(metadata)})
 
 
-SCHEMA, _OLD_SCHEMA = _schema(3), _schema(2)
+SCHEMA = _schema()
 
 
 def image_name(frame: Row) -> str:
@@ -175,7 +174,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     files = sorted((path / "data").glob("*.parquet"))
     places: list[tuple[int, int, int]] = []  # index, file, place in it
     for number, file in enumerate(files):
-        index = Groups(file, SCHEMA, _OLD_SCHEMA).column("index")
+        index = Groups(file, SCHEMA).column("index")
         with checked.reading(str(file)):
             found = (checked.integer(i, 0, 2**40) for i in index)
             places += [(i, number, k) for k, i in enumerate(found)]
@@ -185,7 +184,7 @@ def read(path: Path, images: Path | None, also: Sequence[str]) -> Opened:
     numbers = [i for i, _, _ in places]
     if len(set(numbers)) != len(numbers):
         raise FormatError("two rows have one index", where=str(path))
-    readers = [Groups(file, SCHEMA, _OLD_SCHEMA) for file in files]
+    readers = [Groups(file, SCHEMA) for file in files]
     kind = readers[places[0][1]].row(places[0][2])["skeleton"]
     with checked.reading(str(path)):
         joints = checked.known_skeleton(kind)

@@ -19,7 +19,6 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.generation.begun import as_begun, as_written
 from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
@@ -74,10 +73,9 @@ def occlude(  # noqa: PLR0913 - the options of one command
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="synthstudio-") as scratch:
         found = gather(annotations, images, Path(scratch), skip_broken=skip_broken)
-        settings = as_begun(settings_for(settings, found), out)
+        settings = settings_for(settings, found)
         prepare_caches(settings)
-        wanted = identity_for(settings, found, annotations.name, frames_per_shard)
-        identity = as_written(wanted, out)
+        identity = identity_for(settings, found, annotations.name, frames_per_shard)
         initializer, initargs = _opening(engine, settings, found, images)
         with open_or_create(
             out, identity, resume=resume, allow_mixed=allow_mixed, on_event=on_event
@@ -205,14 +203,7 @@ def make_shard(stage: PhotoStage, job: ShardJob, report: local.Report) -> Staged
             yield _made(stage, index)
             report(1)
 
-    return write_shard(
-        job.folder,
-        job.shard,
-        frames(),
-        rows_of=rows_of,
-        format_version=job.format_version,
-        on_event=job.on_event,
-    )
+    return write_shard(job.folder, job.shard, frames(), rows_of=rows_of, on_event=job.on_event)
 
 
 def _made(stage: PhotoStage, index: int) -> PhotoFrame:
