@@ -2,7 +2,7 @@
 
     python examples/06_orn_after_own_backbone.py --epochs 20
 
-Run 01_first_dataset.py first, or name a data set. docs/blocks.md has more backbones.
+Run 01_first_dataset.py first, or name a data set. docs/research/blocks.md has more backbones.
 """
 
 import argparse

@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"cli.md"}
 PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    if page.name not in GENERATED
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if page.name not in GENERATED and page.parent.name != "research"
 }
 SMALL = {
     "generate": ("--workers", "1", "--frames", "12"),

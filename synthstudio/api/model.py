@@ -105,7 +105,7 @@ class Model:
 
     @property
     def system(self) -> str:
-        """`topdown`, `zoomnet`, or one that finds everybody in whole frames (docs/bottom_up.md)."""
+        """`topdown`, `zoomnet`, or one that finds everybody in whole frames (docs/research)."""
         return "topdown" if self.config is None else self.config.network.system
 
     @property

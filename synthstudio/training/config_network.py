@@ -28,14 +28,14 @@ class Network(Section):
     """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
 
     # topdown: one person a picture, cut out by a box. zoomnet: likewise, with windows that see face
-    # and hands closer (docs/whole_body.md). openpose, personlab, fcpose: whole frames with
-    # everybody in them (docs/bottom_up.md).
+    # and hands closer (docs/research/whole_body.md). openpose, personlab, fcpose: whole frames with
+    # everybody in them (docs/research/bottom_up.md).
     system: System = "topdown"
     # openpose, personlab: pixels a cell of their maps.
     stride: Literal[4, 8] = 8
     # The block after the backbone: plain (kpe), occlusion robust (orn), or the backbone's own head.
     block: Literal["kpe", "orn", "own"] = "orn"
-    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/systems.md and its size.
+    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/research and its size.
     backbone: Literal["pyramid", "hrnet", "hourglass", "vit"] = "pyramid"
     variant: Literal["nano", "small", "base", "w32", "w48"] = "nano"
     # hourglass: how many in a row. vit: its own head, by deconvolutions or by one convolution.
@@ -66,9 +66,9 @@ class Network(Section):
     # How many of its poses take part in a training step; 0: all. Answers use all of them.
     bank_sample: int = Field(default=1000, ge=0, le=MAX_BANK)
     # How much the maps count against what other poses there are: more for larger pictures, of which
-    # a network sees more (docs/transfer.md).
+    # a network sees more (docs/research/transfer.md).
     bank_sharpness: float = Field(default=0.6, gt=0, le=4)
-    # ORN: attention to pixels and joints (docs/proof.md: no gain); refinement; final fusion with
+    # ORN: attention to pixels and joints (docs/research: no gain); refinement; final fusion with
     # the poses.
     attention: bool = False
     refine: bool = True

@@ -13,7 +13,7 @@ from synthstudio.training.config import Config
 
 MOMENTUM = 0.95
 MUON_LR_RATIO = 10.0
-"""Muon's learning rate over AdamW's. 7 to 13 do alike on real photos (docs/blocks.md)."""
+"""Muon's learning rate over AdamW's. 7 to 13 do alike on real photos (docs/research/blocks.md)."""
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 

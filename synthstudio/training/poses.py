@@ -25,7 +25,7 @@ SMALL_BANK = 100
 ANSWER_POSES = 20_000
 TIPPED_DEG = 50.0
 TURNED = 0.15
-"""What `bank_of_others` makes a bank of: measured in docs/transfer.md ("Other poses to answer
+"""What `bank_of_others` makes a bank of: measured in docs/research ("Other poses to answer
 with")."""
 VIEWS = 4
 """From so many heights at most a bank sees one person's pose: more found nothing more."""

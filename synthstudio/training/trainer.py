@@ -33,7 +33,7 @@ from synthstudio.training.log import Log
 
 _TAIL = {"dropout": 0.0, "half_body": 0.0, "shift": 0.0}
 """Pastes stay, since labels follow them: on photos, where little else is labelled as hidden, a
-network that ends without them says that nothing is (docs/blocks.md)."""
+network that ends without them says that nothing is (docs/research/blocks.md)."""
 Made = TypeVar("Made")
 """A batch as a trainer makes it."""
 Outputs = TypeVar("Outputs")

@@ -16,8 +16,8 @@ from synthstudio.training import config as configs
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCKS, BOTTOM_UP, SYSTEMS, VIDEO = (
-    (DOCS / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("blocks", "bottom_up", "systems", "video")
+    (DOCS / name).read_text(encoding="utf-8")
+    for name in ("research/blocks.md", "research/bottom_up.md", "research/systems.md", "video.md")
 )
 SECTION = re.compile(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.S | re.M)
 CODE = {"blocks": dict(SECTION.findall(BLOCKS)), "bottom_up": dict(SECTION.findall(BOTTOM_UP))}

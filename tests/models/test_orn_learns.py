@@ -1,7 +1,7 @@
 """ORN learns: research's test of the block, on stick people whom things and others hide.
 
 The networks are small and trained for a minute; what the block is worth against KPE and without its
-parts is measured on rendered people (docs/proof.md). Letters: P people, J joints, h, w cells.
+parts is measured on rendered people (docs/research). Letters: P people, J joints, h, w cells.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ def test_attention_avoids_what_covers_by_the_cover_alone(
 
 def test_hidden_joints_are_nearer_than_the_mean_poses(answers: Answers) -> None:
     """Research asks as well that ORN without attention or refinement does worse: it does not, here
-    or in docs/proof.md; and KPE is better on these few people (docs/blocks.md)."""
+    or in docs/research; and KPE is better on these few people (docs/research)."""
     hidden = answers.hidden
     assert 0.2 < hidden.mean() < 0.4
     mean_pose = errors_px(answers.train.labels.xy.mean(0), answers.test)[hidden].mean()

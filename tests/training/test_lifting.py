@@ -27,7 +27,9 @@ from synthstudio.training.lifting import (
     train_lifter,
 )
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "lifting.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "research" / "lifting.md").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,7 @@ def test_the_page_runs_as_printed(
     quick = quick.replace('Path("clips")', repr(rendered_clip)).replace("steps=2000", "steps=3")
     assert quick.count("pairs") == 1 and quick.count("steps=3") == 2
     names: dict[str, Any] = {"PosixPath": Path}
-    exec(compile(quick, "docs/lifting.md", "exec"), names)
+    exec(compile(quick, "docs/research/lifting.md", "exec"), names)
     assert names["xyz_m"].shape == names["test"].xyz_m.shape
     enough = names["seen"].sum(1) >= 3
     assert enough.any()

@@ -1,5 +1,5 @@
 """The sizes of HRNet, stacked hourglass and ViT by name: the published ones, and `nano` for
-crops of 96x72 on two CPU cores, about as many operations as the small pyramid (docs/systems.md)."""
+crops of 96x72 on two CPU cores, about as many operations as the small pyramid (docs/research)."""
 
 from __future__ import annotations
 

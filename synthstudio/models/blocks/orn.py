@@ -14,7 +14,7 @@ It plugs in where KPE does. In order:
    come the visibility outputs: here a joint's position is known best.
 7. Final fusion (`last_word`): the more a joint is predicted to be hidden, the more its map of
    step 4 counts. The power is fixed, not learnt: training people show the poses of the bank, so a
-   learnt one would be too small for people in other poses (docs/blocks.md).
+   learnt one would be too small for people in other poses (docs/research/blocks.md).
 """
 
 from __future__ import annotations

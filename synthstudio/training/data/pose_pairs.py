@@ -1,7 +1,7 @@
 """Pairs of people: of the same pose in other looks, of the same looks in another pose.
 
 Pictures of one moment with other clothes, light or view show the same pose; pictures that recipes
-of equal `streams` draw show the same clothes in other poses (docs/representations.md). Who shows
+of equal `streams` draw show the same clothes in other poses (docs/research). Who shows
 which pose in which clothes stands in the frames' specs. Of photos, where nobody tells, the pair is
 one person in two augmentations. Letters: N people, B of a batch.
 """
@@ -176,7 +176,7 @@ class PairSampler:
                 "no two poses are shown twice",
                 expected="variants appearance, light or view of two moments at least",
                 got=f"{len(people)} people in {len(np.unique(people.pose))} poses",
-                then="Generate with `variants` (docs/representations.md).",
+                then="Generate with `variants` (docs/research/representations.md).",
             )
 
     def draw(self, rng: Generator, batch: int) -> Quads:
