@@ -8,6 +8,7 @@ limit ends the process; the caller then starts another one for the commands that
 from __future__ import annotations
 
 import contextlib
+import copy
 import faulthandler
 import io
 import json
@@ -77,24 +78,46 @@ def run(arguments: list[str], out: Captured, err: Captured) -> dict[str, Any]:
     }
 
 
+BEFORE: dict[str, dict[str, Any]] = {
+    "light": {"from_photo": False},
+    "cutouts": {"size": "share"},
+    "occlude": {"ground": "any"},
+}
+"""Parts of a recipe and what they meant before they had these fields."""
+
+
+def recipe_as_before(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe whose newer fields, where it does not name them, have the values of before."""
+    out = {"streams": "", "light": {}, **copy.deepcopy(recipe)}
+    poses = out.setdefault("people", {}).setdefault("poses", {})
+    out["people"]["poses"] = {"untangle": False, **poses}
+    for part, values in BEFORE.items():
+        if isinstance(out.get(part), dict):
+            out[part] = {**values, **out[part]}
+    behind = out.get("backdrop") or {}
+    for one in (behind, *(choice["backdrop"] for choice in behind.get("choices", []))):
+        if one.get("kind") == "photo":
+            one.update({"ground": "any", "mirrored": 0.5} | one)
+    return out
+
+
 def default_as_before() -> None:
     """Recipes mean what they did before they had newer fields, networks learn regressed 3D joints.
 
     The base does not have those fields; with other values no frame or weight compares.
     """
-    try:
-        from synthstudio.recipe.schema import load, older
-    except ImportError:
-        return  # the base itself
+    from synthstudio.recipe.schema import load
+    from synthstudio.recipe.schema.recipe import Recipe
     from synthstudio.training.config import Config
 
     validate = load._validate
 
     def as_before(data: Any, where: str, node: Any, kind: Any) -> Any:
         mapping = isinstance(data, dict) and all(isinstance(key, str) for key in data)
-        return validate(older.as_begun(data) if mapping else data, where, node, kind)
+        return validate(recipe_as_before(data) if mapping else data, where, node, kind)
 
-    load._validate = as_before  # type: ignore[assignment]
+    if "streams" in Recipe.model_fields:  # else it is the base itself
+        load._validate = as_before  # type: ignore[assignment]
     for kind in reversed(Config.__mro__):
         field = getattr(kind, "__pydantic_fields__", {}).get("joints_3d")
         if field is not None:

@@ -90,13 +90,14 @@ class Dataset(Sequence[Frame]):
         the alphabet's draw other frames than these: generate again from the file.
         """
         from synthstudio.api.recipes import Recipe
-        from synthstudio.recipe.schema.older import as_begun
+        from synthstudio.recipe.schema.load import parse_stored
 
-        fields = self._stored.identity.recipe
-        if "people" not in fields:
+        identity = self._stored.identity
+        if "people" not in identity.recipe:
             return None
-        frames = self._stored.identity.frames
-        return Recipe.parse({**as_begun(fields), "frames": frames})
+        fields = {**identity.recipe, "frames": identity.frames}
+        version = identity.versions.get("synthstudio", "")
+        return parse_stored(Recipe, fields, str(self._stored.place), version)
 
     def __len__(self) -> int:
         return len(self._stored)

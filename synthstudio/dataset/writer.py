@@ -192,12 +192,6 @@ def check_folder(place: Place, resume: bool) -> None:
     destination_of(place).check_free(resume)
 
 
-def begun_at(place: Place) -> Identity | None:
-    """Return the identity of the data set that was begun there; None where none was."""
-    data = destination_of(place).read(MANIFEST_NAME)
-    return None if data is None else parse_identity(data, place / MANIFEST_NAME)
-
-
 def is_unfinished(place: Place) -> bool:
     """Whether a run began a data set there and did not end it."""
     found = destination_of(place)

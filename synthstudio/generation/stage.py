@@ -60,8 +60,7 @@ from synthstudio.props.photo_looks import place_light
 from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
 from synthstudio.recipe.sampling.quotas import check_families
-from synthstudio.recipe.schema import older
-from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.load import dump, parse_stored
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.render import bend, points, raster, runtime
 from synthstudio.render.pack import pack
@@ -145,7 +144,7 @@ def prepare_caches(settings: Settings) -> None:
 def identity_of(settings: Settings, frames_per_shard: int = FRAMES_PER_SHARD) -> Identity:
     """Return what `dataset.json` says of a run with these settings."""
     recipe, catalogue = settings.recipe, settings.catalogue
-    written = older.as_stored(dump(recipe))
+    written = dump(recipe)
     del written["frames"]  # may grow; Identity.frames holds it
     credited = (*catalogue.backgrounds, *catalogue.hdris, *catalogue.cutouts)
     ledger = [
@@ -207,10 +206,11 @@ def settings_of(dataset: Dataset, *, assets: Path | None = None, device: str = "
 
 
 def stored_recipe(dataset: Dataset) -> Recipe:
-    """The recipe that a run's data set was made with; RecipeError when it is damaged."""
+    """The recipe that a run's data set was made with; RecipeError when it is damaged or older."""
     kept = {k: v for k, v in dataset.identity.recipe.items() if k != PHOTOS}
-    fields = {**older.as_begun(kept), "frames": dataset.identity.frames}
-    return parse(fields, str(dataset.place / MANIFEST_NAME))
+    fields = {**kept, "frames": dataset.identity.frames}
+    version = dataset.identity.versions.get("synthstudio", "")
+    return parse_stored(Recipe, fields, str(dataset.place / MANIFEST_NAME), version)
 
 
 class Stage:

@@ -17,7 +17,6 @@ from synthstudio.quality.coverage import REGIONS, Coverage, thin_below
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.load import dump, parse
-from synthstudio.recipe.schema.older import as_begun
 from synthstudio.recipe.schema.people import FULL_TURN, bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -96,7 +95,7 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
             then="Write one for what is thin (scenes/ has examples), or hide its people with "
             "synthstudio occlude.",
         )
-    return {name: value for name, value in as_begun(made).items() if name in made}
+    return made
 
 
 def is_of_photos(dataset: Dataset) -> bool:

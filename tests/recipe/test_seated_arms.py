@@ -9,7 +9,6 @@ from synthstudio.body import face, pose_library, wardrobe
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.recipe.sampling.choose import Draw
 from synthstudio.recipe.sampling.people import draw_people, posed_anew
-from synthstudio.recipe.schema import older
 from synthstudio.recipe.schema.load import dump, load
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -52,10 +51,3 @@ def test_nobody_throws_while_seated(name):
     assert not {BY_NAME[arms].family for _, arms in pairs} & NEEDS_LEGS
     before = mixed_low(recipe_of(name, **often, arms="any"), 500)
     assert {BY_NAME[arms].family for _, arms in before} & NEEDS_LEGS  # what it is for
-
-
-def test_recipes_that_do_not_ask_are_stored_as_before():
-    asks, silent = dump(recipe_of("wild.yaml")), dump(recipe_of("wild.yaml", arms="any"))
-    assert older.as_stored(asks)["people"]["poses"]["arms"] == "fitting"
-    assert "arms" not in older.as_stored(silent)["people"]["poses"]
-    assert older.as_begun(older.as_stored(silent))["people"]["poses"]["arms"] == "any"

@@ -65,6 +65,19 @@ def parse_as(kind: type[R], data: Any, where: str = "recipe") -> R:
     return _validate(data, where, None, kind)
 
 
+def parse_stored(kind: type[R], data: dict[str, Any], where: str, version: str) -> R:
+    """As `parse`, of what `dump` gave; RecipeError where that was another version's `dump`."""
+    recipe = parse_as(kind, data, where)
+    if dump(recipe) != data:
+        raise RecipeError(
+            "this recipe was stored by another version of synthstudio, with other fields",
+            where=where,
+            got=f"version {version or 'unknown'}",
+            then="Generate the data set again, or read it with that version.",
+        )
+    return recipe
+
+
 def dump(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain JSON values with every default filled in; `parse` reads it."""
     return recipe.model_dump(mode="json", by_alias=True)
