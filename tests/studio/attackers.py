@@ -1,4 +1,4 @@
-"""What attack tests share: raw requests, a signed browser, and proof that nothing changed."""
+"""What attack tests share: raw requests, a signed browser, hostile pictures, proof of no change."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 import base64
 import hashlib
 import http.client
+import io
 import os
 import sqlite3
+import struct
 import threading
+import zlib
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from PIL import Image
 from waiting import PATIENCE_S, wait_for
 
 from synthstudio.studio.access import Grant, Tokens, load_secret
@@ -254,3 +258,26 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
         context_of.cache_clear()
         settings._chosen[:] = before
         guard._installed.clear()
+
+
+def picture(
+    mode: str = "RGB", size: tuple[int, int] = (96, 80), kind: str = "PNG", **more: Any
+) -> bytes:
+    """Return a picture of one colour."""
+    file = io.BytesIO()
+    Image.new(mode, size, (200, 40, 90, 128)[: len(mode)]).save(file, kind, **more)
+    return file.getvalue()
+
+
+def bomb(side: int) -> bytes:
+    """Return a small PNG file that says it has side x side pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        tail = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + tail
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1 << 20), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )

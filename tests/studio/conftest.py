@@ -295,6 +295,19 @@ def open_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
 
 
 @pytest.fixture
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hash passwords as cheaply as argon2 allows."""
+    from argon2 import PasswordHasher
+
+    from synthstudio.review.team import passwords
+
+    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+    passwords._nobodys.cache_clear()
+    yield
+    passwords._nobodys.cache_clear()
+
+
+@pytest.fixture
 def pages(open_pages: Callable[..., Pages], studio_set: Path) -> Pages:
     """Return the pages over `studio_set` and a new store."""
     return open_pages(studio_set)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from attackers import api_studio
 from starlette.testclient import TestClient
 
 from synthstudio.core.errors import Refused, StudioError
-from synthstudio.review.team import passwords
 from synthstudio.review.team.accounts import choose_password, invite, reset_password
 from synthstudio.review.team.sessions import end_session
 from synthstudio.review.values import User
@@ -21,7 +18,6 @@ from synthstudio.studio import context as pages
 from synthstudio.studio import settings
 from synthstudio.studio.access import check_one_way_in
 from synthstudio.studio.sign_in import routes
-from synthstudio.studio.sign_in.forms import wait_text
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -30,13 +26,10 @@ HERE = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "none"}
 
 
 @pytest.fixture
-def door(tmp_path, monkeypatch):
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
-    passwords._nobodys.cache_clear()
+def door(tmp_path, cheap_hashes):
     with api_studio(tmp_path, accounts=True, url="https://studio.example") as studio:
         choose_password(studio.store, invite(studio.store, "ada", role="admin", by=ADA)[1], GOOD)
         yield studio
-    passwords._nobodys.cache_clear()
 
 
 def enter(http: Any, origin: str = OWN["Origin"], **fields: str) -> Any:
@@ -110,8 +103,7 @@ def test_the_role_of_then_is_asked_for_in_another_thread(door):
         assert then("ada") is None
 
 
-def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(1, 64, 1))
+def test_an_older_invitation_makes_nobody_the_admin_of_the_start(tmp_path, cheap_hashes):
     with api_studio(tmp_path, accounts=True, admins=("ada",)) as studio:
         lea, chosen = User(name="lea", role="lead"), {"password": GOOD, "again": GOOD}
         for role, by, status in (("reviewer", lea, 410), ("admin", ADA, 303)):
@@ -163,8 +155,3 @@ def test_nobody_is_led_to_another_site():
     paths = ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\n/b")
     assert {routes.safe_path(path) for path in (*paths, "/@evil", "\\\\evil", "")} == {"/"}
     assert routes.safe_path("/review?frame=3&q=a%20b") == "/review?frame=3&q=a%20b"
-
-
-def test_how_long_one_waits_in_words():
-    assert "Wait a minute, then" in wait_text(timedelta(seconds=30))
-    assert "Wait 2 minutes, then" in wait_text(timedelta(seconds=61))

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 import pytest
 from attackers import api_studio
-from test_attack_cases import JOINTS, ODD, SECRETS, cases, dirty, masks_of
+from test_attack_cases import ODD, SECRETS, cases, dirty, op_of
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
 from synthstudio.review.sending import checked_target, is_public
 from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token, read_token, tokens
-from synthstudio.review.values import KINDS, STATUSES, User
+from synthstudio.review.values import User
 from synthstudio.studio.web_api.operations import OPERATIONS
 
 pytestmark = pytest.mark.nightly("seeded attacks; the table of test_attacks.py is quick")
@@ -34,40 +34,20 @@ def besieged(tmp_path, small_photo_set):
         yield studio
 
 
-def body_of(rng: random.Random, key: str, seq: int) -> Any:
-    """A body that might be some ops, but for what is wrong with it."""
-    joint = [rng.uniform(-2000, 2000), rng.uniform(-2000, 2000), 2, "visible"]
-    kind = rng.choice(KINDS)
-    op: dict[str, Any] = {
-        "client": f"attack{seq:06d}",
-        "seq": seq,
-        "frame": rng.choice((0, 1, 2, 4, 4000)),
-        "instance": rng.choice((0, 1, 2, 3, 9, 999, 1000)),
-        "revision": rng.choice((0, 0, 0, 1, 2)),
-        "kind": kind,
-        "joints": {rng.choice(JOINTS): joint} if kind in ("edit", "add") else {},
-        "status": rng.choice(STATUSES) if kind == "status" else None,
-        "text": "text" if kind == "comment" else "",
-        "event": rng.randrange(1, 40) if kind in ("revert", "resolve", "reopen") else None,
-        "joint": rng.choice((*JOINTS, dirty(rng, 9))) if kind == "comment" else None,
-    }
-    if kind in ("edit", "add") and rng.random() < 0.3:
-        op["masks"] = masks_of(rng)
-    for _ in range(rng.randrange(3)):
-        odd = ("who", "user", "role", "layer", "dataset", "undoes", "after")
-        op[rng.choice((*op, *odd))] = rng.choice(ODD)
-    body: Any = {"set": key, "ops": [op] * rng.choice((1, 1, 2))}
-    if rng.random() < 0.2:
-        body[rng.choice(("set", "ops", "who", "role", "layer"))] = rng.choice(ODD)
-    return body if rng.random() < 0.95 else rng.choice(ODD)
-
-
 def bytes_of(body: Any) -> bytes:
     return json.dumps(body).encode("utf-8", "surrogatepass")
 
 
+def body_of(rng: random.Random, key: str, seq: int) -> bytes:
+    """Return a body that might be some ops, but for what is wrong with it."""
+    body: Any = {"set": key, "ops": [op_of(rng, seq)] * rng.choice((1, 1, 2))}
+    if rng.random() < 0.2:
+        body[rng.choice(("set", "ops", "who", "role", "layer"))] = rng.choice(ODD)
+    return bytes_of(body if rng.random() < 0.95 else rng.choice(ODD))
+
+
 def address_of(rng: random.Random, key: str) -> tuple[str, str]:
-    """An operation with something odd in its address."""
+    """Return an operation with something odd in its address."""
     operation = rng.choice(OPERATIONS)
     path = operation.path.replace("{set}", key if rng.random() < 0.8 else quote(dirty(rng), ""))
     for name in ("frame", "instance", "webhook", "layer"):
@@ -83,32 +63,28 @@ def test_api(besieged):
     """Whoever asks whatever: nobody writes who may not, nothing fails, nothing is given away."""
     store, key = besieged.store, besieged.key
     shown = {n: make_token(store, n, role=r, by=ADMIN)[1] for n, r in ROLE_OF.items()}
+
+    def ask(who: str, method: str, path: str, content: bytes, **headers: str) -> Any:
+        headers["Authorization"] = f"Bearer {shown.get(who, 'sst_' + 'x' * 43)}"
+        headers["Content-Type"] = "application/json"
+        return besieged.http.request(method, f"/api/v1{path}", headers=headers, content=content)
+
     comment = {"client": "control00", "seq": 0, "frame": 0, "instance": 1, "revision": 0}
     comment |= {"kind": "comment", "text": "text"}
     for who, taken in (("vic", 0), ("rea", 1)):  # the control: what may be written is written
-        answer = besieged.http.request(
-            "POST",
-            "/api/v1/ops",
-            headers={"Authorization": f"Bearer {shown[who]}", "Content-Type": "application/json"},
-            content=bytes_of({"set": key, "ops": [comment]}),
-        )
-        assert history.counts(store, key).events == taken, answer.text
+        ask(who, "POST", "/ops", bytes_of({"set": key, "ops": [comment]}))
+        assert history.counts(store, key).events == taken
     for seq, rng in enumerate(cases("api")):
-        who = rng.choice((*ROLE_OF, "nobody"))
-        headers = {"Authorization": f"Bearer {shown.get(who, 'sst_' + 'x' * 43)}"}
+        who, headers = rng.choice((*ROLE_OF, "nobody")), {}
         if rng.random() < 0.2:
             headers["Origin"] = rng.choice(("http://evil.example", "null", "http://127.0.0.1:8501"))
         for turn in range(12):
             before = history.counts(store, key).events
-            method, path = "POST", "/ops"
-            content = bytes_of(body_of(rng, key, 20 * seq + turn))
+            method, path, content = "POST", "/ops", body_of(rng, key, 20 * seq + turn)
             if turn % 4 == 3:
                 method, path = address_of(rng, key)
                 content = rng.choice((b"", rng.randbytes(50), bytes_of(rng.choice(ODD))))
-            headers["Content-Type"] = "application/json"
-            answer = besieged.http.request(
-                method, f"/api/v1{path}", headers=headers, content=content
-            )
+            answer = ask(who, method, path, content, **headers)
             asked = (who, method, path, content[:200], answer.status_code, answer.text[:200])
             assert answer.status_code < 500, asked
             assert not any(s.decode() in answer.text for s in SECRETS), asked
@@ -125,10 +101,10 @@ def test_tokens(besieged):
     """No other text is worth a token's; none is stored, logged or taken where it may not be."""
     store = besieged.store
     made, shown = make_token(store, "rea", role="reviewer", by=ADMIN)
+    bearer = {"Authorization": f"Bearer {shown}"}
     for rng in cases("token"):
         text = list(shown)
-        for _ in range(rng.randrange(1, 3)):
-            at = rng.randrange(len(text))
+        for at in (rng.randrange(len(text)) for _ in range(rng.randrange(1, 3))):
             text[at] = rng.choice([c for c in string.ascii_letters if c != text[at]])
         wrong = rng.choice(("".join(text), shown[:-1], shown + "A", dirty(rng), shown.swapcase()))
         assert read_token(store, wrong) is None
@@ -136,7 +112,6 @@ def test_tokens(besieged):
         answer = besieged.http.get("/api/v1/sets", headers={b"Authorization": sent})
         assert answer.status_code in (401, 429), wrong
         place = rng.choice((f"/?t={shown}", f"/api/v1/{shown}", f"/img/{shown}", f"/x?{shown}"))
-        bearer = {"Authorization": f"Bearer {shown}"}
         assert besieged.http.get(place, headers=bearer).status_code == 403
         maker = User(name="rea", role="reviewer")
         with pytest.raises(Refused):
@@ -150,7 +125,7 @@ def test_tokens(besieged):
 def test_webhooks(besieged):
     """No address of this machine or at home is taken, however it is written."""
     shown = make_token(besieged.store, "ada", role="admin", by=ADMIN)[1]
-    bearer = {"Authorization": f"Bearer {shown}"}
+    headers = {"Authorization": f"Bearer {shown}", "Content-Type": "application/json"}
     path = f"/api/v1/sets/{besieged.key}/webhooks"
     for rng in cases("webhook"):
         number = rng.choice((127 << 24 | 1, 10 << 24 | 5, 192 << 24 | 168 << 16, 0, 169 << 24))
@@ -160,12 +135,9 @@ def test_webhooks(besieged):
         scheme = rng.choice(("https", "https", "http", "gopher", "file"))
         url = rng.choice((f"{scheme}://{host}:8501/", f"{scheme}://{host}/{dirty(rng)}"))
         url = rng.choice((url, url, url, rng.choice(ODD)))
-        content = bytes_of({"url": url})
-        answer = besieged.http.post(
-            path, content=content, headers={**bearer, "Content-Type": "application/json"}
-        )
+        answer = besieged.http.post(path, content=bytes_of({"url": url}), headers=headers)
         assert answer.status_code in (400, 404), (url, answer.text)
         with pytest.raises(Refused):
             checked_target(url, resolve=lambda host, port: ["93.184.215.14", "10.0.0.1"])
-    assert besieged.http.get(path, headers=bearer).json() == {"webhooks": []}
+    assert besieged.http.get(path, headers=headers).json() == {"webhooks": []}
     assert is_public("93.184.215.14")  # the control

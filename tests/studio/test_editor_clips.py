@@ -1,7 +1,7 @@
 """The strip of a clip in the editor alone: what its buttons, keys and undo do."""
 
 import pytest
-from editor_host import JOINTS, Alone, at, item
+from editor_host import Alone, item
 from playwright.sync_api import expect
 
 from synthstudio.studio.components import editor_source
@@ -87,39 +87,6 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_frame_that_cannot_come_takes_its_keys_with_it(alone):
-    items = alone.now["items"]
-    alone.give(clip=clip(6))
-    alone.page.locator(".thumb[data-frame='5']").click()
-    alone.press("Delete")
-    alone.give(items=items, clip=clip(6, id="5:1"))
-    expect(flash(alone)).to_contain_text("cannot be shown, so what you pressed before was not done")
-    assert alone.ops() == [] and alone.reads("item") == "0:1"
-    alone.press("n")
-    assert alone.reads("item") == "1:1"
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_back_waits_no_longer_and_drops_what_waited(alone):
-    alone.press("n")
-    alone.give(clip=clip(6, id="1:1"))
-    alone.page.locator(".thumb[data-frame='5']").click()
-    alone.press("Delete")
-    alone.page.get_by_role("button", name="Back", exact=True).click()
-    assert alone.reads("item") == "0:1" and alone.ops() == []
-    expect(flash(alone)).to_contain_text("what you pressed before was not done")
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_undo_of_a_stroke_while_joints_are_placed(alone):
-    alone.press("Shift+D")
-    answer(alone)
-    alone.press("Shift+J", "z")
-    split, answered, undo = alone.sent("clip")
-    assert (split["ask"], answered, undo["ask"]) == ("split", None, "undo")
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     """Answered: what was asked is said no more, so a new session does not do it again."""
     alone.press("Shift+D")
@@ -134,38 +101,6 @@ def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
     alone.press("z")
     new = alone.sent("clip")[-1]
     assert new["back"] == first["back"] and new["client"] != first["client"]
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_refused_undo_of_a_key_frame_is_tried_again(alone):
-    alone.press("Shift+K")
-    alone.answer()
-    (made,) = alone.ops()
-    alone.press("z")
-    alone.answer(refuse=lambda op: "changed")
-    alone.press("Alt+r")
-    again = alone.ops()[-1]
-    assert again["kind"] == "revert" and again["event"] == 100 + made["seq"]
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_placing_ends_add_or_drop_and_is_ended_by_it(alone):
-    page = alone.page
-    page.get_by_role("button", name="More buttons").click()
-    taps = page.get_by_role("button", name="Taps on joints choose")
-    taps.click()
-    page.get_by_role("button", name="Place the joints one after another").click()
-    expect(taps).to_have_attribute("aria-pressed", "false")
-    page.mouse.click(*at(alone, 200, 120))
-    assert [*alone.ops()[0]["joints"]] == [JOINTS[0]]
-    taps.click()
-    assert page.get_by_role("button", name="Place the joints").get_attribute("aria-pressed") == (
-        "false"
-    )
-    taps.click()
-    taps.click()
-    page.get_by_role("button", name="Draw the mask of what").click()
-    expect(taps).to_have_attribute("aria-pressed", "false")
 
 
 def test_without_a_clip_there_is_nothing(desktop):

@@ -34,14 +34,6 @@ def test_a_dragged_joint_lands_within_a_fiftieth_of_a_pixel(alone, steps):
     assert op["joints"][JOINT][2:] == [2, "visible"]
 
 
-def test_the_three_zooms_differ(alone):
-    zooms = [float(alone.reads("zoom"))]
-    for key in ("-", "+"):
-        alone.press(*[key] * 6)
-        zooms.append(float(alone.reads("zoom")))
-    assert zooms[1] < zooms[0] * 0.4 < zooms[2]
-
-
 def test_a_click_chooses_and_moves_nothing(alone):
     x, y = at(alone, *places(alone)[JOINT])
     alone.page.mouse.move(x, y)

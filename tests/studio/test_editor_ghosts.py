@@ -87,12 +87,6 @@ def test_somebody_predicted_is_added_once(editor):
     assert len([o for o in editor.ops() if o["kind"] == "add"]) == 1
 
 
-def test_keys_work_after_a_button_that_has_nothing_more_to_do(editor):
-    editor.page.get_by_role("button", name="Add a person who was predicted").click()
-    editor.press("Tab", "s")
-    assert last(editor)["joints"]["nose"][2:] == [1, "self"]
-
-
 def test_without_predictions_nothing_is_offered(desktop):
     editor = Alone(desktop)
     editor.give()

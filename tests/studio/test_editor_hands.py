@@ -51,15 +51,6 @@ def test_outside_is_outside_the_picture(alone):
     assert told(alone, JOINTS[0]) == [10, 50, 1, "object"]
 
 
-def test_only_edited_joints_say_so(desktop):
-    editor = Alone(desktop)
-    base = [[40.0 + 10 * j, 50.0, 2, "visible", "human"] for j in range(17)]  # imported
-    editor.give(items=[item(0, base=base)])
-    assert "edited" not in editor.label(JOINTS[0])
-    editor.press("Tab", "s")
-    assert "edited" in editor.label(JOINTS[0]) and "edited" not in editor.label(JOINTS[1])
-
-
 def test_the_box_of_somebody_without_a_mask_follows_the_joints(desktop):
     editor = Alone(desktop)
     box = {"box": [30.0, 40.0, 180.0, 70.0], "counts": None}
@@ -68,45 +59,6 @@ def test_the_box_of_somebody_without_a_mask_follows_the_joints(desktop):
     zoom, rect = float(editor.reads("zoom")), editor.page.locator(".box.modal")
     assert float(rect.get_attribute("height")) == pytest.approx(90 * zoom, abs=0.2)
     assert float(rect.get_attribute("width")) == pytest.approx(180 * zoom, abs=0.2)
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_neighbours_are_drawn_as_they_are_edited(desktop):
-    editor = Alone(desktop)
-    people = [item(0), item(0, id="0:2", instance=2, pos=1)]
-    editor.give(items=people, queue={"total": 2, "label": "All", "empty": ""})
-    names = editor.page.locator(".marks .who")
-    expect(names).to_have_text("person 2")
-    line = editor.page.locator(".marks .other").first
-    before = line.get_attribute("x1"), line.get_attribute("x2")
-    editor.press("n", "g", "Shift+ArrowRight", "b")
-    editor.page.wait_for_function("() => true")
-    assert (line.get_attribute("x1"), line.get_attribute("x2")) != before
-    editor.press("n", "Delete", "b")
-    expect(names).to_have_count(0)
-
-
-def test_what_was_said_of_one_person_is_gone_with_the_next(alone):
-    alone.press("Delete")
-    flash = alone.page.locator(".flash.on")
-    expect(flash).to_contain_text("Deleted")
-    alone.press("n")
-    expect(flash).to_have_count(0)
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_an_editor_put_up_anew_goes_on(alone):
-    alone.press("5", "Tab", "s", "+", "+", "l")
-    looks = {name: alone.reads(name) for name in ("zoom", "tx", "ty", "joint", "seq")}
-    alone.page.evaluate("window.stop()")
-    alone.give()
-    assert {name: alone.reads(name) for name in looks} == looks
-    amodal = alone.page.get_by_role("button", name="Amodal (5)")
-    expect(amodal).to_have_attribute("aria-pressed", "true")
-    alone.press("z")
-    assert alone.ops()[-1]["kind"] == "revert", "undo is still known"
-    alone.answer()
-    assert alone.reads("pending") == "0"
 
 
 def test_on_a_phone_the_picture_is_as_wide_as_the_screen(phone):

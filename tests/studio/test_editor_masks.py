@@ -212,66 +212,6 @@ def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_neighbour_keeps_what_others_drew_and_an_undone_cut_stays_undone(desktop):
-    """Of somebody without an item of their own, too, disk and drawing are two things."""
-    disk, theirs = block(20, 30, 200, 60), block(200, 100, 30, 30)
-    beside = {"instance": 3, "joints": item(0)["base"], "status": "pending", "closed": None}
-    beside |= {"masks": {"modal": encode(disk)["counts"]}}
-    editor = Alone(desktop)
-
-    def say(revision, drawn):
-        drawn = {"drawn": drawn and {"modal": encode(drawn[0])["counts"]}, "revision": revision}
-        editor.give(items=[item(0, people=[{**beside, **drawn}])])
-
-    def cut(line):
-        editor.press("Shift+O")
-        draw(editor, *line)
-        return bits(next(op for op in reversed(editor.ops()) if op["instance"] == 3))
-
-    say(0, None)
-    editor.press("Shift+O", "Shift+C", "Escape")
-    first = cut(SQUARE)
-    editor.answer(refuse=lambda op: "changed meanwhile" if op["instance"] == 3 else None)
-    say(1, [disk | theirs])
-    editor.press("Alt+r")
-    again = bits(next(op for op in reversed(editor.ops()) if op["instance"] == 3))
-    np.testing.assert_array_equal(again, first | theirs)
-    editor.answer()
-    say(2, [again])
-    editor.press("z")
-    second = cut([(x + 100, y) for x, y in SQUARE])
-    assert second[50, 60] and not second[50, 160], "the first cut was taken back"
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_refused_undo_of_a_mask_takes_its_pixels_back_or_says_that_it_cannot(editor):
-    page, theirs = editor.page, block(200, 100, 30, 30)
-
-    def undo_over(there, revision):
-        editor.press("Shift+M", "Shift+T")
-        draw(editor, *SQUARE)
-        mine = bits(editor.ops()[-1])
-        editor.answer()
-        editor.press("Escape", "z")
-        editor.answer(refuse=lambda op: "somebody changed this person meanwhile")
-        items = editor.now["items"]
-        masks = {"modal": encode(there(mine))["counts"]}
-        items[0]["state"] |= {"revision": revision, "masks": masks}
-        editor.give(items=items)
-        editor.press("Alt+r")
-        return editor.ops()[-1]
-
-    op = undo_over(lambda mine: mine | theirs, 5)
-    assert op["kind"] == "edit" and op["revision"] == 5
-    np.testing.assert_array_equal(bits(op), theirs)
-    editor.answer()
-    editor.give(items=[item(0), item(1)])
-    op = undo_over(lambda mine: mine & (np.mgrid[:240, :320][1] < 60), 9)
-    assert op["kind"] == "revert", "nothing was said again"
-    expect(page.locator(".flash")).to_contain_text("cannot be taken back")
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
     """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
     dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48

@@ -76,19 +76,6 @@ def test_whom_the_server_closes_is_left_out_for_its_reason(desktop):
     expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_who_is_approved_is_named_so_before_it_is_painted(desktop):
-    """Of those whom the browser holds, and of those of whom the server told."""
-    items = frame()
-    items[1]["state"]["status"] = "approved"
-    editor = Alone(desktop)
-    editor.give(items=items)
-    editor.press("Shift+O")
-    people = desktop.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
-    wanted = ["Person 1", "Person 2 (approved)", "Person 3 (approved)", "Person 4", "Person 5"]
-    expect(people).to_have_text(wanted)
-
-
 def test_a_person_hides_all_but_whose_body_it_is(alone):
     alone.press("Shift+O", "p")
     boxes = alone.page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
@@ -105,26 +92,6 @@ def test_a_person_hides_all_but_whose_body_it_is(alone):
     assert alone.ops()[-1]["undoes"] == [op["client"], op["seq"]]
     alone.press("Z")
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_enter_after_a_click_on_a_button_keeps_the_occluder(alone):
-    page = alone.page
-    page.get_by_role("button", name="Draw a thing that hides").click()
-    page.get_by_role("button", name="Draw another person who hides").click()
-    page.get_by_role("button", name="It hides person 3").click()
-    alone.press("Enter")
-    (op,) = alone.ops()
-    assert op["instance"] == 2 and {row[3] for row in op["joints"].values()} == {"person"}
-    alone.press("Shift+O")
-    third = page.get_by_role("button", name="It hides person 3")
-    third.focus()
-    alone.press("Enter")
-    expect(third).to_have_attribute("aria-pressed", "false")
-    alone.press("Space")  # by keys it is pressed again, and keeps the focus
-    expect(third).to_have_attribute("aria-pressed", "true")
-    expect(third).to_be_focused()
-    assert len(alone.ops()) == 1
 
 
 def test_by_keys_alone(alone):
@@ -162,35 +129,6 @@ def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_nothing_is_drawn_over_a_picture_that_is_not_shown(desktop, watch):
-    """Buttons, unlike keys, do not wait for the picture."""
-    editor = Alone(desktop)
-    held = []
-    watch.expected.append("slow.png")
-    desktop.route("**/slow.png", lambda route: held.append(route))
-    editor.give(items=[item(0), item(1, image="http://127.0.0.1:9/slow.png")])
-    editor.press("n")
-    assert editor.reads("item") == "1:1"
-    flash = desktop.locator(".flash")
-    for name in (
-        "Draw a thing that hides",
-        "Draw another person who hides",
-        "Choose the joints inside a line",
-        "Draw this person's box",
-        "Draw a box with somebody new",
-    ):
-        desktop.get_by_role("button", name="Back", exact=True).click()
-        desktop.get_by_role("button", name="Next", exact=True).click()
-        button = desktop.get_by_role("button", name=name)
-        button.click()
-        expect(flash).to_contain_text("Wait until the picture is shown")
-        expect(button).to_have_attribute("aria-pressed", "false")
-        draw(editor, *SQUARE)
-    assert editor.ops() == []
-    held[0].abort("aborted")
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     """Joint 0 is hidden by person 2, joint 1 by person 3, joint 2 by somebody: 2 is in front."""
     base, named = item(0)["base"], [None] * 17
@@ -223,63 +161,6 @@ def test_what_a_person_in_front_of_the_thing_hides_stays(desktop):
     draw(editor, *everywhere)
     (op,) = [op for op in editor.ops()[-4:] if op["instance"] == 1]
     assert set(op["joints"]) == set(JOINTS), "nobody is in front"
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_who_was_refused_is_named_and_the_others_keep_it(alone):
-    alone.press("Shift+O")
-    draw(alone, *SQUARE)
-    no = "person 3 is held by Bo."
-    alone.answer(refuse=lambda op: no if op["instance"] == 3 else None)
-    expect(alone.page.locator(".status")).to_contain_text("1 edit refused: frame 0, person 3")
-    refused = alone.page.locator(".refused")
-    expect(refused).to_contain_text("an edit of person 3")
-    expect(refused).to_contain_text(no)
-    assert "hidden by thing" in alone.label(under(alone)[0])
-    alone.press("Alt+r")
-    again = alone.ops()[-1]
-    assert again["instance"] == 3 and set(again["joints"]) == set(under(alone))
-    alone.answer(refuse=lambda op: no)
-    alone.press("Alt+t")
-    assert alone.reads("refused") == "0"
-    alone.press("z")
-    assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2]
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_who_is_tried_again_goes_with_the_others(alone):
-    alone.press("Shift+O")
-    draw(alone, *SQUARE)
-    alone.answer(refuse=lambda op: "held" if op["instance"] == 3 else None)
-    alone.press("Alt+r", "z")
-    assert [op["instance"] for op in alone.ops() if op["kind"] == "revert"] == [1, 2, 3]
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_an_undo_that_is_refused_is_shown_where_it_was_asked_for(alone):
-    alone.press("Shift+O")
-    draw(alone, *SQUARE)
-    alone.answer()
-    items = alone.now["items"]
-    painted = [[*row[:2], 1, "object", "human"] for row in items[0]["base"]]
-    items[0]["people"][0] |= {"joints": painted, "revision": 5}
-    alone.give(items=items)
-    alone.press("z")
-    alone.answer(refuse=lambda op: "held by Bo" if op["instance"] == 3 else None)
-    expect(alone.page.locator(".refused")).to_contain_text("undo of person 3")
-    count = len(alone.ops())
-    alone.press("Alt+r")
-    expect(alone.page.locator(".flash")).to_contain_text("Open person 3 of frame 0 to try its undo")
-    assert len(alone.ops()) == count and alone.reads("refused") == "1", "who is not shown stays"
-    third = item(0, id="0:3", instance=3, pos=2)
-    third["state"] |= {"revision": 6}
-    third["base"][0] = [77.0, 66.0, 1, "object", "human"]
-    alone.give(items=[*alone.now["items"][:2], third])
-    alone.press("n", "n", "Alt+r")
-    again = alone.ops()[-1]
-    assert (again["kind"], again["instance"], again["revision"]) == ("edit", 3, 6)
-    assert {tuple(row[2:]) for row in again["joints"].values()} == {(2, "visible")}
-    assert again["joints"][JOINTS[0]] == [77, 66, 2, "visible"], "where somebody moved it"
 
 
 def test_who_changed_since_stays_as_they_are(alone):

@@ -54,43 +54,6 @@ def test_a_page_is_counted_taken_and_undone_by_one_key_each(editor):
     assert "as predicted" in editor.label("nose")
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_undo_leaves_who_was_changed_since(editor):
-    button(editor).click()
-    editor.answer()
-    editor.press("n", "n", "n", "n")
-    assert editor.reads("item") == "5:1"
-    editor.press("Tab", "s", "b", "b", "b", "b")
-    assert editor.reads("item") == "1:1"
-    before = len(editor.ops())
-    editor.press("z")
-    undone = editor.ops()[before:]
-    assert [(op["frame"], op["instance"]) for op in undone] == [(1, 1), (1, 2), (6, 1)]
-    assert all(op["event"] > 100 and op["revision"] > 0 for op in undone)
-    expect(editor.page.locator(".flash")).to_contain_text("1 changed since and stay")
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_undo_reaches_people_whom_the_browser_holds_no_more(editor):
-    editor.press("Shift+P")
-    editor.answer()
-    editor.give(items=[one for one in editor.now["items"] if one["pos"] < 3])
-    before = len(editor.ops())
-    editor.press("z")
-    undone = {(op["frame"], op["instance"]): op for op in editor.ops()[before:]}
-    assert {(1, 1), (5, 1), (6, 1)} <= set(undone)
-    assert undone[6, 1]["revision"] == 2 and undone[5, 1]["revision"] == 1
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_page_has_an_end(desktop):
-    alone = Alone(desktop)
-    alone.give(items=[item(k, ghost=ghost()) for k in range(20)], predictions="net")
-    expect(button(alone)).to_contain_text("Page: 12")
-    alone.press("n", "n", "Shift+P")
-    assert [op["frame"] for op in alone.ops()] == list(range(2, 14))
-
-
 def test_nothing_is_taken_where_nothing_is_open(editor):
     editor.press("n", "n", "n", "n", "n", "n", "a")
     editor.press("Shift+P")

@@ -51,34 +51,3 @@ def test_keys_say_what_a_click_does_not(editor):
     assert [(name, state, cause) for name, _, _, state, cause, *_ in placed(editor)] == wanted
     assert [op["kind"] for op in editor.ops()] == ["edit"] * 5 + ["revert"] * 2
     assert "as predicted" not in editor.label(JOINTS[3])
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_undo_leads_back_to_its_joint(editor):
-    editor.press("Shift+J")
-    for x in (60, 120, 180):
-        editor.page.mouse.click(*at(editor, x, 30))
-    editor.press("z", "z")
-    assert editor.reads("joint") == JOINTS[1]
-    editor.page.mouse.click(*at(editor, 130, 40))
-    assert placed(editor)[-1][:3] == (
-        JOINTS[1],
-        pytest.approx(130, abs=1),
-        pytest.approx(40, abs=1),
-    )
-    editor.press("a")
-    assert editor.reads("item") == "1:1", "other keys end it and do what they do"
-    editor.page.mouse.click(*at(editor, 60, 30))
-    assert len(placed(editor)) == 4
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_drag_moves_the_joint_under_it_and_the_turn_stays(editor):
-    editor.press("Shift+J")
-    x, y = at(editor, 60, 66)  # the right eye
-    editor.page.mouse.move(x, y)
-    editor.page.mouse.down()
-    editor.page.mouse.move(x + 30, y)
-    editor.page.mouse.up()
-    assert [name for name, *_ in placed(editor)] == [JOINTS[2]]
-    assert editor.reads("joint") == "nose"

@@ -1,7 +1,7 @@
 """Several joints at once: by lasso, limb, side and range; by mouse, finger and keys alone."""
 
 import pytest
-from editor_host import JOINTS, Alone, at, draw, item
+from editor_host import JOINTS, Alone, draw, item
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -39,18 +39,6 @@ def test_a_lasso_and_a_key_are_one_edit_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_line_may_turn_in_and_takes_only_what_is_inside(alone):
-    """A horseshoe: what lies in its opening is not taken."""
-    base = alone.now["items"][0]["base"]
-    x = base[3][0]  # the left ear: its column alone is spared
-    line = [(30, 40), (x - 5, 40), (x - 5, 150), (x + 5, 150), (x + 5, 40), (95, 40)]
-    alone.press("Shift+L")
-    draw(alone, *line, (95, 180), (30, 180))
-    wanted = [n for n, row in zip(JOINTS, base, strict=True) if row[0] < 95 and row[0] != x]
-    assert picked(alone) == wanted and JOINTS[3] not in wanted
-
-
 @pytest.mark.parametrize(
     ("key", "label"),
     [("2", [2, "visible"]), ("1", [1, "unknown"]), ("s", [1, "self"]), ("p", [1, "person"]),
@@ -85,18 +73,6 @@ def test_limb_side_and_range_by_keys_alone(alone):
     assert len(alone.ops()) == 2, "nothing is chosen any more"
 
 
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_lasso_by_keys_alone(alone):
-    """The box begins round the person; its corner is brought in, then it is kept."""
-    alone.press("Shift+L", "Tab", *["Shift+ArrowLeft"] * 7, "ArrowLeft", "Enter")
-    x = max(row[0] for row in alone.now["items"][0]["base"]) + 3 - 71
-    assert picked(alone) == inside(alone, x, 1000) and 3 < len(picked(alone)) < 17
-    alone.press("1")
-    assert len(alone.ops()) == 1
-    alone.press("Shift+L", "ArrowRight", "Escape")
-    assert len(picked(alone)) > 3, "a dropped line leaves what was chosen"
-
-
 def test_several_joints_move_together(alone):
     alone.press("<", "ArrowRight", "Shift+ArrowDown")
     base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
@@ -112,50 +88,6 @@ def test_several_joints_move_together(alone):
         assert op["joints"][name][:2] == pytest.approx(wanted, abs=0.5)
     alone.press("z")
     assert alone.ops()[-1]["kind"] == "revert"
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_shift_draws_at_once_and_takes_single_joints(alone):
-    page = alone.page
-    page.keyboard.down("Shift")
-    draw(alone, (30, 40), (75, 40), (75, 95), (30, 95))
-    wanted = inside(alone, 75, 95)
-    assert picked(alone) == wanted
-    base = dict(zip(JOINTS, alone.now["items"][0]["base"], strict=True))
-    page.mouse.click(*at(alone, *base[wanted[0]][:2]))
-    page.mouse.click(*at(alone, *base["left_ankle"][:2]))
-    assert picked(alone) == [*wanted[1:], "left_ankle"]
-    page.mouse.click(*at(alone, 10, 10))  # nothing there: no line is left open
-    page.keyboard.up("Shift")
-    page.locator(f".joint-row[data-joint={wanted[1]}]").click(modifiers=["Control"])
-    assert picked(alone) == [*wanted[2:], "left_ankle"]
-    page.mouse.click(*at(alone, *base["left_ankle"][:2]))
-    assert picked(alone) == [] and alone.reads("joint") == "left_ankle"
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_drag_with_shift_that_is_broken_off_leaves_no_line_open(alone):
-    """By the system, or by a second finger, which zooms."""
-    send = """([type, id, x, y]) => {
-      const stage = document.getElementById('host').shadowRoot.querySelector('.stage');
-      stage.setPointerCapture = () => {}; // no such pointer
-      stage.dispatchEvent(new PointerEvent(type, { pointerId: id, pointerType: 'touch',
-        clientX: x, clientY: y, button: 0, shiftKey: true, bubbles: true, composed: true }));
-    }"""
-
-    def point(kind, finger, x, y):
-        alone.page.evaluate(send, [kind, finger, *at(alone, x, y)])
-
-    lasso = alone.page.get_by_role("button", name="Choose the joints inside a line")
-    for second in (("pointercancel", 7, 125, 40), ("pointerdown", 8, 200, 90)):
-        point("pointerdown", 7, 10, 10)
-        point("pointermove", 7, 125, 10)
-        expect(lasso).to_have_attribute("aria-pressed", "true")
-        point(*second)
-        expect(lasso).to_have_attribute("aria-pressed", "false")
-    for finger in (7, 8):
-        point("pointerup", finger, 125, 10)
-    assert picked(alone) == [] and alone.ops() == []
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")

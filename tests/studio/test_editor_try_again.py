@@ -1,7 +1,7 @@
 """Edits that were refused: tried again over what is there now, or dropped."""
 
 import pytest
-from editor_host import JOINTS, SQUARE, Alone, draw, item
+from editor_host import JOINTS, SQUARE, Alone, draw
 from playwright.sync_api import expect
 from test_editor_occluders import frame, under
 
@@ -48,24 +48,6 @@ def test_an_edit_found_after_a_reload_is_tried_again_and_undone(alone):
     assert again.ops()[-1]["kind"] == "revert"
 
 
-def test_a_stroke_that_was_all_refused_and_dropped_has_no_undo(alone):
-    """The shown person is in front, so its undo only marks the stroke."""
-    paint(alone, "p", refuse=lambda op: "no")
-    alone.press("Alt+t", "z")
-    expect(alone.page.locator(".flash")).to_contain_text("Nothing to undo")
-    expect(alone.page.get_by_role("button", name="Undo", exact=True)).to_be_disabled()
-
-
-def test_a_stroke_that_was_all_refused_and_tried_again_has_its_undo(alone):
-    paint(alone, "p", refuse=lambda op: "no")
-    alone.press("Alt+r")
-    made = alone.ops()[-2:]
-    assert [op["instance"] for op in made] == [2, 3]
-    alone.press("z")
-    taken = alone.ops()[-2:]
-    assert [op["undoes"] for op in taken] == [[op["client"], op["seq"]] for op in made]
-
-
 def test_a_stroke_said_again_moves_nothing(alone):
     """Of person 3 one joint was moved meanwhile, one left the picture, one lost its label."""
     paint(alone, refuse=of_third)
@@ -101,18 +83,6 @@ def test_an_edit_said_again_changes_what_it_changed(alone, key):
     assert again["joints"] == {JOINTS[0]: wanted} and again["revision"] == 1
 
 
-def test_a_stroke_of_which_nothing_is_left_is_done(alone):
-    paint(alone, refuse=of_third)
-    items = alone.now["items"]
-    outside = [-9.0, 98.0, 0, "truncated", "human"]
-    items[0]["people"][0]["joints"] = [outside] * 17
-    alone.give(items=items)
-    count = len(alone.ops())
-    alone.press("Alt+r")
-    expect(alone.page.locator(".flash")).to_contain_text("Nothing of it is left to do")
-    assert alone.reads("refused") == "0" and len(alone.ops()) == count
-
-
 def test_what_cannot_be_tried_again_is_not_dropped(alone):
     paint(alone, refuse=of_third)
     items = alone.now["items"]
@@ -124,19 +94,3 @@ def test_what_cannot_be_tried_again_is_not_dropped(alone):
     assert alone.reads("refused") == "1"
     alone.press("Alt+t")
     assert alone.reads("refused") == "0"
-
-
-def test_an_undo_in_another_frame_is_tried_again_there(desktop):
-    ghost = {"n": 0, "score": 0.9, "oks": 0.9, "off": 1.0, "joints": [[60, 60, 0.9, None]] * 17}
-    items = [item(k, ghost=ghost) for k in range(3)]
-    editor = Alone(desktop)
-    editor.give(items=items, predictions="m")
-    editor.press("Shift+P")
-    editor.answer()
-    editor.press("n", "z")
-    editor.answer(refuse=lambda op: "held by Bo" if op["frame"] == 0 else None)
-    editor.give(items=editor.now["items"][1:])
-    editor.press("Alt+r")
-    flash = editor.page.locator(".flash")
-    expect(flash).to_contain_text("Open person 1 of frame 0 to try its undo again")
-    assert editor.reads("refused") == "1"

@@ -113,29 +113,6 @@ def test_a_mistake_keeps_the_last_query(table):
     assert (now.query, now.query_error) == ("", "")
 
 
-def test_review_fields_join_label_fields_by_the_same_logic(table, columns):
-    def found(text):
-        return set(matching_rows(table, parse_query(text, table.joints), columns).tolist())
-
-    everyone = set(range(table.people))
-    occluded = set(np.flatnonzero(table.occluded > 0.1).tolist())
-    flagged = set(np.flatnonzero(columns["status"] == "flagged").tolist())
-    assert occluded and flagged and occluded != flagged
-    assert found("status = flagged and occluded > 0.1") == occluded & flagged
-    assert found("status = flagged or occluded > 0.1") == occluded | flagged
-    assert found("not (status = flagged or occluded > 0.1)") == everyone - occluded - flagged
-    ada = set(np.flatnonzero(columns["reviewer"] == "Ada").tolist())
-    touched = set(np.flatnonzero(columns["reviewer"] != None).tolist())  # noqa: E711
-    assert found("reviewer = Ada") == ada
-    assert found("not reviewer = Ada") == touched - ada, "what nobody knows matches neither"
-    assert found("reviewer != Ada") == touched - ada
-    assert found("reviewer not in (Ada, Bo)") == set()
-    risky = set(np.flatnonzero(columns["risk"] >= 0.5).tolist())
-    assert found("risk >= 0.5") == risky
-    assert found("not risk >= 0.5") == set(np.flatnonzero(columns["risk"] < 0.5).tolist())
-    assert found("risk >= 0.5 or not risk >= 0.5") < everyone
-
-
 def test_orders_put_the_unknown_last_and_pages_end(table, columns):
     rows = np.arange(table.people)
     risk = columns["risk"][sort_rows(rows, "risk", table, columns)]

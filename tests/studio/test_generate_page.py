@@ -2,8 +2,8 @@
 
 import pytest
 import yaml
+from attackers import bomb, picture
 from conftest import settled
-from hostile_pictures import bomb, picture
 from job_orders import RECIPE
 from playwright.sync_api import expect
 from reviewing import Desk

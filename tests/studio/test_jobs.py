@@ -24,15 +24,6 @@ from synthstudio.studio.jobs import job_store, orders, process, scheduler
 from synthstudio.studio.jobs.process import Running
 from synthstudio.studio.settings import Settings
 
-STUBBORN = """
-import signal, sys
-signal.signal(signal.SIGINT, lambda *_: print("asked", file=sys.stderr, flush=True))
-signal.signal(signal.SIGTERM, lambda *_: print("told", file=sys.stderr, flush=True))
-print("ready", file=sys.stderr, flush=True)
-while True:
-    signal.pause()
-"""
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -66,10 +57,6 @@ def instead(monkeypatch: pytest.MonkeyPatch):
 def pid_of(store: Store, number: int) -> int:
     with store.reading() as session:
         return int(session.get(JobRow, number).pid or 0)
-
-
-def output(settings: Settings, number: int) -> str:
-    return process.tail(job_store.log_folder(settings, number) / process.ERR_NAME)
 
 
 def test_a_job_makes_a_data_set_and_the_next_one_waits(store: Store, settings: Settings) -> None:
@@ -150,22 +137,6 @@ def _left(group: int) -> list[psutil.Process]:
             if os.getpgid(one.pid) == group and one.status() != psutil.STATUS_ZOMBIE:
                 found.append(one)
     return found
-
-
-@pytest.mark.nightly("processes are killed, or a whole data set is made")
-def test_cancel_insists(store, settings, instead, monkeypatch) -> None:
-    monkeypatch.setattr(scheduler, "TERM_AFTER_S", 3600.0)
-    monkeypatch.setattr(scheduler, "KILL_AFTER_S", 3600.0)
-    instead(STUBBORN)
-    made = job_store.add(store, order(), settings, who=LEAD)
-    drive(store, settings, made.id, until=lambda _: "ready" in output(settings, made.id))
-    job_store.cancel(store, made.id, who=LEAD)
-    drive(store, settings, made.id, until=lambda _: "asked" in output(settings, made.id))
-    monkeypatch.setattr(scheduler, "TERM_AFTER_S", 0.5)
-    drive(store, settings, made.id, until=lambda _: "told" in output(settings, made.id))
-    monkeypatch.setattr(scheduler, "KILL_AFTER_S", 1.0)
-    assert drive(store, settings, made.id, until=ended).state == "cancelled"
-    assert output(settings, made.id).split() == ["ready", "asked", "told"]  # once each
 
 
 def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:

@@ -74,18 +74,6 @@ def test_a_typed_name_makes_nobody_admin(start_studio, studio_set, new_page, ope
     page.get_by_text("reads the same as another's").wait_for()
 
 
-@in_browser
-@pytest.mark.browser
-def test_where_nobody_is_named_one_looks_until_the_key_is_given(start_studio, studio_set, page):
-    studio = start_studio(studio_set)
-    come(page, studio, "Ada").get_by_text("Ada · viewer").wait_for()
-    settled(page)
-    page.get_by_text("Enter the server's key").click()
-    page.locator("input[type=password]").fill(studio.key)
-    page.keyboard.press("Enter")
-    page.get_by_text("Ada · admin").wait_for()
-
-
 def test_nobody_else_reads_what_the_studio_stores(tmp_path):
     for name in ("review.db", "studio-names.json", "studio-guard.log"):
         (tmp_path / name).touch(0o644)  # as an earlier release left it

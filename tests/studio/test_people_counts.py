@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from review_store import Reviewed, reviewed
 
-from synthstudio.core.errors import Refused
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.history import counts, events
@@ -113,37 +112,6 @@ def test_second_looks_count_each_person_once(review: Reviewed) -> None:
     assert "a lead has decided 1." in reported
     found = count_people(store, table.key)  # a second look changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1
-
-
-def test_second_looks_count_only_the_chosen(review: Reviewed) -> None:
-    rows = [int(row) for row in second_rows(review.table, share=0.5)]
-    others = sorted(set(range(review.table.people)) - set(rows))
-    for row in (rows[0], rows[1], others[0]):
-        review.decide(REX, review.person(row))
-    assert len(begin_second_looks(review.store, review.table, who=UNA, count=9, share=0.5)) == 2
-    reported = progress_words(progress(review.store, review.table, share=0.5), 0.5).replace(
-        "**", ""
-    )
-    assert f"{len(rows)} people (50%)" in reported
-    assert f"{len(rows) - 2} not yet, 2 once, 0 twice" in reported
-
-
-def test_an_added_person_is_taken_back_only_as_it_was_added(review: Reviewed) -> None:
-    """Else somebody who is not there would count as approved or deleted."""
-    person = Person(dataset=review.table.key, frame=0, instance=60)
-    before = count_people(review.store, review.table.key)
-    review.say(ADA, person, "add", joints=review.on_disk(review.person(0)))
-    (added,) = events(review.store, review.table.key, person=person)
-    for change in ({"kind": "delete"}, {"kind": "status", "status": "approved"}):
-        review.say(ADA, person, **change)
-        latest = events(review.store, review.table.key, person=person)[-1]
-        with pytest.raises(Refused, match="taken back first"):
-            review.say(ADA, person, "revert", event=added.id)
-        review.say(ADA, person, "revert", event=latest.id)
-    review.say(ADA, person, "revert", event=added.id)
-    assert count_people(review.store, review.table.key) == before
-    review.say(ADA, person, "revert", event=_last(review, person))
-    assert count_people(review.store, review.table.key).added == 1
 
 
 def _last(review: Reviewed, person: Person) -> int:

@@ -8,7 +8,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hostile_pictures import bomb, picture
+from attackers import bomb, picture
 from job_orders import LEAD, RECIPE, REVIEWER, settings_in
 from PIL import Image
 

@@ -4,20 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from conftest import settled
 from imported_photos import import_photos
-from playwright.sync_api import expect
-from review_store import Reviewed
-from reviewing import Labels, sit_down, stored
+from reviewing import Labels
 
 from synthstudio.api.exchange import import_photos as import_unlabelled
 from synthstudio.api.review import import_predictions
 from synthstudio.core.images import encode_jpeg
-from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.datasets import content_key
 from synthstudio.review.reviewed import reviewed as as_reviewed
-from synthstudio.review.settings import set_share
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 from synthstudio.studio.editor import window
@@ -174,21 +168,6 @@ def test_roles_are_asked_for_when_an_edit_comes(pages):
     assert not review.data["can"]["edit"]
 
 
-def test_an_open_second_look_is_blind_on_the_page(pages):
-    (chosen,) = pages.ctx.sets.values()
-    found = Reviewed(store=pages.ctx.store, dataset=chosen.dataset, table=chosen.table)
-    team = found.team(Root="admin", Ada="reviewer", Ben="reviewer")
-    set_share(found.store, chosen.key, "second_share", 1.0, by=team["Root"])
-    person = found.person(3)
-    found.decide(team["Ada"], person, "rejected")
-    item = f"{person.frame}:{person.instance}"
-    review = Review(pages, user="Ben", frame=str(person.frame), instance=str(person.instance))
-    (shown,) = [one for one in review.data["items"] if one["id"] == item]
-    assert shown["veiled"] and shown["state"]["status"] == "pending"
-    answer = review.edit(item, seq=1, revision=1, kind="status", status="approved")
-    assert len(answer["refused"]) == 1 and len(review.events()) == 1
-
-
 def test_predictions_are_shown_taken_and_refused_once_they_are_gone(open_pages, tmp_path):
     """Three photos with a person in the first two; a network found one more in the second."""
     photos = import_photos(tmp_path / "photos", 60, empty=2)
@@ -234,45 +213,3 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     review.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
     assert review.data["progress"] == {"done": 0, "total": 1, "nobody": 1}
     assert "nobody in 1 frame, as was decided" in pages.words(pages.open())
-
-
-@pytest.mark.nightly("a browser journey; links, queues and history are tested above without one")
-@pytest.mark.browser
-def test_the_page_in_a_browser(studio, studio_set, page, open_as):
-    """Fast keys through the window, a reload, another page and back, edits from before."""
-    people = Labels(studio_set).people
-    desk = sit_down(open_as, page, studio, "review?queue=all")
-    desk.press(*["n"] * (len(people) - 1))  # as fast as keys can be pressed
-    last = "{}:{}".format(*people[-1])
-    desk.shown(last)
-    desk.press("n")
-    expect(page.locator(".flash")).to_contain_text("last one")
-    desk.press(*["b"] * (len(people) - 1))
-    desk.shown("{}:{}".format(*people[0]))
-    expect(page.locator(".ed .place")).to_have_text(f"1 of {len(people)}")
-    sit_down(open_as, page, studio, "review?queue=all&frame=4&instance=2")
-    desk.shown("4:2")
-    desk.press("n")
-    desk.shown("5:1")
-    page.wait_for_url("**frame=5**")
-    page.reload()
-    page.locator(".ed[data-ready]").wait_for()
-    desk.shown("5:1")
-    page.get_by_role("link", name="Home").click()
-    page.locator(".ed").wait_for(state="detached")
-    key = content_key(Dataset(studio_set))
-    op = {"client": "ab" * 8, "dataset": key, "frame": 7, "instance": 1, "id": "7:1"}
-    for seq in (1, 2):
-        joints = {"joints": {"nose": [5, 6 + seq, 2, "visible"]}}
-        op |= {"seq": seq, "revision": seq - 1, "kind": "edit", "made": seq, "patch": joints}
-        page.evaluate(
-            "([name, op]) => localStorage.setItem(name, JSON.stringify(op))",
-            [f"synthstudio.outbox.{key}.Ada.{op['client']}.{seq}", op | joints],
-        )
-    page.get_by_role("link", name="Review").click()
-    page.locator(".ed .flash.on", has_text="2 edits from before were saved.").wait_for()
-    desk.saved()
-    desk.shown("5:1")  # where one was
-    settled(page)
-    assert len(stored(studio, studio_set, person="7:1")) == 2
-    assert page.evaluate("Object.keys(localStorage).filter((k) => k.includes('outbox'))") == []

@@ -13,7 +13,6 @@ from synthstudio.review import history
 from synthstudio.review.datasets import register
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
-from synthstudio.review.progress import done_and_total
 from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
 from synthstudio.review.values import User
@@ -30,7 +29,6 @@ from synthstudio.studio.editor.outbox import (
     storage_key,
 )
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.overview import review_progress
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
@@ -151,14 +149,6 @@ def test_who_was_decided_on_is_given_back(review):
     assert len(leases(review.store, review.table.key)) == 1
     stale = tell(review, second, 4, who=ADA, held=held, kind="status", status="approved")
     assert stale.refused and len(leases(review.store, review.table.key)) == 1
-
-
-def test_a_lead_who_is_refused_gives_back_nobodys_lease(review):
-    person = review.person(0)
-    claim(review.store, [person], who=ADA)
-    answer = tell(review, person, 1, who=LEA, held=HeldLeases(), kind="status", status="approved")
-    assert answer.refused
-    assert leases(review.store, review.table.key, who="Ada")
 
 
 def second_look(review, row=3):
@@ -301,35 +291,6 @@ def test_crops_do_not_draw_what_is_veiled(review):
     assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
     assert crop("Ben") == crop("Ada", revision=0)
     assert crop("Ada") != crop("Ben")  # nor by what is kept
-
-
-def test_progress_follows_every_event(review):
-    def check():
-        now = history.counts(review.store, review.table.key)
-        done = sum(now.status.get(s, 0) for s in ("approved", "rejected", "flagged"))
-        assert review_progress(review.store, review.table.key) == {
-            "done": done,
-            "total": now.people,
-            "nobody": now.nobody,
-        }
-        assert done_and_total(review.store, review.table.key) == (done, now.people)
-        return done
-
-    assert check() == 0
-    people = [review.person(row) for row in range(4)]
-    for k, status in enumerate(["approved", "rejected", "skipped", "flagged"]):
-        review.decide(ADA, people[k], status)
-        check()
-    assert check() == 3
-    review.decide(ADA, people[0], "approved")
-    review.move(ADA, people[1], "nose", 3.0)
-    assert check() == 3
-    tell(review, people[3], 50, who=ADA, kind="delete", revision=1)
-    assert check() == 2
-    tell(review, people[0], 51, who=ADA, kind="revert", event=1, revision=2)
-    claim(review.store, [review.person(5, layer=SECOND)], who=BEN)
-    review.decide(BEN, review.person(5, layer=SECOND))
-    check()
 
 
 def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):

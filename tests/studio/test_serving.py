@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
 import tomllib
@@ -12,10 +9,8 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
-from attackers import Browser, log_of, request, run_apart
-from conftest import ROOT, Studio, free_port, settled
-from playwright.sync_api import expect
-from reviewing import eventually
+from attackers import request, run_apart
+from conftest import ROOT, free_port
 from waiting import wait_for
 
 from synthstudio.core.errors import StudioError
@@ -59,35 +54,6 @@ def test_protections_are_put_back(monkeypatch):
     assert settings.ENFORCED["server.enableXsrfProtection"] is True
 
 
-def refuses_to_start(studio: Studio) -> str:
-    """Start a studio that has to end by itself; return what it printed."""
-    try:
-        with pytest.raises(AssertionError, match="the studio ended"):
-            studio.start()
-    finally:
-        process = studio.process
-        studio.kill()
-    assert process is not None and process.returncode not in (0, None)
-    assert "Traceback" not in studio.output
-    return studio.output
-
-
-@started
-@pytest.mark.parametrize("how", ["flag", "variable", "file"])
-def test_another_address_without_sign_in(how, tmp_path, studio_set):
-    studio = Studio(tmp_path, (studio_set,))
-    if how == "flag":
-        studio.flags = ("--server.address=0.0.0.0",)
-    elif how == "variable":
-        studio.environment = {"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}
-    else:
-        (tmp_path / ".streamlit").mkdir()
-        (tmp_path / ".streamlit" / "config.toml").write_text('[server]\naddress = "0.0.0.0"\n')
-        studio.script = tmp_path / "streamlit_app.py"  # the file beside the script goes first
-        shutil.copy(ROOT / "streamlit_app.py", studio.script)
-    assert "this machine only" in refuses_to_start(studio)
-
-
 @started
 def test_our_own_command(tmp_path, studio_set):
     port = free_port()
@@ -117,75 +83,6 @@ def answer(url: str, process: subprocess.Popen) -> bytes:
             return None
 
     return wait_for(asked, f"an answer from {url}", patience_s=240)
-
-
-def own_address() -> str:
-    """Return an address of this machine that others could reach; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine has no other address than its own")
-        return str(probe.getsockname()[0])
-
-
-@started
-def test_another_server_that_listens_everywhere(tmp_path, studio_set):
-    address = own_address()
-    studio = Studio(tmp_path, (studio_set,), port=free_port())
-    environment = os.environ | {
-        "SYNTHSTUDIO_DB": str(studio.db),
-        "SYNTHSTUDIO_DATASETS": str(studio_set),
-        "SYNTHSTUDIO_EXPORTS": str(studio.exports),
-    }
-    command = [sys.executable, "-m", "uvicorn", "--app-dir", str(ROOT), "streamlit_app:app"]
-    command += ["--host", "0.0.0.0", "--port", str(studio.port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            assert answer(f"{studio.url}/healthz", process)
-            browser = Browser(studio)
-            assert browser.ask("/").status == 200
-            for host in (f"127.0.0.1:{studio.port}", f"{address}:{studio.port}"):
-                assert browser.ask("/", at=address, host=host).status == 403
-                assert browser.websocket(at=address, host=host).status == 403
-            eventually(lambda: "without sign-in" in log_of(studio), True)
-        finally:
-            process.terminate()
-
-
-@started
-@pytest.mark.browser
-def test_the_page_without_our_server(tmp_path, page):
-    port = free_port()
-    script = ROOT / "synthstudio" / "studio" / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), f"--server.port={port}"]
-    command += ["--server.headless=true", "--server.address=127.0.0.1"]
-    command += ["--browser.gatherUsageStats=false"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
-        try:
-            answer(f"http://127.0.0.1:{port}/_stcore/health", process)
-            page.goto(f"http://127.0.0.1:{port}")
-            page.get_by_text("Start it by: synthstudio studio").wait_for()
-            settled(page)
-            expect(page.get_by_role("textbox")).to_have_count(0)
-            page.goto("about:blank")
-        finally:
-            process.terminate()
-
-
-@started
-def test_protections_cannot_be_switched_off(tmp_path, studio_set):
-    flags = ("--server.enableXsrfProtection=false", "--server.enableCORS=false")
-    studio = Studio(tmp_path, (studio_set,), flags=flags).start()
-    try:
-        browser = Browser(studio)
-        own = {"Origin": studio.url}
-        path = "/_stcore/upload_file/a/b"
-        assert b"XSRF" in browser.ask(path, method="PUT", headers=own, body=b"x").body
-        assert browser.websocket(headers={"Origin": "http://evil.example"}).status == 403
-        eventually(lambda: "enableXsrfProtection=False: put back" in log_of(studio), True)
-    finally:
-        studio.stop()
 
 
 def test_the_file_of_options_says_what_our_command_says():

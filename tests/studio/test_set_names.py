@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-from conftest import settled
-from playwright.sync_api import expect
-from review_ops import make_set
 from streamlit.testing.v1 import AppTest
 
 from synthstudio.core.places import Url
-from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import content_key
 from synthstudio.studio.set_names import meant, titles
 
 KEYS = "a" * 64, "b" * 64, "c" * 64
@@ -72,49 +65,3 @@ def test_the_choice_outlasts_a_run_in_which_nobody_could_choose() -> None:
     sets.pop(KEYS[1])  # it was removed
     page.run()
     assert page.selectbox(key="set").value == KEYS[0]
-
-
-@pytest.fixture(scope="module")
-def twins(
-    start_studio: Callable[..., Any], small_photo_set: Path, tmp_path_factory: Any
-) -> tuple[Any, str]:
-    """A studio of two sets in folders of one name; the key of the second."""
-    other = make_set(tmp_path_factory.mktemp("other") / "set", skeleton="coco23")
-    found = start_studio(small_photo_set, other.folder)
-    return found, content_key(Dataset(other.folder))
-
-
-@pytest.mark.nightly("browser journey of a served studio")
-@pytest.mark.browser
-def test_each_page_opens_the_one_that_is_meant(
-    twins: tuple[Any, str], page: Any, open_as: Callable[..., Any]
-) -> None:
-    studio, second = twins
-    box = page.get_by_role("combobox", name="Data set")
-    open_as(page, studio, f"review?set={second}")
-    page.locator(".ed[data-ready]").wait_for()
-    assert page.locator(".joint-row").count() == 23
-    mine = box.first.input_value() or box.first.text_content()
-    for name in ("gallery", "queue", "team", "review"):
-        page.goto(f"{studio.url}/{name}?set={second}")
-        page.get_by_test_id("stSidebar").wait_for()
-        settled(page)
-        assert (box.first.input_value() or box.first.text_content()) == mine, name
-    # a name that two have, and a set that is not here, open none of them
-    for text, why in (("set", "2 data sets here are called set"), ("0" * 64, "is not open here")):
-        page.goto(f"{studio.url}/review?set={text}")
-        page.get_by_text(why).wait_for()
-        assert page.locator(".ed").count() == 0
-    box.first.click()
-    page.get_by_role("option").nth(1).click()
-    page.locator(".ed[data-ready]").wait_for()
-    assert page.locator(".joint-row").count() == 23
-    box.first.click()
-    page.get_by_role("option").nth(0).click()  # of one label two options would be the last one
-    expect(page.locator(".joint-row")).to_have_count(17)
-    # what is chosen is in the gallery's address, which can be passed on
-    page.goto(f"{studio.url}/gallery")
-    settled(page)
-    box.first.click()
-    page.get_by_role("option").nth(1).click()
-    page.wait_for_url(f"**set={second}**")

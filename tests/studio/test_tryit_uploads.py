@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hostile_pictures import bomb, picture
+from attackers import bomb, picture
 from job_orders import LEAD, settings_in
 
 from synthstudio.core.errors import AssetError, FormatError, StudioError
