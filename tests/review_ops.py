@@ -42,10 +42,10 @@ _seq = itertools.count(1)
 
 
 @contextmanager
-def refused(reason: str, match: str | None = None) -> Iterator[None]:
+def refused(reason: str, match: str | None = None) -> Iterator[pytest.ExceptionInfo[Refused]]:
     """Assert that what is done is refused for this reason."""
     with pytest.raises(Refused, match=match) as caught:
-        yield
+        yield caught
     assert caught.value.reason == reason
 
 

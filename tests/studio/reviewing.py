@@ -1,23 +1,37 @@
-"""The editor in a browser, driven by keys, and what the store says of it."""
+"""The editor in a browser, driven by keys; stores that tests put looks and roles into."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
+from review_ops import op
 from waiting import wait_for
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history
-from synthstudio.review.check import labels_of
-from synthstudio.review.datasets import content_key
-from synthstudio.review.store import open_store
-from synthstudio.review.values import Event, JointLabel
+from synthstudio.review.check import base_of, labels_of
+from synthstudio.review.datasets import content_key, register
+from synthstudio.review.edits import apply
+from synthstudio.review.risk.people import PeopleTable
+from synthstudio.review.risk.table import people_table
+from synthstudio.review.settings import share_of
+from synthstudio.review.store import Store, open_store
+from synthstudio.review.team import members
+from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.values import MAIN, Event, JointLabel, Person, Role, Status, User
+from synthstudio.studio.drawing.pictures import read_source
+from synthstudio.studio.editor import window
+from synthstudio.studio.editor.outbox import Answer, apply_message, parse_message, storage_key
+from synthstudio.studio.frame_rows import Frames
 
 
 @dataclass
@@ -225,3 +239,89 @@ def check_change(event: Event, kind: str, change: dict[str, Any]) -> None:
             assert got["x_px"] is None and got["y_px"] is None
         else:
             assert abs(got["x_px"] - x) < 0.001 and abs(got["y_px"] - y) < 0.001
+
+
+@dataclass
+class Reviewed:
+    """A store and the data set that is reviewed in it."""
+
+    store: Store
+    dataset: Dataset
+    table: PeopleTable
+
+    @cached_property
+    def frames(self) -> Frames:
+        return Frames(self.dataset, get_skeleton(self.dataset.identity.skeleton))
+
+    def team(self, **roles: Role) -> dict[str, User]:
+        """Give roles; the first must be an admin."""
+        first = next(iter(roles))
+        by = User(name=first, role="admin")
+        for name, role in roles.items():
+            members.set_role(self.store, name, role, by=by)
+        return {name: User(name=name, role=role) for name, role in roles.items()}
+
+    def person(self, row: int, *, layer: str = MAIN) -> Person:
+        frame, instance = self.table.ids(np.array([row]))[0]
+        return self.at(frame, instance, layer=layer)
+
+    def at(self, frame: int, instance: int, *, layer: str = MAIN) -> Person:
+        return Person(dataset=self.table.key, frame=frame, instance=instance, layer=layer)
+
+    def on_disk(self, person: Person) -> dict[str, JointLabel]:
+        return dict(base_of(self.dataset, person.frame, person.instance).joints or {})
+
+    def decide(self, who: User, person: Person, status: Status = "approved") -> None:
+        self.say(who, person, "status", status=status)
+
+    def move(self, who: User, person: Person, joint: str, by_px: float) -> JointLabel:
+        label = self.on_disk(person)[joint]
+        moved = replace(label, x_px=(label.x_px or 0.0) + by_px, origin="human")
+        self.say(who, person, "edit", joints={joint: moved})
+        return moved
+
+    def say(self, who: User, person: Person, kind: str, **more: Any) -> Event:
+        """Apply an op at the current revision of its person."""
+        more.setdefault("revision", history.state(self.store, person).revision)
+        what = op(kind, more.pop("revision"), client=f"test-{who.name}", person=person, **more)
+        base = base_of(self.dataset, person.frame, person.instance)
+        return apply(self.store, what, who=who, base=base)
+
+    def tell(self, who: User, person: Person, seq: int, **more: Any) -> Answer:
+        """Say an op as the editor does; return the answer."""
+        client = (who.name * 8)[:16]
+        one = {"client": client, "seq": seq, "frame": person.frame, "instance": person.instance}
+        one |= {"dataset": storage_key(person.dataset, person.layer), "revision": 0, **more}
+        sent = {"v": 1, "tab": client, "n": seq, "ops": [one]}
+        message = parse_message(sent, dataset=person.dataset, layer=person.layer)
+        share = share_of(self.store, self.table.key, "second_share")
+
+        def veiled(people: Any) -> set[tuple[int, int]]:
+            return blinded_among(self.store, self.table, people, who=who, share=share)
+
+        base_of = self.frames.base_of
+        return apply_message(self.store, message, who=who, base_of=base_of, veiled=veiled)
+
+    def window(self, people: Sequence[tuple[int, int]], *, who: User, **more: Any) -> list[Any]:
+        """Return what a browser is given of some people, through JSON."""
+        layer, key = more.pop("layer", MAIN), self.table.key
+        stretch = window.Stretch(people=people, **{"start": 0, **more})
+        found = window.items(
+            self.store,
+            key,
+            self.frames,
+            stretch,
+            who=who,
+            layer=layer,
+            url=lambda kind, frame: f"/img/{kind}-{frame}",
+            clean_of=read_source(self.dataset, self.frames.skeleton).clean_of,
+        )
+        return json.loads(json.dumps(found, allow_nan=False))
+
+
+def reviewed(db: Path, folder: Path, *, name: str = "a set") -> Reviewed:
+    """Open the store of a running studio, or a new one."""
+    dataset = Dataset(folder)
+    store = open_store(f"sqlite:///{db}")
+    register(store, dataset, name)
+    return Reviewed(store=store, dataset=dataset, table=people_table(dataset))

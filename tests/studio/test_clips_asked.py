@@ -17,7 +17,6 @@ from synthstudio.review.store import open_store
 from synthstudio.review.values import Person
 from synthstudio.studio import frame_rows
 from synthstudio.studio.editor import clips
-from synthstudio.studio.editor.outbox import parse_message
 
 ODD = (None, True, -1, 2**40, 1.5, "", "x" * 500, "1:2:3:4", [], {}, "é", "clip'--", "0:0", "9:1")
 RIGHT = {"v": 1, "n": 1, "tab": "t" * 16, "ask": "split", "id": "4:1", "client": "clipabcdefgh"}
@@ -110,17 +109,3 @@ def test_nothing_is_shown_or_changed_of_whom_a_second_look_is_open(scene_of):
         "frame 2, person 1: a second look is open"
     ]
     assert history.state(scene.store, first).track == 40
-
-
-@pytest.mark.parametrize("wrong", [{"track": "1"}, {"track": -1}, {"keyed": 1}, {"track": [1]}])
-def test_an_op_says_its_track_in_a_number(wrong, scene_of):
-    scene = scene_of()
-    asked = {"client": "a" * 12, "seq": 1, "dataset": scene.clip.dataset, "frame": 0}
-    asked |= {"instance": 1, "revision": 0, "kind": "edit", **wrong}
-    message = parse_message(
-        {"v": 1, "tab": "t" * 12, "n": 1, "ops": [asked]}, dataset=scene.clip.dataset
-    )
-    if not message.refused:
-        one = message.ops[0].op
-        with pytest.raises(Refused):
-            edits.apply(scene.store, one, who=ANNA, base=scene.base_of(one.person))

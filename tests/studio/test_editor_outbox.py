@@ -4,6 +4,7 @@ import math
 from contextlib import closing
 
 import pytest
+from review_ops import refused
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
@@ -55,14 +56,9 @@ def message(*ops, **more):
     return {"v": 1, "tab": CLIENT, "n": 3, "ops": list(ops), **more}
 
 
-def tell(store, *ops, who=ADA):
-    return apply_message(
-        store,
-        parse_message(message(*ops), dataset=KEY),
-        who=who,
-        base_of=base_of,
-        veiled=lambda people: (),
-    )
+def tell(store, *ops, who=ADA, base_of=base_of):
+    parsed = parse_message(message(*ops), dataset=KEY)
+    return apply_message(store, parsed, who=who, base_of=base_of, veiled=lambda people: ())
 
 
 def found(store):
@@ -135,30 +131,17 @@ def test_roles_and_people_that_are_not_there(store):
     assert found(store) == []
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        None,
-        [],
-        "ops",
-        {"v": 2},
-        message(tab="short"),
-        message(n=-1),
-        message(n=True),
-        message(tab="<script>alert(1)</script>"),
-        message() | {"ops": {}},
-        message("no object"),
-        message(op(1, client="../../etc/passwd")),
-        message(op(1.5)),
-        message(op(2**40)),
-        message(*[op(k) for k in range(outbox.MOST_OPS + 1)]),
-    ],
-)
-def test_no_message_at_all(payload):
-    with pytest.raises(Refused) as refused:
-        parse_message(payload, dataset=KEY)
-    assert refused.value.reason == "invalid"
-    assert len(str(refused.value)) < 400
+NO_MESSAGE = [None, [], "ops", {"v": 2}, message() | {"ops": {}}, message("no object")]
+NO_MESSAGE += [message(n=-1), message(n=True), message(tab="short"), message(tab="<script>alert()")]
+NO_MESSAGE += [message(op(1, client="../../etc/passwd")), message(op(1.5)), message(op(2**40))]
+NO_MESSAGE += [message(*[op(k) for k in range(outbox.MOST_OPS + 1)])]
+
+
+def test_no_message_at_all():
+    for payload in NO_MESSAGE:
+        with refused("invalid") as caught:
+            parse_message(payload, dataset=KEY)
+        assert len(str(caught.value)) < 400
 
 
 BAD = [
@@ -192,6 +175,8 @@ BAD = [
     {"undoes": [CLIENT, 1]},
     {"after": "1"},
     {"after": [CLIENT]},
+    *({"track": wrong} for wrong in ("1", -1, [1])),
+    {"keyed": 1},
 ]
 
 
@@ -207,24 +192,10 @@ def test_a_bad_op_is_refused_and_its_neighbours_done(store):
     assert places == {(f, k + 1, KEY) for f in (2, 3) for k in range(len(BAD))}
 
 
-def test_a_refusal_names_no_folder_of_the_server(tmp_path):
+def test_a_refusal_names_no_folder_of_the_server(store, tmp_path):
     def nowhere(person):
-        raise DatasetError(
-            "the data set does not hold this frame", where=str(tmp_path / "a" / "set")
-        )
+        folder = str(tmp_path / "a" / "set")
+        raise DatasetError("the data set does not hold this frame", where=folder)
 
-    op = {
-        "client": "c" * 16,
-        "seq": 1,
-        "dataset": "d" * 64,
-        "frame": 9,
-        "instance": 1,
-        "revision": 0,
-    }
-    found = {"v": 1, "tab": "t" * 16, "n": 1, "ops": [op | {"kind": "delete"}]}
-    with closing(open_store(f"sqlite:///{tmp_path / 'review.db'}")) as store:
-        message = parse_message(found, dataset="d" * 64)
-        who = User(name="Vi", role="viewer")
-        answer = apply_message(store, message, who=who, base_of=nowhere, veiled=lambda people: ())
-    ((_, _, reason, text),) = answer.refused
+    ((_, _, reason, text),) = tell(store, op(1), base_of=nowhere).refused
     assert (reason, text) == ("gone", "set: the data set does not hold this frame.")

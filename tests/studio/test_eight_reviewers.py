@@ -13,8 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,9 @@ pytestmark = [
     pytest.mark.nightly("half a minute of kills, locks and full disks, with two databases"),
 ]
 SECONDS = float(os.environ.get("SYNTHSTUDIO_REVIEWERS_S", "10"))
+SHORT = SECONDS < 60
 PROGRAMS, BROWSERS = ("Cyd", "Dee", "Eli", "Fay", "Gus", "Hal"), ("Ada", "Ben")
 ADMIN = User(name="Ida", role="admin")
-DISK = "160m"
 BROKEN = ["ERR_", "WebSocket", "Failed to", "Cannot send rerun", "Client Error", "Client error"]
 BROKEN += ["Connection", "server is not responding", "status of 5"]
 
@@ -52,7 +51,7 @@ def small_disk():
     """Return a file system of its own; skip where none can be mounted."""
     place = Path(tempfile.mkdtemp(prefix="disk-"))
     place.chmod(0o755)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(place)]
     if subprocess.run(words, capture_output=True).returncode:
         place.rmdir()
         pytest.skip("no file system can be mounted here")
@@ -64,99 +63,71 @@ def small_disk():
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database(request, small_disk):
     """Return a database on the small disk."""
-    if request.param == "sqlite":
-        yield Sqlite(small_disk)
-        return
-    home = small_disk / "server"
-    home.mkdir()
-    server = Server(home).create().start()
-    try:
-        yield Postgres(small_disk, server)
-    finally:
+    server = None
+    if request.param == "postgres":
+        (small_disk / "server").mkdir()
+        server = Server(small_disk / "server").create().start()
+    yield Database(small_disk, server)
+    if server:
         server.kill()
 
 
-@dataclass
-class Sqlite:
-    """A file. `disk`: the file system that it lies on."""
+class Database:
+    """A file on a disk, or a PostgreSQL server whose data are there."""
 
-    disk: Path
-
-    @property
-    def url(self):
-        return f"sqlite:///{self.disk / 'review.db'}"
+    def __init__(self, disk, server):
+        self.disk, self.server = disk, server
+        self.file = disk / "review.db"
+        self.url = server.url("postgres") if server else f"sqlite:///{self.file}"
 
     @contextmanager
     def locked(self):
-        """Let nobody write."""
-        with closing(sqlite3.connect(self.disk / "review.db", timeout=60)) as other:
-            other.isolation_level = None
+        """Let nobody write, nor (PostgreSQL) read people."""
+        if self.server:
+            engine = create_engine(self.url)
+            with engine.begin() as other:
+                other.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))
+                yield
+            engine.dispose()
+            return
+        with closing(sqlite3.connect(self.file, timeout=60, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             yield
             other.execute("ROLLBACK")
 
     @contextmanager
     def gone(self):
-        """A file cannot be gone."""
+        """Let a server crash, and start it again afterwards; a file cannot be gone."""
+        if self.server:
+            self.server.kill()
         yield
-
-    def mended(self):
-        """Do what an admin would after the disk was full."""
-
-
-@dataclass
-class Postgres:
-    """A server. `disk`: the file system of its data."""
-
-    disk: Path
-    server: Server
-
-    @property
-    def url(self):
-        return self.server.url("postgres")
+        self.mended()
 
     @contextmanager
-    def locked(self):
-        """Let nobody write, nor read people. Of two tables at once the order would differ."""
-        engine = create_engine(self.url)
-        with engine.begin() as other:
-            other.execute(text("LOCK TABLE item IN ACCESS EXCLUSIVE MODE"))
-            yield
-        engine.dispose()
-
-    @contextmanager
-    def gone(self):
-        """Let it crash, and start it again afterwards."""
-        self.server.kill()
+    def full(self):
+        """Write until nothing fits on the disk any more."""
+        with (self.disk / "filler").open("wb", buffering=0) as file:
+            for size in (2**20, 4096, 1):
+                with suppress(OSError):
+                    while True:
+                        file.write(b"\0" * size)
         yield
-        self.server.start()
+        (self.disk / "filler").unlink()
+        self.mended()
 
     def mended(self):
         """A server that could not write its log has ended: start it again."""
-        if not self.server.runs():
+        if self.server and not self.server.runs():
             self.server.start()
 
 
-def fill(path):
-    """Write until nothing fits any more."""
-    with path.open("wb", buffering=0) as file:
-        for size in (2**20, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-
-
-@dataclass
-class Breaking:
+class Breaking(threading.Thread):
     """Breaks everything in turn, again and again, and counts how often."""
 
-    studio: object
-    database: object
-    over: threading.Event = field(default_factory=threading.Event)
-    done: Counter = field(default_factory=Counter)
-    errors: list = field(default_factory=list)
+    def __init__(self, studio, database):
+        super().__init__()
+        self.studio, self.database = studio, database
+        self.over, self.done, self.errors = threading.Event(), Counter(), []
 
     def run(self):
         try:
@@ -164,7 +135,7 @@ class Breaking:
                 for how in (self.stopped, self.locked, self.killed, self.full, self.gone):
                     how()
                     self.done[how.__name__] += 1
-                    time.sleep(1 if SECONDS < 60 else 8)
+                    time.sleep(1 if SHORT else 8)
         except Exception as error:
             self.errors.append(error)
             raise
@@ -176,7 +147,7 @@ class Breaking:
 
     def locked(self):
         with self.database.locked():
-            time.sleep(2 if SECONDS < 60 else 2 + 12 * (self.done["locked"] % 2))
+            time.sleep(2 if SHORT else 2 + 12 * (self.done["locked"] % 2))
 
     def killed(self):
         self.studio.kill()
@@ -184,41 +155,36 @@ class Breaking:
         self.studio.start()
 
     def full(self):
-        filler = self.database.disk / "filler"
-        fill(filler)
-        time.sleep(3)
-        filler.unlink()
-        self.database.mended()
+        with self.database.full():
+            time.sleep(3)
 
     def gone(self):
         with self.database.gone():
             time.sleep(1)
 
 
-@dataclass
-class Program:
+class Program(threading.Thread):
     """Somebody who works through the API, and notes what was answered.
 
     `said`: (person, kind, what) -> the event's number, None where nobody knows, or why it was
     refused. No two are alike.
     """
 
-    review: object
-    name: str
-    people: list
-    said: dict = field(default_factory=dict)
+    def __init__(self, review, name, people, over):
+        super().__init__()
+        self.review, self.who, self.people, self.over = review, name, people, over
+        self.said = {}
 
-    def run(self, over):
-        rng = stream(PROGRAMS.index(self.name), "program")
-        while not over.is_set():
-            number = len(self.said)
-            frame, instance = self.people[int(rng.integers(len(self.people)))]
+    def run(self):
+        rng = stream(PROGRAMS.index(self.who), "program")
+        while not self.over.is_set():
+            at = self.people[int(rng.integers(len(self.people)))]
             kind = ("edit", "edit", "status", "comment")[int(rng.integers(4))]
-            what = f"{self.name} {number}"
+            number, what = len(self.said), f"{self.who} {len(self.said)}"
             place = [10.0 + number / 100, 20.0, 2, "visible"]
-            key = ((frame, instance), kind, place[0] if kind == "edit" else what)
+            key = (at, kind, place[0] if kind == "edit" else what)
             try:
-                person = self.review.person(frame, instance)
+                person = self.review.person(*at)
             except (Refused, ReviewError):
                 time.sleep(0.2)
                 continue
@@ -234,7 +200,7 @@ class Program:
                 self.said[key] = refused.reason
             except ReviewError:  # twice without an answer: it may have happened
                 self.said[key] = None
-            time.sleep(0.05 if SECONDS < 60 else 0.4)
+            time.sleep(0.05 if SHORT else 0.4)
 
 
 def what_of(event):
@@ -245,17 +211,17 @@ def what_of(event):
     return person, event.kind, event.after["reason" if event.kind == "status" else "comment"]
 
 
-def edited(desks, outputs, chaos, breaking, joints):
+def edited(desks, outputs, breaking, joints):
     """Edit in the browsers until the time is over and everything was broken once."""
     until, k = time.monotonic() + SECONDS, 0
-    while chaos.is_alive():
+    while breaking.is_alive():
         if time.monotonic() > until:
             breaking.over.set()
         for desk, output in zip(desks, outputs, strict=True):
             desk.wait(desk.focused)
             output += hammer(desk, joints, keys=1, first=k)
         k += 1
-        desks[0].page.wait_for_timeout(100 if SECONDS < 60 else 1000)
+        desks[0].page.wait_for_timeout(100 if SHORT else 1000)
 
 
 def enough(programs):
@@ -268,12 +234,12 @@ def answered(programs, events):
     """Compare what programs were answered with what is stored; count the answers."""
     stored = Counter((event.who, what_of(event)) for event in events if event.who in PROGRAMS)
     by_number = {event.id: (event.who, what_of(event)) for event in events if event.who in PROGRAMS}
-    answers: Counter = Counter()
+    answers = Counter()
     for program in programs:
         for what, answer in program.said.items():
-            held = stored.pop((program.name, what), 0)
+            held = stored.pop((program.who, what), 0)
             if isinstance(answer, int):
-                assert held == 1 and by_number[answer] == (program.name, what)
+                assert held == 1 and by_number[answer] == (program.who, what)
             elif answer in (None, "busy"):  # a database that was lost in mid-write does not say
                 assert held <= 1
             else:
@@ -296,26 +262,22 @@ def test_acknowledged_is_what_is_stored(
         for name in (*BROWSERS, *PROGRAMS):
             members.set_role(store, name, "reviewer", by=ADMIN)
         tokens = {n: make_token(store, n, role="reviewer", by=ADMIN)[1] for n in PROGRAMS}
-    places = [f"review?queue=all&frame={frame}&instance={instance}" for frame, instance in own]
     desks = [
-        sit_down(open_as, new_page(), studio, place, name=name)
-        for name, place in zip(BROWSERS, places, strict=True)
+        sit_down(open_as, new_page(), studio, f"review?queue=all&frame={f}&instance={i}", name=name)
+        for name, (f, i) in zip(BROWSERS, own, strict=True)
     ]
-    programs = [Program(ss.Review(studio.url, tokens[name]), name, shared) for name in PROGRAMS]
-    breaking, over = Breaking(studio, database), threading.Event()
-    work = [threading.Thread(target=p.run, args=(over,)) for p in programs]
-    chaos = threading.Thread(target=breaking.run)
-    outputs: list[list] = [[], []]
-    for thread in (*work, chaos):
+    breaking, over, outputs = Breaking(studio, database), threading.Event(), ([], [])
+    programs = [Program(ss.Review(studio.url, tokens[n]), n, shared, over) for n in PROGRAMS]
+    for thread in (*programs, breaking):
         thread.start()
     try:
-        edited(desks, outputs, chaos, breaking, labels.joints)
+        edited(desks, outputs, breaking, labels.joints)
         wait_for(lambda: enough(programs), "programs are answered often enough")
     finally:
         breaking.over.set()
-        chaos.join()
+        breaking.join()
         over.set()
-        for thread in work:
+        for thread in programs:
             thread.join()
     assert not breaking.errors
     assert all(breaking.done[how] for how in ("stopped", "locked", "killed", "full", "gone"))

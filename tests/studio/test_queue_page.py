@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from review_store import Reviewed
+from reviewing import Reviewed
 
 from synthstudio.review.leases import leases, release
 from synthstudio.review.risk.queue import control_rows, estimate, risk_order

@@ -1,138 +1,106 @@
-"""What the review page does for a team: leases that last, second looks that stay blind, counts."""
+"""What the editor does for a team: leases that last, second looks that stay blind, counts."""
 
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from review_store import Reviewed, reviewed
+from reviewing import reviewed
 
 from synthstudio.core.errors import Refused
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
-from synthstudio.review.datasets import register
 from synthstudio.review.leases import SECOND, claim, leases
 from synthstudio.review.models import utc_now
-from synthstudio.review.settings import set_share, share_of
-from synthstudio.review.team.second_pass import begin_second_looks, blinded, blinded_among
-from synthstudio.review.values import User
-from synthstudio.studio import frame_rows, server
+from synthstudio.review.progress import done_and_total
+from synthstudio.review.risk.predictions import Prediction, put_predictions
+from synthstudio.review.settings import set_share
+from synthstudio.review.team.second_pass import (
+    Decision,
+    adjudicate,
+    begin_second_looks,
+    blinded,
+    blinded_among,
+    progress,
+    second_rows,
+)
+from synthstudio.review.values import FRAME, User
+from synthstudio.studio import server
 from synthstudio.studio.access import Grant
 from synthstudio.studio.drawing import pictures
-from synthstudio.studio.editor import outbox, window
-from synthstudio.studio.editor.outbox import (
-    HeldLeases,
-    apply_message,
-    parse_message,
-    release_decided,
-    renew_leases,
-    storage_key,
-)
+from synthstudio.studio.editor import outbox
+from synthstudio.studio.editor.outbox import HeldLeases, release_decided, renew_leases
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
+from synthstudio.studio.overview import added_note, count_people, review_progress
+from synthstudio.studio.second_look import progress_words
 
 ADA, BEN = User(name="Ada", role="reviewer"), User(name="Ben", role="reviewer")
 LEA = User(name="Lea", role="lead")
 ADMIN = User(name="Root", role="admin")
-LATER = timedelta(minutes=40)
+NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
 
 
 @pytest.fixture
 def review(tmp_path, studio_set):
-    found = reviewed(tmp_path / "review.db", studio_set)
-    with closing(found.store):
-        register(found.store, found.dataset, "crates")
+    with closing((found := reviewed(tmp_path / "review.db", studio_set)).store):
         yield found
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """Return a clock for `keep` that a test sets, in seconds."""
-    now = SimpleNamespace(s=0.0)
-    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: now.s))
-    return now
+def sticks(tmp_path, small_photo_set):
+    with closing((found := reviewed(tmp_path / "review.db", small_photo_set)).store):
+        yield found
 
 
-def frames(review: Reviewed) -> frame_rows.Frames:
-    return frame_rows.Frames(review.dataset, get_skeleton(review.dataset.identity.skeleton))
-
-
-def tell(review, person, seq, *, who, held=None, layer="main", **more):
-    """Say an op as the editor does; return the answer."""
-    client = (who.name * 8)[:16]
-    op = {
-        "client": client,
-        "seq": seq,
-        "dataset": storage_key(review.table.key, layer),
-        "frame": person.frame,
-        "instance": person.instance,
-        "revision": 0,
-        **more,
-    }
-    message = parse_message(
-        {"v": 1, "tab": client, "n": seq, "ops": [op]}, dataset=review.table.key, layer=layer
-    )
-    if held is not None:
-        renew_leases(review.store, held, (), who=who, edited=[person])
-    share = share_of(review.store, review.table.key, "second_share")
-    answer = apply_message(
-        review.store,
-        message,
-        who=who,
-        base_of=frames(review).base_of,
-        veiled=lambda people: blinded_among(
-            review.store, review.table, people, who=who, share=share
-        ),
-    )
-    if held is not None:
-        release_decided(review.store, held, message, answer, who=who)
-    return answer
+# ---- leases
 
 
 def taken_long_ago(review, who, *rows):
     people = [review.person(row) for row in rows]
-    claim(review.store, people, who=who, count=len(people), now=utc_now() - LATER)
+    past = utc_now() - timedelta(minutes=40)
+    claim(review.store, people, who=who, count=len(people), now=past)
     return people
 
 
-NOSE = {"kind": "edit", "joints": {"nose": [7.5, 8.5, 1, "person"]}}
+def held_by(review):
+    return {at: lease.who for at, lease in leases(review.store, review.table.key).items()}
 
 
-def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review):
-    person, other = taken_long_ago(review, ADA, 0, 1)
-    refused = tell(review, other, 1, who=ADA, **NOSE).refused  # the control: nobody renews
+def test_a_lease_that_ended_is_renewed_where_the_editor_is_used(review, monkeypatch, caplog):
+    person, other, lost = taken_long_ago(review, ADA, 0, 1, 2)
+    claim(review.store, [lost], who=BEN)
+    held = HeldLeases()
+    with monkeypatch.context() as patch:  # a store that is busy stops nobody
+        patch.setattr(outbox, "renew", lambda *_, **__: (_ for _ in ()).throw(BUSY))
+        renew_leases(review.store, held, (), who=ADA, edited=[person])
+    assert "locked" in caplog.text and not held.people
+    refused = review.tell(ADA, other, 1, **NOSE).refused  # the control: nobody renews
     assert [r[2] for r in refused] == ["lease"]
-    answer = tell(review, person, 2, who=ADA, held=HeldLeases(), **NOSE)
-    assert answer.done and not answer.refused
-    assert leases(review.store, review.table.key, who="Ada")
+    for seq, (one, done) in enumerate(((person, 1), (lost, 0)), start=2):
+        renew_leases(review.store, held, (), who=ADA, edited=[one])
+        assert len(review.tell(ADA, one, seq, **NOSE).done) == done
+    assert sorted(held_by(review).values()) == ["Ada", "Ben"]
 
 
-def test_a_lease_that_somebody_else_took_stays_lost(review):
-    (person,) = taken_long_ago(review, ADA, 0)
-    claim(review.store, [person], who=BEN)
-    answer = tell(review, person, 1, who=ADA, held=HeldLeases(), **NOSE)
-    assert [r[2] for r in answer.refused] == ["lease"] and not answer.done
-    assert [one.who for one in leases(review.store, review.table.key).values()] == ["Ben"]
+BUSY = Refused("locked", reason="busy")
 
 
-def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
-    output = []
-    real = outbox.renew
+def test_a_window_is_renewed_once_a_minute(review, monkeypatch):
+    output, real, clock = [], outbox.renew, SimpleNamespace(s=0.0)
+    monkeypatch.setattr(outbox, "time", SimpleNamespace(monotonic=lambda: clock.s))
     monkeypatch.setattr(
         outbox, "renew", lambda store, people, who: output.append(real(store, people, who=who))
     )
     people = taken_long_ago(review, ADA, 0, 1, 2)
-    nobodys = review.person(5)
     held = HeldLeases()
     for clock.s in (1000, 1030, 1059, 1061):
-        renew_leases(review.store, held, [*people, nobodys], who=ADA)
+        renew_leases(review.store, held, [*people, review.person(5)], who=ADA)
     assert output == [people, people]
     renew_leases(review.store, held, people, who=ADA, edited=[people[0]])
     assert len(output) == 2
-    renew_leases(
-        review.store, held, people, who=ADA, edited=[review.person(9)]
-    )  # not in that window
-    assert len(output) == 3
-    assert len(leases(review.store, review.table.key)) == 3  # none was made
+    new = [review.person(9)]  # not in that window
+    renew_leases(review.store, held, people, who=ADA, edited=new)
+    assert len(output) == 3 and len(held_by(review)) == 3  # none was made
     renew_leases(review.store, HeldLeases(), people, who=User(name="Eve", role="viewer"))
     assert len(output) == 3
 
@@ -140,15 +108,28 @@ def test_a_window_is_renewed_once_a_minute(review, clock, monkeypatch):
 def test_who_was_decided_on_is_given_back(review):
     first, second = (review.person(row) for row in (0, 1))
     claim(review.store, [first, second], who=ADA, count=2)
-    held = HeldLeases()
-    tell(review, first, 1, who=ADA, held=held, **NOSE)
-    assert len(leases(review.store, review.table.key)) == 2
-    tell(review, first, 2, who=ADA, held=held, revision=1, kind="status", status="approved")
-    assert list(leases(review.store, review.table.key)) == [(second.frame, second.instance)]
-    tell(review, second, 3, who=ADA, held=held, kind="status", status="skipped")
-    assert len(leases(review.store, review.table.key)) == 1
-    stale = tell(review, second, 4, who=ADA, held=held, kind="status", status="approved")
-    assert stale.refused and len(leases(review.store, review.table.key)) == 1
+    held, count = HeldLeases(), lambda: len(held_by(review))
+
+    def decide(who, person, seq, status, revision=0):
+        more = {"kind": "status", "status": status, "revision": revision}
+        answer = review.tell(who, person, seq, **more)
+        message = outbox.parse_message(
+            {"v": 1, "tab": "t" * 16, "n": seq, "ops": [
+                {"client": (who.name * 8)[:16], "seq": seq, "dataset": person.dataset,
+                 "frame": person.frame, "instance": person.instance, **more}]},
+            dataset=person.dataset,
+        )  # fmt: skip
+        release_decided(review.store, held, message, answer, who=who)
+        return answer
+
+    assert decide(LEA, second, 1, "approved").refused and count() == 2  # nobody's is given back
+    assert decide(ADA, first, 2, "approved").done
+    assert list(held_by(review)) == [(second.frame, second.instance)]
+    decide(ADA, second, 3, "skipped")
+    assert decide(ADA, second, 4, "approved").refused and count() == 1
+
+
+# ---- blind second looks
 
 
 def second_look(review, row=3):
@@ -161,40 +142,21 @@ def second_look(review, row=3):
 
 
 def shown(review, who, people, *, layer="main"):
-    hidden = (
-        blinded_among(review.store, review.table, people, who=who, share=1.0)
-        if layer == "main"
-        else set()
-    )
-    source = pictures.read_source(review.dataset, frames(review).skeleton)
-    stretch = window.Stretch(start=0, people=people, veiled=hidden)
-    return window.items(
-        review.store,
-        review.table.key,
-        frames(review),
-        stretch,
-        who=who,
-        layer=layer,
-        url=lambda kind, frame: kind,
-        clean_of=source.clean_of,
-    )
+    hidden = blinded_among(review.store, review.table, people, who=who, share=1.0)
+    veiled = hidden if layer == "main" else set()
+    return review.window(people, who=who, layer=layer, veiled=veiled)
 
 
 def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
-    person = second_look(review)
-    people = [
-        (person.frame, person.instance),
-        review.table.ids(
-            review.table.rows_of(*[review.table.frame[:1], review.table.instance[:1]])
-        )[0],
-    ]
+    person, first = second_look(review), review.person(0)
+    people = [(one.frame, one.instance) for one in (person, first)]
     (ben, other), (ada, _), (lea, _) = (shown(review, who, people) for who in (BEN, ADA, LEA))
     assert ben["veiled"] and ben["state"]["revision"] == 0 and not ben["state"]["joints"]
     assert ben["state"]["status"] == "pending" and ben["state"]["who"] is None
     assert not other["veiled"]
-    for seen in (ada, lea):  # the control
-        assert not seen["veiled"] and seen["state"]["status"] == "rejected"
-        assert "nose" in seen["state"]["joints"]
+    for seen_by in (ada, lea):  # the control
+        assert not seen_by["veiled"] and seen_by["state"]["status"] == "rejected"
+        assert "nose" in seen_by["state"]["joints"]
     for who in (BEN, ADA, LEA):
         one = blinded_among(review.store, review.table, people, who=who, share=1.0)
         everybody = blinded(review.store, review.table, who=who, share=1.0)
@@ -202,51 +164,56 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
     assert blinded_among(review.store, review.table, people, who=BEN, share=0.0) == set()
     (taken,) = begin_second_looks(review.store, review.table, who=BEN, share=1.0)
     assert (taken.frame, taken.instance) == people[0]
-    assert tell(review, taken, 1, who=BEN, held=HeldLeases(), layer=SECOND, **NOSE).done
+    assert review.tell(BEN, taken, 1, **NOSE).done
     assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
     assert shown(review, BEN, people[:1])[0]["veiled"]  # not decided yet
-    status = {"kind": "status", "status": "approved", "revision": 1}
-    assert tell(review, taken, 2, who=BEN, held=HeldLeases(), layer=SECOND, **status).done
+    assert review.tell(BEN, taken, 2, kind="status", status="approved", revision=1).done
     assert not shown(review, BEN, people[:1])[0]["veiled"]
     undo = {"kind": "revert", "undoes": [("Ben" * 8)[:16], 2], "revision": 2}
-    assert tell(review, taken, 3, who=BEN, held=HeldLeases(), layer=SECOND, **undo).done
+    assert review.tell(BEN, taken, 3, **undo).done
 
 
-@pytest.mark.parametrize("revision", range(4))
-def test_nothing_is_changed_of_whom_is_veiled_whatever_a_browser_sends(review, revision):
+def test_nothing_is_changed_of_whom_is_veiled_whatever_a_browser_sends(review, monkeypatch):
     """And no refusal says how far the first look is or whose it was."""
     person = second_look(review)
     before = history.events(review.store, review.table.key)
-    for seq, op in enumerate(
-        (
-            NOSE,
-            {"kind": "status", "status": "approved"},
-            {"kind": "comment", "text": "mine"},
-            {"kind": "delete"},
-            {"kind": "revert", "event": before[-1].id},
-        )
-    ):
-        answer = tell(review, person, seq, who=BEN, revision=revision, **op)
-        ((_, _, reason, text),) = answer.refused
-        assert not answer.done and reason == "lease" and text == outbox.BLIND
+    ops = (
+        NOSE,
+        {"kind": "status", "status": "approved"},
+        {"kind": "comment", "text": "mine"},
+        {"kind": "delete"},
+        {"kind": "revert", "event": before[-1].id},
+    )
+    for seq, (revision, op) in enumerate((n, op) for n in range(4) for op in ops):
+        answer = review.tell(BEN, person, seq, revision=revision, **op)
+        assert [row[2:] for row in answer.refused] == [("lease", outbox.BLIND)] and not answer.done
     assert history.events(review.store, review.table.key) == before
     for seq, who in enumerate((ADA, LEA)):  # the control: one's own, and a lead's
         comment = {"kind": "comment", "text": "seen", "revision": 2 + seq}
-        assert tell(review, person, 50 + seq, who=who, held=HeldLeases(), **comment).done
+        assert review.tell(who, person, 50 + seq, **comment).done
+    other, real = review.person(5), outbox.apply
 
-
-def test_who_is_decided_on_meanwhile_is_not_told_of(review, monkeypatch):
-    """The op was on its way when somebody decided: its refusal would name the revision and who."""
-    set_share(review.store, review.table.key, "second_share", 1.0, by=ADMIN)
-    person, real = review.person(3), outbox.apply
-
-    def late(*args, **more):
-        review.decide(ADA, person, "rejected")
+    def late(*args, **more):  # the op was on its way when somebody decided
+        review.decide(ADA, other, "rejected")
         return real(*args, **more)
 
     monkeypatch.setattr(outbox, "apply", late)
-    answer = tell(review, person, 1, who=BEN, **NOSE)
+    answer = review.tell(BEN, other, 90, **NOSE)
     assert [row[2:] for row in answer.refused] == [("lease", outbox.BLIND)]
+
+
+def test_a_second_look_changes_only_whom_it_was_given(sticks):
+    set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
+    for instance in (1, 2):
+        sticks.decide(ADA, sticks.at(4, instance))
+    (taken,) = begin_second_looks(sticks.store, sticks.table, who=BEN, count=1, share=1.0)
+    people = [(4, n) for n in range(1, 5)]
+    closed = {one["instance"]: one["closed"] for one in shown(sticks, BEN, people, layer=SECOND)}
+    assert closed.pop(taken.instance) is None
+    assert set(closed.values()) == {"not among your second looks"}
+    for instance in range(1, 5):
+        answer = sticks.tell(BEN, sticks.at(4, instance, layer=SECOND), instance, **NOSE)
+        assert [row[2] for row in answer.refused] == ["lease"] * (instance != taken.instance)
 
 
 def test_queues_do_not_tell_what_is_veiled(review):
@@ -261,31 +228,16 @@ def test_queues_do_not_tell_what_is_veiled(review):
 
 def test_crops_do_not_draw_what_is_veiled(review):
     person = second_look(review)
-    source = pictures.read_source(review.dataset, frames(review).skeleton)
-    key = review.table.key
+    source = pictures.read_source(review.dataset, review.frames.skeleton)
+    key, table = review.table.key, review.table
     roles = {"Ada": "reviewer", "Ben": "reviewer", "Lea": "lead"}
-    open_set = SimpleNamespace(
-        key=key, source=source, table=review.table, table_if_read=review.table
-    )
-    ctx = SimpleNamespace(
-        sets={key: open_set},
-        store=review.store,
-        role_of=roles.get,
-        cache=pictures.Cache(10_000_000),
-    )
+    open_set = SimpleNamespace(key=key, source=source, table=table, table_if_read=table)
+    ctx = SimpleNamespace(sets={key: open_set}, store=review.store, role_of=roles.get)
+    ctx.cache = pictures.Cache(10_000_000)
+    at = {"frame": person.frame, "instance": person.instance, "size": 256, "labels": True}
 
     def crop(user, revision=2):
-        grant = Grant(
-            kind="crop",
-            dataset=key,
-            user=user,
-            browser="b",
-            frame=person.frame,
-            instance=person.instance,
-            size=256,
-            labels=True,
-            revision=revision,
-        )
+        grant = Grant(kind="crop", dataset=key, user=user, browser="b", revision=revision, **at)
         return bytes(server._picture(ctx, grant).body)
 
     assert crop("Ada") == crop("Lea") != crop("Ada", revision=0)
@@ -293,16 +245,127 @@ def test_crops_do_not_draw_what_is_veiled(review):
     assert crop("Ada") != crop("Ben")  # nor by what is kept
 
 
-def test_a_store_that_is_busy_stops_nobody(review, monkeypatch, caplog):
-    (person,) = taken_long_ago(review, ADA, 0)
+# ---- the queue of a network's least sure joints
 
-    def busy(*args, **more):
-        raise Refused("locked", reason="busy")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(outbox, "renew", busy)
-        held = HeldLeases()
-        renew_leases(review.store, held, [person], who=ADA)
-    assert "locked" in caplog.text and not held.people
-    renew_leases(review.store, held, [person], who=ADA)
-    assert leases(review.store, review.table.key, who="Ada")
+def predicted(frame, instance, **sure):
+    joints = {name: (9.0, 9.0, share) for name, share in sure.items()}
+    return Prediction(frame=frame, instance=instance, joints=joints)
+
+
+def queue(review, model="net", who=ADA, name="unsure", **more):
+    request = QueueRequest(queue=name, model=model, **more)
+    found = build_queue(review.store, review.table, request, who=who)
+    total = len(found.rows)
+    return found.people(review.table, 0, total), found.reasons(0, total)
+
+
+def test_the_least_sure_joint_of_anybody_comes_first(sticks):
+    rows = [
+        predicted(0, 1, nose=0.9, left_wrist=0.4),
+        predicted(0, 2, nose=0.5),
+        predicted(1, 1, nose=0.2, left_hip=0.1),
+        predicted(2, 1000, nose=0.3, left_ear=0.6),  # nobody is in frame 2
+        predicted(2, 1001, nose=0.45),
+        predicted(3, 1000, nose=0.01),  # somebody else in a frame with people
+        predicted(3, 1),
+    ]
+    put_predictions(sticks.store, sticks.table.key, "net", rows)
+    people, reasons = queue(sticks)
+    assert people == [(1, 1), (2, FRAME), (0, 1), (0, 2)]
+    sure = {"left hip": "0.10", "nose": "0.30", "left wrist": "0.40"}
+    assert reasons[:3] == [[f"{name}: predicted, sure {share}"] for name, share in sure.items()]
+    assert (3, FRAME) not in queue(sticks, query="frame = 0")[0]  # a filter makes no frame empty
+    again = replace(predicted(0, 2, nose=0.05), score=0.5)
+    put_predictions(sticks.store, sticks.table.key, "net", [again])
+    assert queue(sticks)[0][0] == (0, 2)
+    sticks.decide(ADA, sticks.at(1, 1), "approved")
+    assert queue(sticks, todo=True)[0] == [(0, 2), (2, FRAME), (0, 1)]
+    assert queue(sticks, query="instance = 1")[0] == [(1, 1), (2, FRAME), (0, 1)]
+    assert queue(sticks, model="other")[0] == queue(sticks, model="")[0] == []
+
+
+def test_a_prediction_that_was_called_wrong_is_offered_no_more(sticks):
+    rows = [predicted(0, 1, nose=0.2), predicted(0, 2, nose=0.5)]
+    for model in ("net", "other"):
+        put_predictions(sticks.store, sticks.table.key, model, rows)
+    sticks.say(ADA, sticks.person(0), "distrust", text="net")
+    assert queue(sticks)[0] == [(0, 2)]
+    assert queue(sticks, model="other")[0] == [(0, 1), (0, 2)]
+    set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
+    sticks.decide(ADA, sticks.person(0), "approved")
+    assert queue(sticks)[0] == [(0, 2)]
+    assert queue(sticks, who=BEN)[0] == [(0, 1), (0, 2)]  # who is told nothing of the first look
+
+
+@pytest.mark.parametrize("name", ["all", "empty", "unsure"])
+def test_that_a_first_look_deleted_somebody_is_hidden_from_the_second(sticks, name):
+    """(1, 1) is alone in the frame."""
+    put_predictions(sticks.store, sticks.table.key, "net", [predicted(1, 1, nose=0.2)])
+    set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
+    before = queue(sticks, who=BEN, name=name)[0]
+    sticks.say(ADA, sticks.at(1, 1), "delete")
+    assert queue(sticks, who=BEN, name=name)[0] == before
+    assert queue(sticks, who=ADA, name=name)[0] != before
+
+
+# ---- counts
+
+
+def test_people_are_counted_alike_everywhere(review):
+    store, key, on_disk = review.store, review.table.key, review.table.people
+    assert count_people(store, key).status == {"pending": on_disk}
+    for row, status in enumerate(("approved", "approved", "rejected", "flagged", "skipped")):
+        review.decide(ADA, review.person(row), status)
+    review.decide(ADA, review.person(6), "approved")
+    joints = review.on_disk(review.person(0))
+    for instance in (50, 51):
+        review.say(ADA, review.at(0, instance), "add", joints=joints)
+    for person in (review.person(5), review.person(6), review.at(0, 51)):
+        review.say(ADA, person, "delete")
+    found = count_people(store, key)
+    once = dict.fromkeys(("rejected", "flagged", "skipped"), 1)
+    assert found.status == {"approved": 2, **once, "pending": on_disk - 7 + 1}
+    assert (found.total, found.added, found.deleted) == (on_disk - 2 + 1, 1, 2)
+    assert (found.decided, found.waiting) == (4, found.total - 4)
+    whole = history.counts(store, key)  # what the command line tells
+    assert (whole.people, dict(whole.status)) == (found.total, found.status)
+    assert done_and_total(store, key) == (found.decided, found.total)  # the editor
+    assert "1 person" in added_note(found)
+
+
+def test_frames_without_people_are_counted_apart(review):
+    store, key, frame = review.store, review.table.key, review.person(7).frame
+    here = review.dataset.instances(frame)
+    for row in here:
+        review.say(ADA, review.at(frame, row["instance"]), "delete")
+    people = dict(count_people(store, key).status)
+    for status in ("nobody", "nobody", "pending", "nobody"):
+        last = review.say(ADA, review.at(frame, FRAME), "status", status=status)
+        nobody, total = int(status == "nobody"), review.table.people - len(here)
+        assert review_progress(store, key) == {"done": 0, "total": total, "nobody": nobody}
+        assert count_people(store, key).nobody == history.counts(store, key).nobody == nobody
+        assert dict(count_people(store, key).status) == history.counts(store, key).status == people
+    review.say(ADA, review.at(frame, FRAME), "revert", event=last.id)
+    assert review_progress(store, key)["nobody"] == count_people(store, key).nobody == 0
+
+
+def test_second_looks_count_each_person_once(review):
+    store, table = review.store, review.table
+    rows = [int(row) for row in second_rows(table, share=1.0)]
+    for row in rows[:5]:
+        review.decide(ADA, review.person(row))
+    review.decide(ADA, review.person(rows[5]), "skipped")  # no look yet
+    taken = begin_second_looks(store, table, who=BEN, count=3, share=1.0)
+    for person in taken:
+        review.decide(BEN, person, "rejected")
+    first = review.at(taken[0].frame, taken[0].instance)
+    base = review.frames.base_of(first)
+    adjudicate(store, first, Decision(choice="second"), revision=1, who=LEA, base=base)
+    reported = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
+    everybody = table.people
+    assert f"{everybody} people (100%)" in reported
+    assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in reported
+    assert "a lead has decided 1." in reported
+    found = count_people(store, table.key)  # a second look changes no count but by its decision
+    assert found.decided == 5 and found.status["rejected"] == 1

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from conftest import settled
 from playwright.sync_api import expect
-from review_store import Reviewed, reviewed
-from reviewing import Desk, eventually
+from reviewing import Desk, Reviewed, eventually, reviewed
 
 from synthstudio.review import history, leases
 from synthstudio.review.check import base_of
