@@ -219,6 +219,7 @@ SUPPLIED: dict[str, Callable[[Path], None]] = {
     "README.md": supply_readme,
     "docs/experiments.md": supply_annotated,
     "docs/interop.md": lambda folder: supply_film(folder / "film.mp4"),
+    "docs/learn/occlude_photos.md": supply_annotated,
     "docs/live.md": lambda folder: supply_film(folder / "film.mp4"),
     "docs/occlude.md": supply_annotated,
     "docs/photos.md": lambda folder: supply_assets(folder / "assets"),
