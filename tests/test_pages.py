@@ -46,7 +46,6 @@ NOT_RUN = {
     "make demo": "sets .venv up first; tests/test_cli.py runs synthstudio demo",
     "make test": "this test is a part of it",
     "make train-demo": "sets .venv up first; tests/training/test_demo.py runs it",
-    "make proof": "an hour",
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
