@@ -49,7 +49,6 @@ NOT_RUN = {
     "pip install": "the machine's packages are not a test's to change; make wheel-test installs",
     "synthstudio live runs/nano --camera": "needs a camera; tests/live has what stands for one",
     "synthstudio studio": "serves until it is stopped; tests/studio starts it as printed here",
-    "synthstudio review adopt": "needs reviews of an earlier release: test_store_datasets.py has",
     "synthstudio generate scenes/people.yaml --out s3:": "needs a bucket; tests/stores has one",
     "synthstudio validate s3:": "needs a bucket; tests/stores has one",
     "synthstudio train scenes/training/base.yaml": "wants GPUs; tests/training/test_ray_train.py",

@@ -269,6 +269,8 @@ def test_the_second_oracle_agrees_and_finds_what_is_planted(
     tally, _ = audited(copy, world)
     assert (tally.cause_differs, tally.state_differs, tally.mask_differs) == (1, 1, 1)
     assert len(tally.findings) == 3
+    one = next(f for f in tally.findings if f.joint)
+    assert str(one) == f"frame {one.frame}, person {one.instance}, {one.joint}: {one.what}"
 
 
 def test_what_cannot_be_made_again_says_so(stored: Dataset, imported: Dataset):

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools import dependencies  # noqa: E402
 
-ABSENT = ("streamlit", "sqlalchemy", "alembic", "authlib", "transformers", "tensorboard")
+ABSENT = ("streamlit", "sqlalchemy", "authlib", "transformers", "tensorboard")
 EXTRAS = {  # a command without what it needs -> the extra that its message names
     ("train", "config.yaml", "--out", "run"): "train",
     ("studio", "demo/dataset"): "studio",

@@ -27,7 +27,7 @@ from benchmarks.faults.judge import FAULTS, Judge, Outcome
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/proofs.md"
 BEGIN, END = "<!-- faults: written by make faults -->", "<!-- end of faults -->"
-LEFT_OUT = tuple(f"synthstudio.{n}" for n in ("studio", "__main__", "review.migrations"))
+LEFT_OUT = tuple(f"synthstudio.{n}" for n in ("studio", "__main__"))
 SLOW = ("rendering", "network")
 
 

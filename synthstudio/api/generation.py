@@ -258,7 +258,7 @@ def _audit_photos(
     return Audit(
         passed=figures["passed"],
         figures=figures,
-        findings=tuple(tally.findings),
+        findings=tuple(map(str, tally.findings)),
         summary=f"{tally.text()}\n{people['joints']} joints of {people['people']} pasted people by "
         f"rays: state differs in {people['state_differs']}, cause in {people['cause_differs']}",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,10 +151,10 @@ def check(
 def counts(dataset: PathLike, *, db: str | None = None) -> Counts:
     """How far the review of a data set is, and who did what."""
     from synthstudio.review import history
-    from synthstudio.review.datasets import dataset_key
+    from synthstudio.review.datasets import content_key
 
     with opened(dataset, db) as (store, data):
-        return history.counts(store, dataset_key(store, data))
+        return history.counts(store, content_key(data))
 
 
 def events(
@@ -167,13 +167,13 @@ def events(
     db: str | None = None,
 ) -> list[Event]:
     """The last things that were done, oldest first."""
-    from synthstudio.review.datasets import dataset_key
+    from synthstudio.review.datasets import content_key
     from synthstudio.review.history import iter_events
 
     with opened(dataset, db) as (store, data):
         found = (
             event
-            for event in iter_events(store, dataset_key(store, data), who=who)
+            for event in iter_events(store, content_key(data), who=who)
             if frame in (None, event.person.frame) and instance in (None, event.person.instance)
         )
         return list(deque(found, maxlen=limit))
@@ -182,24 +182,10 @@ def events(
 def check_replay(dataset: PathLike, *, db: str | None = None) -> list[str]:
     """Replay all events and compare with the items; what disagrees, a line each."""
     from synthstudio.review import history
-    from synthstudio.review.datasets import dataset_key
+    from synthstudio.review.datasets import content_key
 
     with opened(dataset, db) as (store, data):
-        return list(history.check_replay(store, dataset_key(store, data)))
-
-
-def adopt(dataset: PathLike, *, db: str | None = None) -> int:
-    """Give a data set the reviews that an earlier release may have made of it or of another.
-
-    Earlier releases took data sets with equal dataset.json files, such as two imports, for one.
-    Returns how many events they are; ReviewError when there are none, or when they do not fit.
-    """
-    from synthstudio.review import datasets
-
-    with _opened(
-        dataset, db, make=False, knows=lambda store, data: bool(datasets.unassigned(store, data))
-    ) as (store, data):
-        return datasets.adopt(store, data)
+        return list(history.check_replay(store, content_key(data)))
 
 
 def backup(db: str, out: PathLike) -> int:
@@ -279,30 +265,11 @@ def opened(
     path: PathLike, db: str | None, *, make: bool = False
 ) -> Iterator[tuple[Store, StoredDataset]]:
     """Open a data set and the store of its reviews."""
-    from synthstudio.review.datasets import dataset_key, unassigned
-    from synthstudio.review.history import datasets
-
-    def knows(store: Store, data: StoredDataset) -> bool:
-        return dataset_key(store, data) in datasets(store)
-
-    with _opened(path, db, make=make, knows=knows) as (store, data):
-        for old in unassigned(store, data):
-            note(
-                f'{old.events} events under the name "{old.name}" may be of this data set or of '
-                "another: see synthstudio review adopt --help"
-            )
-        yield store, data
-
-
-@contextmanager
-def _opened(
-    path: PathLike, db: str | None, *, make: bool, knows: Callable[[Store, StoredDataset], bool]
-) -> Iterator[tuple[Store, StoredDataset]]:
     from synthstudio.review.store import default_url, open_store
 
     place = to_place(path, "dataset")
     data = Dataset(place)._stored
-    store = open_store(db, make=make) if db else _store_of(data, lambda one: knows(one, data))
+    store = open_store(db, make=make) if db else _store_of(data)
     if store is None:
         if not isinstance(place, Path):
             raise ArgumentError(
@@ -318,22 +285,24 @@ def _opened(
 
 
 def _register(store: Store, data: StoredDataset) -> None:
-    from synthstudio.review.datasets import dataset_key, register
+    from synthstudio.review.datasets import content_key, register
     from synthstudio.review.history import datasets
 
-    if dataset_key(store, data) not in datasets(store):
+    if content_key(data) not in datasets(store):
         register(store, data, resolved(data.place).name)
 
 
-def _store_of(data: StoredDataset, knows: Callable[[Store], bool]) -> Store | None:
-    """The first store at hand that `knows` a data set, None when there is none.
+def _store_of(data: StoredDataset) -> Store | None:
+    """The first store at hand that knows a data set, None when there is none.
 
     Looked at: review.db beside the set, and the studio's, which it keeps below its exports
     folder (`studio --exports`): the set's own, the one above it, or ./exports.
     """
+    from synthstudio.review.datasets import content_key
+    from synthstudio.review.history import datasets
     from synthstudio.review.store import FILE_NAME, default_url, open_store
 
-    beside = data.folder.resolve().parent
+    key, beside = content_key(data), data.folder.resolve().parent
     near = (beside, beside.parent) if isinstance(data.place, Path) else ()
     studios = [folder / "studio" for folder in (*near, Path("exports").absolute())]
     for folder in dict.fromkeys((*near[:1], *studios)):
@@ -341,7 +310,7 @@ def _store_of(data: StoredDataset, knows: Callable[[Store], bool]) -> Store | No
             store = open_store(default_url(folder), make=False)
             with ExitStack() as undo:
                 undo.callback(store.close)
-                if knows(store):
+                if key in datasets(store):
                     undo.pop_all()
                     note(f"reviews: {folder / FILE_NAME}")
                     return store

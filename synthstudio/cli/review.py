@@ -237,20 +237,6 @@ def history(
 
 
 @app.command()
-def adopt(dataset: ReviewedArgument, db: DbOption = None, as_json: JsonOption = False) -> None:
-    """Assign the reviews of an earlier release, which may be another dataset's, to this one.
-
-    Earlier releases took datasets with equal dataset.json files, such as two imports, for one.
-    Where several are at hand, only you can know whose reviews they are; events of both may be
-    among them: look at them with review history afterwards.
-    """
-    from synthstudio.api import review
-
-    events = review.adopt(dataset, db=db)
-    finish({"events": events}, as_json, f"{events} events are now those of {dataset}")
-
-
-@app.command()
 def backup(
     db: StoreOption,
     out: Annotated[Path, typer.Option(help="New file for the copy.")],

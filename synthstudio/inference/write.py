@@ -203,12 +203,12 @@ def store_predictions(
     people whom it has not got. ModelError for another skeleton; ReviewError and Refused of the
     store.
     """
-    from synthstudio.review.datasets import dataset_key, register
+    from synthstudio.review.datasets import content_key, register
     from synthstudio.review.history import datasets
     from synthstudio.review.risk.predictions import put_predictions
 
     numbers = check_skeleton(dataset, skeleton)
-    key = dataset_key(store, dataset)
+    key = content_key(dataset)
     if key not in datasets(store):
         register(store, dataset, resolved(dataset.place).name[:80] or "dataset")
     named = people if dataset.people else _numbered(people)

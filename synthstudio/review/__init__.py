@@ -4,10 +4,9 @@ from importlib.util import find_spec
 
 from synthstudio.core.errors import ReviewError
 
-for _package in ("sqlalchemy", "alembic"):
-    if find_spec(_package) is None:
-        raise ReviewError(
-            f"the review store needs the package {_package}",
-            where="review",
-            then='Install it with: pip install "synthstudio[studio]"',
-        )
+if find_spec("sqlalchemy") is None:
+    raise ReviewError(
+        "the review store needs the package sqlalchemy",
+        where="review",
+        then='Install it with: pip install "synthstudio[studio]"',
+    )

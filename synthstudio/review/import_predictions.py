@@ -23,7 +23,7 @@ from synthstudio.formats import checked
 from synthstudio.formats.coco.file import plain_joint_name, read_entries
 from synthstudio.formats.exchange import HALF_PX
 from synthstudio.review.check import FIRST_THING, labels_of
-from synthstudio.review.datasets import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.matching import box_of, match, places, standing
 from synthstudio.review.risk.predictions import CAUSES_PREDICTED, Prediction, put_predictions
 from synthstudio.review.store import Store
@@ -122,7 +122,7 @@ def import_predictions(
             then="Give the folder of the pictures: --images FOLDER.",
         )
     rows = [row for frame, some in sorted(by_frame.items()) for row in _of(dataset, frame, some)]
-    put_predictions(store, dataset_key(store, dataset), layer, rows, replace=True)
+    put_predictions(store, content_key(dataset), layer, rows, replace=True)
     found = sum(row.instance >= FIRST_THING for row in rows)
     return PredictionsImported(
         layer=layer,

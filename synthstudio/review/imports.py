@@ -26,7 +26,7 @@ from synthstudio.formats.exchange import exportable
 from synthstudio.formats.imports import import_from
 from synthstudio.formats.registry import FORMATS, get_format
 from synthstudio.review.check import FIRST_THING, base_of, labels_of
-from synthstudio.review.datasets import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.review.edits import apply
 from synthstudio.review.history import states
 from synthstudio.review.reviewed import FrameStates, by_frame, reviewed_people
@@ -86,7 +86,7 @@ def import_corrections(
     know. FormatError, AssetError: the file is wrong; Refused: "role", "busy".
     """
     require(who, "import")
-    key = dataset_key(store, dataset)
+    key = content_key(dataset)
     result = ImportResult()
     with disk_errors(Path(tempfile.gettempdir())):
         work = Path(tempfile.mkdtemp(prefix="review-import-"))

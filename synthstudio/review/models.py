@@ -26,12 +26,13 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     and_,
-    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from synthstudio.review.values import MAIN, Person
 
+SCHEMA = "0012"
+"""Of the tables below; it rises with every change of them."""
 KEY_LENGTH = 64
 NAME_LENGTH = 80
 Json = dict[str, Any]
@@ -59,7 +60,7 @@ def utc_now() -> datetime:
 
 
 class Base(DeclarativeBase):
-    """The base of all tables; its naming rule lets migrations name every constraint."""
+    """The base of all tables, whose constraints have names that a migration can use."""
 
     metadata = MetaData(
         naming_convention={
@@ -79,11 +80,18 @@ def _layer(*, primary: bool = True) -> Mapped[str]:
     return mapped_column(String(NAME_LENGTH), primary_key=primary, default=MAIN)
 
 
+class SchemaRow(Base):
+    """The schema of the store, in the table in which Alembic looks for it."""
+
+    __tablename__ = "alembic_version"
+
+    version_num: Mapped[str] = mapped_column(String(32), primary_key=True)
+
+
 class DatasetRow(Base):
-    """A data set that is reviewed: `content` says which one, see review/datasets.py."""
+    """A data set that is reviewed; `key`: the hash of its content (review/datasets.py)."""
 
     __tablename__ = "dataset"
-    __table_args__ = (Index(None, "content", unique=True),)
 
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
@@ -91,8 +99,6 @@ class DatasetRow(Base):
     """A name for `get_skeleton`: of an own skeleton its whole definition."""
     people: Mapped[int] = mapped_column(Integer)
     added_at: Mapped[datetime] = mapped_column(UtcTime)
-    content: Mapped[str | None] = mapped_column(String(KEY_LENGTH))
-    """None: a row of an earlier release, of which it is not known yet whose it is."""
 
 
 class ItemRow(Base):
@@ -287,7 +293,7 @@ class WebhookRow(Base):
     due: Mapped[datetime] = mapped_column(UtcTime)
     state: Mapped[str] = mapped_column(String(16))
     note: Mapped[str] = mapped_column(Text, default="")
-    comments: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    comments: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether it hears of threads of comments, too."""
 
 
@@ -339,14 +345,14 @@ class PredictionRow(Base):
 
 
 class RiskRow(Base):
-    """How likely a person's labels are wrong (larger: likelier), and why."""
+    """What a kind of check found of a person: the largest score, 0 to 1, and reasons in words."""
 
     __tablename__ = "risk"
-    __table_args__ = (Index(None, "dataset", "score"),)
 
     dataset: Mapped[str] = _dataset_key(primary=True)
     frame: Mapped[int] = mapped_column(Integer, primary_key=True)
     instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     score: Mapped[float] = mapped_column(Float)
     reasons: Mapped[list[str]] = mapped_column(JSON)
 

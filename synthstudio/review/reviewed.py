@@ -37,7 +37,7 @@ from synthstudio.formats.checked import person_of
 from synthstudio.formats.exchange import MIN_AREA_PX
 from synthstudio.formats.export import Exported, export
 from synthstudio.review.check import finite_or_none
-from synthstudio.review.datasets import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.review.history import states
 from synthstudio.review.masks import WHICH, Size, hold_visible, put_masks, sound_counts
 from synthstudio.review.store import Store
@@ -188,7 +188,7 @@ def reviewed(
     or those with somebody "approved", where everybody who is not loses their joints. Frames in
     which nobody is, as was decided, are in each of these. ReviewError when no frame is left.
     """
-    found = states(store, dataset_key(store, dataset), layer=layer)
+    found = states(store, content_key(dataset), layer=layer)
     frames = {row["index"] for row in dataset.iter_frames(["index"])}
     if only == "touched":
         frames &= {frame for frame, _ in found}

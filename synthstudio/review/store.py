@@ -1,4 +1,4 @@
-"""The review store: a SQLite file or a PostgreSQL database, opened, migrated, locked, copied."""
+"""The review store: a SQLite file or a PostgreSQL database, opened, locked, copied."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import NullPool
 
 from synthstudio.core.errors import DiskError, Refused, ReviewError
 from synthstudio.core.outputs import plain_file
 from synthstudio.dataset.durable import new_parents, whole_file
-from synthstudio.review.migrate import BEGIN, copy_sqlite, migrate_store
-from synthstudio.review.models import Base
+from synthstudio.review.models import SCHEMA, Base, SchemaRow
 
+BEGIN = "sqlite_begin"
+"""The execution option that says how a SQLite transaction begins; "" for none."""
 BUSY_S = 10.0
 """How long a writer waits for another one before the op is refused as busy."""
 _AT_ONCE = "synthstudio_at_once"
@@ -88,11 +88,10 @@ def default_url(folder: Path) -> str:
 
 
 def open_store(url: str, *, make: bool = True) -> Store:
-    """Open a review store; make it where there is none, migrate an older one after a copy.
+    """An open review store, made where there is none unless `make` is False.
 
-    `url`: "sqlite:///FILE" or "postgresql+psycopg://USER@HOST/DATABASE"; `make` False: a file
-    has to be there. ReviewError for other URLs, a database of something else, a newer store, or
-    one that cannot be reached.
+    `url`: "sqlite:///FILE" or "postgresql+psycopg://USER@HOST/DATABASE". ReviewError for other
+    URLs, a database of something else, a store of another schema, or one that cannot be reached.
     """
     parsed = _parsed(url)
     shown = parsed.render_as_string(hide_password=True)
@@ -103,17 +102,53 @@ def open_store(url: str, *, make: bool = True) -> Store:
             where=shown,
             then="Review something in the studio first, or name another with --db.",
         )
-    migrating = _engine(parsed, foreign_keys=False)
+    engine = _engine(parsed)
     try:
-        if parsed.get_backend_name() == "sqlite":
-            _make_private(Path(str(parsed.database)))
-            _use_wal(migrating, shown)
-        migrate_store(migrating, shown)
+        if file is not None:
+            _make_private(Path(file))
+            _use_wal(engine, shown)
+        _make_tables(engine, shown)
     except (exc.DBAPIError, UnicodeDecodeError) as error:
         raise _unusable(shown, error) from error
     finally:
-        migrating.dispose()
-    return Store(engine=_engine(parsed, foreign_keys=True), url=shown)
+        engine.dispose()
+    return Store(engine=engine, url=shown)
+
+
+def _make_tables(engine: Engine, where: str) -> None:
+    """Make the tables of an empty database; of several processes the first does."""
+    with engine.connect().execution_options(**{BEGIN: "BEGIN"}) as connection:
+        if _schema(connection) == SCHEMA:
+            return
+    with Session(engine) as session, session.begin():
+        take_turn(session, "schema")
+        connection = session.connection()
+        found, tables = _schema(connection), inspect(connection).get_table_names()
+        if not tables:
+            Base.metadata.create_all(connection)
+            session.add(SchemaRow(version_num=SCHEMA))
+        elif found is None:
+            raise ReviewError(
+                "this database holds something else",
+                where=where,
+                expected="a review store or an empty database",
+                got=f"the tables {', '.join(sorted(tables)[:5])}",
+                then="Name another with --db.",
+            )
+        elif found != SCHEMA:
+            raise ReviewError(
+                "this review store has another schema",
+                where=where,
+                expected=SCHEMA,
+                got=found,
+                then="Use the version of synthstudio that made it; nothing was changed.",
+            )
+
+
+def _schema(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(SchemaRow.__tablename__):
+        return None
+    return connection.scalar(select(SchemaRow.version_num))
 
 
 def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -176,19 +211,17 @@ def _bad_url(what: str) -> ReviewError:
     )
 
 
-def _engine(url: URL, *, foreign_keys: bool) -> Engine:
-    """An engine; one without foreign keys is for migrations, one connection at a time."""
-    more: dict[str, Any] = {} if foreign_keys else {"poolclass": NullPool}
+def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": BUSY_S}, **more)
-        _set_up_sqlite(engine, foreign_keys=foreign_keys)
+        engine = create_engine(url, connect_args={"timeout": BUSY_S})
+        _set_up_sqlite(engine)
         return engine
     options = f"-c lock_timeout={int(BUSY_S * 1000)} -c timezone=UTC"
     arguments = {"connect_timeout": int(BUSY_S)}
     if "options" not in url.query:
         arguments["options"] = options  # type: ignore[assignment]
     try:
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True, **more)
+        return create_engine(url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         raise ReviewError(
             "PostgreSQL needs the package psycopg",
@@ -197,13 +230,13 @@ def _engine(url: URL, *, foreign_keys: bool) -> Engine:
         ) from error
 
 
-def _set_up_sqlite(engine: Engine, *, foreign_keys: bool) -> None:
+def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # this file sends BEGIN itself
         # Full: what was acknowledged is there after a power cut too.
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
+        connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -310,7 +343,7 @@ def backup(store: Store, path: Path) -> Path:
     with new_parents(plain_file(path, new=True)):
         if store.engine.dialect.name == "sqlite":
             try:
-                copy_sqlite(store.engine, path)
+                _copy_sqlite(store.engine, path)
             except exc.DBAPIError as error:
                 text = str(error.orig)
                 full = any(sign in text.lower() for sign in _FULL)
@@ -323,6 +356,13 @@ def backup(store: Store, path: Path) -> Path:
         else:
             _dump(store, path)
     return path
+
+
+def _copy_sqlite(engine: Engine, path: Path) -> None:
+    """Copy a SQLite database as it is at one moment; the copy gets its name when it is whole."""
+    reading = engine.connect().execution_options(**{BEGIN: ""})
+    with whole_file(path, private=True) as unfinished, reading as connection:
+        connection.exec_driver_sql("VACUUM INTO ?", (str(unfinished),))
 
 
 _MORE_SPACE = "Free some space or choose another --out, then run it again."

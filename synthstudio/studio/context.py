@@ -47,7 +47,6 @@ class OpenSet:
     """A data set that is served. `key` names it in the store and in addresses."""
 
     key: str
-    content: str
     name: str
     dataset: Dataset
     skeleton: Skeleton
@@ -62,7 +61,7 @@ class OpenSet:
         """Return its people as columns; made once, then read from the cache folder."""
         from synthstudio.review.risk.table import people_table
 
-        return people_table(self.dataset, key=self.key, cache=self.cache)
+        return people_table(self.dataset, cache=self.cache)
 
     @cached_property
     def frames(self) -> Frames:
@@ -113,19 +112,16 @@ class Context:
         A copy of one that is open is that one; `copies` names it.
         """
         dataset = Dataset(place)
-        content = content_key(dataset)
+        key = content_key(dataset)
         with self._lock:
-            twin = next((s for s in self._sets.values() if s.content == content), None)
+            twin = self._sets.get(key)
             if twin is not None:
                 if resolved(place) != resolved(twin.dataset.place):
                     self.copies[resolved(place)] = (name_of(place), twin.name)
                 return twin
-            folders = [one for one in self.settings.datasets if isinstance(one, Path)]
-            known = (*folders, *self._exported())
-            key = register(self.store, dataset, name_of(place), known=known)
+            register(self.store, dataset, name_of(place))
             self._sets[key] = OpenSet(
                 key=key,
-                content=content,
                 name=name_of(place),
                 dataset=dataset,
                 skeleton=get_skeleton(dataset.identity.skeleton),

@@ -11,7 +11,7 @@ from review_ops import BEN, LEAD, Desk, seen
 from synthstudio.core.errors import FormatError, Refused
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review import history
-from synthstudio.review.datasets import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.reviewed import export_reviewed, reviewed
 from synthstudio.review.risk.predictions import is_predicted, iter_predictions
@@ -59,7 +59,7 @@ def take_in(store, photos, tmp_path, value, **more):
 
 
 def ghosts_of(store, photos, frame):
-    key = dataset_key(store, photos)
+    key = content_key(photos)
     told = [p for p in iter_predictions(store, key, "net") if p.frame == frame]
     states = history.states_in(store, key, [frame])
     return frame_ghosts(told, Frames(photos, SKELETON).get(frame), states, SKELETON)

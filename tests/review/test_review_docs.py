@@ -44,7 +44,7 @@ from importlib.machinery import PathFinder
 class Without:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        hidden = name.split(".")[0] in ("sqlalchemy", "alembic", "psycopg")
+        hidden = name.split(".")[0] in ("sqlalchemy", "psycopg")
         return None if hidden else PathFinder.find_spec(name, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without

@@ -1,6 +1,5 @@
 """Each kind of planted error comes to the front of the queue; what is sound does not."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +11,12 @@ from people_rows import JOINTS, WIDTH, Rows, make_rows, registered, write_rows
 from synthstudio.core.errors import DatasetError, Refused, ReviewError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.review.risk.findings import (
     PersonFinding,
-    audit_findings,
+    parse_audit,
     store_findings,
     stored_signals,
     validation_findings,
@@ -318,8 +318,7 @@ def test_findings_of_slow_checks_are_kept_by_kind(store_url: str, tmp_path: Path
              "again": [0.5, 0.5, 0, 0, 0], "stored_cause": "self", "again_cause": "self"},
         ]
     }  # fmt: skip
-    (tmp_path / "audit.json").write_text(json.dumps(reported))
-    store_findings(store, key, "audit", audit_findings(tmp_path / "audit.json"))
+    store_findings(store, key, "audit", parse_audit(reported["findings"], "audit"))
     validation, audit = stored_signals(store, table)
     assert {r: float(audit.score[r]) for r in np.flatnonzero(audit.score)} == {
         4: pytest.approx(0.6),
@@ -349,4 +348,4 @@ NO_AUDITS += ["\x00", '{"findings": [{"frame": 1, "instance": 1, "joint": "nose"
 def test_a_file_that_is_no_audit_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "audit.json").write_text(text)
     with pytest.raises((ReviewError, DatasetError), match=r"audit|damaged"):
-        list(audit_findings(tmp_path / "audit.json"))
+        parse_audit(read_json(tmp_path / "audit.json").get("findings"), "audit")

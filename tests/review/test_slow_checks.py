@@ -21,7 +21,7 @@ from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.review.datasets import content_key
-from synthstudio.review.risk.findings import _sentence, import_audit, last_runs
+from synthstudio.review.risk.findings import import_audit, last_runs
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.risk.table import people_table
@@ -168,11 +168,3 @@ def test_a_set_that_cannot_be_drawn_again_is_not_audited(sticks: Dataset, tmp_pa
     error = check(taken, code=1)["error"]
     assert isinstance(error, DatasetError) and "imported" in str(error)
     assert set(queue(taken)[1]) == {"validation"}
-
-
-def test_sentences_of_the_audit_of_photos() -> None:
-    found = _sentence("frame 12, person 3, left_knee: no paste touches it")
-    assert dataclasses.astuple(found) == (12, 3, 1.0, "left knee: no paste touches it")
-    assert _sentence("frame 1, person 2: it is gone").text == "it is gone"
-    with pytest.raises(ReviewError):
-        _sentence("somebody is gone")

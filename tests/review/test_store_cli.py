@@ -152,7 +152,7 @@ def test_a_backup_that_fails_says_what_helps(place, tmp_path, monkeypatch, fault
     def fails(engine, path):
         raise exc.OperationalError("BACKUP", {}, sqlite3.OperationalError(fault))
 
-    monkeypatch.setattr(review_store, "copy_sqlite", fails)
+    monkeypatch.setattr(review_store, "_copy_sqlite", fails)
     with pytest.raises(DiskError) as failed:
         run("backup", "--db", default_url(place.parent), "--out", tmp_path / "copy.db", fails=True)
     text = str(failed.value)

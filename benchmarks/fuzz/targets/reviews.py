@@ -75,7 +75,7 @@ def _other(value: Any, rng: random.Random) -> Any:
 def ask_store(case: Case) -> None:
     from synthstudio.api import review
 
-    case.changes = _DB  # opened in place, migrated after a copy
+    case.changes = _DB  # opened in place
     url, data, rng = f"sqlite:///{case.input / 'review.db'}", case.sound / "reviewed", case.rng
 
     def look() -> None:

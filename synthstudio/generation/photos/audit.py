@@ -10,6 +10,7 @@ sets. What both share is the alpha of the pastes, and the decoder of masks.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +43,23 @@ whole pixels, and another machine may draw an edge a little otherwise."""
 _HALF = 0.5
 
 
+@dataclass(frozen=True)
+class PhotoFinding:
+    """What is wrong with an annotated person, or with one joint."""
+
+    frame: int
+    instance: int
+    joint: str | None
+    what: str
+
+    def __str__(self) -> str:
+        joint = "" if self.joint is None else f", {self.joint}"
+        return f"frame {self.frame}, person {self.instance}{joint}: {self.what}"
+
+
 @dataclass(kw_only=True)
 class PhotoTally:
-    """Counts over the annotated people of occluded frames; `findings` are sentences."""
+    """Counts over the annotated people of occluded frames."""
 
     frames: int = 0
     people: int = 0
@@ -54,7 +69,7 @@ class PhotoTally:
     cause_differs: int = 0
     mask_differs: int = 0
     largest_share_error: float = 0.0
-    findings: list[str] = field(default_factory=list)
+    findings: list[PhotoFinding] = field(default_factory=list)
 
     def report(self) -> dict[str, Any]:
         """The figures, ready for JSON."""
@@ -162,9 +177,9 @@ def compare(
     after = {row["instance"]: row for row in stored}
     for row in before:
         found = after.get(row["instance"])
-        where = f"frame {spec.index}, person {row['instance']}"
+        finding = functools.partial(PhotoFinding, spec.index, row["instance"])
         if found is None:
-            tally.findings.append(f"{where}: it is not there any more")
+            tally.findings.append(finding(None, "it is not there any more"))
             tally.mask_differs += 1
             continue
         tally.people += 1
@@ -173,12 +188,12 @@ def compare(
             kept = _mask(found["modal_counts"], row["mask_size"])
             if kept is None or ((mask & ~opaque) != kept).any():
                 tally.mask_differs += 1
-                tally.findings.append(f"{where}: its mask is not what the pastes leave of it")
+                tally.findings.append(finding(None, "its mask is not what the pastes leave of it"))
         for j, name in enumerate(skeleton.joints):
             disc = _disc(row, j, float(skeleton.sigmas[j]), mask, left.shape)
             hidden = {i: float(share[disc].mean()) for i, share in taken.items() if disc.any()}
             problem = _joint(tally, row, found, j, {i: s for i, s in hidden.items() if s > 0})
-            tally.findings += [f"{where}, {name}: {problem}"] if problem else []
+            tally.findings += [finding(name, problem)] if problem else []
 
 
 def _joint(tally: PhotoTally, was: Row, now: Row, j: int, hidden: dict[int, float]) -> str:

@@ -1,21 +1,15 @@
-"""What slow checks found, kept in the store so that the queue can use it: validation and audit.
+"""What slow checks (validation and audit) found, kept in the store for the risk queue.
 
-    validation_findings(dataset) ─┐
-    audit_findings(json)         ─┴─► keep(store, key, kind, ...) ─► stored(store, table) -> Signals
-                                                                  └► runs(store, key) -> Runs
-
-A person's row in the table `risk` holds texts, each with its kind and score before a colon, as in
-"validation 1.00: left wrist: a joint far outside its box (30 px)", and the largest of these scores.
-
-
-Validation and audit of a data set, run now; what they doubt is kept for the risk queue."""
+validation_findings(dataset) ─┐
+audit_findings(json)         ─┴─► store_findings ─► stored_signals(store, table) -> Signals
+                                                 └► last_runs(store, key) -> CheckRuns
+"""
 
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -23,8 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from sqlalchemy import and_, delete, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, insert, select
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
@@ -33,10 +26,10 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import pair_rows
 from synthstudio.quality.findings import KINDS
 from synthstudio.quality.rows import check_frame
-from synthstudio.review.datasets import dataset_key
+from synthstudio.review.datasets import content_key
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.signals import NOBODY, Signal, readable
+from synthstudio.review.risk.signals import Signal, readable, signal
 from synthstudio.review.store import Store
 
 Kind = Literal["validation", "audit"]
@@ -44,7 +37,6 @@ _WEIGHTS: dict[Kind, float] = {"validation": 0.95, "audit": 0.9}
 _RUN = "run of "
 """The key of a setting that says when a kind of check was run."""
 _WARNING = 0.4
-_AT_ONCE = 200
 _MOST_TEXTS = 6
 _MOST_CHARS = 200
 _CAUSES = {
@@ -112,16 +104,8 @@ def finding_text(title: str, what: str, joint: str | None) -> str:
     return f"{readable(joint)}: {title} ({rest})" if rest else f"{readable(joint)}: {title}"
 
 
-def audit_findings(path: Path) -> Iterator[PersonFinding]:
-    """Yield the joints on which `synthstudio audit --json` (in a file) says the oracles differ.
-
-    ReviewError for a file that is none, or that lists no findings.
-    """
-    yield from parse_audit(read_json(path).get("findings"), str(path))
-
-
-def parse_audit(findings: object, where: str) -> Iterator[PersonFinding]:
-    """Yield what a list of an audit's findings says; ReviewError for anything else."""
+def parse_audit(findings: object, where: str) -> list[PersonFinding]:
+    """The joints on which `synthstudio audit --json` says the oracles differ; ReviewError."""
     if not isinstance(findings, list):
         raise ReviewError(
             "this audit does not list the joints that differ",
@@ -130,8 +114,7 @@ def parse_audit(findings: object, where: str) -> Iterator[PersonFinding]:
             got=type(findings).__name__,
             then="Make it with: synthstudio audit DATASET --json > FILE",
         )
-    for place, finding in enumerate(findings):
-        yield _audit_finding(finding, f"{where}, findings[{place}]")
+    return [_audit_finding(one, f"{where}, findings[{k}]") for k, one in enumerate(findings)]
 
 
 def _audit_finding(finding: Any, where: str) -> PersonFinding:
@@ -170,8 +153,7 @@ def store_findings(
 ) -> CheckRun:
     """Store what a check found in place of what it found before; return what `last_runs` then says.
 
-    All or nothing; findings of other kinds stay. Memory grows with the people in doubt.
-    `frames`: only the first so many were looked at; None: all.
+    Memory grows with the people in doubt.
     """
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
     for finding in findings:
@@ -179,23 +161,23 @@ def store_findings(
         own.append(finding)
         own.sort(key=lambda d: -d.score)
         del own[_MOST_TEXTS:]
+    rows = [
+        {
+            "dataset": key,
+            "frame": frame,
+            "instance": instance,
+            "kind": kind,
+            "score": round(own[0].score, 2),
+            "reasons": [finding.text[:_MOST_CHARS] for finding in own],
+        }
+        for (frame, instance), own in sorted(gathered.items())
+    ]
+    run = CheckRun(at=utc_now(), people=len(gathered), frames=frames)
+    value = {"at": run.at.isoformat(), "people": run.people, "frames": run.frames}
     with store.session() as session:
-        _remove_findings(session, key, kind)
-        people = iter(sorted(gathered))
-        while some := list(islice(people, _AT_ONCE)):
-            had = {(row.frame, row.instance): row for row in _rows(session, key, some)}
-            for person in some:
-                texts = [f"{kind} {d.score:.2f}: {d.text[:_MOST_CHARS]}" for d in gathered[person]]
-                row = had.get(person) or RiskRow(
-                    dataset=key, frame=person[0], instance=person[1], reasons=[]
-                )
-                row.reasons = [*row.reasons, *texts]
-                row.score = _score(row.reasons)
-                session.add(row)
-            session.flush()
-            session.expunge_all()
-        run = CheckRun(at=utc_now(), people=len(gathered), frames=frames)
-        value = {"at": run.at.isoformat(), "people": run.people, "frames": run.frames}
+        session.execute(delete(RiskRow).where(RiskRow.dataset == key, RiskRow.kind == kind))
+        if rows:
+            session.execute(insert(RiskRow), rows)
         session.merge(SettingRow(dataset=key, key=_RUN + kind, value=value))
     return run
 
@@ -210,81 +192,25 @@ def last_runs(store: Store, key: str) -> dict[Kind, CheckRun]:
         }
 
 
-def _remove_findings(session: Session, key: str, kind: Kind) -> None:
-    rows = session.scalars(select(RiskRow).where(RiskRow.dataset == key)).all()
-    alone = []
-    for row in rows:
-        kept = [text for text in row.reasons if not text.startswith(f"{kind} ")]
-        if not kept:
-            alone.append((row.frame, row.instance))
-        elif len(kept) < len(row.reasons):
-            row.reasons, row.score = kept, _score(kept)
-    session.flush()
-    session.expunge_all()
-    for start in range(0, len(alone), _AT_ONCE):
-        session.execute(
-            delete(RiskRow).where(RiskRow.dataset == key, _any(alone[start : start + _AT_ONCE]))
-        )
-
-
-def _rows(session: Session, key: str, people: list[tuple[int, int]]) -> list[RiskRow]:
-    query = select(RiskRow).where(RiskRow.dataset == key, _any(people))
-    return list(session.scalars(query))
-
-
-def _any(people: list[tuple[int, int]]) -> Any:
-    return or_(*(and_(RiskRow.frame == f, RiskRow.instance == i) for f, i in people))
-
-
 def stored_signals(store: Store, table: PeopleTable) -> tuple[Signal, ...]:
-    texts: dict[Kind, dict[int, tuple[str, ...]]] = {"validation": {}, "audit": {}}
-    scores = {kind: np.zeros(table.people, np.float32) for kind in texts}
     query = select(RiskRow.frame, RiskRow.instance, RiskRow.score, RiskRow.reasons)
-    with store.reading() as session:
-        result = session.execute(query.where(RiskRow.dataset == table.key))
-        for page in result.partitions(2000):
-            numbers = np.array([(r.frame, r.instance) for r in page], np.int64).reshape(-1, 2)
-            for row, stored in zip(table.rows_of(*numbers.T).tolist(), page, strict=True):
-                if row >= 0:
-                    _add_reasons(texts, scores, row, stored.reasons)
-    return tuple(_signal(kind, table.people, scores[kind], texts[kind]) for kind in texts)
-
-
-def _add_reasons(
-    texts: Mapping[Kind, dict[int, tuple[str, ...]]],
-    scores: Mapping[Kind, np.ndarray],
-    row: int,
-    reasons: list[str],
-) -> None:
-    for kind, found in texts.items():
-        own = [text for text in reasons if text.startswith(f"{kind} ")]
-        if own:
-            found[row] = tuple(text.partition(": ")[2] for text in own)
-            scores[kind][row] = _score(own)
-
-
-def _score(reasons: list[str]) -> float:
-    matches = [re.match(r"[a-z]+ (0\.\d\d|1\.00): ", text) for text in reasons]
-    return max((float(match[1]) for match in matches if match), default=0.0)
-
-
-def _signal(
-    kind: Kind, people: int, score: np.ndarray, texts: Mapping[int, tuple[str, ...]]
-) -> Signal:
-    return Signal(
-        name=kind,
-        weight=_WEIGHTS[kind],
-        score=score,
-        texts=texts,
-        joint=np.full(people, NOBODY, np.int16),
-        value=np.zeros(people, np.float32),
-    )
+    query = query.where(RiskRow.dataset == table.key)
+    signals = []
+    for kind, weight in _WEIGHTS.items():
+        score, texts = np.zeros(table.people), dict[int, tuple[str, ...]]()
+        with store.reading() as session:
+            found = session.execute(query.where(RiskRow.kind == kind)).all()
+        pairs = np.array([(one.frame, one.instance) for one in found], np.int64).reshape(-1, 2)
+        for row, one in zip(table.rows_of(*pairs.T).tolist(), found, strict=True):
+            if row >= 0:
+                score[row], texts[row] = one.score, tuple(one.reasons)
+        signals.append(signal(kind, weight=weight, text="", score=score, texts=texts))
+    return tuple(signals)
 
 
 Report = Callable[[int, int, float], None]
 Begin = Callable[[str], Report]
 """Begins a step of that title; what it returns is told frames done, all frames, frames/s."""
-_SENTENCE = re.compile(r"frame (\d+), person (\d+)(?:, (\w+))?: (.*)")
 
 
 def validate_rows(
@@ -334,7 +260,8 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
 
     ReviewError for another file, and for an audit of people whom the set does not hold.
     """
-    found = list(audit_findings(path))
+    audit = read_json(path)
+    found = parse_audit(audit.get("findings"), str(path))
     unknown = {(finding.frame, finding.instance) for finding in found}
     for row in dataset.iter_instances(["frame_index", "instance"]):
         unknown.discard((row["frame_index"], row["instance"]))
@@ -346,7 +273,7 @@ def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
             got=f"frame {frame}, person {instance}",
             expected=f"people of {dataset.place.name}",
         )
-    checked = read_json(path).get("frames")
+    checked = audit.get("frames")
     return _store(store, dataset, "audit", found, checked if type(checked) is int else None)
 
 
@@ -354,7 +281,7 @@ def _store(
     store: Store, dataset: Dataset, kind: Kind, found: list[PersonFinding], frames: int | None
 ) -> CheckRun:
     part = None if frames is None or frames >= dataset.frames else frames
-    return store_findings(store, dataset_key(store, dataset), kind, found, frames=part)
+    return store_findings(store, content_key(dataset), kind, found, frames=part)
 
 
 def _rendered(
@@ -364,7 +291,7 @@ def _rendered(
     workers: int,
     device: str,
     report: Report,
-) -> Iterator[PersonFinding]:
+) -> list[PersonFinding]:
     from synthstudio.generation import audit, stage
 
     settings = stage.settings_of(dataset, assets=assets, device=device)
@@ -388,19 +315,13 @@ def _photos(
         frames=frames,
         on_frame=lambda done, all_: report(done, all_, done / (time.monotonic() - started)),
     )
-    yield from map(_sentence, tally.findings)
+    for finding in tally.findings:
+        joint = "" if finding.joint is None else f"{readable(finding.joint)}: "
+        yield PersonFinding(
+            frame=finding.frame,
+            instance=finding.instance,
+            score=1.0,
+            text=f"{joint}{finding.what}",
+        )
     for one in pasted:
         yield from parse_audit([asdict(finding) for finding in one.findings], dataset.place.name)
-
-
-def _sentence(text: str) -> PersonFinding:
-    match = _SENTENCE.fullmatch(text)
-    if match is None:
-        raise ReviewError("not a finding of an audit of photos", where="audit", got=text[:80])
-    frame, instance, joint, what = match.groups()
-    return PersonFinding(
-        frame=int(frame),
-        instance=int(instance),
-        score=1.0,
-        text=f"{joint.replace('_', ' ')}: {what}" if joint else what,
-    )

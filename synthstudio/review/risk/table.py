@@ -72,10 +72,8 @@ _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 log = logging.getLogger(__name__)
 
 
-def people_table(
-    dataset: Dataset, *, key: str | None = None, cache: Path | None = None
-) -> PeopleTable:
-    """The table of all people of a data set. `key`: the store's of it, if it has one of its own.
+def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
+    """The table of all people of a data set.
 
     `cache`: a folder in which tables are kept as files that are mapped, not read: with it a
     table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
@@ -90,7 +88,7 @@ def people_table(
     else:
         arrays, names = cached(cache, content, shapes, filled)
     return PeopleTable(
-        key=content_key(dataset) if key is None else key,
+        key=content_key(dataset),
         content=content,
         skeleton_name=skeleton.name,
         arrays=arrays,

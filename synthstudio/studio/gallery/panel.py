@@ -248,7 +248,7 @@ def _plot(
 
 def map_of_poses(state: GalleryState, chosen: OpenSet, found: SearchResult) -> None:
     """Show the poses of all people found as points, of which a lasso or a box chooses some."""
-    places = pose_map(poses_of(chosen, chosen.key, chosen.content)[found.rows])
+    places = pose_map(poses_of(chosen, chosen.key)[found.rows])
     there = np.flatnonzero(np.isfinite(places).all(1))
     rows = found.rows[there]
     shown = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(np.int64))

@@ -241,8 +241,8 @@ def show_like(state: GalleryState, chosen: OpenSet, person: tuple[int, int]) -> 
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def poses_of(_chosen: OpenSet, key: str, content: str) -> NDArray[np.float64]:
-    """Everybody's pose as on disk, kept for all sessions. `key`, `content`: those of the set."""
+def poses_of(_chosen: OpenSet, key: str) -> NDArray[np.float64]:
+    """Everybody's pose as on disk, kept for all sessions. `key`: of the set."""
     return normalised(_chosen.table.joints_px)
 
 
@@ -269,7 +269,7 @@ def find_people(ctx: Context, chosen: OpenSet, me: User, state: GalleryState) ->
         rows = rows[np.isin(rows, table.rows_of(*np.array(state.among).reshape(-1, 2).T))]
     if state.like is not None:
         like = int(table.rows_of(*np.array([state.like]).T)[0])
-        apart = distances(poses_of(chosen, chosen.key, chosen.content), like)
+        apart = distances(poses_of(chosen, chosen.key), like)
         rows = rows[np.argsort(apart[rows], kind="stable")]  # argsort puts NaN last
     else:
         rows = sort_rows(rows, state.sort, table, columns)

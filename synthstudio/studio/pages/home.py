@@ -9,7 +9,6 @@ import streamlit as st
 
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.review.datasets import unassigned
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user
@@ -49,8 +48,6 @@ def main() -> None:
         )
     for copy, original in ctx.copies.values():
         st.caption(plain(f"{copy} is a copy of {original}: they are one data set here."))
-    if may(me.role, "assign"):
-        _unassigned(ctx)
     sets = list(ctx.sets.values())
     if not sets:
         _empty(me)
@@ -80,18 +77,6 @@ def _bring_in(*, open_now: bool) -> None:
             "The documentation says more, in the folder `docs` of synthstudio: `interop.md` of "
             "formats, `review.md` of what is stored and exported, `studio.md` of these pages and "
             "all keys. Each command explains itself with `--help`."
-        )
-
-
-def _unassigned(ctx: Context) -> None:
-    for old in unassigned(ctx.store):
-        st.warning(
-            plain(
-                f"Edits under the name {old.name} ({old.events:,}) were made in an earlier "
-                "release, which took data sets with the same dataset.json for one. Nobody can "
-                "tell whose they are, so they are shown nowhere. If you know it: "
-            )
-            + "`synthstudio review adopt DATASET`"
         )
 
 

@@ -1,1 +1,0 @@
-"""How the tables of the review store became what they are; Alembic runs these steps."""
