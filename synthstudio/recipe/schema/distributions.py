@@ -39,10 +39,24 @@ Whole = Annotated[int, Field(strict=True)]
 Weight = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 
 
-class Base(BaseModel):
-    """What every part of a recipe shares: unknown fields are errors, values do not change."""
+def _one_line_each(schema: dict[str, Any]) -> None:
+    for field in schema.get("properties", {}).values():
+        if "description" in field:
+            field["description"] = " ".join(field["description"].split())
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Base(BaseModel):
+    """What every part of a recipe shares: unknown fields are errors, values do not change.
+
+    The text below a field is its description.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        json_schema_extra=_one_line_each,
+    )
 
 
 def ordered(span: tuple[float, float]) -> tuple[float, float]:
@@ -62,10 +76,14 @@ def weighted(weights: dict[Any, float]) -> dict[Any, float]:
 class Normal(Base):
     """A normal distribution, cut off at both ends."""
 
-    mean: Real = Field(description="Where its peak is.")
-    sd: Weight = Field(description="Its standard deviation before the cut.")
-    low: Real = Field(description="Nothing below this.")
-    high: Real = Field(description="Nothing above this.")
+    mean: Real
+    """Where its peak is."""
+    sd: Weight
+    """Its standard deviation before the cut."""
+    low: Real
+    """Nothing below this."""
+    high: Real
+    """Nothing above this."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -78,7 +96,8 @@ class Normal(Base):
 class NormalNumber(Base):
     """`{normal: {mean: ..., sd: ..., low: ..., high: ...}}`."""
 
-    normal: Normal = Field(description="A bell with its ends cut off.")
+    normal: Normal
+    """A bell with its ends cut off."""
 
 
 class ChoiceNumber(Base):
@@ -183,9 +202,8 @@ class Within:
         return value
 
 
-def bell(mean: float, sd: float, low: float, high: float) -> dict[str, dict[str, float]]:
-    """Return a normal distribution as a recipe writes it."""
-    return {"normal": {"mean": mean, "sd": sd, "low": low, "high": high}}
+def bell(mean: float, sd: float, low: float, high: float) -> NormalNumber:
+    return NormalNumber(normal=Normal(mean=mean, sd=sd, low=low, high=high))
 
 
 def support(of: AnyNumber | AnyCount) -> tuple[float, float]:

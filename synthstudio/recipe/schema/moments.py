@@ -28,36 +28,30 @@ MoveWeights = Annotated[dict[Move, Weight], Field(min_length=1), AfterValidator(
 class Motion(Base):
     """Recorded motions (BVH, AMASS) from which people take their poses."""
 
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    share: Probability = Field(
-        default=1.0, description="How often somebody moves; others take a pose of people.poses."
-    )
-    names: Weights | None = Field(
-        default=None, description="Files without ending and their weights; null: all alike."
-    )
-    mirror: Probability = Field(default=0.5, description="How often left and right change places.")
+    folder: Folder
+    """Their folder, below the asset root."""
+    share: Probability = 1.0
+    """How often somebody moves; others take a pose of people.poses."""
+    names: Weights | None = None
+    """Files without ending and their weights; null: all alike."""
+    mirror: Probability = 0.5
+    """How often left and right change places."""
 
 
 class Clip(Base):
     """Each moment is rendered as a sequence: the same people, clothes, place and light."""
 
-    frames: Annotated[Whole, Field(ge=2, le=10_000)] = Field(
-        default=24, description="Frames of a clip; they follow one another in the data set."
-    )
-    fps: Annotated[Real, Field(ge=0.5, le=240)] = Field(
-        default=12.0, description="Frames a second. Motions shorter than the clip are left out."
-    )
-    camera: Move | MoveWeights = Field(
-        default="fixed",
-        description="fixed; pan: turns after the people who move; follow: goes along with them; "
-        "dolly: goes towards the people or away; handheld: sways. One, or several with weights.",
-    )
-    dolly_m: Annotated[Number, Within(-20, 20)] = Field(
-        default=(-1.0, 1.5), description="How far a dolly goes in a clip; + towards the people."
-    )
-    sway_deg: Annotated[Number, Within(0, 10)] = Field(
-        default=(0.3, 1.2), description="How far a handheld camera sways to each side."
-    )
+    frames: Annotated[Whole, Field(ge=2, le=10_000)] = 24
+    """Frames of a clip; they follow one another in the data set."""
+    fps: Annotated[Real, Field(ge=0.5, le=240)] = 12.0
+    """Frames a second. Motions shorter than the clip are left out."""
+    camera: Move | MoveWeights = "fixed"
+    """fixed; pan: turns after the people who move; follow: goes along with them; dolly: goes
+    towards the people or away; handheld: sways. One, or several with weights."""
+    dolly_m: Annotated[Number, Within(-20, 20)] = (-1.0, 1.5)
+    """How far a dolly goes in a clip; + towards the people."""
+    sway_deg: Annotated[Number, Within(0, 10)] = (0.3, 1.2)
+    """How far a handheld camera sways to each side."""
 
     @property
     def seconds(self) -> float:
@@ -98,22 +92,16 @@ Azimuths = Annotated[
 class Rig(Base):
     """Where the further cameras of `variants.view` stand, about the middle of the people."""
 
-    azimuths_deg: Literal["ring"] | Azimuths = Field(
-        default="ring",
-        description="How far round the people from the first camera, one a view: 90 is the right "
-        "of the first picture, 180 behind. ring: all cameras evenly, the first among them.",
-    )
-    distance_m: Annotated[Number, Within(0.6, 60)] | None = Field(
-        default=None,
-        description="From the middle of the people, along the floor; null: as the first camera, "
-        "farther where people would be cut off.",
-    )
-    height_m: Annotated[Number, Within(0.1, 20)] | None = Field(
-        default=None, description="Above the floor; null: drawn as for the first camera."
-    )
-    pitch_deg: Annotated[Number, Within(-85, 60)] | None = Field(
-        default=None, description="Looks up (+) or down (-); null: aims at camera.aim_height_m."
-    )
+    azimuths_deg: Literal["ring"] | Azimuths = "ring"
+    """How far round the people from the first camera, one a view: 90 is the right of the first
+    picture, 180 behind. ring: all cameras evenly, the first among them."""
+    distance_m: Annotated[Number, Within(0.6, 60)] | None = None
+    """From the middle of the people, along the floor; null: as the first camera, farther where
+    people would be cut off."""
+    height_m: Annotated[Number, Within(0.1, 20)] | None = None
+    """Above the floor; null: drawn as for the first camera."""
+    pitch_deg: Annotated[Number, Within(-85, 60)] | None = None
+    """Looks up (+) or down (-); null: aims at camera.aim_height_m."""
 
 
 class Variants(Base):
@@ -123,22 +111,18 @@ class Variants(Base):
     wholly in one split. `frames` counts pictures, so a run may end inside a group.
     """
 
-    clean: Annotated[Whole, Field(ge=0, le=1)] = Field(
-        default=0, description="Without what hides people: things, held things, cut-outs."
-    )
-    occluder: Annotated[Whole, Field(ge=0, le=16)] = Field(
-        default=0, description="With other things and cut-outs, as many and by the same rules."
-    )
-    appearance: Annotated[Whole, Field(ge=0, le=16)] = Field(
-        default=0, description="With other clothes, skin and colours of hair on the same bodies."
-    )
-    light: Annotated[Whole, Field(ge=0, le=16)] = Field(
-        default=0, description="In another light; a panorama is turned."
-    )
-    view: Annotated[Whole, Field(ge=0, le=16)] = Field(
-        default=0, description="Seen by further cameras: see rig. Not with photos as backdrops."
-    )
-    rig: Rig = Field(default=Rig(), description="The further cameras.")
+    clean: Annotated[Whole, Field(ge=0, le=1)] = 0
+    """Without what hides people: things, held things, cut-outs."""
+    occluder: Annotated[Whole, Field(ge=0, le=16)] = 0
+    """With other things and cut-outs, as many and by the same rules."""
+    appearance: Annotated[Whole, Field(ge=0, le=16)] = 0
+    """With other clothes, skin and colours of hair on the same bodies."""
+    light: Annotated[Whole, Field(ge=0, le=16)] = 0
+    """In another light; a panorama is turned."""
+    view: Annotated[Whole, Field(ge=0, le=16)] = 0
+    """Seen by further cameras: see rig. Not with photos as backdrops."""
+    rig: Rig = Rig()
+    """The further cameras."""
 
     @property
     def order(self) -> tuple[tuple[VariantKind, int], ...]:

@@ -26,38 +26,25 @@ from synthstudio.recipe.schema.scene import Probability, Weights
 class Shape(Base):
     """Bodies: Anny's shape axes. The defaults give adults of 1.5 to 1.95 m."""
 
-    female_share: Probability = Field(default=0.5, description="Share of women among identities.")
-    age: Annotated[Number, Within(0.34, 1)] = Field(
-        default=(0.62, 0.95), description="0.67 a young adult, 1 an old one; below 0.6 a child."
-    )
-    height: Annotated[Number, Within(0, 1)] = Field(
-        default=bell(0.36, 0.06, 0.22, 0.52),
-        validate_default=True,
-        description="A man's stature is 1.36 + 1.09 x height metres, a woman's 1.22 + 1.09 x.",
-    )
-    weight: Annotated[Number, Within(0, 1)] = Field(
-        default=bell(0.5, 0.18, 0.08, 0.98), validate_default=True, description="Thin to heavy."
-    )
-    muscle: Annotated[Number, Within(0, 1)] = Field(
-        default=bell(0.5, 0.14, 0.2, 0.85), validate_default=True, description="Soft to lean."
-    )
-    proportions: Annotated[Number, Within(0, 1)] = Field(
-        default=bell(0.5, 0.14, 0.2, 0.8),
-        validate_default=True,
-        description="Broad to narrow shoulders.",
-    )
-    age_years: Annotated[Number, Within(2, 90)] | None = Field(
-        default=None,
-        description="Ages in years: `age` and `height` then follow from them, statures spread as "
-        "those of people of that age and sex (WHO 2006, 2007). null: as age and height say.",
-    )
-    skin: Annotated[Number, Within(0, 1)] = Field(
-        default=(0, 1), description="Skin tone from the lightest to the darkest."
-    )
-    blotches: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="How uneven skin is: redder, paler and darker patches of 2 to 10 cm.",
-    )
+    female_share: Probability = 0.5
+    """Share of women among identities."""
+    age: Annotated[Number, Within(0.34, 1)] = (0.62, 0.95)
+    """0.67 a young adult, 1 an old one; below 0.6 a child."""
+    height: Annotated[Number, Within(0, 1)] = bell(0.36, 0.06, 0.22, 0.52)
+    """A man's stature is 1.36 + 1.09 x height metres, a woman's 1.22 + 1.09 x."""
+    weight: Annotated[Number, Within(0, 1)] = bell(0.5, 0.18, 0.08, 0.98)
+    """Thin to heavy."""
+    muscle: Annotated[Number, Within(0, 1)] = bell(0.5, 0.14, 0.2, 0.85)
+    """Soft to lean."""
+    proportions: Annotated[Number, Within(0, 1)] = bell(0.5, 0.14, 0.2, 0.8)
+    """Broad to narrow shoulders."""
+    age_years: Annotated[Number, Within(2, 90)] | None = None
+    """Ages in years: `age` and `height` then follow from them, statures spread as those of
+    people of that age and sex (WHO 2006, 2007). null: as age and height say."""
+    skin: Annotated[Number, Within(0, 1)] = (0, 1)
+    """Skin tone from the lightest to the darkest."""
+    blotches: Annotated[Number, Within(0, 1)] = 0.0
+    """How uneven skin is: redder, paler and darker patches of 2 to 10 cm."""
 
 
 Looks = Annotated[
@@ -68,223 +55,167 @@ Looks = Annotated[
 class Poses(Base):
     """Which poses people take, and how far they stray from them."""
 
-    families: Weights | None = Field(
-        default=None, description="Families of poses and their weights; null: all alike."
-    )
-    athletic: Probability = Field(
-        default=0.0,
-        description="How often the pose is one of sport, stunts and falls: upside down, in the "
-        "air, folded, on hands and knees. At 0 only those that families or names name.",
-    )
-    random: Probability = Field(
-        default=0.0,
-        description="How often a pose is made up instead: every limb from another pose, each "
-        "angle strayed by about 14 degrees within its limits, half of them in the air.",
-    )
-    bent: Probability = Field(
-        default=0.0,
-        description="How often a leg of a pose that is made up is bent anew: hip and knee anywhere "
-        "between a step back and a deep crouch, as in jumps, climbs and falls.",
-    )
-    names: Weights | None = Field(
-        default=None, description="Single poses and their weights; null: all of the families."
-    )
-    mirror: Probability = Field(default=0.5, description="How often left and right change places.")
-    mix: Probability = Field(
-        default=0.25, description="How often arms and head come from a second pose."
-    )
-    arms: Literal["any", "fitting"] = Field(
-        default="any",
-        description="Of which poses somebody who sits, kneels or lies has the arms of a second "
-        "one: any, or only such as make sense there, so that nobody throws while seated.",
-    )
-    jitter_deg: Annotated[Number, Within(-30, 30)] = Field(
-        default=bell(0, 4, -12, 12),
-        validate_default=True,
-        description="Added to every joint angle, inside the joint's limits; legs get half.",
-    )
-    untangle: bool = Field(
-        default=True,
-        description="Whether hands, arms and legs that would lie in their own body are moved out "
-        "of it, by a few degrees; it does happen to wide bodies. Who follows a motion, which is "
-        "the same for all, is somebody with room for it instead.",
-    )
-    hands: Probability = Field(
-        default=0.25,
-        description="How often a hand that its pose leaves free takes another shape: open, flat, "
-        "fist, point, pinch, grip, hook, thumb up.",
-    )
-    look: Looks = Field(
-        default={"pose": 1.0},
-        description="Where people look, and how often: pose (as the pose has it), camera, person "
-        "(whoever is nearest), away. Only heads that can turn so far do.",
-    )
+    families: Weights | None = None
+    """Families of poses and their weights; null: all alike."""
+    athletic: Probability = 0.0
+    """How often the pose is one of sport, stunts and falls: upside down, in the air, folded, on
+    hands and knees. At 0 only those that families or names name."""
+    random: Probability = 0.0
+    """How often a pose is made up instead: every limb from another pose, each angle strayed by
+    about 14 degrees within its limits, half of them in the air."""
+    bent: Probability = 0.0
+    """How often a leg of a pose that is made up is bent anew: hip and knee anywhere between a
+    step back and a deep crouch, as in jumps, climbs and falls."""
+    names: Weights | None = None
+    """Single poses and their weights; null: all of the families."""
+    mirror: Probability = 0.5
+    """How often left and right change places."""
+    mix: Probability = 0.25
+    """How often arms and head come from a second pose."""
+    arms: Literal["any", "fitting"] = "any"
+    """Of which poses somebody who sits, kneels or lies has the arms of a second one: any, or
+    only such as make sense there, so that nobody throws while seated."""
+    jitter_deg: Annotated[Number, Within(-30, 30)] = bell(0, 4, -12, 12)
+    """Added to every joint angle, inside the joint's limits; legs get half."""
+    untangle: bool = True
+    """Whether hands, arms and legs that would lie in their own body are moved out of it, by a
+    few degrees; it does happen to wide bodies. Who follows a motion, which is the same for all,
+    is somebody with room for it instead."""
+    hands: Probability = 0.25
+    """How often a hand that its pose leaves free takes another shape: open, flat, fist, point,
+    pinch, grip, hook, thumb up."""
+    look: Looks = Field(default={"pose": 1.0})
+    """Where people look, and how often: pose (as the pose has it), camera, person (whoever is
+    nearest), away. Only heads that can turn so far do."""
 
 
 class Wardrobe(Base):
     """What people wear: a top and a bottom or a dress, shoes, hair, sometimes a hat."""
 
-    kinds: dict[str, Weight] = Field(
-        default={},
-        max_length=100,
-        description="Weights of garments, hair styles and hats; those not named weigh 1, so "
-        "{sweater: 0} leaves one out. Leotard, leggings and sports_top are worn for sport "
-        "alone, unless named. Only where named: ponytail_hair, plaits_hair, bob_hair, "
-        "curly_hair, parted_hair, undercut_hair, mohawk_hair, balding_hair, helmet, headband, "
-        "headscarf, and the clothes that docs/gallery.md shows under Clothes.",
-    )
-    sport: Probability = Field(
-        default=0.0,
-        description="How often somebody wears what people do sport in: close tops, leotards, "
-        "leggings, shorts; then two in five are barefoot.",
-    )
-    hat: Probability = Field(default=0.15, description="How often somebody wears a hat.")
-    over: Probability = Field(
-        default=0.0,
-        description="How often a jacket, vest, apron or number that kinds names is worn over "
-        "a top that goes under one.",
-    )
-    neck: Probability = Field(
-        default=0.0, description="How often a scarf is worn, if kinds names it."
-    )
-    hands: Probability = Field(
-        default=0.0, description="How often gloves or wristbands are worn, if kinds names them."
-    )
-    legs: Probability = Field(
-        default=0.0,
-        description="How often long socks or tights are worn with bare legs, if kinds names them.",
-    )
-    patterned: Probability = Field(default=0.4, description="How often cloth has a pattern.")
-    patterns: tuple[Pattern, ...] | None = Field(
-        default=None, description="The patterns that may be used; null: all of a garment's."
-    )
-    saturated: Probability = Field(
-        default=0.2, description="How often cloth has a strong colour; otherwise dull ones."
-    )
-    prints: Probability = Field(
-        default=0.0,
-        description="How often a top has a print of three to five colours instead: floral, "
-        "abstract or logo, those of them that patterns allows. What is worn below has one a "
-        "third as often, no logo.",
-    )
-    wrinkles: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="How strong the wrinkles of worn cloth are, folds 2 to 12 cm apart with dark "
-        "valleys; 0 none, 1 slept in.",
-    )
+    kinds: dict[str, Weight] = Field(default={}, max_length=100)
+    """Weights of garments, hair styles and hats; those not named weigh 1, so {sweater: 0}
+    leaves one out. Leotard, leggings and sports_top are worn for sport alone, unless named.
+    Only where named: ponytail_hair, plaits_hair, bob_hair, curly_hair, parted_hair,
+    undercut_hair, mohawk_hair, balding_hair, helmet, headband, headscarf, and the clothes that
+    docs/gallery.md shows under Clothes."""
+    sport: Probability = 0.0
+    """How often somebody wears what people do sport in: close tops, leotards, leggings, shorts;
+    then two in five are barefoot."""
+    hat: Probability = 0.15
+    """How often somebody wears a hat."""
+    over: Probability = 0.0
+    """How often a jacket, vest, apron or number that kinds names is worn over a top that goes
+    under one."""
+    neck: Probability = 0.0
+    """How often a scarf is worn, if kinds names it."""
+    hands: Probability = 0.0
+    """How often gloves or wristbands are worn, if kinds names them."""
+    legs: Probability = 0.0
+    """How often long socks or tights are worn with bare legs, if kinds names them."""
+    patterned: Probability = 0.4
+    """How often cloth has a pattern."""
+    patterns: tuple[Pattern, ...] | None = None
+    """The patterns that may be used; null: all of a garment's."""
+    saturated: Probability = 0.2
+    """How often cloth has a strong colour; otherwise dull ones."""
+    prints: Probability = 0.0
+    """How often a top has a print of three to five colours instead: floral, abstract or logo,
+    those of them that patterns allows. What is worn below has one a third as often, no logo."""
+    wrinkles: Annotated[Number, Within(0, 1)] = 0.0
+    """How strong the wrinkles of worn cloth are, folds 2 to 12 cm apart with dark valleys; 0
+    none, 1 slept in."""
 
 
 class Face(Base):
     """What faces show beside skin and hair; none of it by default."""
 
-    beard: Probability = Field(
-        default=0.0,
-        description="How often a grown man has a beard: full_beard, goatee or moustache, by the "
-        "weights of wardrobe.kinds.",
-    )
-    glasses: Probability = Field(
-        default=0.0, description="How often somebody wears glasses, always the same."
-    )
-    sunglasses: Probability = Field(
-        default=0.0,
-        description="How often somebody wears sunglasses; they hide the eyes from labels, too.",
-    )
-    mask: Probability = Field(
-        default=0.0,
-        description="How often somebody wears a medical mask; it hides the nose from labels, too.",
-    )
-    expression: Probability = Field(
-        default=0.0,
-        description="How often a face shows something: smile, laugh, surprise, sadness, anger, "
-        "disgust, shout, talk, strain, pout, blow, closed eyes; weak to strong.",
-    )
-    eyes: Probability = Field(
-        default=0.0,
-        description="How often eyes look aside, up to 25 degrees, where the pose lets them rest.",
-    )
-    tones: Probability = Field(
-        default=0.0, description="How much brows and lips differ between people in their tone."
-    )
+    beard: Probability = 0.0
+    """How often a grown man has a beard: full_beard, goatee or moustache, by the weights of
+    wardrobe.kinds."""
+    glasses: Probability = 0.0
+    """How often somebody wears glasses, always the same."""
+    sunglasses: Probability = 0.0
+    """How often somebody wears sunglasses; they hide the eyes from labels, too."""
+    mask: Probability = 0.0
+    """How often somebody wears a medical mask; it hides the nose from labels, too."""
+    expression: Probability = 0.0
+    """How often a face shows something: smile, laugh, surprise, sadness, anger, disgust, shout,
+    talk, strain, pout, blow, closed eyes; weak to strong."""
+    eyes: Probability = 0.0
+    """How often eyes look aside, up to 25 degrees, where the pose lets them rest."""
+    tones: Probability = 0.0
+    """How much brows and lips differ between people in their tone."""
 
 
 class Hold(Base):
     """What people hold, carry, push or lean on. The hand decides where the thing is."""
 
-    share: Probability = Field(
-        default=0.0,
-        description="How often somebody holds something: their arms then take a pose that does.",
-    )
-    kinds: Weights | None = Field(
-        default=None,
-        description="Built-in things that can be held and their weights; null: all alike.",
-    )
-    lean: Probability = Field(
-        default=0.0,
-        description="How often somebody leans on a counter, table or wall, which is put there.",
-    )
+    share: Probability = 0.0
+    """How often somebody holds something: their arms then take a pose that does."""
+    kinds: Weights | None = None
+    """Built-in things that can be held and their weights; null: all alike."""
+    lean: Probability = 0.0
+    """How often somebody leans on a counter, table or wall, which is put there."""
 
 
 class Together(Base):
     """What two or more people of a frame do together."""
 
-    share: Probability = Field(
-        default=0.0,
-        description="How often some people of a frame with two or more do something together: "
-        "those who come first. Where they cannot, each is on their own.",
-    )
-    kinds: Weights | None = Field(
-        default=None,
-        description="What they do and how often: arm_round_shoulders, dance_hold, grapple, "
-        "hand_on_back, hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, "
-        "shake_hands, tackle, take_arm, talk; null: all alike.",
-    )
+    share: Probability = 0.0
+    """How often some people of a frame with two or more do something together: those who come
+    first. Where they cannot, each is on their own."""
+    kinds: Weights | None = None
+    """What they do and how often: arm_round_shoulders, dance_hold, grapple, hand_on_back,
+    hand_on_shoulder, help_up, high_five, hold_hands, hug, push_away, queue, shake_hands,
+    tackle, take_arm, talk; null: all alike."""
 
 
 class Group(Base):
     """People stand about one another."""
 
-    kind: Literal["group"] = Field(default="group", description="A loose group.")
-    spread_m: Annotated[Number, Within(0, 20)] = Field(
-        default=(0.5, 1.2), description="Radius; it grows where people would touch."
-    )
+    kind: Literal["group"] = "group"
+    """A loose group."""
+    spread_m: Annotated[Number, Within(0, 20)] = (0.5, 1.2)
+    """Radius; it grows where people would touch."""
 
 
 class Crowd(Base):
     """People fill the view from the group's front into the depth."""
 
-    kind: Literal["crowd"] = Field(description="A crowd.")
-    depth_m: Annotated[Number, Within(0.5, 40)] = Field(
-        default=(3, 8), description="How deep; it grows where people would touch."
-    )
+    kind: Literal["crowd"]
+    """A crowd."""
+    depth_m: Annotated[Number, Within(0.5, 40)] = (3, 8)
+    """How deep; it grows where people would touch."""
 
 
 class People(Base):
     """Who is in the frame."""
 
-    count: Annotated[Count, Within(0, 64)] = Field(default=(1, 3), description="How many.")
-    identities: Annotated[Whole, Field(ge=1, le=100_000)] = Field(
-        default=100, description="How many different people there are in the whole data set."
-    )
-    shape: Shape = Field(default=Shape(), description="Bodies.")
-    poses: Poses = Field(default=Poses(), description="Poses.")
-    wardrobe: Wardrobe = Field(default=Wardrobe(), description="Clothes.")
-    face: Face = Field(default=Face(), description="Faces.")
-    hold: Hold = Field(default=Hold(), description="What they hold and lean on.")
-    together: Together = Field(default=Together(), description="What some of them do together.")
-    facing_deg: Annotated[Number, Within(-180, 180)] = Field(
-        default=(-180, 180), description="0 faces the camera; + turns to the person's left."
-    )
-    facing_chest: Probability = Field(
-        default=0.0,
-        description="How often facing_deg is that of the chest: who is upside down has turned it "
-        "the other way, and turns round. With quotas.view nobody does.",
-    )
-    arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Field(
-        default=Group(), description="How they stand to one another."
-    )
-    min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = Field(
-        default=0.05, description="Least distance between any two bodies or things."
-    )
+    count: Annotated[Count, Within(0, 64)] = (1, 3)
+    """How many."""
+    identities: Annotated[Whole, Field(ge=1, le=100_000)] = 100
+    """How many different people there are in the whole data set."""
+    shape: Shape = Shape()
+    """Bodies."""
+    poses: Poses = Poses()
+    """Poses."""
+    wardrobe: Wardrobe = Wardrobe()
+    """Clothes."""
+    face: Face = Face()
+    """Faces."""
+    hold: Hold = Hold()
+    """What they hold and lean on."""
+    together: Together = Together()
+    """What some of them do together."""
+    facing_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
+    """0 faces the camera; + turns to the person's left."""
+    facing_chest: Probability = 0.0
+    """How often facing_deg is that of the chest: who is upside down has turned it the other
+    way, and turns round. With quotas.view nobody does."""
+    arrangement: Annotated[Group | Crowd, Field(discriminator="kind")] = Group()
+    """How they stand to one another."""
+    min_gap_m: Annotated[float, Field(strict=True, ge=0.005, le=5)] = 0.05
+    """Least distance between any two bodies or things."""
 
 
 # Quotas -----------------------------------------------------------------------------------
@@ -336,20 +267,17 @@ class Quotas(Base):
     """Shares that every part of a run keeps nearly, planned from each person's number alone."""
 
     view: Annotated[Shares, AfterValidator(_views)] | None = Field(
-        default=None,
-        json_schema_extra={"propertyNames": {"enum": list(VIEWS)}},
-        description="Which side of people the camera sees: front, front_left, left, back_left, "
-        "back, back_right, right, front_right, and their shares; null: as facing_deg says.",
+        default=None, json_schema_extra={"propertyNames": {"enum": list(VIEWS)}}
     )
-    family: Shares | None = Field(
-        default=None, description="Families of poses and their shares; null: as people.poses says."
-    )
+    """Which side of people the camera sees: front, front_left, left, back_left, back,
+    back_right, right, front_right, and their shares; null: as facing_deg says."""
+    family: Shares | None = None
+    """Families of poses and their shares; null: as people.poses says."""
     body: Annotated[Shares, AfterValidator(_bodies)] | None = Field(
-        default=None,
-        json_schema_extra={"propertyNames": {"enum": list(_BODY_NAMES)}},
-        description="Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall "
-        "or several joined, as woman-heavy-tall; null: as the identities come.",
+        default=None, json_schema_extra={"propertyNames": {"enum": list(_BODY_NAMES)}}
     )
+    """Bodies and their shares: man, woman, slim, medium, heavy, short, mid, tall or several
+    joined, as woman-heavy-tall; null: as the identities come."""
 
     def check(
         self,

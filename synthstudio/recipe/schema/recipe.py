@@ -38,47 +38,42 @@ Layer = Literal["depth", "instance", "part", "normals"]
 class Image(Base):
     """The picture's size."""
 
-    width_px: Annotated[Whole, Field(ge=64, le=4096)] = Field(default=640, description="Width.")
-    height_px: Annotated[Whole, Field(ge=64, le=4096)] = Field(default=480, description="Height.")
-    supersample: Annotated[Whole, Field(ge=1, le=4)] = Field(
-        default=2, description="Samples along each side of a pixel, for smooth edges."
-    )
+    width_px: Annotated[Whole, Field(ge=64, le=4096)] = 640
+    """Width."""
+    height_px: Annotated[Whole, Field(ge=64, le=4096)] = 480
+    """Height."""
+    supersample: Annotated[Whole, Field(ge=1, le=4)] = 2
+    """Samples along each side of a pixel, for smooth edges."""
 
 
 class Camera(Base):
     """Where the camera stands. A photo's sidecar, where there is one, comes first."""
 
-    distance_m: Annotated[Number, Within(0.6, 60)] = Field(
-        default=(3.0, 5.5), description="From the middle of the group, along the floor."
-    )
-    height_m: Annotated[Number, Within(0.1, 20)] = Field(
-        default=(1.0, 1.8), description="Above the floor."
-    )
-    vertical_fov_deg: Annotated[Number, Within(10, 110)] = Field(
-        default=(35, 55), description="Angle of view from the lower to the upper edge."
-    )
-    aim_height_m: Annotated[Number, Within(-1, 4)] = Field(
-        default=(0.7, 1.1), description="How high above the floor it looks at the group."
-    )
-    pitch_deg: Annotated[Number, Within(-85, 60)] | None = Field(
-        default=None, description="Looks up (+) or down (-); null: aims at aim_height_m."
-    )
-    off_centre: Annotated[Number, Within(-0.6, 0.6)] = Field(
-        default=bell(0, 0.08, -0.25, 0.25),
-        validate_default=True,
-        description="How far the group is from the middle, as a share of the picture's width.",
-    )
-    roll_deg: Annotated[Number, Within(-45, 45)] = Field(
-        default=bell(0, 1.5, -6, 6), validate_default=True, description="Tilt of the horizon."
-    )
+    distance_m: Annotated[Number, Within(0.6, 60)] = (3.0, 5.5)
+    """From the middle of the group, along the floor."""
+    height_m: Annotated[Number, Within(0.1, 20)] = (1.0, 1.8)
+    """Above the floor."""
+    vertical_fov_deg: Annotated[Number, Within(10, 110)] = (35, 55)
+    """Angle of view from the lower to the upper edge."""
+    aim_height_m: Annotated[Number, Within(-1, 4)] = (0.7, 1.1)
+    """How high above the floor it looks at the group."""
+    pitch_deg: Annotated[Number, Within(-85, 60)] | None = None
+    """Looks up (+) or down (-); null: aims at aim_height_m."""
+    off_centre: Annotated[Number, Within(-0.6, 0.6)] = bell(0, 0.08, -0.25, 0.25)
+    """How far the group is from the middle, as a share of the picture's width."""
+    roll_deg: Annotated[Number, Within(-45, 45)] = bell(0, 1.5, -6, 6)
+    """Tilt of the horizon."""
 
 
 class Splits(Base):
     """Shares of the three splits; their sum is 1."""
 
-    train: Probability = Field(default=0.8, description="To learn from.")
-    val: Probability = Field(default=0.1, description="To choose by.")
-    test: Probability = Field(default=0.1, description="To report.")
+    train: Probability = 0.8
+    """To learn from."""
+    val: Probability = 0.1
+    """To choose by."""
+    test: Probability = 0.1
+    """To report."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -91,77 +86,68 @@ class Splits(Base):
 class Holdout(Base):
     """What training frames never show."""
 
-    poses: tuple[str, ...] = Field(
-        default=(), description="Poses, whole families of poses, or motions."
-    )
-    occluders: tuple[str, ...] = Field(
-        default=(), description="Kinds of things, categories of cut-outs, names of mesh files."
-    )
-    backgrounds: tuple[str, ...] = Field(
-        default=(), description="Names of photos and panoramas, with or without folder and ending."
-    )
-    identities: Annotated[Whole, Field(ge=0, le=100_000)] = Field(
-        default=0, description="How many people, the last of the identities."
-    )
-    share: Probability = Field(
-        default=0.5, description="How often a choice in a val or test frame is a held-out one."
-    )
+    poses: tuple[str, ...] = ()
+    """Poses, whole families of poses, or motions."""
+    occluders: tuple[str, ...] = ()
+    """Kinds of things, categories of cut-outs, names of mesh files."""
+    backgrounds: tuple[str, ...] = ()
+    """Names of photos and panoramas, with or without folder and ending."""
+    identities: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+    """How many people, the last of the identities."""
+    share: Probability = 0.5
+    """How often a choice in a val or test frame is a held-out one."""
 
 
 class Recipe(Base):
     """A recipe: distributions from which every frame is drawn."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")] = Field(
-        description="A short name: letters a-z, digits, - and _."
-    )
-    description: Annotated[str, Field(max_length=2000)] = Field(
-        default="", description="What it is for."
-    )
-    frames: Annotated[Whole, Field(ge=1, le=10_000_000)] = Field(
-        default=24, description="How many frames."
-    )
-    seed: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = Field(
-        default=0, description="With the frame's index it decides everything."
-    )
-    streams: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None,
-        description="Recipes of one seed draw the same people where this is the same too. "
-        'null: the recipe\'s name; "": the seed alone decides.',
-    )
-    image: Image = Field(default=Image(), description="The picture's size.")
-    skeleton: Annotated[str, Field(json_schema_extra={"enum": sorted(SKELETONS)})] = Field(
-        default="coco23", description="Which joints are labelled."
-    )
-    layers: tuple[Layer, ...] = Field(
-        default=(), description="Further images to write: depth, instance, part, normals."
-    )
-    splits: Splits = Field(default=Splits(), description="Train, val and test.")
-    holdout: Holdout = Field(default=Holdout(), description="What training frames never show.")
-    camera: Camera = Field(default=Camera(), description="Where the camera stands.")
-    people: People = Field(default=People(), description="Who is in the frame.")
-    motion: Motion | None = Field(
-        default=None, description="Recorded motions from which people take their poses."
-    )
-    clip: Clip | None = Field(
-        default=None, description="Renders each moment as a sequence; null: as single frames."
-    )
-    quotas: Quotas | None = Field(
-        default=None, description="Shares of people that every part of a run keeps to."
-    )
-    things: Annotated[tuple[Things, ...], Field(max_length=8)] = Field(
-        default=(), description="3D things that hide people."
-    )
-    cutouts: Cutouts | None = Field(default=None, description="2D pictures that hide people.")
-    backdrop: Backdrop = Field(default=Plain(), description="What is behind the people.")
-    light: Light = Field(default=Light(), description="Sun and sky.")
-    targets: Targets = Field(default=Targets(), description="How much shall be hidden.")
-    lens: Lens = Field(default=Lens(), description="Distortion, blur, noise, exposure, JPEG.")
-    variants: Variants = Field(
-        default=Variants(), description="Further frames of each moment that differ in one way."
-    )
-    occlude: Occlude | None = Field(
-        default=None, description="How `synthstudio occlude` hides people in photos."
-    )
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    """A short name: letters a-z, digits, - and _."""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    """What it is for."""
+    frames: Annotated[Whole, Field(ge=1, le=10_000_000)] = 24
+    """How many frames."""
+    seed: Annotated[Whole, Field(ge=0, le=2**63 - 1)] = 0
+    """With the frame's index it decides everything."""
+    streams: Annotated[str, Field(max_length=64)] | None = None
+    """Recipes of one seed draw the same people where this is the same too. null: the recipe's
+    name; "": the seed alone decides."""
+    image: Image = Image()
+    """The picture's size."""
+    skeleton: Annotated[str, Field(json_schema_extra={"enum": sorted(SKELETONS)})] = "coco23"
+    """Which joints are labelled."""
+    layers: tuple[Layer, ...] = ()
+    """Further images to write: depth, instance, part, normals."""
+    splits: Splits = Splits()
+    """Train, val and test."""
+    holdout: Holdout = Holdout()
+    """What training frames never show."""
+    camera: Camera = Camera()
+    """Where the camera stands."""
+    people: People = People()
+    """Who is in the frame."""
+    motion: Motion | None = None
+    """Recorded motions from which people take their poses."""
+    clip: Clip | None = None
+    """Renders each moment as a sequence; null: as single frames."""
+    quotas: Quotas | None = None
+    """Shares of people that every part of a run keeps to."""
+    things: Annotated[tuple[Things, ...], Field(max_length=8)] = ()
+    """3D things that hide people."""
+    cutouts: Cutouts | None = None
+    """2D pictures that hide people."""
+    backdrop: Backdrop = Plain()
+    """What is behind the people."""
+    light: Light = Light()
+    """Sun and sky."""
+    targets: Targets = Targets()
+    """How much shall be hidden."""
+    lens: Lens = Lens()
+    """Distortion, blur, noise, exposure, JPEG."""
+    variants: Variants = Variants()
+    """Further frames of each moment that differ in one way."""
+    occlude: Occlude | None = None
+    """How `synthstudio occlude` hides people in photos."""
 
     @property
     def stream_seed(self) -> int:

@@ -16,6 +16,7 @@ from synthstudio.recipe.schema.distributions import (
     Number,
     Weight,
     Within,
+    bell,
     support,
     weighted,
 )
@@ -42,47 +43,39 @@ Weights = Annotated[dict[str, Weight], Field(max_length=100), AfterValidator(wei
 class Standing(Base):
     """How many things stand on the floor, and where."""
 
-    count: Annotated[Count, Within(0, 40)] = Field(
-        default=1, description="How many of them in a frame."
-    )
-    placement: Placement = Field(
-        default="in_front",
-        description="in_front: between the camera and one of the people. beside: at their side. "
-        "around: anywhere round the group.",
-    )
-    between: Annotated[Number, Within(0.05, 0.95)] = Field(
-        default=(0.15, 0.6),
-        description="For in_front: the share of the way from the person to the camera.",
-    )
-    offset_m: Annotated[Number, Within(-20, 20)] = Field(
-        default=(-0.5, 0.5),
-        description="Metres sideways of that way (in_front) or away from the person (beside: the "
-        "sign is the side) or from the middle of the group (around).",
-    )
-    hides: Annotated[Number, Within(0, 1)] = Field(
-        default=(0.1, 0.7),
-        description="For in_front: the share of the person's joints that should lie behind the "
-        "thing's outer box; the nearest of the candidates is taken.",
-    )
+    count: Annotated[Count, Within(0, 40)] = 1
+    """How many of them in a frame."""
+    placement: Placement = "in_front"
+    """in_front: between the camera and one of the people. beside: at their side. around:
+    anywhere round the group."""
+    between: Annotated[Number, Within(0.05, 0.95)] = (0.15, 0.6)
+    """For in_front: the share of the way from the person to the camera."""
+    offset_m: Annotated[Number, Within(-20, 20)] = (-0.5, 0.5)
+    """Metres sideways of that way (in_front) or away from the person (beside: the sign is the
+    side) or from the middle of the group (around)."""
+    hides: Annotated[Number, Within(0, 1)] = (0.1, 0.7)
+    """For in_front: the share of the person's joints that should lie behind the thing's outer
+    box; the nearest of the candidates is taken."""
 
 
 class ProceduralThings(Standing):
     """Things that the package builds itself."""
 
-    kind: Literal["procedural"] = Field(default="procedural", description="Built-in things.")
-    kinds: Weights | None = Field(
-        default=None, description="Names of built-in kinds and their weights; null: all alike."
-    )
+    kind: Literal["procedural"] = "procedural"
+    """Built-in things."""
+    kinds: Weights | None = None
+    """Names of built-in kinds and their weights; null: all alike."""
 
 
 class MeshThings(Standing):
     """Meshes of the user's: GLB, OBJ, PLY or STL."""
 
-    kind: Literal["mesh"] = Field(description="Meshes from a folder.")
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    scale: Annotated[Number, Within(0.01, 100)] = Field(
-        default=1.0, description="Times the size that the file gives."
-    )
+    kind: Literal["mesh"]
+    """Meshes from a folder."""
+    folder: Folder
+    """Their folder, below the asset root."""
+    scale: Annotated[Number, Within(0.01, 100)] = 1.0
+    """Times the size that the file gives."""
 
 
 Things = Annotated[ProceduralThings | MeshThings, Field(discriminator="kind")]
@@ -91,40 +84,28 @@ Things = Annotated[ProceduralThings | MeshThings, Field(discriminator="kind")]
 class Cutouts(Base):
     """2D pictures with an alpha channel, laid over the frame."""
 
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    count: Annotated[Count, Within(0, 20)] = Field(default=1, description="How many in a frame.")
-    size: Literal["real", "share"] = Field(
-        default="real",
-        description="real: things whose real size is known stand on the floor in that size, and "
-        "others are not used (docs/photos.md). share: any picture, anywhere, by height_share, "
-        "stands and depth_m.",
-    )
-    height_share: Annotated[Number, Within(0.02, 1.5)] = Field(
-        default=(0.2, 0.6), description="Of size share: height as a share of the frame's height."
-    )
-    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = Field(
-        default=1.5,
-        description="Never drawn larger than this times its own pixels; of size real, one that "
-        "would have to be is left out.",
-    )
-    over_person: Probability = Field(
-        default=0.7, description="How often it is laid over a joint of somebody."
-    )
-    stands: Probability = Field(
-        default=0.6,
-        description="Of size share: how often its lower edge is in the lower third of the frame "
-        "or below.",
-    )
-    depth_m: Annotated[Number, Within(0.3, 100)] | None = Field(
-        default=None,
-        description="Of size share: how far from the camera; null: in front of everything.",
-    )
-    gain: Annotated[Number, Within(0.1, 3)] = Field(
-        default=(0.8, 1.2), description="Brightness, in linear light."
-    )
-    feather_px: Annotated[Number, Within(0, 10)] = Field(
-        default=(0.5, 1.5), description="How soft its edge is."
-    )
+    folder: Folder
+    """Their folder, below the asset root."""
+    count: Annotated[Count, Within(0, 20)] = 1
+    """How many in a frame."""
+    size: Literal["real", "share"] = "real"
+    """real: things whose real size is known stand on the floor in that size, and others are not
+    used (docs/photos.md). share: any picture, anywhere, by height_share, stands and depth_m."""
+    height_share: Annotated[Number, Within(0.02, 1.5)] = (0.2, 0.6)
+    """Of size share: height as a share of the frame's height."""
+    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.5
+    """Never drawn larger than this times its own pixels; of size real, one that would have to
+    be is left out."""
+    over_person: Probability = 0.7
+    """How often it is laid over a joint of somebody."""
+    stands: Probability = 0.6
+    """Of size share: how often its lower edge is in the lower third of the frame or below."""
+    depth_m: Annotated[Number, Within(0.3, 100)] | None = None
+    """Of size share: how far from the camera; null: in front of everything."""
+    gain: Annotated[Number, Within(0.1, 3)] = (0.8, 1.2)
+    """Brightness, in linear light."""
+    feather_px: Annotated[Number, Within(0, 10)] = (0.5, 1.5)
+    """How soft its edge is."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -137,90 +118,79 @@ class Cutouts(Base):
 class Photo(Base):
     """A photo behind the people; the floor under them only catches their shadow."""
 
-    kind: Literal["photo"] = Field(description="Photos from a folder.")
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    ground: Literal["known", "any"] = Field(
-        default="known",
-        description="known: only photos whose sidecar says how the camera stood, and people stand "
-        "on their floor (docs/photos.md). any: all photos, and people stand as the recipe's "
-        "camera says.",
-    )
-    mirrored: Probability = Field(
-        default=0.0, description="How often a photo is mirrored. Text shows it."
-    )
+    kind: Literal["photo"]
+    """Photos from a folder."""
+    folder: Folder
+    """Their folder, below the asset root."""
+    ground: Literal["known", "any"] = "known"
+    """known: only photos whose sidecar says how the camera stood, and people stand on their
+    floor (docs/photos.md). any: all photos, and people stand as the recipe's camera says."""
+    mirrored: Probability = 0.0
+    """How often a photo is mirrored. Text shows it."""
 
 
 class Hdri(Base):
     """A panorama behind the people that also lights them."""
 
-    kind: Literal["hdri"] = Field(description="Radiance panoramas from a folder.")
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    yaw_deg: Annotated[Number, Within(-180, 180)] = Field(
-        default=(-180, 180), description="How far it is turned."
-    )
-    gain: Annotated[Number, Within(0.05, 20)] = Field(
-        default=(0.8, 1.25), description="Brightness, in linear light."
-    )
+    kind: Literal["hdri"]
+    """Radiance panoramas from a folder."""
+    folder: Folder
+    """Their folder, below the asset root."""
+    yaw_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
+    """How far it is turned."""
+    gain: Annotated[Number, Within(0.05, 20)] = (0.8, 1.25)
+    """Brightness, in linear light."""
 
 
 class Room(Base):
     """A floor with walls or, without them, a wide open ground under a sky."""
 
-    kind: Literal["room"] = Field(description="A drawn floor and walls.")
-    width_m: Annotated[Number, Within(2, 60)] = Field(
-        default=(5.0, 9.0), description="Least width; the room grows until everything fits."
-    )
-    depth_m: Annotated[Number, Within(2, 60)] = Field(
-        default=(6.0, 11.0), description="Least depth, along the view."
-    )
-    height_m: Annotated[Number, Within(2.2, 20)] = Field(
-        default=(2.8, 4.5), description="Height of the walls."
-    )
-    walls: Probability = Field(default=0.8, description="How often there are walls.")
+    kind: Literal["room"]
+    """A drawn floor and walls."""
+    width_m: Annotated[Number, Within(2, 60)] = (5.0, 9.0)
+    """Least width; the room grows until everything fits."""
+    depth_m: Annotated[Number, Within(2, 60)] = (6.0, 11.0)
+    """Least depth, along the view."""
+    height_m: Annotated[Number, Within(2.2, 20)] = (2.8, 4.5)
+    """Height of the walls."""
+    walls: Probability = 0.8
+    """How often there are walls."""
     floor_patterns: dict[Pattern, Weight] = Field(
-        default={"planks": 3, "tiles": 3, "concrete": 2, "grass": 1, "plain": 1},
-        description="Floors and their weights. Grass lies only where there are no walls.",
-        min_length=1,
+        default={"planks": 3, "tiles": 3, "concrete": 2, "grass": 1, "plain": 1}, min_length=1
     )
+    """Floors and their weights. Grass lies only where there are no walls."""
     wall_patterns: dict[Pattern, Weight] = Field(
-        default={"plain": 5, "bricks": 1.5, "concrete": 1, "tiles": 1, "stripes": 0.5},
-        description="Walls and their weights.",
-        min_length=1,
+        default={"plain": 5, "bricks": 1.5, "concrete": 1, "tiles": 1, "stripes": 0.5}, min_length=1
     )
-    furnished: Probability = Field(
-        default=0.0,
-        description="How often there is more: between walls what belongs in a kitchen, an office, "
-        "a sports hall or another kind of room, doors, windows and pictures; "
-        "without walls what stands in streets and parks. None of it hides anybody from a camera.",
-    )
-    ceilings: Probability = Field(
-        default=0.0,
-        description="How often a room with walls has a ceiling; it throws no shadow, nor do walls.",
-    )
-    skies: Probability = Field(
-        default=0.0,
-        description="How often an open sky has clouds, sun and horizon; else it is one colour.",
-    )
+    """Walls and their weights."""
+    furnished: Probability = 0.0
+    """How often there is more: between walls what belongs in a kitchen, an office, a sports
+    hall or another kind of room, doors, windows and pictures; without walls what stands in
+    streets and parks. None of it hides anybody from a camera."""
+    ceilings: Probability = 0.0
+    """How often a room with walls has a ceiling; it throws no shadow, nor do walls."""
+    skies: Probability = 0.0
+    """How often an open sky has clouds, sun and horizon; else it is one colour."""
 
 
 class Place(Base):
     """A mesh of a whole room, hall or street, in which people and camera stand."""
 
-    kind: Literal["place"] = Field(description="Places from a folder: GLB, OBJ, PLY or STL.")
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    skies: Probability = Field(
-        default=0.8,
-        description="How often clouds, sun and horizon are seen beyond it; else it is one colour.",
-    )
+    kind: Literal["place"]
+    """Places from a folder: GLB, OBJ, PLY or STL."""
+    folder: Folder
+    """Their folder, below the asset root."""
+    skies: Probability = 0.8
+    """How often clouds, sun and horizon are seen beyond it; else it is one colour."""
 
 
 class Plain(Base):
     """Two colours with a smooth change between them."""
 
-    kind: Literal["plain"] = Field(default="plain", description="A plain studio backdrop.")
-    brightness: Annotated[Number, Within(0, 1)] = Field(
-        default=(0.15, 0.75), description="Linear grey level of its middle."
-    )
+    kind: Literal["plain"] = "plain"
+    """A plain studio backdrop."""
+    brightness: Annotated[Number, Within(0, 1)] = (0.15, 0.75)
+    """Linear grey level of its middle."""
 
 
 Single = Annotated[Photo | Hdri | Room | Place | Plain, Field(discriminator="kind")]
@@ -229,8 +199,10 @@ Single = Annotated[Photo | Hdri | Room | Place | Plain, Field(discriminator="kin
 class Share(Base):
     """One backdrop of a mix."""
 
-    weight: Weight = Field(description="How often, relative to the others.")
-    backdrop: Single = Field(description="A photo, hdri, room, place or plain backdrop.")
+    weight: Weight
+    """How often, relative to the others."""
+    backdrop: Single
+    """A photo, hdri, room, place or plain backdrop."""
 
 
 def _some_weight(choices: tuple[Share, ...]) -> tuple[Share, ...]:
@@ -244,10 +216,12 @@ def _some_weight(choices: tuple[Share, ...]) -> tuple[Share, ...]:
 class Mix(Base):
     """Several backdrops by weight."""
 
-    kind: Literal["mix"] = Field(description="Several kinds of backdrop.")
+    kind: Literal["mix"]
+    """Several kinds of backdrop."""
     choices: Annotated[
         tuple[Share, ...], Field(min_length=1, max_length=5), AfterValidator(_some_weight)
-    ] = Field(description="The backdrops and their weights.")
+    ]
+    """The backdrops and their weights."""
 
 
 Backdrop = Annotated[Photo | Hdri | Room | Place | Plain | Mix, Field(discriminator="kind")]
@@ -256,59 +230,40 @@ Backdrop = Annotated[Photo | Hdri | Room | Place | Plain | Mix, Field(discrimina
 class Light(Base):
     """One sun that casts shadows, and a sky. Exposure follows: lit mid-grey is mid-tone."""
 
-    sun_elevation_deg: Annotated[Number, Within(3, 90)] = Field(
-        default=(20, 70), description="Height of the sun above the horizon."
-    )
-    sun_azimuth_deg: Annotated[Number, Within(-180, 180)] = Field(
-        default=(-180, 180),
-        description="0: behind the camera; 90: from the right of the picture; 180: against it.",
-    )
-    sun_share: Annotated[Number, Within(0, 1)] = Field(
-        default=(0.35, 0.8),
-        description="How much of the light is the sun's: 0 overcast, 0.8 a clear noon.",
-    )
-    warmth: Annotated[Number, Within(-1, 1)] = Field(
-        default=(-0.4, 0.7), description="Colour of the sun: -1 blue, 0 white, 1 a low evening sun."
-    )
-    side: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="How much of the sky's light comes from one side instead, as through a window "
-        "or from the brighter half of a sky.",
-    )
-    occlusion: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="How much of the sky's light corners, folds and what stands close together "
-        "lose: 1 looks like a cloudy day, 0 is fastest.",
-    )
-    flash: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="How much of the light on the middle of the group is a flash's at the camera, "
-        "which falls off by the square of the distance; sun and sky are that much darker: 0.3 "
-        "fills shadows, 0.95 is night. Photos, panoramas and plain backdrops are not lit by it, "
-        "and with panoramas nobody is.",
-    )
-    brightness: Annotated[Number, Within(0.1, 4)] = Field(
-        default=(0.85, 1.2), description="Times the exposure that makes lit mid-grey mid-tone."
-    )
-    from_photo: bool = Field(
-        default=True,
-        description="Before a photo its own light decides the exposure, the colour and the sun's "
-        "share, and its sidecar where the sun stands.",
-    )
+    sun_elevation_deg: Annotated[Number, Within(3, 90)] = (20, 70)
+    """Height of the sun above the horizon."""
+    sun_azimuth_deg: Annotated[Number, Within(-180, 180)] = (-180, 180)
+    """0: behind the camera; 90: from the right of the picture; 180: against it."""
+    sun_share: Annotated[Number, Within(0, 1)] = (0.35, 0.8)
+    """How much of the light is the sun's: 0 overcast, 0.8 a clear noon."""
+    warmth: Annotated[Number, Within(-1, 1)] = (-0.4, 0.7)
+    """Colour of the sun: -1 blue, 0 white, 1 a low evening sun."""
+    side: Annotated[Number, Within(0, 1)] = 0.0
+    """How much of the sky's light comes from one side instead, as through a window or from the
+    brighter half of a sky."""
+    occlusion: Annotated[Number, Within(0, 1)] = 0.0
+    """How much of the sky's light corners, folds and what stands close together lose: 1 looks
+    like a cloudy day, 0 is fastest."""
+    flash: Annotated[Number, Within(0, 1)] = 0.0
+    """How much of the light on the middle of the group is a flash's at the camera, which falls
+    off by the square of the distance; sun and sky are that much darker: 0.3 fills shadows, 0.95
+    is night. Photos, panoramas and plain backdrops are not lit by it, and with panoramas nobody
+    is."""
+    brightness: Annotated[Number, Within(0.1, 4)] = (0.85, 1.2)
+    """Times the exposure that makes lit mid-grey mid-tone."""
+    from_photo: bool = True
+    """Before a photo its own light decides the exposure, the colour and the sun's share, and
+    its sidecar where the sun stands."""
 
 
 class Distortion(Base):
     """How the lens bends lines, as OpenCV has it: radius r goes to r (1 + k1 r^2 + k2 r^4)."""
 
-    k1: Annotated[Number, Within(-1, 1)] = Field(
-        default=0.0,
-        description="Below 0 barrel, as wide lenses have, above 0 pincushion. r is the distance "
-        "from the picture's middle in focal lengths: 0.78 in the corners of a 4:3 picture of 50 "
-        "degrees.",
-    )
-    k2: Annotated[Number, Within(-1, 1)] = Field(
-        default=0.0, description="Of the fourth power, felt in the corners."
-    )
+    k1: Annotated[Number, Within(-1, 1)] = 0.0
+    """Below 0 barrel, as wide lenses have, above 0 pincushion. r is the distance from the
+    picture's middle in focal lengths: 0.78 in the corners of a 4:3 picture of 50 degrees."""
+    k2: Annotated[Number, Within(-1, 1)] = 0.0
+    """Of the fourth power, felt in the corners."""
 
     def check(self, *, vertical_fov_deg: float, shape: float) -> None:
         """Raise ValueError where a drawn lens may fold a picture of that view, `shape` w / h."""
@@ -326,84 +281,54 @@ class Distortion(Base):
 class Lens(Base):
     """What lens, sensor and encoder do. Only `distortion` and `readout_s` change labels."""
 
-    blur: Probability = Field(default=0.4, description="How often there is blur.")
-    blur_sigma_px: Annotated[Number, Within(0, 8)] = Field(
-        default=(0.3, 1.0), description="Its standard deviation."
-    )
-    motion: Probability = Field(default=0.1, description="How often the picture is shaken.")
-    motion_px: Annotated[Number, Within(0, 30)] = Field(
-        default=(2, 6), description="Length of the shake."
-    )
-    noise: Probability = Field(
-        default=0.6, description="How often there is noise of even strength."
-    )
-    noise_sigma: Annotated[Number, Within(0, 40)] = Field(
-        default=(1, 6), description="Its standard deviation in 8-bit grey levels."
-    )
-    exposure_ev: Annotated[Number, Within(-3, 3)] = Field(
-        default={"normal": {"mean": 0, "sd": 0.25, "low": -0.8, "high": 0.8}},
-        validate_default=True,
-        description="Exposure error in stops.",
-    )
-    vignette: Annotated[Number, Within(0, 0.8)] = Field(
-        default=(0.0, 0.25), description="How much darker the corners are."
-    )
-    jpeg_quality: Annotated[Count, Within(20, 100)] = Field(
-        default=(80, 95), description="Of the stored file."
-    )
-    white_balance_mired: Annotated[Number, Within(-200, 200)] = Field(
-        default=0.0,
-        description="Error of the white balance along the colours of black bodies, in 10^-6 / K: "
-        "below 0 too blue, above 0 too warm; 60 is a room lit at 4,100 K taken for daylight.",
-    )
-    tint_ev: Annotated[Number, Within(-0.5, 0.5)] = Field(
-        default=0.0,
-        description="Error of the white balance across it, in stops: below 0 too green, above 0 "
-        "too magenta.",
-    )
-    iso: Annotated[Number, Within(0, 51_200)] = Field(
-        default=0.0,
-        description="Of the sensor, whose noise grows with the light, is coarser in red and blue "
-        "and fills the shadows: 0 no such noise, 400 hardly seen, 6,400 a dim hall, 25,600 night.",
-    )
-    contrast: Annotated[Number, Within(0, 1)] = Field(
-        default=0.0,
-        description="Of the camera's tone curve: how much steeper than 1 it is at mid-grey; black, "
-        "mid-grey and white stay. Cameras' own pictures have 0.3 to 0.8.",
-    )
-    sharpening: Annotated[Number, Within(0, 2)] = Field(
-        default=0.0,
-        description="Of the finished picture: how much of what a blur of 0.8 px takes away is "
-        "added. Cameras' own pictures have 0.3 to 1.",
-    )
-    defocus: Probability = Field(
-        default=0.0,
-        description="How often what lies before or behind the focus is blurred; the focus is on "
-        "one of the people. Photos, panoramas and plain backdrops are infinitely far.",
-    )
-    aperture_mm: Annotated[Number, Within(0, 150)] = Field(
-        default=(4, 30),
-        description="For defocus: diameter of the lens's opening. 4 a phone's, 9 a 50 mm lens's "
-        "at f/5.6, 28 at f/1.8, 70 a sports lens's.",
-    )
-    focus_error: Annotated[Number, Within(-0.5, 1)] = Field(
-        default=0.0,
-        description="For defocus: how far behind (above 0) or before the middle of the person's "
-        "joints the focus lies, as a share of their depth.",
-    )
-    exposure_s: Annotated[Number, Within(0, 0.1)] = Field(
-        default=0.0,
-        description="Seconds that the shutter is open: who moves is blurred along their way, by "
-        "true motion, and labels are those of the middle. 0: an instant; 0.001 freezes a sprint, "
-        "0.0167 is a room's light.",
-    )
-    readout_s: Annotated[Number, Within(0, 0.05)] = Field(
-        default=0.0,
-        description="Seconds from the top row's exposure to the bottom row's (rolling shutter): "
-        "who moves is skewed, and labels with them. 0: all rows at once; 0.01 to 0.03 a phone.",
-    )
-    distortion: Distortion | None = Field(
-        default=None,
-        description="Bends straight lines, and labels with them; null: none. Frames before photos "
-        "have none: a photo's own lens did that already.",
-    )
+    blur: Probability = 0.4
+    """How often there is blur."""
+    blur_sigma_px: Annotated[Number, Within(0, 8)] = (0.3, 1.0)
+    """Its standard deviation."""
+    motion: Probability = 0.1
+    """How often the picture is shaken."""
+    motion_px: Annotated[Number, Within(0, 30)] = (2, 6)
+    """Length of the shake."""
+    noise: Probability = 0.6
+    """How often there is noise of even strength."""
+    noise_sigma: Annotated[Number, Within(0, 40)] = (1, 6)
+    """Its standard deviation in 8-bit grey levels."""
+    exposure_ev: Annotated[Number, Within(-3, 3)] = bell(0, 0.25, -0.8, 0.8)
+    """Exposure error in stops."""
+    vignette: Annotated[Number, Within(0, 0.8)] = (0.0, 0.25)
+    """How much darker the corners are."""
+    jpeg_quality: Annotated[Count, Within(20, 100)] = (80, 95)
+    """Of the stored file."""
+    white_balance_mired: Annotated[Number, Within(-200, 200)] = 0.0
+    """Error of the white balance along the colours of black bodies, in 10^-6 / K: below 0 too
+    blue, above 0 too warm; 60 is a room lit at 4,100 K taken for daylight."""
+    tint_ev: Annotated[Number, Within(-0.5, 0.5)] = 0.0
+    """Error of the white balance across it, in stops: below 0 too green, above 0 too magenta."""
+    iso: Annotated[Number, Within(0, 51_200)] = 0.0
+    """Of the sensor, whose noise grows with the light, is coarser in red and blue and fills the
+    shadows: 0 no such noise, 400 hardly seen, 6,400 a dim hall, 25,600 night."""
+    contrast: Annotated[Number, Within(0, 1)] = 0.0
+    """Of the camera's tone curve: how much steeper than 1 it is at mid-grey; black, mid-grey
+    and white stay. Cameras' own pictures have 0.3 to 0.8."""
+    sharpening: Annotated[Number, Within(0, 2)] = 0.0
+    """Of the finished picture: how much of what a blur of 0.8 px takes away is added. Cameras'
+    own pictures have 0.3 to 1."""
+    defocus: Probability = 0.0
+    """How often what lies before or behind the focus is blurred; the focus is on one of the
+    people. Photos, panoramas and plain backdrops are infinitely far."""
+    aperture_mm: Annotated[Number, Within(0, 150)] = (4, 30)
+    """For defocus: diameter of the lens's opening. 4 a phone's, 9 a 50 mm lens's at f/5.6, 28
+    at f/1.8, 70 a sports lens's."""
+    focus_error: Annotated[Number, Within(-0.5, 1)] = 0.0
+    """For defocus: how far behind (above 0) or before the middle of the person's joints the
+    focus lies, as a share of their depth."""
+    exposure_s: Annotated[Number, Within(0, 0.1)] = 0.0
+    """Seconds that the shutter is open: who moves is blurred along their way, by true motion,
+    and labels are those of the middle. 0: an instant; 0.001 freezes a sprint, 0.0167 is a
+    room's light."""
+    readout_s: Annotated[Number, Within(0, 0.05)] = 0.0
+    """Seconds from the top row's exposure to the bottom row's (rolling shutter): who moves is
+    skewed, and labels with them. 0: all rows at once; 0.01 to 0.03 a phone."""
+    distortion: Distortion | None = None
+    """Bends straight lines, and labels with them; null: none. Frames before photos have none: a
+    photo's own lens did that already."""

@@ -52,40 +52,26 @@ Causes = Annotated[
 class Targets(Base):
     """What is asked of every person, or of every frame, and searched for."""
 
-    occluded_fraction: Annotated[Number, Within(0, MOST_ASKED)] | None = Field(
-        default=None,
-        description="1 - modal / amodal area inside the picture: how much of a person is hidden.",
-    )
+    occluded_fraction: Annotated[Number, Within(0, MOST_ASKED)] | None = None
+    """1 - modal / amodal area inside the picture: how much of a person is hidden."""
     joints: Annotated[dict[str, Probability], AfterValidator(_groups)] = Field(
-        default={},
-        max_length=20,
-        description="How often joints are hidden, all of a group at once: "
-        "{left_wrist+right_wrist: 0.4}.",
+        default={}, max_length=20
     )
-    causes: Causes = Field(
-        default={},
-        description="What hides the joints: for each cause the share of a person's joints, those "
-        "outside the picture (truncated) included; what is left over is visible.",
-    )
-    crowd_index: Annotated[Number, Within(0, 1)] | None = Field(
-        default=None, description="CrowdPose's crowd index of a frame. Needs two or more people."
-    )
-    tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = Field(
-        default=0.05,
-        description="How near is near enough: a person is met within twice this of the asked "
-        "fraction and four times this of a cause's share. `stats` and --strict judge the whole "
-        "set by it.",
-    )
-    things_each: Annotated[Whole, Field(ge=1, le=6)] = Field(
-        default=3, description="At most so many things are put in front of one person."
-    )
-    effort: Annotated[Whole, Field(ge=1, le=100)] = Field(
-        default=10, description="How many things are tried for each that is put."
-    )
-    search: bool = Field(
-        default=True,
-        description="false: asks are drawn and reported, but everything is placed by luck.",
-    )
+    """How often joints are hidden, all of a group at once: {left_wrist+right_wrist: 0.4}."""
+    causes: Causes = Field(default={})
+    """What hides the joints: for each cause the share of a person's joints, those outside the
+    picture (truncated) included; what is left over is visible."""
+    crowd_index: Annotated[Number, Within(0, 1)] | None = None
+    """CrowdPose's crowd index of a frame. Needs two or more people."""
+    tolerance: Annotated[float, Field(strict=True, ge=0.005, le=0.5)] = 0.05
+    """How near is near enough: a person is met within twice this of the asked fraction and four
+    times this of a cause's share. `stats` and --strict judge the whole set by it."""
+    things_each: Annotated[Whole, Field(ge=1, le=6)] = 3
+    """At most so many things are put in front of one person."""
+    effort: Annotated[Whole, Field(ge=1, le=100)] = 10
+    """How many things are tried for each that is put."""
+    search: bool = True
+    """false: asks are drawn and reported, but everything is placed by luck."""
 
     @property
     def any(self) -> bool:
@@ -126,53 +112,39 @@ PasteKind = Literal["cutout", "thing", "person"]
 class PhotoCutouts(Base):
     """Pictures with an alpha channel, in their true size."""
 
-    folder: Folder = Field(description="Their folder, below the asset root.")
-    categories: Weights | None = Field(
-        default=None, description="Categories and their weights; null: all alike."
-    )
-    sizes_m: Annotated[dict[str, Annotated[Number, Within(0.02, 30)]], Field(max_length=200)] = (
-        Field(
-            default={},
-            description="The longer side of what a category shows, in metres, instead of the "
-            "built-in sizes of COCO's categories.",
-        )
-    )
-    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = Field(
-        default=1.6, description="Never drawn larger than this times its own pixels."
-    )
+    folder: Folder
+    """Their folder, below the asset root."""
+    categories: Weights | None = None
+    """Categories and their weights; null: all alike."""
+    sizes_m: dict[str, Annotated[Number, Within(0.02, 30)]] = Field(default={}, max_length=200)
+    """The longer side of what a category shows, in metres, instead of the built-in sizes of
+    COCO's categories."""
+    enlarge_at_most: Annotated[float, Field(strict=True, gt=0, le=8)] = 1.6
+    """Never drawn larger than this times its own pixels."""
 
 
 class Occlude(Base):
     """How people in photos are hidden. Used by `synthstudio occlude` alone."""
 
-    each: Annotated[Whole, Field(ge=1, le=1000)] = Field(
-        default=10, description="Occluded frames of each photo; the clean photo comes before them."
-    )
-    hide: Annotated[Count, Within(1, 16)] = Field(
-        default=1, description="How many people of a photo are asked to be hidden in a frame."
-    )
+    each: Annotated[Whole, Field(ge=1, le=1000)] = 10
+    """Occluded frames of each photo; the clean photo comes before them."""
+    hide: Annotated[Count, Within(1, 16)] = 1
+    """How many people of a photo are asked to be hidden in a frame."""
     by: Annotated[dict[PasteKind, Weight], AfterValidator(weighted)] = Field(
-        default={"cutout": 1.0, "thing": 1.0, "person": 0.5},
-        description="What hides them and the shares of the pastes: cutout, thing, person.",
+        default={"cutout": 1.0, "thing": 1.0, "person": 0.5}
     )
-    cutouts: PhotoCutouts | None = Field(
-        default=None, description="Cut-outs; null: there are none."
-    )
-    ground: Literal["known", "any"] = Field(
-        default="known",
-        description="known: things and people stand only where the photo looks like the ground "
-        "about the feet of somebody who stands upright, and only before such people; other photos "
-        "are left as they are; things are of plain colours, light is mostly the sky's, cut-outs "
-        "are of kinds that stand on floors, in their real height. any: wherever the guessed floor "
-        "is, before everybody.",
-    )
-    between: Annotated[Number, Within(0.05, 0.85)] = Field(
-        default=(0.08, 0.45),
-        description="How far from the hidden person towards the camera things stand.",
-    )
-    least_height_px: Annotated[Whole, Field(ge=8, le=2000)] = Field(
-        default=48, description="People whose box is less high are never asked to be hidden."
-    )
-    least_joints: Annotated[Whole, Field(ge=0, le=133)] = Field(
-        default=3, description="Nor are people with fewer joints that are labelled visible."
-    )
+    """What hides them and the shares of the pastes: cutout, thing, person."""
+    cutouts: PhotoCutouts | None = None
+    """Cut-outs; null: there are none."""
+    ground: Literal["known", "any"] = "known"
+    """known: things and people stand only where the photo looks like the ground about the feet
+    of somebody who stands upright, and only before such people; other photos are left as they
+    are; things are of plain colours, light is mostly the sky's, cut-outs are of kinds that
+    stand on floors, in their real height. any: wherever the guessed floor is, before
+    everybody."""
+    between: Annotated[Number, Within(0.05, 0.85)] = (0.08, 0.45)
+    """How far from the hidden person towards the camera things stand."""
+    least_height_px: Annotated[Whole, Field(ge=8, le=2000)] = 48
+    """People whose box is less high are never asked to be hidden."""
+    least_joints: Annotated[Whole, Field(ge=0, le=133)] = 3
+    """Nor are people with fewer joints that are labelled visible."""
