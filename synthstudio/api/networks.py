@@ -166,11 +166,11 @@ def run_pretrain(
         and how often it would be by chance.
     """
     from synthstudio.core.outputs import free_folder
-    from synthstudio.training import representations
+    from synthstudio.training import pretraining
 
     folder = free_folder(to_path(out, "out"), own={"cache"}.__contains__)
     with steps_if(progress) as step:
-        return representations.pretrain(config, folder, cache=cache, say=say, step=step)
+        return pretraining.pretrain(config, folder, cache=cache, say=say, step=step)
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Tracking of people through clips, and zero-lag smoothing of their joints.
+"""Overlaps of boxes, and zero-lag smoothing of joints of a clip.
 
 The filter looks as far ahead as back: each position comes from a polynomial fit to the frames about
 it (Savitzky & Golay 1964), weighted by the network's confidence. Linear motion passes unchanged, at
@@ -7,14 +7,10 @@ the ends too; a causal filter (the one-euro filter) would lag behind it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
 
 WINDOW = 7
 _MIN_WEIGHT = 1e-3
@@ -28,32 +24,6 @@ def overlaps(a: F64, b: F64) -> F64:
     shared = np.maximum(high - low, 0).prod(-1)
     union = a[:, 2:].prod(-1)[:, None] + b[:, 2:].prod(-1)[None] - shared
     return np.asarray(shared / np.maximum(union, 1e-12))
-
-
-def tracks(frames: Sequence[F64], *, least: float = 0.3, memory: int = 5) -> list[I64]:
-    """Track numbers (P,) for each frame's boxes (P, 4: x y w h).
-
-    Boxes are matched with each person's last one to maximise the sum of overlaps, of at least
-    `least` each. Somebody unseen for more than `memory` frames is new.
-    """
-    last: dict[int, tuple[int, F64]] = {}
-    out: list[I64] = []
-    fresh = 0
-    for t, boxes in enumerate(frames):
-        last = {k: v for k, v in last.items() if t - v[0] <= memory + 1}
-        names = list(last)
-        own = np.full(len(boxes), -1, np.int64)
-        if names and len(boxes):
-            shared = overlaps(boxes, np.stack([last[k][1] for k in names]))
-            for p, k in zip(*linear_sum_assignment(-shared), strict=True):
-                if shared[p, k] >= least:
-                    own[p] = names[k]
-        for p in np.flatnonzero(own < 0):
-            own[p] = fresh
-            fresh += 1
-        last.update({int(k): (t, boxes[p]) for p, k in enumerate(own)})
-        out.append(own)
-    return out
 
 
 def smooth(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.models.smooth import overlaps, smooth, tracks
+from synthstudio.models.smooth import smooth
 
 
 def _walk(frames: int, *, turn: float = 0.0) -> np.ndarray:
@@ -48,27 +48,6 @@ def test_gaps_are_told_from_frames_that_follow_each_other() -> None:
     found = smooth(truth[kept], np.ones((len(kept), 2)), at=kept)
     assert found == pytest.approx(truth[kept], abs=1e-6)
     assert smooth(truth[:1], np.ones((1, 2))) == pytest.approx(truth[:1])
-
-
-def test_people_keep_their_numbers_while_they_pass_one_another() -> None:
-    frames = []
-    for t in range(20):
-        a, b = [10 + 6 * t, 50, 40, 100], [160 - 2 * t, 60, 40, 100]
-        frames.append(np.array([a, b] if t % 2 else [b, a], np.float64))
-    found = tracks(frames)
-    assert [sorted(k.tolist()) for k in found] == [[0, 1]] * 20
-    for t, own in enumerate(found):
-        assert own[0] == (1 if t % 2 else 0)
-
-
-def test_somebody_away_for_long_is_somebody_new_and_nobody_is_no_error() -> None:
-    box, none = np.array([[10.0, 10, 30, 60]]), np.zeros((0, 4))
-    short = tracks([box, *[none] * 4, box], memory=5)
-    long = tracks([box, *[none] * 9, box], memory=5)
-    assert short[-1].tolist() == [0]
-    assert long[-1].tolist() == [1]
-    assert overlaps(box, box + np.array([30, 0, 0, 0])).tolist() == [[0.0]]
-    assert tracks([box, box + np.array([20, 0, 0, 0])])[1].tolist() == [1]
 
 
 def test_a_joint_that_was_not_found_stays_unknown_and_spoils_nobody() -> None:

@@ -21,7 +21,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.tracking import TrackedFrame, TrackScores, score_tracks
 from synthstudio.inference.predict import smoothed
 from synthstudio.inference.tracking import REPEATED, track_people
-from synthstudio.models.smooth import overlaps, tracks
+from synthstudio.models.smooth import overlaps
 
 SCENES = Path(__file__).parents[2] / "scenes"
 NOBODY = (np.zeros((0, 4)), np.zeros((0, 17, 2)), np.zeros((0, 17)))
@@ -74,9 +74,6 @@ def test_people_who_cross_while_nobody_sees_them_keep_their_numbers() -> None:
     score = _judged(frames, _track(frames))
     assert (score.mota, score.idf1, score.switches) == (1.0, 1.0, 0)
     assert score.truth == 2 * (31 - 5)
-    boxes_alone = _judged(frames, tracks([b for b, _, _ in frames]))
-    assert boxes_alone.switches == 2
-    assert boxes_alone.mota == pytest.approx(1 - 2 / 52)
 
 
 def test_the_order_of_people_in_a_frame_does_not_matter() -> None:
@@ -217,7 +214,7 @@ def test_a_rendered_clip_is_tracked_without_a_mistake(rendered_clip: Path) -> No
         return score_tracks([dataclasses.replace(frame, truth=there) for frame, there in held])
 
     by_flow = _track(sights, pictures=pictures)
-    for found in (tracks([boxes for boxes, _, _ in sights]), _track(sights), by_flow):
+    for found in (_track(sights), by_flow):
         got = score(found, names)
         assert (got.mota, got.idf1, got.switches, got.truth) == (1, 1, 0, 24)
     mixed = [there[::-1] if t % 2 else there for t, there in enumerate(names)]

@@ -1,4 +1,4 @@
-"""Stick people in a few poses and clothes each, as people to learn representations from."""
+"""Stick people in a few poses and clothes each, as people to learn codes of poses from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synthstudio.core.masks import encode
 from synthstudio.core.rng import stream
 from synthstudio.training.config import Config, parse
 from synthstudio.training.data.crops import crops_in_memory, label_person
-from synthstudio.training.data.pose_pairs import PosePeople
+from synthstudio.training.pretraining import PosePeople
 
 LOOKS = 3
 """So many clothes are worn in each pose, and POSES poses are shown in each."""

@@ -1,0 +1,397 @@
+"""Contrastive pretraining of a backbone: codes of poses, learnt from pairs without joints.
+
+Pictures of one moment with other clothes, light or view show the same pose; pictures that recipes
+of equal `streams` draw show the same clothes in other poses (docs/research). Who shows
+which pose in which clothes is in the frames' specs. Photos lack it: there the pair is one person in
+two augmentations (SimCLR, Chen et al. 2020). Letters: N people, B of a batch, D numbers of a code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.rng import Generator, stream
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.models.contract import IMAGE_MEAN, IMAGE_STD, StagedFeatures, normalized
+from synthstudio.training import checkpoint, devices, optimization
+from synthstudio.training.config import NO_AUGMENTATION, Config, Source
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import InputSpec
+from synthstudio.training.data.crops import CroppedSource, Crops
+from synthstudio.training.data.sources import concatenate, load_subset
+from synthstudio.training.data.unlabelled import crop_unlabelled
+from synthstudio.training.networks import build_network
+from synthstudio.training.trainer import check_finite
+
+I64 = NDArray[np.int64]
+F32 = NDArray[np.float32]
+Report = Callable[[int, int, str], None]
+Step = Callable[[str], Callable[[int, int, float], None]]
+
+WEIGHTS = "pretrained.safetensors"
+_POSE_FIELDS = ("phenotype", "pose", "yaw_rad")
+_LOOK_FIELDS = ("identity", "look", "outfit")
+_CODES = 128
+_POOLED = (4, 3)
+"""Rows and columns that features are averaged to: a pose is also where things are."""
+_PREDICTION_BATCH = 128
+
+
+class ContrastiveNet(nn.Module):
+    """A backbone and a projection head (Chen et al. 2020): images to codes of length one."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, features: nn.Module, channels: int, *, width: int = _CODES) -> None:
+        super().__init__()
+        self.features = features
+        self.register_buffer("mean", torch.tensor(IMAGE_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGE_STD).view(1, 3, 1, 1), persistent=False)
+        self.projection = nn.Sequential(
+            nn.AdaptiveAvgPool2d(_POOLED),
+            nn.Flatten(),
+            nn.Linear(channels * _POOLED[0] * _POOLED[1], 2 * width, bias=False),
+            nn.BatchNorm1d(2 * width),
+            nn.ReLU(inplace=True),
+            nn.Linear(2 * width, width),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Codes (B, D) of images (B, 3, H, W), uint8 or from 0 to 1."""
+        found = self.features(normalized(images, self.mean, self.std, where="ContrastiveNet"))
+        maps: Tensor = found.last if isinstance(found, StagedFeatures) else found
+        return F.normalize(self.projection(maps).float(), dim=-1)
+
+
+def info_nce(codes: Tensor, partner: Tensor, pose: Tensor, *, tau: float = 0.1) -> Tensor:
+    """The mean over B codes (B, D) of the cross-entropy of finding `partner` (B,) among all others.
+
+    van den Oord et al. 2018, with all codes of the batch as candidates (Chen et al. 2020). `pose`
+    (B,) numbers poses: others of one's own pose are no candidates. Codes that tell nothing apart
+    have log N for N candidates. ModelError where a partner is oneself or of another pose.
+    """
+    rows = torch.arange(len(codes), device=codes.device)
+    if len(codes) < 3 or bool((partner == rows).any() | (pose[partner] != pose).any()):
+        raise ModelError(
+            "no pairs to contrast",
+            where="info_nce",
+            expected="each code's partner another one of the same pose, and a third code",
+            got=f"{len(codes)} codes",
+        )
+    similarity = codes @ codes.t() / tau
+    own = pose[:, None] == pose[None]
+    own[rows, partner] = False
+    return F.cross_entropy(similarity.masked_fill(own, -torch.inf), partner)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PosePeople:
+    """N people to learn from. `pose` and `look` (N,) number poses of bodies, and who wears what.
+
+    Each person of a photo occurs twice, alone with their pose.
+    """
+
+    crops: Crops
+    rows: I64  # (N,) of the crops
+    pose: I64
+    look: I64
+    skeleton: Skeleton
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: I64) -> PosePeople:
+        return replace(self, rows=self.rows[index], pose=self.pose[index], look=self.look[index])
+
+
+def pose_people(
+    sources: Sequence[Source],
+    config: Config,
+    *,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> PosePeople:
+    """The people of data sets with the numbers of their poses and looks, or those of photos.
+
+    ModelError for other sources, for both together, and for frames without a spec.
+    """
+    if any(source.coco for source in sources):
+        return _photo_people(sources, config, cache, progress)
+    poses: list[str] = []
+    looks: list[str] = []
+    for source in sources:
+        if not source.dataset:
+            raise ModelError(
+                "only data sets tell who shows the same pose",
+                where=source.name,
+                expected="dataset, or coco alone: photos",
+                then="Generate the recipe into a folder first.",
+            )
+        crops = load_subset((source,), config, cache, progress)[0].crops
+        keys = _spec_hashes(Dataset(source.dataset))
+        for person in zip(crops.frame.tolist(), crops.instance.tolist(), strict=True):
+            pose, look = keys[person]
+            poses.append(pose)
+            looks.append(look)
+    people, skeleton = load_subset(sources, config, cache, progress)
+    return PosePeople(
+        crops=people.crops,
+        rows=people.rows,
+        pose=_numbered(poses)[people.rows],
+        look=_numbered(looks)[people.rows],
+        skeleton=skeleton,
+    )
+
+
+def _photo_people(
+    sources: Sequence[Source],
+    config: Config,
+    cache: Path,
+    progress: Callable[[int, int], None],
+) -> PosePeople:
+    """Everybody in photos, labelled or not, twice: a pair is two augmentations of one picture."""
+    if others := [source.name for source in sources if not source.coco]:
+        raise ModelError(
+            "photos and data sets are not learnt from together",
+            where=", ".join(others),
+            expected="all sources coco, or all dataset",
+            then="Pretrain on the one, then on the other with init_from.",
+        )
+
+    def crop(source: Source, skeleton: Skeleton | None = None) -> CroppedSource:
+        return crop_unlabelled(
+            source.coco, source.images, config, cache=cache, skeleton=skeleton, progress=progress
+        )
+
+    first = crop(sources[0])
+    skeleton = first.skeleton
+    crops = concatenate([first.crops, *(crop(source, skeleton).crops for source in sources[1:])])
+    rows = np.repeat(np.arange(len(crops)), 2)
+    return PosePeople(crops=crops, rows=rows, pose=rows, look=rows, skeleton=skeleton)
+
+
+def _spec_hashes(dataset: Dataset) -> dict[tuple[int, int], tuple[str, str]]:
+    """Hashes of the pose and of the looks of each (frame, instance)."""
+    found = {}
+    for frame in dataset.iter_frames(["index", "spec"]):
+        if frame["spec"] is None:
+            raise ModelError(
+                "nobody knows who shows the same pose",
+                where=f"{dataset.place}, frame {frame['index']}",
+                expected="rendered frames, which have a spec",
+                got="none",
+            )
+        for place, person in enumerate(json.loads(frame["spec"])["people"], 1):
+            pose, look = (
+                hashlib.sha256(json.dumps([person[f] for f in names], sort_keys=True).encode())
+                for names in (_POSE_FIELDS, _LOOK_FIELDS)
+            )
+            found[frame["index"], place] = (pose.hexdigest(), look.hexdigest())
+    return found
+
+
+def _numbered(keys: Sequence[str]) -> I64:
+    return np.unique(np.array(keys), return_inverse=True)[1].astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quads:
+    """B rows, four after one another: somebody, the same pose in other looks, the first one's
+    looks in another pose, that pose in other looks. `partner` (B,) is each one's place of the same
+    pose."""
+
+    rows: I64
+    partner: I64
+
+
+class PairSampler:
+    """Draws batches of people so that each has its pose once more, and its clothes in another.
+
+    ModelError when no pose is shown twice.
+    """
+
+    def __init__(self, people: PosePeople) -> None:
+        self.people = people
+        self.by_pose, self.by_look = _rows_by(people.pose), _rows_by(people.look)
+        twice = np.array([len(self.by_pose[int(p)]) > 1 for p in people.pose])
+        self.able = np.flatnonzero(twice)
+        if len(np.unique(people.pose[self.able])) < 2:
+            raise ModelError(
+                "no two poses are shown twice",
+                expected="variants appearance, light or view of two moments at least",
+                got=f"{len(people)} people in {len(np.unique(people.pose))} poses",
+                then="Generate with `variants` (docs/research/representations.md).",
+            )
+
+    def draw(self, rng: Generator, batch: int) -> Quads:
+        rows: list[int] = []
+        for _ in range(max(batch // 4, 2)):
+            first = _any(self.able, rng)
+            other = self._other_pose(first, rng)
+            rows += [first, self._partner(first, rng), other, self._partner(other, rng)]
+        return Quads(rows=np.array(rows), partner=np.arange(len(rows)) ^ 1)
+
+    def _partner(self, row: int, rng: Generator) -> int:
+        """Somebody in the pose of `row`, in other looks where there are."""
+        same = self.by_pose[int(self.people.pose[row])]
+        dressed = same[self.people.look[same] != self.people.look[row]]
+        return _any(dressed if len(dressed) else same[same != row], rng)
+
+    def _other_pose(self, row: int, rng: Generator) -> int:
+        """Somebody in another pose, in the looks of `row` where there are."""
+        people = self.people
+        same = self.by_look[int(people.look[row])]
+        for rows in (np.intersect1d(same, self.able), self.able):
+            rows = rows[people.pose[rows] != people.pose[row]]
+            if len(rows):
+                break
+        return _any(rows, rng)
+
+
+def _any(rows: I64, rng: Generator) -> int:
+    return int(rows[rng.integers(len(rows))])
+
+
+def _rows_by(number: I64) -> dict[int, I64]:
+    order = np.argsort(number, kind="stable")
+    names, starts = np.unique(number[order], return_index=True)
+    return dict(zip(names.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
+    """A config's backbone with a projection head, as its seed has it."""
+    torch.manual_seed(config.seed)
+    plain = config.network.model_copy(update={"block": "kpe"})
+    features: Any = build_network(plain, skeleton, bank=None).features
+    return ContrastiveNet(features, int(features.channels))
+
+
+def train_contrastive(
+    people: PosePeople, config: Config, *, steps: int, progress: Report = lambda *told: None
+) -> ContrastiveNet:
+    """Learn codes of poses by InfoNCE; the same people and config give the same weights."""
+    sampler, pose = PairSampler(people), torch.from_numpy(people.pose)
+    device = devices.get_device(config.device)
+    spec = InputSpec.of(config.network, people.skeleton)
+    net = contrastive_net(config, people.skeleton).to(device)
+    optimizer = optimization.make_optimizer(net, config)
+    # A mirrored or turned pose is another one, and a half body's may be anybody's.
+    augment = config.augment.model_copy(update={"flip": 0.0, "half_body": 0.0, "turned": 0.0})
+    for step in range(steps):
+        net.train()
+        optimization.set_lr(optimizer, config, step, steps)
+        drawn = sampler.draw(stream(config.seed, "representation", step), config.batch)
+        rows = people.rows[drawn.rows]
+        batch = batches.make_batch(
+            people.crops, rows, spec, augment, seed=config.seed + 1, step=step
+        )
+        codes = net(batch.images.to(device).contiguous(memory_format=torch.channels_last))
+        partner = torch.from_numpy(drawn.partner).to(device)
+        loss = info_nce(codes, partner, pose[drawn.rows].to(device))
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
+        check_finite({"contrast": loss.item()}, what="loss", where=f"step {step}")
+        optimizer.step()
+        progress(step + 1, steps, f"contrast {loss.item():.3f}")
+    return net.eval()
+
+
+@torch.inference_mode()
+def encoded(net: ContrastiveNet, people: PosePeople, config: Config) -> F32:
+    """The codes (N, D) of everybody's picture."""
+    spec, device = InputSpec.of(config.network, people.skeleton), devices.get_device(config.device)
+    out = []
+    for start in range(0, len(people), _PREDICTION_BATCH):
+        rows = people.rows[start : start + _PREDICTION_BATCH]
+        batch = batches.make_batch(people.crops, rows, spec, NO_AUGMENTATION)
+        out.append(net(batch.images.to(device)).float().cpu().numpy())
+    return np.concatenate(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retrieval:
+    """Of Q queries: `hits` (Q,), whether the nearest candidate shows the same pose; `chance`
+    (Q,), the share of candidates that do."""
+
+    hits: NDArray[np.bool_]
+    chance: NDArray[np.float64]
+
+    def summary(self) -> dict[str, float | int]:
+        return {
+            "hits": float(self.hits.mean()),
+            "chance": float(self.chance.mean()),
+            "people": len(self.hits),
+        }
+
+
+def retrieval(codes: F32, people: PosePeople) -> Retrieval:
+    """Find for each person's code (N, D) who shows their pose in other looks.
+
+    Wrong candidates are in the looks of the query, in other poses; the query's own pose in its own
+    looks is no candidate. People without a right or a wrong candidate are no queries.
+    """
+    pose = people.pose[:, None] == people.pose[None]
+    look = people.look[:, None] == people.look[None]
+    right, wrong = pose & ~look, look & ~pose
+    queries = np.flatnonzero(right.any(1) & wrong.any(1))
+    nearest = np.where(right | wrong, codes @ codes.T, -np.inf)[queries].argmax(1)
+    counts = right[queries].sum(1), wrong[queries].sum(1)
+    return Retrieval(hits=right[queries, nearest], chance=counts[0] / (counts[0] + counts[1]))
+
+
+def pretrain(
+    config: Config,
+    out: Path,
+    *,
+    cache: Path,
+    say: Callable[[str], None] = lambda line: None,
+    step: Step = lambda title: lambda done, total, per_second: None,
+) -> dict[str, Any]:
+    """Learn from a config's training people, and write OUT/pretrained.safetensors for `init_from`.
+
+    Steps are the config's, or its epochs over all of them. ModelError for what does not fit.
+    """
+    report = step("cropping people")
+
+    def cropping(done: int, total: int) -> None:
+        report(done, total, 0.0)
+
+    people = pose_people(config.train, config, cache=cache, progress=cropping)
+    shown = pose_people(config.val, config, cache=cache, progress=cropping) if config.val else None
+    poses, looks = len(np.unique(people.pose)), len(np.unique(people.look))
+    count = len(np.unique(people.rows))
+    say(f"{count} people in {poses} poses and {looks} looks")
+    steps = config.steps or max(len(people) // config.batch, 1) * config.epochs
+    bar = step("training")
+    net = train_contrastive(
+        people, config, steps=steps, progress=lambda done, total, text: bar(done, total, 0.0)
+    )
+    out.mkdir(parents=True, exist_ok=True)  # a cache elsewhere did not
+    weights = out / WEIGHTS
+    checkpoint.save_weights(
+        weights, net, config, skeleton=people.skeleton, note=f"contrastive, step {steps}"
+    )
+    found = None if shown is None else retrieval(encoded(net, shown, config), shown)
+    return {
+        "weights": str(weights),
+        "people": count,
+        "poses": poses,
+        "looks": looks,
+        "steps": steps,
+        "retrieval": found.summary() if found is not None and len(found.hits) else None,
+    }
