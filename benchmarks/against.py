@@ -12,12 +12,10 @@ import os
 import resource
 import shutil
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.golden import sides
-from benchmarks.golden_sides import ROOT, Side, python
+from benchmarks.golden_sides import ROOT, Side, python, sides
 
 GENERATED = ("generate", "SCENES/quickstart.yaml", "--frames", "64", "--out", "made")
 COMMANDS = (
@@ -50,17 +48,16 @@ def main() -> None:
             Side(name=side.name, root=side.root, work=Path(folder) / name)
             for side, name in ((base, "base"), (new, "new"))
         )
-        for side in (base, new):
-            _copy_scenes(base.scenes, _scenes(side), streams=side is new)
+        scenes = base.scenes
         for side in (base, new):  # compiles, fills caches, and makes what later commands read
             side.work.mkdir()
             for words in COMMANDS:
-                run(side, words)
+                run(side, words, scenes)
         seconds: dict[tuple[str, str], list[float]] = {}
         for words in COMMANDS:
             for number in range(options.pairs):
                 for side in (base, new) if number % 2 else (new, base):
-                    took = run(side, words)
+                    took = run(side, words, scenes)
                     seconds.setdefault((side.name, " ".join(words)), []).append(took)
                 if number + 1 >= LEAST_PAIRS and sum(seconds[base.name, " ".join(words)]) > LONG_S:
                     break
@@ -80,25 +77,13 @@ def main() -> None:
     print(f"slower by more than {LIMIT - 1:.0%}: {', '.join(slower) or 'nothing'}")
 
 
-def _scenes(side: Side) -> Path:
-    return side.work.with_name(f"{side.name}-scenes")
-
-
-def _copy_scenes(source: Path, target: Path, *, streams: bool) -> None:
-    """Copy recipes; `streams`: let them draw the people of a release that has no such field."""
-    shutil.copytree(source, target)
-    for path in target.glob("*.yaml") if streams else ():
-        path.write_text(path.read_text("utf-8") + '\nstreams: ""\n', "utf-8")
-
-
-def run(side: Side, words: tuple[str, ...]) -> float:
+def run(side: Side, words: tuple[str, ...], scenes: Path) -> float:
     """The processor seconds of a command; SystemExit when it fails."""
-    call = [word.replace("SCENES", str(_scenes(side))) for word in words]
+    call = [word.replace("SCENES", str(scenes)) for word in words]
     if "--out" in words:
         shutil.rmtree(side.work / words[words.index("--out") + 1], ignore_errors=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done: subprocess.CompletedProcess[str] = python(side, ["-m", "synthstudio", *call], more=one)
+    done = python(side, ["-m", "synthstudio", *call])
     if done.returncode:
         raise SystemExit(f"{side.name}: {' '.join(call)}: {done.stderr[-1000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -21,80 +21,51 @@ import pyarrow.parquet as pq
 Facts = dict[str, Any]
 UNHASHED = ("run.log", "run.lock", "log.jsonl")
 """Files that may hold times, hosts and process numbers."""
-LABELS = frozenset(
-    {
-        "joints_px",
-        "joints_camera_m",
-        "joints_world_m",
-        "shares",
-        "state",
-        "cause",
-        "ambiguous",
-        "hidden_joint",
-        "hidden_instance",
-        "hidden_share",
-        "modal_counts",
-        "amodal_counts",
-        "mask_size",
-        "modal_box_px",
-        "amodal_box_px",
-        "box",
-        "boxes",
-        "masks",
-        "modal_area_px",
-        "amodal_area_px",
-        "occluded_fraction",
-        "truncated_fraction",
-        "visible_share",
-        "origin",
-        "occluder_id",
-        "keypoints",
-        "bbox",
-        "segmentation",
-        "area",
-        "num_keypoints",
-        "joints",
-    }
-)
+LABELS = frozenset((
+    *("joints_px", "joints_camera_m", "joints_world_m", "kinematic_joints_world_m", "joints"),
+    *("shares", "state", "cause", "ambiguous", "visible_share", "keypoints", "num_keypoints"),
+    *("hidden_joint", "hidden_instance", "hidden_share", "occluder_id", "origin"),
+    *("modal_counts", "amodal_counts", "mask_size", "masks", "segmentation", "area"),
+    *("modal_box_px", "amodal_box_px", "box", "boxes", "bbox", "modal_area_px", "amodal_area_px"),
+    *("occluded_fraction", "truncated_fraction"),
+))  # fmt: skip
 """Keys that say what is seen, wherever they stand. Of `instances.parquet` every column does."""
 _CONSEQUENCE = re.compile(r"(shard|index)\.json:.*(sha256|bytes|check)$|\.json:identity$")
 
 
 def is_label(key: str) -> bool:
-    """Return whether a fact is a digest of labels: a difference in it is never expected."""
+    """Whether a fact is a digest of labels: a difference in it is never expected."""
     path, _, part = key.partition(":")
     if path.endswith("instances.parquet") or "/layers/" in path:
         return True
     if not part or path.endswith(("dataset.json", ".yaml")) or path.startswith("json/"):
         return False  # what was asked for, such as `people.shape`, and keys without values
-    if path.endswith("log.csv"):
-        return False  # a loss of shares is no share
     if part.startswith("info."):
         return False  # words for people about the file
     return any(word in LABELS for word in re.split(r"[.\[\]/]+", part))
 
 
 def allows_labels(pattern: str) -> bool:
-    """Return whether a glob could let a difference of labels pass."""
+    """Whether a glob could let a difference of labels pass."""
     probes = [f"frames/x/shards/00000/instances.parquet:{name}" for name in sorted(LABELS)]
     probes += [f"exports/coco/annotations.json:annotations[].{name}" for name in sorted(LABELS)]
     return any(fnmatch.fnmatchcase(probe, pattern) for probe in probes)
 
 
 def digest(data: bytes | str) -> str:
-    """Return the first 16 digits of a SHA-256."""
+    """First 16 digits of a SHA-256."""
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
 
 
 def plain(value: Any) -> str:
-    """Return a value as text that is equal for equal values alone (NaN and -0.0 included)."""
+    """A value as text that is equal for equal values alone (NaN and -0.0 included)."""
     return json.dumps(
         value, sort_keys=True, default=lambda v: v.hex() if isinstance(v, bytes) else repr(v)
     )
 
 
 def folder_facts(folder: Path, name: str) -> Facts:
-    """Return the facts of every stored file below a folder, under `name/RELATIVE`."""
+    """The facts of every stored file below a folder, under `name/RELATIVE`."""
     found: Facts = {f"{name}:files": 0}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in UNHASHED):
         found[f"{name}:files"] += 1
@@ -103,14 +74,14 @@ def folder_facts(folder: Path, name: str) -> Facts:
 
 
 def file_facts(path: Path, name: str) -> Facts:
-    """Return the facts of one file."""
+    """The facts of one file."""
     data = path.read_bytes()
     parts = _PARTS.get(path.suffix, lambda path, data: {})(path, data)
     return {name: digest(data)} | {f"{name}:{part}": value for part, value in parts.items()}
 
 
 def json_parts(value: Any) -> dict[str, str]:
-    """Return a digest of the values at each key path; places in lists are not told apart."""
+    """A digest of the values at each key path; places in lists are not told apart."""
     held: dict[str, list[str]] = {}
     for path, leaf in _leaves(value, ""):
         held.setdefault(path, []).append(plain(leaf))
@@ -118,7 +89,7 @@ def json_parts(value: Any) -> dict[str, str]:
 
 
 def key_types(value: Any, path: str = "") -> dict[str, str]:
-    """Return key path -> the types of the values there, without the values."""
+    """Key path -> the types of the values there, without the values."""
     held: dict[str, set[str]] = {}
     for where, leaf in _leaves(value, path, branches=True):
         held.setdefault(where or ".", set()).add(_KINDS.get(type(leaf), "?"))
@@ -152,7 +123,7 @@ def _leaves(value: Any, path: str, *, branches: bool = False) -> Iterator[tuple[
 
 
 def table_columns(path: Path) -> dict[str, list[Any]]:
-    """Return the values of a Parquet file's columns; JSON text is decoded."""
+    """The values of a Parquet file's columns; JSON text is decoded."""
     table = pq.read_table(path, use_threads=False, partitioning=None)
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
     for name in ("spec", "identity"):
@@ -211,7 +182,7 @@ def _tar(path: Path, data: bytes) -> dict[str, str]:
 
 
 def tensors(path: Path) -> dict[str, str]:
-    """Return a digest of each tensor of a safetensors file: type, shape and bytes."""
+    """A digest of each tensor of a safetensors file: type, shape and bytes."""
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     head = json.loads(data[8 : 8 + length])
@@ -236,7 +207,7 @@ _PARTS = {
 
 
 def differences(base: Facts, new: Facts) -> dict[str, tuple[Any, Any]]:
-    """Return the facts that differ: key -> (base, new), None where a side lacks it.
+    """The facts that differ: key -> (base, new), None where a side lacks it.
 
     Bytes of a file are left out when one of its parts tells why they differ, hashes of other
     files when something else of the same set differs.
@@ -261,7 +232,7 @@ def _set_of(key: str) -> str:
 
 
 def explain(key: str, base: Path, new: Path) -> str:
-    """Return in which rows a Parquet column of two folders differs, "" where that says nothing."""
+    """In which rows a Parquet column of two folders differs, "" where that says nothing."""
     path, _, column = key.partition(":")
     name = column.partition(".")[0]
     files = (base / path, new / path)

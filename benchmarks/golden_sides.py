@@ -12,10 +12,9 @@ import subprocess
 import sys
 import tarfile
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ TAKEN = ("synthstudio", "scenes", "streamlit_app.py", "pyproject.toml")
 """What of a checkout a side needs."""
 INPUTS = "../inputs"
 """Where both sides find what the base made for both, seen from where commands run."""
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-Facts = dict[str, Any]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Another number of threads adds up in another order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +39,10 @@ class Side:
 
     @property
     def scenes(self) -> Path:
-        """Return the folder of this checkout's own recipes."""
         return self.root / "scenes"
 
     @property
     def inputs(self) -> Path:
-        """Return the folder of what the base made for both sides."""
         return self.work.parent / "inputs"
 
 
@@ -56,7 +53,7 @@ class Job:
     name: str
     arguments: tuple[str, ...]
     folder: str = "."
-    limit_s: float = 300
+    limit_s: float = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,69 +65,34 @@ class Verdict:
     error: str = ""
     stdout: str = ""
     stderr: str = ""
-    seconds: float = 0.0
 
     @property
     def output(self) -> Any:
-        """Return the JSON object that the command printed, None when it printed none."""
+        """The JSON object that the command printed, None when it printed none."""
         try:
             return json.loads(self.stdout)
         except ValueError:
             return None
 
 
-@dataclass
-class Context:
-    """What a check is given: how much, whom to tell, and how many processes at once."""
-
-    frames: int
-    workers: int
-    shared: Path
-    say: Callable[[str], None]
-    commands: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-def environment(side: Side, **more: str) -> dict[str, str]:
-    """Return the environment of a side's processes; what would change results is left out."""
+def python(side: Side, words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run this Python with a side's package, on one thread."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SYNTHSTUDIO", "PYTEST"))}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    fixed = {"COLUMNS": "200", "NO_COLOR": "1", "TZ": "UTC", "PYTHONHASHSEED": "0"}
-    return {**kept, **fixed, "PYTHONPATH": str(side.root), **more}
-
-
-def python(side: Side, words: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run this Python with a side's package."""
-    more = options.pop("more", {})
+    fixed = {"COLUMNS": "200", "NO_COLOR": "1", "TZ": "UTC", "PYTHONHASHSEED": "0", **ONE_THREAD}
     return subprocess.run(
         [sys.executable, "-P", *words],
         cwd=side.work,
-        env=environment(side, **more),
+        env={**kept, **fixed, "PYTHONPATH": str(side.root)},
         text=True,
         check=False,
-        **{"capture_output": True, **options},
+        capture_output=True,
+        **options,
     )
 
 
-def checked_package(side: Side) -> str:
-    """Return the version of a side's package; SystemExit when another one would be imported."""
-    words = ["-c", "import synthstudio as s; print(s.__file__); print(s.__version__)"]
-    done = python(side, words)
-    where, _, version = done.stdout.strip().partition("\n")
-    if done.returncode or not Path(where).is_relative_to(side.root):
-        raise SystemExit(f"{side.name}: imports {where or done.stderr[-500:]}, not {side.root}")
-    return version
-
-
-def run_jobs(
-    side: Side, jobs: Sequence[Job], context: Context, *, free: bool = False
-) -> dict[str, Verdict]:
-    """Run commands in one process, and in another one after each that kills it.
-
-    On one thread, for another number adds up in another order; `free`: on as many as they like,
-    where no byte may depend on it.
-    """
+def run_jobs(side: Side, jobs: Sequence[Job]) -> dict[str, Verdict]:
+    """Run commands in one process, and in another one after each that kills it."""
     got: dict[str, Verdict] = {}
     left = list(jobs)
     scratch = side.work / f".driver-{threading.get_ident()}"
@@ -139,8 +101,7 @@ def run_jobs(
         listed, results = scratch / "jobs.json", scratch / "results.jsonl"
         listed.write_text(json.dumps([asdict(job) for job in left]), encoding="utf-8")
         results.unlink(missing_ok=True)
-        words, more = [str(DRIVER), str(listed), str(results)], {} if free else ONE_THREAD
-        done = python(side, words, stdin=subprocess.DEVNULL, more=more)
+        done = python(side, [str(DRIVER), str(listed), str(results)], stdin=subprocess.DEVNULL)
         lines = results.read_text(encoding="utf-8").splitlines() if results.is_file() else []
         if not lines or not Path(json.loads(lines[0])["package"]).is_relative_to(side.root):
             raise SystemExit(f"{side.name}: the driver did not start: {done.stderr[-2000:]}")
@@ -151,45 +112,52 @@ def run_jobs(
             got[victim.name] = Verdict(name=victim.name, status="died", stderr=done.stderr[-2000:])
         left = left[len(ended) + 1 :]
     shutil.rmtree(scratch, ignore_errors=True)
-    with context.lock:
-        context.commands += len(got)
     return got
 
 
-def run_batches(
-    side: Side, batches: Sequence[Sequence[Job]], context: Context, *, free: bool = False
-) -> dict[str, Verdict]:
-    """Run lists of commands, each in a process of its own, `context.workers` at once."""
+def run_batches(side: Side, batches: Sequence[Sequence[Job]]) -> dict[str, Verdict]:
+    """Run lists of commands, each in a process of its own, two at once."""
     found: dict[str, Verdict] = {}
-    with ThreadPoolExecutor(context.workers) as pool:
-        for got in pool.map(lambda jobs: run_jobs(side, jobs, context, free=free), batches):
+    with ThreadPoolExecutor(2) as pool:
+        for got in pool.map(lambda jobs: run_jobs(side, jobs), batches):
             found |= got
     return found
 
 
-def need(verdicts: dict[str, Verdict], side: Side) -> None:
-    """SystemExit when a command that the harness itself relies on failed."""
+def need(verdicts: dict[str, Verdict], side: Side, statuses: tuple[int, ...] = (0,)) -> None:
+    """SystemExit when a command of the base failed: two failures alike would prove nothing."""
     for verdict in verdicts.values():
-        if verdict.status != 0:
+        if verdict.status not in statuses or verdict.error:
             text = verdict.stderr[-2000:]
             raise SystemExit(f"{side.name}: {verdict.name} ended with {verdict.status}: {text}")
 
 
-def commit_of(revision: str) -> str:
-    """Return the full name of a commit; SystemExit when there is none."""
-    done = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--verify", f"{revision}^{{commit}}"],
+def sides(base: str, cache: Path, *, new: Path = ROOT) -> tuple[Side, Side]:
+    """The base commit's side and that of the working tree."""
+    found = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--verify", f"{base}^{{commit}}"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
-        raise SystemExit(f"no such commit: {revision}")
-    return done.stdout.strip()
+    if found.returncode:
+        raise SystemExit(f"no such commit: {base}")
+    commit = found.stdout.strip()
+    home = cache / f"{commit[:12]}-{machine_key()}"
+    pair = (
+        Side(name="base", root=checkout(commit, cache / f"base-{commit[:12]}"), work=home / "base"),
+        Side(name="new", root=snapshot(home / "new-tree", new), work=home / "new"),
+    )
+    for side in pair:
+        side.work.mkdir(parents=True, exist_ok=True)
+        link = side.work / "inputs"  # so that INPUTS holds in a folder of `work` as well
+        if not link.is_symlink():
+            link.symlink_to(INPUTS)
+    return pair
 
 
 def checkout(commit: str, folder: Path) -> Path:
-    """Return a folder with the files of a commit, made at the first call."""
+    """A folder with the files of a commit, made at the first call."""
     if (folder / ".whole").is_file():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -203,8 +171,8 @@ def checkout(commit: str, folder: Path) -> Path:
     return folder
 
 
-def snapshot(folder: Path, root: Path = ROOT) -> Path:
-    """Copy what a side needs of the working tree, which others may be changing meanwhile."""
+def snapshot(folder: Path, root: Path) -> Path:
+    """A copy of what a side needs of the working tree, which others may be changing meanwhile."""
     shutil.rmtree(folder, ignore_errors=True)
     listed = subprocess.run(
         ["git", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard", *TAKEN],
@@ -219,41 +187,11 @@ def snapshot(folder: Path, root: Path = ROOT) -> Path:
     return folder
 
 
-PACKAGES = (
-    *("numpy", "scipy", "torch", "warp-lang", "anny", "opencv-python-headless", "albumentations"),
-    *("pillow", "trimesh", "pyrender", "pycocotools", "pyarrow", "pydantic", "pyyaml", "typer"),
-    *("safetensors", "sqlalchemy", "transformers"),
-)
-"""What decides bytes and verdicts; another release of one asks the base anew."""
-
-
-def _release(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"
-
-
 def machine_key() -> str:
-    """Return a short name of this kind of machine with these packages."""
-    cpu = platform.machine()
-    info = Path("/proc/cpuinfo")
+    """A short name of this kind of machine with these packages, which decide bytes."""
+    cpu, info = platform.machine(), Path("/proc/cpuinfo")
     if info.is_file():
         lines = info.read_text("utf-8", "replace").splitlines()
-        cpu += "|".join(
-            sorted({x for x in lines if x.startswith(("model name", "flags", "Features"))})
-        )
-    packages = {name: _release(name) for name in PACKAGES}
-    reported = json.dumps([platform.python_version(), cpu, packages])
-    return hashlib.sha256(reported.encode()).hexdigest()[:10]
-
-
-def timed(context: Context, name: str) -> Callable[[], None]:
-    """Begin to time something; call what is returned at its end."""
-    start = time.monotonic()
-
-    def ended() -> None:
-        with context.lock:
-            context.seconds[name] = time.monotonic() - start
-
-    return ended
+        cpu += "|".join(sorted({x for x in lines if x.startswith(("model name", "flags"))}))
+    packages = sorted((d.name, d.version) for d in metadata.distributions())
+    return hashlib.sha256(repr((sys.version, cpu, packages)).encode()).hexdigest()[:10]

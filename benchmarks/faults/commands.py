@@ -13,15 +13,16 @@ from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.golden_inputs import (
+from benchmarks.small_inputs import (
     make_assets,
-    make_flat,
     make_people,
     pairs_recipe,
     training_config,
+    write_json,
 )
 from synthstudio.formats.registry import FORMATS
 
+COCO_FILE = "annotations/person_keypoints_train.json"
 SCENES = Path(__file__).resolve().parents[2] / "scenes"
 UNHASHED = ("run.lock", "run.log", "log.csv", "config.yaml", "state.safetensors")
 """Files that may say when, where, how often and how long."""
@@ -78,7 +79,7 @@ COMMANDS = (
     _light("validate --fix SET", "validate", "set", "--fix", "out", resumes=True),
     _light(
         "validate --fix COCO",
-        *("validate", "coco/annotations.json", "--images", "coco", "--fix", "out"),
+        *("validate", f"coco/{COCO_FILE}", "--images", "coco/images/train", "--fix", "out"),
     ),
     _light("report", "report", "set", "--out", "out"),
     _light(
@@ -100,38 +101,25 @@ def make(folder: Path, *, make_set: Callable[[Path], object] | None = None) -> N
     """Make the world: of `make_set` alone what light commands read, else all of it."""
     cli(folder, "schema")  # the package is loaded once
     if make_set is None:
-        shared = folder / "none"
         recipe = pairs_recipe(6)
-        (folder / "pairs.yaml").write_text(json.dumps(recipe))
+        write_json(folder / "pairs.yaml", recipe)
         cli(folder, "generate", "pairs.yaml", "--out", "set")
-        other = {**recipe, "name": "other"}
-        (folder / "other.yaml").write_text(json.dumps(other))
+        write_json(folder / "other.yaml", {**recipe, "name": "other"})
         cli(folder, "generate", "other.yaml", "--out", "other")
         for k in (1, 2):
             _parts(folder, k)
-        make_assets(folder, SCENES, shared)
-        make_people(folder / "people", shared, photos=2)
+        make_assets(folder / "assets", SCENES)
+        make_people(folder / "people", photos=2)
         shutil.copy(SCENES / "occlude.yaml", folder / "occlude.yaml")
-        config = training_config("set", steps=6) | {"save_every": 2}
-        (folder / "run.yaml").write_text(json.dumps(config))
+        write_json(folder / "run.yaml", training_config("set", steps=6, save_every=2))
         cli(folder, "train", "run.yaml", "--out", "network")
     else:
         make_set(folder / "set")
     _film(folder / "film.avi")
     cli(folder, "export", "set", "--out", "coco")
-    make_flat(folder / "coco")
     _correct(folder)
-    cli(
-        folder,
-        "review",
-        "import",
-        "set",
-        "corrected",
-        "--by",
-        "anna",
-        "--db",
-        "sqlite:///review.db",
-    )
+    db = "sqlite:///review.db"
+    cli(folder, "review", "import", "set", "corrected", "--by", "anna", "--db", db)
 
 
 def _film(path: Path) -> None:
@@ -154,13 +142,13 @@ def _parts(folder: Path, k: int) -> None:
 def _correct(folder: Path) -> None:
     """Copy the COCO export with some joints moved, as another tool would leave it."""
     shutil.copytree(folder / "coco", folder / "corrected")
-    path = folder / "corrected/annotations.json"
-    told = json.loads(path.read_text())
-    for entry in told["annotations"]:
-        seen = [j for j in range(len(entry["keypoints"]) // 3) if entry["keypoints"][3 * j + 2]]
-        for j in seen[:2]:
-            entry["keypoints"][3 * j] += 1.5
-    path.write_text(json.dumps(told))
+    for path in (folder / "corrected" / "annotations").glob("*.json"):
+        told = json.loads(path.read_text())
+        for entry in told["annotations"]:
+            seen = [j for j in range(len(entry["keypoints"]) // 3) if entry["keypoints"][3 * j + 2]]
+            for j in seen[:2]:
+                entry["keypoints"][3 * j] += 1.5
+        path.write_text(json.dumps(told))
 
 
 def cli(folder: Path, *words: str) -> None:

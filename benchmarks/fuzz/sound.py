@@ -49,7 +49,7 @@ def _exports(folder: Path) -> None:
 def _rendered(folder: Path) -> None:
     """Two drawn moments of two people, each with and without what hides them."""
     import synthstudio as ss
-    from benchmarks.golden_inputs import pairs_recipe
+    from benchmarks.small_inputs import pairs_recipe
 
     recipe = {**pairs_recipe(4), "splits": {"train": 0.5, "val": 0.0, "test": 0.5}}
     ss.generate(recipe, folder / "pairs", device="cpu", progress=False)
@@ -60,7 +60,7 @@ def _rendered(folder: Path) -> None:
 def _network(folder: Path) -> None:
     """A very small network after four steps, its run, an evaluation, and boxes for it."""
     import synthstudio as ss
-    from benchmarks.golden_inputs import training_config
+    from benchmarks.small_inputs import training_config
     from synthstudio.api.inference import predict_to_folder
 
     config = training_config("pairs", steps=4, batch=4, save_every=2)

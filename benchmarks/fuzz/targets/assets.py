@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import trimesh
+from PIL import Image
 
-from benchmarks import golden_case_assets as corpus
 from benchmarks.fuzz.cases import Case, Target
-from benchmarks.fuzz.mutate import Files
+from benchmarks.fuzz.mutate import Files, as_json
 from benchmarks.fuzz.targets.calls import command
-from benchmarks.golden_case import json_bytes
+from benchmarks.small_inputs import cutout, noise, panorama
 
 ROOT = Path(__file__).resolve().parents[3]
 _IMAGE = {"width_px": 64, "height_px": 64, "supersample": 1}
@@ -41,8 +44,9 @@ def _manifest(name: str) -> bytes:
 
 
 def photos(sound: Path) -> list[Files]:
+    picture = noise(("photo",), (96, 64))
     found: list[Files] = [
-        {f"a.{kind.lower()}": corpus.picture(kind)} for kind in ("PNG", "JPEG", "WEBP")
+        {f"a.{kind.lower()}": _saved(picture, kind)} for kind in ("PNG", "JPEG", "WEBP")
     ]
     first = found[0]["a.png"]
     found.append({"a.png": first, "a.camera.yaml": _SIDECAR, "manifest.json": _manifest("a.png")})
@@ -51,30 +55,40 @@ def photos(sound: Path) -> list[Files]:
 
 
 def cutouts(sound: Path) -> list[Files]:
-    data = corpus.picture("PNG", alpha=True)
+    data = _saved(cutout((96, 64)), "PNG")
     return [{"a.png": data}, {"a.png": data, "manifest.json": _manifest("a.png")}]
 
 
 def skies(sound: Path) -> list[Files]:
-    flat = corpus.sky()
     head = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nEXPOSURE=1.0\n\n-Y 16 +X 32\n"
     row = b"\x02\x02\x00\x20" + b"\xa0\x80" * 4  # 32 equal values, run-length coded, four times
-    return [{"a.hdr": flat}, {"a.hdr": head + row * 16}]
+    return [{"a.hdr": panorama(16)}, {"a.hdr": head + row * 16}]
 
 
 def meshes(sound: Path) -> list[Files]:
-    tree = corpus.gltf()
+    box = trimesh.creation.box()
+    plain = box.export(file_type="obj").encode()
     material = b"newmtl red\nKd 1 0 0\nmap_Kd a.png\n"
-    coloured = ("mtllib a.mtl\nusemtl red\n" + corpus.OBJ).encode()
+    picture = _saved(noise(("mesh",), (96, 64)), "PNG")
+    parts = trimesh.Scene(box).export(file_type="gltf")
+    tree = json.loads(parts["model.gltf"])
+    for buffer in tree["buffers"]:
+        data = base64.b64encode(parts[buffer["uri"]]).decode()
+        buffer["uri"] = f"data:application/octet-stream;base64,{data}"
     return [
-        {"a.obj": corpus.OBJ.encode()},
-        {"a.obj": coloured, "a.mtl": material, "a.png": corpus.picture("PNG")},
-        {"a.ply": corpus.PLY.encode()},
-        {"a.stl": corpus.stl()},
-        {"a.glb": corpus.glb(tree)},
-        {"a.gltf": json_bytes(tree)},
-        {"a.gltf": json_bytes(tree)},
+        {"a.obj": plain},
+        {"a.obj": b"mtllib a.mtl\nusemtl red\n" + plain, "a.mtl": material, "a.png": picture},
+        {"a.ply": box.export(file_type="ply", encoding="ascii")},
+        {"a.stl": box.export(file_type="stl")},
+        {"a.glb": box.export(file_type="glb")},
+        *[{"a.gltf": as_json(tree)}] * 2,
     ]
+
+
+def _saved(picture: Image.Image, kind: str) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, kind)
+    return data.getvalue()
 
 
 def motions(sound: Path) -> list[Files]:
@@ -107,8 +121,6 @@ def ask(kind: str, *, draws: float = 1.0) -> Callable[[Case], None]:
 
         recipe, number = RECIPES[kind], case.rng.randrange(50)
         if case.rng.random() < 0.02:
-            from benchmarks.fuzz.mutate import as_json
-
             file = case.out.with_name("cwd") / "a.yaml"
             file.write_bytes(as_json(recipe))
             try:
