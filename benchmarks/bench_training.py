@@ -26,7 +26,7 @@ import torch  # noqa: TID253 - it times networks
 from torch import nn  # noqa: TID253
 from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
-from benchmarks import proof_arms, proofs
+from benchmarks import proof, proofs
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
@@ -156,7 +156,7 @@ def latency(*, rounds: int = 60) -> dict[str, float]:
     """
     network = nano().network
     joints = len(get_skeleton("coco17").joints)
-    wide = proof_arms.matched_width(proof_arms.orn_network(proof_arms.FULL))
+    wide = proof.matched_width(proof.orn_network(proof.FULL))
     changes = {
         "KPE": {"block": "kpe"},
         "wide KPE": {"block": "kpe", "width": wide},

@@ -2,55 +2,261 @@
 
 Generates training people, and test people with unseen occluders, poses and backgrounds; trains
 every arm with every seed on the same samples at the same cost; compares them on the same joints;
-writes docs/proof.md and docs/evidence/proof.log. Everything is kept in a cache folder and a killed
+prints tables and writes docs/evidence/proof.log. Everything is kept in a cache folder and a killed
 proof resumes: data by shards, trainings from their last saved state, results as one file per arm
-and seed, apart for every version of the training code.
+and seed, apart for every version of the training code. What came of it, also of arms with a part
+of ORN less and of ORN's visibility, is in docs/research/proof.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import hashlib
-import os
-import subprocess
+import json
+import multiprocessing
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch  # noqa: TID253 - it trains
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
-from benchmarks import proof_arms, proof_table, proof_words
-from benchmarks.proof_arms import ARMS, FULL, SMALL, Size
 from benchmarks.proofs import ROOT
-from benchmarks.ready import ready
+from synthstudio.body import pose_library
+from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
-from synthstudio.evaluation import storage
+from synthstudio.evaluation.formatting import interval
+from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.metrics import pck_by_group, truth_of
+from synthstudio.evaluation.precision import average_precision
+from synthstudio.evaluation.storage import Predictions, select
 from synthstudio.generation import pipeline
-from synthstudio.generation.plan import plan
-from synthstudio.generation.stage import Settings, prepare
+from synthstudio.generation.stage import prepare
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.orn import ORN
 from synthstudio.recipe.schema.load import parse
+from synthstudio.training import checkpoint
+from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Source
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.config_network import Network
+from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.sources import load_subset
+from synthstudio.training.devices import has_bfloat16
+from synthstudio.training.loop import train
 from synthstudio.training.networks import build_network
 from synthstudio.training.poses import pose_bank
-from synthstudio.training.predictions import predict_subset
+from synthstudio.training.predictions import Decode, predict_subset
 
-LIMIT_H = 2.0
-SKELETON = get_skeleton(proof_arms.SKELETON_NAME)
-_MAKE_MS = 0.7
-"""Processor time to augment a sample (measured once); the plan adds it."""
-_FRAMES_PER_S = 6.0
-_WORTH_A_SAMPLE = 200
-"""Larger data sets are planned by a sample of them, smaller ones by the rate above."""
-_ANSWER_S = 40
-"""Processor time to predict the test people and compute the AP."""
+F64 = NDArray[np.float64]
+PRECISION = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+"""What is trained with: the faster one on this machine's CPU."""
+HELD_OCCLUDERS = (
+    *("bicycle", "cardboard_box", "divider", "hedge", "kiosk", "potted_plant", "shopping_cart"),
+    *("sofa", "stool", "suitcase", "umbrella"),
+)
+HELD_FAMILIES = (
+    *("balance", "crawl", "dance", "kick", "kneel", "push", "run", "sit_floor", "squat"),
+    *("stretch", "throw"),
+)
+SKELETON = get_skeleton("coco17")
+LOG = ROOT / "docs" / "evidence" / "proof.log"
+
+
+@functools.cache
+def held_poses() -> tuple[str, ...]:
+    """Every third pose of the other families, in the library's order."""
+    families: dict[str, list[str]] = {}
+    for pose in pose_library.library():
+        families.setdefault(pose.family, []).append(pose.name)
+    free = [names for family, names in families.items() if family not in HELD_FAMILIES]
+    # A pose that is called as its family is would hold out all of it.
+    return tuple(name for names in free for name in names[1::3] if name not in families)
+
+
+WITHIN = 0.05
+"""How far the cost of two networks' training steps may lie apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the proof is. Frames are pictures: half of them show a moment without occluders."""
+
+    train_frames: int
+    test_frames: int
+    seeds: int
+    steps: int
+    batch: int
+    picture: tuple[int, int]  # the network's (H, W)
+    bank: int
+    frame: tuple[int, int]  # the rendered picture's (width, height)
+    identities: int
+
+
+FULL = Size(
+    train_frames=4800, test_frames=1200, seeds=5, steps=900, batch=64, picture=(96, 72),
+    bank=1000, frame=(320, 240), identities=400,
+)  # fmt: skip
+SMALL = Size(
+    train_frames=12, test_frames=8, seeds=1, steps=3, batch=8, picture=(48, 36), bank=8,
+    frame=(160, 120), identities=80,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One line of the table. `of`: another arm's network, decoded differently."""
+
+    title: str
+    block: str = "kpe"
+    variants: tuple[str, ...] = ("base", "clean")
+    augment: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    of: str = ""
+    decode: Decode = "hits"
+    bank: bool = False
+
+
+ARMS = {
+    "a": Arm(title="KPE, no occlusion in training", variants=("clean",), decode="peak"),
+    "a'": Arm(
+        title="KPE, coarse dropout", variants=("clean",), augment={"dropout": 0.5}, decode="peak"
+    ),
+    "b": Arm(title="KPE, occlusion", decode="peak"),
+    "g": Arm(title="(b) decoded by expected hits and a pose bank", of="b", bank=True),
+    "c": Arm(title="ORN, occlusion", block="orn"),
+    "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn", losses={"agreement": 0.5}),
+}
+"""KPE is decoded by its highest peak, ORN by expected hits, unless the line says otherwise."""
+
+
+def recipe(size: Size, *, test: bool) -> dict[str, Any]:
+    """The recipe of the training or of the test people.
+
+    Test frames show held-out kinds of things and poses only (whole families, and single poses of
+    the others), other people (their pool has another seed), floors and walls of other patterns;
+    training frames show none of these.
+    """
+    held = {
+        "occluders": list(HELD_OCCLUDERS),
+        "poses": [*HELD_FAMILIES, *held_poses()],
+        "share": 1.0,
+    }
+    if test:
+        backdrop: dict[str, Any] = {
+            "kind": "room",
+            "walls": 0.6,
+            "floor_patterns": {"concrete": 1, "grass": 1},
+            "wall_patterns": {"bricks": 2, "stripes": 1, "concrete": 1},
+        }
+        splits = {"train": 0.0, "val": 0.0, "test": 1.0}
+    else:
+        room = {
+            "kind": "room",
+            "walls": 0.6,
+            "floor_patterns": {"planks": 1, "tiles": 1},
+            "wall_patterns": {"plain": 2, "tiles": 1},
+        }
+        backdrop = {
+            "kind": "mix",
+            "choices": [
+                {"weight": 0.7, "backdrop": room},
+                {"weight": 0.3, "backdrop": {"kind": "plain"}},
+            ],
+        }
+        splits = {"train": 0.999, "val": 0.001, "test": 0.0}  # val is not used
+    return {
+        "name": "proof-test" if test else "proof-train",
+        "seed": 2 if test else 1,
+        "frames": size.test_frames if test else size.train_frames,
+        "skeleton": SKELETON.name,
+        "image": {"width_px": size.frame[0], "height_px": size.frame[1]},
+        "variants": {"clean": 1},
+        "splits": splits,
+        "holdout": held,
+        "targets": {"occluded_fraction": [0.1, 0.75]},
+        "people": {
+            "count": 2,
+            "identities": size.identities,
+            "arrangement": {"kind": "group", "spread_m": [0.6, 1.4]},
+        },
+        "things": [{"kind": "procedural", "between": [0.15, 0.7]}],
+        "backdrop": backdrop,
+        "lens": {
+            "blur_sigma_px": [0.3, 0.6],
+            "motion": 0.0,
+            "noise_sigma": [0.5, 2.5],
+            "jpeg_quality": [85, 95],
+        },
+    }
+
+
+def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
+    """An arm's training config; arms differ in what they are about alone."""
+    arm = ARMS[name]
+    network = {"block": arm.block, "size": list(size.picture), "bank": size.bank}
+    network |= {"width": width} if arm.block == "kpe" else {}
+    return configs.parse(
+        {
+            "name": f"proof {name} seed {seed}",
+            "seed": seed,
+            "train": [{"dataset": train, "splits": ["train"], "variants": list(arm.variants)}],
+            "network": network,
+            "augment": arm.augment,
+            "losses": arm.losses,
+            "batch": size.batch,
+            "steps": size.steps,
+            "epochs": 1,
+            "precision": PRECISION,
+            "device": "cpu",
+            "save_every": 200,
+        }
+    )
+
+
+@functools.cache
+def step_flops(network: Network) -> int:
+    """Floating-point operations of a forward and a backward pass of one person."""
+    bank = PoseBank(torch.rand(network.bank, len(SKELETON.joints), 2)) if network.bank else None
+    net = build_network(network, SKELETON, bank=bank if network.block == "orn" else None).train()
+    count = 2  # norms need two
+    with FlopCounterMode(display=False) as counter:
+        out = net(torch.rand(count, 3, *network.size))
+        heads = [*out.logits, out.presence, out.shares, out.quality, out.occluder, out.xyz_m]
+        torch.stack([h.sum() for h in heads if h is not None]).sum().backward()
+    return int(counter.get_total_flops()) // count
+
+
+@functools.cache
+def matched_width(orn: Network) -> int:
+    """The width at which KPE costs as much as an ORN; ValueError when it is over WITHIN off."""
+
+    def cost(width: int) -> float:
+        kpe = orn.model_copy(update={"block": "kpe", "width": width})
+        return step_flops(kpe) / step_flops(orn)
+
+    low, high = 8, 256  # cost grows with the width
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle) <= 1 else (low, middle)
+    best = min((low, high), key=lambda width: abs(cost(width) - 1))
+    if abs(cost(best) - 1) > WITHIN:
+        raise ValueError(f"a width of {best} costs {cost(best):.2f} times an ORN's")
+    return best
+
+
+def orn_network(size: Size) -> Network:
+    """The proof's ORN: what KPE is widened to."""
+    return Network(block="orn", size=size.picture, bank=size.bank)
+
+
+# One proof --------------------------------------------------------------------------------
 
 
 class Proof:
@@ -58,33 +264,61 @@ class Proof:
 
     def __init__(self, size: Size, cache: Path) -> None:
         self.size = size
-        self.recipes = {test: proof_arms.recipe(size, test=test) for test in (False, True)}
-        self.width = proof_arms.matched_width(proof_arms.orn_network(size))
+        self.recipes = {test: recipe(size, test=test) for test in (False, True)}
+        self.width = matched_width(orn_network(size))
         self.folder = cache / _digest([dataclasses.asdict(size), *self.recipes.values()])
         self.crops = self.folder / "crops"
         arms = {name: dataclasses.asdict(arm) for name, arm in ARMS.items()}
-        self.code = _digest([code(), self.width, arms])
-        self.made = self.folder / f"by-{self.code}"
-
-    def settings(self, *, test: bool) -> Settings:
-        return prepare(parse(self.recipes[test]), assets=ROOT, device="cpu")
+        self.made = self.folder / f"by-{_digest([_code(), self.width, arms])}"
 
     def data(self, *, test: bool) -> Path:
         return self.folder / ("test" if test else "train")
 
-    def config(self, arm: str, seed: int) -> Config:
-        train_set = str(self.data(test=False))
-        return proof_arms.config(arm, seed, size=self.size, train=train_set, width=self.width)
+    def make_data(self, workers: int) -> None:
+        """Generate both data sets, or what is missing of them."""
+        for test in (False, True):
+            settings = prepare(parse(self.recipes[test]), assets=ROOT, device="cpu")
+            out = self.data(test=test)
+            pipeline.generate(settings, out, workers=workers, resume=out.exists())
 
     def result(self, arm: str, seed: int) -> Path:
-        return self.made / "results" / f"{_word(arm)}-{seed}.json"
+        return self.made / "results" / f"{arm.replace(chr(39), '-dropout')}-{seed}.json"
+
+    def run_job(self, arm: str, seed: int) -> None:
+        """Train an arm with a seed, or resume it; write its results and those of its decodings."""
+        decoded = [name for name in ARMS if name == arm or ARMS[name].of == arm]
+        missing = [name for name in decoded if not self.result(name, seed).is_file()]
+        if not missing:
+            return
+        torch.set_num_threads(1)
+        data = str(self.data(test=False))
+        trained = config(arm, seed, size=self.size, train=data, width=self.width)
+        out = self.made / "runs" / self.result(arm, seed).stem
+        if not train(trained, out, resume=True, cache=self.crops).finished:
+            raise SystemExit(f"({arm}) seed {seed} was stopped; run the proof again to resume")
+        net, _, _ = checkpoint.load_network(out / "last.safetensors")
+        source = Source(dataset=str(self.data(test=True)))
+        people, _ = load_subset((source,), trained, self.crops)
+        spec = InputSpec.of(trained.network, SKELETON)
+        for name in missing:
+            bank = self._bank(trained) if ARMS[name].bank else None
+            decode, cpu = ARMS[name].decode, torch.device("cpu")
+            answers = predict_subset(net, people, spec, device=cpu, decode=decode, bank=bank)
+            found = {"arm": name, "seed": seed, **measured(answers)}
+            write_file(self.result(name, seed), canonical_json(found))
+
+    def _bank(self, trained: Config) -> PoseBank:
+        people, _ = load_subset(trained.train, trained, self.crops)
+        return pose_bank(
+            people, SKELETON, size=self.size.picture, count=self.size.bank, seed=trained.seed
+        )
 
 
 def _digest(parts: list[Any]) -> str:
     return hashlib.sha256(canonical_json(parts)).hexdigest()[:12]
 
 
-def code() -> str:
+def _code() -> str:
     """A digest of the training code: results of other code are not reused."""
     digest = hashlib.sha256()
     for folder in ("models", "training"):
@@ -93,352 +327,165 @@ def code() -> str:
     return digest.hexdigest()[:12]
 
 
-def _word(arm: str) -> str:
-    return arm.replace("'", "-dropout")
+# What is measured -------------------------------------------------------------------------
+
+SEED = 7
+ROUNDS = 2000
+HITS = {
+    "hidden": "hidden joints",
+    "by others": "hidden by things or people",
+    "visible": "visible joints",
+    "clean": "clean frames, all joints",
+    "hidden@0.2": "hidden joints, PCK@0.2",
+    "poses": "hidden joints, unseen poses of seen families",
+    "families": "hidden joints, unseen families of poses",
+}
+"""Measures with an interval: PCK@0.1 of the amodal box's longer side unless they say otherwise."""
 
 
-def costs(proof: Proof, arms: tuple[str, ...]) -> dict[str, int]:
-    """Operations per person of each trained arm; AssertionError when KPE and ORN differ.
+def measured(answers: Predictions) -> dict[str, Any]:
+    """Hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
+    hits = {}
+    for name, (which, at) in _parts(answers).items():
+        right, counted = pck_by_group(answers, which, at=at)
+        hits[name] = {"hits": right[0].tolist(), "counts": counted[0].tolist()}
+    occluded = select(answers, answers.variant == "base")
+    score = occluded.score.mean(1)  # every arm's own chance of the maps; only ORN says a quality
+    hidden = occluded.known & (occluded.state == STATE_HIDDEN)
+    aps = {}
+    for name, only in (("AP", None), ("AP hidden", hidden)):
+        found = average_precision(
+            truth_of(occluded), occluded.xy, score, sigmas=SKELETON.sigmas, only=only
+        )
+        aps[name] = None if np.isnan(found["AP"]) else found["AP"]
+    return {"hits": hits, "AP": aps}
 
-    An arm with pairs also runs its teacher on half of the people; that is not counted.
-    """
-    found = {
-        arm: proof_arms.step_flops(proof.config(arm, 0).network) for arm in proof_arms.trained(arms)
+
+def _parts(answers: Predictions) -> dict[str, tuple[NDArray[np.bool_], float]]:
+    base, clean = (answers.known & (answers.variant == v)[:, None] for v in ("base", "clean"))
+    hidden = base & (answers.state == STATE_HIDDEN)
+    new = np.isin(answers.family, HELD_FAMILIES)[:, None]
+    others = np.isin(answers.cause, [CAUSES.index(c) for c in ("object", "person")])
+    return {
+        "hidden": (hidden, 0.1),
+        "by others": (hidden & others, 0.1),
+        "visible": (base & (answers.state == STATE_VISIBLE), 0.1),
+        "clean": (clean, 0.1),
+        "hidden@0.2": (hidden, 0.2),
+        "poses": (hidden & ~new, 0.1),
+        "families": (hidden & new, 0.1),
     }
-    complete = {arm: cost for arm, cost in found.items() if not ARMS[arm].network}  # no ablations
-    spread = max(complete.values()) / min(complete.values()) - 1
-    assert spread <= proof_arms.WITHIN, f"training costs lie {spread:.1%} apart: {complete}"
-    return found
 
 
-def show_plan(
-    proof: Proof, arms: tuple[str, ...], seeds: int, workers: int, say: Callable[[str], None]
-) -> float:
-    """Report what will be done and about how long it takes; return the hours."""
-    size, cost = proof.size, costs(proof, arms)
-    say(f"KPE {proof.width} wide against ORN; operations a person, forward and back:")
-    for arm, flops in cost.items():
-        say(f"  ({arm}) {flops / 1e6:.1f} M   {ARMS[arm].title}")
-    hours = 0.0
-    for test in (False, True):
-        frames = size.test_frames if test else size.train_frames
-        if not (proof.data(test=test) / "index.json").is_file():
-            seconds = frames / _FRAMES_PER_S
-            if frames >= _WORTH_A_SAMPLE:
-                proof.folder.mkdir(parents=True, exist_ok=True)
-                seconds = plan(
-                    proof.settings(test=test), near=proof.folder, workers=workers
-                ).seconds
-            hours += seconds / 3600
-            say(f"{frames} {'test' if test else 'training'} frames: {seconds / 60:.0f} min")
-    left = [
-        (arm, seed)
-        for arm, seed in proof_arms.jobs(arms, seeds)
-        if not all(proof.result(n, seed).is_file() for n in _answered(arm, arms))
-    ]
-    samples = size.steps * size.batch
-    kinds = {proof.config(arm, 0).network for arm, _ in left}
-    rate = {kind: _step_s(kind, size.batch) / size.batch for kind in kinds}
-    work = sum(
-        samples * (rate[proof.config(arm, 0).network] * _teacher(arm) + _MAKE_MS / 1e3) + _ANSWER_S
-        for arm, _ in left
-    )
-    hours += work / 3600 / workers
-    say(
-        f"{len(left)} trainings of {size.steps} steps of {size.batch} people on {workers} "
-        f"processes of one thread: {work / 60 / workers:.0f} min"
-    )
-    say(f"about {hours:.1f} h in all" + ("" if hours <= LIMIT_H else f": over {LIMIT_H:g} h"))
-    return hours
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """All results at hand: (arm, seed) -> what `measured` returned, with what training cost."""
 
+    results: Mapping[tuple[str, int], Mapping[str, Any]]
 
-def _teacher(arm: str) -> float:
-    return 1.0 if not ARMS[arm].losses.get("agreement") else 4 / 3
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms with results, in the order of ARMS."""
+        return tuple(name for name in ARMS if any(arm == name for arm, _ in self.results))
 
+    def seeds(self, arm: str) -> list[int]:
+        """The seeds of an arm."""
+        return sorted(seed for name, seed in self.results if name == arm)
 
-def _step_s(network: Any, batch: int) -> float:
-    """Processor time of a step, measured now on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    bank = PoseBank(torch.rand(max(network.bank, 1), len(SKELETON.joints), 2))
-    net = build_network(network, SKELETON, bank=bank if network.block == "orn" else None).train()
-    net = net.to(memory_format=torch.channels_last)
-    images = torch.rand(batch, 3, *network.size).contiguous(memory_format=torch.channels_last)
-    seconds = []
-    for _ in range(3):
-        began = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16):
-            outputs = net(images)
-        sum(stage.float().logsumexp((2, 3)).sum() for stage in outputs.logits).backward()
-        seconds.append(time.process_time() - began)
-    torch.set_num_threads(threads)
-    return min(seconds)
+    def sides(self, arm: str, measure: str, seeds: list[int]) -> tuple[F64, F64]:
+        """(S, G) hits and counts."""
+        rows = [self.results[arm, seed]["hits"][measure] for seed in seeds]
+        return np.array([r["hits"] for r in rows]), np.array([r["counts"] for r in rows])
 
+    def value(self, arm: str, measure: str) -> Interval:
+        """A measure of an arm over its seeds and all groups."""
+        sides = self.sides(arm, measure, self.seeds(arm))
+        return ratio_interval(*sides, seed=SEED, rounds=ROUNDS)
 
-def make_data(proof: Proof, workers: int, say: Callable[[str], None]) -> None:
-    """Generate both data sets and crop their people, or what is missing of that."""
-    for test in (False, True):
-        out = proof.data(test=test)
-        made = pipeline.generate(
-            proof.settings(test=test), out, workers=workers, resume=out.exists()
-        )
-        say(f"{made.frames} frames with {made.people} people in {out.name}")
-        crop_dataset(
-            out, size=proof.size.picture, cache=proof.crops, progress=lambda done, total: None
+    def difference(self, ours: str, theirs: str, measure: str) -> Interval:
+        """How much better ours is, paired by seed and group."""
+        seeds = sorted(set(self.seeds(ours)) & set(self.seeds(theirs)))
+        return paired_interval(
+            self.sides(ours, measure, seeds),
+            self.sides(theirs, measure, seeds),
+            seed=SEED,
+            rounds=ROUNDS,
         )
 
-
-def run_job(proof: Proof, arm: str, seed: int, arms: tuple[str, ...]) -> None:
-    """Train an arm with a seed, or resume it, and write its results."""
-    missing = [name for name in _answered(arm, arms) if not proof.result(name, seed).is_file()]
-    if not missing:
-        return
-    torch.set_num_threads(1)
-    config = proof.config(arm, seed)
-    out = proof.made / "runs" / f"{_word(arm)}-{seed}"
-    result = ready(
-        config,
-        out,
-        Source(dataset=str(proof.data(test=True))),
-        SKELETON,
-        crops=proof.crops,
-        stopped=f"({arm}) seed {seed} was stopped; run the proof again to resume",
-    )
-    net, people, spec = result.net, result.people, result.spec
-    for name in missing:
-        bank = _bank(proof, config) if ARMS[name].bank else None
-        if isinstance(net.block, ORN):
-            net.block.last_word = ARMS[name].last_word
-        answers = predict_subset(
-            net, people, spec, device=torch.device("cpu"), decode=ARMS[name].decode, bank=bank
-        )
-        measured = {
-            "arm": name,
-            "seed": seed,
-            "rate": result.trained.people_per_second,
-            "waited": result.trained.wait_share,
-            "step_gflops": proof_arms.step_flops(config.network) * config.batch / 1e9,
-            **proof_table.measured(answers, SKELETON),
-            "words": proof_words.words(net, people, spec, answers, proof.data(test=True), SKELETON),
-        }
-        about = {"name": config.name, "skeleton": SKELETON.name, "seed": seed, "arm": name}
-        kept = out / "evaluations" / _word(name)
-        if not kept.exists():
-            made = storage.Evaluation(about=about, metrics={}, predictions=answers)
-            storage.write(kept, made, b"<!doctype html><title>proof</title>made by make proof\n")
-        write_file(proof.result(name, seed), canonical_json(measured))
+    def precision(self, arm: str, name: str) -> str:
+        """An AP's mean and the range of its seeds."""
+        values = [self.results[arm, seed]["AP"][name] for seed in self.seeds(arm)]
+        reported = [100 * v for v in values if v is not None]
+        if not reported:
+            return "-"
+        return f"{np.mean(reported):.1f} ({min(reported):.1f} to {max(reported):.1f})"
 
 
-def _answered(arm: str, arms: tuple[str, ...]) -> list[str]:
-    """The requested arms that are decoded from the network of `arm`."""
-    return [name for name in arms if name == arm or ARMS[name].of == arm]
+def read(folder: Path, arms: tuple[str, ...], seeds: int) -> Found:
+    """What lies in a folder of results, of these arms and of the first `seeds` seeds."""
+    results = {}
+    for path in sorted(folder.glob("*.json")):
+        reported = json.loads(path.read_text(encoding="utf-8"))
+        if reported["arm"] in arms and reported["seed"] < seeds:
+            results[reported["arm"], reported["seed"]] = reported
+    return Found(results=results)
 
 
-def _bank(proof: Proof, config: Config) -> PoseBank | None:
-    people, _ = load_subset(config.train, config, proof.crops)
-    return pose_bank(
-        people,
-        SKELETON,
-        size=config.network.size,
-        count=proof.size.bank,
-        seed=config.seed,
-    )
+AIMS: tuple[tuple[str, str, str, Callable[[Interval], bool]], ...] = (
+    ("c", "a", "hidden", lambda d: d.value >= 0.1),
+    ("c", "a'", "hidden", lambda d: d.value >= 0.1),
+    ("c", "b", "hidden", lambda d: d.value >= 0.05),
+    ("c", "g", "hidden", lambda d: d.low > 0),
+    ("c", "a", "clean", lambda d: d.value >= -0.01),
+    ("d", "c", "hidden", lambda d: d.low > 0),
+)
+"""Lines that are to hold: ours, theirs, the measure, and whether the difference is enough."""
 
 
-def run_all(
-    proof: Proof,
-    arms: tuple[str, ...],
-    seeds: int,
-    workers: int,
-    say: Callable[[str], None],
-    words: list[str],
-) -> None:
-    """Run what is missing, `workers` at once."""
-    jobs = proof_arms.jobs(arms, seeds)
-    if workers == 1:
-        for arm, seed in jobs:
-            run_job(proof, arm, seed, arms)
-        return
-    waiting = [
-        job
-        for job in jobs
-        if not all(proof.result(n, job[1]).is_file() for n in _answered(job[0], arms))
-    ]
-    total, started = len(waiting), time.monotonic()
-    running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.pop(0)
-                running[job] = _start(proof, job, words)
-            time.sleep(0.5)
-            for job in [job for job, process in running.items() if process.poll() is not None]:
-                code = running.pop(job).returncode
-                if code:
-                    raise SystemExit(
-                        f"({job[0]}) seed {job[1]} ended with {code}: see {_log(proof, job)}"
-                    )
-                done = total - len(waiting) - len(running)
-                say(
-                    f"{done} of {total}: ({job[0]}) seed {job[1]}, "
-                    f"{(time.monotonic() - started) / 60:.1f} min"
-                )
-    finally:
-        for process in running.values():
-            process.terminate()  # a training saves its state and stops
-        for process in running.values():
-            process.wait()
-
-
-def _start(proof: Proof, job: tuple[str, int], words: list[str]) -> subprocess.Popen[bytes]:
-    log = _log(proof, job)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.proof",
-        *words,
-        "--job",
-        f"{job[0]}:{job[1]}",
-        "--code",
-        proof.code,
-    ]
-    with log.open("ab") as file:
-        return subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=os.environ | threads,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,  # Ctrl-C goes to the parent, which makes each save and stop
-        )
-
-
-def _log(proof: Proof, job: tuple[str, int]) -> Path:
-    return proof.made / "logs" / f"{_word(job[0])}-{job[1]}.log"
-
-
-HEAD = """# The proof
-Does training on occlusion help, and does ORN? Networks of equal cost are trained on the same \
-people and compared on unseen poses behind unseen objects, five seeds each, with paired \
-intervals.
-
-```sh
-make proof
-```
-
-{seeds} seeds (arms with a part of ORN more or less: {ablations} at most), {steps} steps of \
-{batch} people each, {train} training and {test} test frames of {wide}x{high}, networks of {size}; \
-cost of a step within {within:.0%} (KPE {width} wide). Written by `{command}`; the log is \
-[evidence/proof.log](evidence/proof.log).
-
-* **People.** Two a frame, each hidden by things by a planned 10 to 75 %, every moment once more \
-without them. Test frames show only kinds of things ({occluders}) and poses that no training frame \
-shows: {poses} poses of families that training frames know by others, and whole families \
-({families}); people of another pool, floors and walls of other patterns.
-* **Arms** see the same people, steps, batch sizes and augmentations. (a) and (a') see the frames \
-without occluders, all others both. No arm was tuned: learning rates, losses and sizes are the \
-defaults. ORN's fixed constants were chosen on other people in other poses behind other things. \
-The operations that (d) spends on its teacher come on top.
-* **Measures**: PCK@0.1 of the amodal box's longer side, on joints of state 1 (hidden) or 2, and \
-OKS-AP with amodal areas; the crop is the amodal box. Intervals are 95 %: seeds, then moments \
-drawn anew, paired where arms are compared; those of AP are the range of the seeds. With three \
-seeds an interval is too narrow: it cannot reach beyond those drawn.
-* **Decoding**: KPE by its post-processing (the highest peak with sub-cell refinement), ORN by \
-expected hits, unless the line says otherwise.
-
-{tables}
-
-Visibility and cause of (c), and with attention to pixels and joints, on all test frames, seed by \
-seed; intervals over moments. Attention to pixels is mass on the occluder over what uniform \
-attention puts there, 1 being indifferent attention: over the whole window, and over the person's \
-silhouette alone; then the same for the occluder's mask moved by half a box \
-(evaluation/attention.py says how each is to be read).
-
-{words}
-"""
-
-
-def page(proof: Proof, found: proof_table.Found, *, seeds: int, command: str) -> str:
-    """The text of docs/proof.md."""
-    size = proof.size
-    return HEAD.format(
-        seeds=seeds,
-        ablations=proof_arms.ABLATION_SEEDS,
-        steps=size.steps,
-        batch=size.batch,
-        train=size.train_frames,
-        test=size.test_frames,
-        wide=size.frame[0],
-        high=size.frame[1],
-        size=f"{size.picture[0]}x{size.picture[1]}",
-        within=proof_arms.WITHIN,
-        width=proof.width,
-        command=command,
-        occluders=", ".join(proof_arms.HELD_OCCLUDERS).replace("_", " "),
-        poses=len(proof_arms.held_poses()),
-        families=", ".join(proof_arms.HELD_FAMILIES).replace("_", " "),
-        tables=proof_table.tables(found),
-        words=proof_words.table(found.results),
-    )
-
-
-def _command(args: argparse.Namespace) -> str:
-    """The command line that repeats this, without paths."""
-    words = ["python -m benchmarks.proof", *(["--small"] if args.small else [])]
-    words += [f"--arms {args.arms}"] if args.arms != ",".join(ARMS) else []
-    words += [f"--seeds {args.seeds}"] if args.seeds else []
-    return " ".join(words)
+def tables(found: Found) -> str:
+    """The figures of all arms and the aims, as Markdown."""
+    columns = [*HITS.values(), "OKS-AP", "OKS-AP, hidden joints alone", "seeds"]
+    lines = ["| arm | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+    for arm in found.arms:
+        cells = [interval(vars(found.value(arm, measure))) for measure in HITS]
+        cells += [found.precision(arm, name) for name in ("AP", "AP hidden")]
+        cells += [str(len(found.seeds(arm)))]
+        lines.append(f"| ({arm}) {ARMS[arm].title} | " + " | ".join(cells) + " |")
+    lines += ["", "| ours less theirs | difference in points (95 %) | holds |", "|---|---|---|"]
+    for ours, theirs, measure, holds in AIMS:
+        if {ours, theirs} <= set(found.arms):
+            apart = found.difference(ours, theirs, measure)
+            enough = "yes" if holds(apart) else "**no**"
+            lines.append(f"| ({ours}) - ({theirs}), {measure} | {apart.text()} | {enough} |")
+    return "\n".join(lines)
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "proof")
-    parser.add_argument("--docs", type=Path, help="where the page goes; default: docs/")
+    parser.add_argument("--log", type=Path, default=LOG)
     parser.add_argument("--small", action="store_true", help="a few steps, to try it out")
     parser.add_argument("--arms", default=",".join(ARMS), help="by commas")
     parser.add_argument("--seeds", type=int, default=0, help="fewer than usual")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--plan", action="store_true", help="only say what would be done")
-    parser.add_argument("--job", default="", help="ARM:SEED, as the proof starts it itself")
-    parser.add_argument("--code", default="", help="with --job: what the code must be")
-    args = parser.parse_args(words)
-    if args.small and args.docs is None and not args.job:
-        parser.error("--small needs --docs: what it finds is not for the project's own page")
-    arms = tuple(name for name in ARMS if name in args.arms.split(","))
-    unknown = sorted(set(args.arms.split(",")) - set(ARMS))
-    if unknown:
-        parser.error(f"no such arm: {', '.join(unknown)}; there are {', '.join(ARMS)}")
-    proof = Proof(SMALL if args.small else FULL, args.cache)
-    if args.job:
-        if args.code != proof.code:
-            raise SystemExit("the code has changed since the proof began: begin it anew")
-        arm, seed = args.job.rsplit(":", 1)
-        run_job(proof, arm, int(seed), arms)
-        return 0
-    lines: list[str] = []
-
-    def say(text: str) -> None:
-        lines.append(text)
-        print(text, flush=True)
-
-    command = _command(args)
-    say(f"$ {command}")
-    seeds = args.seeds or proof.size.seeds
-    show_plan(proof, arms, seeds, args.workers, say)
-    if args.plan:
-        return 0
-    started = time.monotonic()
-    make_data(proof, args.workers, say)
-    run_all(proof, arms, seeds, args.workers, say, words)
-    found = proof_table.read(proof.made / "results", arms, seeds)
-    say(proof_table.tables(found))
-    say(proof_words.table(found.results))
-    say(f"this call took {(time.monotonic() - started) / 60:.1f} min")
-    docs = args.docs or ROOT / "docs"
-    write_file(docs / "proof.md", page(proof, found, seeds=seeds, command=command).encode())
-    write_file(docs / "evidence" / "proof.log", ("\n".join(lines) + "\n").encode())
+    options = parser.parse_args(words)
+    arms = tuple(options.arms.split(","))
+    if unknown := sorted(set(arms) - set(ARMS)):
+        parser.error(f"unknown arms: {', '.join(unknown)} (expected some of {', '.join(ARMS)})")
+    proof = Proof(SMALL if options.small else FULL, options.cache)
+    seeds = options.seeds or proof.size.seeds
+    proof.make_data(options.workers)
+    networks = sorted({ARMS[arm].of or arm for arm in arms})
+    # Each training on one thread, in a process of its own.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
+        jobs = {(a, s): pool.submit(proof.run_job, a, s) for s in range(seeds) for a in networks}
+        for (arm, seed), job in jobs.items():
+            job.result()
+            print(f"({arm}) seed {seed}", flush=True)
+    text = tables(read(proof.made / "results", arms, seeds))
+    print(text)
+    write_file(options.log, f"$ python -m benchmarks.proof {' '.join(words)}\n{text}\n".encode())
     return 0
 
 

@@ -20,6 +20,9 @@ FIGURE = [(0, 0.08), (0.02, 0.06), (-0.02, 0.06), (0.04, 0.07), (-0.04, 0.07), (
 FIGURE += [(-0.1, 0.19), (0.14, 0.35), (-0.14, 0.35), (0.15, 0.48), (-0.15, 0.48), (0.06, 0.5)]
 FIGURE += [(-0.06, 0.5), (0.06, 0.72), (-0.06, 0.72), (0.06, 0.95), (-0.06, 0.95)]
 
+CAMERA = "camera_height_m: 1.5\npitch_deg: -5\nvertical_fov_deg: 50\n"
+"""What stands beside a photo in which people may stand."""
+
 
 def pairs_recipe(frames: int) -> dict[str, Any]:
     """A recipe of small pictures, each moment with and without its occluder."""
@@ -67,6 +70,7 @@ def make_assets(assets: Path, scenes: Path) -> None:
     shutil.copytree(scenes / "motions", assets / "motions")
     for k in range(3):
         noise(("background", k), (640, 480)).save(assets / "backgrounds" / f"b{k}.png")
+        (assets / "backgrounds" / f"b{k}.camera.yaml").write_text(CAMERA)
     (assets / "hdri" / "sky.hdr").write_bytes(panorama(64))
     listed = []
     for name, size in {"suitcase": (70, 90), "dog": (90, 70)}.items():

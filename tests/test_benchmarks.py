@@ -25,7 +25,6 @@ from benchmarks import (
     golden,
     golden_digest,
     proof,
-    proof_arms,
 )
 from benchmarks.faults import commands
 from benchmarks.faults.inject import NONE, Fault, run
@@ -71,9 +70,9 @@ def test_a_program_imports_and_says_how_it_is_called(
 def test_the_proof_holds_out_what_the_package_has() -> None:
     kinds = {k.kind for k in procedural.kinds() if "occluder" in k.roles}
     families = {pose.family for pose in pose_library.library()}
-    assert set(proof_arms.HELD_OCCLUDERS) < kinds and set(proof_arms.HELD_FAMILIES) < families
-    for size in (proof_arms.FULL, proof_arms.SMALL):
-        train, test = (parse(proof_arms.recipe(size, test=t)) for t in (False, True))
+    assert set(proof.HELD_OCCLUDERS) < kinds and set(proof.HELD_FAMILIES) < families
+    for size in (proof.FULL, proof.SMALL):
+        train, test = (parse(proof.recipe(size, test=t)) for t in (False, True))
         assert train.targets == test.targets and train.seed != test.seed
 
 
@@ -220,10 +219,9 @@ def test_planted_faults_are_found_and_run_again_alone(
 
 
 def run_proof(out: Path) -> tuple[Path, list[str]]:
-    words = ["--small", "--cache", str(out / "cache")]
-    arms = ["--arms", "b,g,c,attention", "--workers", "1", "--docs", str(out)]
-    assert proof.main([*words, *arms]) == 0
-    return out / "proof.md", ["(b) KPE, occlusion", "(c) beats (b) by 5 points"]
+    words = ["--small", "--cache", str(out / "cache"), "--log", str(out / "log")]
+    assert proof.main([*words, "--arms", "b,g,c", "--workers", "1"]) == 0
+    return out / "log", ["(b) KPE, occlusion", "| (c) - (b), hidden |"]
 
 
 def run_scene(out: Path) -> tuple[Path, list[str]]:

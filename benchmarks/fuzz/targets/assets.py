@@ -16,7 +16,7 @@ from PIL import Image
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import Files, as_json
 from benchmarks.fuzz.targets.calls import command
-from benchmarks.small_inputs import cutout, noise, panorama
+from benchmarks.small_inputs import CAMERA, cutout, noise, panorama
 
 ROOT = Path(__file__).resolve().parents[3]
 _IMAGE = {"width_px": 64, "height_px": 64, "supersample": 1}
@@ -29,7 +29,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "mesh": {**_EMPTY, "things": [{"kind": "mesh", "folder": "in", "placement": "beside"}]},
     "motion": {**_PERSON, "motion": {"folder": "in", "share": 1.0}},
 }
-_SIDECAR = b"camera_height_m: 1.5\npitch_deg: -5\nvertical_fov_deg: 50\n"
+_SIDECAR = CAMERA.encode()
 _FLOOR = (
     b"camera_height_m: 1.5\nhorizon: 0.4\nvertical_fov_deg: 50\nroll_deg: 2\n"
     b"sun_elevation_deg: 40\n"
