@@ -51,7 +51,7 @@ GROUPS = {
     "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
     " models/bottom_up/tags models/bottom_up/contract",
     "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"
-    " evaluation/assignment evaluation/calibration evaluation/whole_body evaluation/tracking",
+    " evaluation/calibration evaluation/whole_body",
 }
 """Files of the package, as patterns without .py, by group."""
 TESTS = """label core recipe dataset formats quality review models evaluation

@@ -2,9 +2,8 @@
 
 After PoseFlow (Xiu et al. 2018): people of a frame are matched with tracks of up to 100 frames back
 (Hungarian assignment) by how boxes and joints agree, with a pose as it was last seen and as moved
-to now. Ours: optical flow moves whoever was seen in the frame before, their own velocity anybody
-else; a hidden joint counts less by its score; older tracks fade. Letters: P people, J joints,
-K tracks.
+by its velocity. Ours: a hidden joint counts less by its score; older tracks fade. Letters:
+P people, J joints, K tracks.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -22,7 +20,6 @@ from synthstudio.models.smooth import overlaps
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
 
 MEMORY = 100
 """Frames without somebody after which they are new (PoseFlow's link length)."""
@@ -42,10 +39,6 @@ _RECENT = 5
 """Sightings that a velocity is taken over."""
 _SAME_POSE, _SAME_BOX = 0.95, 0.5
 """From these similarities on two people of a frame are one."""
-_BACK_PX = 1.0
-"""Flow there and back again may miss where it began by this much."""
-_LEAST_SHARE = 1 / 3
-"""Of somebody's joints, whose flow must be known before it moves them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +53,6 @@ class _People:
 @dataclass(frozen=True, kw_only=True)
 class _Frame(_People):
     time: int
-    picture: U8 | None
 
 
 _Track = list[tuple[_Frame, int]]
@@ -73,21 +65,29 @@ def track_people(
     scores: Sequence[F64],
     *,
     at: Sequence[int] | I64 | None = None,
-    pictures: Sequence[U8] | None = None,
     memory: int = MEMORY,
     least: float = LEAST,
 ) -> list[I64]:
     """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates.
 
     `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown) and `scores` (P, J; 0 hidden to 1
-    sure) have an entry for each frame, `at` their rising frame numbers (by default 0, 1, ...),
-    `pictures` (H, W, 3) RGB. Somebody unseen for more than `memory` frames is new; a match agrees
-    by at least `least`, up to 1. The order of people within a frame does not matter.
-    ArgumentError for arrays that do not fit one another, or frames out of order.
+    sure) have an entry for each frame, `at` their rising frame numbers (by default 0, 1, ...).
+    Somebody unseen for more than `memory` frames is new; a match agrees by at least `least`, up
+    to 1. The order of people within a frame does not matter. ArgumentError for arrays that do not
+    fit one another, or frames out of order.
     """
+    times = range(len(boxes)) if at is None else at
+    for name, values in (("joints", joints), ("scores", scores), ("at", times)):
+        if len(values) != len(boxes):
+            raise ArgumentError(
+                "there is not one for each frame",
+                where=name,
+                expected=f"{len(boxes)}",
+                got=f"{len(values)}",
+            )
     tracker = Tracker(memory=memory, least=least)
-    frames = _frames(boxes, joints, scores, at=at, pictures=pictures)
-    return [tracker._name(frame) for frame in frames]
+    rows = zip(boxes, joints, scores, times, strict=True)
+    return [tracker.name(b, j, s, at=time) for b, j, s, time in rows]
 
 
 class Tracker:
@@ -96,7 +96,8 @@ class Tracker:
     def __init__(self, *, memory: int = MEMORY, least: float = LEAST) -> None:
         self._memory, self._least = memory, least
         self._past: dict[int, _Track] = {}
-        self._before: _Frame | None = None
+        self._before: int | None = None
+        self._joints: int | None = None
         self._fresh = 0
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
@@ -104,40 +105,42 @@ class Tracker:
 
         Arrays and errors are those of a frame of `track_people`.
         """
-        if self._before is not None and at <= self._before.time:
-            raise _out_of_order(f"{self._before.time}, {at}")
-        count = np.shape(joints)[1] if np.ndim(joints) == 3 else 0
-        arrays = _checked(boxes, joints, scores, joints_each=count, where=f"frame {at}")
-        return self._name(_Frame(time=at, picture=None, **arrays))
-
-    def _name(self, now: _Frame) -> I64:
+        if at != int(at) or (self._before is not None and at <= self._before):
+            raise ArgumentError(
+                "frames are out of order",
+                where="at",
+                expected="whole numbers, each above the one before",
+                got=f"{self._before}, {at}",
+                then="Sort the frames by time, and leave out what is there twice.",
+            )
+        if self._joints is None and len(boxes) and np.ndim(joints) == 3:
+            self._joints = np.shape(joints)[1]
+        own = _checked(boxes, joints, scores, joints_each=self._joints or 0, where=f"frame {at}")
+        now = _Frame(time=int(at), **own)
+        self._before = now.time
         self._past = {
             k: t for k, t in self._past.items() if now.time - t[-1][0].time - 1 <= self._memory
         }
-        own = np.full(len(now.boxes), REPEATED, np.int64)
+        names = np.full(len(now.boxes), REPEATED, np.int64)
         rows = _distinct(now)
-        found = _matched(now, rows, self._past, self._before, least=self._least)
+        found = _matched(now, rows, self._past, least=self._least)
         for p in rows:
             name = found.get(p, self._fresh)
             self._fresh += name == self._fresh
-            own[p] = name
+            names[p] = name
             self._past[name] = [*self._past.get(name, [])[1 - _RECENT :], (now, p)]
-        self._before = now
-        return own
+        return names
 
 
 def _matched(
-    now: _Frame, rows: list[int], past: dict[int, _Track], before: _Frame | None, *, least: float
+    now: _Frame, rows: list[int], past: dict[int, _Track], *, least: float
 ) -> dict[int, int]:
     """Row -> track, for the best assignment of `rows` to tracks."""
     names = list(past)
     if not names or not rows:
         return {}
-    flow = _flow(before, now)
     stood = _stacked([_last(past[k]) for k in names])
-    moved = _stacked(
-        [_moved(past[k], now, flow if past[k][-1][0] is before else None) for k in names]
-    )
+    moved = _stacked([_moved(past[k], now.time) for k in names])
     missed = np.array([now.time - past[k][-1][0].time - 1 for k in names])
     seen = _People(boxes=now.boxes[rows], joints=now.joints[rows], scores=now.scores[rows])
     score = np.maximum(_agreement(seen, moved), _STOOD * _agreement(seen, stood)) * _FADE**missed
@@ -199,22 +202,14 @@ def _last(track: _Track) -> _People:
     )
 
 
-def _moved(track: _Track, now: _Frame, flow: F64 | None) -> _People:
-    """Somebody where the flow (P, J, 2) from their last frame, or else their velocity, puts them.
-
-    A joint whose flow is not known goes with the others' median.
-    """
+def _moved(track: _Track, time: int) -> _People:
+    """Somebody where their velocity puts them."""
     last = _last(track)
-    own = None if flow is None else flow[track[-1][1]]
-    known = np.isfinite(own).all(-1) if own is not None else np.zeros(0, bool)
-    if own is None or known.sum() < max(_LEAST_SHARE * len(known), 1):
-        shift = _velocity(track) * min(now.time - track[-1][0].time, _COAST)
-        joints = last.joints + shift
-    else:
-        shift = _median(own[known], last.scores[0, known])
-        joints = last.joints + np.where(np.isfinite(own), own, shift)
+    shift = _velocity(track) * min(time - track[-1][0].time, _COAST)
     return _People(
-        boxes=last.boxes + np.concatenate([shift, [0, 0]]), joints=joints, scores=last.scores
+        boxes=last.boxes + np.concatenate([shift, [0, 0]]),
+        joints=last.joints + shift,
+        scores=last.scores,
     )
 
 
@@ -230,83 +225,6 @@ def _velocity(track: _Track) -> F64:
         (x0, y0, w0, h0), (x1, y1, w1, h1) = then.boxes[p], now.boxes[q]
         gone = np.array([x1 - x0 + (w1 - w0) / 2, y1 - y0 + (h1 - h0) / 2])
     return np.asarray(gone / (now.time - then.time))
-
-
-def _flow(before: _Frame | None, now: _Frame) -> F64 | None:
-    """(P, J, 2) how far the picture moved at each joint of the frame before, NaN: not known.
-
-    Lucas-Kanade in image pyramids (Bouguet 2001), where the way back ends at the joint again
-    (Kalal et al. 2010). None without pictures.
-    """
-    if before is None or before.picture is None or now.picture is None:
-        return None
-    height, width = now.picture.shape[:2]
-    out = np.full(before.joints.shape, np.nan)
-    inside = ((before.joints >= 0) & (before.joints < [width, height])).all(-1)
-    inside &= before.scores > 0
-    if inside.any():
-        old, new = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (before.picture, now.picture))
-        points = (before.joints[inside] - 0.5).astype(np.float32)[:, None]  # OpenCV: pixel indices
-        places, there, _ = cv2.calcOpticalFlowPyrLK(old, new, points, None)  # type: ignore[call-overload]
-        back, again, _ = cv2.calcOpticalFlowPyrLK(new, old, places, None)  # type: ignore[call-overload]
-        off = np.linalg.norm(back - points, axis=-1)
-        good = (there == 1) & (again == 1) & (off <= _BACK_PX)
-        out[inside] = np.where(good, (places - points)[:, 0], np.nan)
-    return out
-
-
-def _median(values: F64, weight: F64) -> F64:
-    """(2,) the weighted median of the rows of (N, 2), each column by itself."""
-    order = np.argsort(values, axis=0, kind="stable")
-    share = np.cumsum(weight[order], axis=0)
-    middle = (share >= share[-1] / 2).argmax(0)
-    return np.asarray(np.take_along_axis(values, order, 0)[middle, [0, 1]])
-
-
-# What was given.
-
-
-def _frames(
-    boxes: Sequence[F64],
-    joints: Sequence[F64],
-    scores: Sequence[F64],
-    *,
-    at: Sequence[int] | I64 | None,
-    pictures: Sequence[U8] | None,
-) -> list[_Frame]:
-    times = np.arange(len(boxes)) if at is None else np.asarray(at)
-    images: Sequence[U8 | None] = [None] * len(boxes) if pictures is None else pictures
-    given = {"joints": joints, "scores": scores, "at": times, "pictures": images}
-    for name, values in given.items():
-        if len(values) != len(boxes):
-            raise ArgumentError(
-                "there is not one for each frame",
-                where=name,
-                expected=f"{len(boxes)}",
-                got=f"{len(values)}",
-            )
-    if len(times) and (times.dtype.kind not in "iu" or (np.diff(times.astype(np.int64)) < 1).any()):
-        raise _out_of_order(str(times.tolist())[:80])
-    count = next((np.shape(j)[1] for j in joints if np.ndim(j) == 3 and len(j)), 0)
-    size = next((np.shape(i)[:2] for i in images if i is not None), None)
-    return [
-        _Frame(
-            time=int(times[t]),
-            picture=_checked_picture(images[t], size, f"frame {t}"),
-            **_checked(boxes[t], joints[t], scores[t], joints_each=count, where=f"frame {t}"),
-        )
-        for t in range(len(boxes))
-    ]
-
-
-def _out_of_order(got: str) -> ArgumentError:
-    return ArgumentError(
-        "frames are out of order",
-        where="at",
-        expected="whole numbers, each above the one before",
-        got=got,
-        then="Sort the frames by time, and leave out what is there twice.",
-    )
 
 
 def _checked(
@@ -343,14 +261,3 @@ def _checked(
         "joints": np.where(known[..., None], arrays["joints"], 0),
         "scores": np.where(known, score, 0),
     }
-
-
-def _checked_picture(picture: U8 | None, size: tuple[int, ...] | None, where: str) -> U8 | None:
-    if picture is not None and (picture.dtype != np.uint8 or picture.shape != (*(size or ()), 3)):
-        raise ArgumentError(
-            "not a picture of this clip",
-            where=where,
-            expected=f"RGB uint8, {(*(size or ()), 3)}",
-            got=f"{picture.dtype}, {picture.shape}",
-        )
-    return picture
