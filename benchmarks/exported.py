@@ -19,9 +19,9 @@ import synthstudio as ss
 from benchmarks.proofs import ROOT
 from synthstudio.core.rng import stream
 from synthstudio.inference.answers import Ask
+from synthstudio.inference.compress import quantized
 from synthstudio.inference.export import About, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.quantize import quantized
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.contract import PoseNet
 

@@ -40,7 +40,7 @@ from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats.coco.file import RawCoco
 from synthstudio.quality import stats, validate
 from synthstudio.quality.coverage import coverage
-from synthstudio.report import facts
+from synthstudio.report import dataset as dataset_report
 
 LIMIT_MB = 1024
 _FRAMES_A_SHARD = 64
@@ -179,7 +179,7 @@ STEPS: dict[str, Callable[[Dataset, Path], object]] = {
     "filter": _filter,
     "stats": lambda dataset, _: stats.dataset_stats(dataset)["people"],
     "coverage": _coverage,
-    "report facts": lambda dataset, _: facts.gather(dataset).stats["people"],
+    "report facts": lambda dataset, _: dataset_report.gather(dataset).stats["people"],
     "split": _split,
     "validate rows": _validate,
     "export COCO": _export,

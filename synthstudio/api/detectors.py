@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
     """An .onnx file that `Model.export` wrote of a run of fcpose, or a transformers detector by
     its name or folder; ModelError when there is none."""
-    if name.endswith(SUFFIX):
-        from synthstudio.inference.finder import Finder
+    from synthstudio.inference.finder import Detector, Finder
 
+    if name.endswith(SUFFIX):
         return Finder.load(to_path(name, "detector"), device=device, min_score=min_score)
-    from synthstudio.inference.detector import Detector
     from synthstudio.training import devices
 
     return Detector(name, device=devices.get_device(device), min_score=min_score)

@@ -138,8 +138,7 @@ class Frame:
 
     def drawn(self, *, rows_px: int = _SHOWN_ROWS_PX, legend: bool = True) -> U8:
         """The picture (h, w, 3), about `rows_px` high, with its labels drawn in."""
-        from synthstudio.report.draw import draw_labels
-        from synthstudio.report.drawable import drawable
+        from synthstudio.report.draw import draw_labels, drawable
 
         labels = drawable(self.people)
         return draw_labels(self.image, labels, self.skeleton, rows_px=rows_px, legend=legend)

@@ -270,8 +270,7 @@ def _stream(source: StreamSource, timeout_s: float) -> Stream:
 def _options(
     every: int, least: float, smooth: bool, min_cutoff_hz: float, beta: float
 ) -> LiveOptions:
-    from synthstudio.inference.live import LiveOptions
-    from synthstudio.inference.one_euro import OneEuro
+    from synthstudio.inference.live import LiveOptions, OneEuro
 
     euro = OneEuro(min_cutoff_hz=min_cutoff_hz, beta=beta) if smooth else None
     return LiveOptions(every=to_count(every, "every", least=0), least=least, euro=euro)

@@ -240,9 +240,7 @@ class Model:
             "onnx": exporting.export_onnx, "torch": exporting.export_torch
         }  # fmt: skip
         if self.system == "fcpose":
-            from synthstudio.inference.export_finder import export_finder
-
-            writers = {"onnx": export_finder}
+            writers = {"onnx": exporting.export_finder}
         if isinstance(self.net, OnnxModel):
             raise ModelError("this network is exported already", where=str(self.path))
         if self.system not in ("topdown", "fcpose"):

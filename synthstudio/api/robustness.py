@@ -65,8 +65,8 @@ def robustness(
     from synthstudio.dataset.reader import Dataset
     from synthstudio.evaluation import robustness as measured
     from synthstudio.evaluation.storage import json_ready, select
+    from synthstudio.report.comparison import robustness_page
     from synthstudio.report.html import write_page
-    from synthstudio.report.robustness import robustness_page
     from synthstudio.training.robustness import predict_challenge
 
     folder = free_folder(to_path(out, "out"), own={SETS, PAGE, FIGURES}.__contains__)

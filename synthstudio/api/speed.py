@@ -44,7 +44,7 @@ def benchmark(
     """
     from synthstudio.dataset.durable import canonical_json, whole_folder
     from synthstudio.inference import benchmark as measuring
-    from synthstudio.report.benchmark import benchmark_page
+    from synthstudio.report.comparison import benchmark_page
 
     folder = None if out is None else to_folder(out, "out")
     subjects = _subjects(models, to_choice(runtime, "runtime", RUNTIMES))
@@ -202,7 +202,7 @@ def compress(
     from synthstudio.inference import compress as compressing
     from synthstudio.inference import scoring
     from synthstudio.inference.benchmark import machine
-    from synthstudio.report.benchmark import benchmark_page
+    from synthstudio.report.comparison import benchmark_page
     from synthstudio.training import checkpoint
 
     place, folder, source = to_path(run, "run"), to_folder(out, "out"), to_path(dataset, "dataset")

@@ -25,6 +25,7 @@ from synthstudio.evaluation.intervals import (
     few_seeds_note,
     paired_interval,
     ratio_interval,
+    table_text,
 )
 from synthstudio.evaluation.metrics import (
     extended_truth,
@@ -390,23 +391,16 @@ def value_text(row: Row, found: Interval) -> str:
 
 def difference_text(row: Row, found: Interval | None) -> str:
     """Format as "+3.1 (+1.2 to +5.0) *"; the star: the interval excludes zero."""
-    if found is None or not np.isfinite(found.value):
-        return ""
-    return found.text(scale=row.scale) + (" *" if found.excludes_zero else "")
+    return "" if found is None or not np.isfinite(found.value) else found.marked(scale=row.scale)
 
 
 def text(arms: Sequence[Arm], rows: Sequence[Row]) -> str:
     """A comparison as a table for a terminal."""
-    head = ["", *(a.name for a in arms)]
-    lines = [head]
+    lines = [["", *(a.name for a in arms)]]
     for row in rows:
         cells = [f"{row.name} ({row.unit})"]
         for value, found in zip(row.values, row.differences, strict=True):
             cells.append(f"{value_text(row, value)}  {difference_text(row, found)}".rstrip())
         lines.append(cells)
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    table = [
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
     note = f"In brackets: 95 % interval of the difference to {arms[0].name}; * it excludes zero."
-    return "\n".join([*table, note, *caveats(arms)])
+    return "\n".join([table_text(lines), note, *caveats(arms)])

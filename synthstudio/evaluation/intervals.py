@@ -58,6 +58,19 @@ class Interval:
         value, low, high = (scale * v for v in (self.value, self.low, self.high))
         return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
+    def marked(self, *, scale: float = 100) -> str:
+        """As `text`, with a star if it excludes zero; "-" without a value."""
+        if not np.isfinite(self.value):
+            return "-"
+        return self.text(scale=scale) + (" *" if self.excludes_zero else "")
+
+
+def table_text(lines: Sequence[Sequence[str]]) -> str:
+    """Rows of cells in aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = ([c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+
 
 def _percentile_interval(value: float, draws: F64) -> Interval:
     if not np.isfinite(draws).any() or not np.isfinite(value):

@@ -15,7 +15,6 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled, is_visible
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
 from synthstudio.evaluation import calibration, localization
-from synthstudio.evaluation.assignment import Found
 from synthstudio.evaluation.intervals import (
     Margin,
     auroc_margin,
@@ -23,7 +22,7 @@ from synthstudio.evaluation.intervals import (
     paired_interval,
     ratio_interval,
 )
-from synthstudio.evaluation.precision import Presence, Truth, average_precision
+from synthstudio.evaluation.precision import Found, Presence, Truth, average_precision
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.evaluation.whole_body import whole_body_precision
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval
+from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval, table_text
 from synthstudio.evaluation.metrics import joint_subsets, pck_of
 from synthstudio.evaluation.storage import Predictions
 
@@ -117,24 +117,11 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def text(rows: Sequence[Row]) -> str:
     """Rows as a table for a terminal."""
-    lines = [("challenge", "joints", "run", "PCK@0.1", "plain", "challenge less plain")]
+    lines = [["challenge", "joints", "run", "PCK@0.1", "plain", "challenge less plain"]]
     for row in rows:
-        star = " *" if row.change.excludes_zero else ""
-        lines.append(
-            (
-                row.challenge,
-                row.part,
-                row.run,
-                percent(row.value),
-                percent(row.plain),
-                f"{row.change.text()}{star}" if np.isfinite(row.change.value) else "-",
-            )
-        )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    table = [
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
-    return "\n".join([*table, "In brackets: 95 % intervals, paired by person; * excludes zero."])
+        figures = [percent(row.value), percent(row.plain), row.change.marked()]
+        lines.append([row.challenge, row.part, row.run, *figures])
+    return f"{table_text(lines)}\nIn brackets: 95 % intervals, paired by person; * excludes zero."
 
 
 def percent(value: Interval) -> str:

@@ -58,13 +58,6 @@ def value(found: Interval) -> str:
     return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def difference(found: Interval) -> str:
-    """Format a difference in points as "+3.1 (+1.2 to +5.0) *"; the star: it excludes zero."""
-    if not np.isfinite(found.value):
-        return "-"
-    return found.text() + (" *" if found.excludes_zero else "")
-
-
 def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
     """What a reader must know to judge the metrics."""
     photos, people = facts["photos"], facts["people"]
@@ -178,7 +171,7 @@ def _figures(found: Findings, measure: str) -> list[list[str]]:
 def _differences(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
     for comparison in found.comparisons:
-        cells = [difference(c.found) for c in comparison.cells if c.measure == measure]
+        cells = [c.found.marked() for c in comparison.cells if c.measure == measure]
         rows.append([comparison.question.text, *cells])
     return rows
 

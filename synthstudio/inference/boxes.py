@@ -1,4 +1,4 @@
-"""Boxes of people: from a file, or the whole image (detector.py finds people)."""
+"""Boxes of people: from a file, or the whole image (finder.py finds people)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import numpy as np
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import BEGIN, read_list
+from synthstudio.formats import checked
 from synthstudio.inference.sources import (
-    F64,
     Boxes,
     Source,
     SourceImage,
-    check_id,
+    box_id,
     coco_boxes,
     make_boxes,
     read_box,
-    read_score,
 )
 
 FindPeople = Callable[[SourceImage], Boxes]
@@ -74,15 +73,13 @@ def _starts_a_list(path: Path) -> bool:
 
 
 def _results(path: Path) -> dict[int, Boxes]:
-    found: dict[int, list[tuple[F64, float, int]]] = {}
+    found: dict[int, list[tuple[list[float], float, int]]] = {}
     for number, span in enumerate(s for s in read_list(path) if s is not BEGIN):
         entry: Any = span.value
-        where = f"{path}: entry {number}"
-        if not isinstance(entry, dict):
-            raise FormatError("not a COCO result", where=where, got=repr(entry)[:80])
-        if entry.get("category_id", _PERSON) == _PERSON:
-            row = (read_box(entry, where), read_score(entry, where), number)
-            found.setdefault(check_id(entry.get("image_id"), where), []).append(row)
+        with checked.reading(f"{path}: entry {number}"):
+            if entry.get("category_id", _PERSON) == _PERSON:
+                row = read_box(entry, number)
+                found.setdefault(box_id(entry["image_id"]), []).append(row)
     return {image: make_boxes(rows) for image, rows in found.items()}
 
 

@@ -1,4 +1,5 @@
-"""Exporting a network with its decoder: pictures of people in, joints and what hides them out.
+"""Exporting a network with its decoder: pictures of people in, joints and what hides them out;
+or FCPose's detector: whole pictures in, scores and boxes of people out.
 
 The file needs nothing of this package: `docs/deployment.md` runs one with ONNX Runtime and NumPy.
 """
@@ -29,7 +30,10 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import write_file
 from synthstudio.inference.answers import PRESENT
+from synthstudio.inference.finder import FORMAT as FINDER_FORMAT
+from synthstudio.inference.finder import Finder
 from synthstudio.inference.onnx_model import FORMAT, OnnxModel
+from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, hits, mirrored_maps
 from synthstudio.training.config_network import STRIDE
@@ -38,7 +42,7 @@ OPSET = 18
 """The first operator set that sums over indices as the pose bank does; onnxruntime 1.14 runs it."""
 MOST_PX, MOST = 0.01, 1e-4
 """How far the file's joints and probabilities may be from PyTorch's."""
-_BATCHES = (1, 3, 16)
+_BATCHES, _FINDER_BATCHES = (1, 3, 16), (1, 2)
 _PEAKED = 1.5
 """A map tells where a joint is when the chance there is so many times that of a map without a peak.
 """
@@ -315,3 +319,50 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+class Detections(nn.Module):
+    """Images (B, 3, H, W) uint8 to the scores (B, N) and boxes (B, N, 4: x0 y0 x1 y1) px of every
+    place of the detector."""
+
+    def __init__(self, net: FCPose) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.net.detections(self.net(images))
+
+
+def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported:
+    """Write the detector as an ONNX file for images of `about.size` in batches of any length.
+
+    What makes joints of people is left out. ModelError for the flip test or floats, and when the
+    file's answers are further from PyTorch's than export.MOST_PX and MOST.
+    """
+    if about.flip or about.floats:
+        raise ModelError(
+            "the file of a detector takes uint8 and has no flip test",
+            where=str(out),
+            then="Leave that out.",
+        )
+    whole = Detections(copy.deepcopy(net).cpu()).eval()
+    shape = (max(_FINDER_BATCHES), *about.size, 3)
+    pixels = stream(0, "pictures to export with").integers(0, 256, shape, dtype=np.uint8)
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    with torch.no_grad():
+        whole(images)
+    model = program_of(whole, images, ["scores", "boxes"], {
+        "format": FINDER_FORMAT, "version": about.version, "name": about.name,
+        "size": json.dumps(about.size),
+    })  # fmt: skip
+    narrow(model, weights=about.weights == "int16")
+    written: bytes = model.SerializeToString()
+    finder = Finder.parse(written, where=str(out), device="cpu")
+    apart = [0.0, 0.0]
+    for count in _FINDER_BATCHES:
+        with torch.inference_mode():
+            ours = [each.double().numpy() for each in whole(images[:count])]
+        theirs = finder.detections(pixels[:count])
+        for k in (0, 1):
+            apart[k] = max(apart[k], float(np.abs(ours[k] - theirs[k]).max()))
+    return checked(out, written, apart[1], apart[0])

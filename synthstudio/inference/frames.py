@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from synthstudio.inference.answers import F64
+from synthstudio.inference.answers import F64, U8
 from synthstudio.inference.predict import Person
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
@@ -79,3 +79,24 @@ def box_of(xy: F64, image: tuple[int, int]) -> F64:
     limit = np.array(image[::-1], np.float64)
     low, high = (low - margin).clip(0, limit - 1), (high + margin).clip(1, limit)
     return np.asarray(np.concatenate([low, np.maximum(high - low, 1.0)]))
+
+
+def bottom_up_finder(
+    net: BottomUpNet, *, size: tuple[int, int], min_score: float = 0.3
+) -> Callable[[U8], F64]:
+    """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, as `ss.live(finder=...)` takes.
+
+    `size`: the (H, W) that the network sees pictures at. People below `min_score`, or with fewer
+    than three joints, are left out.
+    """
+
+    def find(rgb: U8) -> F64:
+        image = SourceImage(number=0, name="picture", rgb=rgb)
+        boxes = [
+            person.box
+            for person in predict_frames(net, [image], size=size)
+            if person.confidence >= min_score and np.isfinite(person.xy).all(-1).sum() >= 3
+        ]
+        return np.array(boxes, np.float64).reshape(-1, 4)
+
+    return find

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.filter import part_where
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco, image_folder
 
 F64 = NDArray[np.float64]
@@ -218,7 +218,6 @@ def _coco(path: Path, root: Path) -> Source:
     names, boxes = coco_boxes(path)
     if not names:
         raise FormatError("the file lists no images", where=str(path))
-
     listed = list(names.items())
 
     def part(places: range) -> Iterator[SourceImage]:
@@ -242,7 +241,7 @@ def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
     FormatError for any other file.
     """
     names: dict[int, str] = {}
-    found: dict[int, list[tuple[F64, float, int]]] = {}
+    found: dict[int, list[tuple[list[float], float, int]]] = {}
     with RawCoco(path) as file:
         people = [  # whatever their type is: nothing is checked yet
             c.get("id")
@@ -250,61 +249,30 @@ def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
             if isinstance(c, dict) and c.get("name") == "person"
         ]
         for entry in file.images():
-            where = f"{path}: images"
-            if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
-                raise _invalid("an image has no file_name", where, entry)
-            names[check_id(entry.get("id"), where)] = entry["file_name"]
+            with checked.reading(f"{path}: images"):
+                names[box_id(entry["id"])] = checked.text(entry["file_name"])
         for number, entry in enumerate(file.annotations()):
-            where = f"{path}: annotation {number}"
-            if not isinstance(entry, dict):
-                raise _invalid("not an annotation", where, entry)
-            if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
-                continue
-            own = check_id(entry.get("id"), where)
-            image = check_id(entry.get("image_id"), where)
-            found.setdefault(image, []).append(
-                (read_box(entry, where), read_score(entry, where), own)
-            )
+            with checked.reading(f"{path}: annotation {number}"):
+                if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
+                    continue
+                row = read_box(entry, box_id(entry["id"]))
+                found.setdefault(box_id(entry["image_id"]), []).append(row)
     return names, {image: make_boxes(rows) for image, rows in found.items()}
 
 
-def make_boxes(rows: list[tuple[F64, float, int]]) -> Boxes:
+def make_boxes(rows: list[tuple[list[float], float, int]]) -> Boxes:
     """Columns from (box, score, annotation id) of an image's people."""
-    return Boxes(
-        xywh=np.stack([row[0] for row in rows]),
-        score=np.array([row[1] for row in rows]),
-        instance=tuple(row[2] for row in rows),
-    )
+    boxes, scores, numbers = zip(*rows, strict=True)
+    return Boxes(xywh=np.array(boxes), score=np.array(scores), instance=numbers)
 
 
-def read_box(entry: dict[str, Any], where: str) -> F64:
-    """An entry's bbox (4,) x y w h; FormatError unless its area is positive."""
-    box = entry.get("bbox")
-    good = isinstance(box, list) and len(box) == 4 and all(_is_finite(v) for v in box)
-    if not good or not (box[2] > 0 and box[3] > 0) or max(map(abs, box)) > 1e6:  # type: ignore[index,arg-type]
-        raise _invalid("not a box", where, box, "bbox: [x, y, width, height], both above 0")
-    return np.array(box, np.float64)
+def read_box(entry: dict[str, Any], number: int) -> tuple[list[float], float, int]:
+    """An entry's box, its score (by default 1) and a number; ValueError, KeyError for bad ones."""
+    box, score = checked.box(entry["bbox"]), checked.number(entry.get("score", 1.0), 1)
+    if not (box[2] > 0 and box[3] > 0 and score >= 0):
+        raise ValueError("a box has an area, and a score from 0 to 1")
+    return box, score, number
 
 
-def read_score(entry: dict[str, Any], where: str) -> float:
-    """An entry's score, by default 1; FormatError unless it is from 0 to 1."""
-    score = entry.get("score", 1.0)
-    if not _is_finite(score) or not 0 <= score <= 1:
-        raise _invalid("not a score", where, score, "a number from 0 to 1")
-    return float(score)
-
-
-def check_id(value: object, where: str) -> int:
-    """FormatError unless an id is a whole number."""
-    if not isinstance(value, int) or isinstance(value, bool) or not abs(value) < 2**53:
-        raise _invalid("not an id", where, value, "a whole number")
-    return value
-
-
-def _is_finite(value: object) -> bool:
-    fine = isinstance(value, int | float) and not isinstance(value, bool)
-    return fine and abs(value) < math.inf  # type: ignore[arg-type]  # isfinite(10**400) raises
-
-
-def _invalid(what: str, where: str, got: object, expected: str | None = None) -> FormatError:
-    return FormatError(what, where=where, expected=expected, got=repr(got)[:80])
+def box_id(value: Any) -> int:
+    return checked.integer(value, -(2**53), 2**53)

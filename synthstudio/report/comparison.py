@@ -1,11 +1,13 @@
-"""A comparison of runs as one page."""
+"""Pages of several networks: runs compared, challenges, latency."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from synthstudio.evaluation import robustness
 from synthstudio.evaluation.compare import (
     STATISTIC_ROUNDS,
     Arm,
@@ -15,8 +17,9 @@ from synthstudio.evaluation.compare import (
     differing_options,
     value_text,
 )
+from synthstudio.evaluation.robustness import PARTS, percent
 from synthstudio.report import plots
-from synthstudio.report.html import render
+from synthstudio.report.html import Picture, render
 
 
 def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
@@ -56,4 +59,74 @@ def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
             for arm in arms
             for run in arm.runs
         ],
+    )
+
+
+def robustness_page(
+    rows: Sequence[robustness.Row],
+    *,
+    pictures: Mapping[str, Sequence[Picture]],
+    about: Mapping[str, str],
+    runs: Sequence[tuple[str, str]],
+) -> bytes:
+    """`pictures` and `about` by challenge; `runs`: name and weights of each."""
+    names = [name for name, _ in runs]
+    tables, forests = {}, {}
+    for part in PARTS:
+        chosen = [row for row in rows if row.part == part]
+        tables[part] = [_cells(c, chosen, names) for c in pictures if c != "plain"]
+        for name in names:
+            forests[f"{name}, {part} joints"] = plots.forest(
+                [
+                    (r.challenge, 100 * r.change.value, 100 * r.change.low, 100 * r.change.high)
+                    for r in chosen
+                    if r.run == name and np.isfinite(r.change.value)
+                ],
+                unit="points",
+            )
+    head = ["", "joints"]
+    for k, name in enumerate(names):
+        head += [name, "plain", "less plain"]
+        head += [f"less {names[0]}"] if k else []
+    return render(
+        "robustness.html",
+        head=head,
+        tables=tables,
+        forests=forests,
+        pictures=pictures,
+        about=about,
+        runs=runs,
+        pairs=max(row.pairs for row in rows),
+    )
+
+
+def _cells(challenge: str, rows: Sequence[robustness.Row], names: Sequence[str]) -> list[str | int]:
+    own = {row.run: row for row in rows if row.challenge == challenge}
+    cells: list[str | int] = [challenge, own[names[0]].joints]
+    for name in names:
+        row = own[name]
+        cells += [percent(row.value), percent(row.plain), row.change.marked()]
+        cells += [] if row.to_first is None else [row.to_first.marked()]
+    return cells
+
+
+def benchmark_page(
+    title: str,
+    lead: str,
+    *,
+    ranges: Sequence[plots.Range] = (),
+    trade: Sequence[plots.Trade] = (),
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    about: Mapping[str, Any],
+) -> bytes:
+    return render(
+        "benchmark.html",
+        title=title,
+        lead=lead,
+        ranges=plots.ranges(ranges, unit="ms") if ranges else "",
+        trade=plots.trade(trade) if trade else "",
+        head=head,
+        rows=rows,
+        about=[(name, str(value)) for name, value in about.items()],
     )

@@ -23,8 +23,7 @@ from synthstudio.quality.coverage import (
     Coverage,
     Example,
 )
-from synthstudio.report.draw import PAPER, TEXT, draw_labels, legend_strip
-from synthstudio.report.drawable import drawable
+from synthstudio.report.draw import PAPER, TEXT, cut_out, draw_labels, drawable, legend_strip
 
 CELL_PX = (190, 224)
 """Width and height of a picture."""
@@ -218,24 +217,7 @@ def _cut_out(rgb: U8, person: PersonLabel, joint: int) -> tuple[U8, PersonLabel]
     if joint >= 0 and ((middle < 0) | (middle >= frame)).any():
         corner = middle - size / 2
     scale = high / tall
-    matrix = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]])
-    matrix[:, 2] += (scale - 1) / 2  # warpAffine takes pixel centres at whole numbers
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    source = rgb
-    if scale < 0.7:  # warpAffine does not average: shrink the frame first
-        small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=method)
-        source = np.asarray(small, np.uint8)
-        ratio = np.array([source.shape[1], source.shape[0]]) / frame
-        matrix = np.array([[1.0, 0, -corner[0] * ratio[0]], [0, 1.0, -corner[1] * ratio[1]]])
-    warped = cv2.warpAffine(
-        source,
-        matrix,
-        (wide, high),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=PAPER,
-    )
-    return np.asarray(warped, np.uint8), _moved(person, corner, scale)
+    return cut_out(rgb, corner, scale, CELL_PX), _moved(person, corner, scale)
 
 
 def _moved(person: PersonLabel, corner: F64, scale: float) -> PersonLabel:

@@ -18,7 +18,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from synthstudio.core.labels import F64, U8, FrameLabels, PersonLabel
+from synthstudio.core.people import People
 from synthstudio.core.skeleton import COLOURS, Skeleton
+from synthstudio.dataset.rows import NO_STATE
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[float, float, float, float]  # x0 y0 x1 y1
@@ -122,6 +124,21 @@ def contact_sheet(images: Sequence[U8], *, columns: int = 6, gap_px: int = 8) ->
         left = gap_px + (k % columns) * (wide + gap_px) + (wide - w) // 2
         sheet[top : top + h, left : left + w] = image
     return sheet
+
+
+def cut_out(
+    rgb: U8, corner: F64, zoom: float, size: tuple[int, int], *, border: Colour = PAPER
+) -> U8:
+    """A window of a picture (h, w, 3) from `corner` (x, y) on, `zoom` times as large, of `size`
+    (width, height); it may reach beyond the picture."""
+    method = cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR
+    if zoom < 0.7:  # warpAffine does not average: shrink first
+        small = cv2.resize(rgb, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
+        corner = corner * [small.shape[1] / rgb.shape[1], small.shape[0] / rgb.shape[0]]
+        rgb, zoom = np.asarray(small, np.uint8), 1.0
+    x, y = -corner * zoom + (zoom - 1) / 2  # warpAffine takes pixel centres at whole numbers
+    view = np.array([[zoom, 0, x], [0, zoom, y]])
+    return np.asarray(cv2.warpAffine(rgb, view, size, flags=method, borderValue=border), np.uint8)
 
 
 def captioned(rgb: U8, text: str) -> U8:
@@ -420,3 +437,33 @@ def _legend(width: int, pen: _Pen) -> U8:
 
 def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(round(size * pen.unit))
+
+
+_NO_RANK = 1_000_000
+"""People of unknown depth come after those whose depth is known: pasted ones are in front."""
+
+
+def drawable(people: People) -> FrameLabels:
+    """What `draw_labels` draws of the people of one frame.
+
+    Annotated and imported people have no 3D, pose or amodal mask: they are drawn by what they
+    have, the larger before the smaller, with NaN for what is unknown.
+    """
+    found = [_drawable(person) for person in people]
+    order = sorted(
+        range(len(found)),
+        key=lambda k: (found[k].depth_rank, -found[k].modal_area_px, found[k].instance),
+    )
+    rank = {k: place for place, k in enumerate(order)}
+    ranked = [dataclasses.replace(p, depth_rank=rank[k]) for k, p in enumerate(found)]
+    return FrameLabels(people=tuple(ranked), crowd_index=0.0, things=())
+
+
+def _drawable(person: PersonLabel) -> PersonLabel:
+    known = np.isfinite(person.amodal_box_px).all()
+    return dataclasses.replace(
+        person,
+        joints_px=np.where((person.state == NO_STATE)[:, None], np.nan, person.joints_px),
+        amodal_box_px=person.amodal_box_px if known else person.modal_box_px,
+        depth_rank=_NO_RANK if person.depth_rank < 0 else person.depth_rank,
+    )

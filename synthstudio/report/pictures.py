@@ -19,8 +19,7 @@ from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import Settings, Stage
-from synthstudio.report.draw import captioned, contact_sheet, draw_labels
-from synthstudio.report.drawable import drawable
+from synthstudio.report.draw import captioned, contact_sheet, draw_labels, drawable
 
 SHEET_ROWS_PX = 400
 _QUALITY = 92

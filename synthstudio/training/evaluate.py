@@ -23,16 +23,14 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import attention, storage
-from synthstudio.evaluation.assignment import LEAST_OKS
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
-from synthstudio.evaluation.formatting import interval, percent, value_of
 from synthstudio.evaluation.metrics import compute_metrics
-from synthstudio.evaluation.storage import Evaluation
+from synthstudio.evaluation.precision import LEAST_OKS
+from synthstudio.evaluation.storage import Evaluation, interval, percent, value_of
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.report import evaluation_drawings
-from synthstudio.report.evaluation import report
+from synthstudio.report import evaluation as pages
 from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_answers, poses
 from synthstudio.training.answer_jobs import Asker, Crew, request
 from synthstudio.training.config import Config, Source
@@ -153,9 +151,9 @@ def evaluate(
         found=found,
     )
     step("drawing the page")(0, 1, 0.0)
-    worst = evaluation_drawings.worst(answers, count=_WORST)
-    cases = evaluation_drawings.cases(source, answers, worst, skeleton)
-    page = report(evaluation, skeleton, cases=cases, examples=shown, patched=maps)
+    worst = pages.worst(answers, count=_WORST)
+    cases = pages.cases(source, answers, worst, skeleton)
+    page = pages.report(evaluation, skeleton, cases=cases, examples=shown, patched=maps)
     storage.write(out, evaluation, page)
     return evaluation
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.evaluation.assignment import Found, match
 from synthstudio.evaluation.localization import pck
+from synthstudio.evaluation.precision import Found, match
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training import devices
 from synthstudio.training.config import NO_AUGMENTATION

@@ -15,8 +15,8 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
-from synthstudio.evaluation.assignment import Found, match
 from synthstudio.evaluation.latency import latency
+from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.models.bottom_up.fcpose import FCPose

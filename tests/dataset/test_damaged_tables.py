@@ -17,7 +17,7 @@ from synthstudio.dataset import filter as filtering
 from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.row_checks import check_text
-from synthstudio.report.drawable import drawable
+from synthstudio.report.draw import drawable
 
 
 @pytest.fixture

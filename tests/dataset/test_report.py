@@ -18,7 +18,7 @@ from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 from synthstudio.quality import validate
 from synthstudio.report import dataset as dataset_report
-from synthstudio.report import facts, findings
+from synthstudio.report import findings
 from synthstudio.report.findings import Figure, sketch
 from synthstudio.report.html import macro
 
@@ -99,7 +99,7 @@ def test_what_is_not_there_is_said(dataset, tmp_path):
     assert "No audit was given" in page.text
     assert "The recipe sets no targets" in page.text
     assert "To be answered by whoever publishes the set." in page.text
-    limits = dataset_report.known_limits(dataset, facts.gather(dataset), None)
+    limits = dataset_report.known_limits(dataset, dataset_report.gather(dataset), None)
     assert any("No rendered person has" in line for line in limits)
     assert any("Nobody has an occluded fraction" in line for line in limits)
 
@@ -126,7 +126,7 @@ def test_pictures_from_outside_are_told_as_such(dataset, tmp_path):
 def test_skin_tones_by_typology_angle(srgb, name):
     c = np.array(srgb) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    assert facts.skin_of(linear.tolist()) == name
+    assert dataset_report.skin_of(linear.tolist()) == name
 
 
 def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):

@@ -11,47 +11,37 @@ import pytest
 import torch
 
 from synthstudio.core.errors import ModelError
-from synthstudio.inference.bottom_up import bottom_up_finder, boxes_of
 from synthstudio.inference.finder import Finder
+from synthstudio.inference.frames import bottom_up_finder
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.models.packaged import WEIGHTS, default_model
 
 
-class Corner:
-    """Finds one person between the first and the last bright pixel, and one who is unsure."""
+class Corner(torch.nn.Linear):
+    """Finds one person between the first and the last bright pixel, one who is unsure, and one
+    with too few joints."""
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         assert images.shape == (1, 3, 64, 96) and images.dtype == torch.uint8
         return images
 
     def decode(self, outputs: torch.Tensor) -> list[FoundPeople]:
         rows, columns = np.nonzero(outputs[0, 0].numpy() > 200)
         low, high = [columns.min(), rows.min()], [columns.max() + 1, rows.max() + 1]
-        joints = np.array([low, high, low, [np.nan, np.nan]], float)
+        joints = np.array([[low, high, low, [np.nan] * 2]] * 3, float)
+        joints[2, 2] = np.nan
         return [
-            FoundPeople(
-                joints_px=np.stack([joints, joints]),
-                scores=np.ones((2, 4)),
-                score=np.array([0.9, 0.1]),
-            )
+            FoundPeople(joints_px=joints, scores=np.ones((3, 4)), score=np.array([0.9, 0.1, 0.9]))
         ]
 
 
 def test_boxes_are_those_of_the_picture() -> None:
     rgb = np.zeros((128, 128, 3), np.uint8)
     rgb[20:100, 40:80] = 255
-    net: Any = Corner()
+    net: Any = Corner(1, 1)
     (box,) = bottom_up_finder(net, size=(64, 96))(rgb)
-    margin = 0.07 * 80
-    assert box == pytest.approx([40 - margin, 20 - margin, 40 + 2 * margin, 80 + 2 * margin], abs=2)
-
-
-def test_people_with_too_few_joints_are_left_out() -> None:
-    joints = np.full((1, 5, 2), np.nan)
-    joints[0, :2] = [[1, 2], [30, 40]]
-    people = FoundPeople(joints_px=joints, scores=np.ones((1, 5)), score=np.ones(1))
-    assert boxes_of(people, min_score=0).shape == (0, 4)
+    assert box == pytest.approx([40 - 8, 20 - 8, 40 + 16, 80 + 16], abs=2)
 
 
 SIZE = (96, 128)

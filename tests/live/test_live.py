@@ -10,8 +10,14 @@ import pytest
 
 from synthstudio.core.errors import ArgumentError, FormatError
 from synthstudio.core.rng import stream
-from synthstudio.inference.live import Follower, LiveOptions, Seen, follow
-from synthstudio.inference.one_euro import OneEuro, filtered
+from synthstudio.inference.live import (
+    Follower,
+    LiveOptions,
+    OneEuro,
+    Seen,
+    filtered,
+    follow,
+)
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.stream import LiveFrame
 

@@ -20,8 +20,8 @@ from synthstudio.core.errors import ArgumentError, ModelError, SynthStudioError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation import storage
-from synthstudio.evaluation.assignment import Found, assign, match
 from synthstudio.evaluation.compare import Arm, compare
+from synthstudio.evaluation.precision import Found, assign, match
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.fcpose import FCPose

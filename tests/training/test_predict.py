@@ -19,7 +19,7 @@ from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
 from synthstudio.inference.boxes import boxes_from_file, source_boxes
-from synthstudio.inference.detector import Detector
+from synthstudio.inference.finder import Detector
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.predict import Person, predict, smoothed
 from synthstudio.inference.sources import Boxes, SourceImage, open_source

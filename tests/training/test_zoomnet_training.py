@@ -19,7 +19,7 @@ from synthstudio.api.inference import predict_to_folder
 from synthstudio.core.errors import ArgumentError, SynthStudioError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.evaluation import storage
-from synthstudio.inference.one_euro import OneEuro, filtered
+from synthstudio.inference.live import OneEuro, filtered
 from synthstudio.inference.predict import Person
 from synthstudio.inference.second_look import _best
 from synthstudio.models.zoomnet import ZoomNet
