@@ -33,11 +33,10 @@ from synthstudio.body import pose_library
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
-from synthstudio.evaluation.formatting import interval
 from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval
 from synthstudio.evaluation.metrics import pck_by_group, truth_of
 from synthstudio.evaluation.precision import average_precision
-from synthstudio.evaluation.storage import Predictions, select
+from synthstudio.evaluation.storage import Predictions, interval, select
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import prepare
 from synthstudio.models.blocks.bank import PoseBank
