@@ -47,7 +47,7 @@ GROUPS = {
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/reverting review/reviewed"
-    " review/values review/check review/decisions review/masks",
+    " review/values review/check review/masks",
     "models": "models/heatmaps models/smooth models/bottom_up/grouping models/bottom_up/voting"
     " models/bottom_up/tags models/bottom_up/contract",
     "evaluation": "evaluation/metrics evaluation/localization evaluation/precision"

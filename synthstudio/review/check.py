@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
 
-from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, Rle
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
@@ -25,6 +23,7 @@ from synthstudio.review.values import (
     JointLabel,
     Op,
     Person,
+    invalid,
 )
 
 MAX_TEXT = 2_000
@@ -109,11 +108,6 @@ def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
 
 def finite_or_none(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoReturn:
-    text = None if got is None else repr(got)[:80]
-    raise Refused(what, where=where, expected=expected, got=text, reason="invalid")
 
 
 def checked_op(op: Op, base: Base) -> Op:
@@ -290,3 +284,12 @@ def _check_encodable(text: str, where: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError:
         invalid("this text has half a character in it", where, expected="whole characters")
+
+
+def moved(now: JointLabel, to: JointLabel) -> bool:
+    """Whether a joint's place is another one, beyond what rounding to a hundredth pixel does."""
+    places = ((now.x_px, to.x_px), (now.y_px, to.y_px))
+    return any(
+        (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 0.01)
+        for a, b in places
+    )

@@ -12,12 +12,11 @@ from itertools import pairwise
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review import edits, strokes
-from synthstudio.review.check import Base, check_int, invalid
+from synthstudio.review import edits
+from synthstudio.review.check import Base, check_int, moved
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
-from synthstudio.review.track_rule import moved
 from synthstudio.review.tracks import (
     Clip,
     Member,
@@ -27,7 +26,7 @@ from synthstudio.review.tracks import (
     members,
     same_track,
 )
-from synthstudio.review.values import JointLabel, Op, Person, User, require
+from synthstudio.review.values import JointLabel, Op, Person, User, invalid, require
 
 MOST = 2_000
 """People of a stroke."""
@@ -201,12 +200,10 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
 def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
     """Take a stroke back for all who were not changed since, or an undo: what it took back."""
     with scene.store.reading() as session:
-        mine = strokes.standing(session, scene.clip.dataset, client)
+        mine = edits.standing(session, scene.clip.dataset, client)
 
     def plan(session: Session) -> Sequence[Op]:
-        return strokes.reverts(
-            session, strokes.standing(session, scene.clip.dataset, client), again
-        )
+        return edits.reverts(session, edits.standing(session, scene.clip.dataset, client), again)
 
     return _stroke(scene, again, plan, [event.person for event in mine], who)
 
@@ -258,7 +255,7 @@ def _stroke(
     blind: list[str] = []
 
     def once(session: Session) -> Sequence[Op]:
-        done.append(len(strokes.events_of(session, scene.clip.dataset, client)))
+        done.append(len(edits.stroke_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
         hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.veiled]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)

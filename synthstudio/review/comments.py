@@ -14,7 +14,7 @@ from synthstudio.review.history import event_of
 from synthstudio.review.models import EventRow, ThreadRow
 from synthstudio.review.store import Store
 from synthstudio.review.threads import Thread, talk_rows, threads_of
-from synthstudio.review.values import MAIN, Event
+from synthstudio.review.values import MAIN, Event, read_row
 
 _FRAMES_AT_ONCE = 500
 _ROWS_AT_ONCE = 50
@@ -33,7 +33,7 @@ class Listed:
     joint: str | None
     is_open: bool
     comments: int
-    mentions: tuple[str, ...]
+    mentions: list[str]
 
 
 def threads_in(
@@ -67,7 +67,7 @@ def thread_list(
     query = _of_set(dataset, is_open, mentions).where(ThreadRow.id > after_id)
     with store.reading() as session:
         rows = session.scalars(query.order_by(ThreadRow.id).limit(limit))
-        return [_listed(row) for row in rows]
+        return [read_row(Listed, row) for row in rows]
 
 
 def latest_threads(
@@ -92,7 +92,7 @@ def latest_threads(
         session.scalars(query.execution_options(yield_per=_ROWS_AT_ONCE)) as rows,
     ):
         shown = (row for row in rows if (row.frame, row.instance) not in hidden)
-        return [_listed(row) for row in islice(shown, limit)]
+        return [read_row(Listed, row) for row in islice(shown, limit)]
 
 
 def thread_count(
@@ -123,17 +123,3 @@ def _of_set(dataset: str, is_open: bool | None, mentions: str | None) -> Select[
         names = cast(ThreadRow.mentions, String)
         query = query.where(func.replace(names, json.dumps(mentions), "") != names)
     return query
-
-
-def _listed(row: ThreadRow) -> Listed:
-    return Listed(
-        id=row.id,
-        frame=row.frame,
-        instance=row.instance,
-        who=row.who,
-        when=row.when,
-        joint=row.joint,
-        is_open=row.is_open,
-        comments=row.comments,
-        mentions=tuple(row.mentions),
-    )

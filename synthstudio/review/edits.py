@@ -1,4 +1,7 @@
-"""Ops become events: each in one transaction with the item it changes, each at most once."""
+"""Ops become events: each in one transaction with the item it changes, each at most once.
+
+A stroke: edits of many people that share a client, found again by it and taken back together.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import leases
-from synthstudio.review.check import Base, check_name, check_names, checked_op, invalid
+from synthstudio.review.check import Base, check_name, check_names, checked_op, moved
 from synthstudio.review.history import (
     apply_event,
     event_of,
@@ -34,10 +37,10 @@ from synthstudio.review.models import (
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
 from synthstudio.review.store import Store
 from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
-from synthstudio.review.track_rule import check_track, moved
 from synthstudio.review.values import (
     FRAME,
     HUMAN,
+    MAIN,
     NOBODY,
     PREDICTED,
     Event,
@@ -46,6 +49,7 @@ from synthstudio.review.values import (
     Op,
     Person,
     User,
+    invalid,
     require,
 )
 
@@ -166,7 +170,7 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
         if not base.exists:
             _check_undecided(op, old, after)
         _check_frame(session, old, after, base)
-        check_track(session, old, after, base)
+        _check_track(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
@@ -262,6 +266,39 @@ def _check_frame(session: Session, old: ItemState, after: dict[str, Any], base: 
             f"frame {person.frame}",
             expected="that decision to be taken back first",
             got=f"nobody, by {frame.who}",
+        )
+
+
+def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
+    """Refuse a change by which two people of a frame would have one track."""
+    person = old.person
+    was = (base.exists or old.added) and not old.deleted
+    now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
+    track = after.get("track", old.track)
+    track = base.tracks.get(person.instance) if track is None else track
+    if track is None or not now or (was and "track" not in after):
+        return
+    found = session.execute(
+        select(ItemRow.instance, ItemRow.track, ItemRow.deleted, ItemRow.added).where(
+            ItemRow.dataset == person.dataset,
+            ItemRow.layer == person.layer,
+            ItemRow.frame == person.frame,
+            ItemRow.instance.not_in((FRAME, person.instance)),
+        )
+    ).all()
+    tracks = {number: one for number, one in base.tracks.items() if number != person.instance}
+    for number, one, deleted, added in found:
+        if deleted or not (added or number in base.people):
+            tracks.pop(number, None)
+        elif one is not None:
+            tracks[number] = one
+    other = next((number for number, one in tracks.items() if one == track), None)
+    if other is not None:
+        invalid(
+            "somebody else in this frame has this track",
+            person.where,
+            expected="a track once in a frame",
+            got=f"track {track} is person {other}",
         )
 
 
@@ -418,3 +455,44 @@ def _changed(now: ItemState) -> Refused:
 
 def _gone(what: str, person: Person, now: ItemState) -> Refused:
     return Refused(what, where=person.where, reason="gone", state=now)
+
+
+def stroke_events(session: Session, dataset: str, client: str) -> list[Event]:
+    """The events of a stroke in the layer main, in order."""
+    row = EventRow
+    mine = select(row).where(row.dataset == dataset, row.layer == MAIN, row.client == client)
+    return [event_of(found) for found in session.scalars(mine.order_by(row.id))]
+
+
+def standing(session: Session, dataset: str, client: str) -> list[Event]:
+    """The events of a stroke that were not taken back, in order."""
+    row, again = EventRow, aliased(EventRow)
+    reverts = (
+        select(again)
+        .join(
+            row,
+            (row.dataset == again.dataset)
+            & (row.layer == again.layer)
+            & (row.frame == again.frame)
+            & (row.instance == again.instance),
+        )
+        .where(row.dataset == dataset, row.client == client, again.kind == "revert")
+    )
+    events = stroke_events(session, dataset, client)
+    gone = reverted_ids(event_of(found) for found in session.scalars(reverts))
+    return [event for event in events if event.id not in gone]
+
+
+def reverts(session: Session, events: Sequence[Event], again: str) -> list[Op]:
+    """Ops by which events are taken back, as a stroke named `again`."""
+    return [
+        Op(
+            client=again,
+            seq=seq,
+            person=event.person,
+            revision=session.get_one(ItemRow, event.person.key).revision,
+            kind="revert",
+            event=event.id,
+        )
+        for seq, event in enumerate(events, start=1)
+    ]

@@ -36,11 +36,14 @@ from synthstudio.review.values import (
     Event,
     ItemState,
     JointLabel,
+    Kind,
     Person,
 )
 
 _SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
+DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
+_OUTCOME = ("status", "reason", "deleted", "added")
 DECIDED = ("approved", "rejected", "flagged")
 """Statuses that say what is to become of a person; a skipped one waits like a pending one."""
 
@@ -246,23 +249,51 @@ def events(
     *,
     person: Person | None = None,
     who: str | None = None,
+    kinds: Sequence[Kind] | None = None,
     after_id: int = 0,
     limit: int = 1000,
     newest: bool = False,
 ) -> list[Event]:
     """Return events in the order in which they happened, at most `limit` after `after_id`.
 
-    `newest`: where there are more, the last of them instead of the first.
+    `newest`: where there are more, the last of them instead of the first. `kinds`: only these, of
+    the layer main.
     """
     query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
     if person is not None:
         query = query.where(is_person(EventRow, person))
     if who is not None:
         query = query.where(EventRow.who == who)
+    if kinds is not None:
+        query = query.where(EventRow.kind.in_(kinds), EventRow.layer == MAIN)
     with store.reading() as session:
         order = EventRow.id.desc() if newest else EventRow.id
         found = [event_of(row) for row in session.scalars(query.order_by(order).limit(limit))]
         return found[::-1] if newest else found
+
+
+def is_decision(event: Event) -> bool:
+    """Whether an event sets a status or deletes somebody, or takes that back."""
+    return event.kind in DECIDING and any(name in event.after for name in _OUTCOME)
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return a decision, or an event of a thread, as plain JSON values.
+
+    Who made it of whom, and what is so since.
+    """
+    return {
+        "event": event.id,
+        "dataset": event.person.dataset,
+        "frame": event.person.frame,
+        "instance": event.person.instance,
+        "revision": event.revision,
+        "kind": event.kind,
+        "who": event.who,
+        "when": event.when.isoformat(),
+        "takes_back": event.reverts,
+        **{name: event.after[name] for name in (*_OUTCOME, *_SAID) if name in event.after},
+    }
 
 
 def event_named(store: Store, person: Person, client: str, seq: int) -> int | None:

@@ -29,7 +29,7 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.store import Store
-from synthstudio.review.values import MAIN, Person, User, may, require
+from synthstudio.review.values import MAIN, Person, User, invalid, may, require
 
 LOG = logging.getLogger("synthstudio.review.leases")
 
@@ -245,18 +245,7 @@ def _upsert(
 
 def _check_limits(count: int, minutes: float) -> None:
     if type(count) is not int or not 1 <= count <= MAX_AT_ONCE:
-        raise Refused(
-            "so many cannot be claimed",
-            where="count",
-            expected=f"1 to {MAX_AT_ONCE}",
-            got=repr(count)[:40],
-            reason="invalid",
-        )
+        invalid("too many at once", "count", expected=f"1 to {MAX_AT_ONCE}", got=count)
     if isinstance(minutes, bool) or not 0 < minutes <= MAX_MINUTES:
-        raise Refused(
-            "a lease cannot last so long",
-            where="minutes",
-            expected=f"above 0, at most {MAX_MINUTES}",
-            got=repr(minutes)[:40],
-            reason="invalid",
-        )
+        expected = f"above 0, at most {MAX_MINUTES}"
+        invalid("a lease cannot last so long", "minutes", expected=expected, got=minutes)

@@ -9,17 +9,17 @@ Once somebody has drawn a mask, box and area are the mask's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from synthstudio.core.errors import Refused
 from synthstudio.core.labels import Rle
 from synthstudio.core.masks import check_counts, runs
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.masks import compressed_counts
+from synthstudio.review.values import invalid
 
 WHICH = ("modal", "amodal")
 MAX_CODE = 60_000
@@ -28,6 +28,7 @@ MAX_POLYGONS = 300
 MAX_CORNERS = 20_000
 MAX_OUTLINE_PX = 500_000
 """Of all polygons of a mask together: their corners, and their length."""
+_SHORT = f"a code of at most {MAX_CODE:,} characters"
 _FORMS = "a COCO code {size, counts} or polygons"
 Counts = Mapping[str, str]
 """`modal` and `amodal` -> compressed counts; what is missing is unknown."""
@@ -42,7 +43,7 @@ def drawn_masks(masks: object, size: Size) -> dict[str, str]:
     both, each a COCO code, compressed or not, or COCO polygons.
     """
     if not isinstance(masks, Mapping) or not masks or not set(masks) <= set(WHICH):
-        _invalid("masks go by their names", "masks", "modal, amodal or both", masks)
+        invalid("masks go by their names", "masks", expected="modal, amodal or both", got=masks)
     return {which: _counts(masks[which], f"masks.{which}", size) for which in masks}
 
 
@@ -50,32 +51,25 @@ def _counts(mask: object, where: str, size: Size) -> str:
     if isinstance(mask, Mapping):
         named = mask.get("size")
         if not isinstance(named, list | tuple) or tuple(named) != size:
-            _invalid(
-                "a mask is as large as its picture",
-                f"{where}.size",
-                f"height and width {list(size)}",
-                named,
-            )
+            expected = f"height and width {list(size)}"
+            what = "a mask is as large as its picture"
+            invalid(what, f"{where}.size", expected=expected, got=named)
         if isinstance(mask.get("counts"), str) and len(mask["counts"]) > MAX_CODE:
-            _invalid(
-                "this mask is too detailed",
-                where,
-                f"a code of at most {MAX_CODE:,} characters",
-                f"{len(mask['counts']):,}",
-            )
+            got = f"{len(mask['counts']):,}"
+            invalid("this mask is too detailed", where, expected=_SHORT, got=got)
     elif isinstance(mask, list) and mask:
         _check_outline(mask, where, size)
     else:
-        _invalid("this is no mask", where, _FORMS, mask)
+        invalid("this is no mask", where, expected=_FORMS, got=mask)
     try:
         sized = {**mask, "size": list(size)} if isinstance(mask, Mapping) else mask
         counts = compressed_counts(sized, size) or ""
         check_counts(counts, size)
         counts = _shortest(counts, size)
     except (ValueError, TypeError, KeyError) as error:
-        _invalid(f"this is no mask: {error}", where, _FORMS)
+        invalid(f"this is no mask: {error}", where, expected=_FORMS)
     if len(counts) > MAX_CODE:
-        _invalid("this mask is too detailed", where, f"a code of at most {MAX_CODE:,} characters")
+        invalid("this mask is too detailed", where, expected=_SHORT)
     return counts
 
 
@@ -91,26 +85,26 @@ def _shortest(counts: str, size: Size) -> str:
 
 def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
     if len(polygons) > MAX_POLYGONS:
-        _invalid("too many polygons", where, f"at most {MAX_POLYGONS}", len(polygons))
+        expected = f"at most {MAX_POLYGONS}"
+        invalid("too many polygons", where, expected=expected, got=len(polygons))
     corners, length = 0, 0.0
     for polygon in polygons:
         whole = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
         if not whole or not all(type(v) in (int, float) for v in polygon):
-            _invalid("this is no polygon", where, "[x, y, x, y, x, y...], numbers", polygon)
+            expected = "[x, y, x, y, x, y...], numbers"
+            invalid("this is no polygon", where, expected=expected, got=polygon)
         xs, ys = polygon[::2], polygon[1::2]
         for values, most in ((xs, size[1]), (ys, size[0])):
             if not all(0 <= v <= most for v in values):
-                _invalid(
-                    "a corner of this polygon is not in the picture",
-                    where,
-                    f"x from 0 to {size[1]}, y from 0 to {size[0]}",
-                    [v for v in values if not 0 <= v <= most][:3],
-                )
+                expected = f"x from 0 to {size[1]}, y from 0 to {size[0]}"
+                outside = [v for v in values if not 0 <= v <= most][:3]
+                invalid("a corner is not in the picture", where, expected=expected, got=outside)
             length += sum(abs(a - b) for a, b in zip(values, [*values[1:], values[0]], strict=True))
         corners += len(xs)
     if corners > MAX_CORNERS or length > MAX_OUTLINE_PX:
         expected = f"at most {MAX_CORNERS:,} corners and {MAX_OUTLINE_PX:,} px of outline"
-        _invalid("this outline is too long", where, expected, f"{corners:,}, {length:,.0f} px")
+        got = f"{corners:,}, {length:,.0f} px"
+        invalid("this outline is too long", where, expected=expected, got=got)
 
 
 def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) -> dict[str, str]:
@@ -127,7 +121,8 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
             amodal = found["amodal"] = _shortest(union["counts"].decode("ascii"), size)
     whole = modal if amodal is None else amodal
     if whole is None or check_counts(whole, size) == 0:
-        _invalid("a mask without a pixel is of nobody", "masks", "a pixel at least, or an undo")
+        expected = "a pixel at least, or an undo"
+        invalid("a mask without a pixel is of nobody", "masks", expected=expected)
     return found
 
 
@@ -199,8 +194,3 @@ def as_rle(counts: str | None, size: Size) -> Rle | None:
 
 def _code(counts: str, size: Size) -> dict[str, Any]:
     return {"size": list(size), "counts": counts.encode("ascii")}
-
-
-def _invalid(what: str, where: str, expected: str, got: object = None) -> NoReturn:
-    text = None if got is None else repr(got)[:80]
-    raise Refused(what, where=where, expected=expected, got=text, reason="invalid")

@@ -6,6 +6,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
+from typing import NoReturn
 
 from confusable_homoglyphs import categories, confusables
 
@@ -30,21 +31,10 @@ def checked_name(text: str) -> str:
     """Return a person's name, as normal_name; Refused("invalid") unless short and plain."""
     name = normal_name(text)
     if mixes_scripts(name):
-        raise Refused(
-            "this cannot be a name: it mixes scripts whose letters look alike",
-            where="name",
-            expected="letters of one script",
-            got=_shown(text),
-            reason="invalid",
-        )
+        _refuse("it mixes scripts whose letters look alike", "letters of one script", _shown(text))
     if not 1 <= len(name) <= NAME_CHARS or not _NAME.fullmatch(name):
-        raise Refused(
-            "this cannot be a name",
-            where="name",
-            expected=f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _",
-            got=_shown(text) if text else "nothing",
-            reason="invalid",
-        )
+        expected = f"1 to {NAME_CHARS} letters, digits, spaces and . , ' @ + - _"
+        _refuse("it is not short and plain", expected, _shown(text) if text else "nothing")
     return name
 
 
@@ -66,13 +56,13 @@ def look_alike(name: str, known: Iterable[str]) -> str | None:
 def check_free(name: str, known: Collection[str]) -> None:
     """Raise Refused("invalid") for a name that is none of `known` and reads the same as one."""
     if name not in known and (other := look_alike(name, known)) is not None:
-        raise Refused(
-            "this cannot be a name: it reads the same as another's",
-            where="name",
-            expected="a name of your own",
-            got=f"{_shown(name)}, like {other}",
-            reason="invalid",
-        )
+        got = f"{_shown(name)}, like {other}"
+        _refuse("it reads the same as another's", "a name of your own", got)
+
+
+def _refuse(why: str, expected: str, got: str) -> NoReturn:
+    what = f"this cannot be a name: {why}"
+    raise Refused(what, where="name", expected=expected, got=got, reason="invalid")
 
 
 def _shown(text: str) -> str:

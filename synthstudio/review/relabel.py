@@ -15,12 +15,22 @@ from sqlalchemy import func, select
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.review import edits, history, strokes
-from synthstudio.review.check import CAUSES_OF, Base, invalid
+from synthstudio.review import edits, history
+from synthstudio.review.check import CAUSES_OF, Base
 from synthstudio.review.edits import BaseOf
 from synthstudio.review.models import EventRow
 from synthstudio.review.store import Store
-from synthstudio.review.values import HUMAN, MAIN, Event, JointLabel, Op, Person, User, require
+from synthstudio.review.values import (
+    HUMAN,
+    MAIN,
+    Event,
+    JointLabel,
+    Op,
+    Person,
+    User,
+    invalid,
+    require,
+)
 
 _CLIENT = "relabel-"
 Meaning = tuple[int | None, str]
@@ -154,7 +164,7 @@ def relabelled(store: Store, dataset: str, *, most: int = 10) -> list[Relabelled
                 who=who,
                 when=when,
                 people=people,
-                standing=len(strokes.standing(session, dataset, client)),
+                standing=len(edits.standing(session, dataset, client)),
             )
             for client, _, who, when, people in found
         ]
@@ -174,5 +184,5 @@ def undo(
     require(who, "relabel")
     again = f"undo-{_CLIENT}{secrets.token_hex(8)}"
     with store.reading() as session:
-        ops = strokes.reverts(session, strokes.standing(session, dataset, client), again)
+        ops = edits.reverts(session, edits.standing(session, dataset, client), again)
     return edits.apply_all(store, ops, who, base_of, progress)

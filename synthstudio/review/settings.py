@@ -9,12 +9,12 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.check import check_name, invalid
+from synthstudio.review.check import check_name
 from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_pass import SECOND_SHARE
-from synthstudio.review.values import User, require
+from synthstudio.review.values import User, invalid, read_row, require
 
 Share = Literal["second_share", "control_share"]
 _DEFAULTS: dict[Share, float] = {"second_share": SECOND_SHARE, "control_share": CONTROL_SHARE}
@@ -64,7 +64,7 @@ def views(store: Store, dataset: str, *, who: User) -> list[View]:
         or_(SavedViewRow.who.is_(None), SavedViewRow.who == who.name),
     )
     with store.reading() as session:
-        found = [_view(row) for row in session.scalars(query)]
+        found = [read_row(View, row) for row in session.scalars(query)]
     return sorted(found, key=lambda view: (view.who is not None, view.name, view.id))
 
 
@@ -97,7 +97,7 @@ def save_view(
             session.add(row)
         row.query, row.options = query, kept
         session.flush()
-        return _view(row)
+        return read_row(View, row)
 
 
 def delete_view(store: Store, view: View, *, who: User) -> None:
@@ -108,7 +108,3 @@ def delete_view(store: Store, view: View, *, who: User) -> None:
         if row is None or row.who not in (None, who.name) or row.who != view.who:
             raise Refused("there is no such view", where="view", got=view.name, reason="gone")
         session.delete(row)
-
-
-def _view(row: SavedViewRow) -> View:
-    return View(id=row.id, name=row.name, query=row.query, who=row.who, options=dict(row.options))

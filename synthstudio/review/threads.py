@@ -14,12 +14,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
-from synthstudio.review.check import invalid
 from synthstudio.review.models import EventRow, MemberRow, ThreadRow, is_person, person_of
 from synthstudio.review.reverting import reverted_ids
-from synthstudio.review.values import Event, Kind, Op, Person
+from synthstudio.review.values import Event, Kind, Op, Person, invalid
 
-_TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
+TALKING: tuple[Kind, ...] = ("comment", "resolve", "reopen")
 """Kinds of events that say something in a thread; what takes one back does, too."""
 _UNDOS_AT_ONCE = 500
 _SAYING = ("comment", "resolved")
@@ -51,7 +50,7 @@ def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
 
     `whose`: a condition on EventRow. Of other undos no value is read: those of strokes hold masks.
     """
-    query = select(EventRow).where(whose, EventRow.kind.in_(_TALKING))
+    query = select(EventRow).where(whose, EventRow.kind.in_(TALKING))
     rows = list(session.scalars(query))
     talk, undos = {row.id for row in rows}, []
     undo = select(EventRow.id, EventRow.reverts).where(whose, EventRow.kind == "revert")

@@ -16,7 +16,7 @@ from synthstudio.review.models import TokenRow, utc_now
 from synthstudio.review.secret_texts import TOKEN, digest, is_secret, make_secret
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import role_of
-from synthstudio.review.values import ROLES, Role, User, require
+from synthstudio.review.values import ROLES, Role, User, invalid, read_row, require
 
 DAYS, MAX_DAYS = 90, 366
 MOST = 200
@@ -63,13 +63,13 @@ def make_token(
     check_name(label, "label")
     if role not in ROLES or ROLES.index(role) > ROLES.index(by.role):
         some = ", ".join(ROLES[: ROLES.index(by.role) + 1])
-        raise _invalid("a token has a role of those whom its maker has", "role", some, role)
+        invalid("a token has at most its maker's role", "role", expected=some, got=role)
     own = role_of(store, who)
     if own is not None and ROLES.index(role) > ROLES.index(own):
         some = ", ".join(ROLES[: ROLES.index(own) + 1])
-        raise _invalid("a token has at most the role of its person", "role", some, role)
+        invalid("a token has at most its person's role", "role", expected=some, got=role)
     if type(days) is not int or not 1 <= days <= MAX_DAYS:
-        raise _invalid("a token ends by itself", "days", f"1 to {MAX_DAYS}", days)
+        invalid("a token ends by itself", "days", expected=f"1 to {MAX_DAYS}", got=days)
     text = make_secret(TOKEN)
     moment = now or utc_now()
     row = TokenRow(
@@ -84,10 +84,10 @@ def make_token(
     with store.session() as session:
         holding = select(TokenRow.id).where(TokenRow.revoked.is_(None), TokenRow.until > moment)
         if len(session.scalars(holding.limit(MOST)).all()) >= MOST:
-            raise _invalid("there are too many tokens", "tokens", f"at most {MOST}", MOST)
+            invalid("too many tokens", "tokens", expected=f"at most {MOST}")
         session.add(row)
         session.flush()
-        return _token(row), text
+        return read_row(Token, row), text
 
 
 def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token | None:
@@ -98,7 +98,7 @@ def read_token(store: Store, text: str, *, now: datetime | None = None) -> Token
         row = session.scalar(select(TokenRow).where(TokenRow.digest == digest(text)))
     if row is None:
         return None
-    found = _token(row)
+    found = read_row(Token, row)
     return found if found.holds(now or utc_now()) else None
 
 
@@ -108,7 +108,7 @@ def tokens(store: Store, *, who: str | None = None) -> list[Token]:
     if who is not None:
         query = query.where(TokenRow.who == who)
     with store.reading() as session:
-        return [_token(row) for row in session.scalars(query)]
+        return [read_row(Token, row) for row in session.scalars(query)]
 
 
 def revoke_token(store: Store, number: int, *, by: User) -> Token:
@@ -122,21 +122,4 @@ def revoke_token(store: Store, number: int, *, by: User) -> Token:
         if row.revoked is None:
             row.revoked = utc_now()
         session.flush()
-        return _token(row)
-
-
-def _token(row: TokenRow) -> Token:
-    return Token(
-        id=row.id,
-        who=row.who,
-        role=next((role for role in ROLES if role == row.role), "viewer"),
-        label=row.label,
-        by=row.by,
-        made=row.made,
-        until=row.until,
-        revoked=row.revoked,
-    )
-
-
-def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
-    return Refused(what, where=where, expected=expected, got=repr(got)[:40], reason="invalid")
+        return read_row(Token, row)

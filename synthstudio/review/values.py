@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from synthstudio.core.errors import Refused
 
+T = TypeVar("T")
 Role = Literal["viewer", "reviewer", "lead", "admin"]
 Status = Literal["pending", "approved", "rejected", "flagged", "skipped"]
 FrameStatus = Literal["pending", "nobody"]
@@ -192,6 +193,11 @@ _PHRASES: dict[str, str] = {
 LOG = logging.getLogger("synthstudio.review.roles")
 
 
+def to_role(text: str) -> Role:
+    """A stored role; an unknown one is the lowest."""
+    return next((role for role in ROLES if role == text), "viewer")
+
+
 def may(role: Role, action: Action) -> bool:
     """Whether a role may do it; an unknown role may do nothing."""
     return role in ROLES and ROLES.index(role) >= ROLES.index(LEAST_ROLE[action])
@@ -208,3 +214,13 @@ def require(who: User, action: Action) -> None:
             then="Ask an admin for that role.",
             reason="role",
         )
+
+
+def invalid(what: str, where: str, *, expected: str, got: object = None) -> NoReturn:
+    text = None if got is None else repr(got)[:80]
+    raise Refused(what, where=where, expected=expected, got=text, reason="invalid")
+
+
+def read_row(kind: type[T], row: object) -> T:
+    """A row of the store as a dataclass whose fields are columns of it."""
+    return kind(**{one.name: getattr(row, one.name) for one in fields(kind)})  # type: ignore[arg-type]

@@ -2,36 +2,36 @@
 
 A webhook holds the number of the event up to which it was told, so nothing is lost by a restart. A
 message that is not taken is sent again later, `TRIES` times in a day; then the webhook is stopped.
+
+A host is looked up once, checked to be on the web, and that very address is connected to, so that
+a name that changes in between reaches nothing else. No redirect is followed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
-import http.client
+import ipaddress
 import json
 import secrets
-from collections.abc import Callable, Collection
+import socket
+import ssl
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+import httpx
 from sqlalchemy import CursorResult, func, select, update
-from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.decisions import (
-    DECIDING,
-    TALKED,
-    event_json,
-    events_of,
-    is_decision,
-)
+from synthstudio.review.history import DECIDING, event_json, events, is_decision
 from synthstudio.review.models import DatasetRow, EventRow, WebhookRow, utc_now
-from synthstudio.review.sending import Resolve, Target, checked_target, post, resolve
 from synthstudio.review.store import Store
-from synthstudio.review.threads import talks
-from synthstudio.review.values import MAIN, Event, User, require
+from synthstudio.review.threads import TALKING, talks
+from synthstudio.review.values import Event, User, invalid, read_row, require
 
 TRIES = 34
 """So many that a day is over: ten waits that double, 85 minutes in all, then 23 of an hour."""
@@ -39,14 +39,136 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 3600.0
 MOST = 20
 """Webhooks of a data set."""
 ON, STOPPED = "on", "stopped"
+MAX_URL = 500
+TIMEOUT_S = 10.0
 _CLAIM_S = 60.0
 """Longer than one message takes; each that was taken claims as long anew."""
 _AT_ONCE = 50
+_PORTS = {"https": 443, "http": 80}
+_UNICAST = ipaddress.ip_network("2000::/3")
+_FORM = "https://HOST/PATH"
 SIGNATURE, DELIVERY = "X-Synthstudio-Signature", "X-Synthstudio-Event"
-Post = Callable[[Target, bytes, dict[str, str]], int]
-SecretOf = Callable[[str], str]
-"""The salt of a webhook -> the secret that signs its messages."""
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a message goes: `addresses` are those of `host` that were just looked up."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    addresses: tuple[str, ...]
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host; OSError when it has none."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is one of the web: of no machine here, at home, or in between."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # also one with a zone
+        return False
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    if ip.sixtofour is not None or ip.teredo is not None or ip not in _UNICAST:
+        return False  # also ::ffff:127.0.0.1 and 64:ff9b::7f00:1, which hold others
+    return ip.is_global and not ip.is_multicast
+
+
+def checked_target(
+    url: object,
+    *,
+    allowed: Collection[str] = (),
+    resolve: Callable[[str, int], Sequence[str]] = resolve,
+) -> Target:
+    """Where a URL leads; Refused ("invalid") for one to which nothing is sent.
+
+    `allowed`: names of hosts that may be this machine or at home, and may go without https.
+    """
+    if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
+        expected = f"at most {MAX_URL} ASCII characters"
+        invalid("an address is a short text", "url", expected=expected, got=url)
+    if any(ord(c) <= 32 or c in '\\"<>' for c in url):
+        invalid("an address has no such characters", "url", expected=_FORM, got=url)
+    parts, port = _split(url)
+    host = (parts.hostname or "").rstrip(".")
+    known = host in {name.lower().rstrip(".") for name in allowed}
+    if parts.scheme != "https" and not (parts.scheme == "http" and known):
+        invalid("decisions are sent by https", "url", expected=_FORM, got=parts.scheme)
+    if parts.username is not None or parts.password is not None or parts.fragment or not host:
+        invalid("an address is a host and a path", "url", expected=_FORM, got=url)
+    try:
+        found = tuple(dict.fromkeys(resolve(host, port)))
+    except (OSError, UnicodeError):
+        invalid("unknown host", "url", expected="one that can be looked up", got=host)
+    if not found or not (known or all(map(is_public, found))):
+        expected = "an address of the web, or a host that --webhook-host allows"
+        invalid("this is a machine here or at home", "url", expected=expected, got=host)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
+
+
+def _split(url: str) -> tuple[SplitResult, int]:
+    try:
+        parts = urlsplit(url)
+        return parts, parts.port or _PORTS.get(parts.scheme, 443)
+    except ValueError:
+        invalid("this is no address", "url", expected=_FORM, got=url)
+
+
+def post(
+    target: Target, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
+) -> int:
+    """Send a message to the first address of a target; return the status of the answer.
+
+    TimeoutError or httpx.HTTPError when there is none in time, however slowly it comes.
+    """
+    return asyncio.run(_post(target, body, headers, timeout_s))
+
+
+async def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout_s: float) -> int:
+    url = httpx.URL(
+        scheme=target.scheme,
+        host=target.addresses[0],
+        port=target.port,
+        raw_path=target.path.encode(),
+    )
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    port = "" if target.port == _PORTS[target.scheme] else f":{target.port}"
+    verify = ssl.create_default_context() if target.scheme == "https" else False
+    client = httpx.AsyncClient(verify=verify, trust_env=False)
+    async with asyncio.timeout(timeout_s), client:
+        # The certificate has to be that of the host, not of its address.
+        sending = client.stream(
+            "POST",
+            url,
+            content=body,
+            headers={**headers, "Host": f"{host}{port}"},
+            timeout=timeout_s,
+            extensions={"sni_hostname": target.host},
+        )
+        async with sending as answer:
+            return answer.status_code
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebhookTransport:
+    """How messages go out. `allowed`: hosts that may be this machine or at home."""
+
+    secret_of: Callable[[str], str]
+    """The salt of a webhook -> the secret that signs its messages."""
+    allowed: Collection[str] = ()
+    resolve: Callable[[str, int], Sequence[str]] = resolve
+    post: Callable[[Target, bytes, dict[str, str]], int] = post
+
+    def target(self, url: object) -> Target:
+        return checked_target(url, allowed=self.allowed, resolve=self.resolve)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,41 +191,36 @@ class Webhook:
     comments: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Way:
-    """How messages go out. `allowed`: hosts that may be this machine or at home."""
-
-    secret_of: SecretOf
-    allowed: Collection[str] = ()
-    resolve: Resolve = resolve
-    post: Post = post
-
-
 def make_webhook(
-    store: Store, dataset: str, url: str, *, by: User, way: Way, comments: bool = False
+    store: Store,
+    dataset: str,
+    url: str,
+    *,
+    by: User,
+    transport: WebhookTransport,
+    comments: bool = False,
 ) -> Webhook:
     """Tell an address of the decisions on a data set from now on. Refused: "role", "invalid".
 
     `comments`: also of comments, and of threads that are resolved or reopened.
     """
     require(by, "webhooks")
-    checked_target(url, allowed=way.allowed, resolve=way.resolve)
+    transport.target(url)
     with store.session() as session:
         if session.get(DatasetRow, dataset) is None:
             raise Refused("the store does not know this data set", reason="gone")
         own = WebhookRow.dataset == dataset
         count = session.scalar(select(func.count()).select_from(WebhookRow).where(own)) or 0
         if count >= MOST:
-            raise Refused(
-                "this data set has enough webhooks", expected=f"at most {MOST}", reason="invalid"
-            )
+            invalid("this data set has enough webhooks", "url", expected=f"at most {MOST}")
+        newest = session.scalar(select(func.max(EventRow.id)).where(EventRow.dataset == dataset))
         row = WebhookRow(
             dataset=dataset,
             url=url,
             by=by.name,
             made=utc_now(),
             salt=secrets.token_hex(16),
-            last=_newest(session, dataset),
+            last=newest or 0,
             tries=0,
             due=utc_now(),
             state=ON,
@@ -112,20 +229,15 @@ def make_webhook(
         )
         session.add(row)
         session.flush()
-        return _webhook(row)
-
-
-def _newest(session: Session, dataset: str) -> int:
-    query = select(func.max(EventRow.id)).where(EventRow.dataset == dataset)
-    return session.scalar(query) or 0
+        return read_row(Webhook, row)
 
 
 def webhooks(store: Store, dataset: str, *, by: User) -> list[Webhook]:
-    """Return the webhooks of a data set. Refused: "role"."""
+    """The webhooks of a data set. Refused: "role"."""
     require(by, "webhooks")
     query = select(WebhookRow).where(WebhookRow.dataset == dataset).order_by(WebhookRow.id)
     with store.reading() as session:
-        return [_webhook(row) for row in session.scalars(query)]
+        return [read_row(Webhook, row) for row in session.scalars(query)]
 
 
 def remove_webhook(store: Store, dataset: str, number: int, *, by: User) -> None:
@@ -139,7 +251,7 @@ def remove_webhook(store: Store, dataset: str, number: int, *, by: User) -> None
 
 
 def signature(secret: str, moment: int, body: bytes) -> str:
-    """Return what a message is signed with: the time it was sent, and HMAC-SHA-256 of both."""
+    """What a message is signed with: the time it was sent, and HMAC-SHA-256 of both."""
     signed = f"{moment}.".encode() + body
     return f"t={moment},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
@@ -168,7 +280,7 @@ class _Claim:
             return bool(done.rowcount)
 
 
-def deliver_due(store: Store, *, way: Way, clock: Clock = utc_now) -> int:
+def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
     """Send what is due of every webhook, in order; return how many messages were taken.
 
     Of two servers on one database one sends: a webhook is claimed for a minute before each message.
@@ -176,13 +288,14 @@ def deliver_due(store: Store, *, way: Way, clock: Clock = utc_now) -> int:
     taken = 0
     with store.reading() as session:
         due = WebhookRow.state == ON, WebhookRow.due <= clock()
-        found = [_webhook(row) for row in session.scalars(select(WebhookRow).where(*due))]
-    for webhook in found:
-        kinds = (*DECIDING, *TALKED) if webhook.comments else DECIDING
-        waiting = events_of(store, webhook.dataset, kinds, after_id=webhook.last, limit=_AT_ONCE)
-        held = _claim(store, webhook, clock()) if waiting else None
+        found = session.scalars(select(WebhookRow).where(*due))
+        waiting = [read_row(Webhook, row) for row in found]
+    for webhook in waiting:
+        kinds = (*DECIDING, *TALKING) if webhook.comments else DECIDING
+        news = events(store, webhook.dataset, kinds=kinds, after_id=webhook.last, limit=_AT_ONCE)
+        held = _claim(store, webhook, clock()) if news else None
         if held is not None:
-            taken += _tell(held, webhook, waiting, way, clock)
+            taken += _tell(held, webhook, news, transport, clock)
     return taken
 
 
@@ -204,13 +317,14 @@ def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
         return _Claim(store=store, webhook=webhook.id, last=webhook.last, due=until)
 
 
-def _tell(held: _Claim, webhook: Webhook, waiting: list[Event], way: Way, clock: Clock) -> int:
+def _tell(
+    held: _Claim, webhook: Webhook, news: list[Event], transport: WebhookTransport, clock: Clock
+) -> int:
     """Send one after the other until one is not taken; note after each how far it got."""
     taken, last, tries = 0, held.last, webhook.tries
-    for event in waiting:
-        wanted = is_decision(event) or (webhook.comments and talks(event))
-        if event.person.layer == MAIN and wanted:
-            wrong = _send(webhook, event, way)
+    for event in news:
+        if is_decision(event) or (webhook.comments and talks(event)):
+            wrong = _send(webhook, event, transport)
             if wrong:
                 tries += 1
                 wait_s = min(FIRST_WAIT_S * 2 ** (tries - 1), LONGEST_WAIT_S)
@@ -226,36 +340,20 @@ def _tell(held: _Claim, webhook: Webhook, waiting: list[Event], way: Way, clock:
     return taken
 
 
-def _send(webhook: Webhook, event: Event, way: Way) -> str:
+def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
     """Send one event; return what went wrong, "" for nothing."""
     body = json.dumps(event_json(event), sort_keys=True, allow_nan=False).encode()
+    secret, now = transport.secret_of(webhook.salt), int(utc_now().timestamp())
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "synthstudio",
         DELIVERY: str(event.id),
-        SIGNATURE: signature(way.secret_of(webhook.salt), int(utc_now().timestamp()), body),
+        SIGNATURE: signature(secret, now, body),
     }
     try:
-        target = checked_target(webhook.url, allowed=way.allowed, resolve=way.resolve)
-        status = way.post(target, body, headers)
+        status = transport.post(transport.target(webhook.url), body, headers)
     except Refused as error:
         return str(error)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, httpx.HTTPError) as error:
         return f"no answer: {type(error).__name__}"
     return "" if 200 <= status < 300 else f"answered with {status}"
-
-
-def _webhook(row: WebhookRow) -> Webhook:
-    return Webhook(
-        id=row.id,
-        dataset=row.dataset,
-        url=row.url,
-        by=row.by,
-        made=row.made,
-        salt=row.salt,
-        last=row.last,
-        tries=row.tries,
-        state=row.state,
-        note=row.note,
-        comments=row.comments,
-    )

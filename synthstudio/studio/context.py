@@ -26,7 +26,7 @@ from synthstudio.review.team import members
 from synthstudio.review.team.accounts import SIGN_IN_PAGE, Code
 from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
-from synthstudio.review.webhooks import Way
+from synthstudio.review.webhooks import WebhookTransport
 from synthstudio.studio import access, guard, page_parts, settings
 from synthstudio.studio.access import Tokens, load_secret
 from synthstudio.studio.drawing import pictures
@@ -200,10 +200,10 @@ class Context:
         return "admin" if name in self.settings.admins else members.role_of(self.store, name)
 
     @cached_property
-    def way_out(self) -> Way:
+    def webhook_transport(self) -> WebhookTransport:
         """Return how webhooks are told: their secrets follow from the server's key."""
         secret = load_secret(self.settings.state)
-        return Way(
+        return WebhookTransport(
             secret_of=lambda salt: access.derive_key(secret, f"webhook {salt}").hex(),
             allowed=self.settings.webhook_hosts,
         )

@@ -305,7 +305,7 @@ def build(settings: Settings) -> dict[str, Any]:
                 "viewer.\n"
             )
         limit_gc_pauses()
-        tell = functools.partial(deliver_due, ctx.store, way=ctx.way_out)
+        tell = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
         repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
         scheduler.start(settings, ctx.store)  # jobs that outlived the last server are found again
         yield

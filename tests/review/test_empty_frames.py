@@ -8,7 +8,6 @@ from review_ops import ANNA, BEN, GUEST, LEAD, PEOPLE, seen
 from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.dataset.derive import origins
 from synthstudio.review import history
-from synthstudio.review.decisions import event_json, is_decision
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
@@ -43,8 +42,8 @@ def test_an_empty_frame_is_decided_and_taken_back(store, key, do):
     assert by_status(store, key) == before and done_and_total(store, key) == (0, sum(PEOPLE))
     assert history.counts(store, key).status == {"pending": sum(PEOPLE)}
     assert throughput(store, key)[0].people == 0 and throughput(store, key)[0].events == 1
-    told = event_json(said)
-    assert is_decision(said) and (told["frame"], told["instance"]) == (EMPTY, FRAME)
+    told = history.event_json(said)
+    assert history.is_decision(said) and (told["frame"], told["instance"]) == (EMPTY, FRAME)
     assert told["status"] == "nobody"
     undone = do("revert", EMPTY, event=said.id, who=BEN)
     assert empty_frames(store, key) == set()

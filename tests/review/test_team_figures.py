@@ -11,10 +11,10 @@ from people_rows import make_rows, registered, write_rows
 from review_ops import ADMIN, ANNA, BEN, LEAD, ON_DISK, op, refused
 
 from synthstudio.core.errors import Refused
-from synthstudio.review.due import due_days, is_overdue
 from synthstudio.review.edits import apply
 from synthstudio.review.leases import leases
 from synthstudio.review.models import AssignmentRow, EventRow, MemberRow, utc_now
+from synthstudio.review.progress import due_days, is_overdue
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.review_fields import review_columns
 from synthstudio.review.risk.table import people_table

@@ -14,10 +14,10 @@ from test_attack_cases import ODD, SECRETS, cases, dirty, op_of
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import history
-from synthstudio.review.sending import checked_target, is_public
 from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token, read_token, tokens
 from synthstudio.review.values import User
+from synthstudio.review.webhooks import checked_target, is_public
 from synthstudio.studio.web_api.operations import OPERATIONS
 
 pytestmark = pytest.mark.nightly("seeded attacks; the table of test_attacks.py is quick")

@@ -249,10 +249,10 @@ def audit_by_rays(
 
     report = begin("auditing")
     if is_of_photos(dataset):
-        found = _photos(dataset, frames, assets, device, report)
+        found = list(_photos(dataset, frames, assets, device, report))
     else:
         found = _rendered(dataset, frames, assets, workers, device, report)
-    return _store(store, dataset, "audit", list(found), frames)
+    return _store(store, dataset, "audit", found, frames)
 
 
 def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import delete, func, select
 
-from synthstudio.core.errors import Refused, ReviewError
+from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.check import check_int, check_name
 from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.risk.people import F64, I64, PeopleTable
 from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
 from synthstudio.review.store import Store, upsert
-from synthstudio.review.values import JointLabel
+from synthstudio.review.values import JointLabel, invalid
 
 _AT_ONCE = 500
 MAX_COORDINATE_PX = 1e6
@@ -154,15 +154,17 @@ def _values(p: Prediction, key: str, layer: str, joints: frozenset[str]) -> dict
     check_int(p.instance, "instance", least=1)
     where = f"frame {p.frame}, person {p.instance}"
     if not _is_share(p.score):
-        raise _invalid("the score of a person", where, "0 to 1", p.score)
+        invalid("the score of a person", where, expected="0 to 1", got=p.score)
     for name, cause in p.causes.items():
         if name not in p.joints or cause not in CAUSES_PREDICTED:
-            raise _invalid(f"the cause of {name}", where, ", ".join(CAUSES_PREDICTED), cause)
+            invalid(f"the cause of {name}", where, expected=", ".join(CAUSES_PREDICTED), got=cause)
     for name, point in p.joints.items():
         if name not in joints:
-            raise _invalid("the skeleton has no such joint", where, "joints of the data set", name)
+            invalid(
+                "the skeleton has no such joint", where, expected="joints of the data set", got=name
+            )
         if not _is_point(point):
-            raise _invalid(f"the place of {name}", where, "x, y and confidence 0 to 1", point)
+            invalid(f"the place of {name}", where, expected="x, y and confidence 0 to 1", got=point)
     return {
         "dataset": key,
         "layer": layer,
@@ -190,10 +192,6 @@ def _is_share(value: object) -> bool:
 def _is_number(value: object) -> bool:
     fine = isinstance(value, int | float) and not isinstance(value, bool)
     return fine and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
-    return Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
 
 
 def _prediction(row: PredictionRow) -> Prediction:

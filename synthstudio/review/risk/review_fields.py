@@ -18,9 +18,9 @@ from sqlalchemy import select
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
 from synthstudio.dataset.query import Query, parse
 from synthstudio.dataset.query_fields import FIELDS, Field
-from synthstudio.review.due import is_overdue
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
+from synthstudio.review.progress import is_overdue
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import models_of, risk_of
 from synthstudio.review.store import Store

@@ -28,7 +28,16 @@ from synthstudio.review.store import Store, take_turn
 from synthstudio.review.team import lockout, passwords
 from synthstudio.review.team.members import TURN, members, revoke_where
 from synthstudio.review.team.sessions import still_holding
-from synthstudio.review.values import ROLES, Role, User, may, require
+from synthstudio.review.values import (
+    ROLES,
+    Role,
+    User,
+    invalid,
+    may,
+    read_row,
+    require,
+    to_role,
+)
 
 CODE_DAYS = 7
 SIGN_IN_PAGE, CODE_PAGE = "/sign-in", "/invitation"
@@ -92,7 +101,7 @@ def invite(
     name = checked_name(name)
     given = roles_to_give(by)
     if role not in given:
-        raise _invalid("you cannot invite to this role", "role", ", ".join(given), role)
+        invalid("you cannot invite to this role", "role", expected=", ".join(given), got=role)
     with store.session() as session:
         take_turn(session, TURN)
         columns = (MemberRow.name, AccountRow.name, CodeRow.name)
@@ -102,12 +111,12 @@ def invite(
             _require_admin(
                 by, "invites a member"
             )  # or a lead could become an admin without account
-            role = _role(member.role)
+            role = to_role(member.role)
         row = session.get(AccountRow, name)
         if row is not None and row.revoked is None:
-            raise _invalid("this person has an account", "name", "somebody without one", name)
+            invalid("this person has an account", "name", expected="somebody without one", got=name)
         roles = session.scalars(select(CodeRow.role).where(CodeRow.name == name))
-        if row is not None or any(_role(one) not in given for one in roles):
+        if row is not None or any(to_role(one) not in given for one in roles):
             _require_admin(by, "invites who was revoked, or invited to a higher role")
         return _new_code(session, name, kind="invitation", role=role, by=by, now=now or utc_now())
 
@@ -126,7 +135,7 @@ def reset_password(
         if row is None or row.revoked is not None:
             raise _no_account(name, "Invite that person instead.")
         member = session.get(MemberRow, name)
-        role = _role("" if member is None else member.role)
+        role = to_role("" if member is None else member.role)
         row.password = None
         session.execute(delete(SessionRow).where(SessionRow.name == name))
         lockout.forget(session, lockout.account_key(name))
@@ -162,7 +171,7 @@ def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code |
         return None
     with store.reading() as session:
         row = session.get(CodeRow, digest(text))
-        return None if row is None or row.until <= (now or utc_now()) else _code(row)
+        return None if row is None or row.until <= (now or utc_now()) else read_row(Code, row)
 
 
 def choose_password(store: Store, text: str, password: str, *, now: datetime | None = None) -> str:
@@ -182,8 +191,8 @@ def choose_password(store: Store, text: str, password: str, *, now: datetime | N
             raise _no_code()
         member = session.get(MemberRow, row.name)
         invited = row.kind == "invitation"
-        own = None if member is None else _role(member.role)
-        if invited and own is not None and ROLES.index(own) > ROLES.index(_role(row.role)):
+        own = None if member is None else to_role(member.role)
+        if invited and own is not None and ROLES.index(own) > ROLES.index(to_role(row.role)):
             raise _no_code()  # it would give more than its maker could
         if invited and own is None:
             session.add(MemberRow(name=row.name, role=row.role, by=row.by, when=moment))
@@ -214,7 +223,7 @@ def accounts(store: Store, *, now: datetime | None = None) -> list[Account]:
         return [
             Account(
                 name=name,
-                role=roles.get(name) or (_role(codes[name].role) if name not in rows else None),
+                role=roles.get(name) or (to_role(codes[name].role) if name not in rows else None),
                 state=_state(rows.get(name)),
                 by=(rows.get(name) or codes[name]).by,
                 made=(rows.get(name) or codes[name]).made,
@@ -261,22 +270,7 @@ def _new_code(
     )
     session.add(row)
     session.flush()
-    return _code(row), text
-
-
-def _code(row: CodeRow) -> Code:
-    return Code(
-        name=row.name,
-        kind=row.kind,
-        role=_role(row.role),
-        by=row.by,
-        made=row.made,
-        until=row.until,
-    )
-
-
-def _role(text: str) -> Role:
-    return next((role for role in ROLES if role == text), "viewer")
+    return read_row(Code, row), text
 
 
 def _no_code() -> Refused:
@@ -293,7 +287,3 @@ def _no_account(name: str, then: str | None = None) -> Refused:
     return Refused(
         "there is no such account", where="name", got=repr(name)[:100], then=then, reason="gone"
     )
-
-
-def _invalid(what: str, where: str, expected: str, got: object) -> Refused:
-    return Refused(what, where=where, expected=expected, got=repr(got)[:100], reason="invalid")

@@ -20,7 +20,7 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.store import Store, take_turn, upsert
-from synthstudio.review.values import MAIN, ROLES, Person, Role, User, require
+from synthstudio.review.values import MAIN, ROLES, Person, Role, User, invalid, require, to_role
 
 TURN = "team"
 """Who changes roles, accounts or codes does so one after the other."""
@@ -30,13 +30,13 @@ def members(store: Store) -> Mapping[str, Role]:
     """Name -> role of all members, by name; empty when nobody was named yet."""
     with store.reading() as session:
         rows = session.scalars(select(MemberRow).order_by(MemberRow.name))
-        return {row.name: _role(row.role) for row in rows}
+        return {row.name: to_role(row.role) for row in rows}
 
 
 def role_of(store: Store, name: str) -> Role | None:
     with store.reading() as session:
         row = session.get(MemberRow, name)
-        return None if row is None else _role(row.role)
+        return None if row is None else to_role(row.role)
 
 
 def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
@@ -49,13 +49,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
     require(by, "members")
     check_name(name, "name")
     if role is not None and role not in ROLES:
-        raise Refused(
-            "no such role",
-            where="role",
-            expected=", ".join(ROLES),
-            got=repr(role)[:40],
-            reason="invalid",
-        )
+        invalid("no such role", "role", expected=", ".join(ROLES), got=role)
     with store.session() as session:
         take_turn(session, TURN)  # two admins who leave at once cannot both be the last but one
         row = session.get(MemberRow, name, with_for_update=True)
@@ -68,7 +62,7 @@ def set_role(store: Store, name: str, role: Role | None, *, by: User) -> None:
                     then="Make somebody else admin first.",
                     reason="invalid",
                 )
-        if row is not None and (role is None or ROLES.index(role) < ROLES.index(_role(row.role))):
+        if row is not None and (role is None or ROLES.index(role) < ROLES.index(to_role(row.role))):
             session.execute(delete(CodeRow).where(CodeRow.by == name))
             for_others = and_(TokenRow.by == name, TokenRow.who != name)
             revoke_where(session, for_others, when=utc_now())
@@ -89,11 +83,6 @@ def revoke_where(session: Session, which: ColumnElement[bool], *, when: datetime
 def count(store: Store) -> int:
     with store.reading() as session:
         return session.scalar(select(func.count()).select_from(MemberRow)) or 0
-
-
-def _role(text: str) -> Role:
-    """A stored role; what another release may have written is the lowest one."""
-    return next((role for role in ROLES if role == text), "viewer")
 
 
 _AT_ONCE = 200
@@ -127,13 +116,8 @@ def _check_due(due: object) -> None:
         return
     # A day earlier is still today somewhere.
     if type(due) is not date or not -1 <= (due - today).days <= MOST_DAYS:
-        raise Refused(
-            "this is no day until which something can be done",
-            where="due",
-            expected=f"{today} to {today + timedelta(days=MOST_DAYS)}",
-            got=repr(due)[:40],
-            reason="invalid",
-        )
+        expected = f"{today} to {today + timedelta(days=MOST_DAYS)}"
+        invalid("invalid due date", "due", expected=expected, got=due)
 
 
 def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:

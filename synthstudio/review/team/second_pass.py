@@ -47,6 +47,7 @@ from synthstudio.review.values import (
     Person,
     Status,
     User,
+    invalid,
     may,
     require,
 )
@@ -94,13 +95,7 @@ class Progress:
 def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
     """The rows of the people to be looked at twice, in a random order."""
     if isinstance(share, bool) or not 0 <= share <= 1:
-        raise Refused(
-            "no such share",
-            where="second pass",
-            expected="0 to 1",
-            got=repr(share)[:40],
-            reason="invalid",
-        )
+        invalid("no such share", "second pass", expected="0 to 1", got=share)
     return _random_order(table.key, table.people)[: round(share * table.people)].copy()
 
 
@@ -243,12 +238,7 @@ def adjudicate(
     }
     main, second, marked = by_layer.values()
     if main is None or second is None or not is_decided(second) or person.layer != MAIN:
-        raise Refused(
-            "there are no two looks at this person",
-            where=person.where,
-            expected="two reviewers who decided",
-            reason="invalid",
-        )
+        invalid("not reviewed twice", person.where, expected="two reviewers who decided")
     mark = _mark(marked)
     first = main if mark is None else _as_of(store, main.person, mark[1])
     ops = _adjudication(main, first, second, decision, base)

@@ -12,8 +12,8 @@ import streamlit as st
 from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
-from synthstudio.review.due import due_days, is_overdue
 from synthstudio.review.names import checked_name
+from synthstudio.review.progress import due_days, is_overdue
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of

@@ -10,8 +10,15 @@ import numpy as np
 from synthstudio.core.errors import Refused
 from synthstudio.review.check import labels_of
 from synthstudio.review.comments import Listed, thread_list, threads_in
-from synthstudio.review.decisions import DECIDING, event_json, events_of, is_decision
-from synthstudio.review.history import added_people, states, states_in
+from synthstudio.review.history import (
+    DECIDING,
+    added_people,
+    event_json,
+    events,
+    is_decision,
+    states,
+    states_in,
+)
 from synthstudio.review.masks import WHICH, Size, as_rle, box_of, masks_on_disk
 from synthstudio.review.risk.predictions import Prediction, prediction_layers, predictions_in
 from synthstudio.review.risk.review_fields import ME
@@ -313,7 +320,8 @@ def comments(call: Call) -> Json:
 
 def _events(call: Call, kinds: tuple[Kind, ...]) -> tuple[list[Event], int | None]:
     limit = call.limit
-    found = events_of(call.ctx.store, call.chosen.key, kinds, after_id=call.after, limit=limit)
+    store, key = call.ctx.store, call.chosen.key
+    found = events(store, key, kinds=kinds, after_id=call.after, limit=limit)
     hidden = call.hidden(list({(e.person.frame, e.person.instance) for e in found}))
     told = [e for e in found if (e.person.frame, e.person.instance) not in hidden]
     return told, found[-1].id if len(found) == limit else None

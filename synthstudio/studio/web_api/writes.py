@@ -1,6 +1,6 @@
 """Operations that change something: ops, predictions, webhooks.
 
-An op goes the way of the editor's: the same parser, checks, revisions, leases and undo.
+An op goes the transport of the editor's: the same parser, checks, revisions, leases and undo.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _refusal(client: str, seq: int, why: str, text: str) -> Json:
 def _refused(of_set: Call, received: ReceivedOp | None, row: tuple[str, int, str, str]) -> Json:
     """Return why an op was refused, and the item as it is for one whose author saw another.
 
-    Not that of somebody who was decided on while the op was on its way, and is hidden now.
+    Not that of somebody who was decided on while the op was on its transport, and is hidden now.
     """
     client, seq, why, _ = row
     if received is None or why != "revision":
@@ -142,11 +142,11 @@ def add_webhook(call: Call) -> Json:
     url, comments = body.get("url"), body.get("comments", False)
     if type(comments) is not bool:
         invalid("this is no choice", "comments", "true or false", comments)
-    way = call.ctx.way_out
+    transport = call.ctx.webhook_transport
     store, key = call.ctx.store, call.chosen.key
-    made = make_webhook(store, key, url, by=call.me, way=way, comments=comments)  # type: ignore[arg-type]
+    made = make_webhook(store, key, url, by=call.me, transport=transport, comments=comments)  # type: ignore[arg-type]
     guard.LOG.info("webhook %d by %s", made.id, ascii(call.me.name))
-    return _webhook(made) | {"secret": way.secret_of(made.salt)}
+    return _webhook(made) | {"secret": transport.secret_of(made.salt)}
 
 
 def drop_webhook(call: Call) -> Json:
