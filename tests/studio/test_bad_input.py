@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,13 @@ from attackers import api_studio
 from imported_photos import import_photos
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.formats.imports import import_from
 from synthstudio.review import history
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.reviewed import export_reviewed
 from synthstudio.review.values import Op, Person, User
-from synthstudio.studio import frame_rows
 from synthstudio.studio.access import Grant
-from synthstudio.studio.editor import window
 
 ADA = User(name="ada", role="admin")
 
@@ -84,48 +79,3 @@ def test_a_set_that_is_moved_and_renamed(tmp_path: Path) -> None:
         assert studio.key == key and studio.context.sets[key].name == "renamed"
         assert history.counts(studio.store, studio.key).status["approved"] == 1
         assert ask(studio, kind="image", frame=0).status_code == 200
-
-
-def crowd(folder: Path, count: int) -> Path:
-    """A COCO file of one photo with so many people."""
-    folder.mkdir()
-    cv2.imwrite(str(folder / "0.png"), np.full((480, 640, 3), 60, np.uint8))
-    people = []
-    for k in range(count):
-        x, y = 8 + k % 25 * 24, 8 + k // 25 * 11
-        joints = [value for j in range(17) for value in (x + j, y + j % 9, 2)]
-        one = {"id": k, "image_id": 0, "category_id": 1, "bbox": [x, y, 20, 10], "area": 150}
-        people.append(one | {"iscrowd": 0, "num_keypoints": 17, "keypoints": joints})
-    joints = list(get_skeleton("coco17").joints)
-    value = {
-        "images": [{"id": 0, "file_name": "0.png", "width": 640, "height": 480}],
-        "annotations": people,
-        "categories": [{"id": 1, "name": "person", "keypoints": joints, "skeleton": []}],
-    }
-    (folder / "file.json").write_text(json.dumps(value))
-    return folder / "file.json"
-
-
-def test_500_people_in_a_frame(tmp_path: Path) -> None:
-    """A window of the editor has each once: it grows with the people, not with their square."""
-    file = crowd(tmp_path / "coco", 500)
-    import_from("coco", file, tmp_path / "set", images=file.parent)
-    dataset = Dataset(tmp_path / "set")
-    assert dataset.people == 500
-    with api_studio(tmp_path, dataset.folder) as studio:
-        frames = frame_rows.Frames(dataset, get_skeleton("coco17"))
-        listed = [(0, 1 + k) for k in range(sum(window.span(0, 500)))]
-        found = window.items(
-            studio.store,
-            studio.key,
-            frames,
-            window.Stretch(start=0, people=listed),
-            who=ADA,
-            url=lambda kind, frame: f"/img/{kind}-{frame}",
-            clean_of=lambda frame: None,
-        )
-        listings = [one["people"] for one in found]
-        assert len(listings[0]) == 500 and listings[1:] == [None] * (len(found) - 1)
-        assert len(json.dumps(found)) < 2e6
-        approve(studio, dataset)
-        export_reviewed(studio.store, dataset, tmp_path / "out", form="coco", only="all")
