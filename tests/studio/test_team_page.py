@@ -1,202 +1,231 @@
-"""The team page in a browser: roles, work, agreement and decisions are those of the store."""
+"""The page Team: roles, work, agreement, decisions, tokens and accounts are those of the store."""
 
-from __future__ import annotations
-
-import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+import json
+from types import SimpleNamespace
 
 import pytest
-from conftest import settled
-from playwright.sync_api import expect
-from reviewing import Desk, Reviewed, eventually, reviewed
+import streamlit as st
+from reviewing import Reviewed
+from streamlit.testing.v1 import AppTest
 
 from synthstudio.review import history, leases
-from synthstudio.review.check import base_of
 from synthstudio.review.leases import SECOND
+from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import Decision, Pair, begin_second_looks
-from synthstudio.review.team.statistics import Disagreement, agreement, disagreements
-from synthstudio.review.values import ItemState, JointLabel, Person, User
+from synthstudio.review.team.accounts import accounts, choose_password
+from synthstudio.review.team.second_pass import begin_second_looks
+from synthstudio.review.team.statistics import agreement, disagreements
+from synthstudio.review.tokens import make_token, tokens
+from synthstudio.review.values import User
 from synthstudio.studio.second_look import agreement_words, decision_of, joint_lines, label_words
 
-journey = pytest.mark.nightly("browser journey of a served studio")
-
-
-@pytest.fixture(scope="module")
-def review(studio, studio_set) -> Iterator[Reviewed]:
-    found = reviewed(studio.db, studio_set)
-    yield found
-    found.store.close()
+ADA = User(name="Ada", role="admin")
 
 
 @pytest.fixture
-def team_page(page, studio, open_as) -> Callable[..., Any]:
-    def opened(part: str = "", *, name: str = "Ada") -> Any:
-        open_as(page, studio, "team", name=name)
-        page.get_by_text("Second look", exact=True).wait_for()
-        if part:
-            page.get_by_text(part, exact=True).click()
-        return page
+def team(pages):
+    """Return a function (part=, user=): the page; `team.review`: its store."""
+    (chosen,) = pages.ctx.sets.values()
 
+    def opened(part="Members", *, user="Ada"):
+        app = pages.open("team", user=user)
+        app.segmented_control(key="team_part").set_value(part).run()
+        assert not app.exception
+        return app
+
+    opened.review = Reviewed(store=pages.ctx.store, dataset=chosen.dataset, table=chosen.table)
     return opened
 
 
-@journey
-@pytest.mark.browser
-def test_the_first_to_name_somebody_becomes_admin_and_assigns(team_page, review) -> None:
-    page = team_page()
-    page.get_by_text("Nobody has a role yet").wait_for()
-    for name in ("<b>x</b>", "Rex"):
-        page.get_by_role("textbox", name="Name").fill(name)
-        page.get_by_role("button", name="Set").click()
-        if name != "Rex":
-            page.get_by_text("this cannot be a name").wait_for()
-            settled(page)
-    eventually(lambda: dict(members.members(review.store)), {"Ada": "admin", "Rex": "reviewer"})
-    page.get_by_label("People", exact=True).fill("3")
-    page.get_by_label("People", exact=True).press("Tab")
-    page.get_by_role("button", name="Assign", exact=True).click()
-    eventually(lambda: members.assignment_counts(review.store, review.table.key), {"Ada": 3})
-    page.get_by_text("21 waiting people are unassigned").wait_for()
-    page.context.clear_cookies()  # another browser
-    page = team_page(name="Rex")  # reviewers see no forms of leads
-    page.get_by_text(re.compile("people wait")).wait_for()
-    settled(page)
-    for name in ("Set", "Assign"):
-        expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
-    page.get_by_text("Decide", exact=True).click()
-    page.get_by_text("Leads decide").wait_for()
+def field(app, label):
+    fields = (*app.text_input, *app.number_input, *app.selectbox)
+    return next(one for one in fields if one.label == label)
 
 
-@pytest.fixture(scope="module")
-def looked_twice(review: Reviewed) -> Reviewed:
-    """Let two reviewers look at four people: they differ in one wrist, and once in the verdict."""
-    team = review.team(Ada="admin", Rex="reviewer", Una="reviewer")
-    set_share(review.store, review.table.key, "second_share", 1.0, by=team["Ada"])
+def labels(app):
+    return {button.label for button in app.button}
+
+
+def test_the_first_to_name_somebody_becomes_admin_and_assigns(pages, team):
+    review, app = team.review, team()
+    assert "Nobody has a role yet" in pages.words(app)
+    field(app, "Name").set_value("<b>x</b>")
+    assert "this cannot be a name" in pages.words(pages.press(app, "Set"))
+    field(app, "Name").set_value("Rex")
+    pages.press(app, "Set")
+    assert dict(members.members(review.store)) == {"Ada": "admin", "Rex": "reviewer"}
+    field(app, "People").set_value(3)
+    assert "21 waiting people are unassigned" in pages.words(pages.press(app, "Assign"))
+    assert members.assignment_counts(review.store, review.table.key) == {"Ada": 3}
+    leases.claim(review.store, [review.person(20), review.person(21)], who=ADA, count=2)
+    pages.press(app.run(), "Release all leases")
+    assert leases.leases(review.store, review.table.key) == {}
+    pages.ctx.forget_roles()
+    app = team(user="Rex")  # reviewers see no forms of leads
+    assert "people wait" in pages.words(app).replace("**", "") and not {"Set", "Assign"} & labels(
+        app
+    )
+    assert "Leads decide" in pages.words(team("Decide", user="Rex"))
+
+
+def test_without_work_each_part_says_why(pages, team):
+    assert "so there is no pace to show" in pages.words(team())
+    assert "Nobody has been looked at twice yet" in pages.words(team("Second look"))
+    app = team("Decide")
+    assert "There is nothing to decide" in pages.words(app)
+    assert pages.press(app, "Go on reviewing").title[0].value == "Risk queue"
+
+
+@pytest.fixture
+def looked_twice(pages, team):
+    """Two reviewers look at four people: they differ in one wrist, and once in the verdict."""
+    review = team.review
+    users = review.team(Ada="admin", Rex="reviewer", Una="reviewer")
+    pages.ctx.forget_roles()
+    set_share(review.store, review.table.key, "second_share", 1.0, by=users["Ada"])
     for row in range(4):
-        review.decide(team["Rex"], review.person(row))
-    people = begin_second_looks(review.store, review.table, who=team["Una"], count=4, share=1.0)
-    assert len(people) == 4
-    first = min(people, key=lambda p: (p.frame, p.instance))
+        review.decide(users["Rex"], review.person(row))
+    people = begin_second_looks(review.store, review.table, who=users["Una"], count=4, share=1.0)
     for person in people:
-        if person == first:
-            review.move(team["Una"], person, "left_wrist", 40.0)
-        review.decide(team["Una"], person, "rejected" if person == people[-1] else "approved")
+        if person == min(people, key=lambda p: (p.frame, p.instance)):
+            review.move(users["Una"], person, "left_wrist", 40.0)
+        review.decide(users["Una"], person, "rejected" if person == people[-1] else "approved")
     return review
 
 
-@journey
-@pytest.mark.browser
-def test_agreement_on_the_page_is_that_of_the_store(team_page, looked_twice) -> None:
-    found = agreement(looked_twice.store, looked_twice.table)
-    assert found.people == 4
-    page = team_page("Second look")
-    output = re.sub(r"\*\*", "", agreement_words(found))
-    expect(page.get_by_text(output)).to_have_count(1)
-    page.locator(".js-plotly-plot").nth(1).wait_for()
-    wrist = next(line for line in joint_lines(found) if line["joint"] == "left wrist")
-    others = [line for line in joint_lines(found) if line["joint"] != "left wrist"]
-    assert wrist["spread, sigmas"] and all(not line["spread, sigmas"] for line in others)
+def test_agreement_and_share_are_those_of_the_store(pages, team, looked_twice):
+    found, key = agreement(looked_twice.store, looked_twice.table), looked_twice.table.key
+    app = team("Second look")
+    assert found.people == 4 and agreement_words(found) in [one.value for one in app.markdown]
+    assert len(app.get("plotly_chart")) == 2
+    spread = {line["joint"]: line["spread, sigmas"] for line in joint_lines(found)}
+    assert spread.pop("left wrist") and not any(spread.values())
+    field(app, "Looked at twice, %").set_value(50).run()
+    assert share_of(looked_twice.store, key, "second_share") == 0.5
+    assert "12 people (50%) are to be looked at twice" in pages.words(app).replace("**", "")
 
 
-@journey
-@pytest.mark.browser
-def test_leads_choose_the_share(team_page, looked_twice) -> None:
-    key = looked_twice.table.key
-    page = team_page("Second look")
-    box = page.get_by_label("Looked at twice, %")
-    for share, people in ((50, 12), (100, 24)):
-        box.wait_for()
-        settled(page)  # each run writes the stored share into the box
-        box.fill(str(share))
-        box.press("Enter")
-        eventually(lambda: share_of(looked_twice.store, key, "second_share"), share / 100)
-        reported = rf"{people} people \({share}%\) are to be looked at twice"
-        page.get_by_text(re.compile(reported)).wait_for()
-
-
-@journey
-@pytest.mark.browser
-def test_a_lead_takes_one_joint_of_the_second_look(team_page, looked_twice) -> None:
+def test_a_lead_takes_one_joint_of_the_second_look(pages, team, looked_twice):
     review = looked_twice
     open_ones = disagreements(review.store, review.table)
     place = next(k for k, one in enumerate(open_ones) if one.joints)
     one = open_ones[place]
     wanted = one.pair.second.joints["left_wrist"]
-    page = team_page("Decide")
-    for k in range(place):
-        page.get_by_role("button", name="Next").click()
-        page.get_by_text(re.compile(rf", {k + 2} of {len(open_ones)}$")).wait_for()
-    page.get_by_text(f"Frame {one.frame}, person {one.instance}").wait_for()
-    for letter in "AB":
-        page.get_by_role("img", name=f"The labels of look {letter}").wait_for()
-    page.get_by_text(f"B: {label_words(wanted)}").wait_for()
-    settled(page)  # no form of another pair is left
-    page.locator("[data-testid=stRadio] label").filter(has_text="B").click()
-    page.get_by_role("textbox", name="Reason").fill("B saw it")
-    form = page.get_by_test_id("stFormSubmitButton")  # the page's part has this name too
-    form.get_by_role("button", name="Decide", exact=True).click()
-    eventually(lambda: len(disagreements(review.store, review.table)), len(open_ones) - 1)
-    person = Person(dataset=review.table.key, frame=one.frame, instance=one.instance)
-    now = history.state(review.store, person)
+    app = team("Decide")
+    for _ in range(place):
+        pages.press(app, "Next")
+    said = pages.words(app)
+    assert (
+        f"Frame {one.frame}, person {one.instance}" in said and f"B: {label_words(wanted)}" in said
+    )
+    next(radio for radio in app.radio if "left wrist" in radio.label).set_value("B")
+    field(app, "Reason").set_value("B saw it")
+    pages.press(app, "Decide")
+    assert len(disagreements(review.store, review.table)) == len(open_ones) - 1
+    now = history.state(review.store, review.at(one.frame, one.instance))
     label = now.joints["left_wrist"]
     assert (label.x_px, label.state) == (wanted.x_px, wanted.state)
     assert (now.status, now.reason, now.who) == ("approved", "B saw it", "Ada")
+    base = review.frames.base_of(review.at(one.frame, one.instance))
+    gone = decision_of(one, base, {"left_wrist": "B"}, status="deleted", text="a poster")
+    assert gone.deleted and not gone.joints
 
 
-@journey
-@pytest.mark.browser
-def test_a_second_look_goes_to_its_own_layer(team_page, studio, looked_twice) -> None:
-    review = looked_twice
-    una, rex = User(name="Una", role="reviewer"), User(name="Rex", role="reviewer")
-    row = 12
-    main = review.person(row)
-    review.move(rex, main, "left_knee", 30.0)
-    review.decide(rex, main)
-    first = history.state(review.store, main)
-    page = team_page("Second look", name="Una")
-    page.get_by_role("button", name="Take people for a second look").click()
-    page.wait_for_url("**/review?**")
-    desk = Desk(page, studio)
-    page.locator(".ed[data-ready]").wait_for()
-    desk.shown(f"{main.frame}:{main.instance}")
-    assert page.locator(".ed").get_by_text("approved").count() == 0, "the first look is not told"
-    page.locator(".ed .stage").focus()
-    desk.press("a")
-    desk.saved()
-    second = history.state(review.store, review.person(row, layer=SECOND))
-    assert (second.status, second.who, dict(second.joints)) == ("approved", una.name, {})
-    assert history.state(review.store, main) == first
+def test_a_second_look_is_taken_in_its_own_queue(pages, team, looked_twice):
+    rex, main = User(name="Rex", role="reviewer"), looked_twice.person(12)
+    looked_twice.move(rex, main, "left_knee", 30.0)
+    looked_twice.decide(rex, main)
+    app = pages.press(team("Second look", user="Una"), "Take people for a second look")
+    wanted = {"frame": str(main.frame), "instance": str(main.instance), "queue": "second"}
+    assert wanted.items() <= app.query_params.items()
+    (key,) = (key for key in pages.shown if key.startswith("editor "))
+    items = {item["id"]: item for item in json.loads(pages.shown[key]["json"])["items"]}
+    mine = items[f"{main.frame}:{main.instance}"]["state"]  # the first look is not told
+    assert SECOND in key and (mine["status"], mine["joints"]) == ("pending", {})
 
 
-@journey
-@pytest.mark.browser
-def test_leads_give_leases_back(team_page, looked_twice) -> None:
-    review = looked_twice
-    una = User(name="Una", role="reviewer")
-    leases.claim(review.store, [review.person(20), review.person(21)], who=una, count=2)
-    page = team_page()
-    page.get_by_role("button", name="Release all leases").click()
-    eventually(lambda: len(leases.leases(review.store, review.table.key)), 0)
+def test_a_page_drawn_anew_shows_the_token_that_was_made(pages, team, monkeypatch):
+    members.set_role(pages.ctx.store, "Ada", "admin", by=ADA)
+    app, success, calls = team("Tokens"), st.success, []
+
+    def interrupted(text):
+        calls.append(text)
+        if len(calls) == 1:
+            st.rerun()  # as something else that asks for it in this moment
+        success(text)
+
+    monkeypatch.setattr(st, "success", interrupted)
+    pages.press(app, "Make")
+    assert PATTERN.fullmatch(app.code[0].value)
+    assert len(calls) == 2 and len(tokens(pages.ctx.store)) == 1
+    assert not app.run().code  # once
 
 
-def test_a_decision_takes_the_labels_it_was_told_to(studio_set: Path, tmp_path: Path) -> None:
-    review = reviewed(tmp_path / "review.db", studio_set)
-    person = review.person(0)
-    joints = review.on_disk(person)
-    moved = JointLabel(x_px=1.0, y_px=2.0, state=1, cause="object")
-    second = ItemState(person=person, joints={"nose": moved})
-    pair = Pair(row=0, first=ItemState(person=person), second=second, adjudicated=False)
-    found = Disagreement(pair=pair, frame=0, instance=1, score=1.0, joints=("nose",), what=())
-    base = base_of(review.dataset, person.frame, person.instance)
-    picked = {"nose": "B", "left_eye": "B", "right_eye": "A"}
-    decision = decision_of(found, base, picked, status="approved", text="")
-    assert decision.joints == {"nose": moved, "left_eye": joints["left_eye"]}
-    gone = decision_of(found, base, picked, status="deleted", text="a poster")
-    assert gone == Decision(choice="own", deleted=True, text="a poster")
-    assert label_words(moved) == "hidden by object at 1.0, 2.0"
-    assert label_words(None) == "nothing"
-    review.store.close()
+def test_everybody_has_their_own_tokens_and_admins_all(pages, team):
+    store = pages.ctx.store
+    for name, role in (("Ada", "admin"), ("Rex", "reviewer")):
+        members.set_role(store, name, role, by=ADA)
+    make_token(store, "Ada", role="admin", by=ADA, label="of Ada")
+    pages.ctx.forget_roles()
+    app = team("Tokens", user="Rex")
+    assert "Of" not in [one.label for one in app.text_input] and not app.dataframe  # nobody else's
+    field(app, "What it is for").set_value("of Rex")
+    pages.press(app, "Make")
+    (mine,) = tokens(store, who="Rex")
+    assert (mine.role, mine.by, mine.label) == ("reviewer", "Rex", "of Rex")
+    pages.press(app.run(), "Revoke")  # the only one in the list
+    assert tokens(store, who="Rex")[0].revoked and not tokens(store, who="Ada")[0].revoked
+    app = team("Tokens")
+    for name, said in (("Rex", "at most the role of its person"), ("Zoe", "only members have")):
+        field(app, "Of").set_value(name)
+        assert said in pages.press(app, "Make").error[0].value
+    members.set_role(store, "Bo", "admin", by=ADA)
+    members.set_role(store, "Ada", "reviewer", by=ADA)  # who is no admin any more
+    pages.ctx.forget_roles()
+    field(app, "Of").set_value("Ada")
+    assert (
+        "a token has a role of those whom its maker has" in pages.press(app, "Make").error[0].value
+    )
+    assert len(tokens(store)) == 2
+    pages.ctx.keys.drop("b")  # who only says a name sees no token
+    app = team("Tokens")
+    assert "server's key" in app.info[0].value and "Make" not in labels(app) and not app.dataframe
+
+
+def accounts_page(ctx, me):
+    from synthstudio.studio.team_accounts import show_accounts
+
+    show_accounts(ctx, me)
+
+
+def test_leads_invite_and_admins_reset_and_revoke_accounts(pages):
+    store = pages.ctx.store
+    members.set_role(store, "Ada", "admin", by=ADA)
+    settings = SimpleNamespace(admins=(), url="https://studio.example")
+    ctx = SimpleNamespace(store=store, settings=settings, check_free=lambda name: None)
+
+    def opened(me):
+        return AppTest.from_function(accounts_page, args=(ctx, me), default_timeout=120).run()
+
+    def state():
+        return {one.name: one.state for one in accounts(store)}["lea"]
+
+    ada = opened(ADA)
+    ada.text_input[0].set_value("lea")
+    ada.selectbox[0].set_value("lead")
+    link = pages.press(ada, "Invite").code[0].value
+    assert link.startswith("https://studio.example/invitation#") and state() == "invited"
+    assert not ada.run().code  # shown once
+    choose_password(store, PATTERN.findall(link)[0], "seven brown otters")
+    lea = opened(User(name="lea", role="lead"))
+    assert labels(lea) == {"Invite"}
+    for name, why in (("le\u0430", "mixes scripts"), ("Ada", "only an admin invites")):
+        lea.text_input[0].set_value(name)
+        assert why in pages.press(lea, "Invite").error[0].value
+    ada = opened(ADA)
+    ada.selectbox[1].set_value("lea")
+    assert pages.press(ada, "Reset").code and state() == "reset"
+    ada.selectbox[2].set_value("lea")
+    pages.press(ada, "Revoke")
+    assert state() == "revoked"
