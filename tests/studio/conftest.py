@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import runpy
-import signal
 import socket
 import subprocess
 import sys
@@ -51,12 +50,7 @@ def _main_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def studio_set(once: Callable[..., Path]) -> Path:
-    """Return a data set: four moments of base, clean and occluder, two people each.
-
-    $SYNTHSTUDIO_STUDIO_SET: one that such a run made, to save its twenty seconds.
-    """
-    if made := os.environ.get("SYNTHSTUDIO_STUDIO_SET"):
-        return Path(made)
+    """Return a data set: four moments of base, clean and occluder, two people each."""
     from synthstudio.generation import pipeline
     from synthstudio.generation.stage import prepare
     from synthstudio.recipe.schema import load
@@ -85,9 +79,7 @@ class Studio:
     datasets: tuple[Path, ...]
     environment: dict[str, str] = field(default_factory=dict)
     more: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
     port: int = 0
-    script: Path = ROOT / "streamlit_app.py"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -96,23 +88,14 @@ class Studio:
 
     @property
     def db(self) -> Path:
-        if "--db" in self.more:
-            return Path(self.more[self.more.index("--db") + 1])
         return self.folder / "state" / "review.db"
-
-    @property
-    def state(self) -> Path:
-        """The folder of its key."""
-        if "--state" in self.more:
-            return Path(self.more[self.more.index("--state") + 1])
-        return self.db.parent
 
     @property
     def key(self) -> str:
         """What the server prints for its own user."""
         from synthstudio.studio.access import load_secret, local_key
 
-        return local_key(load_secret(self.state))
+        return local_key(load_secret(self.db.parent))
 
     @property
     def exports(self) -> Path:
@@ -142,9 +125,9 @@ class Studio:
         raise AssertionError(f"the studio ended:\n{self.output}")
 
     def _launch(self) -> None:
-        command = [sys.executable, "-m", "streamlit", "run", str(self.script)]
-        command += [f"--server.port={self.port}", *self.flags, "--", *map(str, self.datasets)]
-        command += ["--db", str(self.db), "--exports", str(self.exports)]
+        command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "streamlit_app.py")]
+        command += [f"--server.port={self.port}", "--", *map(str, self.datasets)]
+        command += ["--state", str(self.db.parent), "--exports", str(self.exports)]
         command += ["--scenes", str(ROOT / "scenes"), *self.more]
         self.exports.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "HOME": str(self.folder), **caches(), **self.environment}
@@ -166,27 +149,15 @@ class Studio:
 
     def kill(self) -> None:
         """End the server at once, as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End the server as Ctrl-C would; by force after ten seconds."""
-        self._end(signal.SIGTERM)
+        process, self.process = self.process, None
+        if process is not None:
+            process.kill()
+            process.wait(60)
 
     def restart(self) -> None:
         """End the server at once and start it on the same port and database."""
         self.kill()
         self.start()
-
-    def _end(self, how: signal.Signals) -> None:
-        process, self.process = self.process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(60)
 
 
 class _Said(dict[str, Any]):
@@ -333,7 +304,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Studio]]:
-    """Return a function that starts a studio: (*datasets, environment=, more=, flags=)."""
+    """Return a function that starts a studio: (*datasets, environment=, more=)."""
     started: list[Studio] = []
 
     def start(*datasets: Path, **options: Any) -> Studio:
@@ -343,7 +314,7 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     yield start
     for studio in started:
-        studio.stop()
+        studio.kill()
 
 
 @pytest.fixture(scope="module")
@@ -521,16 +492,3 @@ def settled(page: Any) -> None:
     page.get_by_test_id("stApp").and_(
         page.locator("[data-test-script-state='notRunning']")
     ).wait_for()
-
-
-@pytest.fixture
-def screenshots() -> Callable[[Any, str], None]:
-    """Return a function (page, name) that keeps a picture in $SYNTHSTUDIO_SCREENSHOTS, if set."""
-
-    def shoot(page: Any, name: str) -> None:
-        folder = os.environ.get("SYNTHSTUDIO_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=str(Path(folder) / f"{name}.png"))
-
-    return shoot

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -157,17 +160,16 @@ def test_a_session_that_is_looked_up_slowly_holds_up_nobody_else(door, monkeypat
     assert run_apart(both()) == (True, 200, 404)
 
 
-class Busy:
-    """Asks for a session, and cannot at those turns."""
+def busy_at(*turns: int) -> Callable[..., Any]:
+    """Return what asks for a session, and cannot at those turns."""
+    count, looked_up = itertools.count(1), routes.read_session
 
-    def __init__(self, *turns: int) -> None:
-        self.turns, self.count, self.looked_up = turns, 0, routes.read_session
-
-    def __call__(self, *args: Any) -> str | None:
-        self.count += 1
-        if self.count in self.turns:
+    def asked(*args: Any, **more: Any) -> Any:
+        if next(count) in turns:
             raise Refused("the database cannot be written now", reason="busy")
-        return self.looked_up(*args)
+        return looked_up(*args, **more)
+
+    return asked
 
 
 def websocket(door: Any, headers: dict[str, str], messages: int) -> tuple[list[bytes], list[Any]]:
@@ -195,24 +197,20 @@ def test_a_busy_store_leaves_no_page_unwatched(door, monkeypatch):
     """Neither is an ended session let through, nor one that holds taken for an ended one."""
     monkeypatch.setattr("synthstudio.studio.sign_in.watch._AGAIN_S", (0.0, 0.0, 0.0))
     mine = signed_in(door)
-    monkeypatch.setattr(routes, "read_session", Busy())
+    monkeypatch.setattr(routes, "read_session", busy_at())
     assert websocket(door, mine, 2) == ([b"changed"] * 2, [])  # the control
-    monkeypatch.setattr(routes, "read_session", Busy(1))
+    monkeypatch.setattr(routes, "read_session", busy_at(1))
     assert websocket(door, mine, 2) == ([], [{"type": "websocket.close", "code": 1013}])
-    monkeypatch.setattr(routes, "read_session", Busy(2, 3, 5))
+    monkeypatch.setattr(routes, "read_session", busy_at(2, 3, 5))
     assert websocket(door, mine, 2)[0] == [b"changed"] * 2
-    monkeypatch.setattr(routes, "read_session", Busy(3, 4, 5))
+    monkeypatch.setattr(routes, "read_session", busy_at(3, 4, 5))
     first, second, third = websocket(door, mine, 3)[0]
     assert (first, third) == (b"changed", b"changed") and second != b"changed"
     assert "messages after a session's end" not in door.log()
-    monkeypatch.setattr(routes, "read_session", Busy(3))
-    end_sessions(door.store)
-    assert websocket(door, mine, 2)[0] == [b"changed"] * 2  # of nobody: pages ask who it is
-
-
-def end_sessions(store: Any) -> None:
-    with store.session() as session:
+    monkeypatch.setattr(routes, "read_session", busy_at(3))
+    with door.store.session() as session:
         session.query(SessionRow).delete()
+    assert websocket(door, mine, 2)[0] == [b"changed"] * 2  # of nobody: pages ask who it is
 
 
 def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, monkeypatch):
@@ -220,7 +218,7 @@ def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, mon
     browser = tokens.browser(mine["Cookie"].split("; ")[0].partition("=")[2])
     token = tokens.token(Grant(kind="image", user="ada", browser=browser))
     for path in ("/media/none.png", f"/img/{token}"):
-        monkeypatch.setattr(routes, "read_session", Busy(1))
+        monkeypatch.setattr(routes, "read_session", busy_at(1))
         busy, after = (run_apart(ask(door.app, path, headers=mine)) for _ in range(2))
         assert (busy.status, busy.body) == (503, b"try again in a moment\n"), path
         assert after.status == 404, path
@@ -228,19 +226,15 @@ def test_a_busy_store_gives_no_file_and_no_picture_and_ends_no_session(door, mon
 
 def test_a_password_that_is_chosen_while_the_store_is_busy(door, monkeypatch):
     """The code is spent then, so one is led to where the new password signs one in."""
-
-    def busy(*args: Any, **more: Any) -> None:
-        raise Refused("the database cannot be written now", reason="busy")
-
     _, text = invite(door.store, "mia", by=ADA)
     form = {"code": text, "password": GOOD, "again": GOOD}
     with monkeypatch.context() as patched:
-        patched.setattr(routes, "read_code", busy)
+        patched.setattr(routes, "read_code", busy_at(1))
         late = run_apart(ask(door.app, "/invitation", form=form))
         assert late.status == 503 and late.headers["retry-after"] == "5"
         assert f'value="{text}"'.encode() in late.body
     with monkeypatch.context() as patched:
-        patched.setattr(routes, "sign_in", busy)
+        patched.setattr(routes, "sign_in", busy_at(1))
         led = run_apart(ask(door.app, "/invitation", form=form))
     assert (led.status, led.headers["location"]) == (303, "/sign-in")
     entering = ask(door.app, "/sign-in", form={"name": "mia", "password": GOOD})
@@ -277,10 +271,7 @@ def named(chain: str, **more: str) -> dict[str, str]:
 
 def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(cheap_hashes, tmp_path):
     with api_studio(tmp_path, accounts=True, url=PUBLIC, behind_proxy=True) as studio:
-
-        def asked(number: int, headers: dict[str, str], client: str) -> int:
-            return tried(studio.app, number, headers, client)
-
+        asked = functools.partial(tried, studio.app)
         mine = "203.0.113.7"  # Uvicorn makes it the sender
         count = FREE_OF_ADDRESS + 2
         found = [asked(number, named(mine), mine) for number in range(count)]

@@ -251,12 +251,11 @@ def answered(programs, events):
 
 @pytest.mark.timeout(SECONDS * 3 + 600)
 def test_acknowledged_is_what_is_stored(
-    start_studio, studio_set, database, tmp_path, new_page, open_as, watch
+    start_studio, studio_set, database, new_page, open_as, watch
 ):
     watch.expected += BROKEN
     key, labels = content_key(Dataset(studio_set)), Labels(studio_set)
-    more = ("--db", database.url, "--state", str(tmp_path / "state"))
-    studio = start_studio(studio_set, more=more)
+    studio = start_studio(studio_set, more=("--db", database.url))
     own, shared = labels.people[-2:], labels.people[:-2]
     with closing(open_store(database.url)) as store:
         for name in (*BROWSERS, *PROGRAMS):

@@ -2,27 +2,24 @@
 
 import csv
 import io
-import re
 
 import numpy as np
 import pytest
 import streamlit as st
-from conftest import settled
 from playwright.sync_api import expect
 from reviewing import address, eventually
 from waiting import wait_for
 
-from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.filter import query_of
 from synthstudio.dataset.matching import matching_people
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review import history, settings
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import content_key
-from synthstudio.review.risk.table import people_table
 from synthstudio.review.team import members
 from synthstudio.review.values import User
 from synthstudio.studio.gallery.likeness import distances, normalised
+from synthstudio.studio.gallery.panel import _chosen_points
 
 ADMIN = User(name="Ada", role="admin")
 
@@ -235,9 +232,7 @@ def test_who_is_found_is_relabelled_and_back(gallery, pages):
 
 @pytest.mark.nightly("a browser journey; what is asked by it is tested above without one")
 @pytest.mark.browser
-def test_plots_map_and_keyboard_in_a_browser(page, studio, studio_set, open_as):
-    """A click on the heat map filters, a lasso on the map chooses, arrows and Enter open a card."""
-    table = people_table(Dataset(studio_set))
+def test_cards_are_opened_by_keys_alone(page, studio, studio_set, open_as):
     open_as(page, studio, "gallery?q=variant = base")
     cards = page.locator("a.card")
     cards.first.wait_for()
@@ -247,50 +242,19 @@ def test_plots_map_and_keyboard_in_a_browser(page, studio, studio_set, open_as):
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft"):
         page.keyboard.press(key)
     expect(cards.nth(1)).to_be_focused()
-    frame, instance = cards.nth(1).get_attribute("data-id").split("/")
-    base = cards.count()
+    wanted = [content_key(Dataset(studio_set)), *cards.nth(1).get_attribute("data-id").split("/")]
     page.keyboard.press("Enter")
     page.wait_for_url("**/review?**")
-    wanted = [content_key(Dataset(studio_set)), frame, instance]
     eventually(lambda: [address(page).get(k) for k in ("set", "frame", "instance")], wanted)
 
-    open_as(page, studio, "gallery?q=variant = base")
-    page.get_by_role("radio", name="Map").click()
-    points = page.locator(".js-plotly-plot .point")
-    expect(points).to_have_count(base)
-    settled(page)
-    x, y = max(resting(point) for point in points.all())
-    page.mouse.move(x - 12, y - 12)
-    page.mouse.down()
-    for dx, dy in ((12, -12), (12, 12), (-12, 12), (-12, -12)):
-        page.mouse.move(x + dx, y + dy, steps=4)
-    page.mouse.up()
-    page.get_by_text("chosen on the map").wait_for()
-    wait_for(lambda: 0 < cards.count() < base, "the chosen alone are shown")
 
-    open_as(page, studio, "gallery")
-    page.get_by_test_id("stButtonGroup").get_by_text("Statistics").click()
-    points = page.locator(".st-key-gallery_plot_causes_0 .scatterlayer .point")
-    expect(points).to_have_count(len(table.joints) * 5)
-    settled(page)
-    joint = table.joints.index("left_wrist")
-    page.mouse.click(*resting(points.nth(joint * 5)))
-    query = page.get_by_role("textbox", name="Query", exact=True)
-    expect(query).to_have_value("left_wrist visible")
-    found = int((table.cause[:, joint] == CAUSES.index("visible")).sum())
-    expect(page.get_by_text(re.compile(r"^[\d,]+ of [\d,]+ people$"))).to_have_text(
-        [f"{found} of 24 people"]
-    )
-
-
-def resting(place):
-    """Return the middle of something, px, once it has stopped to move."""
-    seen = []
-
-    def stands():
-        box = place.bounding_box() or dict.fromkeys(("x", "y", "width", "height"), float("nan"))
-        seen.append((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
-        return seen[-3:] == [seen[-1]] * 3
-
-    wait_for(stands, "it stands still")
-    return seen[-1]
+def test_who_is_chosen_on_the_map_is_shown_alone(gallery, pages):
+    app = gallery("variant = base")
+    before = app.cards()
+    app.segmented_control(key="gallery_show").set_value("Map").run()
+    assert not app.exception and len(app.get("plotly_chart")) == 1
+    state = app.session_state["gallery"][pages.chosen.key]
+    state.among, state.show = tuple(before[1:3]), "People"
+    assert "2 people chosen on the map" in pages.words(app.run()) and app.cards() == before[1:3]
+    assert _chosen_points({"selection": {"points": [{"point_index": 1}]}}, 2) == [1]
+    assert _chosen_points({"selection": {"points": [{"point_index": "1"}]}}, 2) == []

@@ -101,10 +101,9 @@ def test_a_scene_that_lacks_its_pictures_says_so(pages):
     assert "Generate" not in {button.label for button in app.button}
 
 
-@pytest.mark.parametrize("user", ["Rudi"])
-def test_who_does_not_lead_is_sent_away(pages, user):
+def test_who_does_not_lead_is_sent_away(pages):
     members.set_role(pages.ctx.store, "Rudi", "reviewer", by=ADA)
-    app = pages.open("generate", user=user)
+    app = pages.open("generate", user="Rudi")
     assert "This page needs the role lead" in app.warning[0].value
     assert "Generate" not in {one.label for one in app.button} and not app.file_uploader
 
@@ -143,14 +142,10 @@ def test_photos_are_kept_and_refused_by_name(pages):
     assert not start(app).disabled
 
 
-@pytest.mark.parametrize("folder", ["../../etc"])
-def test_no_name_of_photos_leads_out(pages, folder):
-    said = send(pages, pages.open("generate"), ("a.jpg", "image/jpeg", PHOTO), folder=folder)
+def test_no_name_leads_out_and_who_is_no_lead_any_more_keeps_nothing(pages):
+    app, folder = pages.open("generate", user="Lea"), "../../etc"
+    said = send(pages, app, ("a.jpg", "image/jpeg", PHOTO), folder=folder)
     assert "this cannot be a folder of photos" in said and kept(pages) == []
-
-
-def test_who_is_no_lead_any_more_keeps_nothing(pages):
-    app = pages.open("generate", user="Lea")
     members.set_role(pages.ctx.store, "Lea", "viewer", by=ADA)
     pages.ctx.forget_roles()
     app.file_uploader[0].set_value([("a.jpg", PHOTO, "image/jpeg")])
@@ -160,9 +155,7 @@ def test_who_is_no_lead_any_more_keeps_nothing(pages):
 
 @pytest.mark.nightly("a browser journey with previews and jobs in processes of their own")
 @pytest.mark.browser
-def test_a_set_with_own_photos_is_made_through_a_restart(
-    start_studio, scenes, page, open_as, screenshots
-):
+def test_a_set_with_own_photos_is_made_through_a_restart(start_studio, scenes, page, open_as):
     maker = start_studio(more=("--scenes", str(scenes), "--admin", "Ada"))
 
     def card(name):
@@ -181,9 +174,6 @@ def test_a_set_with_own_photos_is_made_through_a_restart(
     generate = page.get_by_role("button", name="Generate", exact=True)
     open_as(page, maker, "generate")
     page.get_by_alt_text("frame 0 of this recipe with its labels drawn in").wait_for()
-    settled(page)
-    page.get_by_role("button", name="Another frame").click()
-    page.get_by_alt_text("frame 1 of this recipe with its labels drawn in").wait_for()
     put("Frames", "3000", "spinbutton")
     page.get_by_text("3,000 frames").wait_for()
     put("Name of the data set", "long")
@@ -218,7 +208,6 @@ def test_a_set_with_own_photos_is_made_through_a_restart(
     page.get_by_role("link", name="Generate", exact=True).click()
     link = card("quickstart-street").get_by_role("link", name="Open and review")
     link.wait_for()
-    screenshots(page, "generate_done")
     found = maker.exports / "quickstart-street"
     assert Dataset(found).frames == 5 and (maker.exports / "quickstart-street.yaml").is_file()
     assert str(maker.exports) not in (found / "dataset.json").read_text("utf-8")

@@ -35,7 +35,7 @@ def begin(page, studio, name):
     return desk
 
 
-def test_the_first_corrected_label(studio, studio_set, page, screenshots):
+def test_the_first_corrected_label(studio, studio_set, page):
     desk = begin(page, studio, "Nia")
     for part in ("Tab chooses a joint", "a approves"):
         page.get_by_text(part).first.wait_for()
@@ -50,7 +50,6 @@ def test_the_first_corrected_label(studio, studio_set, page, screenshots):
     desk.wait(lambda: desk.reads("item") != item)
     desk.saved()
     page.get_by_text("All edits saved").first.wait_for()
-    screenshots(page, "new_user_reviewed")
     frame, instance = map(int, item.split(":"))
     dataset = Dataset(studio_set)
     row = next(r for r in dataset.instances(frame) if r["instance"] == instance)
@@ -69,7 +68,7 @@ def test_the_first_corrected_label(studio, studio_set, page, screenshots):
 
 
 @pytest.mark.nightly("a job in a process of its own; orders, jobs and downloads have quick tests")
-def test_the_label_is_exported(studio, studio_set, page, screenshots):
+def test_the_label_is_exported(studio, studio_set, page):
     desk = begin(page, studio, "Nia")
     desk.root.focus()
     desk.press("a")
@@ -80,7 +79,6 @@ def test_the_label_is_exported(studio, studio_set, page, screenshots):
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.locator('[class*="st-key-job_"]').get_by_role("link", name="Download")
     link.wait_for()
-    screenshots(page, "home_exported")
     address = f"{studio.url}{link.get_attribute('href')}"
     answer = page.context.request.get(address)
     assert answer.status == 200 and "attachment" in answer.headers["content-disposition"]

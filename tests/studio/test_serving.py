@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tomllib
 import urllib.request
+from contextlib import suppress
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from attackers import request, run_apart
@@ -14,8 +17,10 @@ from conftest import ROOT, free_port
 from waiting import wait_for
 
 from synthstudio.core.errors import StudioError
+from synthstudio.dataset.reader import Dataset
 from synthstudio.studio import server, settings
 from synthstudio.studio.access import Tokens
+from synthstudio.studio.context import Context
 from synthstudio.studio.guard import Guard, Policy, cookies, page_policy
 
 OPEN = "server.address"
@@ -58,31 +63,23 @@ def test_protections_are_put_back(monkeypatch):
 def test_our_own_command(tmp_path, studio_set):
     port = free_port()
     command = [sys.executable, "-m", "synthstudio", "studio", str(studio_set), f"--port={port}"]
-    bad = subprocess.run(
-        [*command, "--address=0.0.0.0"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    words = [*command, "--address=0.0.0.0"]
+    bad = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert bad.returncode == 1 and "this machine only" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+    def healthy() -> bool:
+        assert process.poll() is None
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as found:
+            return bool(found.read() == b'{"status":"ok"}')
+        return False
+
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         try:
-            assert answer(f"http://127.0.0.1:{port}/healthz", process) == b'{"status":"ok"}'
+            wait_for(healthy, "the studio answers", patience_s=240)
             assert (tmp_path / "exports" / "studio" / "review.db").is_file()
         finally:
             process.terminate()
-
-
-def answer(url: str, process: subprocess.Popen) -> bytes:
-    """Return what a server answers when it has started."""
-
-    def asked() -> bytes | None:
-        assert process.poll() is None, process.args
-        try:
-            with urllib.request.urlopen(url, timeout=20) as found:
-                return found.read()
-        except OSError:
-            return None
-
-    return wait_for(asked, f"an answer from {url}", patience_s=240)
 
 
 def test_the_file_of_options_says_what_our_command_says():
@@ -175,3 +172,38 @@ def test_with_sign_in_media_is_for_those_who_did():
 
 def test_cookies_are_read_as_browsers_send_them():
     assert cookies({"cookie": 'a=1; b="2=3";c ; d='}) == {"a": "1", "b": "2=3", "d": ""}
+
+
+def test_sets_below_the_exports_folder_are_opened_and_no_link_leads_out(small_photo_set, tmp_path):
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    (exports / "link").symlink_to(small_photo_set)
+    (exports / "empty").mkdir()
+    found = Context(settings.parse(["--exports", str(exports)], {}))
+    assert not found.sets
+    shutil.copytree(small_photo_set, exports / "mine")
+    (exports / "mine" / "index.json").rename(exports / "mine" / "index")
+    assert found.refresh() == [] and not found.sets  # unfinished
+    (exports / "mine" / "index").rename(exports / "mine" / "index.json")
+    assert found.refresh() == [] and [s.name for s in found.sets.values()] == ["mine"]
+    found.store.close()
+
+
+def test_a_data_set_is_read_by_many_threads(small_photo_set):
+    """What one thread returns is what it read, though others read other shards meanwhile."""
+
+    class Raced(Dataset):
+        kept: Any = None
+
+        @property
+        def _kept(self):
+            return self.kept
+
+        @_kept.setter
+        def _kept(self, value):
+            self.kept = {99: ("another", "thread's")}  # at once what another thread read
+
+    plain, raced = Dataset(small_photo_set), Raced(small_photo_set)
+    assert raced.frame(3) == plain.frame(3)
+    assert raced.instances(3) == plain.instances(3)
+    assert raced.image_bytes(3) == plain.image_bytes(3)

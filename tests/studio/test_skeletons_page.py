@@ -37,7 +37,7 @@ def horses(start_studio, tmp_path_factory):
 
 @pytest.mark.nightly("a browser journey; what is saved has quick tests")
 @pytest.mark.browser
-def test_one_is_made_by_mouse_and_by_keys(page, horses, open_as, screenshots):
+def test_one_is_made_by_mouse_and_by_keys(page, horses, open_as):
     open_as(page, horses, "skeletons")
     figure = page.locator("svg.figure")
     figure.wait_for()
@@ -70,7 +70,6 @@ def test_one_is_made_by_mouse_and_by_keys(page, horses, open_as, screenshots):
     page.get_by_label("Sigma of wrist").press("Tab")
     page.get_by_role("button", name="Save", exact=True).press("Enter")
     page.get_by_text("Saved: skeletons/hand.yaml").wait_for()
-    screenshots(page, "skeletons")
     made = read_skeleton(horses.exports / "skeletons" / "hand.yaml")
     assert made.joints == ("wrist", "left tip", "right tip")
     assert made.edges == ((0, 1), (0, 2)) and made.pairs == ((1, 2),)

@@ -93,7 +93,7 @@ def camera_page(browser, chromium_path, watch):
 @pytest.mark.nightly("a second browser, with a camera")
 @pytest.mark.browser
 def test_the_camera_is_followed_and_axe_finds_nothing(
-    camera_page, new_page, start_studio, exported, open_as, screenshots
+    camera_page, new_page, start_studio, exported, open_as
 ):
     studio, page = start_studio(more=("--runs", str(exported), "--admin", "Ada")), camera_page
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
@@ -114,7 +114,6 @@ def test_the_camera_is_followed_and_axe_finds_nothing(
             "(e.shadowRoot ?? e).querySelector?.('canvas.over')?.dataset.answers > n)",
             arg=int(over.get_attribute("data-answers") or 0) + 3,
         )
-        screenshots(page, f"tryit_{scheme}")
         assert violations(page, axe) == []
         page.get_by_role("button", name="Stop the camera").click()
         stage.wait_for(state="hidden")

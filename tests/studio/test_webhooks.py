@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from review_ops import ADMIN, ANNA, KEY, LEAD, ON_DISK, op
+from review_ops import ADMIN, ANNA, KEY, ON_DISK, op
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import edits
@@ -169,17 +169,6 @@ def test_tries_are_bounded(store, listener, status):
     assert found.state == STOPPED and found.note == f"answered with {status}" and found.last == 0
 
 
-def test_it_goes_on_where_it_stopped(store, listener):
-    make_webhook(store, KEY, listener.url, by=ADMIN, transport=transport())
-    decide(store, "status", 0, status="approved")
-    listener.status = 500
-    assert deliver_due(store, transport=transport()) == 0
-    listener.status = 200
-    decide(store, "status", 1, status="flagged", text="odd")
-    assert deliver_due(store, transport=transport(), clock=Clock(utc_now(), hours=1)) == 2
-    assert [json.loads(b)["revision"] for _, b in listener.told] == [1, 1, 2]
-
-
 def decided(store: Any, count: int) -> Clock:
     """A webhook with some decisions to tell, and a clock of now."""
     make_webhook(store, KEY, "http://hook.example/", by=ADMIN, transport=transport())
@@ -227,23 +216,6 @@ def test_a_server_that_comes_back_undoes_nothing(store, status):
     assert deliver_due(store, transport=transport(post=stuck), clock=clock) == 0
 
 
-def test_a_wait_begins_when_the_answer_came(store):
-    clock, asked = decided(store, 1), []
-
-    def late(target: Any, body: bytes, headers: Any) -> int:
-        asked.append(clock())
-        clock.go_on(10)
-        return 500
-
-    for _ in range(2):
-        deliver_due(store, transport=transport(post=late), clock=clock)
-        clock.go_on(4)
-    assert len(asked) == 1  # 4 s after the answer
-    clock.go_on(-3)
-    deliver_due(store, transport=transport(post=late), clock=clock)
-    assert (asked[1] - asked[0]).total_seconds() == 15
-
-
 def test_one_that_is_taken_off_is_told_nothing_more(store):
     clock, told = decided(store, 3), []
 
@@ -254,29 +226,6 @@ def test_one_that_is_taken_off_is_told_nothing_more(store):
 
     deliver_due(store, transport=transport(post=last_one), clock=clock)
     assert numbers(told) == [1]
-
-
-def test_it_is_tried_for_a_day(store):
-    clock, asked = decided(store, 1), []
-
-    def away(target: Any, body: bytes, headers: Any) -> int:
-        asked.append(clock())
-        raise OSError
-
-    for _ in range(30 * 12):
-        deliver_due(store, transport=transport(post=away), clock=clock)
-        clock.go_on(300)
-    assert len(asked) == TRIES
-    assert timedelta(hours=24) <= asked[-1] - asked[0] <= timedelta(hours=26)
-    assert webhooks(store, KEY, by=ADMIN)[0].state == STOPPED
-
-
-def test_only_admins(store):
-    for who in (ANNA, LEAD):
-        with pytest.raises(Refused, match="may not"):
-            make_webhook(store, KEY, "https://hook.example/", by=who, transport=transport())
-        with pytest.raises(Refused, match="may not"):
-            webhooks(store, KEY, by=who)
 
 
 def test_nothing_goes_to_a_machine_at_home(store):
