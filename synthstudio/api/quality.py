@@ -16,6 +16,7 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import Place, Url
 
 if TYPE_CHECKING:
+    from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.quality.coverage import Coverage
     from synthstudio.quality.gap import Gap
     from synthstudio.quality.validate import Validated
@@ -176,7 +177,7 @@ class Validation:
 
 
 def validate(
-    path: PathLike,
+    path: Dataset | PlaceLike,
     *,
     images: PathLike | None = None,
     pictures: bool = True,
@@ -186,15 +187,17 @@ def validate(
     """Look for errors in labels: a data set's, or those of anyone's COCO keypoint file.
 
     Args:
-        path: A data set's folder or URL, or a COCO file.
+        path: A data set, its folder or URL, or a COCO file.
         images: A COCO file's pictures; default: images/SPLIT of an export, else beside the file.
         pictures: Also open pictures and check hashes.
         report: Write an HTML page with examples drawn in.
         fix: Write a mended copy here: a COCO file, or a data set's folder.
     """
+    from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.dataset.writer import check_folder, is_unfinished
 
-    source = to_place(path, "path")
+    part = path._stored.only if isinstance(path, Dataset) else None
+    source = path.path if isinstance(path, Dataset) else to_place(path, "path")
     page = None if report is None else to_file(report, "report")
     folder = None if images is None else to_path(images, "images")
     if isinstance(source, Url) or source.is_dir():
@@ -203,7 +206,8 @@ def validate(
         target = None if fix is None else to_place(fix, "fix")
         if target is not None:
             check_folder(target, is_unfinished(target))
-        return _validate_dataset(source, pictures, page, target)
+        stored = StoredDataset(source, check=False, only=part)
+        return _validate_dataset(stored, pictures, page, target)
     from synthstudio.formats.coco.file import image_folder
 
     folder = (folder or image_folder(source)) if pictures else None
@@ -212,14 +216,12 @@ def validate(
 
 
 def _validate_dataset(
-    path: Place, pictures: bool, report: Path | None, fix: Place | None
+    dataset: StoredDataset, pictures: bool, report: Path | None, fix: Place | None
 ) -> Validation:
     from synthstudio.dataset.filter import without
-    from synthstudio.dataset.reader import Dataset as StoredDataset
     from synthstudio.quality import validate as validating
     from synthstudio.report.findings import write_dataset_findings
 
-    dataset = StoredDataset(path, check=False)
     with _steps({"frames": dataset.frames}) as step:
         found = validating.validate_dataset(dataset, pictures=pictures, on_step=step)
     if report is not None:

@@ -132,6 +132,7 @@ def validate(
         Path | None,
         typer.Option(help="Write a fixed copy here: a COCO file, or the folder of a dataset."),
     ] = None,
+    where: WhereOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check labels for errors: a dataset's, or those of anyone's COCO keypoint file."""
@@ -139,7 +140,9 @@ def validate(
 
     if path.is_dir() and images is not None:
         raise typer.BadParameter("a dataset has its own images", param_hint="--images")
-    found = quality.validate(path, images=images, pictures=not no_pictures, report=report, fix=fix)
+    found = quality.validate(
+        part(path, where), images=images, pictures=not no_pictures, report=report, fix=fix
+    )
     result, text = found.as_json(), found.text()
     if found.fixed is not None:
         result["mended"] = {"out": str(fix), "kinds": found.fixed}

@@ -14,21 +14,10 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import id_key, match_skeleton, with_size
 from synthstudio.quality.findings import Finding
-from synthstudio.quality.people import check_person, keypoint_key
-from synthstudio.quality.subject import (
-    FAR,
-    HALF_PX,
-    Mask,
-    digest,
-    is_box,
-    is_number,
-    read_mask,
-    subject_of_entry,
-)
+from synthstudio.quality.masks import Mask, mask_problems, read_mask
+from synthstudio.quality.people import check_people, keypoint_keys
+from synthstudio.quality.subject import FAR, HALF_PX, digest, is_number, subject_of_entry
 
-_BOX_SLACK_PX = 2.0
-_LOOSE = 0.5  # of the box's area is more than its mask's box
-_AREA_SHARE = 0.1  # polygons are counted in more than one way
 _AGREE_PX = 0.01
 _NUMBERS = ("keypoints", "bbox", "area", "segmentation", "amodal_bbox", "keypoints_all")
 
@@ -219,7 +208,8 @@ class CocoChecker:
             )
             return
         self.last_mask = mask
-        yield from mask_findings(mask, entry.get("bbox"), entry.get("area"), where=where, at=at)
+        for kind, what in mask_problems(mask, entry.get("bbox"), entry.get("area")):
+            yield Finding(kind=kind, where=where, what=what, **at)
 
     def _keypoints(
         self, entry: Mapping[str, Any], skeleton: Skeleton, where: str, at: Mapping[str, Any]
@@ -240,8 +230,8 @@ class CocoChecker:
         width, height = self.sizes[at["image"]]
         image = {"width": width, "height": height, **self.cameras.get(at["image"], {})}
         subject = subject_of_entry(image, entry, skeleton)
-        yield from check_person(subject)
-        key = keypoint_key(subject)
+        yield from check_people(subject)[0]
+        (key,) = keypoint_keys(subject)
         if key is not None:
             mark = digest(at["image"], key)
             if mark in self.twins and self.twins[mark] != entry.get("id"):
@@ -252,54 +242,6 @@ class CocoChecker:
                     **at,
                 )
             self.twins.setdefault(mark, entry.get("id"))
-
-
-def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
-    """Return the kind of finding that a box with sides above 0 is, "" for none, and how far.
-
-    How far: the pixels by which the mask leaves the box. COCO's boxes are off by up to 1 px.
-    """
-    x, y, w, h = mask.box
-    out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
-    if out > _BOX_SLACK_PX:
-        return "box_mask", out
-    loose = w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > 64
-    return "box_loose" if loose else "", out
-
-
-def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
-    """Whether an area is that of the mask, or of the polygons it was made of.
-
-    `loose`: it may be that of polygons which nobody knows.
-    """
-    counts = [float(mask.area)]
-    slack = 1.0
-    if mask.polygon_area is not None:
-        counts.append(mask.polygon_area)
-    if loose or mask.polygon_area is not None:
-        slack = 4 + _AREA_SHARE * mask.area
-    return min(abs(area - count) for count in counts) <= slack
-
-
-def mask_findings(
-    mask: Mask, box: Any, area: Any, *, where: str, at: Mapping[str, Any], loose: bool = False
-) -> Iterator[Finding]:
-    """Yield where a box or an area does not fit its mask; `loose` as in `area_fits`."""
-    if is_box(box) and mask.area and box[2] > 0 and box[3] > 0:
-        kind, out = box_problem(mask, box)
-        w, h = mask.box[2:]
-        what = f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}"
-        if kind == "box_mask":
-            what = f"its mask is {out:.1f} px beyond it"
-        if kind:
-            yield Finding(kind=kind, where=where, what=what, **at)
-    if is_number(area) and _finite(area):
-        if not area_fits(mask, area, loose=loose):
-            yield Finding(
-                kind="area", where=where, what=f"{area:g}, its mask has {mask.area} pixels", **at
-            )
-    elif area is None:
-        yield Finding(kind="no_area", where=where, what="the mask's is taken", **at)
 
 
 def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -1,12 +1,10 @@
-"""Checks of one person: places, boxes, limbs, sides. Conservative: what is clean stays unnamed."""
+"""Checks of people: places, boxes, limbs, sides. Conservative: what is clean stays unnamed."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.distortion import distorted
 from synthstudio.quality.findings import Finding
-from synthstudio.quality.subject import F64, Subject, flip_of
+from synthstudio.quality.subject import F64, Subjects, flip_of
 
 I64 = NDArray[np.int64]
 
@@ -50,81 +48,110 @@ _PROJECTION_PX = 0.51
 _EDGE_PX = 0.5
 
 
-def check_person(s: Subject) -> Iterator[Finding]:
-    """Yield what is wrong with one person's joints and box."""
-    for check in _CHECKS:
-        yield from check(s)
+Problem = tuple[int, str, str, int | None]
+"""Number of the person, kind of finding, what it is, joint."""
 
 
-def keypoint_key(s: Subject) -> bytes | None:
-    """Return what two people with the same keypoints share; None below three joints."""
-    known = s.labelled
-    if known.sum() < 3:
-        return None
-    return np.where(known[:, None], np.round(s.px * 100), -1).astype(np.int64).tobytes()
+def check_people(s: Subjects) -> list[list[Finding]]:
+    """What is wrong with the joints and box of each person."""
+    out: list[list[Finding]] = [[] for _ in s.where]
+    if not len(s):
+        return out
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for check in _CHECKS:
+            for problem in check(s):
+                out[problem[0]].append(finding_of(s, *problem))
+    return out
 
 
-def _found(s: Subject, kind: str, what: str, joint: np.integer[Any] | int | None = None) -> Finding:
-    number = None if joint is None else int(joint)
-    name = "" if number is None else f"{s.skeleton.joints[number]} "
+def finding_of(s: Subjects, n: int, kind: str, what: str, joint: int | None = None) -> Finding:
+    name = "" if joint is None else f"{s.skeleton.joints[joint]} "
     return Finding(
-        kind=kind, where=s.where, what=name + what, joint=number, image=s.image, person=s.person
+        kind=kind,
+        where=s.where[n],
+        what=name + what,
+        joint=joint,
+        image=s.image[n],
+        person=s.person[n],
     )
 
 
-def _inside(s: Subject) -> Iterator[Finding]:
+def keypoint_keys(s: Subjects) -> list[bytes | None]:
+    """For each person what two with the same keypoints share; None below three joints."""
+    known = s.labelled
+    rounded = np.where(known[..., None], np.round(s.px * 100), -1).astype(np.int64)
+    enough = known.sum(axis=1) >= 3
+    return [row.tobytes() if some else None for row, some in zip(rounded, enough, strict=True)]
+
+
+def places(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Person and joint of each flag (N, J), in order."""
+    for n, j in np.argwhere(flags):
+        yield int(n), int(j)
+
+
+def _picture(s: Subjects, n: int) -> str:
+    return f"image {s.size[n, 0]:.0f} x {s.size[n, 1]:.0f}"
+
+
+def _inside(s: Subjects) -> Iterator[Problem]:
     """v against the image: the same half pixel of slack that COCO's pixel indices have."""
-    out = np.maximum(-s.px, s.px - (s.width, s.height)).max(axis=1)
-    for j in np.flatnonzero(s.labelled & (out > _EDGE_PX)):
-        x, y = s.px[j]
-        kind = "visible_outside" if s.state[j] == 2 else "hidden_outside"
-        yield _found(s, kind, f"at ({x:.1f}, {y:.1f}), image {s.width} x {s.height}", j)
+    out = np.maximum(-s.px, s.px - s.size[:, None]).max(axis=2)
+    for n, j in places(s.labelled & (out > _EDGE_PX)):
+        x, y = s.px[n, j]
+        kind = "visible_outside" if s.state[n, j] == 2 else "hidden_outside"
+        yield n, kind, f"at ({x:.1f}, {y:.1f}), {_picture(s, n)}", j
 
 
-def _box(s: Subject) -> Iterator[Finding]:
-    if s.box is None or (s.state == 0).all():
-        return
-    x, y, w, h = s.box
-    if w <= 0 or h <= 0:
-        if s.area or (s.state == 2).any():
-            yield _found(s, "box_empty", f"box {w:g} x {h:g}")
-        return
-    slack = 2.0
-    if x < -slack or y < -slack or x + w > s.width + slack or y + h > s.height + slack:
-        yield _found(s, "box_outside", f"box {s.box}, image {s.width} x {s.height}")
+def _box(s: Subjects) -> Iterator[Problem]:
+    known = np.isfinite(s.box).all(axis=1) & (s.state != 0).any(axis=1)
+    low, high, slack = s.box[:, :2], s.box[:, :2] + s.box[:, 2:], 2.0
+    empty = np.asarray(known & (s.box[:, 2:] <= 0).any(axis=1))
+    seen = (np.nan_to_num(s.area) != 0) | (s.state == 2).any(axis=1)
+    outside = ((low < -slack) | (high > s.size + slack)).any(axis=1)
+    for n in np.flatnonzero(empty & seen).tolist():
+        yield n, "box_empty", f"box {s.box[n, 2]:g} x {s.box[n, 3]:g}", None
+    for n in np.flatnonzero(known & ~empty & outside).tolist():
+        yield n, "box_outside", f"box {tuple(s.box[n].tolist())}, {_picture(s, n)}", None
 
 
-def _far(s: Subject) -> Iterator[Finding]:
+def _far(s: Subjects) -> Iterator[Problem]:
     """Joints against the box: the amodal one of a drawn body holds all of them.
 
     A box that somebody drew round what is seen is given more room. Before things were pasted
     that was the amodal one: the modal one may be a sliver now.
     """
-    rules = [(s.amodal_box, _FAR_OF_AMODAL), (s.box, _FAR_OF_BOX)]
-    if s.amodal_box is not None and not s.drawn:
-        rules = [(s.amodal_box, _FAR_OF_BOX)]
-    for box, share in rules:
-        if box is None or box[2] <= 0 or box[3] <= 0:
-            continue
-        x, y, w, h = box
-        room = share * math.hypot(w, h) + 4
-        checked = s.labelled
-        if box is s.box and s.amodal_box is not None:
-            checked = s.state == 2  # a hidden joint may lie far from what is seen
-        out = np.maximum((x, y) - s.px, s.px - (x + w, y + h)).max(axis=1)
-        for j in np.flatnonzero(checked & (out > room))[:1]:
-            yield _found(s, "joint_far", f"{out[j]:.0f} px outside its box", j)
-            return
+    amodal = np.isfinite(s.amodal_box).all(axis=1)
+    # A hidden joint may lie far from what is seen.
+    of_box = np.where(amodal[:, None], s.state == 2, s.labelled)
+    of_box &= ~(amodal & ~s.drawn)[:, None]
+    share = np.where(s.drawn, _FAR_OF_AMODAL, _FAR_OF_BOX)
+    told = np.zeros(len(s), np.bool_)
+    for box, room, joints in ((s.amodal_box, share, s.labelled), (s.box, _FAR_OF_BOX, of_box)):
+        most = np.where((box[:, 2:] > 0).all(axis=1), room * np.hypot(*box[:, 2:].T) + 4, np.nan)
+        low, high = box[:, None, :2], box[:, None, :2] + box[:, None, 2:]
+        out = np.maximum(low - s.px, s.px - high).max(axis=2)
+        wrong = joints & (out > most[:, None]) & ~told[:, None]
+        told |= wrong.any(axis=1)
+        for n in np.flatnonzero(wrong.any(axis=1)).tolist():
+            j = int(np.argmax(wrong[n]))
+            yield n, "joint_far", f"{out[n, j]:.0f} px outside its box", j
 
 
-def _one_point(s: Subject) -> Iterator[Finding]:
-    px = s.px[s.labelled]
-    if len(px) < 4:
-        return
-    spread = float(np.ptp(px, axis=0).max())
-    size = math.hypot(*s.box[2:]) if s.box else 0.0
-    if spread <= max(1e-6, _ONE_POINT * size):
-        yield _found(s, "joints_one_point", f"{len(px)} joints within {spread:.2f} px")
+def _diagonals(s: Subjects) -> F64:
+    """(N,) the diagonal of each box, 0 without one."""
+    return np.asarray(np.nan_to_num(np.hypot(s.box[:, 2], s.box[:, 3])))
+
+
+def _one_point(s: Subjects) -> Iterator[Problem]:
+    known = s.labelled
+    count = known.sum(axis=1)
+    high = np.where(known[..., None], s.px, -np.inf).max(axis=1)
+    low = np.where(known[..., None], s.px, np.inf).min(axis=1)
+    spread = (high - low).max(axis=1)
+    wrong = (count >= 4) & (spread <= np.maximum(1e-6, _ONE_POINT * _diagonals(s)))
+    for n in np.flatnonzero(wrong).tolist():
+        yield n, "joints_one_point", f"{count[n]} joints within {spread[n]:.2f} px", None
 
 
 @dataclass(frozen=True)
@@ -162,135 +189,140 @@ def _limbs(joints: tuple[str, ...]) -> _Limbs:
     )
 
 
-def _limb_2d(s: Subject) -> Iterator[Finding]:
+def _limb_2d(s: Subjects) -> Iterator[Problem]:
     """Each bone says how long the body is at least; one that says far more than all is wrong.
 
     Only bones that share no joint with it are asked, and at least three of them.
     """
     limbs, known = _limbs(s.skeleton.known_as), s.labelled
-    skeleton = known[limbs.a] & known[limbs.b]
-    if skeleton.sum() < 4:
+    if not len(limbs.a):
         return
-    length = np.where(skeleton, np.hypot(*(s.px[limbs.a] - s.px[limbs.b]).T), 0.0)
+    bones = known[:, limbs.a] & known[:, limbs.b]  # (N, B)
+    length = np.where(bones, _lengths(s.px[:, limbs.a] - s.px[:, limbs.b]), 0.0)
     says = length / limbs.share
-    others = limbs.apart & skeleton
-    most = np.where(others, says, 0.0).max(axis=1)
-    size = math.hypot(*s.box[2:]) if s.box else 0.0
-    wrong = (
-        skeleton & (others.sum(axis=1) >= 3) & (says > LIMB_TIMES * np.maximum(most, 0.75 * size))
-    )
-    if wrong.any():
-        k = int(np.argmax(np.where(wrong, says, 0.0)))
-        names = s.skeleton.joints
-        sentence = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.0f} px"
-        limit = f"at most {most[k] * limbs.share[k]:.0f} by the rest of the body"
-        yield _found(s, "limb_length", f"{sentence}, {limit}", limbs.b[k])
+    most = np.zeros_like(says)
+    for k, apart in enumerate(limbs.apart):
+        most[:, k] = np.where(bones[:, apart], says[:, apart], 0.0).max(axis=1, initial=0.0)
+    others = bones @ limbs.apart.T.astype(np.int64)
+    enough = (bones.sum(axis=1) >= 4)[:, None] & bones & (others >= 3)
+    wrong = enough & (says > LIMB_TIMES * np.maximum(most, 0.75 * _diagonals(s)[:, None]))
+    for n in np.flatnonzero(wrong.any(axis=1)).tolist():
+        k = int(np.argmax(np.where(wrong[n], says[n], 0.0)))
+        limit = f"at most {most[n, k] * limbs.share[k]:.0f} by the rest of the body"
+        text = f"{_bone(s, limbs, k)} is {length[n, k]:.0f} px, {limit}"
+        yield n, "limb_length", text, int(limbs.b[k])
 
 
-def _limb_3d(s: Subject) -> Iterator[Finding]:
+def _bone(s: Subjects, limbs: _Limbs, k: int) -> str:
+    return f"{s.skeleton.joints[limbs.a[k]]} to {s.skeleton.joints[limbs.b[k]]}"
+
+
+def _lengths(vectors: F64) -> F64:
+    return np.asarray(np.sqrt((vectors**2).sum(axis=-1)))
+
+
+def _limb_3d(s: Subjects) -> Iterator[Problem]:
     """In 3D a bone is as long as its twin on the other side and fits the rest of the body."""
     limbs = _limbs(s.skeleton.known_as)
-    if s.camera_m is None or not len(limbs.a) or not np.isfinite(s.camera_m).all():
+    if not len(limbs.a):
         return
-    length = np.sqrt(((s.camera_m[limbs.a] - s.camera_m[limbs.b]) ** 2).sum(axis=1))
-    median = float(np.median(length / limbs.share))
+    whole = s.has_camera & np.isfinite(s.camera_m).all(axis=(1, 2))
+    length = _lengths(s.camera_m[:, limbs.a] - s.camera_m[:, limbs.b])
+    median = np.median(length / limbs.share, axis=1)
     times = np.where(limbs.share < _SMALL, 2.0, 1.0) * SIDES_TIMES_3D
-    wrong = length > np.maximum(times * length[limbs.twin], 1e-3)
-    wrong |= length > 1.5 * times * median * limbs.share
-    if wrong.any():
-        k = int(np.argmax(wrong))
-        names = s.skeleton.joints
-        sentence = f"{names[limbs.a[k]]} to {names[limbs.b[k]]} is {length[k]:.2f} m"
-        yield _found(
-            s, "limb_length", f"{sentence}, its twin {length[limbs.twin[k]]:.2f} m", limbs.b[k]
-        )
+    twins = length[:, limbs.twin]
+    wrong = length > np.maximum(times * twins, 1e-3)
+    wrong |= length > 1.5 * times * median[:, None] * limbs.share
+    for n in np.flatnonzero(whole & wrong.any(axis=1)).tolist():
+        k = int(np.argmax(wrong[n]))
+        text = f"{_bone(s, limbs, k)} is {length[n, k]:.2f} m, its twin {twins[n, k]:.2f} m"
+        yield n, "limb_length", text, int(limbs.b[k])
 
 
-def _projected(s: Subject) -> Iterator[Finding]:
-    if s.camera_m is None or s.K is None:
-        return
-    z = s.camera_m[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        plane = s.camera_m[:, :2] / z[:, None]
-        if s.distortion is not None:
-            plane = distorted((s.distortion[0, 0], s.distortion[0, 1]), plane)
-        px = plane @ s.K[:2, :2].T + s.K[:2, 2]
-    error = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=1), 0.0)
-    j = int(np.nanargmax(error)) if np.isfinite(error).any() else 0
-    if not error[j] <= _PROJECTION_PX:
-        flip = s.skeleton.flip
-        mirrored = np.where(s.labelled[:, None], px[flip] - s.px, 0.0)
-        sides = flip != np.arange(len(flip))
+def _projected(s: Subjects) -> Iterator[Problem]:
+    z = s.camera_m[..., 2]
+    plane = s.camera_m[..., :2] / z[..., None]
+    for bent in np.unique(s.distortion[s.distortion.any(axis=1)], axis=0):
+        own = (s.distortion == bent).all(axis=1)
+        plane[own] = distorted((bent[0], bent[1]), plane[own])
+    px = plane @ s.K[:, :2, :2].transpose(0, 2, 1) + s.K[:, None, :2, 2]
+    error = np.where(s.labelled & (z >= NEAR_M), np.abs(px - s.px).max(axis=2), 0.0)
+    worst = np.nan_to_num(error, nan=-1.0).argmax(axis=1)
+    largest = np.take_along_axis(error, worst[:, None], axis=1)[:, 0]
+    flip = s.skeleton.flip
+    sides = flip != np.arange(len(flip))
+    for n in np.flatnonzero(s.has_camera & s.has_K & ~(largest <= _PROJECTION_PX)).tolist():
+        mirrored = np.where(s.labelled[n, :, None], px[n, flip] - s.px[n], 0.0)
         if sides.any() and np.nanmax(np.abs(mirrored[sides])) <= _PROJECTION_PX:
-            yield _found(s, "swapped", "left joints are where the right ones are in 3D")
-            return
-        yield _found(s, "projection", f"{error[j]:.1f} px from its 3D joint", j)
+            yield n, "swapped", "left joints are where the right ones are in 3D", None
+        else:
+            yield n, "projection", f"{largest[n]:.1f} px from its 3D joint", int(worst[n])
 
 
-def _swapped_3d(s: Subject) -> Iterator[Finding]:
+def _swapped_3d(s: Subjects) -> Iterator[Problem]:
     """A head is rigid: from the right ear to the left, up and to the nose turn one way.
 
     Over a body with left and right swapped they turn the other way.
     """
-    if s.camera_m is None:
+    at = _named(s, ("nose", "left_eye", "right_eye", "left_ear", "right_ear"))
+    if at is None:
         return
-    names = {name: j for j, name in enumerate(s.skeleton.known_as)}
-    wanted = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-    if not all(name in names for name in wanted):
-        return
-    nose, left_eye, right_eye, left_ear, right_ear = (s.camera_m[names[n]] for n in wanted)
+    nose, left_eye, right_eye, left_ear, right_ear = s.camera_m[:, at].transpose(1, 0, 2)
     side = (left_eye - right_eye) + (left_ear - right_ear)
     ears = (left_ear + right_ear) / 2
     up, forward = (left_eye + right_eye) / 2 - nose, nose - ears
-    volume = float(np.cross(side, up) @ forward)
-    size = float(np.prod([np.linalg.norm(v) for v in (side, up, forward)]))
-    if size > 0 and volume < -0.2 * size:
-        yield _found(s, "swapped", "in 3D, the head's left and right are swapped")
+    volume = (np.cross(side, up) * forward).sum(axis=1)
+    size = _lengths(side) * _lengths(up) * _lengths(forward)
+    for n in np.flatnonzero(s.has_camera & (size > 0) & (volume < -0.2 * size)).tolist():
+        yield n, "swapped", "in 3D, the head's left and right are swapped", None
 
 
-def _turn(side: F64, down: F64) -> float:
-    """Return the sine from `side` to `down`: positive when seen from the front, any way up."""
-    size = float(np.linalg.norm(side) * np.linalg.norm(down))
-    return float(side[0] * down[1] - side[1] * down[0]) / size if size else 0.0
+def _named(s: Subjects, wanted: Sequence[str]) -> list[int] | None:
+    """Numbers of the joints that are known by these names; None if one is missing."""
+    names = {name: j for j, name in enumerate(s.skeleton.known_as)}
+    return [names[name] for name in wanted] if all(name in names for name in wanted) else None
 
 
-def _swapped_2d(s: Subject) -> Iterator[Finding]:
+def _turn(side: F64, down: F64) -> F64:
+    """(N,) the sine from `side` to `down` (N, 2): positive when seen from the front, any way up."""
+    size = _lengths(side) * _lengths(down)
+    turned = side[:, 0] * down[:, 1] - side[:, 1] * down[:, 0]
+    return np.asarray(np.where(size > 0, turned / np.where(size > 0, size, 1), 0.0))
+
+
+_TRUNK = (
+    "nose", "left_eye", "right_eye", "left_shoulder", "right_shoulder", "left_hip", "right_hip"
+)  # fmt: skip
+
+
+def _swapped_2d(s: Subjects) -> Iterator[Problem]:
     """Nose and eyes in sight, yet face and trunk both as seen from behind: sides are swapped.
 
     A trunk seen from its side says nothing; then the face has to be sure.
     """
-    names = {name: j for j, name in enumerate(s.skeleton.known_as)}
-    wanted = (
-        "nose",
-        "left_eye",
-        "right_eye",
-        "left_shoulder",
-        "right_shoulder",
-        "left_hip",
-        "right_hip",
+    at = _named(s, _TRUNK)
+    if at is None:
+        return
+    asked = ~s.has_camera & (s.state[:, at[:3]] == 2).all(axis=1)
+    asked &= s.labelled[:, at[3:5]].all(axis=1)
+    nose, left_eye, right_eye, left_sh, right_sh, left_hip, right_hip = s.px[:, at].transpose(
+        1, 0, 2
     )
-    if s.camera_m is not None or not all(name in names for name in wanted):
-        return
-    at = [names[n] for n in wanted]
-    if not (s.state[at[:3]] == 2).all() or not s.labelled[at[3:5]].all():
-        return
-    nose, left_eye, right_eye, left_sh, right_sh, left_hip, right_hip = (s.px[j] for j in at)
     face = _turn(left_eye - right_eye, nose - (left_eye + right_eye) / 2)
-    if s.labelled[at[5:]].all():
-        down = (left_hip + right_hip - left_sh - right_sh) / 2
-    else:  # no hips: shoulders lie below the eyes
-        down = (left_sh + right_sh - left_eye - right_eye) / 2
-    wide = float(np.linalg.norm(left_sh - right_sh)) > 0.35 * float(np.linalg.norm(down))
-    trunk = _turn(left_sh - right_sh, down)
-    if face < -_LEAST_SIN and (trunk < -_LEAST_SIN if wide else face < -_SURE_SIN):
-        yield _found(
-            s,
-            "swapped",
-            "the face is in sight, but its sides are those of a person seen from behind",
-        )
+    hips = s.labelled[:, at[5:]].all(axis=1, keepdims=True)
+    low = np.where(hips, left_hip + right_hip, left_sh + right_sh)  # shoulders lie below the eyes
+    high = np.where(hips, left_sh + right_sh, left_eye + right_eye)
+    across, down = left_sh - right_sh, (low - high) / 2
+    wide = _lengths(across) > 0.35 * _lengths(down)
+    wrong = (face < -_LEAST_SIN) & np.where(
+        wide, _turn(across, down) < -_LEAST_SIN, face < -_SURE_SIN
+    )
+    for n in np.flatnonzero(asked & wrong).tolist():
+        what = "the face is in sight, but its sides are those of a person seen from behind"
+        yield n, "swapped", what, None
 
 
-_CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+_CHECKS: tuple[Callable[[Subjects], Iterator[Problem]], ...] = (
     _inside,
     _box,
     _far,

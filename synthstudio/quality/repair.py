@@ -18,8 +18,9 @@ from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.dataset.durable import atomic_file, disk_errors
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
 from synthstudio.formats.coco.file import with_size
-from synthstudio.quality.coco import area_fits, box_problem, key_of
-from synthstudio.quality.subject import Mask, digest, is_box, is_number, read_mask
+from synthstudio.quality.coco import key_of
+from synthstudio.quality.masks import Mask, area_fits, box_problem, read_mask
+from synthstudio.quality.subject import digest, is_box, is_number
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 

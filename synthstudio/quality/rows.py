@@ -1,205 +1,321 @@
-"""The rows of a data set against themselves: every field that another one decides."""
+"""The rows of a data set against themselves: every field that another one decides.
+
+Rows are looked at as columns; one by one only those that a check of columns marks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from synthstudio.core.labels import SHARES
-from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
-from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states, occluded_fraction
+from synthstudio.core.visibility import (
+    VISIBLE_THRESHOLD,
+    is_labelled,
+    joint_states,
+    occluded_fraction,
+)
+from synthstudio.dataset.arrays import (
+    as_arrow,
+    as_numbers,
+    as_numpy,
+    list_lengths,
+    one_array,
+    word_codes,
+)
+from synthstudio.dataset.derive import aligned
+from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.row_checks import JOINT_LISTS
-from synthstudio.dataset.rows import NO_STATE
-from synthstudio.quality.coco import mask_findings
+from synthstudio.dataset.rows import (
+    INSTANCE_SCHEMA,
+    NO_STATE,
+    Row,
+    Sample,
+    people_of_no_frame,
+)
 from synthstudio.quality.findings import Finding
-from synthstudio.quality.people import check_person, keypoint_key
-from synthstudio.quality.subject import Mask, Subject, read_mask, subject_of_row
+from synthstudio.quality.masks import Mask, holds, mask_problems, masks_fit, read_mask
+from synthstudio.quality.people import Problem, check_people, finding_of, keypoint_keys, places
+from synthstudio.quality.subject import F64, I64, Bool, Subjects, columns, padded, subjects_of_rows
 
-F64 = NDArray[np.float64]
 _PAIRS = ("hidden_joint", "hidden_instance", "hidden_share")
 _SUM = 1e-6
 _SLACK = 1e-6
 _CAUSE_OF_STATE = {2: "visible", 0: "truncated", NO_STATE: "unlabelled"}
+_HIDDEN_BY = ("self", "person", "object", "unknown")
+_BATCH_FRAMES = 128
+_OCCLUDERS = 1e-5
+_KEY = 1 << 32
+"""Above every instance: tells those of one frame from those of the next."""
+Chunk = tuple[list[Row], pa.Table, I64]
+"""Frames, the rows of their people, the place of each person's frame among them."""
+
+
+def chunks_of(dataset: Dataset) -> Iterator[Chunk]:
+    """A data set in order, some hundred frames at a time; DatasetError where its tables misfit."""
+    for part in aligned(dataset):
+        index, owners = (as_numpy(part.frames["index"]), as_numpy(part.people["frame_index"]))
+        if (np.diff(index) <= 0).any() or (np.diff(owners) < 0).any():
+            raise people_of_no_frame("rows in another order")
+        yield part.frames.to_pylist(), part.people, np.searchsorted(index, owners)
+
+
+def chunks_of_samples(samples: Iterable[Sample]) -> Iterator[Chunk]:
+    """The same of frames with their people."""
+    waiting = iter(samples)
+    while batch := list(islice(waiting, _BATCH_FRAMES)):
+        counts = [len(people) for _, people in batch]
+        table = pa.Table.from_pylist([dict(r) for _, rows in batch for r in rows], INSTANCE_SCHEMA)
+        yield [dict(frame) for frame, _ in batch], table, np.repeat(np.arange(len(batch)), counts)
+
+
+def checked_frames(dataset: Dataset) -> Iterator[tuple[int, list[int], list[Finding]]]:
+    """Index, people and findings of each frame's rows; DatasetError where the tables misfit."""
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    for frames, people, owner in chunks_of(dataset):
+        instances = as_numpy(people["instance"])
+        for k, found in enumerate(check_rows(frames, people, owner, skeleton)):
+            yield frames[k]["index"], instances[owner == k].tolist(), found
 
 
 def check_frame(
     frame: Mapping[str, Any], people: Sequence[Mapping[str, Any]], skeleton: Skeleton
-) -> tuple[list[Finding], list[Mask]]:
-    """Return what is wrong with a frame's rows, and the masks of what is seen of its people."""
+) -> list[Finding]:
+    """What is wrong with a frame's rows."""
+    (chunk,) = chunks_of_samples([(frame, people)])
+    return check_rows(*chunk, skeleton)[0]
+
+
+def check_rows(
+    frames: Sequence[Row], people: pa.Table, owner: I64, skeleton: Skeleton
+) -> list[list[Finding]]:
+    """What is wrong with the rows of each frame: found by columns, told row by row."""
+    instances = as_numpy(people["instance"])
+    bounds = np.searchsorted(owner, np.arange(len(frames) + 1))
+    out = [
+        _of_frame(frame, instances[start:stop].tolist(), skeleton)
+        for frame, start, stop in zip(frames, bounds[:-1], bounds[1:], strict=True)
+    ]
+    misfits = _misfits(frames, people, owner, len(skeleton.joints))
+    for n, finding in misfits:
+        out[owner[n]].append(finding)
+    if misfits:
+        fit = np.setdiff1d(np.arange(len(owner)), [n for n, _ in misfits])
+        people, owner = people.take(as_arrow(fit)), owner[fit]
+    if len(owner):
+        subjects = subjects_of_rows(frames, people, owner, skeleton)
+        for n, found in enumerate(_of_people(subjects, frames, people, owner)):
+            out[owner[n]] += found
+    return out
+
+
+def _of_frame(frame: Row, instances: list[int], skeleton: Skeleton) -> list[Finding]:
     found: list[Finding] = []
-    masks: list[Mask] = []
     at = {"image": frame["index"], "where": f"frame {frame['index']}"}
-    instances = [row["instance"] for row in people]
     if len(set(instances)) != len(instances):
         found.append(Finding(kind="duplicate_id", what=f"instances {instances}", **at))
     if frame["skeleton"] != skeleton.name:
         found.append(Finding(kind="schema", what=f"another skeleton than {skeleton.title}", **at))
-    known = {*instances, *frame["thing_instance"]}
-    twins: dict[bytes, int] = {}
-    for row in people:
-        subject, wrong = _subject(frame, row, skeleton)
-        found += wrong
-        if subject is None:
-            continue
-        found += check_person(subject)
-        found += _joints(subject, row)
-        found += _check_occluders(
-            subject, row, known, whole="spec" in frame and frame["spec"] is not None
-        )
-        found += _camera(subject, frame, row)
-        for mask, problems in _masks(subject, row, imported=frame["spec"] is None):
-            found += problems
-            masks += [mask] if mask is not None else []
-        key = keypoint_key(subject)
-        if key is not None and twins.setdefault(key, row["instance"]) != row["instance"]:
-            found.append(_at(subject, "twins", f"the same as person {twins[key]}"))
-    return found, masks
+    return found
 
 
-def _at(s: Subject, kind: str, what: str, joint: np.integer[Any] | int | None = None) -> Finding:
-    number = None if joint is None else int(joint)
-    name = "" if number is None else f"{s.skeleton.joints[number]} "
-    return Finding(
-        kind=kind, where=s.where, what=name + what, joint=number, image=s.image, person=s.person
-    )
+def _misfits(
+    frames: Sequence[Row], people: pa.Table, owner: I64, joints: int
+) -> list[tuple[int, Finding]]:
+    """People whose lists do not fit the skeleton or one another; they are not looked at further."""
+    texts: dict[int, list[str]] = {}
+    for name, each in JOINT_LISTS.items():
+        lengths = list_lengths(people[name])
+        for n in np.flatnonzero((lengths >= 0) & (lengths != joints * each)).tolist():
+            texts.setdefault(n, []).append(f"{name}: {lengths[n]} for {joints} joints")
+    first, *others = (list_lengths(people[name]) for name in _PAIRS)
+    for n in np.flatnonzero(np.any([first != other for other in others], axis=0)).tolist():
+        texts.setdefault(n, []).append(f"{', '.join(_PAIRS)}: of different lengths")
+    out = []
+    for n in sorted(texts):
+        index, instance = frames[owner[n]]["index"], people["instance"][n].as_py()
+        at = {"where": f"frame {index}, person {instance}", "image": index, "person": instance}
+        out += [(n, Finding(kind="list_length", what=text, **at)) for text in texts[n]]
+    return out
 
 
-def _subject(
-    frame: Mapping[str, Any], row: Mapping[str, Any], skeleton: Skeleton
-) -> tuple[Subject | None, list[Finding]]:
-    where = {
-        "where": f"frame {frame['index']}, person {row['instance']}",
-        "image": frame["index"],
-        "person": row["instance"],
-    }
-    joints = len(skeleton.joints)
-    found = [
-        Finding(kind="list_length", what=f"{name}: {len(row[name])} for {joints} joints", **where)
-        for name, columns in JOINT_LISTS.items()
-        if row[name] is not None and len(row[name]) != joints * columns
-    ]
-    if len({len(row[name]) for name in _PAIRS}) > 1:
-        what = f"{', '.join(_PAIRS)}: of different lengths"
-        found.append(Finding(kind="list_length", what=what, **where))
-    return (None if found else subject_of_row(frame, row, skeleton)), found
+def _of_people(
+    s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64
+) -> list[list[Finding]]:
+    found = check_people(s)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        problems = [*_joints(s, people)]
+        problems += _occluders(s, frames, people, owner)
+        problems += _camera(s, frames, people, owner)
+        problems += _masks(s, frames, people, owner)
+    for problem in problems:
+        found[problem[0]].append(finding_of(s, *problem))
+    twins: dict[tuple[int, bytes], Any] = {}
+    for n, key in enumerate(keypoint_keys(s)):
+        first = None if key is None else twins.setdefault((int(owner[n]), key), s.person[n])
+        if key is not None and first != s.person[n]:
+            found[n].append(finding_of(s, n, "twins", f"the same as person {first}"))
+    return found
 
 
-def _joints(s: Subject, row: Mapping[str, Any]) -> Iterator[Finding]:
+def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:
     """Shares, states and causes; where a person decided, only what can be told from outside."""
-    shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))
-    known = np.isfinite(shares).all(axis=1)
-    error = known & ((np.abs(shares.sum(axis=1) - 1) > _SUM) | (shares < -_SLACK).any(axis=1))
-    for j in np.flatnonzero(error):
-        yield _at(s, "shares", f"{np.round(shares[j], 3).tolist()}", j)
+    joints = s.state.shape[1]
+    shares = columns(people, "shares", joints * len(SHARES)).reshape(-1, joints, len(SHARES))
+    known = np.isfinite(shares).all(axis=2)
+    error = (np.abs(shares.sum(axis=2) - 1) > _SUM) | (shares < -_SLACK).any(axis=2)
+    for n, j in places(known & error):
+        yield n, "shares", f"{np.round(shares[n, j], 3).tolist()}", j
     bad = ~np.isin(s.state, (0, 1, 2, NO_STATE))
-    for j in np.flatnonzero(bad):
-        yield _at(s, "state", f"is {s.state[j]}", j)
-    rendered = np.array([origin == "rendered" for origin in row["origin"]]) & known & ~bad
-    yield from _states(s, np.array(row["joints_px"], np.float64).reshape(-1, 2), shares, rendered)
-    yield from _causes(s, row["cause"], shares, rendered)
+    for n, j in places(bad):
+        yield n, "state", f"is {s.state[n, j]}", j
+    rendered = _is_rendered(s, people) & known & ~bad
+    yield from _states(s, columns(people, "joints_px", 2 * joints), shares, rendered)
+    yield from _causes(s, people, shares, rendered)
 
 
-def _states(s: Subject, px: F64, shares: F64, rendered: NDArray[np.bool_]) -> Iterator[Finding]:
-    with np.errstate(invalid="ignore"):
-        inside = np.asarray(((px >= 0) & (px < (s.width, s.height))).all(axis=1))
+def _is_rendered(s: Subjects, people: pa.Table) -> Bool:
+    return np.asarray(word_codes(people["origin"], ["rendered"]).reshape(s.state.shape) == 0)
+
+
+def _states(s: Subjects, flat: F64, shares: F64, rendered: Bool) -> Iterator[Problem]:
+    px, size = flat.reshape(*s.state.shape, 2), s.size[:, None]
+    inside = np.asarray(((px >= 0) & (px < size)).all(axis=2))
     # A joint at its very edge may round to either side.
-    edge = np.minimum(np.abs(px), np.abs(px - (s.width, s.height))).min(axis=1) < _SLACK
-    want = joint_states(shares[:, 0], inside)
-    for j in np.flatnonzero(rendered & (want != s.state) & ~edge):
-        near = abs(shares[j, 0] - VISIBLE_THRESHOLD) < _SLACK
-        if not (near and inside[j] and s.state[j] in (1, 2)):
-            yield _at(s, "state", f"is {s.state[j]}, shares and place say {want[j]}", j)
+    edge = np.minimum(np.abs(px), np.abs(px - size)).min(axis=2) < _SLACK
+    want = joint_states(shares[..., 0], inside)
+    near = (np.abs(shares[..., 0] - VISIBLE_THRESHOLD) < _SLACK) & inside & is_labelled(s.state)
+    for n, j in places(rendered & (want != s.state) & ~edge & ~near):
+        yield n, "state", f"is {s.state[n, j]}, shares and place say {want[n, j]}", j
 
 
-def _causes(
-    s: Subject, causes: Sequence[str], shares: F64, rendered: NDArray[np.bool_]
-) -> Iterator[Finding]:
-    for j, cause in enumerate(causes):
-        state = int(s.state[j])
-        fixed = _CAUSE_OF_STATE.get(state)
-        if fixed is not None and cause != fixed:
-            yield _at(s, "cause", f"{cause} at state {state}", j)
-        elif state == 1 and cause not in ("self", "person", "object", "unknown"):
-            yield _at(s, "cause", f"{cause} at state 1", j)
-        elif state == 1 and rendered[j] and cause in SHARES:
-            if shares[j, SHARES.index(cause)] < shares[j, 1:4].max() - 1e-6:
-                yield _at(s, "cause", f"{cause} is not the largest share", j)
+def _causes(s: Subjects, people: pa.Table, shares: F64, rendered: Bool) -> Iterator[Problem]:
+    code = word_codes(people["cause"], CAUSES).reshape(s.state.shape)
+    fixed = np.zeros_like(code, np.bool_)
+    wrong = np.zeros_like(code, np.bool_)
+    for state, cause in _CAUSE_OF_STATE.items():
+        fixed |= s.state == state
+        wrong |= (s.state == state) & (code != CAUSES.index(cause))
+    hidden = (s.state == 1) & ~fixed
+    wrong |= hidden & ~np.isin(code, [CAUSES.index(cause) for cause in _HIDDEN_BY])
+    own = np.take_along_axis(shares, np.minimum(code, len(SHARES) - 1)[..., None], axis=2)[..., 0]
+    least = hidden & ~wrong & rendered & (code < len(SHARES))
+    least &= own < shares[..., 1:4].max(axis=2) - _SLACK
+    for n, j in places(wrong | least):
+        cause = people["cause"][n][j].as_py()
+        text = "is not the largest share" if least[n, j] else f"at state {s.state[n, j]}"
+        yield n, "cause", f"{cause} {text}", j
 
 
-def _check_occluders(s: Subject, row: Mapping[str, Any], known: set[int], *, whole: bool) -> Any:
+def _row(people: pa.Table, n: int) -> Row:
+    row: Row = people.slice(n, 1).to_pylist()[0]
+    return row
+
+
+def _occluders(
+    s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64
+) -> Iterator[Problem]:
     """Who hides what: every occluder is in the frame, and their shares make up the joint's."""
-    sums = np.zeros((len(s.state), 3))
-    pairs = zip(*(row[name] for name in _PAIRS), strict=True)
-    for j, instance, share in pairs:
-        if not 0 <= j < len(s.state) or not 0 < share <= 1 + _SLACK:
-            yield _at(s, "hidden_by", f"joint {j}, share {share}")
+    instances = as_numpy(people["instance"])
+    for n in np.flatnonzero(_marked_occluders(s, frames, people, owner)).tolist():
+        own = set(instances[owner == owner[n]].tolist())
+        yield from _occluders_of(n, _row(people, n), frames[owner[n]], own)
+
+
+def _marked_occluders(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Bool:
+    """(N,) in whose occluders something may be wrong."""
+    joints = s.state.shape[1]
+    joint, instance, share = (as_numbers(one_array(people[name]).flatten()) for name in _PAIRS)
+    row = np.repeat(np.arange(len(s)), list_lengths(people["hidden_joint"]))
+    odd = ~((joint >= 0) & (joint < joints) & (share > 0) & (share <= 1 + _SLACK))
+    things = [k * _KEY + one for k, f in enumerate(frames) for one in f["thing_instance"]]
+    odd |= (instance >= THING_BASE) & ~np.isin(owner[row] * _KEY + instance, things)
+    kind = np.where(instance == np.array(s.person)[row], 0, np.where(instance < THING_BASE, 1, 2))
+    sums = np.zeros((len(s), joints, 3))
+    np.add.at(sums, (row[~odd], joint[~odd].astype(np.int64), kind[~odd]), share[~odd])
+    shares = columns(people, "shares", joints * len(SHARES)).reshape(-1, joints, len(SHARES))
+    error = np.abs(sums[..., 1:] - shares[..., 2:4]).max(axis=2)
+    marked = (_is_rendered(s, people) & (error > _OCCLUDERS)).any(axis=1)
+    marked[row[odd]] = True
+    return np.asarray(marked)
+
+
+def _occluders_of(n: int, row: Row, frame: Row, people: set[int]) -> Iterator[Problem]:
+    sums = np.zeros((len(row["state"]), 3))
+    known, whole = {*people, *frame["thing_instance"]}, frame["spec"] is not None
+    for j, instance, share in zip(*(row[name] for name in _PAIRS), strict=True):
+        if not 0 <= j < len(sums) or not 0 < share <= 1 + _SLACK:
+            yield n, "hidden_by", f"joint {j}, share {share}", None
             return
         if instance not in known and whole and instance >= THING_BASE:
-            yield _at(s, "hidden_by", f"names instance {instance}, which the frame lacks", j)
+            yield n, "hidden_by", f"names instance {instance}, which the frame lacks", j
             return
-        kind = 0 if instance == s.person else 1 if instance < THING_BASE else 2
-        sums[j, kind] += share
+        sums[j, 0 if instance == row["instance"] else 1 if instance < THING_BASE else 2] += share
     shares = np.array(row["shares"], np.float64).reshape(-1, len(SHARES))[:, 2:4]
     error = np.abs(sums[:, 1:] - shares).max(axis=1)
     rendered = np.array([origin == "rendered" for origin in row["origin"]])
-    for j in np.flatnonzero(rendered & (error > 1e-5)):
-        yield _at(s, "hidden_by", f"its occluders' shares are {error[j]:.3f} off", j)
+    for j in np.flatnonzero(rendered & (error > _OCCLUDERS)).tolist():
+        yield n, "hidden_by", f"its occluders' shares are {error[j]:.3f} off", j
         return
 
 
-def _camera(s: Subject, frame: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[Finding]:
-    world, matrix = row["joints_world_m"], frame["world_to_camera"]
-    if s.camera_m is None or world is None or matrix is None or len(matrix) != 16:
-        return
-    to_camera = np.array(matrix, np.float64).reshape(4, 4)
-    there = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T + to_camera[:3, 3]
-    error = np.abs(there - s.camera_m).max(axis=1)
-    j = int(np.argmax(np.nan_to_num(error)))
-    if error[j] > 1e-4:
-        yield _at(s, "projection", f"world and camera places are {error[j]:.3f} m apart", j)
+def _camera(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:
+    joints = s.state.shape[1]
+    world = columns(people, "joints_world_m", 3 * joints).reshape(-1, joints, 3)
+    matrices = np.array([padded(frame["world_to_camera"], 16) for frame in frames], np.float64)
+    to_camera = matrices.reshape(-1, 4, 4)[owner]
+    there = world @ to_camera[:, :3, :3].transpose(0, 2, 1) + to_camera[:, None, :3, 3]
+    error = np.abs(there - s.camera_m).max(axis=2)
+    worst = np.nan_to_num(error).argmax(axis=1)
+    largest = np.take_along_axis(error, worst[:, None], axis=1)[:, 0]
+    for n in np.flatnonzero(s.has_camera & (largest > 1e-4)).tolist():
+        text = f"world and camera places are {largest[n]:.3f} m apart"
+        yield n, "projection", text, int(worst[n])
 
 
-def _masks(
-    s: Subject, row: Mapping[str, Any], *, imported: bool
-) -> Iterator[tuple[Mask | None, list[Finding]]]:
-    found: list[Finding] = []
+def _masks(s: Subjects, frames: Sequence[Row], people: pa.Table, owner: I64) -> Iterator[Problem]:
+    imported = np.array([frame["spec"] is None for frame in frames], np.bool_)[owner]
+    for n in np.flatnonzero(~masks_fit(s, people, loose=imported)).tolist():
+        yield from _masks_of(s, n, _row(people, n), imported=bool(imported[n]))
+
+
+def _masks_of(s: Subjects, n: int, row: Row, *, imported: bool) -> Iterator[Problem]:
+    width, height = (int(side) for side in s.size[n])
     size = list(row["mask_size"])
-    at = {"image": s.image, "person": s.person}
-    read: dict[str, Mask | None] = {"modal": None, "amodal": None}
-    for name in read:
+    read: dict[str, Mask] = {}
+    for name in ("modal", "amodal"):
         counts = row[f"{name}_counts"]
         if counts is None:
             continue
-        if size != [s.height, s.width]:
-            found.append(_at(s, "mask_size", f"{size}, image {s.width} x {s.height}"))
+        if size != [height, width]:
+            yield n, "mask_size", f"{size}, image {width} x {height}", None
             break
         try:
-            read[name] = read_mask({"size": size, "counts": counts}, s.height, s.width)
+            read[name] = read_mask({"size": size, "counts": counts}, height, width)
         except ValueError as error:
-            found.append(_at(s, "mask_broken", f"{name}: {error}"))
-    modal, amodal = read["modal"], read["amodal"]
+            yield n, "mask_broken", f"{name}: {error}", None
+    modal, amodal = read.get("modal"), read.get("amodal")
     if modal is not None:
         box, area = list(row["modal_box_px"]), row["modal_area_px"]
-        found += mask_findings(modal, box, area, where=s.where, at=at, loose=imported)
+        for kind, what in mask_problems(modal, box, area, loose=imported):
+            yield n, kind, what, None
     if amodal is not None and row["amodal_area_px"] not in (None, amodal.area):
-        found.append(
-            _at(s, "area", f"amodal {row['amodal_area_px']}, its mask has {amodal.area} pixels")
-        )
+        text = f"amodal {row['amodal_area_px']}, its mask has {amodal.area} pixels"
+        yield n, "area", text, None
     if modal is not None and amodal is not None:
-        found += _pair(s, row, modal, amodal)
-    yield modal, found
+        yield from _pair(n, row, modal, amodal)
 
 
-def _pair(s: Subject, row: Mapping[str, Any], modal: Mask, amodal: Mask) -> Iterator[Finding]:
-    place = np.searchsorted(amodal.starts, modal.starts, side="right") - 1
-    ends = amodal.ends[np.maximum(place, 0)] if len(amodal.ends) else np.zeros(len(place), int)
-    if ((place < 0) | (modal.ends > ends)).any():
-        yield _at(s, "amodal", "pixels that are seen are not of the whole person")
+def _pair(n: int, row: Row, modal: Mask, amodal: Mask) -> Iterator[Problem]:
+    if not holds(amodal.starts, amodal.ends, modal.starts, modal.ends).all():
+        yield n, "amodal", "pixels that are seen are not of the whole person", None
     stated = row["occluded_fraction"]
     counted = occluded_fraction(modal.area, amodal.area)
-    if stated is not None and abs(stated - counted) > 1e-6:
-        yield _at(s, "fraction", f"occluded {stated:.4f}, masks say {counted:.4f}")
+    if stated is not None and abs(stated - counted) > _SLACK:
+        yield n, "fraction", f"occluded {stated:.4f}, masks say {counted:.4f}", None

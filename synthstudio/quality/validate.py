@@ -8,31 +8,36 @@ Everything streams. docs/validate.md says what each kind of finding means and wh
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import AssetError, DatasetError, FormatError
-from synthstudio.core.images import decode_rgba, read_bytes
+from synthstudio.core.images import decode, decode_rgba, read_bytes
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.dataset.arrays import as_arrow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, Sample, pair_rows
 from synthstudio.quality.coco import CocoChecker, key_of
 from synthstudio.quality.findings import Finding, Findings
-from synthstudio.quality.rows import check_frame
-from synthstudio.quality.subject import Mask
+from synthstudio.quality.masks import Mask, read_mask
+from synthstudio.quality.rows import Chunk, check_rows, chunks_of, chunks_of_samples
 
 Entries = Callable[[], Iterable[Mapping[str, Any]]]
 OnStep = Callable[[str, int], None]
 F64 = NDArray[np.float64]
 _PEOPLE_OF_OUTLINES = 4
+_OF_MASKS = ["mask_size", "modal_counts"]
 OUTLINE_POINTS = 64
 """Places on a mask's border that are kept of each person."""
 MOST_POINTS = 256
@@ -60,59 +65,77 @@ def validate_samples(
     image: Callable[[Row], bytes] | None = None,
     on_step: OnStep = lambda what, done: None,
 ) -> Validated:
-    """Check frames with their people, one frame in memory at a time.
+    """Check frames with their people, some hundred frames in memory at a time.
 
     `image` returns a frame's bytes (SynthStudioError if it cannot); None: no picture is read.
     """
+    return _validate_chunks(chunks_of_samples(samples), skeleton, image=image, on_step=on_step)
+
+
+def _validate_chunks(
+    chunks: Iterable[Chunk],
+    skeleton: Skeleton,
+    *,
+    image: Callable[[Row], bytes] | None,
+    on_step: OnStep,
+) -> Validated:
     out = Validated(findings=Findings())
     if image is None:
         out.findings.not_checked.append("pictures")
     indices: set[int] = set()
-    for frame, people in samples:
-        found, masks = check_frame(frame, people, skeleton)
-        if frame["index"] in indices:
-            found.append(
-                Finding(
-                    kind="duplicate_id",
-                    where=f"frame {frame['index']}",
-                    what="used before",
-                    image=frame["index"],
-                )
-            )
-        indices.add(frame["index"])
-        if image is not None:
-            facts = {
-                **frame,
-                "id": frame["index"],
-                "width": frame["width_px"],
-                "height": frame["height_px"],
-            }
-            found += picture_findings(
-                facts,
-                _bytes_of(image, dict(frame)),
-                outline=outlines(masks),
-                sha256=frame["image_sha256"],
-            )
-        _note(out, found)
-        out.findings.images += 1
-        out.findings.people += len(people)
-        on_step("frames", out.findings.images)
+    for frames, people, owner in chunks:
+        checked = check_rows(frames, people, owner, skeleton)
+        for k, (frame, found) in enumerate(zip(frames, checked, strict=True)):
+            at = {"where": f"frame {frame['index']}", "image": frame["index"]}
+            if frame["index"] in indices:
+                found.append(Finding(kind="duplicate_id", what="used before", **at))
+            indices.add(frame["index"])
+            if image is not None:
+                own = functools.partial(_masks_of, frame, people, np.flatnonzero(owner == k))
+                found += _frame_picture(frame, own, image)
+            _note(out, found)
+            out.findings.images += 1
+            on_step("frames", out.findings.images)
+        out.findings.people += len(owner)
     return out
+
+
+def _frame_picture(
+    frame: Row, masks: Callable[[], Iterable[Mask]], image: Callable[[Row], bytes]
+) -> Iterator[Finding]:
+    """What is wrong with a frame's picture."""
+    size = {"width": frame["width_px"], "height": frame["height_px"]}
+    yield from picture_findings(
+        {**frame, "id": frame["index"], **size},
+        lambda: image(dict(frame)),
+        outline=lambda: outlines([*masks()]),
+        sha256=frame["image_sha256"],
+        rendered=frame["spec"] is not None,
+    )
+
+
+def _masks_of(frame: Row, people: pa.Table, places: NDArray[np.int64]) -> Iterator[Mask]:
+    """The masks of what is seen of a frame's people that fit it."""
+    side = [frame["height_px"], frame["width_px"]]
+    for row in people.select(_OF_MASKS).take(as_arrow(places)).to_pylist():
+        if row["modal_counts"] is not None and list(row["mask_size"]) == side:
+            with suppress(ValueError):
+                yield read_mask({"size": side, "counts": row["modal_counts"]}, *side)
 
 
 def validate_dataset(
     dataset: Dataset, *, pictures: bool = True, on_step: OnStep = lambda what, done: None
 ) -> Validated:
     """Check a data set: the hash of every file, every row, every picture."""
-    problems: list[Finding] = []
-    samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
-    out = validate_samples(
-        _guarded(samples, problems),
-        get_skeleton(dataset.identity.skeleton),
-        image=_stored(dataset) if pictures else None,
-        on_step=on_step,
-    )
-    _note(out, problems)
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    image = _stored(dataset) if pictures else None
+    try:
+        out = _validate_chunks(chunks_of(dataset), skeleton, image=image, on_step=on_step)
+    except DatasetError:  # the tables do not fit: what comes before is checked frame by frame
+        problems: list[Finding] = []
+        samples = _guarded(pair_rows(dataset.iter_frames(), dataset.iter_instances()), problems)
+        out = validate_samples(samples, skeleton, image=image, on_step=on_step)
+        _note(out, problems)
     if pictures:
         _note(
             out,
@@ -177,7 +200,7 @@ def _picture(
         yield from picture_findings(
             {**image, "width": width, "height": height},
             lambda: read_bytes(path),
-            outline=outline.get(number, b""),
+            outline=lambda: outline.get(number, b""),
             sha256=sha256 if isinstance(sha256, str) else "",
         )
 
@@ -212,10 +235,6 @@ def _stored(dataset: Dataset) -> Callable[[Row], bytes]:
     return read
 
 
-def _bytes_of(image: Callable[[Row], bytes], frame: Row) -> Callable[[], bytes]:
-    return lambda: image(frame)
-
-
 def outlines(masks: Sequence[Mask]) -> bytes:
     """Return border places of one image's masks, packed: what `picture_findings` wants."""
     places = [mask.outline(OUTLINE_POINTS) for mask in masks]
@@ -246,19 +265,26 @@ def picture_findings(
     image: Mapping[str, Any],
     read: Callable[[], bytes],
     *,
-    outline: bytes = b"",
+    outline: Callable[[], bytes],
     sha256: str = "",
+    rendered: bool = False,
 ) -> Iterator[Finding]:
     """Yield what is wrong with an image's bytes; `read` returns them or raises AssetError or
     FileNotFoundError.
 
-    All of the picture is decoded. Whether it is mirrored is told by how much the colours
+    All of the picture is decoded, unless it is `rendered` and has the bytes of that: then only
+    its head is read. Whether it is mirrored is told by how much the colours
     change across the borders of masks, compared with the same places in the mirror image:
     nothing is said without masks.
     """
     try:
         data = read()
-        rgb = decode_rgba(data, str(image["file_name"]))[..., :3]
+        changed = bool(sha256) and hashlib.sha256(data).hexdigest() != sha256
+        if rendered and sha256 and not changed:
+            rgb, found = None, decode(data, str(image["file_name"]), lambda opened: opened.size)
+        else:
+            rgb = decode_rgba(data, str(image["file_name"]))[..., :3]
+            found = (rgb.shape[1], rgb.shape[0])
     except FileNotFoundError:
         yield _picture_finding(image, "image_missing", str(image["file_name"]))
         return
@@ -266,12 +292,13 @@ def picture_findings(
         yield _picture_finding(image, "image_broken", str(error))
         return
     size = (image["width"], image["height"])
-    if (rgb.shape[1], rgb.shape[0]) != size:
-        size_text = f"{rgb.shape[1]} x {rgb.shape[0]}, its entry says {size[0]} x {size[1]}"
+    if found != size:
+        size_text = f"{found[0]} x {found[1]}, its entry says {size[0]} x {size[1]}"
         yield _picture_finding(image, "image_size", size_text)
         return
-    z = mirror_score(rgb, np.frombuffer(outline, np.float32).reshape(-1, 2))
-    changed = bool(sha256) and hashlib.sha256(data).hexdigest() != sha256
+    if rgb is None:
+        return
+    z = mirror_score(rgb, np.frombuffer(outline(), np.float32).reshape(-1, 2))
     if z is not None and z < _MIRROR_Z:
         other_bytes = ", and its bytes are other ones" if changed else ""
         yield _picture_finding(

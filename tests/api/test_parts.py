@@ -106,6 +106,11 @@ def _stats(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
     return _counts(quality.stats(part))
 
 
+def _validate(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
+    found = quality.validate(part).as_json()
+    return found["images"], found["people"]
+
+
 FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
     "audit": _audit,
     "contact_sheet": _sheet,
@@ -120,6 +125,7 @@ FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
     "report": _report,
     "split": _split,
     "stats": _stats,
+    "validate": _validate,
 }
 OTHERS = {"run_evaluate", "unmet_targets", "gap", "fit", "remake", "frame", "diff_text"}
 """What one of these calls, or of one frame: `gap` takes photos and reads the same columns."""
@@ -176,13 +182,14 @@ def test_readers_of_parts_agree_with_the_whole(people: ss.Dataset) -> None:
     assert len(empty) == empty.people == 0 and not list(empty.iter_frames())
 
 
-@pytest.mark.parametrize("command", ["stats", "export", "predict"])
+@pytest.mark.parametrize("command", ["stats", "validate", "export", "predict"])
 def test_where_on_the_command_line(
     people: ss.Dataset, weights: Path, tmp_path: Path, command: str
 ) -> None:
     part = people.query(QUERY)
     args = {
         "stats": ["stats", str(people.path)],
+        "validate": ["validate", str(people.path)],
         "export": ["export", str(people.path), "--out", str(tmp_path / "e")],
         "predict": ["predict", str(weights), str(people.path), "--out", str(tmp_path / "p")],
     }[command]

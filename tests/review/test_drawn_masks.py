@@ -109,7 +109,7 @@ def test_a_mask_on_disk_grows_too(empty_store, small_set):
     wanted = bits(disk["amodal"], size) | corner
     np.testing.assert_array_equal(bits(drawing.now.masks["amodal"], size), wanted)
     skeleton = get_skeleton(small_set.identity.skeleton)
-    assert check_frame(small_set.frame(0), [drawing.row], skeleton)[0] == [], "as validate looks"
+    assert check_frame(small_set.frame(0), [drawing.row], skeleton) == [], "as validate looks"
     drawing.draw("revert", event=history.events(drawing.store, drawing.key)[-1].id)
     assert drawing.row["modal_counts"] == disk["modal"]
 

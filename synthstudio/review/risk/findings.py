@@ -23,9 +23,8 @@ from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.durable import read_json
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import pair_rows
 from synthstudio.quality.findings import KINDS
-from synthstudio.quality.rows import check_frame
+from synthstudio.quality.rows import checked_frames
 from synthstudio.review.datasets import content_key
 from synthstudio.review.models import RiskRow, SettingRow, utc_now
 from synthstudio.review.risk.people import PeopleTable
@@ -79,20 +78,18 @@ def validation_findings(
 ) -> Iterator[PersonFinding]:
     """Yield what `validate` finds in the rows of each person; pictures are not read.
 
-    One frame is in memory at a time. Findings about a whole frame count for all its people.
-    `frames`: only the first so many.
+    Some hundred frames are in memory at a time. Findings about a whole frame count for all its
+    people. `frames`: only the first so many. DatasetError where the tables do not fit.
     """
     skeleton = get_skeleton(dataset.identity.skeleton)
-    samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
-    for done, (frame, people) in enumerate(islice(samples, frames), 1):
-        everybody = [row["instance"] for row in people]
-        for finding in check_frame(frame, people, skeleton)[0]:
+    for done, (frame, everybody, found) in enumerate(islice(checked_frames(dataset), frames), 1):
+        for finding in found:
             score = 1.0 if finding.severity == "error" else _WARNING
             joint = None if finding.joint is None else skeleton.joints[finding.joint]
             text = finding_text(KINDS[finding.kind].title, finding.what, joint)
             own = everybody if finding.person is None else [finding.person]
             for instance in own:
-                yield PersonFinding(frame=frame["index"], instance=instance, score=score, text=text)
+                yield PersonFinding(frame=frame, instance=instance, score=score, text=text)
         on_step(done)
 
 

@@ -1,0 +1,284 @@
+"""Masks as runs: of one COCO segmentation, or of all rows of a table at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from synthstudio.core import masks as rle
+from synthstudio.core.visibility import occluded_fraction
+from synthstudio.dataset.arrays import as_numbers, is_known
+from synthstudio.quality.subject import (
+    F64,
+    FAR,
+    I64,
+    Bool,
+    Subjects,
+    columns,
+    is_box,
+    is_number,
+)
+
+_BOX_SLACK_PX = 2.0
+_LOOSE = 0.5  # of the box's area is more than its mask's box
+_SMALL_BOX = 64  # pixels
+_AREA_SHARE = 0.1  # polygons are counted in more than one way
+_POLYGON_SLACK = 4
+_SLACK = 1e-6
+_MOST_CHARS = 6
+"""Of one run in a code."""
+_APART = 1 << 40
+"""More pixels than any picture has."""
+_MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A mask as runs. `starts`, `ends`: of runs of set pixels, counted down the columns."""
+
+    height: int
+    width: int
+    starts: I64
+    ends: I64
+    polygon_area: float | None = None  # sum of the polygons it was made of
+
+    @property
+    def area(self) -> int:
+        return int((self.ends - self.starts).sum())
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Return x, y, w, h of the set pixels, edges included; zeros when there are none."""
+        if not len(self.starts):
+            return 0.0, 0.0, 0.0, 0.0
+        first, last = self.starts // self.height, (self.ends - 1) // self.height
+        one = first == last
+        top = np.where(one, self.starts % self.height, 0)
+        low = np.where(one, (self.ends - 1) % self.height, self.height - 1)
+        x0, y0 = int(first[0]), int(top.min())
+        return float(x0), float(y0), float(last[-1] + 1 - x0), float(low.max() + 1 - y0)
+
+    def outline(self, most: int) -> NDArray[np.float64]:
+        """Return (n, 2) pixel-edge places x, y on upper and lower borders, evenly chosen.
+
+        Runs that begin or end at the picture's edge are no border.
+        """
+        places = np.concatenate([self.starts, self.ends])
+        y = places % self.height
+        inner = places[(y > 4) & (y < self.height - 4)]
+        if not len(inner):
+            return np.zeros((0, 2))
+        chosen = inner[np.linspace(0, len(inner) - 1, min(most, len(inner))).astype(np.int64)]
+        return np.stack([chosen // self.height + 0.5, chosen % self.height + 0.0], axis=1)
+
+
+def read_mask(segmentation: Any, height: int, width: int) -> Mask:
+    """Return a COCO segmentation (RLE or polygons) of an image; ValueError says what is wrong.
+
+    An RLE keeps its own size, which may not be the image's.
+    """
+    if isinstance(segmentation, Mapping):
+        return _from_rle(segmentation)
+    if isinstance(segmentation, list):
+        return _from_polygons(segmentation, height, width)
+    raise ValueError(f"is neither RLE nor polygons: {type(segmentation).__name__}")
+
+
+def _from_rle(code: Mapping[str, Any]) -> Mask:
+    size, counts = code.get("size"), code.get("counts")
+    if (
+        not isinstance(size, list | tuple)
+        or len(size) != 2
+        or not all(isinstance(n, int) and 0 < n < _MAX_PIXELS for n in size)
+        or size[0] * size[1] > _MAX_PIXELS
+    ):
+        raise ValueError(f"size is {str(size)[:60]}")
+    if isinstance(counts, str | bytes):
+        runs = rle.runs(counts if isinstance(counts, str) else counts.decode("ascii", "replace"))
+    elif isinstance(counts, list) and all(isinstance(n, int) for n in counts):
+        runs = np.array(counts, np.int64)
+    else:
+        raise ValueError(f"counts is {type(counts).__name__}")
+    if (runs < 0).any() or int(runs.sum()) != size[0] * size[1]:
+        raise ValueError(f"its runs cover {int(runs.sum())} pixels, its size {size[0] * size[1]}")
+    edges = np.concatenate([[0], np.cumsum(runs)])
+    starts = edges[1::2][: len(runs) // 2]
+    ends = edges[2::2][: len(runs) // 2]
+    some = ends > starts
+    return Mask(height=size[0], width=size[1], starts=starts[some], ends=ends[some])
+
+
+def _from_polygons(polygons: Sequence[Any], height: int, width: int) -> Mask:
+    rle.check_polygons(polygons)
+    if not polygons:
+        raise ValueError("has no polygon")
+    if not 0 < height * width <= _MAX_PIXELS:  # pycocotools dies of a size that overflows
+        raise ValueError(f"lies in an image of {width} x {height} pixels")
+    area = 0.0
+    for ring in polygons:
+        x, y = np.array(ring[::2]), np.array(ring[1::2])
+        area += abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    found = coco_mask.merge(coco_mask.frPyObjects(list(polygons), height, width))
+    made = _from_rle({"size": [height, width], "counts": found["counts"]})
+    return Mask(height=height, width=width, starts=made.starts, ends=made.ends, polygon_area=area)
+
+
+def box_problem(mask: Mask, box: Sequence[float]) -> tuple[str, float]:
+    """Return the kind of finding that a box with sides above 0 is, "" for none, and how far.
+
+    How far: the pixels by which the mask leaves the box. COCO's boxes are off by up to 1 px.
+    """
+    x, y, w, h = mask.box
+    out = max(box[0] - x, box[1] - y, x + w - box[0] - box[2], y + h - box[1] - box[3])
+    if out > _BOX_SLACK_PX:
+        return "box_mask", out
+    loose = w * h < _LOOSE * box[2] * box[3] and box[2] * box[3] > _SMALL_BOX
+    return "box_loose" if loose else "", out
+
+
+def area_fits(mask: Mask, area: float, *, loose: bool = False) -> bool:
+    """Whether an area is that of the mask, or of the polygons it was made of.
+
+    `loose`: it may be that of polygons which nobody knows.
+    """
+    counts = [float(mask.area)]
+    slack = 1.0
+    if mask.polygon_area is not None:
+        counts.append(mask.polygon_area)
+    if loose or mask.polygon_area is not None:
+        slack = _POLYGON_SLACK + _AREA_SHARE * mask.area
+    return min(abs(area - count) for count in counts) <= slack
+
+
+def mask_problems(
+    mask: Mask, box: Any, area: Any, *, loose: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Kind and text where a box or an area does not fit its mask; `loose` as in `area_fits`."""
+    if is_box(box) and mask.area and box[2] > 0 and box[3] > 0:
+        kind, out = box_problem(mask, box)
+        w, h = mask.box[2:]
+        what = f"{box[2]:g} x {box[3]:g} for a mask of {w:g} x {h:g}"
+        if kind == "box_mask":
+            what = f"its mask is {out:.1f} px beyond it"
+        if kind:
+            yield kind, what
+    if is_number(area) and abs(area) < FAR:
+        if not area_fits(mask, area, loose=loose):
+            yield "area", f"{area:g}, its mask has {mask.area} pixels"
+    elif area is None:
+        yield "no_area", "the mask's is taken"
+
+
+def holds(starts: I64, ends: I64, inner_starts: I64, inner_ends: I64) -> Bool:
+    """Which of the inner runs lie in an outer one; both rise."""
+    place = np.searchsorted(starts, inner_starts, side="right") - 1
+    reach = np.concatenate([ends, [-1]])[place]  # place -1: before the first
+    return np.asarray((place >= 0) & (inner_ends <= reach))
+
+
+def masks_fit(s: Subjects, people: pa.Table, *, loose: Bool) -> Bool:
+    """(N,) whether the masks of rows surely fit their picture, boxes, areas and each other."""
+    size = columns(people, "mask_size", 2)
+    held = {name: is_known(people[f"{name}_counts"]) for name in ("modal", "amodal")}
+    good = ~(held["modal"] | held["amodal"]) | (size == s.size[:, ::-1]).all(axis=1)
+    # A picture that is none is looked at alone, whatever its masks are.
+    height = np.where(good & (size > 0).all(axis=1), size[:, 0], 1).astype(np.int64)
+    pixels = np.where(good, size.prod(axis=1), 0)
+    modal, amodal = (_runs_of(people[f"{name}_counts"], pixels) for name in held)
+    good &= modal.sound & amodal.sound
+    box, area = s.box, as_numbers(people["modal_area_px"])
+    x, y, w, h = modal.boxes(height)
+    out = np.max([box[:, 0] - x, box[:, 1] - y, x + w - box[:, 0] - box[:, 2],
+                  y + h - box[:, 1] - box[:, 3]], axis=0)  # fmt: skip
+    sized = (modal.area > 0) & (box[:, 2:] > 0).all(axis=1)
+    roomy = (w * h < _LOOSE * box[:, 2] * box[:, 3]) & (box[:, 2] * box[:, 3] > _SMALL_BOX)
+    slack = np.where(loose, _POLYGON_SLACK + _AREA_SHARE * modal.area, 1.0)
+    good &= ~held["modal"] | ~(sized & ((out > _BOX_SLACK_PX) | roomy))
+    good &= ~held["modal"] | (np.abs(area - modal.area) <= slack)
+    stated = as_numbers(people["amodal_area_px"])
+    good &= ~held["amodal"] | np.isnan(stated) | (stated == amodal.area)
+    both = held["modal"] & held["amodal"]
+    inner, outer = modal.placed(), amodal.placed()
+    lost = np.bincount(modal.owner[~holds(*outer, *inner)], minlength=len(s)) > 0
+    fraction = as_numbers(people["occluded_fraction"])
+    counted = occluded_fraction(modal.area, amodal.area)
+    return np.asarray(good & ~(both & (lost | (np.abs(fraction - counted) > _SLACK))))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Set runs of many masks. `sound`, `area` (N,); `owner`, `starts`, `ends`: of each run."""
+
+    sound: Bool
+    area: I64
+    owner: I64
+    starts: I64
+    ends: I64
+
+    def placed(self) -> tuple[I64, I64]:
+        """Starts and ends that rise over all masks."""
+        return self.owner * _APART + self.starts, self.owner * _APART + self.ends
+
+    def boxes(self, height: I64) -> tuple[F64, F64, F64, F64]:
+        """x, y, w, h (N,) of each mask; zeros where it is empty."""
+        count, h = len(self.area), height[self.owner]
+        first, last = self.starts // h, (self.ends - 1) // h
+        one = first == last
+        out = np.zeros((4, count))
+        if len(first):
+            heads = np.flatnonzero(np.diff(self.owner, prepend=-1))
+            own = self.owner[heads]
+            left = np.minimum.reduceat(first, heads)
+            top = np.minimum.reduceat(np.where(one, self.starts % h, 0), heads)
+            low = np.maximum.reduceat(np.where(one, (self.ends - 1) % h, h - 1), heads)
+            right = np.maximum.reduceat(last, heads)
+            out[:, own] = left, top, right + 1 - left, low + 1 - top
+        return out[0], out[1], out[2], out[3]
+
+
+def _runs_of(column: pa.ChunkedArray, pixels: F64) -> _Runs:
+    """The runs of compressed codes; `pixels` (N,) that each has to cover. See `rle.runs`."""
+    texts = [text or "" for text in column.to_pylist()]
+    count = len(texts)
+    lengths = np.fromiter(map(len, texts), np.int64, count)
+    codes = np.frombuffer("".join(texts).encode("ascii", "replace"), np.uint8).astype(np.int64) - 48
+    mask_of = np.repeat(np.arange(count), lengths)
+    last = (codes & 0x20) == 0
+    ends = np.cumsum(lengths)
+    odd = (codes < 0) | (codes > 63)
+    odd[ends[lengths > 0] - 1] |= ~last[ends[lengths > 0] - 1]
+    sound = np.bincount(mask_of[odd], minlength=count) == 0
+    kept = sound[mask_of]
+    codes, last, mask_of = codes[kept], last[kept], mask_of[kept]
+    stops = np.flatnonzero(last)
+    begins = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
+    width = stops - begins + 1
+    owner = mask_of[stops]
+    sound &= np.bincount(owner[width > _MOST_CHARS], minlength=count) == 0
+    shift = np.minimum(5 * (np.arange(len(codes)) - np.repeat(begins, width)), 30)
+    values = np.add.reduceat((codes & 0x1F) << shift, begins) if len(begins) else begins
+    values = values - np.where(codes[stops] & 0x10, np.int64(1) << np.minimum(5 * width, 60), 0)
+    counts = np.bincount(owner, minlength=count)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    for chosen in (number % 2 == 1, (number % 2 == 0) & (number > 0)):
+        values[chosen] = _cumulated(values[chosen], owner[chosen], count)
+    sound &= np.bincount(owner[values < 0], minlength=count) == 0
+    sound &= (np.bincount(owner, values, count) == pixels) | (lengths == 0)
+    edges = _cumulated(values, owner, count)
+    some = (number % 2 == 1) & (values > 0) & sound[owner]
+    area = np.bincount(owner[some], values[some], count).astype(np.int64)
+    return _Runs(sound, area, owner[some], edges[some] - values[some], edges[some])
+
+
+def _cumulated(values: I64, owner: I64, count: int) -> I64:
+    """Sums up to each value within its owner; owners rise."""
+    total = np.cumsum(values)
+    sizes = np.bincount(owner, minlength=count)
+    before = np.concatenate([[0], total])[np.cumsum(sizes) - sizes]
+    return np.asarray(total - np.repeat(before, sizes))
