@@ -1,6 +1,8 @@
 """Accounts: invitations, passwords and their hashes, sessions and when they end."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
@@ -9,12 +11,14 @@ from argon2 import PasswordHasher
 from review_ops import ADMIN, ANNA, LEAD
 from sqlalchemy import text
 from typer.testing import CliRunner
+from waiting import PATIENCE_S
 
 from synthstudio.cli import app
 from synthstudio.core.errors import Refused
-from synthstudio.review.models import AccountRow, utc_now
+from synthstudio.review.models import AccountRow, CodeRow, SessionRow, utc_now
+from synthstudio.review.secret_texts import CODE, digest, make_secret
 from synthstudio.review.store import open_store
-from synthstudio.review.team import passwords
+from synthstudio.review.team import lockout, passwords
 from synthstudio.review.team.accounts import (
     accounts,
     choose_password,
@@ -31,10 +35,25 @@ from synthstudio.review.values import User
 SECRET = b"of the server"
 GOOD, OTHER = "seven brown otters", "eleven quiet herons"
 HERE = "192.0.2.7"
-REAL = passwords.HASHER
 
 
 pytestmark = pytest.mark.usefixtures("cheap_hashes")
+
+
+@pytest.fixture
+def paused(monkeypatch):
+    """Return what is set when the first transaction stands just before its end, and waits there."""
+    inside, real = threading.Event(), lockout.forget
+
+    def slow(session, key):
+        real(session, key)
+        if not inside.is_set():
+            session.flush()
+            inside.set()
+            threading.Event().wait(0.7)  # the other one asks meanwhile, and waits for this one
+
+    monkeypatch.setattr(lockout, "forget", slow)
+    return inside
 
 
 def account(store, name="mia", password=GOOD, role="reviewer"):
@@ -148,11 +167,6 @@ def test_hashes_hold_their_parameters_and_are_renewed(empty_store, monkeypatch):
     second = stored()
     assert second.startswith("$argon2id$v=19$m=128,t=2,p=1$")
     assert enter(store) is not None and stored() == second
-
-
-def test_the_parameters_of_today():
-    assert (REAL.memory_cost, REAL.time_cost, REAL.parallelism) == (65_536, 3, 4)
-    assert REAL.hash(GOOD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_no_name_is_told_from_another(empty_store, monkeypatch):
@@ -341,3 +355,41 @@ def test_the_commands(tmp_path):
         assert shown not in run("accounts").output
         assert "mia  lead  revoked" in run("accounts", "--revoke", "mia").output
     assert "no such account" in str(run("reset-password", "mia").exception)
+
+
+def test_a_session_is_looked_up_while_somebody_writes_for_long(empty_store):
+    account(empty_store)
+    shown = enter(empty_store)
+    later = utc_now() + IDLE / 2  # its use would be noted now
+    with empty_store.session() as session:
+        assert session.get(SessionRow, digest(shown), with_for_update=True) is not None
+        assert read_session(empty_store, shown, now=later) == "mia"  # it does not wait
+    assert read_session(empty_store, shown, now=later + IDLE) is None  # nobody noted it
+    assert read_session(empty_store, shown, now=later) == "mia"
+    assert read_session(empty_store, shown, now=later + IDLE / 2) == "mia"
+
+
+def test_an_invitation_takes_no_account_over(empty_store):
+    """Whatever wrote the code: not for somebody who has a password."""
+    store, shown = empty_store, make_secret(CODE)
+    choose_password(store, invite(store, "mia", by=LEAD)[1], GOOD)
+    now = utc_now()
+    row = {"name": "mia", "kind": "invitation", "role": "reviewer", "by": "lea", "made": now}
+    with store.session() as session:
+        session.add(CodeRow(digest=digest(shown), until=now + timedelta(days=1), **row))
+    with pytest.raises(Refused, match="does not hold"):
+        choose_password(store, shown, OTHER)
+    assert enter(store) is not None
+
+
+@pytest.mark.nightly("two threads race for an account")
+def test_an_invitation_that_is_used_and_ended_at_once_leaves_no_account(empty_store, paused):
+    store = empty_store
+    _, shown = invite(store, "mia", by=LEAD)
+    with ThreadPoolExecutor(1) as pool:
+        chosen = pool.submit(choose_password, store, shown, GOOD)
+        assert paused.wait(PATIENCE_S)
+        revoke_account(store, "mia", by=ADMIN)
+        chosen.result()
+    assert [a.state for a in accounts(store)] == ["revoked"]
+    assert enter(store) is None

@@ -1,6 +1,5 @@
 """The queue of jobs in both kinds of store: added once, resumed only if there is room."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -40,34 +39,6 @@ def ended(store: Store, number: int) -> None:
     """Let a job have failed."""
     with store.session() as session:
         session.get(JobRow, number).state = "failed"
-
-
-@pytest.mark.nightly("six threads race for a folder")
-def test_of_many_who_ask_for_one_place_one_gets_it(
-    store: Store, settings: Settings, monkeypatch
-) -> None:
-    found, ready, order_to_spec = [], threading.Barrier(6), orders.order_to_spec
-
-    def slowly(order):
-        threading.Event().wait(0.3)  # between the look at the queue and the new row
-        return order_to_spec(order)
-
-    monkeypatch.setattr(orders, "order_to_spec", slowly)
-
-    def ask() -> None:
-        ready.wait()
-        try:
-            found.append(job_store.add(store, order(), settings, who=LEAD).state)
-        except Refused as refused:
-            found.append(refused.reason)
-
-    threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(found) == ["invalid"] * 5 + ["queued"]
-    assert len(job_store.jobs(store)) == 1
 
 
 def test_resumed_is_checked_as_new(store: Store, settings: Settings, monkeypatch) -> None:

@@ -1,12 +1,9 @@
 """Leases: two never hold the same person, whoever asks when; they end, and can be given back."""
 
-import itertools
-import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from review_ops import ADMIN, ANNA, BEN, GUEST, KEY, LEAD, ON_DISK, op, refused
-from waiting import PATIENCE_S
 
 from synthstudio.core.errors import Refused
 from synthstudio.review import leases as module
@@ -14,8 +11,8 @@ from synthstudio.review.edits import apply
 from synthstudio.review.history import events
 from synthstudio.review.leases import claim, leases, release, renew
 from synthstudio.review.models import utc_now
-from synthstudio.review.store import Store, open_store
-from synthstudio.review.values import Person, User
+from synthstudio.review.store import Store
+from synthstudio.review.values import Person
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PEOPLE = [Person(dataset=KEY, frame=k // 4, instance=1 + k % 4) for k in range(60)]
@@ -39,13 +36,6 @@ def test_the_first_free_ones_are_leased(shop: Store) -> None:
     assert list(leases(shop, KEY, who="ben", now=NOW)) == [(0, 4), (1, 1)]
     assert claim(shop, [], who=BEN, now=NOW) == []
     assert claim(shop, PEOPLE[:3], who=BEN, count=3, now=NOW) == []
-
-
-def test_other_layers_are_other_items(shop: Store) -> None:
-    second = [Person(dataset=KEY, frame=0, instance=1, layer="second")]
-    assert claim(shop, PEOPLE[:1], who=ANNA, now=NOW) == PEOPLE[:1]
-    assert claim(shop, second, who=BEN, now=NOW) == second
-    assert [lease.who for lease in leases(shop, KEY, layer="second", now=NOW).values()] == ["ben"]
 
 
 def test_a_lease_ends_and_is_renewed(shop: Store) -> None:
@@ -101,45 +91,6 @@ def test_who_only_looks_cannot_claim(shop: Store) -> None:
     for call in (claim, renew, release):
         with refused("role"):
             call(shop, PEOPLE[:1], who=GUEST)
-
-
-@pytest.mark.nightly("eight threads race for people")
-def test_many_who_ask_at_once_never_share(shop: Store, store_url: str) -> None:
-    """Eight at once, each with a connection of its own, take all people in handfuls."""
-    got: dict[str, list[Person]] = {f"r{k}": [] for k in range(8)}
-    problems: list[BaseException] = []
-    start = threading.Barrier(len(got))
-
-    def work(name: str) -> None:
-        own = open_store(store_url)
-        who = User(name=name, role="reviewer")
-        mine = PEOPLE if name < "r4" else PEOPLE[::-1]  # in opposite orders too
-        try:
-            start.wait(PATIENCE_S)
-            for count in itertools.count(3, 3):
-                found = claim(own, mine, who=who, count=min(count, 60))
-                if len(found) == len(got[name]):
-                    return
-                got[name] = found
-                threading.Event().wait(0.01)  # SQLite's lock is not fair: let the others have a go
-        except BaseException as error:
-            problems.append(error)
-        finally:
-            own.close()
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in got]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE_S)
-    assert not problems and not any(thread.is_alive() for thread in threads)
-    taken = list(itertools.chain(*got.values()))
-    assert len(taken) == len(set(taken)) == len(PEOPLE)
-    held = leases(shop, KEY)
-    assert {
-        Person(dataset=KEY, frame=f, instance=i): lease.who for (f, i), lease in held.items()
-    } == {person: name for name, people in got.items() for person in people}
-    assert sum(bool(people) for people in got.values()) > 1  # it was a race
 
 
 def test_a_write_between_a_look_and_a_claim_is_not_overwritten(shop: Store, monkeypatch) -> None:

@@ -1,28 +1,23 @@
 """Wrong tries are counted by account and address; after ten of them one waits, longer each time."""
 
 import hashlib
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from review_ops import ADMIN
 from sqlalchemy import select
-from waiting import PATIENCE_S
 
 from synthstudio.review.models import TriesRow, utc_now
-from synthstudio.review.team import lockout
 from synthstudio.review.team.accounts import accounts, choose_password, invite, reset_password
 from synthstudio.review.team.lockout import (
     FREE,
     FREE_OF_ADDRESS,
-    LONGEST_WAIT,
     WINDOW,
     account_key,
     address_key,
     take_try,
     unknown_key,
-    wait_after,
 )
 from synthstudio.review.team.sessions import Waits, sign_in
 
@@ -134,38 +129,6 @@ def test_many_at_once_are_no_way_round(mia):
     assert found.count(None) == FREE and found.count("waits") == 30
 
 
-@pytest.mark.nightly("threads race for an account")
-def test_a_right_try_and_a_wrong_one_lock_in_one_order(mia, monkeypatch):
-    now, real, inside = utc_now(), lockout.forget, threading.Event()
-    numbers = (f"192.0.2.{number}" for number in range(256))
-    address = next(one for one in numbers if address_key(one) < account_key("mia"))
-
-    def slow(session, key):
-        real(session, key)
-        inside.set()
-        threading.Event().wait(0.7)  # the wrong one asks meanwhile
-
-    monkeypatch.setattr(lockout, "forget", slow)
-    with ThreadPoolExecutor(1) as pool:
-        right = pool.submit(sign_in, mia, "mia", GOOD, address=address, secret=SECRET, now=now)
-        assert inside.wait(PATIENCE_S)
-        guess(mia, now, address=address)
-        assert right.result() is not None
-
-
-def test_a_row_that_is_forgotten_meanwhile_is_made_anew(mia, monkeypatch):
-    now, real = utc_now(), lockout.insert_absent
-    guess(mia, now)
-
-    def forgotten(session, table, row):
-        real(session, table, row)
-        monkeypatch.setattr(lockout, "insert_absent", real)
-        lockout.forget(session, row["key"])
-
-    monkeypatch.setattr(lockout, "insert_absent", forgotten)
-    guess(mia, now, "rex", address="192.0.2.9")
-
-
 def rows(store):
     with store.reading() as session:
         return {row.key: row.wrong for row in session.scalars(select(TriesRow))}
@@ -189,16 +152,6 @@ def test_who_waits_writes_nothing(mia, monkeypatch, who):
     assert rows(mia) == before
 
 
-def test_old_rows_go_once_a_minute(mia):
-    now, minute = utc_now(), timedelta(minutes=1)
-    guess(mia, now, "rex", address="192.0.2.1")
-    assert len(rows(mia)) == 2
-    guess(mia, now + WINDOW + minute / 2, "eve", address="192.0.2.2")
-    assert len(rows(mia)) == 4  # forgotten, and still there
-    guess(mia, now + WINDOW + minute * 2, "bob", address="192.0.2.3")
-    assert len(rows(mia)) == 4
-
-
 def test_what_is_typed_as_a_name_cannot_be_tried_out(mia):
     """People type passwords there: whoever has the store alone cannot tell which."""
     guess(mia, utc_now(), GOOD)
@@ -207,12 +160,6 @@ def test_what_is_typed_as_a_name_cannot_be_tried_out(mia):
     assert set(rows(mia)) & known == {account_key("mia")}
     assert unknown_key(GOOD, SECRET) in rows(mia)
     assert unknown_key(GOOD, b"of another") not in rows(mia)
-
-
-def test_how_long_one_waits():
-    assert wait_after(FREE - 1) == timedelta(0)
-    assert [wait_after(FREE + n).total_seconds() for n in range(3)] == [30, 60, 120]
-    assert wait_after(100) == wait_after(10**6) == LONGEST_WAIT
 
 
 def test_addresses_of_one_network_are_one(empty_store):

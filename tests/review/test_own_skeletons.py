@@ -117,12 +117,6 @@ def test_formats_hold_it_there_and_back(horses, tmp_path, name):
         assert theirs["state"] == ours["state"]
 
 
-def test_formats_of_their_own_joints_refuse_it(horses, tmp_path):
-    with pytest.raises(FormatError, match="horse: no joint of the skeleton is in the other"):
-        export("mpii", horses.folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_file_of_unknown_joints_says_what_to_do(tmp_path):
     file = write_coco(tmp_path / "coco", 1)
     with pytest.raises(FormatError, match="synthstudio skeleton FILE"):

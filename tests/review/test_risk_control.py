@@ -89,18 +89,6 @@ def test_a_queue_of_some_people_holds_only_them(table: PeopleTable) -> None:
     assert len(risk_order(_risk(table), rows=np.zeros(0, np.int64)).rows) == 0
 
 
-@pytest.mark.nightly("statistics over hundreds of runs")
-def test_control_people_are_drawn_evenly(table: PeopleTable) -> None:
-    """Over many keys everybody is drawn equally often: chi-squared, 199 degrees of freedom."""
-    times = np.zeros(table.people)
-    for k in range(2000):
-        named = dataclasses.replace(table, key=f"key {k}")
-        times[control_rows(named)] += 1
-    wanted = 2000 * 10 / 200
-    chi2 = float(((times - wanted) ** 2 / wanted).sum()) / 0.95  # drawn without replacement
-    assert 199 - 5 * math.sqrt(2 * 199) < chi2 < 199 + 5 * math.sqrt(2 * 199)
-
-
 def test_next_people_skips_what_is_done_or_taken(desk: Desk, store: Store, table) -> None:
     order = risk_order(_risk(table))
     first = [_person(table, row) for row in order.rows[:8].tolist()]

@@ -133,14 +133,6 @@ def test_the_studios_own_store_is_found(place, tmp_path, monkeypatch, where):
     assert found("stats", place)["reviewers"] == {"anna": {"edit": 1, "status": 1}}
 
 
-@pytest.mark.parametrize("name", ["an\x9bna", "an\nna"])
-def test_a_name_has_no_control_characters(place, name):
-    with pytest.raises(ReviewError, match="no control characters") as refused:
-        url = default_url(place.parent)
-        run("members", "--db", url, "--set", name, "--role", "admin", fails=True)
-    assert str(refused.value).isprintable()
-
-
 @pytest.mark.parametrize(
     ("fault", "title", "advice"),
     [

@@ -8,9 +8,8 @@ import shutil
 import pytest
 from review_ops import GUEST, LEAD, PEOPLE, hidden, seen
 
-from synthstudio.core.errors import DiskError, Refused, ReviewError
+from synthstudio.core.errors import Refused, ReviewError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.derive import origins
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -131,7 +130,23 @@ def test_same_states_same_bytes(store, small_set, do, tmp_path):
     }
 
 
-def goes_out_and_comes_back(desk, out, form, only):
+QUICK = [
+    ("coco", "all"),
+    ("coco", "touched"),
+    ("coco", "approved"),
+    ("yolo", "all"),
+    ("cvat", "all"),
+]
+SLOW = [(form, only) for form in sorted(FORMATS) for only in ("all", "touched", "approved")]
+NIGHTLY = pytest.mark.nightly("all formats; COCO, YOLO and CVAT are quick")
+
+
+@pytest.mark.parametrize(
+    ("form", "only"),
+    [*QUICK, *(pytest.param(*pair, marks=NIGHTLY) for pair in SLOW if pair not in QUICK)],
+)
+def test_every_format_takes_it_and_gives_it_back(desk, tmp_path, form, only):
+    out = tmp_path / "out"
     review_some(desk.do, desk.dataset)
     found = export_reviewed(desk.store, desk.dataset, out, form=form, only=only)
     assert found.images == {"all": 5, "touched": 4, "approved": 2}[only]
@@ -141,23 +156,6 @@ def goes_out_and_comes_back(desk, out, form, only):
     made = import_corrections(desk.store, desk.dataset, path, form=form, who=LEAD)
     assert (made.edited, made.added, made.deleted, made.refused) == (0, 0, 0, []), made
     assert len(history.events(desk.store, desk.key)) == events
-
-
-@pytest.mark.parametrize("only", ["all", "touched", "approved"])
-def test_coco_takes_it_and_gives_it_back(desk, tmp_path, only):
-    goes_out_and_comes_back(desk, tmp_path / "out", "coco", only)
-
-
-@pytest.mark.parametrize("form", ["yolo", "cvat"])
-def test_yolo_and_cvat_take_it_and_give_it_back(desk, tmp_path, form):
-    goes_out_and_comes_back(desk, tmp_path / "out", form, "all")
-
-
-@pytest.mark.nightly("all formats; COCO, YOLO and CVAT are above")
-@pytest.mark.parametrize("only", ["all", "touched", "approved"])
-@pytest.mark.parametrize("form", sorted(FORMATS))
-def test_every_format_takes_it_and_gives_it_back(desk, tmp_path, form, only):
-    goes_out_and_comes_back(desk, tmp_path / "out", form, only)
 
 
 def pictures_of(out):
@@ -196,25 +194,6 @@ def test_frames_keep_their_numbers_and_names(store, small_set, do, tmp_path, for
     }
     specs = [row["spec"] for row in Dataset(back.folder).iter_frames(["spec"])]
     assert specs == [small_set.frame(k)["spec"] for k in (3, 4)]
-
-
-def test_a_set_of_its_own_says_which_frames_its_own_were(store, small_set, do, tmp_path):
-    """A data set is counted from 0 without gaps: numbers are new, and the old ones beside them."""
-    do("status", 3, 2, status="approved")
-    do("status", 4, 1, status="approved")
-    made = reviewed_dataset(store, small_set, tmp_path / "out")
-    assert list(origins(made)) == [(0, 0, 3), (1, 0, 4)]
-    assert [row["frame_index"] for row in made.iter_instances()] == [0, 0, 1, 1, 1, 1]
-
-
-def test_coco_says_origin(store, small_set, do, tmp_path):
-    moved = review_some(do, small_set)
-    found = export_reviewed(store, small_set, tmp_path / "out", form="coco", only="all")
-    data = json.loads(found.annotations.read_text())
-    entry = next(a for a in data["annotations"] if a["id"] == 1)  # frame 0, person 1
-    assert entry["origin"][WRIST] == "human" and entry["origin"][5] == "rendered"
-    assert entry["keypoints"][3 * WRIST : 3 * WRIST + 2] == [moved.x_px - 0.5, moved.y_px - 0.5]
-    assert entry["shares"][0] == [None] * 5
 
 
 def edit_coco(path, edit, *, keep=None):
@@ -281,15 +260,6 @@ def test_import_refuses(store, small_set, key, tmp_path):
     with pytest.raises(Refused) as caught:
         import_corrections(store, small_set, path, form="coco", who=GUEST)
     assert caught.value.reason == "role" and history.events(store, key) == []
-
-
-def test_export_leaves_what_is_there(store, small_set, do, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("mine")
-    do("status", 0, 1, status="approved")
-    with pytest.raises(DiskError, match=r"holds mine\.txt"):
-        export_reviewed(store, small_set, tmp_path / "out", form="coco")
-    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
 def test_reviewed_set_is_a_data_set_like_any(store, small_set, do, tmp_path):

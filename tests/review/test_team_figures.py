@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -251,33 +250,3 @@ def test_people_are_assigned(store: Store, table: PeopleTable) -> None:
     with refused("role"):
         assign(store, people, to="anna", by=BEN)
     assert leases(store, table.key) == {}
-
-
-@pytest.mark.nightly("six threads race")
-def test_leads_who_assign_at_once_all_succeed(store: Store, table: PeopleTable) -> None:
-    """Each has the same people in another order; the last to write has them, and nobody fails."""
-    people = [Person(dataset=table.key, frame=k, instance=1) for k in range(40)]
-    ready, failed = threading.Barrier(6), []
-
-    def give(k: int) -> None:
-        ready.wait()
-        try:
-            assign(store, people[:: (-1) ** k], to=f"r{k}", by=LEAD)
-        except Exception as error:
-            failed.append(error)
-
-    for _ in range(3):
-        threads = [threading.Thread(target=give, args=(k,)) for k in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert failed == []
-    assert len(assigned(store, table.key)) == 40 and len(assignment_counts(store, table.key)) == 1
-
-
-def test_large_assignments_are_stored_whole(store: Store, table: PeopleTable) -> None:
-    people = [Person(dataset=table.key, frame=k, instance=1) for k in range(1500)]
-    assert assign(store, people, to="anna", by=LEAD) == 1500 == len(assigned(store, table.key))
-    unassign(store, people, by=LEAD)
-    assert assigned(store, table.key) == {}

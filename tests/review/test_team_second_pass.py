@@ -16,8 +16,6 @@ from synthstudio.review.history import events
 from synthstudio.review.leases import claim, release, renew
 from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.queue import next_people, risk_order
-from synthstudio.review.risk.scores import Risk
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.team.second_pass import (
@@ -161,16 +159,6 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
     team.refuses("role", lambda: team.approve(BEN, third))
 
 
-def test_who_looked_second_never_looks_first(team: Team, table: PeopleTable) -> None:
-    person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
-    team.approve(ANNA, person)
-    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
-    team.approve(BEN, second)
-    team.say(person, "status", who=ANNA, status="pending")  # she takes her decision back
-    order = risk_order(Risk(table=table, score=np.zeros(table.people), signals=()))
-    assert person not in next_people(team.store, order, who=BEN, count=table.people)
-
-
 @pytest.mark.parametrize("who", [BEN, LEAD], ids=lambda who: who.role)
 def test_nobody_edits_the_first_look_during_a_second(
     who: User, team: Team, table: PeopleTable, caplog: pytest.LogCaptureFixture
@@ -299,19 +287,6 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     wrist = again.joints.get("left_wrist")
     assert wrist is None or (wrist.state, wrist.cause) == (2, "visible")
     team.check()
-
-
-def test_deleted_or_not_is_decided_too(team: Team, table: PeopleTable) -> None:
-    one, two = _persons(table, _rows(table)[:2])
-    for person in (one, two):
-        team.approve(ANNA, person)
-        team.say(team.twin_of(person), "delete", who=BEN)
-    assert disagreements(team.store, table)[0].what == ("approved or deleted",)
-    team.decide(one, choice="second")
-    team.decide(two, choice="first")
-    assert team.main(one).deleted and not team.main(two).deleted
-    team.decide(one, choice="first")
-    assert not team.main(one).deleted and team.main(one).status == "approved"
 
 
 @pytest.mark.parametrize("kept", ["first", "second"])
