@@ -1,15 +1,9 @@
-"""Small generated pictures of stick people as a COCO set; a script that measures what one costs.
-
-python tests/experiment_world.py FOLDER COUNT    parts, hides and cuts out; prints JSON
-"""
+"""Small generated pictures of stick people as a COCO set."""
 
 from __future__ import annotations
 
 import json
-import os
-import resource
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,47 +115,3 @@ def cutouts(folder: Path) -> Path:
         found.append({"file": f"{category}.png", "category": category, "license": "CC0"})
     (folder / "manifest.json").write_text(json.dumps(found))
     return folder
-
-
-def cost(root: Path, count: int) -> dict[str, float]:
-    """Part, hide and cut out `count` pictures; return processor seconds and memory, by step."""
-    from synthstudio.experiment import run as running
-    from synthstudio.experiment.config import ExperimentConfig, claim_folder
-
-    write(root, count)
-    out = root / "out"
-    out.mkdir()
-    config = ExperimentConfig(
-        annotations=root / "coco.json", images=root / "images", out=out, size="nano"
-    )
-    found: dict[str, float] = {"photos": count}
-
-    def quiet(title: str) -> Callable[[int, int, float], None]:
-        return lambda done, total, rate: None
-
-    def ended(name: str, began: float) -> float:
-        now = _processor_s()
-        found[f"{name}_s"] = now - began
-        for who, use in (("own", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN)):
-            found[f"{name}_{who}_mb"] = resource.getrusage(use).ru_maxrss / 1024
-        return now
-
-    began = _processor_s()
-    claim_folder(config)
-    running._split(config)
-    began = ended("part", began)
-    for name in ("train", "test"):
-        running._occlude(config, name, cutouts=False, step=quiet)
-    began = ended("hide", began)
-    running._count_poses(config, quiet)
-    ended("crop", began)
-    return found
-
-
-def _processor_s() -> float:
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-if __name__ == "__main__":
-    print(json.dumps(cost(Path(sys.argv[1]), int(sys.argv[2]))))  # noqa: T201

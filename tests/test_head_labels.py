@@ -152,12 +152,12 @@ def test_full_hair_hides_ears(stage: Stage, hair: str) -> None:
     assert label.cause[stage.skeleton.joints.index("left_ear")] == "self"
 
 
-@pytest.mark.parametrize(
-    "hair", ["ponytail_hair", "plaits_hair", "parted_hair", "undercut_hair", "mohawk_hair"]
-)
+@pytest.mark.parametrize("hair", ["ponytail_hair", "undercut_hair", "mohawk_hair"])
 def test_other_cuts_leave_ears_and_faces(stage: Stage, hair: str) -> None:
-    shares = seen(stage, labels(stage, wearing(stage, hair, azimuth_deg=30)))
-    bare = seen(stage, labels(stage, wearing(stage, azimuth_deg=30)))
+    shares, bare = (
+        seen(stage, labels(stage, wearing(stage, *kinds, azimuth_deg=30)))
+        for kinds in ((hair,), ())
+    )
     for joint in ("nose", "left_eye", "right_eye", "left_ear"):
         assert shares[joint] > bare[joint] - 0.25, (joint, shares, bare)
 

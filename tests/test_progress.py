@@ -43,9 +43,6 @@ def test_a_log_sees_nothing_and_errors_pass(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ValueError, match="mine"), progress.waiting("merging"):
         raise ValueError("mine")
     assert log.getvalue() == ""
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    with pytest.raises(ValueError, match="mine"), progress.waiting("merging"):
-        raise ValueError("mine")
 
 
 def test_long_work_over_data_sets_counts_to_its_end(

@@ -47,9 +47,6 @@ def test_reliability_of_one_who_is_always_right_and_one_who_is_too_sure() -> Non
     )
     assert table.count.tolist() == [1, 2]
     assert table.ece == pytest.approx((1 * 0 + 2 * 0.25) / 3)
-
-
-def test_brier() -> None:
     assert calibration.brier(np.array([1.0, 0.5]), np.array([True, False])) == pytest.approx(0.125)
 
 
@@ -63,8 +60,5 @@ def test_percentiles_are_those_of_the_calls_after_the_warm_up() -> None:
     assert found.p50_ms == pytest.approx(5.5)
     assert found.p95_ms == pytest.approx(9.55)
     assert found.rounds == 10
-
-
-def test_no_rounds_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         latency(lambda: None, rounds=0)

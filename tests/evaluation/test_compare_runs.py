@@ -16,6 +16,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.rng import stream
 from synthstudio.evaluation import storage
 from synthstudio.evaluation.compare import Arm, Row, as_json, compare, difference_text, text
+from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.metrics import compute_metrics, visibility_subset
 from synthstudio.evaluation.storage import Evaluation, Predictions, select
 from synthstudio.report.comparison import comparison_page
@@ -41,9 +42,14 @@ def row(rows: list[Row], name: str) -> Row:
     return next(r for r in rows if r.name == name)
 
 
+def difference(found: list[Row], name: str) -> Interval:
+    made = row(found, name).differences[1]
+    assert made is not None
+    return made
+
+
 def test_a_run_is_equal_to_itself() -> None:
-    rows = compare([arm("a", noisy(9)), arm("b", noisy(9))], rounds=200)
-    for found in rows:
+    for found in compare([arm("a", noisy(9)), arm("b", noisy(9))], rounds=200):
         assert found.differences[0] is None
         if found.differences[1] is not None and np.isfinite(found.differences[1].value):
             assert found.differences[1].value == 0 and not found.differences[1].excludes_zero
@@ -51,32 +57,25 @@ def test_a_run_is_equal_to_itself() -> None:
 
 def test_a_better_run_differs_where_it_is_better() -> None:
     rows = compare([arm("bad", noisy(25)), arm("good", noisy(4, 1))], rounds=400)
-    hidden, seen = row(rows, "PCK@0.1 hidden"), row(rows, "PCK@0.1 visible")
-    assert hidden.differences[1] is not None and hidden.differences[1].low > 0.2
-    assert seen.differences[1] is not None and seen.differences[1].value == 0
-    cost = row(rows, "cost where it hides").differences[1]
-    assert cost is not None and cost.low > 0
-    far = row(rows, "distance, hidden joints").differences[1]
-    assert far is not None and far.high < 0
-    precise = row(rows, "AP hidden").differences[1]
-    assert precise is not None and precise.low > 0.1
-    same = row(rows, "AP visible").differences[1]
-    assert same is not None and [same.value, same.low, same.high] == [0, 0, 0]
-    assert "*" in difference_text(hidden, hidden.differences[1])
-    assert "*" not in difference_text(seen, seen.differences[1])
+    hidden, seen = difference(rows, "PCK@0.1 hidden"), difference(rows, "PCK@0.1 visible")
+    assert hidden.low > 0.2 and seen.value == 0
+    assert difference(rows, "cost where it hides").low > 0
+    assert difference(rows, "distance, hidden joints").high < 0
+    assert difference(rows, "AP hidden").low > 0.1
+    same = difference(rows, "AP visible")
+    assert [same.value, same.low, same.high] == [0, 0, 0]
+    assert "*" in difference_text(row(rows, "PCK@0.1 hidden"), hidden)
+    assert "*" not in difference_text(row(rows, "PCK@0.1 visible"), seen)
 
 
 def test_the_pairing_makes_the_interval_narrower() -> None:
-    ours, theirs = noisy(12), noisy(12)
-    better = dataclasses.replace(ours, xy=ours.true_xy + 0.9 * (ours.xy - ours.true_xy))
-    paired = row(compare([arm("a", theirs), arm("b", better)], rounds=400), "PCK@0.1 hidden")
-    alone = row(compare([arm("a", theirs), arm("b", noisy(10.8, 3))], rounds=400), "PCK@0.1 hidden")
-
-    def width(found: Row) -> float:
-        assert found.differences[1] is not None
-        return found.differences[1].high - found.differences[1].low
-
-    assert width(paired) < 0.7 * width(alone)
+    theirs = noisy(12)
+    better = dataclasses.replace(theirs, xy=theirs.true_xy + 0.9 * (theirs.xy - theirs.true_xy))
+    paired, alone = (
+        difference(compare([arm("a", theirs), arm("b", other)], rounds=400), "PCK@0.1 hidden")
+        for other in (better, noisy(10.8, 3))
+    )
+    assert paired.high - paired.low < 0.7 * (alone.high - alone.low)
 
 
 def test_weighted_figures_equal_those_of_an_evaluation() -> None:
@@ -109,30 +108,21 @@ def test_a_better_lift_and_a_better_word_on_visibility_are_told() -> None:
     better = dataclasses.replace(made, xyz_m=made.true_xyz_m + 0.8 * shift)
     assert visibility_subset(worse).all()
     rows = compare([arm("worse", worse), arm("better", better)], rounds=200)
-    for name, sign in (
-        ("MPJPE hidden", -1),
-        ("N-MPJPE visible", -1),
-        ("PA-MPJPE hidden", -1),
-        ("AUROC", 1),
-    ):
-        found = row(rows, name).differences[1]
-        assert found is not None and found.excludes_zero and np.sign(found.value) == sign, name
-    equal = row(rows, "AP all").differences[1]
-    assert equal is not None and not equal.excludes_zero
+    lifted = {"MPJPE hidden": -1, "N-MPJPE visible": -1, "PA-MPJPE hidden": -1}
+    for name, sign in (lifted | {"AUROC": 1}).items():
+        found = difference(rows, name)
+        assert found.excludes_zero and np.sign(found.value) == sign, name
+    assert not difference(rows, "AP all").excludes_zero
 
 
-def test_arms_of_other_lengths_have_no_test_of_ap_either() -> None:
-    rows = compare([arm("a", noisy(9, 1), noisy(9, 2)), arm("b", noisy(9, 3))], rounds=20)
-    found = row(rows, "AP all")
-    assert found.differences == (None, None) and found.values[0].low < found.values[0].high
-
-
-def test_seeds_are_drawn_too() -> None:
-    arms = [arm("a", noisy(9, 1), noisy(9, 2)), arm("b", noisy(9, 3), noisy(9, 4))]
-    found = row(compare(arms, rounds=200), "PCK@0.1 hidden")
-    assert found.differences[1] is not None and not found.differences[1].excludes_zero
-    uneven = compare([arm("a", noisy(9, 1), noisy(9, 2)), arm("b", noisy(9, 3))], rounds=50)
-    assert row(uneven, "PCK@0.1 hidden").differences[1] is None  # two seeds against one: no pairs
+def test_seeds_are_drawn_too_and_arms_of_other_lengths_have_no_test() -> None:
+    two = arm("a", noisy(9, 1), noisy(9, 2))
+    rows = compare([two, arm("b", noisy(9, 3), noisy(9, 4))], rounds=100)
+    assert not difference(rows, "PCK@0.1 hidden").excludes_zero
+    uneven = compare([two, arm("b", noisy(9, 3))], rounds=20)
+    for name in ("PCK@0.1 hidden", "AP all"):
+        assert row(uneven, name).differences == (None, None)
+    assert row(uneven, "AP all").values[0].low < row(uneven, "AP all").values[0].high
 
 
 @pytest.mark.parametrize("change", ["fewer", "other", "moved", "states"])
@@ -144,8 +134,10 @@ def test_other_people_are_refused(change: str) -> None:
         "moved": dataclasses.replace(made, true_xy=made.true_xy + 2),
         "states": dataclasses.replace(made, state=np.full_like(made.state, 2)),
     }
-    with pytest.raises(ModelError, match="not evaluated on the same people"):
+    with pytest.raises(ModelError):
         compare([arm("a", made), arm("b", others[change])], rounds=10)
+    with pytest.raises(ModelError):
+        compare([arm("a", made)])
 
 
 def with_about(made: Arm, **changes: object) -> Arm:
@@ -156,10 +148,10 @@ def with_about(made: Arm, **changes: object) -> Arm:
 def test_another_set_with_the_same_people_is_refused() -> None:
     plain = arm("a", noisy(9))
     sets = [with_about(plain, dataset_sha256=c * 64, dataset=c) for c in "ef"]
-    with pytest.raises(ModelError, match=r"different data sets; expected e \(e{12}\); got f"):
+    with pytest.raises(ModelError) as error:
         compare([plain, *sets], rounds=2)
-    for others in ([plain, sets[0]], [sets[1], sets[1]]):
-        assert compare(others, rounds=2)
+    assert "e" * 12 in str(error.value) and "f" * 12 in str(error.value)
+    assert compare([plain, sets[0]], rounds=2)
 
 
 def test_what_was_asked_otherwise_is_told() -> None:
@@ -174,7 +166,7 @@ def test_what_was_asked_otherwise_is_told() -> None:
     assert "decode" not in comparison_page(arms[:1] * 2, rows).decode()
 
 
-@pytest.mark.parametrize(("seeds", "few"), [(1, False), (2, True), (4, True), (5, False)])
+@pytest.mark.parametrize(("seeds", "few"), [(1, False), (2, True), (5, False)])
 def test_few_seeds_are_told(seeds: int, few: bool) -> None:
     arms = [arm(name, *[noisy(9, k) for k in range(seeds)]) for name in "ab"]
     rows = compare(arms, rounds=2)
@@ -188,13 +180,7 @@ def test_an_empty_name_is_refused(name: str, tmp_path: Path) -> None:
     storage.write(tmp_path / "one", arm("a", noisy(9)).runs[0], b"")
     here = str(tmp_path / "one")
     found = CliRunner().invoke(app, ["compare", here, name.replace("FOLDER", here)])
-    assert isinstance(found.exception, ModelError)
-    assert "has a run without a name" in str(found.exception)
-
-
-def test_one_run_alone_is_refused() -> None:
-    with pytest.raises(ModelError, match="nothing to be compared"):
-        compare([arm("a", answers())])
+    assert isinstance(found.exception, ModelError) and found.exception.where == "compare"
 
 
 def test_it_is_told_as_text_json_and_a_page() -> None:

@@ -49,16 +49,13 @@ def roots(xyz: np.ndarray) -> np.ndarray:
 def test_mpjpe_ignores_where_the_person_stands() -> None:
     truth, known = people(3, 3), np.ones((3, 17), bool)
     answer = truth + np.array([5.0, -2.0, 9.0])
-    errors = localization.mpjpe(
-        answer, truth, known=known, root=roots(answer), truth_root=roots(truth)
-    )
-    assert errors == pytest.approx(np.zeros((3, 17)), abs=1e-9)
     answer[:, 3] += (3, 4, 0)
     errors = localization.mpjpe(
         answer, truth, known=known, root=roots(answer), truth_root=roots(truth)
     )
-    assert errors[:, 3] == pytest.approx(np.full(3, 5.0))
-    assert errors[:, 4] == pytest.approx(np.zeros(3), abs=1e-9)
+    wanted = np.zeros((3, 17))
+    wanted[:, 3] = 5
+    assert errors == pytest.approx(wanted, abs=1e-9)
 
 
 def test_n_mpjpe_ignores_scale_alone() -> None:
@@ -114,9 +111,5 @@ def test_pa_mpjpe_equals_another_solver() -> None:
     wanted = np.linalg.norm(scale * b - t, axis=-1)
     mine = localization.pa_mpjpe(answer, truth, known=np.ones((1, 17), bool))
     assert mine[0] == pytest.approx(wanted, abs=1e-6)
-
-
-def test_pa_mpjpe_needs_three_joints() -> None:
-    known = np.zeros((1, 17), bool)
-    known[0, :2] = True
-    assert np.isnan(localization.pa_mpjpe(people(1, 3), people(1, 3), known=known)).all()
+    two = np.arange(17)[None] < 2  # too few joints
+    assert np.isnan(localization.pa_mpjpe(answer, truth, known=two)).all()

@@ -70,6 +70,7 @@ def test_pck_splits_into_visible_and_hidden() -> None:
     assert found["by_cause"]["object"]["joints"] == 100
     assert set(found["by_cause"]) == {"visible", "object"}
     assert found["by_joint"]["nose"] == {"all": 0.5, "visible": 1.0, "hidden": 0.0}
+    assert found["precision"]["visible"]["AP"] > 0.7 > found["precision"]["hidden"]["AP"]
 
 
 def test_counterfactual_cost_is_that_of_the_hidden_joints() -> None:
@@ -77,10 +78,8 @@ def test_counterfactual_cost_is_that_of_the_hidden_joints() -> None:
     assert cost["pairs"] == 20
     assert cost["newly_hidden"] == {"value": -1, "low": -1, "high": -1, "joints": 100}
     assert cost["still_visible"]["value"] == 0
-    assert (
-        compute_metrics(answers(hidden_error=2.0), BONES)["counterfactual"]["newly_hidden"]["value"]
-        == 0
-    )
+    near = compute_metrics(answers(hidden_error=2.0), BONES)["counterfactual"]
+    assert near["newly_hidden"]["value"] == 0
 
 
 def test_curves_fall_where_people_are_hidden() -> None:
@@ -88,11 +87,6 @@ def test_curves_fall_where_people_are_hidden() -> None:
     filled = [row for row in curve if row["people"]]
     assert [row["from"] for row in filled] == [0.0, 0.35]
     assert filled[0]["all"]["value"] == 1 and filled[1]["all"]["value"] == pytest.approx(12 / 17)
-
-
-def test_average_precision_sees_what_is_hidden() -> None:
-    precise = compute_metrics(answers(), BONES)["precision"]
-    assert precise["visible"]["AP"] > 0.7 > precise["hidden"]["AP"]
 
 
 def test_the_same_joints_have_the_same_precision_by_cause_and_by_state() -> None:

@@ -62,54 +62,37 @@ def test_a_photo_with_two_names_is_in_one_part(root: Path, tmp_path: Path) -> No
         assert {n + 99 for n in numbers if n < 100} == {n for n in numbers if n >= 100}
 
 
-def test_seventeen_names_of_which_twelve_are_used_are_twelve_joints(tmp_path: Path) -> None:
-    root = world.write(tmp_path / "people", 5, names=world.COCO17)
-    facts = part(root, tmp_path / "out")
+@pytest.mark.parametrize("names", [world.COCO17, world.BODY12[::-1]])
+def test_joints_are_taken_by_name_and_unused_names_are_no_joints(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    facts = part(world.write(tmp_path / "people", 5, names=names), tmp_path / "out")
     assert facts["skeleton"] == "body12" and len(facts["joints"]) == 12
-    plain = world.write(tmp_path / "twelve", 5)
-    part(plain, tmp_path / "same")
+    part(world.write(tmp_path / "plain", 5), tmp_path / "same")
     for name in photos.PARTS:
-        mine, theirs = (
-            [p["keypoints"] for p in read(tmp_path / o, name)["annotations"]]
-            for o in ("out", "same")
-        )
-        assert mine == theirs
-
-
-def test_joints_in_another_order_are_taken_by_name(tmp_path: Path) -> None:
-    part(world.write(tmp_path / "a", 5), tmp_path / "plain")
-    part(world.write(tmp_path / "b", 5, names=world.BODY12[::-1]), tmp_path / "turned")
-    for name in photos.PARTS:
-        a, b = (read(tmp_path / o, name)["annotations"] for o in ("plain", "turned"))
+        a, b = (read(tmp_path / o, name)["annotations"] for o in ("out", "same"))
         assert [p["keypoints"] for p in a] == [p["keypoints"] for p in b]
 
 
-def test_a_joint_that_nobody_labelled_is_told_of(tmp_path: Path) -> None:
+def test_what_a_set_lacks_is_told_and_unusable_people_are_counted(
+    root: Path, tmp_path: Path
+) -> None:
     used = [name for name in world.COCO17 if name != "left_ear"]
-    root = world.write(tmp_path / "people", 5, names=world.COCO17, labelled=used)
-    facts = part(root, tmp_path / "out")
+    some = world.write(tmp_path / "people", 5, names=world.COCO17, labelled=used)
+    facts = part(some, tmp_path / "some")
     assert facts["skeleton"] == "coco17"
-    assert "Never labelled: left_ear; neither trained nor tested." in facts["notes"]
-
-
-def test_a_set_without_hidden_joints_is_told_of(root: Path, tmp_path: Path) -> None:
-    def all_seen(found: dict[str, Any]) -> None:
-        for who in found["annotations"]:
-            who["keypoints"][2::3] = [2 if v else 0 for v in who["keypoints"][2::3]]
-
-    facts = part(root, tmp_path / "out", world.changed(root, all_seen))
-    assert facts["hidden"] == 0
-    assert any("v=1" in note for note in facts["notes"])
+    assert any("Never labelled: left_ear" in note for note in facts["notes"])
     assert not any("v=1" in note for note in part(root, tmp_path / "with")["notes"])
 
-
-def test_people_without_a_box_are_left_out_and_counted(root: Path, tmp_path: Path) -> None:
-    def no_box(found: dict[str, Any]) -> None:
+    def spoil(found: dict[str, Any]) -> None:
+        for who in found["annotations"]:
+            who["keypoints"][2::3] = [2 if v else 0 for v in who["keypoints"][2::3]]
         del found["annotations"][0]["bbox"]
         found["annotations"][1]["bbox"][2] = 0
         found["annotations"][2]["iscrowd"] = 1
 
-    facts = part(root, tmp_path / "out", world.changed(root, no_box))
+    facts = part(root, tmp_path / "out", world.changed(root, spoil))
+    assert facts["hidden"] == 0 and any("v=1" in note for note in facts["notes"])
     assert sum(facts["people"].values()) == sum(facts["photos"].values()) == 9
     assert "Left out: 2 x person without a box." in facts["notes"]
     assert "Left out: 1 x crowd region." in facts["notes"]

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import experiment_world as world
 import pytest
@@ -27,33 +28,26 @@ def peak_kb(work: Callable[[], object]) -> float:
         tracemalloc.stop()
 
 
-@pytest.fixture(scope="module")
-def peaks(tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, float]]:
-    """Return the most memory that each step held, in KB, by the number of photos."""
-    found: dict[int, dict[str, float]] = {}
+def quiet(done: int, total: int) -> None: ...
+
+
+def test_each_photo_adds_a_line_and_each_person_labels_and_no_pixels(tmp_path: Path) -> None:
+    found: dict[int, tuple[float, float]] = {}
     for count in (3, FEW, MANY):  # the first time loads what all need
-        root = world.write(tmp_path_factory.mktemp("scale") / "set", count + 5)
+        root = world.write(tmp_path / str(count), count + 5)
         out = root / "out"
         parted = peak_kb(
             lambda r=root, o=out: photos.split(r / "coco.json", r / "images", o, seed=0)
         )
         import_from("coco", out / "train.json", root / "data", images=root / "images")
-        cut = peak_kb(
-            lambda r=root: crop_dataset(r / "data", size=SIZE, cache=r / "crops", progress=_quiet)
+        found[count] = (
+            parted,
+            peak_kb(
+                lambda r=root: crop_dataset(
+                    r / "data", size=SIZE, cache=r / "crops", progress=quiet
+                )
+            ),
         )
-        found[count] = {"part": parted, "cut": cut}
-    return found
-
-
-def _quiet(done: int, total: int) -> None: ...
-
-
-def test_parting_holds_a_line_a_photo(peaks: dict[int, dict[str, float]]) -> None:
-    each = (peaks[MANY]["part"] - peaks[FEW]["part"]) / (MANY - FEW)
-    assert each < 2, f"{each:.2f} KB a photo"  # an annotation as Python values: about 3 KB
-
-
-def test_cutting_out_holds_labels_and_no_pixels(peaks: dict[int, dict[str, float]]) -> None:
-    people = 0.7 * (MANY - FEW)
-    each = (peaks[MANY]["cut"] - peaks[FEW]["cut"]) / people
-    assert each < PIXELS_KB / 4, f"{each:.2f} KB a person"
+    parted, cut = (many - few for many, few in zip(found[MANY], found[FEW], strict=True))
+    assert parted / (MANY - FEW) < 2  # KB; an annotation as Python values: about 3 KB
+    assert cut / (0.7 * (MANY - FEW)) < PIXELS_KB / 4

