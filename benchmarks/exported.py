@@ -69,7 +69,7 @@ def main() -> None:
     for threads in sorted({1, os.cpu_count() or 1}):
         torch.set_num_threads(threads)
         asks: dict[str, Ask] = {
-            name: OnnxModel.parse(file, where=name, device="cpu", threads=threads)
+            name: OnnxModel.load(file, where=name, device="cpu", threads=threads)
             for name, file in (("ONNX Runtime", data), ("int8", small))
         }
         asks["PyTorch"] = model.ask()

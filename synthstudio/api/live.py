@@ -123,10 +123,11 @@ def live(
 def _pictures(
     net: Model, stream: Stream, find: FindPeople, options: LiveOptions
 ) -> Generator[LivePicture]:
-    from synthstudio.inference.live import follow
+    from synthstudio.inference.live import Follower
 
+    follower = Follower(net.ask(), find, size=net.size, options=options)
     with closing(stream):
-        for seen in follow(net.ask(), iter(stream), find, size=net.size, options=options):
+        for seen in map(follower.step, stream):
             yield LivePicture(
                 number=seen.frame.number,
                 time_s=seen.frame.time_s,

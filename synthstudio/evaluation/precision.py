@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class Found:
     (D, J), 0 there, and `score` (D,)."""
 
     image: I64
-    xy: F64
-    joint_score: F64
+    xy: Annotated[F64, "J", 2]
+    joint_score: Annotated[F64, "J"]
     score: F64
 
     def __len__(self) -> int:

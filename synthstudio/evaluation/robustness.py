@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from synthstudio.evaluation.intervals import Interval, paired_interval, ratio_interval, table_text
 from synthstudio.evaluation.metrics import joint_subsets, pck_of
-from synthstudio.evaluation.storage import Predictions
+from synthstudio.evaluation.storage import Predictions, percent
 
 F64 = NDArray[np.float64]
 PARTS = ("visible", "hidden")
@@ -119,11 +119,6 @@ def text(rows: Sequence[Row]) -> str:
     """Rows as a table for a terminal."""
     lines = [["challenge", "joints", "run", "PCK@0.1", "plain", "challenge less plain"]]
     for row in rows:
-        figures = [percent(row.value), percent(row.plain), row.change.marked()]
+        figures = [percent(row.value.value), percent(row.plain.value), row.change.marked()]
         lines.append([row.challenge, row.part, row.run, *figures])
     return f"{table_text(lines)}\nIn brackets: 95 % intervals, paired by person; * excludes zero."
-
-
-def percent(value: Interval) -> str:
-    """The value alone, in percent; "-" where there is none."""
-    return f"{100 * value.value:.1f}" if np.isfinite(value.value) else "-"

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,42 +37,13 @@ PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "rep
 _FOUND = "found_"
 _MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
-# Letters after P: a field's other axes, as lengths or "J".
-_SHAPES: dict[str, tuple[Any, ...]] = {
-    "xy": ("J", 2),
-    "score": ("J",),
-    "peak": ("J",),
-    "present": ("J",),
-    "shares": ("J", 4),
-    "quality": ("J",),
-    "xyz_m": ("J", 3),
-    "true_xy": ("J", 2),
-    "true_shares": ("J", 5),
-    "true_xyz_m": ("J", 3),
-    "known": ("J",),
-    "state": ("J",),
-    "cause": ("J",),
-    "ambiguous": ("J",),
-    "box": (4,),
-    "window": (4,),
-}
-_KINDS = {
-    "known": "b",
-    "ambiguous": "b",
-    "state": "u",
-    "cause": "u",
-    "variant": "U",
-    "family": "U",
-    "frame": "i",
-    "instance": "i",
-    "group": "i",
-    "clean": "i",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a network predicted, beside the truth; places are continuous pixels of the pictures.
+
+    Each column is (P, ...), with the other axes in its annotation.
 
     `known` (P, J): labelled and inside the window that the network saw. `area`: of the amodal
     mask; `side`: the longer one of the amodal box; `box` (P, 4) x y w h. `window` (P, 4)
@@ -81,24 +52,24 @@ class Predictions:
     does not predict them; `shares` (P, J, 4) visible, self, person, object. `xyz_m` root-relative.
     """
 
-    xy: F64  # (P, J, 2) predicted
-    score: F64  # (P, J) the chance to be right that the maps give
-    peak: F64  # (P, J) the first map's highest value: the baseline for visibility
-    present: F64  # (P, J)
-    shares: F64  # (P, J, 4)
-    quality: F64  # (P, J)
-    xyz_m: F64  # (P, J, 3)
-    true_xy: F64
-    true_shares: F64  # (P, J, 5)
-    true_xyz_m: F64
-    known: Bools
-    state: U8  # (P, J)
-    cause: U8  # (P, J) place in core.labels.CAUSES
-    ambiguous: Bools
+    xy: Annotated[F64, "J", 2]  # predicted
+    score: Annotated[F64, "J"]  # the chance to be right that the maps give
+    peak: Annotated[F64, "J"]  # the first map's highest value: the baseline for visibility
+    present: Annotated[F64, "J"]
+    shares: Annotated[F64, "J", 4]
+    quality: Annotated[F64, "J"]
+    xyz_m: Annotated[F64, "J", 3]
+    true_xy: Annotated[F64, "J", 2]
+    true_shares: Annotated[F64, "J", 5]
+    true_xyz_m: Annotated[F64, "J", 3]
+    known: Annotated[Bools, "J"]
+    state: Annotated[U8, "J"]
+    cause: Annotated[U8, "J"]  # place in core.labels.CAUSES
+    ambiguous: Annotated[Bools, "J"]
     area: F64
     side: F64
-    box: F64
-    window: F64
+    box: Annotated[F64, 4]
+    window: Annotated[F64, 4]
     fraction: F64
     crowd: F64
     frame: I64
@@ -219,26 +190,31 @@ def _read_predictions(path: Path) -> tuple[Predictions, Found | None]:
     except UNREADABLE as error:
         raise _damaged(path, str(error) or type(error).__name__) from error
     people, joints = (*columns["xy"].shape, 0, 0)[:2]
-    for name, value in columns.items():
-        rest = tuple(joints if n == "J" else n for n in _SHAPES.get(name, ()))
-        if value.shape != (people, *rest) or value.dtype.kind != _KINDS.get(name, "f"):
-            raise _damaged(path, f"{name} has shape {value.shape} of {value.dtype}")
+    _check_columns(Predictions, columns, people, joints, path)
     clean, group = columns["clean"], columns["group"]
     if ((clean < -1) | (clean >= people)).any() or (group < 0).any() or not people:
         raise _damaged(path, "rows that it does not have")
     if (columns["cause"] >= len(CAUSES)).any() or not np.isin(columns["state"], _STATES).all():
         raise _damaged(path, "a state or a cause of a joint that there is not")
-    return Predictions(**columns), _checked_found(table, joints, path) if table else None
+    if not table:
+        return Predictions(**columns), None
+    _check_columns(Found, table, (*table["image"].shape, 0)[0], joints, path)
+    return Predictions(**columns), Found(**table)
 
 
-def _checked_found(table: dict[str, NDArray[Any]], joints: int, path: Path) -> Found:
-    count = len(table["image"])
-    shapes = {"image": (), "xy": (joints, 2), "joint_score": (joints,), "score": ()}
-    for name, value in table.items():
-        kind = "i" if name == "image" else "f"
-        if value.shape != (count, *shapes[name]) or value.dtype.kind != kind:
-            raise _damaged(path, f"{_FOUND}{name} has shape {value.shape} of {value.dtype}")
-    return Found(**table)
+def _check_columns(
+    table: type, columns: dict[str, NDArray[Any]], rows: int, joints: int, path: Path
+) -> None:
+    """ModelError unless columns have the axes and kinds of numbers of a table's annotations."""
+    for name, hint in get_type_hints(table, include_extras=True).items():
+        axes = getattr(hint, "__metadata__", ())
+        shape = (rows, *(joints if axis == "J" else axis for axis in axes))
+        value, kind = columns[name], _KINDS[hint.__origin__ if axes else hint]
+        if value.shape != shape or value.dtype.kind != kind:
+            raise _damaged(path, f"{name} has shape {value.shape} of {value.dtype}")
+
+
+_KINDS: dict[Any, str] = {F64: "f", Bools: "b", U8: "u", I64: "i", Words: "U"}
 
 
 def _damaged(path: Path, got: str) -> ModelError:

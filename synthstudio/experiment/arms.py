@@ -101,12 +101,12 @@ def arms(*, pretrained: bool) -> tuple[Arm, ...]:
 def training_config(
     arm: Arm,
     *,
-    seed: int,
     size: str,
     steps: int,
     people: Path,
-    bank: bool,
-    start: Path | None,
+    seed: int = 0,
+    bank: bool = True,
+    start: Path | None = None,
 ) -> Config:
     """The config of an arm's training on the data set `people`.
 

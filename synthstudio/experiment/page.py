@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from synthstudio.evaluation.intervals import Interval, few_seeds_note
+from synthstudio.evaluation.intervals import few_seeds_note
+from synthstudio.evaluation.storage import interval
 from synthstudio.experiment.config import ExperimentConfig
 from synthstudio.experiment.results import MEASURES, PARTS, Comparison, Findings, verdict
 from synthstudio.report import plots
@@ -47,15 +46,6 @@ def warning(facts: dict[str, Any]) -> str:
         f"{test} held-out photos are too few for firm words: this shows that the experiment "
         "runs, not what helps."
     )
-
-
-def value(found: Interval) -> str:
-    """Format a share as "43.1 (38.0 to 48.3)"."""
-    if not np.isfinite(found.value):
-        return "-"
-    if not np.isfinite(found.low):
-        return f"{100 * found.value:.1f}"
-    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def notes(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> list[str]:
@@ -163,7 +153,7 @@ def _forest(comparison: Comparison) -> list[tuple[str, float, float, float]]:
 def _figures(found: Findings, measure: str) -> list[list[str]]:
     rows = [["", *PARTS.values()]]
     for arm in found.arms:
-        rows.append([arm.title, *(value(found.cell(arm.name, p, measure)) for p in PARTS)])
+        rows.append([arm.title, *(interval(vars(found.cell(arm.name, p, measure))) for p in PARTS)])
     rows.append(["joints tested", *(f"{found.counts[p]:,}" for p in PARTS)])
     return rows
 

@@ -34,6 +34,7 @@ from synthstudio.experiment.config import ExperimentConfig, check_folder, claim_
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
+from synthstudio.inference.compress import flops
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint, devices, poses
 from synthstudio.training.config import Config, Source
@@ -136,13 +137,7 @@ def _occlude(config: ExperimentConfig, name: str, *, cutouts: bool, step: Step) 
 def _count_poses(config: ExperimentConfig, step: Step) -> int:
     """How many poses of the training people ORN's bank holds, their mirrors counted."""
     plain = training_config(
-        Arm(name="", title=""),
-        seed=0,
-        size=config.size,
-        steps=1,
-        bank=True,
-        people=config.out / "data" / "train",
-        start=None,
+        Arm(name="", title=""), size=config.size, steps=1, people=config.out / "data" / "train"
     )
     people, skeleton = load_subset(
         plain.train, plain, config.out / "crops", _with_rate(step("cutting people out"))
@@ -178,32 +173,18 @@ def _train_and_test(
     folder = _run_folder(config, arm, seed)
     if (folder / "evaluations" / "test" / storage.METRICS_FILE).is_file():
         return True
+    steps = config.training_steps
+    same: dict[str, Any] = {"seed": seed, "size": config.size, "steps": steps, "bank": bank}
     start = None
     if arm.pretrained:
         assert config.pretrain is not None
         start = _run_folder(config, PRETRAIN, seed) / "last.safetensors"
-        pretraining = training_config(
-            PRETRAIN,
-            seed=seed,
-            size=config.size,
-            steps=config.training_steps,
-            bank=bank,
-            people=config.pretrain,
-            start=None,
-        )
+        pretraining = training_config(PRETRAIN, people=config.pretrain, **same)
         if not _trained(
             config, pretraining, start.parent, f"{PRETRAIN.title}, seed {seed}", say, step
         ):
             return False
-    training = training_config(
-        arm,
-        seed=seed,
-        size=config.size,
-        steps=config.training_steps,
-        bank=bank,
-        people=config.out / "data" / "train",
-        start=start,
-    )
+    training = training_config(arm, people=config.out / "data" / "train", start=start, **same)
     if not _trained(config, training, folder, f"{arm.title}, seed {seed}", say, step):
         return False
     _predict(config, arm, seed, training, step)
@@ -277,15 +258,8 @@ def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleto
                 left[arm.block] = left.get(arm.block, 0) + 1
     seconds = 0.0
     for block, count in left.items():
-        plain = training_config(
-            Arm(name="", title="", block=block),
-            seed=0,
-            size=config.size,
-            steps=1,
-            bank=True,
-            people=config.out,
-            start=None,
-        )
+        arm = Arm(name="", title="", block=block)
+        plain = training_config(arm, size=config.size, steps=1, people=config.out)
         seconds += count * config.training_steps * step_seconds(plain, skeleton)
     trainings = sum(left.values())
     if not trainings:
@@ -301,17 +275,12 @@ def _operations(config: ExperimentConfig) -> dict[str, int]:
 
     Only of blocks whose weights are still there.
     """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     out = {}
     for name in ("orn", "kpe"):  # the arms that are held against each other
         path = config.out / "runs" / f"{name}-0" / "last.safetensors"
         if path.is_file():
             net, training, _ = checkpoint.load_network(path)
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
-                net(torch.zeros(1, 3, *training.network.size))
-            out[name] = int(counter.get_total_flops())
+            out[name] = flops(net, training.network.size)
     return out
 
 

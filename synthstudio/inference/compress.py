@@ -121,16 +121,16 @@ def candidates(
         whole = copy.deepcopy(program)
         narrow(whole, weights=True)
         data: bytes = whole.SerializeToString()
-        model = OnnxModel.parse(data, where=name, device="cpu")
-        flops, val = mflops(made, size), hits(model, people.val)
+        model = OnnxModel.load(data, where=name, device="cpu")
+        mflops, val = flops(made, size) / 2e6, hits(model, people.val)
         say(f"{name}: {val.percent('all'):.1f} % of the validation people's joints")
-        yield Candidate(name=name, data=data, mflops=flops, val=val, test=hits(model, people.test))
+        yield Candidate(name=name, data=data, mflops=mflops, val=val, test=hits(model, people.test))
         small = quantized(program, crops, lambda m: hits(m, people.val), val)
-        model = OnnxModel.parse(small.data, where=name, device="cpu")
+        model = OnnxModel.load(small.data, where=name, device="cpu")
         found = hits(model, people.val)
         say(f"{name}, int8: {found.percent('all'):.1f} %")
         yield Candidate(
-            name=f"{name}, int8", data=small.data, mflops=flops, val=found,
+            name=f"{name}, int8", data=small.data, mflops=mflops, val=found,
             test=hits(model, people.test), kept=small.kept,
         )  # fmt: skip
 
@@ -215,11 +215,11 @@ def representatives(points: NDArray[np.float64], count: int) -> NDArray[np.int64
     return np.sort([rows[far.argmin()] for (*_, rows), far in zip(groups, apart, strict=True)])
 
 
-def mflops(net: PoseNet, size: tuple[int, int]) -> float:
-    """Millions of multiply-adds for a person, of convolutions and products of matrices."""
+def flops(net: PoseNet, size: tuple[int, int]) -> int:
+    """Operations for a person, of convolutions and products of matrices."""
     with FlopCounterMode(display=False) as counted, torch.no_grad():
         net(torch.zeros(1, 3, *size))
-    return float(counted.get_total_flops()) / 2e6
+    return int(counted.get_total_flops())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +246,7 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
 
         def made(excluded: list[str]) -> OnnxModel:
             data = _quantize(source, Path(folder), images, excluded)
-            return OnnxModel.parse(data, where="int8", device="cpu", threads=1)
+            return OnnxModel.load(data, where="int8", device="cpu", threads=1)
 
         moved = {
             name: float(
@@ -260,7 +260,7 @@ def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before:
         for count in KEPT:
             kept = worst[:count]
             data = _quantize(source, Path(folder), images, kept)
-            after = score(OnnxModel.parse(data, where="int8", device="cpu"))
+            after = score(OnnxModel.load(data, where="int8", device="cpu"))
             lost = [before.percent(s) - after.percent(s) for s in ("all", "hidden")]
             if not any(points > MOST_LOST for points in lost):
                 break
@@ -331,7 +331,7 @@ def time_in_turn(found: list[Candidate], asked: Asked, size: tuple[int, int]) ->
     """Time every candidate in each round, so that what else runs meets all alike."""
     crops = stream(0, "crops").integers(0, 255, (asked.people, *size, 3), dtype=np.uint8)
     models = [
-        OnnxModel.parse(c.data, where=c.name, device="cpu", threads=asked.threads) for c in found
+        OnnxModel.load(c.data, where=c.name, device="cpu", threads=asked.threads) for c in found
     ]
     for number in range(asked.rounds + 1):
         for candidate, model in zip(found, models, strict=True):

@@ -132,7 +132,7 @@ def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Ex
     whole, crops, model = onnx_program(net, skeleton, about)
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
-    runtime = OnnxModel.parse(written, where=str(out), device="cpu")
+    runtime = OnnxModel.load(written, where=str(out), device="cpu")
     return checked(out, written, *_apart(whole, lambda x: runtime.run(x.numpy()), crops))
 
 
@@ -357,7 +357,7 @@ def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported
     })  # fmt: skip
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
-    finder = Finder.parse(written, where=str(out), device="cpu")
+    finder = Finder.load(written, where=str(out), device="cpu")
     apart = [0.0, 0.0]
     for count in _FINDER_BATCHES:
         with torch.inference_mode():

@@ -11,7 +11,7 @@ import numpy as np
 from synthstudio.core.boxes import keep_best
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
-from synthstudio.inference.onnx_model import open_session, read_file, stated_size
+from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.sources import F64, U8, Boxes, SourceImage
 from synthstudio.training.data.letterbox import Letterbox
 
@@ -34,27 +34,18 @@ class Finder:
 
     @classmethod
     def load(
-        cls, path: Path, *, device: str = "auto", threads: int = 0, min_score: float = MIN_SCORE
-    ) -> Self:
-        """Load a file. ModelError when it is none, or damaged; DeviceError when the runtime lacks
-        the device. `threads` of an operator; 0: `threads_allowed`, else one for each core."""
-        return cls.parse(
-            read_file(path), where=str(path), device=device, threads=threads, min_score=min_score
-        )
-
-    @classmethod
-    def parse(
         cls,
-        data: bytes,
+        file: Path | bytes,
         *,
-        where: str,
-        device: str,
+        where: str = "",
+        device: str = "auto",
         threads: int = 0,
         min_score: float = MIN_SCORE,
     ) -> Self:
-        """As `load`, of a file's bytes: nothing that it names beside itself is read."""
+        """Load a file, as `OnnxModel.load` does."""
+        where = where or str(file)
         session, facts = open_session(
-            data, what="person finder", form=FORMAT, where=where, device=device, threads=threads
+            file, what="person finder", form=FORMAT, where=where, device=device, threads=threads
         )
         size = stated_size(facts, where)
         inputs = {i.name: (i.type, list(i.shape)[1:]) for i in session.get_inputs()}

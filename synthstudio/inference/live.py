@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,25 +118,11 @@ class Seen:
     latency_s: float
 
 
-def follow(
-    ask: Ask,
-    frames: Iterable[LiveFrame],
-    find: FindPeople,
-    *,
-    size: tuple[int, int],
-    options: LiveOptions | None = None,
-) -> Iterator[Seen]:
-    """Yield the people of each picture; `track` of one person stays the same.
+class Follower:
+    """Follows people from picture to picture; `track` of one person stays the same.
 
     `size`: the (H, W) of the crops that `ask` is asked about. Errors are those of `predict`.
     """
-    follower = Follower(ask, find, size=size, options=options)
-    for frame in frames:
-        yield follower.step(frame)
-
-
-class Follower:
-    """What `follow` holds between two pictures, for who has them one by one."""
 
     def __init__(
         self,

@@ -35,21 +35,17 @@ class OnnxModel:
     flip: bool
 
     @classmethod
-    def load(cls, path: Path, *, device: str = "auto", threads: int = 0) -> Self:
-        """Load a file that `synthstudio export-model` wrote; `threads` as below.
+    def load(
+        cls, file: Path | bytes, *, where: str = "", device: str = "auto", threads: int = 0
+    ) -> Self:
+        """Load a file that `synthstudio export-model` wrote, or its bytes, which errors call
+        `where`. `threads` of an operator; 0: `threads_allowed`, else one for each core.
 
         ModelError when it is none, or damaged; DeviceError when the runtime lacks the device.
         """
-        return cls.parse(read_file(path), where=str(path), device=device, threads=threads)
-
-    @classmethod
-    def parse(cls, data: bytes, *, where: str, device: str, threads: int = 0) -> Self:
-        """As `load`, of a file's bytes: nothing that it names beside itself is read.
-
-        `threads` of an operator; 0: `threads_allowed`, else one for each core.
-        """
+        where = where or str(file)
         session, facts = open_session(
-            data, what="pose network", form=FORMAT, where=where, device=device, threads=threads
+            file, what="pose network", form=FORMAT, where=where, device=device, threads=threads
         )
         size, skeleton = stated_size(facts, where), _skeleton(facts, where)
         _check_ports(session, size, len(skeleton.joints), where)
@@ -89,20 +85,11 @@ class OnnxModel:
         )
 
 
-def read_file(path: Path) -> bytes:
-    """An ONNX file's bytes; ModelError when they cannot be had."""
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ModelError("this file is too large for an ONNX file", where=str(path))
-        return path.read_bytes()
-    except UNREADABLE as error:
-        raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
-
-
 def open_session(
-    data: bytes, *, what: str, form: str, where: str, device: str, threads: int
+    file: Path | bytes, *, what: str, form: str, where: str, device: str, threads: int
 ) -> tuple[Any, dict[str, str]]:
-    """ONNX Runtime's session of a file of the format `form`, a `what`, and its metadata.
+    """ONNX Runtime's session of a file of the format `form`, a `what`, and its metadata. Nothing
+    that it names beside itself is read.
 
     ModelError for any other file; DeviceError when the runtime lacks the device.
     """
@@ -110,11 +97,11 @@ def open_session(
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or threads_allowed()
+    providers = _providers(runtime, device)
+    data = file if isinstance(file, bytes) else _read(file)
     try:
-        session = runtime.InferenceSession(data, options, providers=_providers(runtime, device))
+        session = runtime.InferenceSession(data, options, providers=providers)
         facts = dict(session.get_modelmeta().custom_metadata_map)
-    except DeviceError:
-        raise
     except Exception as error:  # its errors share no class
         raise ModelError(
             "ONNX Runtime cannot load this file",
@@ -131,6 +118,15 @@ def open_session(
             then="Export one: synthstudio export-model RUN --out FILE.",
         )
     return session, facts
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ModelError("this file is too large for an ONNX file", where=str(path))
+        return path.read_bytes()
+    except UNREADABLE as error:
+        raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error
 
 
 def _providers(runtime: Any, device: str) -> list[str]:
@@ -166,17 +162,16 @@ def _skeleton(facts: dict[str, str], where: str) -> Skeleton:
     name = facts.get("skeleton", "")
     try:
         skeleton = get_skeleton(name)
-    except RecipeError as error:
-        raise _no_skeleton(name, where) from error
-    if facts.get("joints") != json.dumps(skeleton.joints):
-        raise _no_skeleton(name, where)
+    except RecipeError:
+        skeleton = None
+    if skeleton is None or facts.get("joints") != json.dumps(skeleton.joints):
+        raise ModelError(
+            "the ONNX file has an unknown skeleton",
+            where=where,
+            expected=", ".join([*SKELETONS, *FOREIGN]),
+            got=name[:80] or "nothing",
+        )
     return skeleton
-
-
-def _no_skeleton(name: str, where: str) -> ModelError:
-    known = ", ".join([*SKELETONS, *FOREIGN])
-    what = "the ONNX file has an unknown skeleton"
-    return ModelError(what, where=where, expected=known, got=name[:80] or "nothing")
 
 
 def _check_ports(session: Any, size: tuple[int, int], joints: int, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import select
@@ -107,14 +108,9 @@ def annotated(seen: Seen, skeleton: Skeleton, text: str = "") -> U8:
     return np.ascontiguousarray(whole[:high, :wide])
 
 
-_legends: dict[int, U8] = {}
-
-
+@functools.lru_cache(1)
 def _legend(width: int) -> U8:
-    if width not in _legends:
-        _legends.clear()
-        _legends[width] = legend_strip(width, by_cause=True)
-    return _legends[width]
+    return legend_strip(width, by_cause=True)
 
 
 # A window and keys.

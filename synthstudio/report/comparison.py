@@ -17,7 +17,8 @@ from synthstudio.evaluation.compare import (
     differing_options,
     value_text,
 )
-from synthstudio.evaluation.robustness import PARTS, percent
+from synthstudio.evaluation.robustness import PARTS
+from synthstudio.evaluation.storage import percent
 from synthstudio.report import plots
 from synthstudio.report.html import Picture, render
 
@@ -105,7 +106,7 @@ def _cells(challenge: str, rows: Sequence[robustness.Row], names: Sequence[str])
     cells: list[str | int] = [challenge, own[names[0]].joints]
     for name in names:
         row = own[name]
-        cells += [percent(row.value), percent(row.plain), row.change.marked()]
+        cells += [percent(row.value.value), percent(row.plain.value), row.change.marked()]
         cells += [] if row.to_first is None else [row.to_first.marked()]
     return cells
 

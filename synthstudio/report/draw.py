@@ -351,25 +351,8 @@ def _free_place(
     """
     x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
     wide, high = size
-    places = [
-        (x, y - high),
-        (x + w - wide, y - high),
-        (x, y + h),
-        (x + w - wide, y + h),
-        (x + w, y),
-        (x - wide, y),
-        (x, y - 2 * high),
-        (x, y + h + high),
-        (x + w, y + h / 2),
-        (x - wide, y + h / 2),
-        (x, y + h - high),
-        (x + w - wide, y + h - high),
-        (x, y + h / 2),
-        (x + w + wide, y),
-        (x - 2 * wide, y),
-        (x, y - 4 * high),
-        (x, y),
-    ]
+    tops = (y - high, y + h, y, y - 2 * high, y + h + high, y + h / 2, y - 4 * high)
+    places = [(left, top) for top in tops for left in (x, x + w - wide, x + w, x - wide)]
     best, least = (0.0, 0.0, wide, high), math.inf
     for left, top in places:
         left = min(max(0.0, left), canvas_shape[1] - wide)

@@ -16,7 +16,6 @@ from synthstudio.inference.live import (
     OneEuro,
     Seen,
     filtered,
-    follow,
 )
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.stream import LiveFrame
@@ -46,10 +45,17 @@ class Finder:
         return Boxes(xywh=np.array(xywh, float).reshape(-1, 4), score=np.ones(len(xywh)))
 
 
+def follow(
+    pictures: list[LiveFrame], find: Finder, options: LiveOptions | None = None
+) -> list[Seen]:
+    follower = Follower(dancers.ask, find, size=dancers.SIZE, options=options)
+    return [follower.step(frame) for frame in pictures]
+
+
 def run(places: list[list[tuple[float, float]]], **options: Any) -> tuple[list[Seen], Finder]:
     find = Finder(places)
     how = LiveOptions(**{"euro": None} | options)
-    return list(follow(dancers.ask, frames(places), find, size=dancers.SIZE, options=how)), find
+    return follow(frames(places), find, how), find
 
 
 def test_people_are_looked_for_once_and_then_followed_by_their_joints() -> None:
@@ -85,7 +91,7 @@ def test_who_is_found_twice_is_one_and_who_leaves_is_lost() -> None:
     assert [len(s.people) for s in seen] == [1, 1, 1]
     leaving = [[(240.0 + 8 * k, 60.0)] for k in range(14)]
     find = Finder([leaving[0], *[[]] * 13])
-    seen = list(follow(dancers.ask, frames(leaving), find, size=dancers.SIZE))
+    seen = follow(frames(leaving), find)
     assert [len(s.people) for s in seen[:6]] == [1] * 6 and not seen[-1].people
     with pytest.raises(FormatError):
         run([[(900.0, 60.0)]])
@@ -94,7 +100,7 @@ def test_who_is_found_twice_is_one_and_who_leaves_is_lost() -> None:
 def test_missed_pictures_change_no_names() -> None:
     places = [[(20 + 3 * k, 60)] for k in range(60)]
     every_third = frames(places)[::3]
-    seen = list(follow(dancers.ask, every_third, Finder(places), size=dancers.SIZE))
+    seen = follow(every_third, Finder(places))
     assert {p.track for s in seen for p in s.people} == {0}
     assert all(len(s.people) == 1 for s in seen)
 
