@@ -240,6 +240,10 @@ class Dataset(Sequence[Frame]):
         """Arrow record batches of one of the tables, in order."""
         yield from self._stored.iter_batches(kind, columns)
 
+    def person_ids(self) -> dict[tuple[int, int], Any]:
+        """Frame and instance -> its annotation's id in the file that was imported, if not ours."""
+        return self._stored.person_ids()
+
     def source_ids(self) -> dict[int, Any]:
         """Frame index -> its image's id in the file that was imported; {} where they are equal."""
         return self._stored.source_ids()

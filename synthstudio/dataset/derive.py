@@ -36,10 +36,12 @@ from synthstudio.dataset.shards import (
     INSTANCES_NAME,
     SHARD_NAME,
     SHARDS_DIR,
+    SOURCES_NAME,
     StagedShard,
     image_name,
     new_temporary,
     seal,
+    sources_table,
 )
 from synthstudio.dataset.writer import Session, open_or_create
 
@@ -278,6 +280,9 @@ def _write_shard(
             write_table(temporary / FRAMES_NAME, frames)
             write_table(temporary / INSTANCES_NAME, people)
             write_table(temporary / ORIGIN_NAME, origin)
+            named = _named_sources(sources, portion, numbers.start)
+            if named:
+                write_table(temporary / SOURCES_NAME, sources_table(named))
             head = {
                 "shard": shard,
                 "first": numbers.start,
@@ -291,6 +296,22 @@ def _write_shard(
         remove(temporary)
         raise
     return staged
+
+
+def _named_sources(
+    sources: Sequence[Dataset], portion: Sequence[Chunk], first: int
+) -> list[rows.Row]:
+    """What imported images and people of a portion were called, under its own numbers."""
+    out: list[rows.Row] = []
+    for chunk, new in _with_numbers(portion, first):
+        source = sources[chunk.source]
+        old = as_numpy(chunk.frames["index"])
+        found: dict[int, rows.Row] = {}
+        for shard in np.unique(old // source.identity.frames_per_shard).tolist():
+            found |= source.sources_of_shard(shard)
+        pairs = zip(new, old.tolist(), strict=True)
+        out += [{**found[was], "index": index} for index, was in pairs if was in found]
+    return out
 
 
 def _with_numbers(portion: Sequence[Chunk], first: int) -> Iterator[tuple[Chunk, range]]:

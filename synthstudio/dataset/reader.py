@@ -356,17 +356,32 @@ class Dataset:
             )
         return path
 
+    def sources_of_shard(self, shard: int) -> dict[int, Row]:
+        """Frame -> what its image was called, its licence, its id and those of its people as JSON;
+        {} for generated frames."""
+        path = self.shard_folder(shard) / SOURCES_NAME
+        with _parquet_errors(path):
+            rows = pq.read_table(path).to_pylist() if path.is_file() else []
+        return {
+            row["index"]: {"people": "{}", "id": str(row["index"]), **row}
+            for row in rows
+            if self.only is None or row["index"] in self.only
+        }
+
     def source_ids(self) -> dict[int, Any]:
-        """Return frame -> its image's id in the file that was imported; {} where they are equal."""
-        out: dict[int, Any] = {}
-        for shard in self.shard_digests:
-            path = self.shard_folder(shard) / SOURCES_NAME
-            with _parquet_errors(path):
-                rows = pq.read_table(path).to_pylist() if path.is_file() else []
-            out |= {row["index"]: json.loads(row.get("id") or str(row["index"])) for row in rows}
-        if self.only is not None:
-            out = {index: name for index, name in out.items() if index in self.only}
+        """Frame -> its image's id in the file that was imported; {} where they are equal."""
+        found = (self.sources_of_shard(shard) for shard in self.shard_digests)
+        out = {index: json.loads(row["id"]) for part in found for index, row in part.items()}
         return out if any(index != name for index, name in out.items()) else {}
+
+    def person_ids(self) -> dict[tuple[int, int], Any]:
+        """Frame and instance -> the annotation's id in the file that was imported, if not ours."""
+        return {
+            (index, int(instance)): name
+            for shard in self.shard_digests
+            for index, row in self.sources_of_shard(shard).items()
+            for instance, name in json.loads(row["people"]).items()
+        }
 
     def verify(self) -> Iterator[str]:
         """Check every byte against its hash; yield what is wrong, a line each."""

@@ -7,17 +7,21 @@ shards/00000/  images/000000.jpg …  layers/NAME/000000.png …
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
+from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset import rows
 from synthstudio.dataset.durable import (
     TEMPORARY,
@@ -36,6 +40,34 @@ SHARD_NAME = "shard.json"
 FRAMES_NAME = "frames.parquet"
 SOURCES_NAME = "sources.parquet"
 """Of imported frames alone: what their pictures were called."""
+SOURCES_SCHEMA = pa.schema(
+    [
+        pa.field("index", pa.int64(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("licence", pa.string(), nullable=False),
+    ]
+)
+"""Beside the tables of a shard: what each image was called, and its licence if it was stated."""
+_SOURCE_IDS = (pa.field("id", pa.string()), pa.field("people", pa.string()))
+"""As JSON: the image's id in the file, and those of its people by instance. Each is there only in
+shards where one is not ours."""
+
+
+def sources_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The table of what imported images and people were called."""
+    own = {
+        "id": all(row["id"] in ("null", str(row["index"])) for row in rows),
+        "people": all(
+            name == row["index"] * THING_BASE + int(instance)
+            for row in rows
+            for instance, name in json.loads(row["people"]).items()
+        ),
+    }
+    named = [field for field in _SOURCE_IDS if not own[field.name]]
+    schema = pa.schema([*SOURCES_SCHEMA, *named])
+    return pa.Table.from_pylist([{n: row[n] for n in schema.names} for row in rows], schema)
+
+
 INSTANCES_NAME = "instances.parquet"
 _LAYER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _MOST_COUNT = 1 << 53

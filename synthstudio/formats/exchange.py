@@ -91,7 +91,8 @@ class Opened:
     `samples` come in the order of `numbers`, the frame indices, or where the format knows none of
     `names`, the image files; a picture that cannot be used is the error instead. `left_out` counts
     by reason what was not imported, `notes()` lists what else is to be known of it, both after the
-    last sample; `licence()` and `source_id()`, its id in the file, are of the image that came last;
+    last sample; `licence()`, `source_id()`, its id in the file, and `person_ids()`, those
+    of its people by instance, are of the image that came last;
     `close()` releases what is held open.
     """
 
@@ -104,6 +105,7 @@ class Opened:
     notes: Callable[[], list[str]] = field(default=list)
     licence: Callable[[], str] = lambda: ""
     source_id: Callable[[], Any] = lambda: None
+    person_ids: Callable[[], Mapping[int, Any]] = dict
     close: Callable[[], None] = lambda: None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +12,8 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import whole_folder
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import KINEMATIC, pair_rows
+from synthstudio.dataset.rows import KINEMATIC, Row, pair_rows
+from synthstudio.formats.coco.entries import annotation_id
 from synthstudio.formats.exchange import Labelled, Picture, Target, exportable
 from synthstudio.formats.joints import (
     convert_frame,
@@ -101,20 +103,51 @@ def _pictures(
 ) -> Iterator[Picture]:
     """Yield each frame for the format, its image checked; count it and put it in the sidecar."""
     image_name = to.image_name
-    ids: Mapping[int, Any] = getattr(dataset, "source_ids", dict)()
-    ids = ids if len(set(map(repr, ids.values()))) == len(ids) else {}
+    named = _NamedRows(dataset)
     for frame, people in pair_rows(dataset.iter_frames(), dataset.iter_instances()):
         data = dataset.image_bytes_of(frame)
-        named = {**frame, "file_name": image_name(frame)}
+        picture = {**frame, "file_name": image_name(frame)}
         if sidecar is not None:
-            sidecar.add(named)
+            sidecar.add(picture)
         kept = exportable(people) if to.missing else people
         exported.images += 1
         exported.people += len(kept)
         exported.left_out += len(people) - len(kept)
-        converted = [convert_row(row, frame, skeleton) for row in kept]
-        source = {"source_id": ids[frame["index"]]} if frame["index"] in ids else {}
-        yield {**convert_frame(named, skeleton), **source}, converted, data
+        converted = [named.person(convert_row(row, frame, skeleton)) for row in kept]
+        yield named.frame(convert_frame(picture, skeleton)), converted, data
+
+
+class _NamedRows:
+    """Rows with the ids of the file that they were imported from, as `source_id`.
+
+    Ids that come twice are nobody's; a row without one gets a number above theirs.
+    """
+
+    def __init__(self, dataset: Labelled) -> None:
+        frames = getattr(dataset, "source_ids", dict)()
+        people = getattr(dataset, "person_ids", dict)()
+        self._frames, self._people = map(_unique, (frames, people))
+        self._free = [
+            max((n for n in ids.values() if isinstance(n, int)), default=0) + 1
+            for ids in (self._frames, self._people)
+        ]
+
+    def frame(self, row: Row) -> Row:
+        if not self._frames:
+            return row
+        own = self._frames.get(row["index"], self._free[0] + row["index"])
+        return {**row, "source_id": own}
+
+    def person(self, row: Row) -> Row:
+        if not self._people:
+            return row
+        at = (row["frame_index"], row["instance"])
+        return {**row, "source_id": self._people.get(at, self._free[1] + annotation_id(*at))}
+
+
+def _unique(ids: Mapping[Any, Any]) -> dict[Any, Any]:
+    times = Counter(map(repr, ids.values()))
+    return {key: name for key, name in ids.items() if times[repr(name)] == 1}
 
 
 def _without_faces(pictures: Iterator[Picture], skeleton: Skeleton) -> Iterator[Picture]:

@@ -10,12 +10,10 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIX_OF, decode, read_bytes
@@ -23,7 +21,7 @@ from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset import manifest
 from synthstudio.dataset.durable import disk_errors, whole_folder
-from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.parquet import write_parquet, write_table
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
@@ -32,6 +30,7 @@ from synthstudio.dataset.shards import (
     StagedShard,
     new_temporary,
     seal,
+    sources_table,
 )
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
@@ -47,16 +46,6 @@ from synthstudio.formats.joints import convert_frame, convert_row, without_hidde
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore
 
-SOURCES_SCHEMA = pa.schema(
-    [
-        pa.field("index", pa.int64(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("licence", pa.string(), nullable=False),
-    ]
-)
-"""Beside the tables of a shard: what each image was called, and its licence if it was stated."""
-_SOURCE_ID = pa.field("id", pa.string())
-"""As JSON, the image's id in the file; only in shards where one is not the index of the frame."""
 ABSENT = "absent"
 _MOST_ABSENT = 64
 
@@ -208,6 +197,7 @@ def _write_dataset(
                             temporary,
                             licence=opened.licence(),
                             source_id=opened.source_id(),
+                            person_ids=opened.person_ids(),
                         )
                     )
                 except (AssetError, FormatError) as error:
@@ -256,7 +246,8 @@ class _Merger:
         shard: Path,
         *,
         licence: str,
-        source_id: Any = None,
+        source_id: Any,
+        person_ids: Mapping[int, Any],
     ) -> _Frame:
         """Return the frame under its new index; its image is checked and saved in `shard`."""
         if isinstance(sample, SynthStudioError):
@@ -284,8 +275,8 @@ class _Merger:
         self.imported.frames += 1
         self.imported.people += len(people)
         people = [{**person, "frame_index": index} for person in people]
-        source = {"index": index, "name": name, "licence": licence}
-        return _Frame(row, people, source | {"id": json.dumps(source_id)})
+        ids = {"id": json.dumps(source_id), "people": json.dumps(person_ids)}
+        return _Frame(row, people, {"index": index, "name": name, "licence": licence, **ids})
 
     def _converted(self, people: Sequence[Row], frame: Row) -> list[Row]:
         return [convert_row(row, frame, self.skeleton) for row in people]
@@ -403,13 +394,9 @@ def _write_shard(
         "people": len(people),
         "failed": [{"index": i, "error": ABSENT} for i in indices if i not in present],
     }
-    sources = [frame.source for frame in frames]
     with disk_errors(temporary):
         (temporary / "images").mkdir(parents=True, exist_ok=True)
         write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, [frame.row for frame in frames])
         write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, people)
-        named = any(row["id"] not in ("null", str(row["index"])) for row in sources)
-        schema = SOURCES_SCHEMA.append(_SOURCE_ID) if named else SOURCES_SCHEMA
-        rows = [{name: row[name] for name in schema.names} for row in sources]
-        write_parquet(temporary / SOURCES_NAME, schema, rows)
+        write_table(temporary / SOURCES_NAME, sources_table([frame.source for frame in frames]))
         return seal(temporary, head)

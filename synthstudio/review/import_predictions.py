@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from synthstudio.core.safe_json import BEGIN, read_list, read_value
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
-from synthstudio.formats.coco.file import plain_joint_name, read_entries
+from synthstudio.formats.coco.file import id_key, plain_joint_name, read_entries
 from synthstudio.formats.exchange import HALF_PX
 from synthstudio.review.check import FIRST_THING, labels_of
 from synthstudio.review.datasets import content_key
@@ -59,7 +58,7 @@ class PredictionsImported:
 
 @dataclass(frozen=True)
 class _Entry:
-    image: str
+    image: int | str
     """The id of its picture, as JSON."""
     joints: Mapping[str, tuple[float, float, float]]
     causes: Mapping[str, str]
@@ -117,8 +116,8 @@ def import_predictions(
         raise FormatError(
             "no prediction belongs to a frame of the data set",
             where=str(path),
-            expected=f"image ids such as {', '.join(list(frame_of)[:3])}",
-            got=", ".join(dict.fromkeys(entry.image for entry in entries[:3])),
+            expected=f"image ids such as {', '.join(map(repr, list(frame_of)[:3]))}",
+            got=", ".join(dict.fromkeys(repr(entry.image) for entry in entries[:3])),
             then="Give the folder of the pictures: --images FOLDER.",
         )
     rows = [row for frame, some in sorted(by_frame.items()) for row in _of(dataset, frame, some)]
@@ -164,7 +163,7 @@ def _of(dataset: Dataset, frame: int, entries: list[_Entry]) -> Iterator[Predict
         )
 
 
-def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[str, str]]:
+def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int | str, str]]:
     """The people of a file, and the names of its pictures by their ids."""
     with path.open("rb") as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
@@ -173,16 +172,17 @@ def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[str, st
         beside = path.with_name(PICTURES)
         head = read_value(beside, limit=_MOST_BYTES) if beside.is_file() else {}
         with checked.reading(str(beside)):
-            names = {id_text(e["id"]): str(e["file_name"]) for e in head.get("images", [])}
+            names = {id_key(e["id"]): str(e["file_name"]) for e in head.get("images", [])}
             categories = head.get("categories", [])
         return [
             _entry(value, where, skeleton, categories, result=True) for where, value in values
         ], names
-    names, categories, values = {}, [], []
+    names: dict[int | str, str] = {}
+    categories, values = [], []
     for key, entry in read_entries(path):
         with checked.reading(str(path)):
             if key == "images":
-                names[id_text(entry["id"])] = str(entry["file_name"])
+                names[id_key(entry["id"])] = str(entry["file_name"])
             elif key == "categories":
                 categories.append(entry)
             elif key == "annotations":
@@ -216,7 +216,7 @@ def _entry(
         number = value.get("instance_number")
         box = checked.box(value["bbox"]) if value.get("bbox") is not None else None
         return _Entry(
-            image=id_text(value["image_id"]),
+            image=id_key(value["image_id"]),
             joints=joints,
             causes=causes,
             box=box,
@@ -242,25 +242,19 @@ def _names(category: Any, categories: list[dict[str, Any]], skeleton: Skeleton) 
     return skeleton.joints
 
 
-def id_text(value: Any) -> str:
-    """An id as JSON: it is a name of any kind, but 7.0 is 7."""
-    whole = isinstance(value, float) and value.is_integer()
-    return json.dumps(int(value) if whole else value, sort_keys=True)[:1000]
-
-
-def _frames_by_ids(dataset: Dataset, names: Mapping[str, str]) -> dict[str, int]:
+def _frames_by_ids(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int | str, int]:
     """Id -> frame: of the imported file, or the frame's number; `names`: of the pictures."""
     frames = [row["index"] for row in dataset.iter_frames(["index"])]
     of_predict = bool(names) and all(
-        number.isdecimal() and name == f"{int(number):06d}" for number, name in names.items()
+        isinstance(number, int) and name == f"{number:06d}" for number, name in names.items()
     )
     ids = {} if of_predict else dataset.source_ids()
-    return {id_text(ids.get(frame, frame)): frame for frame in frames}
+    return {id_key(ids.get(frame, frame)): frame for frame in frames}
 
 
 def _frames_by_bytes(
-    dataset: Dataset, images: Path, names: Mapping[str, str], path: Path
-) -> dict[str, int]:
+    dataset: Dataset, images: Path, names: Mapping[int | str, str], path: Path
+) -> dict[int | str, int]:
     if not names:
         raise FormatError(
             "this file does not say which pictures its numbers mean",

@@ -147,6 +147,10 @@ class Reviewed:
         for batch in self.iter_batches("instances"):
             yield from batch.to_pylist()
 
+    def person_ids(self) -> Mapping[tuple[int, int], Any]:
+        """Those of the set below."""
+        return self.dataset.person_ids()
+
     def source_ids(self) -> Mapping[int, Any]:
         """Frame -> its image's id in the file that was imported; {} where they are equal."""
         return self.dataset.source_ids()

@@ -13,10 +13,13 @@ from PIL import Image
 import synthstudio as ss
 from synthstudio.core.errors import FormatError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.dataset.filter import without
+from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
+from synthstudio.formats.coco.file import id_key
 from synthstudio.formats.imports import import_from
 from synthstudio.review.datasets import register
-from synthstudio.review.import_predictions import id_text, import_predictions
+from synthstudio.review.import_predictions import import_predictions
 from synthstudio.review.store import open_store
 from synthstudio.review.values import User
 
@@ -27,10 +30,10 @@ def points(person: int) -> list[float]:
     return [v for j in range(17) for v in (10 + 3 * j + person, 20 + 2 * j, 2)]
 
 
-def coco(root: Path, ids: list[Any]) -> Path:
+def coco(root: Path, ids: list[Any], shade: int = 0) -> Path:
     images, people = [], []
     for k, number in enumerate(ids):
-        Image.new("RGB", (90, 60), (20 * k, 9, 9)).save(root / f"{k}.png")
+        Image.new("RGB", (90, 60), (20 * k + shade, 9, 9)).save(root / f"{k}.png")
         images.append({"id": number, "file_name": f"{k}.png", "width": 90, "height": 60})
         one = {"id": k + 1, "image_id": number, "category_id": 1, "bbox": [5, 5, 80, 50]}
         people.append({**one, "area": 4000, "iscrowd": 0, "keypoints": points(k)})
@@ -73,8 +76,28 @@ def test_ids_through_the_circle(tmp_path: Path, ids: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(7, "7"), (7.0, "7"), ("7", '"7"'), ("a", '"a"'), (None, "null"), (2**70, str(2**70))],
+    ("value", "key"),
+    [(7, 7), (7.0, 7), ("7", "7"), ("a", "a"), (None, "null"), (2**70, str(2**70))],
 )
-def test_ids_are_names(value: Any, text: str) -> None:
-    assert id_text(value) == text
+def test_ids_are_names(value: Any, key: Any) -> None:
+    assert id_key(value) == key
+
+
+def test_ids_of_derived_sets_and_of_new_people(tmp_path: Path) -> None:
+    file = coco(tmp_path, ["a", 7, 2**40])
+    value = json.loads(file.read_text())
+    for entry, number in zip(value["annotations"], ("p", 90, 4), strict=True):
+        entry["id"] = number
+    file.write_text(json.dumps(value))
+    import_from("coco", file, tmp_path / "set")
+    part = without(Dataset(tmp_path / "set"), {0}, tmp_path / "part")
+    other = import_from("coco", coco(tmp_path, [1, 2, 3], shade=100), tmp_path / "other").folder
+    merged = merge_sets([Dataset(part.place), Dataset(other)], tmp_path / "merged")
+    for folder, images, people in (
+        (part.place, [7, 2**40], [90, 4]),
+        (merged.place, [7, 2**40, 1, 2, 3], [90, 4, 1, 2, 3]),
+    ):
+        out = ss.export(ss.Dataset(folder), "coco", tmp_path / f"{Path(folder).name}-coco")
+        written = json.loads(out.annotations.read_text())
+        assert [image["id"] for image in written["images"]] == images
+        assert [entry["id"] for entry in written["annotations"]] == people

@@ -211,7 +211,7 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
     size, keypoints = list(row["mask_size"]), _keypoints(row)
     modal, outside = _rle(size, row["modal_counts"]), row["truncated_fraction"]
     return {
-        "id": annotation_id(frame["index"], row["instance"]),
+        "id": row.get("source_id", annotation_id(frame["index"], row["instance"])),
         "image_id": frame["index"],
         "category_id": CATEGORY_ID,
         "iscrowd": 0,

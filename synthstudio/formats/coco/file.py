@@ -98,11 +98,24 @@ def id_key(value: Any) -> int | str:
     return text
 
 
+def named_file(name: Any, folder: Path) -> Any:
+    """The name below `folder` that an entry means: backslashes are Windows' slashes.
+
+    Of a path as C:\\data\\a.jpg as much is taken as is found; others stay as they are.
+    """
+    if not isinstance(name, str) or "\\" not in name:
+        return name
+    parts = name.replace("\\", "/").split("/")
+    ends = [parts[k:] for k in range(len(parts))] if ".." not in parts else []
+    tried = ("/".join(end) for end in ends if all(end) and ":" not in end[0])
+    return next((one for one in tried if (folder / one).is_file()), name)
+
+
 def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     """An entry of `images` with its file's size where it states none; FormatError, AssetError."""
     if image.get("width") is not None and image.get("height") is not None:
         return image
-    name = image.get("file_name")
+    name = named_file(image.get("file_name"), folder)
     path = file_inside(folder, name, where=f"image {str(image.get('id'))[:40]}, without a size")
     width, height = image_size(path)
     return {**image, "width": width, "height": height}
@@ -118,6 +131,8 @@ class CocoFile:
 
     licence = source = ""
     source_id: Any = None
+    person_ids: dict[int, Any]
+    """Ids of the annotations of the image that came last, by instance."""
 
     def __init__(
         self,
@@ -131,6 +146,7 @@ class CocoFile:
         `images`: their folder, asked for the size of an image that states none.
         """
         self.path = path
+        self.person_ids = {}
         self._wanted = skeleton
         self._images = images or image_folder(path)
         self.left_out = LeftOut() if left_out is None else left_out
@@ -209,10 +225,12 @@ class CocoFile:
 
     def _image(self, image: dict[str, Any], index: int) -> tuple[Row, list[Row]] | SynthStudioError:
         try:
-            frame = frame_row(with_size(image, self._images), self.skeleton.name, index)
+            sized = with_size(image, self._images)
+            name = named_file(image.get("file_name"), self._images)
+            frame = frame_row({**sized, "file_name": name}, self.skeleton.name, index)
         except (FormatError, AssetError) as error:
             return error
-        self.source_id = image.get("id")
+        self.source_id, self.person_ids = image.get("id"), {}
         licence = image.get("license")
         known = licence is not None and not isinstance(licence, list | dict)
         self.licence = self._licences.get(id_key(licence), "") if known else ""
@@ -229,6 +247,8 @@ class CocoFile:
             if any(row["instance"] == other["instance"] for other in people):
                 raise bad("two people of an image have one instance_number", where=where)
             people.append(row)
+            if value.get("id") is not None:
+                self.person_ids[row["instance"]] = value["id"]
         except FormatError as error:
             self.left_out.add("annotation", error)
 
@@ -350,7 +370,7 @@ class CocoFile:
         self._person_categories: list[int | str] = []
         found: Skeleton | None = None
         for number, category in self._categories.items():
-            one = self._skeleton_of(category)
+            one = category_skeleton(category, self._wanted, where=f"{self.path}, categories")
             if one is not None and (found is None or one.name == found.name):
                 found = one
                 self._person_categories.append(number)
@@ -366,17 +386,6 @@ class CocoFile:
                 then=_MAKE_ONE if able else None,
             )
         return found
-
-    def _skeleton_of(self, category: dict[str, Any]) -> Skeleton | None:
-        """The skeleton of a category: as wanted, as our own export defines it, or a known one."""
-        keypoints, defined = category.get("keypoints"), category.get("own_skeleton")
-        if self._wanted is not None or defined is None:
-            return match_skeleton(keypoints, self._wanted)
-        with checked.reading(f"{self.path}, categories"):
-            try:
-                return match_skeleton(keypoints, own_skeleton(defined, "own_skeleton"))
-            except RecipeError as error:
-                raise ValueError(str(error)) from error
 
     def _check(self) -> None:
         """Count the annotations of no image, no category or another category, and parse them.
@@ -418,6 +427,24 @@ def match_skeleton(names: Any, wanted: Skeleton | None = None) -> Skeleton | Non
     plain = tuple(map(plain_joint_name, names))
     among = (SKELETONS | FOREIGN).values() if wanted is None else (wanted,)
     return next((s for s in among if s.joints == plain), None)
+
+
+def category_skeleton(
+    category: Mapping[str, Any], wanted: Skeleton | None = None, *, where: str
+) -> Skeleton | None:
+    """The skeleton of a category: as wanted, as our own export defines it, or a known one."""
+    keypoints, defined = category.get("keypoints"), category.get("own_skeleton")
+    if wanted is not None or defined is None:
+        return match_skeleton(keypoints, wanted)
+    with checked.reading(where):
+        try:
+            return match_skeleton(keypoints, own_skeleton(defined, "own_skeleton"))
+        except RecipeError as error:
+            raise ValueError(str(error)) from error
+
+
+def are_joint_names(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) and name for name in names)
 
 
 class RawCoco:

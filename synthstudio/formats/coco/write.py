@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
@@ -153,18 +154,26 @@ def read(
                 last[0] = part
                 yield from (sample for _, sample in part.samples())
 
-        merged = heapq.merge(*(part.samples() for part in parts), key=lambda pair: pair[0])
-        by_id = (sample for _, sample in merged)
+        def noted(part: _Part) -> Iterator[tuple[int, _Part, ReadSample | SynthStudioError]]:
+            for index, sample in part.samples():
+                yield index, part, sample
+
+        def by_id() -> Iterator[ReadSample | SynthStudioError]:
+            for _, part, sample in heapq.merge(*map(noted, parts), key=itemgetter(0)):
+                last[0] = part
+                yield sample
+
         close = stack.pop_all().close
     assets = {row: None for part in parts for row in part.file.assets}
     return Opened(
         skeleton=found,
         numbers=array("q", ids) if together else range(len(ids)),
-        samples=by_id if together else samples(),
+        samples=by_id() if together else samples(),
         assets=list(assets),
         left_out=left_out,
         licence=lambda: last[0].file.licence,
         source_id=lambda: None if together else last[0].file.source_id,
+        person_ids=lambda: last[0].file.person_ids,
         close=close,
     )
 

@@ -32,6 +32,7 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
+    LeftOut,
     Opened,
     Picture,
     ReadSample,
@@ -103,9 +104,7 @@ class Labels:
     all_off: bool = False
 
 
-def from_cvat(
-    found: Sequence[Element], frame: Row, labels: Labels, left: Counter[str]
-) -> list[Row]:
+def from_cvat(found: Sequence[Element], frame: Row, labels: Labels, left: LeftOut) -> list[Row]:
     """Undo `to_cvat` for the elements inside an image; ValueError. `left` counts the others."""
     skeleton = labels.skeleton
     people: list[dict[str, tuple[float, float, int]]] = []
@@ -164,7 +163,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     text = to_cvat(frame, people, skeleton)
     own = Labels(skeleton=skeleton, joints={_PERSON: {j: j for j in skeleton.joints}}, all_off=True)
-    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, Counter())
+    return from_cvat(elements(text.encode(), "round trip")[1:], frame, own, LeftOut())
 
 
 def read(
@@ -175,7 +174,7 @@ def read(
     scan = _scan(file)
     labels = _people_labels(scan, skeleton, all_off=bool(also), where=str(file))
     places = [_picture(root, subset, name) for subset, name in scan.names]
-    left = Counter({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
+    left = LeftOut({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
     missing = [place for place in places if not (root / place).is_file()]
     if missing and len(missing) == len(places):
         file_inside(root, missing[0], where=f"image {missing[0]}")
@@ -195,7 +194,7 @@ def read(
         skeleton=labels.skeleton,
         names=[_FOLDER + place for place in places if place not in gone],
         samples=samples(),
-        notes=lambda: [f"{n} x {what}" for what, n in left.items() if n],
+        left_out=left,
     )
 
 
@@ -234,7 +233,7 @@ def _picture(root: Path, subset: str, name: str) -> str:
 
 
 def _sample(
-    found: list[Element], root: Path, place: str, labels: Labels, left: Counter[str]
+    found: list[Element], root: Path, place: str, labels: Labels, left: LeftOut
 ) -> ReadSample:
     attributes = found[0][1]
     where = f"image {attributes.get('name', '')[:200]}"

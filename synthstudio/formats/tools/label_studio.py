@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import cos, radians, sin
@@ -35,6 +34,7 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
+    LeftOut,
     Opened,
     Picture,
     ReadSample,
@@ -145,7 +145,7 @@ class _Regions:
 
 
 def from_label_studio(
-    task: Mapping[str, Any], frame: Row, labels: Labels, left: Counter[str]
+    task: Mapping[str, Any], frame: Row, labels: Labels, left: LeftOut
 ) -> list[Row]:
     """Undo `to_label_studio`; ValueError. `left` counts what was not taken over."""
     w, h = frame["width_px"], frame["height_px"]
@@ -192,7 +192,7 @@ def _share_out(
     loose: list[tuple[str, tuple[float, float, int]]],
     people: dict[str, dict[str, tuple[float, float, int]]],
     boxes: Mapping[str, list[float]],
-    left: Counter[str],
+    left: LeftOut,
 ) -> None:
     """Give joints without a parent to the boxes that have none, or to one person without a box."""
     free = {number: boxes[number] for number, own in people.items() if number in boxes and not own}
@@ -214,7 +214,7 @@ def _share_out(
             left["joint of which it is not clear whose it is"] += 1
 
 
-def _box(value: Mapping[str, Any], w: int, h: int, left: Counter[str]) -> list[float]:
+def _box(value: Mapping[str, Any], w: int, h: int, left: LeftOut) -> list[float]:
     """The box of a rectangle, or the upright one about it if it is turned about its corner."""
     x, y, bw, bh = (checked.number(value[n]) / 100 for n in ("x", "y", "width", "height"))
     x, y, bw, bh = checked.box([x * w, y * h, bw * w, bh * h])
@@ -227,7 +227,7 @@ def _box(value: Mapping[str, Any], w: int, h: int, left: Counter[str]) -> list[f
     return checked.box([x, y, sum(map(abs, across)), sum(map(abs, along))])
 
 
-def _regions(task: Mapping[str, Any], left: Counter[str]) -> _Regions:
+def _regions(task: Mapping[str, Any], left: LeftOut) -> _Regions:
     """Sort a task's result into boxes and points; what has no place is counted."""
     out, named, arrows = _Regions(), dict[str, list[str]](), dict[str, str]()
     result = _result(task, left)
@@ -277,7 +277,7 @@ def _texts(value: Any) -> list[str]:
     return [checked.text(one, 200) for one in value] if isinstance(value, list) else []
 
 
-def _result(task: Mapping[str, Any], left: Counter[str]) -> list[Mapping[str, Any]]:
+def _result(task: Mapping[str, Any], left: LeftOut) -> list[Mapping[str, Any]]:
     """Return the entries of a task's first annotation that was not cancelled."""
     if "data" not in task:  # JSON-MIN: regions by the name of their control
         return [
@@ -362,7 +362,7 @@ def round_trip(frame: Row, people: Sequence[Row], extras: bool) -> list[Row]:
     skeleton = get_skeleton(frame["skeleton"])
     task = to_label_studio(frame, people, skeleton)
     labels = Labels(skeleton=skeleton, joints={joint: joint for joint in skeleton.joints})
-    return from_label_studio(task, frame, labels, Counter())
+    return from_label_studio(task, frame, labels, LeftOut())
 
 
 def read(
@@ -373,7 +373,7 @@ def read(
     names: dict[str, str] = {}  # of a picture: the address that names it
     spans: list[tuple[str, int, int]] = []
     used = _Used()
-    left = Counter[str]()
+    left = LeftOut()
     missing: list[str] = []
     for span in read_list(file):
         where = f"{file}, byte {span.start}"
@@ -414,7 +414,7 @@ def read(
         skeleton=labels.skeleton,
         names=list(names),
         samples=samples(),
-        notes=lambda: [f"{n} x {what}" for what, n in sorted(left.items()) if n],
+        left_out=left,
     )
 
 
@@ -427,7 +427,7 @@ class _Used:
     parents: set[str] = field(default_factory=set)
 
     def add(self, task: Mapping[str, Any]) -> None:
-        found = _regions(task, Counter())
+        found = _regions(task, LeftOut())
         owners = {point.parent for point in found.points}
         self.points.update(label for point in found.points for label in point.labels)
         for number, box in found.boxes.items():

@@ -33,10 +33,14 @@ def image_name(frame: Row) -> str:
     return f"{frame['index']:06d}{Path(frame['file_name']).suffix}"
 
 
+def _without_id(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "source_id"}
+
+
 def to_webdataset(frame: Row, people: Iterable[Row]) -> bytes:
     value = {
-        "frame": to_json_row({k: v for k, v in frame.items() if k != "source_id"}),
-        "people": [to_json_row(row) for row in people],
+        "frame": to_json_row(_without_id(frame)),
+        "people": [to_json_row(_without_id(row)) for row in people],
         "keypoints": list(get_skeleton(frame["skeleton"]).joints),
     }
     text = json.dumps(
