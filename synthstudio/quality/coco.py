@@ -12,7 +12,7 @@ import numpy as np
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
-from synthstudio.formats.coco.file import id_key, match_skeleton, with_size
+from synthstudio.formats.coco.file import are_joint_names, category_skeleton, id_key, with_size
 from synthstudio.quality.findings import Finding
 from synthstudio.quality.masks import Mask, mask_problems, read_mask
 from synthstudio.quality.people import check_people, keypoint_keys
@@ -64,26 +64,15 @@ class CocoChecker:
             if not names:
                 continue
             where = f"category {number}"
-            if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+            if not are_joint_names(names):
                 yield _schema(where, "keypoints is no list of names")
                 continue
-            if len(set(names)) != len(names):
-                yield Finding(
-                    kind="category_keypoints", where=where, what="two keypoints of one name"
-                )
-            edges = entry.get("skeleton") or []
-            if not isinstance(edges, list):
-                yield _schema(where, "skeleton is no list")
-                edges = []
-            flat = [j for edge in edges for j in (edge if isinstance(edge, list) else [edge])]
-            if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):
-                yield Finding(
-                    kind="category_keypoints",
-                    where=where,
-                    what=f"its skeleton names joints outside 1 to {len(names)}",
-                )
             self.skeletons[number] = skeleton_of(names)
-            readable = readable or "own_skeleton" in entry or match_skeleton(names) is not None
+            yield from _names_and_limbs(names, entry.get("skeleton") or [], where)
+            try:
+                readable = category_skeleton(entry, where=where) is not None or readable
+            except FormatError as error:
+                yield _schema(where, error.what)
         if not self.skeletons:
             yield Finding(
                 kind="no_keypoint_category", where="categories", what="none has keypoints"
@@ -242,6 +231,18 @@ class CocoChecker:
                     **at,
                 )
             self.twins.setdefault(mark, entry.get("id"))
+
+
+def _names_and_limbs(names: list[str], edges: Any, where: str) -> Iterator[Finding]:
+    if len(set(names)) != len(names):
+        yield Finding(kind="category_keypoints", where=where, what="two keypoints of one name")
+    if not isinstance(edges, list):
+        yield _schema(where, "skeleton is no list")
+        return
+    flat = [j for edge in edges for j in (edge if isinstance(edge, list) else [edge])]
+    if not all(isinstance(j, int) and 1 <= j <= len(names) for j in flat):
+        what = f"its skeleton names joints outside 1 to {len(names)}"
+        yield Finding(kind="category_keypoints", where=where, what=what)
 
 
 def _pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:

@@ -30,7 +30,10 @@ KINDS: dict[str, Kind] = {
     ),
     "no_keypoint_category": Kind(title="a category has no keypoints"),
     "unknown_skeleton": Kind(title="the keypoints are those of no known skeleton"),
-    "category_keypoints": Kind(title="a category's keypoints do not fit together"),
+    "category_keypoints": Kind(
+        title="a category's keypoints do not fit together",
+        mend="a category without id or names is left out",
+    ),
     "category_mismatch": Kind(
         title="an annotation of a category that has no such keypoints",
         mend="an annotation of no category is left out",
@@ -41,7 +44,10 @@ KINDS: dict[str, Kind] = {
     ),
     "duplicate_image": Kind(title="two images have the same file"),
     "orphan_annotation": Kind(title="an annotation of no image", mend="the annotation is left out"),
-    "unsafe_name": Kind(title="a file name that leaves its folder"),
+    "unsafe_name": Kind(
+        title="a file name that leaves its folder",
+        mend="the image and its annotations are left out",
+    ),
     "stored_bytes": Kind(
         title="stored bytes are not what their hash says", mend="the frame is left out"
     ),
@@ -52,7 +58,10 @@ KINDS: dict[str, Kind] = {
     "image_broken": Kind(
         title="an image cannot be decoded", mend="the image and its annotations are left out"
     ),
-    "image_size": Kind(title="an image has another size than its entry says"),
+    "image_size": Kind(
+        title="an image has another size than its entry says",
+        mend="the image and its annotations are left out",
+    ),
     "image_changed": Kind(title="an image has other bytes than those that were labelled"),
     "image_mirrored": Kind(title="an image is the mirror of the one that was labelled"),
     # numbers

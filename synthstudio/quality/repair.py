@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +18,7 @@ from typing import IO, Any
 from synthstudio.core.errors import AssetError, FormatError
 from synthstudio.dataset.durable import atomic_file, disk_errors
 from synthstudio.formats.coco.entries import INSTANCE, frame_row, instance_row
-from synthstudio.formats.coco.file import with_size
+from synthstudio.formats.coco.file import are_joint_names, category_skeleton, with_size
 from synthstudio.quality.coco import key_of
 from synthstudio.quality.masks import Mask, area_fits, box_problem, read_mask
 from synthstudio.quality.subject import digest, is_box, is_number
@@ -152,23 +153,33 @@ def write_repaired(
     """Write the repaired file, whole or not at all; return how often each kind was repaired.
 
     `head`: every top-level entry but images and annotations. `left_out`: ids of images that
-    are missing or broken; they go, with their annotations. `folder`: that of the images, asked for
-    sizes that are not stated.
+    cannot be used; they go, with their annotations. `folder`: that of the images, asked for
+    sizes that are not stated. FormatError, and no file, where nothing would be left to import.
     """
     done = Counter[str]()
     usable = functools.partial(_usable, images, left_out, folder or Path())
     sizes = {key_of(i, "id"): (i["width"], i["height"]) for i in usable(done)}
+    categories = _categories(head["categories"], done)
     joints = {
-        key_of(c, "id"): len(c["keypoints"])
-        for c in head["categories"]
-        if key_of(c, "id") is not None and isinstance(c.get("keypoints"), list)
+        key_of(c, "id"): len(c["keypoints"]) for c in categories if are_joint_names(c["keypoints"])
     }
+    if not sizes or not any(joints.values()):
+        raise FormatError(
+            "nothing that an import takes would be left of this file",
+            where=str(out_path),
+            expected="an image that is there, and a category with the names of its keypoints",
+            then="Look at it with: synthstudio validate, without --fix.",
+        )
     numbers = (key_of(a, "id") for a in annotations())
     largest = max((n for n in numbers if isinstance(n, int)), default=0)
-    categories = {key_of(c, "id") for c in head["categories"]}
     repairer = _Repairer(
-        sizes=sizes, categories=categories, joints=joints, next_id=largest + 1, done=done
+        sizes=sizes,
+        categories={key_of(c, "id") for c in categories},
+        joints={number: count for number, count in joints.items() if count},
+        next_id=largest + 1,
+        done=done,
     )
+    head = {**head, "categories": categories}
     with disk_errors(out_path):
         out_path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(out_path) as file:
@@ -185,6 +196,22 @@ def write_repaired(
     return +repairer.done
 
 
+def _categories(categories: Iterable[Any], done: Counter[str]) -> list[Mapping[str, Any]]:
+    """The categories that an import takes, each id once."""
+    kept: dict[Any, Mapping[str, Any]] = {}
+    for category in categories:
+        number = key_of(category, "id")
+        names = category.get("keypoints") or [] if isinstance(category, Mapping) else None
+        with suppress(FormatError):
+            if number is not None and number not in kept and are_joint_names(names):
+                plain = {**_plain(category), "keypoints": names}
+                category_skeleton(plain, where="categories")
+                kept[number] = plain
+                continue
+        done["category_left_out"] += 1
+    return list(kept.values())
+
+
 def _usable(
     images: Entries, left_out: set[Any], folder: Path, done: Counter[str]
 ) -> Iterator[Mapping[str, Any]]:
@@ -194,8 +221,9 @@ def _usable(
         number = key_of(image, "id")
         if number in left_out:
             continue
-        if number is None or number in seen:
-            done["image_left_out" if number is None else "duplicate_id"] += 1
+        name = image.get("file_name") if number is not None else None
+        if not name or number in seen:
+            done["duplicate_id" if name else "image_left_out"] += 1
             continue
         plain = _plain(dict(image))
         try:

@@ -28,6 +28,7 @@ from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.arrays import as_arrow
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row, Sample, pair_rows
+from synthstudio.formats.coco.file import named_file
 from synthstudio.quality.coco import CocoChecker, key_of
 from synthstudio.quality.findings import Finding, Findings
 from synthstudio.quality.masks import Mask, read_mask
@@ -37,6 +38,7 @@ Entries = Callable[[], Iterable[Mapping[str, Any]]]
 OnStep = Callable[[str, int], None]
 F64 = NDArray[np.float64]
 _PEOPLE_OF_OUTLINES = 4
+_UNUSABLE = ("image_missing", "image_broken", "image_size", "unsafe_name")
 _OF_MASKS = ["mask_size", "modal_counts"]
 OUTLINE_POINTS = 64
 """Places on a mask's border that are kept of each person."""
@@ -211,7 +213,7 @@ def _note(out: Validated, found: Iterable[Finding]) -> None:
     for finding in listed:
         if finding.severity == "error" and finding.image is not None:
             out.bad.add(finding.image)
-            if finding.kind in ("image_missing", "image_broken"):
+            if finding.kind in _UNUSABLE:
                 out.unusable.add(finding.image)
 
 
@@ -245,7 +247,7 @@ def file_findings(image: Mapping[str, Any], folder: Path) -> tuple[Path | None, 
     """Return where an image's file lies, or None and why it cannot be used."""
     name = image["file_name"]
     try:
-        path = folder / plain_name(name, where="file_name")
+        path = folder / plain_name(named_file(name, folder), where="file_name")
         inside = path.resolve().is_relative_to(folder.resolve())
         there = path.is_file()
     except FormatError:
