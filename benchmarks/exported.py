@@ -18,10 +18,10 @@ import torch  # noqa: TID253 - what it is measured against
 import synthstudio as ss
 from benchmarks.proofs import ROOT
 from synthstudio.core.rng import stream
-from synthstudio.inference.answers import Ask
 from synthstudio.inference.compress import quantized
 from synthstudio.inference.export import About, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.predict import Predictor
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.contract import PoseNet
 
@@ -30,7 +30,7 @@ PEOPLE, ROUNDS, REPEATS, WARM = (1, 16, 64), 4, 20, 5
 
 
 def milliseconds(
-    asks: dict[str, Ask], people: int, size: tuple[int, int]
+    asks: dict[str, Predictor], people: int, size: tuple[int, int]
 ) -> dict[str, list[float]]:
     """What each call took."""
     crops = stream(0, "crops").integers(0, 255, (people, *size, 3), dtype=np.uint8)
@@ -68,7 +68,7 @@ def main() -> None:
     print(f"{len(data) / 1e6:.1f} MB, int8 {len(small) / 1e6:.1f}; ms a call: median, 95 %")
     for threads in sorted({1, os.cpu_count() or 1}):
         torch.set_num_threads(threads)
-        asks: dict[str, Ask] = {
+        asks: dict[str, Predictor] = {
             name: OnnxModel.load(file, where=name, device="cpu", threads=threads)
             for name, file in (("ONNX Runtime", data), ("int8", small))
         }

@@ -18,7 +18,6 @@ from synthstudio.core.drift import drift_of, row_times_s
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
-from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, prepare, settings_of
@@ -189,15 +188,6 @@ def test_rows_beyond_the_picture_and_behind_the_camera_have_times() -> None:
     points = np.array([[0.0, 2.0, 0.0], [0.0, 2.0, 50.0], [0.0, -1.0, 0.0]])
     times = row_times_s(camera, points, np.zeros((3, 3)), 0.02)
     assert times == pytest.approx([0.0, -0.03, 0.0])
-
-
-def test_specs_of_before_keep_their_text_and_new_ones_come_back(
-    stage: Stage, drawn: FrameSpec
-) -> None:
-    text = to_json(drawn)
-    assert from_json(text) == drawn and '"moving"' in text
-    old = to_json(dataclasses.replace(_lens(drawn, exposure_s=0.0), moving=()))
-    assert not any(word in old for word in ("moving", "exposure_s", "readout_s"))
 
 
 def test_somebody_else_a_moment_later_is_an_error(stage: Stage, drawn: FrameSpec) -> None:

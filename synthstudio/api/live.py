@@ -199,7 +199,7 @@ def run_live(
                 clock.count(seen)
             searches += seen.searched
             people = max(people, len(seen.people))
-            pace = recent.pace() if write or shows or tell is None else None
+            pace = recent.throughput() if write or shows or tell is None else None
             if tell is not None:
                 tell(_line(seen))
             elif pace is not None and due():
@@ -212,7 +212,7 @@ def run_live(
                     break
             if stop or typed() or total.pictures == most:
                 break
-    pace = total.pace()
+    pace = total.throughput()
     result = {
         "pictures": pace.pictures,
         "missed": pace.missed,

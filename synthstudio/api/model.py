@@ -30,8 +30,7 @@ from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
-    from synthstudio.inference.answers import Ask
-    from synthstudio.inference.predict import Person
+    from synthstudio.inference.predict import Person, Predictor
     from synthstudio.inference.sources import Source, SourceImage
     from synthstudio.training.config import Config
     from synthstudio.training.networks import BottomUpNet, PersonNet
@@ -116,7 +115,7 @@ class Model:
         assert self.config is not None
         return self.config.name
 
-    def ask(self, *, flip: bool = False, peaks: int = 0) -> Ask:
+    def ask(self, *, flip: bool = False, peaks: int = 0) -> Predictor:
         """What answers for crops (B, H, W, 3); `Model.predict` cuts them out.
 
         Raises:

@@ -215,7 +215,7 @@ def compress(
             raise ArgumentError(
                 "no target", where=name, expected="a number above 0", got=str(target)
             )
-    asked = compressing.Asked(
+    asked = compressing.CompressionTarget(
         target_ms=target_ms,
         target_mflops=target_mflops,
         people=to_count(people, "people", most=4096),

@@ -16,8 +16,8 @@ import psutil
 from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.evaluation.latency import Latency, latency
-from synthstudio.inference.answers import Ask
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.inference.predict import Predictor
 
 NOTE = "what else runs on this machine takes part: compare rows of one table only"
 
@@ -55,7 +55,7 @@ class Row:
         return asdict(self) | {"people_per_second": self.people_per_second}
 
 
-def opened(subject: Subject, threads: int) -> tuple[Ask, tuple[int, int]]:
+def opened(subject: Subject, threads: int) -> tuple[Predictor, tuple[int, int]]:
     """What answers on the CPU with so many threads, and the size (H, W) of its crops."""
     if subject.runtime == "onnx":
         model = OnnxModel.load(subject.path, device="cpu", threads=threads)

@@ -28,9 +28,9 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference import scoring
-from synthstudio.inference.answers import U8
 from synthstudio.inference.export import About, narrow, onnx_program
 from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.predict import U8
 from synthstudio.inference.scoring import Hits
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
@@ -58,7 +58,7 @@ _CALIBRATED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class CompressionTarget:
     """What `compress` is asked for. `people` in a call, on so many threads; a target in
     milliseconds a call or millions of multiply-adds a person."""
 
@@ -102,7 +102,7 @@ def candidates(
     config: Config,
     skeleton: Skeleton,
     people: People,
-    asked: Asked,
+    asked: CompressionTarget,
     *,
     folder: Path,
     version: str,
@@ -140,7 +140,7 @@ def _networks(
     config: Config,
     skeleton: Skeleton,
     people: People,
-    asked: Asked,
+    asked: CompressionTarget,
     *,
     folder: Path,
     say: Callable[[str], None],
@@ -327,7 +327,7 @@ def _reader(images: NDArray[Any]) -> Any:
     return Reader()
 
 
-def time_in_turn(found: list[Candidate], asked: Asked, size: tuple[int, int]) -> None:
+def time_in_turn(found: list[Candidate], asked: CompressionTarget, size: tuple[int, int]) -> None:
     """Time every candidate in each round, so that what else runs meets all alike."""
     crops = stream(0, "crops").integers(0, 255, (asked.people, *size, 3), dtype=np.uint8)
     models = [
@@ -342,7 +342,7 @@ def time_in_turn(found: list[Candidate], asked: Asked, size: tuple[int, int]) ->
                 candidate.ms.append(1000 * (time.perf_counter() - began))
 
 
-def picked(found: list[Candidate], asked: Asked) -> tuple[Candidate, str]:
+def picked(found: list[Candidate], asked: CompressionTarget) -> tuple[Candidate, str]:
     """The one that finds most within the target, and how it met it or how near it came."""
     best = sorted(found, key=lambda c: -c.val.percent("all"))
     if asked.target_ms is None and asked.target_mflops is None:

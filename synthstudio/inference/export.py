@@ -29,10 +29,10 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import VISIBLE_THRESHOLD
 from synthstudio.dataset.durable import write_file
-from synthstudio.inference.answers import PRESENT
 from synthstudio.inference.finder import FORMAT as FINDER_FORMAT
 from synthstudio.inference.finder import Finder
 from synthstudio.inference.onnx_model import FORMAT, OnnxModel
+from synthstudio.inference.predict import PRESENT
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, hits, mirrored_maps

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from synthstudio.inference.answers import F64, U8
-from synthstudio.inference.predict import Person
+from synthstudio.inference.predict import F64, U8, Person
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.training.frame_answers import find_in_images

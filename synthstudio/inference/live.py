@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.errors import ArgumentError
-from synthstudio.inference.answers import F64, Ask
 from synthstudio.inference.boxes import FindPeople
-from synthstudio.inference.predict import Person, predict, surely_seen
+from synthstudio.inference.predict import F64, Person, Predictor, predict, surely_seen
 from synthstudio.inference.second_look import box_about
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.stream import LiveFrame
@@ -126,7 +125,7 @@ class Follower:
 
     def __init__(
         self,
-        ask: Ask,
+        ask: Predictor,
         find: FindPeople,
         *,
         size: tuple[int, int],

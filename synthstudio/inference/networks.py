@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.inference.answers import F64, U8, Answers, Ask
+from synthstudio.inference.predict import F64, U8, CropPredictions, Predictor
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import expected_hits, find_peaks
 from synthstudio.models.zoomnet import ZoomNet
@@ -21,17 +21,17 @@ _PEAK_DISTANCE = 2
 """Cells around a peak in which no other one is reported."""
 
 
-def _ask_zoomnet(net: ZoomNet, device: torch.device) -> Ask:
+def _ask_zoomnet(net: ZoomNet, device: torch.device) -> Predictor:
     """Joints of a part outside the crop have no place (NaN), the score 0, and the probability that
     the part is there."""
 
-    def ask(crops: U8) -> Answers:
+    def ask(crops: U8) -> CropPredictions:
         with _guard(device, crops), torch.inference_mode():
             found = net.find(_images(crops, device))
         xy, score, present = (
             value.double().cpu().numpy() for value in (found.joints_px, found.scores, found.present)
         )
-        return Answers(
+        return CropPredictions(
             xy=xy,
             score=score,
             shares=np.full((*score.shape, 4), np.nan),
@@ -52,7 +52,9 @@ def _images(crops: U8, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).to(device)
 
 
-def ask_network(net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0) -> Ask:
+def ask_network(
+    net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0
+) -> Predictor:
     """Ask a network on its device; ModelError when out of memory or its maps are not finite.
 
     `flip`: average with predictions on mirrored crops (test-time flip). `peaks`: how many separate
@@ -71,7 +73,7 @@ def ask_network(net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks
         return _ask_zoomnet(net, device)
     mirrored = torch.from_numpy(skeleton.flip).to(device) if flip else None
 
-    def ask(crops: U8) -> Answers:
+    def ask(crops: U8) -> CropPredictions:
         with _guard(device, crops), torch.inference_mode():
             maps, outputs = predict_maps(net, _images(crops, device), flip=mirrored)
             joints = expected_hits(maps)
@@ -88,7 +90,7 @@ def ask_network(net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks
                 return np.full((*score.shape, *more), np.nan)
             return np.asarray(activation(value.double()).cpu().numpy(), np.float64)
 
-        return Answers(
+        return CropPredictions(
             xy=joints.xy.double().cpu().numpy() * cell,
             score=score,
             shares=array(outputs.shares, lambda v: v.softmax(-1), 4),

@@ -15,7 +15,7 @@ from synthstudio.core.extras import import_extra
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.core.threads import threads_allowed
-from synthstudio.inference.answers import U8, Answers
+from synthstudio.inference.predict import U8, CropPredictions
 
 FORMAT = "synthstudio pose network 1"
 SUFFIX = ".onnx"
@@ -62,7 +62,7 @@ class OnnxModel:
         names = [output.name for output in self.session.get_outputs()]
         return dict(zip(names, self.session.run(names, {"images": images}), strict=True))
 
-    def __call__(self, crops: U8) -> Answers:
+    def __call__(self, crops: U8) -> CropPredictions:
         """Answer for crops (B, H, W, 3); ModelError when an answer is not finite."""
         images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         if self.session.get_inputs()[0].type == "tensor(float)":
@@ -75,7 +75,7 @@ class OnnxModel:
         def asked(name: str) -> NDArray[np.float64]:
             return found.get(name, np.full((*joints, *_MORE[name]), np.nan))
 
-        return Answers(
+        return CropPredictions(
             xy=found["joints"],
             score=found["score"],
             shares=asked("shares"),

@@ -7,14 +7,55 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthstudio.core.errors import FormatError
-from synthstudio.inference.answers import F64, U8, Ask, cause_of
+from synthstudio.core.labels import SHARES
+from synthstudio.core.visibility import is_visible
 from synthstudio.inference.boxes import FindPeople
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import smooth
 from synthstudio.training.data.windows import crop_and_resize, crop_window
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+TRUNCATED = SHARES[4]
+PRESENT = 0.5
+"""A joint is in the image from this probability on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropPredictions:
+    """The joints of B crops, in continuous pixels of the crop. NaN: the network has no such output.
+
+    `shares` (B, J, 4): visible, hidden by self, person, object; `quality` (B, J): the expected
+    OKS; `present` (B, J): the probability that the joint lies in the image; `peaks` (B, J, K, 3):
+    the highest separate peaks of each map, x, y and value.
+    """
+
+    xy: F64  # (B, J, 2)
+    score: F64  # (B, J)
+    shares: F64
+    quality: F64
+    present: F64
+    peaks: F64
+
+
+Predictor = Callable[[U8], CropPredictions]
+"""Crops (B, H, W, 3) RGB to their answers."""
+
+
+def cause_of(shares: F64, present: float) -> str | None:
+    """What hides a joint, one of core.labels.SHARES; None: the network does not say."""
+    if present < PRESENT:  # NaN is not
+        return TRUNCATED
+    if not np.isfinite(shares).all():
+        return None
+    if is_visible(shares[0]):
+        return SHARES[0]
+    return SHARES[1 + int(shares[1:].argmax())]
+
 
 _MAX_BOX = 2
 """The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs
@@ -66,7 +107,7 @@ class Person:
 
 
 def predict(
-    ask: Ask,
+    ask: Predictor,
     images: Iterable[SourceImage],
     find: FindPeople,
     *,
@@ -127,7 +168,7 @@ def _crops(image: SourceImage, boxes: Boxes, size: tuple[int, int]) -> list[_Cro
     return out
 
 
-def _predict_batch(ask: Ask, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
+def _predict_batch(ask: Predictor, crops: list[_Crop], size: tuple[int, int]) -> Iterator[Person]:
     answers = ask(np.stack([c.crop for c in crops]))
     for k, crop in enumerate(crops):
         x, y, w, _ = crop_window(crop.box, size)

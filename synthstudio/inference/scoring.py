@@ -14,7 +14,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.intervals import paired_interval
 from synthstudio.evaluation.localization import pck
-from synthstudio.inference.answers import U8, Ask
+from synthstudio.inference.predict import U8, Predictor
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
@@ -87,7 +87,7 @@ def crops_of(people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> U
     return np.ascontiguousarray(np.concatenate(parts).transpose(0, 2, 3, 1))
 
 
-def hits(ask: Ask, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
+def hits(ask: Predictor, people: CropSubset, size: tuple[int, int], skeleton: Skeleton) -> Hits:
     """Ask about everybody, and count the joints found within AT."""
     found: dict[str, list[F64]] = {"all": [], "visible": [], "hidden": []}
     asked: dict[str, list[F64]] = {name: [] for name in found}

@@ -37,7 +37,7 @@ _TITLE = "synthstudio live"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Throughput:
     """Of the last pictures: milliseconds from arrival to answer, answers a second; `missed` of
     all: pictures that nobody took."""
 
@@ -69,13 +69,13 @@ class Clock:
         self.pictures += 1
         self._ended.append((seen.frame.arrived_s + seen.latency_s, seen.latency_s))
 
-    def pace(self) -> Pace:
+    def throughput(self) -> Throughput:
         """NaN before the first picture; the rate is 0 until the second."""
         ends = [end for end, _ in self._ended]
         took_ms = np.array([took * 1000 for _, took in self._ended] or [np.nan])
         p50, p95 = (float(v) for v in np.percentile(took_ms, [50, 95]))
         lasted = ends[-1] - ends[0] if len(ends) > 1 else 0.0
-        return Pace(
+        return Throughput(
             p50_ms=p50,
             p95_ms=p95,
             per_second=(len(ends) - 1) / lasted if lasted > 0 else 0.0,

@@ -13,10 +13,9 @@ import numpy as np
 
 from synthstudio.core.similarity import object_similarity
 from synthstudio.core.threads import threads_allowed
-from synthstudio.inference.answers import F64, PRESENT, Ask
 from synthstudio.inference.boxes import FindPeople, source_boxes
 from synthstudio.inference.finder import Finder
-from synthstudio.inference.predict import Person, predict
+from synthstudio.inference.predict import F64, PRESENT, Person, Predictor, predict
 from synthstudio.inference.sources import Boxes, SourceImage
 from synthstudio.models.packaged import default_finder
 
@@ -47,7 +46,7 @@ def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
     return np.concatenate([low - MARGIN * longer, high - low + 2 * MARGIN * longer])
 
 
-def find_people(ask: Ask, *, size: tuple[int, int]) -> FindPeople:
+def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """Find who an image says is there; without that, whom the package's detector and `ask` agree
     on (`agreed_people`); if that is nobody, one person by a second look. `size` as below.
 
@@ -75,7 +74,7 @@ def _finder(path: Path, threads: int) -> Finder:
 
 
 def agreed_people(
-    finder: FindPeople, ask: Ask, *, size: tuple[int, int], least: float = AGREED
+    finder: FindPeople, ask: Predictor, *, size: tuple[int, int], least: float = AGREED
 ) -> FindPeople:
     """Find people by a detector that is unsure and a network that says how good its joints are.
 
@@ -122,7 +121,7 @@ def _alike(person: Person, other: Person) -> float:
     return float(object_similarity(person.xy[None], other.xy[None], known, area, sigmas)[0, 0])
 
 
-def second_look(ask: Ask, *, size: tuple[int, int]) -> FindPeople:
+def second_look(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
     """Find who an image says is there; without that, one person by a look at the whole image.
 
     Their box is that about the joints that `ask` finds there, as far as it lies in the image, or

@@ -181,15 +181,9 @@ class Stream:
             for frame in self._read():
                 began = frame.arrived_s if began is None else began
                 late_s = frame.time_s - (time.perf_counter() - began)
-                if self.source.kind == "video" and late_s > 0:
-                    self._stop.wait(late_s)
                 if self.source.kind == "video":
-                    frame = LiveFrame(
-                        number=frame.number,
-                        time_s=frame.time_s,
-                        arrived_s=time.perf_counter(),
-                        rgb=frame.rgb,
-                    )
+                    self._stop.wait(max(late_s, 0))
+                    frame = replace(frame, arrived_s=time.perf_counter())
                 with self._ready:
                     self._slot = frame
                     self._ready.notify_all()

@@ -32,8 +32,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import canonical_json, write_file
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.inference.answers import TRUNCATED
-from synthstudio.inference.predict import Person
+from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.sources import SourceImage
 from synthstudio.report.draw import draw_labels
 

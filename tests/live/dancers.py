@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.inference.answers import Answers
+from synthstudio.inference.predict import CropPredictions
 
 SIZE = (96, 72)
 SKELETON = get_skeleton("coco17")
@@ -39,7 +39,7 @@ def video(path: Path, pictures: Sequence[NDArray[np.uint8]], fps: float = 30) ->
     return path
 
 
-def ask(crops: NDArray[np.uint8]) -> Answers:
+def ask(crops: NDArray[np.uint8]) -> CropPredictions:
     """Joints spread over the red of each crop (B, H, W, 3); without red nobody is sure.
 
     The second joint is hidden by the person itself, the third by a person, the fourth by a thing.
@@ -67,7 +67,7 @@ def ask(crops: NDArray[np.uint8]) -> Answers:
     shares[..., 0] = 1
     for joint, cause in ((1, 1), (2, 2), (3, 3)):
         shares[:, joint] = np.eye(4)[cause]
-    return Answers(
+    return CropPredictions(
         xy=xy,
         score=score,
         shares=shares,

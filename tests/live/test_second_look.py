@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synthstudio.inference.answers import Answers
-from synthstudio.inference.predict import predict
+from synthstudio.inference.predict import CropPredictions, predict
 from synthstudio.inference.second_look import (
     MARGIN,
     UNSURE,
@@ -31,7 +30,7 @@ def picture(*, person: bool = True) -> SourceImage:
     return SourceImage(number=0, name="a", rgb=rgb)
 
 
-def red_corners(crops: NDArray[np.uint8]) -> Answers:
+def red_corners(crops: NDArray[np.uint8]) -> CropPredictions:
     """A network whose four joints are the corners of what is red; none without."""
     count = len(crops)
     xy, present = np.full((count, 4, 2), -1.0), np.zeros((count, 4))
@@ -44,7 +43,7 @@ def red_corners(crops: NDArray[np.uint8]) -> Answers:
             )
             xy[k], present[k] = [[x, y], [far_x, y], [far_x, far_y], [x, far_y]], 1
     ones = np.ones((count, 4))
-    return Answers(
+    return CropPredictions(
         xy=xy, score=ones, shares=np.full((count, 4, 4), np.nan), quality=ones, present=present,
         peaks=np.zeros((count, 4, 0, 3)),
     )  # fmt: skip
@@ -79,7 +78,7 @@ def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
     def detector(image: SourceImage) -> Boxes:
         return Boxes(xywh=boxes, score=scores)
 
-    def sure_of_red(crops: NDArray[np.uint8]) -> Answers:
+    def sure_of_red(crops: NDArray[np.uint8]) -> CropPredictions:
         found = red_corners(crops)
         sure = np.where(found.present > 0, 0.8, 0.1)
         return dataclasses.replace(found, quality=sure)

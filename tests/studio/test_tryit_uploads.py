@@ -18,8 +18,8 @@ from job_orders import LEAD, settings_in
 
 from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.inference.answers import Answers
 from synthstudio.inference.live import Seen
+from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.studio.settings import Limits, arguments, parse
 from synthstudio.studio.trying import answers, models
@@ -33,12 +33,12 @@ class Net:
 
     size, skeleton = (96, 72), SKELETON
 
-    def __call__(self, crops: np.ndarray) -> Answers:
+    def __call__(self, crops: np.ndarray) -> CropPredictions:
         joints = len(SKELETON.joints)
         row = np.stack([np.linspace(10, 60, joints), np.linspace(10, 90, joints)], 1)
         shares = np.tile(np.eye(4)[np.arange(joints) % 4], (len(crops), 1, 1))
         full = np.full((len(crops), joints), 0.9)
-        return Answers(
+        return CropPredictions(
             xy=np.tile(row, (len(crops), 1, 1)),
             score=full,
             shares=shares,

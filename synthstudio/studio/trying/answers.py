@@ -26,10 +26,9 @@ from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode, decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.core.video import VIDEOS
-from synthstudio.inference.answers import TRUNCATED
 from synthstudio.inference.live import Follower, LiveOptions, Seen
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.inference.predict import Person
+from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.screen import annotated
 from synthstudio.inference.second_look import find_people
 from synthstudio.inference.sources import Boxes
