@@ -13,7 +13,6 @@ import time
 import tomllib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,9 +21,10 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from synthstudio.core.errors import Refused, StudioError
+from synthstudio.core.web_address import is_local
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
-from synthstudio.studio.settings import PREFIX, Settings, is_local
+from synthstudio.studio.settings import PREFIX, Settings
 
 Kind = Literal["image", "clean", "crop", "mask", "amodal", "depth", "download"]
 LIFETIME_S = 3600
@@ -222,10 +222,6 @@ def auth_section(
     return section
 
 
-def is_signed_in(section: Mapping[str, Any]) -> bool:
-    return bool(section)
-
-
 def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: str | None) -> None:
     """Raise StudioError for two ways to sign in at once, or accounts without their address.
 
@@ -290,8 +286,6 @@ class BrowserNames:
     def __init__(self, folder: Path, file: str = "studio-names.json") -> None:
         """Remember in `folder`, in a file that its owner alone may read."""
         self._path = folder / file
-        with suppress(OSError):
-            self._path.chmod(0o600)  # earlier releases let others read it
         self._lock = threading.Lock()
         self._names: dict[str, str] | None = None
 

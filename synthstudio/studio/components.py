@@ -48,17 +48,13 @@ def mount_editor(
     st.session_state[f"{key}_turn"] = turn = sequence_number(
         st.session_state.get(f"{key}_turn"), text
     )
-    result = _editor()(
+    js, css = editor_source()
+    result = st.components.v2.component("synthstudio_editor", js=js, css=css)(
         key=key,
         data={"json": text, "turn": turn[0]},
         **{f"on_{name}_change": on_change for name in STATE},
     )
     return {name: getattr(result, name, None) for name in STATE}
-
-
-def _editor() -> Any:
-    js, css = editor_source()
-    return st.components.v2.component("synthstudio_editor", js=js, css=css)
 
 
 MAX_PICKED = 1_000
@@ -123,7 +119,8 @@ def people_grid(
         st.session_state.get(f"{key}_turn"), text
     )
     data = {**json.loads(text), "turn": turn[0]}
-    result = _grid()(
+    js, css = grid_source()
+    result = st.components.v2.component("synthstudio_people_grid", js=js, css=css)(
         key=key, data=data, default={"picked": []}, on_picked_change=_ignore, on_open_change=_ignore
     )
     opened = getattr(result, "open", None)
@@ -145,15 +142,15 @@ def _valid_ids(result: Any) -> list[str]:
     return list(dict.fromkeys(good))
 
 
-@lru_cache(maxsize=1)
 def grid_source() -> tuple[str, str]:
-    folder = resources.files("synthstudio.studio") / "grid"
-    return (folder / "grid.js").read_text("utf-8"), (folder / "grid.css").read_text("utf-8")
+    return _source("grid/grid")
 
 
-def _grid() -> Callable[..., Any]:
-    js, css = grid_source()
-    return st.components.v2.component("synthstudio_people_grid", js=js, css=css)
+@lru_cache
+def _source(name: str) -> tuple[str, str]:
+    """JavaScript and CSS of a component."""
+    folder = resources.files("synthstudio.studio")
+    return (folder / f"{name}.js").read_text("utf-8"), (folder / f"{name}.css").read_text("utf-8")
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
@@ -161,14 +158,9 @@ def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], N
 
     `on_save` runs when a definition is to be saved: it is in the session's state under `key`.
     """
-    text = json.dumps(data, allow_nan=False)
-    folder = resources.files("synthstudio.studio") / "skeletons"
-    maker = st.components.v2.component(
-        "synthstudio_skeleton",
-        js=(folder / "maker.js").read_text("utf-8"),
-        css=(folder / "maker.css").read_text("utf-8"),
-    )
-    maker(key=key, data=json.loads(text), on_saved_change=on_save)
+    js, css = _source("skeletons/maker")
+    maker = st.components.v2.component("synthstudio_skeleton", js=js, css=css)
+    maker(key=key, data=_json(data), on_saved_change=on_save)
 
 
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
@@ -176,11 +168,11 @@ def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], No
 
     `on_frame` runs when it has sent a picture, which is in the session's state under `key`.
     """
-    text = json.dumps(data, allow_nan=False)
-    folder = resources.files("synthstudio.studio") / "trying"
-    camera = st.components.v2.component(
-        "synthstudio_camera",
-        js=(folder / "camera.js").read_text("utf-8"),
-        css=(folder / "camera.css").read_text("utf-8"),
-    )
-    camera(key=key, data=json.loads(text), on_frame_change=on_frame)
+    js, css = _source("trying/camera")
+    camera = st.components.v2.component("synthstudio_camera", js=js, css=css)
+    camera(key=key, data=_json(data), on_frame_change=on_frame)
+
+
+def _json(data: Mapping[str, Any]) -> Any:
+    """The data; ValueError for a value that would reach the browser as one string, silently."""
+    return json.loads(json.dumps(data, allow_nan=False))

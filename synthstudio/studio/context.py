@@ -17,7 +17,9 @@ import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
 from synthstudio.core.places import Place, resolved
+from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.web_address import is_local
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.names import NAME_CHARS, check_free, checked_name
@@ -28,7 +30,7 @@ from synthstudio.review.team.sessions import end_session, read_session
 from synthstudio.review.values import ROLES, Role, User, may
 from synthstudio.review.webhooks import WebhookTransport
 from synthstudio.studio import access, guard, page_parts, settings
-from synthstudio.studio.access import Tokens, load_secret
+from synthstudio.studio.access import Grant, Kind, Tokens, load_secret
 from synthstudio.studio.drawing import pictures
 from synthstudio.studio.frame_rows import Frames
 from synthstudio.studio.set_names import name_of, stop_if_lost
@@ -209,7 +211,6 @@ class Context:
         )
 
     def _role_of(self, name: str) -> tuple[Role | None, bool]:
-        """Return the role of a name, and whether somebody gave it that."""
         if name in self.settings.admins:
             return "admin", True
         at, role, named = self._roles.get(name, (0.0, None, False))
@@ -256,7 +257,7 @@ def refuse_unguarded() -> None:
     if config._server_mode is None:  # AppTest: no server at all
         return
     host = urlsplit(f"//{st.context.headers.get('Host', '')}").hostname
-    here = settings.is_local(host) and settings.is_local(st.get_option("server.address"))
+    here = is_local(host) and is_local(st.get_option("server.address"))
     if guard.is_guarded() and (context().signed_in or here):
         return
     guard.log_refusal("a page of a server without guard or sign-in", host=host or "")
@@ -413,3 +414,41 @@ def show_user(me: User) -> None:
             if given and _take_key(ctx, given):
                 st.rerun()
     _leave(ctx)
+
+
+def image_url(  # noqa: PLR0913 - one parameter for each part of a picture's name
+    ctx: Context,
+    user: User,
+    open_set: OpenSet,
+    *,
+    kind: Kind,
+    frame: int,
+    instance: int = 0,
+    size: int = 0,
+    labels: bool = False,
+    revision: int = 0,
+) -> str:
+    """Return the address of a picture; the same for a quarter of an hour at least.
+
+    `instance` and `size` (longest side, px) are for crops, `instance` for masks too (0: all).
+    `revision`: the item's, so that a crop with labels is fetched again when they change.
+    """
+    grant = Grant(
+        kind=kind,
+        dataset=open_set.key,
+        user=user.name,
+        browser=browser(),
+        frame=int(frame),
+        instance=int(instance),
+        size=int(size),
+        labels=bool(labels),
+        revision=int(revision),
+    )
+    return f"/img/{ctx.tokens.token(grant)}"
+
+
+def download_url(ctx: Context, user: User, name: str) -> str:
+    """Return the address of a file below the exports folder; FormatError for any other name."""
+    file_inside(ctx.settings.exports, name, where="download")
+    grant = Grant(kind="download", user=user.name, browser=browser(), name=name)
+    return f"/download/{ctx.tokens.token(grant)}"

@@ -20,10 +20,10 @@ from urllib.parse import unquote_plus, urlsplit
 from starlette.concurrency import run_in_threadpool
 
 from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.web_address import is_local
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
-from synthstudio.studio.settings import is_local
 from synthstudio.studio.text import log_text
 
 Scope = MutableMapping[str, Any]
@@ -259,7 +259,6 @@ class Guard:
     def _wrap_send(
         self, scope: Scope, headers: Mapping[str, str], send: Send, *, new: bool
     ) -> Send:
-        """Return `send` that adds our headers and logs what layers below refuse."""
         secure = "http" not in self._page_schemes(scope, headers)
 
         async def watched(message: Message) -> None:

@@ -7,7 +7,7 @@ import math
 import sys
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,16 +64,21 @@ class People:
 
 def count_people(store: Store, key: str) -> People:
     """Return the count of a data set, made anew after each event in it."""
-    event = last_event_id(store, key)
+    return _kept(_people_cache, store, key, lambda: _tally_people(store, key))
+
+
+def _kept(cache: OrderedDict[Any, Any], store: Store, key: str, make: Callable[[], Any]) -> Any:
+    """What was made of a data set as of its newest event; made anew after another."""
+    name, event = (store.url, key), last_event_id(store, key)
     with _lock:
-        kept = _people_cache.get((store.url, key))
+        kept = cache.get(name)
     if kept is not None and kept[0] == event:
         return kept[1]
-    made = _tally_people(store, key)
+    made = make()
     with _lock:
-        _people_cache[store.url, key] = (event, made)
-        while len(_people_cache) > _MOST_SETS:
-            _people_cache.popitem(last=False)
+        cache[name] = (event, made)
+        while len(cache) > _MOST_SETS:
+            cache.popitem(last=False)
     return made
 
 
@@ -104,7 +109,6 @@ def _tally_people(store: Store, key: str) -> People:
 
 _MOST_EVENTS = 200
 _NEITHER = ("edit", "comment", "distrust", "resolve", "reopen")
-_lock = threading.Lock()
 _progress_cache: dict[tuple[str, str], tuple[int, dict[str, int]]] = {}
 
 
@@ -181,7 +185,6 @@ def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
 _READ_SHARDS = 100
 _size_cache: OrderedDict[str, tuple[int, bool]] = OrderedDict()
 _facts_cache: OrderedDict[tuple[str, str], tuple[int, DatasetFacts]] = OrderedDict()
-_MOST_SETS = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,15 +205,7 @@ def dataset_facts(store: Store, found: OpenSet) -> DatasetFacts:
 
     SynthStudioError when it or the store is damaged.
     """
-    event = last_event_id(store, found.key)
-    kept = _facts_cache.get((store.url, found.key))
-    if kept is not None and kept[0] == event:
-        return kept[1]
-    made = _collect_facts(store, found)
-    _facts_cache[store.url, found.key] = (event, made)
-    while len(_facts_cache) > _MOST_SETS:
-        _facts_cache.popitem(last=False)
-    return made
+    return _kept(_facts_cache, store, found.key, lambda: _collect_facts(store, found))
 
 
 def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:

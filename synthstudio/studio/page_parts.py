@@ -53,9 +53,6 @@ def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
     st.error(plain(without_paths(error)))
 
 
-REVIEW = "pages/review.py"
-
-
 def review_params(
     key: str, *, frame: int | None = None, instance: int | None = None, q: str = "", queue: str = ""
 ) -> dict[str, str]:

@@ -25,6 +25,7 @@ from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_N
 
 from synthstudio.core.errors import StudioError, SynthStudioError
 from synthstudio.core.safe_files import file_inside
+from synthstudio.core.web_address import is_local
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.accounts import accounts
@@ -48,8 +49,8 @@ from synthstudio.studio.guard import (
     page_policy,
 )
 from synthstudio.studio.jobs import scheduler
-from synthstudio.studio.repeated import repeat
-from synthstudio.studio.settings import Settings, is_local
+from synthstudio.studio.jobs.scheduler import repeat
+from synthstudio.studio.settings import Settings
 from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
 from synthstudio.studio.sign_in.watch import SessionWatch
 from synthstudio.studio.text import log_text

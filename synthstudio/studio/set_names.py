@@ -49,12 +49,9 @@ def _apart(names: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
 
 
 def meant(sets: Mapping[str, Named], text: str) -> list[str]:
-    """Keys of the data sets that an address may mean by a key, a title or a name.
-
-    `KEY.second` is KEY: so addresses of the queue of second looks once began.
-    """
-    if (key := text.partition(".")[0]) in sets:  # a key has no dot
-        return [key]
+    """Keys of the data sets that an address may mean by a key, a title or a name."""
+    if text in sets:
+        return [text]
     shown = titles(sets.values())
     return [key for key in sets if shown[key] == text] or [k for k in sets if sets[k].name == text]
 

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from synthstudio.core.errors import StudioError
 from synthstudio.core.places import Place, looks_like_url, parse_place, shown_url
-from synthstudio.core.web_address import is_local as is_local
 from synthstudio.core.web_address import studio_origin
 from synthstudio.review.store import default_url
 
@@ -187,7 +186,6 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def _database(url: str | None, state: str | None, exports: Path) -> tuple[str, Path]:
-    """Return the database's URL and the state folder."""
     if url and "://" not in url:
         url = f"sqlite:///{_folder(url)}"
     file = Path(url.removeprefix("sqlite:///")) if url and url.startswith("sqlite:///") else None

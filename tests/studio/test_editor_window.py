@@ -21,7 +21,7 @@ from synthstudio.studio.context import Context
 from synthstudio.studio.editor import session as editor
 from synthstudio.studio.editor import window
 from synthstudio.studio.editor.queue import QueueRequest, build_queue
-from synthstudio.studio.editor.remembered import EditorSession
+from synthstudio.studio.editor.session import EditorSession
 from synthstudio.studio.overview import count_people, review_progress
 from synthstudio.studio.settings import parse
 

@@ -18,8 +18,8 @@ from synthstudio.review.check import base_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.team import members
 from synthstudio.review.values import User
-from synthstudio.studio.gallery.likeness import distances, normalised
 from synthstudio.studio.gallery.panel import _chosen_points
+from synthstudio.studio.gallery.view import distances, normalised
 
 ADMIN = User(name="Ada", role="admin")
 

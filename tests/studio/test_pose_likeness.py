@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthstudio.core.rng import stream
-from synthstudio.studio.gallery.likeness import LEAST_JOINTS, distances, normalised, pose_map
+from synthstudio.studio.gallery.view import LEAST_JOINTS, distances, normalised, pose_map
 
 
 def people(count: int) -> np.ndarray:

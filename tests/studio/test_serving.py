@@ -17,6 +17,7 @@ from conftest import ROOT, free_port
 from waiting import wait_for
 
 from synthstudio.core.errors import StudioError
+from synthstudio.core.web_address import is_local
 from synthstudio.dataset.reader import Dataset
 from synthstudio.studio import server, settings
 from synthstudio.studio.access import Tokens
@@ -120,7 +121,7 @@ def test_settings_from_arguments_and_environment(tmp_path):
 def test_addresses_of_this_machine():
     local = ("127.0.0.1", "127.9.9.9", "::1", "localhost")
     others = ("", "0.0.0.0", "::", None, "10.0.0.1", "evil")
-    assert all(map(settings.is_local, local)) and not any(map(settings.is_local, others))
+    assert all(map(is_local, local)) and not any(map(is_local, others))
 
 
 def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:

@@ -22,7 +22,7 @@ from synthstudio.inference.live import Seen
 from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.studio.settings import Limits, arguments, parse
-from synthstudio.studio.trying import answers, models
+from synthstudio.studio.trying import answers
 
 LIMITS = Limits()
 SKELETON = get_skeleton("coco17")
@@ -206,11 +206,11 @@ def test_models_are_given_ones_those_of_the_runs_folder_and_ours(
     given = ["--runs", str(runs), "--model", str(tmp_path / "own.onnx"), "--model", str(runs / "a")]
     settings = parse([*given, "--exports", str(tmp_path)], {})
     assert parse(arguments(settings), {}) == settings
-    assert list(models.models(settings)) == ["own", "a", "a (another)", "b", "default"]
+    assert list(answers.models(settings)) == ["own", "a", "a (another)", "b", "default"]
     for wrong in (tmp_path / "nothing.onnx", runs / "empty", tmp_path / "a.txt"):
         with pytest.raises(StudioError, match="no exported network"):
             parse(["--model", str(wrong), "--exports", str(tmp_path)], {})
-    only = models.models(settings_in(tmp_path))
-    assert list(only) == ["default"] and models.load(only["default"]).skeleton.name == "coco23"
-    monkeypatch.setattr(models, "WEIGHTS", tmp_path)
-    assert models.models(settings_in(tmp_path)) == {}
+    only = answers.models(settings_in(tmp_path))
+    assert list(only) == ["default"] and answers.load(only["default"]).skeleton.name == "coco23"
+    monkeypatch.setattr(answers, "WEIGHTS", tmp_path)
+    assert answers.models(settings_in(tmp_path)) == {}

@@ -18,7 +18,7 @@ from synthstudio.review.team import members
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 from synthstudio.studio.web_api import routes
-from synthstudio.studio.web_api.limits import Buckets, Rate
+from synthstudio.studio.web_api.routes import Buckets, Rate
 
 ADMIN = User(name="ada", role="admin")
 CLIENT = "c0ffee00c0ffee00"

@@ -3,6 +3,7 @@ nothing is sent."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -12,9 +13,11 @@ import time
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attackers import run_apart
 from review_ops import ADMIN, ANNA, KEY, ON_DISK, op
 
 from synthstudio.core.errors import Refused
@@ -82,6 +85,13 @@ class Clock:
 
     def go_on(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture(autouse=True)
+def _a_loop_of_its_own(monkeypatch):
+    """A browser of other tests may hold this thread's loop."""
+    own = SimpleNamespace(run=run_apart, timeout=asyncio.timeout)
+    monkeypatch.setattr("synthstudio.review.webhooks.asyncio", own)
 
 
 @pytest.fixture

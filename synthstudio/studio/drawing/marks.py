@@ -203,7 +203,6 @@ def _polar(at: Point, reach: float, degrees: float) -> Point:
 
 
 def _clamp(at: F64, wide: int, high: int, radius: float) -> Point:
-    """Return the place nearest to a point where its mark is all in the picture."""
     inset = radius + 1
     return (
         float(min(max(at[0], inset), wide - inset)),

@@ -254,7 +254,6 @@ def _person_row(source: Source, frame: int, instance: int) -> dict[str, Any]:
 
 
 def _labels(shown: CropLabels, skeleton: Skeleton, changed: Mapping[str, JointLabel]) -> JointMarks:
-    """Return labels as they are drawn, in pixels of the frame."""
     joints, causes = shown.px.copy(), list(shown.cause)
     states = [None if state == NO_STATE else int(state) for state in shown.state]
     for j, name in enumerate(skeleton.joints):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from synthstudio.core.amounts import people_text
 from synthstudio.core.labels import CAUSES
-from synthstudio.report.plots import CAUSE_COLOURS
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -31,8 +30,7 @@ STATUS_COLOURS = {
 ACCENT = "#3a86c8"
 OCCLUDED_EDGES = tuple(round(0.1 * k, 1) for k in range(11))
 """Bins of the occluded fraction; the upper end belongs to the last bin alone."""
-_QUIET = {"displayModeBar": False, "scrollZoom": False}
-CONFIG = _QUIET
+CONFIG = {"displayModeBar": False, "scrollZoom": False}
 """For st.plotly_chart: no tool bar, no zoom by wheel."""
 _MANY = 2_000
 """More points than these are drawn by the graphics card."""
@@ -311,20 +309,3 @@ def _heat_alt(counts: I64, joints: Sequence[str]) -> str:
         for j, joint in enumerate(joints)
     )
     return f"Causes by joint, percent of people: {parts}."
-
-
-__all__ = [
-    "ACCENT",
-    "CAUSE_COLOURS",
-    "CONFIG",
-    "STATUS_COLOURS",
-    "PlotFilter",
-    "Plot",
-    "bars",
-    "heat_map",
-    "histogram",
-    "interval",
-    "occluded_counts",
-    "over_days",
-    "per_joint",
-]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
 from synthstudio.review.values import FRAME, JointLabel, Person, User
 from synthstudio.studio.context import OpenSet
+from synthstudio.studio.editor.outbox import invalid
 from synthstudio.studio.text import without_paths
 
 AROUND = 20
@@ -102,22 +103,22 @@ def parse_look(text: object) -> Look | None:
 def parse_question(payload: object, dataset: str) -> Question:
     """What a payload asks; Refused("invalid") for what is no question."""
     if not isinstance(payload, Mapping) or payload.get("v") != 1 or set(payload) - _FIELDS:
-        _invalid("this is no question about a clip", "clip", "version 1", type(payload))
+        invalid("this is no question about a clip", "clip", "version 1", type(payload))
     ask, client, back = (payload.get(name) for name in ("ask", "client", "back"))
     if ask not in ASKS:
-        _invalid("nothing of that name is done with clips", "ask", ", ".join(ASKS), ask)
+        invalid("nothing of that name is done with clips", "ask", ", ".join(ASKS), ask)
     look = parse_look(payload.get("id"))
     if look is None or look.instance == FRAME:
-        _invalid("a stroke begins at a person", "id", "frame:person", payload.get("id"))
+        invalid("a stroke begins at a person", "id", "frame:person", payload.get("id"))
     for name, value in (("client", client), ("back", back)):
         needed = name == "client" or ask == "undo"
         if not (_is_stroke(value) or (value is None and not needed)):
-            _invalid("a stroke has a name", name, "clip and 8 to 60 letters or digits", value)
+            invalid("a stroke has a name", name, "clip and 8 to 60 letters or digits", value)
     to, whole = payload.get("to", 0), payload.get("whole", False)
     if type(to) is not int or not 0 <= to <= MAX_INT:
-        _invalid("a track is a number", "to", "a whole number from 0", to)
+        invalid("a track is a number", "to", "a whole number from 0", to)
     if type(whole) is not bool:
-        _invalid("all of the track, or not", "whole", "yes or no", whole)
+        invalid("all of the track, or not", "whole", "yes or no", whole)
     return Question(
         ask=ask,
         person=Person(dataset=dataset, frame=look.frame, instance=look.instance),
@@ -297,7 +298,3 @@ def _tracks(everybody: Sequence[Member]) -> list[dict[str, Any]]:
         {"track": track, "people": len(frames), "first": frames[0], "last": frames[-1]}
         for track, frames in sorted(found.items())
     ]
-
-
-def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
-    raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")

@@ -109,20 +109,20 @@ def parse_message(payload: object, *, dataset: str, layer: str = MAIN) -> Messag
     `dataset`: the key of the one that the session looks at; ops of another are refused.
     """
     if not isinstance(payload, dict) or payload.get("v") != 1:
-        _invalid("this is no message of the editor", "outbox", "version 1", payload)
+        invalid("this is no message of the editor", "outbox", "version 1", payload)
     tab, n, ops = payload.get("tab"), payload.get("n"), payload.get("ops")
     if not _is_client(tab) or not _is_int(n):
-        _invalid("a message has a tab and a number", "outbox", "tab and n", [tab, n])
+        invalid("a message has a tab and a number", "outbox", "tab and n", [tab, n])
     if not isinstance(ops, list) or len(ops) > MOST_OPS:
-        _invalid("a message has ops", "outbox.ops", f"a list of at most {MOST_OPS}", type(ops))
+        invalid("a message has ops", "outbox.ops", f"a list of at most {MOST_OPS}", type(ops))
     found: list[ReceivedOp] = []
     refused: list[tuple[str, int, str, str]] = []
     for item in ops:
         if not isinstance(item, dict):
-            _invalid("this is no op", "outbox.ops", "an object", item)
+            invalid("this is no op", "outbox.ops", "an object", item)
         client, seq = item.get("client"), item.get("seq")
         if not _is_client(client) or not _is_int(seq):
-            _invalid("an op has a client and a seq", "outbox.ops", "both", [client, seq])
+            invalid("an op has a client and a seq", "outbox.ops", "both", [client, seq])
         try:
             found.append(_parse_op(item, dataset, layer))
         except Refused as error:
@@ -257,15 +257,15 @@ def storage_key(dataset: str, layer: str) -> str:
 def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
     unknown = set(item) - _FIELDS
     if unknown:
-        _invalid("an op has no such field", "outbox.ops", ", ".join(sorted(_FIELDS)), unknown)
+        invalid("an op has no such field", "outbox.ops", ", ".join(sorted(_FIELDS)), unknown)
     if item.get("dataset") != storage_key(dataset, layer):
-        _invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
+        invalid("this edit is of another data set", "dataset", dataset[:16], item.get("dataset"))
     text = item.get("text", "")
     if not isinstance(text, str) or len(text) > MAX_TEXT:
-        _invalid("this text is not taken", "text", f"at most {MAX_TEXT:,} characters", type(text))
+        invalid("this text is not taken", "text", f"at most {MAX_TEXT:,} characters", type(text))
     undoes, after = (_parse_name(item.get(key), key) for key in ("undoes", "after"))
     if undoes is not None and item.get("kind") != "revert":
-        _invalid("only a revert undoes", "undoes", "none", undoes)
+        invalid("only a revert undoes", "undoes", "none", undoes)
     person = Person(
         dataset=dataset,
         frame=_whole_number(item, "frame"),
@@ -294,20 +294,20 @@ def _parse_op(item: Mapping[str, Any], dataset: str, layer: str) -> ReceivedOp:
 def _parse_joint_name(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    _invalid("a comment points at a joint by its name", "joint", "a name", value)
+    invalid("a comment points at a joint by its name", "joint", "a name", value)
 
 
 def _parse_joints(value: object) -> Iterator[tuple[str, JointLabel]]:
     if not isinstance(value, dict) or len(value) > MOST_JOINTS:
-        _invalid("joints go by their names", "joints", "an object", type(value))
+        invalid("joints go by their names", "joints", "an object", type(value))
     for name, row in value.items():
         if not isinstance(row, list) or len(row) not in (4, 5):
-            _invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
+            invalid("a joint is [x, y, state, cause]", f"joints.{str(name)[:40]}", "four", row)
         x, y, state, cause, *said = row
         if not all(isinstance(text, str) for text in (cause, *said)) or not all(
             _is_number(v) for v in (x, y, state)
         ):
-            _invalid(
+            invalid(
                 "a joint is [x, y, state, cause]",
                 f"joints.{str(name)[:40]}",
                 "numbers or null, and a name",
@@ -322,13 +322,13 @@ def _parse_name(value: object, where: str) -> OpName | None:
         return None
     if isinstance(value, list) and len(value) == 2 and _is_client(value[0]) and _is_int(value[1]):
         return value[0], value[1]
-    _invalid("an op is named by client and seq", where, "[client, seq]", value)
+    invalid("an op is named by client and seq", where, "[client, seq]", value)
 
 
 def _whole_number(item: Mapping[str, Any], key: str) -> int:
     value = item.get(key)
     if not _is_int(value):
-        _invalid("this is no number of the kind", key, "a whole number from 0", value)
+        invalid("this is no number of the kind", key, "a whole number from 0", value)
     return int(value)  # type: ignore[arg-type]
 
 
@@ -344,7 +344,7 @@ def _is_client(value: object) -> bool:
     return isinstance(value, str) and 8 <= len(value) <= 64 and value.isalnum() and value.isascii()
 
 
-def _invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
+def invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
     raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")
 
 

@@ -192,7 +192,6 @@ def build_queue(
 
 
 def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Sure]) -> ReviewQueue:
-    """Return those of a queue of whom something is predicted, the least sure prediction first."""
     frames: dict[int, Sure] = {}
     for (frame, instance), one in sure.items():
         if instance >= FIRST_THING:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -21,17 +22,18 @@ from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, Person, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.components import mount_editor
-from synthstudio.studio.context import Context, OpenSet, context, current_user, user_now
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url, user_now
 from synthstudio.studio.editor import clips, window
+from synthstudio.studio.editor.ghosts import poses_of
 from synthstudio.studio.editor.outbox import (
+    Answer,
+    HeldLeases,
     apply_message,
     parse_message,
     release_decided,
     renew_leases,
     storage_key,
 )
-from synthstudio.studio.editor.past import newest_events
-from synthstudio.studio.editor.poses import poses_of
 from synthstudio.studio.editor.queue import (
     EMPTY_TEXTS,
     NO_MATCH,
@@ -40,8 +42,7 @@ from synthstudio.studio.editor.queue import (
     ReviewQueue,
     build_queue,
 )
-from synthstudio.studio.editor.remembered import EditorSession, results_of, take_new
-from synthstudio.studio.links import image_url
+from synthstudio.studio.editor.window import newest_events
 from synthstudio.studio.overview import added_note, count_people, review_progress
 from synthstudio.studio.set_names import last_chosen
 from synthstudio.studio.text import plain
@@ -327,7 +328,6 @@ def _veiled(
     layer: str,
     people: Collection[tuple[int, int]],
 ) -> set[tuple[int, int]]:
-    """Return those of `people` of whom the layer main may not be shown yet."""
     if layer != MAIN:
         return set()
     share = share_of(ctx.store, chosen.key, "second_share")
@@ -418,3 +418,61 @@ def _history(
     if _veiled(ctx, me, chosen, person.layer, [(person.frame, person.instance)]):
         return {"id": session.history_of, "events": []}
     return {"id": session.history_of, "events": newest_events(ctx.store, person)}
+
+
+@dataclass
+class EditorSession:
+    """What a session remembers of its editor.
+
+    `position`: the place in the queue round which the browser holds people; `goto` changes when
+    the browser shall turn to it, or to `person`; `results`: answers by (client, seq).
+    """
+
+    key: str
+    user: str
+    request: QueueRequest = field(default_factory=QueueRequest)
+    queue: ReviewQueue | None = None
+    position: int = 0
+    goto: str = ""
+    answer: Answer = field(default_factory=Answer)
+    results: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    last_messages: dict[str, tuple[str, int]] = field(default_factory=dict)
+    history_of: str | None = None
+    person: str = ""
+    address: tuple[str, ...] = ()
+    query_error: str = ""
+    leases: HeldLeases = field(default_factory=HeldLeases)
+    ghosts: str = ""
+    poses: Sequence[Mapping[str, Any]] = ()
+    sent: tuple[str, Mapping[str, Any]] | None = None
+    """The editor's key and what it was told last."""
+    drawn: int = 0
+    """How many of the page's elements this run has drawn: the style, then the editor."""
+    stands_in: bool = False
+    """Whether the editor is to stay as it was: in this run the database did not answer."""
+    clips: clips.ClipSession = field(default_factory=clips.ClipSession)
+    storing: threading.Lock = field(default_factory=threading.Lock)
+    """Held while edits are stored: a run that begins meanwhile waits and tells of them."""
+
+
+def results_of(session: EditorSession) -> dict[str, Any]:
+    """Answers to a browser's edits, as it is told them."""
+    results = [row for row in [*session.results.values()] if len(row) == 4]  # other runs add to it
+    return {
+        "tab": session.answer.tab,
+        "n": session.answer.n,
+        "done": [list(row) for row in results if type(row[2]) is int],
+        "refused": [list(row) for row in results if type(row[2]) is str],
+        "wait": session.answer.wait,
+    }
+
+
+def take_new(session: EditorSession, what: str, payload: object) -> bool:
+    """Whether a state of the browser was not taken yet; it is from now on."""
+    if not isinstance(payload, dict):
+        return False
+    name = (str(payload.get("tab"))[:80], payload.get("n"))
+    if session.last_messages.get(what) == name:
+        return False
+    session.last_messages[what] = name  # type: ignore[assignment]
+    return True

@@ -6,7 +6,7 @@ The browser turns to the next person without asking; it asks for more before the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,23 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.rows import Row, hidden_by
 from synthstudio.review.check import FIRST_THING, finite_or_none, labels_of
 from synthstudio.review.comments import threads_in
-from synthstudio.review.history import states_in
+from synthstudio.review.history import events, states_in
 from synthstudio.review.leases import SECOND, Lease, leases
 from synthstudio.review.masks import WHICH, sound_counts
 from synthstudio.review.risk.predictions import predictions_in
 from synthstudio.review.store import Store
 from synthstudio.review.threads import Thread, mentions_of
-from synthstudio.review.values import FRAME, MAIN, ItemState, JointLabel, User
+from synthstudio.review.values import (
+    FRAME,
+    MAIN,
+    NOBODY,
+    PREDICTED,
+    Event,
+    ItemState,
+    JointLabel,
+    Person,
+    User,
+)
 from synthstudio.studio.editor.ghosts import FrameGhosts, frame_ghosts, limbs
 from synthstudio.studio.frame_rows import FrameRows, Frames
 
@@ -30,6 +40,7 @@ _THREADS, _ANSWERS = 30, 12
 """How many threads of a person, and answers in each, are shown without asking for the history."""
 _NO_GHOSTS = FrameGhosts()
 _UNLABELLED = JointLabel(x_px=None, y_px=None, state=None, cause="unlabelled")
+_UNTOUCHED = ItemState(person=Person(dataset="", frame=0, instance=0))
 Url = Callable[[str, int], str]
 """(kind, frame) -> the address of a picture."""
 
@@ -277,23 +288,23 @@ def _people(
     added = [n for (f, n), state in state_of.items() if f == frame and state.added]
     shown = []
     for number in dict.fromkeys([*found.people, *added]):
-        state = state_of.get((frame, number))
-        if state is not None and state.deleted:
+        state = state_of.get((frame, number), _UNTOUCHED)
+        if state.deleted:
             continue
         row = found.people.get(number)
         disk = _labels(found, row, frames.skeleton) if row is not None else None
         labels = labels_of(row, frames.skeleton.joints) if row is not None else {}
-        labels |= dict(state.joints) if state is not None else {}
+        labels |= state.joints
         joints = [_joint(labels.get(name, _UNLABELLED)) for name in frames.skeleton.joints]
         shown.append(
             {
                 "instance": number,
                 "joints": joints,
-                "revision": state.revision if state is not None else 0,
-                "status": state.status if state is not None else "pending",
+                "revision": state.revision,
+                "status": state.status,
                 "closed": closed((frame, number)),
                 "masks": None if number in held else _masks_on_disk(disk),
-                "drawn": None if number in held or state is None else state.masks,
+                "drawn": None if number in held else state.masks,
             }
         )
     return shown
@@ -369,22 +380,7 @@ def _box(box: Sequence[float] | None) -> list[float] | None:
 
 
 def _state(state: ItemState | None) -> dict[str, Any]:
-    if state is None:
-        return {
-            "revision": 0,
-            "status": "pending",
-            "reason": "",
-            "joints": {},
-            "box": None,
-            "masks": None,
-            "distrusts": [],
-            "track": None,
-            "keyed": None,
-            "deleted": False,
-            "added": False,
-            "who": None,
-            "comments": 0,
-        }
+    state = state or _UNTOUCHED
     return {
         "revision": state.revision,
         "status": state.status,
@@ -405,3 +401,49 @@ def _state(state: ItemState | None) -> dict[str, Any]:
 def _rounded(value: float | None, digits: int) -> float | None:
     number = None if value is None else finite_or_none(value)
     return None if number is None else round(number, digits)
+
+
+_SHAPES = {"box": "the box", "masks": "the masks"}
+_MOST = 40  # events of a person that are shown
+
+
+def newest_events(store: Store, person: Person) -> list[dict[str, str]]:
+    """Return the newest events of a person in words, the newest first."""
+    found = events(store, person.dataset, person=person, limit=_MOST, newest=True)
+    return [describe_event(event) for event in reversed(found)]
+
+
+def describe_event(event: Event) -> dict[str, str]:
+    after = event.after
+    what: str = event.kind
+    if event.kind in ("edit", "add"):
+        joints: Mapping[str, Any] = after.get("joints", {})  # type: ignore[assignment]
+        names = [*(word for field, word in _SHAPES.items() if after.get(field)), *joints]
+        what = ", ".join(n.replace("_", " ") for n in names[:3]) + (
+            f" and {len(names) - 3} more" if len(names) > 3 else ""
+        )
+        what = f"added a person ({len(joints)} joints)" if event.kind == "add" else what
+        if joints and all(label["origin"] == PREDICTED for label in joints.values()):
+            what += ", as predicted"
+        what = ", ".join(filter(None, (what, *_over_time(event))))
+    elif event.kind == "status":
+        said = "nobody is in this frame" if after["status"] == NOBODY else str(after["status"])
+        what = said + (f": {after['reason']}" if after["reason"] else "")
+    elif event.kind == "distrust":
+        what = f"the prediction is wrong ({', '.join(after['distrusts'])})"  # type: ignore[arg-type]
+    elif event.kind == "comment":
+        what = f"“{after['comment']}”" + (" (an answer)" if "thread" in after else "")
+    elif event.kind in ("resolve", "reopen"):
+        what = "resolved a thread" if event.kind == "resolve" else "reopened a thread"
+    elif event.kind == "revert":
+        what = f"took event {event.reverts} back"
+    return {"who": event.who, "when": event.when.strftime("%d %b %H:%M"), "what": what}
+
+
+def _over_time(event: Event) -> Iterator[str]:
+    before, after = event.before, event.after
+    if "track" in after:
+        yield f"track {after['track']}"
+    if "keyed" in after and (event.kind != "edit" or after["keyed"] != before.get("keyed")):
+        joints = bool(after.get("joints"))
+        yield "a key frame" if after["keyed"] else "filled in" if joints else "no key frame"

@@ -69,7 +69,6 @@ def joint_choices(joints: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8)
 def _labels(joints: tuple[str, ...]) -> dict[tuple[tuple[int, ...], int], str]:
-    """Return by (places of joints, how many at least) the label that the form has for them."""
     found: dict[tuple[tuple[int, ...], int], str] = {}
     for how in ("any", "all"):
         for group in GROUPS:

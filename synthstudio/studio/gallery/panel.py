@@ -26,11 +26,11 @@ from synthstudio.studio.gallery.filters import (
     with_joint,
     with_range,
 )
-from synthstudio.studio.gallery.likeness import pose_map
 from synthstudio.studio.gallery.view import (
     GalleryState,
     SearchResult,
     current_form,
+    pose_map,
     poses_of,
     set_form,
     set_query,
@@ -138,7 +138,6 @@ def _choice(
 
 
 def _read(joints: tuple[str, ...]) -> Form:
-    """Return the form as its widgets say it state."""
     state = st.session_state
     asks = []
     for k in range(MAX_JOINT_TESTS):
@@ -289,11 +288,7 @@ def _chosen_points(event: Any, count: int) -> list[int]:
 
 
 def _clicked_point(event: Any, count: int) -> int | None:
-    try:
-        place = event["selection"]["points"][0]["point_index"]
-    except (KeyError, IndexError, TypeError):
-        return None
-    return place if type(place) is int and 0 <= place < count else None
+    return next(iter(_chosen_points(event, count)), None)
 
 
 def narrow(state: GalleryState, clicked: plots.PlotFilter, joints: tuple[str, ...]) -> None:

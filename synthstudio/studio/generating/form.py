@@ -244,7 +244,6 @@ def _properties(path: Path) -> dict[str, Any]:
 
 
 def _schemas_at(path: Path) -> list[dict[str, Any]]:
-    """Return the schemas that describe what is at a path, alternatives opened."""
     root = json_schema()
     here = _expand_schemas([root], root)
     for part in path:
@@ -343,7 +342,6 @@ def _show_field(draft: Draft, field: Field, errors: Mapping[str, str]) -> None:
 
 
 def _init_state(key: str, value: Any) -> str:
-    """Return a widget's key, its value set where nobody has set one yet."""
     st.session_state.setdefault(key, value)
     return key
 

@@ -9,11 +9,10 @@ import streamlit as st
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import resolved
 from synthstudio.review.values import User, may
-from synthstudio.studio.context import Context
+from synthstudio.studio.context import Context, download_url
 from synthstudio.studio.jobs import job_store, scheduler
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import archive_path, output_folder
-from synthstudio.studio.links import download_url
 from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.text import plain, without_paths
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
-from PIL import Image
 
 from synthstudio.core.errors import AssetError, RecipeError, StudioError, SynthStudioError
 from synthstudio.core.images import SUFFIXES, decode, decode_opaque, encode_jpeg
@@ -129,22 +128,32 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
     return path
 
 
-def _drawn_anew(data: bytes, limits: Limits) -> bytes:
-    if not 0 < len(data) <= limits.upload_bytes:
+def check_bytes(data: bytes, most: int) -> None:
+    if not 0 < len(data) <= most:
         raise StudioError(
             "the file is empty or too large",
             where="upload",
             got=f"{len(data)} bytes",
-            expected=f"at most {limits.upload_bytes // 2**20} MB",
+            expected=f"at most {most // 2**20} MB",
         )
-    width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
-    if width * height > limits.upload_pixels:
+
+
+def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
+    """Width and height of a picture by its header: no pixel is decoded. StudioError, AssetError."""
+    width, height = decode(data, "upload", lambda image: image.size)
+    if width * height > most_pixels:
         raise StudioError(
             "the picture has too many pixels",
             where="upload",
             got=f"{width} x {height}",
-            expected=f"at most {limits.upload_pixels // 1_000_000} megapixels",
+            expected=f"at most {most_pixels / 1e6:g} megapixels",
         )
+    return width, height
+
+
+def _drawn_anew(data: bytes, limits: Limits) -> bytes:
+    check_bytes(data, limits.upload_bytes)
+    width, height = checked_size(data, limits.upload_pixels)
     if min(width, height) < LEAST_PX:
         raise StudioError(
             "the picture is too small for a background",
@@ -153,10 +162,6 @@ def _drawn_anew(data: bytes, limits: Limits) -> bytes:
             expected=f"at least {LEAST_PX} pixels a side",
         )
     return encode_jpeg(decode_opaque(data, "upload"), _QUALITY)
-
-
-def _size(image: Image.Image) -> tuple[int, int]:
-    return image.size
 
 
 def _place(root: Path, folder: str) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -114,6 +115,18 @@ def job(store: Store, number: int) -> Job:
     """Return one job; Refused("gone") when there is none."""
     with store.reading() as session:
         return as_job(get_row(session, number))
+
+
+def free_name(store: Store, settings: Settings, base: str) -> str:
+    """The first of BASE, BASE-2, ... that no output has and no job writes; "" for none."""
+    waiting = {job.out for job in jobs(store) if job.active}
+    for number in range(1, 1000):
+        name = base if number == 1 else f"{base}-{number}"
+        with suppress(Refused):
+            orders.check_name_free(settings, name)
+            if name not in waiting:
+                return name
+    return ""
 
 
 def log_folder(settings: Settings, number: int) -> Path:

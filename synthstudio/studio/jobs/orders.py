@@ -18,7 +18,7 @@ import yaml
 
 from synthstudio.core.errors import RecipeError, Refused
 from synthstudio.dataset.durable import write_file
-from synthstudio.recipe.schema.load import dump, parse
+from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.review.values import User, require
 from synthstudio.studio.jobs.process import environment_of
@@ -223,11 +223,6 @@ def free_bytes(folder: Path) -> int:
     """Return how much is free on the disk of a folder, which need not exist yet."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     return shutil.disk_usage(there).free
-
-
-def recipe_values(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe as plain values, as an order holds it."""
-    return dump(recipe)
 
 
 def _refused(

@@ -20,9 +20,10 @@ import psutil
 
 from synthstudio.core.errors import Refused, StudioError
 from synthstudio.dataset.durable import canonical_json
+from synthstudio.recipe.schema.load import dump
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.studio.jobs import process
-from synthstudio.studio.jobs.orders import asset_roots, missing_folders, recipe_values
+from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.settings import Settings
 
 LONGEST_S, FIRST_S = 60.0, 240.0
@@ -60,10 +61,6 @@ class Previews:
         self._worker: subprocess.Popen[str] | None = None
         self._drawn = 0
 
-    def warm(self) -> None:
-        """Start the process if it does not run, so that the first preview is quick."""
-        self._enqueue("warm", {"key": "warm"})
-
     def request(self, recipe: Recipe, *, assets: int, index: int, labels: bool = True) -> str:
         """Order a preview and return its key; the same request has the same key.
 
@@ -88,7 +85,7 @@ class Previews:
                 then="Start the studio with --assets FOLDER.",
                 reason="invalid",
             )
-        values = recipe_values(recipe)
+        values = dump(recipe)
         # A folder's time changes when a photo is added to it.
         times = [(root / name).stat().st_mtime_ns for name in sorted(recipe.folders.values())]
         identity = canonical_json([values, str(root), times, index, labels])
@@ -182,9 +179,8 @@ class Previews:
         used = self._worker
         answer = self._exchange(worker := self._worker_process(), request)
         if answer is None and worker is used and worker.poll() is not None:
-            answer = self._exchange(
-                self._worker_process(), request
-            )  # it had died since the last one
+            # It had died since the last one.
+            answer = self._exchange(self._worker_process(), request)
         if answer is None:
             self._end()
             output = process.tail(self._folder / process.ERR_NAME, lines=3)
@@ -219,7 +215,6 @@ class Previews:
             return None
 
     def _worker_process(self) -> subprocess.Popen[str]:
-        """Return the running process, or a new one where it has ended, drawn much or grown."""
         worker = self._worker
         if worker is not None and worker.poll() is None and self._drawn < MOST_DRAWN:
             try:

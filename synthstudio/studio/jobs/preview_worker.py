@@ -29,21 +29,11 @@ def main() -> None:
         started = time.monotonic()
         answer: dict[str, Any] = {"key": request["key"]}
         try:
-            if "recipe" in request:
-                draw(request)
-            else:
-                warm_up()
+            draw(request)
         except SynthStudioError as error:
             answer["error"] = str(error)
         answer["seconds"] = round(time.monotonic() - started, 3)
         answers.write(json.dumps(answer) + "\n")
-
-
-def warm_up() -> None:
-    from synthstudio.recipe.schema.load import parse
-
-    tiny = {"name": "warm", "frames": 1, "image": {"width_px": 64, "height_px": 64}}
-    _frame(parse(tiny), Path.cwd(), 0)
 
 
 def draw(request: dict[str, Any]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import signal
 import threading
 import time
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
@@ -17,7 +20,6 @@ from synthstudio.studio.jobs import job_store, orders, process
 from synthstudio.studio.jobs.job_store import Job
 from synthstudio.studio.jobs.orders import output_folder
 from synthstudio.studio.jobs.process import Running, frames_on_disk, read_outcome
-from synthstudio.studio.repeated import repeat
 from synthstudio.studio.settings import Settings
 
 EVERY_S = 1.0
@@ -171,3 +173,42 @@ def _start(store: Store, number: int, settings: Settings) -> Job:
         row = job_store.get_row(session, number)
         row.pid, row.progress = running.pid, {**row.progress, "born": running.born}
         return job_store.as_job(row)
+
+
+LOG = logging.getLogger("synthstudio.studio")
+_running: weakref.WeakKeyDictionary[Store, dict[str, threading.Thread]] = (
+    weakref.WeakKeyDictionary()
+)
+_lock = threading.Lock()
+
+
+def repeat(
+    store: Store, name: str, work: Callable[[], object], *, every_s: float
+) -> threading.Thread:
+    """Begin to do some work for a store in a thread; a second call finds the thread of the first.
+
+    What goes wrong is logged once while it stays, and the work is tried again.
+    """
+    with _lock:
+        own = _running.setdefault(store, {})
+        found = own.get(name)
+        if found is None or not found.is_alive():
+            found = threading.Thread(
+                target=_repeat, args=(name, work, every_s), name=name, daemon=True
+            )
+            own[name] = found
+            found.start()
+        return found
+
+
+def _repeat(name: str, work: Callable[[], object], every_s: float) -> None:
+    troubled = ""
+    while True:
+        try:
+            work()
+            troubled = ""
+        except Exception as error:  # the database is busy or away: it comes back
+            if str(error) != troubled:
+                LOG.warning("%s wait: %s", name, error)
+            troubled = str(error)
+        time.sleep(every_s)

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
@@ -28,7 +28,6 @@ from synthstudio.studio.gallery.view import (
     show_like,
     write_address,
 )
-from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import (
     GENERATE,

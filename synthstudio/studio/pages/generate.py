@@ -22,7 +22,6 @@ from synthstudio.studio.jobs.orders import (
     Generate,
     asset_roots,
     bytes_needed,
-    check_name_free,
     check_order,
 )
 from synthstudio.studio.jobs.preview import Previews, previews
@@ -178,11 +177,14 @@ def _order(
 ) -> None:
     if notice := st.session_state.pop("ordered", ""):
         st.success(plain(notice))
+    base = "".join(
+        c for c in draft.scene.name.lower() if c.isascii() and (c.isalnum() or c in "-_")
+    )
     name_key = f"out_{draft.scene.name}_{st.session_state.get('orders', 0)}"
     name_at, workers_at = st.columns([3, 1])
     name = name_at.text_input(
         "Name of the data set",
-        value=_free_name(ctx, draft.scene.name),
+        value=job_store.free_name(ctx.store, ctx.settings, base[:40]),
         key=name_key,
         max_chars=48,
         help="Name of the new folder inside the exports folder. Allowed: a-z, 0-9, - and _.",
@@ -236,20 +238,6 @@ def _summary(recipe: Recipe) -> None:
     image = recipe.image
     text = f"{recipe.frames:,} frames of {image.width_px} x {image.height_px}"
     st.caption(f"{text}, at most about {bytes_text(bytes_needed(recipe))}")
-
-
-def _free_name(ctx: Context, wanted: str) -> str:
-    waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
-    base = "".join(c for c in wanted.lower() if c.isascii() and (c.isalnum() or c in "-_"))[:40]
-    for number in range(1, 1000):
-        name = base if number == 1 else f"{base}-{number}"
-        try:
-            check_name_free(ctx.settings, name)
-        except Refused:
-            continue
-        if name not in waiting:
-            return name
-    return ""
 
 
 main()

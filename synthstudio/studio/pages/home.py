@@ -11,11 +11,10 @@ from synthstudio.core.amounts import people_text
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
 from synthstudio.studio.jobs import job_store
-from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export, check_name_free
-from synthstudio.studio.links import image_url
+from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export
 from synthstudio.studio.overview import (
     MOST_FRAMES,
     DatasetFacts,
@@ -249,11 +248,13 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
             key=f"only_{mine}",
         )
         if st.button("Export", type="primary", key=f"do_export_{mine}"):
+            letters = (c if c.isascii() and c.isalnum() else "-" for c in found.name.lower())
+            name = "".join(letters).strip("-")
             order = Export(
                 dataset=str(found.dataset.place),
                 form=str(form),
                 only=str(only),
-                out=_free_name(ctx, found.name, str(form)),
+                out=job_store.free_name(ctx.store, ctx.settings, f"{name[:24] or 'set'}-{form}"),
             )
             try:
                 job_store.add(ctx.store, order, ctx.settings, who=me)
@@ -264,21 +265,6 @@ def _export(ctx: Context, me: User, found: OpenSet, seen: DatasetFacts) -> None:
                 st.session_state["exports_ordered"] = turn + 1
                 st.toast("It is being written. A link to it appears below, under Jobs.")
                 st.rerun()
-
-
-def _free_name(ctx: Context, name: str, form: str) -> str:
-    plain_name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")
-    base = f"{plain_name[:24] or 'set'}-{form}"
-    waiting = {job.out for job in job_store.jobs(ctx.store) if job.active}
-    for number in range(1, 1000):
-        wanted = base if number == 1 else f"{base}-{number}"
-        try:
-            check_name_free(ctx.settings, wanted)
-        except SynthStudioError:
-            continue
-        if wanted not in waiting:
-            return wanted
-    return ""
 
 
 main()

@@ -16,11 +16,10 @@ from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
-from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.view import columns_of, page_of, pager
-from synthstudio.studio.links import image_url
 from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
     GALLERY,

@@ -22,13 +22,12 @@ from synthstudio.review.team import members
 from synthstudio.review.team.statistics import Pace, throughput, total_pace
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
+from synthstudio.studio.credentials import show_accounts, show_tokens
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
 from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
-from synthstudio.studio.program_tokens import show_tokens
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
-from synthstudio.studio.team_accounts import show_accounts
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import show_threads
 from synthstudio.studio.work_table import show_due, show_throughput

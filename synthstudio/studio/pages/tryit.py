@@ -21,7 +21,7 @@ from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.page_parts import HOME, empty_state, field_error
 from synthstudio.studio.text import log_text, plain
 from synthstudio.studio.trying import answers
-from synthstudio.studio.trying.models import load, models
+from synthstudio.studio.trying.answers import load, models
 
 _KINDS = ("Photo", "Video", "Camera")
 _CAMERA = "try_camera"

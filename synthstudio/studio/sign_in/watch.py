@@ -70,7 +70,6 @@ class SessionWatch:
             await self.app(scope, receive, send)
 
     def _watched(self, receive: Receive, sent: Mapping[str, str], user: str | None) -> Receive:
-        """Return `receive` that passes messages on only while the same user is signed in."""
         logged: set[str] = set()
 
         async def watched() -> Message:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import itertools
 import math
 import tempfile
@@ -20,10 +21,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from synthstudio.core.errors import AssetError, FormatError, StudioError
-from synthstudio.core.images import decode, decode_rgb, encode_jpeg
+from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.core.video import VIDEOS
 from synthstudio.inference.live import Follower, LiveOptions, Seen
@@ -33,10 +33,12 @@ from synthstudio.inference.screen import annotated
 from synthstudio.inference.second_look import find_people
 from synthstudio.inference.sources import Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
+from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
 from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
+from synthstudio.studio.generating.scenes import check_bytes, checked_size
 from synthstudio.studio.guard import log_refusal
-from synthstudio.studio.settings import Limits
+from synthstudio.studio.settings import EXPORTED, Limits, Settings
 
 U8 = NDArray[np.uint8]
 VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
@@ -70,8 +72,9 @@ def checked_photo(data: bytes, *, limits: Limits, who: User) -> U8:
     """An uploaded photo as (H, W, 3); StudioError or AssetError for what is refused, which is
     logged."""
     try:
-        _check_bytes(data, limits.upload_bytes)
-        return _picture(data, limits.upload_pixels)
+        check_bytes(data, limits.upload_bytes)
+        checked_size(data, limits.upload_pixels)
+        return decode_rgb(data, "upload")
     except (StudioError, AssetError) as error:
         log_refusal("a photo to try", user=who.name, bytes=len(data), why=error)
         raise
@@ -98,7 +101,7 @@ def video_answers(
     StudioError or FormatError for what is refused, which is logged. The upload is gone afterwards.
     """
     try:
-        _check_bytes(data, limits.upload_bytes)
+        check_bytes(data, limits.upload_bytes)
         if suffix.lower() not in VIDEOS or not any(
             data[at : at + len(mark)] == mark for at, mark in _MAGIC
         ):
@@ -189,7 +192,8 @@ def camera_frame(message: Any, *, who: User) -> tuple[int, U8] | None:
     """(number, picture) of what a browser's camera component says; None, and logged, for others."""
     try:
         number, image = _message(message)
-        return number, _picture(image, FRAME_PIXELS)
+        checked_size(image, FRAME_PIXELS)
+        return number, decode_rgb(image, "upload")
     except (StudioError, AssetError) as error:
         log_refusal("a camera's picture", user=who.name, why=error)
         return None
@@ -229,30 +233,33 @@ def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]
     }
 
 
-# Checks.
+MOST = 200
 
 
-def _check_bytes(data: bytes, most: int) -> None:
-    if not 0 < len(data) <= most:
-        raise StudioError(
-            "the file is empty or too large",
-            where="upload",
-            got=f"{len(data)} bytes",
-            expected=f"at most {most // 2**20} MB",
-        )
+def models(settings: Settings) -> dict[str, Path]:
+    """Exported networks by the name that the page shows: a run's folder, or a file's own.
+
+    Links that lead out of the runs folder are left out. The last is the package's own network.
+    """
+    runs = settings.runs
+    found = sorted(runs.glob(f"*/{EXPORTED}"))[:MOST] if runs.is_dir() else []
+    own = [p for p in found if p.is_file() and p.resolve().is_relative_to(runs.resolve())]
+    named: dict[str, Path] = {}
+    package = [path for path in (WEIGHTS / ONNX,) if path.is_file()]
+    for path in (*settings.models, *own, *package):
+        name = path.parent.name if path.name == EXPORTED else path.stem
+        name = DEFAULT if path in package else name
+        while name in named:
+            name += " (another)"
+        named[name] = path
+    return named
 
 
-def _picture(data: bytes, most: int) -> U8:
-    width, height = decode(data, "upload", _size)  # the header; no pixel is decoded
-    if width * height > most:
-        raise StudioError(
-            "the picture has too many pixels",
-            where="upload",
-            got=f"{width} x {height}",
-            expected=f"at most {most / 1e6:g} megapixels",
-        )
-    return decode_rgb(data, "upload")
+def load(path: Path) -> OnnxModel:
+    """A network, kept until its file changes; ModelError for none."""
+    return _load(path, path.stat().st_mtime_ns)
 
 
-def _size(image: Image.Image) -> tuple[int, int]:
-    return image.size
+@functools.lru_cache(4)
+def _load(path: Path, changed: int) -> OnnxModel:
+    return OnnxModel.load(path, device="cpu")

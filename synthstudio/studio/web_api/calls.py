@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.second_pass import blinded_among
 from synthstudio.review.values import Action, Person, User
 from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.editor.outbox import invalid
 
 MAX_PAGE, PAGE = 500, 100
 MAX_NUMBER = 2**31 - 1
@@ -112,7 +113,3 @@ def to_object(value: object, where: str, names: Sequence[str]) -> Json:
     if unknown:
         invalid("there is no such field", where, ", ".join(names), unknown)
     return value
-
-
-def invalid(what: str, where: str, expected: str, got: object) -> NoReturn:
-    raise Refused(what, where=where, expected=expected, got=repr(got)[:80], reason="invalid")

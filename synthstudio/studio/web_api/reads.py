@@ -34,6 +34,7 @@ from synthstudio.review.values import (
 )
 from synthstudio.studio.context import OpenSet
 from synthstudio.studio.drawing import pictures
+from synthstudio.studio.editor.outbox import invalid
 from synthstudio.studio.overview import count_people
 from synthstudio.studio.web_api.calls import (
     MAX_NUMBER,
@@ -41,7 +42,6 @@ from synthstudio.studio.web_api.calls import (
     Json,
     Pair,
     Picture,
-    invalid,
     to_whole,
 )
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +28,6 @@ from synthstudio.studio import guard
 from synthstudio.studio.context import Context, context
 from synthstudio.studio.text import without_paths
 from synthstudio.studio.web_api.calls import Call, Operation, Picture
-from synthstudio.studio.web_api.limits import STRANGER, TOKEN, Buckets
 from synthstudio.studio.web_api.openapi import document, page
 from synthstudio.studio.web_api.operations import OPERATIONS
 
@@ -160,7 +163,6 @@ class _TooLarge(Exception):
 
 
 async def _body(request: Request, ctx: Context) -> Any:
-    """Return the JSON of a request, read no further than a message may be long."""
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
@@ -209,3 +211,43 @@ def _no_json(expected: str, got: str) -> Refused:
 def _error(status: int, reason: str, message: str, more: dict[str, str] | None = None) -> Response:
     body = {"error": {"reason": reason, "message": message}}
     return JSONResponse(body, status_code=status, headers={**_HEADERS, **(more or {})})
+
+
+_KEPT = 4_096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """`burst` requests at once, then `per_s` a second."""
+
+    burst: int
+    per_s: float
+
+
+TOKEN = Rate(burst=300, per_s=30.0)
+"""Of a token that holds."""
+STRANGER = Rate(burst=20, per_s=0.2)
+"""Of an address that shows none; more than that are not logged, and answered with 429 alone.
+
+A token that holds is looked up and taken all the same: others may share the address.
+"""
+
+
+class Buckets:
+    """Buckets by name, the last used ones kept; safe for threads."""
+
+    def __init__(self, rate: Rate, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._now, self._lock = rate, now, threading.Lock()
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, name: str) -> float:
+        """Take one; return 0, or the seconds until there is one again."""
+        now = self._now()
+        with self._lock:
+            left, at = self._left.pop(name, (float(self._rate.burst), now))
+            left = min(left + (now - at) * self._rate.per_s, float(self._rate.burst))
+            wait_s = 0.0 if left >= 1.0 else (1.0 - left) / self._rate.per_s
+            self._left[name] = (left - 1.0 if left >= 1.0 else left, now)
+            while len(self._left) > _KEPT:
+                self._left.popitem(last=False)
+        return wait_s

@@ -19,11 +19,12 @@ from synthstudio.studio.editor.outbox import (
     HeldLeases,
     ReceivedOp,
     apply_message,
+    invalid,
     parse_message,
     release_decided,
     storage_key,
 )
-from synthstudio.studio.web_api.calls import Call, Json, invalid, to_object
+from synthstudio.studio.web_api.calls import Call, Json, to_object
 from synthstudio.studio.web_api.reads import state_json
 
 _PREDICTION = ("frame", "instance", "score", "joints", "causes")

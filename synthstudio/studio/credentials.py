@@ -1,0 +1,271 @@
+"""Tokens of programs and accounts of people, as the page Team shows, makes and revokes them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from synthstudio.core.errors import Refused, StudioError
+from synthstudio.review.models import utc_now
+from synthstudio.review.names import checked_name
+from synthstudio.review.team.accounts import (
+    CODE_DAYS,
+    Account,
+    accounts,
+    code_link,
+    invite,
+    reset_password,
+    revoke_account,
+    roles_to_give,
+)
+from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_token, tokens
+from synthstudio.review.values import ROLES, User, may, require
+from synthstudio.studio import guard
+from synthstudio.studio.context import Context, browser, user_now
+from synthstudio.studio.page_parts import empty_state, show_refusal
+from synthstudio.studio.text import plain
+
+_KEY = "token_"
+_SAID = "token_said"
+
+
+def show_tokens(ctx: Context, me: User) -> None:
+    """Show the tokens that hold; everybody makes and ends their own, admins everybody's."""
+    st.markdown(
+        "A program shows a token to be taken for a person: it may do what that person may, or "
+        "less. What programs can do stands at `/api/v1/docs`."
+    )
+    if not _proven(ctx):
+        st.info("Enter the server's key on the left first: without it a name proves nothing.")
+        return
+    _make_form(ctx, me)
+    _show_list(ctx, me)
+    st.session_state.pop(_SAID, None)  # after all is drawn: until then another run shows it
+
+
+def _proven(ctx: Context) -> bool:
+    """Whether this browser's name is more than a word."""
+    return ctx.signed_in or ctx.keys.get(browser()) is not None
+
+
+def _show_list(ctx: Context, me: User) -> None:
+    now = utc_now()
+    mine = None if may(me.role, "tokens") else me.name
+    found = [one for one in tokens(ctx.store, who=mine) if one.holds(now)]
+    if not found:
+        empty_state("There is no token that holds.")
+        return
+    st.dataframe(
+        [token_line(one) for one in found],
+        hide_index=True,
+        width="stretch",
+        row_height=30,
+        alt="Tokens that hold",
+    )
+    _revoke_token_form(ctx, me, found)
+
+
+def token_line(one: Token) -> dict[str, object]:
+    return {
+        "number": one.id,
+        "of": one.who,
+        "role at most": one.role,
+        "for": one.label,
+        "made by": one.by,
+        "until": f"{one.until:%Y-%m-%d}",
+    }
+
+
+def _make_form(ctx: Context, me: User) -> None:
+    with st.form("team_token", border=True):
+        who, label, role, days, go = st.columns([3, 3, 2, 2, 2], vertical_alignment="bottom")
+        if may(me.role, "tokens"):
+            who.text_input("Of", value=me.name, max_chars=64, key=f"{_KEY}of_{me.name}")
+        else:
+            who.markdown(plain(f"Of {me.name}"))
+        label.text_input(
+            "What it is for", max_chars=80, placeholder="nightly export", key=f"{_KEY}label"
+        )
+        some = ROLES[: ROLES.index(me.role) + 1]
+        role.selectbox("Role at most", some, index=len(some) - 1, key=f"{_KEY}role")
+        days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
+        # Before the page is drawn: whatever draws it anew meanwhile, the token is kept till shown.
+        go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
+    said = st.session_state.get(_SAID)
+    if isinstance(said, str):
+        st.success("This is the token. It is not shown again: keep it where your program finds it.")
+        st.code(said, language=None)
+    elif said is not None:
+        show_refusal(said, user=me.name)
+
+
+def _make(ctx: Context, by: str) -> None:
+    """Make the token that the form asks for, if the person still may; keep it, or why not."""
+    if not _proven(ctx):
+        return
+    given = {name: st.session_state[f"{_KEY}{name}"] for name in ("label", "role", "days")}
+    me = user_now(ctx, by)
+    try:
+        name = checked_name(st.session_state[f"{_KEY}of_{by}"] if may(me.role, "tokens") else by)
+        if ctx.role_by_token(name) is None:
+            raise StudioError(
+                "only members have tokens",
+                where="name",
+                expected="somebody with a role on this page",
+                got=repr(name),
+                then="Give that person a role under Members first.",
+            )
+        made, text = make_token(
+            ctx.store,
+            name,
+            role=given["role"],
+            by=me,
+            label=given["label"].strip() or "token",
+            days=int(given["days"]),
+        )
+    except (Refused, StudioError) as error:
+        st.session_state[_SAID] = error
+        return
+    guard.LOG.info("token %d of %s by %s", made.id, ascii(made.who), ascii(me.name))
+    st.session_state[_SAID] = text
+
+
+def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:
+    with st.form("team_revoke", border=True):
+        which, go = st.columns([8, 2], vertical_alignment="bottom")
+        words = {one.id: f"{one.id}: {one.who}, {one.label}" for one in found}
+        number = which.selectbox("Token to revoke", list(words), format_func=lambda n: words[n])
+        sent = go.form_submit_button("Revoke", width="stretch")
+    if not sent:
+        return
+    try:
+        ended = revoke_token(ctx.store, int(number), by=me)
+    except Refused as error:
+        show_refusal(error, user=me.name)
+        return
+    guard.LOG.info("token %d of %s revoked by %s", ended.id, ascii(ended.who), ascii(me.name))
+    st.rerun()
+
+
+_TO_REVOKE = "Account or invitation to revoke"
+_SHOWN = "account_link"
+"""What the last form made: (who it is for, the link), or why it made nothing; shown once."""
+
+
+def show_accounts(ctx: Context, me: User) -> None:
+    """Show who has an account or is invited; leads invite, admins reset and revoke."""
+    st.markdown(
+        "Who is invited opens the link, chooses a password and is a member from then on. A link "
+        f"holds for {CODE_DAYS} days and once; give it to nobody else."
+    )
+    if may(me.role, "invite"):
+        _invite_form(ctx, me)
+    found = accounts(ctx.store)
+    if may(me.role, "accounts"):
+        _reset_form(ctx, me, [one.name for one in found if one.state in ("active", "reset")])
+    _show_link(me)
+    if not found:
+        empty_state("Nobody has an account yet.")
+        st.session_state.pop(_SHOWN, None)
+        return
+    st.dataframe(
+        [account_line(one) for one in found],
+        hide_index=True,
+        width="stretch",
+        row_height=30,
+        alt="Accounts",
+    )
+    st.session_state.pop(_SHOWN, None)  # after it is drawn: until then another run shows it
+    if may(me.role, "accounts"):
+        _revoke_account_form(ctx, me, [one.name for one in found if one.state != "revoked"])
+
+
+def account_line(one: Account) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "role": one.role or "none",
+        "state": one.state,
+        "signed in": one.sessions,
+        "by": one.by,
+        "since": f"{one.made:%Y-%m-%d}",
+        "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
+        "waits until (UTC)": f"{one.waits_until:%H:%M:%S}" if one.waits_until else "",
+    }
+
+
+def _invite_form(ctx: Context, me: User) -> None:
+    with st.form("account_invite", border=True):
+        who, role, go = st.columns([4, 3, 2], vertical_alignment="bottom")
+        text = who.text_input("Name to sign in by", max_chars=64)
+        some = roles_to_give(me)
+        given = role.selectbox("Role of the new member", some, index=min(1, len(some) - 1))
+        sent = go.form_submit_button("Invite", width="stretch")
+    if not sent:
+        return
+    try:
+        name = checked_name(text)
+        ctx.check_free(name)
+        if name in ctx.settings.admins:
+            require(me, "accounts")  # the start of the studio made that name an admin
+            given = "admin"
+        code, shown = invite(ctx.store, name, role=given, by=me)
+    except (Refused, StudioError) as error:
+        st.session_state[_SHOWN] = error
+        return
+    guard.LOG.info("%s invited as %s by %s", ascii(name), code.role, ascii(me.name))
+    st.session_state[_SHOWN] = (name, code_link(_origin(ctx), shown))
+
+
+def _reset_form(ctx: Context, me: User, names: list[str]) -> None:
+    if not names:
+        return
+    with st.form("account_reset", border=True):
+        who, go = st.columns([7, 2], vertical_alignment="bottom")
+        name = who.selectbox("Password to reset", names, index=None, format_func=plain)
+        sent = go.form_submit_button("Reset", width="stretch")
+    if not sent or name is None:
+        return
+    try:
+        _, shown = reset_password(ctx.store, name, by=me)
+    except Refused as error:
+        st.session_state[_SHOWN] = error
+        return
+    guard.LOG.info("password of %s reset by %s", ascii(name), ascii(me.name))
+    st.session_state[_SHOWN] = (name, code_link(_origin(ctx), shown))
+
+
+def _show_link(me: User) -> None:
+    shown = st.session_state.get(_SHOWN)
+    if isinstance(shown, tuple):
+        name, link = shown
+        st.success(f"This is the link for {plain(name)}. It is not shown again.")
+        st.code(link, language=None)
+    elif shown is not None:
+        show_refusal(shown, user=me.name)
+
+
+def _revoke_account_form(ctx: Context, me: User, names: list[str]) -> None:
+    if not names:
+        return
+    with st.form("account_revoke", border=True):
+        who, go = st.columns([7, 2], vertical_alignment="bottom")
+        name = who.selectbox(_TO_REVOKE, names, index=None, format_func=plain)
+        sent = go.form_submit_button("Revoke", width="stretch")
+    if not sent or name is None:
+        return
+    try:
+        revoke_account(ctx.store, name, by=me)
+    except Refused as error:
+        show_refusal(error, user=me.name)
+        return
+    guard.LOG.info("account of %s revoked by %s", ascii(name), ascii(me.name))
+    st.rerun()
+
+
+def _origin(ctx: Context) -> str:
+    """Return where people open the studio: its own address, else that of this page."""
+    if ctx.settings.url:
+        return ctx.settings.url
+    parts = urlsplit(st.context.url or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
