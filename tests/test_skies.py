@@ -54,6 +54,15 @@ def test_clouds_cover_the_share_that_is_asked_for() -> None:
     assert (picture(camera(90), cover=0.4, seed=1) != picture(camera(90), cover=0.4, seed=2)).any()
 
 
+def test_part_of_a_sky_has_the_pixels_of_the_whole() -> None:
+    eye = camera(20)
+    whole, where = sky_picture(SKY, SUN, eye, exposure=0.8), np.zeros((160, 160), bool)
+    for share in (0.0, 0.001, 0.4, 1.0):
+        where = np.random.default_rng(3).random(where.shape) < share
+        part = sky_picture(SKY, SUN, eye, where, exposure=0.8)
+        assert np.array_equal(part[where], whole[where]) and not part[~where].any()
+
+
 @pytest.mark.parametrize("yaw_deg", [-90.0, -75.0, -110.0])
 def test_the_sun_stands_where_the_light_has_it(yaw_deg: float) -> None:
     eye = camera(45, yaw_deg)

@@ -11,6 +11,7 @@ that every ray has one place; recipes are refused whose picture reaches so far.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -24,8 +25,10 @@ LEAST_SLOPE = 0.1
 """How much of an undistorted length remains along the radius at the greatest radius."""
 _STEPS = 60
 """Halvings that leave nothing of any bracket; Newton's steps mostly end after six."""
+_DEGREE = 14
 
 
+@functools.lru_cache(maxsize=64)
 def greatest_radius(k: Coefficients) -> float:
     """The undistorted radius up to which the polynomial holds; inf where it never turns."""
     k1, k2 = k
@@ -70,6 +73,33 @@ def undistorted(k: Coefficients, xy: F64) -> F64:
             break
     # Further out than the polynomial goes, the radius is straight.
     return _scaled(xy, radius + np.where(bent > end, (bent - end) / LEAST_SLOPE, 0.0), bent)
+
+
+def undistorted_scale(k: Coefficients, square: F64) -> F64:
+    """Undistorted over distorted radius, of squared distorted radii (...) in any number.
+
+    A polynomial of the squared radius through Chebyshev's nodes, within 1e-10 of `undistorted`;
+    that itself for a lens in which no polynomial of _DEGREE comes so near.
+    """
+    most = float(square.max())
+    at = (np.polynomial.chebyshev.chebpts1(_DEGREE + 11) + 1) / 2 * most
+    exact = _undistorted_scale(k, at)
+    fit = np.polynomial.Polynomial.fit(at, exact, _DEGREE, domain=[0.0, most])
+    if np.abs(fit(at) - exact).max() > 1e-10:
+        return _undistorted_scale(k, square)
+    place = square * (2 / most)
+    place -= 1
+    out = np.full_like(place, fit.coef[-1])
+    for c in fit.coef[-2::-1]:
+        out *= place
+        out += c
+    return out
+
+
+def _undistorted_scale(k: Coefficients, square: F64) -> F64:
+    radius = np.sqrt(square)
+    there = undistorted(k, np.stack([radius, np.zeros_like(radius)], axis=-1))[..., 0]
+    return np.divide(there, radius, out=np.ones_like(radius), where=radius > 0)
 
 
 def slopes(k: Coefficients, radius: F64) -> tuple[F64, F64]:

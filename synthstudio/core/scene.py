@@ -5,6 +5,7 @@ Letters: V vertices, F faces, J joints, N points a joint, H rows, W columns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,8 @@ I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 Bool = NDArray[np.bool_]
+Painter = Callable[[Bool], U8]
+"""Paints the pixels of a mask (H, W); returns (H, W, 3) sRGB, anything outside the mask."""
 
 PARTS = (
     "head",
@@ -116,7 +119,7 @@ class Scene:
     people: tuple[PosedPerson, ...]
     things: tuple[Surface, ...]  # floor and walls among them
     light: Light
-    backdrop: U8  # (H, W, 3) sRGB, what is seen where no surface is
+    backdrop: U8 | Painter  # (H, W, 3) sRGB, what is seen where no surface is
     textures: tuple[U8, ...] = field(default=())  # each (h, w, 4) sRGB + alpha, row 0 at v = 1
     catches_shadow: bool = True  # an undrawn floor at z = 0 darkens the backdrop
     supersample: int = 2
@@ -127,6 +130,14 @@ class Scene:
     def surfaces(self) -> tuple[Surface, ...]:
         """Every surface: people's in order, then things."""
         return tuple(s for person in self.people for s in person.surfaces) + self.things
+
+
+def painted_backdrop(scene: Scene, where: Bool | None = None) -> U8:
+    """The backdrop (H, W, 3) sRGB, at least where the mask is true; None: everywhere."""
+    if not callable(scene.backdrop):
+        return scene.backdrop
+    size = (scene.camera.height_px, scene.camera.width_px)
+    return scene.backdrop(np.ones(size, np.bool_) if where is None else where)
 
 
 @dataclass(frozen=True, kw_only=True)

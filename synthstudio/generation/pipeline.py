@@ -24,7 +24,17 @@ from synthstudio.core.images import encode_jpeg, encode_png
 from synthstudio.core.labels import Frame, FrameLabels
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.core.scene import F32, U8, CutoutLayer, Light, Rendering, Scene, Surface
+from synthstudio.core.scene import (
+    F32,
+    U8,
+    CutoutLayer,
+    Light,
+    Painter,
+    Rendering,
+    Scene,
+    Surface,
+    painted_backdrop,
+)
 from synthstudio.core.spec import (
     PERSON_BASE,
     FrameSpec,
@@ -135,6 +145,8 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         supersample=spec.supersample,
         shadow_box_m=None if spec.shadow_box_m is None else np.array(spec.shadow_box_m),
     )
+    if goes:  # drawn at several moments
+        scene = replace(scene, backdrop=painted_backdrop(scene))
     return Built(
         scene=scene,
         camera=spec.camera,
@@ -155,8 +167,8 @@ def _light(stage: Stage, spec: FrameSpec) -> Light:
     return light.light_from_spec(lamp)
 
 
-def _backdrop(stage: Stage, spec: FrameSpec) -> U8:
-    """Return what is seen behind everything, (H, W, 3) sRGB."""
+def _backdrop(stage: Stage, spec: FrameSpec) -> U8 | Painter:
+    """The view behind everything, (H, W, 3) sRGB."""
     behind, exposure, camera = spec.backdrop, spec.light.exposure, spec.camera.pinhole
     if isinstance(behind, HdriBackdrop):
         radiance = stage.panorama(behind.asset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import AssetError
 from synthstudio.core.images import LUMINANCE, linear_to_srgb_u8, resample, toned
-from synthstudio.core.scene import F32, U8, Surface
+from synthstudio.core.scene import F32, U8, Painter, Surface
 from synthstudio.core.spec import (
     THING_BASE,
     HdriBackdrop,
@@ -72,10 +73,10 @@ def plain_backdrop(spec: PlainBackdrop, camera: Camera, *, exposure: float = 1.0
 
 def sky_backdrop(
     spec: RoomBackdrop | PlaceBackdrop, sun: Vec3, camera: Camera, *, exposure: float = 1.0
-) -> U8:
-    """(H, W, 3) sRGB: what is seen over a room's walls or floor; `sun` points at the sun."""
+) -> U8 | Painter:
+    """The view over a room's walls or floor, (H, W, 3) sRGB; `sun` points at the sun."""
     if spec.sky is not None:
-        return sky_picture(spec.sky, sun, camera, exposure=exposure)
+        return partial(sky_picture, spec.sky, sun, camera, exposure=exposure)
     return _gradient(spec.sky_rgb, spec.sky_rgb, camera, exposure)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from synthstudio.core.camera import Camera
 from synthstudio.core.images import linear_to_srgb_u8, toned
 from synthstudio.core.rng import stream
-from synthstudio.core.scene import F32, F64, U8
+from synthstudio.core.scene import F32, F64, U8, Bool
 from synthstudio.core.sky import SkySpec
 from synthstudio.core.spec import Vec3
 from synthstudio.props.rays import world_rays
@@ -22,16 +22,33 @@ _BEND = 0.12
 """How far the layer of clouds bends down to the horizon; 0 would be an endless plane."""
 _SUN_RADIUS_RAD = math.radians(0.4)
 _HALO_RAD = math.radians(11)
+_ROW = 1024
+"""Pixels of a mask are painted in rows of this length."""
 _RELIEF = 3.0
 """How much brighter clouds are where they face the sun."""
 
 
-def sky_picture(spec: SkySpec, sun: Vec3, camera: Camera, *, exposure: float) -> U8:
-    """(H, W, 3) sRGB: what the camera sees of a sky, infinitely far away.
+def sky_picture(
+    spec: SkySpec, sun: Vec3, camera: Camera, where: Bool | None = None, *, exposure: float
+) -> U8:
+    """(H, W, 3) sRGB: the sky as the camera sees it, black outside the mask `where` (H, W).
 
     `sun` (unit, z up) points towards the sun. Below the horizon it is the horizon's colour.
     """
-    x, y, z = world_rays(camera)
+    rays = world_rays(camera)
+    if where is None:
+        return _sky(spec, sun, rays, exposure)
+    out = np.zeros((camera.height_px * camera.width_px, 3), np.uint8)
+    pixels = np.flatnonzero(where)
+    if len(pixels):
+        rows = np.resize(pixels, (-(-len(pixels) // _ROW), _ROW))
+        out[rows] = _sky(spec, sun, tuple(ray.ravel()[rows] for ray in rays), exposure)
+    return out.reshape(camera.height_px, camera.width_px, 3)
+
+
+def _sky(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], exposure: float) -> U8:
+    """(h, w, 3) sRGB of rays (h, w)."""
+    x, y, z = rays
     length = np.sqrt(x * x + y * y + z * z)
     height = np.maximum(z / length, 0)
     share = (1 - np.exp(-spec.rise * height))[..., None]
@@ -55,7 +72,7 @@ def _rgb(colour: Vec3) -> F32:
     return np.array(colour, np.float32)
 
 
-def _clouds(spec: SkySpec, sun: Vec3, rays: tuple[F32, F32, F32], length: F32) -> tuple[F32, F32]:
+def _clouds(spec: SkySpec, sun: Vec3, rays: tuple[F32, ...], length: F32) -> tuple[F32, F32]:
     """How much of each pixel clouds cover, and how brightly they are lit; (H, W) from 0 to 1."""
     x, y, z = rays
     up = np.maximum(z / length, 0) + np.float32(_BEND)

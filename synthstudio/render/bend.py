@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.distortion import undistorted_scale
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Bool, Rendering
 from synthstudio.render import raster
@@ -73,7 +74,10 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     mask = np.isfinite(seen)
     first, last = packed.face_range(instance)
     kept = (packed.host_instance[first:last] == instance) & packed.host_drawn[first:last]
-    corners = packed.host_camera_m[packed.host_faces[first:last][kept]].astype(np.float64)
+    faces = packed.host_faces[first:last][kept]
+    if _whole(packed.host_camera_m, faces, camera):
+        return InPicture(mask=mask, depth_m=seen[mask], extent_px=_box(mask), outside_share=0.0)
+    corners = packed.host_camera_m[faces].astype(np.float64)
     return InPicture(
         mask=mask,
         depth_m=seen[mask],
@@ -82,12 +86,25 @@ def alone(packed: Packed, instance: int, camera: Camera) -> InPicture:
     )
 
 
+def _whole(vertices_m: F32, faces: NDArray[np.int32], camera: Camera) -> bool:
+    """Whether all vertices of the faces are before the camera and in its picture."""
+    used = np.zeros(len(vertices_m), np.bool_)
+    used[faces] = True
+    points = vertices_m[used].astype(np.float64)
+    return bool((points[:, 2] >= NEAR_M).all()) and bool(_shown(points, camera).all())
+
+
+def _box(mask: Bool) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the mask's pixels; zeros: none."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def _extent_px(corners: F64, mask: Bool, camera: Camera) -> tuple[int, int, int, int]:
     """The pixels of the mask and, where faces (F, 3, 3) leave the picture, of their corners."""
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    found: list[F64] = []
-    if len(rows):
-        found.append(np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], float))
+    found = [np.array(_box(mask), float).reshape(2, 2)] if mask.any() else []
     points = np.concatenate([corners.reshape(-1, 3), _crossings(corners)])
     px = camera.project(points[points[:, 2] >= NEAR_M])
     if len(px) and not _inside(px, camera).all():
@@ -196,8 +213,13 @@ def _finer(lens: Camera) -> tuple[F32, F32]:
 
 def _places(lens: Camera, parts: int) -> tuple[F64, F64]:
     """(n H, n W) continuous x and y in the pinhole's picture."""
-    x = (np.arange(lens.width_px * parts) + 0.5) / parts
-    y = (np.arange(lens.height_px * parts) + 0.5) / parts
-    px = np.stack(np.meshgrid(x, y), axis=-1)
-    seen = lens.pinhole.project(lens.unproject(px, np.ones(px.shape[:-1])))
-    return seen[..., 0], seen[..., 1]
+    assert lens.distortion is not None
+    to = lens.pinhole.K
+    x = ((np.arange(lens.width_px * parts) + 0.5) / parts - lens.K[0, 2]) / lens.focal_px
+    y = ((np.arange(lens.height_px * parts) + 0.5) / parts - lens.K[1, 2]) / lens.focal_px
+    scale = undistorted_scale(lens.distortion, (x * x)[None, :] + (y * y)[:, None])
+    column = scale * (x * to[0, 0])
+    column += to[0, 2]
+    scale *= (y * to[1, 1])[:, None]
+    scale += to[1, 2]
+    return column, scale

@@ -21,7 +21,7 @@ import numpy as np
 
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.errors import DeviceError
-from synthstudio.core.scene import I32, NO_PART, U8, Rendering, Scene
+from synthstudio.core.scene import I32, NO_PART, U8, Rendering, Scene, painted_backdrop
 from synthstudio.render.light import SH_CONSTANTS
 from synthstudio.render.pack import Packed, pack, to_host
 from synthstudio.render.raster import normal_map, rasterise
@@ -64,7 +64,7 @@ def render(scene: Scene, *, want: frozenset[str] = frozenset()) -> Rendering:
         return np.array([getattr(p, name) for p in pieces] + [nothing], dtype)[piece]
 
     return Rendering(
-        rgb=_over(colour, scene.backdrop),
+        rgb=_over(colour, painted_backdrop(scene)),
         depth_m=np.where(piece >= 0, depth, np.inf).astype(np.float32),
         instance=table("instance", 0, np.int32),
         part=table("part", NO_PART, np.uint8),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
-from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface
+from synthstudio.core.scene import F32, F64, U8, Rendering, Scene, Surface, painted_backdrop
 from synthstudio.render import shadow
 from synthstudio.render.kernels.occlusion import SMOOTH, obscured_kernel, open_kernel
 from synthstudio.render.kernels.optics import Eye, Lamps, Mesh
@@ -93,6 +93,8 @@ def _painted(packed: Packed, fine: VisibilityBuffer, *, shadows: bool) -> tuple[
         device=device,
     )
     host_kind = to_host(kind)
+    backdrop = painted_backdrop(packed.scene, host_kind != ONE).reshape(-1, 3)
+    sheet.rgb = to_device(backdrop.copy(), wp.uint8, device)
     painted = host_kind != BARE
     if packed.scene.window_px is not None:
         x0, y0, x1, y1 = packed.scene.window_px
@@ -268,6 +270,4 @@ def _sheet(packed: Packed, fine: VisibilityBuffer) -> Any:
     sheet.keys, sheet.scale = fine.keys, fine.scale
     sheet.width = packed.scene.camera.width_px
     sheet.linear, sheet.encoded = tables(packed.device)
-    backdrop = packed.scene.backdrop.reshape(-1, 3).copy()
-    sheet.rgb = to_device(backdrop, wp.uint8, packed.device)
     return sheet

@@ -18,6 +18,7 @@ from synthstudio.core.distortion import (
     radius_of,
     slopes,
     undistorted,
+    undistorted_scale,
 )
 from synthstudio.core.rng import stream
 
@@ -108,3 +109,11 @@ def test_a_barrel_sees_more_and_a_pincushion_less():
     middle = {"centre_px": None}
     assert all(s > 1.04 for s in _camera((-0.3, 0.0), **middle).spread)
     assert all(s < 0.96 for s in _camera((0.3, 0.0), **middle).spread)
+
+
+@given(k1=COEFFICIENT, k2=COEFFICIENT, most=st.integers(1, 20).map(lambda n: n / 10))
+def test_scales_of_many_radii_are_those_of_each(k1: float, k2: float, most: float) -> None:
+    square = np.linspace(0, most, 301)
+    radius = np.sqrt(square)
+    each = undistorted((k1, k2), np.stack([radius, 0 * radius], axis=-1))[:, 0]
+    np.testing.assert_allclose(undistorted_scale((k1, k2), square) * radius, each, atol=1e-9)

@@ -23,7 +23,7 @@ from synthstudio.body.clothes.weave import (
     corner_sum,
     corners,
     covered_parts,
-    neighbour_mean,
+    neighbour_means,
     parted,
     places,
 )
@@ -147,8 +147,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
         covers = covered_parts(base, where, faces, cut.radius_m)
     else:
         covers = np.full(len(faces), cut.covers, np.uint32)
-    mean = neighbour_mean(faces, count, along_edge=False)
-    hoop = neighbour_mean(faces, count, along_edge=True)
+    mean, hoop = neighbour_means(faces, edge, count)
     keep = sparse.eye_array(count, dtype=np.float32)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
     share, rounds = _rounds(cut.passes, fine=fine)
@@ -283,11 +282,15 @@ def _crease(where: Places) -> F32:
     return np.ascontiguousarray(made.T, np.float32)
 
 
+_FADE_M = 0.05
+"""Folds fade out towards the boundary from this distance."""
+
+
 def _fade(at: F32, rim: I32) -> F32:
     if not len(rim):
         return np.ones(len(at), np.float32)
-    distance = cKDTree(at[rim[:, 0]]).query(at)[0]
-    made: F32 = np.clip(distance / 0.05, 0.05, 1).astype(np.float32)
+    distance = cKDTree(at[rim[:, 0]]).query(at, distance_upper_bound=1.01 * _FADE_M)[0]
+    made: F32 = np.clip(distance / _FADE_M, 0.05, 1).astype(np.float32)
     return made
 
 

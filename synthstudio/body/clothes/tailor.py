@@ -6,6 +6,7 @@ top of the head 0.76); see weave.py for joints.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,8 +78,14 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
 
 def cut_from(base: Basis, group: str, field: Field) -> Weave:
     """Return the part of a group of the atlas's helper geometry where `field` is positive."""
+    weave, where = _whole_group(base, group)
+    return clipped(weave, field(where))
+
+
+@functools.lru_cache(maxsize=32)
+def _whole_group(base: Basis, group: str) -> tuple[Weave, Places]:
     weave = weave_of(base.atlas, base.atlas.groups[group], fine=base.fine)
-    return clipped(weave, field(places(base.atlas, weave.rows)))
+    return weave, places(base.atlas, weave.rows)
 
 
 def suit(base: Basis, field: Field) -> tuple[Weave, Places]:

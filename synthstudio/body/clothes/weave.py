@@ -109,7 +109,7 @@ def places(atlas: Atlas, rows: sparse.csr_array, shift_m: F32 | None = None) -> 
     at = (rows @ atlas.template_m).astype(np.float32)
     if shift_m is not None:
         at = at + shift_m
-    pulls = rows @ (atlas.weights @ _limb_of_bone(atlas))
+    pulls = rows @ _limb_pulls(atlas)
     side = np.sign(at[:, :1])
     mirrored = at * np.hstack([np.where(side < 0, -1, 1), np.ones((len(at), 2))])
     return Places(
@@ -134,13 +134,16 @@ def along_chain(points_m: F32, chain_m: NDArray[np.float64]) -> F32:
     return made
 
 
-def _limb_of_bone(atlas: Atlas) -> F32:
+@functools.lru_cache(maxsize=2)
+def _limb_pulls(atlas: Atlas) -> F32:
+    """(N, 2) how much arm and leg move each vertex of the template."""
     out = np.zeros((len(atlas.bone_names), 2), np.float32)
     for bone, name in enumerate(atlas.bone_names):
         part = bone_part(name)
         out[bone, 0] = part.endswith(_ARM_PARTS)
         out[bone, 1] = part.endswith(_LEG_PARTS)
-    return out
+    pulls: F32 = atlas.weights @ out
+    return pulls
 
 
 def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
@@ -293,22 +296,24 @@ def corner_sum(faces: I32, count: int) -> sparse.csr_array:
     return sparse.csr_array((data, where), shape=(count, len(faces)))
 
 
-def neighbour_mean(faces: I32, count: int, *, along_edge: bool) -> sparse.csr_array:
-    """Return the (V, V) mean of neighbours; with `along_edge` the boundary's vertices look only
-    along the boundary, so that smoothing keeps hems where they are.
+def neighbour_means(faces: I32, rim: I32, count: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """The (V, V) mean of neighbours, and one in which vertices of the boundary `rim` (E, 2) look
+    only along it, so that smoothing keeps hems where they are.
     """
     start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
+    link = _linked(start, end, count)
+    inner = np.ones(count, np.float32)
+    inner[rim] = 0
+    hoop = sparse.diags_array(inner) @ link + _linked(rim[:, 0], rim[:, 1], count)
+    return _mean(link), _mean(hoop)
+
+
+def _linked(start: NDArray[Any], end: NDArray[Any], count: int) -> sparse.csr_array:
     link = sparse.csr_array((np.ones(len(start), np.float32), (start, end)), shape=(count, count))
-    link = ((link + link.T) > 0).astype(np.float32)
-    if along_edge:
-        rim = boundary_edges(faces)
-        on_rim = np.zeros(count, bool)
-        on_rim[rim] = True
-        hoop = sparse.csr_array(
-            (np.ones(len(rim), np.float32), (rim[:, 0], rim[:, 1])), shape=(count, count)
-        )
-        hoop = ((hoop + hoop.T) > 0).astype(np.float32)
-        link = sparse.diags_array((~on_rim).astype(np.float32)) @ link + hoop
+    return sparse.csr_array(((link + link.T) > 0).astype(np.float32))
+
+
+def _mean(link: sparse.csr_array) -> sparse.csr_array:
     degree = np.maximum(np.asarray(link.sum(axis=1)).ravel(), 1)
     return sparse.csr_array(sparse.diags_array((1 / degree).astype(np.float32)) @ link)
 
@@ -319,7 +324,8 @@ def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> 
     arm = places_.arm[faces].mean(axis=1)
     out = np.zeros(len(faces), np.uint32)
     for part, tree in base.part_trees.items():
-        own = np.flatnonzero(_same_limb(PARTS[part], centre[:, 0], arm))
+        close = (centre > tree.mins - radius_m) & (centre < tree.maxes + radius_m)
+        own = np.flatnonzero(close.all(axis=1) & _same_limb(PARTS[part], centre[:, 0], arm))
         near = np.isfinite(tree.query(centre[own], distance_upper_bound=radius_m)[0])
         out[own] |= near.astype(np.uint32) << np.uint32(part)
     return out
