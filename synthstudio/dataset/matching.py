@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from synthstudio.core.bins import VIEWS, camera_azimuth_rad, view_of
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
 from synthstudio.dataset.arrays import (
     as_arrow,
     as_numbers,
@@ -49,6 +49,7 @@ _OPS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_WORDS = {"cause": CAUSES, "origin": ORIGINS}
 _STATE = {"visible": 2, "hidden": 1, "outside": 0}
 
 
@@ -186,7 +187,7 @@ def matching_frames(dataset: Dataset, query: Query) -> Iterator[int]:
         names = dict.fromkeys(["index", *sorted({f.column for f in _fields(query)})])
         for batch in dataset.iter_batches("frames", list(names)):
             table = pa.Table.from_batches([batch])
-            found = evaluate(query.tree, _Batch(table, table, ()))[0]
+            found = evaluate(query.tree, Batch(table, table, ()))[0]
             yield from as_numpy(table["index"])[found].tolist()
         return
     last = None
@@ -227,7 +228,7 @@ def view_codes(joints_world_m: pa.Array, joints: Sequence[str], cameras_m: F64) 
     return out
 
 
-class _Batch:
+class Batch:
     """Some people of a data set (or frames, asked about alone) as Columns."""
 
     def __init__(
@@ -238,7 +239,7 @@ class _Batch:
         counts: tuple[I64, I64] | None = None,
     ) -> None:
         """`frames` has a row for each row of `table`; `counts`: frame indices and their people."""
-        self.table, self._frames, self._joints, self._counts = table, frames, joints, counts
+        self.table, self.frames, self._joints, self._counts = table, frames, joints, counts
         self._lists: dict[str, NDArray[Any]] = {}
 
     @property
@@ -247,14 +248,14 @@ class _Batch:
 
     def field(self, field: Field) -> Column:
         if field.column == "view":
-            cameras = camera_places(_matrices(one_array(self._frames["world_to_camera"])))
+            cameras = camera_places(self.optional("world_to_camera", 16))
             places = one_array(self.table["joints_world_m"])
             return Column(view_codes(places, self._joints, cameras), pa.array(VIEWS))
         if field.table == "made" and self._counts is not None:
             indices, counts = self._counts
             own = np.searchsorted(indices, as_numpy(self.table["frame_index"]))
             return Column(counts[own].astype(np.float64))
-        column = one_array((self._frames if field.table == "frame" else self.table)[field.column])
+        column = one_array((self.frames if field.table == "frame" else self.table)[field.column])
         if field.kind == "number":
             if field.element is not None:
                 column = pc.list_element(column, field.element)
@@ -264,30 +265,33 @@ class _Batch:
         return Column(places, coded.dictionary)
 
     def joint_values(self, name: str, place: int) -> NDArray[Any]:
+        return self.planes(name)[place if self.people else 0]
+
+    def planes(self, name: str) -> NDArray[Any]:
+        """(N, P) entries of each person's list `name`; words are places in CAUSES or ORIGINS."""
         if name not in self._lists:
             column = one_array(self.table[name])
-            if name == "cause":
-                flat = word_codes(column, CAUSES)
+            if name in _WORDS:
+                flat = word_codes(column, _WORDS[name])
             else:
                 flat = column.flatten().to_numpy(zero_copy_only=False)
             self._lists[name] = flat.reshape(self.people, -1).T if self.people else flat[None]
-        values: NDArray[Any] = self._lists[name][place if self.people else 0]
-        return values
+        return self._lists[name]
 
-
-def _matrices(column: pa.Array) -> F64:
-    """Return (N, 16) 4x4 matrices, NaN for null."""
-    out = np.full((len(column), 16), np.nan)
-    known = is_known(column)
-    out[known] = as_numpy(column.flatten()).reshape(-1, 16)
-    return out
+    def optional(self, name: str, each: int) -> F64:
+        """(P, each) lists of numbers of a column of frames or people, NaN where it is null."""
+        table = self.table if name in self.table.column_names else self.frames
+        column = one_array(table[name])
+        out = np.full((len(column), each), np.nan)
+        out[is_known(column)] = as_numpy(column.flatten()).reshape(-1, each)
+        return out
 
 
 def _fields(query: Query) -> list[Field]:
     return [leaf.field for leaf in leaves(query.tree) if isinstance(leaf, FieldTest)]
 
 
-def _batches(dataset: Dataset, query: Query) -> Iterator[_Batch]:
+def _batches(dataset: Dataset, query: Query) -> Iterator[Batch]:
     """Yield people in order with every column that the query names, a batch at a time."""
     fields = _fields(query)
     made = {f.column for f in fields if f.table == "made"}
@@ -297,11 +301,22 @@ def _batches(dataset: Dataset, query: Query) -> Iterator[_Batch]:
         person.add("joints_world_m")
         frame.add("world_to_camera")
     counts = _people_by_frame(dataset) if "people" in made else None
+    yield from people_batches(dataset, person, frame, query.joints, counts)
+
+
+def people_batches(
+    dataset: Dataset,
+    person: set[str],
+    frame: set[str],
+    joints: tuple[str, ...],
+    counts: tuple[I64, I64] | None = None,
+) -> Iterator[Batch]:
+    """People in order with columns of theirs and of their frames, a batch at a time."""
     frames = _Frames(dataset, sorted(frame - {"index"}))
     columns = ["frame_index", "instance", *sorted(person - {"frame_index", "instance"})]
     for batch in dataset.iter_batches("instances", columns):
         beside = frames.of(as_numpy(batch["frame_index"]))
-        yield _Batch(pa.Table.from_batches([batch]), beside, query.joints, counts)
+        yield Batch(pa.Table.from_batches([batch]), beside, joints, counts)
 
 
 def _joint_columns(query: Query) -> set[str]:

@@ -18,7 +18,7 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk import table as caching
 from synthstudio.review.risk.people import PeopleTable, facet, find, joint_facet
-from synthstudio.review.risk.table import _frame_rows, people_table
+from synthstudio.review.risk.table import people_table
 
 
 def _mixed() -> Rows:
@@ -204,14 +204,17 @@ def test_sets_without_people_and_rows_that_do_not_fit(tmp_path: Path) -> None:
     short.people[3]["state"] = [2] * 16
     with pytest.raises(DatasetError, match="17 values in each state"):
         people_table(write_rows(short, tmp_path / "short"))
-    for frames in ([0, 3], [1, 0]):  # of no frame, out of order
-        with pytest.raises(DatasetError, match=r"in the order of the frames|damaged"):
-            _frame_rows(np.arange(3.0), np.array(frames), -1)
     held = write_rows(make_rows(2), tmp_path / "held")
     assert people_table(held).key != people_table(empty).key
 
     class Miscounted(Dataset):
         people = property(lambda self: 7)  # type: ignore[assignment]
 
-    with pytest.raises(DatasetError, match="as index"):
-        people_table(Miscounted(held.folder))
+    class Backwards(Dataset):
+        def iter_batches(self, kind, columns=None):
+            for batch in super().iter_batches(kind, columns):
+                yield batch if kind == "frames" else batch.take(np.arange(len(batch))[::-1])
+
+    for wrong in (Miscounted, Backwards):
+        with pytest.raises(DatasetError, match=r"as index|in the order"):
+            people_table(wrong(held.folder))

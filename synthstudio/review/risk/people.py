@@ -12,9 +12,7 @@ one joint reads that joint's numbers alone. Letters: P people, F frames, J joint
     bone_m (B, P) f32                          length of BONES in 3D, NaN without 3D
     off_px (J, P) f16                          from a joint to where its 3D joint is seen
     mirror_px (J, P) f16                       to where its twin of the other side is seen in 3D
-
-
-Counts of people by the values of a field: what plots show and forms offer."""
+"""
 
 from __future__ import annotations
 
@@ -38,7 +36,6 @@ Array = NDArray[Any]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-ORIGINS = ("rendered", "human")
 _LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
 _TRUNK = (
     ("left_shoulder", "right_shoulder"),
@@ -68,23 +65,13 @@ def column_name(field: Field) -> str:
     return f"{table}.{field.column}{element}"
 
 
-def number_columns(table: str) -> dict[str, tuple[str, int | None]]:
-    """Name -> (stored column, element) of all numbers of a table, "person" or "frame"."""
-    wanted = [
-        (f.column, f.element, column_name(f))
-        for f in FIELDS.values()
-        if f.table == table and f.kind == "number"
-    ]
-    if table == "person":
-        wanted += [(_BOX, k, f"person.{_BOX}[{k}]") for k in range(4)]
-    return {name: (column, element) for column, element, name in wanted}
-
-
-def text_columns(table: str) -> dict[str, str]:
-    """Name -> stored column of all texts, lists of names and flags of a table."""
-    return {
-        column_name(f): f.column for f in FIELDS.values() if f.table == table and f.kind != "number"
-    }
+def stored_fields(table: str) -> list[Field]:
+    """The fields of a table, "person" or "frame", that are columns of their own."""
+    if table == "frame":
+        return [field for field in FIELDS.values() if field.table == "frame"]
+    boxes = [Field(column=_BOX, element=k, means="") for k in range(4)]
+    mine = [f for f in FIELDS.values() if f.table in ("person", "made")]
+    return [*mine, *boxes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,12 +238,11 @@ def layout(skeleton: Skeleton, people: int, frames: int) -> dict[str, tuple[tupl
         "bone_m": ((len(bones_of(skeleton.joints)), people), "<f4"),
         "off_px": ((joints, people), "<f2"),
         "mirror_px": ((joints, people), "<f2"),
-        "person.view": ((people,), "<i4"),
-        "person.people": ((people,), "<f8"),
     }
     for table, count in (("person", people), ("frame", frames)):
-        found |= dict.fromkeys(number_columns(table), ((count,), "<f8"))
-        found |= dict.fromkeys(text_columns(table), ((count,), "<i4"))
+        for field in stored_fields(table):
+            kind = "<f8" if field.kind == "number" else "<i4"
+            found[column_name(field)] = (count,), kind
     return found
 
 

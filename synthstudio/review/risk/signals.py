@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, ORIGINS, SHARES
 from synthstudio.core.visibility import VISIBLE_THRESHOLD, joint_states
 from synthstudio.dataset.rows import NO_STATE
-from synthstudio.review.risk.people import F64, I64, ORIGINS, PeopleTable
+from synthstudio.review.risk.people import F64, I64, PeopleTable
 
 F32 = NDArray[np.float32]
 I16 = NDArray[np.int16]

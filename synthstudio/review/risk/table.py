@@ -17,8 +17,7 @@ import contextlib
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib import format as npy
 
-from synthstudio.core.bins import VIEWS
 from synthstudio.core.camera import NEAR_M
 from synthstudio.core.distortion import Coefficients, distorted
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import ORIGINS
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import as_numbers, word_codes
+from synthstudio.dataset.arrays import as_numpy, one_array
 from synthstudio.dataset.durable import (
     canonical_json,
     disk_errors,
@@ -44,30 +42,31 @@ from synthstudio.dataset.durable import (
     whole_folder,
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.matching import as_text, camera_places, view_codes
+from synthstudio.dataset.matching import Batch, people_batches
+from synthstudio.dataset.query_fields import Field
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.people import (
     F64,
-    I64,
-    ORIGINS,
     Array,
     PeopleTable,
     bones_of,
+    column_name,
     layout,
-    number_columns,
-    text_columns,
+    stored_fields,
 )
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the columns or their meaning change."""
 _HEAD = "table.json"
+_TEXT = pa.dictionary(pa.int32(), pa.string())
 Layout = Mapping[str, tuple[tuple[int, ...], str]]
 Names = Mapping[str, pa.Array]
 Fill = Callable[[Mapping[str, Array]], Names]
-_LISTS = ("joints_px", "shares", "state", "cause", "ambiguous", "origin")
-_SPACE = ("joints_camera_m", "joints_world_m")
+_LISTS = ("px", "shares", "state", "cause", "ambiguous", "origin")
+_PLANES = {"px": "joints_px"}
+_CAMERAS = ("K", "spec", "world_to_camera")
 _FURTHEST_PX = 60_000.0  # float16 ends at 65,504
 log = logging.getLogger(__name__)
 
@@ -206,201 +205,119 @@ def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> N
 
     DatasetError when the tables do not fit each other or their counts.
     """
-    texts = _Texts()
-    cameras = _fill_frames(dataset, arrays, texts)
-    _fill_people(dataset, skeleton, arrays, texts, cameras)
-    row = arrays["frame_row"]
-    counts = np.bincount(row, minlength=len(arrays["frame.index"]))
-    arrays["person.people"][:] = counts[row]
-    names = texts.finish(arrays)
-    names["person.view"] = pa.array(VIEWS)
-    return names
+    fields = (*stored_fields("frame"), *stored_fields("person"))
+    texts: dict[str, list[pa.Array]] = {column_name(f): [] for f in fields if f.kind != "number"}
+    _fill_frames(dataset, arrays, texts)
+    _fill_people(dataset, skeleton, arrays, texts)
+    return {name: _numbered(parts, arrays[name]) for name, parts in texts.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Cameras:
-    """The cameras of F frames, NaN where there are none."""
-
-    K: F64  # (F, 9)
-    world_to_camera: F64  # (F, 16)
-    distortion: dict[int, Coefficients] = field(default_factory=dict)  # of bent frames
+def _numbered(parts: list[pa.Array], places: Array) -> pa.Array:
+    """Write the places of all texts of a column; return the different ones."""
+    column = one_array(pa.chunked_array(parts, _TEXT).unify_dictionaries())
+    places[:] = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
+    return column.dictionary
 
 
-class _Texts:
-    """Columns of text, gathered in Arrow's own form and numbered at the end."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[pa.Array]] = {
-            name: [] for table in ("person", "frame") for name in text_columns(table)
-        }
-
-    def add(self, name: str, column: pa.Array) -> None:
-        self._parts[name].append(as_text(column).dictionary_encode())
-
-    def finish(self, arrays: Mapping[str, Array]) -> dict[str, pa.Array]:
-        names: dict[str, pa.Array] = {}
-        kind = pa.dictionary(pa.int32(), pa.string())
-        for name, parts in self._parts.items():
-            column = pa.chunked_array(parts, kind).unify_dictionaries().combine_chunks()
-            column = column if isinstance(column, pa.DictionaryArray) else column.chunk(0)
-            arrays[name][:] = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False)
-            names[name] = column.dictionary
-        return names
+def _put(
+    fields: list[Field],
+    batch: Batch,
+    here: slice,
+    arrays: Mapping[str, Array],
+    texts: dict[str, list[pa.Array]],
+) -> None:
+    for field in fields:
+        name, column = column_name(field), batch.field(field)
+        if column.names is None:
+            arrays[name][here] = column.values
+        else:
+            indices = pa.array(column.values, pa.int32(), mask=column.values < 0)
+            coded = pa.DictionaryArray.from_arrays(indices, column.names.cast(pa.string()))
+            texts[name].append(coded)
 
 
-def _fill_frames(dataset: Dataset, arrays: Mapping[str, Array], texts: _Texts) -> _Cameras:
-    numbers, names = number_columns("frame"), text_columns("frame")
-    index = arrays["frame.index"]
-    cameras = _Cameras(
-        K=np.full((len(index), 9), np.nan), world_to_camera=np.full((len(index), 16), np.nan)
-    )
-    stored = {column for column, _ in numbers.values()} | set(names.values())
-    done = 0
-    for batch in dataset.iter_batches("frames", sorted(stored | {"K", "spec", "world_to_camera"})):
-        here = _rows(done, batch, len(index), "frames")
-        for name, (column, _) in numbers.items():
-            arrays[name][here] = as_numbers(batch[column])
-        for name, column in names.items():
-            texts.add(name, batch[column])
-        for name, into in (("K", cameras.K), ("world_to_camera", cameras.world_to_camera)):
-            known, values = _optional(batch[name], into.shape[1], name)
-            into[here][known] = values
-        for k, spec in enumerate(batch["spec"].to_pylist(), done):
-            if (bent := distortion_of(spec)) is not None:
-                cameras.distortion[k] = bent[0], bent[1]
+def _fill_frames(
+    dataset: Dataset, arrays: Mapping[str, Array], texts: dict[str, list[pa.Array]]
+) -> None:
+    index, done, fields = arrays["frame.index"], 0, stored_fields("frame")
+    columns = sorted({field.column for field in fields})
+    for batch in dataset.iter_batches("frames", columns):
+        here = _rows(done, len(batch), len(index), "frames")
+        table = pa.Table.from_batches([batch])
+        _put(fields, Batch(table, table, ()), here, arrays, texts)
         done += len(batch)
     if done != len(index):
         raise _misfit("frames", f"{len(index)} rows, as index.json says", str(done))
     if (np.diff(index) <= 0).any():
         raise _misfit("frames", "frame indices that rise", "others")
-    return cameras
 
 
 def _fill_people(
     dataset: Dataset,
     skeleton: Skeleton,
     arrays: Mapping[str, Array],
-    texts: _Texts,
-    cameras: _Cameras,
+    texts: dict[str, list[pa.Array]],
 ) -> None:
-    numbers, names = number_columns("person"), text_columns("person")
-    stored = {column for column, _ in numbers.values()} | set(names.values()) | set(_LISTS)
-    columns = ["frame_index", "instance", *sorted(stored | set(_SPACE) - {"instance"})]
+    fields = [field for field in stored_fields("person") if field.column != "people"]
+    columns = {field.column for field in fields if field.table == "person"}
+    columns |= {*_LISTS, "joints_px", "joints_camera_m", "joints_world_m"} - {"px"}
     total, done, last = len(arrays["frame"]), 0, -1
-    for batch in dataset.iter_batches("instances", list(dict.fromkeys(columns))):
-        here = _rows(done, batch, total, "instances")
-        frame = batch["frame_index"].to_numpy()
-        place = _frame_rows(arrays["frame.index"], frame, last)
-        arrays["frame"][here], arrays["frame_row"][here] = frame, place
-        arrays["instance"][here] = batch["instance"].to_numpy()
-        for name, (column, element) in numbers.items():
-            values = batch[column]
-            arrays[name][here] = as_numbers(
-                values if element is None else pc.list_element(values, element)
-            )
-        for name, column in names.items():
-            texts.add(name, batch[column])
-        _fill_joints(batch, skeleton, arrays, here)
-        _fill_space(batch, skeleton, arrays, here, cameras, place)
-        done, last = done + len(batch), int(frame[-1]) if len(frame) else last
+    for batch in people_batches(dataset, columns, set(_CAMERAS), skeleton.joints):
+        here = _rows(done, batch.people, total, "instances")
+        frame = as_numpy(batch.table["frame_index"])
+        if (np.diff(frame, prepend=last) < 0).any():
+            raise _misfit("instances", "people in the order of the frames", "others")
+        arrays["frame"][here] = frame
+        arrays["frame_row"][here] = np.searchsorted(arrays["frame.index"], frame)
+        arrays["instance"][here] = as_numpy(batch.table["instance"])
+        _put(fields, batch, here, arrays, texts)
+        for name in _LISTS:
+            arrays[name][:, here] = batch.planes(_PLANES.get(name, name))
+        px = arrays["px"][:, here]
+        px[~np.isfinite(px)] = np.nan
+        _fill_space(batch, skeleton, arrays, here)
+        done, last = done + batch.people, int(frame[-1])
     if done != total:
         raise _misfit("instances", f"{total} rows, as index.json says", str(done))
+    row = arrays["frame_row"]
+    arrays["person.people"][:] = np.bincount(row, minlength=len(arrays["frame.index"]))[row]
 
 
-def _frame_rows(index: F64, frame: I64, last: int) -> I64:
-    """Row of each person's frame; DatasetError when people are out of order."""
-    place = np.searchsorted(index, frame)
-    fits = (place < len(index)) & (index[np.minimum(place, len(index) - 1)] == frame)
-    rises = len(frame) == 0 or (frame[0] >= last and (np.diff(frame) >= 0).all())
-    if not fits.all() or not rises:
-        raise _misfit("instances", "people of stored frames, in the order of the frames", "others")
-    return place
-
-
-def _fill_joints(
-    batch: pa.RecordBatch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice
-) -> None:
+def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], here: slice) -> None:
+    """Fill what 3D decides: bones, and where joints are seen."""
     joints = len(skeleton.joints)
-
-    def planes(name: str, each: int, kind: Any = None) -> Array:
-        flat = _flat(batch[name], joints * each, name)
-        values = flat if kind is None else flat.astype(kind)
-        return values.reshape(len(batch), joints * each).T
-
-    px = planes("joints_px", 2, np.float32)
-    arrays["px"][:, here] = np.where(np.isfinite(px), px, np.nan)
-    arrays["shares"][:, here] = planes("shares", len(SHARES))
-    for name in ("state", "ambiguous"):
-        arrays[name][:, here] = planes(name, 1)
-    for name, words in (("cause", CAUSES), ("origin", ORIGINS)):
-        _flat_length(batch[name], joints, name)
-        arrays[name][:, here] = word_codes(batch[name], words).reshape(len(batch), joints).T
-
-
-def _fill_space(
-    batch: pa.RecordBatch,
-    skeleton: Skeleton,
-    arrays: Mapping[str, Array],
-    here: slice,
-    cameras: _Cameras,
-    place: I64,
-) -> None:
-    """Fill what 3D decides: bones, where joints are seen, the view."""
-    joints = len(skeleton.joints)
-    known, flat = _optional(batch["joints_camera_m"], 3 * joints, "joints_camera_m")
-    at = np.full((len(batch), joints, 3), np.nan)
-    at[known] = flat.reshape(-1, joints, 3)
+    at = batch.optional("joints_camera_m", 3 * joints).reshape(-1, joints, 3)
     pairs = np.array(bones_of(skeleton.known_as), np.int64).reshape(-1, 2)
     length = np.sqrt(((at[:, pairs[:, 0]] - at[:, pairs[:, 1]]) ** 2).sum(axis=2))
     arrays["bone_m"][:, here] = length.T
-    lens = [cameras.distortion.get(k) for k in place.tolist()]
-    seen = _projected(at, cameras.K[place].reshape(-1, 3, 3), lens)
+    frames = as_numpy(batch.table["frame_index"]).tolist()
+    specs = dict(zip(frames, batch.frames["spec"].to_pylist(), strict=True))
+    bent = {frame: distortion_of(spec) for frame, spec in specs.items()}
+    lenses = [None if (lens := bent[frame]) is None else lens[:2] for frame in frames]
+    seen = _projected(at, batch.optional("K", 9).reshape(-1, 3, 3), lenses)
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))
-    flip = skeleton.flip
-    for name, projected in (("off_px", seen), ("mirror_px", seen[:, flip])):
+    for name, projected in (("off_px", seen), ("mirror_px", seen[:, skeleton.flip])):
         off = np.sqrt(((projected - px) ** 2).sum(axis=2))
         arrays[name][:, here] = np.where(rendered, np.minimum(off, _FURTHEST_PX), np.nan).T
-    _flat_length(batch["joints_world_m"], 3 * joints, "joints_world_m")
-    cameras_m = camera_places(cameras.world_to_camera[place])
-    arrays["person.view"][here] = view_codes(batch["joints_world_m"], skeleton.known_as, cameras_m)
 
 
-def _projected(at: F64, K: F64, lens: list[Coefficients | None]) -> F64:
+def _projected(at: F64, K: F64, lenses: Sequence[Coefficients | None]) -> F64:
     """(N, J, 2) pixels of camera points (N, J, 3); NaN before the near plane."""
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        at = at.copy() if any(lens) else at
-        for n, bent in enumerate(lens):
-            if bent is not None:
-                at[n, :, :2] = distorted(bent, at[n, :, :2] / at[n, :, 2:]) * at[n, :, 2:]
+        at = at.copy() if any(lenses) else at
+        for n, lens in enumerate(lenses):
+            if lens is not None:
+                at[n, :, :2] = distorted(lens, at[n, :, :2] / at[n, :, 2:]) * at[n, :, 2:]
         flat = np.einsum("nij,nkj->nki", K, at)
         near = at[:, :, 2:] >= NEAR_M
         return np.where(near, flat[:, :, :2] / at[:, :, 2:], np.nan)
 
 
-def _optional(column: pa.Array, each: int, name: str) -> tuple[Array, F64]:
-    """(N,) which rows hold a list, and (N held, each) their numbers."""
-    known = column.is_valid().to_numpy(zero_copy_only=False)
-    return known, _flat(column, each, name).reshape(int(known.sum()), each)
-
-
-def _flat(column: pa.Array, each: int, name: str) -> Array:
-    """The entries of all lists in a row; DatasetError unless each holds `each`."""
-    _flat_length(column, each, name)
-    return column.flatten().to_numpy(zero_copy_only=False)
-
-
-def _flat_length(column: pa.Array, each: int, name: str) -> None:
-    lengths = pc.drop_null(pc.list_value_length(column)).to_numpy()
-    if (lengths != each).any():
-        got = str(int(lengths[lengths != each][0]))
-        raise _misfit("instances", f"{each} entries of {name} in each row", got)
-
-
-def _rows(done: int, batch: pa.RecordBatch, total: int, table: str) -> slice:
-    if done + len(batch) > total:
+def _rows(done: int, count: int, total: int, table: str) -> slice:
+    if done + count > total:
         raise _misfit(table, f"{total} rows, as index.json says", "more")
-    return slice(done, done + len(batch))
+    return slice(done, done + count)
 
 
 def _misfit(table: str, expected: str, got: str) -> DatasetError:
