@@ -10,7 +10,6 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
 from synthstudio.core.rng import stream
 from synthstudio.core.spec import (
-    Ask,
     ClipSpec,
     FrameSpec,
     GarmentSpec,
@@ -18,6 +17,7 @@ from synthstudio.core.spec import (
     LightSpec,
     Look,
     Material,
+    OcclusionTarget,
     PersonSpec,
     Phenotype,
     PlainBackdrop,
@@ -98,7 +98,11 @@ def _spec(index: int, seed: int, count: int) -> FrameSpec:
             time_s=index % 4 / 8,
             motions=("walk",) * count,
         ),
-        asks=(Ask(occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)),)
+        asks=(
+            OcclusionTarget(
+                occluded_fraction=0.25, hidden=("nose",), causes=dict.fromkeys(SHARES, 0.2)
+            ),
+        )
         * count,
         crowd_ask=0.25,
     )

@@ -14,7 +14,7 @@ from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.camera import Camera
-from synthstudio.core.drift import drift_of, row_times_s
+from synthstudio.core.drift import row_times_s, velocities_of
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
@@ -194,7 +194,7 @@ def test_somebody_else_a_moment_later_is_an_error(stage: Stage, drawn: FrameSpec
     person = stage.body.posed(drawn.people[0], instance=1)
     other = dataclasses.replace(person, surfaces=person.surfaces[1:])
     with pytest.raises(GeometryError, match="same surfaces"):
-        drift_of(person, other, 0.01)
+        velocities_of(person, other, 0.01)
 
 
 @pytest.mark.parametrize(

@@ -232,8 +232,8 @@ def test_nothing_is_laid_before_who_does_not_stand(tmp_path: Path):
     stage = opened(settings(world), world, tmp_path / "album")
     sample = stage.sample(0)
     people, rgb = stage.people(sample), stage.pixels(ref_of(sample))
-    view = view_of(sample, people, rgb, stage.annotated_skeleton, known=True)
-    before = view_of(sample, people, rgb, stage.annotated_skeleton)
+    view = view_of(sample, people, rgb, stage.annotated_skeleton, outline=stage.outline, known=True)
+    before = view_of(sample, people, rgb, stage.annotated_skeleton, outline=stage.outline)
     assert before.ground is None and not before.people[0].upright  # as in sets of before
     shown = dataclasses.replace(view, ground=object())
     person = dataclasses.replace(view.people[0], upright=True)

@@ -14,7 +14,7 @@ from synthstudio.core.spec import GreySpec
 from synthstudio.generation.photos.layers import _as_colourful, _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
 from synthstudio.props import photo_looks
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.search import photo_candidates as items
 from synthstudio.recipe.search.photo_occluders import fits
 from synthstudio.recipe.search.photo_visibility import Card, as_annotated, behind, fractions
@@ -31,7 +31,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> PhotoStage:
 def seen(stage: PhotoStage, place: int):
     sample = stage.sample(place)
     people = stage.people(sample)
-    return view_of(sample, people, stage.pixels(ref_of(sample)), stage.annotated_skeleton)
+    return view_of(
+        sample,
+        people,
+        stage.pixels(ref_of(sample)),
+        stage.annotated_skeleton,
+        outline=stage.outline,
+    )
 
 
 def test_what_stands_has_its_foot_at_or_below_the_feet_of_whom_it_hides(stage: PhotoStage):
@@ -142,11 +148,10 @@ def drawn(stage: PhotoStage, **options: object) -> list[items.Item]:
     """Things drawn before the first person of a photo."""
     base = stage.settings.recipe
     recipe = base.model_copy(update={"occlude": base.photo_options.model_copy(update=options)})
-    draw = Draw(recipe=recipe, index=0, split="train", catalogue=stage.catalogue)
+    ctx = SampleContext(recipe=recipe, index=0, split="train", geometry=stage)
     view = seen(stage, 0)
     made = [
-        items.draw_item(draw, view, stage, 0, "thing", stream(1, "things", k), keys=(k,))
-        for k in range(40)
+        items.draw_item(ctx, view, 0, "thing", stream(1, "things", k), keys=(k,)) for k in range(40)
     ]
     return [item for item in made if item is not None]
 

@@ -31,7 +31,7 @@ from printed import PAGES, ROOT, added, blocks, check_command, check_python, com
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.core.solve import ImageAsset
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.spec import AssetRef
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.props.photo_sidecars import with_sidecar

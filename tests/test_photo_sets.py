@@ -27,7 +27,7 @@ from synthstudio.generation.stage import settings_of
 from synthstudio.quality.coverage import coverage
 from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.quality.validate import validate_dataset
-from synthstudio.recipe.sampling.choose import Draw, split_of
+from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.load import dump, load
 from synthstudio.recipe.search.photo_occluders import kinds_of
 from synthstudio.report import coverage_sheet, pictures
@@ -321,7 +321,7 @@ def test_a_run_plans_every_kind_by_its_weight(world: Path):
     own = varied(world)
     for nth, number in ((0, 0), (1, 0), (0, 1)):
         draws = [
-            Draw(recipe=own.recipe, index=k, split="train", catalogue=own.catalogue)
+            SampleContext(recipe=own.recipe, index=k, split="train", geometry=own)
             for k in range(400)
         ]
         order = [kinds_of(draw, nth, number) for draw in draws]
@@ -330,5 +330,5 @@ def test_a_run_plans_every_kind_by_its_weight(world: Path):
             assert share == pytest.approx(weight / sum(BY.values()), abs=0.006)
         assert all(sorted(kinds) == sorted(BY) for kinds in order)
     only = varied(world, by={"person": 1.0, "thing": 0.0})
-    draw = Draw(recipe=only.recipe, index=3, split="train", catalogue=only.catalogue)
+    draw = SampleContext(recipe=only.recipe, index=3, split="train", geometry=only)
     assert kinds_of(draw, 0, 0) == ["person"]

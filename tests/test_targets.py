@@ -13,7 +13,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import FrameSpec, PersonSpec, ThingSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.search.goals import CAUSES, draw_asks
 from synthstudio.recipe.search.scene_visibility import visibilities
@@ -90,20 +90,15 @@ def test_crowds_come_as_asked() -> None:
 
 def asks(index: int, count: int = 2, **targets: Any) -> Any:
     recipe = parse({**SMALL, "targets": targets}, "test")
-    catalogue = prepare(recipe, assets=Path(), device="cpu").catalogue
-    draw = Draw(recipe=recipe, index=index, split="train", catalogue=catalogue)
-    return draw_asks(draw, count)
+    geometry: Any = prepare(recipe, assets=Path(), device="cpu")  # has a catalogue
+    ctx = SampleContext(recipe=recipe, index=index, split="train", geometry=geometry)
+    return draw_asks(ctx, count)
 
 
 def test_asks_are_a_plan() -> None:
     """Over whole blocks, asked rates and fractions are the recipe's own, whoever asks when."""
     fields = {"joints": {"left_wrist+right_wrist": 0.4}, "occluded_fraction": [0.1, 0.5]}
-    recipe = parse({**SMALL, "targets": fields}, "test")
-    catalogue = prepare(recipe, assets=Path(), device="cpu").catalogue
-    drawn = [
-        draw_asks(Draw(recipe=recipe, index=i, split="train", catalogue=catalogue), 1)[0]
-        for i in reversed(range(200))
-    ]
+    drawn = [asks(index, 1, **fields)[0] for index in reversed(range(200))]
     fractions = np.sort([ask.occluded_fraction or 0.0 for ask in drawn])
     assert np.abs(fractions - np.linspace(0.1, 0.5, 200)).max() < 0.005
     hidden = np.array([bool(ask.hidden) for ask in drawn])

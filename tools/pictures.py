@@ -17,13 +17,13 @@ from synthstudio.body.face import EXPRESSIONS
 from synthstudio.body.meetings import meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.images import decode_rgb, encode_jpeg, resample
 from synthstudio.core.labels import STATE_VISIBLE, PersonLabel
 from synthstudio.core.people import stack
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F64, U8
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.solve import GarmentKind
 from synthstudio.core.spec import FrameSpec, GarmentSpec, LensSpec, LightSpec, PersonSpec
 from synthstudio.core.whole_body import PARTS
 from synthstudio.generation import pipeline
@@ -32,7 +32,7 @@ from synthstudio.props.skies import sky_picture
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.ages import aged
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.faces import recoloured
 from synthstudio.recipe.sampling.outfits import design_of, dyed
 from synthstudio.recipe.sampling.skies import DESIGNS, sky_of
@@ -362,7 +362,7 @@ def worn_by(stage: Stage, spec: FrameSpec, kind: GarmentKind) -> U8:
     gone = {kind.slot, "bottom"} if kind.whole else {kind.slot}
     kept = [garment for garment in person.outfit if slots[garment.kind] not in gone]
     rng = stream(0, "clothes", kind.kind)
-    chosen = Draw(recipe=stage.settings.recipe, index=0, split="train", catalogue=stage.catalogue)
+    chosen = SampleContext(recipe=stage.settings.recipe, index=0, split="train", geometry=stage)
     shape = design_of(kind, stage.settings.recipe, rng)
     new = dyed(chosen, kind, shape, person.look.skin_rgb, rng)
     person = dataclasses.replace(

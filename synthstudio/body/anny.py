@@ -17,10 +17,10 @@ from synthstudio.body.reach import meet
 from synthstudio.body.recording import Motion, mirrored
 from synthstudio.body.touching import Pair, Posed
 from synthstudio.body.wardrobe import dress
+from synthstudio.core.catalogue import Step, Touch
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, Surface
 from synthstudio.core.skeleton import JOINTS, get_skeleton
-from synthstudio.core.solve import Step, Touch
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
 _BARE_CACHE = 64
@@ -97,7 +97,7 @@ class Body:
         return out
 
     def meet(self, people: Pair, touches: tuple[Touch, ...]) -> Pair | None:
-        """Return two people whose palms lie where they touch, or None (core.solve.Solve.meet)."""
+        """Return two people whose palms lie where they touch, or None (GeometryQueries.meet)."""
         return meet(people, touches, lambda person: _posed(_unplaced(person)))
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:

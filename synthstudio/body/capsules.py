@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from synthstudio.body.atlas import bare_body, bones_of, load_atlas
 from synthstudio.body.poses import BONES, bone_rotations, posed_chain
 from synthstudio.core.scene import F64, PARTS
-from synthstudio.core.spec import Numbers, Phenotype
+from synthstudio.core.spec import FrozenDict, Phenotype
 
 _SLABS = {"trunk": 7, "head": 3}
 _FULL = 0.99
@@ -104,7 +104,7 @@ def parts() -> tuple[str, ...]:
 
 
 def touches_m(
-    phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[Numbers, ...] = ()
+    phenotype: Phenotype, angles_rad: dict[str, float], *, like: tuple[FrozenDict, ...] = ()
 ) -> float:
     """Return how deep the deepest two capsules overlap; 0 where none do.
 
@@ -119,7 +119,7 @@ def touches_m(
 
 
 @functools.lru_cache(maxsize=512)
-def _usual_overlaps_m(angles_rad: Numbers) -> F64:
+def _usual_overlaps_m(angles_rad: FrozenDict) -> F64:
     return _overlaps_m(USUAL_BODY, angles_rad)
 
 

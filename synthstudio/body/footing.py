@@ -28,8 +28,8 @@ from synthstudio.body.motion import (
 )
 from synthstudio.body.poses import BONES, Chain
 from synthstudio.body.recording import Motion
+from synthstudio.core.catalogue import Step
 from synthstudio.core.scene import F32, F64
-from synthstudio.core.solve import Step
 
 SOLE_M = 0.05
 """Of a shoe, what lies at most so high over its lowest point may touch the floor."""

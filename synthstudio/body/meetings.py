@@ -10,21 +10,21 @@ from typing import Any
 
 from synthstudio.body.pose_library import angles_of, hands, loaded, mapping, shaped
 from synthstudio.body.spots import NAMES
+from synthstudio.core.catalogue import Fingers, Interaction, Role, Touch
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.solve import Fingers, Meeting, Role, Touch
 
 FILE = "meetings.yaml"
 _PALMS = ("left_palm", "right_palm")
 
 
 @functools.cache
-def meetings() -> tuple[Meeting, ...]:
+def meetings() -> tuple[Interaction, ...]:
     """Return the meetings, sorted by name; RecipeError names an entry that is wrong."""
     text = files("synthstudio.body").joinpath(FILE).read_text(encoding="utf-8")
     return read_meetings(text, FILE)
 
 
-def read_meetings(text: str, where: str) -> tuple[Meeting, ...]:
+def read_meetings(text: str, where: str) -> tuple[Interaction, ...]:
     """Read `meetings` from a YAML text. An entry has
 
       roles: who does what; of each `poses` it may begin with and angles as in poses.yaml
@@ -41,13 +41,13 @@ def read_meetings(text: str, where: str) -> tuple[Meeting, ...]:
     )
 
 
-def _meeting(name: str, entry: dict[str, Any], where: str) -> Meeting:
+def _meeting(name: str, entry: dict[str, Any], where: str) -> Interaction:
     rest = dict(entry)
     roles = tuple(_role(mapping(role, where), where) for role in rest.pop("roles"))
     touches = tuple(_touch(touch, where) for touch in rest.pop("touches", []))
     second = mapping(rest.pop("second", {}), where)
     apart = rest.pop("apart_m", None)
-    own = Meeting(
+    own = Interaction(
         name=name,
         roles=roles,
         touches=touches,

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from synthstudio.body.poses import HAND_ANGLES, LIMITS_RAD
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.solve import KeyPose
 
 ATHLETIC = "poses_athletic.yaml"
 FILES = ("poses.yaml", "poses_contact.yaml", ATHLETIC)

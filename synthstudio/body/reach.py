@@ -28,8 +28,8 @@ from synthstudio.body.touching import (
     placed_frames,
     world_skin_m,
 )
+from synthstudio.core.catalogue import Touch
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Touch
 from synthstudio.core.spec import PersonSpec
 
 TOUCH_M = 0.015
@@ -66,7 +66,7 @@ _STEP = 1e-5
 def meet(
     people: Pair, touches: tuple[Touch, ...], posed: Callable[[PersonSpec], Posed]
 ) -> Pair | None:
-    """Return the two as `core.solve.Solve.meet` says, or None."""
+    """Return the two as `GeometryQueries.meet` says, or None."""
     first, lift_m = people, 0.0
     for _ in range(_ROUNDS):
         before = _standing(people, posed)

@@ -14,8 +14,8 @@ from synthstudio.body.atlas import BareBody, load_atlas
 from synthstudio.body.capsules import Frames
 from synthstudio.body.poses import BONES, bone_rotations
 from synthstudio.body.spots import Spot, spot
+from synthstudio.core.catalogue import Touch
 from synthstudio.core.scene import F64, I32
-from synthstudio.core.solve import Touch
 from synthstudio.core.spec import PersonSpec
 
 SKIN_M = 0.015
@@ -35,7 +35,7 @@ class Posed:
     """A person's body in its own frame, and the vertices of what it wears."""
 
     bare: BareBody
-    palms: F64  # (2, 4, 4) left, right: core.solve.Solve.palms_m
+    palms: F64  # (2, 4, 4) left, right: GeometryQueries.palms_m
     worn_m: F64  # (N, 3)
     drop_m: float
 

@@ -15,10 +15,10 @@ from synthstudio.body.clothes.kinds import GARMENTS, Design, design, drawn_faces
 from synthstudio.body.clothes.sew import Sewn, Wearer, sewn, wearer_of
 from synthstudio.body.clothes.weave import basis
 from synthstudio.body.skin import skin_surfaces, teeth
+from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import PARTS, Bool, Surface
-from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Material, PersonSpec
 
 __all__ = ["GARMENTS", "Dressed", "check_outfit", "dress", "garments"]

@@ -22,7 +22,7 @@ _EVERY = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Drift:
+class VertexVelocities:
     """Velocities in the world, metres a second, of what a PosedPerson holds."""
 
     surfaces: tuple[F32, ...]  # (V, 3) of each
@@ -31,12 +31,12 @@ class Drift:
     points: F64  # (J, N, 3) of the joints' patches
 
 
-def drift_of(now: PosedPerson, other: PosedPerson, after_s: float) -> Drift:
+def velocities_of(now: PosedPerson, other: PosedPerson, after_s: float) -> VertexVelocities:
     """How somebody moves who is `other` so many seconds (below 0: before) `now`.
 
     GeometryError when the two are not the same person in the same clothes.
     """
-    return Drift(
+    return VertexVelocities(
         surfaces=velocities(now.surfaces, other.surfaces, after_s),
         joints=(other.joints_m - now.joints_m) / after_s,
         kinematic_joints=(other.kinematic_joints_m - now.kinematic_joints_m) / after_s,
@@ -86,7 +86,9 @@ def _moved(
     )
 
 
-def rolled(person: PosedPerson, drift: Drift, camera: Camera, readout_s: float) -> PosedPerson:
+def apply_rolling_shutter(
+    person: PosedPerson, drift: VertexVelocities, camera: Camera, readout_s: float
+) -> PosedPerson:
     """The person as a rolling shutter sees it: each point at the time of the row it is seen in.
 
     Row y of H is exposed (y / H - 1/2) x `readout_s` after the frame's moment. Joints and
@@ -100,14 +102,14 @@ def rolled(person: PosedPerson, drift: Drift, camera: Camera, readout_s: float) 
     patches = person.patches
     return dataclasses.replace(
         person,
-        surfaces=rolled_surfaces(person.surfaces, drift.surfaces, camera, readout_s),
+        surfaces=surfaces_at_rows(person.surfaces, drift.surfaces, camera, readout_s),
         joints_m=late(person.joints_m, drift.joints),
         kinematic_joints_m=late(person.kinematic_joints_m, drift.kinematic_joints),
-        patches=rolled_patches(patches, drift.points, camera, readout_s),
+        patches=patches_at_rows(patches, drift.points, camera, readout_s),
     )
 
 
-def rolled_patches(
+def patches_at_rows(
     patches: JointPatches, velocity: F64, camera: Camera, readout_s: float
 ) -> JointPatches:
     """Patches of somebody whose points move at `velocity` (J, N, 3), as in `rolled`."""
@@ -115,7 +117,7 @@ def rolled_patches(
     return dataclasses.replace(patches, points_m=patches.points_m + velocity * times[..., None])
 
 
-def rolled_surfaces(
+def surfaces_at_rows(
     surfaces: Sequence[Surface], drifts: Sequence[F32], camera: Camera, readout_s: float
 ) -> tuple[Surface, ...]:
     """Surfaces whose vertices move at `drifts` (V, 3) each, as in `rolled`."""
@@ -144,7 +146,7 @@ def row_times_s(camera: Camera, points_m: F32 | F64, velocity: F32 | F64, readou
     return times.reshape(np.shape(points_m)[:-1])
 
 
-def way_px(
+def max_motion_px(
     camera: Camera, surfaces: Sequence[Surface], drifts: Sequence[F32 | None], seconds: float
 ) -> float:
     """How far in pixels whatever goes farthest in the picture goes in that time."""

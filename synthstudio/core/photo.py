@@ -5,19 +5,20 @@ Pixels are continuous. Letters: J joints, H rows, W columns of a crop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.scene import F32, F64, Bool
-from synthstudio.core.solve import PlaceLight, Solve
 from synthstudio.core.spec import (
-    Ask,
     AssetRef,
     CutoutSpec,
     GreySpec,
     LensSpec,
     LightSpec,
+    OcclusionTarget,
     PersonSpec,
     Split,
     ThingSpec,
@@ -82,7 +83,7 @@ class PhotoSpec:
     group_id: str
     variant: str
     differs: tuple[str, ...] = ()
-    asks: tuple[Ask, ...] = ()  # one a person of the photo
+    asks: tuple[OcclusionTarget, ...] = ()  # one a person of the photo
     kind: Literal["photo"] = "photo"
 
 
@@ -115,6 +116,15 @@ class GroundCells:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Outline:
+    """A cut-out picture trimmed to what it shows, at a low resolution."""
+
+    alpha: F32  # (h, w) 0..1
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PhotoView:
     """A photo as a draw sees it."""
 
@@ -129,21 +139,5 @@ class PhotoView:
     blur_sigma_px: float
     noise_sigma: float
     tone: ToneSpec
+    outline: Callable[[AssetRef], Outline]  # of a cut-out picture
     ground: GroundCells | None = None  # None: nobody's feet tell
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Outline:
-    """A cut-out picture trimmed to what it shows, at a low resolution."""
-
-    alpha: F32  # (h, w) 0..1
-    width_px: int
-    height_px: int
-
-
-class PhotoSolve(Solve, Protocol):
-    """What a draw over photos may ask beyond `Solve`."""
-
-    def outline(self, asset: AssetRef) -> Outline:
-        """A cut-out's outline."""
-        ...

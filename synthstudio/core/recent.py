@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-class Recent:
+class FrameCache:
     """Remembers what was made for this frame and the one before, and nothing older.
 
     So it never holds more than two frames need, whatever their size. A key must name everything

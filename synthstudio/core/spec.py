@@ -39,7 +39,7 @@ THING_BASE = 1000
 LATER = {"later": True}  # of a field: stored only where it is not its default
 
 
-class Numbers(dict[str, float]):
+class FrozenDict(dict[str, float]):
     """A dict of numbers that nobody changes, so that specs can be keys of caches."""
 
     __slots__ = ("_hash",)
@@ -54,12 +54,12 @@ class Numbers(dict[str, float]):
 
     def __reduce__(self) -> tuple[type, tuple[dict[str, float]]]:
         """Pickle the numbers alone: in another process strings have other hashes."""
-        return Numbers, (dict(self),)
+        return FrozenDict, (dict(self),)
 
 
 def _hashable(spec: Any, name: str) -> None:
     """Make a frozen spec's dict field a Numbers."""
-    object.__setattr__(spec, name, Numbers(getattr(spec, name)))
+    object.__setattr__(spec, name, FrozenDict(getattr(spec, name)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,7 +339,7 @@ class GreySpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
+class OcclusionTarget:
     """What the recipe's targets asked of one person; None or empty where nothing was asked.
 
     `hidden` and `shown` name joints, or several joined by "+" that are asked for together.
@@ -404,7 +404,7 @@ class FrameSpec:
     differs: tuple[str, ...] = ()  # fields that a variant does not share with its group's base
     camera_id: int = 0  # which camera of the group's rig
     clip: ClipSpec | None = None
-    asks: tuple[Ask, ...] = ()  # one a person; empty: the recipe has no targets
+    asks: tuple[OcclusionTarget, ...] = ()  # one a person; empty: the recipe has no targets
     crowd_ask: float | None = None
     shadow_box_m: tuple[Vec3, Vec3] | None = None  # what a group's shadow maps span; None: own fit
     moving: tuple[MovingSpec, ...] = field(default=(), metadata=LATER)

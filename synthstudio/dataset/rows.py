@@ -51,7 +51,7 @@ from numpy.typing import NDArray
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
-from synthstudio.core.spec import Ask, ClipSpec
+from synthstudio.core.spec import ClipSpec, OcclusionTarget
 from synthstudio.core.spec_json import to_json
 
 Row = dict[str, Any]
@@ -198,13 +198,13 @@ def instance_rows(frame: Frame) -> list[Row]:
             **person_row(person),
             "track_id": None if spec.clip is None else person.instance,
             "motion": None if spec.clip is None else spec.clip.motions[person.instance - 1],
-            **ask_row(spec.asks[person.instance - 1] if spec.asks else Ask()),
+            **ask_row(spec.asks[person.instance - 1] if spec.asks else OcclusionTarget()),
         }
         for person in frame.labels.people
     ]
 
 
-def ask_row(ask: Ask) -> Row:
+def ask_row(ask: OcclusionTarget) -> Row:
     """Return the columns that say what was asked of a person."""
     requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
     causes = [ask.causes.get(cause, math.nan) for cause in SHARES] if ask.causes else None

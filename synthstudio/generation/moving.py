@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthstudio.core.drift import (
-    Drift,
-    drift_of,
-    rolled,
-    rolled_patches,
-    rolled_surfaces,
+    VertexVelocities,
+    apply_rolling_shutter,
+    patches_at_rows,
+    surfaces_at_rows,
     velocities,
+    velocities_of,
 )
 from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 _BEYOND = 1.5
 
 
-def drifts_of(stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]) -> dict[int, Drift]:
+def drifts_of(
+    stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]
+) -> dict[int, VertexVelocities]:
     """How each of the people who moves does so; not those who cannot be seen to."""
     return {
-        m.person: drift_of(
+        m.person: velocities_of(
             people[m.person],
             stage.body.posed(_other(spec, m), instance=PERSON_BASE + m.person),
             m.after_s,
@@ -72,12 +74,14 @@ def held_drifts(
 
 
 def as_rolled(
-    spec: FrameSpec, people: Sequence[PosedPerson], drifts: dict[int, Drift]
+    spec: FrameSpec, people: Sequence[PosedPerson], drifts: dict[int, VertexVelocities]
 ) -> tuple[PosedPerson, ...]:
     """The people as the lens's rolling shutter sees them."""
     readout = spec.lens.readout_s
     return tuple(
-        rolled(person, drifts[i], spec.camera, readout) if readout > 0 and i in drifts else person
+        apply_rolling_shutter(person, drifts[i], spec.camera, readout)
+        if readout > 0 and i in drifts
+        else person
         for i, person in enumerate(people)
     )
 
@@ -88,7 +92,7 @@ def held_as_rolled(
     """A thing as the lens's rolling shutter sees it."""
     if drifts is None or spec.lens.readout_s <= 0:
         return surfaces
-    return rolled_surfaces(surfaces, drifts, spec.camera, spec.lens.readout_s)
+    return surfaces_at_rows(surfaces, drifts, spec.camera, spec.lens.readout_s)
 
 
 def fresh_patches(stage: Stage, spec: FrameSpec, *, points: int, seed: int) -> list[JointPatches]:
@@ -99,7 +103,7 @@ def fresh_patches(stage: Stage, spec: FrameSpec, *, points: int, seed: int) -> l
             now = out[m.person]
             other = stage.body.fresh_patches(_other(spec, m), points=points, seed=seed)
             velocity = (other.points_m - now.points_m) / m.after_s
-            out[m.person] = rolled_patches(now, velocity, spec.camera, spec.lens.readout_s)
+            out[m.person] = patches_at_rows(now, velocity, spec.camera, spec.lens.readout_s)
     return out
 
 

@@ -56,7 +56,7 @@ from synthstudio.label.frame import PersonEvidence, label_frame
 from synthstudio.label.visibility import patch_query
 from synthstudio.props import backgrounds, cutouts, places
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.choose import doubted, left_out
+from synthstudio.recipe.sampling.check import doubted, left_out
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.render import bend, light, points, raster, shade
 from synthstudio.render.exposure import exposed

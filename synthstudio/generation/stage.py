@@ -1,7 +1,7 @@
 """What one process holds to make frames: the body, opened assets, a device.
 
 `prepare` reads a recipe's assets once; its `Settings` travel to workers; each opens a `Stage`.
-The stage is also what a draw asks when a choice needs geometry (`core.solve.Solve`).
+The stage is also what a draw asks when a choice needs geometry (`GeometryQueries`).
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from synthstudio.body.motion import READERS as MOTION_READERS
 from synthstudio.body.motion import read as read_motion
 from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step, Touch
 from synthstudio.core.errors import DatasetError, DeviceError
 from synthstudio.core.floor_plan import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
-from synthstudio.core.recent import Recent
+from synthstudio.core.recent import FrameCache
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step, Touch
 from synthstudio.core.spec import (
     PERSON_BASE,
     THING_BASE,
     AssetRef,
-    Numbers,
+    FrozenDict,
     PersonSpec,
     Phenotype,
     ThingSpec,
@@ -59,7 +59,7 @@ from synthstudio.props.assets import (
 from synthstudio.props.photo_looks import place_light
 from synthstudio.props.places import PlaceModel, read_place
 from synthstudio.recipe.draw import draw_group, draw_moment
-from synthstudio.recipe.sampling.quotas import check_families
+from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.schema.load import dump, parse_stored
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.render import bend, points, raster, runtime
@@ -91,7 +91,7 @@ def prepare(
 ) -> Settings:
     """Read and check every asset that the recipe names, below the folder `assets`.
 
-    Raises AssetError for the first file that cannot be used, RecipeError for quotas of poses
+    Raises AssetError for the first file that cannot be used, RecipeError for names
     that are not there, DeviceError for a device or renderer that is not there.
     """
     if renderer not in RENDERERS:
@@ -117,7 +117,7 @@ def prepare(
         places=scan_places(assets, folders["places"]) if "places" in folders else (),
         motions=_motions(assets, folders["motions"]) if "motions" in folders else (),
     )
-    check_families(recipe, catalogue)
+    check(recipe, catalogue)
     return Settings(
         recipe=recipe,
         catalogue=catalogue,
@@ -214,7 +214,7 @@ def stored_recipe(dataset: Dataset) -> Recipe:
 
 
 class Stage:
-    """What one process holds to make frames. It is the `core.solve.Solve` of a draw."""
+    """What one process holds to make frames. It is the `GeometryQueries` of a draw."""
 
     def __init__(self, settings: Settings) -> None:
         """Load the body and start the device; caches fill as frames need them."""
@@ -235,7 +235,7 @@ class Stage:
             lambda number: draw_group(recipe, number, self, moment=moment)
         )
         shared = recipe.variants.per_moment > 1 or recipe.clip is not None
-        self.recent = Recent(on=shared)
+        self.recent = FrameCache(on=shared)
         self._surfaces = functools.lru_cache(4)(self._made)
         self._outlines_at_origin = functools.lru_cache(512)(
             lambda item: hulls.hulls(self._surfaces(item))
@@ -266,7 +266,7 @@ class Stage:
         return self.body.joints_m(person)
 
     def touches_m(
-        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[Numbers, ...] = ()
+        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
     ) -> float:
         """Return how deep the limbs of a body in that pose run into one another."""
         return capsules.touches_m(phenotype, angles_rad, like=like)
@@ -274,7 +274,7 @@ class Stage:
     def untangled(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
     ) -> tuple[dict[str, float], float]:
-        """Return the angles with limbs out of the body's own skin (core.solve.Solve)."""
+        """Return the angles with limbs out of the body's own skin (GeometryQueries)."""
         return untangle.untangled(phenotype, angles_rad, both_hands=both_hands)
 
     def own_depth_m(self, person: PersonSpec) -> float:

@@ -13,9 +13,9 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from synthstudio.core import images
+from synthstudio.core.catalogue import ImageAsset, MeshAsset, MotionAsset, PlaceAsset
 from synthstudio.core.errors import AssetError
 from synthstudio.core.scene import F32
-from synthstudio.core.solve import ImageAsset, MeshAsset, MotionAsset, PlaceAsset
 from synthstudio.core.spec import AssetRef
 from synthstudio.props.backgrounds import panorama_gain
 from synthstudio.props.cutouts import check_alpha, crop_to_alpha

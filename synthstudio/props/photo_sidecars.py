@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 
 from synthstudio.core import images
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import AssetError
 from synthstudio.core.ground import REACH_M, Ground
-from synthstudio.core.solve import ImageAsset
 from synthstudio.core.spec import Vec2
 
 SUFFIX = ".camera.yaml"

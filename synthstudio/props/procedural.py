@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import Surface
-from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import ThingSpec, Vec3
 from synthstudio.props.things import (
     car,

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera
+from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Solve
 from synthstudio.core.spec import (
-    Ask,
     Backdrop,
     FrameSpec,
+    OcclusionTarget,
     PersonSpec,
     PlaceBackdrop,
     RoomBackdrop,
@@ -36,14 +36,13 @@ from synthstudio.recipe.layout.gaze import look_about
 from synthstudio.recipe.layout.placement import Layout, NoRoom, Placed, corners, place_people
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.things import place_things
-from synthstudio.recipe.layout.variants import Hiding, as_fine_as_seen, in_order, shadow_box_m
+from synthstudio.recipe.layout.variants import Occluders, as_fine_as_seen, in_order, shadow_box_m
 from synthstudio.recipe.layout.variants import group as variants_of
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.choose import Draw, check, check_places, split_of
+from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.sampling.light import draw_light, picture_gain
 from synthstudio.recipe.sampling.moving import draw_moving
-from synthstudio.recipe.sampling.people import draw_people, pool_by_body
-from synthstudio.recipe.sampling.quotas import asks_for_bodies, check_quotas
+from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.skies import under_sky
 from synthstudio.recipe.sampling.view import (
     Behind,
@@ -68,7 +67,11 @@ SCREEN_LIMIT_PX = 2**22
 
 
 def draw(
-    recipe: Recipe, index: int, solve: Solve, *, group: Callable[[int], Group] | None = None
+    recipe: Recipe,
+    index: int,
+    geometry: GeometryQueries,
+    *,
+    group: Callable[[int], Group] | None = None,
 ) -> FrameSpec:
     """Return frame `index` of the recipe: a pure function of both and of the catalogue.
 
@@ -79,23 +82,27 @@ def draw(
     if index < 0:
         raise RecipeError("frames count from 0", where="index", got=str(index))
     number, place = divmod(index, recipe.variants.per_moment)
-    found = draw_group(recipe, number, solve) if group is None else group(number)
+    found = draw_group(recipe, number, geometry) if group is None else group(number)
     return dataclasses.replace(found[place], index=index)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class BaseSample:
     """A moment and what its variants are made of. The base's index is the moment's number."""
 
     base: FrameSpec
-    frame: Draw
+    ctx: SampleContext
     behind: Behind
-    others: tuple[Hiding, ...]
+    others: tuple[Occluders, ...]
     rig: tuple[Camera, ...]
 
 
 def draw_group(
-    recipe: Recipe, number: int, solve: Solve, *, moment: Callable[[int], Moment] | None = None
+    recipe: Recipe,
+    number: int,
+    geometry: GeometryQueries,
+    *,
+    moment: Callable[[int], BaseSample] | None = None,
 ) -> Group:
     """Return group `number` as the first camera sees it, and its variants after it.
 
@@ -103,48 +110,43 @@ def draw_group(
     answer `draw_moment` from memory. Each spec's index is still the group's number.
     """
     place, t = divmod(number, clips.frames_of(recipe))
-    drawn = draw_moment(recipe, place, solve) if moment is None else moment(place)
-    base = drawn.base if recipe.clip is None else clips.at(recipe, drawn.base, t, solve)
-    return variants_of(
-        base, draw=drawn.frame, solve=solve, behind=drawn.behind, others=drawn.others, rig=drawn.rig
+    drawn = draw_moment(recipe, place, geometry) if moment is None else moment(place)
+    base = drawn.base if recipe.clip is None else clips.at(drawn.ctx, drawn.base, t)
+    return variants_of(base, ctx=drawn.ctx, behind=drawn.behind, others=drawn.others, rig=drawn.rig)
+
+
+def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
+    """Return moment `number` as the first camera sees it, or how its clip begins."""
+    ctx = SampleContext(
+        recipe=recipe, index=number, split=split_of(recipe, number), geometry=geometry
     )
 
-
-def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
-    """Return moment `number` as the first camera sees it, or how its clip begins."""
-    catalogue = solve.catalogue
-    check_places(recipe, catalogue)
-    check(recipe, catalogue)
-    check_quotas(recipe, catalogue, pool_by_body(recipe) if asks_for_bodies(recipe) else {})
-    frame = Draw(recipe=recipe, index=number, split=split_of(recipe, number), catalogue=catalogue)
-
-    behind, layout, standing, asks, crowd = _peopled(frame, solve)
+    behind, layout, standing, asks, crowd = _peopled(ctx)
     camera = layout.camera
     hiding = _hiding(layout, standing, asks)
     others = tuple(
-        _hiding(dataclasses.replace(layout, draw=frame.again("occluder", k)), standing, asks)
+        _hiding(dataclasses.replace(layout, ctx=ctx.again("occluder", k)), standing, asks)
         for k in range(recipe.variants.occluder)
     )
     standing += hiding.things
     rig = draw_rig(layout, standing)
-    least = recipe.people.min_gap_m
-    standing = as_fine_as_seen(standing, rig, solve, least_m=least)
+    standing = as_fine_as_seen(ctx, standing, rig)
 
     persons = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
-    cameras = (*clips.cameras(frame, solve, persons, camera), *rig)
+    cameras = (*clips.cameras(ctx, persons, camera), *rig)
     everything = [*standing, *(p for o in others for p in o.things)]
     reach_m, top_m = _reach_m(cameras, everything), _top_m(cameras, everything)
-    more = furnished(frame, behind)
-    reach_m = with_space(frame, reach_m) if more else reach_m
-    backdrop = draw_backdrop(frame, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
+    more = furnished(ctx, behind)
+    reach_m = with_space(ctx, reach_m) if more else reach_m
+    backdrop = draw_backdrop(ctx, behind, reach_m, top_m=top_m, focal_px=camera.focal_px)
     if more:
-        place = furnish(frame, backdrop, cameras, everything)
+        place = furnish(ctx, backdrop, cameras, everything)
         standing, everything = [*standing, *place], [*everything, *place]
-    light = draw_light(frame, behind, camera)
-    backdrop = under_sky(frame, behind, backdrop, light)
+    light = draw_light(ctx, behind, camera)
+    backdrop = under_sky(ctx, behind, backdrop, light)
     for eye in cameras:
-        _check_range(frame, eye, everything, backdrop)
-    lens = draw_lens(frame, len(persons))
+        _check_range(ctx, eye, everything, backdrop)
+    lens = draw_lens(ctx, len(persons))
     base = FrameSpec(
         seed=recipe.seed,
         index=number,
@@ -155,59 +157,57 @@ def draw_moment(recipe: Recipe, number: int, solve: Solve) -> Moment:
         backdrop=backdrop,
         light=light,
         lens=lens,
-        moving=draw_moving(frame, solve, persons, lens),
+        moving=draw_moving(ctx, persons, lens),
         skeleton=recipe.skeleton,
         supersample=recipe.image.supersample,
-        split=frame.split,
+        split=ctx.split,
         group_id=f"{recipe.seed}-{number}",
         asks=hiding.asks,
         crowd_ask=crowd,
         shadow_box_m=shadow_box_m(everything) if recipe.variants.order or recipe.clip else None,
     )
-    return Moment(base=base, frame=frame, behind=behind, others=others, rig=rig)
+    return BaseSample(base=base, ctx=ctx, behind=behind, others=others, rig=rig)
 
 
-Peopled = tuple[Behind, Layout, list[Placed], tuple[Ask, ...], float | None]
+Peopled = tuple[Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float | None]
 
 
-def _peopled(frame: Draw, solve: Solve) -> Peopled:
+def _peopled(ctx: SampleContext) -> Peopled:
     """Return the backdrop, the camera's layout and everybody in it, and what is asked of them.
 
     Where a photo's or place's floor has no room for all of them, another spot is looked for.
     """
     for attempt in range(_SPOTS):
-        behind = draw_behind(frame, solve, attempt)
+        behind = draw_behind(ctx, attempt)
         try:
-            return _peopled_before(frame, solve, behind)
+            return _peopled_before(ctx, behind)
         except NoRoom:
             if not behind.tried_again or attempt == _SPOTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
-def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
-    camera, distance_m = draw_camera(frame, behind)
-    behind = with_light(frame, behind, camera, solve)
+def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
+    camera, distance_m = draw_camera(ctx, behind)
+    behind = with_light(ctx, behind, camera)
     layout = Layout(
-        draw=frame,
-        solve=solve,
+        ctx=ctx,
         camera=camera,
         distance_m=distance_m,
         footing=footing(behind, camera),
         gain=picture_gain(behind.light),
     )
     people = draw_people(
-        frame,
-        solve,
-        seats=bool(seats_in(frame)),
-        own_depth_m=lambda person, place: clips.own_depth_m(frame, solve, person, place),
+        ctx,
+        seats=bool(seats_in(ctx)),
+        own_depth_m=lambda person, place: clips.own_depth_m(ctx, person, place),
     )
-    people = clips.headed(frame, solve, camera, clips.set_going(frame, people, solve))
-    people, contacts = draw_contacts(frame, solve, people)
+    people = clips.headed(ctx, camera, clips.set_going(ctx, people))
+    people, contacts = draw_contacts(ctx, people)
     layout = dataclasses.replace(layout, contacts=contacts)
-    asks, crowd = draw_asks(frame, len(people)), crowd_ask(frame)
-    people = turned_people(layout, people, asks, seats=bool(seats_in(frame)))
-    together = draw_together(frame, solve, people)
+    asks, crowd = draw_asks(ctx, len(people)), crowd_ask(ctx)
+    people = turned_people(layout, people, asks, seats=bool(seats_in(ctx)))
+    together = draw_together(ctx, people)
     if together:
         joined = dataclasses.replace(
             layout,
@@ -223,14 +223,14 @@ def _peopled_before(frame: Draw, solve: Solve, behind: Behind) -> Peopled:
     return behind, layout, standing, asks, crowd
 
 
-def _hiding(layout: Layout, standing: list[Placed], asks: tuple[Ask, ...]) -> Hiding:
+def _hiding(layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]) -> Occluders:
     """Return what stands before the people and what is laid over the picture."""
     things = place_things(layout, standing)
     if asks:
         put, asks = hide_people(layout, [*standing, *things], asks)
         things += put
     cutouts = draw_cutouts(layout, [*standing, *things])
-    return Hiding(things=tuple(things), cutouts=cutouts, asks=asks)
+    return Occluders(things=tuple(things), cutouts=cutouts, asks=asks)
 
 
 def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2, Vec2]:
@@ -248,7 +248,9 @@ def _top_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> float:
     return max([camera.position_m[2] for camera in cameras] + tops)
 
 
-def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: Backdrop) -> None:
+def _check_range(
+    ctx: SampleContext, camera: Camera, standing: list[Placed], backdrop: Backdrop
+) -> None:
     """Raise RecipeError where a corner would leave the rasteriser's range.
 
     What crosses the near plane is clipped there, so it reaches focal x extent / near.
@@ -260,7 +262,7 @@ def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: 
         low, high = np.append(middle - half, 0.0), np.append(middle + half, backdrop.size_m[2])
         points.append(corners(np.stack([low, high])))
     if isinstance(backdrop, PlaceBackdrop):
-        size = next(p.size_m for p in frame.catalogue.places if p.asset == backdrop.asset)
+        size = next(p.size_m for p in ctx.catalogue.places if p.asset == backdrop.asset)
         radius = math.hypot(*size[:2]) / 2
         foot = np.array(backdrop.position_m)
         low = foot - np.array([radius, radius, 0.0])
@@ -273,7 +275,7 @@ def _check_range(frame: Draw, camera: Camera, standing: list[Placed], backdrop: 
         if seen[:, 2].max() > NEAR_M and reach > SCREEN_LIMIT_PX:
             raise RecipeError(
                 "something reaches too far beyond the picture to be drawn exactly",
-                where=frame.where,
+                where=ctx.where,
                 expected=f"at most {SCREEN_LIMIT_PX:,} pixels from the middle",
                 got=f"{reach:,.0f}",
                 then="Use a wider angle of view, a smaller picture or a smaller room.",

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoSpec, PhotoView
-from synthstudio.core.spec import PERSON_BASE, Ask, LensSpec
-from synthstudio.recipe.sampling.choose import Draw, check, split_of
+from synthstudio.core.catalogue import GeometryQueries
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSpec, PhotoView
+from synthstudio.core.spec import PERSON_BASE, LensSpec, OcclusionTarget
+from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.distributions import sample_count
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.recipe.search.goals import draw_asks
@@ -24,14 +25,13 @@ JPEG_QUALITY = 94
 
 
 def draw_photo(
-    recipe: Recipe, view: PhotoView, place: int, solve: PhotoSolve
+    recipe: Recipe, view: PhotoView, place: int, geometry: GeometryQueries
 ) -> tuple[PhotoSpec, ...]:
     """The clean spec of photo `place` and those of its occluded frames after it.
 
     Their indices are those of the frames: `place` x (1 + each) and on.
     """
     each = recipe.photo_options.each
-    check(recipe, solve.catalogue)
     split = split_of(recipe, place)
     first = place * (1 + each)
     clean = PhotoSpec(
@@ -52,15 +52,15 @@ def draw_photo(
     )
     out = [clean]
     for k in range(each):
-        draw = Draw(recipe=recipe, index=place * each + k, split=split, catalogue=solve.catalogue)
-        asks, pastes = _occluded(draw, view, solve, place, k)
+        ctx = SampleContext(recipe=recipe, index=place * each + k, split=split, geometry=geometry)
+        asks, pastes = _occluded(ctx, view, place, k)
         made = dataclasses.replace(
             clean,
             index=first + 1 + k,
             variant=OCCLUDER,
             asks=asks,
             pastes=_numbered(pastes, view),
-            lens=_lens(draw, view),
+            lens=_lens(ctx, view),
         )
         same = {"index", "variant", "differs", "asks"}
         names = [f.name for f in dataclasses.fields(PhotoSpec) if f.name not in same]
@@ -76,45 +76,45 @@ def can_hide(recipe: Recipe, person: PhotoPerson) -> bool:
     return bool(tall and known >= options.least_joints and person.mask.any())
 
 
-def _lens(draw: Draw, view: PhotoView) -> LensSpec:
+def _lens(ctx: SampleContext, view: PhotoView) -> LensSpec:
     return LensSpec(
         blur_sigma_px=view.blur_sigma_px,
         noise_sigma=view.noise_sigma,
-        noise_seed=int(draw.rng("lens").integers(2**31)),
+        noise_seed=int(ctx.rng("lens").integers(2**31)),
         jpeg_quality=JPEG_QUALITY,
     )
 
 
 def _occluded(
-    draw: Draw, view: PhotoView, solve: PhotoSolve, place: int, k: int
-) -> tuple[tuple[Ask, ...], list[PasteSpec]]:
+    ctx: SampleContext, view: PhotoView, place: int, k: int
+) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
     """What was asked of each person of the photo, and what was found to meet it."""
-    chosen = _chosen(draw, view, place, k)
-    asks = [Ask() for _ in view.people]
-    for who, ask in zip(chosen, draw_asks(draw, len(chosen)), strict=False):
+    chosen = _chosen(ctx, view, place, k)
+    asks = [OcclusionTarget() for _ in view.people]
+    for who, ask in zip(chosen, draw_asks(ctx, len(chosen)), strict=False):
         asks[who] = _possible(ask, view, view.people[who])
-    return hide_people(draw, view, solve, chosen, asks)
+    return hide_people(ctx, view, chosen, asks)
 
 
-def _chosen(draw: Draw, view: PhotoView, place: int, k: int) -> list[int]:
+def _chosen(ctx: SampleContext, view: PhotoView, place: int, k: int) -> list[int]:
     """The places of the people to hide: over a photo's frames each in turn.
 
     Before whom nothing can stand is not asked; with `ground: any` where there is nobody else.
     """
-    recipe = draw.recipe
+    recipe = ctx.recipe
     can = [i for i, person in enumerate(view.people) if can_hide(recipe, person)]
     known = recipe.photo_options.ground == "known"
     near = [i for i in can if within_reach(view, view.people[i], known=known)]
     can = near if known else near or can
     if not can:
         return []
-    rng = dataclasses.replace(draw, index=place).rng("photo-order")
+    rng = dataclasses.replace(ctx, index=place).rng("photo-order")
     order = [can[int(i)] for i in rng.permutation(len(can))]
-    count = min(len(can), sample_count(recipe.photo_options.hide, draw.rng("photo-hide")))
+    count = min(len(can), sample_count(recipe.photo_options.hide, ctx.rng("photo-hide")))
     return [order[(k + i) % len(can)] for i in range(count)]
 
 
-def _possible(ask: Ask, view: PhotoView, person: PhotoPerson) -> Ask:
+def _possible(ask: OcclusionTarget, view: PhotoView, person: PhotoPerson) -> OcclusionTarget:
     """The ask without joints that nobody labelled visible, which no paste can hide."""
     at = {name: j for j, name in enumerate(view.joints)}
 

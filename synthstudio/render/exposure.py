@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.drift import scene_at, way_px
+from synthstudio.core.drift import max_motion_px, scene_at
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Scene
 from synthstudio.render import shadow
@@ -45,7 +45,7 @@ def exposed(
     linearly over moments at even distances; a pixel that is alike in all of them keeps its bytes
     of `still`.
     """
-    far = way_px(scene.camera, scene.surfaces, drifts, exposure_s)
+    far = max_motion_px(scene.camera, scene.surfaces, drifts, exposure_s)
     if far < LEAST_PX:
         return None
     count = min(max(2, math.ceil(far / STEP_PX)), MOST)

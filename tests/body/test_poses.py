@@ -24,7 +24,7 @@ from synthstudio.body.poses import (
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import PARTS
 from synthstudio.core.skeleton import SKELETONS
-from synthstudio.core.spec import Numbers, Phenotype
+from synthstudio.core.spec import FrozenDict, Phenotype
 
 PERSON = Phenotype(gender=0.5, age=0.62, muscle=0.5, weight=0.5, height=0.38, proportions=0.5)
 JOINTS = SKELETONS["coco23"].joints
@@ -207,7 +207,7 @@ def test_capsules_see_what_the_meshes_see():
     assert capsules.touches_m(PERSON, IN_THE_BELLY) > 0.03
     assert capsules.touches_m(PERSON, ARMS_OUT) < 0.01
     for pose in POSES:
-        same = (Numbers(pose.angles_rad),)
+        same = (FrozenDict(pose.angles_rad),)
         assert capsules.touches_m(PERSON, pose.angles_rad, like=same) <= 0.0101, pose.name
 
 

@@ -18,9 +18,9 @@ from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.body.clothes import kinds as designs
 from synthstudio.body.skin import skin_surfaces
 from synthstudio.body.wardrobe import Dressed, check_outfit, garments
+from synthstudio.core.catalogue import Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import NO_PART, PARTS, Surface
-from synthstudio.core.solve import Slot
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
-from synthstudio.core.recent import Recent
+from synthstudio.core.recent import FrameCache
 
 
 def test_what_the_last_two_frames_needed_is_kept_and_nothing_older():
-    recent, made = Recent(), []
+    recent, made = FrameCache(), []
     for frame in ("ab", "ac", "ab", "dd", "ee", "a"):
         recent.next_frame()
         for key in frame:
@@ -15,7 +15,7 @@ def test_what_the_last_two_frames_needed_is_kept_and_nothing_older():
 
 
 def test_none_is_a_value_like_any_other_and_switched_off_nothing_is_held():
-    for recent, called in ((Recent(), 1), (Recent(on=False), 2)):
+    for recent, called in ((FrameCache(), 1), (FrameCache(on=False), 2)):
         calls = []
         for _ in range(2):
             assert recent.get("a", lambda calls=calls: calls.append(1)) is None

@@ -12,7 +12,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed, make_
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import Ask, ClipSpec
+from synthstudio.core.spec import ClipSpec, OcclusionTarget
 from synthstudio.core.spec_json import from_json
 from synthstudio.dataset.parquet import write_parquet
 from synthstudio.dataset.rows import (
@@ -48,7 +48,7 @@ def hard_frame():
 def asked_frame():
     """Return a variant's frame of a clip with three people: asked for much, for one thing, not."""
     frame = hard_frame()
-    much = Ask(
+    much = OcclusionTarget(
         occluded_fraction=0.3,
         hidden=("left_wrist+right_wrist",),
         causes={"object": 0.25},
@@ -62,7 +62,7 @@ def asked_frame():
         camera_id=2,
         clip=ClipSpec(clip_id="1-0", frame=3, frames=48, time_s=0.125, motions=motions),
         crowd_ask=0.4,
-        asks=(much, Ask(shown=("nose",)), Ask()),
+        asks=(much, OcclusionTarget(shown=("nose",)), OcclusionTarget()),
         shadow_box_m=((-1.0, -1.0, 0.0), (1.0, 1.0, 2.0)),
     )
     return dataclasses.replace(frame, spec=spec)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import AssetError
-from synthstudio.core.solve import ImageAsset
 from synthstudio.props.assets import scan_images
 
 KNOWN = "camera_height_m: 1.5\npitch_deg: -5\nvertical_fov_deg: 50\n"

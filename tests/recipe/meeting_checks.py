@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from benchmarks import physics, proofs, touch
 from synthstudio.body import wardrobe
+from synthstudio.core.catalogue import Interaction, Touch
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Meeting, Touch
 from synthstudio.core.spec import PERSON_BASE, FrameSpec, PersonSpec
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.schema.load import parse
@@ -69,7 +69,7 @@ def does(spec: FrameSpec, kind: str) -> tuple[PersonSpec, ...]:
     return tuple(person for person in spec.people if person.pose.family == kind)
 
 
-def hand_apart_m(stage: Stage, people: tuple[PersonSpec, ...], meeting: Meeting) -> float:
+def hand_apart_m(stage: Stage, people: tuple[PersonSpec, ...], meeting: Interaction) -> float:
     """Return how far the farthest touch of a pair is from touching.
 
     Who has which role, and on which side, is not stored: of those four the nearest counts.
@@ -117,7 +117,7 @@ def _worn_m(stage: Stage, person: PersonSpec, on: str) -> F64:
     return near
 
 
-def check(stage: Stage, spec: FrameSpec, kind: Kind, meeting: Meeting) -> None:
+def check(stage: Stage, spec: FrameSpec, kind: Kind, meeting: Interaction) -> None:
     """Ask everything of one frame."""
     people = does(spec, meeting.name)
     kind.asked += 1

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.ground import Ground
-from synthstudio.core.scene import F32, F64
-from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import (
+from synthstudio.core.catalogue import (
     Catalogue,
     GarmentKind,
     ImageAsset,
@@ -22,6 +19,9 @@ from synthstudio.core.solve import (
     Step,
     ThingKind,
 )
+from synthstudio.core.ground import Ground
+from synthstudio.core.scene import F32, F64
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import AssetRef, BoneTurn, GreySpec, PersonSpec, Phenotype, ThingSpec
 from synthstudio.recipe.contacts.supports import PRESSED_M
 

@@ -7,7 +7,8 @@ from recipe_fake import CATALOGUE, FakeSolve, mix_of
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.choose import STRATA, check, split_of, stratified
+from synthstudio.recipe.sampling.check import check
+from synthstudio.recipe.sampling.context import STRATA, split_of, stratified
 from synthstudio.recipe.schema.load import parse
 
 HELD = {

@@ -17,7 +17,8 @@ from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, identity_of, prepare
 from synthstudio.recipe.draw import draw, draw_moment
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.choose import split_of
+from synthstudio.recipe.sampling.check import check
+from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import parse
 from synthstudio.report.pictures import clip_film, clip_strip
 
@@ -110,7 +111,7 @@ def test_motions_are_a_source_of_poses_without_clips():
 def test_weights_mirror_and_length_choose_the_motion():
     names = {"stroll": 3.0, "turn": 1.0, "short": 1.0}
     wants = recipe(motion={"folder": "motions", "share": 1.0, "names": names})
-    walks = [clips.walk_of(draw_moment(wants, m, FakeSolve()).frame, 0) for m in range(60)]
+    walks = [clips.walk_of(draw_moment(wants, m, FakeSolve()).ctx, 0) for m in range(60)]
     counts = Counter(w.motion.name for w in walks if w)
     assert counts["short"] == 0  # 1 s is shorter than the clip
     assert 0.55 < counts["stroll"] / 60 < 0.92
@@ -119,13 +120,14 @@ def test_weights_mirror_and_length_choose_the_motion():
 
 
 def test_too_long_a_clip_an_unknown_motion_and_held_out_ones():
+    with pytest.raises(RecipeError, match=r"the longest 4\.00 s"):
+        draw(recipe(clip={"frames": 60, "fps": 6}, people={"count": 4}), 0, FakeSolve())
     for says, fields in (
-        (r"the longest 4\.00 s", {"clip": {"frames": 60, "fps": 6}, "people": {"count": 4}}),
         ("Did you mean 'stroll'", {"motion": {"folder": "motions", "names": {"strol": 1}}}),
         ("nothing to choose from for motions", {"holdout": {"poses": ["short", "stroll", "turn"]}}),
     ):
         with pytest.raises(RecipeError, match=says):
-            draw(recipe(**fields), 0, FakeSolve())
+            check(recipe(**fields), FakeSolve().catalogue)
     held = recipe(
         motion={"folder": "motions", "share": 1.0},
         holdout={"poses": ["stroll"], "share": 1.0},
@@ -158,7 +160,7 @@ def test_cameras_move_as_they_are_told():
 
     def seen(move, time_s):
         wants = recipe(clip={"frames": 8, "fps": 6, "camera": move, "dolly_m": 1.0})
-        frame = dataclasses.replace(base.frame, recipe=wants)
+        frame = dataclasses.replace(base.ctx, recipe=wants)
         return clips.camera_at(frame, first, middle_m=middle, gone_m=gone * time_s, time_s=time_s)
 
     assert seen("fixed", 1.0) == first

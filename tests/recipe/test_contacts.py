@@ -13,6 +13,7 @@ from synthstudio.generation.stage import Stage
 from synthstudio.recipe.contacts.contacts import BACK
 from synthstudio.recipe.contacts.grips import GRIPS, angles_of
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.schema.load import parse
 
 TOUCH_M, SOFT_M, DEEPEST_M = 0.03, 0.02, 0.05
@@ -179,4 +180,4 @@ def test_held_out_things_are_never_in_train():
 def test_what_cannot_be_held_is_refused(people, reason):
     with pytest.raises(RecipeError, match=reason):
         recipe = parse({"name": "a", "people": people}, "test")
-        draw(recipe, 0, _stage("hold"))
+        check(recipe, _stage("hold").catalogue)

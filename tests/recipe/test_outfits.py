@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
 
+from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import stream
-from synthstudio.core.solve import GarmentKind
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.load import parse

@@ -9,7 +9,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import Phenotype
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage
-from synthstudio.recipe.sampling.pose_jitter import Body, apart
+from synthstudio.recipe.sampling.pose_jitter import apart
 
 USUAL = Phenotype(gender=0.5, age=0.67, muscle=0.5, weight=0.5, height=0.5, proportions=0.5)
 ONCE_DEEP = {
@@ -60,8 +60,9 @@ def test_another_stray_is_taken_where_skin_cannot_be_freed(capsules, skins, take
     draw = SimpleNamespace(
         recipe=SimpleNamespace(people=SimpleNamespace(poses=poses)),
         catalogue=SimpleNamespace(limits_rad=limits),
+        geometry=solve,
         rng=lambda *keys: stream(0, *keys),
     )
-    out = apart(draw, Body(solve, USUAL), {}, stream(0, "t"), like=(), keys=("t",))
+    out = apart(draw, USUAL, {}, stream(0, "t"), like=(), keys=("t",))
     assert out["freed"] == taken
     assert list(solve.capsules) == list(solve.skins) == []  # and no fewer were asked

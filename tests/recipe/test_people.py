@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 import pytest
 from recipe_fake import CATALOGUE, GARMENTS, LIMITS_RAD, FakeSolve, without
 
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.solve import KeyPose
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.outfits import DESIGNS_A_KIND
 from synthstudio.recipe.sampling.people import identity, mirrored

@@ -15,7 +15,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import FrameSpec
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.layout.placement import corners
-from synthstudio.recipe.sampling.choose import doubted, left_out
+from synthstudio.recipe.sampling.check import doubted, left_out
 from synthstudio.recipe.schema.load import parse
 
 PHOTO = {"kind": "photo", "folder": "backgrounds"}
@@ -126,7 +126,7 @@ def test_photos_without_a_ground_are_never_used_and_said():
     assert left_out(anywhere, solve.catalogue) == ()
     none = without(FakeSolve(), backgrounds=others)
     with pytest.raises(RecipeError, match=r"no photo .*5 photos: .*no sidecar.*ground: any"):
-        draw(recipe, 0, none)
+        left_out(recipe, none.catalogue)
     assert len({draw(anywhere, i, none).backdrop.asset for i in range(20)}) == 5
 
 
@@ -235,6 +235,6 @@ def test_cutouts_of_unknown_size_are_left_out_or_refused():
     (note,) = left_out(recipe, some.catalogue)
     assert "2 of 3 cut-outs" in note and "cup, no category" in note
     with pytest.raises(RecipeError, match=r"no cut-out .*height_m.*size: share"):
-        draw(recipe, 0, without(FakeSolve(), cutouts=(cup, thing)))
+        left_out(recipe, without(FakeSolve(), cutouts=(cup, thing)).catalogue)
     share = parse({**WISH, "cutouts": {"folder": "c", "size": "share"}})
     assert draw(share, 0, without(FakeSolve(), cutouts=(cup, thing))).cutouts

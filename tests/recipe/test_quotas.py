@@ -14,6 +14,7 @@ from synthstudio.core.bins import BODIES, SECTOR_RAD, VIEWS, body_of, view_azimu
 from synthstudio.core.errors import RecipeError
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import bin_of, person_number
 from synthstudio.recipe.schema.load import dump, load, parse
@@ -176,7 +177,7 @@ WORLDS = {"usual": {}, "bare": {"things": NO_SEATS}, "held": {"poses": (*CATALOG
 def test_what_a_frame_could_not_keep_is_refused(world, quotas, changes, message):
     requested = recipe(quotas, **changes)
     with pytest.raises(RecipeError, match=f"(?s){message}"):
-        draw(requested, 0, without(FakeSolve(), **WORLDS[world]))
+        check(requested, without(FakeSolve(), **WORLDS[world]).catalogue)
 
 
 def test_a_share_of_zero_asks_for_nothing():

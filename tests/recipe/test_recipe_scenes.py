@@ -9,12 +9,12 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve
 
 from synthstudio.body import face, meetings, pose_library, poses, wardrobe
+from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Catalogue
 from synthstudio.core.spec_json import from_json, to_json
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling.choose import check
+from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -80,7 +80,7 @@ def test_the_field_reference_names_every_field():
 
     def fields(model, seen):
         for name, field in model.model_fields.items():
-            seen.add((name, field.description))
+            seen.add((name, " ".join(field.description.split())))
             for part in _models(field.annotation):
                 fields(part, seen)
         return seen

@@ -7,7 +7,7 @@ from recipe_fake import FakeSolve, without
 
 from synthstudio.body import face, pose_library, wardrobe
 from synthstudio.body.poses import LIMITS_RAD
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.people import draw_people, posed_anew
 from synthstudio.recipe.schema.load import dump, load
 from synthstudio.recipe.schema.recipe import Recipe
@@ -29,9 +29,9 @@ NEEDS_LEGS |= {"walk", "dance", "lunge", "hang", "leap", "carry", "balance"}
 
 def mixed_low(recipe: Recipe, people: int) -> list[tuple[str, str]]:
     """Return body and arms of those who are low and mixed, of so many people in new poses."""
-    draw = Draw(recipe=recipe, index=0, split="train", catalogue=SOLVE.catalogue)
-    ((person, _), *_) = draw_people(draw, SOLVE, seats=True)
-    posed = (posed_anew(draw, SOLVE, person, 0, k, seats=True)[0] for k in range(people))
+    ctx = SampleContext(recipe=recipe, index=0, split="train", geometry=SOLVE)
+    ((person, _), *_) = draw_people(ctx, seats=True)
+    posed = (posed_anew(ctx, person, 0, k, seats=True)[0] for k in range(people))
     names = [one.pose.name.split("+") for one in posed]
     return [(a, b[0]) for a, *b in names if b and BY_NAME[a].family in LOW]
 

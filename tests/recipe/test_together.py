@@ -12,6 +12,7 @@ from synthstudio.body.meetings import meetings, read_meetings
 from synthstudio.body.pose_library import library
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
+from synthstudio.recipe.sampling.check import check as check_recipe
 from synthstudio.recipe.schema.load import dump, parse
 
 MEETINGS = {meeting.name: meeting for meeting in meetings()}
@@ -123,4 +124,4 @@ def test_an_unknown_kind_is_named():
     stage, _ = drawn("shake_hands")
     recipe = _with(stage.settings.recipe, share=1.0, kinds={"hugg": 1.0})
     with pytest.raises(RecipeError, match="hug"):
-        draw(recipe, 0, stage)
+        check_recipe(recipe, stage.catalogue)

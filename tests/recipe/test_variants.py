@@ -13,7 +13,7 @@ from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.layout.rig import draw_rig
 from synthstudio.recipe.layout.variants import REMOVED, clean, differing, in_order
-from synthstudio.recipe.sampling.choose import Draw, split_of
+from synthstudio.recipe.sampling.context import SampleContext, split_of
 from synthstudio.recipe.schema.load import parse
 
 ALL = {"clean": 1, "occluder": 2, "appearance": 1, "light": 1, "view": 2}
@@ -240,14 +240,14 @@ def test_a_camera_goes_aside_where_a_wall_would_hide_everybody(walled):
     solve = FakeSolve()
     wish = recipe(variants={"view": 1, "rig": {"azimuths_deg": [180], "height_m": 1.5}})
     base = draw(recipe("plain", {}, things=[], people={"count": 1}), 0, solve)
-    frame = Draw(recipe=wish, index=0, split=split_of(wish, 0), catalogue=solve.catalogue)
+    ctx = SampleContext(recipe=wish, index=0, split=split_of(wish, 0), geometry=solve)
     x, y, _ = base.people[0].position_m
     wall = ThingSpec(
         kind="table", role="support", size_m=(1.6, 0.1, 2.4), position_m=(x, y + 1.2, 0.0)
     )
     items = [*base.people, wall] if walled else [*base.people]
     standing = [Placed(item=item, box_m=solve.box_m(item)) for item in items]
-    stage = Layout(draw=frame, solve=solve, camera=base.camera, distance_m=4.0)
+    stage = Layout(ctx=ctx, camera=base.camera, distance_m=4.0)
     (camera,) = draw_rig(stage, standing)
     turned = _turned_deg(camera, base.camera, np.array([x, y]))
     assert (abs(turned - 180) > 30) is walled

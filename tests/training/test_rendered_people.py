@@ -16,7 +16,7 @@ from tiny_pairs import recipe
 from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare
-from synthstudio.recipe.sampling.choose import split_of
+from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.training.config import Source
 from synthstudio.training.data.crops import Crops, crop_dataset

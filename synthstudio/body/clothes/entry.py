@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from synthstudio.body.clothes.tailor import Shape, Tailored
 from synthstudio.body.clothes.weave import Basis
-from synthstudio.core.solve import GarmentKind
+from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.spec import Pattern, Vec2
 
 SOCKS, TIGHTS, SHOES, GLOVES, SKIN, BOTTOM, TOP = 5, 7, 10, 12, 15, 20, 30

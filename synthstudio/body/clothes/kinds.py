@@ -39,8 +39,8 @@ from synthstudio.body.clothes.entry import (
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.body.clothes.weave import Basis
+from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.scene import Bool
-from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Pattern, Vec2
 
 _CUTS = ("ponytail", "plaits", "bob", "curly", "parted", "undercut", "mohawk", "balding")

@@ -26,7 +26,7 @@ from synthstudio.body.clothes.entry import (
     Cutter,
     Entry,
 )
-from synthstudio.core.solve import GarmentKind, Slot, Worn
+from synthstudio.core.catalogue import GarmentKind, Slot, Worn
 from synthstudio.core.spec import Pattern, Vec2
 
 _GROWN: Vec2 = (0.6, 1.0)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
-from synthstudio.core.spec import PERSON_BASE, THING_BASE, Ask, AssetRef
+from synthstudio.core.spec import PERSON_BASE, THING_BASE, AssetRef, OcclusionTarget
 from synthstudio.core.spec_json import to_json
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset import rows
@@ -56,7 +56,7 @@ class PhotoFrame:
 
 
 class PhotoStage(Stage):
-    """What one process holds to hide people in photos; the `core.photo.PhotoSolve` of a draw."""
+    """What one process holds to hide people in photos; whose geometry a draw asks."""
 
     def __init__(self, settings: Settings, photos: Path, album: Path, skeleton: str) -> None:
         super().__init__(settings)
@@ -80,7 +80,8 @@ class PhotoStage(Stage):
         rgb = self.pixels(ref_of(sample))
         known = self.settings.recipe.photo_options.ground == "known"
         people = self.people(sample)
-        view = view_of(sample, people, rgb, self.annotated_skeleton, known=known)
+        skeleton = self.annotated_skeleton
+        view = view_of(sample, people, rgb, skeleton, outline=self.outline, known=known)
         return draw_photo(self.settings.recipe, view, place, self)
 
 
@@ -143,7 +144,13 @@ def annotated(row: Mapping[str, Any], skeleton: Skeleton) -> Annotated:
 
 
 def view_of(
-    sample: Sample, found: list[Annotated], rgb: U8, skeleton: Skeleton, *, known: bool = False
+    sample: Sample,
+    found: list[Annotated],
+    rgb: U8,
+    skeleton: Skeleton,
+    *,
+    outline: Callable[[AssetRef], Outline],
+    known: bool = False,
 ) -> PhotoView:
     """A photo and its people as a draw sees them; `known`: measured for `ground: known`."""
     height, width = rgb.shape[:2]
@@ -194,6 +201,7 @@ def view_of(
         blur_sigma_px=photo_looks.blur_sigma_px(rgb, largest),
         noise_sigma=photo_looks.noise_sigma(rgb),
         tone=photo_looks.tone(rgb),
+        outline=outline,
         ground=cells,
     )
 
@@ -210,7 +218,7 @@ def make_frame(stage: PhotoStage, sample: Sample, spec: PhotoSpec) -> PhotoFrame
     layers = tuple(one.layer for one in pastes)
     size = (spec.width_px, spec.height_px)
     out = []
-    asks = spec.asks or tuple(Ask() for _ in people)
+    asks = spec.asks or tuple(OcclusionTarget() for _ in people)
     for row, person, ask in zip(sample.people, people, asks, strict=True):
         after = relabel(person, layers, frame_px=size)
         out.append(_person_row(row, person, after, ask, spec))
@@ -251,7 +259,9 @@ def _shade(rgb: U8, light: F32, upright: F32) -> None:
     rgb[dark] = linear_to_srgb_u8(srgb_to_linear(rgb[dark]) * kept[dark][:, None])
 
 
-def _person_row(row: Row, person: Annotated, after: Relabelled, ask: Ask, spec: PhotoSpec) -> Row:
+def _person_row(
+    row: Row, person: Annotated, after: Relabelled, ask: OcclusionTarget, spec: PhotoSpec
+) -> Row:
     hidden = [(j, i, s) for j, found in enumerate(after.hidden_by) for i, s in found]
     amodal = row["amodal_counts"] is not None or row["amodal_area_px"] is not None
     fraction = after.hidden_fraction(person.mask)
@@ -346,7 +356,7 @@ def _pasted_row(
         "depth_rank": rank,
         "track_id": None,
         "motion": None,
-        **rows.ask_row(Ask()),
+        **rows.ask_row(OcclusionTarget()),
     }
     if stage.skeleton.name == stage.annotated_skeleton.name:
         return row

@@ -12,17 +12,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from synthstudio.core.catalogue import KeyPose, ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import KeyPose, Solve, ThingKind
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.grips import Holder, placed, put_into_hands
 from synthstudio.recipe.contacts.supports import draw_support, materials, seats_in
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
-from synthstudio.recipe.sampling.pose_jitter import Body, untangled
+from synthstudio.recipe.sampling.pose_jitter import untangled
 from synthstudio.recipe.schema.distributions import sample
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -52,10 +52,10 @@ class Contact:
 
 
 def draw_contacts(
-    draw: Draw, solve: Solve, people: tuple[Unit, ...]
+    ctx: SampleContext, people: tuple[Unit, ...]
 ) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
     """Return the people in the poses in which they hold or lean, and what, by their place."""
-    options = draw.recipe.people.hold
+    options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
     out, contacts = [], {}
@@ -63,25 +63,25 @@ def draw_contacts(
         if unit[0].pose.turns:  # a motion's arms hold nothing
             out.append(unit)
             continue
-        rng = draw.rng("hold", place)
+        rng = ctx.rng("hold", place)
         holds, leans = rng.random() < options.share, rng.random() < options.lean
         found: tuple[Unit, Contact] | None = None
         if leans:
-            found = _leaning(draw, unit, rng)
+            found = _leaning(ctx, unit, rng)
         elif holds:
-            found = _holding(draw, unit, rng)
+            found = _holding(ctx, unit, rng)
         if found is not None:
-            unit, contacts[place] = _free(draw, solve, found[0], found[1].hand), found[1]
+            unit, contacts[place] = _free(ctx, found[0], found[1].hand), found[1]
         out.append(unit)
     return tuple(out), contacts
 
 
-def _free(draw: Draw, solve: Solve, unit: Unit, hand: str) -> Unit:
+def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
     """Return somebody who holds or leans with their limbs out of their own body."""
     person, key = unit
     angles = dict(person.pose.angles_rad)
     both = hand in ("both_hands", "")
-    free = untangled(draw, Body(solve, person.phenotype), angles, both_hands=both)
+    free = untangled(ctx, person.phenotype, angles, both_hands=both)
     if free == angles:
         return unit
     pose = dataclasses.replace(person.pose, angles_rad=free)
@@ -89,22 +89,22 @@ def _free(draw: Draw, solve: Solve, unit: Unit, hand: str) -> Unit:
 
 
 def contact_thing(
-    draw: Draw, solve: Solve, person: PersonSpec, contact: Contact, place: int
+    ctx: SampleContext, person: PersonSpec, contact: Contact, place: int
 ) -> ThingSpec:
     """Return the thing in the hands, on the back or under the arms of a person on the floor."""
-    rng = draw.rng("held", place)
+    rng = ctx.rng("held", place)
     if contact.key is not None:
-        return draw_support(solve, person, contact.key, contact.kinds, rng)
+        return draw_support(ctx, person, contact.key, contact.kinds, rng)
     (kind,) = contact.kinds
     x, y, z = (
         palette.between(low, high, rng)
         for low, high in zip(kind.size_low_m, kind.size_high_m, strict=True)
     )
     size = (x, x, x) if kind.grip == "ball" else (x, x, z) if kind.grip == "cup" else (x, y, z)
-    names = get_skeleton(draw.recipe.skeleton).joints
-    at = dict(zip(names, solve.joints_m(person), strict=True))
+    names = get_skeleton(ctx.recipe.skeleton).joints
+    at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
     holder = Holder(
-        solve=solve, person=person, kind=kind, hand=contact.hand, size_m=size, joints=at
+        geometry=ctx.geometry, person=person, kind=kind, hand=contact.hand, size_m=size, joints=at
     )
     thing = ThingSpec(
         kind=kind.kind,
@@ -115,17 +115,17 @@ def contact_thing(
     return placed(put_into_hands(holder), thing)
 
 
-def _holding(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
-    kind = _kind(draw, rng)
+def _holding(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
+    kind = _kind(ctx, rng)
     if kind.grip == BACK:
         return unit, Contact(kinds=(kind,), hand=BACK)
-    able = [p for p in draw.catalogue.poses if any(kind.grip in g for g in p.holds.values())]
-    key = _pose(draw, able, rng, f"holds a {kind.kind}")
+    able = [p for p in ctx.catalogue.poses if any(kind.grip in g for g in p.holds.values())]
+    key = _pose(ctx, able, rng, f"holds a {kind.kind}")
     hand = next(hand for hand, grips in sorted(key.holds.items()) if kind.grip in grips)
     flip = rng.random() < 0.5 and key.mirrored_ok
     angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
     hand = _OTHER.get(hand, hand) if flip else hand
-    return _dressed(draw, unit, key, angles, rng, hand=hand, grip=kind.grip), Contact(
+    return _dressed(ctx, unit, key, angles, rng, hand=hand, grip=kind.grip), Contact(
         kinds=(kind,), hand=hand
     )
 
@@ -133,47 +133,47 @@ def _holding(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
 _OTHER = {"left_hand": "right_hand", "right_hand": "left_hand"}
 
 
-def _leaning(draw: Draw, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
-    seats = bool(seats_in(draw))
-    known = {kind.kind for kind in draw.catalogue.things}
-    able = [p for p in draw.catalogue.poses if known & set(p.leans)]
+def _leaning(ctx: SampleContext, unit: Unit, rng: Generator) -> tuple[Unit, Contact]:
+    seats = bool(seats_in(ctx))
+    known = {kind.kind for kind in ctx.catalogue.things}
+    able = [p for p in ctx.catalogue.poses if known & set(p.leans)]
     able = [p for p in able if seats or p.needs != "seat"]
-    key = _pose(draw, able, rng, "leans")
-    held = set(draw.recipe.holdout.occluders)
-    kinds = [kind for kind in draw.catalogue.things if kind.kind in key.leans]
-    kinds = list(draw.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+    key = _pose(ctx, able, rng, "leans")
+    held = set(ctx.recipe.holdout.occluders)
+    kinds = [kind for kind in ctx.catalogue.things if kind.kind in key.leans]
+    kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
-        raise _nothing(draw, f"for the pose {key.name} to lean on")
+        raise _nothing(ctx, f"for the pose {key.name} to lean on")
     flip = rng.random() < 0.5 and key.mirrored_ok
     angles = mirrored(dict(key.angles_rad)) if flip else dict(key.angles_rad)
-    new = _dressed(draw, unit, key, angles, rng, hand="", grip="")
+    new = _dressed(ctx, unit, key, angles, rng, hand="", grip="")
     return new, Contact(kinds=tuple(kinds), key=key)
 
 
-def _kind(draw: Draw, rng: Generator) -> ThingKind:
-    weights = draw.recipe.people.hold.kinds
-    held = set(draw.recipe.holdout.occluders)
-    kinds = [k for k in draw.catalogue.things if k.grip and (weights or {k.kind: 1}).get(k.kind)]
-    kinds = list(draw.allowed(kinds, rng, held=lambda kind: kind.kind in held))
+def _kind(ctx: SampleContext, rng: Generator) -> ThingKind:
+    weights = ctx.recipe.people.hold.kinds
+    held = set(ctx.recipe.holdout.occluders)
+    kinds = [k for k in ctx.catalogue.things if k.grip and (weights or {k.kind: 1}).get(k.kind)]
+    kinds = list(ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held))
     if not kinds:
-        raise _nothing(draw, "to hold")
+        raise _nothing(ctx, "to hold")
     return pick_one(kinds, rng, weights=weights, name=lambda kind: kind.kind)
 
 
-def _nothing(draw: Draw, what: str) -> RecipeError:
+def _nothing(ctx: SampleContext, what: str) -> RecipeError:
     return RecipeError(
         f"no kind of thing is left {what}",
-        where=f"{draw.where}: people.hold",
+        where=f"{ctx.where}: people.hold",
         then="Name more kinds, or hold out fewer.",
     )
 
 
-def _pose(draw: Draw, poses: list[KeyPose], rng: Generator, what: str) -> KeyPose:
-    left = draw.allowed(poses, rng, held=pose_held(draw.recipe))
+def _pose(ctx: SampleContext, poses: list[KeyPose], rng: Generator, what: str) -> KeyPose:
+    left = ctx.allowed(poses, rng, held=pose_held(ctx.recipe))
     if not left:
         raise RecipeError(
             f"no pose {what}",
-            where=f"{draw.where}: people.hold",
+            where=f"{ctx.where}: people.hold",
             then="Hold out fewer poses, or name other kinds.",
         )
     return left[int(rng.random() * len(left))]
@@ -184,7 +184,7 @@ def _is(angle: str, groups: tuple[str, ...]) -> bool:
 
 
 def _dressed(
-    draw: Draw,
+    ctx: SampleContext,
     unit: Unit,
     key: KeyPose,
     angles: dict[str, float],
@@ -195,7 +195,7 @@ def _dressed(
 ) -> Unit:
     """Return the unit in the holding pose: whole, or its arms alone on what was drawn."""
     person, old = unit
-    steady = _steady(draw, angles, rng) if hand else angles
+    steady = _steady(ctx, angles, rng) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
         pose = dataclasses.replace(
@@ -230,13 +230,13 @@ def _erect(key: KeyPose, pose: PoseSpec) -> bool:
     return tilted < _TILT_RAD and all(bent[k] < math.radians(v) for k, v in _ERECT.items())
 
 
-def _steady(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str, float]:
+def _steady(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
     """Return the angles with a little of the recipe's jitter, inside their limits."""
-    jitter = draw.recipe.people.poses.jitter_deg
+    jitter = ctx.recipe.people.poses.jitter_deg
     out = {}
     for name, value in sorted(angles.items()):
         change = _STEADY * math.radians(sample(jitter, rng))
-        low, high = draw.catalogue.limits_rad[name]
+        low, high = ctx.catalogue.limits_rad[name]
         moves = _is(name, (*_ARM, *_LOOK, "spine")) and not _is(name, _HAND)
         out[name] = min(max(round(value + change, 4), low), high) if moves else value
     return out

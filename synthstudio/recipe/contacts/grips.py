@@ -1,7 +1,7 @@
 """Where a held thing is: each grip puts a thing into a hand, between hands or on the back.
 
 A thing is built with its base's centre at the origin, z up, its front to -y; `ThingKind.grip_share`
-is the point that a hand takes, as shares of its size. Palm frames: see `core.solve.Solve.palms_m`.
+is the point that a hand takes, as shares of its size. Palms: `GeometryQueries.palms_m`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from synthstudio.core.catalogue import GeometryQueries, ThingKind
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import Solve, ThingKind
 from synthstudio.core.spec import PersonSpec, ThingSpec, Vec3
 
 SKIN_M = 0.015
@@ -36,7 +36,7 @@ _PALM_HALF_M, _RAISED_M = 0.032, 0.022
 class Holder:
     """Somebody on the floor, and what a draw gives them to hold."""
 
-    solve: Solve
+    geometry: GeometryQueries
     person: PersonSpec
     kind: ThingKind
     hand: str  # left_hand, right_hand, both_hands or back
@@ -61,7 +61,7 @@ class Holder:
 
     def palm(self) -> F64:
         """Return the (4, 4) palm of the hand that holds."""
-        return np.asarray(self.solve.palms_m(self.person)[0 if self.hand == "left_hand" else 1])
+        return np.asarray(self.geometry.palms_m(self.person)[0 if self.hand == "left_hand" else 1])
 
     def fingers(self) -> F64:
         """Return the unit vector from the wrist to the knuckles of the hand that holds."""
@@ -69,7 +69,7 @@ class Holder:
 
     def skin(self, parts: tuple[str, ...]) -> F64:
         """Return (N, 3) points of the holder's skin."""
-        return self.solve.skin_m(self.person, parts)
+        return self.geometry.skin_m(self.person, parts)
 
     def fitted(self, axis: int, wanted_m: float) -> float:
         """Return a size nearest to `wanted_m` that is natural for the kind."""
@@ -78,7 +78,7 @@ class Holder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Put:
+class GripTransform:
     """A thing's rotation (3, 3), origin (3,) and final size."""
 
     turn: F64
@@ -87,7 +87,7 @@ class Put:
     shape: dict[str, float] = field(default_factory=dict)
 
 
-def put_into_hands(holder: Holder) -> Put:
+def put_into_hands(holder: Holder) -> GripTransform:
     return GRIPS[holder.kind.grip](holder)
 
 
@@ -98,7 +98,7 @@ def angles_of(turn: F64) -> tuple[float, float, float]:
     return math.atan2(-float(turn[0, 1]), float(turn[1, 1])), pitch, roll
 
 
-def placed(put: Put, thing: ThingSpec) -> ThingSpec:
+def placed(put: GripTransform, thing: ThingSpec) -> ThingSpec:
     """Return the thing where it was put; angles and places keep 0.1 mm."""
     yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
     x, y, z = (round(float(v), 5) for v in put.origin_m)
@@ -129,13 +129,13 @@ def _axes(*, x: F64, z: F64) -> F64:
     return np.stack([x, np.cross(z, x), z], axis=1)
 
 
-def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> Put:
+def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> GripTransform:
     size = size or holder.size_m
     grip = np.array(holder.kind.grip_share) * size
-    return Put(turn=turn, origin_m=point - turn @ grip, size_m=size)
+    return GripTransform(turn=turn, origin_m=point - turn @ grip, size_m=size)
 
 
-def _inside_m(put: Put, points: F64) -> float:
+def _inside_m(put: GripTransform, points: F64) -> float:
     """Return how deep points lie inside the thing's box; 0 if none does."""
     own = (points - put.origin_m) @ put.turn
     x, y, z = put.size_m
@@ -148,19 +148,19 @@ def _inside_m(put: Put, points: F64) -> float:
 # One hand ----------------------------------------------------------------------------------
 
 
-def _bar(holder: Holder) -> Put:
+def _bar(holder: Holder) -> GripTransform:
     """Put the thing's z along the hand's bar, its x to the knuckles."""
     palm = holder.palm()
     return _at(holder, _axes(x=holder.fingers(), z=palm[:3, 0]), palm[:3, 3])
 
 
-def _shaft(holder: Holder) -> Put:
+def _shaft(holder: Holder) -> GripTransform:
     """Put the thing's z along the hand's bar, half turned to the vertical."""
     palm = holder.palm()
     return _at(holder, _axes(x=holder.facing, z=palm[:3, 0] + 0.7 * _UP), palm[:3, 3])
 
 
-def _cup(holder: Holder) -> Put:
+def _cup(holder: Holder) -> GripTransform:
     """Keep the thing upright, its side in the palm."""
     palm = holder.palm()
     radius = 0.46 * min(holder.size_m[:2])
@@ -171,7 +171,7 @@ def _cup(holder: Holder) -> Put:
 _PHONE_RAD = math.radians(25)
 
 
-def _phone(holder: Holder) -> Put:
+def _phone(holder: Holder) -> GripTransform:
     """Lay the thing's back into the palm, its long side between fingers and thumb."""
     palm = holder.palm()
     along = math.cos(_PHONE_RAD) * holder.fingers() + math.sin(_PHONE_RAD) * palm[:3, 0]
@@ -180,7 +180,7 @@ def _phone(holder: Holder) -> Put:
     return _at(holder, _axes(x=x, z=z), palm[:3, 3] - 0.7 * SKIN_M * palm[:3, 2])
 
 
-def _hang(holder: Holder) -> Put:
+def _hang(holder: Holder) -> GripTransform:
     """Let the thing hang from the hand, thin enough and swung out until the legs leave room."""
     palm = holder.palm()
     along = _level(palm[:3, 0])
@@ -197,7 +197,7 @@ def _hang(holder: Holder) -> Put:
     return put
 
 
-def _stand(holder: Holder) -> Put:
+def _stand(holder: Holder) -> GripTransform:
     """Stand the thing on the floor beside the person, as high as the hand, and off the feet.
 
     A wide thing's handle may be taken off its middle.
@@ -214,18 +214,22 @@ def _stand(holder: Holder) -> Put:
     return min(puts, key=lambda put: max(_inside_m(put, feet), _SOFT_M))
 
 
-def _on_floor(put: Put) -> Put:
+def _on_floor(put: GripTransform) -> GripTransform:
     x, y, _ = put.origin_m
-    return Put(turn=put.turn, origin_m=np.array([x, y, 0.0]), size_m=put.size_m, shape=put.shape)
+    return GripTransform(
+        turn=put.turn, origin_m=np.array([x, y, 0.0]), size_m=put.size_m, shape=put.shape
+    )
 
 
-def _walk(holder: Holder) -> Put:
+def _walk(holder: Holder) -> GripTransform:
     """Stand a bicycle beside the person, its nearer grip in the hand."""
     palm = holder.palm()
     share = np.array(holder.kind.grip_share) * (-holder.side, 1.0, 1.0)
     size = (*holder.size_m[:2], holder.fitted(2, float(palm[2, 3]) / share[2]))
     turn = _axes(x=holder.left, z=_UP)
-    return _on_floor(Put(turn=turn, origin_m=palm[:3, 3] - turn @ (share * size), size_m=size))
+    return _on_floor(
+        GripTransform(turn=turn, origin_m=palm[:3, 3] - turn @ (share * size), size_m=size)
+    )
 
 
 # Both hands --------------------------------------------------------------------------------
@@ -233,7 +237,7 @@ def _walk(holder: Holder) -> Put:
 
 def _between(holder: Holder) -> tuple[F64, F64, float]:
     """Return the middle of both palms, the unit vector to the left one and their distance."""
-    left, right = holder.solve.palms_m(holder.person)[:, :3, 3]
+    left, right = holder.geometry.palms_m(holder.person)[:, :3, 3]
     way = left - right
     return (left + right) / 2, _unit(way), float(np.linalg.norm(way))
 
@@ -242,7 +246,7 @@ _CARRIED_AT, _CARRIED_DEEP_M = 0.4, 0.5
 """Hands take a box at this share of its height; nobody carries a deeper one."""
 
 
-def _carry(holder: Holder) -> Put:
+def _carry(holder: Holder) -> GripTransform:
     """Put a box between both palms, its back against the belly."""
     middle, way, apart = _between(holder)
     across = _level(way)
@@ -259,15 +263,15 @@ def _carry(holder: Holder) -> Put:
     deep = holder.fitted(1, max(-2 * belly, min(holder.size_m[1], _CARRIED_DEEP_M)))
     origin = middle + (belly + deep / 2) * ahead
     origin[2] = low
-    return Put(turn=_axes(x=across, z=_UP), origin_m=origin, size_m=(width, deep, tall))
+    return GripTransform(turn=_axes(x=across, z=_UP), origin_m=origin, size_m=(width, deep, tall))
 
 
-def _ball(holder: Holder) -> Put:
+def _ball(holder: Holder) -> GripTransform:
     """Put a ball between both palms, or under one arm against the side."""
     if holder.hand == "both_hands":
         middle, _, apart = _between(holder)
         size = holder.fitted(0, apart + 2 * SKIN_M - _SOFT_M)
-        return Put(
+        return GripTransform(
             turn=_axes(x=holder.left, z=_UP),
             origin_m=middle - size / 2 * _UP,
             size_m=(size, size, size),
@@ -279,14 +283,14 @@ def _ball(holder: Holder) -> Put:
         if size / 2 - np.linalg.norm(skin - centre, axis=1).min() < _SOFT_M:
             break
     size = float(size)
-    return Put(
+    return GripTransform(
         turn=_axes(x=holder.left, z=_UP),
         origin_m=centre - size / 2 * _UP,
         size_m=(size, size, size),
     )
 
 
-def _read(holder: Holder) -> Put:
+def _read(holder: Holder) -> GripTransform:
     """Hold a panel before the eyes with both hands behind it."""
     middle, way, apart = _between(holder)
     eyes = (holder.joints["left_eye"] + holder.joints["right_eye"]) / 2
@@ -298,7 +302,7 @@ def _read(holder: Holder) -> Put:
     return _at(holder, turn, middle - 0.8 * SKIN_M * normal, size)
 
 
-def _tray(holder: Holder) -> Put:
+def _tray(holder: Holder) -> GripTransform:
     """Lay the thing on the palms, clear of the trunk."""
     if holder.hand == "both_hands":
         middle, way, _ = _between(holder)
@@ -314,13 +318,13 @@ def _tray(holder: Holder) -> Put:
     near &= own[:, 2] < put.size_m[2] + 0.01
     clear = float((put.size_m[1] / 2 - own[near, 1]).max(initial=0.0))
     forward = min(max(0.0, clear + CLOTHES_M), 0.4 * put.size_m[1])
-    return Put(turn=turn, origin_m=put.origin_m - forward * turn[:, 1], size_m=put.size_m)
+    return GripTransform(turn=turn, origin_m=put.origin_m - forward * turn[:, 1], size_m=put.size_m)
 
 
 def _top_of_hands_m(holder: Holder) -> float:
     """Return the height of the hands that hold, thumbs left out: they grip a rim."""
     tops = []
-    for name, palm in zip(_HANDS, holder.solve.palms_m(holder.person), strict=True):
+    for name, palm in zip(_HANDS, holder.geometry.palms_m(holder.person), strict=True):
         if holder.hand in (name, "both_hands"):
             skin = holder.skin((name,))
             flat = np.abs((skin - palm[:3, 3]) @ palm[:3, 0]) < _PALM_HALF_M
@@ -328,9 +332,9 @@ def _top_of_hands_m(holder: Holder) -> float:
     return max(tops) - _SOFT_M / 2
 
 
-def _pole(holder: Holder) -> Put:
+def _pole(holder: Holder) -> GripTransform:
     """Run a long shaft through both hands down to the floor."""
-    palms = holder.solve.palms_m(holder.person)[:, :3, 3]
+    palms = holder.geometry.palms_m(holder.person)[:, :3, 3]
     low, high = sorted(palms, key=lambda palm: float(palm[2]))
     axis = _unit(high - low)
     to_floor = float(low[2]) / float(axis[2])
@@ -339,16 +343,18 @@ def _pole(holder: Holder) -> Put:
     foot = low - to_floor * axis + 0.5 * holder.size_m[1] * tilt * axis
     across = np.cross(_UP, axis)
     across = holder.left if np.linalg.norm(across) < 0.05 else across
-    return Put(turn=_axes(x=across, z=axis), origin_m=foot, size_m=(*holder.size_m[:2], tall))
+    return GripTransform(
+        turn=_axes(x=across, z=axis), origin_m=foot, size_m=(*holder.size_m[:2], tall)
+    )
 
 
-def _barbell(holder: Holder) -> Put:
+def _barbell(holder: Holder) -> GripTransform:
     """Run a bar through both hands from side to side."""
     middle, way, _ = _between(holder)
     return _at(holder, _axes(x=_level(way), z=_UP), middle)
 
 
-def _push(holder: Holder) -> Put:
+def _push(holder: Holder) -> GripTransform:
     """Stand what is pushed before the person, its handle in both hands."""
     middle, _, _ = _between(holder)
     size = (*holder.size_m[:2], holder.fitted(2, float(middle[2]) / holder.kind.grip_share[2]))
@@ -363,7 +369,7 @@ _STRAP_M = 0.011
 _PIT_M = 0.2
 
 
-def _back(holder: Holder) -> Put:
+def _back(holder: Holder) -> GripTransform:
     """Strap a backpack to the trunk: its panel on the back, straps over shoulders and chest."""
     joints = holder.joints
     neck = (joints["left_shoulder"] + joints["right_shoulder"]) / 2
@@ -396,10 +402,10 @@ def _back(holder: Holder) -> Put:
     total = (max(wide, 2 * side + 0.024), deep + reach, max(tall, shoulder - base + 0.012))
     centre = panel - reach + total[1] / 2
     origin = neck + turn @ np.array([0.0, centre, base])
-    return Put(turn=turn, origin_m=origin, size_m=total, shape=shape)
+    return GripTransform(turn=turn, origin_m=origin, size_m=total, shape=shape)
 
 
-GRIPS: dict[str, Callable[[Holder], Put]] = {
+GRIPS: dict[str, Callable[[Holder], GripTransform]] = {
     "back": _back,
     "ball": _ball,
     "bar": _bar,

@@ -9,9 +9,8 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Solve
 from synthstudio.core.spec import PersonSpec, PoseSpec
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 
 _EYES_SHARE, _EYES_RAD = 0.25, math.radians(14)
 _TURN_RAD, _DOWN_RAD, _UP_RAD = math.radians(64), math.radians(38), math.radians(42)
@@ -19,10 +18,10 @@ _UPRIGHT = 0.5
 """The least cosine of the trunk against the vertical; lying heads may rest on the floor."""
 
 
-def nose_m(draw: Draw, solve: Solve, person: PersonSpec) -> F64:
+def nose_m(ctx: SampleContext, person: PersonSpec) -> F64:
     """Return (3,) where a person's nose is."""
-    names = get_skeleton(draw.recipe.skeleton).joints
-    return solve.joints_m(person)[names.index("nose")]
+    names = get_skeleton(ctx.recipe.skeleton).joints
+    return ctx.geometry.joints_m(person)[names.index("nose")]
 
 
 def looking(person: PersonSpec, way: F64) -> PoseSpec | None:

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
+from synthstudio.core.catalogue import Catalogue, KeyPose, ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Catalogue, KeyPose, Solve, ThingKind
 from synthstudio.core.spec import Material, PersonSpec, ThingSpec
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 
 FLAT = frozenset({"table", "counter", "low_wall", "railing", "barrel", "crate"})
 """Kinds whose top carries hands or forearms; any other is leant against."""
@@ -31,13 +31,17 @@ _ABOVE_M = 0.12
 
 
 def draw_support(
-    solve: Solve, person: PersonSpec, key: KeyPose, kinds: tuple[ThingKind, ...], rng: Generator
+    ctx: SampleContext,
+    person: PersonSpec,
+    key: KeyPose,
+    kinds: tuple[ThingKind, ...],
+    rng: Generator,
 ) -> ThingSpec:
     """Return what a person on the floor leans on; one of `kinds` whose natural height fits best."""
     flat = tuple(kind for kind in kinds if kind.kind in FLAT)
     if flat:
-        return _under_arms(solve, person, key, flat, rng)
-    return _against(solve, person, kinds, rng)
+        return _under_arms(ctx, person, key, flat, rng)
+    return _against(ctx, person, kinds, rng)
 
 
 def _facing(person: PersonSpec) -> F64:
@@ -45,20 +49,24 @@ def _facing(person: PersonSpec) -> F64:
 
 
 def _under_arms(
-    solve: Solve, person: PersonSpec, key: KeyPose, kinds: tuple[ThingKind, ...], rng: Generator
+    ctx: SampleContext,
+    person: PersonSpec,
+    key: KeyPose,
+    kinds: tuple[ThingKind, ...],
+    rng: Generator,
 ) -> ThingSpec:
     """Return a thing whose top is under the resting arms, its near edge at the body."""
-    arms = [solve.skin_m(person, parts) for parts in _ARMS]
+    arms = [ctx.geometry.skin_m(person, parts) for parts in _ARMS]
     lowest = [float(arm[:, 2].min()) for arm in arms]
     resting = [a for a, z in zip(arms, lowest, strict=True) if z > max(lowest) - _LEVEL_M]
     skin = np.concatenate(resting)
     top = float(skin[:, 2].min()) + _SOFT_M
     touching = skin[skin[:, 2] < top + 0.02]
-    middle = solve.skin_m(person, ("pelvis",)).mean(axis=0)
+    middle = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
     ahead = _facing(person)
     ahead = ahead if (touching.mean(axis=0) - middle) @ ahead > 0 else -ahead
     across = np.cross(ahead, _UP)
-    near = _near_edge_m(solve, person, top=top, ahead=ahead, sits=key.needs == "seat")
+    near = _near_edge_m(ctx, person, top=top, ahead=ahead, sits=key.needs == "seat")
     kind = _as_high_as(kinds, top, rng)
     width, depth = (palette.between(kind.size_low_m[k], kind.size_high_m[k], rng) for k in range(2))
     sits = key.needs == "seat"
@@ -81,14 +89,18 @@ def _under_arms(
     )
 
 
-def _near_edge_m(solve: Solve, person: PersonSpec, *, top: float, ahead: F64, sits: bool) -> float:
+def _near_edge_m(
+    ctx: SampleContext, person: PersonSpec, *, top: float, ahead: F64, sits: bool
+) -> float:
     """Return how far along `ahead` the edge is: before all of the body that is below the top."""
     if sits:
-        trunk = solve.skin_m(person, ("torso", "pelvis"))
+        trunk = ctx.geometry.skin_m(person, ("torso", "pelvis"))
         at = trunk[np.abs(trunk[:, 2] - top) < 0.1]
         at = at if len(at) else trunk
         return float((at @ ahead).max()) + _CLOTHES_M
-    body = solve.skin_m(person, tuple(p for p in PARTS if not p.endswith(("hand", "forearm"))))
+    body = ctx.geometry.skin_m(
+        person, tuple(p for p in PARTS if not p.endswith(("hand", "forearm")))
+    )
     return float((body[body[:, 2] < top] @ ahead).max()) + _CLOTHES_M
 
 
@@ -108,21 +120,21 @@ def _yaw(ahead: F64) -> float:
 
 
 def _against(
-    solve: Solve, person: PersonSpec, kinds: tuple[ThingKind, ...], rng: Generator
+    ctx: SampleContext, person: PersonSpec, kinds: tuple[ThingKind, ...], rng: Generator
 ) -> ThingSpec:
     """Return an upright thing that the outstretched hand, else the back, touches."""
-    body = solve.skin_m(person, PARTS)
-    hips = solve.skin_m(person, ("pelvis",)).mean(axis=0)
-    palms = solve.palms_m(person)
+    body = ctx.geometry.skin_m(person, PARTS)
+    hips = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
+    palms = ctx.geometry.palms_m(person)
     reach = [math.hypot(*(palm[:2, 3] - hips[:2])) for palm in palms]
     hand = int(np.argmax(reach))
     if reach[hand] > _REACHED_M:
         ahead = palms[hand][:3, 2] * (1.0, 1.0, 0.0)
         ahead = np.asarray(ahead / np.linalg.norm(ahead))
-        touching = solve.skin_m(person, (_HANDS[hand],))
+        touching = ctx.geometry.skin_m(person, (_HANDS[hand],))
     else:
         ahead = -_facing(person)
-        touching = solve.skin_m(person, ("torso", "pelvis"))
+        touching = ctx.geometry.skin_m(person, ("torso", "pelvis"))
     across = np.cross(ahead, _UP)
     near = float((body @ ahead).max()) - _SOFT_M
     nearest = touching[touching @ ahead > (touching @ ahead).max() - 0.02]
@@ -170,10 +182,10 @@ _LEAST_EDGE_M = 0.12
 """From the hip joints forward to a seat's front edge, when the feet are drawn in below it."""
 
 
-def seats_in(draw: Draw) -> tuple[ThingKind, ...]:
+def seats_in(ctx: SampleContext) -> tuple[ThingKind, ...]:
     """Return the kinds that one can sit on in this frame; without any, nobody sits."""
-    held = set(draw.recipe.holdout.occluders) if draw.split == "train" else set()
-    return tuple(kind for kind in _kinds(draw.catalogue) if kind.kind not in held)
+    held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
+    return tuple(kind for kind in _kinds(ctx.catalogue) if kind.kind not in held)
 
 
 def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
@@ -181,7 +193,7 @@ def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
 
 
 def draw_seat(
-    draw: Draw, solve: Solve, person: PersonSpec, rng: Generator, *, narrow: bool = False
+    ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool = False
 ) -> ThingSpec:
     """Return a seat under the hips of a person who is already on the floor.
 
@@ -189,20 +201,20 @@ def draw_seat(
     kind that takes `seat_height_m` has a back: the hips are put in front of it, and it is taller
     than that; any other is as high as one sits. Its front edge stays behind the shins.
     """
-    names = get_skeleton(draw.recipe.skeleton).joints
-    at = dict(zip(names, solve.joints_m(person), strict=True))
+    names = get_skeleton(ctx.recipe.skeleton).joints
+    at = dict(zip(names, ctx.geometry.joints_m(person), strict=True))
     hips = (at["left_hip"] + at["right_hip"]) / 2
     # At yaw 0 people face world -y, and so do seats.
     facing = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
     shins = [at[f"{side}_{j}"] for side in ("left", "right") for j in ("knee", "ankle")]
     edge = max(min(float((shin - hips) @ facing) for shin in shins) - _SHIN_M, _LEAST_EDGE_M)
-    skin = solve.skin_m(person, _SAT_ON)
+    skin = ctx.geometry.skin_m(person, _SAT_ON)
     ahead = (skin - hips) @ facing
     sat_on = skin[(ahead > -_SAT_ON_M[0]) & (ahead < _SAT_ON_M[1]), 2]
     top = max(float(sat_on.min()) + PRESSED_M, _LEAST_M)
-    held = set(draw.recipe.holdout.occluders)
-    kinds = draw.allowed(_kinds(draw.catalogue), rng, held=lambda kind: kind.kind in held)
-    if narrow or float(solve.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
+    held = set(ctx.recipe.holdout.occluders)
+    kinds = ctx.allowed(_kinds(ctx.catalogue), rng, held=lambda kind: kind.kind in held)
+    if narrow or float(ctx.geometry.skin_m(person, _HANDS)[:, 2].min()) < top - _HANGING_M:
         kinds = tuple(kind for kind in kinds if kind.size_high_m[0] <= NARROW_M) or kinds
     kind = kinds[int(rng.random() * len(kinds))]
     width, depth, height = (

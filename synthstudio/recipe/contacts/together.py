@@ -14,13 +14,13 @@ import math
 
 import numpy as np
 
+from synthstudio.core.catalogue import Interaction, KeyPose, Role, Touch
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import KeyPose, Meeting, Role, Solve, Touch
-from synthstudio.core.spec import Numbers, PersonSpec, PoseSpec
+from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m
-from synthstudio.recipe.sampling.choose import Draw, pick_one, pose_held
+from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
-from synthstudio.recipe.sampling.pose_jitter import Body, apart, untangled
+from synthstudio.recipe.sampling.pose_jitter import apart, untangled
 from synthstudio.recipe.schema.distributions import sample
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -34,31 +34,29 @@ _NEARER, _ASIDE_M, _TURN_RAD = 0.05, 0.03, math.radians(5)
 _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
 
-def draw_together(draw: Draw, solve: Solve, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
+def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
     """Return the first people of the frame as they stand about the first of them, or nobody.
 
     The first is at the world's origin and faces -y; all have their feet on the floor.
     """
-    options = draw.recipe.people.together
+    options = ctx.recipe.people.together
     if options.share == 0 or len(people) < 2:
         return ()
-    rng = draw.rng("together")
+    rng = ctx.rng("together")
     if rng.random() >= options.share:
         return ()
     for number in range(_TRIES):
-        found = _tried(draw, solve, people, draw.rng("together", number))
+        found = _tried(ctx, people, ctx.rng("together", number))
         if found:
             return found
     return ()
 
 
-def _tried(
-    draw: Draw, solve: Solve, people: tuple[Unit, ...], rng: Generator
-) -> tuple[PersonSpec, ...]:
-    weights = draw.recipe.people.together.kinds
-    known = [m for m in draw.catalogue.meetings if (weights or {m.name: 1.0}).get(m.name)]
-    held = set(draw.recipe.holdout.poses)
-    left = draw.allowed(known, rng, held=lambda m: m.name in held)
+def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tuple[PersonSpec, ...]:
+    weights = ctx.recipe.people.together.kinds
+    known = [m for m in ctx.catalogue.meetings if (weights or {m.name: 1.0}).get(m.name)]
+    held = set(ctx.recipe.holdout.poses)
+    left = ctx.allowed(known, rng, held=lambda m: m.name in held)
     if not left:
         return ()
     meeting = pick_one(left, rng, weights=weights, name=lambda m: m.name)
@@ -67,18 +65,18 @@ def _tried(
     if any(person.pose.turns for person in who):  # a motion's body is its own
         return ()
     if meeting.stand == "pair":
-        return _pair(draw, solve, who, meeting, rng)
-    return _spread(draw, solve, who, meeting, rng)
+        return _pair(ctx, who, meeting, rng)
+    return _spread(ctx, who, meeting, rng)
 
 
 # Two who touch -------------------------------------------------------------------------------
 
 
 def _pair(
-    draw: Draw, solve: Solve, who: tuple[PersonSpec, ...], meeting: Meeting, rng: Generator
+    ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
     """Return two people in the roles of a meeting, either of them in either role."""
-    swap, flip = rng.random() < 0.5, rng.random() < draw.recipe.people.poses.mirror
+    swap, flip = rng.random() < 0.5, rng.random() < ctx.recipe.people.poses.mirror
     flip = flip and meeting.mirrored_ok
     cast = (who[1], who[0]) if swap else (who[0], who[1])
     side = -1.0 if flip else 1.0
@@ -93,21 +91,21 @@ def _pair(
     begun = []
     for k, (person, role) in enumerate(zip(cast, meeting.roles, strict=True)):
         sides = _touching(k, meeting.touches)
-        pose = _role(draw, meeting, role, sides, rng, flip=flip)
+        pose = _role(ctx, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
-        free = untangled(draw, Body(solve, person.phenotype), dict(pose.angles_rad))
+        free = untangled(ctx, person.phenotype, dict(pose.angles_rad))
         pose = dataclasses.replace(pose, angles_rad=free)
         yaw_rad = yaw if k else 0.0
         begun.append(
             _on_floor(
-                solve,
+                ctx,
                 dataclasses.replace(person, pose=pose, position_m=places[k], yaw_rad=yaw_rad),
             )
         )
-    pair = _looking(draw, solve, (begun[0], begun[1])) if meeting.looks else tuple(begun)
+    pair = _looking(ctx, (begun[0], begun[1])) if meeting.looks else tuple(begun)
     touches = tuple(_mirrored(touch) for touch in meeting.touches) if flip else meeting.touches
-    met = solve.meet((pair[0], pair[1]), touches)
+    met = ctx.geometry.meet((pair[0], pair[1]), touches)
     if met is None:
         return ()
     return _about_first((met[1], met[0]) if swap else met)
@@ -121,8 +119,8 @@ def _touching(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
 
 
 def _role(
-    draw: Draw,
-    meeting: Meeting,
+    ctx: SampleContext,
+    meeting: Interaction,
     role: Role,
     sides: tuple[str, ...],
     rng: Generator,
@@ -130,8 +128,8 @@ def _role(
     flip: bool,
 ) -> PoseSpec | None:
     """Return the pose that a role begins with: a key pose with the role's own angles."""
-    keys = [key for key in draw.catalogue.poses if key.name in role.poses]
-    left = draw.allowed(keys, rng, held=pose_held(draw.recipe))
+    keys = [key for key in ctx.catalogue.poses if key.name in role.poses]
+    left = ctx.allowed(keys, rng, held=pose_held(ctx.recipe))
     if not left:
         return None
     key = left[int(rng.random() * len(left))]
@@ -139,8 +137,8 @@ def _role(
     angles = {k: v for k, v in key.angles_rad.items() if not k.startswith(arms)} | role.angles_rad
     strayed = {}
     for name, value in sorted(angles.items()):
-        change = _STEADY * math.radians(sample(draw.recipe.people.poses.jitter_deg, rng))
-        low, high = draw.catalogue.limits_rad[name]
+        change = _STEADY * math.radians(sample(ctx.recipe.people.poses.jitter_deg, rng))
+        low, high = ctx.catalogue.limits_rad[name]
         bends = name.removeprefix("left_").removeprefix("right_").startswith(_BENT)
         strayed[name] = min(max(round(value + change, 4), low), high) if bends else value
     angles = mirrored(strayed) if flip else strayed
@@ -166,22 +164,22 @@ def _mirrored(touch: Touch) -> Touch:
 
 
 def _spread(
-    draw: Draw, solve: Solve, who: tuple[PersonSpec, ...], meeting: Meeting, rng: Generator
+    ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
     """Return people in a circle or line, farther apart until nobody touches another."""
     (role,) = meeting.roles
     posed = []
     for k, person in enumerate(who):
-        pose = _role(draw, meeting, role, (), rng, flip=False)
+        pose = _role(ctx, meeting, role, (), rng, flip=False)
         if pose is None:
             return ()
         keys = ("together", meeting.name, k)
         angles = apart(
-            draw,
-            Body(solve, person.phenotype),
+            ctx,
+            person.phenotype,
             dict(pose.angles_rad),
             rng,
-            like=(Numbers(pose.angles_rad),),
+            like=(FrozenDict(pose.angles_rad),),
             keys=keys,
         )
         pose = dataclasses.replace(pose, angles_rad=angles)
@@ -191,18 +189,18 @@ def _spread(
     strays = rng.normal(0.0, 1.0, (len(posed), 2)).clip(-2, 2)
     for gap in np.linspace(least, high, _SPREADS):
         stood = tuple(
-            _on_floor(solve, _place(person, k, len(posed), float(gap), strays[k], meeting))
+            _on_floor(ctx, _place(person, k, len(posed), float(gap), strays[k], meeting))
             for k, person in enumerate(posed)
         )
-        stood = _looking(draw, solve, stood) if meeting.looks else stood
+        stood = _looking(ctx, stood) if meeting.looks else stood
         pairs = itertools.combinations(stood, 2)
-        if all(solve.gap_m(a, b) >= draw.recipe.people.min_gap_m for a, b in pairs):
+        if all(ctx.geometry.gap_m(a, b) >= ctx.recipe.people.min_gap_m for a, b in pairs):
             return _about_first(stood)
     return ()
 
 
 def _place(
-    person: PersonSpec, k: int, many: int, gap_m: float, stray: np.ndarray, meeting: Meeting
+    person: PersonSpec, k: int, many: int, gap_m: float, stray: np.ndarray, meeting: Interaction
 ) -> PersonSpec:
     """Return the person where it stands in the circle or line; neighbours are `gap_m` apart."""
     if meeting.stand == "line":
@@ -218,14 +216,14 @@ def _place(
 # Both ----------------------------------------------------------------------------------------
 
 
-def _on_floor(solve: Solve, person: PersonSpec) -> PersonSpec:
+def _on_floor(ctx: SampleContext, person: PersonSpec) -> PersonSpec:
     x, y, _ = person.position_m
-    return dataclasses.replace(person, position_m=(x, y, float(solve.drop_m(person))))
+    return dataclasses.replace(person, position_m=(x, y, float(ctx.geometry.drop_m(person))))
 
 
-def _looking(draw: Draw, solve: Solve, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
+def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
     """Return the people with each head turned to the next one's, where it can turn so far."""
-    noses = [nose_m(draw, solve, person) for person in people]
+    noses = [nose_m(ctx, person) for person in people]
     out = []
     for k, person in enumerate(people):
         pose = looking(person, noses[(k + 1) % len(noses)] - noses[k])

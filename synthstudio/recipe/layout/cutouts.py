@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import ImageAsset
 from synthstudio.core.spec import AssetRef, CutoutSpec, PersonSpec
 from synthstudio.recipe.layout.placement import CLEAR_M, Layout, Placed, corners
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one, usable_cutouts
+from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one, usable_cutouts
 from synthstudio.recipe.sampling.true_sizes import stands_m
 from synthstudio.recipe.schema.distributions import sample, sample_count
 from synthstudio.recipe.schema.scene import Cutouts
@@ -29,26 +29,26 @@ _LEAST_PX = 6
 
 def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
     """Return the recipe's cut-outs, many of them before somebody."""
-    options = layout.draw.recipe.cutouts
+    options = layout.ctx.recipe.cutouts
     if options is None:
         return ()
-    count = sample_count(options.count, layout.draw.shared_rng("cutouts"))
+    count = sample_count(options.count, layout.ctx.shared_rng("cutouts"))
     if options.size == "real":
         bodies = [p for p in people if isinstance(p.item, PersonSpec)]
         found: list[CutoutSpec] = []
         for number in range(count):
-            rng = layout.draw.rng("standing cutout", number)
+            rng = layout.ctx.rng("standing cutout", number)
             one = _standing(layout, options, bodies, rng, {other.asset for other in found})
             found += [] if one is None else [one]
         return tuple(found)
-    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    joints = [layout.geometry.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = layout.camera.project(
         layout.camera.to_camera(np.concatenate([*joints, np.zeros((0, 3))]))
     )
     size = np.array([layout.camera.width_px, layout.camera.height_px])
     seen = seen[((seen >= 0) & (seen < size)).all(axis=1)]
     return tuple(
-        _cutout(layout.draw, options, seen, layout.draw.rng("cutout", number))
+        _cutout(layout.ctx, options, seen, layout.ctx.rng("cutout", number))
         for number in range(count)
     )
 
@@ -64,9 +64,9 @@ def _standing(
     over = bool(rng.random() < options.over_person) and bool(people)
     which = float(rng.random())
     hidden = people[int(which * len(people))] if over else None
-    once = {c.asset for c in usable_cutouts(options, layout.draw.catalogue.cutouts)} > used
+    once = {c.asset for c in usable_cutouts(options, layout.ctx.catalogue.cutouts)} > used
     for _ in range(_TRIES):
-        asset = _picture(layout.draw, options, rng)
+        asset = _picture(layout.ctx, options, rng)
         if once and asset.asset in used:
             continue
         found = stands_m(asset)
@@ -148,10 +148,10 @@ def _lies(
     return None if beyond else ((left, top), (width, height), round(depth, 4))
 
 
-def _cutout(draw: Draw, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
+def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
     """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
-    asset = _picture(draw, options, rng)
-    image = draw.recipe.image
+    asset = _picture(ctx, options, rng)
+    image = ctx.recipe.image
     scale = sample(options.height_share, rng) * image.height_px / asset.height_px
     scale = min(scale, options.enlarge_at_most)
     width, height = (max(2, round(side * scale)) for side in (asset.width_px, asset.height_px))
@@ -182,18 +182,18 @@ def _cutout(draw: Draw, options: Cutouts, seen_px: F64, rng: Generator) -> Cutou
     )
 
 
-def _picture(draw: Draw, options: Cutouts, rng: Generator) -> ImageAsset:
+def _picture(ctx: SampleContext, options: Cutouts, rng: Generator) -> ImageAsset:
     """Return a picture: a category first, so that many pictures of one do not crowd out others."""
-    held = set(draw.recipe.holdout.occluders)
+    held = set(ctx.recipe.holdout.occluders)
     called = asset_held(held)
-    left = draw.allowed(
-        usable_cutouts(options, draw.catalogue.cutouts),
+    left = ctx.allowed(
+        usable_cutouts(options, ctx.catalogue.cutouts),
         rng,
         held=lambda c: c.category in held or called(c.asset),
     )
     if not left:
         raise RecipeError(
-            "no cut-out is left to draw", where=f"{draw.where}: folder {options.folder}"
+            "no cut-out is left to draw", where=f"{ctx.where}: folder {options.folder}"
         )
     category = pick_one(sorted({picture.category for picture in left}), rng)
     return pick_one([picture for picture in left if picture.category == category], rng)

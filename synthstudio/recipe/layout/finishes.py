@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import Material, Pattern, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.sampling import palette

@@ -17,7 +17,7 @@ from synthstudio.recipe.layout.placement import Placed
 from synthstudio.recipe.layout.site import box_of, site_of
 from synthstudio.recipe.layout.streets import in_the_open
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.view import Behind
 from synthstudio.recipe.schema import scene as scene_schema
 
@@ -27,17 +27,17 @@ _FREE_SIDES_M = ((0.0, 1.2), (0.5, 1.6))
 """A furnished room is so much wider on either side, and so much deeper behind the people."""
 
 
-def furnished(draw: Draw, behind: Behind) -> bool:
+def furnished(ctx: SampleContext, behind: Behind) -> bool:
     """Return whether the frame's place is furnished, as often as the recipe says."""
     options = behind.options
     if not isinstance(options, scene_schema.Room) or options.furnished <= 0:
         return False
-    return bool(draw.shared_rng("furnished").random() < options.furnished)
+    return bool(ctx.shared_rng("furnished").random() < options.furnished)
 
 
-def with_space(draw: Draw, reach_m: Reach) -> Reach:
+def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:
     """Return `reach_m` with space for furniture at its sides and behind the people."""
-    rng = draw.shared_rng("furniture space")
+    rng = ctx.shared_rng("furniture space")
     left, right = (palette.between(*_FREE_SIDES_M[0], rng) for _ in range(2))
     back = palette.between(*_FREE_SIDES_M[1], rng)
     (x0, x1), (y0, y1) = reach_m
@@ -45,10 +45,10 @@ def with_space(draw: Draw, reach_m: Reach) -> Reach:
 
 
 def furnish(
-    draw: Draw, room: Backdrop, cameras: Sequence[Camera], standing: Sequence[Placed]
+    ctx: SampleContext, room: Backdrop, cameras: Sequence[Camera], standing: Sequence[Placed]
 ) -> list[Placed]:
     """Return what stands and hangs about a place, with its boxes, the floor's things first."""
     assert isinstance(room, RoomBackdrop)
-    site = site_of(draw, cameras, standing)
+    site = site_of(ctx, cameras, standing)
     new = indoors(site, room) if room.walls else in_the_open(site, room)
     return [Placed(item=thing, box_m=box_of(thing)) for thing in new]

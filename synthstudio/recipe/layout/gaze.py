@@ -14,8 +14,8 @@ import numpy as np
 from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m, turned
 from synthstudio.recipe.layout.placement import Layout, Placed
-from synthstudio.recipe.sampling.choose import pick_one
-from synthstudio.recipe.sampling.pose_jitter import Body, untangled
+from synthstudio.recipe.sampling.context import pick_one
+from synthstudio.recipe.sampling.pose_jitter import untangled
 
 _AT_HEAD = frozenset({"phone", "cup"})
 """Grips of things that are held to the head: it keeps its pose."""
@@ -25,7 +25,7 @@ _SOFT_M = 0.02
 
 def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
     """Return the same people and things, with heads turned as `people.poses.look` asks."""
-    weights = {str(k): v for k, v in layout.draw.recipe.people.poses.look.items()}
+    weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
     out = list(standing)
@@ -34,7 +34,7 @@ def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
             break  # people come first
         if place < len(layout.together):
             continue  # they look where what they do together has them look
-        rng = layout.draw.rng("look", place)
+        rng = layout.ctx.rng("look", place)
         what = pick_one(sorted(weights), rng, weights=weights)
         aside, lift = ((2 * float(u) - 1) for u in rng.random(2))
         if what == "pose" or _holds_to_head(layout, place) or one.item.pose.turns:
@@ -57,13 +57,11 @@ def _aimed(
     layout: Layout, person: PersonSpec, everybody: list[Placed], place: int, what: str
 ) -> PoseSpec | None:
     """Return the pose with the head towards the camera or the nearest head, or None."""
-    eye = nose_m(layout.draw, layout.solve, person)
+    eye = nose_m(layout.ctx, person)
     targets = [np.array(layout.camera.position_m)]
     if what == "person":
         people = [p.item for k, p in enumerate(everybody) if k != place]
-        targets = [
-            nose_m(layout.draw, layout.solve, p) for p in people if isinstance(p, PersonSpec)
-        ]
+        targets = [nose_m(layout.ctx, p) for p in people if isinstance(p, PersonSpec)]
     if not targets:
         return None
     way = min((target - eye for target in targets), key=lambda d: float(np.linalg.norm(d)))
@@ -75,16 +73,16 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     old = everybody[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)
-    new = Placed(item=person, box_m=layout.solve.box_m(person))
+    new = Placed(item=person, box_m=layout.geometry.box_m(person))
     others = [p for k, p in enumerate(everybody) if k != place and not _own(p.item, place)]
     deeper, before = (
-        layout.solve.touches_m(person.phenotype, dict(p.angles_rad)) for p in (pose, old.item.pose)
+        layout.geometry.touches_m(person.phenotype, dict(p.angles_rad))
+        for p in (pose, old.item.pose)
     )
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):
         return old
     angles = dict(pose.angles_rad)  # a head lies in nothing that would have to move out of it
-    body = Body(layout.solve, person.phenotype)
-    return new if untangled(layout.draw, body, angles) == angles else old
+    return new if untangled(layout.ctx, person.phenotype, angles) == angles else old
 
 
 def _own(item: PersonSpec | ThingSpec, place: int) -> bool:

@@ -80,7 +80,7 @@ class _Room:
         there = kind in _ONCE and any(thing.kind == kind for thing in self.things)
         if there or not found:
             return None
-        made, rng = self.site.draw.catalogue.things[min(found)], self.site.rng
+        made, rng = self.site.ctx.catalogue.things[min(found)], self.site.rng
         width, depth, tall = natural_size(made, rng)
         if kind in _ROUND:
             depth = width

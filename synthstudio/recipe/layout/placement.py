@@ -18,15 +18,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import KeyPose, Solve
 from synthstudio.core.spec import Detail, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.contacts import Contact, contact_thing
 from synthstudio.recipe.contacts.supports import draw_seat
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.ground import Footing
 from synthstudio.recipe.sampling.places import Stand
 from synthstudio.recipe.sampling.view import detail_at
@@ -70,8 +70,7 @@ class Placed:
 class Layout:
     """What placing looks at: the frame, geometry, and the camera's view of the floor."""
 
-    draw: Draw
-    solve: Solve
+    ctx: SampleContext
     camera: Camera
     distance_m: float
     contacts: Mapping[int, Contact] = field(default_factory=dict)  # by the person's place
@@ -81,6 +80,10 @@ class Layout:
     footing: Footing | Stand | None = None
     """A photo's or a place's floor, where people and things must stand on that."""
     gain: float = 1.0  # how bright other pictures must be to be as bright as the photo
+
+    @property
+    def geometry(self) -> GeometryQueries:
+        return self.ctx.geometry
 
     def half_width_m(self, depth_m: float) -> float:
         """Return half the width of the view that many metres from the camera, less a margin."""
@@ -117,7 +120,7 @@ class Layout:
                 return False
         if self.footing is not None and not self.footing.takes(new.box_m):
             return False
-        least = self.draw.recipe.people.min_gap_m
+        least = self.ctx.recipe.people.min_gap_m
         near = [other for other in placed if _box_gap_m(new.box_m, other.box_m) < least]
         if any(_same_spot(new, other) for other in near):
             return False
@@ -139,8 +142,8 @@ class Layout:
 
     def _gap_m(self, a: Placed, b: Placed) -> float:
         if not a.path and not b.path:
-            return self.solve.gap_m(a.item, b.item)
-        return self.solve.sweep_gap_m(a.path or (a.item,), b.path or (b.item,))
+            return self.geometry.gap_m(a.item, b.item)
+        return self.geometry.sweep_gap_m(a.path or (a.item,), b.path or (b.item,))
 
 
 def corners(box_m: F64) -> F64:
@@ -196,12 +199,12 @@ def place_people(
     """
     everybody: list[Placed] = []
     seats: list[Placed] = []
-    rng = layout.draw.rng("arrangement")
+    rng = layout.ctx.rng("arrangement")
     reach = sample(_reach(layout), rng)
     for place, (person, key) in enumerate(people):
         if place < len(everybody):
             continue  # they came with the first
-        first = candidate(layout, layout.draw.rng("spot", place), 0, place=place, reach_m=reach)
+        first = candidate(layout, layout.ctx.rng("spot", place), 0, place=place, reach_m=reach)
         detail = detail_at(layout.camera, *first)
         built = functools.cache(functools.partial(_turned, layout, person, key, place))
         spot = find(
@@ -211,7 +214,7 @@ def place_people(
             floor = layout.footing.name if layout.footing else None
             raise NoRoom(
                 f"no room for person {place + 1} of {len(people)}",
-                where=layout.draw.where + (f", {floor}" if floor else ""),
+                where=layout.ctx.where + (f", {floor}" if floor else ""),
                 expected=f"a free place among {CANDIDATES} tried",
                 then="Ask for fewer people, a smaller min_gap_m or things, or more spread"
                 + (", or give photos or places with more floor." if floor else "."),
@@ -231,7 +234,7 @@ def place_people(
 
 
 def _reach(layout: Layout) -> AnyNumber:
-    arrangement = layout.draw.recipe.people.arrangement
+    arrangement = layout.ctx.recipe.people.arrangement
     return arrangement.spread_m if isinstance(arrangement, Group) else arrangement.depth_m
 
 
@@ -250,9 +253,9 @@ def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     x, y, _ = person.position_m
     person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)
-    at = (c * x - s * y, s * x + c * y, float(layout.solve.drop_m(person)))
+    at = (c * x - s * y, s * x + c * y, float(layout.geometry.drop_m(person)))
     person = dataclasses.replace(person, position_m=at)
-    return Placed(item=person, box_m=layout.solve.box_m(person))
+    return Placed(item=person, box_m=layout.geometry.box_m(person))
 
 
 def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
@@ -260,9 +263,9 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
 
     0 but with quotas of views or targets for which people turn: turns count from there.
     """
-    quotas = layout.draw.recipe.quotas
+    quotas = layout.ctx.recipe.quotas
     turned = quotas is not None and quotas.view is not None
-    targets = layout.draw.recipe.targets
+    targets = layout.ctx.recipe.targets
     if not turned and not (targets.search and targets.turns):
         return 0.0
     x, y, _ = layout.camera.position_m
@@ -279,31 +282,31 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
     contact = layout.contacts.get(place)
     if contact is not None:
         assert isinstance(unit.item, PersonSpec)
-        thing = contact_thing(layout.draw, layout.solve, unit.item, contact, place)
-        parts.append(Placed(item=thing, box_m=layout.solve.box_m(thing)))
+        thing = contact_thing(layout.ctx, unit.item, contact, place)
+        parts.append(Placed(item=thing, box_m=layout.geometry.box_m(thing)))
     return parts
 
 
 def _stood(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> Placed:
     """Return the person on or over the floor at the world's origin; of a path the middle lies
     there."""
-    path = clips.path(layout.draw, layout.solve, person, place)
+    path = clips.path(layout.ctx, person, place)
     if path:
-        boxes = np.array([layout.solve.box_m(now) for now in path])
+        boxes = np.array([layout.geometry.box_m(now) for now in path])
         box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
         return Placed(item=path[0], box_m=box, path=path)
-    height = float(layout.solve.drop_m(person))
+    height = float(layout.geometry.drop_m(person))
     if key.airborne:
-        height += sample(_LIFT_M, layout.draw.rng("lift", place))
+        height += sample(_LIFT_M, layout.ctx.rng("lift", place))
     person = dataclasses.replace(person, position_m=(0.0, 0.0, height))
-    return Placed(item=person, box_m=layout.solve.box_m(person))
+    return Placed(item=person, box_m=layout.geometry.box_m(person))
 
 
 def _seat(layout: Layout, unit: Placed, key: KeyPose, place: int) -> Placed:
     assert isinstance(unit.item, PersonSpec)
-    rng = layout.draw.rng("seat", place)
-    seat = draw_seat(layout.draw, layout.solve, unit.item, rng, narrow=bool(key.leans))
-    return Placed(item=seat, box_m=layout.solve.box_m(seat))
+    rng = layout.ctx.rng("seat", place)
+    seat = draw_seat(layout.ctx, unit.item, rng, narrow=bool(key.leans))
+    return Placed(item=seat, box_m=layout.geometry.box_m(seat))
 
 
 def first_free(
@@ -318,7 +321,7 @@ def first_free(
 
     On a photo's or a place's floor the candidates are followed by others of that floor.
     """
-    rng = layout.draw.rng("spot", place)
+    rng = layout.ctx.rng("spot", place)
     tried = (
         candidate(layout, rng, number, place=place, reach_m=reach_m) for number in range(CANDIDATES)
     )
@@ -332,7 +335,7 @@ def first_free(
 def _on_floor(layout: Layout, place: int) -> Iterator[tuple[float, float]]:
     """Yield world x, y on a photo's or a place's floor, the nearest to the group's middle first."""
     if layout.footing is not None:
-        for x, y in layout.footing.spots_m(layout.draw.rng("floor spot", place)).tolist():
+        for x, y in layout.footing.spots_m(layout.ctx.rng("floor spot", place)).tolist():
             if isinstance(layout.footing, Footing) or layout.shows(x, y):
                 yield x, y
 
@@ -343,7 +346,7 @@ def candidate(
     """Return the world x, y of a candidate; later ones lie farther out and farther back."""
     u, v = rng.random(2)
     widen = 1.0 + 0.5 * (number // _WIDEN_EVERY)
-    if isinstance(layout.draw.recipe.people.arrangement, Group):
+    if isinstance(layout.ctx.recipe.people.arrangement, Group):
         radius = reach_m * widen * math.sqrt(u) * (0.5 if place == 0 else 1.0)
         if number >= _WIDEN_EVERY:
             radius += 0.3 * (number // _WIDEN_EVERY)

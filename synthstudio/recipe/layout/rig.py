@@ -32,14 +32,14 @@ def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
 
     RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
     """
-    options = layout.draw.recipe.variants
+    options = layout.ctx.recipe.variants
     return tuple(_placed(layout, standing, number) for number in range(options.view))
 
 
 def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
     """Return the first place that sees enough of everybody; else the one that sees most."""
-    options, first = layout.draw.recipe.variants.rig, layout.camera
-    rng = layout.draw.rng("rig", number)
+    options, first = layout.ctx.recipe.variants.rig, layout.camera
+    rng = layout.ctx.rng("rig", number)
     middle, joints_m = _middle(standing), _joints_m(layout, standing)
     away = np.array(first.position_m[:2]) - middle
     start = math.atan2(away[1], away[0]) + math.radians(_azimuth_deg(layout, number, rng))
@@ -79,7 +79,7 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
         return best
     raise RecipeError(
         f"no place for camera {number + 1} of the rig",
-        where=layout.draw.where,
+        where=layout.ctx.where,
         expected=f"one {CLEAR_M:g} m off everything",
         then="Give variants.rig a greater distance_m, or ask for fewer things or people.",
     )
@@ -94,12 +94,12 @@ def _middle(standing: list[Placed]) -> F64:
 def _joints_m(layout: Layout, standing: list[Placed]) -> F64:
     """Return (N, 3) the joints of everybody."""
     people = [p.item for p in standing if isinstance(p.item, PersonSpec)]
-    joints = [layout.solve.joints_m(person) for person in people]
+    joints = [layout.geometry.joints_m(person) for person in people]
     return np.concatenate([*joints, np.zeros((0, 3))])
 
 
 def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
-    options = layout.draw.recipe.variants
+    options = layout.ctx.recipe.variants
     if options.rig.azimuths_deg == "ring":
         return 360.0 * (number + 1) / (options.view + 1)
     return sample(options.rig.azimuths_deg[number], rng)
@@ -107,7 +107,7 @@ def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
 
 def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:
     """Return height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
-    usual, options = layout.draw.recipe.camera, layout.draw.recipe.variants.rig
+    usual, options = layout.ctx.recipe.camera, layout.ctx.recipe.variants.rig
     height = sample(usual.height_m if options.height_m is None else options.height_m, rng)
     aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
     pitch = None if options.pitch_deg is None else math.radians(sample(options.pitch_deg, rng))

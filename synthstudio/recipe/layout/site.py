@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import ThingKind
 from synthstudio.core.spec import Material, PersonSpec, ThingSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import CLEAR_M, Placed, corners
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 
 GAP_M = 0.05
 """Nothing of a place comes nearer than this to its other things,"""
@@ -30,7 +30,7 @@ _PANES: tuple[Vec3, ...] = ((0.02, 0.025, 0.03), (0.08, 0.1, 0.13), (0.25, 0.32,
 class Site:
     """What new things keep off: what stands, and what cameras see of people."""
 
-    draw: Draw
+    ctx: SampleContext
     rng: Generator
     cameras: tuple[Camera, ...]
     standing: F64  # (N, 2, 3) boxes
@@ -48,11 +48,11 @@ class Site:
         )
 
 
-def site_of(draw: Draw, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
+def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
     """Return where things may stand about what stands already."""
     return Site(
-        draw=draw,
-        rng=draw.shared_rng("furniture"),
+        ctx=ctx,
+        rng=ctx.shared_rng("furniture"),
         cameras=tuple(cameras),
         standing=np.array([p.box_m for p in standing]).reshape(-1, 2, 3),
         seen=tuple(_seen(camera, standing) for camera in cameras),
@@ -114,10 +114,10 @@ def count(low: int, high: int, rng: Generator) -> int:
 
 def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
     """Return places in the catalogue and weights; what is held out stands in no train frame."""
-    held = set(site.draw.recipe.holdout.occluders) if site.draw.split == "train" else set()
+    held = set(site.ctx.recipe.holdout.occluders) if site.ctx.split == "train" else set()
     return {
         place: wanted[kind.kind]
-        for place, kind in enumerate(site.draw.catalogue.things)
+        for place, kind in enumerate(site.ctx.catalogue.things)
         if kind.kind in wanted and kind.kind not in held
     }
 

@@ -36,7 +36,7 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
     street = (rng.random() - 0.5) * 0.5
     out = _row(site, room, behind)
     for _ in range(count(4, 8, rng) if kinds else 0):
-        kind = site.draw.catalogue.things[pick(kinds, rng)]
+        kind = site.ctx.catalogue.things[pick(kinds, rng)]
         thing = built(kind, rng)
         size = max(thing.size_m[:2])
         for _ in range(TRIES):
@@ -65,11 +65,11 @@ def _seen_at(camera: Camera, y_m: float) -> Vec2:
 
 def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ThingSpec]:
     """Return trees, a hedge, houses or a fence side by side behind the people, or nothing."""
-    rng = site.draw.shared_rng("row")
+    rng = site.ctx.shared_rng("row")
     kinds = allowed(site, _ROWS)
     if not kinds or rng.random() >= _ROW_SHARE:
         return []
-    kind = site.draw.catalogue.things[pick(kinds, rng)]
+    kind = site.ctx.catalogue.things[pick(kinds, rng)]
     tall = kind.size_high_m[2]
     y = behind_m + 1.5 + 0.5 * tall + palette.between(0.0, 1.0, rng) ** 2 * 8.0
     middle, half = _seen_at(site.cameras[0], y)

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from synthstudio.core.catalogue import MeshAsset, ThingKind
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import MeshAsset, ThingKind
 from synthstudio.core.spec import Material, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, corners, moved
-from synthstudio.recipe.sampling.choose import Draw, asset_held
+from synthstudio.recipe.sampling.context import SampleContext, asset_held
 from synthstudio.recipe.schema.distributions import pick, sample, sample_count, support
 from synthstudio.recipe.schema.scene import MeshThings, ProceduralThings, Standing
 
@@ -51,16 +51,16 @@ def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
     With targets that are searched for, those in front are left to the search. RecipeError when a
     thing finds no room.
     """
-    targets = layout.draw.recipe.targets
+    targets = layout.ctx.recipe.targets
     searched = targets.search and targets.by_things
     people = [p for p in placed if isinstance(p.item, PersonSpec)]
     out: list[Placed] = []
-    for place, entry in enumerate(layout.draw.recipe.things):
+    for place, entry in enumerate(layout.ctx.recipe.things):
         if searched and entry.placement == "in_front":
             continue
-        count = sample_count(entry.count, layout.draw.shared_rng("things", place))
+        count = sample_count(entry.count, layout.ctx.shared_rng("things", place))
         for number in range(count):
-            rng = layout.draw.rng("thing", place, number)
+            rng = layout.ctx.rng("thing", place, number)
             put = _place(layout, entry, people, [*placed, *out], rng)
             out += [] if put is None else [put]
     return out
@@ -73,7 +73,7 @@ def _place(
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
-    kind = draw_kind(layout.draw, entry, rng)
+    kind = draw_kind(layout.ctx, entry, rng)
     made_of = materials(kind, rng) if isinstance(kind, ThingKind) else ()
     for attempt in range(_DESIGNS):
         if attempt * _SPOTS >= _SEARCHED and best_off <= _FAR_OFF * target.depth_m.shape[1]:
@@ -90,7 +90,7 @@ def _place(
             off = _off(layout, entry, target, here.box_m)
             if off >= best_off or not layout.clear(here.box_m):
                 continue
-            exact = exact or Placed(item=thing, box_m=layout.solve.box_m(thing))
+            exact = exact or Placed(item=thing, box_m=layout.geometry.box_m(thing))
             here = moved(exact, *shift)
             if layout.clear(here.box_m) and layout.free(here, placed):
                 best, best_off = here, off
@@ -98,12 +98,12 @@ def _place(
                     return best
     if best is not None or layout.footing is not None:
         return best
-    best = _farther(layout, Placed(item=thing, box_m=layout.solve.box_m(thing)), target, placed)
+    best = _farther(layout, Placed(item=thing, box_m=layout.geometry.box_m(thing)), target, placed)
     if best is not None:
         return best
     raise RecipeError(
         "no room for a thing on the floor",
-        where=layout.draw.where,
+        where=layout.ctx.where,
         expected=f"a free place within {_RINGS * _RING_M:.0f} m",
         then="Ask for fewer things or people, or a greater distance to the camera.",
     )
@@ -150,7 +150,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
         nobody = np.zeros((0, 0))
         return _Target(at_m=(0.0, 0.0), joints_px=np.zeros((0, 0, 2)), depth_m=nobody)
     place = int(u * len(people))
-    joints = [layout.solve.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
+    joints = [layout.geometry.joints_m(p.item) for p in people if isinstance(p.item, PersonSpec)]
     seen = layout.camera.to_camera(np.stack(joints))
     count = seen.shape[1]
     x, y, _ = people[place].item.position_m
@@ -190,36 +190,36 @@ class Kinds:
         return self.left[pick(self.weights, rng)]
 
 
-def draw_kind(draw: Draw, entry: Standing, rng: Generator) -> ThingKind | MeshAsset:
+def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ThingKind | MeshAsset:
     """Return what to build; held-out kinds never in train."""
-    return kinds_left(draw, entry, rng).pick(rng)
+    return kinds_left(ctx, entry, rng).pick(rng)
 
 
-def kinds_left(draw: Draw, entry: Standing, rng: Generator) -> Kinds:
+def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
     """Return what may be built: in train nothing held out. RecipeError when nothing is left."""
-    held = set(draw.recipe.holdout.occluders)
+    held = set(ctx.recipe.holdout.occluders)
     left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
     if isinstance(entry, MeshThings):
         called = asset_held(held)
-        left = draw.allowed(draw.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
+        left = ctx.allowed(ctx.catalogue.meshes, rng, held=lambda mesh: called(mesh.asset))
         weights = dict.fromkeys(range(len(left)), 1.0)
     else:
         assert isinstance(entry, ProceduralThings)
         given = entry.kinds
-        kinds = [kind for kind in draw.catalogue.things if "occluder" in kind.roles]
+        kinds = [kind for kind in ctx.catalogue.things if "occluder" in kind.roles]
         if given is not None:
             kinds = [kind for kind in kinds if given.get(kind.kind, 0.0) > 0]
-        left = draw.allowed(kinds, rng, held=lambda kind: kind.kind in held)
+        left = ctx.allowed(kinds, rng, held=lambda kind: kind.kind in held)
         weights = {i: (given or {}).get(k.kind, 1.0) for i, k in enumerate(left)}
     if not left:
-        raise _nothing(draw)
+        raise _nothing(ctx)
     return Kinds(left=left, weights=weights)
 
 
-def _nothing(draw: Draw) -> RecipeError:
+def _nothing(ctx: SampleContext) -> RecipeError:
     return RecipeError(
         "no kind of thing is left to draw",
-        where=f"{draw.where}: things",
+        where=f"{ctx.where}: things",
         then="Name more kinds, or hold out fewer.",
     )
 

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.solve import Slot, Solve
+from synthstudio.core.catalogue import Slot
 from synthstudio.core.spec import (
-    Ask,
     Backdrop,
     CutoutSpec,
     FrameSpec,
     GarmentSpec,
     HdriBackdrop,
+    OcclusionTarget,
     PersonSpec,
     ThingSpec,
     Vec3,
 )
 from synthstudio.recipe.layout.placement import Placed
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.faces import recoloured, toned
 from synthstudio.recipe.sampling.light import draw_light
 from synthstudio.recipe.sampling.outfits import SLOTS, dyed, extras_of, finished, outfit_of
@@ -47,21 +47,20 @@ _SHADOWS_M = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hiding:
+class Occluders:
     """What is before the people: things that stand there, cut-outs laid over the picture."""
 
     things: tuple[Placed, ...]
     cutouts: tuple[CutoutSpec, ...]
-    asks: tuple[Ask, ...] = ()  # of the people, and whether they are met
+    asks: tuple[OcclusionTarget, ...] = ()  # of the people, and whether they are met
 
 
 def group(
     base: FrameSpec,
     *,
-    draw: Draw,
-    solve: Solve,
+    ctx: SampleContext,
     behind: Behind,
-    others: Sequence[Hiding],
+    others: Sequence[Occluders],
     rig: Sequence[Camera],
 ) -> tuple[FrameSpec, ...]:
     """Return the base and its variants in the order of `Variants.order`.
@@ -69,15 +68,15 @@ def group(
     `others` are the occluders of the `occluder` variants, `rig` the cameras of the `view` ones.
     Targets ask of all but `clean` and `view`: there what is hidden is whatever follows.
     """
-    order, out = draw.recipe.variants.order, [base]
+    order, out = ctx.recipe.variants.order, [base]
     for kind, number in order:
-        own = draw.again(kind, number)
+        own = ctx.again(kind, number)
         if kind == "clean":
             made = clean(base)
         elif kind == "occluder":
             made = _occluded(base, others[number])
         elif kind == "appearance":
-            made = dressed_anew(base, own, solve)
+            made = dressed_anew(base, own)
         elif kind == "light":
             made = _relit(base, own, behind)
         else:
@@ -106,7 +105,7 @@ def clean(base: FrameSpec) -> FrameSpec:
     return dataclasses.replace(base, things=kept, cutouts=(), asks=())
 
 
-def _occluded(base: FrameSpec, other: Hiding) -> FrameSpec:
+def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:
     kept = tuple(thing for thing in base.things if thing.role != "occluder")
     new = tuple(p.item for p in other.things if isinstance(p.item, ThingSpec))
     return dataclasses.replace(
@@ -135,7 +134,7 @@ def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
     return (x0, y0, z0), (x1, y1, z1)
 
 
-def _relit(base: FrameSpec, own: Draw, behind: Behind) -> FrameSpec:
+def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
     """Return the spec under another sun and sky; a panorama is turned and lit otherwise."""
     backdrop: Backdrop = base.backdrop
     if isinstance(backdrop, HdriBackdrop):
@@ -160,7 +159,7 @@ _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 """Slots whose cut stays: shoes carry the body, what the head shows belongs to the person."""
 
 
-def dressed_anew(base: FrameSpec, own: Draw, solve: Solve) -> FrameSpec:
+def dressed_anew(base: FrameSpec, own: SampleContext) -> FrameSpec:
     """Return the same bodies in other clothes, with other skin and other colours of hair.
 
     Where other clothes would touch something, or lift who lies or sits in them, their cut
@@ -171,15 +170,14 @@ def dressed_anew(base: FrameSpec, own: Draw, solve: Solve) -> FrameSpec:
     for place, person in enumerate(base.people):
         others: list[PersonSpec | ThingSpec] = [*people[:place], *people[place + 1 :]]
         others += base.things
-        people[place] = _dressed(person, others, own, solve, place)
+        people[place] = _dressed(person, others, own, place)
     return dataclasses.replace(base, people=tuple(people))
 
 
 def _dressed(
     person: PersonSpec,
     others: Sequence[PersonSpec | ThingSpec],
-    own: Draw,
-    solve: Solve,
+    own: SampleContext,
     place: int,
 ) -> PersonSpec:
     shape = own.recipe.people.shape
@@ -204,14 +202,13 @@ def _dressed(
     outfit = finished(own, tuple(worn[slot] for slot in (*SLOTS, *_OWN[1:]) if slot in worn), place)
     new = dataclasses.replace(same_cut, outfit=outfit)
     new = dataclasses.replace(new, outfit=(*outfit, *extras_of(own, new, place)))
-    least = own.recipe.people.min_gap_m
     # Through a clip clothes are the same: what fits at one time may touch at another.
-    fits = own.recipe.clip is None and _stands_as(person, new, others, solve, least_m=least)
+    fits = own.recipe.clip is None and _stands_as(own, person, new, others)
     return new if fits else same_cut
 
 
 def as_fine_as_seen(
-    standing: Sequence[Placed], cameras: Sequence[Camera], solve: Solve, *, least_m: float
+    ctx: SampleContext, standing: Sequence[Placed], cameras: Sequence[Camera]
 ) -> list[Placed]:
     """Return everything, people cut finely where one of the cameras is near enough to tell.
 
@@ -228,25 +225,24 @@ def as_fine_as_seen(
             continue
         fine = dataclasses.replace(person, detail="fine")
         others = [p.item for p in out if p is not placed]
-        if _stands_as(person, fine, others, solve, least_m=least_m):
+        if _stands_as(ctx, person, fine, others):
             path = tuple(dataclasses.replace(now, detail="fine") for now in placed.path)
             out[place] = dataclasses.replace(placed, item=fine, path=path)
     return out
 
 
 def _stands_as(
+    ctx: SampleContext,
     old: PersonSpec,
     new: PersonSpec,
     others: Sequence[PersonSpec | ThingSpec],
-    solve: Solve,
-    *,
-    least_m: float,
 ) -> bool:
-    """Return whether new clothes carry the body as the old did, and keep off everything else."""
-    if abs(solve.drop_m(new) - solve.drop_m(old)) > _DEEPER_M:
+    """Whether new clothes carry the body as the old did, and keep off everything else."""
+    geometry, least_m = ctx.geometry, ctx.recipe.people.min_gap_m
+    if abs(geometry.drop_m(new) - geometry.drop_m(old)) > _DEEPER_M:
         return False
     for other in others:
-        gap = solve.gap_m(new, other)
-        if gap < least_m and gap < min(solve.gap_m(old, other), least_m) - _DEEPER_M:
+        gap = geometry.gap_m(new, other)
+        if gap < least_m and gap < min(geometry.gap_m(old, other), least_m) - _DEEPER_M:
             return False
     return True

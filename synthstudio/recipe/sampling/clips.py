@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.catalogue import KeyPose, MotionAsset, Step
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import KeyPose, MotionAsset, Solve, Step
 from synthstudio.core.spec import ClipSpec, FrameSpec, MovingSpec, PersonSpec, PoseSpec, Vec3
 from synthstudio.recipe.sampling import quotas
-from synthstudio.recipe.sampling.choose import Draw, pick_one, split_of
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.schema.distributions import pick, sample
 from synthstudio.recipe.schema.moments import FAMILY, Move
 from synthstudio.recipe.schema.recipe import Recipe
@@ -54,31 +54,29 @@ def frames_of(recipe: Recipe) -> int:
     return 1 if recipe.clip is None else recipe.clip.frames
 
 
-def walk_of(draw: Draw, place: int) -> Walk | None:
+def walk_of(ctx: SampleContext, place: int) -> Walk | None:
     """Return the motion of person `place` of the moment, None for somebody who stands.
 
     RecipeError when the hold-out or the clip's length leaves no motion.
     """
-    options, clip = draw.recipe.motion, draw.recipe.clip
-    number = quotas.person_number(draw.recipe, draw.index, place)
-    if options is None or quotas.bin_of(draw.recipe, "family", number) is not None:
+    options, clip = ctx.recipe.motion, ctx.recipe.clip
+    number = quotas.person_number(ctx.recipe, ctx.index, place)
+    if options is None or quotas.bin_of(ctx.recipe, "family", number) is not None:
         return None
-    rng = draw.shared_rng("motion", place)
+    rng = ctx.shared_rng("motion", place)
     moves, mirror, phase = rng.random() < options.share, rng.random() < options.mirror, rng.random()
     if not moves:
         return None
     seconds = 0.0 if clip is None else clip.seconds
-    named = [
-        m for m in draw.catalogue.motions if options.names is None or options.names.get(m.name)
-    ]
+    named = [m for m in ctx.catalogue.motions if options.names is None or options.names.get(m.name)]
     long_enough = [m for m in named if m.seconds >= seconds - 1e-9]
-    held = set(draw.recipe.holdout.poses)
-    left = draw.allowed(long_enough, rng, held=lambda m: m.name in held or FAMILY in held)
+    held = set(ctx.recipe.holdout.poses)
+    left = ctx.allowed(long_enough, rng, held=lambda m: m.name in held or FAMILY in held)
     if not left:
         longest = max((m.seconds for m in named), default=0.0)
         raise RecipeError(
             "no motion is left to draw",
-            where=f"{draw.where}: motion",
+            where=f"{ctx.where}: motion",
             expected=f"one of at least {seconds:.2f} s that is not held out",
             got=f"{len(named)} motions, the longest {longest:.2f} s",
             then="Use fewer clip.frames or a higher clip.fps, or hold out less.",
@@ -88,21 +86,21 @@ def walk_of(draw: Draw, place: int) -> Walk | None:
     return Walk(motion=motion, mirrored=bool(mirror), start_s=round(start, 4))
 
 
-def set_going(draw: Draw, people: tuple[Unit, ...], solve: Solve) -> tuple[Unit, ...]:
+def set_going(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
     """Return the people, those who move in the first pose of their motion.
 
     Of hands a motion says nothing: fingers are those of the first walk or stand of the library.
     """
-    hands = _loose_hands(draw.catalogue.poses)
+    hands = _loose_hands(ctx.catalogue.poses)
     out = []
     for place, (person, key) in enumerate(people):
-        walk = walk_of(draw, place)
+        walk = walk_of(ctx, place)
         if walk is None:
             out.append((person, key))
             continue
         name = walk.motion.name
         new = KeyPose(name=name, family=FAMILY, angles_rad=hands)
-        (step,) = _steps(solve, person, walk, (0.0,))
+        (step,) = _steps(ctx, person, walk, (0.0,))
         pose = PoseSpec(
             name=name,
             family=FAMILY,
@@ -123,61 +121,60 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
     return {name: a for name, a in best.angles_rad.items() if name.startswith(named)}
 
 
-def own_depth_m(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> float:
+def own_depth_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
     """Return how deep the person's limbs lie in its body at the worst of its motion.
 
     0 for somebody who stands, and where the recipe leaves that be. A motion is the same whoever
     follows it, so what is too deep asks for another body.
     """
-    walk, clip = walk_of(draw, place), draw.recipe.clip
-    if walk is None or not draw.recipe.people.poses.untangle:
+    walk, clip = walk_of(ctx, place), ctx.recipe.clip
+    if walk is None or not ctx.recipe.people.poses.untangle:
         return 0.0
-    steps = _steps(solve, person, walk, (0.0,) if clip is None else _times_s(clip.seconds))
-    return max(solve.own_depth_m(_moved(person, step)) for step in steps)
+    steps = _steps(ctx, person, walk, (0.0,) if clip is None else _times_s(clip.seconds))
+    return max(ctx.geometry.own_depth_m(_moved(person, step)) for step in steps)
 
 
 # The path ----------------------------------------------------------------------------------
 
 
-def path(draw: Draw, solve: Solve, person: PersonSpec, place: int) -> tuple[PersonSpec, ...]:
+def path(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[PersonSpec, ...]:
     """Return the person at times of its path, the first at the clip's start; () stands still.
 
     The middle of the path lies over the world's origin; its start, if the camera goes along.
     """
-    walk, clip = walk_of(draw, place), draw.recipe.clip
+    walk, clip = walk_of(ctx, place), ctx.recipe.clip
     if walk is None or clip is None:
         return ()
-    steps = _steps(solve, person, walk, _times_s(clip.seconds))
+    steps = _steps(ctx, person, walk, _times_s(clip.seconds))
     spots = np.array([step.root_m[:2] for step in steps])
     middle = (spots.min(axis=0) + spots.max(axis=0)) / 2
-    x, y = _turned(np.zeros(2) if _move_of(draw) in _AFTER else middle, person.yaw_rad)
+    x, y = _turned(np.zeros(2) if _move_of(ctx) in _AFTER else middle, person.yaw_rad)
     start = dataclasses.replace(person, position_m=(-float(x), -float(y), 0.0))
     return tuple(_moved(start, step) for step in steps)
 
 
-def headed(draw: Draw, solve: Solve, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
+def headed(ctx: SampleContext, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
     """Return the people, those who move turned so that their paths stay in view if they can.
 
     Of a few turns as the recipe options them, the first whose path lies in a steady camera's view
     is taken, else the one most of which does.
     """
-    if draw.recipe.clip is None or _move_of(draw) in _AFTER:
+    if ctx.recipe.clip is None or _move_of(ctx) in _AFTER:
         return people
     return tuple(
-        (_headed(draw, solve, camera, person, place), key)
-        for place, (person, key) in enumerate(people)
+        (_headed(ctx, camera, person, place), key) for place, (person, key) in enumerate(people)
     )
 
 
-def _headed(draw: Draw, solve: Solve, camera: Camera, person: PersonSpec, place: int) -> PersonSpec:
-    steps = path(draw, solve, dataclasses.replace(person, yaw_rad=0.0), place)
+def _headed(ctx: SampleContext, camera: Camera, person: PersonSpec, place: int) -> PersonSpec:
+    steps = path(ctx, dataclasses.replace(person, yaw_rad=0.0), place)
     if not steps:
         return person
     spots = np.array([p.position_m for p in steps])
-    rng = draw.rng("heading", place)
+    rng = ctx.rng("heading", place)
     best, most = person.yaw_rad, -1.0
     for number in range(_HEADINGS):
-        yaw = math.radians(sample(draw.recipe.people.facing_deg, rng))
+        yaw = math.radians(sample(ctx.recipe.people.facing_deg, rng))
         yaw = person.yaw_rad if number == 0 else yaw
         share = _in_view(camera, np.array([(*_turned(s[:2], yaw), _AIM_M) for s in spots]))
         if share > most:
@@ -195,21 +192,18 @@ def _in_view(camera: Camera, points_m: F64) -> float:
 # Frames in time ----------------------------------------------------------------------------
 
 
-def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
+def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
     """Return frame `t` of the clip that begins with `base`, whose index is the moment's number.
 
     Identity, clothes, things, light and lens stay; poses, places, camera and noise change.
     """
-    clip = recipe.clip
+    clip, moment = ctx.recipe.clip, base.index
     assert clip is not None  # asked only where there are clips
-    moment = base.index
-    split = split_of(recipe, moment)
-    draw = Draw(recipe=recipe, index=moment, split=split, catalogue=solve.catalogue)
-    walks = [walk_of(draw, place) for place in range(len(base.people))]
-    people, camera = _then(draw, solve, base.people, base.camera, time_s=t / clip.fps)
-    noise = int(draw.rng("clip noise", t).integers(2**31))
+    walks = [walk_of(ctx, place) for place in range(len(base.people))]
+    people, camera = _then(ctx, base.people, base.camera, time_s=t / clip.fps)
+    noise = int(ctx.rng("clip noise", t).integers(2**31))
     number = moment * clip.frames + t
-    going = a_moment_on(draw, solve, people, time_s=t / clip.fps) if base.moving else ()
+    going = a_moment_on(ctx, people, time_s=t / clip.fps) if base.moving else ()
     return dataclasses.replace(
         base,
         moving=going,
@@ -217,9 +211,9 @@ def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
         people=people,
         camera=camera,
         lens=base.lens if t == 0 else dataclasses.replace(base.lens, noise_seed=noise),
-        group_id=f"{recipe.seed}-{number}",
+        group_id=f"{base.seed}-{number}",
         clip=ClipSpec(
-            clip_id=f"{recipe.seed}-{moment}",
+            clip_id=f"{base.seed}-{moment}",
             frame=t,
             frames=clip.frames,
             time_s=t / clip.fps,
@@ -229,7 +223,7 @@ def at(recipe: Recipe, base: FrameSpec, t: int, solve: Solve) -> FrameSpec:
 
 
 def a_moment_on(
-    draw: Draw, solve: Solve, people: Sequence[PersonSpec], *, time_s: float
+    ctx: SampleContext, people: Sequence[PersonSpec], *, time_s: float
 ) -> tuple[MovingSpec, ...]:
     """Return where those who follow a motion are a moment after `time_s`, at which `people` are.
 
@@ -237,12 +231,12 @@ def a_moment_on(
     """
     out = []
     for place, person in enumerate(people):
-        walk = walk_of(draw, place)
+        walk = walk_of(ctx, place)
         if walk is None or not person.pose.turns:
             continue
         ends = walk.start_s + time_s + MOMENT_S > walk.motion.seconds
         after = -MOMENT_S if ends else MOMENT_S
-        _, now, other = _steps(solve, person, walk, (0.0, time_s, time_s + after))
+        _, now, other = _steps(ctx, person, walk, (0.0, time_s, time_s + after))
         gone = np.subtract(other.root_m, now.root_m)
         gone[:2] = _turned(gone[:2], person.yaw_rad)
         x, y, z = (float(v) for v in np.array(person.position_m) + gone)
@@ -263,48 +257,48 @@ def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
     )
 
 
-def _move_of(draw: Draw) -> Move:
-    assert draw.recipe.clip is not None
-    return pick(draw.recipe.clip.moves, draw.shared_rng("clip camera"))
+def _move_of(ctx: SampleContext) -> Move:
+    assert ctx.recipe.clip is not None
+    return pick(ctx.recipe.clip.moves, ctx.shared_rng("clip camera"))
 
 
 def cameras(
-    draw: Draw, solve: Solve, people: tuple[PersonSpec, ...], first: Camera
+    ctx: SampleContext, people: tuple[PersonSpec, ...], first: Camera
 ) -> tuple[Camera, ...]:
     """Return the camera at times all through the clip: what a room has to hold."""
-    clip = draw.recipe.clip
+    clip = ctx.recipe.clip
     if clip is None:
         return (first,)
-    return tuple(
-        _then(draw, solve, people, first, time_s=time)[1] for time in _times_s(clip.seconds)
-    )
+    return tuple(_then(ctx, people, first, time_s=time)[1] for time in _times_s(clip.seconds))
 
 
 def _then(
-    draw: Draw, solve: Solve, start: tuple[PersonSpec, ...], first: Camera, *, time_s: float
+    ctx: SampleContext, start: tuple[PersonSpec, ...], first: Camera, *, time_s: float
 ) -> tuple[tuple[PersonSpec, ...], Camera]:
     people, gone = [], []
     for place, person in enumerate(start):
-        walk = walk_of(draw, place)
+        walk = walk_of(ctx, place)
         now = person
         if walk is not None:
-            now = _moved(person, _steps(solve, person, walk, (0.0, time_s))[1])
+            now = _moved(person, _steps(ctx, person, walk, (0.0, time_s))[1])
             gone.append(np.subtract(now.position_m, person.position_m)[:2])
         people.append(now)
     travel = np.mean(gone, axis=0) if gone else np.zeros(2)
     middle = np.mean([p.position_m[:2] for p in start] or [(0.0, 0.0)], axis=0)
-    return tuple(people), camera_at(draw, first, middle_m=middle, gone_m=travel, time_s=time_s)
+    return tuple(people), camera_at(ctx, first, middle_m=middle, gone_m=travel, time_s=time_s)
 
 
-def camera_at(draw: Draw, first: Camera, *, middle_m: F64, gone_m: F64, time_s: float) -> Camera:
+def camera_at(
+    ctx: SampleContext, first: Camera, *, middle_m: F64, gone_m: F64, time_s: float
+) -> Camera:
     """Return the clip's camera `time_s` after its start, where it is `first`.
 
     `middle_m` (2,) is the middle of the people at the start, `gone_m` (2,) how far those who
     move have come since, on average.
     """
-    clip = draw.recipe.clip
+    clip = ctx.recipe.clip
     assert clip is not None
-    rng = draw.shared_rng("clip camera")
+    rng = ctx.shared_rng("clip camera")
     move = pick(clip.moves, rng)
     way, sway = sample(clip.dolly_m, rng), math.radians(sample(clip.sway_deg, rng))
     phases = rng.random((3, len(_SWAYS))) * 2 * math.pi
@@ -351,10 +345,10 @@ def _times_s(seconds: float) -> tuple[float, ...]:
 
 
 def _steps(
-    solve: Solve, person: PersonSpec, walk: Walk, times_s: tuple[float, ...]
+    ctx: SampleContext, person: PersonSpec, walk: Walk, times_s: tuple[float, ...]
 ) -> tuple[Step, ...]:
     times = tuple(walk.start_s + t for t in times_s)
-    return solve.steps(person, walk.motion, times_s=times, mirrored=walk.mirrored)
+    return ctx.geometry.steps(person, walk.motion, times_s=times, mirrored=walk.mirrored)
 
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Look, Material, Phenotype, PoseSpec
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.sampling.outfits import design_of
 from synthstudio.recipe.schema.recipe import Recipe
 
@@ -49,19 +49,19 @@ def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
 
 
 def face_of(
-    draw: Draw, place: int, body: Phenotype, look: Look, own: tuple[GarmentSpec, ...]
+    ctx: SampleContext, place: int, body: Phenotype, look: Look, own: tuple[GarmentSpec, ...]
 ) -> tuple[GarmentSpec, ...]:
     """Return all that person `place` wears on the face: beard, glasses of either kind, mask."""
-    options = draw.recipe.people.face
-    rng = draw.rng("face", place)
+    options = ctx.recipe.people.face
+    rng = ctx.rng("face", place)
     dark, masked = rng.random(2) < (options.sunglasses, options.mask)
-    garments = draw.catalogue.garments
+    garments = ctx.catalogue.garments
     slots = {g.kind: g.slot for g in garments}
     out = [g for g in own if not (dark and slots[g.kind] == "glasses")]
     wanted: tuple[tuple[Slot, bool], ...] = (("glasses", dark), ("mask", masked))
     for slot, wears in wanted:
         kinds = tuple(g for g in garments if g.kind != "glasses")
-        out += _worn(draw.recipe, kinds, slot, body, look, rng) if wears else []
+        out += _worn(ctx.recipe, kinds, slot, body, look, rng) if wears else []
     return tuple(out)
 
 
@@ -96,14 +96,14 @@ def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> Gar
     return dataclasses.replace(spec, material=frame, second_material=lens)
 
 
-def expressed(draw: Draw, pose: PoseSpec, place: int) -> PoseSpec:
+def expressed(ctx: SampleContext, pose: PoseSpec, place: int) -> PoseSpec:
     """Return the pose with an expression and eyes that look aside, as often as asked."""
-    options = draw.recipe.people.face
+    options = ctx.recipe.people.face
     if not (options.expression or options.eyes):
         return pose
-    rng = draw.rng("expression", place)
+    rng = ctx.rng("expression", place)
     shows, looks, strength, turn, lift = rng.random(5)
-    known = draw.catalogue.expressions
+    known = ctx.catalogue.expressions
     face: dict[str, float] = {}
     if known and shows < options.expression:
         share = _WEAKEST + (1 - _WEAKEST) * float(strength)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries, ImageAsset, PlaceLight
 from synthstudio.core.ground import Ground
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.solve import ImageAsset, PlaceLight, Solve
 from synthstudio.core.spec import PhotoBackdrop, Vec2
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import support
 
 SPOTS = 512
@@ -36,14 +36,14 @@ class Spot:
     away_m: Vec2
 
 
-def draw_spot(draw: Draw, photo: ImageAsset, ground: Ground, attempt: int) -> Spot:
+def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: int) -> Spot:
     """Return a spot of the photo's floor at the recipe's distance, or the nearest to that."""
-    rng = draw.rng("ground", attempt)
+    rng = ctx.rng("ground", attempt)
     size = (photo.width_px, photo.height_px)
     places = np.concatenate([ground.within(rng.random((SPOTS, 2))), ground.grid()])
     floor = ground.floor_m(places, size)
     away = np.linalg.norm(floor, axis=1)
-    near, far = support(draw.recipe.camera.distance_m)
+    near, far = support(ctx.recipe.camera.distance_m)
     off = np.maximum(0.0, np.maximum(near - away, away - far))
     off += np.maximum(0.0, np.abs(places[:, 0] - 0.5) - 0.5 + _EDGE)
     best = int(np.argmin(np.where(np.isnan(off), np.inf, off)))
@@ -135,7 +135,7 @@ def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -
     )
 
 
-def light_about(solve: Solve, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
+def light_about(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
     """Return the photo's light about somebody who stands at the world's origin."""
     half, tall = _AROUND_M
     corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
@@ -146,4 +146,4 @@ def light_about(solve: Solve, photo: PhotoBackdrop, camera: Camera) -> PlaceLigh
     if (high - low < 1).any():
         low, high = np.array(photo.crop_px[:2]), np.array(photo.crop_px[2:])
     (x, y), (width, height) = low.tolist(), (high - low).tolist()
-    return solve.photo_light(photo.asset, (x, y, width, height))
+    return geometry.photo_light(photo.asset, (x, y, width, height))

@@ -8,10 +8,10 @@ import math
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.solve import PlaceLight
+from synthstudio.core.catalogue import PlaceLight
 from synthstudio.core.spec import LightSpec, Vec3
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
 from synthstudio.recipe.schema.distributions import sample, support
 
@@ -23,7 +23,7 @@ _MIDDLE_M = (0.0, 0.0, 1.0)
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
-def draw_light(draw: Draw, behind: Behind, camera: Camera) -> LightSpec:
+def draw_light(ctx: SampleContext, behind: Behind, camera: Camera) -> LightSpec:
     """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
@@ -31,15 +31,15 @@ def draw_light(draw: Draw, behind: Behind, camera: Camera) -> LightSpec:
     where it is read, so there exposure is the recipe's brightness alone.
     A flash takes as much from sun and sky as it gives to what is at the middle of the group.
     """
-    rng = draw.rng("light")
-    options = draw.recipe.light
+    rng = ctx.rng("light")
+    options = ctx.recipe.light
     elevation = math.radians(sample(options.sun_elevation_deg, rng))
     azimuth = math.radians(sample(options.sun_azimuth_deg, rng))
     share, warmth = sample(options.sun_share, rng), sample(options.warmth, rng)
     flat = math.cos(elevation)
     # Azimuth 0 is behind the camera, at world -y.
     direction = (flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(elevation))
-    side, side_direction, occlusion = _sided(draw)
+    side, side_direction, occlusion = _sided(ctx)
     if behind.light is not None:
         low, high = support(options.sun_share)
         share = low + (high - low) * max(0.0, 2 * behind.light.contrast - 1)
@@ -58,7 +58,7 @@ def draw_light(draw: Draw, behind: Behind, camera: Camera) -> LightSpec:
     )
     # Half of what an upright surface sees of the ambient is ground.
     lit = share * math.sqrt(0.5) + ((1 - share) + _grey(ground)) / 2
-    flash = 0.0 if behind.hdri else flash_share(draw)
+    flash = 0.0 if behind.hdri else flash_share(ctx)
     level = flash * lit * sum(c * c for c in np.subtract(camera.position_m, _MIDDLE_M).tolist())
     return LightSpec(
         sun_direction=direction,
@@ -86,9 +86,9 @@ def _sun_of_photo(behind: Behind) -> Vec3 | None:
     return flat * math.sin(azimuth), -flat * math.cos(azimuth), math.sin(ground.sun_elevation_rad)
 
 
-def _sided(draw: Draw) -> tuple[float, Vec3, float]:
+def _sided(ctx: SampleContext) -> tuple[float, Vec3, float]:
     """Return the share of the sky's light that comes from a side, from where, and occlusion."""
-    options, rng = draw.recipe.light, draw.rng("side light")
+    options, rng = ctx.recipe.light, ctx.rng("side light")
     side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
     bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
     flat = math.sqrt(1 - up * up)

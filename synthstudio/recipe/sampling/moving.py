@@ -17,10 +17,9 @@ import numpy as np
 
 from synthstudio.core.scene import F64
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import Solve
 from synthstudio.core.spec import LensSpec, MovingSpec, PersonSpec, Vec2
 from synthstudio.recipe.sampling import clips
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import between
 from synthstudio.recipe.sampling.people import mirrored
 
@@ -80,16 +79,16 @@ NAMED: dict[str, Way] = {
 
 
 def draw_moving(
-    draw: Draw, solve: Solve, people: Sequence[PersonSpec], lens: LensSpec
+    ctx: SampleContext, people: Sequence[PersonSpec], lens: LensSpec
 ) -> tuple[MovingSpec, ...]:
     """Return where people who move are a moment later; () where all happens at once."""
     if lens.exposure_s <= 0 and lens.readout_s <= 0:
         return ()
-    going = clips.a_moment_on(draw, solve, people, time_s=0.0)
-    if draw.recipe.clip is not None:
+    going = clips.a_moment_on(ctx, people, time_s=0.0)
+    if ctx.recipe.clip is not None:
         return going  # who follows no motion stands through the clip
     taken = {m.person for m in going}
-    keys = {pose.name: pose for pose in draw.catalogue.poses}
+    keys = {pose.name: pose for pose in ctx.catalogue.poses}
     drawn = []
     for place, person in enumerate(people):
         key = keys.get(person.pose.name.split("+")[0])
@@ -100,16 +99,16 @@ def draw_moving(
         if way is None:
             continue
         tumbles = key.airborne == "tumbling"
-        later = _later(draw, solve, person, way, place, tumbles=tumbles)
+        later = _later(ctx, person, way, place, tumbles=tumbles)
         drawn.append(clips.moving(place, later, clips.MOMENT_S))
     return tuple(sorted((*going, *drawn), key=lambda m: m.person))
 
 
 def _later(
-    draw: Draw, solve: Solve, person: PersonSpec, way: Way, place: int, *, tumbles: bool
+    ctx: SampleContext, person: PersonSpec, way: Way, place: int, *, tumbles: bool
 ) -> PersonSpec:
     """Return the person `clips.MOMENT_S` later."""
-    rng = draw.rng("moving", place)
+    rng = ctx.rng("moving", place)
     takes, up, spin, tumble = (
         between(*span, rng) for span in (way.takes_s, way.up_m_s, _SPIN, _TUMBLE)
     )
@@ -124,11 +123,11 @@ def _later(
     ahead = np.array([math.sin(person.yaw_rad), -math.cos(person.yaw_rad), 0.0])
     if way.speed_m_s is not None:
         return _moved(person, rates, turn, ahead * speed + np.array([0.0, 0.0, up]))
-    standing = _planted(draw, solve, person, rates, turn)
+    standing = _planted(ctx, person, rates, turn)
     if way.steps and float(standing @ ahead) < 0:
         # The leg that stands goes back under a body that goes forward.
         rates = {name: -rate for name, rate in rates.items()}
-        standing = _planted(draw, solve, person, rates, turn)
+        standing = _planted(ctx, person, rates, turn)
     return _moved(person, rates, turn, standing)
 
 
@@ -162,13 +161,13 @@ def _moved(
 
 
 def _planted(
-    draw: Draw, solve: Solve, person: PersonSpec, rates: Mapping[str, float], turn_rad_s: float
+    ctx: SampleContext, person: PersonSpec, rates: Mapping[str, float], turn_rad_s: float
 ) -> F64:
     """Return the root's velocity (3,), m/s, that leaves the lowest foot or hand where it is."""
-    names = get_skeleton(draw.recipe.skeleton).joints
+    names = get_skeleton(ctx.recipe.skeleton).joints
     rows = [names.index(name) for name in _GROUND]
-    now = solve.joints_m(person)[rows]
-    then = solve.joints_m(_moved(person, rates, turn_rad_s, np.zeros(3)))[rows]
+    now = ctx.geometry.joints_m(person)[rows]
+    then = ctx.geometry.joints_m(_moved(person, rates, turn_rad_s, np.zeros(3)))[rows]
     lowest = int(np.argmin(now[:, 2]))
     velocity: F64 = (now[lowest] - then[lowest]) / clips.MOMENT_S
     return velocity

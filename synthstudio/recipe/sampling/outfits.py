@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
-from synthstudio.core.solve import GarmentKind, Slot
 from synthstudio.core.spec import GarmentSpec, Material, Pattern, PersonSpec, Phenotype, Vec3
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, pick_one
 from synthstudio.recipe.schema.distributions import sample, support
 from synthstudio.recipe.schema.people import Wardrobe
 from synthstudio.recipe.schema.recipe import Recipe
@@ -34,14 +34,14 @@ like none."""
 
 
 def outfit_of(
-    draw: Draw, body: Phenotype, skin_rgb: Vec3, hair: GarmentSpec, rng: Generator
+    ctx: SampleContext, body: Phenotype, skin_rgb: Vec3, hair: GarmentSpec, rng: Generator
 ) -> tuple[GarmentSpec, ...]:
     """Return a top, a bottom unless the top is a whole garment, shoes, that hair, sometimes a hat.
 
     In sport's clothes as often as the recipe asks; then some are barefoot, and some wear
     something below a leotard.
     """
-    options = draw.recipe.people.wardrobe
+    options = ctx.recipe.people.wardrobe
     hat = rng.random() < options.hat
     sport = bool(options.sport and rng.random() < options.sport)
     out: list[GarmentSpec] = []
@@ -50,7 +50,7 @@ def outfit_of(
         if slot == "hair":
             out.append(hair)
         elif slot != "hat" or hat:
-            kind, worn = _wear(draw, slot, body, skin_rgb, sport=sport, rng=rng)
+            kind, worn = _wear(ctx, slot, body, skin_rgb, sport=sport, rng=rng)
             left_out = slot == "bottom" and whole and (not sport or rng.random() < _BARE_LEGS)
             left_out = left_out or (slot == "shoes" and sport and rng.random() < _BAREFOOT)
             whole = whole or kind.whole
@@ -59,13 +59,13 @@ def outfit_of(
 
 
 def _wear(
-    draw: Draw, slot: Slot, body: Phenotype, skin_rgb: Vec3, *, sport: bool, rng: Generator
+    ctx: SampleContext, slot: Slot, body: Phenotype, skin_rgb: Vec3, *, sport: bool, rng: Generator
 ) -> tuple[GarmentKind, GarmentSpec]:
-    recipe, gender = draw.recipe, body.gender
+    recipe, gender = ctx.recipe, body.gender
     age = _GROWN if slot == "hat" else body.age
-    kind = garment_of(recipe, draw.catalogue.garments, slot, gender, rng, sport=sport, age=age)
+    kind = garment_of(recipe, ctx.catalogue.garments, slot, gender, rng, sport=sport, age=age)
     shape = design_of(kind, recipe, rng)
-    return kind, dyed(draw, kind, shape, skin_rgb, rng)
+    return kind, dyed(ctx, kind, shape, skin_rgb, rng)
 
 
 def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
@@ -79,7 +79,7 @@ def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
 
 
 def dyed(
-    draw: Draw, kind: GarmentKind, shape: dict[str, float], skin_rgb: Vec3, rng: Generator
+    ctx: SampleContext, kind: GarmentKind, shape: dict[str, float], skin_rgb: Vec3, rng: Generator
 ) -> GarmentSpec:
     """Return a garment of that cut in materials that the recipe allows; not for hair.
 
@@ -89,7 +89,7 @@ def dyed(
     if kind.slot == "shoes":
         upper, sole = palette.shoes(rng)
         return GarmentSpec(kind=kind.kind, shape=shape, material=upper, second_material=sole)
-    options = draw.recipe.people.wardrobe
+    options = ctx.recipe.people.wardrobe
     patterns = [p for p in kind.patterns if options.patterns is None or p in options.patterns]
 
     if kind.dye == "high_visibility":
@@ -122,17 +122,19 @@ def _plain(material: Material) -> Material:
     )
 
 
-def finished(draw: Draw, outfit: tuple[GarmentSpec, ...], place: int) -> tuple[GarmentSpec, ...]:
+def finished(
+    ctx: SampleContext, outfit: tuple[GarmentSpec, ...], place: int
+) -> tuple[GarmentSpec, ...]:
     """Return the outfit of person `place` with the prints and wrinkles that the recipe asks for.
 
     They have streams of their own: nobody's cut or other colours depend on them.
     """
-    options = draw.recipe.people.wardrobe
-    slots = {kind.kind: kind.slot for kind in draw.catalogue.garments}
+    options = ctx.recipe.people.wardrobe
+    slots = {kind.kind: kind.slot for kind in ctx.catalogue.garments}
     allowed = [p for p in _PRINTS if options.patterns is None or p in options.patterns]
     if not (options.prints and allowed) and support(options.wrinkles)[1] == 0:
         return outfit
-    prints, wrinkles = draw.rng("prints", place), draw.rng("wrinkles", place)
+    prints, wrinkles = ctx.rng("prints", place), ctx.rng("wrinkles", place)
     out = []
     for garment in outfit:
         slot, material = slots[garment.kind], garment.material
@@ -194,15 +196,15 @@ def _for_sport(kind: GarmentKind, weights: Mapping[str, float]) -> bool:
     return named or kind.worn in ("always", "sport")
 
 
-def extras_of(draw: Draw, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
+def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
     """Return what person `place` wears over the outfit, round the neck, on hands and legs.
 
     Only what the recipe names, as often as it asks, where the rest of the outfit goes with it.
     Each slot has a stream of its own.
     """
-    options = draw.recipe.people.wardrobe
+    options = ctx.recipe.people.wardrobe
     chances = _chances(options)
-    kinds = {kind.kind: kind for kind in draw.catalogue.garments}
+    kinds = {kind.kind: kind for kind in ctx.catalogue.garments}
     goes = {slot for worn in person.outfit for slot in kinds[worn.kind].goes_with}
     body, out = person.phenotype, []
     for slot in EXTRAS:
@@ -215,11 +217,11 @@ def extras_of(draw: Draw, person: PersonSpec, place: int) -> tuple[GarmentSpec, 
         ]
         if not (chances[slot] and named and slot in goes):
             continue
-        rng = draw.rng("extras", slot, place)
+        rng = ctx.rng("extras", slot, place)
         if rng.random() < chances[slot]:
             kind = pick_one(named, rng, weights=options.kinds, name=lambda k: k.kind)
-            shape = design_of(kind, draw.recipe, rng)
-            worn = dyed(draw, kind, shape, person.look.skin_rgb, rng)
+            shape = design_of(kind, ctx.recipe, rng)
+            worn = dyed(ctx, kind, shape, person.look.skin_rgb, rng)
             strength = sample(options.wrinkles, rng) if slot == "over" else 0.0
             material = dataclasses.replace(worn.material, wrinkles=strength)
             out.append(dataclasses.replace(worn, material=material))

@@ -11,21 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.bins import body_of
+from synthstudio.core.catalogue import GarmentKind, KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator, stream
 from synthstudio.core.scene import I32
-from synthstudio.core.solve import GarmentKind, KeyPose, Solve
 from synthstudio.core.spec import (
+    FrozenDict,
     GarmentSpec,
     Look,
-    Numbers,
     PersonSpec,
     Phenotype,
     PoseSpec,
 )
 from synthstudio.recipe.sampling import palette, quotas
 from synthstudio.recipe.sampling.ages import aged, years_of
-from synthstudio.recipe.sampling.choose import Draw, may_be_drawn, pick_one, pose_held
+from synthstudio.recipe.sampling.context import SampleContext, may_be_drawn, pick_one, pose_held
 from synthstudio.recipe.sampling.faces import expressed, face_of, own_face
 from synthstudio.recipe.sampling.outfits import (
     design_of,
@@ -34,7 +34,7 @@ from synthstudio.recipe.sampling.outfits import (
     garment_of,
     outfit_of,
 )
-from synthstudio.recipe.sampling.pose_jitter import DEEP_M, Body, apart
+from synthstudio.recipe.sampling.pose_jitter import DEEP_M, apart
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
@@ -77,21 +77,21 @@ class Identity:
 
 
 def draw_people(
-    draw: Draw, solve: Solve, *, seats: bool, own_depth_m: OwnDepth = lambda person, place: 0.0
+    ctx: SampleContext, *, seats: bool, own_depth_m: OwnDepth = lambda person, place: 0.0
 ) -> tuple[tuple[PersonSpec, KeyPose], ...]:
     """Return everybody of a frame, at the origin, each with the pose that theirs began with.
 
     `seats`: whether poses that need a seat may be drawn. `own_depth_m`: how deep the limbs of the
     person at a place will lie in its own body; who has no room is somebody else, if anybody has.
     """
-    rng = draw.rng("people")
-    count = sample_count(draw.recipe.people.count, rng)
-    numbers, out = _identities(draw, count, rng), []
+    rng = ctx.rng("people")
+    count = sample_count(ctx.recipe.people.count, rng)
+    numbers, out = _identities(ctx, count, rng), []
     for place in range(count):
         least_m = math.inf
-        for number in _in_turn(draw, numbers, place):
-            who = identity(draw.recipe, number, draw.catalogue.garments)
-            unit = _person(draw, solve, who, place, seats)
+        for number in _in_turn(ctx, numbers, place):
+            who = identity(ctx.recipe, number, ctx.catalogue.garments)
+            unit = _person(ctx, who, place, seats)
             depth_m = own_depth_m(unit[0], place)
             if depth_m < least_m:
                 least_m, best, numbers[place] = depth_m, unit, number
@@ -101,18 +101,18 @@ def draw_people(
     return tuple(out)
 
 
-def _in_turn(draw: Draw, numbers: Sequence[int], place: int) -> Iterator[int]:
+def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator[int]:
     """Yield the identity drawn for a place, then others like it in what hold-out and quotas ask."""
-    drawn, recipe = numbers[place], draw.recipe
+    drawn, recipe = numbers[place], ctx.recipe
     yield drawn
     begin = recipe.people.identities - recipe.holdout.identities
     like = np.arange(recipe.people.identities)
     like = like[(like >= begin) == (drawn >= begin)]
     if quotas.asks_for_bodies(recipe):
-        own = body_of(identity(recipe, drawn, draw.catalogue.garments).phenotype)
+        own = body_of(identity(recipe, drawn, ctx.catalogue.garments).phenotype)
         like = like[np.isin(like, pool_by_body(recipe)[own])]
     like = like[~np.isin(like, numbers)]
-    yield from draw.rng("another", place).permutation(like)[:_OTHERS].tolist()
+    yield from ctx.rng("another", place).permutation(like)[:_OTHERS].tolist()
 
 
 def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
@@ -185,22 +185,22 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
     return out
 
 
-def _identities(draw: Draw, count: int, rng: Generator) -> list[int]:
+def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
     """Return the numbers of `count` different people; the last of the pool only in val and test."""
-    recipe = draw.recipe
+    recipe = ctx.recipe
     size, held = recipe.people.identities, recipe.holdout.identities
     taken: list[int] = []
     for _ in range(count):
-        from_held = rng.random() < recipe.holdout.share and draw.split != "train"
+        from_held = rng.random() < recipe.holdout.share and ctx.split != "train"
         low, high = (size - held, size) if from_held and held else (0, size)
-        if draw.split == "train":
+        if ctx.split == "train":
             high = size - held
         if quotas.asks_for_bodies(recipe):
-            taken.append(_of_body(draw, (low, high), taken, rng))
+            taken.append(_of_body(ctx, (low, high), taken, rng))
             continue
         free = high - low - sum(low <= number < high for number in taken)
         if free <= 0:
-            low, high = 0, size - held if draw.split == "train" else size
+            low, high = 0, size - held if ctx.split == "train" else size
             free = high - len(taken)
         number = low + int(rng.random() * free)
         for other in sorted(n for n in taken if low <= n < high):
@@ -209,19 +209,19 @@ def _identities(draw: Draw, count: int, rng: Generator) -> list[int]:
     return taken
 
 
-def _of_body(draw: Draw, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
+def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
     """Return an identity of the body that the plan asks of the next person, none of `taken`.
 
     It is one of `span`, or where that holds none, of all that the split allows.
     """
-    recipe = draw.recipe
-    number = quotas.person_number(recipe, draw.index, len(taken))
+    recipe = ctx.recipe
+    number = quotas.person_number(recipe, ctx.index, len(taken))
     body = quotas.bin_of(recipe, "body", number)
     assert body is not None  # asked only where there are body quotas
     free = quotas.identities_of(body, pool_by_body(recipe))
     free = free[~np.isin(free, taken)]
     known = recipe.people.identities
-    known -= recipe.holdout.identities if draw.split == "train" else 0
+    known -= recipe.holdout.identities if ctx.split == "train" else 0
     own = free[(free >= span[0]) & (free < span[1])]
     own = own if own.size else free[free < known]
     return int(own[int(rng.random() * own.size)])
@@ -250,46 +250,46 @@ def _stubble(phenotype: Phenotype, rng: Generator) -> float:
 
 
 def _person(
-    draw: Draw, solve: Solve, who: Identity, place: int, seats: bool
+    ctx: SampleContext, who: Identity, place: int, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
-    key, pose = _pose(draw, Body(solve, who.phenotype), seats, place)
-    outfit = outfit_of(draw, who.phenotype, who.look.skin_rgb, who.hair, draw.rng("outfit", place))
-    outfit = finished(draw, outfit, place)
+    key, pose = _pose(ctx, who.phenotype, seats, place)
+    outfit = outfit_of(ctx, who.phenotype, who.look.skin_rgb, who.hair, ctx.rng("outfit", place))
+    outfit = finished(ctx, outfit, place)
     person = PersonSpec(
         identity=who.name,
         phenotype=who.phenotype,
         look=who.look,
-        pose=expressed(draw, pose, place),
-        outfit=(*outfit, *face_of(draw, place, who.phenotype, who.look, who.face)),
-        yaw_rad=facing_rad(draw, pose, place, draw.rng("facing", place)),
+        pose=expressed(ctx, pose, place),
+        outfit=(*outfit, *face_of(ctx, place, who.phenotype, who.look, who.face)),
+        yaw_rad=facing_rad(ctx, pose, place, ctx.rng("facing", place)),
         years=who.years,
     )
-    extras = extras_of(draw, person, place)
+    extras = extras_of(ctx, person, place)
     return dataclasses.replace(person, outfit=(*person.outfit, *extras)), key
 
 
 def posed_anew(
-    draw: Draw, solve: Solve, person: PersonSpec, place: int, number: int, *, seats: bool
+    ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
     """Return the person in another pose: where the first cannot do what targets ask."""
-    key, pose = _pose(draw, Body(solve, person.phenotype), seats, place, "again", number)
-    return dataclasses.replace(person, pose=expressed(draw, pose, place)), key
+    key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
+    return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
 
 
-def facing_rad(draw: Draw, pose: PoseSpec, place: int, rng: Generator) -> float:
+def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -> float:
     """Return a turn to the left: with quotas of views away from the camera, else from -y.
 
     Without quotas somebody upside down is turned by half a turn more, as often as asked, so that
     the chest faces where it would if they stood.
     """
-    number = quotas.person_number(draw.recipe, draw.index, place)
-    view = quotas.bin_of(draw.recipe, "view", number)
+    number = quotas.person_number(ctx.recipe, ctx.index, place)
+    view = quotas.bin_of(ctx.recipe, "view", number)
     if view is not None:
         return quotas.facing_rad(view, float(rng.random()))
-    yaw_rad = math.radians(sample(draw.recipe.people.facing_deg, rng))
-    share = draw.recipe.people.facing_chest
+    yaw_rad = math.radians(sample(ctx.recipe.people.facing_deg, rng))
+    share = ctx.recipe.people.facing_chest
     upside_down = math.cos(pose.angles_rad.get("root_pitch", 0.0)) < 0
-    if upside_down and share and draw.rng("facing chest", place).random() < share:
+    if upside_down and share and ctx.rng("facing chest", place).random() < share:
         return math.remainder(yaw_rad + math.pi, math.tau)
     return yaw_rad
 
@@ -298,37 +298,37 @@ def facing_rad(draw: Draw, pose: PoseSpec, place: int, rng: Generator) -> float:
 
 
 def _pose(
-    draw: Draw, body: Body, seats: bool, place: int, *again: int | str
+    ctx: SampleContext, phenotype: Phenotype, seats: bool, place: int, *again: int | str
 ) -> tuple[KeyPose, PoseSpec]:
     """Return a key pose and what was made of it: mirrored, mixed, other hands, jittered."""
-    options, rng = draw.recipe.people.poses, draw.rng("pose", place, *again)
+    options, rng = ctx.recipe.people.poses, ctx.rng("pose", place, *again)
     # Hands that grip are drawn with what they hold: contacts.py.
-    poses = [p for p in draw.catalogue.poses if not (p.holds or p.leans)]
+    poses = [p for p in ctx.catalogue.poses if not (p.holds or p.leans)]
     poses = [p for p in poses if seats or p.needs != "seat"]
-    number = quotas.person_number(draw.recipe, draw.index, place)
-    family = quotas.bin_of(draw.recipe, "family", number)
-    poses = _everyday_or_not(draw.recipe, poses, family, rng)
-    weighted = [p for p in poses if _weight(draw.recipe, p) > 0]
-    poses = list(draw.allowed(weighted, rng, held=pose_held(draw.recipe)))
+    number = quotas.person_number(ctx.recipe, ctx.index, place)
+    family = quotas.bin_of(ctx.recipe, "family", number)
+    poses = _everyday_or_not(ctx.recipe, poses, family, rng)
+    weighted = [p for p in poses if _weight(ctx.recipe, p) > 0]
+    poses = list(ctx.allowed(weighted, rng, held=pose_held(ctx.recipe)))
     if not poses:
         raise RecipeError(
             "no pose is left to draw",
-            where=f"{draw.where}: people.poses",
+            where=f"{ctx.where}: people.poses",
             then="Allow more poses or families, or hold out fewer.",
         )
-    requested = poses if family is None else quotas.of_family(draw, family, poses, weighted)
+    requested = poses if family is None else quotas.of_family(ctx, family, poses, weighted)
     if family is None and options.random and rng.random() < options.random:
-        limbs = [p for p in draw.catalogue.poses if _weight(draw.recipe, p) > 0]
-        key = made_up(draw, body, limbs, keys=("random pose", place, *again))
+        limbs = [p for p in ctx.catalogue.poses if _weight(ctx.recipe, p) > 0]
+        key = made_up(ctx, phenotype, limbs, keys=("random pose", place, *again))
         return key, PoseSpec(name=key.name, family=key.family, angles_rad=key.angles_rad)
-    key = _key_pose(draw.recipe, requested, rng)
+    key = _key_pose(ctx.recipe, requested, rng)
     flip, mix = rng.random() < options.mirror and key.mirrored_ok, rng.random() < options.mix
     parts, angles, name = [key], dict(key.angles_rad), key.name
     others = [p for p in poses if p.name != key.name and is_upright(p)]
     if options.arms == "fitting" and _is_low(key):
         others = [p for p in others if p.seated_arms]
     if mix and others and is_upright(key):
-        other = _key_pose(draw.recipe, others, rng)
+        other = _key_pose(ctx.recipe, others, rng)
         angles = {k: v for k, v in angles.items() if not _is(k, _UPPER)}
         angles |= {k: v for k, v in other.angles_rad.items() if _is(k, _UPPER)}
         name, parts = f"{key.name}+{other.name}", [key, other]
@@ -337,12 +337,12 @@ def _pose(
     if flip:
         angles, like = mirrored(angles), [mirrored(part) for part in like]
         free = tuple(_OTHER[side] for side in free)
-    angles = other_hands(draw, angles, free, draw.rng("hands", place, *again))
+    angles = other_hands(ctx, angles, free, ctx.rng("hands", place, *again))
     angles = apart(
-        draw, body, angles, rng, like=tuple(map(Numbers, like)), keys=("pose", place, *again)
+        ctx, phenotype, angles, rng, like=tuple(map(FrozenDict, like)), keys=("pose", place, *again)
     )
     if key.airborne == "tumbling":
-        angles = angles | tumbled(draw.rng("tumble", place, *again))
+        angles = angles | tumbled(ctx.rng("tumble", place, *again))
     return key, PoseSpec(name=name, family=key.family, angles_rad=angles)
 
 
@@ -399,10 +399,10 @@ def _is_low(pose: KeyPose) -> bool:
 
 
 def other_hands(
-    draw: Draw, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
+    ctx: SampleContext, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
 ) -> dict[str, float]:
     """Return the angles with each free hand (left, right) in another shape as often as asked."""
-    options, shapes = draw.recipe.people.poses.hands, draw.catalogue.hands
+    options, shapes = ctx.recipe.people.poses.hands, ctx.catalogue.hands
     out = dict(angles_rad)
     for side in ("left", "right"):
         changes, which = rng.random(2)

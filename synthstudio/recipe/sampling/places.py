@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.catalogue import PlaceAsset
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.floor_plan import CELL_M, FloorPlan
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.solve import PlaceAsset, Solve
 from synthstudio.core.spec import PlaceBackdrop, Vec2
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample, support
 
 TRIES = 256
@@ -90,14 +90,14 @@ class Stand:
         return np.asarray(spots_m @ self._turn + np.array(self.spot_m))
 
 
-def draw_stand(draw: Draw, asset: PlaceAsset, solve: Solve, attempt: int) -> Stand:
+def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
     """Return where in a place a group stands and is seen, and from where.
 
     Where nothing is as far away as was drawn, the camera comes nearer, down to the least that
     the recipe allows. RecipeError when there is no such spot.
     """
-    rng, plan = draw.rng("place", attempt), solve.floor_plan(asset.asset)
-    options = draw.recipe.camera
+    rng, plan = ctx.rng("place", attempt), ctx.geometry.floor_plan(asset.asset)
+    options = ctx.recipe.camera
     ranges = [(support(o)[0], sample(o, rng)) for o in (options.distance_m, options.height_m)]
     spots = plan.spots_m()
     spots = spots[(rng.random(TRIES) * len(spots)).astype(int)]
@@ -118,7 +118,7 @@ def draw_stand(draw: Draw, asset: PlaceAsset, solve: Solve, attempt: int) -> Sta
                 )
     raise RecipeError(
         "a camera finds no room in the place",
-        where=f"{draw.where}: {asset.asset.name}",
+        where=f"{ctx.where}: {asset.asset.name}",
         expected=f"a free view of {distance:.2g} m at a height of {height:.2g} m",
         then="Allow a nearer or lower camera (camera.distance_m, camera.height_m), or take out "
         "the place.",

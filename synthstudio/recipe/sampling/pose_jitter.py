@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from operator import itemgetter
 
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import Solve
-from synthstudio.core.spec import Numbers, Phenotype
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.core.spec import FrozenDict, Phenotype
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample
 
 _LEGS = ("hip", "knee", "ankle")
@@ -33,21 +31,13 @@ _ARMS_OUT_RAD = tuple(math.radians(a) for a in (0, 4, 8, 12))
 _LEG_JITTER = 0.5
 
 
-@dataclass(frozen=True)
-class Body:
-    """Whose limbs a pose must keep apart."""
-
-    solve: Solve
-    phenotype: Phenotype
-
-
 def apart(
-    draw: Draw,
-    body: Body,
+    ctx: SampleContext,
+    phenotype: Phenotype,
     angles: dict[str, float],
     rng: Generator,
     *,
-    like: tuple[Numbers, ...],
+    like: tuple[FrozenDict, ...],
     keys: tuple[int | str, ...],
 ) -> dict[str, float]:
     """Return the angles strayed so that no limb runs into another, by numbered candidates.
@@ -57,26 +47,26 @@ def apart(
     heavy body, or where no skin can be freed, the freest of all is taken. `keys` name the random
     streams of later candidates.
     """
-    return freest(draw, body, _candidates(draw, angles, rng, keys), like=like)[1]
+    return freest(ctx, phenotype, _candidates(ctx, angles, rng, keys), like=like)[1]
 
 
 def freest(
-    draw: Draw,
-    body: Body,
+    ctx: SampleContext,
+    phenotype: Phenotype,
     candidates: Iterable[dict[str, float]],
     *,
-    like: tuple[Numbers, ...] = (),
+    like: tuple[FrozenDict, ...] = (),
 ) -> tuple[int, dict[str, float]]:
     """Return the number of the first candidate that is free, and its angles out of its own skin.
 
     Those that capsules find free are asked first, then the others by how deep their limbs lie;
-    where the skin of none can be freed, it is the freest. `like`: as `core.solve.Solve.touches_m`.
+    where the skin of none can be freed, it is the freest. `like`: as `GeometryQueries.touches_m`.
     """
 
     def in_order() -> Iterator[tuple[int, dict[str, float]]]:
         deep = []
         for number, candidate in enumerate(candidates):
-            depth = body.solve.touches_m(body.phenotype, candidate, like)
+            depth = ctx.geometry.touches_m(phenotype, candidate, like)
             if depth <= SOFT_M:
                 yield number, candidate
             else:
@@ -86,7 +76,7 @@ def freest(
 
     least, found = math.inf, (0, dict[str, float]())
     for number, candidate in in_order():
-        free, left_m = freed(draw, body, candidate)
+        free, left_m = freed(ctx, phenotype, candidate)
         if left_m < least:
             least, found = left_m, (number, free)
         if left_m <= DEEP_M:
@@ -95,27 +85,27 @@ def freest(
 
 
 def untangled(
-    draw: Draw, body: Body, angles: dict[str, float], *, both_hands: bool = False
+    ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> dict[str, float]:
     """Return the angles with limbs out of the body's own skin, unless the recipe leaves that be."""
-    return freed(draw, body, angles, both_hands=both_hands)[0]
+    return freed(ctx, phenotype, angles, both_hands=both_hands)[0]
 
 
 def freed(
-    draw: Draw, body: Body, angles: dict[str, float], *, both_hands: bool = False
+    ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
     """Return the angles of `untangled`, and how deep a part still lies in another, in metres."""
-    if not draw.recipe.people.poses.untangle:
+    if not ctx.recipe.people.poses.untangle:
         return angles, 0.0
-    return body.solve.untangled(body.phenotype, angles, both_hands=both_hands)
+    return ctx.geometry.untangled(phenotype, angles, both_hands=both_hands)
 
 
 def _candidates(
-    draw: Draw, angles: dict[str, float], rng: Generator, keys: tuple[int | str, ...]
+    ctx: SampleContext, angles: dict[str, float], rng: Generator, keys: tuple[int | str, ...]
 ) -> Iterator[dict[str, float]]:
     for number in range(_TRIES):
-        yield _jittered(draw, angles, rng if number == 0 else draw.rng(*keys, "stray", number))
-    limits = draw.catalogue.limits_rad
+        yield _jittered(ctx, angles, rng if number == 0 else ctx.rng(*keys, "stray", number))
+    limits = ctx.catalogue.limits_rad
     for out in _ARMS_OUT_RAD:
         held = dict(angles)
         for name in ("left_shoulder_abduction", "right_shoulder_abduction"):
@@ -123,11 +113,11 @@ def _candidates(
         yield {k: v for k, v in sorted(held.items()) if v != 0.0 or k.endswith(_INDEX)}
 
 
-def _jittered(draw: Draw, angles: dict[str, float], rng: Generator) -> dict[str, float]:
+def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
     """Return every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
-    jitter = draw.recipe.people.poses.jitter_deg
+    jitter = ctx.recipe.people.poses.jitter_deg
     out = {}
-    for name, (low, high) in draw.catalogue.limits_rad.items():
+    for name, (low, high) in ctx.catalogue.limits_rad.items():
         value = angles.get(name, 0.0)
         named = not name.endswith(_INDEX) or name in angles
         change = math.radians(sample(jitter, rng)) * (

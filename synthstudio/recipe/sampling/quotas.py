@@ -8,7 +8,6 @@ and nothing depends on what other frames hold.
 from __future__ import annotations
 
 import bisect
-import difflib
 import itertools
 import math
 from collections.abc import Mapping
@@ -17,10 +16,9 @@ from typing import Literal
 import numpy as np
 
 from synthstudio.core.bins import BODIES, view_azimuth_rad
-from synthstudio.core.errors import RecipeError
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.scene import I32
-from synthstudio.core.solve import Catalogue, KeyPose
-from synthstudio.recipe.sampling.choose import Draw, pose_held, stratified
+from synthstudio.recipe.sampling.context import SampleContext, pose_held, stratified
 from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.people import bodies_in
 from synthstudio.recipe.schema.recipe import Recipe
@@ -59,17 +57,19 @@ def facing_rad(view: str, u: float) -> float:
     return -view_azimuth_rad(view) + (2 * u - 1) * VIEW_SPREAD_RAD
 
 
-def of_family(draw: Draw, family: str, drawn: list[KeyPose], every: list[KeyPose]) -> list[KeyPose]:
+def of_family(
+    ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
+) -> list[KeyPose]:
     """Return the family's poses among `drawn`, or else those among `every` that the split allows.
 
     `drawn` may hold nothing but held-out poses, and none of the family's.
     """
-    held = pose_held(draw.recipe)
+    held = pose_held(ctx.recipe)
     own = [pose for pose in drawn if pose.family == family]
     return own or [
         pose
         for pose in every
-        if pose.family == family and not (draw.split == "train" and held(pose))
+        if pose.family == family and not (ctx.split == "train" and held(pose))
     ]
 
 
@@ -78,74 +78,3 @@ def identities_of(name: str, by_body: Mapping[str, I32]) -> I32:
     parts = [by_body[body] for body in BODIES if body in bodies_in(name) and body in by_body]
     numbers: I32 = np.sort(np.concatenate([np.zeros(0, np.int32), *parts]))
     return numbers
-
-
-def check_quotas(recipe: Recipe, catalogue: Catalogue, by_body: Mapping[str, I32]) -> None:
-    """Raise RecipeError for a quota that frames could not keep.
-
-    `by_body`: numbers of all identities of the pool by body, where there are body quotas.
-    """
-    check_families(recipe, catalogue)
-    if recipe.quotas is None:
-        return
-    known = recipe.people.identities - recipe.holdout.identities
-    most = int(support(recipe.people.count)[1])
-    for name, share in (recipe.quotas.body or {}).items():
-        found = int((identities_of(name, by_body) < known).sum())
-        if share > 0 and found < most:
-            raise RecipeError(
-                "the pool has too few people of this body",
-                where=f"{recipe.name}: quotas.body: {name}",
-                expected=f"{most} that training frames may show, as many as in a full frame",
-                got=f"{found} of {known}",
-                then="Raise people.identities, or widen people.shape.",
-            )
-
-
-def check_families(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Raise RecipeError for a quota of a pose family that is not there or cannot be drawn."""
-    for family, share in ((recipe.quotas and recipe.quotas.family) or {}).items():
-        if share > 0:
-            _check_family(recipe, catalogue, family)
-
-
-def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
-    where = f"{recipe.name}: quotas.family: {family}"
-    known = sorted({pose.family for pose in catalogue.poses})
-    own = [pose for pose in catalogue.poses if pose.family == family]
-    if not own:
-        near = difflib.get_close_matches(family, known, n=1)
-        then = f"Did you mean {near[0]!r}?" if near else None
-        raise RecipeError(
-            "no family of that name", where=where, expected=", ".join(known), then=then
-        )
-    own = [pose for pose in own if not (pose.holds or pose.leans)]
-    if not own:
-        raise RecipeError(
-            "in all of its poses people hold or lean on something",
-            where=where,
-            then="Ask for them with people.hold instead.",
-        )
-    names = recipe.people.poses.names
-    own = [pose for pose in own if names is None or names.get(pose.name, 0.0) > 0]
-    if not own:
-        raise RecipeError(
-            "people.poses.names leaves none of its poses", where=where, got="weights of 0"
-        )
-    if recipe.splits.train > 0:
-        held = pose_held(recipe)
-        own = [pose for pose in own if not held(pose)]
-        if not own:
-            raise RecipeError(
-                "all of its poses are held out, so training frames cannot keep the quota",
-                where=where,
-                then="Take it out of quotas.family or of holdout.poses.",
-            )
-    kept_out = recipe.holdout.occluders if recipe.splits.train > 0 else ()
-    seats = [t for t in catalogue.things if "seat" in t.roles and t.kind not in kept_out]
-    if not seats and all(pose.needs == "seat" for pose in own):
-        raise RecipeError(
-            "all of its poses need a seat, and there is none to sit on",
-            where=where,
-            then="Allow a thing to sit on (see holdout.occluders), or leave the family out.",
-        )

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import KeyPose
-from synthstudio.core.spec import Numbers, Vec2
-from synthstudio.recipe.sampling.choose import Draw, pose_held
-from synthstudio.recipe.sampling.pose_jitter import Body, freest
+from synthstudio.core.spec import FrozenDict, Phenotype, Vec2
+from synthstudio.recipe.sampling.context import SampleContext, pose_held
+from synthstudio.recipe.sampling.pose_jitter import freest
 
 FAMILY = "random"
 _ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
@@ -40,31 +40,35 @@ _DIGITS = 4
 
 
 def made_up(
-    draw: Draw, body: Body, poses: Sequence[KeyPose], *, keys: tuple[int | str, ...]
+    ctx: SampleContext,
+    phenotype: Phenotype,
+    poses: Sequence[KeyPose],
+    *,
+    keys: tuple[int | str, ...],
 ) -> KeyPose:
     """Return a pose of limbs of `poses` in which none runs into another, or of many the freest.
 
     `keys` name its stream of random numbers.
     """
-    rng = draw.rng(*keys)
+    rng = ctx.rng(*keys)
     free = [p for p in poses if not (p.holds or p.leans or p.needs == "seat")]
-    limbs = draw.allowed(free, rng, held=pose_held(draw.recipe))
+    limbs = ctx.allowed(free, rng, held=pose_held(ctx.recipe))
     if not limbs:
         raise RecipeError(
             "no pose is left to take limbs from",
-            where=f"{draw.where}: people.poses.random",
+            where=f"{ctx.where}: people.poses.random",
             then="Allow more poses or families, or hold out fewer.",
         )
     tried: list[KeyPose] = []
-    bent = draw.recipe.people.poses.bent
+    bent = ctx.recipe.people.poses.bent
 
     def angles() -> Iterator[dict[str, float]]:
         for _ in range(_TRIES):
-            tried.append(random_pose(limbs, draw.catalogue.limits_rad, rng, bent=bent))
+            tried.append(random_pose(limbs, ctx.catalogue.limits_rad, rng, bent=bent))
             yield dict(tried[-1].angles_rad)
 
-    number, free_rad = freest(draw, body, angles())
-    return dataclasses.replace(tried[number], angles_rad=Numbers(free_rad))
+    number, free_rad = freest(ctx, phenotype, angles())
+    return dataclasses.replace(tried[number], angles_rad=FrozenDict(free_rad))
 
 
 def tumbled(rng: Generator) -> dict[str, float]:

@@ -9,7 +9,7 @@ from synthstudio.core.rng import Generator
 from synthstudio.core.sky import SkySpec
 from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, Vec2
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw
+from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import linear
 from synthstudio.recipe.sampling.view import Behind, dimmed, flash_share
 from synthstudio.recipe.schema.distributions import pick
@@ -112,16 +112,16 @@ DESIGNS = {
 }  # fmt: skip
 
 
-def under_sky(draw: Draw, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
+def under_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
     """Return a backdrop under a sky that goes with the light, as often as the recipe says."""
     if not isinstance(backdrop, RoomBackdrop | PlaceBackdrop):
         return backdrop
     assert isinstance(behind.options, Room | Place)
-    rng = draw.shared_rng("sky")
+    rng = ctx.shared_rng("sky")
     covered = isinstance(backdrop, RoomBackdrop) and backdrop.ceiling is not None
     if covered or rng.random() >= behind.options.skies:
         return backdrop
-    return replace(backdrop, sky=_draw_sky(light, rng, flash=flash_share(draw)))
+    return replace(backdrop, sky=_draw_sky(light, rng, flash=flash_share(ctx)))
 
 
 def _draw_sky(light: LightSpec, rng: Generator, *, flash: float) -> SkySpec:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synthstudio.core.solve import ImageAsset
+from synthstudio.core.catalogue import ImageAsset
 from synthstudio.core.spec import Vec2
 
 

@@ -10,9 +10,9 @@ from typing import TypedDict, TypeVar
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M, Camera, look_at
+from synthstudio.core.catalogue import ImageAsset, PlaceAsset, PlaceLight
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
-from synthstudio.core.solve import ImageAsset, PlaceAsset, PlaceLight, Solve
 from synthstudio.core.spec import (
     Backdrop,
     Detail,
@@ -26,7 +26,7 @@ from synthstudio.core.spec import (
     Vec3,
 )
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, asset_held, usable_photos
+from synthstudio.recipe.sampling.context import SampleContext, asset_held, usable_photos
 from synthstudio.recipe.sampling.ground import (
     Footing,
     Spot,
@@ -75,24 +75,24 @@ class Behind:
         return self.spot is not None or self.stand is not None
 
 
-def draw_behind(draw: Draw, solve: Solve, attempt: int = 0) -> Behind:
+def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
     """Return what is behind the people; a room is built later, round all that stands in it.
 
     Later attempts choose another photo with a known floor, or another spot of a place.
     """
-    rng = draw.rng("backdrop")
-    shares = draw.recipe.backdrops
+    rng = ctx.rng("backdrop")
+    shares = ctx.recipe.backdrops
     options = shares[pick({i: share.weight for i, share in enumerate(shares)}, rng)].backdrop
     if isinstance(options, scene_schema.Photo):
-        rng = draw.rng("backdrop", attempt) if attempt else rng
-        places = usable_photos(options, draw.catalogue.backgrounds)
-        asset = _asset(draw, places, options.folder, rng)
+        rng = ctx.rng("backdrop", attempt) if attempt else rng
+        places = usable_photos(options, ctx.catalogue.backgrounds)
+        asset = _asset(ctx, places, options.folder, rng)
         known = asset.ground if options.ground == "known" else None
-        spot = None if known is None else draw_spot(draw, asset, known, attempt)
-        photo = _cropped(draw, options, asset, rng, spot)
+        spot = None if known is None else draw_spot(ctx, asset, known, attempt)
+        photo = _cropped(ctx, options, asset, rng, spot)
         return Behind(options=options, photo=photo, facts=asset, spot=spot)
     if isinstance(options, scene_schema.Hdri):
-        asset = _asset(draw, draw.catalogue.hdris, options.folder, rng)
+        asset = _asset(ctx, ctx.catalogue.hdris, options.folder, rng)
         hdri = HdriBackdrop(
             asset=asset.asset,
             yaw_rad=math.radians(sample(options.yaw_deg, rng)),
@@ -100,22 +100,22 @@ def draw_behind(draw: Draw, solve: Solve, attempt: int = 0) -> Behind:
         )
         return Behind(options=options, hdri=hdri)
     if isinstance(options, scene_schema.Place):
-        rng = draw.rng("backdrop", attempt) if attempt else rng
-        chosen = _asset(draw, draw.catalogue.places, options.folder, rng)
-        return Behind(options=options, stand=draw_stand(draw, chosen, solve, attempt))
+        rng = ctx.rng("backdrop", attempt) if attempt else rng
+        chosen = _asset(ctx, ctx.catalogue.places, options.folder, rng)
+        return Behind(options=options, stand=draw_stand(ctx, chosen, attempt))
     return Behind(options=options)
 
 
-def _asset(draw: Draw, assets: Sequence[Picked], folder: str, rng: Generator) -> Picked:
-    held = asset_held(draw.recipe.holdout.backgrounds)
-    left = draw.allowed(assets, rng, held=lambda image: held(image.asset))
+def _asset(ctx: SampleContext, assets: Sequence[Picked], folder: str, rng: Generator) -> Picked:
+    held = asset_held(ctx.recipe.holdout.backgrounds)
+    left = ctx.allowed(assets, rng, held=lambda image: held(image.asset))
     if not left:
-        raise RecipeError("no picture is left to choose", where=f"{draw.where}: folder {folder}")
+        raise RecipeError("no picture is left to choose", where=f"{ctx.where}: folder {folder}")
     return left[int(rng.random() * len(left))]
 
 
 def _cropped(
-    draw: Draw,
+    ctx: SampleContext,
     options: scene_schema.Photo,
     asset: ImageAsset,
     rng: Generator,
@@ -126,7 +126,7 @@ def _cropped(
     Where the sidecar gives the pitch but no angle of view, the crop keeps the photo's middle
     row, so that the pitch stays true.
     """
-    image = draw.recipe.image
+    image = ctx.recipe.image
     scale = min(asset.width_px / image.width_px, asset.height_px / image.height_px)
     width, height = image.width_px * scale, image.height_px * scale
     x0 = (asset.width_px - width) * float(rng.random())
@@ -143,15 +143,15 @@ def _cropped(
     )
 
 
-def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
+def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
     """Return the camera and its distance in metres from the group's middle, the world's origin.
 
     The camera stands on the world's -y side. A photo's sidecar decides height, pitch and angle
     of view where it knows them (focal length and principal point follow its crop); before a
     photo whose floor is known the camera is the photo's own.
     """
-    rng = draw.rng("camera")
-    options, image, facts = draw.recipe.camera, draw.recipe.image, behind.facts
+    rng = ctx.rng("camera")
+    options, image, facts = ctx.recipe.camera, ctx.recipe.image, behind.facts
     distance, height = sample(options.distance_m, rng), sample(options.height_m, rng)
     fov = math.radians(sample(options.vertical_fov_deg, rng))
     aim, shift = sample(options.aim_height_m, rng), sample(options.off_centre, rng)
@@ -180,7 +180,7 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
         pitch_rad=aimed if pitch is None else pitch,
         roll_rad=roll,
         centre_px=centre,
-        distortion=None if behind.photo is not None else _distortion(draw),
+        distortion=None if behind.photo is not None else _distortion(ctx),
     )
     if behind.spot is not None and behind.photo is not None and facts is not None:
         assert facts.ground is not None  # a spot is on it
@@ -189,9 +189,9 @@ def draw_camera(draw: Draw, behind: Behind) -> tuple[Camera, float]:
     return camera, distance
 
 
-def _distortion(draw: Draw) -> Vec2 | None:
+def _distortion(ctx: SampleContext) -> Vec2 | None:
     """Return k1 and k2 of the lens, or None where nothing is bent."""
-    options, rng = draw.recipe.lens.distortion, draw.rng("distortion")
+    options, rng = ctx.recipe.lens.distortion, ctx.rng("distortion")
     if options is None:
         return None
     k = sample(options.k1, rng), sample(options.k2, rng)
@@ -209,11 +209,11 @@ def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
     return Footing(ground=facts.ground, photo=behind.photo, size_px=size, camera=camera)
 
 
-def with_light(draw: Draw, behind: Behind, camera: Camera, solve: Solve) -> Behind:
+def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
     """Return the backdrop with the light that a photo shows about the people, if it lights them."""
-    if behind.photo is None or not draw.recipe.light.from_photo:
+    if behind.photo is None or not ctx.recipe.light.from_photo:
         return behind
-    return replace(behind, light=light_about(solve, behind.photo, camera))
+    return replace(behind, light=light_about(ctx.geometry, behind.photo, camera))
 
 
 def _of_crop(
@@ -228,7 +228,7 @@ def _of_crop(
 
 
 def draw_backdrop(
-    draw: Draw, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
+    ctx: SampleContext, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
 ) -> Backdrop:
     """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y.
 
@@ -240,12 +240,12 @@ def draw_backdrop(
         return behind.hdri
     if behind.stand is not None:
         place = behind.stand.backdrop()
-        return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(draw)))
-    rng = draw.rng("room")
+        return replace(place, sky_rgb=dimmed(place.sky_rgb, flash_share(ctx)))
+    rng = ctx.rng("room")
     if isinstance(behind.options, scene_schema.Room):
         room = _room(behind.options, reach_m, focal_px, rng)
-        room = _covered(room, behind.options, top_m, draw.shared_rng("ceiling"))
-        return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(draw)))
+        room = _covered(room, behind.options, top_m, ctx.shared_rng("ceiling"))
+        return replace(room, sky_rgb=dimmed(room.sky_rgb, flash_share(ctx)))
     assert isinstance(behind.options, scene_schema.Plain)
     grey = sample(behind.options.brightness, rng)
     tints = [palette.between(0.9, 1.1, rng) for _ in range(3)]
@@ -301,12 +301,12 @@ def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
     return floors if any(floors.values()) else options.floor_patterns
 
 
-def flash_share(draw: Draw) -> float:
+def flash_share(ctx: SampleContext) -> float:
     """Return how much of the light on the group is a flash's.
 
     All variants share it: the sky of a room, which they share too, is darker by it.
     """
-    return sample(draw.recipe.light.flash, draw.shared_rng("flash"))
+    return sample(ctx.recipe.light.flash, ctx.shared_rng("flash"))
 
 
 def dimmed(rgb: Vec3, share: float) -> Vec3:
@@ -314,19 +314,19 @@ def dimmed(rgb: Vec3, share: float) -> Vec3:
     return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 
-def draw_lens(draw: Draw, people: int) -> LensSpec:
+def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
     """Return what lens, sensor and encoder do to a picture of so many people.
 
     Every value is drawn, also one that is not used.
     """
-    rng = draw.rng("lens")
-    options = draw.recipe.lens
+    rng = ctx.rng("lens")
+    options = ctx.recipe.lens
     blurred, shaken, noisy = (
         rng.random() < p for p in (options.blur, options.motion, options.noise)
     )
     blur, motion = sample(options.blur_sigma_px, rng), sample(options.motion_px, rng)
     noise = sample(options.noise_sigma, rng)
-    balance, tone = draw.rng("white balance"), draw.rng("tone curve")
+    balance, tone = ctx.rng("white balance"), ctx.rng("tone curve")
     return LensSpec(
         blur_sigma_px=blur if blurred else 0.0,
         motion_px=motion if shaken else 0.0,
@@ -338,18 +338,18 @@ def draw_lens(draw: Draw, people: int) -> LensSpec:
         jpeg_quality=sample_count(options.jpeg_quality, rng),
         white_balance_mired=sample(options.white_balance_mired, balance),
         tint_ev=sample(options.tint_ev, balance),
-        iso=sample(options.iso, draw.rng("sensor")),
+        iso=sample(options.iso, ctx.rng("sensor")),
         contrast=sample(options.contrast, tone),
         sharpening=sample(options.sharpening, tone),
-        exposure_s=sample(options.exposure_s, draw.rng("exposure")),
-        readout_s=sample(options.readout_s, draw.rng("readout")),
-        **_focus(draw, people),
+        exposure_s=sample(options.exposure_s, ctx.rng("exposure")),
+        readout_s=sample(options.readout_s, ctx.rng("readout")),
+        **_focus(ctx, people),
     )
 
 
-def _focus(draw: Draw, people: int) -> _Focus:
+def _focus(ctx: SampleContext, people: int) -> _Focus:
     """Return what of the lens decides how sharp each depth is."""
-    rng, options = draw.rng("focus"), draw.recipe.lens
+    rng, options = ctx.rng("focus"), ctx.recipe.lens
     wanted, who = rng.random() < options.defocus, int(rng.integers(max(people, 1)))
     aperture, error = sample(options.aperture_mm, rng) / 1e3, sample(options.focus_error, rng)
     if not (wanted and people):

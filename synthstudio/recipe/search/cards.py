@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.solve import Solve
 from synthstudio.core.spec import PersonSpec
 from synthstudio.recipe.search.scene_visibility import window
 
@@ -60,17 +60,19 @@ class Shown:
         return np.asarray(within & self.card.mask[rows, columns])
 
 
-def card(solve: Solve, camera: Camera, person: PersonSpec, names: tuple[str, ...]) -> Card:
+def card(
+    geometry: GeometryQueries, camera: Camera, person: PersonSpec, names: tuple[str, ...]
+) -> Card:
     """Return the card of a person who stands before the camera; `names` are the joints'."""
-    seen = window(camera, solve.box_m(person), samples=_SAMPLES, whole=True)
-    mask = np.isfinite(solve.depths_m((person,), seen))
+    seen = window(camera, geometry.box_m(person), samples=_SAMPLES, whole=True)
+    mask = np.isfinite(geometry.depths_m((person,), seen))
     root = np.array([person.position_m])
     depth = float(seen.to_camera(root)[0, 2])
     at = seen.project(seen.to_camera(root))[0]
     per_m = seen.focal_px / depth
     rows, columns = np.nonzero(mask)
     covered = np.stack([columns + 0.5, rows + 0.5], axis=1)
-    joints_3d = solve.joints_m(person)
+    joints_3d = geometry.joints_m(person)
     joints = (seen.project(seen.to_camera(joints_3d)) - at) / per_m
     crowd = (seen.project(seen.to_camera(_crowd_joints(joints_3d, names))) - at) / per_m
     if not len(covered):

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from synthstudio.core.scene import F64, I32, Bool
-from synthstudio.core.spec import Ask
-from synthstudio.recipe.sampling.choose import STRATA, Draw, stratified
+from synthstudio.core.spec import OcclusionTarget
+from synthstudio.recipe.sampling.context import STRATA, SampleContext, stratified
 from synthstudio.recipe.schema.distributions import quantile
 
 CAUSES = ("visible", "self", "person", "object", "truncated")
@@ -33,34 +33,34 @@ _LEAN_FROM, _LEAN_LEAST, _BISECTIONS = 0.1, 0.01, 60
 # Asks -------------------------------------------------------------------------------------------
 
 
-def draw_asks(draw: Draw, count: int) -> tuple[Ask, ...]:
+def draw_asks(ctx: SampleContext, count: int) -> tuple[OcclusionTarget, ...]:
     """What is asked of each of the frame's `count` people; empty without targets."""
-    if not draw.recipe.targets.any:
+    if not ctx.recipe.targets.any:
         return ()
-    return tuple(_ask(draw, place, count) for place in range(count))
+    return tuple(_ask(ctx, place, count) for place in range(count))
 
 
-def crowd_ask(draw: Draw) -> float | None:
-    target = draw.recipe.targets.crowd_index
-    return None if target is None else round(quantile(target, _planned(draw, "crowd")), 4)
+def crowd_ask(ctx: SampleContext) -> float | None:
+    target = ctx.recipe.targets.crowd_index
+    return None if target is None else round(quantile(target, _planned(ctx, "crowd")), 4)
 
 
-def _ask(draw: Draw, place: int, count: int) -> Ask:
-    targets = draw.recipe.targets
+def _ask(ctx: SampleContext, place: int, count: int) -> OcclusionTarget:
+    targets = ctx.recipe.targets
     fraction = targets.occluded_fraction
     if fraction is not None:
-        requested_fraction = round(quantile(fraction, _planned(draw, f"fraction/{place}")), 4)
+        requested_fraction = round(quantile(fraction, _planned(ctx, f"fraction/{place}")), 4)
     hidden: list[str] = []
     shown: list[str] = []
     for group, rate in targets.joints.items():
-        (hidden if _is_hidden(draw, group, rate, place) else shown).append(group)
+        (hidden if _is_hidden(ctx, group, rate, place) else shown).append(group)
     causes: dict[str, float] = {}
     for cause, of in targets.causes.items():
-        share = quantile(of, _planned(draw, f"cause/{cause}/{place}"))
+        share = quantile(of, _planned(ctx, f"cause/{cause}/{place}"))
         if cause == "person":  # nobody is before the first: the others make up for it
             share = share * count / (count - 1) if place else 0.0
         causes[cause] = round(min(share, 1.0), 4)
-    return Ask(
+    return OcclusionTarget(
         occluded_fraction=None if fraction is None else requested_fraction,
         hidden=tuple(hidden),
         shown=tuple(shown),
@@ -68,25 +68,25 @@ def _ask(draw: Draw, place: int, count: int) -> Ask:
     )
 
 
-def _is_hidden(draw: Draw, group: str, rate: float, place: int) -> bool:
+def _is_hidden(ctx: SampleContext, group: str, rate: float, place: int) -> bool:
     """Whether a group is asked to be hidden: in just `rate` of every block of frames.
 
     Where a fraction is asked as well, rather those who are to be hidden more: joints that are
     far apart cannot be hidden by little. A systematic sample of the block, in the order of what
     is asked, with chances as in `_chances`.
     """
-    fraction = draw.recipe.targets.occluded_fraction
+    fraction = ctx.recipe.targets.occluded_fraction
     if fraction is None:
-        return _planned(draw, f"joints/{group}/{place}") < rate
-    seed, key = draw.recipe.stream_seed, f"target/fraction/{place}"
-    first = draw.index - draw.index % STRATA
+        return _planned(ctx, f"joints/{group}/{place}") < rate
+    seed, key = ctx.recipe.stream_seed, f"target/fraction/{place}"
+    first = ctx.index - ctx.index % STRATA
     planned = np.array([stratified(seed, key, number=first + k) for k in range(STRATA)])
     order = np.argsort(planned, kind="stable")
     chance = _chances(np.array([quantile(fraction, float(planned[k])) for k in order]), rate)
-    start = stratified(seed, f"target/joints/{group}/{place}", number=draw.index // STRATA)
+    start = stratified(seed, f"target/joints/{group}/{place}", number=ctx.index // STRATA)
     sums = np.floor(np.cumsum(chance) + start)
     sampled = np.diff(sums, prepend=math.floor(start)) > 0
-    return bool(sampled[np.flatnonzero(order == draw.index % STRATA)[0]])
+    return bool(sampled[np.flatnonzero(order == ctx.index % STRATA)[0]])
 
 
 def _chances(fractions: F64, rate: float) -> F64:
@@ -102,11 +102,13 @@ def _chances(fractions: F64, rate: float) -> F64:
     return np.asarray(np.minimum(1.0, high * weights))
 
 
-def _planned(draw: Draw, key: str) -> float:
-    return stratified(draw.recipe.stream_seed, f"target/{key}", number=draw.index)
+def _planned(ctx: SampleContext, key: str) -> float:
+    return stratified(ctx.recipe.stream_seed, f"target/{key}", number=ctx.index)
 
 
-def reassigned(asks: tuple[Ask, ...], hidden_already: F64) -> tuple[Ask, ...]:
+def reassigned(
+    asks: tuple[OcclusionTarget, ...], hidden_already: F64
+) -> tuple[OcclusionTarget, ...]:
     """The same asks, given so that who is hidden most already is asked for most.
 
     Only the fractions change places, so what a frame's people are asked for stays the same.
@@ -219,7 +221,7 @@ class Goal:
         return all(e <= 4 * tolerance for e in errors) and not self.joint_mismatch(causes)
 
 
-def goal_of(ask: Ask, joint_names: Sequence[str]) -> Goal:
+def goal_of(ask: OcclusionTarget, joint_names: Sequence[str]) -> Goal:
     names = np.array(joint_names)
 
     def masks(groups: tuple[str, ...]) -> tuple[Bool, ...]:

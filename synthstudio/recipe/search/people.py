@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synthstudio.core.catalogue import KeyPose
 from synthstudio.core.rng import Generator
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import KeyPose
-from synthstudio.core.spec import Ask, PersonSpec
+from synthstudio.core.spec import OcclusionTarget, PersonSpec
 from synthstudio.recipe.layout.placement import (
     CLEAR_M,
     Find,
@@ -71,13 +71,13 @@ _CLEARLY = 0.7
 Unit = tuple[PersonSpec, KeyPose]
 
 
-def finder(layout: Layout, asks: tuple[Ask, ...], crowd: float | None) -> Find:
+def finder(layout: Layout, asks: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
     """Return what finds a place for each person in turn; without targets the first free one."""
-    if not asks or not layout.draw.recipe.targets.search:
+    if not asks or not layout.ctx.recipe.targets.search:
         return first_free
-    names = get_skeleton(layout.draw.recipe.skeleton).joints
+    names = get_skeleton(layout.ctx.recipe.skeleton).joints
     goals = [goal_of(ask, names) for ask in asks]
-    cards = functools.cache(lambda person: card(layout.solve, layout.camera, person, names))
+    cards = functools.cache(lambda person: card(layout.geometry, layout.camera, person, names))
     return functools.partial(_aimed, goals=goals, crowd=crowd, cards=cards)
 
 
@@ -175,11 +175,11 @@ def _spots(
     layout: Layout, others: list[PersonSpec], *, place: int, reach_m: float
 ) -> list[tuple[float, float]]:
     """Return candidate places: the usual ones, and some about people and the picture's edges."""
-    usual, more = layout.draw.rng("spot", place), layout.draw.rng("target", "spot", place)
+    usual, more = layout.ctx.rng("spot", place), layout.ctx.rng("target", "spot", place)
     spots = [
         candidate(layout, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
     ]
-    targets = layout.draw.recipe.targets
+    targets = layout.ctx.recipe.targets
     together = targets.crowd_index is not None or "person" in targets.causes
     if others and not together:
         for _ in range(_ABOUT):
@@ -233,15 +233,15 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 
 
 def turned_people(
-    layout: Layout, people: tuple[Unit, ...], asks: tuple[Ask, ...], *, seats: bool
+    layout: Layout, people: tuple[Unit, ...], asks: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
     """Return the people, turned and if need be posed anew so that they can do what is asked.
 
     `seats`: whether poses that need a seat may be drawn.
     """
-    if not asks or not layout.draw.recipe.targets.search:
+    if not asks or not layout.ctx.recipe.targets.search:
         return people
-    names = get_skeleton(layout.draw.recipe.skeleton).joints
+    names = get_skeleton(layout.ctx.recipe.skeleton).joints
     return tuple(
         _fitting(layout, unit, goal_of(ask, names), place, seats)
         for place, (unit, ask) in enumerate(zip(people, asks, strict=True))
@@ -261,7 +261,7 @@ def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> 
     for number in range(_POSES):
         if least <= _POSE_NEAR or fixed:
             break
-        again = posed_anew(layout.draw, layout.solve, person, place, number, seats=seats)
+        again = posed_anew(layout.ctx, person, place, number, seats=seats)
         tried, error = _turned(layout, again, own, place, self_share)
         if error < least:
             best, least = tried, error
@@ -273,10 +273,10 @@ def _turned(
 ) -> tuple[Unit, float]:
     """Return the person with the best of a few drawn turns, and how far off it is."""
     person, key = unit
-    rng = layout.draw.rng("target", "turn", place)
+    rng = layout.ctx.rng("target", "turn", place)
     best, least = person, np.inf
     for number in range(_YAWS):
-        yaw = person.yaw_rad if number == 0 else facing_rad(layout.draw, person.pose, place, rng)
+        yaw = person.yaw_rad if number == 0 else facing_rad(layout.ctx, person.pose, place, rng)
         error = _turn_error(layout, dataclasses.replace(person, yaw_rad=yaw), own, self_share)
         if error < least:
             best, least = dataclasses.replace(person, yaw_rad=yaw), error
@@ -294,7 +294,7 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
     out = 0.0
     if own.hidden:
         middle = dataclasses.replace(person, position_m=(0.0, 0.0, _MIDDLE_M))
-        at = layout.camera.project(layout.camera.to_camera(layout.solve.joints_m(middle)))
+        at = layout.camera.project(layout.camera.to_camera(layout.geometry.joints_m(middle)))
         high = float(np.ptp(at[:, 1])) + 1.0
         for group in own.hidden:
             apart = float(np.ptp(at[group], axis=0).max()) / high
@@ -303,8 +303,8 @@ def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float
     if own.shown or self_share is not None:
         # Dressed as finely as most will be where they stand: then that is kept.
         person = dataclasses.replace(person, detail=detail_at(layout.camera, 0.0, 0.0))
-        stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.solve.drop_m(person)))
-        points = points_alone(layout.solve, stood, layout.camera)
+        stood = dataclasses.replace(person, position_m=(0.0, 0.0, layout.geometry.drop_m(person)))
+        points = points_alone(layout.geometry, stood, layout.camera)
         clear = points.causes(threshold=_CLEARLY)
         out += sum(bool((clear[group] != VISIBLE).all()) for group in own.shown)
         if self_share is not None:

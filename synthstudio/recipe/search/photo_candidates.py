@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries, ImageAsset, ThingKind
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64
-from synthstudio.core.solve import ImageAsset, ThingKind
 from synthstudio.core.spec import CutoutSpec, LightSpec, PersonSpec, ThingSpec, Vec3
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.things import design, draw_kind
 from synthstudio.recipe.sampling import palette
-from synthstudio.recipe.sampling.choose import Draw, asset_held, pick_one
+from synthstudio.recipe.sampling.context import SampleContext, asset_held, pick_one
 from synthstudio.recipe.sampling.light import lit_like, picture_gain
 from synthstudio.recipe.sampling.people import draw_people
 from synthstudio.recipe.sampling.true_sizes import TrueSize, stands_m, true_size
@@ -62,9 +62,8 @@ class Item:
 
 
 def draw_item(
-    draw: Draw,
+    ctx: SampleContext,
     view: PhotoView,
-    solve: PhotoSolve,
     who: int,
     kind: str,
     rng: Generator,
@@ -74,8 +73,8 @@ def draw_item(
     """Return a candidate before person `who`; None if what was drawn cannot be there."""
     person = view.people[who]
     if kind == "cutout":
-        return _cutout(draw, view, solve, person, rng)
-    options = draw.recipe.occlude
+        return _cutout(ctx, view, person, rng)
+    options = ctx.recipe.occlude
     assert options is not None  # the caller took the kind from it
     ahead = _ahead(view, person, 1 - sample(options.between, rng))
     camera = ground_camera(view, person)
@@ -87,19 +86,19 @@ def draw_item(
         return None
     item: ThingSpec | PersonSpec
     if kind == "thing":
-        entries = draw.recipe.things
+        entries = ctx.recipe.things
         entry = entries[int(rng.random() * len(entries))]
-        made = draw_kind(draw, entry, rng)
+        made = draw_kind(ctx, entry, rng)
         if isinstance(made, ThingKind) and options.ground == "known":
             made = dataclasses.replace(made, patterns=())
         made_of = materials(made, rng) if isinstance(made, ThingKind) else ()
         item = design(entry, made, made_of, rng, shrink=0.0)
     else:
-        own = dataclasses.replace(draw, variant=("paste", *keys))
-        item, _ = draw_people(own, solve, seats=False)[0]
+        own = dataclasses.replace(ctx, variant=("paste", *keys))
+        item, _ = draw_people(own, seats=False)[0]
         item = dataclasses.replace(item, detail=detail_at(camera, float(spot[0]), float(spot[1])))
     light = _light(person, rng, soft=options.ground == "known")
-    return _standing(view, solve, person, camera, item, spot, light)
+    return _standing(view, ctx.geometry, person, camera, item, spot, light)
 
 
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
@@ -157,7 +156,7 @@ def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
     return np.asarray(down[:2] * reach)
 
 
-def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> Item:
+def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
     """Return the item moved to the right; what is drawn in 3D is looked at anew."""
     paste = item.paste
     if paste.cutout is not None:
@@ -173,7 +172,7 @@ def moved(view: PhotoView, solve: PhotoSolve, item: Item, shift_px: float) -> It
         paste = dataclasses.replace(
             paste, person=dataclasses.replace(paste.person, position_m=place)
         )
-    return dataclasses.replace(item, paste=paste, card=_card(solve, paste))
+    return dataclasses.replace(item, paste=paste, card=_card(geometry, paste))
 
 
 def pasted(item: Item) -> PasteSpec:
@@ -187,14 +186,14 @@ def pasted(item: Item) -> PasteSpec:
 
 def _standing(
     view: PhotoView,
-    solve: PhotoSolve,
+    geometry: GeometryQueries,
     person: PhotoPerson,
     camera: Camera,
     item: ThingSpec | PersonSpec,
     spot: F64,
     light: LightSpec,
 ) -> Item:
-    height = solve.drop_m(item) if isinstance(item, PersonSpec) else 0.0
+    height = geometry.drop_m(item) if isinstance(item, PersonSpec) else 0.0
     place: Vec3 = (round(float(spot[0]), 4), round(float(spot[1]), 4), height)
     paste = PasteSpec(
         instance=0,
@@ -210,18 +209,18 @@ def _standing(
     ground = camera.to_camera(np.array([*place[:2], 0.0]))
     return Item(
         paste=paste,
-        card=_card(solve, paste),
+        card=_card(geometry, paste),
         foot_px=float(camera.project(ground)[1]),
         px_per_m=camera.focal_px / float(ground[2]),
     )
 
 
-def _card(solve: PhotoSolve, paste: PasteSpec) -> Card:
+def _card(geometry: GeometryQueries, paste: PasteSpec) -> Card:
     item = paste.thing or paste.person
     assert item is not None
     camera = paste.camera
-    eye = window(camera, solve.box_m(item), samples=_CARD_SAMPLES, whole=True)
-    alpha = np.isfinite(solve.depths_m((item,), eye)).astype(np.float32)
+    eye = window(camera, geometry.box_m(item), samples=_CARD_SAMPLES, whole=True)
+    alpha = np.isfinite(geometry.depths_m((item,), eye)).astype(np.float32)
     scale = eye.focal_px / camera.focal_px
     x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
     return Card(alpha=alpha, left_px=float(x), top_px=float(y), per_px=1 / scale)
@@ -244,11 +243,11 @@ def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
 
 
 def _cutout(
-    draw: Draw, view: PhotoView, solve: PhotoSolve, person: PhotoPerson, rng: Generator
+    ctx: SampleContext, view: PhotoView, person: PhotoPerson, rng: Generator
 ) -> Item | None:
-    options = draw.recipe.occlude
+    options = ctx.recipe.occlude
     assert options is not None and options.cutouts is not None  # the caller saw to it
-    picture = _picture(draw, options.cutouts, rng)
+    picture = _picture(ctx, options.cutouts, rng)
     asset, category = picture.asset, picture.category or UNNAMED
     known = true_size(category)
     own = options.cutouts.sizes_m.get(category)
@@ -270,7 +269,7 @@ def _cutout(
     if not known.stands and away > _CLOSE_UP_M:
         return None
     per_m = person.px_per_m / ahead
-    outline = solve.outline(asset)
+    outline = view.outline(asset)
     longer = outline.height_px if tall else max(outline.width_px, outline.height_px)
     scale = metres * per_m / longer
     if scale > options.cutouts.enlarge_at_most:
@@ -312,15 +311,15 @@ def _cutout(
     return Item(paste=paste, card=card, foot_px=max(foot, bottom), px_per_m=per_m)
 
 
-def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> ImageAsset:
-    held = set(draw.recipe.holdout.occluders)
+def _picture(ctx: SampleContext, options: PhotoCutouts, rng: Generator) -> ImageAsset:
+    held = set(ctx.recipe.holdout.occluders)
     called = asset_held(held)
-    left = draw.allowed(
-        draw.catalogue.cutouts,
+    left = ctx.allowed(
+        ctx.catalogue.cutouts,
         rng,
         held=lambda c: bool(held) and (c.category in held or called(c.asset)),
     )
-    ground = draw.recipe.photo_options.ground
+    ground = ctx.recipe.photo_options.ground
     if ground == "known":
         left = tuple(c for c in left if c.category in options.sizes_m or stands_m(c) is not None)
     weights = options.categories
@@ -330,7 +329,7 @@ def _picture(draw: Draw, options: PhotoCutouts, rng: Generator) -> ImageAsset:
     if not names:
         raise RecipeError(
             "no cut-out is left to draw",
-            where=f"{draw.where}: occlude.cutouts",
+            where=f"{ctx.where}: occlude.cutouts",
             got=f"{len(left)} pictures, none of a category of the recipe's",
             then="Name their categories, or leave categories out.",
         )

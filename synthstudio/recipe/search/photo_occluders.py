@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoSolve, PhotoView
+from synthstudio.core.catalogue import GeometryQueries
+from synthstudio.core.photo import PasteSpec, PhotoPerson, PhotoView
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
-from synthstudio.core.spec import Ask, ThingSpec
-from synthstudio.recipe.sampling.choose import Draw, stratified
+from synthstudio.core.spec import OcclusionTarget, ThingSpec
+from synthstudio.recipe.sampling.context import SampleContext, stratified
 from synthstudio.recipe.schema.distributions import at_share
 from synthstudio.recipe.schema.targets import Targets
 from synthstudio.recipe.search.goals import Goal, goal_of
@@ -65,37 +66,37 @@ Found = Candidate[Item, PhotoVisibility]
 
 
 def hide_people(
-    draw: Draw, view: PhotoView, solve: PhotoSolve, chosen: list[int], asks: list[Ask]
-) -> tuple[tuple[Ask, ...], list[PasteSpec]]:
+    ctx: SampleContext, view: PhotoView, chosen: list[int], asks: list[OcclusionTarget]
+) -> tuple[tuple[OcclusionTarget, ...], list[PasteSpec]]:
     """Pastes that hide the `chosen` people as asked, nearest first, and the asks with `met`."""
     goals = [goal_of(ask, view.joints) for ask in asks]
     seen = [as_annotated(person) for person in view.people]
     items: list[Item] = []
     for nth, who in enumerate(chosen):
-        problem = _PhotoProblem(draw=draw, view=view, solve=solve, goals=goals, nth=nth)
+        problem = _PhotoProblem(ctx=ctx, view=view, goals=goals, nth=nth)
         more, seen = hide_person(problem, who, seen)
         items += more
-    asks, tolerance = list(asks), draw.recipe.targets.tolerance
+    asks, tolerance = list(asks), ctx.recipe.targets.tolerance
     for who in chosen:
         asks[who] = dataclasses.replace(asks[who], met=goals[who].met(seen[who], tolerance))
     items.sort(key=lambda item: -item.foot_px)
     return tuple(asks), [pasted(item) for item in items]
 
 
-def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
+def kinds_of(ctx: SampleContext, nth: int, number: int) -> list[str]:
     """The kinds to try for paste `number` of a frame's nth person, one after the other.
 
     The first is planned over the frames so that the weights hold; the next ones are for where
     nothing of it can be.
     """
-    options = draw.recipe.photo_options
+    options = ctx.recipe.photo_options
     kinds: dict[str, float] = {str(k): weight for k, weight in sorted(options.by.items()) if weight}
     if options.cutouts is None:
         kinds.pop("cutout", None)
-    if not draw.recipe.things:
+    if not ctx.recipe.things:
         kinds.pop("thing", None)
-    first = stratified(draw.recipe.stream_seed, f"occlude-by {nth}/{number}", number=draw.index)
-    rng = draw.rng("paste-kinds", nth, number)
+    first = stratified(ctx.recipe.stream_seed, f"occlude-by {nth}/{number}", number=ctx.index)
+    rng = ctx.rng("paste-kinds", nth, number)
     order: list[str] = []
     while kinds:
         u = first if not order else float(rng.random())
@@ -106,16 +107,15 @@ def kinds_of(draw: Draw, nth: int, number: int) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _PhotoProblem:
-    draw: Draw
+    ctx: SampleContext
     view: PhotoView
-    solve: PhotoSolve
     goals: list[Goal]
     nth: int  # of the frame's chosen people
     starts: int = 1
 
     @property
     def targets(self) -> Targets:
-        return self.draw.recipe.targets
+        return self.ctx.recipe.targets
 
     def acceptance(self, person: int, seen: PhotoVisibility, *, further: bool) -> Acceptance:
         return Acceptance(tolerance=_TOLERANCE, gain=_GAIN)
@@ -127,13 +127,13 @@ class _PhotoProblem:
 
         def proposals(kind: str) -> Iterator[Propose[Item, PhotoVisibility]]:
             for attempt in range(_DRAWS * effort):
-                rng = self.draw.rng("paste", person, key, attempt)
+                rng = self.ctx.rng("paste", person, key, attempt)
                 keys = (person, key, attempt)
-                item = draw_item(self.draw, self.view, self.solve, person, kind, rng, keys=keys)
+                item = draw_item(self.ctx, self.view, person, kind, rng, keys=keys)
                 if item is not None:
                     yield _Paste(self, person, seen, item, rng, put)
 
-        for kind in kinds_of(self.draw, self.nth, key):
+        for kind in kinds_of(self.ctx, self.nth, key):
             yield itertools.islice(proposals(kind), effort)
 
     def harm(self, person: int, before: PhotoVisibility, after: PhotoVisibility) -> float:
@@ -189,7 +189,7 @@ class _Paste:
 
     def at(self, item: Item, shift: float, least: float) -> Found | None:
         """The item moved; None where it cannot be, or its error is not below `least`."""
-        placed = moved(self.problem.view, self.problem.solve, item, shift)
+        placed = moved(self.problem.view, self.problem.ctx.geometry, item, shift)
         own = behind(self.seen[self.person], placed.card)
         if self.problem.goals[self.person].error_of(own) >= least:
             return None
@@ -211,11 +211,11 @@ class _Paste:
 
         Somebody who stands before it stays as they are; without a mask nobody knows where that is.
         """
-        view, solve = self.problem.view, self.problem.solve
-        known = self.problem.draw.recipe.photo_options.ground == "known"
+        view, geometry = self.problem.view, self.problem.ctx.geometry
+        known = self.problem.ctx.recipe.photo_options.ground == "known"
         if not fits(view, item) or (known and not makes_sense(view, item)):
             return None
-        if known and any(_meet(solve, item.paste, other.paste) for other in self.put):
+        if known and any(_meet(geometry, item.paste, other.paste) for other in self.put):
             return None
         after: list[PhotoVisibility] = []
         nearer: list[int] = []
@@ -304,12 +304,12 @@ def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
     return np.asarray(cells[i, j])
 
 
-def _meet(solve: PhotoSolve, a: PasteSpec, b: PasteSpec) -> bool:
+def _meet(geometry: GeometryQueries, a: PasteSpec, b: PasteSpec) -> bool:
     """Whether two things or people of one floor stand in one another."""
     one, other = a.thing or a.person, b.thing or b.person
     if one is None or other is None or a.camera != b.camera:
         return False
-    return solve.gap_m(one, other) < _APART_M
+    return geometry.gap_m(one, other) < _APART_M
 
 
 def _is_nearer(view: PhotoView, person: PhotoPerson, item: Item) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthstudio.core.catalogue import ThingKind
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.solve import ThingKind
-from synthstudio.core.spec import Ask, PersonSpec, ThingSpec
+from synthstudio.core.spec import OcclusionTarget, PersonSpec, ThingSpec
 from synthstudio.recipe.contacts.supports import materials
 from synthstudio.recipe.layout.placement import Layout, Placed, moved, spread_over
 from synthstudio.recipe.layout.things import design, kinds_left
@@ -65,19 +65,19 @@ Found = Candidate[Placed, SceneVisibility]
 
 
 def hide_people(
-    layout: Layout, standing: list[Placed], asks: tuple[Ask, ...]
-) -> tuple[list[Placed], tuple[Ask, ...]]:
+    layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]
+) -> tuple[list[Placed], tuple[OcclusionTarget, ...]]:
     """Things that hide people as asked, and the asks with whether they are met.
 
     `standing` is everything that stands already; its people are in the order of the asks. The
     fractions that a frame asks for may change places among its people.
     """
-    names = get_skeleton(layout.draw.recipe.skeleton).joints
-    targets = layout.draw.recipe.targets
+    names = get_skeleton(layout.ctx.recipe.skeleton).joints
+    targets = layout.ctx.recipe.targets
     people = tuple(p.item for p in standing if isinstance(p.item, PersonSpec))
     things = tuple(p.item for p in standing if isinstance(p.item, ThingSpec))
     joints = any(goal_of(ask, names).needs_joints for ask in asks)
-    seen = visibilities(layout.solve, people, things, layout.camera, joints=joints)
+    seen = visibilities(layout.geometry, people, things, layout.camera, joints=joints)
     asks = reassigned(asks, np.array([s.occluded_fraction for s in seen]))
     goals = [goal_of(ask, names) for ask in asks]
     put: list[Placed] = []
@@ -95,7 +95,7 @@ def hide_people(
 
 def _in_front(layout: Layout) -> list[Standing]:
     """The recipe's things to draw from."""
-    return [entry for entry in layout.draw.recipe.things if entry.placement == "in_front"]
+    return [entry for entry in layout.ctx.recipe.things if entry.placement == "in_front"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +107,7 @@ class _SceneProblem:
 
     @property
     def targets(self) -> Targets:
-        return self.layout.draw.recipe.targets
+        return self.layout.ctx.recipe.targets
 
     def acceptance(self, person: int, seen: SceneVisibility, *, further: bool) -> Acceptance:
         tolerance = self.goals[person].tolerance(len(seen.causes))
@@ -122,7 +122,7 @@ class _SceneProblem:
         standing = [*self.standing, *put]
 
         def propose(attempt: int) -> Propose[Placed, SceneVisibility]:
-            rng = self.layout.draw.rng("target", person, key, attempt)
+            rng = self.layout.ctx.rng("target", person, key, attempt)
             spot = _Spot(self, person, seen, standing)
             return lambda least: spot.tried(rng, least=least, anywhere=attempt >= tries // 3)
 
@@ -159,11 +159,11 @@ class _Spot:
         )
         spot = at + (eye - at) * ahead
         thing = _large_enough(layout, entry, goal, own, spot, rng, narrow=anywhere)
-        origin = Placed(item=thing, box_m=layout.solve.box_m(thing))
+        origin = Placed(item=thing, box_m=layout.geometry.box_m(thing))
         here = _at(origin, spot)
         if not layout.clear(here.box_m):
             return None
-        strip = layout.solve.depths_m((here.item,), strip_camera(own))
+        strip = layout.geometry.depths_m((here.item,), strip_camera(own))
         along = slide(own, strip, step=_STEP_PX)
         error = goal.error(along.occluded_fraction, along.causes)
         aside = _right(layout) * camera.to_camera(np.array([*spot, 0.0]))[2]
@@ -207,7 +207,7 @@ class _Spot:
         layout = self.problem.layout
         low, high = _outline_px(layout, here)
         after = [
-            hide(one, layout.solve.depths_m((here.item,), one.camera))
+            hide(one, layout.geometry.depths_m((here.item,), one.camera))
             if k == self.person or _overlaps(layout, one, low, high)
             else one
             for k, one in enumerate(self.seen)
@@ -273,7 +273,7 @@ def _large_enough(
     missing = _LEAST_SIZE if goal.fraction is None else goal.fraction - seen.occluded_fraction
     depth = float(seen.camera.to_camera(np.array([[*spot, 0.0]]))[0, 2])
     joints = bool(goal.hidden and goal.joint_mismatch(seen.causes))
-    kinds = kinds_left(layout.draw, entry, rng)
+    kinds = kinds_left(layout.ctx, entry, rng)
     found: list[tuple[float, float, ThingSpec]] = []
     for _ in range(_SIZES_FOR_JOINTS if joints else _SIZES):
         kind = kinds.pick(rng)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthstudio.core.camera import Camera
+from synthstudio.core.catalogue import GeometryQueries, PatchesSeen
 from synthstudio.core.scene import F32, F64, I32, Bool
-from synthstudio.core.solve import PatchesSeen, Solve
 from synthstudio.core.spec import PersonSpec, ThingSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD, is_visible, occluded_fraction
 from synthstudio.recipe.layout.placement import spread_over
@@ -91,13 +91,13 @@ def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_
     return np.where(inside.reshape(shape), out, TRUNCATED).astype(np.int32)
 
 
-def points_alone(solve: Solve, person: PersonSpec, camera: Camera) -> Points:
+def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) -> Points:
     """Return what hides a person's joints when nobody and nothing else is there."""
-    return _points(solve.patches_seen((person,), (), camera)[0], camera, camera, 0)
+    return _points(geometry.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
 def visibilities(
-    solve: Solve,
+    geometry: GeometryQueries,
     people: tuple[PersonSpec, ...],
     things: tuple[ThingSpec, ...],
     camera: Camera,
@@ -110,16 +110,16 @@ def visibilities(
     """
     patches: tuple[PatchesSeen | None, ...] = (None,) * len(people)
     if joints:
-        patches = solve.patches_seen(people, things, camera)
-    boxes = [solve.box_m(person) for person in people]
+        patches = geometry.patches_seen(people, things, camera)
+    boxes = [geometry.box_m(person) for person in people]
     return [
-        _visibility(solve, camera, place, people, things, boxes, patches[place])
+        _visibility(geometry, camera, place, people, things, boxes, patches[place])
         for place in range(len(people))
     ]
 
 
 def _visibility(
-    solve: Solve,
+    geometry: GeometryQueries,
     camera: Camera,
     place: int,
     people: tuple[PersonSpec, ...],
@@ -128,7 +128,7 @@ def _visibility(
     seen: PatchesSeen | None,
 ) -> SceneVisibility:
     eye = window(camera, boxes[place])
-    own = solve.depths_m((people[place],), eye)
+    own = geometry.depths_m((people[place],), eye)
     nearer = tuple(
         other
         for k, other in enumerate(people)
@@ -136,12 +136,12 @@ def _visibility(
     )
     before: tuple[PersonSpec | ThingSpec, ...] = (
         *nearer,
-        *(thing for thing in things if _may_hide(camera, solve.box_m(thing), boxes[place])),
+        *(thing for thing in things if _may_hide(camera, geometry.box_m(thing), boxes[place])),
     )
     covered = np.isfinite(own)
     shown = covered
     if before:
-        shown = covered & ~(solve.depths_m(before, eye) < own)
+        shown = covered & ~(geometry.depths_m(before, eye) < own)
     return SceneVisibility(
         camera=eye,
         own_m=own,

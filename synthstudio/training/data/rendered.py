@@ -24,8 +24,8 @@ from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
 from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
-from synthstudio.recipe.sampling.choose import SPLIT_BLOCK, split_of
 from synthstudio.recipe.sampling.clips import frames_of
+from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source

@@ -1,131 +1,36 @@
-"""Which split a frame belongs to, what it may use, and whether the recipe's names exist."""
+"""Whether a recipe's names exist in the catalogue, and what of its folders can be used."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import functools
-import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
+from synthstudio.core.catalogue import Catalogue, ImageAsset
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.rng import Generator, stream
-from synthstudio.core.scene import F64
-from synthstudio.core.solve import Catalogue, ImageAsset, KeyPose
-from synthstudio.core.spec import AssetRef, Split
-from synthstudio.recipe.sampling.true_sizes import stands_m
-from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.sampling.context import (
+    asset_held,
+    may_be_drawn,
+    names,
+    pose_held,
+    usable_cutouts,
+    usable_photos,
+)
+from synthstudio.recipe.sampling.people import pool_by_body
+from synthstudio.recipe.sampling.quotas import identities_of
+from synthstudio.recipe.schema.distributions import support
 from synthstudio.recipe.schema.moments import FAMILY
 from synthstudio.recipe.schema.recipe import Recipe
-from synthstudio.recipe.schema.scene import Cutouts, Photo, ProceduralThings
+from synthstudio.recipe.schema.scene import Photo, ProceduralThings
 
-T = TypeVar("T")
-
-SPLIT_BLOCK = 20
-"""Frames in a block; each block holds every split by its share."""
 _SHOWN = 6
 _UPSIDE_DOWN = 2.0
 """What falls on a floor is at most that of twice the sky's mean: all of it from the zenith."""
 _DARK = 0.5
 """So much of a panorama's floor is black if people in it mostly seem to float."""
-_GOLDEN = (math.sqrt(5) - 1) / 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draw:
-    """What every choice of one frame may look at."""
-
-    recipe: Recipe
-    index: int
-    split: Split
-    catalogue: Catalogue
-    variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
-
-    @property
-    def where(self) -> str:
-        """Return the frame's name for messages."""
-        return f"{self.recipe.name}, frame {self.index}"
-
-    def rng(self, *keys: int | str) -> Generator:
-        """Return the frame's own stream of random numbers for one purpose."""
-        return stream(self.recipe.stream_seed, "frame", self.index, *keys, *self.variant)
-
-    def shared_rng(self, *keys: int | str) -> Generator:
-        """Return the stream that all variants of the frame share for one purpose."""
-        return stream(self.recipe.stream_seed, "frame", self.index, *keys)
-
-    def again(self, kind: str, number: int) -> Draw:
-        """Return the same frame for variant `number` of a kind, with streams of its own."""
-        return dataclasses.replace(self, variant=("variant", kind, number))
-
-    def allowed(
-        self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
-    ) -> tuple[T, ...]:
-        """Return what may be chosen from: never held-out items in train.
-
-        In val and test it is the held-out ones alone as often as `holdout.share` says, else
-        all of them. Takes one random number.
-        """
-        u = rng.random()
-        kept = tuple(item for item in items if held(item))
-        if not kept:
-            return tuple(items)
-        if self.split == "train":
-            return tuple(item for item in items if item not in kept)
-        return kept if u < self.recipe.holdout.share else tuple(items)
-
-
-def split_of(recipe: Recipe, index: int) -> Split:
-    """Return the split of frame `index`.
-
-    Blocks of 20 frames are each a random permutation of 20 evenly spaced places in [0, 1), and
-    a block's shift follows the golden ratio; so shares hold in every block (exactly where
-    20 times a share is whole) and over any long run.
-    """
-    block, place = divmod(index, SPLIT_BLOCK)
-    order = stream(recipe.stream_seed, "split", block).permutation(SPLIT_BLOCK)
-    shift = (float(stream(recipe.stream_seed, "split").random()) + block * _GOLDEN) % 1.0
-    at = (int(order[place]) + shift) / SPLIT_BLOCK
-    # A share of 0.1 is two twentieths: do not let 0.1 + 0.1 lose a place to rounding.
-    if at < recipe.splits.test - 1e-12:
-        return "test"
-    return "val" if at < recipe.splits.test + recipe.splits.val - 1e-12 else "train"
-
-
-@functools.lru_cache(maxsize=4096)
-def names(asset: AssetRef) -> tuple[str, ...]:
-    """Return the names by which a recipe may call an asset: path, file name, bare name."""
-    path = PurePosixPath(asset.name)
-    return asset.name, path.name, path.stem
-
-
-def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
-    """Return whether a pose is held out, by its name or family."""
-    held = set(recipe.holdout.poses)
-    return lambda pose: pose.name in held or pose.family in held
-
-
-def asset_held(called: Iterable[str]) -> Callable[[AssetRef], bool]:
-    held = set(called)
-    return lambda asset: bool(held) and not held.isdisjoint(names(asset))
-
-
-def pick_one(
-    items: Sequence[T],
-    rng: Generator,
-    *,
-    weights: dict[str, float] | None = None,
-    name: Callable[[T], str] = str,
-) -> T:
-    places = {i: 1.0 if weights is None else weights.get(name(x), 0.0) for i, x in enumerate(items)}
-    return items[pick(places, rng)]
 
 
 def check(recipe: Recipe, catalogue: Catalogue) -> None:
-    """Raise RecipeError if the recipe names what the catalogue lacks or leaves nothing to draw."""
+    """Raise RecipeError if a recipe names what the catalogue lacks, or cannot be drawn from it."""
     poses = {p.name for p in catalogue.poses}
     families = {p.family for p in catalogue.poses}
     kinds = {t.kind for t in catalogue.things}
@@ -158,11 +63,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
     _known(recipe, "holdout.occluders", recipe.holdout.occluders, kinds | meshes | cutouts)
     _known(recipe, "holdout.backgrounds", recipe.holdout.backgrounds, places)
     _something_left(recipe, catalogue)
-
-
-def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """Return the photos that may be behind people: with `ground: known` those that say how."""
-    return tuple(image for image in images if options.ground == "any" or image.ground is not None)
+    _check_quotas(recipe, catalogue)
 
 
 def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
@@ -222,11 +123,6 @@ def _some(parts: Sequence[str], between: str = ", ") -> str:
     return between.join([*parts[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
-def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """Return the cut-outs that may be used: of real size those that stand and are known."""
-    return tuple(c for c in images if options.size == "share" or stands_m(c) is not None)
-
-
 def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
     """Raise RecipeError unless some photo can be a place for people, some cut-out can stand."""
     for options in _photo_options(recipe):
@@ -253,15 +149,6 @@ def check_places(recipe: Recipe, catalogue: Catalogue) -> None:
                 then="Write height_m into the manifest (docs/photos.md), or say `size: share` in "
                 "cutouts: then they are laid anywhere.",
             )
-
-
-def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
-    """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
-    options, quotas = recipe.people.poses, recipe.quotas
-    asked = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
-    return (
-        not pose.athletic or options.athletic > 0 or not asked.isdisjoint({pose.name, pose.family})
-    )
 
 
 def _known(recipe: Recipe, field: str, names_given: Iterable[str], known: set[str]) -> None:
@@ -319,24 +206,67 @@ def _held_categories(recipe: Recipe, catalogue: Catalogue) -> list[str]:
     return [c.asset.name for c in catalogue.cutouts if c.category in held]
 
 
-# Stratified numbers ----------------------------------------------------------------------
-
-STRATA = 100
+# Quotas ------------------------------------------------------------------------------
 
 
-def stratified(seed: int, key: str, *, number: int, block: int = STRATA) -> float:
-    """Return sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
+def _check_quotas(recipe: Recipe, catalogue: Catalogue) -> None:
+    if recipe.quotas is None:
+        return
+    for family, share in (recipe.quotas.family or {}).items():
+        if share > 0:
+            _check_family(recipe, catalogue, family)
+    by_body = pool_by_body(recipe) if recipe.quotas.body else {}
+    known = recipe.people.identities - recipe.holdout.identities
+    most = int(support(recipe.people.count)[1])
+    for name, share in (recipe.quotas.body or {}).items():
+        found = int((identities_of(name, by_body) < known).sum())
+        if share > 0 and found < most:
+            raise RecipeError(
+                "the pool has too few people of this body",
+                where=f"{recipe.name}: quotas.body: {name}",
+                expected=f"{most} that training frames may show, as many as in a full frame",
+                got=f"{found} of {known}",
+                then="Raise people.identities, or widen people.shape.",
+            )
 
-    Samples k block .. (k + 1) block - 1 are (perm[i] + u[i]) / block with a random permutation
-    and uniform u: each of the `block` equal intervals holds exactly one, in random order. So the
-    share of any n samples from the first on below a threshold t is within block / n of t, and
-    that of whole blocks within 1 / block.
-    """
-    return float(_stratum_block(seed, key, number // block, block)[number % block])
 
-
-@functools.lru_cache(maxsize=4096)
-def _stratum_block(seed: int, key: str, place: int, block: int) -> F64:
-    rng = stream(seed, "plan", key, place, block)
-    values: F64 = (rng.permutation(block) + rng.random(block)) / block
-    return values.clip(0.0, 1.0 - 2.0**-53)
+def _check_family(recipe: Recipe, catalogue: Catalogue, family: str) -> None:
+    where = f"{recipe.name}: quotas.family: {family}"
+    known = sorted({pose.family for pose in catalogue.poses})
+    own = [pose for pose in catalogue.poses if pose.family == family]
+    if not own:
+        near = difflib.get_close_matches(family, known, n=1)
+        then = f"Did you mean {near[0]!r}?" if near else None
+        raise RecipeError(
+            "no family of that name", where=where, expected=", ".join(known), then=then
+        )
+    own = [pose for pose in own if not (pose.holds or pose.leans)]
+    if not own:
+        raise RecipeError(
+            "in all of its poses people hold or lean on something",
+            where=where,
+            then="Ask for them with people.hold instead.",
+        )
+    names = recipe.people.poses.names
+    own = [pose for pose in own if names is None or names.get(pose.name, 0.0) > 0]
+    if not own:
+        raise RecipeError(
+            "people.poses.names leaves none of its poses", where=where, got="weights of 0"
+        )
+    if recipe.splits.train > 0:
+        held = pose_held(recipe)
+        own = [pose for pose in own if not held(pose)]
+        if not own:
+            raise RecipeError(
+                "all of its poses are held out, so training frames cannot keep the quota",
+                where=where,
+                then="Take it out of quotas.family or of holdout.poses.",
+            )
+    kept_out = recipe.holdout.occluders if recipe.splits.train > 0 else ()
+    seats = [t for t in catalogue.things if "seat" in t.roles and t.kind not in kept_out]
+    if not seats and all(pose.needs == "seat" for pose in own):
+        raise RecipeError(
+            "all of its poses need a seat, and there is none to sit on",
+            where=where,
+            then="Allow a thing to sit on (see holdout.occluders), or leave the family out.",
+        )

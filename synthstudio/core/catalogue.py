@@ -1,4 +1,4 @@
-"""What `recipe.draw` chooses from (Catalogue) and asks of geometry (Solve); `Stage` answers."""
+"""What `recipe.draw` chooses from (Catalogue) and asks of geometry (GeometryQueries)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import (
     AssetRef,
     BoneTurn,
+    FrozenDict,
     GreySpec,
-    Numbers,
     Pattern,
     PersonSpec,
     Phenotype,
@@ -69,7 +69,7 @@ class Touch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meeting:
+class Interaction:
     """What two or more people do together: body/meetings.yaml."""
 
     name: str
@@ -207,7 +207,7 @@ class Catalogue:
     limits_rad: dict[str, Vec2]  # anatomical angle -> (least, greatest)
     hands: dict[str, dict[str, float]] = field(default_factory=dict)
     """Shape of a hand -> its angles in radians, names without a side."""
-    meetings: tuple[Meeting, ...] = ()
+    meetings: tuple[Interaction, ...] = ()
     garments: tuple[GarmentKind, ...]
     expressions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Expression of a face -> weights of face units (body/face.py)."""
@@ -256,7 +256,7 @@ class PlaceLight:
     grey: GreySpec
 
 
-class Solve(Protocol):
+class GeometryQueries(Protocol):
     """Answers are pure functions of their arguments, computed on the CPU path."""
 
     @property
@@ -277,7 +277,7 @@ class Solve(Protocol):
         ...
 
     def touches_m(
-        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[Numbers, ...] = ()
+        self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
     ) -> float:
         """About how deep the limbs of a body in that pose run into one another, or 0.
 

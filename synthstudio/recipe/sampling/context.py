@@ -1,0 +1,163 @@
+"""What every choice of a frame may look at: its split, its streams of random numbers, hold-outs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from synthstudio.core.catalogue import Catalogue, GeometryQueries, ImageAsset, KeyPose
+from synthstudio.core.rng import Generator, stream
+from synthstudio.core.scene import F64
+from synthstudio.core.spec import AssetRef, Split
+from synthstudio.recipe.sampling.true_sizes import stands_m
+from synthstudio.recipe.schema.distributions import pick
+from synthstudio.recipe.schema.recipe import Recipe
+from synthstudio.recipe.schema.scene import Cutouts, Photo
+
+T = TypeVar("T")
+
+SPLIT_BLOCK = 20
+"""Frames in a block; each block holds every split by its share."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleContext:
+    """What every choice of one frame may look at."""
+
+    recipe: Recipe
+    index: int
+    split: Split
+    geometry: GeometryQueries
+    variant: tuple[int | str, ...] = ()  # its choices have streams of their own; () the base
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the choices are made from."""
+        return self.geometry.catalogue
+
+    @property
+    def where(self) -> str:
+        """Return the frame's name for messages."""
+        return f"{self.recipe.name}, frame {self.index}"
+
+    def rng(self, *keys: int | str) -> Generator:
+        """Return the frame's own stream of random numbers for one purpose."""
+        return stream(self.recipe.stream_seed, "frame", self.index, *keys, *self.variant)
+
+    def shared_rng(self, *keys: int | str) -> Generator:
+        """Return the stream that all variants of the frame share for one purpose."""
+        return stream(self.recipe.stream_seed, "frame", self.index, *keys)
+
+    def again(self, kind: str, number: int) -> SampleContext:
+        """Return the same frame for variant `number` of a kind, with streams of its own."""
+        return dataclasses.replace(self, variant=("variant", kind, number))
+
+    def allowed(
+        self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
+    ) -> tuple[T, ...]:
+        """Return what may be chosen from: never held-out items in train.
+
+        In val and test it is the held-out ones alone as often as `holdout.share` says, else
+        all of them. Takes one random number.
+        """
+        u = rng.random()
+        kept = tuple(item for item in items if held(item))
+        if not kept:
+            return tuple(items)
+        if self.split == "train":
+            return tuple(item for item in items if item not in kept)
+        return kept if u < self.recipe.holdout.share else tuple(items)
+
+
+def split_of(recipe: Recipe, index: int) -> Split:
+    """Return the split of frame `index`.
+
+    Blocks of 20 frames are each a random permutation of 20 evenly spaced places in [0, 1), and
+    a block's shift follows the golden ratio; so shares hold in every block (exactly where
+    20 times a share is whole) and over any long run.
+    """
+    block, place = divmod(index, SPLIT_BLOCK)
+    order = stream(recipe.stream_seed, "split", block).permutation(SPLIT_BLOCK)
+    shift = (float(stream(recipe.stream_seed, "split").random()) + block * _GOLDEN) % 1.0
+    at = (int(order[place]) + shift) / SPLIT_BLOCK
+    # A share of 0.1 is two twentieths: do not let 0.1 + 0.1 lose a place to rounding.
+    if at < recipe.splits.test - 1e-12:
+        return "test"
+    return "val" if at < recipe.splits.test + recipe.splits.val - 1e-12 else "train"
+
+
+@functools.lru_cache(maxsize=4096)
+def names(asset: AssetRef) -> tuple[str, ...]:
+    """Return the names by which a recipe may call an asset: path, file name, bare name."""
+    path = PurePosixPath(asset.name)
+    return asset.name, path.name, path.stem
+
+
+def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
+    """Return whether a pose is held out, by its name or family."""
+    held = set(recipe.holdout.poses)
+    return lambda pose: pose.name in held or pose.family in held
+
+
+def asset_held(called: Iterable[str]) -> Callable[[AssetRef], bool]:
+    held = set(called)
+    return lambda asset: bool(held) and not held.isdisjoint(names(asset))
+
+
+def pick_one(
+    items: Sequence[T],
+    rng: Generator,
+    *,
+    weights: dict[str, float] | None = None,
+    name: Callable[[T], str] = str,
+) -> T:
+    places = {i: 1.0 if weights is None else weights.get(name(x), 0.0) for i, x in enumerate(items)}
+    return items[pick(places, rng)]
+
+
+def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
+    """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
+    options, quotas = recipe.people.poses, recipe.quotas
+    asked = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
+    return (
+        not pose.athletic or options.athletic > 0 or not asked.isdisjoint({pose.name, pose.family})
+    )
+
+
+def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
+    """Return the photos that may be behind people: with `ground: known` those that say how."""
+    return tuple(image for image in images if options.ground == "any" or image.ground is not None)
+
+
+def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
+    """Return the cut-outs that may be used: of real size those that stand and are known."""
+    return tuple(c for c in images if options.size == "share" or stands_m(c) is not None)
+
+
+# Stratified numbers ----------------------------------------------------------------------
+
+STRATA = 100
+
+
+def stratified(seed: int, key: str, *, number: int, block: int = STRATA) -> float:
+    """Return sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
+
+    Samples k block .. (k + 1) block - 1 are (perm[i] + u[i]) / block with a random permutation
+    and uniform u: each of the `block` equal intervals holds exactly one, in random order. So the
+    share of any n samples from the first on below a threshold t is within block / n of t, and
+    that of whole blocks within 1 / block.
+    """
+    return float(_stratum_block(seed, key, number // block, block)[number % block])
+
+
+@functools.lru_cache(maxsize=4096)
+def _stratum_block(seed: int, key: str, place: int, block: int) -> F64:
+    rng = stream(seed, "plan", key, place, block)
+    values: F64 = (rng.permutation(block) + rng.random(block)) / block
+    return values.clip(0.0, 1.0 - 2.0**-53)
