@@ -69,19 +69,20 @@ _CLOSER_M = 0.01
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frames:
-    """A body in a pose, in its own frame: bones and capsules."""
+    """A body in a pose, or in several (...), in its own frame: bones and capsules."""
 
-    heads_m: F64  # (B, 3) of bones
-    turns: F64  # (B, 3, 3) of bones, from the identity pose
-    ends_m: F64  # (2, N, 3) of capsules
+    heads_m: F64  # (..., B, 3) of bones
+    turns: F64  # (..., B, 3, 3) of bones, from the identity pose
+    ends_m: F64  # (2, ..., N, 3) of capsules
     radius_m: F64  # (N,)
 
 
 def frames(phenotype: Phenotype, rotations: F64) -> Frames:
-    """Return the bones and capsules of a body with those `poses.bone_rotations`."""
+    """Bones and capsules of a body with those `poses.bone_rotations` (..., B, 3, 3)."""
     fitted = _fitted(phenotype)
     heads, turns = _heads_m(phenotype, rotations)
-    ends = heads[fitted.bone] + np.einsum("nij,enj->eni", turns[fitted.bone], fitted.ends_m)
+    turned = np.einsum("...nij,enj->e...ni", turns[..., fitted.bone, :, :], fitted.ends_m)
+    ends = heads[..., fitted.bone, :] + turned
     return Frames(heads_m=heads, turns=turns, ends_m=ends, radius_m=fitted.radius_m)
 
 
@@ -90,9 +91,9 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
-    """Return (K,) how deep capsules of two bodies overlap, negative where they are apart."""
+    """How deep capsules of two bodies overlap (..., K), negative where they are apart."""
     first, second = pairs
-    gap = _segments_apart_m(a.ends_m[:, first], b.ends_m[:, second])
+    gap = _segments_apart_m(a.ends_m[..., first, :], b.ends_m[..., second, :])
     out: F64 = a.radius_m[first] + b.radius_m[second] - gap
     return out
 
@@ -130,11 +131,11 @@ def _overlaps_m(phenotype: Phenotype, angles_rad: dict[str, float]) -> F64:
 
 
 def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
-    """Return each bone's head (B, 3) and whole turn (B, 3, 3)."""
+    """Each bone's head (..., B, 3) and whole turn (..., B, 3, 3)."""
     chain = bones_of(phenotype)
     skinning, turns = posed_chain(chain, rotations)
-    moved = np.einsum("bij,bj->bi", skinning[:, :, :3], chain.heads_m)
-    return moved + skinning[:, :, 3], turns
+    moved = np.einsum("...bij,bj->...bi", skinning[..., :3], chain.heads_m)
+    return moved + skinning[..., 3], turns
 
 
 @functools.lru_cache(maxsize=64)
@@ -235,16 +236,16 @@ def _split(part: str) -> tuple[str, str]:
 
 
 def _segments_apart_m(p: F64, q: F64) -> F64:
-    """Return (K,) least distances between segments p and q, each (2, K, 3).
+    """Least distances (..., K) between segments p and q, each (2, ..., K, 3).
 
     Ericson, Real-Time Collision Detection (2005), 5.1.9.
     """
     d, e, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
-    a, b, c = (d * d).sum(1) + 1e-12, (d * e).sum(1), (d * r).sum(1)
-    f, g = (e * r).sum(1), (e * e).sum(1) + 1e-12
+    a, b, c = (d * d).sum(-1) + 1e-12, (d * e).sum(-1), (d * r).sum(-1)
+    f, g = (e * r).sum(-1), (e * e).sum(-1) + 1e-12
     s = np.clip((b * f - c * g) / np.maximum(a * g - b * b, 1e-12), 0, 1)
     t = (b * s + f) / g
     s = np.where(t < 0, np.clip(-c / a, 0, 1), np.where(t > 1, np.clip((b - c) / a, 0, 1), s))
     t = np.clip(t, 0, 1)
-    out: F64 = np.linalg.norm(r + s[:, None] * d - t[:, None] * e, axis=1)
+    out: F64 = np.linalg.norm(r + s[..., None] * d - t[..., None] * e, axis=-1)
     return out

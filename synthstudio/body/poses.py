@@ -392,17 +392,19 @@ def chain_of(model: Any, rest_bone_poses: Any, parents: tuple[int, ...]) -> Chai
 
 
 def posed_chain(chain: Chain, deltas: F64) -> tuple[F32, F64]:
-    """Return (B, 3, 4) skinning transforms and (B, 3, 3) whole turns of bone deltas (B, 3, 3)."""
+    """Skinning transforms (..., B, 3, 4) and whole turns (..., B, 3, 3) of bone deltas
+    (..., B, 3, 3), the same to the last bit in a batch and alone.
+    """
     turns = deltas.copy()
-    at = np.zeros((len(turns), 3, 1))
+    at = np.zeros((*turns.shape[:-1], 1))
     offsets = chain.offsets_m[:, :, None]
     for bones, above in _levels(chain.parents):
-        turn = turns[above]
-        at[bones] = at[above] + turn @ offsets[bones]
-        turns[bones] = turn @ deltas[bones]
-    skinning = np.empty((len(turns), 3, 4))
-    skinning[:, :, :3] = turns @ chain.to_reference
-    skinning[:, :, 3:] = at - skinning[:, :, :3] @ chain.heads_m[:, :, None]
+        turn = turns[..., above, :, :]
+        at[..., bones, :, :] = at[..., above, :, :] + turn @ offsets[bones]
+        turns[..., bones, :, :] = turn @ deltas[..., bones, :, :]
+    skinning = np.empty((*turns.shape[:-1], 4))
+    skinning[..., :3] = turns @ chain.to_reference
+    skinning[..., 3:] = at - skinning[..., :3] @ chain.heads_m[:, :, None]
     return skinning.astype(np.float32), turns
 
 

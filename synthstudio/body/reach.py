@@ -214,11 +214,12 @@ class _Search:
         return frames, np.maximum(over, 0.0) / _OVERLAP_M
 
     def _errors(self, x: F64, a: tuple[Frames, F64], b: tuple[Frames, F64]) -> F64:
+        """Residuals (..., R) at places (..., X); one of the two may be the same at all of them."""
         z = self.people[1].position_m[2]
-        first = self.people[0]
+        first, (x_m, y_m, yaw) = self.people[0], x.reshape(-1, x.shape[-1])[0, -3:]
         placed = (
             moved(a[0], first.yaw_rad, np.array(first.position_m)),
-            moved(b[0], float(x[-1]), np.array([x[-3], x[-2], z])),
+            moved(b[0], float(yaw), np.array([x_m, y_m, z])),
         )
         out = [a[1], b[1], (x - self.begun) / self.scale]
         for touch, (hand, on) in zip(self.touches, self.ends, strict=True):
@@ -228,7 +229,7 @@ class _Search:
                 out.append((p_way - (1 if touch.fingers == "along" else -1) * q_way) / _FINGERS)
         over = capsules.overlaps_m(*placed, self.pairs) + self.apart_m
         out.append(np.maximum(over, 0.0) / _OVERLAP_M)
-        return np.concatenate(out)
+        return np.concatenate([np.broadcast_to(e, x.shape[:-1] + e.shape[-1:]) for e in out], -1)
 
     def _residuals(self, x: F64) -> F64:
         turned = (self._turned(who, own) for who, own in enumerate(self._shared(x)))
@@ -236,21 +237,23 @@ class _Search:
         return self._errors(x, a, b)
 
     def _shared(self, x: F64) -> tuple[F64, F64]:
-        return x[: self.split], x[self.split : -3]
+        return x[..., : self.split], x[..., self.split : -3]
 
     def _slopes(self, x: F64, here: F64) -> F64:
         """Return (R, X) derivatives by forward differences; one's angles leave the other be."""
         turned = [self._turned(who, own) for who, own in enumerate(self._shared(x))]
         both = [self._alone(who, rotations) for who, rotations in enumerate(turned)]
         out = np.empty((len(here), len(x)))
-        for k in range(len(x)):
-            tried, now = x.copy(), list(both)
-            tried[k] += _STEP
-            if k < len(x) - 3:
-                who = int(k >= self.split)
-                own, place = self._shared(tried)[who], k - who * self.split
-                now[who] = self._alone(who, self._turned(who, own, turned[who], place))
-            out[:, k] = (self._errors(tried, now[0], now[1]) - here) / _STEP
+        tried = x + _STEP * np.eye(len(x))
+        for who, own in enumerate(self._shared(x)):
+            columns = np.arange(len(own)) + who * self.split
+            changed = enumerate(self._shared(tried[columns])[who])
+            rotations = [self._turned(who, values, turned[who], k) for k, values in changed]
+            now = list(both)
+            now[who] = self._alone(who, np.stack(rotations))
+            out[:, columns] = ((self._errors(tried[columns], now[0], now[1]) - here) / _STEP).T
+        for k in range(len(x) - 3, len(x)):
+            out[:, k] = (self._errors(tried[k], both[0], both[1]) - here) / _STEP
         return out
 
 

@@ -52,9 +52,9 @@ class Anchor:
 
     def at(self, frames: Frames) -> tuple[F64, F64, F64]:
         """Return the point and both directions among bones."""
-        turn = frames.turns[self.bone]
+        turn = frames.turns[..., self.bone, :, :]
         return (
-            frames.heads_m[self.bone] + turn @ self.point_m,
+            frames.heads_m[..., self.bone, :] + turn @ self.point_m,
             turn @ self.out,
             turn @ self.fingers,
         )
