@@ -37,12 +37,13 @@ steady: $(STAMP)      ## make test ten times, five of them beside busy loops: no
 mutants: $(STAMP)     ## 300 seeded faults in the package: which do the tests catch? (hours; goes on)
 	$(BIN)/python -m tools.mutants $(MUTANTS_ARGS)
 
-check: $(STAMP)       ## lint, types, import contracts, generated docs
+check: $(STAMP)       ## lint, types, import contracts, generated docs, budget of lines
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python tools/docs.py --check
+	$(BIN)/python tools/budget.py
 
 fix: $(STAMP)         ## what can be mended by machine
 	$(BIN)/ruff check --fix .
@@ -58,7 +59,7 @@ docs: $(STAMP)        ## regenerate docs/cli.md and scenes/schema.json
 
 bench: $(STAMP)       ## speed, as ratios in one run; the editor at size; networks exported and live
 	$(BIN)/python -m benchmarks.bench
-	$(BIN)/python -m benchmarks.people_table --people 20000
+	$(BIN)/python -m benchmarks.scale --people 20000 --only table,cached,opened,queries,facets,risks
 	$(BIN)/python -m benchmarks.studio --people 20000 --steps 300 --edits 50
 	$(BIN)/python -m benchmarks.exported
 	$(BIN)/python -m benchmarks.live --run synthstudio/inference/weights/photos.onnx

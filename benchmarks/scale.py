@@ -1,8 +1,11 @@
-"""A million people through export and import in little memory: `python -m benchmarks.scale`.
+"""Data sets at size: export, import, validate, filter, split, statistics and the table of people.
 
-Frames are stubs (one small JPEG for all, people with masks and all columns). Each step runs in a
-process of its own, whose largest resident memory and time are printed beside a plain json.dump of
-the same rows, one by one, and one of them all at once as far as memory allows.
+    python -m benchmarks.scale [--people 1000000] [--source DATASET] [--work DIR] [--only stats,...]
+
+Rows and pictures of a small data set (rendered now unless `--source` names one) are repeated under
+new frame numbers. Each step runs in a process of its own; printed are its seconds, its processor
+time and its peak resident memory, without the pages of mapped files that the system may take back
+at any time. The exit status is 1 when a step needs more than a gigabyte.
 """
 
 from __future__ import annotations
@@ -10,308 +13,295 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from synthstudio.core.errors import FormatError
-from synthstudio.core.images import encode_jpeg
-from synthstudio.core.labels import SHARES
-from synthstudio.core.masks import encode, mask_box
-from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.visibility import occluded_fraction
-from synthstudio.dataset import manifest
+from synthstudio.dataset import filter as filtering
+from synthstudio.dataset import splits
+from synthstudio.dataset.derive import link_or_copy
 from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.query import parse
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
-from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME, image_name, new_temporary, seal
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, pair_rows
+from synthstudio.dataset.shards import (
+    FRAMES_NAME,
+    INSTANCES_NAME,
+    image_name,
+    new_temporary,
+    seal,
+)
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.formats import export as exporting
-from synthstudio.formats.checked import complete
 from synthstudio.formats.coco.file import annotation_files
+from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
+from synthstudio.generation import pipeline
+from synthstudio.generation.stage import prepare
+from synthstudio.quality import stats, validate
+from synthstudio.quality.coverage import coverage
+from synthstudio.recipe.schema import load
+from synthstudio.report import facts
+from synthstudio.review.risk.people import facet, find, joint_facet
+from synthstudio.review.risk.queue import risk_order
+from synthstudio.review.risk.scores import risk
+from synthstudio.review.risk.table import PeopleTable, people_table
 
-PEOPLE_A_FRAME = 50
-WIDTH_PX, HEIGHT_PX = 320, 240
-MOST_BYTES = 1_000_000_000
-BIG_BYTES = 2_200_000_000
-JOINTS = len(get_skeleton("coco23").joints)
-
-
-def stub_people(index: int) -> list[Row]:
-    """Return PEOPLE_A_FRAME rows with a value in every column that a rendered one has."""
-    rng = stream(11, "scale", index)
-    masks = [_masks(rng) for _ in range(PEOPLE_A_FRAME)]
-    px = rng.random((PEOPLE_A_FRAME, JOINTS, 2)) * (WIDTH_PX, HEIGHT_PX)
-    metres = rng.random((PEOPLE_A_FRAME, JOINTS, 3))
-    shares = rng.dirichlet(np.ones(len(SHARES)), (PEOPLE_A_FRAME, JOINTS))
-    return [
-        complete(
-            {
-                "frame_index": index,
-                "instance": k + 1,
-                "identity": f"p{k}",
-                "pose": "stand",
-                "pose_family": "standing",
-                "phenotype": [0.5] * 6,
-                "joints_px": px[k].ravel().tolist(),
-                "joints_camera_m": metres[k].ravel().tolist(),
-                "joints_world_m": (metres[k] + 1 / 3).ravel().tolist(),
-                "kinematic_joints_world_m": (metres[k] + 2 / 3).ravel().tolist(),
-                "shares": shares[k].ravel().tolist(),
-                "mask_size": [HEIGHT_PX, WIDTH_PX],
-                "state": [1, 2] * (JOINTS // 2) + [2],
-                "cause": ["object", "visible"] * (JOINTS // 2) + ["visible"],
-                "ambiguous": [False] * JOINTS,
-                "occluder_id": [1002] * JOINTS,
-                "origin": ["rendered"] * JOINTS,
-                "hidden_joint": [0, 2],
-                "hidden_instance": [1002] * 2,
-                "hidden_share": [0.7, 0.6],
-                **masks[k],
-                "truncated_fraction": 0.0,
-                "depth_m": 3.0,
-                "depth_rank": k,
-                "stature_m": 1.7,
-            },
-            INSTANCE_SCHEMA,
-        )
-        for k in range(PEOPLE_A_FRAME)
-    ]
+LIMIT_MB, FILTER_LIMIT_MS = 1024, 300
+FRAMES_A_SHARD = 64
+RECIPE = """
+name: bench
+frames: 16
+seed: 5
+image: {width_px: 1280, height_px: 800, supersample: 1}
+camera: {distance_m: [3.0, 4.5], height_m: [1.2, 1.6], vertical_fov_deg: [40, 48]}
+people: {count: 2, identities: 8, arrangement: {kind: group, spread_m: [0.5, 1.0]}}
+things: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
+lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [3.0, 4.0]}
+"""
+QUERIES = (
+    "any wrist hidden by person and occluded > 0.3",
+    "at least 3 joints hidden and not split = train",
+    "no leg hidden by object and people > 2 and depth < 6",
+    "any joint visible share < 0.5 and any joint visible share > 0.4",
+    "thing = floor and pose family = stand",
+    "identity != 'nobody' and (occluded in (0, 1) or truncated > 0)",
+    "not (any joint ambiguous or any joint outside or any joint unlabelled)",
+)
 
 
-def _masks(rng: Generator) -> Row:
-    """Return the columns of masks and boxes of a ragged shape whose lower part is hidden."""
-    x, y = int(rng.integers(0, WIDTH_PX - 45)), int(rng.integers(0, HEIGHT_PX - 80))
-    top, bottom = rng.integers(0, 12, 45), rng.integers(60, 80, 45)
-    rows = np.arange(80)[:, None]
-    whole = np.zeros((HEIGHT_PX, WIDTH_PX), np.bool_)
-    whole[y : y + 80, x : x + 45] = (rows >= top) & (rows < bottom)
-    seen = whole.copy()
-    seen[y + 50 :] = False
-    boxes, areas = (mask_box(seen), mask_box(whole)), (int(seen.sum()), int(whole.sum()))
-    return {
-        "modal_counts": encode(seen, boxes[0])["counts"],
-        "modal_box_px": list(boxes[0]),
-        "amodal_counts": encode(whole, boxes[1])["counts"],
-        "amodal_box_px": list(boxes[1]),
-        "modal_area_px": areas[0],
-        "amodal_area_px": areas[1],
-        "occluded_fraction": occluded_fraction(*areas),
-    }
+def source_set(folder: Path) -> Path:
+    """A small data set of 1 MP frames, rendered once."""
+    if not (folder / "source" / "index.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bench.yaml").write_text(RECIPE)
+        settings = prepare(load.load(folder / "bench.yaml"), assets=folder, device="cpu")
+        pipeline.generate(settings, folder / "source")
+    return folder / "source"
 
 
-def make(folder: Path, people: int) -> None:
-    """Write the stub data set through the writer."""
-    jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
-    frames = people // PEOPLE_A_FRAME
-    identity = Identity(
-        recipe={"name": "scale"},
-        seed=1,
-        skeleton="coco23",
-        frames=frames,
-        versions=manifest.package_versions(),
-        machine=manifest.machine_kind("cpu"),
+def repeated(source: Path, out: Path, people: int) -> Dataset:
+    """A data set of at least so many people: rows and pictures of `source`, repeated."""
+    if (out / "index.json").is_file():
+        return Dataset(out)
+    had = Dataset(source)
+    frames, instances = (
+        pa.Table.from_batches(list(had.iter_batches(kind))).combine_chunks()
+        for kind in ("frames", "instances")
     )
-    with open_or_create(folder / "set", identity) as session:
+    own = np.searchsorted(frames["index"].to_numpy(), instances["frame_index"].to_numpy())
+    counts = np.bincount(own, minlength=len(frames))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    images = [had.image_path(k) for k in frames["index"].to_pylist()]
+    sha = [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
+    identity = Identity(
+        recipe=had.identity.recipe,
+        assets=(),
+        seed=had.identity.seed,
+        skeleton=had.identity.skeleton,
+        frames=-(-people // len(own)) * len(frames),
+        frames_per_shard=FRAMES_A_SHARD,
+        versions=had.identity.versions,
+        machine=had.identity.machine,
+    )
+    with open_or_create(out, identity) as session:
         for shard in session.todo:
-            temporary = new_temporary(folder / "set", shard)
+            numbers = np.array(identity.frames_of(shard))
+            which = numbers % len(frames)
+            rows = np.concatenate([np.arange(first[k], first[k + 1]) for k in which])
+            owner = np.repeat(numbers, counts[which])
+            temporary = new_temporary(out, shard)
             (temporary / "images").mkdir(parents=True)
-            wanted = identity.frames_of(shard)
-            for index in wanted:
-                (temporary / image_name(index)).write_bytes(jpeg)
-            heads = [
-                complete(
-                    {
-                        "index": index,
-                        "seed": 1,
-                        "file_name": image_name(index),
-                        "image_sha256": hashlib.sha256(jpeg).hexdigest(),
-                        "width_px": WIDTH_PX,
-                        "height_px": HEIGHT_PX,
-                        "skeleton": "coco23",
-                        "split": "train",
-                        "group_id": str(index),
-                        "crowd_index": 0.1,
-                        "K": [1.0] * 9,
-                        "world_to_camera": [1.0] * 16,
-                        "spec": "{}",
-                    },
-                    FRAME_SCHEMA,
-                )
-                for index in wanted
-            ]
-            bodies = [row for index in wanted for row in stub_people(index)]
-            write_parquet(temporary / FRAMES_NAME, FRAME_SCHEMA, heads)
-            write_parquet(temporary / INSTANCES_NAME, INSTANCE_SCHEMA, bodies)
-            session.publish(
-                seal(
-                    temporary,
-                    {
-                        "shard": shard,
-                        "first": wanted.start,
-                        "frames": len(wanted),
-                        "people": len(bodies),
-                        "failed": [],
-                    },
-                )
-            )
+            for n, k in zip(numbers.tolist(), which.tolist(), strict=True):
+                link_or_copy(images[k], temporary / image_name(n))
+            new = {
+                "index": pa.array(numbers),
+                "file_name": pa.array([image_name(int(n)) for n in numbers]),
+                "image_sha256": pa.array([sha[k] for k in which]),
+                "group_id": pa.array([f"g{n}" for n in numbers]),
+                "layers": pa.array([[]] * len(numbers), pa.list_(pa.string())),
+            }
+            _write(temporary / FRAMES_NAME, frames.take(which), FRAME_SCHEMA, new)
+            table = instances.take(rows)
+            pairs = zip(table["identity"].to_pylist(), owner, strict=True)
+            names = pa.array([f"{name}-{n // 50}" for name, n in pairs])
+            new = {"frame_index": pa.array(owner), "identity": names}
+            _write(temporary / INSTANCES_NAME, table, INSTANCE_SCHEMA, new)
+            counted = {"frames": len(numbers), "people": len(rows), "failed": []}
+            head = {"shard": shard, "first": int(numbers[0]), **counted}
+            session.publish(seal(temporary, head))
         session.finish()
+    return Dataset(out)
 
 
-def dump(folder: Path, people: int) -> None:
-    """Write the rows by plain json.dump, a line each: what any export costs at least."""
-    with (folder / "plain.json").open("w") as file:
-        for row in _plain(folder):
-            json.dump(row, file)
-            file.write("\n")
+def _write(path: Path, table: pa.Table, schema: pa.Schema, new: dict[str, pa.Array]) -> None:
+    made = pa.table({name: new.get(name, table[name]) for name in schema.names}).cast(schema)
+    pq.write_table(made, path, compression="zstd", row_group_size=4096)
 
 
-def _plain(folder: Path) -> Iterator[Row]:
-    yield from Dataset(folder / "set").iter_instances()
+# Steps ------------------------------------------------------------------------------------
 
 
-def export(folder: Path, people: int, form: str = "coco") -> None:
-    """Export the set."""
-    exporting.export(form, folder / "set", folder / form)
+def _export(dataset: Dataset, work: Path) -> object:
+    export("coco", dataset.folder, work / "coco")
+    return f"{annotation_files(work / 'coco')[0].stat().st_size / 1e6:.0f} MB"
 
 
-def take(folder: Path, people: int, form: str = "coco") -> None:
-    """Import what was exported and see that nobody is missing."""
-    made = import_from(form, folder / form, folder / f"{form}-back")
-    if made.people != people or made.edited:
-        raise SystemExit(f"{made.people} people came back, {made.edited} edited")
-
-
-def again(folder: Path, people: int) -> None:
-    """Export what was imported: the same bytes."""
-    export("coco", folder / "coco-back", folder / "coco-again")
-    one, two = (annotation_files(folder / n)[0] for n in ("coco", "coco-again"))
+def _import(dataset: Dataset, work: Path) -> object:
+    """Import what was exported and export it again: nobody is missing, the same bytes."""
+    made = import_from("coco", work / "coco", work / "imported")
+    assert made.people == dataset.people and not made.edited, made
+    export("coco", work / "imported", work / "again")
+    one, two = (annotation_files(work / name)[0] for name in ("coco", "again"))
     with one.open("rb") as a, two.open("rb") as b:
-        while chunk := a.read(1 << 20):
-            if chunk != b.read(1 << 20):
-                raise SystemExit("the bytes differ")
+        digests = {hashlib.file_digest(file, "sha256").digest() for file in (a, b)}
+    assert len(digests) == 1, "the bytes differ"
+    return made.people
 
 
-def valid(folder: Path, people: int) -> None:
-    """Import a valid COCO file of two gigabytes, its annotations before its images."""
-    joints = list(get_skeleton("coco17").joints)
-    entry = {
-        "category_id": 1, "iscrowd": 0, "area": 900, "bbox": [10, 20, 30, 30],
-        "keypoints": [20, 30, 2] * 17, "caption": "x" * (BIG_BYTES // 20_000),
-    }  # fmt: skip
-    with (folder / "big.json").open("w") as file:
-        file.write('{"annotations": [')
-        for k in range(20_000):
-            more = {"id": k + 1, "image_id": k // 50 + 1}
-            file.write((",\n" if k else "\n") + json.dumps({**entry, **more}))
-        head = {"width": WIDTH_PX, "height": HEIGHT_PX, "file_name": "stub.jpg"}
-        images = [{"id": k + 1, **head} for k in range(400)]
-        categories = [{"id": 1, "name": "person", "keypoints": joints}]
-        file.write(f'], "images": {json.dumps(images)}, "categories": {json.dumps(categories)}}}')
-    jpeg = encode_jpeg(np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8), 50)
-    (folder / "stub.jpg").write_bytes(jpeg)
-    made = import_from("coco", folder / "big.json", folder / "big")
-    if made.people != 20_000:
-        raise SystemExit(f"{made.people} people came in")
+def _validate(dataset: Dataset, work: Path) -> object:
+    skeleton = get_skeleton(dataset.identity.skeleton)
+    samples = pair_rows(dataset.iter_frames(), dataset.iter_instances())
+    return validate.validate_samples(samples, skeleton).findings.as_json()["kinds"]
 
 
-def token(folder: Path, people: int) -> None:
-    """Refuse a file that is one string of two gigabytes."""
-    with (folder / "token.json").open("w") as file:
-        file.write('{"images": ["')
-        for _ in range(BIG_BYTES >> 20):
-            file.write("x" * (1 << 20))
-    try:
-        import_from("coco", folder / "token.json", folder / "token")
-    except FormatError as error:
-        if "too long" in str(error):
-            return
-        raise
-    raise SystemExit("it was taken")
+def _count(dataset: Dataset, work: Path) -> object:
+    return filtering.count(dataset, filtering.query_of(dataset, QUERIES[0])).as_json()
 
 
-STEPS = {
-    "make": make,
-    "json.dump": dump,
-    "export": export,
-    "import": take,
-    "again": again,
-    "2 GB valid": valid,
-    "2 GB token": token,
+def _filter(dataset: Dataset, work: Path) -> object:
+    query = filtering.query_of(dataset, QUERIES[0])
+    return filtering.filter_dataset(dataset, query, work / f"filtered-{os.getpid()}").people
+
+
+def _split(dataset: Dataset, work: Path) -> object:
+    made = splits.split(dataset, keys=("group", "identity"))
+    return made.as_json()["splits"]["test"]["share"]
+
+
+def _table(dataset: Dataset, work: Path) -> PeopleTable:
+    return people_table(dataset, cache=work / "cache")
+
+
+def _queries(dataset: Dataset, work: Path) -> object:
+    table = _table(dataset, work)
+    queries = [parse(text, table.joints) for text in QUERIES]
+    took = [
+        statistics.median(_ms(lambda query=query: find(table, query)) for _ in range(5))
+        for query in queries
+    ]
+    return {"slowest_ms": round(max(took), 1), "fine": max(took) < FILTER_LIMIT_MS}
+
+
+def _facets(dataset: Dataset, work: Path) -> object:
+    table = _table(dataset, work)
+    parts: dict[str, Callable[[], object]] = {
+        "pose family": lambda: facet(table, "pose family"),
+        "occluded": lambda: facet(table, "occluded"),
+        "states": lambda: joint_facet(table, "state"),
+        "causes": lambda: joint_facet(table, "cause"),
+    }
+    return {f"{name}, ms": round(_ms(part), 1) for name, part in parts.items()}
+
+
+def _ms(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return (time.process_time() - start) * 1e3
+
+
+STEPS: dict[str, Callable[[Dataset, Path], object]] = {
+    "stats": lambda dataset, _: stats.dataset_stats(dataset)["people"],
+    "coverage": lambda dataset, _: coverage(dataset).people,
+    "report": lambda dataset, _: facts.gather(dataset).stats["people"],
+    "count": _count,
+    "filter": _filter,
+    "split": _split,
+    "validate": _validate,
+    "export": _export,
+    "import": _import,
+    "table": lambda dataset, _: people_table(dataset).people,
+    "cached": lambda dataset, work: _table(dataset, work).people,
+    "opened": lambda dataset, work: _table(dataset, work).people,
+    "queries": _queries,
+    "facets": _facets,
+    "risks": lambda dataset, work: len(risk_order(risk(_table(dataset, work))).rows),
 }
 
 
+class Watched(threading.Thread):
+    """Looks often at how much memory this process holds that is no mapped file."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most_mb, self._over = 0.0, threading.Event()
+
+    def __enter__(self) -> Watched:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        over = False
+        while not over:
+            over = self._over.wait(0.02)
+            lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+            held = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+            self.most_mb = max(self.most_mb, held / 1024)
+
+
+def run_step(step: str, work: Path) -> None:
+    """Run a step in this process and print what it took."""
+    began, computed = time.perf_counter(), time.process_time()
+    with Watched() as watched:
+        result = STEPS[step](Dataset(work / "set"), work)
+    took = {"seconds": time.perf_counter() - began, "processor": time.process_time() - computed}
+    print(json.dumps({**took, "peak_mb": watched.most_mb, "result": result}))
+
+
 def main() -> int:
-    """Run each step in a process of its own; exit status 1 if one took a gigabyte or failed."""
+    """Make the set if it is not there, then run every step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, help="kept; default: a temporary one")
-    parser.add_argument("--only", choices=STEPS, nargs="+", help="these steps alone")
-    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.step:
-        STEPS[args.step](args.folder, args.people)
+    parser.add_argument("--source", type=Path, help="a data set whose rows are repeated")
+    parser.add_argument("--work", type=Path, help="kept; default: a temporary folder")
+    parser.add_argument("--only", default=",".join(STEPS), help="steps, by commas")
+    parser.add_argument("--step", choices=STEPS, help="run one step in this process")
+    options = parser.parse_args()
+    if options.step:
+        run_step(options.step, options.work)
         return 0
-    if args.folder is None:
-        with tempfile.TemporaryDirectory() as place:
-            return run(Path(place), args.people, args.only or list(STEPS))
-    args.folder.mkdir(parents=True, exist_ok=True)
-    return run(args.folder, args.people, args.only or list(STEPS))
-
-
-def run(folder: Path, people: int, steps: Sequence[str]) -> int:
-    """Print a line for each step; 1 if one failed or took too much."""
-    worst = 0
-    for step in steps:
-        made = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                _TOLD,
-                "--people",
-                str(people),
-                "--folder",
-                str(folder),
-                "--step",
-                step,
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if made.returncode:
-            print(f"{step}: {made.stderr[-500:]}")
-            return 1
-        took, cpu, peak = map(float, made.stdout.split()[-3:])
-        worst = max(worst, peak if step not in ("make", "json.dump") else 0)
-        print(
-            f"{step:10} {people:>9,} people  {took:8.1f} s  processor {cpu:8.1f} s  "
-            f"peak {peak / 1e6:6.0f} MB",
-            flush=True,
-        )
-        if step == "again":
-            size = annotation_files(folder / "coco")[0].stat().st_size
-            print(f"annotations: {size / 1e9:.2f} GB; made again, the same bytes", flush=True)
-    return int(worst > MOST_BYTES)
-
-
-_TOLD = """
-import resource, sys, time
-sys.argv[0] = "scale"
-from benchmarks import scale
-began = time.perf_counter()
-code = scale.main()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(time.perf_counter() - began, time.process_time(), peak)
-sys.exit(code)
-"""
+    too_much = []
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        made = repeated(options.source or source_set(work), work / "set", options.people)
+        print(f"{made.people} people in {made.frames} frames", flush=True)
+        for step in options.only.split(","):
+            words = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--work", str(work)]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            line: dict[str, Any] = json.loads(done.stdout)
+            print(
+                f"{step:<9}{line['seconds']:>9.1f} s  processor{line['processor']:>9.1f} s  "
+                f"peak{line['peak_mb']:>6.0f} MB  {line['result']}",
+                flush=True,
+            )
+            too_much += [step] if line["peak_mb"] > LIMIT_MB else []
+    print(f"more than {LIMIT_MB} MB: {', '.join(too_much) or 'nothing'}")
+    return int(bool(too_much))
 
 
 if __name__ == "__main__":

@@ -208,13 +208,6 @@ def targets_hold(folder: Path, assets: Path) -> tuple[bool, str]:
     return abilities.targets_met(folder, people=1000)
 
 
-def training_killed(folder: Path, assets: Path) -> tuple[bool, str]:
-    """Nano killed with -9 at five random moments and resumed: the bytes of an unbroken run."""
-    from benchmarks import killed_training
-
-    return killed_training.check(folder)
-
-
 def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
     """200 people reviewed by keyboard in a browser: the store and COCO hold exactly that."""
     people = 200
@@ -276,7 +269,6 @@ CHECKS: dict[str, Check] = {
     "physics": physics_holds,
     "abilities: same bytes": abilities_bytes,
     "abilities: second oracle": abilities_oracle,
-    "training killed": training_killed,
     "reviewer": reviewer,
     "reviewers": reviewers,
 }

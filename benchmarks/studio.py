@@ -1,7 +1,6 @@
 """The editor at size: next person, acknowledged edits, lassos, filters, the server's memory.
 
     python -m benchmarks.studio [--people 100000] [--steps 2000] [--edits 100] [--work DIR]
-    python -m benchmarks.studio --clip-frames 40 ...    # also the strip of a clip
 
 A few rendered frames of 1 MP are repeated under new numbers with their real pictures. A server
 serves them; Chromium turns from person to person by keyboard. "Painted" is the picture drawn on
@@ -11,7 +10,6 @@ the page's canvas, one animation frame and one task later. Prints a line a figur
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import socket
@@ -28,26 +26,11 @@ from typing import Any
 
 import numpy as np
 import psutil
-import pyarrow as pa
 
 from benchmarks import chromium
-from benchmarks.scale_dataset import _write
+from benchmarks.scale import repeated, source_set
 from synthstudio.api.remote import Review
-from synthstudio.dataset.derive import link_or_copy
-from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA
-from synthstudio.dataset.shards import (
-    FRAMES_NAME,
-    INSTANCES_NAME,
-    image_name,
-    new_temporary,
-    seal,
-)
-from synthstudio.dataset.writer import open_or_create
-from synthstudio.generation import pipeline
-from synthstudio.generation.stage import prepare
-from synthstudio.recipe.schema import load
 from synthstudio.review.datasets import register
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
@@ -73,117 +56,6 @@ QUERIES = (
     "not (any joint ambiguous or any joint outside)",
     "status = pending and occluded > 0.5",
 )
-_FRAMES_A_SHARD = 64
-_RECIPE = """
-name: bench
-frames: 16
-seed: 5
-image: {width_px: 1280, height_px: 800, supersample: 1}
-camera: {distance_m: [3.0, 4.5], height_m: [1.2, 1.6], vertical_fov_deg: [40, 48]}
-people: {count: 2, identities: 8, arrangement: {kind: group, spread_m: [0.5, 1.0]}}
-things: [{kind: procedural, count: 1, placement: in_front, hides: [0.25, 0.6]}]
-lens: {blur_sigma_px: [0.3, 0.4], motion: 0.0, noise_sigma: [3.0, 4.0]}
-"""
-
-
-def source_set(folder: Path) -> Path:
-    """Return a small data set of 1 MP frames, rendered once."""
-    if not (folder / "source" / "index.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "bench.yaml").write_text(_RECIPE)
-        settings = prepare(load.load(folder / "bench.yaml"), assets=folder, device="cpu")
-        pipeline.generate(settings, folder / "source")
-    return folder / "source"
-
-
-def make(source: Path, out: Path, people: int, clip_frames: int = 0) -> Dataset:
-    """Write a data set of at least so many people: rows and pictures of `source`, repeated.
-
-    `clip_frames`: so many frames after one another are a clip; 0: none are.
-    """
-    if (out / "index.json").is_file():
-        return Dataset(out)
-    had = Dataset(source)
-    frames, instances = (
-        pa.Table.from_batches(list(had.iter_batches(kind))).combine_chunks()
-        for kind in ("frames", "instances")
-    )
-    own = instances["frame_index"].to_numpy()
-    counts = np.bincount(own, minlength=len(frames))
-    first = np.concatenate([[0], np.cumsum(counts)])
-    images = [had.image_path(k) for k in range(len(frames))]
-    sha = [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]
-    identity = Identity(
-        recipe=had.identity.recipe,
-        assets=(),
-        seed=had.identity.seed,
-        skeleton=had.identity.skeleton,
-        frames=-(-people * len(frames) // len(own)),
-        frames_per_shard=_FRAMES_A_SHARD,
-        versions=had.identity.versions,
-        machine=had.identity.machine,
-    )
-    with open_or_create(out, identity) as session:
-        for shard in session.todo:
-            numbers = np.array(identity.frames_of(shard))
-            which = numbers % len(frames)
-            rows = np.concatenate([np.arange(first[k], first[k + 1]) for k in which])
-            owner = np.repeat(numbers, counts[which])
-            temporary = new_temporary(out, shard)
-            (temporary / "images").mkdir(parents=True)
-            for n, k in zip(numbers.tolist(), which.tolist(), strict=True):
-                link_or_copy(images[k], temporary / image_name(n))
-            _write(
-                temporary / FRAMES_NAME,
-                frames.take(which),
-                FRAME_SCHEMA,
-                {
-                    "index": pa.array(numbers),
-                    "file_name": pa.array([image_name(int(n)) for n in numbers]),
-                    "image_sha256": pa.array([sha[k] for k in which]),
-                    "group_id": pa.array([f"g{n}" for n in numbers]),
-                    **_clips(numbers, clip_frames),
-                },
-            )
-            _write(
-                temporary / INSTANCES_NAME,
-                instances.take(rows),
-                INSTANCE_SCHEMA,
-                {"frame_index": pa.array(owner)} | _tracks(instances.take(rows), clip_frames),
-            )
-            head = {
-                "shard": shard,
-                "first": int(numbers[0]),
-                "frames": len(numbers),
-                "people": len(rows),
-                "failed": [],
-            }
-            session.publish(seal(temporary, head))
-        session.finish()
-    return Dataset(out)
-
-
-def _clips(numbers: np.ndarray, frames: int) -> dict[str, pa.Array]:
-    """Columns of frames that lie in clips of so many frames at 25 Hz; {} for 0."""
-    if not frames:
-        return {}
-    at = numbers % frames
-    return {
-        "clip_id": pa.array([f"clip-{n}" for n in (numbers // frames).tolist()]),
-        "clip_frame": pa.array(at),
-        "clip_frames": pa.array(np.full(len(numbers), frames)),
-        "time_s": pa.array(at / 25),
-    }
-
-
-def _tracks(rows: pa.Table, clip_frames: int) -> dict[str, pa.Array]:
-    """Person n of each frame of a clip is track n."""
-    if not clip_frames:
-        return {}
-    return {
-        "track_id": rows["instance"].combine_chunks(),
-        "motion": pa.array(["walk"] * len(rows)),
-    }
 
 
 @contextmanager
@@ -261,17 +133,6 @@ class Editor:
         self.wait(f"ed.dataset.item !== '{was}' && ed.dataset.shown === ed.dataset.item")
         return float(self.page.evaluate("ed.dataset.paintMs"))
 
-    def strip(self) -> float:
-        """Turn to the next person; return milliseconds until that one's clip is drawn below."""
-        was = self.page.evaluate("ed.dataset.item")
-        began = time.perf_counter()
-        self.page.keyboard.press("n")
-        self.wait(
-            f"ed.dataset.item !== '{was}' && ed.querySelector('.clips').dataset.track !== '' &&"
-            " [...ed.querySelectorAll('.strip img')].every((i) => i.complete && i.naturalWidth)"
-        )
-        return (time.perf_counter() - began) * 1e3
-
     def edit(self, key: str) -> float:
         """Change the chosen joint; return milliseconds until the server said that it is stored."""
         self.page.keyboard.press(key)
@@ -296,17 +157,6 @@ def walk(editor: Editor, server: psutil.Process, steps: int, pause_s: float) -> 
         "next_max_ms": max(times),
         "memory_mb": [round(m, 1) for m in memory],
         "memory_growth_mb": round(settled[-1] - settled[0], 1),
-    }
-
-
-def strips(editor: Editor, count: int) -> dict[str, float]:
-    """Open people of clips; return how long each strip took, with the 120 ms that it waits."""
-    editor.strip()  # the first one is not counted
-    times = [editor.strip() for _ in range(count)]
-    return {
-        "strip_median_ms": statistics.median(times),
-        "strip_p95_ms": float(np.percentile(times, 95)),
-        "strip_max_ms": max(times),
     }
 
 
@@ -371,7 +221,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--edits", type=int, default=100)
     parser.add_argument("--pause-s", type=float, default=0.15, help="between two people")
-    parser.add_argument("--clip-frames", type=int, default=0, help="of each clip; 0: no clips")
     parser.add_argument("--work", type=Path)
     options = parser.parse_args(arguments)
     from playwright.sync_api import sync_playwright
@@ -379,12 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        name = f"set-{options.people}-{options.clip_frames}"
-        dataset = make(source_set(work), work / name, options.people, options.clip_frames)
+        dataset = repeated(source_set(work), work / f"set-{options.people}", options.people)
         found: dict[str, Any] = {
             "people": dataset.people,
             "steps": options.steps,
-            "clip_frames": options.clip_frames,
             "pause_s": options.pause_s,
         }
         found |= filters(dataset, work)
@@ -396,8 +243,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             editor = Editor(page, url, local_key(load_secret(work)))
             found |= edits(editor, options.edits)
             found |= walk(editor, server, options.steps, options.pause_s)
-            if options.clip_frames:
-                found |= strips(editor, options.edits)
             browser.close()
             found |= lassos(url, work, options.edits)
     failed = 0

@@ -1,8 +1,8 @@
 """Put every fault into every command that writes: `make faults`.
 
 Each case is a run with a fault, a verdict on how it ended, the same command again, and its bytes
-held against those of a run without a fault. The log goes to docs/evidence/faults.log, the table
-into docs/proofs.md.
+held against those of a run without a fault. Commands are judged side by side, each in a process of
+its own; the lines and a table go to docs/evidence/faults.log.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import pkgutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,10 +24,7 @@ from benchmarks.faults.commands import COMMANDS
 from benchmarks.faults.judge import FAULTS, Judge, Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/proofs.md"
-BEGIN, END = "<!-- faults: written by make faults -->", "<!-- end of faults -->"
 LEFT_OUT = tuple(f"synthstudio.{n}" for n in ("studio", "__main__"))
-SLOW = ("rendering", "network")
 
 
 def preload() -> None:
@@ -40,28 +36,29 @@ def preload() -> None:
             importlib.import_module(found.name)
 
 
-def judge(
-    name: str,
-    world: Path,
-    scratch: Path,
-    *,
-    moments: int,
-    faults: tuple[str, ...] = FAULTS,
-    say: Callable[[str], None] = lambda line: None,
-) -> dict[str, Outcome]:
-    """Every fault of one command."""
+def judged(name: str, world: Path, moments: int) -> dict[str, Outcome]:
+    """Every fault of one command, in this process."""
+    preload()
     command = next(c for c in COMMANDS if c.name == name)
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        Path(folder).chmod(0o755)
-        judging = Judge(command, world, Path(folder), moments=moments)
-        found = {}
-        for fault, outcome in judging.outcomes(faults):
-            found[fault] = outcome
-            for line in [f"{name}: {fault}: {outcome.text()}", *outcome.wrong]:
-                say(line)
-    say(f"{name}: {judging.cases} runs with their cases in {time.monotonic() - began:.0f} s")
-    return found
+    with tempfile.TemporaryDirectory(prefix="faults-") as scratch:
+        Path(scratch).chmod(0o755)
+        return dict(Judge(command, world, Path(scratch), moments=moments).outcomes())
+
+
+def judged_apart(name: str, world: Path, moments: int) -> dict[str, Outcome]:
+    """Every fault of one command, in a process of its own."""
+    words = ["--world", str(world), "--moments", str(moments), "--judge", name]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faults", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return {"killed": Outcome(wrong=[f"{name}: {done.stderr[-500:]}"])}
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {fault: Outcome(**outcome) for fault, outcome in found.items()}
 
 
 def table(outcomes: dict[str, dict[str, Outcome]]) -> str:
@@ -75,101 +72,38 @@ def table(outcomes: dict[str, dict[str, Outcome]]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=20, help="kills and full disks a command")
-    parser.add_argument("--slow-moments", type=int, default=0, help="of those that render or train")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", default="", help="commands whose names begin so, by commas")
     parser.add_argument("--world", type=Path, help="keep the world here, or take it from here")
-    parser.add_argument("--kept", type=Path, default=ROOT / ".cache/faults", help="of each command")
-    parser.add_argument("--resume", action="store_true", help="take commands that are kept")
-    parser.add_argument("--log", type=Path, default=ROOT / "docs/evidence/faults.log")
+    parser.add_argument("--judge", help="one command in this process; prints JSON")
+    parser.add_argument("--log", type=Path, default=ROOT / "docs" / "evidence" / "faults.log")
     options = parser.parse_args()
-    began = time.monotonic()
-    starts = tuple(filter(None, options.only.split(",")))
-    known = [c.name for c in COMMANDS]
-    names = [n for n in known if not starts or n in starts or n.startswith(_beginnings(starts))]
-    options.kept.mkdir(parents=True, exist_ok=True)
-    if not options.resume:
-        for name in names:
-            _file(options.kept, name).unlink(missing_ok=True)
-    names = [name for name in names if not _file(options.kept, name).is_file()]
-    with tempfile.TemporaryDirectory(prefix="synthstudio-faults-") as temporary:
-        scratch = Path(temporary)
-        scratch.chmod(0o755)
-        world = options.world or scratch / "world"
-        if names and not (world / "review.db").is_file():
+    if options.judge:
+        found = judged(options.judge, options.world, options.moments)
+        print(json.dumps({fault: asdict(outcome) for fault, outcome in found.items()}))
+        return 0
+    names = [c.name for c in COMMANDS if c.name.startswith(tuple(options.only.split(",")))]
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="faults-world-") as temporary:
+        Path(temporary).chmod(0o755)
+        world = options.world or Path(temporary) / "world"
+        if not (world / "review.db").is_file():
             world.mkdir(parents=True, exist_ok=True)
             commands.make(world)
-        if names and options.processes > 1:
-            parts = [names[k :: options.processes] for k in range(options.processes)]
-            _started(parts, options, world)
-        elif names:
-            preload()
-            _judge_all(names, options, world, scratch)
-    return _report(options.kept, options.log, time.monotonic() - began)
-
-
-def _beginnings(starts: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that are no command's whole name: `export` means eleven, `generate` one."""
-    return tuple(start for start in starts if start not in {c.name for c in COMMANDS})
-
-
-def _started(parts: list[list[str]], options: argparse.Namespace, world: Path) -> None:
-    """Judge parts of the commands at once, each in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.faults", "--processes", "1", "--resume"]
-    words += ["--world", str(world), "--kept", str(options.kept)]
-    words += ["--moments", str(options.moments), "--slow-moments", str(options.slow_moments)]
-    started = [
-        subprocess.Popen([*words, "--log", os.devnull, "--only", ",".join(part)])
-        for part in parts
-        if part
-    ]
-    for process in started:
-        process.wait()
-
-
-def _judge_all(names: list[str], options: argparse.Namespace, world: Path, scratch: Path) -> None:
-    slow = options.slow_moments or options.moments
-    for command in (c for c in COMMANDS if c.name in names):
-        lines: list[str] = []
-        moments = slow if command.group in SLOW else options.moments
-        try:
-            found = judge(command.name, world, scratch, moments=moments, say=lines.append)
-        except Exception as error:
-            broken = Outcome(wrong=[f"{command.name}: {type(error).__name__}: {error}"])
-            found = {"killed": broken}
-            lines += broken.wrong
-        print("\n".join(lines), flush=True)
-        kept = {"lines": lines, "found": {f: asdict(o) for f, o in found.items()}}
-        _file(options.kept, command.name).write_text(json.dumps(kept), "utf-8")
-
-
-def _file(kept: Path, name: str) -> Path:
-    return kept / f"{name.replace(' ', '_')}.json"
-
-
-def _report(kept: Path, log: Path, seconds: float) -> int:
-    """Write the log, and the table if every command is kept; 1 when anything was wrong."""
-    files = [_file(kept, c.name) for c in COMMANDS]
-    stored = {
-        c.name: json.loads(f.read_text("utf-8"))
-        for c, f in zip(COMMANDS, files, strict=True)
-        if f.is_file()
-    }
-    outcomes = {
-        name: {f: Outcome(**o) for f, o in value["found"].items()} for name, value in stored.items()
-    }
-    found = [o for faults in outcomes.values() for o in faults.values()]
-    wrong = sum(len(o.wrong) for o in found)
-    cases = sum(sum(o.tally.values()) for o in found) + wrong
-    last = f"{len(outcomes)} commands, {cases} cases: {wrong} wrong"
-    lines = [line for value in stored.values() for line in value["lines"]]
-    log.write_text("\n".join([*lines, last]) + "\n", "utf-8")
-    print(f"{last} ({seconds / 60:.0f} min)")
-    if len(outcomes) == len(COMMANDS):
-        text = PAGE.read_text("utf-8")
-        before, _, rest = text.partition(BEGIN)
-        after = rest.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n{table(outcomes)}\n\n{last}.\n{END}{after}", "utf-8")
+        with ThreadPoolExecutor(options.processes) as pool:
+            jobs = {n: pool.submit(judged_apart, n, world, options.moments) for n in names}
+            for name, job in jobs.items():
+                outcomes[name] = job.result()
+                for fault, outcome in outcomes[name].items():
+                    lines += [f"{name}: {fault}: {outcome.text()}", *outcome.wrong]
+                print("\n".join(lines[-len(outcomes[name]) :]), flush=True)
+    every = [outcome for found in outcomes.values() for outcome in found.values()]
+    wrong = sum(len(outcome.wrong) for outcome in every)
+    cases = sum(sum(outcome.tally.values()) for outcome in every) + wrong
+    lines += [table(outcomes), f"{len(outcomes)} commands, {cases} cases: {wrong} wrong"]
+    print(lines[-1])
+    options.log.write_text("\n".join(lines) + "\n", "utf-8")
     return 1 if wrong else 0
 
 

@@ -7,10 +7,8 @@ same in every run, so a fault is known by its number and can be made again.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import resource
 import signal
 import sys
 import time
@@ -24,8 +22,6 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 GROWING = ("open", "os.mkdir", "os.link", "os.symlink", "os.rename")
 """What needs room on a disk; only these fail on a full one."""
 MOMENTS = (*GROWING, "os.remove", "os.rmdir")
-_YEAR_S = 365 * 86400
-NOBODY = 65534
 LIMIT_S = 300
 
 
@@ -49,10 +45,6 @@ class Fault:
     kill_after_s: float = 0
     full_at: int = 0
     stop_at: int = 0
-    back: bool = False
-    memory_bytes: int = 0
-    homeless: bool = False
-    not_root: bool = False
 
 
 NONE = Fault()
@@ -127,17 +119,6 @@ def _child(action: Callable[[], object], folder: Path, fault: Fault, log: Path) 
     counts = os.open(log.with_suffix(".count"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.chdir(folder)
     hook = _Hook(folder, fault)
-    if fault.back:
-        _set_clock_back()
-    if fault.homeless:
-        for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "USER", "LOGNAME"):
-            os.environ.pop(name, None)
-    if fault.not_root:
-        _drop_capabilities()
-    if fault.memory_bytes:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + fault.memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     sys.addaudithook(hook)
     status = _run(action)
     hook.busy = True
@@ -155,19 +136,6 @@ def _run(action: Callable[[], object]) -> int:
         traceback.print_exc()
         return 99
     return 0
-
-
-def _drop_capabilities() -> None:
-    """Root without them may write only what belongs to root, as any user may with their own."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    if ctypes.CDLL(None, use_errno=True).capset(header, (ctypes.c_uint32 * 6)()):
-        raise OSError(ctypes.get_errno(), "capset")
-
-
-def _set_clock_back() -> None:
-    wall, wall_ns = time.time, time.time_ns
-    time.time = lambda: wall() - _YEAR_S
-    time.time_ns = lambda: wall_ns() - _YEAR_S * 10**9
 
 
 def wait(child: int, log: Path, *, cont: bool = False, kill_after_s: float = 0) -> Ended:

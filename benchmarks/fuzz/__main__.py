@@ -1,18 +1,19 @@
-"""`make fuzz`: python -m benchmarks.fuzz [--cases N] [--seed N] [--only TARGET:NUMBERS]."""
+"""`make fuzz`: python -m benchmarks.fuzz [--cases N] [--seed N] [--only TARGET:NUMBER ...]."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.fuzz import campaign
 from benchmarks.fuzz.cases import Name
 from benchmarks.fuzz.targets import TARGETS
 
-FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "fuzz"
+FOLDER = campaign.ROOT / ".cache" / "fuzz"
+WHATS = ("taken", "refused", "traceback", "message", "litter", "memory", "hang", "died")
 
 
 def main() -> int:
@@ -21,87 +22,61 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="decides every case (1)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--targets", default="", help=f"only these of {', '.join(TARGETS)}")
-    parser.add_argument("--only", nargs="+", help="run these cases again, e.g. coco:17.80")
+    parser.add_argument("--only", nargs="+", help="run these cases again, e.g. coco:17")
     parser.add_argument("--again", action="store_true", help="run the faults of the journal again")
-    parser.add_argument("--fresh", action="store_true", help="forget what was done with this seed")
-    parser.add_argument("--plain", action="store_true", help="do not grow inputs by coverage")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--log", type=Path, help="write the result there too")
     options = parser.parse_args()
-    from benchmarks.fuzz import campaign as running
-
-    if options.only or options.again:
-        return _again(options)
-    began, load = time.monotonic(), os.getloadavg()[0]
-    campaign = running.Campaign(
-        options.folder.resolve(),
+    one = campaign.Campaign(
+        folder=options.folder.resolve(),
         seed=options.seed,
         cases=options.cases,
         processes=options.processes,
-        targets=tuple(filter(None, options.targets.split(","))),
-        grow=not options.plain,
+        targets=tuple(filter(None, options.targets.split(","))) or tuple(TARGETS),
     )
-    totals = campaign.run(resume=not options.fresh)
+    if options.only or options.again:
+        names = [Name.parse(text) for text in options.only or ()]
+        if options.again:
+            names += [name for name, verdict in one.judged().items() if verdict.is_fault]
+        return again(one, names)
+    totals = one.run()
     text = report(totals, options.seed)
-    wall = time.monotonic() - began
-    text += (
-        f"this start: {wall:.0f} s on {options.processes} processes; load {load:.1f} at its begin, "
-        f"{os.getloadavg()[0]:.1f} at its end\n"
-    )
     print(text)
     if options.log:
         options.log.write_text(text, encoding="utf-8")
     return 1 if totals.faults else 0
 
 
-def report(totals: object, seed: int) -> str:
+def report(totals: campaign.Totals, seed: int) -> str:
     """A table of targets, and each kind of fault with the first command that shows it."""
-    from benchmarks.fuzz.campaign import Totals, replay
-
-    assert isinstance(totals, Totals)
-    whats = ("taken", "refused", "traceback", "message", "litter", "memory", "hang", "died")
-    lines = [f"{'target':<14}{'cases':>7}" + "".join(f"{w:>10}" for w in whats) + "   ms a case"]
-    rows = {
-        **totals.targets,
-        "all": Counter(totals.whats) + Counter(ms=round(1000 * totals.seconds)),
-    }
-    for name, counts in rows.items():
-        cases = sum(counts[w] for w in whats)
-        told = "".join(f"{counts[w]:>10}" for w in whats)
-        lines.append(f"{name:<14}{cases:>7}{told}{counts['ms'] / max(1, cases):>12.1f}")
+    lines = [f"{'target':<14}{'cases':>7}" + "".join(f"{w:>10}" for w in WHATS) + "   ms a case"]
+    every = Counter(totals.whats) + Counter(ms=round(1000 * totals.seconds))
+    for name, counts in {**totals.targets, "all": every}.items():
+        cases = sum(counts[what] for what in WHATS)
+        row = "".join(f"{counts[what]:>10}" for what in WHATS)
+        lines.append(f"{name:<14}{cases:>7}{row}{counts['ms'] / max(1, cases):>12.1f}")
+    seconds, slowest = totals.slowest
     lines.append(
         f"processor {totals.seconds:.0f} s; largest memory {totals.peak >> 20} MB; slowest "
-        f"{totals.slowest[1]} with {totals.slowest[0]:.1f} s; lines of the package reached: "
-        f"{len(totals.lines)}"
+        f"{slowest} with {seconds:.1f} s"
     )
     lines.append(f"faults: {sum(map(len, totals.faults.values()))} of {len(totals.faults)} kinds")
     for mark, names in sorted(totals.faults.items(), key=lambda item: -len(item[1])):
-        lines.append(f"  {len(names):>5} x {mark}\n          {replay(seed, Name.parse(names[0]))}")
+        command = campaign.replay(seed, names[0])
+        lines.append(f"  {len(names):>5} x {mark}\n          {command}")
     return "\n".join(lines) + "\n"
 
 
-def _again(options: argparse.Namespace) -> int:
-    from benchmarks.fuzz import campaign as running
-
-    names = [Name.parse(text) for text in options.only or []]
-    if options.again:
-        kept = running.Campaign(options.folder, seed=options.seed, cases=0, processes=0)
-        kept._read_journal()
-        names += [Name.parse(n) for found in kept.totals.faults.values() for n in found]
+def again(one: campaign.Campaign, names: list[Name]) -> int:
+    """Run cases again in this process and print what became of them."""
     faults = 0
-    for name, verdict in running.only(options.folder.resolve(), options.seed, names):
+    for name, verdict in campaign.only(one.folder, one.seed, names):
         faults += verdict.is_fault
-        if verdict.is_fault or options.only:
-            print(
-                f"{name}: {verdict.what} {verdict.mark}\n{'; '.join(verdict.asked)}\n{verdict.told}"
-            )
-            print(f"{verdict.seconds:.2f} s, peak {verdict.peak >> 20} MB\n")
+        print(f"{name}: {verdict.what} {verdict.mark}\n{'; '.join(verdict.asked)}\n{verdict.told}")
+        print(f"{verdict.seconds:.2f} s, peak {verdict.peak >> 20} MB\n")
         if verdict.is_fault:
-            print(
-                running.keep_fault(
-                    options.folder, options.folder.resolve() / "sound", options.seed, name, verdict
-                )
-            )
+            sound = one.folder / "sound"
+            print(campaign.keep_fault(one.folder, sound, one.seed, name, verdict))
     print(f"{len(names)} cases again, {faults} faults")
     return 1 if faults else 0
 

@@ -1,9 +1,7 @@
-"""What a case is: a target, and numbers that decide its input and what is asked of it.
+"""What a case is: a target, and a number that decides its input and what is asked of it.
 
-`coco:17` is case 17 of the target coco: number 17 (with the seed) picks a sound input and the
-damage. `coco:17.80` puts the damage of number 80 onto the input of case 17, which reached lines of
-code that no case before it had; `coco:17.80.5` goes on from there. So a name is all that anybody
-needs to run a case again.
+`coco:17` is case 17 of the target coco: the number (with the seed) picks a sound input, the damage
+and the calls. So a name is all that anybody needs to run a case again.
 """
 
 from __future__ import annotations
@@ -12,24 +10,24 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.fuzz.mutate import Files, mutate
 
 
-@dataclass(frozen=True, order=True)
-class Name:
+class Name(NamedTuple):
     """What a case is called."""
 
     target: str
-    numbers: tuple[int, ...]
+    number: int
 
     def __str__(self) -> str:
-        return f"{self.target}:{'.'.join(map(str, self.numbers))}"
+        return f"{self.target}:{self.number}"
 
     @classmethod
     def parse(cls, text: str) -> Name:
-        target, _, numbers = text.partition(":")
-        return cls(target, tuple(int(number) for number in numbers.split(".")))
+        target, _, number = text.partition(":")
+        return cls(target, int(number))
 
 
 @dataclass(kw_only=True)
@@ -54,33 +52,26 @@ class Case:
 class Target:
     """A kind of input. `inputs(sound)`: sound ones; `ask(case)`: use a damaged one.
 
-    `weight`: cases of it among the sum of all weights. `keep`: files that stay as they are.
-    `mended(files, rng)`: make damage consistent (hashes), so that what lies deeper is reached.
+    `weight`: cases of it among the sum of all weights. `mended(files, rng)`: make damage consistent
+    (hashes), so that what lies deeper is reached.
     """
 
     name: str
     weight: int
     inputs: Callable[[Path], list[Files]]
     ask: Callable[[Case], object]
-    keep: tuple[str, ...] = ()
+    mutate: Callable[[Files, random.Random], Files] = mutate
     mended: Callable[[Files, random.Random], Files] = lambda files, rng: files
-    mutate: Callable[[Files, random.Random], Files] | None = None
 
 
-def generator(seed: int, target: str, number: int, what: str = "") -> random.Random:
-    return random.Random(f"{seed} {target} {number} {what}")
+def generator(seed: int, name: Name, what: str) -> random.Random:
+    return random.Random(f"{seed} {name} {what}")
 
 
 def files_of(target: Target, seed: int, name: Name, inputs: list[Files]) -> Files:
-    """The damaged input of a case."""
-    first = generator(seed, target.name, name.numbers[0], "input")
-    files = dict(first.choice(inputs))
-    for number in name.numbers:
-        rng = generator(seed, target.name, number, "damage")
-        if number == name.numbers[0] and rng.random() < 0.02:
-            continue  # sound ones have to be taken
-        if target.mutate is not None:
-            files = target.mutate(files, rng)
-        else:
-            files = mutate(files, rng, keep=target.keep)
-    return target.mended(files, generator(seed, target.name, name.numbers[-1], "mend"))
+    """The damaged input of a case; one in fifty is sound, and has to be taken."""
+    files = dict(generator(seed, name, "input").choice(inputs))
+    rng = generator(seed, name, "damage")
+    if rng.random() >= 0.02:
+        files = target.mutate(files, rng)
+    return target.mended(files, generator(seed, name, "mend"))

@@ -1,4 +1,4 @@
-"""Runs one case in a worker process and says what it came to.
+"""Runs one case in this process and says what it came to.
 
 A fault is: an exception that is not a SynthStudioError; more than 2 GB of memory at its peak, the
 process itself included; a file left behind beside the input and the output, in the output of
@@ -8,20 +8,15 @@ cannot say of itself (60 s of processor time, its own death) `campaign.py` sees 
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import os
 import resource
 import shutil
-import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
 
 from benchmarks.fuzz.cases import Case, Name, Target, files_of, generator
 from benchmarks.fuzz.mutate import Files
@@ -29,10 +24,7 @@ from benchmarks.fuzz.targets import TARGETS
 from synthstudio.core.errors import SynthStudioError
 
 MOST_BYTES = 2 << 30
-MOST_CPU_S = 60.0
 _PACKAGE = str(Path(__file__).resolve().parents[2] / "synthstudio") + os.sep
-_ENTRIES = 60
-"""A function that was entered so often without a new line is not looked at any more."""
 
 
 @dataclass(kw_only=True)
@@ -45,7 +37,6 @@ class Verdict:
     """Equal for faults of one cause: the kind of the exception and where it was raised."""
     seconds: float = 0.0
     peak: int = 0
-    lines: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
 
     @property
@@ -53,39 +44,13 @@ class Verdict:
         return self.what not in ("taken", "refused")
 
 
-class Lines:
-    """Which lines of the package this process has reached; cheap once little new comes."""
-
-    def __init__(self) -> None:
-        self.seen: set[tuple[CodeType, int]] = set()
-        self._idle: dict[CodeType, int] = {}
-        self.new: list[str] = []
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        code = frame.f_code
-        if self._idle.get(code, 0) > _ENTRIES or not code.co_filename.startswith(_PACKAGE):
-            return None
-        self._idle[code] = self._idle.get(code, 0) + 1
-        return self._line
-
-    def _line(self, frame: FrameType, event: str, arg: Any) -> Any:
-        key = (frame.f_code, frame.f_lineno)
-        if event == "line" and key not in self.seen:
-            self.seen.add(key)
-            self._idle[frame.f_code] = 0
-            name = frame.f_code.co_filename.removeprefix(_PACKAGE)
-            self.new.append(f"{name}:{frame.f_lineno}")
-        return self._line
-
-
 @dataclass(kw_only=True)
 class Judge:
-    """A worker's state: where it works, the sound inputs, the lines it has seen."""
+    """Where cases run, the sound inputs, and the seed."""
 
     work: Path
     sound: Path
     seed: int
-    lines: Lines | None = None
     _inputs: dict[str, list[Files]] = field(default_factory=dict)
 
     def files(self, name: Name) -> Files:
@@ -95,59 +60,50 @@ class Judge:
         return files_of(target, self.seed, name, self._inputs[name.target])
 
     def run(self, name: Name) -> Verdict:
-        """Run a case and clear up after it."""
-        target = TARGETS[name.target]
+        """Run a case."""
         shutil.rmtree(self.work, ignore_errors=True)
         for folder in ("in", "tmp", "cwd"):
             (self.work / folder).mkdir(parents=True)
         write(self.work / "in", self.files(name))
         case = Case(
-            rng=generator(self.seed, name.target, name.numbers[-1], "ask"),
+            rng=generator(self.seed, name, "ask"),
             input=self.work / "in",
             out=self.work / "out",
             sound=self.sound,
         )
         before = _snapshot(self.work)
         os.chdir(self.work / "cwd")
-        tempfile.tempdir = str(self.work / "tmp")
-        os.environ["TMPDIR"] = tempfile.tempdir
+        tempfile.tempdir = os.environ["TMPDIR"] = str(self.work / "tmp")
         _reset_peak()
         started = time.process_time()
-        verdict = self._ask(target, case)
+        verdict = _ask(TARGETS[name.target], case)
         verdict.seconds, verdict.peak = time.process_time() - started, _peak()
         verdict.asked = tuple(case.done)
-        if verdict.what == "refused" or verdict.what == "taken":
-            problem = _litter(self.work, before, case, refused=verdict.what == "refused")
-            if problem:
-                verdict.what, verdict.mark = "litter", f"litter {name.target} {case.done[-1:]}"
+        if not verdict.is_fault:
+            refused, where = verdict.what == "refused", f"{name.target} {case.done[-1:]}"
+            if problem := _litter(self.work, before, case, refused=refused):
+                verdict.what, verdict.mark = "litter", f"litter {where}"
                 verdict.told = f"{problem}\n{verdict.told}"
             if verdict.peak > MOST_BYTES:
-                verdict.what, verdict.mark = "memory", f"memory {name.target} {case.done[-1:]}"
-                verdict.told = f"{verdict.peak >> 20} MB\n{verdict.told}"
+                verdict.what, verdict.mark = "memory", f"memory {where}"
         return verdict
 
-    def _ask(self, target: Target, case: Case) -> Verdict:
-        if self.lines is not None:
-            self.lines.new = []
-            sys.settrace(self.lines)
-        try:
-            target.ask(case)
-            verdict = Verdict(what="taken")
-        except SynthStudioError as error:
-            text = str(error)
-            verdict = Verdict(what="refused", told=f"{type(error).__name__}: {text[:2000]}")
-            if not text.strip() or len(text) > 4000:
-                verdict.what, verdict.mark = "message", f"message of {len(text)} characters"
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            verdict = Verdict(what="traceback", told=traceback.format_exc(limit=-40)[-8000:])
-            verdict.mark = _mark(error)
-        finally:
-            sys.settrace(None)
-        if self.lines is not None:
-            verdict.lines = tuple(self.lines.new)
+
+def _ask(target: Target, case: Case) -> Verdict:
+    try:
+        target.ask(case)
+        return Verdict(what="taken")
+    except SynthStudioError as error:
+        text = str(error)
+        verdict = Verdict(what="refused", told=f"{type(error).__name__}: {text[:2000]}")
+        if not text.strip() or len(text) > 4000:
+            verdict.what, verdict.mark = "message", f"message of {len(text)} characters"
         return verdict
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        told = traceback.format_exc(limit=-40)[-8000:]
+        return Verdict(what="traceback", told=told, mark=_mark(error))
 
 
 def write(folder: Path, files: Files) -> None:
@@ -163,11 +119,9 @@ def write(folder: Path, files: Files) -> None:
 
 def _mark(error: BaseException) -> str:
     trace = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in trace if f.filename.startswith(_PACKAGE)] or list(trace)
-    last = ours[-1]
-    return (
-        f"{type(error).__name__} {last.filename.removeprefix(_PACKAGE)}:{last.name}:{last.lineno}"
-    )
+    last = ([f for f in trace if f.filename.startswith(_PACKAGE)] or list(trace))[-1]
+    place = f"{last.filename.removeprefix(_PACKAGE)}:{last.name}:{last.lineno}"
+    return f"{type(error).__name__} {place}"
 
 
 def _snapshot(work: Path) -> dict[str, tuple[int, int]]:
@@ -196,9 +150,8 @@ def _litter(work: Path, before: dict[str, tuple[int, int]], case: Case, *, refus
             if any(part.startswith((".tmp", "tmp")) for part in Path(name).parts):
                 wrong.append(f"temporary: {name}")
             continue
-        wrong.append(
-            f"{'left behind' if made else 'gone' if name not in after else 'changed'}: {name}"
-        )
+        how = "left behind" if made else "gone" if name not in after else "changed"
+        wrong.append(f"{how}: {name}")
     return "\n".join(wrong[:20])
 
 
@@ -218,38 +171,11 @@ def _peak() -> int:
     return 0
 
 
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def limit() -> None:
     """Hold this process to what is there now and 4 GB: a machine must survive its fuzzing."""
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + 2 * MOST_BYTES, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def serve(pipe: Any, work: str, sound: str, seed: int, growing: bool) -> None:
-    """A worker: names of cases come, verdicts go."""
-    folder = Path(work)
-    folder.mkdir(parents=True, exist_ok=True)
-    log = (folder.parent / f"{folder.name}.log").open("w")
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
-    faulthandler.enable(log)
-    prepare()
-    judge = Judge(work=folder, sound=Path(sound), seed=seed, lines=Lines() if growing else None)
-    limit()
-    pipe.send("ready")
-    while True:
-        name = pipe.recv()
-        if name is None:
-            break
-        log.seek(0)
-        log.truncate()
-        pipe.send((judge.run(name), resident()))
-    os.chdir("/")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def prepare() -> None:
@@ -260,6 +186,3 @@ def prepare() -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-
-
-Asked = Callable[[Case], object]

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import yaml
 
 Files = dict[str, bytes]
@@ -283,44 +282,6 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
     return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
-def _glb(data: bytes, rng: random.Random) -> bytes:
-    (length,) = struct.unpack_from("<I", data, 12)
-    text = as_json(damaged_tree(json.loads(data[20 : 20 + length]), rng))
-    text += b" " * (-len(text) % 4)
-    rest = data[20 + length :]
-    head = struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A)
-    return head + text + rest
-
-
-def _npz(data: bytes, rng: random.Random) -> bytes:
-    with np.load(io.BytesIO(data)) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    name = rng.choice(sorted(arrays))
-    old, how = arrays[name], rng.randrange(7)
-    if how == 0:
-        del arrays[name]
-    elif how == 1:
-        arrays[name] = old[: len(old) // 2] if old.ndim else old[None]
-    elif how == 2:
-        arrays[name] = old.astype(rng.choice(("f4", "i8", "U5", "?", "c16", "f2", "u1")))
-    elif how == 3:
-        arrays[name] = old.reshape(old.shape[::-1])
-    elif how == 4:
-        arrays[name] = np.concatenate([old, old]) if old.ndim else old
-    else:
-        new = old.copy()
-        odd = (math.nan, math.inf, 1e308, -1, 0, 2**31, 9, 255)
-        part: Any = (
-            ... if rng.random() < 0.3 else np.unravel_index(rng.randrange(old.size), old.shape)
-        )
-        with np.errstate(all="ignore"):
-            new[part] = np.array(rng.choice(odd)).astype(old.dtype)
-        arrays[name] = new
-    out = io.BytesIO()
-    np.savez(out, **arrays)
-    return out.getvalue()
-
-
 def _parquet(data: bytes, rng: random.Random) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -381,21 +342,7 @@ def _tar(data: bytes, rng: random.Random) -> bytes:
 
 
 _STRUCTURES: dict[str, Callable[[bytes, random.Random], bytes]] = {
-    "json": _json, "gltf": _json, "yaml": _yaml, "yml": _yaml, "safetensors": _safetensors,
-    "glb": _glb, "png": _png, "npz": _npz, "parquet": _parquet, "tar": _tar,
+    "json": _json, "gltf": _json, "yaml": _yaml, "safetensors": _safetensors, "png": _png,
+    "parquet": _parquet, "tar": _tar,
 }  # fmt: skip
-_TEXTS = (
-    "json",
-    "gltf",
-    "yaml",
-    "yml",
-    "xml",
-    "txt",
-    "csv",
-    "obj",
-    "ply",
-    "bvh",
-    "hdr",
-    "md",
-    "mtl",
-)
+_TEXTS = ("json", "gltf", "yaml", "xml", "txt", "csv", "obj", "ply", "bvh", "hdr", "md", "mtl")

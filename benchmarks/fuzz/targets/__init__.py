@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.fuzz.cases import Target
-from benchmarks.fuzz.targets import assets, datasets, exchange, networks, recipes, reviews
+from benchmarks.fuzz.targets import datasets, files, networks, reviews
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (recipes, exchange, assets, datasets, networks, reviews)
+    for module in (files, datasets, networks, reviews)
     for target in module.TARGETS
 }

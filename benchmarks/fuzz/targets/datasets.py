@@ -9,8 +9,7 @@ from pathlib import Path
 
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import Files
-from benchmarks.fuzz.targets.calls import command, read_whole
-from benchmarks.fuzz.targets.exchange import tree
+from benchmarks.fuzz.targets.files import command, read_whole, tree
 
 QUERIES = (
     "occluded > 0.2", "left_wrist hidden by object", "split = train and people > 1",

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import Files, as_json
-from benchmarks.fuzz.targets.calls import command
-from benchmarks.fuzz.targets.exchange import tree
+from benchmarks.fuzz.targets.files import command, tree
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,7 +34,7 @@ def ask_checkpoint(case: Case) -> None:
 
     def begin() -> None:
         case.done.append("train from these weights")
-        _train(case, {"start": str(file)})
+        _train(case, {"init_from": str(file)})
 
     case.pick(load, load, load, write, begin)
 
@@ -47,7 +46,7 @@ def _train(case: Case, changes: dict[str, object]) -> None:
     from synthstudio.api import networks
 
     config = json.loads((case.sound / "train.yaml").read_text(encoding="utf-8"))
-    for key in ("train", "validate_on"):
+    for key in ("train", "val"):
         config[key] = [{"dataset": str(case.sound / "pairs")}]
     made = networks.to_config({**config, **changes})
     networks.run_train(made, case.out, cache=case.sound / "crops", dry_run=True, progress=False)
@@ -69,7 +68,7 @@ def ask_run(case: Case) -> None:
         return
     case.done.append("train, resume")
     config = json.loads((case.sound / "train.yaml").read_text(encoding="utf-8"))
-    for key in ("train", "validate_on"):
+    for key in ("train", "val"):
         config[key] = [{"dataset": str(case.sound / "pairs")}]
     config["steps"] = 5
     ss.train(config, case.input, resume=True, cache=case.sound / "crops", progress=False)

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import ODD, Files, as_json, damaged_tree, mutate
-from benchmarks.fuzz.targets.exchange import tree
+from benchmarks.fuzz.targets.files import tree
 
 _DB = ("review.db",)
 
