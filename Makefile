@@ -57,12 +57,10 @@ lock: $(STAMP)        ## write the versions that .venv holds now into requiremen
 docs: $(STAMP)        ## regenerate docs/cli.md and scenes/schema.json
 	$(BIN)/python tools/docs.py
 
-bench: $(STAMP)       ## speed, as ratios in one run; the editor at size; networks exported and live
+bench: $(STAMP)       ## speed, as ratios in one run; the table of people and the editor at size
 	$(BIN)/python -m benchmarks.bench
 	$(BIN)/python -m benchmarks.scale --people 20000 --only table,cached,opened,queries,facets,risks
 	$(BIN)/python -m benchmarks.studio --people 20000 --steps 300 --edits 50
-	$(BIN)/python -m benchmarks.exported
-	$(BIN)/python -m benchmarks.live --run synthstudio/inference/weights/photos.onnx
 
 bench-against: $(STAMP) ## is anything slower than at BASE?
 	$(BIN)/python -m benchmarks.against --base $(BASE)

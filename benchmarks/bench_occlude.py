@@ -2,7 +2,7 @@
 
 Processor time of `occlude` a photo (its clean frame and one in which people are behind cut-outs,
 read, drawn, encoded, labelled and written), and over what OpenCV alone takes to decode the photo
-and encode it once. Photos are generated and cut-outs drawn, unless yours are named.
+and encode it once. Photos are generated and cut-outs drawn.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-import argparse
 import json
 import tempfile
 import time
@@ -21,8 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from synthstudio.core.images import encode_png
-from synthstudio.core.rng import stream
+from benchmarks.small_inputs import cutout, write_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
@@ -40,13 +38,9 @@ RECIPE = {
 FRAMES = 48
 
 
-def occluding(
-    annotations: Path, images: Path, assets: Path, *, folder: str = "occluders"
-) -> dict[str, float]:
-    """Return what a photo costs; `folder` of cut-outs below `assets`. All are made twice, the
-    second time counts.
-    """
-    hiding = {**RECIPE["occlude"], "cutouts": {"folder": folder}}  # type: ignore[dict-item]
+def occluding(annotations: Path, images: Path, assets: Path) -> dict[str, float]:
+    """What a photo costs, with cut-outs below `assets`. All are made twice, the second counts."""
+    hiding = {**RECIPE["occlude"], "cutouts": {"folder": "occluders"}}  # type: ignore[dict-item]
     settings = prepare(parse({**RECIPE, "occlude": hiding}), assets=assets, device="cpu")
     for _ in range(2):
         with tempfile.TemporaryDirectory() as out:
@@ -84,34 +78,17 @@ def of_generated(frames: int = FRAMES) -> dict[str, float]:
         export("coco", Dataset(root / "made"), root / "coco", skeleton="coco17")
         annotations = root / "coco" / "annotations" / "person_keypoints_train.json"
         (root / "occluders").mkdir()
-        for k, (wide, tall) in enumerate(((200, 260), (120, 300), (280, 180))):
-            noise = stream(1, "cut-out", k).integers(40, 220, (12, 12, 4)).astype(np.uint8)
-            rgba = cv2.resize(noise, (wide, tall), interpolation=cv2.INTER_CUBIC)
-            rgba[..., 3] = 0
-            middle, axes = (wide // 2, tall // 2), (wide // 2 - 4, tall // 2 - 4)
-            alpha = np.ascontiguousarray(rgba[..., 3])
-            cv2.ellipse(alpha, middle, axes, 0, 0, 360, 255, -1, cv2.LINE_AA)
-            rgba[..., 3] = alpha
-            (root / "occluders" / f"suitcase{k}.png").write_bytes(encode_png(rgba))
-        credits = [{"file": f"suitcase{k}.png", "category": "suitcase"} for k in range(3)]
-        (root / "occluders" / "manifest.json").write_text(json.dumps(credits))
+        for k, size in enumerate(((200, 260), (120, 300), (280, 180))):
+            cutout(size).save(root / "occluders" / f"suitcase{k}.png")
+        listed = [{"file": f"suitcase{k}.png", "category": "suitcase"} for k in range(3)]
+        write_json(root / "occluders" / "manifest.json", listed)
         return occluding(annotations, root / "coco" / "images" / "train", root)
 
 
 def main() -> None:
-    """Measure and print; the last line is the same as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--annotations", type=Path, help="COCO keypoints of your own photos")
-    parser.add_argument("--images", type=Path, help="the photos")
-    parser.add_argument("--assets", type=Path, help="a folder that holds occluders/, cut-outs")
-    options = parser.parse_args()
-    given = (options.annotations, options.images, options.assets)
-    if any(given) and not all(given):
-        parser.error("--annotations, --images and --assets come together")
-    found = occluding(*given) if all(given) else of_generated()
-    for name, value in found.items():
+    """Measure and print."""
+    for name, value in of_generated().items():
         print(f"{name:<30} {value:10.2f}")
-    print(json.dumps(found))
 
 
 if __name__ == "__main__":

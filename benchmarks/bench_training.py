@@ -1,20 +1,15 @@
-"""What training waits for, and what ORN costs: part of `make bench`, or `python -m` this.
+"""What training waits for: part of `make bench`, or `python -m benchmarks.bench_training`.
 
-The loader: does a network of nano's size wait for its batches on this machine? Beside the share
-of time it waits stands what no loader can beat: both use the same cores, so a step with a loader
-takes at least the processor time of both over the number of cores.
-
-The block: milliseconds of backbone + ORN against backbone + KPE, calls taking turns in one
-process, median of many. Beside it stands the ratio of their multiplications, below which ORN
-cannot come unless it uses the machine better. The aims: 5 % waiting, 1.15 times the time, 1.3
-times a training step.
+Does a network of nano's size wait for its batches on this machine? Beside the share of time it
+waits stands what no loader can beat: both use the same cores, so a step with a loader takes at
+least the processor time of both over the number of cores; and what a step of ORN costs beside
+KPE's. The aims: 5 % waiting, 1.3 times a training step.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,15 +19,12 @@ from typing import Any
 import numpy as np
 import torch  # noqa: TID253 - it times networks
 from torch import nn  # noqa: TID253
-from torch.utils.flop_counter import FlopCounterMode  # noqa: TID253
 
-from benchmarks import proof, proofs
-from synthstudio.core.skeleton import get_skeleton
+from benchmarks import proofs
 from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import config as configs
-from synthstudio.training import devices
 from synthstudio.training.config import Config
 from synthstudio.training.config_network import Network
 from synthstudio.training.data import batches
@@ -43,7 +35,7 @@ from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample
 
 SCENES = proofs.ROOT / "scenes"
-WAITING, LATENCY, STEP = 0.05, 1.15, 1.3
+WAITING, STEP = 0.05, 1.3
 STYLES = dict.fromkeys(("resample", "blur", "gamma", "noise", "jpeg"), 0.3) | {"grey": 0.1}
 _WARM_UP = 5
 
@@ -149,71 +141,12 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
     }
 
 
-def latency(*, rounds: int = 60) -> dict[str, float]:
-    """Milliseconds of KPE and ORN, in turn, and their ratio for each batch size and precision.
-
-    `wide KPE` is that of the proof: as many multiplications in training as ORN has.
-    """
-    network = nano().network
-    joints = len(get_skeleton("coco17").joints)
-    wide = proof.matched_width(proof.orn_network(proof.FULL))
-    changes = {
-        "KPE": {"block": "kpe"},
-        "wide KPE": {"block": "kpe", "width": wide},
-        "ORN": {"block": "orn"},
-    }
-    nets = {}
-    for block, change in changes.items():
-        torch.manual_seed(0)
-        one = network.model_copy(update=change)
-        nets[block] = build_network(one, get_skeleton("coco17"), bank=_bank(one, joints)).eval()
-    kinds = {"float32": torch.float32}
-    if devices.has_bfloat16(torch.device("cpu")):
-        kinds["bfloat16"] = torch.bfloat16
-    found: dict[str, float] = {}
-    for batch in (1, 64):
-        images = torch.randint(0, 256, (batch, 3, *network.size), dtype=torch.uint8)
-        for name, kind in kinds.items():
-            times = in_turn(nets, images, kind, rounds=rounds if batch == 1 else rounds // 3)
-            ms = {block: 1e3 * statistics.median(t) for block, t in times.items()}
-            label = f"batch {batch}, {name}"
-            found |= {f"{label}: {block}, ms": took for block, took in ms.items()}
-            found |= {f"{label}: ORN / {block}": ms["ORN"] / ms[block] for block in list(ms)[:2]}
-    multiplied = {block: flops(net, network.size) for block, net in nets.items()}
-    for block in list(multiplied)[:2]:
-        found[f"multiplications, ORN / {block}"] = multiplied["ORN"] / multiplied[block]
-    return found | {"aim, ORN / KPE": LATENCY}
-
-
-def in_turn(
-    nets: dict[str, nn.Module], images: torch.Tensor, kind: torch.dtype, *, rounds: int
-) -> dict[str, list[float]]:
-    """Seconds of each call from images to maps, the networks taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in nets}
-    with torch.inference_mode(), torch.autocast("cpu", kind, enabled=kind != torch.float32):
-        for k in range(rounds + 3):
-            for name, net in nets.items():
-                began = time.perf_counter()
-                net(images)
-                if k >= 3:
-                    times[name].append(time.perf_counter() - began)
-    return times
-
-
-def flops(net: nn.Module, size: tuple[int, int]) -> int:
-    """Floating-point operations of one image's products and convolutions."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net(torch.zeros(1, 3, *size))
-    return int(counter.get_total_flops())
-
-
 def main() -> None:
     """Measure and print everything; the last line is the same as JSON."""
     torch.set_num_threads(os.cpu_count() or 1)
     found: dict[str, Any] = {
         "the loader of nano": loader(nano()),
         "the loader of photos, which pastes and styles": loader(styled()),
-        "ORN against KPE": latency(),
     }
     for name, values in found.items():
         print(name)

@@ -105,11 +105,10 @@ def base_facts(name: str, side: Side, frames: int) -> Facts:
     return facts
 
 
-def details(name: str, outcome: Outcome, pair: tuple[Side, Side]) -> list[str]:
+def details(outcome: Outcome) -> list[str]:
     """Lines for differences that nobody meant: failures first, a few of each file."""
     lines: list[str] = []
     shown: Counter[str] = Counter()
-    places = [side.work / ("sets" if name == "frames" else "") for side in pair]
     for key in sorted(outcome.unlisted, key=lambda key: (not key.endswith(":status"), key)):
         path = key.partition(":")[0]
         shown[path] += 1
@@ -119,8 +118,7 @@ def details(name: str, outcome: Outcome, pair: tuple[Side, Side]) -> list[str]:
         was, now = (
             "absent" if value is None else str(value)[:100] for value in outcome.unlisted[key]
         )
-        why = golden_digest.explain(key.partition("/")[2], *places)
-        lines.append(f"  {key}{label}: {why or f'{was} -> {now}'}")
+        lines.append(f"  {key}{label}: {was} -> {now}")
     left = len(outcome.unlisted) - len(lines)
     return [*lines, f"  and {left} more, in all of {len(shown)} files or commands"][: MOST + 1]
 
@@ -197,7 +195,7 @@ def main() -> int:
         counts = f"{len(had)} facts, {len(found.unlisted)} differ, {len(found.listed)} meant, "
         counts += f"{found.program} of the program, {found.wording} of wording"
         say(f"{name}: {counts}; {time.monotonic() - start:.0f} s")
-        for line in details(name, found, pair) if found.unlisted else ():
+        for line in details(found) if found.unlisted else ():
             say(line)
         reasons |= set(found.listed.values())
         failed |= bool(found.unlisted)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,7 +121,7 @@ def _leaves(value: Any, path: str, *, branches: bool = False) -> Iterator[tuple[
         yield path, value
 
 
-def table_columns(path: Path) -> dict[str, list[Any]]:
+def _columns(path: Path) -> dict[str, list[Any]]:
     """The values of a Parquet file's columns; JSON text is decoded."""
     table = pq.read_table(path, use_threads=False, partitioning=None)
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
@@ -141,7 +140,7 @@ def _decoded(text: Any) -> Any:
 
 def _parquet(path: Path, data: bytes) -> dict[str, str]:
     found = {"rows": str(pq.ParquetFile(path).metadata.num_rows)}
-    for name, values in table_columns(path).items():
+    for name, values in _columns(path).items():
         if any(isinstance(v, dict) or (isinstance(v, list) and _dicts(v)) for v in values):
             parts = json_parts(values).items()
             found |= {f"{name}{where.removeprefix('[]')}": part for where, part in parts}
@@ -160,11 +159,6 @@ def _json(path: Path, data: bytes) -> dict[str, str]:
 
 def _lines(path: Path, data: bytes) -> dict[str, str]:
     return json_parts([json.loads(line) for line in data.splitlines() if line.strip()])
-
-
-def _npz(path: Path, data: bytes) -> dict[str, str]:
-    with zipfile.ZipFile(path) as archive:
-        return {info.filename: digest(archive.read(info)) for info in archive.infolist()}
 
 
 def _tar(path: Path, data: bytes) -> dict[str, str]:
@@ -200,7 +194,6 @@ _PARTS = {
     ".parquet": _parquet,
     ".json": _json,
     ".jsonl": _lines,
-    ".npz": _npz,
     ".tar": _tar,
     ".safetensors": lambda path, data: tensors(path),
 }
@@ -229,21 +222,3 @@ def differences(base: Facts, new: Facts) -> dict[str, tuple[Any, Any]]:
 
 def _set_of(key: str) -> str:
     return "/".join(key.split("/")[:2])
-
-
-def explain(key: str, base: Path, new: Path) -> str:
-    """In which rows a Parquet column of two folders differs, "" where that says nothing."""
-    path, _, column = key.partition(":")
-    name = column.partition(".")[0]
-    files = (base / path, new / path)
-    if not path.endswith(".parquet") or not all(file.is_file() for file in files):
-        return ""
-    had, has = (table_columns(file).get(name) for file in files)
-    if had is None or has is None or len(had) != len(has):
-        return "the column is missing or has another length"
-    rows = [k for k, (a, b) in enumerate(zip(had, has, strict=True)) if plain(a) != plain(b)]
-    if not rows:
-        return ""
-    first = rows[0]
-    was, now = plain(had[first])[:120], plain(has[first])[:120]
-    return f"{len(rows)} of {len(had)} rows, first row {first}: {was} -> {now}"

@@ -335,45 +335,29 @@ HITS = {
     "by others": "hidden by things or people",
     "visible": "visible joints",
     "clean": "clean frames, all joints",
-    "hidden@0.2": "hidden joints, PCK@0.2",
-    "poses": "hidden joints, unseen poses of seen families",
-    "families": "hidden joints, unseen families of poses",
 }
-"""Measures with an interval: PCK@0.1 of the amodal box's longer side unless they say otherwise."""
+"""Measures with an interval: PCK@0.1 of the amodal box's longer side."""
 
 
 def measured(answers: Predictions) -> dict[str, Any]:
     """Hits and counts by group for HITS, and OKS-AP with amodal areas, as plain values."""
+    base, clean = (answers.known & (answers.variant == v)[:, None] for v in ("base", "clean"))
+    hidden = base & (answers.state == STATE_HIDDEN)
+    others = np.isin(answers.cause, [CAUSES.index(c) for c in ("object", "person")])
+    parts = {
+        "hidden": hidden,
+        "by others": hidden & others,
+        "visible": base & (answers.state == STATE_VISIBLE),
+        "clean": clean,
+    }
     hits = {}
-    for name, (which, at) in _parts(answers).items():
-        right, counted = pck_by_group(answers, which, at=at)
+    for name, which in parts.items():
+        right, counted = pck_by_group(answers, which, at=0.1)
         hits[name] = {"hits": right[0].tolist(), "counts": counted[0].tolist()}
     occluded = select(answers, answers.variant == "base")
     score = occluded.score.mean(1)  # every arm's own chance of the maps; only ORN says a quality
-    hidden = occluded.known & (occluded.state == STATE_HIDDEN)
-    aps = {}
-    for name, only in (("AP", None), ("AP hidden", hidden)):
-        found = average_precision(
-            truth_of(occluded), occluded.xy, score, sigmas=SKELETON.sigmas, only=only
-        )
-        aps[name] = None if np.isnan(found["AP"]) else found["AP"]
-    return {"hits": hits, "AP": aps}
-
-
-def _parts(answers: Predictions) -> dict[str, tuple[NDArray[np.bool_], float]]:
-    base, clean = (answers.known & (answers.variant == v)[:, None] for v in ("base", "clean"))
-    hidden = base & (answers.state == STATE_HIDDEN)
-    new = np.isin(answers.family, HELD_FAMILIES)[:, None]
-    others = np.isin(answers.cause, [CAUSES.index(c) for c in ("object", "person")])
-    return {
-        "hidden": (hidden, 0.1),
-        "by others": (hidden & others, 0.1),
-        "visible": (base & (answers.state == STATE_VISIBLE), 0.1),
-        "clean": (clean, 0.1),
-        "hidden@0.2": (hidden, 0.2),
-        "poses": (hidden & ~new, 0.1),
-        "families": (hidden & new, 0.1),
-    }
+    found = average_precision(truth_of(occluded), occluded.xy, score, sigmas=SKELETON.sigmas)
+    return {"hits": hits, "AP": None if np.isnan(found["AP"]) else found["AP"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -411,13 +395,11 @@ class Found:
             rounds=ROUNDS,
         )
 
-    def precision(self, arm: str, name: str) -> str:
-        """An AP's mean and the range of its seeds."""
-        values = [self.results[arm, seed]["AP"][name] for seed in self.seeds(arm)]
-        reported = [100 * v for v in values if v is not None]
-        if not reported:
-            return "-"
-        return f"{np.mean(reported):.1f} ({min(reported):.1f} to {max(reported):.1f})"
+    def precision(self, arm: str) -> str:
+        """The AP's mean and the range of its seeds."""
+        values = [self.results[arm, seed]["AP"] for seed in self.seeds(arm)]
+        shown = [100 * value for value in values if value is not None]
+        return f"{np.mean(shown):.1f} ({min(shown):.1f} to {max(shown):.1f})" if shown else "-"
 
 
 def read(folder: Path, arms: tuple[str, ...], seeds: int) -> Found:
@@ -443,12 +425,11 @@ AIMS: tuple[tuple[str, str, str, Callable[[Interval], bool]], ...] = (
 
 def tables(found: Found) -> str:
     """The figures of all arms and the aims, as Markdown."""
-    columns = [*HITS.values(), "OKS-AP", "OKS-AP, hidden joints alone", "seeds"]
+    columns = [*HITS.values(), "OKS-AP", "seeds"]
     lines = ["| arm | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
     for arm in found.arms:
         cells = [interval(vars(found.value(arm, measure))) for measure in HITS]
-        cells += [found.precision(arm, name) for name in ("AP", "AP hidden")]
-        cells += [str(len(found.seeds(arm)))]
+        cells += [found.precision(arm), str(len(found.seeds(arm)))]
         lines.append(f"| ({arm}) {ARMS[arm].title} | " + " | ".join(cells) + " |")
     lines += ["", "| ours less theirs | difference in points (95 %) | holds |", "|---|---|---|"]
     for ours, theirs, measure, holds in AIMS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -23,14 +22,8 @@ from synthstudio.recipe.schema.load import dump, load, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES_PER_SHARD = 8
-EVENTS = (
-    "before-first-shard",
-    "frame-written",
-    "shard-written",
-    "before-rename",
-    "after-rename",
-    "before-index",
-)
+EVENTS = ("before-first-shard", "frame-written", "shard-written")
+EVENTS += ("before-rename", "after-rename", "before-index")
 IN_WORKERS = ("frame-written", "shard-written")
 VICTIMS = ("self", "parent", "group")
 
@@ -108,16 +101,7 @@ def killed_and_resumed(
 ) -> dict[str, str]:
     """Start a run that is killed, see that it died, resume it; return the files' hashes."""
     event, nth, victim = kill
-    arguments = [
-        str(scene),
-        str(assets),
-        str(out),
-        str(frames),
-        str(workers),
-        event,
-        str(nth),
-        victim,
-    ]
+    arguments = map(str, (scene, assets, out, frames, workers, event, nth, victim))
     died = subprocess.run(
         [sys.executable, "-m", "benchmarks.proofs", *arguments],
         cwd=ROOT,
@@ -133,21 +117,6 @@ def killed_and_resumed(
         settings, out, workers=workers, resume=True, frames_per_shard=FRAMES_PER_SHARD
     )
     return hashed_files(out)
-
-
-def killed_run(settings: Settings, out: Path) -> dict[str, str]:
-    """Kill a run's process group with its second shard written, resume; return the hashes."""
-    job = out.with_suffix(".recipe.json")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    job.write_text(json.dumps(dump(settings.recipe)), encoding="utf-8")
-    return killed_and_resumed(
-        job,
-        settings.assets.root,
-        out,
-        frames=settings.recipe.frames,
-        kill=("after-rename", 2, "group"),
-        workers=2,
-    )
 
 
 def replayed(folder: Path, indices: Sequence[int]) -> dict[int, str]:

@@ -52,7 +52,6 @@ from synthstudio.generation.stage import prepare
 from synthstudio.quality import stats, validate
 from synthstudio.quality.coverage import coverage
 from synthstudio.recipe.schema import load
-from synthstudio.report import facts
 from synthstudio.review.risk.people import facet, find, joint_facet
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk
@@ -176,10 +175,6 @@ def _validate(dataset: Dataset, work: Path) -> object:
     return validate.validate_samples(samples, skeleton).findings.as_json()["kinds"]
 
 
-def _count(dataset: Dataset, work: Path) -> object:
-    return filtering.count(dataset, filtering.query_of(dataset, QUERIES[0])).as_json()
-
-
 def _filter(dataset: Dataset, work: Path) -> object:
     query = filtering.query_of(dataset, QUERIES[0])
     return filtering.filter_dataset(dataset, query, work / f"filtered-{os.getpid()}").people
@@ -224,8 +219,6 @@ def _ms(call: Callable[[], object]) -> float:
 STEPS: dict[str, Callable[[Dataset, Path], object]] = {
     "stats": lambda dataset, _: stats.dataset_stats(dataset)["people"],
     "coverage": lambda dataset, _: coverage(dataset).people,
-    "report": lambda dataset, _: facts.gather(dataset).stats["people"],
-    "count": _count,
     "filter": _filter,
     "split": _split,
     "validate": _validate,

@@ -7,6 +7,8 @@ Photos, cut-outs and panoramas are taken from ASSETS (default ../shared/data) wh
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -16,25 +18,58 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import abilities, proofs
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from benchmarks import physics, proofs, targets
 from benchmarks.counterfactuals import counterfactuals
+from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.coco.file import annotation_files
 from synthstudio.formats.export import export
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
-from synthstudio.generation.stage import Stage, prepare
+from synthstudio.generation.plan import plan
+from synthstudio.generation.stage import Settings, Stage, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
 
 SCENES = proofs.ROOT / "scenes"
+CROWDED: dict[str, Any] = {"targets": {"crowd_index": 0.8}, "people": {"count": [3, 6]}}
+ABILITIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "targets-wrists": ("target_wrists.yaml", {}),
+    "targets-causes": ("target_causes.yaml", {}),
+    "crowd-index-0.8": ("target_crowd.yaml", CROWDED),
+    "variants": ("counterfactuals.yaml", {}),
+    "clips": ("clips.yaml", {}),
+    "contacts": ("holding.yaml", {}),
+    "quotas": ("quotas.yaml", {}),
+}
+"""What a scene can ask for: name -> scene, other fields of it."""
+POSED = {
+    "rooms.yaml": 700, "quickstart.yaml": 300, "close_ups.yaml": 200, "holding.yaml": 300,
+    "target_bell.yaml": 250, "clips.yaml": 96, "crowd.yaml": 60, "target_crowd.yaml": 94,
+}  # fmt: skip
+"""Frames of each scene whose people are posed."""
 Check = Callable[[Path, Path], tuple[bool, str]]
+
+
+def settings_of(name: str, *, frames: int, more: dict[str, Any] | None = None) -> Settings:
+    """The settings of a scene with another number of frames and other fields."""
+    path = SCENES / name
+    written = {**dump(load(path)), "frames": frames}
+    for key, value in (more or {}).items():
+        written[key] = {**written.get(key, {}), **value}
+    return prepare(parse(written, str(path)), assets=SCENES, device="cpu")
 
 
 def same_bytes(folder: Path, assets: Path) -> tuple[bool, str]:
     """200 frames of photo_backdrop: 1 and 2 workers, two runs, three parts merged."""
     settings = proofs.settings_for(SCENES / "photo_backdrop.yaml", assets=assets, frames=200)
-    ways = proofs.made_in_every_way(settings, folder)
+    return _same(proofs.made_in_every_way(settings, folder))
+
+
+def _same(ways: dict[str, dict[str, str]]) -> tuple[bool, str]:
     first = ways["one worker"]
     differing = [way for way, tree in ways.items() if tree != first]
     return not differing, f"{len(first)} hashed files, {len(ways)} ways, differing: {differing}"
@@ -47,15 +82,13 @@ def kills(folder: Path, assets: Path) -> tuple[bool, str]:
     whole = folder / "whole"
     pipeline.generate(settings, whole, workers=2, frames_per_shard=proofs.FRAMES_PER_SHARD)
     expected = hashed_files(whole)
-    plan = proofs.kill_plan(1, random_moments=10, frames=frames)
     wrong = []
-    for number, kill in enumerate(plan):
-        made = proofs.killed_and_resumed(
-            scene, SCENES, folder / f"k{number}", frames=frames, kill=kill, workers=2
-        )
-        if made != expected:
-            wrong.append(kill)
-    return not wrong, f"{len(plan)} kills, each resumed; bytes differ after: {wrong}"
+    killed = proofs.kill_plan(1, random_moments=10, frames=frames)
+    for number, kill in enumerate(killed):
+        out = folder / f"k{number}"
+        made = proofs.killed_and_resumed(scene, SCENES, out, frames=frames, kill=kill, workers=2)
+        wrong += [kill] if made != expected else []
+    return not wrong, f"{len(killed)} kills, each resumed; bytes differ after: {wrong}"
 
 
 def any_frame(folder: Path, assets: Path) -> tuple[bool, str]:
@@ -70,37 +103,37 @@ def any_frame(folder: Path, assets: Path) -> tuple[bool, str]:
 
 def second_oracle(folder: Path, assets: Path) -> tuple[bool, str]:
     """The audit over 500 frames, about 1,000 people at least 32 px tall."""
-    lines, passed, total = [], True, 0
-    for scene, frames in (
-        ("photo_backdrop.yaml", 300),
-        ("close_ups.yaml", 150),
-        ("crowd.yaml", 50),
-    ):
-        out = folder / scene
-        settings = proofs.settings_for(SCENES / scene, assets=assets, frames=frames)
+    frames = {"photo_backdrop.yaml": 300, "close_ups.yaml": 150, "crowd.yaml": 50}
+    passed, people, text = _audited(folder, {
+        name: proofs.settings_for(SCENES / name, assets=assets, frames=count)
+        for name, count in frames.items()
+    })  # fmt: skip
+    return passed and people >= 1000, text
+
+
+def _audited(folder: Path, runs: dict[str, Settings]) -> tuple[bool, int, str]:
+    """Whether the audit holds on the frames of each of `runs`, of how many people, a report."""
+    lines, passed, people = [], True, 0
+    for name, settings in runs.items():
+        out = folder / name
         pipeline.generate(settings, out, workers=2)
         tally = audit(out, settings, workers=2)
         found = tally.report()
-        total += found["people"]
-        passed &= found["passed"]
-        lines.append(f"{scene}: {found}")
-        lines += [f"    {finding}" for finding in tally.findings[:10]]
-    lines.append(f"people in all: {total}")
-    return passed and total >= 1000, "\n  ".join(lines)
+        people += found["people"]
+        passed &= bool(found["passed"])
+        lines += [f"{name}: {found}", *(f"    {finding}" for finding in tally.findings[:10])]
+    return passed, people, "\n  ".join([*lines, f"people in all: {people}"])
 
 
 def flat_memory(folder: Path, assets: Path) -> tuple[bool, str]:
     """A worker's memory over 2,000 frames."""
     settings = proofs.settings_for(SCENES / "quickstart.yaml", assets=assets, frames=2000)
     held = proofs.memory(settings, frames=2000, marks=(500, 1000, 1500, 2000))
-    growth = held[2000] / held[1000]
-    return growth < 1.05, f"MB after frames: {held}"
+    return held[2000] / held[1000] < 1.05, f"MB after frames: {held}"
 
 
 def plan_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     """--plan is within 25 % of the run it foretells."""
-    from synthstudio.generation.plan import plan
-
     settings = proofs.settings_for(SCENES / "quickstart.yaml", assets=assets, frames=1500)
     foretold = plan(settings, near=folder / "planned", workers=2)
     start = time.monotonic()
@@ -108,31 +141,23 @@ def plan_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     took = time.monotonic() - start
     size = sum(p.stat().st_size for p in made.folder.rglob("*") if p.is_file())
     time_off, disk_off = foretold.seconds / took - 1, foretold.disk_bytes / size - 1
-    output = (
-        f"time {took:.0f} s, foretold {time_off:+.1%}; disk {size / 1e6:.1f} MB, {disk_off:+.1%}"
-    )
-    return abs(time_off) <= 0.25 and abs(disk_off) <= 0.25, output
+    text = f"time {took:.0f} s, foretold {time_off:+.1%}; disk {size / 1e6:.1f} MB, {disk_off:+.1%}"
+    return abs(time_off) <= 0.25 and abs(disk_off) <= 0.25, text
 
 
 def coco_scores_itself(folder: Path, assets: Path) -> tuple[bool, str]:
     """Pycocotools gives ground truth as detections 1.000 for keypoints, boxes and masks."""
-    out = folder / "crowd"
     settings = proofs.settings_for(SCENES / "crowd.yaml", assets=assets, frames=40)
-    pipeline.generate(settings, out, workers=2)
-    export("coco", out, folder / "coco")
-    each = [_scores(file, sigmas(out)) for file in annotation_files(folder / "coco")]
+    pipeline.generate(settings, folder / "crowd", workers=2)
+    export("coco", folder / "crowd", folder / "coco")
+    sigmas = get_skeleton(Dataset(folder / "crowd").identity.skeleton).sigmas
+    each = [_scores(file, sigmas) for file in annotation_files(folder / "coco")]
     good = all(abs(s - 1) < 1e-9 for scores, _ in each for s in scores.values())
     return good, f"{[scores for scores, _ in each]}, most in a frame {max(m for _, m in each)}"
 
 
-def _scores(file: Path, of_joints: Any) -> tuple[dict[str, float], int]:
+def _scores(file: Path, sigmas: Any) -> tuple[dict[str, float], int]:
     """AP of ground truth as detections by kind, and the most people in an image."""
-    import contextlib
-    import io
-
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(file))
         most = max(len(truth.getAnnIds([i])) for i in truth.getImgIds())
@@ -143,19 +168,12 @@ def _scores(file: Path, of_joints: Any) -> tuple[dict[str, float], int]:
             judge = COCOeval(truth, detections, kind)
             judge.params.maxDets = [most] if kind == "keypoints" else [1, 10, most]
             if kind == "keypoints":
-                judge.params.kpt_oks_sigmas = of_joints
+                judge.params.kpt_oks_sigmas = sigmas
             judge.evaluate()
             judge.accumulate()
             precision = judge.eval["precision"][:, :, :, 0, -1]
             scores[kind] = float(precision[precision > -1].mean())
     return scores, most
-
-
-def sigmas(folder: Path) -> object:
-    """Return the sigmas of a data set's skeleton."""
-    from synthstudio.core.skeleton import get_skeleton
-
-    return get_skeleton(Dataset(folder).identity.skeleton).sigmas
 
 
 def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
@@ -185,75 +203,80 @@ def clean_against_occluded(folder: Path, assets: Path) -> tuple[bool, str]:
 
 
 def abilities_bytes(folder: Path, assets: Path) -> tuple[bool, str]:
-    """Targets, variants, clips, contacts, quotas, crowds: the same bytes in five ways."""
-    return abilities.same_bytes_of_abilities(folder, frames=48, kill=True)
+    """Targets, variants, clips, contacts, quotas, crowds: the same bytes in four ways."""
+    lines, held = [], True
+    for name, (scene, more) in ABILITIES.items():
+        settings = settings_of(scene, frames=48, more=more)
+        same, text = _same(proofs.made_in_every_way(settings, folder / name))
+        held &= same
+        lines.append(f"{name}: {text}")
+    return held, "\n  ".join(lines)
 
 
 def abilities_oracle(folder: Path, assets: Path) -> tuple[bool, str]:
     """The audit on the same abilities."""
-    return abilities.oracle_on_abilities(folder, frames=64)
+    runs = {n: settings_of(s, frames=64, more=more) for n, (s, more) in ABILITIES.items()}
+    passed, _, text = _audited(folder, runs)
+    return passed, text
 
 
 def physics_holds(folder: Path, assets: Path) -> tuple[bool, str]:
     """2,000 frames: nothing through anything, feet on the floor, joints within limits."""
-    frames = {
-        "rooms.yaml": 700, "quickstart.yaml": 300, "close_ups.yaml": 200, "holding.yaml": 300,
-        "target_bell.yaml": 250, "clips.yaml": 96, "crowd.yaml": 60, "target_crowd.yaml": 94,
-    }  # fmt: skip
-    return abilities.physical(frames=frames, assets=SCENES)
+    total, lines = physics.Report(), []
+    for name, count in POSED.items():
+        stage = Stage(settings_of(name, frames=count))
+        report = physics.check(stage, (pipeline.draw_spec(stage, i) for i in range(count)))
+        lines.append(f"{name}\n    {report.text()}".replace("\n", "\n    "))
+        total = physics.added(total, report)
+    lines.append(f"all\n    {total.text()}".replace("\n", "\n    "))
+    return total.passed, "\n  ".join(lines)
 
 
 def targets_hold(folder: Path, assets: Path) -> tuple[bool, str]:
-    """Five targets over 1,000 people each, and the same by luck."""
-    return abilities.targets_met(folder, people=1000)
+    """Five targets over 1,000 people each, met with the search and none without."""
+    lines, held = [targets.HEAD], True
+    for search in (True, False):
+        lines.append("with the search" if search else "by luck (negative control)")
+        for name in targets.SCENES:
+            got = targets.outcome(name, folder, people=1000, search=search)
+            held &= search != bool(got.missed)
+            lines += [targets.row(name, got), *(f"    {line}" for line in got.missed)]
+    return held, "\n  ".join(lines)
 
 
 def reviewer(folder: Path, assets: Path) -> tuple[bool, str]:
     """200 people reviewed by keyboard in a browser: the store and COCO hold exactly that."""
-    people = 200
-    recipe = parse(
-        {
-            "name": "reviewed",
-            "frames": 130,
-            "seed": 8,
-            "skeleton": "coco17",
-            "variants": {"clean": 1},
-            "people": {"count": 2},
-            "things": [{"kind": "procedural", "count": 2}],
-            "backdrop": {"kind": "room"},
-        }
-    )
+    recipe = parse({
+        "name": "reviewed", "frames": 130, "seed": 8, "skeleton": "coco17",
+        "variants": {"clean": 1}, "people": {"count": 2},
+        "things": [{"kind": "procedural", "count": 2}], "backdrop": {"kind": "room"},
+    })  # fmt: skip
     pipeline.generate(prepare(recipe, assets=folder, device="cpu"), folder / "set", workers=2)
-    reported = {"SYNTHSTUDIO_REVIEW_PEOPLE": str(people), "SYNTHSTUDIO_REVIEW_SET": folder / "set"}
-    test = "tests/studio/test_review_keyboard.py"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", test],
-        cwd=proofs.ROOT,
-        env=os.environ | reported,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode == 0, f"{people} people" + (
-        done.stdout[-3000:] if done.returncode else ""
-    )
+    given = {"SYNTHSTUDIO_REVIEW_PEOPLE": "200", "SYNTHSTUDIO_REVIEW_SET": str(folder / "set")}
+    done = _tested("tests/studio/test_review_keyboard.py", given)
+    return done.returncode == 0, "200 people" if done.returncode == 0 else done.stdout[-3000:]
 
 
 def reviewers(folder: Path, assets: Path) -> tuple[bool, str]:
     """Eight reviewers for ten minutes on SQLite and on PostgreSQL while everything breaks."""
     log = folder / "log"
-    reported = {"SYNTHSTUDIO_REVIEWERS_S": "600", "SYNTHSTUDIO_REVIEWERS_LOG": str(log)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/studio/test_eight_reviewers.py"],
+    given = {"SYNTHSTUDIO_REVIEWERS_S": "600", "SYNTHSTUDIO_REVIEWERS_LOG": str(log)}
+    given |= {"SYNTHSTUDIO_REQUIRE": "chromium,postgres"}
+    done = _tested("tests/studio/test_eight_reviewers.py", given)
+    lines = log.read_text().splitlines() if log.is_file() else []
+    held = done.returncode == 0 and len(lines) == 2
+    return held, "\n  ".join(lines) + ("" if held else done.stdout[-3000:])
+
+
+def _tested(file: str, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "", file],
         cwd=proofs.ROOT,
-        env=os.environ | reported | {"SYNTHSTUDIO_REQUIRE": "chromium,postgres"},
+        env=os.environ | given,
         capture_output=True,
         text=True,
         check=False,
     )
-    lines = log.read_text().splitlines() if log.is_file() else []
-    held = done.returncode == 0 and len(lines) == 2
-    return held, "\n  ".join(lines) + ("" if held else done.stdout[-3000:])
 
 
 CHECKS: dict[str, Check] = {
@@ -280,17 +303,15 @@ def main() -> int:
     parser.add_argument("checks", nargs="*", choices=[[], *CHECKS], default=[])
     parser.add_argument("--assets", type=Path, default=proofs.ROOT.parent / "shared" / "data")
     arguments = parser.parse_args()
-    failed = 0
-    for name in arguments.checks or CHECKS:
+    failed, names = 0, arguments.checks or list(CHECKS)
+    for name in names:
         start = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             held, output = CHECKS[name](Path(folder), arguments.assets)
         failed += not held
         took = time.monotonic() - start
         print(f"{'held  ' if held else 'FAILED'} {name} ({took:.0f} s)\n  {output}", flush=True)
-    print(
-        f"{len(arguments.checks or CHECKS) - failed} held, {failed} failed; {os.cpu_count()} cores"
-    )
+    print(f"{len(names) - failed} held, {failed} failed; {os.cpu_count()} cores")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""The editor at size: next person, acknowledged edits, lassos, filters, the server's memory.
+"""The editor at size: next person, acknowledged edits, lassos, the server's memory.
 
     python -m benchmarks.studio [--people 100000] [--steps 2000] [--edits 100] [--work DIR]
 
@@ -30,15 +30,11 @@ import psutil
 from benchmarks import chromium
 from benchmarks.scale import repeated, source_set
 from synthstudio.api.remote import Review
-from synthstudio.dataset.reader import Dataset
-from synthstudio.review.datasets import register
-from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
 from synthstudio.review.team.members import set_role
 from synthstudio.review.tokens import make_token
 from synthstudio.review.values import User
 from synthstudio.studio.access import load_secret, local_key
-from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {
@@ -46,16 +42,8 @@ LIMITS = {
     "next_p95_ms": 100.0,
     "ack_median_ms": 150.0,
     "lasso_median_ms": 50.0,
-    "filter_max_ms": 300.0,
     "memory_growth_mb": 40.0,
 }
-QUERIES = (
-    "any wrist hidden by person and occluded > 0.3",
-    "at least 3 joints hidden and not split = train",
-    "any joint visible share < 0.5 and any joint visible share > 0.4",
-    "not (any joint ambiguous or any joint outside)",
-    "status = pending and occluded > 0.5",
-)
 
 
 @contextmanager
@@ -198,22 +186,6 @@ def lassos(url: str, work: Path, count: int) -> dict[str, Any]:
     }
 
 
-def filters(dataset: Dataset, work: Path) -> dict[str, Any]:
-    """Return how long a queue with a query takes, the second time each: the first compiles."""
-    table = people_table(dataset, cache=work / "state" / "tables")
-    who = User(name="Ada", role="admin")
-    found = {}
-    with closing(open_store(f"sqlite:///{work / 'filters.db'}")) as store:
-        register(store, dataset, "bench")
-        for query in QUERIES:
-            ask = QueueRequest(queue="all", query=query)
-            build_queue(store, table, ask, who=who)
-            began = time.perf_counter()
-            rows = build_queue(store, table, ask, who=who).rows
-            found[query] = {"ms": (time.perf_counter() - began) * 1e3, "people": len(rows)}
-    return {"filters": found, "filter_max_ms": max(f["ms"] for f in found.values())}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return 1 when a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -234,7 +206,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "steps": options.steps,
             "pause_s": options.pause_s,
         }
-        found |= filters(dataset, work)
         with serving(dataset.folder, work) as (url, server), sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=chromium.path(), args=["--no-sandbox", "--disable-dev-shm-usage"]

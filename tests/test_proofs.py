@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import abilities, proofs
+from benchmarks import proofs, soak
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation.audit import audit
 from synthstudio.generation.pipeline import generate
@@ -21,7 +21,7 @@ WISHES: dict[str, tuple[str, dict[str, Any]]] = {
         {**TINY, "variants": {"clean": 1, "light": 1}, "people": {"hold": {"share": 0.5}}},
     ),
     "clips": ("clips.yaml", {**TINY, "clip": {"frames": 6}, "people": {"count": 1}}),
-    "crowd index 0.8": ("target_crowd.yaml", {**TINY, **abilities.CROWDED}),
+    "crowd index 0.8": ("target_crowd.yaml", {**TINY, **soak.CROWDED}),
 }
 
 
@@ -36,7 +36,7 @@ WISHES: dict[str, tuple[str, dict[str, Any]]] = {
 )
 def test_two_workers_make_the_same_bytes_and_the_audit_agrees(name: str, tmp_path: Path) -> None:
     scene, more = WISHES[name]
-    settings = abilities.settings_of(scene, frames=3, more=more)
+    settings = soak.settings_of(scene, frames=3, more=more)
     trees = {}
     for workers in (1, 2):
         out = tmp_path / str(workers)

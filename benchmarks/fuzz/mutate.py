@@ -195,15 +195,11 @@ def _nested(value: Any, rng: random.Random) -> Any:
 
 
 def _other_type(value: Any) -> Any:
-    if isinstance(value, bool) or value is None:
-        return str(value)
-    if isinstance(value, int | float):
-        return str(value)
     if isinstance(value, str):
         return len(value) if value else [value]
     if isinstance(value, list):
         return {str(k): one for k, one in enumerate(value)}
-    return list(value.values())
+    return list(value.values()) if isinstance(value, dict) else str(value)
 
 
 def _near(value: Any, rng: random.Random) -> Any:

@@ -53,8 +53,6 @@ def _rendered(folder: Path) -> None:
 
     recipe = {**pairs_recipe(4), "splits": {"train": 0.5, "val": 0.0, "test": 0.5}}
     ss.generate(recipe, folder / "pairs", device="cpu", progress=False)
-    audit = ss.audit(folder / "pairs", device="cpu", progress=False)
-    _write(folder / "audit.json", audit.figures)
 
 
 def _network(folder: Path) -> None:

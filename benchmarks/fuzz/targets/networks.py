@@ -52,28 +52,6 @@ def _train(case: Case, changes: dict[str, object]) -> None:
     networks.run_train(made, case.out, cache=case.sound / "crops", dry_run=True, progress=False)
 
 
-def run_inputs(sound: Path) -> list[Files]:
-    return [{name: data for name, data in tree(sound / "run").items() if "pictures/" not in name}]
-
-
-def ask_run(case: Case) -> None:
-    import json
-
-    import synthstudio as ss
-
-    case.changes = ("",)  # a run that goes on writes into its folder
-    if case.rng.random() < 0.5:
-        case.done.append("Model.load of a run")
-        ss.Model.load(case.input, device="cpu")
-        return
-    case.done.append("train, resume")
-    config = json.loads((case.sound / "train.yaml").read_text(encoding="utf-8"))
-    for key in ("train", "val"):
-        config[key] = [{"dataset": str(case.sound / "pairs")}]
-    config["steps"] = 5
-    ss.train(config, case.input, resume=True, cache=case.sound / "crops", progress=False)
-
-
 def config_inputs(sound: Path) -> list[Files]:
     nano = {"a.yaml": (ROOT / "scenes" / "training" / "nano.yaml").read_bytes()}
     base = {"a.yaml": (ROOT / "scenes" / "training" / "base.yaml").read_bytes()}
@@ -165,7 +143,6 @@ def _model(sound: Path):  # type: ignore[no-untyped-def]
 
 TARGETS = (
     Target(name="checkpoints", weight=12, inputs=checkpoint_inputs, ask=ask_checkpoint),
-    Target(name="runs", weight=4, inputs=run_inputs, ask=ask_run),
     Target(name="configs", weight=12, inputs=config_inputs, ask=ask_config),
     Target(name="evaluations", weight=8, inputs=evaluation_inputs, ask=ask_evaluation),
     Target(name="boxes", weight=8, inputs=boxes_inputs, ask=ask_boxes),

@@ -11,7 +11,6 @@ from typing import Any
 
 from benchmarks.fuzz.cases import Case, Target
 from benchmarks.fuzz.mutate import ODD, Files, as_json, damaged_tree, mutate
-from benchmarks.fuzz.targets.files import tree
 
 _DB = ("review.db",)
 
@@ -179,46 +178,7 @@ def ask_message(case: Case) -> None:
         raise refused
 
 
-def import_inputs(sound: Path) -> list[Files]:
-    from synthstudio.formats.export import export
-
-    made = sound.parent / "corrections"
-    found = []
-    for form in ("coco", "cvat", "label-studio"):
-        shutil.rmtree(made, ignore_errors=True)
-        export(form, sound / "reviewed", made)
-        whole = {f"{form}/{name}": data for name, data in tree(made).items()}
-        found += [whole, {n: d for n, d in whole.items() if "/synthstudio/" not in n}]
-    shutil.rmtree(made, ignore_errors=True)
-    return [*found, {"audit.json": (sound / "audit.json").read_bytes()}]
-
-
-def ask_import(case: Case) -> None:
-    from synthstudio.api import review
-
-    store = case.out.with_name("cwd") / "review.db"
-    shutil.copyfile(case.sound / "store" / "review.db", store)
-    url = f"sqlite:///{store}"
-    try:
-        if (case.input / "audit.json").is_file():
-            case.done.append("check with an audit's file")
-            data = case.sound / case.rng.choice(("pairs", "reviewed"))
-            review.check(data, audited=case.input / "audit.json", frames=1, db=url)
-            return
-        form = next((path.name for path in sorted(case.input.iterdir()) if path.is_dir()), "coco")
-        case.done.append(f"import_corrections {form}")
-        review.import_corrections(
-            case.sound / "reviewed", case.input / form, by="bob", format=form, db=url
-        )
-        wrong = review.check_replay(case.sound / "reviewed", db=url)
-        assert not wrong, wrong
-    finally:
-        for path in store.parent.glob("review.db*"):
-            path.unlink()
-
-
 TARGETS = (
     Target(name="stores", weight=12, inputs=store_inputs, ask=ask_store, mutate=mutate_store),
     Target(name="editor", weight=20, inputs=message_inputs, ask=ask_message),
-    Target(name="corrections", weight=10, inputs=import_inputs, ask=ask_import),
 )
