@@ -1,7 +1,4 @@
-"""A person as the data set has it, and checks of what a browser wants to change of it.
-
-Checked are types, limits and names, and whether the values make sense together.
-"""
+"""Checks of what a browser wants to change of a person: types, limits, names and sense."""
 
 from __future__ import annotations
 
@@ -111,10 +108,7 @@ def finite_or_none(value: float) -> float | None:
 
 
 def checked_op(op: Op, base: Base) -> Op:
-    """Check everything that needs no database; Refused("invalid").
-
-    The op is returned with its masks as codes, so that no outline is filled in a transaction.
-    """
+    """An op with its masks as codes, checked without the database; Refused("invalid")."""
     check_names(op)
     if op.kind in ("edit", "add"):
         _check_joints(op.joints, base)

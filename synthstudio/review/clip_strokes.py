@@ -82,11 +82,7 @@ class Done:
 
 
 def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
-    """What would lie between the key frames of somebody's track, linearly in time.
-
-    `around`: between the key frames next to that frame alone. Who was rejected, flagged or deleted
-    stays, and so does a frame of which it was decided that nobody is in it (when it is filled).
-    """
+    """Labels between the key frames of a track, or (`around`) those next to that frame alone."""
     everybody = scene.members()
     me = _me(everybody, person)
     mine = same_track(everybody, me.track, person)

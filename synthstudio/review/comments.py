@@ -79,11 +79,7 @@ def latest_threads(
     hidden: Collection[Pair] = (),
     limit: int | None = None,
 ) -> list[Listed]:
-    """The threads of the layer main in which something happened last, those first.
-
-    `hidden`: people of whom none is returned; where there are none, no more rows are read than
-    `limit`. See thread_list.
-    """
+    """Threads of the layer main, the last active first, without those of `hidden` people."""
     query = _of_set(dataset, is_open, mentions).order_by(ThreadRow.when.desc(), ThreadRow.id.desc())
     if not hidden:
         query = query.limit(limit)

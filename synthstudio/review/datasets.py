@@ -24,10 +24,7 @@ def content_key(dataset: Dataset) -> str:
 
 
 def register(store: Store, dataset: Dataset, name: str) -> str:
-    """Make a data set known to the store under a name (1 to 80 characters); return its key.
-
-    One that is known already keeps its events and takes the new name.
-    """
+    """Make a data set known under a name (1 to 80 characters), or rename it; return its key."""
     check_name(name, "name of the data set")
     key = content_key(dataset)
     values = {"name": name, "skeleton": dataset.identity.skeleton, "people": dataset.people}

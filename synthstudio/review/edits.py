@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -35,7 +35,7 @@ from synthstudio.review.models import (
     utc_now,
 )
 from synthstudio.review.reverting import blocking_event, is_orphan, reverted_ids, root_of
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, count_changed
 from synthstudio.review.threads import commented, settled, store_threads, talks, threads_of
 from synthstudio.review.values import (
     FRAME,
@@ -70,10 +70,7 @@ def apply(store: Store, op: Op, *, who: User, base: Base) -> Event:
 
 
 def apply_together(store: Store, ops: Sequence[Op], *, who: User, base: Base) -> list[Event]:
-    """Do several ops on one person (in any of its layers) as one: all of them or none.
-
-    Refused as by `apply`.
-    """
+    """Do several ops on one person (in any of its layers) as one: all of them or none."""
     check_name(who.name, "user")
     checked = []
     for op in ops:
@@ -131,10 +128,7 @@ def apply_each(
     who: User,
     base_of: BaseOf,
 ) -> list[tuple[Op, Event | Refused]]:
-    """Do what can be done of a plan, in one transaction that has the data set to itself.
-
-    What each op became, or why not, like `apply_all`; Refused("busy") with nothing changed.
-    """
+    """Do what can be done of a plan in one transaction that has the data set to itself."""
     done: list[tuple[Op, Event | Refused]] = []
     with store.session() as session:
         _lock_dataset(session, dataset)
@@ -167,18 +161,18 @@ def _apply(session: Session, op: Op, *, who: User, base: Base) -> Event:
     if person.instance == FRAME:
         _check_nobody(session, person, after, base)
     else:
+        comes = _comes(old, after, base)
         if not base.exists:
             _check_undecided(op, old, after)
-        _check_frame(session, old, after, base)
-        _check_track(session, old, after, base)
+        if comes:
+            _check_frame(session, person)
+        if comes or (comes is not None and "track" in after):
+            _check_track(session, old, after, base)
     return _write(session, op, (before, after), old, who=who.name, now=now)
 
 
 def _lock_dataset(session: Session, dataset: str) -> None:
-    """Let one writer at a time into a data set, so that ids of events rise as they happen.
-
-    SQLite's transaction has the whole store already.
-    """
+    """Let one writer at a time into a data set, so that ids of events rise as they happen."""
     query = select(DatasetRow.key).where(DatasetRow.key == dataset)
     if session.scalar(query.with_for_update(key_share=True)) is None:
         raise Refused(
@@ -233,16 +227,9 @@ def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: 
     """Refuse to say that nobody is in a frame while somebody is."""
     if after.get("status") != NOBODY:
         return
-    found = session.execute(
-        select(ItemRow.instance, ItemRow.deleted, ItemRow.added).where(
-            ItemRow.dataset == frame.dataset,
-            ItemRow.layer == frame.layer,
-            ItemRow.frame == frame.frame,
-            ItemRow.instance != FRAME,
-        )
-    ).all()
-    there = {*base.people} | {number for number, _, added in found if added}
-    there -= {number for number, deleted, _ in found if deleted}
+    found = _others(session, frame)
+    there = {*base.people} | {row.instance for row in found if row.added}
+    there -= {row.instance for row in found if row.deleted}
     if there:
         invalid(
             "somebody is in this frame",
@@ -252,13 +239,15 @@ def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: 
         )
 
 
-def _check_frame(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
-    """Refuse somebody new in a frame of which it is said that nobody is in it."""
-    person = old.person
+def _comes(old: ItemState, after: dict[str, Any], base: Base) -> bool | None:
+    """Whether a change puts somebody into the frame who was not there; None: who is not there."""
     was = (base.exists or old.added) and not old.deleted
     now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
-    if was or not now:
-        return
+    return not was if now else None
+
+
+def _check_frame(session: Session, person: Person) -> None:
+    """Refuse somebody new in a frame of which it is said that nobody is in it."""
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
     if frame is not None and frame.status == NOBODY:
         invalid(
@@ -271,27 +260,16 @@ def _check_frame(session: Session, old: ItemState, after: dict[str, Any], base: 
 
 def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: Base) -> None:
     """Refuse a change by which two people of a frame would have one track."""
-    person = old.person
-    was = (base.exists or old.added) and not old.deleted
-    now = (base.exists or after.get("added", old.added)) and not after.get("deleted", old.deleted)
-    track = after.get("track", old.track)
+    person, track = old.person, after.get("track", old.track)
     track = base.tracks.get(person.instance) if track is None else track
-    if track is None or not now or (was and "track" not in after):
+    if track is None:
         return
-    found = session.execute(
-        select(ItemRow.instance, ItemRow.track, ItemRow.deleted, ItemRow.added).where(
-            ItemRow.dataset == person.dataset,
-            ItemRow.layer == person.layer,
-            ItemRow.frame == person.frame,
-            ItemRow.instance.not_in((FRAME, person.instance)),
-        )
-    ).all()
     tracks = {number: one for number, one in base.tracks.items() if number != person.instance}
-    for number, one, deleted, added in found:
-        if deleted or not (added or number in base.people):
-            tracks.pop(number, None)
-        elif one is not None:
-            tracks[number] = one
+    for row in _others(session, person):
+        if row.deleted or not (row.added or row.instance in base.people):
+            tracks.pop(row.instance, None)
+        elif row.track is not None:
+            tracks[row.instance] = row.track
     other = next((number for number, one in tracks.items() if one == track), None)
     if other is not None:
         invalid(
@@ -300,6 +278,19 @@ def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: 
             expected="a track once in a frame",
             got=f"track {track} is person {other}",
         )
+
+
+def _others(session: Session, person: Person) -> Sequence[Any]:
+    """Instance, track, deleted and added of the others of a frame whom somebody touched."""
+    row = ItemRow
+    return session.execute(
+        select(row.instance, row.track, row.deleted, row.added).where(
+            row.dataset == person.dataset,
+            row.layer == person.layer,
+            row.frame == person.frame,
+            row.instance.not_in((FRAME, person.instance)),
+        )
+    ).all()
 
 
 def _change(
@@ -435,9 +426,7 @@ def _write(
         session.flush()
         return event
     same = is_person(ItemRow, op.person) & (ItemRow.revision == op.revision)
-    done = session.execute(update(ItemRow).where(same).values(**values))
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
+    if count_changed(session, update(ItemRow).where(same).values(**values)) != 1:
         raise _changed(old)
     return event
 

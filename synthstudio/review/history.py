@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.review.models import (
@@ -40,6 +40,7 @@ from synthstudio.review.values import (
     Person,
 )
 
+T = TypeVar("T")
 _SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
@@ -181,27 +182,21 @@ def states(
     people: Sequence[tuple[int, int]] | None = None,
     masks: bool = True,
 ) -> dict[tuple[int, int], ItemState]:
-    """Return (frame, instance) -> state for those of `people` (None: all) whom somebody touched.
-
-    `masks` False: without their masks, which are most of what a state holds.
-    """
-    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
-    if not masks:
+    """(frame, instance) -> state of those of `people` (None: all) whom somebody touched."""
+    query = _items(dataset, layer)
+    if not masks:  # they are most of what a state holds
         query = query.options(defer(ItemRow.masks, raiseload=True))
-    found: dict[tuple[int, int], ItemState] = {}
+    requested = None if people is None else set(people)
     with store.reading() as session:
-        if people is None:
-            for row in session.scalars(query.order_by(ItemRow.frame, ItemRow.instance)):
-                found[row.frame, row.instance] = state_of(row, masks=masks)
-            return found
-        requested = set(people)
-        frames = sorted({frame for frame, _ in requested})
-        for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            page = frames[start : start + _FRAMES_AT_ONCE]
-            for row in session.scalars(query.where(ItemRow.frame.in_(page))):
-                if (row.frame, row.instance) in requested:
-                    found[row.frame, row.instance] = state_of(row, masks=masks)
-    return found
+        if requested is None:
+            rows: Iterable[ItemRow] = session.scalars(query)
+        else:
+            rows = in_frames(session, query, ItemRow.frame, (frame for frame, _ in requested))
+        return {
+            (row.frame, row.instance): state_of(row, masks=masks)
+            for row in rows
+            if requested is None or (row.frame, row.instance) in requested
+        }
 
 
 def states_in(
@@ -212,22 +207,25 @@ def states_in(
     layer: str = MAIN,
     session: Session | None = None,
 ) -> dict[tuple[int, int], ItemState]:
-    """Return (frame, instance) -> state of all whom somebody touched in some frames.
-
-    `session`: one that is open, else one of its own.
-    """
-    listed = sorted(set(frames))
-    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    """(frame, instance) -> state of all whom somebody touched in some frames."""
     with nullcontext(session) if session else store.reading() as reading:
-        return {
-            (row.frame, row.instance): state_of(row)
-            for start in range(0, len(listed), _FRAMES_AT_ONCE)
-            for row in reading.scalars(
-                query.where(ItemRow.frame.in_(listed[start : start + _FRAMES_AT_ONCE])).order_by(
-                    ItemRow.frame, ItemRow.instance
-                )
-            )
-        }
+        rows = in_frames(reading, _items(dataset, layer), ItemRow.frame, frames)
+        return {(row.frame, row.instance): state_of(row) for row in rows}
+
+
+def _items(dataset: str, layer: str) -> Select[ItemRow]:
+    query = select(ItemRow).where(ItemRow.dataset == dataset, ItemRow.layer == layer)
+    return query.order_by(ItemRow.frame, ItemRow.instance)
+
+
+def in_frames(
+    session: Session, query: Select[T], column: InstrumentedAttribute[int], frames: Iterable[int]
+) -> Iterator[T]:
+    """The rows of a query in some frames, some hundred frames at a time."""
+    listed = sorted(set(frames))
+    for start in range(0, len(listed), _FRAMES_AT_ONCE):
+        some = listed[start : start + _FRAMES_AT_ONCE]
+        yield from session.scalars(query.where(column.in_(some)))
 
 
 def added_people(store: Store, dataset: str, *, layer: str = MAIN) -> dict[tuple[int, int], str]:
@@ -254,11 +252,7 @@ def events(
     limit: int = 1000,
     newest: bool = False,
 ) -> list[Event]:
-    """Return events in the order in which they happened, at most `limit` after `after_id`.
-
-    `newest`: where there are more, the last of them instead of the first. `kinds`: only these, of
-    the layer main.
-    """
+    """Events in order, at most `limit` after `after_id`; `kinds`: of these, in the layer main."""
     query = select(EventRow).where(EventRow.dataset == dataset, EventRow.id > after_id)
     if person is not None:
         query = query.where(is_person(EventRow, person))
@@ -278,10 +272,7 @@ def is_decision(event: Event) -> bool:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """Return a decision, or an event of a thread, as plain JSON values.
-
-    Who made it of whom, and what is so since.
-    """
+    """A decision, or an event of a thread, as plain JSON values."""
     return {
         "event": event.id,
         "dataset": event.person.dataset,

@@ -1,8 +1,4 @@
-"""Predictions of a COCO file become a layer of a review: shown as ghosts, and told by the queue.
-
-A results file is a list with an entry a person, as `predict` writes it and pycocotools reads it; a
-keypoints file has images and annotations. Both are matched with the people on disk.
-"""
+"""Predictions of a COCO results or keypoints file become a layer of a review."""
 
 from __future__ import annotations
 
@@ -165,6 +161,7 @@ def _of(dataset: Dataset, frame: int, entries: list[_Entry]) -> Iterator[Predict
 
 def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int | str, str]]:
     """The people of a file, and the names of its pictures by their ids."""
+    names: dict[int | str, str] = {}
     with path.open("rb") as file:
         start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start == b"[":
@@ -177,7 +174,6 @@ def _entries(path: Path, skeleton: Skeleton) -> tuple[list[_Entry], dict[int | s
         return [
             _entry(value, where, skeleton, categories, result=True) for where, value in values
         ], names
-    names: dict[int | str, str] = {}
     categories, values = [], []
     for key, entry in read_entries(path):
         with checked.reading(str(path)):
@@ -228,10 +224,7 @@ def _entry(
 
 
 def _names(category: Any, categories: list[dict[str, Any]], skeleton: Skeleton) -> tuple[str, ...]:
-    """The joints of a category; those of the data set where the file does not name them.
-
-    A name that the data set has stands as it is; only others are taken in the package's spelling.
-    """
+    """The joints of a category; those of the data set where the file does not name them."""
     known = frozenset(skeleton.joints)
     for one in categories:
         if one.get("id") == category and one.get("keypoints"):

@@ -1,8 +1,4 @@
-"""Labels corrected in another tool, imported as events of a named author.
-
-The file is read by its importer into a temporary data set; whatever differs there from the present
-labels becomes one event per person.
-"""
+"""Labels corrected in another tool, imported as one event of a named author per person."""
 
 from __future__ import annotations
 

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
-from typing import Any
 
-from sqlalchemy import CursorResult, delete, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
@@ -28,7 +26,7 @@ from synthstudio.review.models import (
     person_of,
     utc_now,
 )
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, count_changed, insert_into
 from synthstudio.review.values import MAIN, Person, User, invalid, may, require
 
 LOG = logging.getLogger("synthstudio.review.leases")
@@ -119,11 +117,7 @@ def claim(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Lease to `who` the first `count` of `people` whom nobody else holds; return them in order.
-
-    Those that `who` holds already count, and are renewed. `people` may be lazy: it is read as
-    far as needed. Refused: "role", "invalid" (count or minutes), "busy".
-    """
+    """Lease to `who` the first `count` of `people` (maybe lazy) whom nobody else holds."""
     require(who, "claim")
     _check_limits(count, minutes)
     found: list[Person] = []
@@ -151,23 +145,16 @@ def renew(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Make leases of `who` last longer; return those that hold: others were taken meanwhile.
-
-    One that ended but that nobody else took begins anew. Refused: "role", "invalid", "busy".
-    """
+    """Make leases of `who` last longer; return those that nobody else took meanwhile."""
     require(who, "claim")
     _check_limits(len(people) or 1, minutes)
     moment = now or utc_now()
     kept = []
     with store.session() as session:
         for person in sorted(people, key=lambda p: p.key):
-            done = session.execute(
-                update(LeaseRow)
-                .where(is_person(LeaseRow, person), LeaseRow.who == who.name)
-                .values(until=moment + timedelta(minutes=minutes))
-            )
-            assert isinstance(done, CursorResult)
-            if done.rowcount:
+            mine = is_person(LeaseRow, person), LeaseRow.who == who.name
+            until = moment + timedelta(minutes=minutes)
+            if count_changed(session, update(LeaseRow).where(*mine).values(until=until)):
                 kept.append(person)
     return [person for person in people if person in set(kept)]
 
@@ -180,9 +167,8 @@ def release(store: Store, people: Sequence[Person], *, who: User) -> int:
     with store.session() as session:
         for person in sorted(people, key=lambda p: p.key):
             own = [] if others else [LeaseRow.who == who.name]
-            done = session.execute(delete(LeaseRow).where(is_person(LeaseRow, person), *own))
-            assert isinstance(done, CursorResult)
-            released += done.rowcount
+            query = delete(LeaseRow).where(is_person(LeaseRow, person), *own)
+            released += count_changed(session, query)
     return released
 
 
@@ -228,11 +214,9 @@ def _upsert(
     All in the order of their keys: two transactions that want the same rows cannot wait for
     each other in a ring.
     """
-    postgres = session.get_bind().dialect.name == "postgresql"
-    insert: Any = postgresql.insert if postgres else sqlite.insert
     won: set[Person] = set()
     for person in sorted(people, key=lambda p: p.key):
-        query = insert(LeaseRow).values(**asdict(person), who=who, until=until)
+        query = insert_into(session, LeaseRow).values(**asdict(person), who=who, until=until)
         query = query.on_conflict_do_update(
             index_elements=[*asdict(person)],
             set_={"who": who, "until": until},

@@ -37,11 +37,7 @@ Size = tuple[int, int]
 
 
 def drawn_masks(masks: object, size: Size) -> dict[str, str]:
-    """Return the compressed counts of the masks that an op sets; Refused("invalid").
-
-    Each is the one code that its pixels have, however they came. `masks`: `modal`, `amodal` or
-    both, each a COCO code, compressed or not, or COCO polygons.
-    """
+    """Canonical compressed counts of the masks (codes or polygons) of an op; Refused("invalid")."""
     if not isinstance(masks, Mapping) or not masks or not set(masks) <= set(WHICH):
         invalid("masks go by their names", "masks", expected="modal, amodal or both", got=masks)
     return {which: _counts(masks[which], f"masks.{which}", size) for which in masks}
@@ -108,11 +104,7 @@ def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
 
 
 def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) -> dict[str, str]:
-    """Return what of a person's masks is drawn once `drawn` is laid over what was there.
-
-    `old`: drawn before. Where both masks are known amodal has all that modal has: it grows.
-    Refused("invalid") when nothing of the person would be left.
-    """
+    """Drawn masks after an op; a known amodal mask grows with the modal one. Refused("invalid")."""
     found = {**(old or {}), **drawn}
     modal, amodal = (found.get(which, on_disk.get(which)) for which in WHICH)
     if modal is not None and amodal is not None:
@@ -144,10 +136,7 @@ def masks_on_disk(row: Row | None, size: Size) -> dict[str, str]:
 
 
 def put_masks(row: Row, drawn: Counts, size: Size) -> None:
-    """Write drawn masks, their boxes and areas into a row that is our own copy.
-
-    A mask of the row that is none of its picture makes place for them.
-    """
+    """Write drawn masks, their boxes and areas into a row that is our own copy."""
     if drawn:
         kept = masks_on_disk(row, size)
         row.update({f"{which}_counts": kept.get(which) for which in WHICH})

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
-    Boolean,
     ColumnElement,
-    Date,
     DateTime,
     Dialect,
     Float,
@@ -62,6 +60,14 @@ def utc_now() -> datetime:
 class Base(DeclarativeBase):
     """The base of all tables, whose constraints have names that a migration can use."""
 
+    type_annotation_map: ClassVar = {
+        str: String(NAME_LENGTH),
+        datetime: UtcTime,
+        float: Float,
+        Json: JSON,
+        list[str]: JSON,
+        Any: JSON,
+    }
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -76,8 +82,22 @@ def _dataset_key(*, primary: bool = False) -> Mapped[str]:
     return mapped_column(String(KEY_LENGTH), ForeignKey("dataset.key"), primary_key=primary)
 
 
-def _layer(*, primary: bool = True) -> Mapped[str]:
-    return mapped_column(String(NAME_LENGTH), primary_key=primary, default=MAIN)
+class _OfPerson:
+    """The columns of a table with a row a person, which are its primary key."""
+
+    dataset: Mapped[str] = _dataset_key(primary=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(primary_key=True)
+    layer: Mapped[str] = mapped_column(primary_key=True, default=MAIN)
+
+
+class _AboutPerson:
+    """The same columns of a table with several rows a person."""
+
+    dataset: Mapped[str] = _dataset_key()
+    frame: Mapped[int]
+    instance: Mapped[int]
+    layer: Mapped[str] = mapped_column(default=MAIN)
 
 
 class SchemaRow(Base):
@@ -94,27 +114,23 @@ class DatasetRow(Base):
     __tablename__ = "dataset"
 
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    name: Mapped[str]
     skeleton: Mapped[str] = mapped_column(Text)
     """A name for `get_skeleton`: of an own skeleton its whole definition."""
-    people: Mapped[int] = mapped_column(Integer)
-    added_at: Mapped[datetime] = mapped_column(UtcTime)
+    people: Mapped[int]
+    added_at: Mapped[datetime]
 
 
-class ItemRow(Base):
+class ItemRow(_OfPerson, Base):
     """What all events of a person add up to. No row: nobody has touched this person."""
 
     __tablename__ = "item"
     __table_args__ = (Index(None, "dataset", "layer", "status"),)
 
-    dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
-    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
-    layer: Mapped[str] = _layer()
-    revision: Mapped[int] = mapped_column(Integer)
+    revision: Mapped[int]
     status: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str] = mapped_column(Text, default="")
-    joints: Mapped[Json] = mapped_column(JSON, default=dict)
+    joints: Mapped[Json] = mapped_column(default=dict)
     """Joint name -> {x_px, y_px, state, cause, origin}: only joints that somebody changed."""
     box: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
     """x, y, width and height as somebody drew it."""
@@ -122,18 +138,18 @@ class ItemRow(Base):
     """`modal`, `amodal` -> compressed COCO counts of a mask of the picture's size."""
     distrusts: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Models whose prediction of the person somebody called wrong."""
-    track: Mapped[int | None] = mapped_column(Integer)
+    track: Mapped[int | None]
     """Who it is over time, as somebody corrected it."""
-    keyed: Mapped[bool | None] = mapped_column(Boolean)
+    keyed: Mapped[bool | None]
     """Whether somebody made it a key frame, or filled it in between key frames."""
-    deleted: Mapped[bool] = mapped_column(Boolean, default=False)
-    added: Mapped[bool] = mapped_column(Boolean, default=False)
-    who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
-    when: Mapped[datetime | None] = mapped_column(UtcTime)
-    comments: Mapped[int] = mapped_column(Integer, default=0)
+    deleted: Mapped[bool] = mapped_column(default=False)
+    added: Mapped[bool] = mapped_column(default=False)
+    who: Mapped[str | None]
+    when: Mapped[datetime | None]
+    comments: Mapped[int] = mapped_column(default=0)
 
 
-class EventRow(Base):
+class EventRow(_AboutPerson, Base):
     """Something that somebody did to a person. Rows are only ever added."""
 
     __tablename__ = "event"
@@ -145,50 +161,38 @@ class EventRow(Base):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
-    dataset: Mapped[str] = _dataset_key()
-    frame: Mapped[int] = mapped_column(Integer)
-    instance: Mapped[int] = mapped_column(Integer)
-    layer: Mapped[str] = _layer(primary=False)
-    revision: Mapped[int] = mapped_column(Integer)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    revision: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    when: Mapped[datetime] = mapped_column(UtcTime)
-    before: Mapped[Json] = mapped_column(JSON)
-    after: Mapped[Json] = mapped_column(JSON)
-    client: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    seq: Mapped[int] = mapped_column(Integer)
+    who: Mapped[str]
+    when: Mapped[datetime]
+    before: Mapped[Json]
+    after: Mapped[Json]
+    client: Mapped[str]
+    seq: Mapped[int]
     reverts: Mapped[int | None] = mapped_column(Integer, ForeignKey("event.id"))
 
 
-class LeaseRow(Base):
+class LeaseRow(_OfPerson, Base):
     """Who alone may work on a person for now."""
 
     __tablename__ = "lease"
     __table_args__ = (Index(None, "dataset", "who"),)
 
-    dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
-    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
-    layer: Mapped[str] = _layer()
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    until: Mapped[datetime] = mapped_column(UtcTime)
+    who: Mapped[str]
+    until: Mapped[datetime]
 
 
-class AssignmentRow(Base):
+class AssignmentRow(_OfPerson, Base):
     """Who shall look at a person, as a lead (`by`) decided; `due`: until the end of which day."""
 
     __tablename__ = "assignment"
     __table_args__ = (Index(None, "dataset", "who"),)
 
-    dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
-    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
-    layer: Mapped[str] = _layer()
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    when: Mapped[datetime] = mapped_column(UtcTime)
-    due: Mapped[date | None] = mapped_column(Date)
+    who: Mapped[str]
+    by: Mapped[str]
+    when: Mapped[datetime]
+    due: Mapped[date | None]
 
 
 class MemberRow(Base):
@@ -196,10 +200,10 @@ class MemberRow(Base):
 
     __tablename__ = "member"
 
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
-    by: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
-    when: Mapped[datetime | None] = mapped_column(UtcTime)
+    by: Mapped[str | None]
+    when: Mapped[datetime | None]
 
 
 class TokenRow(Base):
@@ -208,16 +212,16 @@ class TokenRow(Base):
     __tablename__ = "token"
     __table_args__ = (Index(None, "digest", unique=True), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     digest: Mapped[str] = mapped_column(String(KEY_LENGTH))
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    who: Mapped[str]
     role: Mapped[str] = mapped_column(String(16))
     """At most: a person who may less has less by the token too."""
-    label: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    made: Mapped[datetime] = mapped_column(UtcTime)
-    until: Mapped[datetime] = mapped_column(UtcTime)
-    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+    label: Mapped[str]
+    by: Mapped[str]
+    made: Mapped[datetime]
+    until: Mapped[datetime]
+    revoked: Mapped[datetime | None]
 
 
 class AccountRow(Base):
@@ -225,14 +229,14 @@ class AccountRow(Base):
 
     __tablename__ = "account"
 
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
     password: Mapped[str | None] = mapped_column(Text)
     """Its hash by argon2id, with the parameters."""
-    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    made: Mapped[datetime] = mapped_column(UtcTime)
-    changed: Mapped[datetime | None] = mapped_column(UtcTime)
+    by: Mapped[str]
+    made: Mapped[datetime]
+    changed: Mapped[datetime | None]
     """When the password was chosen."""
-    revoked: Mapped[datetime | None] = mapped_column(UtcTime)
+    revoked: Mapped[datetime | None]
 
 
 class CodeRow(Base):
@@ -242,13 +246,13 @@ class CodeRow(Base):
     __table_args__ = (Index(None, "name"),)
 
     digest: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    name: Mapped[str]
     kind: Mapped[str] = mapped_column(String(16))
     role: Mapped[str] = mapped_column(String(16))
     """At most: whoever is given more meanwhile needs a new code."""
-    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    made: Mapped[datetime] = mapped_column(UtcTime)
-    until: Mapped[datetime] = mapped_column(UtcTime)
+    by: Mapped[str]
+    made: Mapped[datetime]
+    until: Mapped[datetime]
 
 
 class SessionRow(Base):
@@ -258,9 +262,9 @@ class SessionRow(Base):
     __table_args__ = (Index(None, "name"),)
 
     digest: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH), ForeignKey("account.name"))
-    made: Mapped[datetime] = mapped_column(UtcTime)
-    seen: Mapped[datetime] = mapped_column(UtcTime)
+    name: Mapped[str] = mapped_column(ForeignKey("account.name"))
+    made: Mapped[datetime]
+    seen: Mapped[datetime]
 
 
 class TriesRow(Base):
@@ -269,9 +273,9 @@ class TriesRow(Base):
     __tablename__ = "sign_in_tries"
 
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
-    wrong: Mapped[int] = mapped_column(Integer)
-    last: Mapped[datetime] = mapped_column(UtcTime)
-    until: Mapped[datetime] = mapped_column(UtcTime)
+    wrong: Mapped[int]
+    last: Mapped[datetime]
+    until: Mapped[datetime]
     """No other try before."""
 
 
@@ -281,19 +285,19 @@ class WebhookRow(Base):
     __tablename__ = "webhook"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     dataset: Mapped[str] = _dataset_key()
     url: Mapped[str] = mapped_column(Text)
-    by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    made: Mapped[datetime] = mapped_column(UtcTime)
+    by: Mapped[str]
+    made: Mapped[datetime]
     salt: Mapped[str] = mapped_column(String(KEY_LENGTH))
     """Of its secret, which is nowhere stored."""
-    last: Mapped[int] = mapped_column(Integer)
-    tries: Mapped[int] = mapped_column(Integer, default=0)
-    due: Mapped[datetime] = mapped_column(UtcTime)
+    last: Mapped[int]
+    tries: Mapped[int] = mapped_column(default=0)
+    due: Mapped[datetime]
     state: Mapped[str] = mapped_column(String(16))
     note: Mapped[str] = mapped_column(Text, default="")
-    comments: Mapped[bool] = mapped_column(Boolean, default=False)
+    comments: Mapped[bool] = mapped_column(default=False)
     """Whether it hears of threads of comments, too."""
 
 
@@ -303,12 +307,12 @@ class SavedViewRow(Base):
     __tablename__ = "saved_view"
     __table_args__ = (UniqueConstraint("dataset", "who", "name"), {"sqlite_autoincrement": True})
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     dataset: Mapped[str] = _dataset_key()
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    who: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
+    name: Mapped[str]
+    who: Mapped[str | None]
     query: Mapped[str] = mapped_column(Text)
-    options: Mapped[Json] = mapped_column(JSON, default=dict)
+    options: Mapped[Json] = mapped_column(default=dict)
 
 
 class JobRow(Base):
@@ -317,16 +321,16 @@ class JobRow(Base):
     __tablename__ = "job"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     kind: Mapped[str] = mapped_column(String(16))
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    spec: Mapped[Json] = mapped_column(JSON)
+    who: Mapped[str]
+    spec: Mapped[Json]
     state: Mapped[str] = mapped_column(String(16), index=True)
-    pid: Mapped[int | None] = mapped_column(Integer)
-    created: Mapped[datetime] = mapped_column(UtcTime)
-    started: Mapped[datetime | None] = mapped_column(UtcTime)
-    ended: Mapped[datetime | None] = mapped_column(UtcTime)
-    progress: Mapped[Json] = mapped_column(JSON, default=dict)
+    pid: Mapped[int | None]
+    created: Mapped[datetime]
+    started: Mapped[datetime | None]
+    ended: Mapped[datetime | None]
+    progress: Mapped[Json] = mapped_column(default=dict)
     message: Mapped[str] = mapped_column(Text, default="")
     out: Mapped[str | None] = mapped_column(Text)
 
@@ -337,11 +341,11 @@ class PredictionRow(Base):
     __tablename__ = "prediction"
 
     dataset: Mapped[str] = _dataset_key(primary=True)
-    layer: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
-    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
-    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
-    joints: Mapped[Json] = mapped_column(JSON)
-    score: Mapped[float] = mapped_column(Float)
+    layer: Mapped[str] = mapped_column(primary_key=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(primary_key=True)
+    joints: Mapped[Json]
+    score: Mapped[float]
 
 
 class RiskRow(Base):
@@ -350,11 +354,11 @@ class RiskRow(Base):
     __tablename__ = "risk"
 
     dataset: Mapped[str] = _dataset_key(primary=True)
-    frame: Mapped[int] = mapped_column(Integer, primary_key=True)
-    instance: Mapped[int] = mapped_column(Integer, primary_key=True)
+    frame: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    score: Mapped[float] = mapped_column(Float)
-    reasons: Mapped[list[str]] = mapped_column(JSON)
+    score: Mapped[float]
+    reasons: Mapped[list[str]]
 
 
 class SettingRow(Base):
@@ -363,11 +367,11 @@ class SettingRow(Base):
     __tablename__ = "setting"
 
     dataset: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
-    key: Mapped[str] = mapped_column(String(NAME_LENGTH), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSON)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any]
 
 
-class ThreadRow(Base):
+class ThreadRow(_AboutPerson, Base):
     """A thread of comments, as its events add up to; `id`: the event of its first comment."""
 
     __tablename__ = "thread"
@@ -376,18 +380,14 @@ class ThreadRow(Base):
     id: Mapped[int] = mapped_column(
         Integer, ForeignKey("event.id"), primary_key=True, autoincrement=False
     )
-    dataset: Mapped[str] = _dataset_key()
-    frame: Mapped[int] = mapped_column(Integer)
-    instance: Mapped[int] = mapped_column(Integer)
-    layer: Mapped[str] = _layer(primary=False)
-    who: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    who: Mapped[str]
     """Who began it."""
-    when: Mapped[datetime] = mapped_column(UtcTime)
+    when: Mapped[datetime]
     """Of the last event in it."""
-    joint: Mapped[str | None] = mapped_column(String(NAME_LENGTH))
-    is_open: Mapped[bool] = mapped_column(Boolean)
-    comments: Mapped[int] = mapped_column(Integer)
-    mentions: Mapped[list[str]] = mapped_column(JSON)
+    joint: Mapped[str | None]
+    is_open: Mapped[bool]
+    comments: Mapped[int]
+    mentions: Mapped[list[str]]
 
 
 PersonRow = ItemRow | EventRow | LeaseRow | AssignmentRow | ThreadRow

@@ -45,10 +45,7 @@ def mixes_scripts(name: str) -> bool:
 
 
 def look_alike(name: str, known: Iterable[str]) -> str | None:
-    """Return which other of `known` names reads the same as this one, None for none.
-
-    Capital or small letters make no difference.
-    """
+    """The first other of `known` names that reads the same, in any case; None."""
     drawn = _drawn(name)
     return next((other for other in known if other != name and drawn & _drawn(other)), None)
 

@@ -14,10 +14,7 @@ from synthstudio.review.values import FRAME, MAIN, NOBODY
 
 
 def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
-    """How many people were decided on, and how many there are, without deleted ones.
-
-    The same as `history.counts` of the layer main.
-    """
+    """How many people of the layer main were decided on, and how many there are."""
     on_disk, rows = by_status(store, dataset)
     done = sum(n for status, deleted, _, n in rows if status in DECIDED and not deleted)
     changed = sum(n * (int(added) - int(deleted)) for _, deleted, added, n in rows)
@@ -25,10 +22,7 @@ def done_and_total(store: Store, dataset: str) -> tuple[int, int]:
 
 
 def by_status(store: Store, dataset: str) -> tuple[int, list[tuple[str, bool, bool, int]]]:
-    """How many people are on disk, and (status, deleted, added, count) of the touched ones.
-
-    Of the layer main, counted by the database.
-    """
+    """People on disk, and (status, deleted, added, count) of the touched ones of the layer main."""
     with store.reading() as session:
         known = session.get(DatasetRow, dataset)
         rows = session.execute(

@@ -1,8 +1,4 @@
-"""One state and cause for joints of many people: what would change, the change, its undo.
-
-Each person gets an event of its own, as if somebody had edited them one by one. The events of one
-change share a client, by which they are found again and taken back together.
-"""
+"""One state and cause for joints of many people: preview, change (an event a person) and undo."""
 
 from __future__ import annotations
 
@@ -74,11 +70,7 @@ class Relabelled:
 def changes(
     store: Store, people: Sequence[Person], asked: Relabel, *, base_of: BaseOf
 ) -> list[Change]:
-    """What `asked` would change of people of one data set, as their labels are now.
-
-    Joints that are so already are left alone, and those without a place in the picture: they can
-    be neither visible nor hidden. Refused("invalid") for what joints cannot become.
-    """
+    """What `asked` would change of people of one data set; Refused("invalid")."""
     if asked.to not in MEANINGS or not set(asked.only) <= {*MEANINGS}:
         expected = ", ".join(f"{state} {cause}" for state, cause in MEANINGS)
         invalid("no such state and cause", "relabel", expected=expected, got=asked.to)

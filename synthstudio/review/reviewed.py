@@ -68,12 +68,7 @@ def export_reviewed(
     layer: str = MAIN,
     skeleton: str | None = None,
 ) -> Exported:
-    """Write reviewed labels in a format of formats/export.py, completely or not at all.
-
-    Frame numbers, ids and names of pictures are those that an export of the data set itself
-    has. `skeleton`: convert to this one. Notes name the approved people whom the format leaves out
-    for their drawn masks. Errors as in `reviewed_dataset`, and FormatError.
-    """
+    """Write reviewed labels in a format; notes name approved people who are left out."""
     found = reviewed(store, dataset, only=only, layer=layer)
     exported = export(form, found, out, skeleton=skeleton)
     unseen = _approved_unseen(found) if exported.left_out else []
@@ -261,10 +256,7 @@ def reviewed_people(
     *,
     only: Only = "all",
 ) -> list[Row]:
-    """The rows of a frame's people as reviewers left them; added ones come last.
-
-    `frame` has at least index, width_px and height_px; `found` are the states of its people.
-    """
+    """The rows of a frame's people as reviewers left them; added ones come last."""
     rows, size = [], _size(frame)
     for row in people:
         item = found.get(row["instance"])

@@ -1,8 +1,4 @@
-"""Texts that stand for somebody who shows them: tokens, codes, sessions. Stored as hashes alone.
-
-Each holds 256 random bits, so a plain SHA-256 of it can be looked up and not guessed. Its first
-four letters say what it is.
-"""
+"""Tokens, codes and sessions: 256 random bits each, of which only SHA-256 is stored."""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ from typing import Any
 from sqlalchemy import (
     URL,
     Connection,
+    CursorResult,
+    Delete,
     Engine,
+    Update,
     create_engine,
     event,
     exc,
@@ -152,31 +155,28 @@ def _schema(connection: Connection) -> str | None:
 
 
 def upsert(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows, each in place of the one with the same primary key.
-
-    The database decides row by row: of two who write the same one at once the later wins and
-    neither fails. All rows name the same columns.
-    """
-    postgres = session.get_bind().dialect.name == "postgresql"
-    query: Any = (postgresql.insert if postgres else sqlite.insert)(table)
+    """Write rows (of the same columns), each in place of the one with the same primary key."""
+    query = insert_into(session, table)
     keys = [column.name for column in inspect(table).primary_key]
     new = {name: query.excluded[name] for name in rows[0] if name not in keys}
     session.execute(query.on_conflict_do_update(index_elements=keys, set_=new), list(rows))
 
 
-def insert_absent(session: Session, table: type[Base], row: Mapping[str, Any]) -> None:
-    """Write a row unless there is one with its primary key; of two at once neither fails."""
+def insert_into(session: Session, table: type[Base]) -> Any:
+    """The database's own INSERT, which knows ON CONFLICT."""
     postgres = session.get_bind().dialect.name == "postgresql"
-    query: Any = (postgresql.insert if postgres else sqlite.insert)(table)
-    session.execute(query.on_conflict_do_nothing(), [dict(row)])
+    return (postgresql.insert if postgres else sqlite.insert)(table)
+
+
+def count_changed(session: Session, statement: Update | Delete) -> int:
+    """How many rows an UPDATE or DELETE found."""
+    done = session.execute(statement)
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 def take_turn(session: Session, what: str) -> None:
-    """Wait until no other transaction has this turn, and keep it until the session ends.
-
-    For transactions that decide by rows which others may be adding. On SQLite writers take turns
-    anyway.
-    """
+    """Wait until no other transaction has this turn, and keep it; SQLite's writers do anyway."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(what, 0))))
 
@@ -335,11 +335,7 @@ _MOST_SECONDS = 24 * 3600
 
 
 def backup(store: Store, path: Path) -> Path:
-    """Copy the store to a new file: a SQLite database, or pg_dump's custom format.
-
-    The file appears only when it is whole. ReviewError when pg_dump is missing or fails;
-    DiskError when something is there already, or writing fails.
-    """
+    """Copy the store to a new SQLite file, or by pg_dump; ReviewError, DiskError."""
     with new_parents(plain_file(path, new=True)):
         if store.engine.dialect.name == "sqlite":
             try:

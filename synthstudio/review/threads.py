@@ -46,10 +46,7 @@ def talks(event: Event) -> bool:
 
 
 def talk_rows(session: Session, whose: ColumnElement[bool]) -> list[EventRow]:
-    """The events that say something in threads, with their undos and redos, by their number.
-
-    `whose`: a condition on EventRow. Of other undos no value is read: those of strokes hold masks.
-    """
+    """Events that say something in threads, with their undos and redos, by their number."""
     query = select(EventRow).where(whose, EventRow.kind.in_(TALKING))
     rows = list(session.scalars(query))
     talk, undos = {row.id for row in rows}, []
@@ -98,10 +95,7 @@ def mentions_of(comment: Event) -> list[str]:
 
 
 def names_in(text: str, names: Collection[str]) -> list[str]:
-    """The names that a text mentions by @NAME, in their order, each once.
-
-    The longest that fits is meant, in upper or lower case; an @ inside a word mentions nobody.
-    """
+    """The names that a text mentions by @NAME, each once; the longest that fits is meant."""
     longest = sorted(names, key=len, reverse=True)
     found: dict[str, None] = {}
     for at, letter in enumerate(text):

@@ -1,7 +1,4 @@
-"""Tokens: what a program shows to be taken for a person. The store keeps their hashes alone.
-
-A token is one person's and has a role at most; it ends by itself, or when it is revoked.
-"""
+"""Tokens of programs: each one person's, with a role at most, until a day or its revocation."""
 
 from __future__ import annotations
 

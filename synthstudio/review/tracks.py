@@ -15,13 +15,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from synthstudio.review.check import FIRST_THING, MAX_INT
-from synthstudio.review.history import event_of, states_in
+from synthstudio.review.history import event_of, in_frames, states_in
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.store import Store
 from synthstudio.review.values import FRAME, MAIN, Event, ItemState, JointLabel, Person
-
-_FRAMES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +99,7 @@ def members(
     veiled: Collection[tuple[int, int]] = (),
     session: Session | None = None,
 ) -> list[Member]:
-    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk.
-
-    `session`: one that is open, which sees what it has written; else one of its own.
-    """
+    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk."""
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
     states = states_in(store, clip.dataset, times, session=session)
@@ -250,16 +245,10 @@ def track_log(
 
 
 def _track_events(store: Store, clip: Clip) -> list[Event]:
-    frames = sorted(clip.frames.values())
     row = EventRow
-    found = []
+    kinds = row.kind.in_(("edit", "add", "revert"))
+    query = select(row).where(row.dataset == clip.dataset, row.layer == MAIN, kinds)
     with store.reading() as session:
-        for start in range(0, len(frames), _FRAMES_AT_ONCE):
-            query = select(row).where(
-                row.dataset == clip.dataset,
-                row.layer == MAIN,
-                row.frame.in_(frames[start : start + _FRAMES_AT_ONCE]),
-                row.kind.in_(("edit", "add", "revert")),
-            )
-            found += [event_of(one) for one in session.scalars(query)]
+        rows = in_frames(session, query, row.frame, clip.frames.values())
+        found = [event_of(one) for one in rows]
     return sorted((e for e in found if "track" in e.after), key=lambda e: e.id)

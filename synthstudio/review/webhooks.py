@@ -24,12 +24,12 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import func, select, update
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.history import DECIDING, event_json, events, is_decision
 from synthstudio.review.models import DatasetRow, EventRow, WebhookRow, utc_now
-from synthstudio.review.store import Store
+from synthstudio.review.store import Store, count_changed
 from synthstudio.review.threads import TALKING, talks
 from synthstudio.review.values import Event, User, invalid, read_row, require
 
@@ -125,10 +125,7 @@ def _split(url: str) -> tuple[SplitResult, int]:
 def post(
     target: Target, body: bytes, headers: Mapping[str, str], *, timeout_s: float = TIMEOUT_S
 ) -> int:
-    """Send a message to the first address of a target; return the status of the answer.
-
-    TimeoutError or httpx.HTTPError when there is none in time, however slowly it comes.
-    """
+    """Send a message to a target; return the status. TimeoutError, httpx.HTTPError."""
     return asyncio.run(_post(target, body, headers, timeout_s))
 
 
@@ -200,10 +197,7 @@ def make_webhook(
     transport: WebhookTransport,
     comments: bool = False,
 ) -> Webhook:
-    """Tell an address of the decisions on a data set from now on. Refused: "role", "invalid".
-
-    `comments`: also of comments, and of threads that are resolved or reopened.
-    """
+    """Tell an address of decisions from now on (and of `comments`). Refused: "role", "invalid"."""
     require(by, "webhooks")
     transport.target(url)
     with store.session() as session:
@@ -274,17 +268,12 @@ class _Claim:
         )
         with self.store.session() as session:
             new = {"last": last, "due": due, **values}
-            done = session.execute(update(WebhookRow).where(*mine).values(**new))
-            assert isinstance(done, CursorResult)
             self.last, self.due = last, due
-            return bool(done.rowcount)
+            return count_changed(session, update(WebhookRow).where(*mine).values(**new)) > 0
 
 
 def deliver_due(store: Store, *, transport: WebhookTransport, clock: Clock = utc_now) -> int:
-    """Send what is due of every webhook, in order; return how many messages were taken.
-
-    Of two servers on one database one sends: a webhook is claimed for a minute before each message.
-    """
+    """Send what is due of every webhook, in order; return how many messages were taken."""
     taken = 0
     with store.reading() as session:
         due = WebhookRow.state == ON, WebhookRow.due <= clock()
@@ -310,9 +299,7 @@ def _claim(store: Store, webhook: Webhook, now: datetime) -> _Claim | None:
     )
     with store.session() as session:
         until = now + timedelta(seconds=_CLAIM_S)
-        done = session.execute(update(WebhookRow).where(*mine).values(due=until))
-        assert isinstance(done, CursorResult)
-        if not done.rowcount:
+        if not count_changed(session, update(WebhookRow).where(*mine).values(due=until)):
             return None
         return _Claim(store=store, webhook=webhook.id, last=webhook.last, due=until)
 

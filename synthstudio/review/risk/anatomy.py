@@ -1,7 +1,4 @@
-"""Checks that need to know a body: bones of unusual lengths, left and right exchanged.
-
-Sides are compared by the 3D joints where there are any, else by what a body allows.
-"""
+"""Checks that need to know a body: bones of unusual lengths, left and right exchanged."""
 
 from __future__ import annotations
 
@@ -79,10 +76,7 @@ def _by_body(table: PeopleTable, some: slice) -> tuple[F64, NDArray[np.int64]]:
 
 
 def _face_and_trunk(px: F64, state: NDArray[np.uint8], names: dict[str, int]) -> F64:
-    """Nose and eyes in sight, yet turned as if seen from behind, and so is the trunk.
-
-    A trunk seen from its side says nothing; then the face has to be sure.
-    """
+    """Nose and eyes in sight, yet turned as if seen from behind, and so is the trunk."""
     wanted = ("nose", "left_eye", "right_eye")
     if not all(name in names for name in wanted):
         return np.zeros(px.shape[2])
@@ -205,10 +199,7 @@ def _beside_body(logs: F64, usual: F64) -> F64:
 
 
 def _usual(table: PeopleTable, pairs: I64, *, space: bool) -> tuple[F64, F64]:
-    """(B,) the usual log of each bone's length, and how far above it is still usual.
-
-    Infinite where fewer than _LEAST_PEOPLE tell: then no length is unusual.
-    """
+    """(B,) the usual log of each bone's length, and how far above it is usual (inf: not known)."""
     step = max(1, table.people // _SAMPLE)
     rows = np.arange(0, table.people, step)
     logs = _logs_3d(table, rows) if space else _logs_2d(table, pairs, rows)

@@ -60,10 +60,7 @@ class PersonFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRun:
-    """When a check was last run, how many people it doubts, of which frames.
-
-    `frames`: only the first so many; None: all.
-    """
+    """When a check last ran, how many people it doubts, of how many frames (None: all)."""
 
     at: datetime
     people: int
@@ -76,11 +73,7 @@ def validation_findings(
     frames: int | None = None,
     on_step: Callable[[int], None] = lambda done: None,
 ) -> Iterator[PersonFinding]:
-    """Yield what `validate` finds in the rows of each person; pictures are not read.
-
-    Some hundred frames are in memory at a time. Findings about a whole frame count for all its
-    people. `frames`: only the first so many. DatasetError where the tables do not fit.
-    """
+    """What `validate` finds in the rows of each person of the first `frames` frames."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     for done, (frame, everybody, found) in enumerate(islice(checked_frames(dataset), frames), 1):
         for finding in found:
@@ -148,10 +141,7 @@ def store_findings(
     *,
     frames: int | None = None,
 ) -> CheckRun:
-    """Store what a check found in place of what it found before; return what `last_runs` then says.
-
-    Memory grows with the people in doubt.
-    """
+    """Store what a check found in place of what it found before."""
     gathered: dict[tuple[int, int], list[PersonFinding]] = {}
     for finding in findings:
         own = gathered.setdefault((finding.frame, finding.instance), [])
@@ -213,10 +203,7 @@ Begin = Callable[[str], Report]
 def validate_rows(
     store: Store, dataset: Dataset, *, frames: int | None = None, begin: Begin
 ) -> CheckRun:
-    """Validate the rows of the first `frames` frames (None: all) and keep what is found.
-
-    It takes the place of what an earlier run found. DatasetError, Refused ("busy").
-    """
+    """Validate the rows of the first `frames` frames (None: all) and keep what is found."""
     total, started = min(frames or dataset.frames, dataset.frames), time.monotonic()
     report = begin("validating")
 
@@ -237,11 +224,7 @@ def audit_by_rays(
     device: str = "auto",
     begin: Begin,
 ) -> CheckRun:
-    """Audit the first `frames` frames (None: all) and keep the joints on which it differs.
-
-    Sets of photos are audited as they are by `synthstudio audit`, in one process. DatasetError
-    for imported sets, whose frames nobody can make again.
-    """
+    """Audit the first `frames` frames (None: all) and keep the joints on which it differs."""
     from synthstudio.generation.photos.audit import is_of_photos  # loads the renderer: slow
 
     report = begin("auditing")
@@ -253,10 +236,7 @@ def audit_by_rays(
 
 
 def import_audit(store: Store, dataset: Dataset, path: Path) -> CheckRun:
-    """Keep what a file says that `synthstudio audit --json` printed of this data set.
-
-    ReviewError for another file, and for an audit of people whom the set does not hold.
-    """
+    """Keep what `synthstudio audit --json` printed of this data set; ReviewError for another's."""
     audit = read_json(path)
     found = parse_audit(audit.get("findings"), str(path))
     unknown = {(finding.frame, finding.instance) for finding in found}

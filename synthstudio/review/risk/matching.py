@@ -76,10 +76,7 @@ def mean_distance_px(px: F64, person: Standing) -> float | None:
 def match(
     found: Sequence[tuple[F64, Sequence[float]]], people: Sequence[Standing], skeleton: Skeleton
 ) -> list[int | None]:
-    """For each of `found` (places (J, 2), box) the number of the person it is of, None: nobody's.
-
-    The most alike first; each person is matched once.
-    """
+    """For each of `found` (places (J, 2), box) the number of its person, the most alike first."""
     pairs = sorted(
         (-likeness(px, box, person, skeleton), place, n)
         for place, (px, box) in enumerate(found)

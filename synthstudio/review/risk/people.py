@@ -47,10 +47,7 @@ _BOX = "modal_box_px"
 
 
 def bones_of(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """B pairs of joints with a bone between them, whose length is constant for a person.
-
-    Feet and faces are left out: their ends lie on the skin, and their lengths say little.
-    """
+    """B pairs of joints whose distance is constant for a person."""
     sides = [(f"{s}_{a}", f"{s}_{b}") for a, b in _LIMBS for s in ("left", "right")]
     places = {name: j for j, name in enumerate(joints)}
     return tuple(
@@ -155,10 +152,7 @@ class PeopleTable:
 
     @property
     def area_px(self) -> F64:
-        """(P,) the area that errors are measured by: of the whole person where it is known.
-
-        Never below one pixel. It is the modal area of people whose complete outline is unknown.
-        """
+        """(P,) at least 1: amodal area, or the modal one where that is unknown."""
         whole, seen = self.number("whole_area"), self.number("area")
         return np.maximum(np.where(np.isnan(whole), seen, np.maximum(whole, seen)), 1.0)
 

@@ -1,7 +1,4 @@
-"""Predictions of models: layers of predicted joints in the store, one a model, and their risk.
-
-e = |predicted - labelled| / (2 sigma sqrt(area))         OKS of a joint = exp(-e^2 / 2)
-"""
+"""Predicted joints of models, a layer each, and the risk that follows from them."""
 
 from __future__ import annotations
 
@@ -13,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.review.check import check_int, check_name
+from synthstudio.review.history import in_frames
 from synthstudio.review.models import DatasetRow, PredictionRow
 from synthstudio.review.risk.people import F64, I64, PeopleTable
 from synthstudio.review.risk.signals import Signal, in_chunks, signal, worst
@@ -81,10 +79,9 @@ def put_predictions(
 
 def iter_predictions(store: Store, key: str, layer: str) -> Iterator[Prediction]:
     """Yield all predictions of a model in the order of the data set, a page in memory at a time."""
-    query = select(PredictionRow).where(PredictionRow.dataset == key, PredictionRow.layer == layer)
-    query = query.order_by(PredictionRow.frame, PredictionRow.instance)
+    query = _of_layer(key, layer).execution_options(yield_per=2000)
     with store.reading() as session:
-        for row in session.scalars(query.execution_options(yield_per=2000)):
+        for row in session.scalars(query):
             yield _prediction(row)
             session.expunge(row)
 
@@ -93,15 +90,16 @@ def predictions_in(
     store: Store, key: str, layer: str, frames: Iterable[int]
 ) -> dict[int, list[Prediction]]:
     """Frame -> predictions of a model, by number; frames without any are left out."""
-    listed, found = sorted(set(frames)), dict[int, list[Prediction]]()
-    query = select(PredictionRow).where(PredictionRow.dataset == key, PredictionRow.layer == layer)
-    query = query.order_by(PredictionRow.frame, PredictionRow.instance)
+    found: dict[int, list[Prediction]] = {}
     with store.reading() as session:
-        for start in range(0, len(listed), _AT_ONCE):
-            some = PredictionRow.frame.in_(listed[start : start + _AT_ONCE])
-            for row in session.scalars(query.where(some)):
-                found.setdefault(row.frame, []).append(_prediction(row))
+        for row in in_frames(session, _of_layer(key, layer), PredictionRow.frame, frames):
+            found.setdefault(row.frame, []).append(_prediction(row))
     return found
+
+
+def _of_layer(key: str, layer: str) -> Select[PredictionRow]:
+    query = select(PredictionRow).where(PredictionRow.dataset == key, PredictionRow.layer == layer)
+    return query.order_by(PredictionRow.frame, PredictionRow.instance)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -281,10 +279,7 @@ def model_signal(table: PeopleTable, found: PredictionArrays) -> Signal:
 
 
 def disagreement(table: PeopleTable, found: PredictionArrays) -> F64:
-    """(P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known.
-
-    A labelled joint that the model did not find counts as wholly missed.
-    """
+    """(P,) 1 - OKS between labels and predictions over labelled joints; NaN: not known."""
     error = joint_errors(table, found)
     known = np.isin(table.arrays["state"][:, found.rows], (1, 2))
     known &= np.isfinite(table.arrays["px"][0::2, :][:, found.rows])

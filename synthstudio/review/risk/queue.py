@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import or_, select
 
-from synthstudio.core.errors import ReviewError
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
@@ -56,10 +55,6 @@ class Order:
 
 def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
     """The rows of the control people, in the order in which they are looked at."""
-    if isinstance(share, bool) or not 0 <= share <= 1:
-        raise ReviewError(
-            "no such control share", where="control share", expected="0 to 1", got=repr(share)[:40]
-        )
     order = stream(0, "control", table.key).permutation(table.people)
     return order[: round(share * table.people)].astype(np.int64)
 
@@ -99,11 +94,7 @@ def next_people(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Lease to `who` the next people of a queue and return them.
-
-    Left out: those that somebody decided on, others work on, or whom `who` looked at in another
-    layer (a second look is blind). What `who` holds already comes first.
-    """
+    """Lease to `who` the next undecided people of a queue whom they saw in no other layer."""
     table = order.risk.table
     done = decided_mask(store, table, layer=layer) | touched_elsewhere_mask(
         store, table, who=who.name, layer=layer
@@ -141,10 +132,7 @@ def _still_open(
 def decided_mask(
     store: Store, table: PeopleTable, *, layer: str = MAIN, skipped: bool = True
 ) -> Mask:
-    """(P,) who has a status other than pending, or is deleted.
-
-    `skipped`: whether that counts as one.
-    """
+    """(P,) who is deleted or has a status other than pending (or, not `skipped`, skipped)."""
     open_ = ("pending",) if skipped else ("pending", "skipped")
     query = select(ItemRow.frame, ItemRow.instance).where(
         ItemRow.dataset == table.key,

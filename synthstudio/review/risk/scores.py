@@ -189,10 +189,7 @@ def _name(table: PeopleTable) -> tuple[str, str]:
 
 
 def _mark(store: Store, key: str) -> tuple[tuple[Any, ...], Rows, Rows]:
-    """What distinguishes one state of the stored findings and predictions from another.
-
-    The last: (frame, instance, models) of people who wait and of whom these predict wrongly.
-    """
+    """What distinguishes one state of the stored findings and predictions from another."""
     risks = select(func.count(), func.sum(RiskRow.score)).where(RiskRow.dataset == key)
     models = select(PredictionRow.layer, func.count(), func.sum(PredictionRow.score))
     models = models.where(PredictionRow.dataset == key).group_by(PredictionRow.layer)

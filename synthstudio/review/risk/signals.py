@@ -1,8 +1,4 @@
-"""One kind of doubt about everybody's labels: a score per person, and words for it.
-
-Here are the checks of single joints; anatomy.py has those that need to know a body, and
-scores.py combines all of them.
-"""
+"""Checks of single joints, a score and a reason for every person; anatomy.py has the others."""
 
 from __future__ import annotations
 

@@ -72,12 +72,7 @@ log = logging.getLogger(__name__)
 
 
 def people_table(dataset: Dataset, *, cache: Path | None = None) -> PeopleTable:
-    """The table of all people of a data set.
-
-    `cache`: a folder in which tables are kept as files that are mapped, not read: with it a
-    table takes next to no memory (about 1.2 kB a person otherwise), and opening it again costs
-    its hashes. DatasetError when the rows do not fit; DiskError when the cache cannot be written.
-    """
+    """The table of all people, or mapped from files below `cache`; DatasetError, DiskError."""
     skeleton = get_skeleton(dataset.identity.skeleton)
     shapes = layout(skeleton, dataset.people, dataset.frames)
     filled = functools.partial(fill, dataset, skeleton)
@@ -201,10 +196,7 @@ def _check_equal(got: object, expected: object) -> None:
 
 
 def fill(dataset: Dataset, skeleton: Skeleton, arrays: Mapping[str, Array]) -> Names:
-    """Fill arrays of `people.layout`; return the names of the text columns.
-
-    DatasetError when the tables do not fit each other or their counts.
-    """
+    """Fill arrays of `people.layout`; return the names of the text columns. DatasetError."""
     fields = (*stored_fields("frame"), *stored_fields("person"))
     texts: dict[str, list[pa.Array]] = {column_name(f): [] for f in fields if f.kind != "number"}
     _fill_frames(dataset, arrays, texts)
@@ -293,7 +285,7 @@ def _fill_space(batch: Batch, skeleton: Skeleton, arrays: Mapping[str, Array], h
     frames = as_numpy(batch.table["frame_index"]).tolist()
     specs = dict(zip(frames, batch.frames["spec"].to_pylist(), strict=True))
     bent = {frame: distortion_of(spec) for frame, spec in specs.items()}
-    lenses = [None if (lens := bent[frame]) is None else lens[:2] for frame in frames]
+    lenses = [None if (lens := bent[f]) is None else (lens[0], lens[1]) for f in frames]
     seen = _projected(at, batch.optional("K", 9).reshape(-1, 3, 3), lenses)
     px = arrays["px"][:, here].astype(np.float64).reshape(joints, 2, -1).transpose(2, 0, 1)
     rendered = np.equal(arrays["origin"][:, here].T, ORIGINS.index("rendered"))

@@ -76,10 +76,7 @@ class Account:
 
 
 def code_link(origin: str, text: str) -> str:
-    """Return the link to choose a password by a code. `origin`: of the studio, "" for unknown.
-
-    The code stands behind #, so browsers send it to nobody and no log of requests has it.
-    """
+    """The link to choose a password; behind # the code is sent to no server and no log."""
     return f"{origin}{CODE_PAGE}#{text}"
 
 
@@ -124,10 +121,7 @@ def invite(
 def reset_password(
     store: Store, name: str, *, by: User, now: datetime | None = None
 ) -> tuple[Code, str]:
-    """Take somebody's password and all sessions; return a code to choose another, and its text.
-
-    Only admins may. Tokens of programs stay. Refused: "role", "gone".
-    """
+    """Take somebody's password and sessions; return a code to choose another, and its text."""
     require(by, "accounts")
     with store.session() as session:
         take_turn(session, TURN)
@@ -144,10 +138,7 @@ def reset_password(
 
 
 def revoke_account(store: Store, name: str, *, by: User, now: datetime | None = None) -> None:
-    """Revoke an account at once: password, sessions, tokens and codes of and by that person.
-
-    Only admins may. The role stays; take it away on the page Team. Refused: "role", "gone".
-    """
+    """Revoke password, sessions, tokens and codes of and by a person. Refused: "role", "gone"."""
     require(by, "accounts")
     moment = now or utc_now()
     with store.session() as session:
@@ -175,10 +166,7 @@ def read_code(store: Store, text: str, *, now: datetime | None = None) -> Code |
 
 
 def choose_password(store: Store, text: str, password: str, *, now: datetime | None = None) -> str:
-    """Use a code: give its account this password and its role; return the name.
-
-    Refused: "gone" for a code that does not hold, "invalid" for a password that may not be one.
-    """
+    """Give a code's account this password and role; return the name. Refused: "gone", "invalid"."""
     found = read_code(store, text, now=now)
     if found is None:
         raise _no_code()

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from synthstudio.review.models import TriesRow
 from synthstudio.review.secret_texts import digest
-from synthstudio.review.store import Store, insert_absent
+from synthstudio.review.store import Store, insert_into
 
 FREE, FREE_OF_ADDRESS = 10, 50
 """Wrong tries that cost no wait; a whole laboratory may have one address."""
@@ -32,10 +32,7 @@ def account_key(name: str) -> str:
 
 
 def unknown_key(name: str, secret: bytes) -> str:
-    """Return the key of a name that is no account's; `secret`: of the server.
-
-    People type passwords there too, and without the secret nobody can try which it was.
-    """
+    """The key of a name that is no account's; the server's `secret` keeps guesses out."""
     return hmac.new(secret, f"account {name}".encode(), "sha256").hexdigest()
 
 
@@ -99,10 +96,7 @@ def take_try(store: Store, *, account: str, address: str, now: datetime) -> Try:
 
 
 def give_back(session: Session, taken: Try) -> None:
-    """After a right try: forget those of the account, and this one of the address.
-
-    By those that are right nothing is remembered longer.
-    """
+    """After a right try: forget the wrong ones of the account, and this one of the address."""
     row = session.get(TriesRow, taken.address, with_for_update=True)  # first, as in take_try
     if row is not None:
         row.wrong, row.until = max(0, row.wrong - 1), min(row.until, taken.when)
@@ -135,5 +129,5 @@ def _locked(session: Session, key: str, now: datetime) -> TriesRow:
     new = {"key": key, "wrong": 0, "last": now, "until": now}
     # Another sign-in may forget the row in between.
     while (row := session.get(TriesRow, key, with_for_update=True)) is None:
-        insert_absent(session, TriesRow, new)
+        session.execute(insert_into(session, TriesRow).on_conflict_do_nothing(), [new])
     return row

@@ -93,10 +93,7 @@ MOST_DAYS = 3_660
 def assign(
     store: Store, people: Sequence[Person], *, to: str, by: User, due: date | None = None
 ) -> int:
-    """Give people to somebody; whoever had them has them no more. Refused: "role", "invalid".
-
-    `due`: until the end of which day (UTC) they shall be decided on, None: no day.
-    """
+    """Give people to somebody, until the end of the day `due` (UTC). Refused: "role", "invalid"."""
     require(by, "assign")
     check_name(to, "assigned to")
     _check_due(due)

@@ -94,8 +94,6 @@ class Progress:
 
 def second_rows(table: PeopleTable, *, share: float = SECOND_SHARE) -> I64:
     """The rows of the people to be looked at twice, in a random order."""
-    if isinstance(share, bool) or not 0 <= share <= 1:
-        invalid("no such share", "second pass", expected="0 to 1", got=share)
     return _random_order(table.key, table.people)[: round(share * table.people)].copy()
 
 
@@ -115,11 +113,7 @@ def begin_second_looks(
     minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
-    """Lease to `who` the next people for a second look; persons of the layer second.
-
-    They are those chosen whom somebody else decided on, nobody has looked at twice or is about
-    to, and `who` never touched. What `who` holds already comes first.
-    """
+    """Lease to `who` the next people for a second review, decided on by others."""
     rows = second_rows(table, share=share)
     open_to = decided_mask(store, table, skipped=False) & ~decided_mask(
         store, table, layer=SECOND, skipped=False
@@ -140,10 +134,7 @@ def begin_second_looks(
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
-    """(P,) people whose layer main `who` may not see yet: their second look is still open.
-
-    Leads see all, and everybody sees what they touched there themselves.
-    """
+    """(P,) people whose layer main `who` may not see yet: their second review is open."""
     found = np.zeros(table.people, bool)
     if may(who.role, "adjudicate"):
         return found
@@ -162,10 +153,7 @@ def blinded_among(
     who: User,
     share: float = SECOND_SHARE,
 ) -> set[tuple[int, int]]:
-    """Those of a few (frame, instance) who are `blinded`, without computing all others.
-
-    A frame (frame, FRAME) is if anybody in it is: that nobody is there tells who was deleted.
-    """
+    """Those of a few (frame, instance) who are `blinded`; a frame is if anybody in it is."""
     if may(who.role, "adjudicate") or not people:
         return set()
     chosen = np.zeros(table.people, bool)

@@ -1,9 +1,4 @@
-"""Sessions: who signed in by a password in which browser, until when.
-
-A session is a new secret at each sign-in, kept by the browser as a cookie and here as a hash. It
-ends when its person leaves, after twelve hours without use, after seven days, and at once with a
-new password or a revoked account.
-"""
+"""Sessions: who signed in by a password in which browser, until when."""
 
 from __future__ import annotations
 

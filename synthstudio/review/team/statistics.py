@@ -162,10 +162,7 @@ def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
 def disagreements(
     store: Store, table: PeopleTable, *, open_only: bool = True, tolerance: float = TOLERANCE
 ) -> list[Disagreement]:
-    """The pairs that differ by more than the tolerance, the largest differences first.
-
-    `open_only`: leave out those a lead has decided on.
-    """
+    """Pairs that differ by more than the tolerance and (`open_only`) await a lead, worst first."""
     both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
     a = looks(table, [(p.row, p.first) for p in both])
     b = looks(table, [(p.row, p.second) for p in both])
