@@ -87,7 +87,6 @@ def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
             expected="two evaluations or more",
         )
     _check_same_people(arms)
-    _check_same_dataset(arms)
     seen = np.logical_and.reduce([run.predictions.known for arm in arms for run in arm.runs])
     return _sum_rows(arms, seen, rounds) + _statistic_rows(
         arms, seen, min(rounds, STATISTIC_ROUNDS)
@@ -300,33 +299,28 @@ _STATISTICS: dict[str, Callable[[Evaluation, Bools], Statistic]] = {
 
 
 def _check_same_people(arms: Sequence[Arm]) -> None:
-    first, name = arms[0].runs[0].predictions, arms[0].name
-    for arm in arms:
-        for run in arm.runs:
-            if fault := _mismatch(first, run.predictions):
-                raise ModelError(
-                    "these runs were not evaluated on the same people",
-                    where=f"{name} and {arm.name}",
-                    got=fault,
-                    then="Evaluate both on one data set and split.",
-                )
-
-
-def _check_same_dataset(arms: Sequence[Arm]) -> None:
-    """Refuse equal people of different sets (other pictures), as far as runs name their set."""
-    key = "dataset_sha256"
-    named = [(arm.name, run.about) for arm in arms for run in arm.runs if run.about.get(key)]
-    for name, about in named[1:]:
-        first, its = named[0]
+    """ModelError unless all runs tell of the same people, and those that name it of one data set:
+    other pictures may hold equal people."""
+    runs = [(arm.name, run) for arm in arms for run in arm.runs]
+    key, (name, first) = "dataset_sha256", runs[0]
+    named = [(n, run.about) for n, run in runs if run.about.get(key)]
+    for other, run in runs:
+        if fault := _mismatch(first.predictions, run.predictions):
+            raise _different("people", f"{name} and {other}", fault)
+    for other, about in named[1:]:
+        before, its = named[0]
         if about[key] != its[key]:
             sets = [f"{a.get('dataset')} ({str(a[key])[:12]})" for a in (its, about)]
-            raise ModelError(
-                "these runs were evaluated on different data sets",
-                where=f"{first} and {name}",
-                expected=sets[0],
-                got=sets[1],
-                then="Evaluate both on one data set and split.",
-            )
+            raise _different("data set", f"{before} and {other}", " and ".join(sets))
+
+
+def _different(what: str, where: str, got: str) -> ModelError:
+    return ModelError(
+        f"these runs were not evaluated on the same {what}",
+        where=where,
+        got=got,
+        then="Evaluate both on one data set and split.",
+    )
 
 
 def _mismatch(a: Predictions, b: Predictions) -> str:

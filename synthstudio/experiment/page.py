@@ -131,7 +131,13 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
             for measure, title in MEASURES.items()
         ],
         forests=[
-            (a.question.text, plots.forest(_forest(a), unit="points")) for a in found.comparisons
+            (
+                a.question.text,
+                plots.forest(
+                    [(c.part, c.found) for c in a.cells if c.measure == "PCK"], unit="points"
+                ),
+            )
+            for a in found.comparisons
         ],
         notes=notes(found, facts, config),
         occluders=[
@@ -140,14 +146,6 @@ def html(found: Findings, facts: dict[str, Any], config: ExperimentConfig) -> by
             if parts
         ],
     )
-
-
-def _forest(comparison: Comparison) -> list[tuple[str, float, float, float]]:
-    return [
-        (cell.part, 100 * cell.found.value, 100 * cell.found.low, 100 * cell.found.high)
-        for cell in comparison.cells
-        if cell.measure == "PCK"
-    ]
 
 
 def _figures(found: Findings, measure: str) -> list[list[str]]:

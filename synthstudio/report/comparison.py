@@ -30,7 +30,7 @@ def comparison_page(arms: Sequence[Arm], rows: Sequence[Row]) -> bytes:
     forests = []
     for k, title in enumerate(differences, 1):
         shown = [
-            (row.name, row.scale * d.value, row.scale * d.low, row.scale * d.high)
+            (row.name, d)
             for row in rows
             if (d := row.differences[k]) and row.scale == 100 and not row.less_is_better
         ]
@@ -78,12 +78,7 @@ def robustness_page(
         tables[part] = [_cells(c, chosen, names) for c in pictures if c != "plain"]
         for name in names:
             forests[f"{name}, {part} joints"] = plots.forest(
-                [
-                    (r.challenge, 100 * r.change.value, 100 * r.change.low, 100 * r.change.high)
-                    for r in chosen
-                    if r.run == name and np.isfinite(r.change.value)
-                ],
-                unit="points",
+                [(r.challenge, r.change) for r in chosen if r.run == name], unit="points"
             )
     head = ["", "joints"]
     for k, name in enumerate(names):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from synthstudio.evaluation.intervals import Interval
 from synthstudio.report.html import macro
 
 Point = tuple[float, float, float, float]  # x, y, low, high
@@ -182,12 +183,12 @@ def paired_stacks(
     return macro("plots.html", "paired_stacks")(lines, colours)
 
 
-def forest(rows: Sequence[tuple[str, float, float, float]], *, unit: str) -> Markup:
-    """Differences with their intervals about zero: (label, value, low, high)."""
-    rows = [r for r in rows if all(math.isfinite(v) for v in r[1:])]
-    if not rows:
+def forest(rows: Sequence[tuple[str, Interval]], *, unit: str, scale: float = 100) -> Markup:
+    """Differences with their intervals about zero; those without a number are left out."""
+    known = [(n, d) for n, d in rows if all(map(math.isfinite, (d.value, d.low, d.high)))]
+    if not known:
         return macro("plots.html", "nothing")("nothing to compare")
-    reach = max(max(abs(low), abs(high)) for _, _, low, high in rows) or 1.0
+    reach = max(max(abs(d.low), abs(d.high)) for _, d in known) or 1.0
 
     def x(value: float) -> str:
         return f"{_FOREST_MIDDLE + _FOREST_HALF * value / reach:.1f}"
@@ -196,16 +197,18 @@ def forest(rows: Sequence[tuple[str, float, float, float]], *, unit: str) -> Mar
         {
             "label": label,
             "y": 15 + 22 * k,
-            "x": x(value),
-            "low": x(low),
-            "high": x(high),
-            "colour": COLOURS["all" if low <= 0 <= high else "visible" if value > 0 else "hidden"],
-            "title": f"{value:+.1f} ({low:+.1f} to {high:+.1f}) {unit}",
+            "x": x(d.value),
+            "low": x(d.low),
+            "high": x(d.high),
+            "colour": COLOURS[
+                "all" if not d.excludes_zero else "visible" if d.value > 0 else "hidden"
+            ],
+            "title": f"{d.text(scale=scale)} {unit}",
         }
-        for k, (label, value, low, high) in enumerate(rows)
+        for k, (label, d) in enumerate(known)
     ]
-    ticks = [(x(value), f"{value:+.1f}") for value in (-reach, 0.0, reach)]
-    height = _FOREST_ROW * len(rows) + 34
+    ticks = [(x(value), f"{scale * value:+.1f}") for value in (-reach, 0.0, reach)]
+    height = _FOREST_ROW * len(known) + 34
     return macro("plots.html", "forest")(lines, ticks, unit, _FOREST_MIDDLE, f"{_W:g}", height)
 
 

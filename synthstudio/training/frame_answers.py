@@ -99,7 +99,7 @@ def find_in_dataset(
     """Who is found in the frames of a data set (of `splits`, or all), and that beside `people`.
 
     `find` asks the network elsewhere; by default it is asked here. Found people are matched with
-    true ones by OKS (evaluation/assignment.py), so the same people and joints are judged as with
+    true ones by OKS (evaluation/precision.py), so the same people and joints are judged as with
     boxes. Joints of who is missed have no place and the score 0.
     """
     net.eval()

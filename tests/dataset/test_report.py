@@ -3,11 +3,11 @@
 import base64
 import re
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from coco_objects import to_coco
+from html_pages import Page
 from painted_frames import painted, write_set
 
 from synthstudio.core.images import decode_rgb
@@ -22,44 +22,11 @@ from synthstudio.report import findings
 from synthstudio.report.findings import Figure, sketch
 from synthstudio.report.html import macro
 
-VOID = {"meta", "link", "img", "br", "hr"}
 AUDIT = dict.fromkeys(("state_differs", "disagreement_rate", "cause_rate", "cause_differs"), 0) | {
     "joints": 1200,
     "largest_share_error": 0.01,
     "passed": True,
 }
-
-
-class Page(HTMLParser):
-    """Tags in balance, everything that could be fetched, and the text."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.open, self.text = [], ""
-        self.fetched, self.pictures = [], []
-        self.anchors, self.links, self.tags = set(), set(), set()
-        self.feed(path.read_text("utf-8"))
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        for name, value in attrs:
-            assert not name.startswith("on"), f"a handler: {name}"
-            if name == "id":
-                self.anchors.add(value)
-            elif name in ("src", "href") and value.startswith("#"):
-                self.links.add(value[1:])
-            elif name in ("src", "href"):
-                (self.pictures if value.startswith("data:") else self.fetched).append(value)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 SECTIONS = "examples made licences distributions asked audit limits datasheet"
@@ -75,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_the_page_needs_nothing_else(dataset, tmp_path):
     steps, out = [], tmp_path / "r.html"
     reported = dataset_report.report(dataset, out, audit=AUDIT, on_step=steps.append)
-    text, page = out.read_text("utf-8"), Page(out)
+    text, page = out.read_text("utf-8"), Page(out.read_text("utf-8"))
     assert page.fetched == [] and "script" not in page.tags and "url(" not in text
     assert "default-src 'none'" in text and "prefers-color-scheme:dark" in text
     assert "<script>alert(1)</script>" in page.text  # as text
@@ -95,7 +62,7 @@ def test_the_page_needs_nothing_else(dataset, tmp_path):
 
 def test_what_is_not_there_is_said(dataset, tmp_path):
     dataset_report.report(dataset, tmp_path / "r.html")
-    page = Page(tmp_path / "r.html")
+    page = Page((tmp_path / "r.html").read_text("utf-8"))
     assert "No audit was given" in page.text
     assert "The recipe sets no targets" in page.text
     assert "To be answered by whoever publishes the set." in page.text
@@ -109,7 +76,7 @@ def test_pictures_from_outside_are_told_as_such(dataset, tmp_path):
     shutil.rmtree(tmp_path / "coco" / "synthstudio")  # the sidecar: what comes back is COCO alone
     import_from("coco", exported.annotations, tmp_path / "theirs")
     dataset_report.report(Dataset(tmp_path / "theirs"), tmp_path / "r.html")
-    text = Page(tmp_path / "r.html").text
+    text = Page((tmp_path / "r.html").read_text("utf-8")).text
     assert "6 pictures from outside with up to 3 annotated people" in text
     assert "Real people may be shown" in text and "Labels are exact" not in text
 
@@ -135,7 +102,7 @@ def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
     samples[1][1][0]["state"][0] = 3
     found = validate.validate_samples(samples, skeleton).findings
     findings.write_dataset_findings(found, dataset, tmp_path / "set.html")
-    page = Page(tmp_path / "set.html")
+    page = Page((tmp_path / "set.html").read_text("utf-8"))
     assert "frame 1, person 1" in page.text and len(page.pictures) >= 2 and not page.fetched
 
     doc = to_coco(samples[2:], skeleton)
@@ -147,7 +114,7 @@ def test_findings_of_both_kinds_are_drawn(dataset, tmp_path):
     ).findings
     out = tmp_path / "coco.html"
     findings.write_coco_findings(found, "a<b>.json", kinds, images, people, out, folder=tmp_path)
-    page = Page(out)
+    page = Page(out.read_text("utf-8"))
     assert not page.fetched and "a<b>.json" in page.text
     assert {"not_finite", "image_missing", "schema"} <= page.anchors
 

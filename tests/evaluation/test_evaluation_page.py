@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_pages import words
 from test_metrics import BONES, J, answers
 
 from synthstudio.core.skeleton import get_skeleton
@@ -17,6 +17,7 @@ from synthstudio.evaluation.attention import (
     occlusion_sensitivity,
     sensitivity_summary,
 )
+from synthstudio.evaluation.intervals import Interval
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
 from synthstudio.report import plots
@@ -24,34 +25,6 @@ from synthstudio.report.evaluation import Case, draw_example, report, worst
 from synthstudio.training.evaluate import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
-VOID = {"meta", "link", "br", "img", "line", "circle", "polygon", "polyline", "rect"}
-
-
-class Balanced(HTMLParser):
-    """Collect text; fail at a tag that closes another one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def read(page: bytes) -> str:
-    parser = Balanced()
-    parser.feed(page.decode())
-    assert parser.open == []
-    return re.sub(r"\s+", " ", " ".join(parser.text))
 
 
 def made(answered: Predictions, **more: object) -> Evaluation:
@@ -106,7 +79,7 @@ def test_headlines_and_intervals_stand_in_the_page() -> None:
     page = report(
         made(answers(), **more), BONES, cases=[case], examples=[example()], patched=[slid]
     )
-    text = read(page)
+    text = words(page)
     assert "a <b>run</b>" in text and b"<b>run" not in page
     assert "PCK@0.1, hidden (0.0 to 0.0)" in text
     assert "points by the occluder, where it hides (-100.0 to -100.0)" in text
@@ -129,7 +102,7 @@ def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
         ),
         np.arange(0, 40, 2),
     )
-    text = read(report(made(bare), BONES))
+    text = words(report(made(bare), BONES))
     for output in (
         "does not predict visibility",
         "No places in 3D",
@@ -143,9 +116,9 @@ def test_a_plain_block_and_single_frames_say_what_is_missing() -> None:
 def test_figures_that_were_stored_as_null_are_dashes() -> None:
     one = made(answers())
     stored = dataclasses.replace(one, metrics=json_ready(one.metrics))
-    assert read(report(stored, BONES)) == read(report(one, BONES))
+    assert words(report(stored, BONES)) == words(report(one, BONES))
     stored.metrics["precision"]["hidden"]["AP"] = None
-    assert "nan" not in read(report(stored, BONES)).lower().replace("nano", "")
+    assert "nan" not in words(report(stored, BONES)).lower().replace("nano", "")
 
 
 def test_worst_cases_are_the_worst_and_of_different_moments() -> None:
@@ -183,7 +156,10 @@ def test_curves_leave_out_what_has_no_number() -> None:
 
 
 def test_a_forest_colours_only_what_excludes_zero() -> None:
-    drawn = plots.forest([("up", 3, 1, 5), ("down", -3, -5, -1), ("none", 1, -1, 3)], unit="points")
+    rows = {"up": (3, 1, 5), "down": (-3, -5, -1), "none": (1, -1, 3)}
+    drawn = plots.forest(
+        [(n, Interval(value=v, low=a, high=b)) for n, (v, a, b) in rows.items()], unit="points"
+    )
     inks = re.findall(r'<circle[^>]*fill="([^"]+)"', drawn)
     assert inks == [plots.COLOURS[k] for k in ("visible", "hidden", "all")]
     at = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
@@ -223,6 +199,6 @@ def test_parts_have_the_precision_of_their_own_joints(evaluation: Evaluation) ->
 def test_the_line_and_the_page_say_them(evaluation: Evaluation) -> None:
     line = headline(evaluation)
     assert "COCO-WholeBody AP whole 40.0, body 100.0, foot 100.0, face 100.0, hands 0.0" in line
-    page = read(report(evaluation, WHOLE))
+    page = words(report(evaluation, WHOLE))
     assert "Whole bodies, as COCO-WholeBody has it" in page and "left hand" in page
     assert "COCO-WholeBody" not in headline(made(answers()))

@@ -165,6 +165,7 @@ def test_q_in_the_window_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert result["pictures"] == len(shown) == 3
 
 
+@pytest.mark.nightly("a process of its own; q in the window is quick")
 def test_q_in_the_terminal_ends_it_and_the_terminal_is_as_before(folder: Path) -> None:
     ours, theirs = pty.openpty()
     words = ["live", str(folder / "model.onnx"), str(folder / "a.mp4"), "--boxes", BOX]
