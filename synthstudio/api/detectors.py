@@ -8,7 +8,7 @@ from synthstudio.api.arguments import to_path
 from synthstudio.inference.onnx_model import SUFFIX
 
 if TYPE_CHECKING:
-    from synthstudio.inference.boxes import FindPeople
+    from synthstudio.inference.sources import FindPeople
 
 
 def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:

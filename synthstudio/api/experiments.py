@@ -28,7 +28,7 @@ def real_photos(
     values, and what they say, a sentence each; no sentence where it was stopped.
     """
     from synthstudio.evaluation import storage
-    from synthstudio.experiment import page, results
+    from synthstudio.experiment import results
     from synthstudio.experiment.config import ExperimentConfig
     from synthstudio.experiment.run import run
 
@@ -56,4 +56,4 @@ def real_photos(
     if made.findings is None:
         return storage.json_ready(result), []
     result |= results.as_json(made.findings)
-    return storage.json_ready(result), list(page.sentences(made.findings))
+    return storage.json_ready(result), list(results.sentences(made.findings))

@@ -94,7 +94,7 @@ def predict_to_folder(
         Counts, and where the results are.
     """
     from synthstudio.dataset.durable import whole_folder
-    from synthstudio.inference import boxes as box_sources
+    from synthstudio.inference import sources as box_sources
     from synthstudio.inference import write
     from synthstudio.inference.predict import smoothed
 

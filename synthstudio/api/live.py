@@ -22,8 +22,8 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
-    from synthstudio.inference.boxes import FindPeople
     from synthstudio.inference.live import LiveOptions, Seen
+    from synthstudio.inference.sources import FindPeople
     from synthstudio.inference.stream import Stream, StreamSource
 
 U8 = NDArray[np.uint8]
@@ -315,7 +315,7 @@ def _finder(
 ) -> FindPeople:
     given = [name for name, value in _named(boxes, detector, finder) if value]
     if not given:
-        from synthstudio.inference.second_look import find_people
+        from synthstudio.inference.finder import find_people
 
         return find_people(net.ask(), size=net.size)
     if len(given) > 1:
@@ -335,8 +335,7 @@ def _finder(
     if path is None:
         fixed = _boxes_of(boxes)
         return lambda image: fixed
-    from synthstudio.inference.boxes import boxes_from_file
-    from synthstudio.inference.sources import Source
+    from synthstudio.inference.sources import Source, boxes_from_file
 
     place = Source(kind="video", path=Path(source.name), total=None, read=lambda: iter(()))
     return boxes_from_file(path, place, min_score=min_score)

@@ -153,8 +153,8 @@ class Model:
         or asked for `flip` or `peaks`.
         """
         if not self.sees_frames:
+            from synthstudio.inference.finder import find_people
             from synthstudio.inference.predict import predict
-            from synthstudio.inference.second_look import find_people
 
             ask = self.ask(flip=flip, peaks=peaks)
             boxes = find_people(self.ask(), size=self.size) if find is None else find
@@ -329,8 +329,7 @@ def _pixels(picture: Any) -> U8:
 
 
 def _find(boxes: Any, source: Source) -> Callable[[SourceImage], Any]:
-    from synthstudio.inference.boxes import boxes_from_file
-    from synthstudio.inference.sources import Boxes
+    from synthstudio.inference.sources import Boxes, boxes_from_file
 
     if isinstance(boxes, str) or hasattr(boxes, "__fspath__"):
         return boxes_from_file(to_path(boxes, "boxes"), source)

@@ -23,9 +23,8 @@ from synthstudio.models.packaged import DEFAULT
 if TYPE_CHECKING:
     from synthstudio.generation.engines.engine import Engine
     from synthstudio.generation.engines.local import Progress, Report
-    from synthstudio.inference.boxes import FindPeople
     from synthstudio.inference.predict import Person
-    from synthstudio.inference.sources import Source, SourceImage
+    from synthstudio.inference.sources import FindPeople, Source, SourceImage
 
 PICTURES = 32
 """Of a job, the last one's fewer."""
@@ -59,7 +58,7 @@ class Question:
 
     def finder(self, source: Source) -> FindPeople | None:
         """What finds people in pictures; None: the source or the model."""
-        from synthstudio.inference.boxes import boxes_from_file
+        from synthstudio.inference.sources import boxes_from_file
 
         if self.boxes is not None:
             return boxes_from_file(self.boxes, source, min_score=self.min_score)

@@ -20,6 +20,10 @@ Bools = NDArray[np.bool_]
 
 LEAST_OKS = 0.1
 """Below it a found person is nobody's: all joints of a person who is left over are missed."""
+NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+"""What pycocotools' keypoint evaluation summarises, in its order."""
+_SUMMARISED = 20
+"""Detections a picture that pycocotools' summary is limited to; here crowds are not cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +65,6 @@ def match(found: Found, image: I64, truth: F64, known: Bools, area: F64, *, sigm
         places = assign(similarity)
         out[here] = np.where(places >= 0, there[places] if len(there) else -1, -1)
     return out
-
-
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-"""What pycocotools' keypoint evaluation summarises, in its order."""
-_SUMMARISED = 20
-"""Detections a picture that pycocotools' summary is limited to; here crowds are not cut."""
 
 
 @dataclass(frozen=True, kw_only=True)

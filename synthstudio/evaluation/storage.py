@@ -37,6 +37,7 @@ PREDICTIONS_FILE, METRICS_FILE, PAGE_FILE = "answers.npz", "measures.json", "rep
 _FOUND = "found_"
 _MAX_BYTES = 8 << 30
 _STATES = (STATE_VISIBLE, STATE_HIDDEN, STATE_OUTSIDE, NO_STATE)
+_KINDS: dict[Any, str] = {F64: "f", Bools: "b", U8: "u", I64: "i", Words: "U"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +213,6 @@ def _check_columns(
         value, kind = columns[name], _KINDS[hint.__origin__ if axes else hint]
         if value.shape != shape or value.dtype.kind != kind:
             raise _damaged(path, f"{name} has shape {value.shape} of {value.dtype}")
-
-
-_KINDS: dict[Any, str] = {F64: "f", Bools: "b", U8: "u", I64: "i", Words: "U"}
 
 
 def _damaged(path: Path, got: str) -> ModelError:

@@ -28,9 +28,18 @@ from synthstudio.dataset.lock import LOCK_NAME, hold_lock
 from synthstudio.dataset.names import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
-from synthstudio.experiment import occluders, page, photos, results
-from synthstudio.experiment.arms import LEAST_POSES, PRETRAIN, QUESTIONS, Arm, arms, training_config
-from synthstudio.experiment.config import ExperimentConfig, check_folder, claim_folder
+from synthstudio.experiment import occluders, photos, results
+from synthstudio.experiment.config import (
+    LEAST_POSES,
+    PRETRAIN,
+    QUESTIONS,
+    Arm,
+    ExperimentConfig,
+    arms,
+    check_folder,
+    claim_folder,
+    training_config,
+)
 from synthstudio.experiment.results import Findings
 from synthstudio.generation.photos.run import occlude
 from synthstudio.generation.stage import prepare
@@ -77,7 +86,7 @@ def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> 
             _occlude(config, name, cutouts=bool(facts["cutouts"]), step=step)
         facts["poses"] = _count_poses(config, step)
         facts["bank"] = facts["poses"] >= LEAST_POSES
-        say(page.about_bank(facts))
+        say(results.about_bank(facts))
         for seed in range(config.seeds):
             for arm in ways:
                 if not _train_and_test(config, arm, seed, bank=facts["bank"], say=say, step=step):
@@ -323,5 +332,5 @@ def _write(config: ExperimentConfig, found: Findings, facts: dict[str, Any]) -> 
         "pretrained": config.pretrain is not None,
     }
     write_file(config.out / "results.json", canonical_json(storage.json_ready(out)))
-    write_file(config.out / "results.md", page.markdown(found, facts, config).encode())
-    write_file(config.out / "report.html", page.html(found, facts, config))
+    write_file(config.out / "results.md", results.markdown(found, facts, config).encode())
+    write_file(config.out / "report.html", results.html(found, facts, config))

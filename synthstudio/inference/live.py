@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthstudio.core.errors import ArgumentError
-from synthstudio.inference.boxes import FindPeople
+from synthstudio.inference.finder import box_about
 from synthstudio.inference.predict import F64, Person, Predictor, predict, surely_seen
-from synthstudio.inference.second_look import box_about
-from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.inference.tracking import REPEATED, Tracker
 from synthstudio.models.smooth import overlaps

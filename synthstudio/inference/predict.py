@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import FormatError
 from synthstudio.core.labels import SHARES
 from synthstudio.core.visibility import is_visible
-from synthstudio.inference.boxes import FindPeople
-from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.inference.sources import Boxes, FindPeople, SourceImage
 from synthstudio.inference.tracking import REPEATED, track_people
 from synthstudio.models.smooth import smooth
 from synthstudio.training.data.windows import crop_and_resize, crop_window
@@ -23,6 +22,9 @@ U8 = NDArray[np.uint8]
 TRUNCATED = SHARES[4]
 PRESENT = 0.5
 """A joint is in the image from this probability on."""
+_MAX_BOX = 2
+"""The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs
+to another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,6 @@ def cause_of(shares: F64, present: float) -> str | None:
     if is_visible(shares[0]):
         return SHARES[0]
     return SHARES[1 + int(shares[1:].argmax())]
-
-
-_MAX_BOX = 2
-"""The longest side of a drawn or detected box, in longer sides of the image: a larger one belongs
-to another image."""
 
 
 @dataclass(frozen=True, kw_only=True)

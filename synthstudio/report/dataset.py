@@ -33,6 +33,29 @@ _SKIN_EDGES = (55.0, 41.0, 28.0, 10.0, -30.0)
 """Lower ends in degrees of the individual typology angle (Chardon et al. 1991)."""
 # Linear sRGB to Y and Z, D65, over those of white (IEC 61966-2-1).
 _TO_YZ = np.array([[0.21267, 0.71516, 0.07217], [0.01776, 0.10947, 0.87277]])
+EXAMPLE_PX = (640, 480)
+"""Width and height of an example."""
+_MIN_ROWS_PX = 900
+_MIN_EXAMPLES = 8
+_HIDDEN = (
+    "nothing hidden",
+    "up to 10 % hidden",
+    "10 to 30 % hidden",
+    "30 to 50 % hidden",
+    "50 to 70 % hidden",
+    "70 to 90 % hidden",
+    "over 90 % hidden",
+)
+_AUDIT = {
+    "joints": "joints decided again",
+    "state_differs": "states that differ",
+    "disagreement_rate": "disagreement rate",
+    "cause_differs": "causes that differ",
+    "cause_rate": "cause rate",
+    "largest_share_error": "largest error of a share",
+    "sampling_error": "mean error by sampling",
+}
+Chart = tuple[str, str, Markup]  # title, note, markup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,31 +162,6 @@ def _first(
     if found:
         taken.add(found[0].frame)
         yield axis, name, found[0]
-
-
-EXAMPLE_PX = (640, 480)
-"""Width and height of an example."""
-_MIN_ROWS_PX = 900
-_MIN_EXAMPLES = 8
-_HIDDEN = (
-    "nothing hidden",
-    "up to 10 % hidden",
-    "10 to 30 % hidden",
-    "30 to 50 % hidden",
-    "50 to 70 % hidden",
-    "70 to 90 % hidden",
-    "over 90 % hidden",
-)
-_AUDIT = {
-    "joints": "joints decided again",
-    "state_differs": "states that differ",
-    "disagreement_rate": "disagreement rate",
-    "cause_differs": "causes that differ",
-    "cause_rate": "cause rate",
-    "largest_share_error": "largest error of a share",
-    "sampling_error": "mean error by sampling",
-}
-Chart = tuple[str, str, Markup]  # title, note, markup
 
 
 def report(

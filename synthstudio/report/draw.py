@@ -53,6 +53,8 @@ _FEW = 6  # people up to whom each gets a line of text
 _FACE = ("nose", "eye", "ear")
 _HEAD = 0.075
 """Half a side of a head, as a share of its person's height, at the least."""
+_NO_RANK = 1_000_000
+"""People of unknown depth come after those whose depth is known: pasted ones are in front."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -420,10 +422,6 @@ def _legend(width: int, pen: _Pen) -> U8:
 
 def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(round(size * pen.unit))
-
-
-_NO_RANK = 1_000_000
-"""People of unknown depth come after those whose depth is known: pasted ones are in front."""
 
 
 def drawable(people: People) -> FrameLabels:

@@ -51,6 +51,11 @@ _GREY = 114
 _FAR = 1e4
 _LEAST_WRONG = 0.1
 _SHIFT = 4
+_PARTS = ("all", "visible", "hidden")
+_PCK = ["PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2", "EPE_px"]
+_AP = ("AP", "AP50", "AP75", "AR")
+_LIFTING = ["MPJPE_mm", "N-MPJPE_mm", "PA-MPJPE_mm"]
+_FEW_GROUPS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,13 +236,6 @@ def _at(place: F64) -> tuple[int, int]:
 def _hex(colour: str) -> Colour:
     r, g, b = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
     return r, g, b
-
-
-_PARTS = ("all", "visible", "hidden")
-_PCK = ["PCK@0.05", "PCK@0.1", "PCK@0.2", "PCK-AUC", "PCKh@0.5", "torso PCK@0.2", "EPE_px"]
-_AP = ("AP", "AP50", "AP75", "AR")
-_LIFTING = ["MPJPE_mm", "N-MPJPE_mm", "PA-MPJPE_mm"]
-_FEW_GROUPS = 50
 
 
 def report(

@@ -46,6 +46,12 @@ LIMITS = (
     "What annotators click: their hips and ears are elsewhere than on a body model (docs/"
     "conventions.md), which is a part of every distance between poses.",
 )
+TILE_PX = 300
+_CROP_PX = 168
+_COLUMNS, _SHOWN = 6, 12
+_AROUND = 1.3
+_GREY = (114, 114, 114)
+_EXAMPLES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,14 +225,6 @@ def _short(value: float) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-TILE_PX = 300
-_CROP_PX = 168
-_COLUMNS, _SHOWN = 6, 12
-_AROUND = 1.3
-_GREY = (114, 114, 114)
-_EXAMPLES = 4
 
 
 def sheet(side: Side, crops: Crops) -> Picture | None:

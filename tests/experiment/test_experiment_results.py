@@ -13,9 +13,17 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.evaluation.metrics import truth_of
 from synthstudio.evaluation.precision import average_precision
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.experiment import page, results
-from synthstudio.experiment.arms import ARMS, QUESTIONS, SIZES, Arm, Question, arms, training_config
-from synthstudio.experiment.config import ExperimentConfig
+from synthstudio.experiment import results
+from synthstudio.experiment.config import (
+    ARMS,
+    QUESTIONS,
+    SIZES,
+    Arm,
+    ExperimentConfig,
+    Question,
+    arms,
+    training_config,
+)
 from synthstudio.training import config as configs
 
 BONES = get_skeleton("body12")
@@ -106,7 +114,7 @@ def test_what_differs_is_found_where_it_differs(
     assert 100 * cells["under the paste", "PCK"].value == pytest.approx(points)
     assert np.sign(cells["under the paste", "AP"].value) == np.sign(points)
     assert results.verdict(cells["clean visible", "PCK"]) == "not shown"
-    sentence = page.sentences(reported)[0]
+    sentence = results.sentences(reported)[0]
     if not points:
         assert sentence == "A thing. Not shown on any joints."
         return
@@ -134,7 +142,8 @@ def test_nothing_to_measure_is_a_dash_and_valid_json() -> None:
     reported = results.findings((ORN, KPE), reductions, (QUESTION,))
     assert np.isnan([reported.cell("orn", "clean hidden", m).value for m in results.MEASURES]).all()
     assert (
-        "Nothing to measure: clean photos, joints marked as hidden." in page.sentences(reported)[0]
+        "Nothing to measure: clean photos, joints marked as hidden."
+        in results.sentences(reported)[0]
     )
 
 
@@ -156,7 +165,10 @@ def test_the_page_and_the_table_say_the_same() -> None:
     config = ExperimentConfig(
         annotations=Path("a"), images=Path("b"), out=Path("c"), seeds=3, steps=7
     )
-    text, html = page.markdown(reported, facts, config), page.html(reported, facts, config).decode()
+    text, html = (
+        results.markdown(reported, facts, config),
+        results.html(reported, facts, config).decode(),
+    )
     for part in (
         "+100.0 (+100.0 to +100.0) *",
         "7 steps, 3 seeds",
@@ -168,7 +180,9 @@ def test_the_page_and_the_table_say_the_same() -> None:
         assert part in text and part in html
     assert "&lt;b&gt;a note" in html and "<b>a note" not in html
     assert "http" not in html.replace("http-equiv", "")
-    enough = page.notes(dataclasses.replace(reported, seeds=5), facts | {"operations": {}}, config)
+    enough = results.notes(
+        dataclasses.replace(reported, seeds=5), facts | {"operations": {}}, config
+    )
     assert not any("too narrow" in note or "a picture beside" in note for note in enough)
     assert any("KPE" in note and "the cheaper network" in note for note in enough)
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synthstudio.inference.predict import CropPredictions, predict
-from synthstudio.inference.second_look import (
+from synthstudio.inference.finder import (
     MARGIN,
     UNSURE,
     agreed_people,
     find_people,
     second_look,
 )
+from synthstudio.inference.predict import CropPredictions, predict
 from synthstudio.inference.sources import Boxes, SourceImage
 
 SIZE = (96, 72)
@@ -98,7 +98,7 @@ def test_detector_and_network_have_to_agree_and_nobody_is_found_twice() -> None:
 def test_without_onnx_runtime_a_second_look_is_alone_and_that_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("synthstudio.inference.second_look.find_spec", lambda name: None)
+    monkeypatch.setattr("synthstudio.inference.finder.find_spec", lambda name: None)
     find = find_people(red_corners, size=SIZE)
     own = Boxes(xywh=np.array([[10.0, 20, 30, 40]]), score=np.ones(1))
     assert find(dataclasses.replace(picture(), boxes=own)) is own

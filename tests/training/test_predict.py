@@ -18,11 +18,16 @@ from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.images import encode_png
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import sources, write
-from synthstudio.inference.boxes import boxes_from_file, source_boxes
 from synthstudio.inference.finder import Detector
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.predict import Person, predict, smoothed
-from synthstudio.inference.sources import Boxes, SourceImage, open_source
+from synthstudio.inference.sources import (
+    Boxes,
+    SourceImage,
+    boxes_from_file,
+    open_source,
+    source_boxes,
+)
 from synthstudio.models.contract import PoseOutputs
 
 SIZE = (96, 72)

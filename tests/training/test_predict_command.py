@@ -24,10 +24,9 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.inference import write
-from synthstudio.inference.boxes import source_boxes
 from synthstudio.inference.networks import ask_network
 from synthstudio.inference.predict import Person, predict
-from synthstudio.inference.sources import open_source
+from synthstudio.inference.sources import open_source, source_boxes
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions, prediction_layers

@@ -19,9 +19,9 @@ from synthstudio.api.inference import predict_to_folder
 from synthstudio.core.errors import ArgumentError, SynthStudioError
 from synthstudio.core.whole_body import PARTS
 from synthstudio.evaluation import storage
+from synthstudio.inference.finder import _best
 from synthstudio.inference.live import OneEuro, filtered
 from synthstudio.inference.predict import Person
-from synthstudio.inference.second_look import _best
 from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training import checkpoint
 from synthstudio.training.config import Config

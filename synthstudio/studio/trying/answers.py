@@ -26,11 +26,11 @@ from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
 from synthstudio.core.video import VIDEOS
+from synthstudio.inference.finder import find_people
 from synthstudio.inference.live import Follower, LiveOptions, Seen
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.screen import annotated
-from synthstudio.inference.second_look import find_people
 from synthstudio.inference.sources import Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
 from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
