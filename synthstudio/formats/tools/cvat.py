@@ -23,7 +23,7 @@ from typing import Any
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
 from synthstudio.core.joint_names import known_joints
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
@@ -180,14 +180,18 @@ def read(
         file_inside(root, missing[0], where=f"image {missing[0]}")
     left["picture that is not there"] += len(missing)
 
-    def samples() -> Iterator[ReadSample]:
+    def samples() -> Iterator[ReadSample | SynthStudioError]:
         with file.open("rb") as opened:
             for k, place in enumerate(places):
                 start, stop = scan.starts[k], scan.stops[k]
                 opened.seek(start)
                 one = elements(opened.read(stop - start), f"{file}, byte {start}")
-                if (root / place).is_file():
+                if not (root / place).is_file():
+                    continue
+                try:
                     yield _sample(one, root, place, labels, left)
+                except FormatError as error:
+                    yield error
 
     gone = set(missing)
     return Opened(

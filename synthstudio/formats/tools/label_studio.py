@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 from xml.sax.saxutils import quoteattr
 
-from synthstudio.core.errors import FormatError
+from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
 from synthstudio.core.joint_names import spelled
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
@@ -370,52 +370,66 @@ def read(
 ) -> Opened:
     """Open tasks.json (or its folder); pictures lie beside, or below `images`. FormatError."""
     file, root = locate(path, FILE_NAME, images)
-    names: dict[str, str] = {}  # of a picture: the address that names it
-    spans: list[tuple[str, int, int]] = []
-    used = _Used()
-    left = LeftOut()
-    missing: list[str] = []
-    for span in read_list(file):
-        where = f"{file}, byte {span.start}"
-        with checked.reading(where):
-            url = image_of(span.value)
-            name = picture_of(url, root, where)
-            used.add(span.value)
-        if not (root / name).is_file():
-            missing.append(name)
-        elif name not in names:
-            names[name] = url
-            spans.append((name, span.start, span.stop))
-        elif names[name] == url:
-            left["further task of a picture"] += 1
-        else:
-            raise FormatError(
-                "two tasks have one image",
-                where=where,
-                expected="pictures whose names differ below their folder",
-                got=f"{names[name]} and {url}"[:300],
-                then="Give their folder: --images FOLDER.",
-            )
-    if missing and not names:
-        file_inside(root, missing[0], where=f"image {missing[0]}")
-    left["picture that is not there"] += len(missing)
+    left, used = LeftOut(), _Used()
+    tasks = _tasks(file, root, left, used)
     labels = used.labels(str(file), skeleton)
 
-    def samples() -> Iterator[ReadSample]:
+    def samples() -> Iterator[ReadSample | SynthStudioError]:
         with file.open("rb") as opened:
-            for name, start, stop in spans:
+            for name, (start, stop) in tasks.items():
                 task = parse_range(opened, start, stop)
-                frame, image = frame_with_image(root, name, labels.skeleton)
-                with checked.reading(f"{file}, byte {start}"):
-                    people = from_label_studio(task, frame, labels, left)
+                try:
+                    frame, image = frame_with_image(root, name, labels.skeleton)
+                    with checked.reading(f"{file}, byte {start}"):
+                        people = from_label_studio(task, frame, labels, left)
+                except (AssetError, FormatError) as error:
+                    yield error
+                    continue
                 yield frame, people, image
 
     return Opened(
         skeleton=labels.skeleton,
-        names=list(names),
+        names=list(tasks),
         samples=samples(),
         left_out=left,
     )
+
+
+def _tasks(file: Path, root: Path, left: LeftOut, used: _Used) -> dict[str, tuple[int, int]]:
+    """Name of each picture that is there -> where its task lies in the file; FormatError."""
+    found: dict[str, tuple[int, int]] = {}
+    addresses: dict[str, str] = {}
+    missing: list[str] = []
+    for span in read_list(file):
+        where = f"{file}, byte {span.start}"
+        try:
+            with checked.reading(where):
+                url = image_of(span.value)
+                name = picture_of(url, root, where)
+                used.add(span.value)
+        except FormatError as error:
+            left.add("task", error)
+            continue
+        if not (root / name).is_file():
+            missing.append(name)
+        elif addresses.setdefault(name, url) != url:
+            raise FormatError(
+                "two tasks have one image",
+                where=where,
+                expected="pictures whose names differ below their folder",
+                got=f"{addresses[name]} and {url}"[:300],
+                then="Give their folder: --images FOLDER.",
+            )
+        elif name in found:
+            left["further task of a picture"] += 1
+        else:
+            found[name] = (span.start, span.stop)
+    if not found and left.errors:
+        raise left.errors["task"]
+    if not found and missing:
+        file_inside(root, missing[0], where=f"image {missing[0]}")
+    left["picture that is not there"] += len(missing)
+    return found
 
 
 @dataclass

@@ -51,6 +51,8 @@ HEAD_NAME = "data.yaml"
 SPLITS = ("train", "val", "test")
 _PEOPLE = re.compile("(?i)persons?|people|humans?|pedestrians?|body|pose|man|woman|player|athlete")
 _NAMELESS = re.compile("(?i)[0-9]*|(class|object|item|keypoints?|skeleton|label)[_ -]?[0-9]*")
+_NO_LABELS = ("classes.txt", "obj.txt", "train.txt", "val.txt", "test.txt")
+"""What other tools put among label files."""
 MAX_YAML_BYTES = 200_000
 MAX_YAML_DEPTH = 16
 MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -201,6 +203,7 @@ def read(
         person_class = _person_class(config.get("names"), skeleton)
         left = LeftOut()
         split_of = _pictures(config, root, images is not None, left)
+    left["label file without a picture"] += _lonely_labels(root, split_of)
 
     def samples() -> Iterator[ReadSample | SynthStudioError]:
         for name in sorted_by_stem(split_of):
@@ -236,6 +239,17 @@ def read(
 def _label_name(name: str) -> str:
     before, _, after = f"/{name}".rpartition("/images/")
     return f"{before}/labels/{after}".removeprefix("/").rpartition(".")[0] + ".txt"
+
+
+def _lonely_labels(root: Path, pictures: Iterable[str]) -> int:
+    """How many label files beside those of the pictures have no picture."""
+    known = {root / _label_name(name) for name in pictures}
+    folders = {path.parent for path in known}
+    return sum(
+        path not in known and path.name not in _NO_LABELS
+        for folder in folders
+        for path in folder.glob("*.txt")
+    )
 
 
 def _read_text(root: Path, name: str) -> str:

@@ -1,0 +1,781 @@
+"""Tool x fault: a file is read rightly, or what is left out is told, or it is refused by name."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import trimesh
+from faulty_files import JOINTS, TOOLS, Project, project, save_picture, verdict
+
+from synthstudio.api.exchange import import_photos
+from synthstudio.body import motion
+from synthstudio.core.errors import AssetError, SynthStudioError
+from synthstudio.core.images import decode_rgb
+from synthstudio.props.meshes import load_mesh
+
+Change = Callable[[Project], object]
+Row = tuple[Change | dict[str, Change], dict[str, str]]
+READ = {"all": "read"}
+TOLD = {"all": "told"}
+REFUSED = {"all": "refused"}
+NAMED = TOLD | {"cvat": "refused", "yolo": ""}
+"""Of a name that no file can have; YOLO's files name none."""
+WINDOWS = READ | {"cvat": "refused", "yolo": ""}
+NUMBERED = READ | {"yolo": ""}
+
+
+def first(**values: Any) -> Change:
+    """Set fields of the first picture."""
+    return lambda made: made.pictures[0].__dict__.update(values)
+
+
+def last(**values: Any) -> Change:
+    """Set fields of the last person."""
+    return lambda made: made.pictures[1].people[0].__dict__.update(values)
+
+
+def whole(**values: Any) -> Change:
+    return lambda made: made.__dict__.update(values)
+
+
+def named(name: str, said: str | None = None) -> Change:
+    return first(name=name, named=said)
+
+
+def subsets(*names: str) -> Change:
+    def apply(made: Project) -> None:
+        for picture, name in zip(made.pictures, names, strict=True):
+            picture.subset = name
+
+    return apply
+
+
+def entry(**values: Any) -> Change:
+    """Change fields of the last person's entry of COCO; those that are ... go."""
+
+    def change(value: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in (value | values).items() if v is not ...}
+
+    return last(change=change)
+
+
+def joint(value: Any, at: int = 30) -> Change:
+    """Put a value into the last person's keypoints of COCO."""
+    return last(change=lambda e: e | {"keypoints": [*e["keypoints"][:at], value,
+                                                    *e["keypoints"][at + 1 :]]})  # fmt: skip
+
+
+def words(at: int, value: str) -> Change:
+    """Put a word into the last person's line of YOLO."""
+
+    def change(line: str) -> str:
+        found = line.split()
+        return " ".join([*found[:at], value, *found[at + 1 :]])
+
+    return last(change=change)
+
+
+def text(old: str, new: str, count: int = 1) -> Change:
+    """Change the last person's element of CVAT."""
+    return last(change=lambda element: re.sub(old, new, element, count=count))
+
+
+def region(place: int, **values: Any) -> Change:
+    """Change a region's value of the last person's of Label Studio; those that are ... go."""
+
+    def change(regions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        value = {k: v for k, v in (regions[place]["value"] | values).items() if v is not ...}
+        return [*regions[:place], {**regions[place], "value": value}, *regions[place + 1 :]]
+
+    return last(change=change)
+
+
+def more(*regions: dict[str, Any]) -> Change:
+    return last(change=lambda found: [*found, *regions])
+
+
+def document(change: Callable[[Any], Any]) -> Change:
+    return whole(change=change)
+
+
+def encoded(change: Callable[[str], bytes]) -> Change:
+    return whole(encode=change)
+
+
+def picture(**values: Any) -> Change:
+    """Change fields of the first image of COCO, attributes of CVAT, fields of a task."""
+
+    def change(found: Any) -> Any:
+        if isinstance(found, str):
+            for name, value in values.items():
+                found = re.sub(rf' {name}="[^"]*"', f' {name}="{value}"', found, count=1)
+            return found
+        return {k: v for k, v in (found | values).items() if v is not ...}
+
+    return first(change=change)
+
+
+def both(*changes: Change) -> Change:
+    return lambda made: [change(made) for change in changes]
+
+
+def spelled(change: Callable[[str], str]) -> Change:
+    return whole(spell=change)
+
+
+def ids(*values: Any) -> Change:
+    return lambda made: [
+        p.__dict__.update(id=v) for p, v in zip(made.pictures, values, strict=True)
+    ]
+
+
+def nobody(made: Project) -> None:
+    for one in made.pictures:
+        one.people = []
+
+
+def extra(name: str, data: bytes = b"x") -> Change:
+    return lambda made: made.files.update({name: data})
+
+
+def apart(made: Project) -> None:
+    """The pictures have one name in two folders."""
+    for number, one in enumerate(made.pictures):
+        one.name = f"{number}/a.png"
+
+
+def gone(*places: int) -> Change:
+    return lambda made: [made.pictures[k].__dict__.update(there=False) for k in places]
+
+
+def lone(made: Project) -> None:
+    made.pictures = made.pictures[1:]
+
+
+def none(made: Project) -> None:
+    made.pictures = []
+
+
+def saved(**values: Any) -> Change:
+    return first(save=values)
+
+
+def damaged(data: bytes | None) -> Change:
+    """The first picture has other bytes (None: half of its own)."""
+
+    def apply(made: Project) -> None:
+        made.pictures[0].there = False
+        for folder in ("", "images/", "images/train/"):
+            made.files[folder + "a.png"] = data or b"\x89PNG\r\n\x1a\n half"
+
+    return apply
+
+
+def same(change: Callable[[Any], Any]) -> dict[str, Change]:
+    """One change of the first picture's entry in COCO and Label Studio."""
+    return {"coco": first(change=change), "ls": first(change=change)}
+
+
+def without(*names: str) -> Change:
+    """Take lists out of the document."""
+    return document(lambda d: {k: v for k, v in d.items() if k not in names})
+
+
+def plus(table: str, **values: Any) -> Change:
+    """Repeat the first entry of a list of COCO with other values."""
+    return document(lambda d: d | {table: [*d[table], d[table][0] | values]})
+
+
+def doubled(made: Project) -> None:
+    made.pictures.append(made.pictures[0])
+    made.expected = made.pictures[:2]
+
+
+HIDDEN = [2, 1, 0] * 5 + [1, 2]
+DOG = ["nose", "tail", "paw"]
+_DOG_TEXT = (
+    '<skeleton label="dog"><points label="tail" outside="0" points="1,2"></points></skeleton>'
+)
+GHOST = {"id": "g", "type": "keypointlabels",
+         "value": {"x": None, "y": 1, "keypointlabels": ["nose"]}}  # fmt: skip
+CAR = {"id": "c", "type": "rectanglelabels",
+       "value": {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": ["car"]}}  # fmt: skip
+BALL = {"id": "l", "type": "keypointlabels", "value": {"x": 1, "y": 1, "keypointlabels": ["ball"]}}
+MASK = {"id": "m", "type": "brushlabels", "value": {"rle": [1, 2], "brushlabels": ["person"]}}
+
+
+def title(name: str) -> str:
+    return name.replace("_", " ").title()
+
+
+def fused(name: str) -> str:
+    return title(name).replace(" ", "")
+
+
+def one_letter(name: str) -> str:
+    return re.sub("^(L|R)(eft|ight)(?=[A-Z])", r"\1", fused(name))
+
+
+def reversed_coco(value: dict[str, Any]) -> dict[str, Any]:
+    return dict(reversed([(k, v[::-1]) for k, v in value.items()]))
+
+
+FAULTS: dict[str, Row] = {
+    "plain": (lambda made: None, READ),
+    # names and nesting
+    "a folder": (named("s/a.png"), READ),
+    "six folders": (named("a/b/c/d/e/f/a.png"), READ),
+    "one name in two folders": (apart, READ),
+    "a name that is not ASCII": (named("größe_ß.png"), READ),
+    "marks in a name": (named("a & b 'c' (1).png"), READ),
+    "a percent sign": (named("100%.png"), READ),
+    "a hash": (named("a#1.png"), READ),
+    "two dots": (named("a.b.png"), READ),
+    "an ending in capitals": (named("a.PNG"), READ),
+    "jfif": (named("a.jfif"), READ),
+    "webp": (named("a.webp"), READ),
+    "bmp": (named("a.bmp"), READ),
+    "the ending of another kind": (both(named("a.png"), saved(kind="JPEG")), READ),
+    "a dot before the name": (named("a.png", "./a.png"), READ | {"cvat-video": "read"}),
+    "backslashes": (named("s/a.png", "s\\a.png"), WINDOWS),
+    "a path of Windows": (named("a.png", "C:\\data\\a.png"), WINDOWS),
+    "a name that climbs": (named("a.png", "../a.png"), NAMED),
+    "an absolute name": (named("b/a.png", "/etc/a.png"), NAMED),
+    "a name too long": (named("a.png", "x" * 2000 + ".png"), NAMED),
+    "an empty name": (named("a.png", ""), NAMED),
+    # ids
+    "text ids": (ids("one", "zwei"), NUMBERED),
+    "large ids": (ids(2**60, 2**60 + 1), NUMBERED),
+    "larger ids": (ids(2**70, 2**70 + 1), NUMBERED),
+    "negative ids": (ids(-1, -2), NUMBERED),
+    "float ids": (ids(1.0, 2.0), NUMBERED),
+    "real ids": (ids(1.5, 2.5), NUMBERED),
+    "lists as ids": (ids([1, "a"], [2]), READ | {"yolo": "", "cvat": ""}),
+    "an id for two": (ids(1, 1), {"ls": "read", "cvat": "read"}),
+    "falling ids": (ids(9, 3), NUMBERED),
+    # missing
+    "a picture is missing": (gone(0), TOLD),
+    "no picture is there": (gone(0, 1), REFUSED),
+    "people without boxes": (last(box=False), READ | {"yolo": "", "cvat": ""}),
+    "joints that are not labelled": (last(v=HIDDEN), READ),
+    "one joint": (last(v=[0] * 9 + [2] + [0] * 7), READ),
+    "a box without joints": (last(v=[0] * 17), READ | {"cvat": "told"}),
+    "no list of joints": (
+        {"coco": both(last(v=[0] * 17), entry(keypoints=...)),
+         "yolo": both(last(v=[0] * 17), last(change=lambda line: " ".join(line.split()[:5]))),
+         "cvat": text("<points.*</points>", "")},
+        READ | {"cvat": "told"},
+    ),
+    "fewer joints": (
+        {"coco": entry(keypoints=[1, 2, 2]), "yolo": last(change=lambda line: line[:60])},
+        TOLD,
+    ),
+    "no area": ({"coco": entry(area=...)}, READ),
+    "no crowd flag": ({"coco": entry(iscrowd=...)}, READ),
+    "no annotation id": ({"coco": entry(id=...), "ls": last(change=lambda found: [
+        {k: v for k, v in one.items() if k != "id"} if one["type"] != "rectanglelabels" else one
+        for one in found])}, READ),
+    "no image id": ({"coco": picture(id=...), "ls": picture(id=...)}, READ | {"coco": "told"}),
+    "no size": ({"coco": picture(width=..., height=...)}, READ),
+    "no name": ({"coco": picture(file_name=...), "ls": picture(data={}, image=...)}, TOLD),
+    "no image of an annotation": ({"coco": entry(image_id=99)}, TOLD),
+    "no category of an annotation": ({"coco": entry(category_id=99)}, TOLD),
+    "no label file": ({"yolo": both(first(people=[], change=lambda text: None))}, TOLD),
+    "no list of images": ({"coco": without("images")}, REFUSED),
+    "no list of annotations": ({"coco": without("annotations")}, REFUSED),
+    "no categories": ({"coco": document(lambda d: d | {"categories": []}),
+                       "cvat": document(lambda t: re.sub("<labels>.*</labels>", "", t))}, REFUSED),
+    "no train and val": ({"yolo": without("train")}, REFUSED),
+    "no kpt_shape": ({"yolo": without("kpt_shape")}, REFUSED),
+    "no names": ({"yolo": without("names")}, READ),
+    "no parent": ({"ls": last(change=lambda found: [
+        {k: v for k, v in one.items() if k != "parentID"} for one in found])}, READ),
+    "a parent that is not there": ({"ls": both(last(box=False), last(change=lambda found: [
+        one | {"parentID": "gone"} for one in found]))}, READ),
+    # null and other types
+    "null joints": ({"coco": both(last(v=[0] * 17), entry(keypoints=None))}, READ),
+    "a null joint": ({"coco": joint(None), "ls": more(GHOST)}, TOLD),
+    "null box": ({"coco": entry(bbox=None)}, READ),
+    "null area": ({"coco": entry(area=None)}, READ),
+    "null mask": ({"coco": entry(segmentation=None)}, READ),
+    "null licences": ({"coco": document(lambda d: d | {"licenses": None})}, READ),
+    "odd licences": ({"coco": document(lambda d: d | {"licenses": [{"name": 3}, 4]})}, TOLD),
+    "null name": (
+        {"coco": picture(file_name=None), "ls": picture(data={"image": None}, image=None)}, TOLD),
+    "null picture": (same(lambda e: None), TOLD),
+    "a number for a picture": (same(lambda e: 7), TOLD),
+    "null person": ({"coco": last(change=lambda e: None)}, TOLD),
+    "text for a number": ({"coco": joint("left"), "yolo": words(8, "left"),
+                           "cvat": text(r"16\.00", "left"), "ls": region(3, x="left")}, TOLD),
+    "NaN": ({"coco": joint(float("nan")), "yolo": words(8, "nan"), "cvat": text(r"16\.00", "nan")},
+            TOLD),
+    "infinity": ({"coco": joint(float("inf")), "yolo": words(8, "inf"),
+                  "cvat": text(r"16\.00", "inf")}, TOLD),
+    "NaN in JSON": ({"ls": region(3, x=float("nan"))}, REFUSED),
+    "1e308": ({"coco": joint(1e308), "yolo": words(8, "1e308"), "cvat": text(r"16\.00", "1e308"),
+               "ls": region(3, x=1e308)}, TOLD),
+    "v of 3": ({"coco": joint(3, 32), "yolo": words(7, "3")}, TOLD),
+    "v of 2.0": ({"coco": joint(2.0, 32), "yolo": words(7, "2.0")}, READ),
+    "a comma for a point": ({"yolo": words(8, "0,5"), "cvat": text(r"16\.00", "16,00")}, TOLD),
+    "a negative box": ({"coco": entry(bbox=[5, 5, -3, 9]), "yolo": words(3, "-0.3"),
+                        "ls": region(0, width=-5)}, TOLD),
+    "half a box": ({"coco": entry(bbox=[5, 5]), "ls": region(0, width=...)}, TOLD),
+    "an area of text": ({"coco": entry(area="big")}, TOLD),
+    "sizes as floats": ({"coco": picture(width=160.0, height=120.0)}, READ),
+    "a size of text": ({"coco": picture(width="160"), "cvat": picture(width="x")}, TOLD),
+    "a size of 0": ({"coco": picture(width=0), "cvat": picture(width="0")}, TOLD),
+    "another size": ({"coco": picture(width=150), "cvat": picture(width="150")}, TOLD),
+    "a huge size": ({"coco": picture(width=10**9), "cvat": picture(width="1000000000")}, TOLD),
+    "a mask of another size": (
+        {"coco": entry(segmentation={"size": [9, 9], "counts": "Q3"})}, TOLD),
+    "a mask that is none": ({"coco": entry(segmentation=7)}, TOLD),
+    "a polygon of two corners": ({"coco": entry(segmentation=[[1, 2, 3, 4]])}, TOLD),
+    "a polygon": ({"coco": entry(segmentation=[[5, 5, 90, 5, 90, 90]])}, READ),
+    "an object for a list": ({"coco": document(lambda d: d | {"images": {}}),
+                              "ls": document(lambda d: {"tasks": d})}, REFUSED),
+    # extra
+    "unknown keys": (
+        {"coco": entry(score="NaN", attributes={"a": [1]}),
+         "yolo": document(lambda d: d | {"nc": 1}),
+         "cvat": document(lambda t: t.replace("<task>", "<task><dumped>x</dumped>", 1)),
+         "ls": document(lambda d: [one | {"meta": {"a": 1}, "file_upload": "x"} for one in d])},
+        READ),
+    "a note beside": (both(extra("notes.md"), extra("images/notes.md")), READ),
+    "a tif beside": ({"yolo": extra("images/train/z.tif"), "coco": extra("z.tif"),
+                      "cvat": extra("images/z.tif"), "ls": extra("z.tif")},
+                     READ | {"yolo": "told"}),
+    "a picture nobody names": (
+        {"coco": extra("z.png"), "cvat": extra("images/z.png"), "ls": extra("z.png")}, READ),
+    "a label nobody has": ({"yolo": extra("labels/train/z.txt", b"0 1 2")}, TOLD),
+    "classes.txt": ({"yolo": extra("labels/train/classes.txt", b"person")}, READ),
+    "a hidden file of a Mac": (
+        {"yolo": extra("images/train/._a.png"), "coco": extra("._a.png"),
+         "cvat": extra("images/._a.png"), "ls": extra("._a.png")}, READ),
+    "somebody twice": ({"coco": plus("annotations")}, TOLD),
+    "an image twice": ({"coco": plus("images")}, TOLD),
+    "a picture twice": (doubled, {"cvat": "refused", "ls": "told"}),
+    "a crowd": ({"coco": plus("annotations", id=7, iscrowd=1)}, TOLD),
+    "a prediction": ({"ls": document(lambda d: [one | {"predictions": [{"result": []}]}
+                                                for one in d])}, {"ls": "told", "ls-min": ""}),
+    "a second annotation": (
+        {"ls": document(lambda d: [one | {"annotations": one.get("annotations", []) * 2}
+                                   for one in d])}, {"ls": "told", "ls-min": ""}),
+    "a joint twice": (
+        {"cvat": text("(<points.*?</points>)", r"\1\1"), "ls": last(change=lambda f: [*f, f[3]])},
+        TOLD),
+    "coordinates where v is 0": (
+        {"coco": both(last(v=[0, *[2] * 16]), joint(7, 0)),
+         "yolo": both(last(v=[0, *[2] * 16]), words(5, "0.3"))}, {"coco": "told", "yolo": "read"}),
+    "an arrow": ({"ls": more({"type": "relation", "from_id": "a", "to_id": "b"})},
+                 {"ls": "told", "ls-min": ""}),
+    "a mask drawn": ({"ls": more(MASK)}, TOLD),
+    "a keypoint without a label": ({"ls": more(BALL | {"value": {"x": 1, "y": 1,
+                                                                 "keypointlabels": []}})}, TOLD),
+    "a box without a label": ({"ls": more(CAR | {"value": {
+        "x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": []}})}, TOLD),
+    "an ellipse": ({"ls": more({"id": "e", "type": "ellipselabels", "value": {
+        "x": 1, "y": 1, "rotation": 30, "ellipselabels": ["person"]}})}, TOLD),
+    "a choice": ({"ls": more({"id": "c", "type": "choices", "value": {"choices": ["day"]}})}, TOLD),
+    "a region of a turned picture": (
+        {"ls": more(CAR | {"image_rotation": 90})}, {"ls": "told", "ls-min": ""}),
+    "completions": ({"ls": document(lambda d: [{k.replace("annotations", "completions"): v
+                                                for k, v in one.items()} for one in d])}, READ),
+    "a skipped annotation": (
+        {"ls": first(people=[], change=lambda t: t | {
+            "annotations": [{"was_cancelled": True, "result": [CAR]}]})},
+        {"ls": "read", "ls-min": ""}),
+    "another key of the picture": (
+        {"ls": first(change=lambda t: {**t, "data": {"photo": "a.png", "title": "a day"}})},
+        {"ls": "read", "ls-min": ""}),
+    "two keys of pictures": (
+        {"ls": first(change=lambda t: {**t, "data": {"one": "a.png", "two": "b.png"}})},
+        {"ls": "told", "ls-min": ""}),
+    # addresses of Label Studio
+    **{f"as {said}": ({"ls": named(name, said)}, READ) for said, name in {
+        "/data/local-files/?d=s/a.png": "s/a.png",
+        "/data/local-files/?d=s%2Fa%20b.png": "s/a b.png",
+        "/data/upload/3/0a1b2c3d-a.png": "a.png",
+        "/data/upload/3/0a1b2c3d-x.png": "0a1b2c3d-x.png",
+        "/data/upload/gr%C3%B6%C3%9Fe.png": "größe.png",
+        "s3://bucket/day/a.png": "day/a.png",
+        "gs://bucket/day/a%20b.png": "a b.png",
+        "http://localhost:8080/data/upload/1/a.png": "a.png",
+        "https://host/a.png?token=1": "a.png",
+        "a%20b.png": "a b.png",
+    }.items()},
+    # order
+    "joints in another order": (whole(order=list(range(17))[::-1]),
+                                {"cvat": "read", "ls": "read", "coco": "refused"}),
+    "entries in another order": (
+        {"coco": document(reversed_coco), "ls": document(lambda d: d[::-1])}, READ),
+    "headings before lists": ({"coco": document(lambda d: {"info": {}, **d})}, READ),
+    # spelling
+    "joints as Left Eye": (spelled(title), READ),
+    "joints as LEFT_EYE": (spelled(str.upper), READ),
+    "joints as LeftEye": (spelled(fused), READ | {"coco": "refused"}),
+    "joints as LEye": (spelled(one_letter), READ | {"coco": "refused", "ls": "read"}),
+    "joints nobody knows": (spelled(lambda name: f"x{hash(name) % 97}q"), REFUSED | {"yolo": ""}),
+    # encoding
+    "a byte order mark": (encoded(lambda t: t.encode("utf-8-sig")), READ),
+    "lines as on Windows": (encoded(lambda t: t.replace("\n", "\r\n").encode()), READ),
+    "UTF-16": (encoded(lambda t: t.encode("utf-16")), REFUSED),
+    "Latin-1": (
+        both(named("größe.png"), encoded(lambda t: t.replace("\\u00f6", "ö").replace(
+            "\\u00df", "ß").encode("latin-1"))), REFUSED | {"yolo": "read"}),
+    "cut in half": (encoded(lambda t: t[: len(t) // 2].encode()), REFUSED),
+    "an empty file": (encoded(lambda t: b""), REFUSED),
+    "a zero byte": (encoded(lambda t: b"\0" + t.encode()), REFUSED),
+    "words behind the end": (encoded(lambda t: t.encode() + b"<oops"), REFUSED),
+    "HTML instead": (encoded(lambda t: b"<html><body>404</body></html>"), REFUSED),
+    # several labels
+    "another skeleton": (
+        {"coco": both(whole(labels={"dog": DOG}), plus("annotations", id=7, category_id=2)),
+         "cvat": both(whole(labels={"dog": DOG}), last(change=lambda t: t + _DOG_TEXT)),
+         "ls": more(BALL)}, TOLD),
+    "another skeleton that nobody uses": (whole(labels={"dog": DOG}), READ),
+    "boxes of other things": (
+        {"coco": document(lambda d: d | {"annotations": [*d["annotations"], {
+            "id": 7, "image_id": 1, "category_id": 2, "bbox": [1, 1, 2, 2]}], "categories": [
+            *d["categories"], {"id": 2, "name": "car"}]}),
+         "yolo": both(whole(labels={"car": []}), last(change=lambda t: f"{t}\n1 0.5 0.5 0.1 0.1")),
+         "cvat": last(change=lambda t: t + '<box label="car" xtl="1"></box>'), "ls": more(CAR)},
+        TOLD),
+    "two labels of people": (
+        {"coco": both(whole(labels={"referee": JOINTS}), entry(category_id=2)),
+         "cvat": both(whole(labels={"referee": JOINTS}), last(label="referee")),
+         "yolo": whole(labels={"man": []}), "ls": last(label="referee")},
+        READ | {"yolo": "refused"}),
+    "a class as 0.0": ({"yolo": words(0, "0.0")}, READ),
+    "a class that is no person": ({"yolo": document(lambda d: d | {"names": ["dog"]})}, REFUSED),
+    "a class without a name": ({"yolo": document(lambda d: d | {"names": ["0"]})}, READ),
+    "mirror pairs that contradict": ({"yolo": document(lambda d: d | {
+        "kpt_names": {0: JOINTS}, "flip_idx": [*range(17)]})}, REFUSED),
+    # several subsets
+    "train and val": (subsets("train", "val"), {"yolo": "read", "cvat-project": "read"}),
+    "subsets with one name each": (
+        both(subsets("train", "val"), lambda made: [p.__dict__.update(name="a.png")
+                                                    for p in made.pictures]),
+        {"yolo": "read", "cvat-project": "read"}),
+    "subsets in other words": (subsets("Validation", "TEST"), {"cvat-project": "read"}),
+    "own subsets": (subsets("Kamera 1", "Kamera 2"), {"cvat-project": "read"}),
+    "a subset that climbs": (subsets("../x", "y"), {"cvat-project": "refused"}),
+    "a split twice": ({"yolo": document(lambda d: d | {"val": "images/train"})}, READ),
+    "train holds val": (both(subsets("train", "train/val"), document(
+        lambda d: d | {"train": "images/train", "val": "images/train/val"})), {"yolo": "read"}),
+    "tracks of a video": ({"cvat": document(lambda t: t.replace(
+        "</annotations>", '<track id="0" label="person"></track></annotations>'))}, REFUSED),
+    "a list of folders": ({"yolo": document(lambda d: d | {"train": ["images/train"]})}, READ),
+    "a list of pictures": (
+        {"yolo": both(extra("t.txt", b"images/train/a.png\n./images/train/b.png\n"),
+                      document(lambda d: d | {"train": "t.txt"}))}, READ),
+    "a path": ({"yolo": document(lambda d: d | {"path": "."})}, READ),
+    "a path elsewhere": ({"yolo": document(lambda d: d | {"path": "/nowhere/x"})}, REFUSED),
+    "a split outside": ({"yolo": document(lambda d: d | {"train": "../../images"})}, REFUSED),
+    "a split that is not there": ({"yolo": document(lambda d: d | {"train": "images/z"})}, REFUSED),
+    # empty
+    "nobody": (nobody, READ),
+    "a picture without people": (first(people=[]), READ),
+    "one picture": (lone, READ),
+    "no picture": (none, REFUSED),
+    # pictures
+    "a damaged picture": (damaged(None), TOLD),
+    "a picture that is text": (damaged(b"hello"), TOLD),
+    "an empty picture": (damaged(b"\n"), TOLD),
+    "a gif by another name": (saved(kind="GIF"), TOLD),
+    "a transparent picture": (saved(mode="RGBA"), READ),
+    "a grey picture": (both(saved(mode="L"), first(number=0)), READ),
+    "a picture of a palette": (saved(mode="P"), READ),
+    "a picture on its side": (saved(turn=6), {"coco": "told", "cvat": "told"}),
+    "a picture upside down": (saved(turn=3), READ),
+}  # fmt: skip
+CELLS = [
+    pytest.param(tool, name, wanted, id=f"{tool}-{name}")
+    for name, (change, table) in FAULTS.items()
+    for tool in TOOLS
+    for family in [tool.split("-")[0]]
+    for wanted in [table.get(tool, table.get(family, table.get("all", "")))]
+    if wanted and (not isinstance(change, dict) or family in change)
+]
+
+
+@pytest.mark.parametrize(("tool", "name", "wanted"), CELLS)
+def test_annotations_of_other_tools(tool: str, name: str, wanted: str, tmp_path: Path) -> None:
+    change = FAULTS[name][0]
+    made = project()
+    (change[tool.split("-")[0]] if isinstance(change, dict) else change)(made)
+    found, told = verdict(tool, made, tmp_path)
+    assert found == wanted, told
+
+
+# Motions, meshes, videos and photos ----------------------------------------------------------
+STROLL = (Path(__file__).parents[2] / "scenes/motions/stroll.bvh").read_text()
+HEAD, _, FRAMES = STROLL.partition("MOTION\n")
+MESHES = ("glb", "obj", "ply", "stl")
+Bytes = Callable[[bytes], bytes]
+
+
+def swapped(old: str, new: str) -> Bytes:
+    def change(data: bytes) -> bytes:
+        assert re.search(old.encode(), data)
+        return re.sub(old.encode(), new.encode(), data, count=1)
+
+    return change
+
+
+BVH: dict[str, tuple[Bytes, str]] = {
+    "plain": (bytes, "read"),
+    "lines as on Windows": (lambda data: data.replace(b"\n", b"\r\n"), "read"),
+    "a byte order mark": (lambda data: b"\xef\xbb\xbf" + data, "read"),
+    "a name that is not ASCII": (swapped("JOINT LeftToe", "JOINT Zehe_ü"), "read"),
+    "a prefix of every name": (lambda d: re.sub(rb"(ROOT|JOINT) ", rb"\1 mixamorig:", d), "read"),
+    "tabs": (lambda data: data.replace(b"  ", b"\t"), "read"),
+    "blank lines at the end": (lambda data: data + b"\n\n", "read"),
+    "names in capitals": (
+        lambda data: re.sub(rb"JOINT \w+", lambda found: found[0].upper(), data), "read"),
+    "names nobody knows": (lambda d: re.sub(rb"JOINT \w", b"JOINT x", d), "refused"),
+    "a joint twice": (swapped("JOINT RightHip", "JOINT LeftHip"), "refused"),
+    "no hips": (swapped("ROOT Hips", "ROOT Thing"), "refused"),
+    "no knee": (swapped("JOINT LeftKnee", "JOINT b7"), "refused"),
+    "no motion": (lambda data: data[: data.index(b"MOTION")], "refused"),
+    "no hierarchy": (lambda data: data[data.index(b"MOTION") :], "refused"),
+    "a second root": (swapped("\nMOTION", "\nROOT More\n{\n}\nMOTION"), "refused"),
+    "fewer frames than stated": (lambda d: d[: d.rindex(b"\n", 0, -9) + 1], "refused"),
+    "a frame cut short": (lambda data: data[:-20], "refused"),
+    "a number too many": (lambda data: data.rstrip() + b" 1.0\n", "refused"),
+    "no frame": (swapped(r"Frames: \d+", "Frames: 0"), "refused"),
+    "half a frame": (swapped(r"Frames: \d+", "Frames: 3.5"), "refused"),
+    "no time": (swapped(r"Time: \S+", "Time: 0"), "refused"),
+    "NaN": (swapped(r"\n0.00 9", "\nnan 9"), "refused"),
+    "infinity": (swapped(r"\n0.00 9", "\ninf 9"), "refused"),
+    "1e300": (swapped(r"\n0.00 9", "\n1e300 9"), "refused"),
+    "text for a number": (swapped(r"\n0.00 9", "\nleft 9"), "refused"),
+    "commas for points": (lambda d: re.sub(rb"(\d)\.(\d)", rb"\1,\2", d), "refused"),
+    "an unknown channel": (swapped("Zrotation", "Wrotation"), "refused"),
+    "a channel twice": (swapped("Zrotation X", "Xrotation X"), "refused"),
+    "too many channels": (swapped("CHANNELS 3", "CHANNELS 7"), "refused"),
+    "limbs of no length": (lambda d: re.sub(rb"OFFSET 0 -42 0", b"OFFSET 0 0 0", d), "refused"),
+    "cut in half": (lambda data: data[: len(data) // 2], "refused"),
+    "UTF-16": (lambda data: data.decode().encode("utf-16"), "refused"),
+    "an empty file": (lambda data: b"", "refused"),
+    "a zero byte": (lambda data: b"\0" + data, "refused"),
+    "a picture": (lambda data: b"\x89PNG\r\n\x1a\n", "refused"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BVH)
+def test_bvh(name: str, tmp_path: Path) -> None:
+    change, wanted = BVH[name]
+    plain = motion.read(Path(__file__).parents[2] / "scenes/motions/stroll.bvh")
+    path = tmp_path / "a.bvh"
+    path.write_bytes(change(STROLL.encode()))
+    if wanted == "refused":
+        with pytest.raises(AssetError, match=r"a\.bvh"):
+            motion.read(path)
+    else:
+        made = motion.read(path)
+        np.testing.assert_array_equal(made.root_m, plain.root_m)
+        np.testing.assert_array_equal(made.rotations, plain.rotations)
+
+
+def standing(frames: int = 4) -> dict[str, Any]:
+    poses = np.zeros((frames, 156))
+    poses[:, 0] = np.pi / 2
+    return {"poses": poses, "trans": np.zeros((frames, 3)), "mocap_framerate": np.array(30.0),
+            "betas": np.zeros(16), "gender": np.array("female")}  # fmt: skip
+
+
+def put(name: str, value: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda members: {k: v for k, v in {**members, name: value}.items() if v is not None}
+
+
+POSES = standing()["poses"]
+AMASS: dict[str, tuple[Callable[[dict[str, Any]], dict[str, Any]], str]] = {
+    "plain": (dict, "read"),
+    "entries in another order": (lambda members: dict(reversed(members.items())), "read"),
+    "unknown members": (put("dmpls", np.zeros((4, 8))), "read"),
+    "no gender": (put("gender", None), "read"),
+    "no betas": (put("betas", None), "read"),
+    "poses of single precision": (put("poses", POSES.astype(np.float32)), "read"),
+    "poses in Fortran's order": (put("poses", np.asfortranarray(POSES)), "read"),
+    "the rate in a list": (put("mocap_framerate", np.array([30.0])), "read"),
+    "the rate as a whole number": (put("mocap_framerate", np.array(30)), "read"),
+    "a pickled member": (put("markers", np.array({"a": 1}, object)), "read"),
+    "poses of SMPL-X": (put("poses", np.pad(POSES, ((0, 0), (0, 9)))), "read"),
+    "no poses": (put("poses", None), "refused"),
+    "no places": (put("trans", None), "refused"),
+    "no rate": (put("mocap_framerate", None), "refused"),
+    "a rate of 0": (put("mocap_framerate", np.array(0.0)), "refused"),
+    "a rate of NaN": (put("mocap_framerate", np.array(np.nan)), "refused"),
+    "a rate of text": (put("mocap_framerate", np.array("30")), "refused"),
+    "no frame": (lambda members: members | {"poses": POSES[:0], "trans": np.zeros((0, 3))},
+                 "refused"),
+    "fewer places": (put("trans", np.zeros((3, 3))), "refused"),
+    "places of four numbers": (put("trans", np.zeros((4, 4))), "refused"),
+    "poses of another width": (put("poses", np.zeros((4, 70))), "refused"),
+    "flat poses": (put("poses", POSES.ravel()), "refused"),
+    "NaN": (put("poses", POSES * np.nan), "refused"),
+    "infinity": (put("trans", np.full((4, 3), np.inf)), "refused"),
+    "1e300": (put("trans", np.full((4, 3), 1e300)), "refused"),
+    "text for numbers": (put("poses", POSES.astype(str)), "refused"),
+    "objects for numbers": (put("poses", POSES.astype(object)), "refused"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", AMASS)
+def test_amass(name: str, packed: bool, tmp_path: Path) -> None:
+    change, wanted = AMASS[name]
+    for path, members in (
+        (tmp_path / "plain.npz", standing()),
+        (tmp_path / "a.npz", change(standing())),
+    ):
+        (np.savez_compressed if packed else np.savez)(path, **members)
+    if wanted == "refused":
+        with pytest.raises(AssetError, match=r"a\.npz"):
+            motion.read(path)
+    else:
+        plain, made = motion.read(tmp_path / "plain.npz"), motion.read(path)
+        np.testing.assert_allclose(made.rotations, plain.rotations, atol=1e-6)
+        np.testing.assert_allclose(made.root_m, plain.root_m, atol=1e-6)
+
+
+def box(kind: str, *, scale: float = 1.0, faces: slice = slice(None)) -> bytes:
+    made = trimesh.creation.box(np.array([0.6, 0.4, 1.0]) * scale)
+    made.faces = made.faces[faces]
+    data = made.export(file_type=kind)
+    return data.encode() if isinstance(data, str) else bytes(data)
+
+
+FILES: dict[str, tuple[Callable[[str], bytes], str]] = {
+    "plain": (box, "read"),
+    "an ending in capitals": (box, "read"),
+    "a name that is not ASCII": (box, "read"),
+    "a folder with blanks": (box, "read"),
+    "one side open": (lambda kind: box(kind, faces=slice(0, 10)), "read"),
+    "in millimetres": (lambda kind: box(kind, scale=1000), "refused"),
+    "in kilometres": (lambda kind: box(kind, scale=1e-3), "refused"),
+    "no faces": (lambda kind: box(kind, faces=slice(0, 0)), "refused"),
+    "cut in half": (lambda kind: box(kind)[: len(box(kind)) // 2], "refused"),
+    "an empty file": (lambda kind: b"", "refused"),
+    "zeros": (lambda kind: b"\0" * 200, "refused"),
+    "HTML instead": (lambda kind: b"<html><body>404</body></html>", "refused"),
+    "a picture": (lambda kind: b"\x89PNG\r\n\x1a\n" + b"x" * 200, "refused"),
+    "another kind": (lambda kind: box(MESHES[MESHES.index(kind) - 1]), "refused"),
+}
+PLACES = {"an ending in capitals": "A.{0}", "a name that is not ASCII": "größe.{0}",
+          "a folder with blanks": "my things/a.{0}"}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MESHES)
+@pytest.mark.parametrize("name", FILES)
+def test_meshes(name: str, kind: str, tmp_path: Path) -> None:
+    make, wanted = FILES[name]
+    ending = kind.upper() if name == "an ending in capitals" else kind
+    path = tmp_path / PLACES.get(name, "a.{0}").format(ending)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(make(kind))
+    if wanted == "refused":
+        with pytest.raises(AssetError, match=re.escape(str(path))):
+            load_mesh(path)
+    else:
+        size = (0.6, 1.0, 0.4) if kind in ("glb", "obj") else (0.6, 0.4, 1.0)
+        assert load_mesh(path).size_m == pytest.approx(size)
+
+
+def film(frames: int = 6, codec: str = "MJPG") -> bytes:
+    with tempfile.NamedTemporaryFile(suffix=".avi") as file:
+        writer = cv2.VideoWriter(file.name, cv2.VideoWriter.fourcc(*codec), 5.0, (64, 48))
+        for k in range(frames):
+            writer.write(np.full((48, 64, 3), 40 * k, np.uint8))
+        writer.release()
+        return Path(file.name).read_bytes()
+
+
+VIDEOS: dict[str, tuple[str, Bytes, int]] = {  # name, what is done, frames (0: refused)
+    "plain": ("a.avi", bytes, 6),
+    "an ending in capitals": ("A.AVI", bytes, 6),
+    "a name that is not ASCII": ("größe ß.avi", bytes, 6),
+    "the ending of another kind": ("a.mp4", bytes, 6),
+    "no index": ("a.avi", lambda data: data[: data.rindex(b"idx1")], 6),
+    "cut in half": ("a.avi", lambda data: data[: len(data) // 2], 0),
+    "an empty file": ("a.avi", lambda data: b"", 0),
+    "zeros": ("a.avi", lambda data: b"\0" * 999, 0),
+    "text": ("a.mp4", lambda data: b"hello", 0),
+    "a head alone": ("a.avi", lambda data: data[:200], 0),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_videos(name: str, tmp_path: Path) -> None:
+    said, change, frames = VIDEOS[name]
+    (tmp_path / said).write_bytes(change(film()))
+    if not frames:
+        with pytest.raises(SynthStudioError, match=re.escape(said)):
+            import_photos(tmp_path / said, tmp_path / "out", every=1)
+        return
+    made = import_photos(tmp_path / said, tmp_path / "out", every=1)
+    assert frames <= len(made) <= 6
+    shades = [float(decode_rgb(made._stored.image_bytes(k), "x").mean()) for k in range(len(made))]
+    assert shades == pytest.approx([40 * k for k in range(len(made))], abs=4)
+
+
+PHOTOS: dict[str, tuple[str, dict[str, Any] | bytes, str]] = {
+    "plain": ("b.png", {}, "read"),
+    "a folder": ("s/t/b.png", {}, "read"),
+    "an ending in capitals": ("B.JPG", {}, "read"),
+    "a name that is not ASCII": ("größe ß.png", {}, "read"),
+    "jpeg": ("b.jpeg", {}, "read"),
+    "jfif": ("b.jfif", {}, "read"),
+    "webp": ("b.webp", {}, "read"),
+    "bmp": ("b.bmp", {}, "read"),
+    "no ending": ("b", {"kind": "PNG"}, "read"),
+    "the ending of another kind": ("b.png", {"kind": "JPEG"}, "read"),
+    "a picture that calls itself text": ("b.txt", {"kind": "PNG"}, "read"),
+    "transparent": ("b.png", {"mode": "RGBA"}, "told"),
+    "a palette": ("b.png", {"mode": "P"}, "told"),
+    "CMYK": ("b.jpg", {"mode": "CMYK"}, "told"),
+    "on its side": ("b.jpg", {"turn": 6}, "told"),
+    "a gif": ("b.gif", {}, "told"),
+    "a tif": ("b.tif", {}, "told"),
+    "a gif by another name": ("b.png", {"kind": "GIF"}, "told"),
+    "a video among photos": ("b.mp4", b"x", "told"),
+    "a raw photo": ("b.nef", b"x", "told"),
+    "a damaged one": ("b.png", b"\x89PNG\r\n\x1a\n half", "told"),
+    "an empty one": ("b.jpg", b"", "told"),
+    "text": ("b.jpg", b"hello", "told"),
+    "a note": ("b.md", b"hello", "read"),
+    "a hidden file": (".b.png", b"hello", "read"),
+    "what a Mac adds": ("__MACOSX/._b.png", b"hello", "read"),
+}
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_photos(name: str, tmp_path: Path) -> None:
+    said, given, wanted = PHOTOS[name]
+    save_picture(tmp_path / "in/a.png", 1)
+    path = tmp_path / "in" / said
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(given, bytes):
+        path.write_bytes(given)
+    else:
+        save_picture(path, 2, **given)
+    made = import_photos(tmp_path / "in", tmp_path / "out")
+    notes = " ".join(made.summary.notes)
+    assert ("told" if "Not taken over" in notes else "read") == wanted
+    read = (
+        not isinstance(given, bytes)
+        and ".gif" not in said + notes
+        and "cannot be used" not in notes
+    )
+    shades = sorted(
+        int(decode_rgb(made._stored.image_bytes(k), "x")[0, 0, 0]) for k in range(len(made))
+    )
+    assert len(shades) == 1 + (read and ".tif" not in said)
+    assert all(abs(shade - 40 * k) < 30 for k, shade in enumerate(shades, 1))

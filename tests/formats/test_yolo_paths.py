@@ -1,0 +1,67 @@
+"""Where YOLO folders have their pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from synthstudio.core.errors import FormatError
+from synthstudio.formats.imports import Imported, import_from
+
+LINE = "0 0.5 0.5 0.4 0.4" + " 0.5 0.5 2" * 17
+
+
+def taken(
+    tmp_path: Path,
+    *names: str,
+    head: dict[str, Any] | None = None,
+    text: str = LINE,
+) -> Imported:
+    """Import a folder with a picture and a label file for each name below its images folder."""
+    root = tmp_path / "in"
+    for name in names or ("images/train/a.jpg",):
+        label = name.replace("images/", "labels/")
+        for path in (root / name, root / label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 48)).save(root / name, "JPEG")
+        (root / label).with_suffix(".txt").write_text(text, "utf-8")
+    config = {"kpt_shape": [17, 3], "train": "images/train", "names": ["person"], **(head or {})}
+    (root / "data.yaml").write_text(yaml.safe_dump(config))
+    return import_from("yolo", root, tmp_path / "out")
+
+
+READ: dict[str, tuple[dict[str, Any], int]] = {
+    "path": ({"names": ("v2/images/train/a.jpg",), "head": {"path": "v2"}}, 1),
+    "path is the folder": ({"head": {"path": "../in"}}, 1),
+    "path with old folders beside it": (
+        {"names": ("images/train/a.jpg", "v2/images/train/b.jpg"), "head": {"path": "./v2"}},
+        1,
+    ),
+    "roboflow": ({"names": ("train/images/a.jpg",), "head": {"train": "../train/images"}}, 1),
+    "list of folders": (
+        {
+            "names": ("images/x/a.jpg", "images/y/b.jpg"),
+            "head": {"train": ["images/x", "images/y"]},
+        },
+        2,
+    ),
+    "rounded beyond the side": ({"text": LINE.replace(" 0.5 0.5 2", " 1.004 0.5 1", 1)}, 1),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_read(name, tmp_path) -> None:
+    given, count = READ[name]
+    given = dict(given)
+    made = taken(tmp_path, *given.pop("names", ()), **given)
+    assert (made.frames, made.people, made.notes) == (count, count, [])
+
+
+def test_what_is_refused_is_named(tmp_path) -> None:
+    with pytest.raises(FormatError, match="56 numbers"):
+        taken(tmp_path, text="0 0.5")
+    assert not (tmp_path / "out").exists()
