@@ -1,22 +1,12 @@
-"""What a network looks at: attention on occluders against their area, and sensitivity to patches.
+"""Attention on occluders against an even spread, and occlusion-sensitivity maps.
 
-Attention is compared with an *area share*, which has two meanings:
+Ratios of mass to even mass: over the window (attention that ignores everything has 1; joints lie
+on people, so below 0.5 is hard to reach) and over the person, seen or not (attention that follows
+the body whatever covers it has 1). The control is the mask moved by half the person's box; on the
+person only its part on the visible body counts.
 
-* Of the window: attention that knows nothing at all puts as much mass on the occluder as its
-  share of the window is large. Joints lie on people, so attention that only looks for joints puts
-  more there; less than half of that share is therefore hard to reach.
-* Of the person: of the mass on the person (seen or not), which share lies on the hidden part,
-  against that part's share of the person. Attention that follows the body and does not care what
-  covers it has 1 here, wherever the person stands.
-
-The control is the same mask moved by half the person's box. In the window it is wrapped about the
-edges and mostly falls on background, where attention is low for another reason; so it says little
-alone. On the person only what falls on the *visible* part counts, against that part: attention
-that looks away from nothing but the occluder has 1.
-
-Occlusion-sensitivity maps follow the analysis in PARE (Kocabas et al. 2021): a grey patch slides
-over a person. A robust network goes wrong under the patch at most; `elsewhere` is the share of
-the added error at joints that the patch does not touch.
+Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person; `elsewhere`
+is the share of added error at joints the patch does not touch.
 Letters: P people, J joints, h, w cells, R, C rows and columns of patch places.
 """
 
@@ -43,14 +33,10 @@ PATCH_GREY = 114
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionMass:
-    """P people: sums over their counted joints, and what even attention would have summed to.
-
-    `mass` on the occluder and `moved` on the moved mask, both against `share`: what attention
-    spread over the window puts there. `hidden_mass` and `hidden_share`: the same of hidden joints
-    alone. `own`, `own_even`: on the person's hidden part, and what attention spread over the
-    person puts there; `control`, `control_even`: on the moved mask's part of the visible person,
-    and what attention spread over that puts there; 0 where the silhouette is not known.
-    """
+    """Sums over P people's counted joints: `mass` on the occluder and `moved` on the moved mask
+    against the even `share` of the window; `hidden_*`: of hidden joints alone; `own`, `own_even`:
+    on the person's hidden part; `control`, `control_even`: on the moved mask's part of the visible
+    person; 0 for unknown silhouettes."""
 
     mass: F64
     moved: F64
@@ -66,12 +52,9 @@ class AttentionMass:
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionExample:
-    """What a network attended to for one joint. Places are shares of the window, x y.
-
-    `picture` (H, W, 3) what it saw; `pixels` (h, w) attention, None without; `heatmap` (h, w) of
-    the joint, `peaks` (K, 2) its separate peaks; `cover` (h, w) what is hidden; `poses`
-    (K, J, 2) of the bank with their `weights` (K,).
-    """
+    """Attention for one joint; places are shares of the window, x y. `picture` (H, W, 3); `pixels`
+    (h, w) attention; `heatmap` (h, w) and its `peaks` (K, 2); `cover` (h, w): the occluder; `poses`
+    (K, J, 2) of the bank with `weights` (K,)."""
 
     picture: U8
     joint: int
@@ -91,12 +74,9 @@ class AttentionExample:
 def attention_mass(
     pixels: F64, cover: F64, which: Bools, *, hidden: Bools, body: F64, half: I64, group: I64
 ) -> AttentionMass:
-    """What P people's attention `pixels` (P, J, h, w) puts on `cover` (P, h, w: 0 to 1).
-
-    `which` (P, J): joints that count; `hidden`: those among them that are hidden. `body`
-    (P, h, w: 0 to 1): the silhouette, also where it is covered; NaN where it is unknown. `half`
-    (P, 2): half of the person's box in cells, x y.
-    """
+    """The mass of attention `pixels` (P, J, h, w) on `cover` (P, h, w: 0 to 1). `which`, `hidden`
+    (P, J): joints that count, and hidden ones; `body` (P, h, w): whole silhouettes, NaN unknown;
+    `half` (P, 2): half of the box in cells, x y."""
     total, from_hidden = (
         (pixels * joints[..., None, None]).sum(1) for joints in (which, which & hidden)
     )  # (P, h, w)
@@ -139,12 +119,9 @@ def _mass_on(attention: F64, part: F64, whole: F64) -> tuple[F64, F64]:
 
 
 def attention_ratios(masses: Sequence[AttentionMass]) -> dict[str, Any]:
-    """Mass over even mass on the occluder, on the moved mask, and their difference.
-
-    1: attention ignores the occluder; each with an interval over groups of frames. Of the window;
-    under "hidden_joints" of hidden joints alone; under "person" of the person (see above), {}
-    without silhouettes. {"people": 0} when no person is occluded enough.
-    """
+    """Mass over even mass on the occluder and the moved mask, and their difference, with intervals
+    over groups: of the window, of hidden joints, and of the person ({} without silhouettes).
+    {"people": 0} when nobody is occluded enough."""
     if not any((mass.share > 0).any() for mass in masses):
         return {"people": 0}
     _, group = np.unique(np.concatenate([mass.group for mass in masses]), return_inverse=True)
@@ -174,11 +151,8 @@ def _with_control(ours: tuple[F64, F64], moved: tuple[F64, F64]) -> dict[str, An
 
 @dataclass(frozen=True, kw_only=True)
 class Sensitivity:
-    """`increase` (R, C, J): how much the error grew, in its unit; NaN for joints that do not count.
-
-    `under` (R, C, J): the patch touches the joint. `left`, `top`: where patches begin, pixels of
-    the `picture` (H, W, 3).
-    """
+    """`increase` (R, C, J) of the error, NaN for joints that do not count; `under` (R, C, J): the
+    patch touches the joint; `left`, `top`: corners of patches in the `picture` (H, W, 3)."""
 
     increase: F64
     under: Bools
@@ -196,11 +170,8 @@ class Sensitivity:
 def occlusion_sensitivity(
     error: Callable[[U8], F64], picture: U8, xy: F64, *, known: Bools, patch: int, stride: int
 ) -> Sensitivity:
-    """Slide a patch over a picture (H, W, 3). `error`: K pictures -> (K, J) errors.
-
-    `xy` (J, 2) pixels, `known` (J,): joints that count. ValueError when the patch does not fit
-    or no joint counts.
-    """
+    """Slide a patch over a picture (H, W, 3). `error`: K pictures -> (K, J) errors; `xy` (J, 2);
+    `known` (J,): joints that count. ValueError when the patch does not fit or no joint counts."""
     high, wide = picture.shape[:2]
     if not 0 < patch <= min(high, wide) or stride < 1 or not known.any():
         raise ValueError(f"a patch of {patch} px, stride {stride}, in {wide} x {high} px")

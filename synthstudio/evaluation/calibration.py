@@ -39,10 +39,8 @@ def majority_f1(counts: I64) -> float:
 
 
 def auroc(score: F64, positive: Bools) -> float:
-    """The chance that a positive scores above a negative, ties half; NaN without both.
-
-    The Mann-Whitney statistic by mid-ranks (Fawcett 2006).
-    """
+    """Mann-Whitney statistic by mid-ranks (Fawcett 2006), ties half; NaN without positives or
+    negatives."""
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         return float("nan")
@@ -54,11 +52,8 @@ def auroc(score: F64, positive: Bools) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """A reliability diagram: for each bin the mean prediction, the share that came true, how many.
-
-    `ece`: expected calibration error, the mean distance of the two weighted by count
-    (Guo et al. 2017).
-    """
+    """A reliability diagram by bin: mean prediction, observed share, count; `ece`: expected
+    calibration error (Guo et al. 2017)."""
 
     predicted: F64
     observed: F64

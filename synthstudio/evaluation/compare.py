@@ -1,7 +1,6 @@
-"""Runs side by side, evaluated on the same people: each metric, and each difference to the first.
+"""Runs evaluated on the same people, side by side: each metric and its difference to the first arm.
 
-An *arm* is one way to train: one evaluation, or several that differ in their seed. Intervals
-draw seeds first and then whole groups of frames (intervals.py), the same for both sides.
+An arm is one evaluation or several seeds. Intervals draw seeds, then groups of frames.
 Letters: P people, J joints, S seeds, G groups.
 """
 
@@ -61,10 +60,8 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A metric of every arm. `scale` and `unit` say how to print it.
-
-    `differences`: of each arm to the first; None for the first, and where it cannot be tested.
-    """
+    """A metric of every arm; `scale` and `unit` for printing. `differences` to the first arm: None
+    for the first, and where it cannot be tested."""
 
     name: str
     values: tuple[Interval, ...]
@@ -75,11 +72,8 @@ class Row:
 
 
 def compare(arms: Sequence[Arm], *, rounds: int = 2000) -> list[Row]:
-    """Compute every metric of all arms.
-
-    Only joints count that all runs saw (networks of another shape cut other windows).
-    ModelError when the runs were not evaluated on the same people of the same data set.
-    """
+    """All metrics of all arms, over joints that all runs saw. ModelError when runs were evaluated
+    on different people or data sets."""
     if len(arms) < 2:
         raise ModelError(
             "one run has nothing to be compared with",

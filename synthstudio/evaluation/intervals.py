@@ -1,15 +1,9 @@
-"""Bootstrap intervals over seeds and groups of frames, for single figures and paired differences.
+"""Hierarchical bootstrap intervals over seeds and groups of frames, single and paired.
 
-Frames of one group show the same people, and runs of one seed share their luck, so neither may
-be drawn one by one: the hierarchical bootstrap draws seeds first, then whole groups. All seeds
-are tested on the same groups, so one draw of groups holds for all drawn seeds: drawing them
-apart would average out what the choice of the test set alone decides. No draw reaches beyond the
-seeds that there are: with 2 to 4 of them the intervals are too narrow (`few_seeds_note`).
-
-Sums over people have `ratio_interval` and `paired_interval`. Other figures (AP, AUROC, F1,
-calibration error) are a `Statistic`: a function of how often each group is drawn. Everything slow
-(matching, sorting) is done once; a draw then costs a pass over an array.
-Letters: N rows, G groups of frames, S seeds, R draws.
+Frames of a group show the same people and runs of a seed share their luck, so seeds are drawn
+first, then whole groups; one draw of groups holds for all drawn seeds. With 2 to 4 seeds intervals
+are too narrow (`few_seeds_note`). Metrics that are no sums are a `Statistic` of group weights:
+matching and sorting happen once. Letters: N rows, G groups, S seeds, R draws.
 """
 
 from __future__ import annotations
@@ -115,10 +109,7 @@ def _drawn(rng: Generator, seeds: int, groups: int, rounds: int) -> tuple[I64, F
 
 
 def ratio_interval(hits: F64, counts: F64, *, seed: int, rounds: int = 2000) -> Interval:
-    """Estimate hits / counts over all. Both (S, G): seeds by groups of frames.
-
-    `counts` may be 0 where a group has nothing to count; S = 1 draws groups alone.
-    """
+    """hits / counts over all, both (S, G); counts may be 0 in a group."""
     return _sum_interval([(hits, counts)], seed=seed, rounds=rounds)
 
 
@@ -180,10 +171,8 @@ def bootstrap(seeds: Sequence[Statistic], *, groups: int, seed: int, rounds: int
 
 
 def average_precision(found: Matches, group_of: dict[int, int]) -> Statistic:
-    """AP over OKS 0.5 to 0.95 and all sizes; `group_of`: each image's group.
-
-    An image drawn k times counts as k images would in pycocotools.
-    """
+    """AP over OKS 0.5 to 0.95, all sizes; `group_of`: each image's group. An image drawn k times
+    counts as k images."""
     group = np.array([group_of[int(i)] for i in found.image], np.int64)
     owner = np.array([group_of[int(i)] for i in found.images], np.int64)
 

@@ -27,10 +27,8 @@ def latency(
     warm_up: int = 3,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Latency:
-    """Time `call`, which must only return once its result is there. ValueError for no rounds.
-
-    `warm_up` calls come first and are not counted: they allocate and choose kernels.
-    """
+    """Time `call`, which must return only when its result is there, after `warm_up` uncounted
+    calls. ValueError for no rounds."""
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1, got {rounds}")
     for _ in range(warm_up):

@@ -19,9 +19,7 @@ def distances(predicted: F64, truth: F64) -> F64:
 
 def pck(predicted: F64, truth: F64, *, length: F64, at: float) -> F64:
     """(P, J) 1 where a prediction lies within `at` times `length` (P,) of the truth, else 0.
-
-    The length is the longer side of the amodal box, the torso's, or for PCKh the head's.
-    """
+    Lengths: the amodal box's longer side, the torso or, for PCKh, the head."""
     with np.errstate(invalid="ignore"):
         return (distances(predicted, truth) <= at * length[:, None]).astype(np.float64)
 
@@ -42,10 +40,7 @@ def pck_auc(
 
 
 def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
-    """(P,) the distance from the left shoulder to the right hip (LSP, FLIC).
-
-    NaN for skeletons without them.
-    """
+    """(P,) left shoulder to right hip (LSP, FLIC); NaN for skeletons without them."""
     if not {"left_shoulder", "right_hip"} <= set(joints):
         return np.full(len(truth), np.nan)
     a, b = joints.index("left_shoulder"), joints.index("right_hip")
@@ -53,12 +48,8 @@ def torso_px(truth: F64, joints: tuple[str, ...]) -> F64:
 
 
 def head_px(truth: F64, joints: tuple[str, ...]) -> F64:
-    """(P,) the head's length, which PCKh measures by.
-
-    MPII: upper neck to head top. COCO has neither; there the length from the middle between the
-    ears to the middle between the shoulders is taken, which is about as long. NaN for skeletons
-    that have none of these.
-    """
+    """(P,) head length for PCKh: upper neck to head top (MPII), else middle of the ears to middle
+    of the shoulders, which is about as long; NaN for skeletons without these."""
     if {"upper_neck", "head_top"} <= set(joints):
         a, b = truth[:, joints.index("upper_neck")], truth[:, joints.index("head_top")]
     elif not {"left_ear", "right_ear", "left_shoulder", "right_shoulder"} <= set(joints):
@@ -87,11 +78,8 @@ def n_mpjpe(predicted: F64, truth: F64, *, known: Bools, root: F64, truth_root: 
 
 
 def pa_mpjpe(predicted: F64, truth: F64, *, known: Bools) -> F64:
-    """(P, J) errors after the best rotation, scale and shift of each person.
-
-    Orthogonal Procrustes over the known joints (Umeyama 1991), no reflection. A person with
-    fewer than three known joints gets NaN.
-    """
+    """(P, J) errors after Procrustes alignment of each person (rotation, scale, shift; Umeyama
+    1991), no reflection. NaN with fewer than three known joints."""
     errors = np.full(known.shape, np.nan)
     for p, use in enumerate(known):
         if use.sum() < 3:
@@ -114,10 +102,7 @@ def aligned(predicted: F64, truth: F64) -> F64:
 
 
 def bone_length_errors(predicted: F64, truth: F64, *, bones: NDArray[np.int64]) -> F64:
-    """(P, B) by how much bones (B, 2: joint numbers) are too long or short, without sign.
-
-    In the unit of the joints (P, J, 3); NaN where an end is.
-    """
+    """(P, B) absolute errors of the lengths of bones (B, 2: joint numbers); NaN where an end is."""
     lengths = [
         np.linalg.norm(joints[:, bones[:, 0]] - joints[:, bones[:, 1]], axis=-1)
         for joints in (predicted, truth)
@@ -128,11 +113,8 @@ def bone_length_errors(predicted: F64, truth: F64, *, bones: NDArray[np.int64]) 
 def acceleration_errors(
     predicted: F64, truth: F64, *, track: NDArray[np.int64], time: NDArray[np.int64]
 ) -> F64:
-    """(P, J) by how far accelerations of joints (P, J, 3) are off, in their unit a frame a frame.
-
-    Acceleration is the second difference (Kanazawa et al. 2019) over the frames before and after of
-    one `track` (P,), by their numbers in `time` (P,); NaN where either is missing.
-    """
+    """(P, J) errors of acceleration (second difference, Kanazawa et al. 2019) of joints (P, J, 3)
+    of one `track` (P,) in consecutive frames `time` (P,); NaN where a neighbour is missing."""
     order = np.lexsort((time, track))
     before, now, after = order[:-2], order[1:-1], order[2:]
     follow = (track[before] == track[after]) & (time[now] - time[before] == 1)

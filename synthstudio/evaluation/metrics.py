@@ -40,13 +40,9 @@ _ROUNDS = 1000
 def compute_metrics(
     predictions: Predictions, skeleton: Skeleton, found: Found | None = None
 ) -> dict[str, Any]:
-    """Every metric, by section; NaN (null in JSON) where there is nothing to measure.
-
-    `whole_body` is there for coco133 alone: AP of each part as COCO-WholeBody has it.
-    `found`: everybody whom a network found without boxes, of whom `predictions` are those that
-    match. AP counts them all; joints of who was missed count as missed. Nothing is said then of
-    joints outside the picture.
-    """
+    """All metrics by section; NaN where there is nothing to measure. `whole_body` for coco133
+    alone. `found`: everybody found without boxes, of whom `predictions` are the matches: AP counts
+    all, joints of missed people count as missed, and `beyond` is empty."""
     sections: dict[str, Callable[[Predictions, Skeleton], Any]] = {
         "places": _localization,
         "precision": functools.partial(_precision, found=found),
@@ -176,10 +172,8 @@ def _whole_body(
 
 
 def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:
-    """The truth of all labelled joints, inside what the network saw or not, for Ex-OKS.
-
-    A joint whose presence the network does not predict counts as predicted inside.
-    """
+    """The truth for Ex-OKS: all labelled joints, inside the window or not. Joints without predicted
+    presence count as claimed inside."""
     finite = np.isfinite(predictions.true_xy).all(-1)
     labelled = is_labelled(predictions.state) & finite
     window, xy = predictions.window[:, None], predictions.true_xy
@@ -256,11 +250,8 @@ def _binned_pck(
 
 
 def _counterfactual(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """What the occluder costs: the same joint of the same moment, with and without it.
-
-    Only joints known in both frames and visible in the clean one: the difference of PCK@0.1,
-    paired by moment.
-    """
+    """PCK@0.1 with the occluder less without it, paired by moment, over joints known in both frames
+    and visible in the clean one."""
     clean, state = predictions.clean, predictions.state
     rows = np.flatnonzero((clean >= 0) & (clean != np.arange(len(predictions))))
     if not len(rows):
@@ -302,12 +293,9 @@ def hidden_causes(predictions: Predictions, subset: Bools) -> tuple[Bools, I64, 
 
 
 def visibility_metrics(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
-    """How good predicted visibility and cause are; {} when neither is predicted.
-
-    Brier, ECE and the reliability hold the predicted visible share of a joint's surface against
-    whether its state is visible: half of it or more. A share is no probability of that, so a
-    network that predicts every share exactly has an ECE above 0 where joints are partly covered.
-    """
+    """Quality of predicted visibility and causes; {} when neither is predicted. Brier, ECE and
+    reliability compare the predicted visible share with whether the state is visible, so exact
+    shares of partly covered joints have an ECE above 0."""
     subset = visibility_subset(predictions)
     if not subset.any():
         return {}
@@ -362,10 +350,8 @@ def _lifting(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
 
 
 def lifting_errors(predictions: Predictions, subset: Bools) -> tuple[Bools, dict[str, F64]]:
-    """The joints (P, J) of `subset` with a place in 3D, and their errors in metres, by metric.
-
-    Places are relative to the root, which lies at 0.
-    """
+    """The joints (P, J) of `subset` with a place in 3D, and root-relative errors in metres by
+    metric."""
     predicted, true = predictions.xyz_m, predictions.true_xyz_m
     use = subset & np.isfinite(predicted).all(-1) & np.isfinite(true).all(-1)
     predicted, true = np.nan_to_num(predicted), np.nan_to_num(true)

@@ -1,4 +1,4 @@
-"""Average precision over OKS by pycocotools' own code, and over Ex-OKS for joints out of frame."""
+"""Average precision by OKS (pycocotools) and Ex-OKS; matching of people found without boxes."""
 
 from __future__ import annotations
 
@@ -42,11 +42,8 @@ class Found:
 
 
 def assign(similarity: F64, *, least: float = LEAST_OKS) -> I64:
-    """(P,) who of D found people is each of P true ones, -1 for nobody; `similarity` (D, P).
-
-    One to one, with the highest sum of similarities (Hungarian assignment); pairs below `least`
-    are no match.
-    """
+    """(P,) which of D found people is each of P true ones, -1 for none; `similarity` (D, P).
+    Hungarian assignment; pairs below `least` are no match."""
     rows, columns = linear_sum_assignment(-similarity)
     out = np.full(similarity.shape[1], -1, np.int64)
     fine = similarity[rows, columns] >= least
@@ -82,11 +79,8 @@ class Truth:
 
 @dataclass(frozen=True, kw_only=True)
 class Presence:
-    """What Ex-OKS needs besides: which joints lie inside what the network saw, truly and predicted.
-
-    `window` (P, 4: x0 y0 x1 y1): the part of the picture that the network saw. `inside` (P, J):
-    the joint truly lies in it; `claimed` (P, J): predicted to, wherever it is predicted.
-    """
+    """For Ex-OKS: `window` (P, 4: x0 y0 x1 y1) that the network saw; `inside` (P, J): the joint
+    truly lies in it; `claimed` (P, J): predicted to."""
 
     window: F64
     inside: Bools
@@ -95,11 +89,8 @@ class Presence:
 
 @dataclass(frozen=True, kw_only=True)
 class Matches:
-    """Which of D predictions matched, best score first: all that AP of a bootstrap draw needs.
-
-    `hit`, `counts` (T, D) at OKS 0.5 to 0.95: matched a person, and neither was ignored. `image`
-    (D,), and `people` for each of `images`: how many of them count there.
-    """
+    """Matched predictions (D), best score first, for bootstrap draws. `hit`, `counts` (T, D) at OKS
+    0.5 to 0.95: matched, and not ignored. `people`: how many count in each of `images`."""
 
     hit: Bools
     counts: Bools
@@ -118,15 +109,11 @@ def average_precision(
     presence: Presence | None = None,
     image: I64 | None = None,
 ) -> dict[str, float]:
-    """NAMES of predictions `xy` (P, J, 2) with `score` (P,): one prediction a person.
+    """NAMES of predictions `xy` (P, J, 2) with `score` (P,), one a person; NaN: nothing to measure.
 
-    `image` (D,): the predictions are those of D people that were found in these pictures, however
-    many there are in truth; not with `presence`.
-
-    `only` (P, J) leaves all other joints out of the truth (state, cause, ...); people without a
-    joint left are ignored, as pycocotools does. -1 of pycocotools (nothing to measure) is NaN.
-    `presence`: by Ex-OKS instead of OKS; then people without a joint are left out, with their
-    predictions.
+    `image` (D,): predictions are of people found in these pictures instead; not with `presence`.
+    `only` (P, J): joints that count; people without one are ignored, as pycocotools does.
+    `presence`: by Ex-OKS; people without a joint are left out together with their predictions.
     """
     evaluator = _evaluated(
         truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image
@@ -154,10 +141,8 @@ def matches(
     presence: Presence | None = None,
     image: I64 | None = None,
 ) -> Matches | None:
-    """Which predictions match, among people of all sizes; None without a joint to measure.
-
-    Arguments as in `average_precision`. `intervals.average_precision` makes AP of it.
-    """
+    """Matched predictions among people of all sizes, for `intervals.average_precision`; None
+    without a joint to measure. Arguments as of `average_precision`."""
     evaluator = _evaluated(
         truth, xy, score, sigmas=sigmas, only=only, presence=presence, image=image, by_size=False
     )
@@ -189,10 +174,8 @@ def _evaluated(
     image: I64 | None = None,
     by_size: bool = True,
 ) -> Any:
-    """Run pycocotools' COCOeval up to matching; None without a joint to measure.
-
-    `by_size`: also among medium and large people alone, after all of them.
-    """
+    """Run COCOeval up to matching; None without a joint to measure. `by_size`: also medium and
+    large people alone."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -304,13 +287,9 @@ def _results_file(image: I64, xy: F64, score: F64) -> list[dict[str, object]]:
 def extended_distance(
     predicted: F64, predicted_inside: Bools, truth: F64, truth_inside: Bools, *, window: F64
 ) -> F64:
-    """(P, J) distances of Ex-OKS (Purkrabek & Matas 2024), for joints anywhere.
-
-    `window` (P, 4: x0 y0 x1 y1) is the part of the picture that the network saw. Both inside:
-    the usual distance. The truth outside, the prediction inside: how far the prediction is from the
-    window's nearest edge; the other way round likewise for the truth; both outside: 0. Where a
-    joint outside truly is may be unknown (NaN): it does not matter.
-    """
+    """(P, J) distances of Ex-OKS (Purkrabek & Matas 2024). Both inside: Euclidean; only the
+    prediction, or only the truth, inside: its distance to the nearest edge of `window` (P, 4: x0 y0
+    x1 y1); both outside: 0. Places of joints outside may be NaN."""
     apart = np.linalg.norm(predicted - truth, axis=-1)
     wrong_in, wrong_out = _to_edge(predicted, window), _to_edge(truth, window)
     mixed = np.where(predicted_inside, wrong_in, wrong_out)

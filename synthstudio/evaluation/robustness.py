@@ -1,8 +1,5 @@
-"""Challenges against the plain scene, person by person: where a network loses joints, and how many.
-
-A challenge's frame k shows whom frame k of the plain scene shows. Each is one pair, and intervals
-draw pairs. Letters: P people, J joints.
-"""
+"""PCK of challenges against the plain scene, paired by person: frame k of both shows the same
+people. Letters: P people, J joints."""
 
 from __future__ import annotations
 
@@ -34,11 +31,8 @@ class Both:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """PCK@0.1 of one network and one part of the joints; NaN where there are none.
-
-    `change`: challenge less plain. `to_first`: of the challenge, this network less the first one;
-    None for the first.
-    """
+    """PCK@0.1 of one network and one part of the joints. `change`: challenge less plain;
+    `to_first`: this network less the first on the challenge, None for the first."""
 
     challenge: str
     part: str
@@ -52,10 +46,8 @@ class Row:
 
 
 def robustness_rows(runs: Mapping[str, Mapping[str, Both]]) -> list[Row]:
-    """The rows of runs by name, each with its challenges by name, which all runs share.
-
-    Within a challenge all runs are asked of the same people, in the same order.
-    """
+    """Rows of runs by name, each with its challenges by name; within a challenge all runs predict
+    the same people in the same order."""
     rows = []
     first = next(iter(runs.values()))
     for challenge in first:
@@ -91,10 +83,8 @@ def _sums(predictions: Predictions, part: str) -> Sums:
 
 
 def pairs(challenge: Predictions, plain: Predictions) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of both that show the first person of one frame, in the order of frames.
-
-    People who lie wholly outside one of the pictures are in neither.
-    """
+    """Rows of both that show the first person of a frame, in the order of frames; people wholly
+    outside one of the pictures are left out."""
     places = []
     for predictions in (challenge, plain):
         rows = np.flatnonzero(predictions.instance == predictions.instance.min())

@@ -42,15 +42,12 @@ _KINDS: dict[Any, str] = {F64: "f", Bools: "b", U8: "u", I64: "i", Words: "U"}
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """What a network predicted, beside the truth; places are continuous pixels of the pictures.
+    """What a network predicted, beside the truth: columns (P, ...), other axes in the annotation.
 
-    Each column is (P, ...), with the other axes in its annotation.
-
-    `known` (P, J): labelled and inside the window that the network saw. `area`: of the amodal
-    mask; `side`: the longer one of the amodal box; `box` (P, 4) x y w h. `window` (P, 4)
-    x0 y0 x1 y1: what the network saw of the picture. `clean` (P,): the row of the same person in
-    the same moment without occluders, or -1. `present`, `shares`, `quality`: NaN where the network
-    does not predict them; `shares` (P, J, 4) visible, self, person, object. `xyz_m` root-relative.
+    Places are continuous pixels. `known`: labelled and inside the network's window. `area`: of the
+    amodal mask; `side`: the amodal box's longer one; `box` x y w h; `window` x0 y0 x1 y1. `clean`:
+    the row of the same person without occluders, or -1. NaN: not predicted. `xyz_m` is
+    root-relative; `shares`: visible, self, person, object.
     """
 
     xy: Annotated[F64, "J", 2]  # predicted
@@ -142,10 +139,7 @@ def read(folder: Path) -> Evaluation:
 
 
 def find(path: Path) -> Path:
-    """The evaluation that a path means: itself, or the only one of a run.
-
-    ModelError when there is none, or several to choose from.
-    """
+    """An evaluation's folder, or the only evaluation of a run; ModelError for none or several."""
     if (path / METRICS_FILE).is_file():
         return path
     found = sorted(p.parent for p in (path / "evaluations").glob(f"*/{METRICS_FILE}"))

@@ -29,10 +29,8 @@ PARTS = ("body", "foot", "face", "left_hand", "right_hand", "hands", "whole")
 def whole_body_precision(
     truth: Truth, xy: F64, score: F64, *, image: I64 | None = None
 ) -> dict[str, dict[str, float]]:
-    """AP and the like (precision.NAMES) of each of PARTS; NaN where there is nothing to measure.
-
-    `truth`, `xy` (P, 133, 2) and `image` are those of `precision.average_precision`.
-    """
+    """AP and the like (precision.NAMES) of each of PARTS. `truth`, `xy` (P, 133, 2) and `image` as
+    of `average_precision`."""
     sigmas = get_skeleton(SKELETON).sigmas
     parts = whole_body.PARTS | {"whole": slice(0, len(sigmas))}
     out = {
@@ -51,10 +49,7 @@ def whole_body_precision(
 
 
 def evaluate_files(annotations: Path, results: Path) -> dict[str, dict[str, float]]:
-    """The same of a COCO-WholeBody file and of a network's results in COCO-WholeBody's format.
-
-    FormatError for whatever is wrong with either.
-    """
+    """The same for a COCO-WholeBody file and a results file in its format; FormatError."""
     pictures: set[int] = set()
     image, points, area, box = [], [], [], []
     for key, entry in read_entries(annotations):

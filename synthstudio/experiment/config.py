@@ -124,10 +124,8 @@ def training_config(
     bank: bool = True,
     start: Path | None = None,
 ) -> Config:
-    """The config of an arm's training on the data set `people`.
-
-    `bank`: ORN has a bank of poses; `start`: weights to start from.
-    """
+    """The training config of an arm on the data set `people`. `bank`: ORN has a pose bank; `start`:
+    initial weights."""
     preset = SIZES[size]
     network = {**preset.network, "block": arm.block}
     if not bank:
@@ -172,10 +170,8 @@ class ExperimentConfig:
 
 
 def check_folder(config: ExperimentConfig) -> None:
-    """Check that the folder is free, or of an experiment with these settings and files.
-
-    More seeds are the same experiment. DiskError, ModelError; FormatError without annotations.
-    """
+    """Check that the folder is free or of the same experiment (more seeds are allowed). DiskError,
+    ModelError; FormatError without annotations."""
     current, kept = settings(config), config.out / SETTINGS
     if kept.is_file():
         before = read_json(kept)
@@ -193,10 +189,8 @@ def check_folder(config: ExperimentConfig) -> None:
 
 
 def claim_folder(config: ExperimentConfig) -> None:
-    """Store the configuration in the folder, if it is not there; `check_folder`'s errors.
-
-    What a killed run left unfinished is deleted.
-    """
+    """Store the configuration and delete what a killed run left unfinished; errors of
+    `check_folder`."""
     check_folder(config)
     kept = config.out / SETTINGS
     if not kept.is_file():

@@ -1,8 +1,7 @@
-"""The occluders of an experiment: other ones in training than in the test.
+"""Occluders of an experiment, disjoint between training and test.
 
-Built-in things are split by kind, cut-outs by category, a cut-out bicycle with the built-in one;
-cut-outs of one category, or without any, by file. No people are pasted: as rendered people, they
-would be training data themselves.
+Built-in things are split by kind, cut-outs by category (a cut-out bicycle goes with the built-in
+one) or, with fewer than two categories, by file. Rendered people are never pasted.
 """
 
 from __future__ import annotations
@@ -74,10 +73,7 @@ def recipe(name: str, *, seed: int, cutouts: bool) -> dict[str, Any]:
 
 def split_cutouts(folder: Path, out: Path, *, seed: int) -> dict[str, list[str]]:
     """Copy the cut-outs of `folder` into out/train and out/test; return the names of each.
-
-    AssetError when there are fewer than two, all belong to built-in things of one part, or one is
-    no picture with transparency.
-    """
+    AssetError when they cannot be split or one has no transparency."""
     found = scan_images(folder.parent, folder.name, kind="cutout")
     by_file = len({picture.category for picture in found}) < 2
     key = {p: p.asset.sha256 if by_file else p.category for p in found}

@@ -1,8 +1,6 @@
-"""A COCO keypoint file checked and split into photos for training and photos for the test.
+"""A COCO keypoint file split into training and test photos, disjoint by the photos' bytes.
 
-Nothing of a photo is in both parts, also where two entries show the same file or the same bytes.
-The parts are COCO files again, of the smallest known skeleton that holds every labelled joint:
-a file with 17 joint names of which 12 are used becomes one of 12.
+The parts are COCO files of the smallest known skeleton that holds every labelled joint.
 """
 
 from __future__ import annotations
@@ -43,12 +41,8 @@ class _Summary:
 
 
 def split(annotations: Path, images: Path, out: Path, *, seed: int) -> dict[str, Any]:
-    """Write PARTS as COCO files and FACTS into the new folder `out`; return the facts.
-
-    AssetError when there is no folder of pictures; FormatError for whatever else is wrong: no
-    person with a box and a labelled joint, all joints hidden, joints that no known skeleton has,
-    fewer than LEAST_PHOTOS photos.
-    """
+    """Write PARTS as COCO files and FACTS into the new folder `out`; return the facts. AssetError
+    without a folder of pictures; FormatError for annotations that cannot be used."""
     if not images.is_dir():
         raise AssetError("there is no such folder", where=str(images), expected="the photos")
     found = _read(annotations)

@@ -69,11 +69,9 @@ class Outcome:
 
 
 def run(config: ExperimentConfig, *, say: Callable[[str], None], step: Step) -> Outcome:
-    """Train and test every arm with every seed on the photos; write the page and the tables.
-
-    FormatError, AssetError: something is wrong with annotations, photos or cut-outs; ModelError:
-    the folder or the pretraining set does not fit; DatasetError, DiskError.
-    """
+    """Train and test every arm with every seed on the photos; write the page and tables.
+    FormatError, AssetError: annotations, photos, cut-outs; ModelError: folder or pretraining set;
+    DatasetError, DiskError."""
     check_folder(config)
     with new_parents(config.out / LOCK_NAME), hold_lock(config.out):
         claim_folder(config)
@@ -280,10 +278,7 @@ def _forecast(config: ExperimentConfig, ways: tuple[Arm, ...], skeleton: Skeleto
 
 
 def _operations(config: ExperimentConfig) -> dict[str, int]:
-    """Floating-point operations of a picture's products and convolutions, by block.
-
-    Only of blocks whose weights are still there.
-    """
+    """Floating-point operations a picture by block, of networks whose weights are still there."""
     out = {}
     for name in ("orn", "kpe"):  # the arms that are held against each other
         path = config.out / "runs" / f"{name}-0" / "last.safetensors"

@@ -1,10 +1,8 @@
-"""A network made faster: fewer poses, fewer channels, convolutions in 8 bits, and which to take.
+"""A network made faster: a smaller pose bank, fewer channels, 8-bit convolutions.
 
-Candidates are chosen on validation people and reported on test people, timed in turn on one
-machine. Bank and channels are cut in PyTorch and exported; 8 bits come last: static, per channel,
-as pairs of QuantizeLinear and DequantizeLinear. Weights take 7 bits: without VNNI products of
-8 bits overflow on x86. Everything but convolutions stays in float32, and so do those convolutions
-whose own rounding moves the joints most, as few as keep the joints found.
+Candidates are chosen on validation people, reported on test people and timed in turn. int8 is
+static and per channel (QDQ); weights take 7 bits, since 8-bit products overflow on x86 without
+VNNI. The convolutions whose rounding moves joints most stay in float32, as few as keep PCK.
 """
 
 from __future__ import annotations
@@ -198,11 +196,8 @@ def thinner(net: PoseNet, count: int) -> PoseNet:
 
 
 def representatives(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """The rows of `count` points that stand for all points (N, D), ascending; all if N is less.
-
-    N and `count` are 1 or more. Groups are halved across their first principal axis, the largest
-    first, until there are enough; each group's point nearest to its mean stands for it.
-    """
+    """Rows (ascending) of `count` points that represent all points (N, D): groups are halved across
+    their first principal axis, the largest first; each group gives the point nearest its mean."""
     groups = [(-len(points), 0, np.arange(len(points)))]
     while len(groups) < min(count, len(points)):
         _, number, rows = heapq.heappop(groups)
@@ -233,10 +228,8 @@ class Quantized:
 
 
 def quantized(model: Any, crops: U8, score: Callable[[OnnxModel], Hits], before: Hits) -> Quantized:
-    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3).
-
-    `score` counts joints found, `before` are those of the float32 model.
-    """
+    """Quantize an ONNX model with float32 weights, calibrated on `crops` (P, H, W, 3). `score`
+    counts hits, `before` are those of the float32 model."""
     images: NDArray[Any] = np.ascontiguousarray(crops[:_CALIBRATED].transpose(0, 3, 1, 2))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "whole.onnx"

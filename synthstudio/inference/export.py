@@ -53,12 +53,11 @@ _TAKE_INT32 = {"Expand", "GatherElements", "ScatterElements"}
 
 
 class WithDecoder(nn.Module):
-    """A network with everything between pixels and answers: norms, flip test, decoder, causes.
+    """A network with normalisation, flip test, decoder and causes.
 
-    Images (B, 3, H, W), uint8 or floats from 0 to 1, to tensors by the names of `names`: `joints`
-    (B, J, 2) continuous pixels of the crop, `score` (B, J); of networks that say so `present` (B,
-    J), `shares` (B, J, 4), `visibility` (B, J), `cause` (B, J) as a place in core.labels.SHARES,
-    and `expected_oks` (B, J).
+    Images (B, 3, H, W), uint8 or floats from 0 to 1, to the tensors of `names`: `joints` (B, J, 2)
+    pixels of the crop, `score` (B, J) and, where predicted, `present`, `visibility`, `expected_oks`
+    (B, J), `shares` (B, J, 4) and `cause` (B, J), an index of core.labels.SHARES.
     """
 
     order: Tensor
@@ -125,10 +124,8 @@ class About:
 
 
 def export_onnx(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
-    """Write an ONNX file for crops in batches of any length.
-
-    ModelError when the file's answers are further from PyTorch's than MOST_PX and MOST.
-    """
+    """Write an ONNX file for batches of any length; ModelError when its outputs differ from PyTorch
+    by more than MOST_PX or MOST."""
     whole, crops, model = onnx_program(net, skeleton, about)
     narrow(model, weights=about.weights == "int16")
     written: bytes = model.SerializeToString()
@@ -170,10 +167,8 @@ def program_of(whole: nn.Module, images: Tensor, names: list[str], facts: Mappin
 
 
 def export_torch(net: PoseNet, skeleton: Skeleton, out: Path, about: About) -> Exported:
-    """Write a `torch.export` program, which `torch.export.load` reads without this package.
-
-    Its weights are float32. ModelError as above.
-    """
+    """Write a `torch.export` program with float32 weights, which needs nothing of this package.
+    ModelError as above."""
     whole, crops = _ready(net, skeleton, about)
     with _quiet():
         program = torch.export.export(
@@ -207,10 +202,8 @@ def checked(out: Path, written: bytes, joints_px: float, probabilities: float) -
 
 
 def _ready(net: PoseNet, skeleton: Skeleton, about: About) -> tuple[WithDecoder, Tensor]:
-    """A copy of the network on the CPU and made-up crops, which it has seen once.
-
-    Matrices and indices that it keeps are thus real ones, not those of a trace.
-    """
+    """A copy of the network on the CPU, run once on synthetic crops so that cached matrices are
+    real, not traced; and the crops."""
     whole = WithDecoder(copy.deepcopy(net).cpu(), skeleton, flip=about.flip).eval()
     coarse = stream(0, "crops to export with").uniform(size=(max(_BATCHES), 3, 6, 6))
     smooth = nn.functional.interpolate(
@@ -238,11 +231,8 @@ def _facts(skeleton: Skeleton, about: About) -> dict[str, str]:
 
 
 def narrow(model: Any, *, weights: bool) -> None:
-    """Store the bank's indices and, if asked, the weights in 16 bits.
-
-    The file widens them again; a runtime does so once, when it loads the file. Weights are whole
-    multiples of a step for each of their first axis: 1/65534 of the range, of float16's 1/2048.
-    """
+    """Store the bank's indices and, if asked, the weights in 16 bits, widened when the file is
+    loaded. Weights are multiples of a step per entry of their first axis (1/65534 of its range)."""
     onnx = import_extra("onnx", extra="onnx")
     taking: dict[str, set[str]] = {}
     for node in model.graph.node:
@@ -281,12 +271,9 @@ def narrow(model: Any, *, weights: bool) -> None:
 def _apart(
     whole: WithDecoder, run: Callable[[Tensor], Mapping[str, NDArray[Any]]], crops: Tensor
 ) -> tuple[float, float]:
-    """The largest differences of joints, in pixels, and of everything between 0 and 1.
-
-    Where a map says hardly more than that the joint is anywhere, as those of a network that has
-    not learnt yet, its highest place hangs on the last digit: such joints are not compared. Nor are
-    those of which two cells are so nearly equally likely that the scores' difference decides.
-    """
+    """Largest differences of joints (px) and of everything from 0 to 1. Joints of flat maps, or
+    with two cells about equally likely, are not compared: their maximum depends on the last
+    digit."""
     joints = probabilities = 0.0
     anywhere = np.pi * HIT_CELLS**2 * STRIDE**2 / np.prod(crops.shape[2:])
     for count in _BATCHES:
@@ -334,11 +321,8 @@ class Detections(nn.Module):
 
 
 def export_finder(net: FCPose, _: Skeleton, out: Path, about: About) -> Exported:
-    """Write the detector as an ONNX file for images of `about.size` in batches of any length.
-
-    What makes joints of people is left out. ModelError for the flip test or floats, and when the
-    file's answers are further from PyTorch's than export.MOST_PX and MOST.
-    """
+    """Write the detector alone as an ONNX file for images of `about.size` in batches of any length.
+    ModelError for the flip test or floats, and as `export_onnx`."""
     if about.flip or about.floats:
         raise ModelError(
             "the file of a detector takes uint8 and has no flip test",

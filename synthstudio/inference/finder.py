@@ -109,10 +109,8 @@ class Finder:
 
 
 class Detector:
-    """A `transformers` person detector: the name or folder of any AutoModelForObjectDetection.
-
-    ModelError when it cannot be loaded, or has no label "person".
-    """
+    """A `transformers` person detector, by the name or folder of an AutoModelForObjectDetection.
+    ModelError when it cannot be loaded or has no label "person"."""
 
     def __init__(self, name: str, *, device: Any, min_score: float = 0.5) -> None:
         transformers = import_extra("transformers", extra="train")
@@ -174,13 +172,9 @@ def box_about(person: Person, size: tuple[int, int]) -> F64 | None:
 
 
 def find_people(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
-    """Find who an image says is there; without that, whom the package's detector and `ask` agree
-    on (`agreed_people`); if that is nobody, one person by a second look. `size` as below.
-
-    That one has the detector's lowest score. The detector is loaded for the first image that does
-    not say who is there, and run on the CPU. Without ONNX Runtime a warning is logged, and
-    `second_look` is alone.
-    """
+    """The boxes an image comes with; else `agreed_people` of the package's detector (loaded on
+    first use, on the CPU); else one person by `second_look`, with the detector's lowest score.
+    Without ONNX Runtime a warning is logged and `second_look` is used alone."""
 
     @functools.cache
     def look() -> FindPeople:
@@ -203,12 +197,9 @@ def _finder(path: Path, threads: int) -> Finder:
 def agreed_people(
     finder: FindPeople, ask: Predictor, *, size: tuple[int, int], least: float = AGREED
 ) -> FindPeople:
-    """Find people by a detector that is unsure and a network that says how good its joints are.
-
-    Somebody's score is that of every prediction, the mean OKS that `ask` expects of their joints
-    times the detector's, and at least `least`. Of two whose joints have an OKS above SAME, the
-    better one stays.
-    """
+    """People found by a detector with a low threshold and confirmed by the network: expected OKS
+    times detector score is at least `least`. Of two people with an OKS above SAME the better
+    stays."""
     alone = second_look(ask, size=size)
 
     def find(image: SourceImage) -> Boxes:
@@ -249,11 +240,8 @@ def _alike(person: Person, other: Person) -> float:
 
 
 def second_look(ask: Predictor, *, size: tuple[int, int]) -> FindPeople:
-    """Find who an image says is there; without that, one person by a look at the whole image.
-
-    Their box is that about the joints that `ask` finds there, as far as it lies in the image, or
-    the whole image if those are too few. `size`: the (H, W) of the crops that `ask` is asked about.
-    """
+    """The boxes an image comes with; else one person: the box about the joints predicted for the
+    whole image, or the whole image if too few are inside."""
 
     def find(image: SourceImage) -> Boxes:
         whole = source_boxes(image)

@@ -25,12 +25,9 @@ def predict_frames(
     batch: int = 8,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
-    """Yield everybody that a system finds in the images, in their order, the surest first.
-
-    `size`: the (H, W) that it sees images at, `batch` at once. Joints that were not found are NaN
-    with the score 0; what hides a joint is not said. The box is that of the joints, a little
-    larger. ModelError when out of memory.
-    """
+    """Yield all people a system finds, in the images' order, most confident first. `size`: its
+    input (H, W). Missing joints are NaN with score 0; causes are not predicted. ModelError when out
+    of memory."""
     waiting: list[SourceImage] = []
     for done, image in enumerate(images, 1):
         waiting.append(image)
@@ -83,11 +80,9 @@ def box_of(xy: F64, image: tuple[int, int]) -> F64:
 def bottom_up_finder(
     net: BottomUpNet, *, size: tuple[int, int], min_score: float = 0.3
 ) -> Callable[[U8], F64]:
-    """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, as `ss.live(finder=...)` takes.
-
-    `size`: the (H, W) that the network sees pictures at. People below `min_score`, or with fewer
-    than three joints, are left out.
-    """
+    """A function from a picture (H, W, 3) to boxes (P, 4) x y w h, for `ss.live(finder=...)`.
+    `size`: the network's input (H, W). People below `min_score` or with fewer than three joints are
+    left out."""
 
     def find(rgb: U8) -> F64:
         image = SourceImage(number=0, name="picture", rgb=rgb)

@@ -1,9 +1,8 @@
-"""People followed from picture to picture as they come: found once, then told by their joints.
+"""People followed from picture to picture: detected once, then tracked by their joints.
 
-Somebody's box is that about their joints of the picture before. Who is in the picture is only
-asked (`find`: picture -> boxes) when nobody is followed, and every so many pictures. Tracks are
-those of tracking.py. Joints that are told go through the one-euro filter; boxes do not, so that
-whoever is quick is not lost.
+A person's box is that about their joints of the picture before; the detector (`find`) runs only
+when nobody is followed, and every so many pictures. The one-euro filter smooths reported joints,
+not boxes, so that quick people are not lost.
 """
 
 from __future__ import annotations
@@ -34,12 +33,9 @@ _GAP_S = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class OneEuro:
-    """The one-euro filter (Casiez, Roussel and Vogel 2012) on somebody's joints: a low-pass filter
-    whose cutoff rises with speed. Ours: of the joint in the plane, in sizes of the person a second,
-    so that the same settings serve people near and far.
-
-    `min_cutoff_hz`: lower is steadier at rest; `beta`: hertz of cutoff for each size of the
-    person a second, higher lags less; `speed_cutoff_hz`: of the speed itself (1 in the paper)."""
+    """The one-euro filter (Casiez, Roussel and Vogel 2012) on joints; speed is measured in person
+    sizes a second. `min_cutoff_hz`: lower is steadier at rest; `beta`: hertz of cutoff per unit of
+    speed, higher lags less; `speed_cutoff_hz`: of the speed itself (1 in the paper)."""
 
     min_cutoff_hz: float = 1.0
     beta: float = 3.0
@@ -58,10 +54,8 @@ class Filtered:
 def filtered(
     settings: OneEuro, before: Filtered | None, xy: F64, *, time_s: float, size_px: float
 ) -> Filtered:
-    """Joints (J, 2) of a later time through the filter; `size_px`: how large the person is.
-
-    A joint that was not found (NaN) stays so, and begins anew when it is found again.
-    """
+    """Joints (J, 2) after the filter; `size_px`: the person's size. Missing joints (NaN) stay so
+    and start anew when found again."""
     step_s = math.inf if before is None else time_s - before.time_s
     if before is None or not 0 < step_s <= _GAP_S:
         return Filtered(xy=xy.copy(), velocity=np.zeros_like(xy), time_s=time_s)
@@ -117,10 +111,8 @@ class Seen:
 
 
 class Follower:
-    """Follows people from picture to picture; `track` of one person stays the same.
-
-    `size`: the (H, W) of the crops that `ask` is asked about. Errors are those of `predict`.
-    """
+    """Follows people from picture to picture and keeps their `track`. `size`: the (H, W) of crops.
+    Errors as of `predict`."""
 
     def __init__(
         self,

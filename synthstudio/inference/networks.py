@@ -55,11 +55,9 @@ def _images(crops: U8, device: torch.device) -> Tensor:
 def ask_network(
     net: nn.Module, skeleton: Skeleton, *, flip: bool = False, peaks: int = 0
 ) -> Predictor:
-    """Ask a network on its device; ModelError when out of memory or its maps are not finite.
-
-    `flip`: average with predictions on mirrored crops (test-time flip). `peaks`: how many separate
-    peaks of each map to report. ZoomNet has neither: ArgumentError.
-    """
+    """A predictor on the network's device; ModelError when out of memory or maps are not finite.
+    `flip`: test-time flip. `peaks`: separate peaks of each map to report. ArgumentError for
+    ZoomNet, which has neither."""
     device = next(net.parameters()).device
     if isinstance(net, ZoomNet):
         for asked, word in ((flip, "flip"), (peaks, "peaks")):

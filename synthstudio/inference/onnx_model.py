@@ -38,11 +38,9 @@ class OnnxModel:
     def load(
         cls, file: Path | bytes, *, where: str = "", device: str = "auto", threads: int = 0
     ) -> Self:
-        """Load a file that `synthstudio export-model` wrote, or its bytes, which errors call
-        `where`. `threads` of an operator; 0: `threads_allowed`, else one for each core.
-
-        ModelError when it is none, or damaged; DeviceError when the runtime lacks the device.
-        """
+        """Load a file of `synthstudio export-model`, or its bytes (named `where` in errors).
+        `threads` of an operator; 0: `threads_allowed`, else one a core. ModelError for any other or
+        damaged file; DeviceError when the runtime lacks the device."""
         where = where or str(file)
         session, facts = open_session(
             file, what="pose network", form=FORMAT, where=where, device=device, threads=threads
@@ -88,11 +86,8 @@ class OnnxModel:
 def open_session(
     file: Path | bytes, *, what: str, form: str, where: str, device: str, threads: int
 ) -> tuple[Any, dict[str, str]]:
-    """ONNX Runtime's session of a file of the format `form`, a `what`, and its metadata. Nothing
-    that it names beside itself is read.
-
-    ModelError for any other file; DeviceError when the runtime lacks the device.
-    """
+    """ONNX Runtime's session of a file (external data is not read) and its metadata. ModelError
+    unless its format is `form`; DeviceError when the runtime lacks the device."""
     runtime = import_extra("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 4

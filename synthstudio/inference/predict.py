@@ -29,12 +29,9 @@ to another image."""
 
 @dataclass(frozen=True, kw_only=True)
 class CropPredictions:
-    """The joints of B crops, in continuous pixels of the crop. NaN: the network has no such output.
-
-    `shares` (B, J, 4): visible, hidden by self, person, object; `quality` (B, J): the expected
-    OKS; `present` (B, J): the probability that the joint lies in the image; `peaks` (B, J, K, 3):
-    the highest separate peaks of each map, x, y and value.
-    """
+    """Predictions for B crops, in continuous pixels of the crop; NaN: no such output. `shares` (B,
+    J, 4): visible, self, person, object; `quality` (B, J): expected OKS; `present` (B, J):
+    probability inside the image; `peaks` (B, J, K, 3): x, y, value."""
 
     xy: F64  # (B, J, 2)
     score: F64  # (B, J)
@@ -61,14 +58,10 @@ def cause_of(shares: F64, present: float) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """The prediction for one person. Letters: J joints; positions are continuous pixels.
-
-    `shares` (J, 4): visible, hidden by self, person, object; `quality` (J,): the expected OKS;
-    `present` (J,): the probability that the joint lies in the image. NaN: no such output.
-    `instance`: the source's number of the person. `track`: the same in all frames of a clip.
-    `peaks` (J, K, 3): the highest separate peaks of each joint's map, x, y and value, NaN where
-    there are fewer; K is 0 unless requested.
-    """
+    """One predicted person; positions are continuous pixels, NaN: no such output. `shares` (J, 4):
+    visible, self, person, object; `quality` (J,): expected OKS; `present` (J,): probability inside
+    the image; `instance`: the source's number; `track`: constant within a clip; `peaks` (J, K, 3):
+    x, y, value of each map's highest separate peaks."""
 
     image: int
     name: str
@@ -112,11 +105,9 @@ def predict(
     batch: int = 64,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Iterator[Person]:
-    """Yield a prediction for everybody that `find` finds in the images, in their order.
-
-    `size`: the (H, W) of the crops that `ask` is asked about, `batch` at once. FormatError for a
-    box outside its image; ModelError when out of memory.
-    """
+    """Yield a prediction for each box that `find` gives, in the images' order. `size`: the (H, W)
+    of crops, `batch` at once. FormatError for a box outside its image; ModelError when out of
+    memory."""
     waiting: list[_Crop] = []
     for done, image in enumerate(images, 1):
         waiting += _crops(image, find(image), size)
@@ -188,11 +179,8 @@ def _predict_batch(ask: Predictor, crops: list[_Crop], size: tuple[int, int]) ->
 
 
 def smoothed(people: list[Person], *, frames: int) -> list[Person]:
-    """Smooth the joints of people in clips and videos over time, and number their tracks.
-
-    Where the source has no instance numbers, people are matched from frame to frame (tracking.py).
-    `frames`: the filter's window, odd; below 3 only tracks are numbered.
-    """
+    """Smooth joints of clips and videos over time and number tracks, by the source's instances or
+    tracking.py. `frames`: the window, odd; below 3 only tracks are numbered."""
     out = list(people)
     by_sequence: dict[str, list[int]] = {}
     for k, person in enumerate(people):

@@ -56,10 +56,8 @@ def labelled_people(
     boxes: str = "outline",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CropSubset:
-    """The people of a data set as a network of crops of `size` sees them.
-
-    ModelError when there are none, none is labelled, or the skeleton is another.
-    """
+    """The people of a data set as crops of `size`. ModelError when nobody is labelled or the
+    skeleton differs."""
     asked = {"dataset": str(dataset), "splits": splits, "boxes": boxes}
     config = configs.parse({"train": [asked], "network": {"size": size}})
     people, other = load_subset(config.train, config, cache, progress)

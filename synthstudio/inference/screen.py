@@ -85,10 +85,8 @@ class Clock:
 
 
 def annotated(seen: Seen, skeleton: Skeleton, text: str = "") -> U8:
-    """The picture with its people: hidden joints hollow, causes by colour and shape, as below it.
-
-    `text` stands at the top. Rows and columns are even, as videos need them.
-    """
+    """The picture with its people, causes by colour and shape, and `text` at the top; sides are
+    even, as videos need."""
     rgb = seen.frame.rgb
     out = draw_labels(
         rgb,
@@ -169,10 +167,8 @@ def quit_key() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def video_out(path: Path) -> Iterator[Callable[[U8, int, float], None]]:
-    """Yield write(picture, number, fps); `path` is there when the body ends well. DiskError.
-
-    A picture stands for those that were missed before it, so the video keeps the source's time.
-    """
+    """Yield write(picture, number, fps); `path` appears when the body ends well. A picture is
+    repeated for missed ones before it. DiskError."""
     with (
         whole_file(path) as whole,
         tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as folder,

@@ -64,11 +64,8 @@ class SourceImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Images that can be read more than once. `total`: how many, None if unknown.
-
-    `part`: those at some places from 0 to `total`; None where one follows from another, as in
-    videos. `key`: the same wherever the same images are listed.
-    """
+    """Images that can be read more than once. `total`: None if unknown. `part`: those at given
+    positions; None for videos. `key`: equal for equal lists of images."""
 
     kind: Kind
     path: Place
@@ -93,11 +90,8 @@ def _in_parts(
 
 
 def open_source(path: Place | Dataset, *, images: Path | None = None, where: str = "") -> Source:
-    """Open the images at `path`; FormatError for an unknown kind of file.
-
-    `images`: the folder of a COCO file's images, by default beside it. `where`: a query, of a data
-    set's frames.
-    """
+    """Open the images at `path`; FormatError for an unknown kind of file. `images`: the folder of a
+    COCO file's images, by default beside it. `where`: a query of a data set's frames."""
     if isinstance(path, Dataset):
         return _dataset(path)
     known = isinstance(path, Url) or (path / MANIFEST_NAME).is_file()
@@ -239,11 +233,8 @@ _NO_PEOPLE = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())
 
 
 def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
-    """The names of a COCO file's images and the boxes of their people, by image id.
-
-    Crowds (iscrowd) are left out, and other categories than "person" if there is one of that name.
-    FormatError for any other file.
-    """
+    """File names and person boxes of a COCO file by image id, without crowds and categories other
+    than "person" (if there is one). FormatError for any other file."""
     names: dict[int, str] = {}
     found: dict[int, list[tuple[list[float], float, int]]] = {}
     with RawCoco(path) as file:
@@ -294,12 +285,9 @@ def source_boxes(image: SourceImage) -> Boxes:
 
 
 def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> FindPeople:
-    """Look boxes up in a COCO annotations or results file; FormatError for a bad one.
-
-    Annotations are matched by file name (photos, COCO files) or by frame number (videos, data
-    sets); results by `image_id`: the COCO file's id, the frame's number, or the photo's index in
-    its folder. Boxes with a score below `min_score` are left out.
-    """
+    """Look boxes up in COCO annotations (by file name, or frame number for videos and data sets) or
+    results (`image_id`: COCO id, frame number, or index of the photo). Scores below `min_score` are
+    left out. FormatError."""
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
     if _starts_a_list(path):

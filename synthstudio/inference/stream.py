@@ -1,8 +1,5 @@
-"""Pictures one after another from a camera, a video or a network stream, none of them late.
-
-What comes by itself (cameras, network streams, videos at their own pace) is read by a thread that
-keeps the newest picture alone: who asks less often than pictures come misses some and never lags.
-"""
+"""Pictures from a camera, a video or a network stream. A thread keeps only the newest picture of
+live sources: a slow reader misses pictures but never lags."""
 
 from __future__ import annotations
 
@@ -60,11 +57,8 @@ class StreamSource:
 
 
 def stream_source(source: int | str | Path, *, realtime: bool = False) -> StreamSource:
-    """A camera by its number, a video by its path, a network stream by its address.
-
-    `realtime`: a video comes at its own pace, as from a camera. ArgumentError for anything else;
-    FormatError for a file that is missing or no video.
-    """
+    """A camera by number, a video by path, a network stream by address. `realtime`: a video at its
+    own pace. ArgumentError; FormatError for a missing file or no video."""
     text = str(source)
     if text.isdecimal():
         if int(text) > MAX_CAMERA:
@@ -108,11 +102,8 @@ def _without_user(address: str) -> str:
 
 
 class Stream:
-    """The pictures of a source, once; close it when done.
-
-    Iterating raises DeviceError for a camera or stream that is missing, stalls for `timeout_s` or
-    goes away, FormatError for a video without pictures, or whose pictures change in size.
-    """
+    """The pictures of a source, once; close it when done. Raises DeviceError when it is missing,
+    stalls for `timeout_s` or goes away, FormatError for no pictures or a change of size."""
 
     def __init__(
         self,
@@ -142,11 +133,8 @@ class Stream:
         return self._newest()
 
     def close(self) -> None:
-        """Let go of the camera; a reader that hangs in the driver is left behind.
-
-        Who ends Python while OpenCV still reads has the process aborted, so the reader is waited
-        for.
-        """
+        """Release the camera. The reader is waited for, since exiting Python while OpenCV reads
+        aborts the process; one that hangs in the driver is left."""
         self._stop.set()
         if self._reader is not None:
             self._reader.join(_HANGS_S)

@@ -1,9 +1,7 @@
-"""From a network's errors to a recipe that makes more such people.
+"""From a network's errors to a recipe that generates more of such people.
 
-The *error profile* counts, for every labelled joint of an evaluation, whether the prediction was
-within a tenth of the amodal box's longer side, along five axes: joint, cause, occluded fraction,
-side seen, pose family. Bins with few joints are shrunk towards the mean, so that chance writes no
-recipe.
+The error profile counts misses (PCK@0.1 of the box) of labelled joints by joint group, cause,
+occluded fraction, view and pose family; small bins are shrunk towards the mean.
 """
 
 from __future__ import annotations
@@ -56,10 +54,9 @@ _NAME_LENGTH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Where answers fail. `misses`, `counts`: axis -> bin -> joints; `worst`: the bins of all axes
-    together with most misses, as (bins in the order of AXES, misses, joints). `own`: how often a
-    group of joints is hidden by the person itself or lies outside. `hidden_by`: misses of hidden
-    joints by what hides them."""
+    """Misses by axis and bin. `worst`: combinations of bins with most misses; `own`: how often a
+    joint group is hidden by its own body or outside; `hidden_by`: misses of hidden joints by
+    cause."""
 
     joints: int
     missed: int
@@ -254,13 +251,9 @@ def _own(answers: Predictions, groups: Mapping[str, list[int]]) -> dict[str, flo
 
 
 def next_recipe(found: Profile, *, frames: int, like: Recipe | None = None) -> dict[str, Any]:
-    """A recipe that makes more of what fails, as YAML holds it: no defaults.
-
-    `like`: a recipe to start from; the rest of it stays, with another seed, so that no frame
-    repeats. Targets: if things hide most of the missed joints, their occluded fractions and joints;
-    if people do, their share of causes. Quotas: views and pose families that are clearly worse than
-    the mean. RecipeError for recipes of clips, which cannot have targets.
-    """
+    """A recipe that generates more of what fails, as YAML without defaults. `like`: a recipe to
+    start from, with another seed. Targets follow the main cause of missed joints; quotas go to
+    views and families clearly worse than the mean. RecipeError for recipes of clips."""
     if like is not None and like.clip is not None:
         raise RecipeError(
             "a recipe of clips can ask for nothing",

@@ -1,9 +1,8 @@
-"""Who is who from frame to frame, by boxes and poses, through gaps in which somebody is hidden.
+"""Tracks of people over frames by boxes and poses, through gaps of up to 100 frames.
 
-After PoseFlow (Xiu et al. 2018): people of a frame are matched with tracks of up to 100 frames back
-(Hungarian assignment) by how boxes and joints agree, with a pose as it was last seen and as moved
-by its velocity. Ours: a hidden joint counts less by its score; older tracks fade. Letters:
-P people, J joints, K tracks.
+After PoseFlow (Xiu et al. 2018): Hungarian assignment by agreement of boxes and joints, with a pose
+as last seen and as moved by its velocity. Ours: hidden joints count by their score; old tracks
+fade. Letters: P people, J joints, K tracks.
 """
 
 from __future__ import annotations
@@ -68,14 +67,11 @@ def track_people(
     memory: int = MEMORY,
     least: float = LEAST,
 ) -> list[I64]:
-    """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates.
-
-    `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown) and `scores` (P, J; 0 hidden to 1
-    sure) have an entry for each frame, `at` their rising frame numbers (by default 0, 1, ...).
-    Somebody unseen for more than `memory` frames is new; a match agrees by at least `least`, up
-    to 1. The order of people within a frame does not matter. ArgumentError for arrays that do not
-    fit one another, or frames out of order.
-    """
+    """Track numbers (P,) from 0 for the people of each frame, REPEATED for near-duplicates. For
+    each frame `boxes` (P, 4: x y w h), `joints` (P, J, 2; NaN: unknown), `scores` (P, J; 0 hidden
+    to 1) and its number in `at` (rising; default 0, 1, ...). Somebody unseen for more than `memory`
+    frames is new; a match agrees by at least `least`. ArgumentError for arrays that do not fit or
+    frames out of order."""
     times = range(len(boxes)) if at is None else at
     for name, values in (("joints", joints), ("scores", scores), ("at", times)):
         if len(values) != len(boxes):
@@ -101,10 +97,8 @@ class Tracker:
         self._fresh = 0
 
     def name(self, boxes: F64, joints: F64, scores: F64, *, at: int) -> I64:
-        """Track numbers (P,) for the people of frame `at`, which follows all earlier ones.
-
-        Arrays and errors are those of a frame of `track_people`.
-        """
+        """Track numbers (P,) for the people of frame `at`, later than all before. Arrays and errors
+        as of `track_people`."""
         if at != int(at) or (self._before is not None and at <= self._before):
             raise ArgumentError(
                 "frames are out of order",
@@ -153,10 +147,7 @@ def _matched(
 
 
 def _agreement(a: _People, b: _People) -> F64:
-    """(A, B) from 0 to 1: the overlap of boxes and the likeness of poses as far as joints are sure.
-
-    With every joint sure both count alike; with none the boxes decide alone.
-    """
+    """(A, B) from 0 to 1: IoU of boxes and OKS of poses, weighted by how visible the joints are."""
     pose, weight = _alike(a, b)
     return (overlaps(a.boxes, b.boxes) + weight * pose) / (1 + weight)
 

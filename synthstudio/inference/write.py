@@ -47,14 +47,9 @@ _QUALITY = 92
 
 
 def results(people: Iterable[Person]) -> list[dict[str, Any]]:
-    """Entries of a COCO keypoint results file.
-
-    Keypoints are pixel indices (docs/conventions.md), the third number of each is its score; three
-    zeros are a joint that was not found. Beside COCO's own fields: `joints` (what hides each, the
-    visible share, the expected OKS and the probability that it lies in the image; null: no such
-    output; the map's `peaks` as x, y, value, if requested), `instance_number` (of the source) and
-    `track_id` (in clips).
-    """
+    """Entries of a COCO keypoint results file: pixel indices with scores, zeros for missing joints.
+    In addition `joints` (cause, visible share, expected OKS, presence, `peaks`; null: not
+    predicted), `instance_number` and `track_id`."""
     return [_result(person) for person in people]
 
 
@@ -112,11 +107,7 @@ def write_results(
 
 
 def drawn(image: SourceImage, people: list[Person], skeleton: Skeleton) -> U8:
-    """Draw the predicted people into an image, as labels are drawn (report/draw.py).
-
-    A hidden joint is a ring, triangle or square by its cause, one outside the image a cross;
-    without such outputs all joints are dots.
-    """
+    """Draw the predicted people into an image as `draw_labels` does."""
     legend = any(cause is not None for p in people for cause in p.causes)
     return draw_labels(image.rgb, frame_labels(people), skeleton, legend=legend)
 
@@ -195,13 +186,9 @@ def check_skeleton(dataset: Dataset, skeleton: Skeleton) -> tuple[int, ...]:
 def store_predictions(
     store: Store, dataset: Dataset, layer: str, people: Iterable[Person], skeleton: Skeleton
 ) -> int:
-    """Store predictions on a data set as a layer of its review; return the number of people.
-
-    The layer's earlier predictions are replaced. Joints predicted to lie outside the image are
-    left out, and those that the data set has not got. Of a data set without people they are of
-    people whom it has not got. ModelError for another skeleton; ReviewError and Refused of the
-    store.
-    """
+    """Store predictions as a layer of a data set's review, replacing the layer; return the number
+    of people. Joints outside the image and those the set lacks are left out; in a set without
+    people they are new people. ModelError for another skeleton; ReviewError, Refused."""
     from synthstudio.review.datasets import content_key, register
     from synthstudio.review.history import datasets
     from synthstudio.review.risk.predictions import put_predictions

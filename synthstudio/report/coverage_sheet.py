@@ -71,10 +71,8 @@ class Section:
 
 
 def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None = None) -> U8:
-    """The sheet (h, w, 3) of a data set whose coverage was counted.
-
-    DatasetError when a stored image is damaged.
-    """
+    """The sheet (h, w, 3) of a data set whose coverage was counted; DatasetError when an image is
+    damaged."""
     blocks = sections(found)
     examples = sorted(
         {cell.example for block in blocks for row in block.cells for cell in row if cell.example},
@@ -88,10 +86,8 @@ def sheet(dataset: Dataset, found: Coverage, *, on_progress: OnProgress | None =
 
 
 def sections(found: Coverage) -> tuple[Section, ...]:
-    """The blocks of the sheet with an example for every bin that has one.
-
-    What a set holds of no person (the side seen and the body of people in photos) has no block.
-    """
+    """The blocks of the sheet with an example for each bin that has one; blocks that concern nobody
+    are left out."""
     blocks = (_hidden(found), _causes(found), _bodies(found), _families(found))
     return tuple(block for block in blocks if block is not None)
 

@@ -171,10 +171,8 @@ def report(
     audit: Mapping[str, Any] | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Facts:
-    """Write the page `out` about a data set; `audit` is what `audit --json` printed of it.
-
-    DatasetError when an image or a row is damaged; DiskError when writing fails.
-    """
+    """Write the page `out` about a data set; `audit`: the output of `audit --json`. DatasetError
+    for damaged images or rows; DiskError."""
     _check_audit(audit)
     facts = gather(dataset, on_step=on_step)
     if on_step is not None:

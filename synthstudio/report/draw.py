@@ -1,8 +1,7 @@
 """Labels drawn into a picture: joints, bones, boxes and causes, with a legend; contact sheets.
 
-A joint's marker says its cause by shape and its side by colour, so that it reads without colour:
-filled dot visible, ring hidden by the person itself, triangle by another person, square by a
-thing, cross outside the frame, diamond unknown. Bones are dashed where an end is hidden.
+A marker's shape is the cause: dot visible, ring self, triangle person, square object, cross outside
+the frame, diamond unknown; its colour is the side. Bones are dashed where an end is hidden.
 """
 
 from __future__ import annotations
@@ -89,12 +88,9 @@ def draw_labels(
     names: bool = True,
     by_cause: bool = False,
 ) -> U8:
-    """Draw labels into a frame (H, W, 3), enlarged by a whole number to about `rows_px`.
-
-    Modal boxes are solid, amodal ones dashed. A joint outside the frame is a cross at the
-    nearest border. With `legend` a strip below says what the marks mean, with `names` a tag who
-    each person is; `by_cause`: markers have the colour of their cause, not of their side.
-    """
+    """Draw labels into a frame (H, W, 3), enlarged by a whole number to about `rows_px`: modal
+    boxes solid, amodal ones dashed, joints outside as crosses at the border. `legend`: a strip
+    below; `names`: a tag for each person; `by_cause`: markers coloured by cause, not side."""
     zoom = max(1, min(round(rows_px / rgb.shape[0]), _MAX_COLUMNS // rgb.shape[1]))
     size = (rgb.shape[1] * zoom, rgb.shape[0] * zoom)
     canvas = np.array(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -346,11 +342,8 @@ def _free_place(
     canvas_shape: tuple[int, ...],
     pen: _Pen,
 ) -> Rectangle:
-    """A name's place about the person that covers no head and no other name.
-
-    Above the amodal box, or the next place that is free; where none is, the one that covers
-    least.
-    """
+    """A name's place: above the amodal box, else the next place that covers no head and no other
+    name, else the one that covers least."""
     x, y, w, h = (v * pen.zoom for v in person.amodal_box_px)
     wide, high = size
     tops = (y - high, y + h, y, y - 2 * high, y + h + high, y + h / 2, y - 4 * high)
@@ -425,11 +418,8 @@ def _font(pen: _Pen, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFon
 
 
 def drawable(people: People) -> FrameLabels:
-    """What `draw_labels` draws of the people of one frame.
-
-    Annotated and imported people have no 3D, pose or amodal mask: they are drawn by what they
-    have, the larger before the smaller, with NaN for what is unknown.
-    """
+    """People of any origin as `draw_labels` takes them: without amodal boxes or depth ranks, the
+    modal box and size stand in."""
     found = [_drawable(person) for person in people]
     order = sorted(
         range(len(found)),

@@ -140,10 +140,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
 
 def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
     """Draw for one joint the attention to pixels, the poses of the bank and the predicted map.
-
-    A large ring is where the joint truly is, small ones are the map's separate peaks; a line is the
-    edge of what hides the person.
-    """
+    Large ring: truth; small rings: separate peaks; line: the occluder's edge."""
     high = _TILE[0] * 2 // 3
     zoom = high / example.picture.shape[0]
     size = (round(example.picture.shape[1] * zoom), high)

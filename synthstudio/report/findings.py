@@ -37,10 +37,8 @@ _DRAWN = 3  # examples of a kind that are drawn
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One person to sketch. `px` (J, 2) continuous, NaN: no place; `state` (J,) 1 hidden, 2 seen.
-
-    `faulty`: the finding is about this person; `ring`: the joint to ring.
-    """
+    """One person to sketch. `px` (J, 2), NaN: no place; `state` (J,) 1 hidden, 2 visible; `faulty`:
+    the finding is about them; `ring`: the joint to ring."""
 
     skeleton: Skeleton | None
     px: F64
@@ -83,10 +81,8 @@ def write_coco_findings(
     *,
     folder: Path | None = None,
 ) -> None:
-    """Write the findings of a COCO file as the page `out`; DiskError when writing fails.
-
-    Images and annotations are gone through once; only those to be drawn are kept.
-    """
+    """Write the findings of a COCO file as the page `out`; images and annotations are read once.
+    DiskError."""
     drawn = {f.image for kept in found.kept.values() for f in kept[:_DRAWN]}
     shown = {
         i["id"]: i
@@ -194,11 +190,8 @@ def _section(
 
 
 def sketch(rgb: U8, figures: Sequence[Figure], *, rows_px: int = 480) -> U8:
-    """Draw people into a picture (h, w, 3), resized to `rows_px` rows, whatever their labels are.
-
-    Discs are seen joints, rings hidden ones, by side in colour; what lies outside the picture
-    is marked at its border.
-    """
+    """Draw people into a picture (h, w, 3) of `rows_px` rows, whatever their labels: discs visible,
+    rings hidden; what lies outside is marked at the border."""
     zoom = rows_px / rgb.shape[0]
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
     size = (max(1, round(rgb.shape[1] * zoom)), rows_px)
