@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.places import Url
-from synthstudio.dataset.packed import unpack
+from synthstudio.dataset.shards import unpack
 from synthstudio.dataset.store import Store
 
 SLOW_S = 3.0
@@ -61,7 +61,7 @@ def local_s3(folder: Path) -> Iterator[None]:
 
 
 def download(url: Url, folder: Path) -> None:
-    """Write the objects of a data set as its folder, without its log and leases."""
+    """Write the objects of a data set as its folder, without its log and marker."""
     store = Store(url)
     for name in store.names(""):
         if not name.endswith((".tar", ".json")):

@@ -2,7 +2,7 @@
 
 Options: frames, workers, part, resume, seed; `kill`: {"at": event, "nth": n, "who": "self" or
 "group" or "parent"} sends SIGKILL when the event is heard for the nth time; `kill_shard`
-limits the events of workers to one shard. OUT may be a URL; `term_s` is the term of its lease.
+limits the events of workers to one shard. OUT may be a URL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import fake_frames
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import Place, parse_place
-from synthstudio.dataset import lease
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.generation.engines import local
@@ -81,7 +80,6 @@ def generate(out: Place, options: dict[str, Any]) -> None:
     seed = options.get("seed", 1)
     identity = fake_frames.identity(frames=options.get("frames", 10), seed=seed)
     part = options.get("part")
-    lease.TERM_S = options.get("term_s", lease.TERM_S)
     with open_or_create(
         out,
         identity,

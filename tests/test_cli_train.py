@@ -21,7 +21,7 @@ from tiny_pairs import recipe
 
 from synthstudio.cli import main
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.dataset.parquet import write_table
+from synthstudio.dataset.arrays import write_table
 from synthstudio.evaluation.localization import pck
 from synthstudio.generation.pipeline import generate
 from synthstudio.generation.stage import prepare

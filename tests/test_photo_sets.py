@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from synthstudio.cli import app
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import splits
-from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import INSTANCE_SCHEMA
 from synthstudio.formats.export import export

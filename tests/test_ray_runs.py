@@ -72,7 +72,7 @@ def test_a_killed_worker_and_a_lost_node_change_no_byte(
             lost.append("worker")
             raylet = cluster.list_all_nodes()[-1].all_processes["raylet"][0].process.pid
             children = psutil.Process(raylet).children()
-            next(p for p in children if "SynthStud" in p.name()).kill()
+            next(p for p in children if "synthstu" in p.name()).kill()
         if done >= 6 and len(lost) == 1:
             lost.append("node")
             cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)

@@ -230,7 +230,7 @@ def _opening(question: Question, facts: dict[str, str]) -> tuple[Callable[..., O
 
 def open_there(device: str, model: str, facts: dict[str, str], question: Question) -> Opened:
     """Open all here; DeviceError or AssetError names this machine and what it lacks."""
-    from synthstudio.generation.elsewhere import check_device
+    from synthstudio.generation.remote_worker import check_device
 
     check_device(device, model)
     named = [question.weights, question.source, question.images, question.boxes]

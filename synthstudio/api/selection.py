@@ -60,7 +60,7 @@ def count(dataset: Dataset | PlaceLike, query: str) -> Counted:
 
 def query_fields() -> str:
     """What a query may ask for, as a table."""
-    from synthstudio.dataset.query_fields import fields_text
+    from synthstudio.dataset.query import fields_text
 
     return fields_text()
 

@@ -25,11 +25,9 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress, counter
 from synthstudio.dataset import rows
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.arrays import READ_ERRORS, as_numpy, write_table
 from synthstudio.dataset.durable import damaged, disk_errors, file_sha256, read_json, remove
-from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.names import INDEX_NAME
-from synthstudio.dataset.parquet import READ_ERRORS, write_table
+from synthstudio.dataset.manifest import INDEX_NAME, Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import (
     FRAMES_NAME,

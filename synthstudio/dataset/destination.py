@@ -1,98 +1,58 @@
 """Where a data set is written to: a folder of this machine, or an object store.
 
 The writer (writer.py) decides what is done; a destination does it, so that nothing half-made is
-ever in its place.
+ever in its place. Only who holds it (`hold`) may call what changes it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import secrets
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
-from synthstudio.core.errors import DatasetError
+import psutil
+
+from synthstudio.core.errors import DatasetError, DiskError, SynthStudioError
 from synthstudio.core.outputs import free_folder
-from synthstudio.core.places import Place
+from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import (
+    LOCK_NAME,
     TEMPORARY,
+    canonical_json,
     disk_errors,
+    hold_lock,
     new_parents,
     remove,
     replace_file,
     sync_folder,
 )
-from synthstudio.dataset.lock import LOCK_NAME, hold_lock
-from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.names import INDEX_NAME, LOG_NAME, MIXED_NAME, SET_ASIDE_DIR
-from synthstudio.dataset.shards import SHARDS_DIR, OnEvent, StagedShard
+from synthstudio.dataset.manifest import (
+    INDEX_NAME,
+    LOG_NAME,
+    MANIFEST_NAME,
+    MIXED_NAME,
+    SET_ASIDE_DIR,
+)
+from synthstudio.dataset.shards import (
+    SHARDS_DIR,
+    SUFFIX,
+    OnEvent,
+    StagedShard,
+    pack,
+    packed_name,
+    unpack,
+)
+from synthstudio.dataset.source import default_cache
+from synthstudio.dataset.store import Store
 
 _OWN = (LOCK_NAME, LOG_NAME)
-
-
-class Destination(Protocol):
-    """What the writer needs of a place. Only who holds it may call what changes it."""
-
-    @property
-    def place(self) -> Place:
-        """The folder or URL, as messages name it."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder of this machine in which shards are staged."""
-
-    def check_free(self, resume: bool) -> None:
-        """Refuse a place with other things in it, or with a data set and no `resume`."""
-
-    def hold(self) -> AbstractContextManager[None]:
-        """Keep other runs out; DatasetError naming the one that is there."""
-
-    def begin(self) -> None:
-        """Make what shards are put into."""
-
-    def clear(self) -> None:
-        """Delete what killed runs left unfinished."""
-
-    def undo(self) -> None:
-        """Take everything away again."""
-
-    def read(self, name: str) -> bytes | None:
-        """The bytes of a small file; None without it."""
-
-    def replace(self, name: str, data: bytes) -> None:
-        """Write a small file whole."""
-
-    def remove(self, name: str) -> None:
-        """Delete a small file, if there is one."""
-
-    def shards(self) -> list[str]:
-        """The names of all that is where shards are."""
-
-    def shard_of(self, name: str) -> str:
-        """The name of the shard that one of `shards` would be."""
-
-    def examine(self, name: str, judge: Callable[[Path], list[str]]) -> list[str]:
-        """What `judge` finds wrong with one of `shards`, as a folder of this machine."""
-
-    def set_aside(self, name: str) -> str:
-        """Move one of `shards` away; return its new name."""
-
-    def put(self, staged: StagedShard, on_event: OnEvent) -> None:
-        """Put a shard in its place, whole and for good."""
-
-    def log(self, line: str, *, now: bool) -> None:
-        """Append a line to run.log, at the latest in a while if it need not be `now`."""
-
-
-def already_here(place: Place) -> DatasetError:
-    """The error for a place that has a data set already."""
-    return DatasetError(
-        "a data set is already here",
-        where=str(place),
-        then="Go on with it by --resume, or choose another --out.",
-    )
+_LOG_EVERY_S = 30.0
 
 
 class FolderDestination:
@@ -103,43 +63,43 @@ class FolderDestination:
 
     @property
     def place(self) -> Place:
-        """The folder itself."""
+        """The folder or URL, as messages name it."""
         return self.folder
 
     def check_free(self, resume: bool) -> None:
-        """Links are followed from here on."""
+        """Refuse a place with other things in it, or with a data set and no `resume`."""
         if self.read(MANIFEST_NAME) is None:
             self.folder = free_folder(self.folder, own=_OWN.__contains__)
         elif not resume:
-            raise already_here(self.folder)
+            raise _already_here(self.folder)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """By run.lock."""
+        """Keep other runs out; DatasetError naming the one that is there."""
         with new_parents(self.folder / LOCK_NAME), hold_lock(self.folder):
             yield
 
     def begin(self) -> None:
-        """The folder shards/."""
+        """Make what shards are put into."""
         with disk_errors(self.folder):
             (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
             sync_folder(self.folder)
 
     def clear(self) -> None:
-        """Temporaries, of the folder and of shards/."""
+        """Delete what killed runs left unfinished."""
         for place in (self.folder, self.folder / SHARDS_DIR):
             with disk_errors(place):
                 for path in sorted(place.glob(f"{TEMPORARY}*")):
                     remove(path)
 
     def undo(self) -> None:
-        """All that a run writes."""
+        """Take everything away again."""
         with disk_errors(self.folder):
             for name in (INDEX_NAME, SHARDS_DIR, MANIFEST_NAME, MIXED_NAME, LOG_NAME, LOCK_NAME):
                 remove(self.folder / name)
 
     def read(self, name: str) -> bytes | None:
-        """None also where no name can be so long."""
+        """The bytes of a small file; None without it."""
         path = self.folder / name
         if not os.path.exists(path):  # noqa: PTH110 - False for such names too
             return None
@@ -147,30 +107,30 @@ class FolderDestination:
             return path.read_bytes()
 
     def replace(self, name: str, data: bytes) -> None:
-        """Under a temporary name first."""
+        """Write a small file whole."""
         replace_file(self.folder / name, data)
 
     def remove(self, name: str) -> None:
-        """Safe from a power cut."""
+        """Delete a small file, if there is one."""
         with disk_errors(self.folder):
             remove(self.folder / name)
             sync_folder(self.folder)
 
     def shards(self) -> list[str]:
-        """The names in shards/."""
+        """The names of all that is where shards are."""
         with disk_errors(self.folder):
             return sorted(path.name for path in (self.folder / SHARDS_DIR).iterdir())
 
     def shard_of(self, name: str) -> str:
-        """Its own."""
+        """The name of the shard that one of `shards` would be."""
         return name
 
     def examine(self, name: str, judge: Callable[[Path], list[str]]) -> list[str]:
-        """Where it lies."""
+        """What `judge` finds wrong with one of `shards`, as a folder of this machine."""
         return judge(self.folder / SHARDS_DIR / name)
 
     def set_aside(self, name: str) -> str:
-        """Into set-aside/."""
+        """Move one of `shards` away; return its new name."""
         aside = self.folder / SET_ASIDE_DIR
         target = aside / f"{name}-{time.time_ns()}"
         with disk_errors(aside):
@@ -180,7 +140,7 @@ class FolderDestination:
         return target.name
 
     def put(self, staged: StagedShard, on_event: OnEvent) -> None:
-        """By renaming; a shorter shard goes between two renames."""
+        """Put a shard in its place by renaming; a shorter one goes between two renames."""
         target = self.folder / staged.entry.path
         on_event("before-rename")
         with disk_errors(target):
@@ -192,7 +152,237 @@ class FolderDestination:
             remove(target.with_name(f"{TEMPORARY}old-{target.name}"))
 
     def log(self, line: str, *, now: bool) -> None:
-        """At once."""
+        """Append a line to run.log, `now` or later."""
         path = self.folder / LOG_NAME
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(line)
+
+
+class StoreDestination:
+    """An object store: a shard is staged in a scratch folder and put as one object.
+
+    An object run.lock says who writes. It is looked at before every write, so a run whose marker
+    is gone changes nothing more; a shard is made only if absent, so a late one replaces none.
+    """
+
+    def __init__(self, url: Url) -> None:
+        self.place: Place = url
+        self.store = Store(url)
+        self._marker = b""
+        self._folder: Path | None = None
+        self._there: set[str] = set()
+        self._log: str | None = None
+        self._logged = 0.0
+
+    @property
+    def folder(self) -> Path:
+        """A scratch folder, while the place is held."""
+        assert self._folder is not None  # within `hold`
+        return self._folder
+
+    def check_free(self, resume: bool) -> None:
+        """Leases and logs of runs that were refused are no content."""
+        if self.read(MANIFEST_NAME) is None:
+            others = sorted(set(self.store.level()) - {LOCK_NAME, LOG_NAME})
+            if others:
+                more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+                raise DiskError(
+                    "a place of its own is needed",
+                    where=str(self.place),
+                    expected="a URL below which there is nothing",
+                    got=f"{others[0]}{more}",
+                    then="Choose another place for it.",
+                )
+        elif not resume:
+            raise _already_here(self.place)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """By a marker that is made only if absent; that of a dead process of this machine goes."""
+        with default_cache().scratch() as self._folder:
+            self._marker = _marker()
+            while not self.store.create(LOCK_NAME, self._marker):
+                there = self.store.read(LOCK_NAME)
+                if there is not None and not _has_ended(there):
+                    raise self._held(there)
+                self.store.delete(LOCK_NAME)
+            try:
+                self._try_conditions()
+                yield
+            finally:
+                with suppress(SynthStudioError):  # the store is gone: somebody has to delete it
+                    if self.store.read(LOCK_NAME) == self._marker:
+                        self.store.delete(LOCK_NAME)
+
+    def begin(self) -> None:
+        """The scratch folder's shards/."""
+        with disk_errors(self.folder):
+            (self.folder / SHARDS_DIR).mkdir(exist_ok=True)
+
+    def clear(self) -> None:
+        """Nothing: an object is whole or not there."""
+
+    def undo(self) -> None:
+        """Take everything away again, but the marker."""
+        for name in (INDEX_NAME, MANIFEST_NAME, MIXED_NAME, LOG_NAME):
+            self.remove(name)
+        for name in self.store.names(SHARDS_DIR):
+            self.remove(f"{SHARDS_DIR}/{name}")
+
+    def read(self, name: str) -> bytes | None:
+        """Of its object."""
+        return self.store.read(name)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """An object appears whole."""
+        self._check()
+        self.store.write(name, data)
+
+    def remove(self, name: str) -> None:
+        """Of its object."""
+        self._check()
+        self.store.delete(name)
+
+    def shards(self) -> list[str]:
+        """The objects below shards/."""
+        found = self.store.names(SHARDS_DIR)
+        self._there = set(found)
+        return found
+
+    def shard_of(self, name: str) -> str:
+        """Without .tar; no other object is a shard."""
+        return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else ""
+
+    def examine(self, name: str, judge: Callable[[Path], list[str]]) -> list[str]:
+        """Unpacked for that; one that cannot be is judged already."""
+        place = f"{SHARDS_DIR}/{name}"
+        data = self.store.read(place) or b""
+        folder = self.folder / f"{TEMPORARY}checked" / self.shard_of(name)
+        try:
+            unpack(data, folder, where=str(self.place / place))
+        except DatasetError as error:
+            return [str(error)]
+        else:
+            return judge(folder)
+        finally:
+            remove(folder.parent)
+
+    def set_aside(self, name: str) -> str:
+        """Into set-aside/, as a copy within the store."""
+        self._check()
+        target = f"{name}-{time.time_ns()}"
+        self.store.move(f"{SHARDS_DIR}/{name}", f"{SET_ASIDE_DIR}/{target}")
+        self._there.discard(name)
+        return target
+
+    def put(self, staged: StagedShard, on_event: OnEvent) -> None:
+        """As one object, made only if absent but where a shorter shard is replaced."""
+        name = packed_name(staged.entry.shard)
+        with disk_errors(staged.temporary):
+            data = pack(staged.temporary)
+        self._check()
+        on_event("before-rename")
+        if name.removeprefix(f"{SHARDS_DIR}/") in self._there:
+            self.store.write(name, data)
+        elif not self.store.create(name, data):
+            raise DatasetError(
+                "another shard is already in this one's place",
+                where=str(self.place / name),
+                then="Somebody writes there without a marker: stop it, then --resume.",
+            )
+        remove(staged.temporary)
+
+    def log(self, line: str, *, now: bool) -> None:
+        """Objects do not grow: the whole log is written again, not for every shard."""
+        if self._log is None:
+            self._log = (self.read(LOG_NAME) or b"").decode("utf-8", "replace")
+        self._log += line
+        if now or time.monotonic() > self._logged + _LOG_EVERY_S:
+            self.replace(LOG_NAME, self._log.encode())
+            self._logged = time.monotonic()
+
+    def _check(self) -> None:
+        """DatasetError when the marker is another run's, or somebody deleted it."""
+        there = self.store.read(LOCK_NAME)
+        if there != self._marker:
+            raise DatasetError(
+                "another run has taken this data set over, so this one writes nothing more",
+                where=str(self.place),
+                got=_owner(there) if there else "no run.lock",
+                then="What it had put in place stays; --resume goes on when the other has ended.",
+            )
+
+    def _try_conditions(self) -> None:
+        """DatasetError for a store that would let a second run in."""
+        if self.store.create(LOCK_NAME, b"other bytes"):
+            self.store.delete(LOCK_NAME)
+            raise DatasetError(
+                "this store cannot make an object only if it is absent, so it cannot keep a "
+                "second run out",
+                where=str(self.place),
+                then="Write to a folder and copy it, or to a store that has If-None-Match.",
+            )
+
+    def _held(self, marker: bytes) -> DatasetError:
+        return DatasetError(
+            "another run is writing to this place",
+            where=str(self.place),
+            got=_owner(marker),
+            then="Wait for it or stop it, or choose another --out. If it was killed on another "
+            f"machine, delete the object {self.place / LOCK_NAME}.",
+        )
+
+
+Destination = FolderDestination | StoreDestination
+
+
+def destination_of(place: Place) -> Destination:
+    """Return the destination at a folder or URL."""
+    return StoreDestination(place) if isinstance(place, Url) else FolderDestination(place)
+
+
+def _already_here(place: Place) -> DatasetError:
+    return DatasetError(
+        "a data set is already here",
+        where=str(place),
+        then="Go on with it by --resume, or choose another --out.",
+    )
+
+
+def _marker() -> bytes:
+    """What tells this process from all others, of any machine."""
+    began = psutil.Process().create_time()
+    return canonical_json(
+        {
+            "owner": f"process {os.getpid()} on {platform.node() or 'an unnamed machine'}",
+            "machine": _machine(),
+            "process": [os.getpid(), began],
+            "token": secrets.token_hex(16),
+        }
+    )
+
+
+def _machine() -> str:
+    return f"{platform.node()} {uuid.getnode():x}"
+
+
+def _owner(marker: bytes) -> str:
+    try:
+        return str(json.loads(marker)["owner"])[:200]
+    except (ValueError, KeyError, TypeError):
+        return "an unknown run"
+
+
+def _has_ended(marker: bytes) -> bool:
+    """Whether a marker is of a process of this machine that is there no more."""
+    try:
+        value = json.loads(marker)
+        pid, began = value["process"]
+        if value["machine"] != _machine():
+            return False
+        process = psutil.Process(int(pid))
+        return process.create_time() != began or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -25,6 +25,10 @@ from synthstudio.dataset.durable import (
 )
 
 MANIFEST_NAME = "dataset.json"
+INDEX_NAME = "index.json"
+MIXED_NAME = "mixed.json"
+LOG_NAME = "run.log"
+SET_ASIDE_DIR = "set-aside"
 FORMAT_VERSION = 3
 FRAMES_PER_SHARD = 64
 

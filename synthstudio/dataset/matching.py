@@ -28,8 +28,17 @@ from synthstudio.dataset.arrays import (
     one_array,
     word_codes,
 )
-from synthstudio.dataset.query import Both, Compare, FieldTest, JointTest, Node, Not, Query, leaves
-from synthstudio.dataset.query_fields import Field
+from synthstudio.dataset.query import (
+    Both,
+    Compare,
+    Field,
+    FieldTest,
+    JointTest,
+    Node,
+    Not,
+    Query,
+    leaves,
+)
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, people_of_no_frame
 

@@ -11,11 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES
 from synthstudio.core.people import People
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
-from synthstudio.dataset.rows import KINEMATIC, pairs_by_joint
+from synthstudio.dataset.arrays import as_numbers, as_numpy, is_known, list_lengths, one_array
+from synthstudio.dataset.rows import JOINT_LISTS, KINEMATIC, pairs_by_joint
+
+_TEXTS = ("identity", "pose", "pose_family")
+_NUMBERS = (
+    "modal_area_px",
+    "amodal_area_px",
+    "occluded_fraction",
+    "truncated_fraction",
+    "depth_m",
+    "stature_m",
+)
 
 
 def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
@@ -25,58 +34,39 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
     """
     count, joints = table.num_rows, len(skeleton.joints)
 
-    def lists(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        return _list_column(table, name, (count, *shape), dtype)
+    def cells(*names: str) -> list[list[Any]]:
+        return [table.column(name).to_pylist() for name in names]
 
-    def numbers(name: str) -> NDArray[np.float64]:
-        return as_numpy(table.column(name)).astype(np.float64)
+    def boxes(name: str) -> NDArray[np.float64]:
+        return _list_column(table, name, (count, 4))
 
-    def texts(name: str) -> NDArray[np.object_]:
-        return np.array(table.column(name).to_pylist(), object)
-
-    size = lists("mask_size", (2,), np.int32).tolist()
-    masks = {
-        name: tuple(
+    size = _list_column(table, "mask_size", (count, 2)).tolist()
+    modal, amodal = (
+        tuple(
             None if code is None else {"size": hw, "counts": code}
-            for hw, code in zip(size, table.column(name).to_pylist(), strict=True)
+            for hw, code in zip(size, codes, strict=True)
         )
-        for name in ("modal_counts", "amodal_counts")
-    }
-    pairs = [
-        table.column(name).to_pylist()
-        for name in ("hidden_joint", "hidden_instance", "hidden_share")
-    ]
-    occluders = tuple(pairs_by_joint(joints, *found) for found in zip(*pairs, strict=True))
+        for codes in cells("modal_counts", "amodal_counts")
+    )
+    pairs = zip(*cells("hidden_joint", "hidden_instance", "hidden_share"), strict=True)
     rank = np.nan_to_num(as_numpy(table.column("depth_rank")), nan=-1)
+    lists = {
+        name: _list_column(table, name, (count, joints, each)[: 2 if each == 1 else 3])
+        for name, each in JOINT_LISTS.items()
+    }
     return People(
         skeleton=skeleton,
         frame_index=as_numpy(table.column("frame_index")),
         instance=as_numpy(table.column("instance")),
-        identity=texts("identity"),
-        pose=texts("pose"),
-        pose_family=texts("pose_family"),
-        joints_px=lists("joints_px", (joints, 2), np.float64),
-        joints_camera_m=lists("joints_camera_m", (joints, 3), np.float64),
-        joints_world_m=lists("joints_world_m", (joints, 3), np.float64),
-        kinematic_joints_world_m=lists("kinematic_joints_world_m", (joints, 3), np.float64),
-        shares=lists("shares", (joints, len(SHARES)), np.float64),
-        state=lists("state", (joints,), np.uint8),
-        cause=lists("cause", (joints,), object),
-        ambiguous=lists("ambiguous", (joints,), np.bool_),
-        occluder_id=lists("occluder_id", (joints,), np.int32),
-        origin=lists("origin", (joints,), object),
-        occluders=occluders,
-        modal=masks["modal_counts"],
-        amodal=masks["amodal_counts"],
-        boxes_px=lists("modal_box_px", (4,), np.float64),
-        amodal_boxes_px=lists("amodal_box_px", (4,), np.float64),
-        modal_area_px=numbers("modal_area_px"),
-        amodal_area_px=numbers("amodal_area_px"),
-        occluded_fraction=numbers("occluded_fraction"),
-        truncated_fraction=numbers("truncated_fraction"),
-        depth_m=numbers("depth_m"),
+        occluders=tuple(pairs_by_joint(joints, *found) for found in pairs),
+        modal=modal,
+        amodal=amodal,
+        boxes_px=boxes("modal_box_px"),
+        amodal_boxes_px=boxes("amodal_box_px"),
         depth_rank=rank.astype(np.int32),
-        stature_m=numbers("stature_m"),
+        **lists,
+        **{name: np.array(table.column(name).to_pylist(), object) for name in _TEXTS},
+        **{name: as_numbers(table.column(name)) for name in _NUMBERS},
     )
 
 
@@ -91,7 +81,7 @@ def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDAr
 
 
 def _list_column(
-    table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: Any
+    table: pa.Table | pa.RecordBatch, name: str, shape: tuple[int, ...]
 ) -> NDArray[Any]:
     """A list column as one array; rows that are null are NaN."""
     column = one_array(table.column(name))
@@ -108,7 +98,7 @@ def _list_column(
         )
     values = as_numpy(column.flatten())
     if not column.null_count:
-        return values.astype(dtype, copy=False).reshape(shape)
+        return values.reshape(shape)
     out = np.full((shape[0], each), np.nan, np.float64)
     out[is_known(column)] = values.reshape(-1, each)
     return out.reshape(shape)

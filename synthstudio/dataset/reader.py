@@ -26,22 +26,20 @@ from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import FrameSpec
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.dataset.arrays import READ_ERRORS, as_numpy
 from synthstudio.dataset.durable import damaged, read_json
-from synthstudio.dataset.index import Listed, parse_index
-from synthstudio.dataset.manifest import Identity, read_identity
-from synthstudio.dataset.names import INDEX_NAME
-from synthstudio.dataset.parquet import READ_ERRORS
+from synthstudio.dataset.manifest import INDEX_NAME, Identity, read_identity
 from synthstudio.dataset.people import people_from_table
-from synthstudio.dataset.row_checks import check_rows, check_text
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, check_rows, check_text
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,
     SHARD_NAME,
     SOURCES_NAME,
     FailedFrame,
+    Listed,
     ShardEntry,
+    parse_index,
     read_entry,
     verify_shard,
 )

@@ -50,9 +50,12 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES, Frame, FrameLabels, PersonLabel
+from synthstudio.core.labels import SHARES, Frame, PersonLabel
+from synthstudio.core.places import Place
 from synthstudio.core.spec import ClipSpec, OcclusionTarget
 from synthstudio.core.spec_json import to_json
+from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
+from synthstudio.dataset.durable import damaged
 
 Row = dict[str, Any]
 Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
@@ -61,10 +64,21 @@ Sample = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]
 NO_STATE = 255
 """The state of a joint that nobody labelled; only imported rows have it."""
 KINEMATIC = "kinematic_joints_world_m"
-"""Rotation centres: a column that sets of format 2 lack, and null in rows read from them."""
+"""Rotation centres."""
 
 
-def _fields(kind: pa.DataType, *names: str, null: bool = False) -> list[pa.Field]:
+JOINT_LISTS: dict[str, int] = {}
+"""How many entries a joint has in each list of the instances table."""
+_LISTS: dict[str, int] = {}
+"""How many entries other lists have, where that is fixed."""
+
+
+def _fields(
+    kind: pa.DataType, *names: str, null: bool = False, each: int = 0, joint: int = 0
+) -> list[pa.Field]:
+    """Columns of one kind; `each`: entries of their lists, `joint`: those of each joint."""
+    JOINT_LISTS.update(dict.fromkeys(names, joint) if joint else {})
+    _LISTS.update(dict.fromkeys(names, each) if each else {})
     return [pa.field(name, kind, nullable=null) for name in names]
 
 
@@ -85,7 +99,8 @@ FRAME_SCHEMA = pa.schema(
         *_fields(pa.string(), "clip_id", null=True),
         *_fields(pa.int32(), "clip_frame", "clip_frames", null=True),
         *_fields(pa.float64(), "time_s", null=True),
-        *_fields(_REALS, "K", "world_to_camera", null=True),
+        *_fields(_REALS, "K", null=True, each=9),
+        *_fields(_REALS, "world_to_camera", null=True, each=16),
         *_fields(pa.float64(), "crowd_index", "crowd_ask", null=True),
         *_fields(_INTS, "thing_instance"),
         *_fields(_TEXTS, "thing_kind"),
@@ -99,21 +114,21 @@ INSTANCE_SCHEMA = pa.schema(
         *_fields(pa.int64(), "frame_index"),
         *_fields(pa.int32(), "instance"),
         *_fields(pa.string(), "identity", "pose", "pose_family", null=True),
-        *_fields(_REALS, "phenotype", null=True),
-        *_fields(_REALS, "joints_px"),
-        *_fields(_REALS, "joints_camera_m", "joints_world_m", KINEMATIC, null=True),
-        *_fields(_REALS, "shares"),
-        *_fields(_list(pa.uint8()), "state"),
-        *_fields(_TEXTS, "cause"),
-        *_fields(_list(pa.bool_()), "ambiguous"),
-        *_fields(_INTS, "occluder_id"),
-        *_fields(_TEXTS, "origin"),
+        *_fields(_REALS, "phenotype", null=True, each=6),
+        *_fields(_REALS, "joints_px", joint=2),
+        *_fields(_REALS, "joints_camera_m", "joints_world_m", KINEMATIC, null=True, joint=3),
+        *_fields(_REALS, "shares", joint=len(SHARES)),
+        *_fields(_list(pa.uint8()), "state", joint=1),
+        *_fields(_TEXTS, "cause", joint=1),
+        *_fields(_list(pa.bool_()), "ambiguous", joint=1),
+        *_fields(_INTS, "occluder_id", joint=1),
+        *_fields(_TEXTS, "origin", joint=1),
         *_fields(_INTS, "hidden_joint", "hidden_instance"),
         *_fields(_REALS, "hidden_share"),
-        *_fields(_INTS, "mask_size"),
+        *_fields(_INTS, "mask_size", each=2),
         *_fields(pa.string(), "modal_counts", "amodal_counts", null=True),
-        *_fields(_REALS, "modal_box_px"),
-        *_fields(_REALS, "amodal_box_px", null=True),
+        *_fields(_REALS, "modal_box_px", each=4),
+        *_fields(_REALS, "amodal_box_px", null=True, each=4),
         *_fields(pa.int64(), "modal_area_px"),
         *_fields(pa.int64(), "amodal_area_px", null=True),
         *_fields(pa.float64(), "occluded_fraction", "truncated_fraction", "depth_m", null=True),
@@ -123,15 +138,12 @@ INSTANCE_SCHEMA = pa.schema(
         *_fields(pa.string(), "motion", null=True),
         *_fields(pa.float64(), "ask_fraction", null=True),
         *_fields(_TEXTS, "ask_hidden", "ask_shown"),
-        *_fields(_REALS, "ask_causes", null=True),
+        *_fields(_REALS, "ask_causes", null=True, each=len(SHARES)),
         *_fields(pa.bool_(), "ask_met", null=True),
     ]
 )
 _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
 _ASK_COLUMNS = ("ask_fraction", "ask_hidden", "ask_shown", "ask_causes", "ask_met")
-# What a rendered frame's rows may lack: labels hold none of it.
-_FRAME_NULLS = ("spec", "crowd_ask", *_CLIP_COLUMNS)
-_INSTANCE_NULLS = ("phenotype", "track_id", "motion", KINEMATIC, *_ASK_COLUMNS)
 
 
 def frame_row(frame: Frame, file_name: str) -> Row:
@@ -249,75 +261,6 @@ def person_row(person: PersonLabel) -> Row:
     }
 
 
-def labels_from_rows(
-    frame: Mapping[str, Any], instances: Iterable[Mapping[str, Any]]
-) -> FrameLabels:
-    """Return the labels that the rows were made of; DatasetError when the rows cannot hold them.
-
-    `instances` are the rows of this frame in their order. Rows imported without 3D, amodal
-    masks or a camera are no FrameLabels.
-    """
-    things = tuple(
-        (instance, kind, held_by or None)
-        for instance, kind, held_by in zip(
-            frame["thing_instance"], frame["thing_kind"], frame["thing_held_by"], strict=True
-        )
-    )
-    _complete(frame, FRAME_SCHEMA, where=f"frame {frame['index']}", unless=_FRAME_NULLS)
-    return FrameLabels(
-        people=tuple(person_from_row(row) for row in instances),
-        crowd_index=frame["crowd_index"],
-        things=things,
-    )
-
-
-def person_from_row(row: Mapping[str, Any]) -> PersonLabel:
-    """Return the person's labels; DatasetError for a row with nulls or lists that do not fit."""
-    where = f"frame {row['frame_index']}, person {row['instance']}"
-    _complete(row, INSTANCE_SCHEMA, where=where, unless=_INSTANCE_NULLS)
-    joints = len(row["state"])
-
-    def matrix(name: str, columns: int) -> NDArray[np.float64]:
-        values = np.array(row[name] or [math.nan] * (joints * columns), np.float64)
-        if values.size != joints * columns:
-            raise DatasetError(
-                f"the list {name} does not fit its row",
-                where=where,
-                expected=f"{joints} x {columns} numbers",
-                got=str(values.size),
-            )
-        return values.reshape(joints, columns)
-
-    size = list(row["mask_size"])
-    return PersonLabel(
-        instance=row["instance"],
-        identity=row["identity"],
-        pose=row["pose"],
-        pose_family=row["pose_family"],
-        joints_px=matrix("joints_px", 2),
-        joints_camera_m=matrix("joints_camera_m", 3),
-        joints_world_m=matrix("joints_world_m", 3),
-        kinematic_joints_world_m=matrix(KINEMATIC, 3),
-        shares=matrix("shares", len(SHARES)),
-        state=np.array(row["state"], np.uint8),
-        cause=tuple(row["cause"]),
-        ambiguous=np.array(row["ambiguous"], np.bool_),
-        occluder_id=np.array(row["occluder_id"], np.int32),
-        hidden_by=hidden_by(row),
-        modal={"size": size, "counts": row["modal_counts"]},
-        amodal={"size": size, "counts": row["amodal_counts"]},
-        modal_box_px=_box(row["modal_box_px"]),
-        amodal_box_px=_box(row["amodal_box_px"]),
-        modal_area_px=row["modal_area_px"],
-        amodal_area_px=row["amodal_area_px"],
-        occluded_fraction=row["occluded_fraction"],
-        truncated_fraction=row["truncated_fraction"],
-        depth_m=row["depth_m"],
-        depth_rank=row["depth_rank"],
-        stature_m=row["stature_m"],
-    )
-
-
 def hidden_by(row: Mapping[str, Any]) -> tuple[tuple[tuple[int, float], ...], ...]:
     """Return for each joint of an instance's row its occluders (instance, share), as stored."""
     return pairs_by_joint(
@@ -384,19 +327,97 @@ def people_of_no_frame(got: str) -> DatasetError:
     )
 
 
-def _box(values: Sequence[float]) -> tuple[float, float, float, float]:
-    x, y, w, h = values
-    return x, y, w, h
+# Checks of rows that are read ---------------------------------------------------------------------
+# Cheap: offsets and counts of Arrow's arrays, no object a number. What rows mean is checked by
+# `quality`, which reads without this.
+
+_ALIKE = (
+    ("hidden_joint", "hidden_instance", "hidden_share"),
+    ("thing_instance", "thing_kind", "thing_held_by"),
+)
+_SIZES = ("width_px", "height_px")
+_MOST_PX = 1 << 16
+_RANGES = {
+    **dict.fromkeys(_SIZES, (1, _MOST_PX)),
+    **dict.fromkeys(
+        ("occluded_fraction", "truncated_fraction", "ask_fraction", "crowd_index", "crowd_ask"),
+        (0, 1),
+    ),
+}
+_ROUNDING = 1e-6
 
 
-def _complete(
-    row: Mapping[str, Any], schema: pa.Schema, *, where: str, unless: tuple[str, ...]
-) -> None:
-    missing = [n for n in schema.names if n not in unless and row.get(n) is None]
-    if missing:
-        raise DatasetError(
-            "the row is no rendered one",
-            where=where,
-            expected="a value in every column",
-            got=f"none in {', '.join(missing)}",
-        )
+def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path: Place) -> None:
+    """Raise DatasetError unless rows of either table, all columns or some, fit the schema.
+
+    `frames`: the shard's, that the rows may be of.
+    """
+    for place, field in enumerate(rows.schema):
+        column = one_array(rows.column(place))
+        if column.null_count and not field.nullable:
+            raise damaged(path, f"no null in {field.name}", f"{column.null_count} nulls")
+        _check_text(column, field.name, path)
+        if pa.types.is_list(field.type):
+            _check_list(column, field.name, joints, path)
+        elif field.name in ("index", "frame_index"):
+            _check_numbers(as_numpy(column), field.name, frames, path)
+        elif field.name in _RANGES:
+            _check_range(column, field.name, path)
+    for names in _ALIKE:
+        if set(names) <= set(rows.schema.names):
+            first, *others = (list_lengths(rows.column(name)) for name in names)
+            if any((first != other).any() for other in others):
+                raise damaged(path, f"as many entries in {', '.join(names)}", "other lengths")
+
+
+def check_text(rows: pa.RecordBatch | pa.Table, path: Place) -> None:
+    """DatasetError when text is not UTF-8: without it rows cannot be read at all."""
+    for place, field in enumerate(rows.schema):
+        _check_text(one_array(rows.column(place)), field.name, path)
+
+
+def _check_range(column: pa.Array, name: str, path: Place) -> None:
+    """NaN says that nobody knows, as null does."""
+    (low, high), values = _RANGES[name], as_numpy(column)[is_known(column)]
+    outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
+    if outside.any():
+        raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
+
+
+def _check_text(column: pa.Array, name: str, path: Place) -> None:
+    """Text is UTF-8; the bytes of other columns mean something anyway."""
+    kind = column.type.value_type if pa.types.is_list(column.type) else column.type
+    if not pa.types.is_string(kind):
+        return
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise damaged(path, f"text in {name}", str(error)) from error
+
+
+def _check_list(column: pa.Array, name: str, joints: int, path: Place) -> None:
+    each = JOINT_LISTS[name] * joints if name in JOINT_LISTS else _LISTS.get(name)
+    lengths = list_lengths(column)
+    if each is not None:
+        wrong = (lengths != each) & (lengths >= 0)
+        if wrong.any():
+            got = int(lengths[np.argmax(wrong)])
+            raise damaged(path, f"{each} values in each {name}", f"{got} values")
+    values = column.flatten()
+    if values.null_count:
+        raise damaged(path, f"no null in the lists {name}", f"{values.null_count} nulls")
+    if name == "hidden_joint" and len(values):
+        places = as_numpy(values)
+        if places.min() < 0 or places.max() >= joints:
+            raise damaged(path, f"joints from 0 to {joints - 1}", f"hidden_joint {places.max()}")
+
+
+def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: Place) -> None:
+    if not len(numbers):
+        return
+    if numbers.min() < frames.start or numbers.max() >= frames.stop:
+        got = f"{numbers.min()} to {numbers.max()}"
+        raise damaged(path, f"{name} from {frames.start} to {frames.stop - 1}", got)
+    least = 1 if name == "index" else 0
+    if (np.diff(numbers) < least).any():
+        raise damaged(path, f"rows in the order of {name}", "another order")

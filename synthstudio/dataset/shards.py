@@ -7,25 +7,31 @@ shards/00000/  images/000000.jpg …  layers/NAME/000000.png …
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import os
 import re
 import secrets
 import stat
+import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
+from synthstudio.core.places import Place
 from synthstudio.core.spec import THING_BASE
 from synthstudio.dataset import rows
+from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.durable import (
     TEMPORARY,
     canonical_json,
+    damaged,
     disk_errors,
     file_sha256,
     read_json,
@@ -33,7 +39,6 @@ from synthstudio.dataset.durable import (
     sync_file,
     sync_folder,
 )
-from synthstudio.dataset.parquet import write_parquet
 
 SHARDS_DIR = "shards"
 SHARD_NAME = "shard.json"
@@ -341,3 +346,123 @@ def _compare(path: Path, name: str, facts: dict[str, Any]) -> list[str]:
 def _discard(temporary: Path) -> None:
     with suppress(OSError):  # the error that led here says more; the next run clears what stays
         remove(temporary)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A shard's row of index.json."""
+
+    first: int
+    frames: int
+    people: int
+    failed: int
+    sha256: str
+
+
+def parse_index(index: Mapping[str, Any], path: Place) -> dict[int, Listed]:
+    """The rows of an index.json by shard, in its order; DatasetError when one is damaged."""
+    listed = index.get("shards")
+    if not isinstance(listed, list):
+        raise damaged(path, "shards as a list", repr(listed))
+    out: dict[int, Listed] = {}
+    for row in listed:
+        try:
+            shard, name = int(row["shard"]), str(row["path"])
+            counts = int(row["first"]), int(row["frames"]), int(row["people"])
+            failed, sha256 = int(row["failed"]), str(row["sha256"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise damaged(path, "a row for each shard", repr(error)) from error
+        if name != f"{SHARDS_DIR}/{shard:05d}":
+            raise damaged(path, f"path {SHARDS_DIR}/{shard:05d}", name)
+        out[shard] = Listed(*counts, failed, sha256)
+    return out
+
+
+# A shard as one file ------------------------------------------------------------------------------
+
+SUFFIX = ".tar"
+MAX_BYTES = 1 << 32
+MAX_FILES = 1 << 20
+MAX_NAME_BYTES = 255
+
+
+def packed_name(shard: int) -> str:
+    """The name of a shard's object below its data set's URL."""
+    return f"{SHARDS_DIR}/{shard_name(shard)}{SUFFIX}"
+
+
+def pack(folder: Path) -> bytes:
+    """Return the files below a folder as a tar, in the order of their names, without dates.
+
+    OSError when one cannot be read.
+    """
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            entry.size = path.stat().st_size
+            with path.open("rb") as file:
+                tar.addfile(entry, file)
+    return out.getvalue()
+
+
+def unpack(data: bytes, folder: Path, *, where: str) -> None:
+    """Write what a tar holds below a new folder; DatasetError for what `pack` would not make.
+
+    Nothing is written outside the folder. DiskError when it cannot be written. `where` names the
+    tar in messages.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar, disk_errors(folder):
+            folder.mkdir(parents=True)
+            files: set[PurePosixPath] = set()
+            for entry in tar:
+                name, path = PurePosixPath(entry.name), folder / entry.name
+                below_a_file = not files.isdisjoint(name.parents)
+                if not _is_plain(entry) or below_a_file or len(files) == MAX_FILES:
+                    raise _damaged_tar(where, entry.name[:200])
+                if os.path.lexists(path):
+                    raise _damaged_tar(where, entry.name[:200])
+                files.add(name)
+                file = tar.extractfile(entry)
+                assert file is not None  # as of every plain file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.read())
+    except (tarfile.TarError, EOFError) as error:
+        raise _damaged_tar(where, str(error)[:200]) from error
+
+
+def unpack_shard(data: bytes, dataset_dir: Path, shard: int) -> StagedShard:
+    """Write a packed shard under a temporary name beside its place, for `Session.publish`.
+
+    DatasetError for another shard's tar, or one without a shard.
+    """
+    temporary = new_temporary(dataset_dir, shard)
+    unpack(data, temporary, where=f"shard {shard}")
+    entry = read_entry(temporary)
+    if entry.shard != shard:
+        raise DatasetError(
+            "this is another shard", where=SHARD_NAME, expected=str(shard), got=str(entry.shard)
+        )
+    with disk_errors(temporary):
+        sync_shard(temporary)
+    return StagedShard(entry=entry, temporary=temporary)
+
+
+def _is_plain(entry: tarfile.TarInfo) -> bool:
+    """Whether an entry is a file at a place inside, written as `pack` writes it."""
+    path = PurePosixPath(entry.name)
+    inside = not path.is_absolute() and ".." not in path.parts and path.as_posix() == entry.name
+    named = "\0" not in entry.name and len(os.fsencode(entry.name)) <= MAX_NAME_BYTES
+    whole = entry.isreg() and not entry.issparse() and entry.size <= MAX_BYTES
+    return inside and named and whole
+
+
+def _damaged_tar(where: str, got: str) -> DatasetError:
+    return DatasetError(
+        "this packed shard is damaged",
+        where=where,
+        expected="a tar of plain files, each once, inside its folder",
+        got=got,
+        then="Copy it again from where it was made, or make it anew.",
+    )

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from synthstudio.core.errors import DatasetError, SynthStudioError, WorkerError
-from synthstudio.core.places import Place, Url
-from synthstudio.dataset.destination import Destination, FolderDestination
+from synthstudio.core.places import Place
+from synthstudio.dataset.destination import Destination, destination_of
 from synthstudio.dataset.durable import canonical_json, parse_json, read_json
 from synthstudio.dataset.manifest import (
+    INDEX_NAME,
     MANIFEST_NAME,
+    MIXED_NAME,
     Identity,
     identity_differences,
     parse_identity,
     structural_differences,
     to_bytes,
 )
-from synthstudio.dataset.names import INDEX_NAME, MIXED_NAME
-from synthstudio.dataset.remote import StoreDestination
 from synthstudio.dataset.shards import (
     OnEvent,
     ShardEntry,
@@ -180,11 +180,6 @@ def open_or_create(
 def _is_refusal(error: BaseException) -> bool:
     """Whether a run cannot go on before something outside is mended: there is nothing to resume."""
     return isinstance(error, SynthStudioError) and not isinstance(error, WorkerError)
-
-
-def destination_of(place: Place) -> Destination:
-    """Return the destination at a folder or URL."""
-    return StoreDestination(place) if isinstance(place, Url) else FolderDestination(place)
 
 
 def check_folder(place: Place, resume: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from synthstudio.core.errors import AssetError, FormatError, ModelError
 from synthstudio.core.outputs import free_folder
 from synthstudio.dataset.durable import (
+    LOCK_NAME,
     TEMPORARY,
     canonical_json,
     file_sha256,
@@ -17,7 +18,6 @@ from synthstudio.dataset.durable import (
     remove,
     write_file,
 )
-from synthstudio.dataset.lock import LOCK_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.stage import IMPORTED, PHOTOS
 from synthstudio.training import config as configs

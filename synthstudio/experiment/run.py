@@ -23,9 +23,15 @@ from typing import Any
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.durable import canonical_json, new_parents, read_json, write_file
-from synthstudio.dataset.lock import LOCK_NAME, hold_lock
-from synthstudio.dataset.names import INDEX_NAME
+from synthstudio.dataset.durable import (
+    LOCK_NAME,
+    canonical_json,
+    hold_lock,
+    new_parents,
+    read_json,
+    write_file,
+)
+from synthstudio.dataset.manifest import INDEX_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation import storage
 from synthstudio.experiment import occluders, photos, results

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_json import read_value
+from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
-from synthstudio.dataset.parquet import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,

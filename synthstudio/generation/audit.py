@@ -25,11 +25,11 @@ from synthstudio.core.scene import F32, F64, I32, Bool, CutoutLayer, JointPatche
 from synthstudio.core.spec import THING_BASE, FrameSpec
 from synthstudio.core.visibility import EMPTY_BASE, VISIBLE_THRESHOLD
 from synthstudio.dataset.reader import Dataset, opened
-from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.moving import fresh_patches
 from synthstudio.generation.pipeline import Built, build
+from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.render.rays import nearest_blockers_by_rays
 

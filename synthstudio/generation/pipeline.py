@@ -47,9 +47,9 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD
 from synthstudio.dataset.shards import FailedFrame, OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import Part, open_or_create
 from synthstudio.generation import moving
-from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
+from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.shards import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import FIRST_THING, Settings, Stage, identity_of, prepare_caches
 from synthstudio.label.frame import PersonEvidence, label_frame

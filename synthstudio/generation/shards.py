@@ -16,8 +16,7 @@ from typing import Any
 
 from synthstudio.core.places import Place
 from synthstudio.core.progress import OnProgress
-from synthstudio.dataset.packed import pack, unpack_shard
-from synthstudio.dataset.shards import OnEvent, StagedShard
+from synthstudio.dataset.shards import OnEvent, StagedShard, pack, unpack_shard
 from synthstudio.dataset.writer import Session
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Progress, Report

@@ -31,9 +31,9 @@ from synthstudio.dataset.arrays import (
 )
 from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.row_checks import JOINT_LISTS
 from synthstudio.dataset.rows import (
     INSTANCE_SCHEMA,
+    JOINT_LISTS,
     NO_STATE,
     Row,
     Sample,

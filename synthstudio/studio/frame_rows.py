@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.parquet import READ_ERRORS
+from synthstudio.dataset.arrays import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME

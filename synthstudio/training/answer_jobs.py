@@ -22,9 +22,9 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.generation.elsewhere import check_device
 from synthstudio.generation.engines.engine import Engine
 from synthstudio.generation.engines.local import Progress, Report
+from synthstudio.generation.remote_worker import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime

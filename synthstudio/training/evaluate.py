@@ -20,8 +20,8 @@ from synthstudio.core.outputs import free_folder
 from synthstudio.core.places import Place, Url, parse_place, resolved
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
-from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.splits import shared_notes
 from synthstudio.evaluation import attention, storage
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
 from synthstudio.evaluation.metrics import compute_metrics

@@ -14,9 +14,9 @@ from tampered import tamper
 from synthstudio.api import quality, selection
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset import filter as filtering
-from synthstudio.dataset.overlap import shared_notes
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.row_checks import check_text
+from synthstudio.dataset.rows import check_text
+from synthstudio.dataset.splits import shared_notes
 from synthstudio.report.draw import drawable
 
 

@@ -8,12 +8,12 @@ import pytest
 from waiting import wait_for_line
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset.lock import hold_lock
+from synthstudio.dataset.durable import hold_lock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from synthstudio.dataset.lock import hold_lock
+from synthstudio.dataset.durable import hold_lock
 with hold_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

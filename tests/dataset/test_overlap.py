@@ -11,9 +11,8 @@ from painted_frames import painted, write_set
 from synthstudio.core.labels import Frame
 from synthstudio.core.spec_json import to_json
 from synthstudio.dataset.merge import merge_sets
-from synthstudio.dataset.overlap import Drawn, shared_notes
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.splits import split
+from synthstudio.dataset.splits import Drawn, shared_notes, split
 
 
 def older(frame: Frame) -> Frame:

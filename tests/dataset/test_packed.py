@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset.packed import pack, unpack, unpack_shard
-from synthstudio.dataset.shards import verify_shard
+from synthstudio.dataset.shards import pack, unpack, unpack_shard, verify_shard
 
 
 def folder_with(folder: Path, **files: bytes) -> Path:

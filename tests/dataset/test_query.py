@@ -21,7 +21,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset import query as language
 from synthstudio.dataset.matching import matching_frames, matching_people
-from synthstudio.dataset.query_fields import FIELDS, fields_text
+from synthstudio.dataset.query import FIELDS, fields_text
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,

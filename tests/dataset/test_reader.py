@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset import parquet, rows, shards
+from synthstudio.dataset import arrays, rows, shards
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import FailedFrame, write_shard
 from synthstudio.dataset.writer import open_or_create
@@ -113,7 +113,7 @@ def test_a_shard_that_loses_its_table_is_a_line(own):
 def _rewrite(out: Path, column: str, value: str) -> None:
     path = out / "shards" / "00000" / "frames.parquet"
     stored = [{**row, column: value} for row in pq.read_table(path).to_pylist()]
-    parquet.write_parquet(path, rows.FRAME_SCHEMA, stored)
+    arrays.write_parquet(path, rows.FRAME_SCHEMA, stored)
 
 
 def test_image_files_cannot_lead_outside(own, tmp_path):

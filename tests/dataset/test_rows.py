@@ -14,13 +14,13 @@ from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ClipSpec, OcclusionTarget
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.arrays import write_parquet
+from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
     frame_row,
     instance_rows,
-    labels_from_rows,
     pair_rows,
 )
 
@@ -97,7 +97,13 @@ def equal(a, b) -> bool:
 )
 def test_there_and_back_through_a_file(frame, tmp_path):
     row, people = stored(frame, tmp_path)
-    assert equal(labels_from_rows(row, people), frame.labels)
+    table = pa.Table.from_pylist(people, INSTANCE_SCHEMA)
+    read = people_from_table(table, get_skeleton(row["skeleton"]))
+    assert equal(tuple(read), frame.labels.people)
+    held_by = [held_by or None for held_by in row["thing_held_by"]]
+    things = zip(row["thing_instance"], row["thing_kind"], held_by, strict=True)
+    assert tuple(things) == frame.labels.things
+    assert row["crowd_index"] == frame.labels.crowd_index
     assert from_json(row["spec"]) == frame.spec
     assert row["image_sha256"] == hashlib.sha256(frame.jpeg).hexdigest()
     camera = frame.spec.camera
@@ -154,14 +160,11 @@ def test_a_row_that_does_not_fit_is_refused(change, message, tmp_path):
     assert not (tmp_path / "i").exists()
 
 
-@pytest.mark.parametrize(
-    "change", [{"amodal_counts": None}, {"joints_camera_m": None}, {"shares": [1.0, 0.0]}]
-)
-def test_rows_that_are_no_labels_are_refused(change):
-    frame = make_frame(0)
-    (row, *_) = instance_rows(frame)
-    with pytest.raises(DatasetError, match="frame 0, person 1"):
-        labels_from_rows(frame_row(frame, "a.jpg"), [{**row, **change}])
+def test_lists_that_do_not_fit_are_refused():
+    (row, *_) = instance_rows(make_frame(0))
+    table = pa.Table.from_pylist([{**row, "shares": [1.0, 0.0]}], INSTANCE_SCHEMA)
+    with pytest.raises(DatasetError, match="the list shares does not fit"):
+        people_from_table(table, get_skeleton("coco17"))
 
 
 def test_pairs_of_frames_and_people():

@@ -274,7 +274,7 @@ def test_a_file_of_others() -> None:
 
 
 def test_imported_rows_fit_the_tables(tmp_path) -> None:
-    from synthstudio.dataset.parquet import write_parquet
+    from synthstudio.dataset.arrays import write_parquet
     from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA
 
     frames, people = from_coco(foreign())

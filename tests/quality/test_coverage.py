@@ -24,7 +24,7 @@ from synthstudio.core.bins import (
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec_json import from_json
-from synthstudio.dataset.parquet import write_parquet
+from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, instance_rows
 from synthstudio.quality.coverage import AXES, PERSON_COLUMNS, Coverage, coverage

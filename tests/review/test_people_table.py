@@ -12,8 +12,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.matching import evaluate, matching_people
-from synthstudio.dataset.query import parse
-from synthstudio.dataset.query_fields import FIELDS
+from synthstudio.dataset.query import FIELDS, parse
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.risk import table as caching

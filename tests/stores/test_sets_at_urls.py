@@ -14,12 +14,12 @@ from s3_server import S3, at, downloaded, faults
 from written_sets import make, write
 
 from synthstudio.core.errors import DatasetError, DiskError
-from synthstudio.dataset import lease, remote, store
-from synthstudio.dataset.cache import ENTRIES
+from synthstudio.dataset import destination, store
 from synthstudio.dataset.derive import origins
 from synthstudio.dataset.merge import merge, merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
+from synthstudio.dataset.source import ENTRIES
 from synthstudio.dataset.store import Patience
 from synthstudio.dataset.writer import open_or_create
 
@@ -37,7 +37,6 @@ def test_the_bytes_are_those_on_disk(s3: S3, on_disk: Path, tmp_path: Path) -> N
     assert sorted(s3.objects()) == [
         "dataset.json",
         "index.json",
-        "run.lease/00000001",
         "run.log",
         "shards/00000.tar",
         "shards/00001.tar",
@@ -177,7 +176,7 @@ def test_a_merge_that_is_refused_leaves_nothing(s3: S3) -> None:
     doubled = [Dataset(s3.url())] * 2
     with pytest.raises(DatasetError, match="these sets share pictures"):
         merge_sets(doubled, at(s3, "both"))
-    assert [name for name in s3.objects("both/") if "lease" not in name] == []
+    assert s3.objects("both/") == {}
 
 
 def test_the_same_bytes_through_faults(
@@ -198,8 +197,7 @@ def test_the_same_bytes_through_faults(
 
 def test_how_many_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """docs/stores.md says these numbers: LISTs, PUTs and GETs of a run and of a reader."""
-    monkeypatch.setattr(lease, "TERM_S", 600.0)
-    monkeypatch.setattr(remote, "_LOG_EVERY_S", 600.0)
+    monkeypatch.setattr(destination, "_LOG_EVERY_S", 600.0)
 
     def counted() -> tuple[int, int, int]:
         asked = [(method, name.strip("/") == s3.bucket) for method, name in s3.asked]
@@ -209,8 +207,8 @@ def test_how_many_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with faults(s3, lambda *_: None, monkeypatch):
         make(at(s3), fake_frames.identity())
-        assert counted() == (13 + 3, 7 + 3, 8)
+        assert counted() == (5, 6 + 3, 14 + 3)
         make(at(s3, "more"), fake_frames.identity(frames=24))
-        assert counted() == (13 + 6, 7 + 6, 8)
+        assert counted() == (5, 6 + 6, 14 + 6)
         Dataset(s3.url()).image_bytes(0)
         assert counted() == (0, 0, 3 + 1)

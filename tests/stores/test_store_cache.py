@@ -17,9 +17,8 @@ from written_sets import make
 
 from synthstudio.core.errors import DatasetError, DiskError
 from synthstudio.core.places import Url
-from synthstudio.dataset.cache import ENTRIES, Cache, Held, default_cache
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.source import StoreSource
+from synthstudio.dataset.source import ENTRIES, Cache, Held, StoreSource, default_cache
 
 READ = """
 import sys

@@ -22,8 +22,8 @@ from two_processes import together
 from waiting import wait_for
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.dataset.cache import default_cache
-from synthstudio.dataset.packed import pack
+from synthstudio.dataset.shards import pack
+from synthstudio.dataset.source import default_cache
 from synthstudio.training.config import Config
 
 

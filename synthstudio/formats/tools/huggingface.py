@@ -17,7 +17,7 @@ import pyarrow as pa
 from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.parquet import ParquetWriter
+from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,

@@ -19,7 +19,6 @@ from synthstudio.dataset.manifest import FRAMES_PER_SHARD, Identity
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import OnEvent, StagedShard, no_event, write_shard
 from synthstudio.dataset.writer import open_or_create
-from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import LOCAL, Engine
 from synthstudio.generation.photos.album import Gathered, gather
@@ -30,6 +29,7 @@ from synthstudio.generation.photos.make import (
     make_frame,
     rows_of,
 )
+from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.shards import ShardJob, Summary, run_shards
 from synthstudio.generation.stage import PHOTOS, Settings, identity_of, prepare_caches
 from synthstudio.recipe.schema.recipe import Recipe

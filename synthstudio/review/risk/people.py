@@ -28,8 +28,7 @@ from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import CAUSES, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
-from synthstudio.dataset.query import Query
-from synthstudio.dataset.query_fields import FIELDS, Field
+from synthstudio.dataset.query import FIELDS, Field, Query
 from synthstudio.dataset.rows import NO_STATE
 
 Array = NDArray[Any]

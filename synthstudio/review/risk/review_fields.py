@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from synthstudio.dataset.matching import LIST_MARK, Column, evaluate
-from synthstudio.dataset.query import Query, parse
-from synthstudio.dataset.query_fields import FIELDS, Field
+from synthstudio.dataset.query import FIELDS, Field, Query, parse
 from synthstudio.review.history import DECIDED
 from synthstudio.review.models import AssignmentRow, EventRow, ItemRow, ThreadRow
 from synthstudio.review.progress import is_overdue

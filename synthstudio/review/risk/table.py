@@ -43,7 +43,7 @@ from synthstudio.dataset.durable import (
 )
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.matching import Batch, people_batches
-from synthstudio.dataset.query_fields import Field
+from synthstudio.dataset.query import Field
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import distortion_of
 from synthstudio.review.datasets import content_key

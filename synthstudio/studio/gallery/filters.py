@@ -15,6 +15,7 @@ from functools import lru_cache
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.own_skeletons import query_name
 from synthstudio.dataset.query import (
+    GROUPS,
     HIDDEN_CAUSES,
     STATES,
     Both,
@@ -23,8 +24,8 @@ from synthstudio.dataset.query import (
     JointTest,
     Node,
     Query,
+    joints_of,
 )
-from synthstudio.dataset.query_fields import GROUPS, joints_of
 from synthstudio.review.risk.review_fields import ALL_FIELDS
 
 Range = tuple[float, float]

@@ -17,9 +17,9 @@ import psutil
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.places import Place, parse_place
-from synthstudio.dataset.cache import BYTES_SETTING, FOLDER_SETTING
 from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
+from synthstudio.dataset.source import BYTES_SETTING, FOLDER_SETTING
 
 OUT_NAME = "out.txt"
 ERR_NAME = "err.txt"

@@ -21,8 +21,7 @@ from synthstudio.dataset.durable import (
     read_json,
     whole_folder,
 )
-from synthstudio.dataset.manifest import MANIFEST_NAME
-from synthstudio.dataset.names import INDEX_NAME
+from synthstudio.dataset.manifest import INDEX_NAME, MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 
 

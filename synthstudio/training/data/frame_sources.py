@@ -11,7 +11,7 @@ import numpy as np
 
 from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.dataset.overlap import shared_notes
+from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, InputSpec, Pictures
 from synthstudio.training.data.frame_batches import FrameSubset

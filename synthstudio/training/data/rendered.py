@@ -19,10 +19,10 @@ from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.rows import frame_row, instance_rows
-from synthstudio.generation.elsewhere import opening
 from synthstudio.generation.engines import local
 from synthstudio.generation.engines.engine import ENGINES
 from synthstudio.generation.pipeline import draw_spec, make_frame
+from synthstudio.generation.remote_worker import opening
 from synthstudio.generation.stage import Settings, Stage, identity_of, prepare, prepare_caches
 from synthstudio.recipe.sampling.clips import frames_of
 from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of

@@ -17,7 +17,7 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.overlap import shared_notes
+from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco

@@ -1,0 +1,105 @@
+"""One run at a time at a URL: a second one is refused, a dead one of this machine is no bar."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import fake_frames
+import pytest
+from s3_server import S3, at, downloaded, faults
+from written_sets import drive, make, write
+
+from synthstudio.core.errors import DatasetError, DiskError
+from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.shards import hashed_files
+from synthstudio.dataset.source import ENTRIES
+from synthstudio.dataset.writer import open_or_create
+
+MARKER = "run.lock"
+
+
+def test_a_second_run_is_refused_while_the_first_lives(s3: S3) -> None:
+    with open_or_create(at(s3), fake_frames.identity()) as session:
+        staged = write(session, 0)
+        with pytest.raises(DatasetError, match=rf"another run .*got process {os.getpid()} on "):
+            open_or_create(at(s3), fake_frames.identity(), resume=True).__enter__()
+        session.publish(staged)
+        s3.put("set/shards/00001.tar", b"of somebody without a marker")
+        with pytest.raises(DatasetError, match="another shard is already in this one's place"):
+            session.publish(write(session, 1))
+    assert s3.objects()["shards/00001.tar"] == b"of somebody without a marker"
+    assert "shards/00000.tar" in s3.objects() and MARKER not in s3.objects()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"machine": "another"}, {"process": "?"}, None],
+    ids=["of another machine", "damaged", "no JSON"],
+)
+def test_a_marker_of_whom_nothing_is_known_is_left_to_the_user(
+    s3: S3, change: dict[str, str] | None
+) -> None:
+    with open_or_create(at(s3), fake_frames.identity()) as session:
+        session.publish(write(session, 0))
+        own = json.loads(s3.objects()[MARKER])
+    left = b"?" if change is None else json.dumps({**own, "process": [0, 0.0], **change}).encode()
+    s3.put(f"set/{MARKER}", left)
+    with pytest.raises(DatasetError, match=f"delete the object {s3.url()}/{MARKER}"):
+        make(at(s3), fake_frames.identity(), resume=True)
+    s3.delete(f"set/{MARKER}")
+    make(at(s3), fake_frames.identity(), resume=True)
+
+
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_a_run_whose_marker_is_gone_writes_nothing_more(s3: S3, taken_over: bool) -> None:
+    with open_or_create(at(s3), fake_frames.identity()) as session:
+        staged = write(session, 0)
+        s3.delete(f"set/{MARKER}")
+        if taken_over:
+            assert drive(at(s3), workers=1, resume=True) == (0, "")
+            s3.put(f"set/{MARKER}", b'{"owner": "somebody"}')
+        before = s3.objects()
+        with pytest.raises(DatasetError, match="taken this data set over"):
+            session.publish(staged)
+        with pytest.raises(DatasetError, match="taken this data set over"):
+            session.log("something")
+    assert s3.objects() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("blind", DatasetError, "cannot make an object only if it is absent"),
+        ("403", DiskError, "the store refuses this"),
+    ],
+)
+def test_a_store_without_conditions_is_refused_and_left_as_it_was(
+    kind: str, error: type[Exception], words: str, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(method: str, name: str, n: int) -> str | None:
+        return kind if kind == "blind" or (method, n) == ("PUT", 2) else None
+
+    with faults(s3, fault, monkeypatch), pytest.raises(error, match=words):
+        make(at(s3), fake_frames.identity())
+    assert s3.objects() == {}
+
+
+def test_a_store_that_names_no_condition(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faults(s3, lambda method, name, n: "bare", monkeypatch):
+        make(at(s3), fake_frames.identity())
+    assert "index.json" in s3.objects() and MARKER not in s3.objects()
+
+
+def test_a_killed_run_is_resumed_at_once(s3: S3, tmp_path: Path) -> None:
+    kill = {"at": "after-rename", "nth": 1, "who": "group"}
+    code, _ = drive(at(s3), workers=1, kill=kill)
+    assert code == -9 and MARKER in s3.objects() and "index.json" not in s3.objects()
+    assert drive(at(s3), workers=2, resume=True) == (0, "")
+    make(tmp_path / "disk", fake_frames.identity())
+    assert hashed_files(downloaded(s3, tmp_path / "down")) == hashed_files(tmp_path / "disk")
+    scratch = tmp_path / "cache" / ENTRIES
+    assert len(list(scratch.glob(".tmp-run-*"))) == 1  # of the killed one
+    assert Dataset(s3.url()).frames == 10
+    assert not list(scratch.glob(".tmp-*"))
