@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,7 @@ class LivePicture:
     image: U8  # (H, W, 3)
     _seen: Seen
     _skeleton: Skeleton
+    _fps: float
 
     @property
     def people(self) -> PredictedPeople:
@@ -81,7 +82,7 @@ def live(
     timeout_s: float = TIMEOUT_S,
     device: str = "auto",
     runtime: str = "auto",
-) -> Iterator[LivePicture]:
+) -> Generator[LivePicture]:
     """Follow people through a camera, a video or a network stream.
 
     People are looked for in the first picture, whenever nobody is followed, and every so many
@@ -136,30 +137,19 @@ def _pictures(
                 image=seen.frame.rgb,
                 _seen=seen,
                 _skeleton=net.skeleton,
+                _fps=stream.fps,
             )
 
 
 def run_live(
-    weights: PathLike,
+    weights: Model | PathLike,
     source: int | PathLike,
     *,
-    boxes: Any = None,
-    detector: str = "",
-    finder: Find | Any = None,
-    min_score: float = 0.5,
-    every: int = 30,
-    least: float = 0.2,
-    smooth: bool = True,
-    min_cutoff_hz: float = 1.0,
-    beta: float = 3.0,
-    realtime: bool = False,
-    timeout_s: float = TIMEOUT_S,
-    device: str = "auto",
-    runtime: str = "auto",
     out: PathLike | None = None,
     window: bool | None = None,
     tell: Callable[[dict[str, Any]], None] | None = None,
     frames: int = 0,
+    **options: Any,
 ) -> dict[str, Any]:
     """Follow people as `live` does, and show them: until the end, q or Ctrl-C.
 
@@ -168,6 +158,7 @@ def run_live(
         window: Show a window; None: if there can be one. q in it or in the terminal quits.
         tell: Called with what is known of each picture, as plain values.
         frames: Stop after so many pictures; 0: never.
+        options: Those of `live`.
 
     Returns:
         Pictures answered and missed, p50 and p95 of the milliseconds from a picture's arrival to
@@ -178,11 +169,7 @@ def run_live(
 
     file = None if out is None else _video_file(out)
     most = to_count(frames, "frames", least=0)
-    net = _loaded(weights, runtime, device)
-    opened = _stream_source(source, realtime)
-    find = _finder(net, boxes, detector, finder, source=opened, device=device, min_score=min_score)
-    options = _options(every, least, smooth, min_cutoff_hz, beta)
-    stream = _stream(opened, timeout_s)
+    pictures = live(weights, source, **options)
     shows = _window(window, quiet=tell is not None or file is not None)
     recent, total, stop = screen.Clock(), screen.Clock(last=100_000), list[str]()
     searches = people = 0
@@ -193,7 +180,7 @@ def run_live(
         if shows:
             held.callback(screen.close_window)
         due = screen.every_s(_SAY_EVERY_S)
-        for picture in held.enter_context(closing(_pictures(net, stream, find, options))):
+        for picture in held.enter_context(closing(pictures)):
             seen = picture._seen
             for clock in (recent, total):
                 clock.count(seen)
@@ -205,9 +192,9 @@ def run_live(
             elif pace is not None and due():
                 note(f"{len(seen.people)} people  {pace.text()}")
             if pace is not None and (write or shows):
-                drawn = screen.annotated(seen, net.skeleton, pace.text())
+                drawn = screen.annotated(seen, picture._skeleton, pace.text())
                 if write:
-                    write(drawn, seen.frame.number, stream.fps)
+                    write(drawn, seen.frame.number, picture._fps)
                 if shows and screen.show(drawn):
                     break
             if stop or typed() or total.pictures == most:

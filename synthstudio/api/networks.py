@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,41 +205,9 @@ def evaluate(
         engine: `local`, or `ray` for a Ray cluster (one worker unless `workers` says otherwise).
 
     Returns:
-        `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in `out`.
+        `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its
+        `folder`.
     """
-    evaluation, _ = run_evaluate(
-        model,
-        dataset,
-        split=split,
-        out=out,
-        decode=decode,
-        flip=flip,
-        bank=bank,
-        cache=cache,
-        device=device,
-        workers=workers,
-        engine=engine,
-        progress=progress,
-    )
-    return evaluation
-
-
-def run_evaluate(
-    model: Model | PathLike,
-    dataset: Dataset | PlaceLike,
-    *,
-    split: str | Sequence[str],
-    out: PathLike | None,
-    decode: str,
-    flip: bool,
-    bank: bool,
-    cache: PathLike | None,
-    device: str,
-    workers: int | None = None,
-    engine: str = "local",
-    progress: bool = True,
-) -> tuple[Evaluation, Path]:
-    """As `evaluate`; also returns the folder that it was written to."""
     from synthstudio.training.answer_jobs import Crew
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
@@ -270,7 +239,7 @@ def run_evaluate(
             step=step,
             crew=crew,
         )
-    return made, target
+    return replace(made, folder=target)
 
 
 def pose_bank(
@@ -362,12 +331,16 @@ def pose_bank(
     return Model.load(target), figures
 
 
-def evaluation_json(evaluation: Evaluation, folder: Path) -> dict[str, Any]:
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as plain JSON values."""
     from synthstudio.evaluation.storage import json_ready
 
     plain: dict[str, Any] = json_ready(
-        {"folder": str(folder), "about": evaluation.about, "measures": evaluation.metrics}
+        {
+            "folder": str(evaluation.folder),
+            "about": evaluation.about,
+            "measures": evaluation.metrics,
+        }
     )
     return plain
 

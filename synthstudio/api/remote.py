@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import secrets
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -18,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
+from synthstudio.core.extras import import_extra
 from synthstudio.core.masks import encode
 from synthstudio.core.web_address import studio_origin
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
-_MOST_BYTES = 256 * 2**20
 _PAUSES_S = (0.5, 1.0, 2.0)
 """Before an edit that found the store busy is sent again."""
 Json = dict[str, Any]
@@ -56,9 +53,18 @@ class Review:
             set: Name or key of the data set; default: the only one that is open.
         """
         self._base = _checked(url) + "/api/v1"
-        self._token = token or os.environ.get(TOKEN_VARIABLE, "")
+        self._http = import_extra("httpx", extra="studio", error=ReviewError)
+        self._web = self._http.Client(
+            headers={
+                "Authorization": f"Bearer {token or os.environ.get(TOKEN_VARIABLE, '')}",
+                "User-Agent": "synthstudio",
+            },
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            follow_redirects=False,  # who is led to would get the token
+            limits=self._http.Limits(max_keepalive_connections=0),
+        )
         self._client, self._numbers = secrets.token_hex(16), count()
-        self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
         self._wanted, self._key = set, ""
 
     def __repr__(self) -> str:
@@ -312,36 +318,23 @@ class Review:
         return found
 
     def _send(self, method: str, path: str, body: object = None) -> bytes:
-        data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        headers = {"Authorization": f"Bearer {self._token}", "User-Agent": "synthstudio"}
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        url = self._base + path
-        request = urllib.request.Request(url, data=data, headers=headers, method=method)
+        more: dict[str, Any] = {}
+        if body is not None:
+            more["content"] = json.dumps(body, allow_nan=False).encode()
+            more["headers"] = {"Content-Type": "application/json"}
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                found = bytes(answer.read(_MOST_BYTES))
-                if answer.length:  # bytes that were promised and did not come
-                    raise http.client.IncompleteRead(found, answer.length)
-                return found
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refusal(error.code, error.read(2**16)) from None
-        except (OSError, http.client.HTTPException) as error:
+            answer = self._web.request(method, self._base + path, **more)
+        except self._http.HTTPError as error:
             raise _NoAnswer(
                 "the studio does not answer", where=self._base, got=str(error)[:200]
             ) from error
+        if not answer.is_success:
+            raise _refusal(answer.status_code, answer.content)
+        return bytes(answer.content)
 
 
 class _NoAnswer(ReviewError):
     """The connection failed, perhaps after the request was done."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would hand the token to whoever it leads to."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 def _refusal(status: int, body: bytes) -> Refused:

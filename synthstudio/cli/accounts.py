@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from synthstudio.cli.options import JsonOption, finish
-from synthstudio.cli.review import RoleName, StoreOption, plain
+from synthstudio.cli.review import Role, StoreOption, plain
 
 UrlOption = Annotated[
     str | None,
@@ -23,15 +23,15 @@ def invite(
     name: NameArgument,
     db: StoreOption,
     role: Annotated[
-        RoleName, typer.Option(help="Role of the new member; who is one keeps the role.")
-    ] = RoleName.reviewer,
+        Role, typer.Option(help="Role of the new member; who is one keeps the role.")
+    ] = "reviewer",
     url: UrlOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Invite somebody to the studio: print a link, once, by which to choose a password."""
     from synthstudio.api import accounts as api
 
-    code, link = api.invite(db, name, role=role.value, url=url)
+    code, link = api.invite(db, name, role=role, url=url)
     _finish(code, link, as_json, f"{plain(code.name)} is invited as {code.role}.")
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,12 +13,6 @@ app = typer.Typer(
     name="experiment", help="Train several ways and compare them.", no_args_is_help=True
 )
 NONE = "none"
-
-
-class SizeName(StrEnum):
-    nano = "nano"
-    small = "small"
-    base = "base"
 
 
 @app.command("real")
@@ -40,7 +33,9 @@ def real(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of each training; default: the size's.")
     ] = None,
-    size: Annotated[SizeName, typer.Option(help="Size of the networks.")] = SizeName.nano,
+    size: Annotated[
+        Literal["nano", "small", "base"], typer.Option(help="Size of the networks.")
+    ] = "nano",
     seed: Annotated[
         int, typer.Option(min=0, help="Seed of the photo split and of the occluders.")
     ] = 0,
@@ -59,7 +54,7 @@ def real(
         cutouts=cutouts,
         seeds=seeds,
         steps=steps,
-        size=size.value,
+        size=size,
         seed=seed,
         flip=flip,
         workers=workers,

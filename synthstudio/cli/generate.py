@@ -12,13 +12,10 @@ from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
     AssetsOption,
     DatasetArgument,
-    DeviceName,
     DeviceOption,
-    EngineName,
     EngineOption,
     EngineWorkersOption,
     JsonOption,
-    RendererName,
     RendererOption,
     SceneArgument,
     SeedOption,
@@ -58,9 +55,9 @@ def generate(
     ] = None,
     assets: AssetsOption = None,
     workers: EngineWorkersOption = 1,
-    engine: EngineOption = EngineName.local,
-    device: DeviceOption = DeviceName.auto,
-    renderer: RendererOption = RendererName.raster,
+    engine: EngineOption = "local",
+    device: DeviceOption = "auto",
+    renderer: RendererOption = "raster",
     resume: ResumeOption = False,
     allow_mixed: AllowMixedOption = False,
     part: Annotated[
@@ -93,9 +90,9 @@ def generate(
             folder,
             assets=assets,
             workers=workers,
-            engine=engine.value,
-            device=device.value,
-            renderer=renderer.value,
+            engine=engine,
+            device=device,
+            renderer=renderer,
         )
         finish(estimate.as_json(), as_json, estimate.text())
         return
@@ -104,9 +101,9 @@ def generate(
         folder,
         assets=assets,
         workers=workers,
-        engine=engine.value,
-        device=device.value,
-        renderer=renderer.value,
+        engine=engine,
+        device=device,
+        renderer=renderer,
         resume=resume,
         allow_mixed=allow_mixed,
         part=_part(part),
@@ -155,8 +152,8 @@ def preview(
     ] = False,
     seed: SeedOption = None,
     assets: AssetsOption = None,
-    device: DeviceOption = DeviceName.auto,
-    renderer: RendererOption = RendererName.raster,
+    device: DeviceOption = "auto",
+    renderer: RendererOption = "raster",
     as_json: JsonOption = False,
 ) -> None:
     """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
@@ -173,8 +170,8 @@ def preview(
             out,
             moment=moment,
             assets=assets,
-            device=device.value,
-            renderer=renderer.value,
+            device=device,
+            renderer=renderer,
         )
     finish({"out": str(out), "index": index}, as_json, f"{what} drawn in {out}")
 
@@ -194,14 +191,14 @@ def frame(
         Path | None, typer.Option(help="Write it with its labels drawn: PNG, JPG or WebP.")
     ] = None,
     assets: StoredAssetsOption = None,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Re-render a stored frame and compare it with what is stored."""
     from synthstudio.api.drawing import remake
 
     with waiting(f"re-rendering frame {index}"):
-        agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device.value)
+        agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device)
     result = {
         "index": index,
         "held": agreement.held,
@@ -226,8 +223,8 @@ def occlude(
     seed: SeedOption = None,
     assets: AssetsOption = None,
     workers: EngineWorkersOption = 1,
-    engine: EngineOption = EngineName.local,
-    device: DeviceOption = DeviceName.cpu,
+    engine: EngineOption = "local",
+    device: DeviceOption = "cpu",
     resume: ResumeOption = False,
     allow_mixed: AllowMixedOption = False,
     skip_broken: Annotated[
@@ -248,8 +245,8 @@ def occlude(
         seed=seed,
         assets=assets,
         workers=workers,
-        engine=engine.value,
-        device=device.value,
+        engine=engine,
+        device=device,
         resume=resume,
         allow_mixed=allow_mixed,
         skip_broken=skip_broken,

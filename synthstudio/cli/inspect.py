@@ -10,9 +10,7 @@ import typer
 
 from synthstudio.cli.options import (
     DatasetArgument,
-    DeviceName,
     DeviceOption,
-    EngineName,
     EngineOption,
     EngineWorkersOption,
     JsonOption,
@@ -30,8 +28,8 @@ def audit(
     where: WhereOption = "",
     assets: StoredAssetsOption = None,
     workers: EngineWorkersOption = 1,
-    engine: EngineOption = EngineName.local,
-    device: DeviceOption = DeviceName.auto,
+    engine: EngineOption = "local",
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Recompute every joint's visibility by ray casting and count disagreements."""
@@ -42,8 +40,8 @@ def audit(
         frames=frames,
         assets=assets,
         workers=workers,
-        engine=engine.value,
-        device=device.value,
+        engine=engine,
+        device=device,
     )
     for line in found.findings[:20]:
         say(line)

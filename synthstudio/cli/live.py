@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthstudio.cli.options import DeviceName, DeviceOption, say
-from synthstudio.cli.predict import Runtime
+from synthstudio.cli.options import DeviceOption, RuntimeOption, say
 
 
 def live(
@@ -60,10 +59,8 @@ def live(
         bool | None,
         typer.Option("--window/--no-window", help="Show a window; default: if there can be one."),
     ] = None,
-    device: DeviceOption = DeviceName.auto,
-    runtime: Annotated[
-        Runtime, typer.Option(help="onnx: the run's exported network; auto: by the file.")
-    ] = Runtime.auto,
+    device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a picture, then one of all.")
     ] = False,
@@ -93,8 +90,8 @@ def live(
         frames=frames,
         out=out,
         window=window,
-        device=device.value,
-        runtime=runtime.value,
+        device=device,
+        runtime=runtime,
         tell=tell if as_json else None,
     )
     if as_json:

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from synthstudio.api.exchange import FORMATS, SKELETONS
 
-
-class DeviceName(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class RendererName(StrEnum):
-    raster = "raster"
-    pyrender = "pyrender"
-
-
-class EngineName(StrEnum):
-    local = "local"
-    ray = "ray"
-
-
-ExportFormat = StrEnum(  # type: ignore[misc]
-    "ExportFormat", {name.replace("-", "_"): name for name in FORMATS}
-)
-DEFAULT_FORMAT = ExportFormat("coco")
+Engine = Literal["local", "ray"]
+Runtime = Literal["auto", "torch", "onnx"]
+FormatName = Literal[FORMATS]  # type: ignore[valid-type]
 SKELETON_NAMES = f"{', '.join(SKELETONS)}, or the file of your own"
 
 
@@ -50,9 +31,9 @@ StoredAssetsOption = Annotated[
     typer.Option(help="Where its asset folders are now, if they have moved."),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Override the recipe's seed.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Device to run on.")]
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Device to run on.")]
 RendererOption = Annotated[
-    RendererName,
+    Literal["raster", "pyrender"],
     typer.Option(help="Renderer of the colours; labels always come from the exact rasteriser."),
 ]
 WorkersOption = Annotated[
@@ -77,11 +58,15 @@ AskWorkersOption = Annotated[
     ),
 ]
 EngineOption = Annotated[
-    EngineName,
+    Engine,
     typer.Option(
         help="Who works: processes of this machine, or a Ray cluster (RAY_ADDRESS, else one "
         "of this machine)."
     ),
+]
+FormatOption = Annotated[FormatName, typer.Option("--format", help="Format.")]
+RuntimeOption = Annotated[
+    Runtime, typer.Option(help="onnx: the run's exported network; auto: by the file.")
 ]
 WhereOption = Annotated[
     str,

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from synthstudio.cli.options import (
     AskWorkersOption,
-    DeviceName,
     DeviceOption,
-    EngineName,
     EngineOption,
     JsonOption,
+    RuntimeOption,
     WhereOption,
     finish,
 )
 from synthstudio.core.amounts import images_text, people_text
-
-
-class Runtime(StrEnum):
-    auto = "auto"
-    torch = "torch"
-    onnx = "onnx"
-
-
-class WeightsName(StrEnum):
-    int16 = "int16"
-    float32 = "float32"
-
-
-class ModelFormat(StrEnum):
-    onnx = "onnx"
-    torch = "torch"
 
 
 def predict(
@@ -83,12 +65,10 @@ def predict(
     layer: Annotated[
         str, typer.Option(help="With --into: name of the layer; default: that of the run.")
     ] = "",
-    device: DeviceOption = DeviceName.auto,
-    runtime: Annotated[
-        Runtime, typer.Option(help="onnx: the run's exported network; auto: by the file.")
-    ] = Runtime.auto,
+    device: DeviceOption = "auto",
+    runtime: RuntimeOption = "auto",
     workers: AskWorkersOption = None,
-    engine: EngineOption = EngineName.local,
+    engine: EngineOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Predict people's joints, what occludes them, and the confidence in both."""
@@ -122,10 +102,10 @@ def predict(
         batch=batch,
         into=into,
         layer=layer,
-        device=device.value,
-        runtime=runtime.value,
+        device=device,
+        runtime=runtime,
         workers=workers,
-        engine=engine.value,
+        engine=engine,
     )
     text = f"{people_text(result['people'])} in {images_text(result['pictures'])}, in {out}"
     if into is not None:
@@ -139,29 +119,30 @@ def export_model(
         Path | None, typer.Option(help="New file; default: model.onnx or model.pt2 in the run.")
     ] = None,
     to: Annotated[
-        ModelFormat, typer.Option("--format", help="For ONNX Runtime, or for torch.export.load.")
-    ] = ModelFormat.onnx,
+        Literal["onnx", "torch"],
+        typer.Option("--format", help="For ONNX Runtime, or for torch.export.load."),
+    ] = "onnx",
     flip: Annotated[bool, typer.Option("--flip", help="Put flip testing into the file.")] = False,
     floats: Annotated[
         bool, typer.Option("--floats", help="Take floats from 0 to 1 instead of uint8.")
     ] = False,
     stored: Annotated[
-        WeightsName,
+        Literal["int16", "float32"],
         typer.Option("--weights", help="How an ONNX file stores them; it computes in float32."),
-    ] = WeightsName.int16,
+    ] = "int16",
     as_json: JsonOption = False,
 ) -> None:
     """Export a network with its decoder to one file that runs without synthstudio."""
     from synthstudio.api.model import Model
 
-    name = "model.onnx" if to is ModelFormat.onnx else "model.pt2"
+    name = "model.onnx" if to == "onnx" else "model.pt2"
     folder = weights if weights.is_dir() else weights.parent
     made = Model.load(weights, device="cpu").export(
         folder / name if out is None else out,
-        format=to.value,
+        format=to,
         flip=flip,
         floats=floats,
-        weights=stored.value,
+        weights=stored,
     )
     finish(
         made,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from synthstudio.api.exchange import FORMATS
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
-    DEFAULT_FORMAT,
     SKELETON_NAMES,
-    DeviceName,
     DeviceOption,
-    ExportFormat,
+    FormatOption,
     JsonOption,
     ReviewedArgument,
     StoredAssetsOption,
@@ -25,24 +23,8 @@ from synthstudio.cli.options import (
 from synthstudio.core.amounts import frames_text, people_text
 
 DATASET = "dataset"
-FormName = StrEnum("FormName", [DATASET, *(form.value for form in ExportFormat)])  # type: ignore[misc]
-
-
-class OnlyName(StrEnum):
-    """Which people of a review go out."""
-
-    approved = "approved"
-    touched = "touched"
-    all = "all"
-
-
-class RoleName(StrEnum):
-    """What members may do; each may do what those before it may."""
-
-    viewer = "viewer"
-    reviewer = "reviewer"
-    lead = "lead"
-    admin = "admin"
+Role = Literal["viewer", "reviewer", "lead", "admin"]
+"""Each may do what those before it may."""
 
 
 DbOption = Annotated[
@@ -74,14 +56,15 @@ def export(
     dataset: ReviewedArgument,
     out: Annotated[Path, typer.Option(help="Folder for the labels; of a dataset also a URL.")],
     form: Annotated[
-        FormName, typer.Option("--format", help="Format; dataset: a dataset of our own.")
-    ] = FormName.coco,  # type: ignore[attr-defined]
+        Literal[DATASET, *FORMATS],  # type: ignore[valid-type]
+        typer.Option("--format", help="Format; dataset: a dataset of our own."),
+    ] = "coco",  # type: ignore[attr-defined]
     only: Annotated[
-        OnlyName,
+        Literal["approved", "touched", "all"],
         typer.Option(
             help="Frames with somebody approved or decided to be empty, or touched, or all."
         ),
-    ] = OnlyName.approved,
+    ] = "approved",
     skeleton: Annotated[
         str | None, typer.Option(help=f"Convert the joints to this one: {SKELETON_NAMES}.")
     ] = None,
@@ -91,17 +74,17 @@ def export(
     """Export the labels as reviewers left them; the dataset itself stays as it is."""
     from synthstudio.api import review
 
-    if form.value == DATASET and skeleton is not None:
+    if form == DATASET and skeleton is not None:
         raise typer.BadParameter("--skeleton converts joints for other tools, not for a dataset")
-    with waiting(f"exporting {form.value}"):
-        if form.value == DATASET:
-            made = review.reviewed_dataset(dataset, out, only=only.value, db=db)
+    with waiting(f"exporting {form}"):
+        if form == DATASET:
+            made = review.reviewed_dataset(dataset, out, only=only, db=db)
             where = str(made.path)
             result = {"folder": where, "frames": made.frames, "people": made.num_people}
             text = f"{frames_text(made.frames)} and {people_text(made.num_people)} in {where}"
         else:
             exported = review.export_reviewed(
-                dataset, out, format=form.value, only=only.value, skeleton=skeleton, db=db
+                dataset, out, format=form, only=only, skeleton=skeleton, db=db
             )
             result, text = exported.as_json(), exported.text()
     finish(result, as_json, text)
@@ -112,7 +95,7 @@ def import_(
     dataset: ReviewedArgument,
     path: Annotated[Path, typer.Argument(help="Corrected file or folder of another tool.")],
     by: Annotated[str, typer.Option("--by", help="Author of the corrections.")],
-    form: Annotated[ExportFormat, typer.Option("--format", help="Format.")] = DEFAULT_FORMAT,
+    form: FormatOption = "coco",
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images; default: beside the file.")
     ] = None,
@@ -122,10 +105,8 @@ def import_(
     """Import corrections made in another tool: each person that differs becomes one event."""
     from synthstudio.api import review
 
-    with waiting(f"importing {form.value}"):
-        made = review.import_corrections(
-            dataset, path, by=by, format=form.value, images=images, db=db
-        )
+    with waiting(f"importing {form}"):
+        made = review.import_corrections(dataset, path, by=by, format=form, images=images, db=db)
     finish(made.as_json(), as_json, made.text())
     if made.refused:
         raise typer.Exit(1)
@@ -163,7 +144,7 @@ def check(
     ] = None,
     assets: StoredAssetsOption = None,
     workers: WorkersOption = 1,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     db: DbOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -181,7 +162,7 @@ def check(
         audited=audited,
         assets=assets,
         workers=workers,
-        device=device.value,
+        device=device,
         db=db,
     )
     lines = [
@@ -254,7 +235,7 @@ def backup(
 def members(
     db: StoreOption,
     name: Annotated[str | None, typer.Option("--set", help="Member whose role to set.")] = None,
-    role: Annotated[RoleName | None, typer.Option(help="With --set: the role.")] = None,
+    role: Annotated[Role | None, typer.Option(help="With --set: the role.")] = None,
     remove: Annotated[str | None, typer.Option(help="Member to remove.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -265,7 +246,7 @@ def members(
         raise typer.BadParameter("--set NAME and --role ROLE go together")
     changes: dict[str, str | None] = {}
     if name is not None and role is not None:
-        changes[name] = role.value
+        changes[name] = role
     if remove is not None:
         changes[remove] = None
     found = review.members(db, role_of=changes)
@@ -280,7 +261,7 @@ def token(
         str | None, typer.Option(help="Member for whom to make a token, printed once.")
     ] = None,
     role: Annotated[
-        RoleName | None, typer.Option(help="With --make: the role, at most the member's own.")
+        Role | None, typer.Option(help="With --make: the role, at most the member's own.")
     ] = None,
     label: Annotated[str, typer.Option(help="With --make: what it is for.")] = "token",
     days: Annotated[
@@ -294,7 +275,7 @@ def token(
 
     if role is not None and make is None:
         raise typer.BadParameter("--role goes with --make NAME")
-    name = None if role is None else role.value
+    name = None if role is None else role
     found, text = review.tokens(db, make=make, role=name, label=label, days=days, revoke=revoke)
     rows = [dataclasses.asdict(one) for one in found]
     for row in rows:

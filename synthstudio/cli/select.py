@@ -9,18 +9,15 @@ import typer
 
 from synthstudio.api.progress import waiting
 from synthstudio.cli.options import (
-    DEFAULT_FORMAT,
     SKELETON_NAMES,
     DatasetArgument,
-    ExportFormat,
+    FormatOption,
     JsonOption,
     WhereOption,
     finish,
     part,
 )
 from synthstudio.core.amounts import frames_text, people_text
-
-FormatOption = Annotated[ExportFormat, typer.Option("--format", help="Format.")]
 
 
 def filter(
@@ -137,7 +134,7 @@ def merge(
 def export(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder for annotations and images.")],
-    form: FormatOption = DEFAULT_FORMAT,
+    form: FormatOption = "coco",
     polygons: Annotated[
         bool, typer.Option("--polygons", help="Write masks as polygons instead of RLE.")
     ] = False,
@@ -156,10 +153,10 @@ def export(
     """Export a dataset in a format that other tools read."""
     from synthstudio.api import exchange
 
-    with waiting(f"exporting {form.value}"):
+    with waiting(f"exporting {form}"):
         made = exchange.export(
             part(dataset, where),
-            form.value,
+            form,
             out,
             polygons=polygons,
             skeleton=skeleton,
@@ -171,7 +168,7 @@ def export(
 def import_(
     path: Annotated[Path, typer.Argument(help="File or folder of another tool.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
-    form: FormatOption = DEFAULT_FORMAT,
+    form: FormatOption = "coco",
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images; default: beside the file.")
     ] = None,
@@ -184,10 +181,8 @@ def import_(
     """Import what another tool has written as a dataset."""
     from synthstudio.api import exchange
 
-    with waiting(f"importing {form.value}"):
-        made = exchange.import_(
-            path, out, format=form.value, images=images, skeleton=skeleton
-        ).summary
+    with waiting(f"importing {form}"):
+        made = exchange.import_(path, out, format=form, images=images, skeleton=skeleton).summary
     finish(made.as_json(), as_json, made.text())
 
 

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synthstudio.cli.options import JsonOption, finish, say
-from synthstudio.cli.predict import Runtime
+from synthstudio.cli.options import JsonOption, Runtime, finish, say
 
 
 def _numbers(text: str, hint: str) -> list[int]:
@@ -28,7 +27,7 @@ def benchmark(
     threads: Annotated[str, typer.Option(help="Threads, joined by commas.")] = "1",
     runtime: Annotated[
         Runtime, typer.Option(help="auto: a run's weights, and its model.onnx if it has one.")
-    ] = Runtime.auto,
+    ] = "auto",
     rounds: Annotated[int, typer.Option(min=1, help="Timed calls of each setting.")] = 50,
     dataset: Annotated[
         Path | None, typer.Option(help="Also count the joints found of its people (PCK@0.1).")
@@ -46,7 +45,7 @@ def benchmark(
         models,
         batches=_numbers(batches, "--batches"),
         threads=_numbers(threads, "--threads"),
-        runtime=runtime.value,
+        runtime=runtime,
         rounds=rounds,
         dataset=dataset,
         split=split,

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from synthstudio.cli.options import (
     AskWorkersOption,
     DatasetArgument,
-    DeviceName,
     DeviceOption,
-    EngineName,
+    Engine,
     EngineOption,
     JsonOption,
     WhereOption,
@@ -28,11 +26,6 @@ from synthstudio.cli.options import (
 CacheOption = Annotated[
     Path | None, typer.Option(help="Folder of cached crops; default: in the run's folder.")
 ]
-
-
-class DecodeName(StrEnum):
-    hits = "hits"
-    peak = "peak"
 
 
 def train(
@@ -49,12 +42,12 @@ def train(
     ] = None,
     cache: CacheOption = None,
     engine: Annotated[
-        EngineName,
+        Engine,
         typer.Option(
             help="Who trains: this process (or those of torchrun), or processes of a Ray cluster "
             "(RAY_ADDRESS, else one of this machine)."
         ),
-    ] = EngineName.local,
+    ] = "local",
     processes: Annotated[
         int, typer.Option(min=1, help="With --engine ray: training processes, one a GPU.")
     ] = 1,
@@ -63,7 +56,7 @@ def train(
     """Train a network on datasets, COCO files, recipes, or a mix of them."""
     from synthstudio.api import networks
 
-    if engine is EngineName.ray and (fast_dev_run or overfit is not None):
+    if engine == "ray" and (fast_dev_run or overfit is not None):
         raise typer.BadParameter(
             "goes with neither --fast-dev-run nor --overfit", param_hint="--engine ray"
         )
@@ -81,7 +74,7 @@ def train(
         resume=resume,
         overfit=overfit,
         dry_run=fast_dev_run,
-        engine=engine.value,
+        engine=engine,
         processes=processes,
         say=say,
     )
@@ -174,39 +167,40 @@ def evaluate(
         Path | None, typer.Option(help="New folder; default: RUN/evaluations/NAME.")
     ] = None,
     decode: Annotated[
-        DecodeName, typer.Option(help="Decode by best expected hit or by highest peak.")
-    ] = DecodeName.hits,
+        Literal["hits", "peak"],
+        typer.Option(help="Decode by best expected hit or by highest peak."),
+    ] = "hits",
     flip: Annotated[bool, typer.Option("--flip", help="Use flip testing; twice the time.")] = False,
     bank: Annotated[
         bool,
         typer.Option("--bank", help="Decode a plain block's heatmaps with a bank of poses."),
     ] = False,
     cache: CacheOption = None,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     workers: AskWorkersOption = None,
-    engine: EngineOption = EngineName.local,
+    engine: EngineOption = "local",
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report."""
     from synthstudio.api import networks
 
-    evaluation, folder = networks.run_evaluate(
+    evaluation = networks.evaluate(
         run,
         part(dataset, where),
         split=split or (),
         out=out,
-        decode=decode.value,
+        decode=decode,
         flip=flip,
         bank=bank,
         cache=cache,
-        device=device.value,
+        device=device,
         workers=workers,
-        engine=engine.value,
+        engine=engine,
     )
     finish(
-        networks.evaluation_json(evaluation, folder),
+        networks.evaluation_json(evaluation),
         as_json,
-        f"{networks.headline(evaluation)}. Read {folder / 'report.html'}",
+        f"{networks.headline(evaluation)}. Read {evaluation.folder}/report.html",
     )
 
 
@@ -302,7 +296,7 @@ def robustness(
         list[str] | None, typer.Option(help="Only this challenge; may be repeated.")
     ] = None,
     workers: WorkersOption = 1,
-    device: DeviceOption = DeviceName.auto,
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Hold runs against darkness, glare, crowds and the like, each beside the plain scene.
@@ -317,7 +311,7 @@ def robustness(
         frames=frames,
         challenges=challenge or challenges.CHALLENGES,
         workers=workers,
-        device=device.value,
+        device=device,
     )
     text = found.pop("text")
     if not as_json:

@@ -95,12 +95,13 @@ def select(predictions: Predictions, rows: I64 | Bools) -> Predictions:
 class Evaluation:
     """`about`: run, weights, data set, split, decoding, skeleton. `metrics`: by section, those of
     `compute_metrics` and those that need the network itself: latency, attention, sensitivity.
-    `found`: everybody whom a network found that takes no boxes."""
+    `found`: everybody whom a network found that takes no boxes. `folder`: where it was written."""
 
     about: dict[str, Any]
     metrics: dict[str, Any]
     predictions: Predictions
     found: Found | None = None
+    folder: Path | None = None
 
 
 def write(out: Path, evaluation: Evaluation, page: bytes) -> None:

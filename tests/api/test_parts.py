@@ -127,7 +127,7 @@ FUNCTIONS: dict[str, Callable[[ss.Dataset, Path, Path], tuple[int, int]]] = {
     "stats": _stats,
     "validate": _validate,
 }
-OTHERS = {"run_evaluate", "unmet_targets", "gap", "fit", "remake", "frame", "diff_text"}
+OTHERS = {"evaluate", "unmet_targets", "gap", "fit", "remake", "frame", "diff_text"}
 """What one of these calls, or of one frame: `gap` takes photos and reads the same columns."""
 
 

@@ -1,4 +1,5 @@
 import json
+from typing import get_args
 
 import pytest
 from exchange_sets import differences, from_behind, make_set, rows_of
@@ -6,7 +7,7 @@ from typer.testing import CliRunner
 
 from synthstudio.api.exchange import SKELETONS
 from synthstudio.cli import app
-from synthstudio.cli.options import ExportFormat
+from synthstudio.cli.options import FormatName
 from synthstudio.core.errors import FormatError
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
@@ -15,7 +16,7 @@ from synthstudio.formats.registry import FORMATS
 
 
 def test_the_commands_know_every_format_and_skeleton() -> None:
-    assert [f.value for f in ExportFormat] == list(FORMATS)
+    assert list(get_args(FormatName)) == list(FORMATS)
     assert list(SKELETONS) == list(TARGETS)
 
 

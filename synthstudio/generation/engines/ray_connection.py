@@ -22,7 +22,10 @@ from synthstudio.generation.engines.local import ONE_THREAD, environment
 _LOCAL = "local"
 _END_S = 10.0
 _REACH_S = 20.0
-_TOLD = {"RAY_USAGE_STATS_ENABLED": "0"}  # nobody outside is
+_TOLD = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nobody outside is
+    "RAY_task_oom_retries": "3",  # else without end
+}
 _ENVIRONMENT = {
     **ONE_THREAD,
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a worker sees the GPU without owning it
