@@ -40,7 +40,7 @@ from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import set_share
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import begin_second_looks
+from synthstudio.review.team.second_review import begin_second_reviews
 from synthstudio.review.values import Op, Person, User
 from synthstudio.studio.access import load_secret, local_key
 
@@ -106,7 +106,7 @@ def review(db: Path, folder: Path) -> None:
     for k, (frame, instance) in enumerate(table.ids(order.rows[:some])):
         look(TEAM[k % 2], Person(dataset=table.key, frame=frame, instance=instance))
     for who in TEAM:
-        for person in begin_second_looks(store, table, who=who, count=8, share=SHARE):
+        for person in begin_second_reviews(store, table, who=who, count=8, share=SHARE):
             look(who, person)
     next_people(store, order, who=TEAM[0], count=6)
     _assign(store, table, order.rows[some + 8 : some + 20])

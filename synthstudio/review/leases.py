@@ -32,7 +32,7 @@ from synthstudio.review.values import MAIN, Person, User, invalid, may, require
 LOG = logging.getLogger("synthstudio.review.leases")
 
 SECOND, ADJUDICATED = "second", "adjudicated"
-"""Layers of team.second_pass: nobody writes there but through it."""
+"""Layers of team.second_review: nobody writes there but through it."""
 MINUTES = 30
 MAX_MINUTES = 240
 MAX_AT_ONCE = 500
@@ -52,7 +52,7 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     """Raise Refused("lease") when somebody else holds this person, or one's own lease ended.
 
     A person nobody claimed may be changed by everybody: revisions keep two of them apart. But
-    a second look is blind, so it needs a lease: `team.second_pass.begin_second_looks` gives it
+    a second look is blind, so it needs a lease: `team.second_review.begin_second_reviews` gives it
     only to those who may have it. While that lease holds and the second look is undecided, its
     holder may write nothing to the layer main, whatever the role; and who has written there may
     write nothing to a second look, whatever lease is left. Attempts are logged. Only leads write

@@ -13,7 +13,7 @@ from synthstudio.review.check import check_name
 from synthstudio.review.models import SavedViewRow, SettingRow
 from synthstudio.review.risk.queue import CONTROL_SHARE
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_pass import SECOND_SHARE
+from synthstudio.review.team.second_review import SECOND_SHARE
 from synthstudio.review.values import User, invalid, read_row, require
 
 Share = Literal["second_share", "control_share"]

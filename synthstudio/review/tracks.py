@@ -96,20 +96,20 @@ def members(
     table: PeopleTable,
     clip: Clip,
     *,
-    veiled: Collection[tuple[int, int]] = (),
+    blinded: Collection[tuple[int, int]] = (),
     session: Session | None = None,
 ) -> list[Member]:
-    """Everybody of a clip by time, deleted ones too; of `veiled` (frame, instance) as on disk."""
+    """Everybody of a clip by time, deleted ones too; of `blinded` (frame, instance) as on disk."""
     times = {frame: time for time, frame in clip.frames.items()}
     disk = _tracks_on_disk(table, clip)
     states = states_in(store, clip.dataset, times, session=session)
     found = []
     for pair in dict.fromkeys([*disk, *states]):
-        if pair[1] == FRAME or (pair not in disk and pair in veiled):
+        if pair[1] == FRAME or (pair not in disk and pair in blinded):
             continue
         person = Person(dataset=clip.dataset, frame=pair[0], instance=pair[1])
         state = ItemState(person=person)
-        state = state if pair in veiled else states.get(pair, state)
+        state = state if pair in blinded else states.get(pair, state)
         track = state.track if state.track is not None else disk.get(pair)
         one = Member(
             person=person,
@@ -210,7 +210,7 @@ def track_log(
     clip: Clip,
     track: int | None,
     *,
-    veiled: Collection[tuple[int, int]] = (),
+    blinded: Collection[tuple[int, int]] = (),
 ) -> list[TrackChange]:
     """What became of a track, newest first: changes that gave it people or took some from it, and
     what became before of the tracks that these people came from."""
@@ -222,7 +222,7 @@ def track_log(
             disk.get(pair) if values["track"] is None else values["track"]
             for values in (event.before, event.after)
         )
-        if was != to and pair not in veiled:
+        if was != to and pair not in blinded:
             groups.setdefault((event.client, was, to), []).append(event)  # type: ignore[arg-type]
     found, tracks = [], {track}
     for (_, was, to), some in sorted(groups.items(), key=lambda item: -item[1][-1].id):

@@ -13,11 +13,11 @@ from synthstudio.core.errors import DatasetError, Refused
 from synthstudio.review import history
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.settings import Share, set_share, share_of
-from synthstudio.review.team.second_pass import (
+from synthstudio.review.team.second_review import (
     Decision,
     Progress,
     adjudicate,
-    begin_second_looks,
+    begin_second_reviews,
     progress,
 )
 from synthstudio.review.team.statistics import (
@@ -92,7 +92,7 @@ def progress_words(done: Progress, share: float) -> str:
 
 def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     try:
-        people = begin_second_looks(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
+        people = begin_second_reviews(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
     except Refused as error:
         show_refusal(error, user=me.name)
         return

@@ -29,7 +29,7 @@ from synthstudio.core.web_address import is_local
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.accounts import accounts
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Person, User
 from synthstudio.review.webhooks import deliver_due
 from synthstudio.studio import access

@@ -17,7 +17,7 @@ from synthstudio.review.comments import (
     threads_of_people,
 )
 from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Role, User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, browser, session_cookie

@@ -13,9 +13,9 @@ from synthstudio.review.progress import Due, due_days, is_overdue
 from synthstudio.review.team.statistics import (
     MAX_PAUSE,
     MIN_LOOK,
-    Pace,
+    Throughput,
     throughput,
-    total_pace,
+    total_per_hour,
 )
 from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context, OpenSet
@@ -100,17 +100,17 @@ def show_throughput(ctx: Context, chosen: OpenSet) -> None:
     )
 
 
-def _person_line(who: str, found: Sequence[Pace]) -> dict[str, object]:
+def _person_line(who: str, found: Sequence[Throughput]) -> dict[str, object]:
     return {
         "name": who,
         "days": len(found),
         "active minutes": round(60 * sum(pace.active_h for pace in found)),
         "people": sum(pace.people for pace in found),
-        "people an hour": _whole(total_pace(found)),
+        "people an hour": _whole(total_per_hour(found)),
     }
 
 
-def _row(pace: Pace) -> list[object]:
+def _row(pace: Throughput) -> list[object]:
     return [
         pace.who,
         pace.day.isoformat(),

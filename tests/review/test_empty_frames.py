@@ -11,7 +11,7 @@ from synthstudio.review import history
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.reviewed import export_reviewed, reviewed_dataset
 from synthstudio.review.risk.table import people_table
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.team.statistics import throughput
 from synthstudio.review.values import FRAME
 

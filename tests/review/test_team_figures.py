@@ -27,14 +27,14 @@ from synthstudio.review.team.members import (
     set_role,
     unassign,
 )
-from synthstudio.review.team.second_pass import Pair
+from synthstudio.review.team.second_review import Pair
 from synthstudio.review.team.statistics import (
-    Moment,
+    ReviewEvent,
     agreement_of,
     kappa,
-    paces,
     throughput,
-    total_pace,
+    throughputs,
+    total_per_hour,
 )
 from synthstudio.review.values import ItemState, JointLabel, Person
 
@@ -135,9 +135,11 @@ def test_verdicts_count_deletions_and_leave_flags_out(table: PeopleTable) -> Non
     assert (made.people, made.joints[0].state.n) == (5, 3)
 
 
-def _moments(who: str, *steps: tuple[float, int, bool], start: datetime = NOON) -> list[Moment]:
+def _moments(
+    who: str, *steps: tuple[float, int, bool], start: datetime = NOON
+) -> list[ReviewEvent]:
     return [
-        Moment(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
+        ReviewEvent(who=who, when=start + timedelta(minutes=m), person=(0, k, "main"), decision=d)
         for m, k, d in steps
     ]
 
@@ -148,7 +150,7 @@ def test_pace_by_hand() -> None:
         "anna", (0, 1, True), (2, 2, False), (4, 2, True), (8, 3, True),
         (60, 4, True), (61, 5, False), (62, 5, True), (68, 6, False),
     )  # fmt: skip
-    (made,) = paces(moments)
+    (made,) = throughputs(moments)
     assert (made.who, made.people, made.events) == ("anna", 5, 8)
     assert made.active_h == pytest.approx(10 / 60)
     assert made.per_hour == pytest.approx(3 / (10 / 60))
@@ -157,9 +159,9 @@ def test_pace_by_hand() -> None:
 def test_people_decided_at_once_are_in_no_pace() -> None:
     """A lead flags five in a moment between two whom he looked at: three looks in four minutes."""
     steps = [(0, 0, True), (2, 1, True), *((3 + k / 60_000, 2 + k, True) for k in range(5))]
-    (made,) = paces(_moments("lea", *steps, (4, 9, True)))
+    (made,) = throughputs(_moments("lea", *steps, (4, 9, True)))
     assert (made.people, made.paced) == (8, 3)
-    assert made.per_hour == pytest.approx(3 / (4 / 60)) == total_pace([made])
+    assert made.per_hour == pytest.approx(3 / (4 / 60)) == total_per_hour([made])
     assert (made.first, made.last) == (NOON, NOON + timedelta(minutes=4))
 
 
@@ -167,16 +169,16 @@ def test_pace_by_day_and_reviewer() -> None:
     late = _moments("anna", (0, 1, True), (4, 2, True), start=NOON.replace(hour=23, minute=58))
     ben = _moments("ben", (1, 1, True), (1.2, 2, True), start=NOON)
     both = sorted([*late, *ben], key=lambda m: m.when)
-    made = paces(both)
+    made = throughputs(both)
     reported = [(p.who, p.day.day, p.people) for p in made]
     assert reported == [("anna", 1, 1), ("ben", 1, 2), ("anna", 2, 1)]
     assert math.isnan(made[1].per_hour)  # 12 seconds say nothing
-    east = paces(both, zone=timezone(timedelta(hours=2)))
+    east = throughputs(both, zone=timezone(timedelta(hours=2)))
     assert [(p.who, p.day.day) for p in east] == [("ben", 1), ("anna", 2)]
     # One person decided twice is one person.
-    again = paces(_moments("cy", (0, 1, True), (2, 1, True), (4, 1, True)))
+    again = throughputs(_moments("cy", (0, 1, True), (2, 1, True), (4, 1, True)))
     assert again[0].people == 1 and again[0].per_hour == pytest.approx(1 / (4 / 60))
-    assert paces([]) == []
+    assert throughputs([]) == []
 
 
 def test_pace_of_stored_events(store: Store, table: PeopleTable) -> None:

@@ -9,7 +9,7 @@ from review_ops import ANNA, BEN, GUEST, hidden, op, seen
 from synthstudio.cli.review import _line
 from synthstudio.core.errors import Refused
 from synthstudio.dataset.reader import Dataset
-from synthstudio.review import clip_strokes, edits, history, leases
+from synthstudio.review import clip_edits, edits, history, leases
 from synthstudio.review.check import base_of
 from synthstudio.review.datasets import register
 from synthstudio.review.reviewed import reviewed, reviewed_dataset
@@ -27,7 +27,7 @@ def clip_set(tmp_path_factory):
 def scene(empty_store, clip_set):
     key = register(empty_store, clip_set, "clips")
     table = dataclasses.replace(people_table(clip_set), key=key)
-    return clip_strokes.Scene(
+    return clip_edits.Scene(
         store=empty_store,
         table=table,
         clip=clip_of(table, 0),
@@ -60,15 +60,15 @@ def test_a_clip_is_its_frames_by_time(scene):
 def test_between_key_frames_places_are_linear_and_the_nearer_one_says_what_is_seen(scene):
     for frame, label in ((1, seen(10, 20)), (5, hidden(50, 60))):
         edit(scene, at(scene, frame), joints={"nose": label})
-    found = clip_strokes.filling(scene, at(scene, 3), around=True)
+    found = clip_edits.interpolation(scene, at(scene, 3), around=True)
     assert found.keys == (1, 5) and [f.person.frame for f in found.fills] == [2, 3, 4]
-    done = clip_strokes.fill(scene, found, "clipfill1", who=ANNA)
-    assert done == clip_strokes.Done(people=3)
+    done = clip_edits.interpolate(scene, found, "clipfill1", who=ANNA)
+    assert done == clip_edits.Done(people=3)
     noses = [history.state(scene.store, at(scene, k)).joints["nose"] for k in (2, 3, 4)]
     assert [(n.x_px, n.y_px, n.state, n.cause) for n in noses] == [
         (20, 30, 2, "visible"), (30, 40, 2, "visible"), (40, 50, 1, "object"),
     ]  # fmt: skip
-    assert clip_strokes.fill(scene, found, "clipfill1", who=ANNA).people == 3, "said twice"
+    assert clip_edits.interpolate(scene, found, "clipfill1", who=ANNA).people == 3, "said twice"
     # What was filled in is no key frame until somebody moves a joint of it.
     said = edit(scene, at(scene, 4), joints={"nose": hidden(40.004, 50, "person")})
     keys = [m.person.frame for m in scene.members() if m.is_key]
@@ -76,10 +76,10 @@ def test_between_key_frames_places_are_linear_and_the_nearer_one_says_what_is_se
     edit(scene, at(scene, 4), kind="revert", event=said.id)
     edit(scene, at(scene, 3), joints={"nose": seen(0, 0)})
     assert [m.person.frame for m in scene.members() if m.is_key] == [1, 3, 5]
-    back = clip_strokes.undo(scene, "clipfill1", "clipundo1", who=ANNA)
+    back = clip_edits.undo(scene, "clipfill1", "clipundo1", who=ANNA)
     assert back.people == 2 and "frame 3, person 1" in back.left[0]
     assert "nose" not in history.state(scene.store, at(scene, 2)).joints
-    again = clip_strokes.undo(scene, "clipundo1", "clipredo1", who=ANNA)
+    again = clip_edits.undo(scene, "clipundo1", "clipredo1", who=ANNA)
     assert again.people == 2
     assert history.state(scene.store, at(scene, 2)).joints["nose"].x_px == 20
     assert history.check_replay(scene.store, scene.clip.dataset) == []
@@ -90,9 +90,9 @@ def test_who_is_held_decided_or_changed_since_stays_and_is_named(scene):
         edit(scene, at(scene, frame), joints={"nose": seen(10 + frame, 20)})
     edit(scene, at(scene, 1), kind="status", status="flagged")
     leases.claim(scene.store, [at(scene, 2)], who=BEN)
-    found = clip_strokes.filling(scene, at(scene, 0), around=False)
+    found = clip_edits.interpolation(scene, at(scene, 0), around=False)
     edit(scene, at(scene, 3), kind="comment", text="?")
-    done = clip_strokes.fill(scene, found, "clipfill2", who=ANNA)
+    done = clip_edits.interpolate(scene, found, "clipfill2", who=ANNA)
     assert done.people == 1
     assert sorted(done.left) == [
         "frame 1, person 1: flagged",
@@ -100,7 +100,7 @@ def test_who_is_held_decided_or_changed_since_stays_and_is_named(scene):
         "frame 3, person 1: changed meanwhile",
     ]
     with pytest.raises(Refused, match="role"):
-        clip_strokes.fill(scene, found, "clipfill3", who=GUEST)
+        clip_edits.interpolate(scene, found, "clipfill3", who=GUEST)
 
 
 def test_somebody_is_added_where_nobody_of_the_track_is(scene):
@@ -109,32 +109,32 @@ def test_somebody_is_added_where_nobody_of_the_track_is(scene):
     assert not nobody.exists
     for frame in (0, 3):
         edit(scene, at(scene, frame, 7), kind="add", joints={"nose": seen(10 * frame, 9)}, track=9)
-    found = clip_strokes.filling(scene, at(scene, 0, 7), around=True)
+    found = clip_edits.interpolation(scene, at(scene, 0, 7), around=True)
     assert [f.added for f in found.fills] == [True, True]
-    assert clip_strokes.fill(scene, found, "clipfill4", who=ANNA).people == 2
+    assert clip_edits.interpolate(scene, found, "clipfill4", who=ANNA).people == 2
     assert tracks(scene)[1, 3] == tracks(scene)[2, 3] == 9
-    assert clip_strokes.undo(scene, "clipfill4", "clipundo4", who=ANNA).people == 2
+    assert clip_edits.undo(scene, "clipfill4", "clipundo4", who=ANNA).people == 2
     assert (1, 3) not in tracks(scene)
 
 
 def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tmp_path):
     me = at(scene, 4)
-    assert clip_strokes.split(scene, me, "clipsplit1", who=ANNA).people == 4
+    assert clip_edits.split(scene, me, "clipsplit1", who=ANNA).people == 4
     assert [tracks(scene)[k, 1] for k in range(TIMES)] == [1] * 4 + [3] * 4
     with pytest.raises(Refused, match="both tracks are in some frames"):
-        clip_strokes.join(scene, me, 2, "clipjoin1", who=ANNA)
+        clip_edits.join(scene, me, 2, "clipjoin1", who=ANNA)
     with pytest.raises(Refused, match="begins here"):
-        clip_strokes.split(scene, me, "clipsplit2", who=ANNA)
+        clip_edits.split(scene, me, "clipsplit2", who=ANNA)
     with pytest.raises(Refused, match="is a track of the clip"):
-        clip_strokes.rename(scene, me, 2, "cliprename1", who=ANNA)
-    assert clip_strokes.rename(scene, me, 12, "cliprename1", who=ANNA).people == 4
+        clip_edits.rename(scene, me, 2, "cliprename1", who=ANNA)
+    assert clip_edits.rename(scene, me, 12, "cliprename1", who=ANNA).people == 4
     made = reviewed_dataset(scene.store, clip_set, tmp_path / "out", only="all")
     exported = [
         row["track_id"] for row in Dataset(made.place).iter_instances() if row["instance"] == 1
     ]
     assert exported == [1] * 4 + [12] * 4 + [1] * TIMES
     digest = reviewed(scene.store, clip_set, only="all").identity.derived
-    assert clip_strokes.join(scene, me, 1, "clipjoin2", who=ANNA).people == 4
+    assert clip_edits.join(scene, me, 1, "clipjoin2", who=ANNA).people == 4
     assert reviewed(scene.store, clip_set, only="all").identity.derived != digest
     log = track_log(scene.store, scene.table, scene.clip, 1)
     assert [line.text for line in log] == [
@@ -143,7 +143,7 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
         "frames 4 to 7 (4): track 1 to track 3",
     ]
     for client in ("clipjoin2", "cliprename1", "clipsplit1"):
-        assert clip_strokes.undo(scene, client, f"{client}undo", who=ANNA).people == 4
+        assert clip_edits.undo(scene, client, f"{client}undo", who=ANNA).people == 4
     assert set(tracks(scene).values()) == {1, 2}
     told = [_line(event) for event in history.events(scene.store, scene.clip.dataset, person=me)]
     assert told[0].endswith("frame 4 person 1  edit track 3"), "review history says so, too"
@@ -151,8 +151,8 @@ def test_tracks_are_split_joined_and_renamed_and_exported_so(scene, clip_set, tm
 
 
 def test_a_track_of_the_largest_number_is_split_all_the_same(scene):
-    assert clip_strokes.rename(scene, at(scene, 0), 2**31 - 1, "cliprename2", who=ANNA).people
-    assert clip_strokes.split(scene, at(scene, 4), "clipsplit3", who=ANNA).people == 4
+    assert clip_edits.rename(scene, at(scene, 0), 2**31 - 1, "cliprename2", who=ANNA).people
+    assert clip_edits.split(scene, at(scene, 4), "clipsplit3", who=ANNA).people == 4
     assert tracks(scene)[4, 1] == 1
 
 
@@ -164,7 +164,7 @@ def test_a_stroke_takes_no_second_connection_while_it_has_the_set(scene, monkeyp
         return held(store, *args, **more)
 
     monkeypatch.setattr(edits, "apply_each", alone)
-    assert clip_strokes.split(scene, at(scene, 4), "clipsplit4", who=ANNA).people == 4
+    assert clip_edits.split(scene, at(scene, 4), "clipsplit4", who=ANNA).people == 4
 
 
 def test_nobody_is_in_a_frame_twice(scene):

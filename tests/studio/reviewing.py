@@ -26,7 +26,7 @@ from synthstudio.review.risk.table import people_table
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store, open_store
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import MAIN, Event, JointLabel, Person, Role, Status, User
 from synthstudio.studio.drawing.pictures import read_source
 from synthstudio.studio.editor import window

@@ -15,10 +15,10 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.progress import done_and_total
 from synthstudio.review.risk.predictions import Prediction, put_predictions
 from synthstudio.review.settings import set_share
-from synthstudio.review.team.second_pass import (
+from synthstudio.review.team.second_review import (
     Decision,
     adjudicate,
-    begin_second_looks,
+    begin_second_reviews,
     blinded,
     blinded_among,
     progress,
@@ -162,7 +162,7 @@ def test_an_open_second_look_hides_the_first_from_who_may_do_it(review):
         everybody = blinded(review.store, review.table, who=who, share=1.0)
         assert one == set(review.table.ids(everybody.nonzero()[0]))
     assert blinded_among(review.store, review.table, people, who=BEN, share=0.0) == set()
-    (taken,) = begin_second_looks(review.store, review.table, who=BEN, share=1.0)
+    (taken,) = begin_second_reviews(review.store, review.table, who=BEN, share=1.0)
     assert (taken.frame, taken.instance) == people[0]
     assert review.tell(BEN, taken, 1, **NOSE).done
     assert shown(review, BEN, people[:1], layer=SECOND)[0]["state"]["revision"] == 1
@@ -206,7 +206,7 @@ def test_a_second_look_changes_only_whom_it_was_given(sticks):
     set_share(sticks.store, sticks.table.key, "second_share", 1.0, by=ADMIN)
     for instance in (1, 2):
         sticks.decide(ADA, sticks.at(4, instance))
-    (taken,) = begin_second_looks(sticks.store, sticks.table, who=BEN, count=1, share=1.0)
+    (taken,) = begin_second_reviews(sticks.store, sticks.table, who=BEN, count=1, share=1.0)
     people = [(4, n) for n in range(1, 5)]
     closed = {one["instance"]: one["closed"] for one in shown(sticks, BEN, people, layer=SECOND)}
     assert closed.pop(taken.instance) is None
@@ -356,7 +356,7 @@ def test_second_looks_count_each_person_once(review):
     for row in rows[:5]:
         review.decide(ADA, review.person(row))
     review.decide(ADA, review.person(rows[5]), "skipped")  # no look yet
-    taken = begin_second_looks(store, table, who=BEN, count=3, share=1.0)
+    taken = begin_second_reviews(store, table, who=BEN, count=3, share=1.0)
     for person in taken:
         review.decide(BEN, person, "rejected")
     first = review.at(taken[0].frame, taken[0].instance)

@@ -14,7 +14,7 @@ from synthstudio.review.secret_texts import PATTERN
 from synthstudio.review.settings import set_share, share_of
 from synthstudio.review.team import members
 from synthstudio.review.team.accounts import accounts, choose_password
-from synthstudio.review.team.second_pass import begin_second_looks
+from synthstudio.review.team.second_review import begin_second_reviews
 from synthstudio.review.team.statistics import agreement, disagreements
 from synthstudio.review.tokens import make_token, tokens
 from synthstudio.review.values import User
@@ -86,7 +86,7 @@ def looked_twice(pages, team):
     set_share(review.store, review.table.key, "second_share", 1.0, by=users["Ada"])
     for row in range(4):
         review.decide(users["Rex"], review.person(row))
-    people = begin_second_looks(review.store, review.table, who=users["Una"], count=4, share=1.0)
+    people = begin_second_reviews(review.store, review.table, who=users["Una"], count=4, share=1.0)
     for person in people:
         if person == min(people, key=lambda p: (p.frame, p.instance)):
             review.move(users["Una"], person, "left_wrist", 40.0)

@@ -103,18 +103,20 @@ def _of_layer(key: str, layer: str) -> Select[PredictionRow]:
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Sure:
+class Confidence:
     """How sure a model is of the joint of a person of which it is least sure: 0 to 1."""
 
     confidence: float
     joint: str
 
 
-def least_sure_joints(predictions: Iterable[Prediction]) -> dict[tuple[int, int], Sure]:
+def least_confident_joints(
+    predictions: Iterable[Prediction],
+) -> dict[tuple[int, int], Confidence]:
     """(frame, instance) -> the joint of which a model is least sure; none of empty predictions."""
     return {
         (p.frame, p.instance): min(
-            Sure(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
+            Confidence(confidence=sure, joint=name) for name, (_, _, sure) in p.joints.items()
         )
         for p in predictions
         if p.joints

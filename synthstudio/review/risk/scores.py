@@ -42,11 +42,11 @@ from synthstudio.review.risk.anatomy import bones, sides
 from synthstudio.review.risk.findings import last_runs, stored_signals
 from synthstudio.review.risk.people import F64, PeopleTable
 from synthstudio.review.risk.predictions import (
-    Sure,
+    Confidence,
     disagreement,
     gather_predictions,
     iter_predictions,
-    least_sure_joints,
+    least_confident_joints,
     model_signal,
 )
 from synthstudio.review.risk.signals import (
@@ -132,12 +132,12 @@ def models_of(store: Store, table: PeopleTable) -> Models:
     return _once(("models", store.url, *_name(table), found), lambda: _models(store, table))
 
 
-def least_sure(store: Store, key: str, layer: str) -> dict[tuple[int, int], Sure]:
+def least_confident(store: Store, key: str, layer: str) -> dict[tuple[int, int], Confidence]:
     """(frame, instance) -> the joint of which the model `layer` is least sure."""
     found = next((row for row in _mark(store, key)[1] if row[0] == layer), None)
     return _once(
         ("sure", store.url, key, found),
-        lambda: least_sure_joints(iter_predictions(store, key, layer)),
+        lambda: least_confident_joints(iter_predictions(store, key, layer)),
     )
 
 

@@ -34,7 +34,7 @@ from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_pass import Pair, pairs
+from synthstudio.review.team.second_review import Pair, pairs
 from synthstudio.review.values import FRAME, ItemState
 
 
@@ -107,7 +107,7 @@ class Disagreement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looks:
+class Annotations:
     """The labels of J joints in N looks, those left as on disk included."""
 
     px: NDArray[np.float64]  # (N, J, 2) NaN where unknown
@@ -115,7 +115,7 @@ class Looks:
     cause: NDArray[np.int64]  # (N, J) places in CAUSES
 
 
-def looks(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Looks:
+def annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Annotations:
     """Labels of people: their rows in the table with the edits of `found` (row, state) applied."""
     listed = list(found)
     rows = np.array([row for row, _ in listed], np.int64)
@@ -134,7 +134,7 @@ def looks(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Looks:
                 px[k, j] = (label.x_px, label.y_px) if given else math.nan
                 state[k, j] = 3 if label.state is None else _CODES[label.state]
                 cause[k, j] = CAUSES.index(label.cause)
-    return Looks(px=px, state=state, cause=cause)
+    return Annotations(px=px, state=state, cause=cause)
 
 
 def agreement(store: Store, table: PeopleTable) -> Agreement:
@@ -143,8 +143,8 @@ def agreement(store: Store, table: PeopleTable) -> Agreement:
 
 def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
     kept = [p for p in both if not _either_deleted(p)]
-    a = looks(table, [(p.row, p.first) for p in kept])
-    b = looks(table, [(p.row, p.second) for p in kept])
+    a = annotations(table, [(p.row, p.first) for p in kept])
+    b = annotations(table, [(p.row, p.second) for p in kept])
     off = _errors(table, kept, a, b)
     joints = tuple(
         _joint(name, off[:, j : j + 1], a, b, slice(j, j + 1))
@@ -164,8 +164,8 @@ def disagreements(
 ) -> list[Disagreement]:
     """Pairs that differ by more than the tolerance and (`open_only`) await a lead, worst first."""
     both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
-    a = looks(table, [(p.row, p.first) for p in both])
-    b = looks(table, [(p.row, p.second) for p in both])
+    a = annotations(table, [(p.row, p.first) for p in both])
+    b = annotations(table, [(p.row, p.second) for p in both])
     off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
     found = (_differs(table, pair, k, a, b, off[k], tolerance) for k, pair in enumerate(both))
     listed = [one for one in found if one is not None]
@@ -176,8 +176,8 @@ def _differs(
     table: PeopleTable,
     pair: Pair,
     k: int,
-    a: Looks,
-    b: Looks,
+    a: Annotations,
+    b: Annotations,
     off: NDArray[np.float64],
     tolerance: float,
 ) -> Disagreement | None:
@@ -207,7 +207,7 @@ def _differs(
 
 
 def _joint_difference(
-    name: str, k: int, j: int, a: Looks, b: Looks, off: float, tolerance: float
+    name: str, k: int, j: int, a: Annotations, b: Annotations, off: float, tolerance: float
 ) -> tuple[float, str] | None:
     """By how much two looks at a joint differ, and how; None: they do not."""
     first, second = int(a.state[k, j]), int(b.state[k, j])
@@ -222,7 +222,9 @@ def _joint_difference(
     return None
 
 
-def _errors(table: PeopleTable, both: list[Pair], a: Looks, b: Looks) -> NDArray[np.float64]:
+def _errors(
+    table: PeopleTable, both: list[Pair], a: Annotations, b: Annotations
+) -> NDArray[np.float64]:
     """(N, J) distances between two looks over sigma sqrt(area); NaN where one has none."""
     rows = np.array([p.row for p in both], np.int64)
     apart = np.hypot(*np.moveaxis(a.px - b.px, 2, 0))
@@ -231,7 +233,9 @@ def _errors(table: PeopleTable, both: list[Pair], a: Looks, b: Looks) -> NDArray
     return np.where(placed, apart / scale, np.nan)
 
 
-def _joint(name: str, off: NDArray[np.float64], a: Looks, b: Looks, some: slice) -> JointAgreement:
+def _joint(
+    name: str, off: NDArray[np.float64], a: Annotations, b: Annotations, some: slice
+) -> JointAgreement:
     known = off[np.isfinite(off)]
     spread = math.sqrt(float((known**2).mean()) / 2) if len(known) else math.nan
     oks = float(np.exp(-0.5 * (known / 2) ** 2).mean()) if len(known) else math.nan
@@ -275,7 +279,7 @@ MIN_ACTIVE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Moment:
+class ReviewEvent:
     who: str
     when: datetime
     person: tuple[int, int, str]
@@ -283,7 +287,7 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class Throughput:
     """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
 
     `people`: all decided on; `paced`: those of them whom `per_hour` counts. `first` and `last`:
@@ -312,16 +316,16 @@ class _Day:
     last: datetime | None = None
 
 
-def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
-    """Reviewers' paces by day (of `zone`) and name."""
+def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Throughput]:
+    """Reviewers' throughputs by day (of `zone`) and name."""
     row = EventRow
     query = select(row.who, row.when, row.frame, row.instance, row.layer, row.kind)
     query = query.where(EventRow.dataset == key).order_by(EventRow.id)
     with store.reading() as session:
         rows = session.execute(query.execution_options(yield_per=5000))
-        return paces(
+        return throughputs(
             (
-                Moment(
+                ReviewEvent(
                     who=row.who,
                     when=row.when,
                     person=(row.frame, row.instance, row.layer),
@@ -333,7 +337,7 @@ def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Pace]:
         )
 
 
-def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
+def throughputs(moments: Iterable[ReviewEvent], *, zone: tzinfo = UTC) -> list[Throughput]:
     """Paces of moments, which come in the order in which they happened."""
     days: dict[tuple[date, str], _Day] = {}
     last: dict[str, datetime] = {}
@@ -354,14 +358,14 @@ def paces(moments: Iterable[Moment], *, zone: tzinfo = UTC) -> list[Pace]:
             at_once = other is not None and moment.when - other < MIN_LOOK
             day.people[moment.person] = working and not at_once
             decided[moment.who] = moment.when
-    return [_pace(who, day, found) for (day, who), found in sorted(days.items())]
+    return [_throughput(who, day, found) for (day, who), found in sorted(days.items())]
 
 
-def _pace(who: str, day: date, found: _Day) -> Pace:
+def _throughput(who: str, day: date, found: _Day) -> Throughput:
     assert found.first is not None and found.last is not None
     hours, paced = found.active / timedelta(hours=1), sum(found.people.values())
     enough = found.active >= MIN_ACTIVE
-    return Pace(
+    return Throughput(
         who=who,
         day=day,
         people=len(found.people),
@@ -374,7 +378,7 @@ def _pace(who: str, day: date, found: _Day) -> Pace:
     )
 
 
-def total_pace(found: Iterable[Pace]) -> float:
+def total_per_hour(found: Iterable[Throughput]) -> float:
     """People an hour over several days, NaN where no day has a minute of work."""
     known = [pace for pace in found if math.isfinite(pace.per_hour)]
     hours = sum(pace.active_h for pace in known)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review import clip_strokes
+from synthstudio.review import clip_edits
 from synthstudio.review.check import MAX_INT
-from synthstudio.review.clip_strokes import Done, Filling, Scene
+from synthstudio.review.clip_edits import Done, Interpolation, Scene
 from synthstudio.review.store import Store
 from synthstudio.review.tracks import Member, clip_of, free_track, same_track, track_log
 from synthstudio.review.values import FRAME, JointLabel, Person, User
@@ -64,7 +64,7 @@ class ClipSession:
 
     look: Look | None = None
     log: bool = False
-    previews: dict[bool, tuple[Person, Filling]] = field(default_factory=dict)
+    previews: dict[bool, tuple[Person, Interpolation]] = field(default_factory=dict)
     answer: dict[str, Any] = field(default_factory=dict)
 
 
@@ -72,9 +72,9 @@ def scene_of(
     store: Store,
     chosen: OpenSet,
     frame: int,
-    veiled: Callable[[Sequence[Pair]], Collection[Pair]],
+    blinded: Callable[[Sequence[Pair]], Collection[Pair]],
 ) -> Scene | None:
-    """The clip of a frame; None for a frame of none. `veiled`: who of some may not be shown."""
+    """The clip of a frame; None for a frame of none. `blinded`: who of some may not be shown."""
     table = chosen.table
     clip = clip_of(table, frame)
     if clip is None:
@@ -85,7 +85,7 @@ def scene_of(
         table=table,
         clip=replace(clip, dataset=chosen.key),
         base_of=chosen.frames.base_of,
-        veiled=veiled(table.ids(rows)),
+        blinded=blinded(table.ids(rows)),
     )
 
 
@@ -142,7 +142,7 @@ def answer(session: ClipSession, question: Question, scene: Scene, who: User) ->
             session.previews = {
                 whole: (
                     question.person,
-                    clip_strokes.filling(scene, question.person, around=not whole),
+                    clip_edits.interpolation(scene, question.person, around=not whole),
                 )
                 for whole in (False, True)
             }
@@ -161,13 +161,13 @@ def answer(session: ClipSession, question: Question, scene: Scene, who: User) ->
 def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> Done:
     person, client = question.person, question.client
     if question.ask == "split":
-        return clip_strokes.split(scene, person, client, who=who)
+        return clip_edits.split(scene, person, client, who=who)
     if question.ask == "join":
-        return clip_strokes.join(scene, person, question.to, client, who=who)
+        return clip_edits.join(scene, person, question.to, client, who=who)
     if question.ask == "rename":
-        return clip_strokes.rename(scene, person, question.to, client, who=who)
+        return clip_edits.rename(scene, person, question.to, client, who=who)
     if question.ask == "undo":
-        return clip_strokes.undo(scene, question.back, client, who=who)
+        return clip_edits.undo(scene, question.back, client, who=who)
     of, found = session.previews.get(question.whole, (None, None))
     if of != person or found is None:
         raise Refused(
@@ -176,10 +176,10 @@ def _done(session: ClipSession, question: Question, scene: Scene, who: User) -> 
             then="Look at the preview again.",
             reason="gone",
         )
-    return clip_strokes.fill(scene, found, client, who=who)
+    return clip_edits.interpolate(scene, found, client, who=who)
 
 
-def _preview(found: Filling) -> dict[str, Any]:
+def _preview(found: Interpolation) -> dict[str, Any]:
     return {
         "keys": list(found.keys),
         "people": len(found.fills),
@@ -225,7 +225,7 @@ def strip(
         "log": None,
     }
     if log:
-        lines = track_log(scene.store, scene.table, scene.clip, track, veiled=scene.veiled)
+        lines = track_log(scene.store, scene.table, scene.clip, track, blinded=scene.blinded)
         found["log"] = [
             {"who": one.who, "when": one.when, "what": one.text} for one in lines[:_MOST_LOG]
         ]
@@ -253,7 +253,7 @@ def _track_of(look: Look, everybody: Sequence[Member]) -> int | None:
 
 def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, Any]:
     shown = one if one is not None and one.exists else None
-    veiled = one is not None and (frame, one.person.instance) in scene.veiled
+    blinded = one is not None and (frame, one.person.instance) in scene.blinded
     state = one.state if one is not None else None
     edited = state is not None and bool(state.joints or state.added)
     mark = "key" if shown and shown.is_key else "filled" if edited and state.keyed is False else ""  # type: ignore[union-attr]
@@ -261,7 +261,7 @@ def _frame(frame: int, one: Member | None, scene: Scene, url: str) -> dict[str, 
         "frame": frame,
         "instance": one.person.instance if one is not None else FRAME,
         "there": shown is not None,
-        "veiled": veiled,
+        "blinded": blinded,
         "status": "deleted" if one and not shown else state.status if state else "",
         "mark": mark,
         "edited": edited,

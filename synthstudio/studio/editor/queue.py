@@ -13,14 +13,14 @@ from synthstudio.review.history import added_people
 from synthstudio.review.leases import SECOND, leases
 from synthstudio.review.progress import empty_frames
 from synthstudio.review.risk.people import PeopleTable
-from synthstudio.review.risk.predictions import Sure
+from synthstudio.review.risk.predictions import Confidence
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.review_fields import matching_rows, parse_query, review_columns
-from synthstudio.review.risk.scores import Risk, distrusted, least_sure, risk_of
+from synthstudio.review.risk.scores import Risk, distrusted, least_confident, risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.members import assigned
-from synthstudio.review.team.second_pass import blinded
+from synthstudio.review.team.second_review import blinded
 from synthstudio.review.tracks import clip_order
 from synthstudio.review.values import MAIN, User
 from synthstudio.studio.gallery.view import hide_reviews
@@ -173,7 +173,7 @@ def build_queue(
         rows, control = found.rows, found.control
     rows = rows.astype(np.int64)
     if request.queue == "unsure":
-        sure = least_sure(store, table.key, request.model) if request.model else {}
+        sure = least_confident(store, table.key, request.model) if request.model else {}
         wrong = distrusted(store, table.key, request.model)
         rows = rows[hidden[rows] | ~np.isin(rows, _rows(table, wrong))]
         return _unsure(
@@ -191,8 +191,8 @@ def build_queue(
     )
 
 
-def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Sure]) -> ReviewQueue:
-    frames: dict[int, Sure] = {}
+def _unsure(queue: ReviewQueue, table: PeopleTable, sure: Mapping[Pair, Confidence]) -> ReviewQueue:
+    frames: dict[int, Confidence] = {}
     for (frame, instance), one in sure.items():
         if instance >= FIRST_THING:
             frames[frame] = min(one, frames.get(frame, one))

@@ -12,12 +12,12 @@ from typing import Any
 import streamlit as st
 
 from synthstudio.core.errors import DatasetError, Refused
-from synthstudio.review import clip_strokes
+from synthstudio.review import clip_edits
 from synthstudio.review.leases import SECOND
 from synthstudio.review.risk.predictions import prediction_layers
 from synthstudio.review.settings import share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.tracks import has_clips
 from synthstudio.review.values import MAIN, Person, User, may
 from synthstudio.studio import guard
@@ -315,7 +315,7 @@ def _clip_data(
     return base | strip, [item | here for item in found if item["id"] not in held]
 
 
-def _scene(ctx: Context, me: User, chosen: OpenSet, frame: int) -> clip_strokes.Scene | None:
+def _scene(ctx: Context, me: User, chosen: OpenSet, frame: int) -> clip_edits.Scene | None:
     return clips.scene_of(
         ctx.store, chosen, frame, lambda people: _veiled(ctx, me, chosen, MAIN, people)
     )

@@ -29,7 +29,7 @@ from synthstudio.review.risk.review_fields import (
 )
 from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_pass import blinded
+from synthstudio.review.team.second_review import blinded
 from synthstudio.review.values import User
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.gallery.filters import Form, form_from_query, query_text

@@ -19,7 +19,7 @@ from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.statistics import Pace, throughput, total_pace
+from synthstudio.review.team.statistics import Throughput, throughput, total_per_hour
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.credentials import show_accounts, show_tokens
@@ -62,10 +62,10 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
     for one in due_days(ctx.store, chosen.key):
         late[one.who] += one.people if is_overdue(one.day) else 0
     done = Counter(who for who in columns["reviewer"][decided].tolist() if who)
-    paces: dict[str, list[Pace]] = {}
+    throughputs: dict[str, list[Throughput]] = {}
     for pace in throughput(ctx.store, chosen.key):
-        paces.setdefault(pace.who, []).append(pace)
-    names = sorted({*roles, *given, *held, *done, *paces})
+        throughputs.setdefault(pace.who, []).append(pace)
+    names = sorted({*roles, *given, *held, *done, *throughputs})
     return [
         {
             "name": name,
@@ -74,7 +74,7 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
             "assigned": given.get(name, 0),
             "working on": held[name],
             "overdue": late[name],
-            "people an hour": _rounded(total_pace(paces.get(name, []))),
+            "people an hour": _rounded(total_per_hour(throughputs.get(name, []))),
         }
         for name in names
     ]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from synthstudio.core.errors import Refused
 from synthstudio.review.settings import share_of
-from synthstudio.review.team.second_pass import blinded_among
+from synthstudio.review.team.second_review import blinded_among
 from synthstudio.review.values import Action, Person, User
 from synthstudio.studio.context import Context, OpenSet
 from synthstudio.studio.editor.outbox import invalid

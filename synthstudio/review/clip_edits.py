@@ -42,15 +42,15 @@ class Scene:
     table: PeopleTable
     clip: Clip
     base_of: BaseOf
-    veiled: Collection[Pair] = ()
+    blinded: Collection[Pair] = ()
 
     def members(self, session: Session | None = None) -> list[Member]:
         """`session`: one that is open, else one of its own."""
-        return members(self.store, self.table, self.clip, veiled=self.veiled, session=session)
+        return members(self.store, self.table, self.clip, blinded=self.blinded, session=session)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fill:
+class Interpolated:
     """What somebody between two key frames would be; `added`: nobody of the track was there."""
 
     person: Person
@@ -60,12 +60,12 @@ class Fill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filling:
+class Interpolation:
     """What filling in would do. `keys`: the frames between which; `left`: who stays, and why."""
 
     track: int | None
     keys: tuple[int, ...]
-    fills: tuple[Fill, ...]
+    fills: tuple[Interpolated, ...]
     left: tuple[str, ...]
 
     @property
@@ -81,7 +81,7 @@ class Done:
     left: tuple[str, ...] = ()
 
 
-def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
+def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolation:
     """Labels between the key frames of a track, or (`around`) those next to that frame alone."""
     everybody = scene.members()
     me = _me(everybody, person)
@@ -90,12 +90,12 @@ def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
     if around:
         keys = _next_to(keys, me.time)
     by_time = {one.time: one for one in sorted(mine, key=lambda m: m.exists)}
-    fills: list[Fill] = []
+    fills: list[Interpolated] = []
     left: list[str] = []
     for first, last in pairwise(keys):
         for time in [t for t in scene.clip.frames if first.time < t < last.time]:
             one = by_time.get(time)
-            why = None if one is None else _stays(one, scene.veiled)
+            why = None if one is None else _stays(one, scene.blinded)
             if one is not None and why:
                 left.append(f"{one.person.where}: {why}")
                 continue
@@ -107,13 +107,15 @@ def filling(scene: Scene, person: Person, *, around: bool) -> Filling:
             changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
             if changed and (one or _is_anywhere(changed)):
                 revision = one.state.revision if one else 0
-                made = Fill(person=here, revision=revision, joints=changed, added=one is None)
+                made = Interpolated(
+                    person=here, revision=revision, joints=changed, added=one is None
+                )
                 fills.append(made)
     frames = tuple(one.person.frame for one in keys)
-    return Filling(track=me.track, keys=frames, fills=tuple(fills), left=tuple(left))
+    return Interpolation(track=me.track, keys=frames, fills=tuple(fills), left=tuple(left))
 
 
-def fill(scene: Scene, found: Filling, client: str, *, who: User) -> Done:
+def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -> Done:
     """Do what was previewed, an event a person; who changed since, or is held, stays."""
     _check_number(len(found.fills))
 
@@ -253,7 +255,7 @@ def _stroke(
     def once(session: Session) -> Sequence[Op]:
         done.append(len(edits.stroke_events(session, scene.clip.dataset, client)))
         ops = [] if done[0] else plan(session)
-        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.veiled]
+        hidden = [op for op in ops if (op.person.frame, op.person.instance) in scene.blinded]
         blind.extend(f"{op.person.where}: {BLIND}" for op in hidden)
         return [op for op in ops if op not in hidden]
 
@@ -299,8 +301,8 @@ def _next_to(keys: Sequence[Member], time: int) -> list[Member]:
     return [*before, *(one for one in keys if one.time == time), *after]
 
 
-def _stays(one: Member, veiled: Collection[Pair]) -> str | None:
-    if (one.person.frame, one.person.instance) in veiled:
+def _stays(one: Member, blinded: Collection[Pair]) -> str | None:
+    if (one.person.frame, one.person.instance) in blinded:
         return BLIND
     if one.state.deleted:
         return "deleted"

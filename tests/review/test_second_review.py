@@ -18,12 +18,12 @@ from synthstudio.review.models import utc_now
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.table import people_table
 from synthstudio.review.store import open_store
-from synthstudio.review.team.second_pass import (
+from synthstudio.review.team.second_review import (
     ADJUDICATED,
     SECOND,
     Decision,
     adjudicate,
-    begin_second_looks,
+    begin_second_reviews,
     blinded,
     pairs,
     progress,
@@ -101,20 +101,20 @@ def test_the_choice_is_fixed_and_grows(table: PeopleTable) -> None:
 def test_second_looks_go_to_somebody_else(team: Team, table: PeopleTable) -> None:
     chosen = _persons(table, second_rows(table, share=SHARE))
     assert (
-        begin_second_looks(team.store, table, who=BEN, count=3, share=SHARE) == []
+        begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == []
     )  # no first look yet
     for person in chosen[:3]:
         team.approve(ANNA, person)
-    assert begin_second_looks(team.store, table, who=ANNA, count=3, share=SHARE) == []  # her own
-    got = begin_second_looks(team.store, table, who=BEN, count=2, share=SHARE)
+    assert begin_second_reviews(team.store, table, who=ANNA, count=3, share=SHARE) == []  # her own
+    got = begin_second_reviews(team.store, table, who=BEN, count=2, share=SHARE)
     assert got == [dataclasses.replace(p, layer=SECOND) for p in chosen[:2]]
-    assert begin_second_looks(team.store, table, who=CLEO, count=3, share=SHARE) == [
+    assert begin_second_reviews(team.store, table, who=CLEO, count=3, share=SHARE) == [
         dataclasses.replace(chosen[2], layer=SECOND)
     ]
     team.approve(BEN, got[0])
-    assert begin_second_looks(team.store, table, who=BEN, count=3, share=SHARE) == got[1:]
+    assert begin_second_reviews(team.store, table, who=BEN, count=3, share=SHARE) == got[1:]
     with pytest.raises(Refused):
-        begin_second_looks(team.store, table, who=GUEST, share=SHARE)
+        begin_second_reviews(team.store, table, who=GUEST, share=SHARE)
     done = progress(team.store, table, share=SHARE)
     assert (done.chosen, done.once, done.twice, done.adjudicated) == (16, 3, 1, 0)
 
@@ -124,7 +124,7 @@ def test_a_second_look_sees_nothing_of_the_first(team: Team, table: PeopleTable)
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, nose=_at(table, row, "nose", 30.0))
     team.say(person, "comment", who=ANNA, text="the nose was off")
-    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE)
+    (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE)
     assert second == dataclasses.replace(person, layer=SECOND)
     seen = team.state(second)
     assert (seen.revision, seen.status, seen.comments, seen.who) == (0, "pending", 0, None)
@@ -150,7 +150,7 @@ def test_nobody_writes_there_without_a_lease(team: Team, table: PeopleTable) -> 
     team.approve(ANNA, first)
     for who in (ANNA, BEN, LEAD):
         team.refuses("lease", functools.partial(team.approve, who, second))
-    begin_second_looks(team.store, table, who=BEN, share=SHARE)
+    begin_second_reviews(team.store, table, who=BEN, share=SHARE)
     team.refuses("lease", lambda: team.approve(ANNA, second))
     team.approve(BEN, second)
     third = dataclasses.replace(first, layer=ADJUDICATED)
@@ -163,7 +163,7 @@ def test_nobody_edits_the_first_look_during_a_second(
 ) -> None:
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
-    (second,) = begin_second_looks(team.store, table, who=who, share=SHARE)
+    (second,) = begin_second_reviews(team.store, table, who=who, share=SHARE)
     before, had = team.main(person), len(events(team.store, table.key))
     for kind, more in (
         ("status", {"status": "rejected"}),
@@ -188,21 +188,21 @@ def test_who_knows_the_first_look_edits_no_second(team: Team, table: PeopleTable
     person = _persons(table, second_rows(table, share=SHARE)[:1])[0]
     team.approve(ANNA, person)
     ended = utc_now() - timedelta(hours=1)
-    (second,) = begin_second_looks(team.store, table, who=BEN, share=SHARE, now=ended)
+    (second,) = begin_second_reviews(team.store, table, who=BEN, share=SHARE, now=ended)
     team.say(person, "comment", who=BEN, text="his lease is over, so he may")
     assert renew(team.store, [second], who=BEN) == [second]
     team.refuses("lease", lambda: team.approve(BEN, second))
     assert "ben" in caplog.text and team.state(second).revision == 0
     release(team.store, [second], who=BEN)
-    assert begin_second_looks(team.store, table, who=BEN, share=SHARE) == []
-    assert begin_second_looks(team.store, table, who=CLEO, share=SHARE) == [second]
+    assert begin_second_reviews(team.store, table, who=BEN, share=SHARE) == []
+    assert begin_second_reviews(team.store, table, who=CLEO, share=SHARE) == [second]
 
 
 def _two_looks(team: Team, table: PeopleTable, row: int, first, second) -> Person:
     """Let Anna and Ben look at a person; each given as joints by name."""
     person = _persons(table, [row])[0]
     team.approve(ANNA, person, **first)
-    # Straight to the lease: which one `begin_second_looks` gives next is another test's matter.
+    # Straight to the lease: which one `begin_second_reviews` gives next is another test's matter.
     twin = team.twin_of(person)
     team.approve(BEN, twin, **second)
     release(team.store, [twin], who=BEN)

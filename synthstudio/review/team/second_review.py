@@ -6,7 +6,7 @@
 
 Whom to look at twice is a uniform draw decided by the data set's key and the share; a larger share
 contains those of a smaller one. The second reviewer starts from the data set's own labels. Only
-`begin_second_looks` gives leases of the layer second, to nobody who has touched the person in the
+`begin_second_reviews` gives leases of the layer second, to nobody who has touched the person in the
 layer main, and nothing can be written to that layer without a lease.
 """
 
@@ -103,7 +103,7 @@ def _random_order(key: str, people: int) -> I64:
     return stream(0, "second pass", key).permutation(people).astype(np.int64)
 
 
-def begin_second_looks(
+def begin_second_reviews(
     store: Store,
     table: PeopleTable,
     *,
