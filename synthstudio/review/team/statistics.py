@@ -115,7 +115,7 @@ class Annotations:
     cause: NDArray[np.int64]  # (N, J) places in CAUSES
 
 
-def annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Annotations:
+def gather_annotations(table: PeopleTable, found: Iterable[tuple[int, ItemState]]) -> Annotations:
     """Labels of people: their rows in the table with the edits of `found` (row, state) applied."""
     listed = list(found)
     rows = np.array([row for row, _ in listed], np.int64)
@@ -143,8 +143,8 @@ def agreement(store: Store, table: PeopleTable) -> Agreement:
 
 def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
     kept = [p for p in both if not _either_deleted(p)]
-    a = annotations(table, [(p.row, p.first) for p in kept])
-    b = annotations(table, [(p.row, p.second) for p in kept])
+    a = gather_annotations(table, [(p.row, p.first) for p in kept])
+    b = gather_annotations(table, [(p.row, p.second) for p in kept])
     off = _errors(table, kept, a, b)
     joints = tuple(
         _joint(name, off[:, j : j + 1], a, b, slice(j, j + 1))
@@ -164,8 +164,8 @@ def disagreements(
 ) -> list[Disagreement]:
     """Pairs that differ by more than the tolerance and (`open_only`) await a lead, worst first."""
     both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
-    a = annotations(table, [(p.row, p.first) for p in both])
-    b = annotations(table, [(p.row, p.second) for p in both])
+    a = gather_annotations(table, [(p.row, p.first) for p in both])
+    b = gather_annotations(table, [(p.row, p.second) for p in both])
     off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
     found = (_differs(table, pair, k, a, b, off[k], tolerance) for k, pair in enumerate(both))
     listed = [one for one in found if one is not None]

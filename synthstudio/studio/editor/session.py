@@ -294,7 +294,7 @@ def _clip_data(
         return base, []
     everybody = scene.members()
     pairs = clips.beside(look, scene, everybody)
-    stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.veiled)
+    stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.blinded)
     found = window.items(
         ctx.store,
         chosen.key,
