@@ -266,13 +266,12 @@ def verdict(tool: str, made: Project, root: Path) -> tuple[Verdict, str]:
     lost = sum(len(people) for people in expected.values()) + len(expected)
     dataset = Dataset(root / "out")
     for row in dataset.iter_frames():
-        shade = int(decode_rgb(dataset.image_bytes_of(row), "x")[0, 0, 0])
-        number = round(shade / 40)
+        number = shade_of(dataset, row)
         people = list(expected.pop(number))  # KeyError: no such picture, or twice
         assert splits[number] not in ("train", "val", "test") or row["split"] == splits[number]
         lost -= 1
         for one in dataset.instances(row["index"]):
-            found = next((p for p in people if _is_same(p, one)), None)
+            found = next((p for p in people if is_same(p, one)), None)
             assert found is not None, f"somebody else in picture {row['index']}"
             people.remove(found)
             lost -= 1
@@ -283,7 +282,12 @@ def verdict(tool: str, made: Project, root: Path) -> tuple[Verdict, str]:
     return ("told" if counted else "read"), " ".join(taken.notes)
 
 
-def _is_same(person: Person, row: Mapping[str, Any]) -> bool:
+def shade_of(dataset: Dataset, row: dict[str, Any]) -> int:
+    """The number of the picture that a frame shows."""
+    return round(int(decode_rgb(dataset.image_bytes_of(row), "x")[0, 0, 0]) / 40)
+
+
+def is_same(person: Person, row: Mapping[str, Any]) -> bool:
     px = np.array(row["joints_px"]).reshape(-1, 2)
     state = [v if v else 255 for v in person.v]
     want = np.array([person.place(j) if v else (np.nan, np.nan) for j, v in enumerate(person.v)])
