@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.images import MAX_BYTES, SUFFIXES
+from synthstudio.core.images import MAX_BYTES, SUFFIXES, UNREAD, begins_a_picture
 from synthstudio.core.places import Url
 from synthstudio.core.video import VIDEOS
 from synthstudio.dataset.durable import disk_errors, scratch_folder
@@ -17,6 +17,20 @@ MOST_PHOTOS = 20_000
 MOST_VIDEO_BYTES = 2 * 2**30
 MOST_BYTES = 50 * 2**30
 """Of all photos."""
+_OTHERS = (
+    ".csv",
+    ".html",
+    ".json",
+    ".md",
+    ".npz",
+    ".parquet",
+    ".pdf",
+    ".txt",
+    ".xml",
+    ".yaml",
+    ".zip",
+)
+"""Endings of objects that are not asked for their first bytes."""
 _PIECE_BYTES = 8 * 2**20
 _MOST_NAME_BYTES = 255  # of a file or folder, on nearly all disks
 
@@ -34,7 +48,10 @@ def fetched(url: Url, out: Path) -> Iterator[Path]:
     above = Url(url.scheme, url.path.rpartition("/")[0]) if one else url
     store = Store(above)
     listed = store.sizes("")
-    chosen = {n: b for n, b in listed.items() if (n == url.name if one else _is_photo(n))}
+    if one:
+        chosen = {name: size for name, size in listed.items() if name == url.name}
+    else:
+        chosen = {n: b for n, b in listed.items() if _is_photo(n) or _holds_a_photo(store, n)}
     _check(url, chosen)
     with scratch_folder(out.with_name(f"{out.name}-fetched")) as folder:
         for name, size in chosen.items():
@@ -66,12 +83,19 @@ def _is_photo(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
+def _holds_a_photo(store: Store, name: str) -> bool:
+    """Whether an object whose name says nothing has the first bytes of a picture."""
+    if PurePosixPath(name).suffix.lower() in (*UNREAD, *VIDEOS, *_OTHERS):
+        return False
+    return begins_a_picture(store.read(name, part=(0, 12)) or b"")
+
+
 def _check(url: Url, chosen: Mapping[str, int]) -> None:
     if not chosen:
         raise FormatError(
             "there are no photos here",
             where=str(url),
-            expected=f"objects that end in {', '.join((*SUFFIXES, *VIDEOS))}",
+            expected=f"pictures, or objects that end in {', '.join((*SUFFIXES, *VIDEOS))}",
         )
     if len(chosen) > MOST_PHOTOS:
         raise FormatError(
@@ -82,7 +106,8 @@ def _check(url: Url, chosen: Mapping[str, int]) -> None:
             then="Take a folder below it.",
         )
     for name, size in chosen.items():
-        most = MAX_BYTES if _is_photo(name) else MOST_VIDEO_BYTES
+        is_video = PurePosixPath(name).suffix.lower() in VIDEOS
+        most = MOST_VIDEO_BYTES if is_video else MAX_BYTES
         if size > most:
             raise FormatError(
                 "this is larger than what is fetched",

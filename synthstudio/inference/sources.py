@@ -24,7 +24,7 @@ from synthstudio.dataset.filter import part_where
 from synthstudio.dataset.manifest import MANIFEST_NAME
 from synthstudio.dataset.reader import Dataset
 from synthstudio.formats import checked
-from synthstudio.formats.coco.file import RawCoco, image_folder
+from synthstudio.formats.coco.file import RawCoco, id_key, image_folder, named_file
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -52,7 +52,7 @@ class Boxes:
 @dataclass(frozen=True, kw_only=True)
 class SourceImage:
     """One image. `boxes`: the people its source lists. `sequence`: images of one name form a clip,
-    in the order of `time` (frames); "" for single images."""
+    in the order of `time` (frames); "" for single images. `id`: in a COCO file, of any kind."""
 
     number: int
     name: str
@@ -60,6 +60,7 @@ class SourceImage:
     boxes: Boxes | None = None
     sequence: str = ""
     time: int = 0
+    id: int | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,26 +218,32 @@ def _coco(path: Path, root: Path) -> Source:
     if not names:
         raise FormatError("the file lists no images", where=str(path))
     listed = list(names.items())
+    numbered = all(isinstance(key, int) and abs(key) <= _MAX_NUMBER for key in names)
 
     def part(places: range) -> Iterator[SourceImage]:
-        for number, name in (listed[place] for place in places):
-            file = file_inside(root, name, where=f"{path}, image {number}")
-            found = boxes.get(number, _NO_PEOPLE)
+        for place in places:
+            key, name = listed[place]
+            file = file_inside(root, named_file(name, root), where=f"{path}, image {key}")
             yield SourceImage(
-                number=number, name=name, rgb=read_rgb(file), boxes=found or _NO_PEOPLE
+                number=int(key) if numbered else place,
+                name=name,
+                rgb=read_rgb(file),
+                boxes=boxes.get(key, _NO_PEOPLE),
+                id=key,
             )
 
     return _in_parts("coco", path, len(names), part, file_sha256(path))
 
 
+_MAX_NUMBER = 2**53
 _NO_PEOPLE = Boxes(xywh=np.zeros((0, 4)), score=np.zeros(0), instance=())
 
 
-def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
+def coco_boxes(path: Path) -> tuple[dict[int | str, str], dict[int | str, Boxes]]:
     """File names and person boxes of a COCO file by image id, without crowds and categories other
     than "person" (if there is one). FormatError for any other file."""
-    names: dict[int, str] = {}
-    found: dict[int, list[tuple[list[float], float, int]]] = {}
+    names: dict[int | str, str] = {}
+    found: dict[int | str, list[tuple[list[float], float, int]]] = {}
     with RawCoco(path) as file:
         people = [  # whatever their type is: nothing is checked yet
             c.get("id")
@@ -245,13 +252,14 @@ def coco_boxes(path: Path) -> tuple[dict[int, str], dict[int, Boxes]]:
         ]
         for entry in file.images():
             with checked.reading(f"{path}: images"):
-                names[box_id(entry["id"])] = checked.text(entry["file_name"])
+                names[id_key(entry["id"])] = checked.text(entry["file_name"])
         for number, entry in enumerate(file.annotations()):
             with checked.reading(f"{path}: annotation {number}"):
                 if entry.get("iscrowd") or (people and entry.get("category_id") not in people):
                     continue
-                row = read_box(entry, box_id(entry["id"]))
-                found.setdefault(box_id(entry["image_id"]), []).append(row)
+                key = id_key(entry["id"])
+                row = read_box(entry, key if isinstance(key, int) else number)
+                found.setdefault(id_key(entry["image_id"]), []).append(row)
     return names, {image: make_boxes(rows) for image, rows in found.items()}
 
 
@@ -267,10 +275,6 @@ def read_box(entry: dict[str, Any], number: int) -> tuple[list[float], float, in
     if not (box[2] > 0 and box[3] > 0 and score >= 0):
         raise ValueError("a box has an area, and a score from 0 to 1")
     return box, score, number
-
-
-def box_id(value: Any) -> int:
-    return checked.integer(value, -(2**53), 2**53)
 
 
 FindPeople = Callable[[SourceImage], Boxes]
@@ -291,7 +295,7 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
     if not path.is_file():
         raise FormatError("there is no such file", where=str(path))
     if _starts_a_list(path):
-        by_number, by_name = _results(path), {}
+        by_number, by_name = _results(path), dict[str, Boxes | None]()
     else:
         names, by_number = coco_boxes(path)
         by_name = {name: by_number.get(number) for number, name in names.items()}
@@ -302,7 +306,7 @@ def boxes_from_file(path: Path, source: Source, *, min_score: float = 0.0) -> Fi
     }
 
     def find(image: SourceImage) -> Boxes:
-        found = by_number.get(image.number)
+        found = by_number.get(image.number if image.id is None else image.id)
         if named:
             found = by_name.get(image.name) or by_end.get(PurePosixPath(image.name).name)
         if found is None:
@@ -318,14 +322,14 @@ def _starts_a_list(path: Path) -> bool:
         return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
-def _results(path: Path) -> dict[int, Boxes]:
-    found: dict[int, list[tuple[list[float], float, int]]] = {}
+def _results(path: Path) -> dict[int | str, Boxes]:
+    found: dict[int | str, list[tuple[list[float], float, int]]] = {}
     for number, span in enumerate(s for s in read_list(path) if s is not BEGIN):
         entry: Any = span.value
         with checked.reading(f"{path}: entry {number}"):
             if entry.get("category_id", _PERSON) == _PERSON:
                 row = read_box(entry, number)
-                found.setdefault(box_id(entry["image_id"]), []).append(row)
+                found.setdefault(id_key(entry["image_id"]), []).append(row)
     return {image: make_boxes(rows) for image, rows in found.items()}
 
 

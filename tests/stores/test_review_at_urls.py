@@ -100,8 +100,10 @@ def test_photos_are_taken_in_from_a_url(s3: S3, tmp_path: Path) -> None:
     for name, data in {"a.jpg": photo(), "deep/b.jpg": photo(50), "c.jpg": b"none"}.items():
         s3.put(f"photos/{name}", data)
     s3.put("photos/notes.txt", b"not fetched")
+    s3.put("photos/upload-7", photo(20))
+    s3.put("photos/words", b"not fetched")
     made = exchange.import_photos(s3.url("photos"), tmp_path / "made")
-    assert len(made) == 2
+    assert len(made) == 3
     assert "cannot be used" in " ".join(made.summary.notes)
     assert len(exchange.import_photos(s3.url("photos/a.jpg"), tmp_path / "one")) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "one"]

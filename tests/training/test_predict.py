@@ -334,6 +334,18 @@ def test_a_coco_file_is_a_source_with_its_own_boxes(photos: Path) -> None:
         for p in open_source(path).read()
     ]
     assert got == [("a.jpg", [[1, 2, 30, 40]], (10,)), ("more/c.png", [[9, 9, 5, 5]], (11,))]
+    named = json.loads(path.read_text())
+    for entry, key in zip(named["images"], ("one", "two"), strict=True):
+        entry["id"] = key
+    for entry, key in zip(named["annotations"], ("one", "two"), strict=True):
+        entry |= {"image_id": key, "id": f"person {key}"}
+    path.write_text(json.dumps(named))
+    results = photos / "results.json"
+    results.write_text(json.dumps([{"image_id": "two", "bbox": [3, 3, 5, 5], "score": 0.9}]))
+    find = boxes_from_file(results, open_source(path))
+    again = [(p.name, source_boxes(p).xywh.tolist(), p.number) for p in open_source(path).read()]
+    assert again == [("a.jpg", [[1, 2, 30, 40]], 0), ("more/c.png", [[9, 9, 5, 5]], 1)]
+    assert [find(p).xywh.tolist() for p in open_source(path).read()] == [[], [[3, 3, 5, 5]]]
     outside = _coco(photos / "bad.json", ["../x.png"], [[1.0, 2, 3, 4]])
     with pytest.raises(FormatError, match="leads out"):
         list(open_source(outside).read())
