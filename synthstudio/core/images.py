@@ -9,6 +9,7 @@ JPEG (MPO) the first picture is read, as any JPEG decoder does.
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import warnings
 from collections import Counter
@@ -23,7 +24,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.radiance import decode_hdr
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -49,6 +49,9 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of linear red, green and blue (IEC 61966-2-1, Rec. 709)."""
 _ORIENTATION = 0x0112
 _EXIF, _FOCAL_35MM = 0x8769, 0xA405
+MAX_HDR_PIXELS = 8192 * 4096
+_MAX_HDR_HEADER = 64 * 1024
+_SIZE_LINE = re.compile(rb"([-+][XY]) +(\d{1,6}) +([-+][XY]) +(\d{1,6})")
 _FEW_PX, _BRIGHTEST = 256, 0.999
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -462,3 +465,94 @@ def linear_to_srgb_u8(linear: NDArray[np.floating]) -> U8:
     scaled *= np.float32(65535)
     scaled += np.float32(0.5)
     return _TO_SRGB.take(scaled.astype(np.uint16))
+
+
+# Radiance panoramas ----------------------------------------------------------------------
+# Ward, "Real Pixels", Graphics Gems II (1991); radsite.lbl.gov/radiance/refer/filefmts
+
+
+def decode_hdr(data: bytes, where: str) -> F32:
+    """(h, w, 3) float32 linear radiance of a 2:1 panorama; row 0 looks up.
+
+    AssetError, naming `where`, for anything but a whole, finite 32-bit_rle_rgbe file in the
+    usual orientation.
+    """
+    import cv2
+
+    width, height, exposure = _hdr_header(data, where)
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        bgr = None
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if bgr is None or bgr.shape != (height, width, 3):
+        raise _bad_hdr(where, "the pixels are damaged or cut off", got=f"{len(data)} bytes")
+    radiance = bgr[..., ::-1].astype(np.float64) / exposure
+    if not radiance.max() <= np.finfo(np.float32).max:
+        raise _bad_hdr(where, "radiance is not finite", got=f"EXPOSURE={exposure:g}")
+    return radiance.astype(np.float32)
+
+
+def _bad_hdr(
+    where: str, what: str, *, expected: str | None = None, got: str | None = None
+) -> AssetError:
+    return AssetError(
+        what,
+        where=where,
+        expected=expected,
+        got=got,
+        then="Save it again as a 2:1 Radiance .hdr panorama.",
+    )
+
+
+def _hdr_header(data: bytes, where: str) -> tuple[int, int, float]:
+    """Width, height and exposure, checked before any pixel is decoded."""
+    if not data.startswith((b"#?RADIANCE", b"#?RGBE")):
+        raise _bad_hdr(where, "this is not a Radiance file", expected="#?RADIANCE first")
+    end = data.find(b"\n\n", 0, _MAX_HDR_HEADER)
+    stop = data.find(b"\n", end + 2, _MAX_HDR_HEADER)
+    if end < 0 or stop < 0:
+        raise _bad_hdr(where, "the header has no end", expected="a blank line, then the size")
+    exposure = _hdr_exposure(data[:end].split(b"\n"), where)
+    match = _SIZE_LINE.fullmatch(data[end + 2 : stop].strip())
+    if match is None or (match[1], match[3]) != (b"-Y", b"+X"):
+        raise _bad_hdr(
+            where,
+            "unknown size or orientation",
+            expected="-Y height +X width",
+            got=repr(data[end + 2 : stop][:40]),
+        )
+    height, width = int(match[2]), int(match[4])
+    if width != 2 * height or height == 0:
+        raise _bad_hdr(
+            where,
+            "a panorama shows the whole sphere",
+            expected="a picture twice as wide as high",
+            got=f"{width} x {height}",
+        )
+    if width * height > MAX_HDR_PIXELS:
+        raise _bad_hdr(
+            where, "the panorama is too large", expected="at most 8192 x 4096", got=f"{width} wide"
+        )
+    return width, height, exposure
+
+
+def _hdr_exposure(lines: list[bytes], where: str) -> float:
+    """The product of the header's EXPOSURE values after checking its FORMAT."""
+    exposure = 1.0
+    for line in lines:
+        key, _, value = line.partition(b"=")
+        if key == b"FORMAT" and value.strip() != b"32-bit_rle_rgbe":
+            raise _bad_hdr(
+                where, "unknown pixel format", expected="32-bit_rle_rgbe", got=repr(value[:40])
+            )
+        if key == b"EXPOSURE":
+            try:
+                exposure *= float(value)
+            except ValueError:
+                exposure = float("nan")
+    if not 1e-12 < exposure < 1e12:
+        raise _bad_hdr(where, "EXPOSURE makes no sense", expected="a number above 0")
+    return exposure
