@@ -12,8 +12,7 @@ import pytest
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.rng import stream
-from synthstudio.core.sky import SkySpec
-from synthstudio.core.spec import FrameSpec, RoomBackdrop, Vec3
+from synthstudio.core.spec import FrameSpec, RoomBackdrop, SkySpec, Vec3
 from synthstudio.generation.pipeline import make_frame
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.props.skies import sky_picture

@@ -61,7 +61,7 @@ def _linked(
 
 
 def _origin(url: str) -> str:
-    from synthstudio.core.web_address import studio_origin
+    from synthstudio.core.places import studio_origin
 
     origin = studio_origin(url)
     if origin is None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.masks import encode
-from synthstudio.core.web_address import studio_origin
+from synthstudio.core.places import studio_origin
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0

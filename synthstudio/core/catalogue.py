@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.floor_plan import FloorPlan
-from synthstudio.core.ground import Ground
+from synthstudio.core.ground import FloorPlan, Ground
 from synthstudio.core.scene import F32, F64, I32, Bool
 from synthstudio.core.spec import (
     AssetRef,
@@ -262,19 +261,15 @@ class GeometryQueries(Protocol):
     @property
     def catalogue(self) -> Catalogue:
         """What the draw may choose from."""
-        ...
 
     def floor_plan(self, asset: AssetRef) -> FloorPlan:
         """Where the floor of a place of the user's is, and what is free over it."""
-        ...
 
     def drop_m(self, person: PersonSpec) -> float:
         """The z_m that puts the person's lowest drawn vertex on the floor (z = 0)."""
-        ...
 
     def joints_m(self, person: PersonSpec) -> F64:
         """(J, 3) world joints of the person where its spec puts it."""
-        ...
 
     def touches_m(
         self, phenotype: Phenotype, angles_rad: dict[str, float], like: tuple[FrozenDict, ...] = ()
@@ -283,7 +278,6 @@ class GeometryQueries(Protocol):
 
         What touches in a pose of `like` on the library's usual body may touch here as well.
         """
-        ...
 
     def untangled(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
@@ -295,7 +289,6 @@ class GeometryQueries(Protocol):
         free as was found, where no pose nearby is free: second is how deep a part still lies, in
         metres.
         """
-        ...
 
     def meet(
         self, people: tuple[PersonSpec, PersonSpec], touches: tuple[Touch, ...]
@@ -305,7 +298,6 @@ class GeometryQueries(Protocol):
         Both stand on the floor about where they shall. None where no pose within the limits
         puts the palms within 2 cm, or where the two would lie deeper than that in each other.
         """
-        ...
 
     def palms_m(self, person: PersonSpec) -> F64:
         """(2, 4, 4) world frames of the left and the right palm.
@@ -313,19 +305,15 @@ class GeometryQueries(Protocol):
         The origin is the middle of a 3 cm bar in the closed hand, x runs along that bar towards
         the thumb's side, z out of the palm.
         """
-        ...
 
     def own_depth_m(self, person: PersonSpec) -> float:
         """How deep the deepest part of a bare body lies in another part of it, in metres."""
-        ...
 
     def skin_m(self, person: PersonSpec, parts: tuple[str, ...]) -> F64:
         """(N, 3) world points of the bare body's skin on some of `core.scene.PARTS`."""
-        ...
 
     def box_m(self, item: PersonSpec | ThingSpec) -> F64:
         """(2, 3): the least and greatest world corner of a dressed person or a thing."""
-        ...
 
     def gap_m(self, a: PersonSpec | ThingSpec, b: PersonSpec | ThingSpec) -> float:
         """How far two items stand apart in metres; negative if their outlines meet.
@@ -333,7 +321,6 @@ class GeometryQueries(Protocol):
         Outlines are convex in each 20 cm layer of height (core.hulls), so a positive gap proves
         that the two do not touch; inf when they share no layer.
         """
-        ...
 
     def sweep_gap_m(
         self, a: tuple[PersonSpec | ThingSpec, ...], b: tuple[PersonSpec | ThingSpec, ...]
@@ -343,7 +330,6 @@ class GeometryQueries(Protocol):
         Between two places that follow one another an item fills the outlines of both and all
         that lies between.
         """
-        ...
 
     def steps(
         self,
@@ -354,18 +340,14 @@ class GeometryQueries(Protocol):
         mirrored: bool = False,
     ) -> tuple[Step, ...]:
         """How the person goes through a motion: its body and shoes decide the path."""
-        ...
 
     def depths_m(self, items: tuple[PersonSpec | ThingSpec, ...], camera: Camera) -> F32:
         """(H, W) z of the nearest drawn surface at each pixel centre, inf where none is."""
-        ...
 
     def patches_seen(
         self, people: tuple[PersonSpec, ...], things: tuple[ThingSpec, ...], camera: Camera
     ) -> tuple[PatchesSeen, ...]:
         """What hides points on each person's joints when just these stand there."""
-        ...
 
     def photo_light(self, asset: AssetRef, box_px: tuple[float, float, float, float]) -> PlaceLight:
         """The light about a box (x, y, width, height) of a photo."""
-        ...

@@ -26,9 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.coco_joints import COCO17, COCO_SIGMAS, MEDIAN_SIGMA
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.skeleton_value import Skeleton
+from synthstudio.core.skeleton_value import COCO17, COCO_SIGMAS, MEDIAN_SIGMA, Skeleton
 
 MAX_JOINTS, MAX_LIMBS, MAX_CHARS = 200, 600, 100_000
 SIGMA_RANGE = (0.001, 1.0)

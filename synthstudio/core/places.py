@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from synthstudio.core.errors import DatasetError
 
@@ -122,3 +123,29 @@ def _open(rest: str) -> str:
     """The host or bucket and the path in what follows a URL's ://."""
     before, _, place = rest.rpartition("@")  # AWS secrets may hold a /
     return "..." if re.search(r"[?#]", before) else re.split(r"[?#]", place)[0]
+
+
+def is_local(address: str | None) -> bool:
+    """Whether only this machine can reach an address or host name."""
+    if address == "localhost":
+        return True
+    try:
+        return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def studio_origin(url: str) -> str | None:
+    """Return a studio's address without a slash at its end, None for what may not be one.
+
+    With https, or with http on this machine; nothing but scheme, host and port.
+    """
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and is_local(parts.hostname)
+    except ValueError:
+        return None
+    secure = parts.scheme == "https" or local
+    if not secure or not parts.hostname or parts.username or parts.query or parts.path.strip("/"):
+        return None
+    return f"{parts.scheme}://{parts.netloc}"

@@ -10,10 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from synthstudio.core import whole_body
-from synthstudio.core.coco_joints import COCO17, COCO_SIGMAS, COCO_SOURCE
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.own_skeletons import is_own, parse_own
-from synthstudio.core.skeleton_value import COLOURS, Skeleton
+from synthstudio.core.skeleton_value import COCO17, COCO_SIGMAS, COCO_SOURCE, COLOURS, Skeleton
 
 __all__ = ["COLOURS", "FOREIGN", "JOINTS", "SKELETONS", "Skeleton", "get_skeleton"]
 

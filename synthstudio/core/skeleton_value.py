@@ -1,4 +1,4 @@
-"""What a skeleton is, the package's (skeleton.py) or one's own (own_skeletons.py)."""
+"""What a skeleton is, and COCO's 17 joints, which others begin with or refer to."""
 
 from __future__ import annotations
 
@@ -77,3 +77,31 @@ class Skeleton:
 
 COLOURS = {"left": (255, 140, 26), "right": (40, 140, 255), "middle": (240, 240, 240)}
 """sRGB by side, told apart by every common kind of colour vision."""
+
+
+COCO17 = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+COCO_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072,
+    0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089,
+)  # fmt: skip
+COCO_SOURCE = "COCO keypoint evaluation (cocodataset.org/#keypoints-eval)"
+MEDIAN_SIGMA = sorted(COCO_SIGMAS)[len(COCO_SIGMAS) // 2]
+"""What a joint gets of which nobody measured how far people who click it differ."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from synthstudio.core.camera import Camera
-from synthstudio.core.sky import SkySpec
 
 Vec2 = tuple[float, float]
 Vec3 = tuple[float, float, float]
@@ -235,6 +234,31 @@ class HdriBackdrop:
     yaw_rad: float = 0.0
     gain: float = 1.0
     kind: Literal["hdri"] = "hdri"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkySpec:
+    """An open sky, linear RGB; the sun stands where the light's does.
+
+    From the horizon's colour to the zenith's, the sooner the higher `rise`. Clouds cover the share
+    `cover`, with edges as `soft`, in patterns that repeat after `scale` heights of their layer,
+    `stretch` times narrower across `turn_rad`; `seed` draws them. `glow`: how bright the sun and
+    its halo are.
+    """
+
+    zenith_rgb: Vec3
+    horizon_rgb: Vec3
+    rise: float
+    sun_rgb: Vec3
+    glow: float
+    cloud_rgb: Vec3
+    shade_rgb: Vec3
+    cover: float
+    soft: float
+    scale: float
+    stretch: float
+    turn_rad: float
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from synthstudio.core.similarity import object_similarity
+from synthstudio.core.boxes import object_similarity
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from synthstudio.core.coco_joints import COCO17
 from synthstudio.core.errors import FormatError
 from synthstudio.core.joint_names import mirror_pairs
 from synthstudio.core.own_skeletons import definition, own_skeleton
 from synthstudio.core.safe_json import read_value
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.core.skeleton_value import COCO17
 from synthstudio.dataset.durable import replace_file
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import RawCoco

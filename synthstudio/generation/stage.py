@@ -23,7 +23,7 @@ from synthstudio.core import hulls
 from synthstudio.core.camera import Camera
 from synthstudio.core.catalogue import Catalogue, MotionAsset, PatchesSeen, PlaceLight, Step, Touch
 from synthstudio.core.errors import DatasetError, DeviceError
-from synthstudio.core.floor_plan import FloorPlan
+from synthstudio.core.ground import FloorPlan
 from synthstudio.core.images import read_hdr, read_opaque, read_rgba
 from synthstudio.core.recent import FrameCache
 from synthstudio.core.scene import F32, F64, U8, Light, PosedPerson, Scene, Surface

@@ -16,7 +16,7 @@ import numpy as np
 from synthstudio.core.boxes import keep_best
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
-from synthstudio.core.similarity import object_similarity
+from synthstudio.core.boxes import object_similarity
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, Predictor, predict

@@ -18,7 +18,7 @@ import scipy.ndimage
 import scipy.sparse.csgraph
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.floor_plan import CELL_M, HEADROOM_M, FloorPlan
+from synthstudio.core.ground import CELL_M, HEADROOM_M, FloorPlan
 from synthstudio.core.scene import F64, U8, Bool, Surface
 from synthstudio.core.spec import PlaceBackdrop, ThingSpec
 from synthstudio.props.backgrounds import FLOOR_INSTANCE, WALLS_INSTANCE

@@ -11,8 +11,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.images import linear_to_srgb_u8, toned
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import F32, F64, U8, Bool
-from synthstudio.core.sky import SkySpec
-from synthstudio.core.spec import Vec3
+from synthstudio.core.spec import SkySpec, Vec3
 from synthstudio.props.rays import world_rays
 
 _TEXTURE = 256

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from synthstudio.core.errors import Refused, StudioError
-from synthstudio.core.web_address import is_local
+from synthstudio.core.places import is_local
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
 from synthstudio.studio.settings import PREFIX, Settings

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, SynthStudioError
-from synthstudio.core.places import Place, resolved
+from synthstudio.core.places import Place, is_local, resolved
 from synthstudio.core.safe_files import file_inside
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.web_address import is_local
 from synthstudio.dataset.reader import Dataset
 from synthstudio.review.datasets import INNER, content_key, register
 from synthstudio.review.names import NAME_CHARS, check_free, checked_name

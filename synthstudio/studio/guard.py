@@ -20,7 +20,7 @@ from urllib.parse import unquote_plus, urlsplit
 from starlette.concurrency import run_in_threadpool
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.web_address import is_local
+from synthstudio.core.places import is_local
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens

@@ -24,8 +24,8 @@ from streamlit.web.server.starlette import starlette_websocket
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from synthstudio.core.errors import StudioError, SynthStudioError
+from synthstudio.core.places import is_local
 from synthstudio.core.safe_files import file_inside
-from synthstudio.core.web_address import is_local
 from synthstudio.review import history
 from synthstudio.review.settings import share_of
 from synthstudio.review.team.accounts import accounts

@@ -14,8 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from synthstudio.core.errors import StudioError
-from synthstudio.core.places import Place, looks_like_url, parse_place, shown_url
-from synthstudio.core.web_address import studio_origin
+from synthstudio.core.places import Place, looks_like_url, parse_place, shown_url, studio_origin
 from synthstudio.review.store import default_url
 
 LOCAL = "127.0.0.1"

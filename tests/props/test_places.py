@@ -6,7 +6,7 @@ import trimesh
 from place_makers import DEEP_M, HIGH_M, TABLE_M, WIDE_M, room, saved_place
 
 from synthstudio.core.errors import AssetError
-from synthstudio.core.floor_plan import CELL_M
+from synthstudio.core.ground import CELL_M
 from synthstudio.core.spec import AssetRef, PlaceBackdrop
 from synthstudio.props.places import PlaceModel, place_surfaces, read_place
 

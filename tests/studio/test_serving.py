@@ -17,7 +17,7 @@ from conftest import ROOT, free_port
 from waiting import wait_for
 
 from synthstudio.core.errors import StudioError
-from synthstudio.core.web_address import is_local
+from synthstudio.core.places import is_local
 from synthstudio.dataset.reader import Dataset
 from synthstudio.studio import server, settings
 from synthstudio.studio.access import Tokens

@@ -11,7 +11,7 @@ import numpy as np
 
 from synthstudio.core.catalogue import PlaceAsset
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.floor_plan import CELL_M, FloorPlan
+from synthstudio.core.ground import CELL_M, FloorPlan
 from synthstudio.core.rng import Generator
 from synthstudio.core.scene import F64, Bool
 from synthstudio.core.spec import PlaceBackdrop, Vec2

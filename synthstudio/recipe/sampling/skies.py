@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from synthstudio.core.rng import Generator
-from synthstudio.core.sky import SkySpec
-from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, Vec2
+from synthstudio.core.spec import Backdrop, LightSpec, PlaceBackdrop, RoomBackdrop, SkySpec, Vec2
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.sampling.palette import linear
