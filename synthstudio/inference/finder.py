@@ -13,10 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from synthstudio.core.boxes import keep_best
+from synthstudio.core.boxes import keep_best, object_similarity
 from synthstudio.core.errors import ModelError
 from synthstudio.core.extras import import_extra
-from synthstudio.core.boxes import object_similarity
 from synthstudio.core.threads import threads_allowed
 from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, Predictor, predict
