@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,28 +80,22 @@ def _first(assets: Path) -> tuple[Stage, FrameSpec, FrameSpec]:
     return stage, pipeline.draw_spec(stage, 0), pipeline.draw_spec(stage, 1)
 
 
-def _with_fault(base: FrameSpec, clean: FrameSpec, fault: str) -> FrameSpec:
-    if fault == "another light":
-        dimmer = dataclasses.replace(clean.light, exposure=clean.light.exposure * 0.97)
-        return dataclasses.replace(clean, light=dimmer)
-    if fault == "a person moved":
-        first, *others = clean.people
-        x, y, z = first.position_m
-        moved = dataclasses.replace(first, position_m=(x + 0.01, y, z))
-        return dataclasses.replace(clean, people=(moved, *others))
-    if fault == "a thing is left":
-        x, y, z = base.things[0].position_m
-        left = dataclasses.replace(base.things[0], position_m=(x + 0.05, y, z))
-        return dataclasses.replace(clean, things=(left,))
-    sharper = dataclasses.replace(clean.camera, focal_px=clean.camera.focal_px * 1.002)
-    return dataclasses.replace(clean, camera=sharper)
-
-
-@pytest.mark.parametrize("fault", ["another light", "a person moved", "a thing is left", "zoomed"])
+@pytest.mark.parametrize("fault", ["another light", "a person moved", "a thing is left"])
 def test_a_planted_fault_is_found(assets: Path, fault: str) -> None:
     stage, base, clean = _first(assets)
+
+    def moved(what: Any, by_m: float) -> Any:
+        x, y, z = what.position_m
+        return dataclasses.replace(what, position_m=(x + by_m, y, z))
+
+    dimmer = dataclasses.replace(clean.light, exposure=clean.light.exposure * 0.97)
+    changes = {
+        "another light": {"light": dimmer},
+        "a person moved": {"people": (moved(clean.people[0], 0.01), *clean.people[1:])},
+        "a thing is left": {"things": (moved(base.things[0], 0.05),)},
+    }
     tally = Tally()
-    compare(shot(stage, _with_fault(base, clean, fault)), shot(stage, base), tally)
+    compare(shot(stage, dataclasses.replace(clean, **changes[fault])), shot(stage, base), tally)
     assert any("differ" in found for found in tally.faults)
     assert any("not shared" in found for found in tally.faults)
 
