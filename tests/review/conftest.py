@@ -116,3 +116,9 @@ def small_set(tmp_path_factory):
 def desk(empty_store, small_set):
     """Return the small data set in an open store."""
     return Desk(empty_store, small_set)
+
+
+@pytest.fixture
+def key(desk):
+    """Return the key of the small data set in the store."""
+    return desk.key

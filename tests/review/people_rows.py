@@ -14,7 +14,7 @@ from synthstudio.core.rng import Generator, stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.manifest import Identity
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, NO_STATE, Row
 from synthstudio.dataset.shards import write_shard
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.review.datasets import register
@@ -85,10 +85,10 @@ class _Stub:
 
 
 def _frame(index: int, photos: bool) -> Row:
-    return {
+    row: Row = dict.fromkeys(FRAME_SCHEMA.names)
+    row |= {
         "index": index,
         "seed": 1,
-        "file_name": "",
         "image_sha256": "0" * 64,
         "width_px": WIDTH,
         "height_px": HEIGHT,
@@ -99,19 +99,15 @@ def _frame(index: int, photos: bool) -> Row:
         "differs": [],
         "camera_id": 0,
         "clip_id": f"clip {index // 4}" if index % 2 else None,
-        "clip_frame": None,
-        "clip_frames": None,
-        "time_s": None,
-        "K": None if photos else K.ravel().tolist(),
-        "world_to_camera": None if photos else TO_CAMERA.ravel().tolist(),
-        "crowd_index": None if photos else 0.1 * (index % 5),
-        "crowd_ask": None,
         "thing_instance": [1002],
         "thing_kind": ["crate"],
         "thing_held_by": [0],
         "layers": [] if index % 2 else ["depth"],
-        "spec": None,
     }
+    if not photos:
+        row["K"], row["world_to_camera"] = K.ravel().tolist(), TO_CAMERA.ravel().tolist()
+        row["crowd_index"] = 0.1 * (index % 5)
+    return row
 
 
 def _world(rng: Generator) -> np.ndarray:
@@ -164,7 +160,8 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
     seen = [*low.tolist(), *np.maximum(high - low, 0).tolist()]
     area = int(0.4 * seen[2] * seen[3])
     occluders = [(j, s[3]) for j, s in enumerate(shares) if s[3]]
-    row: Row = {
+    row: Row = dict.fromkeys(INSTANCE_SCHEMA.names)
+    row |= {
         "frame_index": index,
         "instance": instance,
         "identity": f"p{index % 7}",
@@ -185,8 +182,6 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
         "hidden_instance": [1002 for _ in occluders],
         "hidden_share": [s for _, s in occluders],
         "mask_size": [HEIGHT, WIDTH],
-        "modal_counts": None,
-        "amodal_counts": None,
         "modal_box_px": seen,
         "amodal_box_px": whole,
         "modal_area_px": area,
@@ -196,13 +191,8 @@ def _person(index: int, instance: int, rng: Generator, photos: bool) -> Row:
         "depth_m": float(camera[:, 2].mean()),
         "depth_rank": instance - 1,
         "stature_m": 1.75,
-        "track_id": None,
-        "motion": None,
-        "ask_fraction": None,
         "ask_hidden": [],
         "ask_shown": [],
-        "ask_causes": None,
-        "ask_met": None,
     }
     return _photographed(row, rng) if photos else row
 

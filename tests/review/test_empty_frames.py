@@ -24,11 +24,6 @@ def store(desk):
 
 
 @pytest.fixture
-def key(desk):
-    return desk.key
-
-
-@pytest.fixture
 def do(desk):
     """Return a function that applies an op to a frame, or to somebody in it."""
     return lambda kind, frame, instance=FRAME, **more: desk.do(kind, frame, instance, **more)

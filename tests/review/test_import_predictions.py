@@ -47,11 +47,6 @@ def entry(image, *, dx=0.0, dy=0.0, lost=(), **more):
     return {"image_id": image, "category_id": 1, "keypoints": flat, "score": 0.9, **more}
 
 
-@pytest.fixture
-def key(desk):
-    return desk.key
-
-
 def take_in(store, photos, tmp_path, value, **more):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(value))

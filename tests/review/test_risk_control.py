@@ -14,8 +14,6 @@ from synthstudio.core.rng import stream
 from synthstudio.review.leases import claim, release
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import (
-    Estimate,
-    Order,
     control_rows,
     estimate,
     labels_changed,
@@ -183,41 +181,3 @@ def test_wilson_by_hand() -> None:
         assert wilson(wrong, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(20, 20)[1] == 1.0
-
-
-def _simulated(rate: float, run: int, *, share: float = 0.5) -> tuple[Estimate, float, float]:
-    """Review the first fifth of a queue whose risks find errors well; return the estimate from
-    control people, the one from everybody who was reviewed, and the truth.
-    """
-    rng = stream(run, "control simulation", round(1000 * rate))
-    people = 2000
-    wrong = np.zeros(people, bool)
-    wrong[rng.choice(people, round(rate * people), replace=False)] = True
-    score = np.where(wrong, rng.beta(4, 2, people), rng.beta(2, 4, people))
-    bare = PeopleTable(
-        key=f"{run}-{rate}", skeleton_name="coco17", names={}, arrays={"frame": np.arange(people)}
-    )
-    made: Order = risk_order(Risk(table=bare, score=score, signals=()), share=share)
-    seen = made.rows[: people // 5]
-    control = made.control[: people // 5]
-    n, bad = int(control.sum()), int(wrong[seen[control]].sum())
-    low, high = wilson(bad, n)
-    found = Estimate(n=n, wrong=bad, rate=bad / n, low=low, high=high)
-    return found, float(wrong[seen].mean()), rate
-
-
-@pytest.mark.nightly("statistics over hundreds of runs")
-@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
-def test_the_estimate_is_unbiased_and_its_interval_holds(rate: float) -> None:
-    """600 runs: the mean is right within 4 standard errors, 95 % of intervals hold the truth.
-
-    What all reviewed people say would be far too high: that is why there are control people.
-    """
-    runs = [_simulated(rate, run) for run in range(600)]
-    rates = np.array([found.rate for found, _, _ in runs])
-    error = rates.std() / math.sqrt(len(rates))
-    assert abs(rates.mean() - rate) < 4 * error
-    covered = np.mean([found.low <= rate <= found.high for found, _, _ in runs])
-    assert 0.925 <= covered <= 0.985
-    naive = np.mean([everybody for _, everybody, _ in runs])
-    assert naive - rate > 20 * error

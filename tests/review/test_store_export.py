@@ -31,11 +31,6 @@ def store(desk):
 
 
 @pytest.fixture
-def key(desk):
-    return desk.key
-
-
-@pytest.fixture
 def do(desk):
     """Return a function that applies an op to (frame, instance) at its current revision."""
     return desk.do

@@ -15,11 +15,6 @@ from synthstudio.studio.thread_list import shown_threads, threads_csv, threads_n
 
 
 @pytest.fixture
-def key(desk):
-    return desk.key
-
-
-@pytest.fixture
 def write(desk):
     with desk.store.session() as session:
         for name in ("anna", "Ann", "José"):
