@@ -32,6 +32,8 @@ MOST = 2_000
 """People of a stroke."""
 BLIND = "a second look is open"
 Pair = tuple[int, int]
+Retracked = tuple[list[Member], int]
+"""Members, and the number of their new track."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,9 +143,7 @@ def interpolate(scene: Scene, found: Interpolation, client: str, *, who: User) -
 def split(scene: Scene, person: Person, client: str, *, who: User) -> Done:
     """From that frame on it is somebody else: give those people a number that nobody has."""
 
-    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
-        me = _me(everybody, person)
-        mine = [m for m in same_track(everybody, me.track, person) if m.exists]
+    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
         if me.track is not None and not any(m.time < me.time for m in mine):
             invalid("this track begins here", person.where, expected="a frame after its first")
         return [m for m in mine if m.time >= me.time], free_track(everybody)
@@ -155,15 +155,11 @@ def join(scene: Scene, person: Person, to: int, client: str, *, who: User) -> Do
     """Somebody's whole track is that of the number `to`; refused where both are in one frame."""
     check_int(to, "track")
 
-    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
-        me = _me(everybody, person)
-        mine = [m for m in same_track(everybody, me.track, person) if m.exists]
+    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
         theirs = {m.time: m.person for m in everybody if m.exists and m.track == to}
         if me.track == to or not theirs:
             numbers = sorted({m.track for m in everybody if m.exists and m.track is not None})
-            invalid(
-                "there is no such other track in this clip", "track", expected=str(numbers), got=to
-            )
+            invalid("unknown track", "track", expected=str(numbers), got=to)
         both = [theirs[m.time].frame for m in mine if m.time in theirs]
         if both:
             invalid(
@@ -181,16 +177,11 @@ def rename(scene: Scene, person: Person, to: int, client: str, *, who: User) -> 
     """Give somebody's whole track another number, which nobody of the clip has."""
     check_int(to, "track")
 
-    def changed(everybody: list[Member]) -> tuple[list[Member], int]:
-        me = _me(everybody, person)
+    def changed(everybody: list[Member], me: Member, mine: list[Member]) -> Retracked:
         if any(m.track == to for m in everybody):
-            invalid(
-                "this number is a track of the clip",
-                "track",
-                expected="a free one, or a join",
-                got=to,
-            )
-        return [m for m in same_track(everybody, me.track, person) if m.exists], to
+            expected = "a free one, or a join"
+            invalid("this number is a track of the clip", "track", expected=expected, got=to)
+        return mine, to
 
     return _retrack(scene, person, changed, client, who)
 
@@ -209,12 +200,15 @@ def undo(scene: Scene, client: str, again: str, *, who: User) -> Done:
 def _retrack(
     scene: Scene,
     person: Person,
-    changed: Callable[[list[Member]], tuple[list[Member], int]],
+    changed: Callable[[list[Member], Member, list[Member]], Retracked],
     client: str,
     who: User,
 ) -> Done:
     def plan(session: Session) -> Sequence[Op]:
-        mine, to = changed(scene.members(session))
+        everybody = scene.members(session)
+        me = _me(everybody, person)
+        track = [m for m in same_track(everybody, me.track, person) if m.exists]
+        mine, to = changed(everybody, me, track)
         _check_number(len(mine))
         return [
             Op(

@@ -104,11 +104,8 @@ def next_people(
     own = [person for person, lease in held.items() if lease.who == who.name]
     held_by_user = mask_of(table, own)
     waiting = ~done & ~mask_of(table, others)
-    first = order.rows[waiting[order.rows] & held_by_user[order.rows]]
-    rest = order.rows[waiting[order.rows] & ~held_by_user[order.rows]]
-    found = claim(
-        store, _people(table, first, rest, layer), who=who, count=count, minutes=minutes, now=now
-    )
+    people = own_first(table, order.rows, waiting, held_by_user, layer)
+    found = claim(store, people, who=who, count=count, minutes=minutes, now=now)
     return _still_open(store, table, found, who=who, layer=layer)
 
 
@@ -187,16 +184,14 @@ def _columns(people: list[tuple[int, int]]) -> tuple[I64, I64]:
     return numbers[:, 0], numbers[:, 1]
 
 
-def _people(table: PeopleTable, first: I64, rest: I64, layer: str) -> Iterator[Person]:
-    """Yield people lazily: of a million rows only the first few are used."""
-    for rows in (first, rest):
-        for row in rows:
-            yield Person(
-                dataset=table.key,
-                frame=int(table.frame[row]),
-                instance=int(table.instance[row]),
-                layer=layer,
-            )
+def own_first(
+    table: PeopleTable, rows: I64, waiting: Mask, own: Mask, layer: str
+) -> Iterator[Person]:
+    """Those of `rows` who wait, one's own first; lazily: of a million only a few are used."""
+    for some in (waiting[rows] & own[rows], waiting[rows] & ~own[rows]):
+        for row in rows[some]:
+            frame, instance = int(table.frame[row]), int(table.instance[row])
+            yield Person(dataset=table.key, frame=frame, instance=instance, layer=layer)
 
 
 TOLERANCE = 0.5

@@ -33,6 +33,7 @@ from synthstudio.review.risk.queue import (
     Mask,
     decided_mask,
     mask_of,
+    own_first,
     touched,
     touched_elsewhere_mask,
 )
@@ -120,16 +121,7 @@ def begin_second_reviews(
     )
     open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
     own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
-    ordered = np.concatenate([rows[open_to[rows] & own[rows]], rows[open_to[rows] & ~own[rows]]])
-    people = (
-        Person(
-            dataset=table.key,
-            frame=int(table.frame[row]),
-            instance=int(table.instance[row]),
-            layer=SECOND,
-        )
-        for row in ordered
-    )
+    people = own_first(table, rows, open_to, own, SECOND)
     return claim(store, people, who=who, count=count, minutes=minutes, now=now)
 
 
