@@ -136,7 +136,7 @@ def is_local(address: str | None) -> bool:
 
 
 def studio_origin(url: str) -> str | None:
-    """Return a studio's address without a slash at its end, None for what may not be one.
+    """A studio's address without a slash at its end, None for what may not be one.
 
     With https, or with http on this machine; nothing but scheme, host and port.
     """

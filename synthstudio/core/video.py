@@ -33,7 +33,7 @@ class FrameClock:
         self._uneven = False
 
     def time_s(self, stamp_s: float) -> float:
-        """Return the next frame's second; `stamp_s`: its timestamp."""
+        """The next frame's second; `stamp_s`: its timestamp."""
         self._start_s = self._start_s if self._frames else stamp_s
         stamp_s -= self._start_s
         even_s = self._frames / self._rate_hz if self._rate_hz else math.nan
@@ -92,7 +92,7 @@ def timed_frames(path: Path) -> Iterator[tuple[NDArray[np.uint8], float]]:
 
 
 def stated_frames(path: Path) -> int:
-    """Return how many frames a video says it has, 0 where that cannot be."""
+    """How many frames a video says it has, 0 where that cannot be."""
     import cv2
 
     count = _stated(path, cv2.CAP_PROP_FRAME_COUNT)
@@ -100,7 +100,7 @@ def stated_frames(path: Path) -> int:
 
 
 def stated_rate_hz(path: Path) -> float:
-    """Return how many frames a second a video says it has, 0.0 where that cannot be."""
+    """How many frames a second a video says it has, 0.0 where that cannot be."""
     import cv2
 
     rate = _stated(path, cv2.CAP_PROP_FPS)

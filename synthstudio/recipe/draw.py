@@ -73,7 +73,7 @@ def draw(
     *,
     group: Callable[[int], Group] | None = None,
 ) -> FrameSpec:
-    """Return frame `index` of the recipe: a pure function of both and of the catalogue.
+    """Frame `index` of the recipe: a pure function of both and of the catalogue.
 
     A clip's times follow one another, and at each time the frames of its group in the order of
     `Variants.order`. `group` may answer `draw_group` from memory. RecipeError when a name is
@@ -104,7 +104,7 @@ def draw_group(
     *,
     moment: Callable[[int], BaseSample] | None = None,
 ) -> Group:
-    """Return group `number` as the first camera sees it, and its variants after it.
+    """Group `number` as the first camera sees it, and its variants after it.
 
     Without clips a group is a moment; with them it is one of a moment's times. `moment` may
     answer `draw_moment` from memory. Each spec's index is still the group's number.
@@ -116,7 +116,7 @@ def draw_group(
 
 
 def draw_moment(recipe: Recipe, number: int, geometry: GeometryQueries) -> BaseSample:
-    """Return moment `number` as the first camera sees it, or how its clip begins."""
+    """Moment `number` as the first camera sees it, or how its clip begins."""
     ctx = SampleContext(
         recipe=recipe, index=number, split=split_of(recipe, number), geometry=geometry
     )
@@ -173,7 +173,7 @@ Peopled = tuple[Behind, Layout, list[Placed], tuple[OcclusionTarget, ...], float
 
 
 def _peopled(ctx: SampleContext) -> Peopled:
-    """Return the backdrop, the camera's layout and everybody in it, and what is asked of them.
+    """The backdrop, the camera's layout and everybody in it, and what is asked of them.
 
     Where a photo's or place's floor has no room for all of them, another spot is looked for.
     """
@@ -224,7 +224,6 @@ def _peopled_before(ctx: SampleContext, behind: Behind) -> Peopled:
 
 
 def _hiding(layout: Layout, standing: list[Placed], asks: tuple[OcclusionTarget, ...]) -> Occluders:
-    """Return what stands before the people and what is laid over the picture."""
     things = place_things(layout, standing)
     if asks:
         put, asks = hide_people(layout, [*standing, *things], asks)
@@ -243,7 +242,6 @@ def _reach_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> tuple[Vec2,
 
 
 def _top_m(cameras: tuple[Camera, ...], standing: list[Placed]) -> float:
-    """Return how high the highest camera is, or what is higher."""
     tops = [float(p.box_m[1, 2]) for p in standing]
     return max([camera.position_m[2] for camera in cameras] + tops)
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs, side_of
+from synthstudio.core.joint_names import known_joints, lacks_pairs, mirror_pairs
 from synthstudio.core.own_skeletons import own_skeleton
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, get_skeleton
 
@@ -65,14 +65,6 @@ def test_pairs_and_joints_are_found_in_every_spelling(spelling: str) -> None:
 )
 def test_names_that_are_odd(names: list[str], pairs: list[list[str]]) -> None:
     assert mirror_pairs(names) == pairs
-
-
-@pytest.mark.parametrize(
-    ("name", "side"),
-    [("nose", None), ("LEar", ("left", "ear")), ("RElbow", ("right", "elbow")), ("neck", None)],
-)
-def test_sides_of_names(name: str, side: tuple[str, str] | None) -> None:
-    assert side_of(name) == side
 
 
 @pytest.mark.parametrize("change", ["one fewer", "one more", "another", "twice"])

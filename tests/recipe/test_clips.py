@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from recipe_fake import FakeSolve
 
-from synthstudio.core.bins import body_of
 from synthstudio.core.errors import AssetError, RecipeError
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, identity_of, prepare
@@ -210,20 +209,6 @@ def test_who_follows_a_motion_has_a_body_with_room_for_it():
     for number in range(3):  # where the recipe leaves limbs in bodies, it does so here
         one, other = (draw_moment(left, number, s).base for s in (FakeSolve(), _Crowded()))
         assert one.people == other.people
-
-
-def test_another_body_for_a_motion_is_of_the_same_quota():
-    wants = recipe(
-        people={"count": 1, "identities": 80},
-        motion={"folder": "motions", "share": 1.0},
-        clip=None,
-        quotas={"body": {"slim": 0.3, "medium": 0.4, "heavy": 0.3}},
-    )
-    solve, other = FakeSolve(), _Crowded()
-    other.heaviest = 0.42
-    for number in range(12):
-        was, now = (draw_moment(wants, number, s).base.people[0].phenotype for s in (solve, other))
-        assert body_of(was) == body_of(now)
 
 
 # With real bodies ----------------------------------------------------------------------------

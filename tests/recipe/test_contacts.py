@@ -11,7 +11,7 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.spec import ThingSpec
 from synthstudio.generation.stage import Stage
 from synthstudio.recipe.contacts.contacts import BACK
-from synthstudio.recipe.contacts.grips import GRIPS, angles_of
+from synthstudio.recipe.contacts.grips import GRIPS
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
 from synthstudio.recipe.schema.load import parse
@@ -102,16 +102,6 @@ def test_seats_carry_the_hips():
         top = seat.shape.get("seat_height_m", seat.size_m[2])
         lowest = float(stage.skin_m(person, ("pelvis",))[:, 2].min())
         assert -0.02 < lowest - top < 0.06, (person.pose.name, seat.kind)
-
-
-@pytest.mark.parametrize("yaw", [0.0, 2.0, -3.0])
-@pytest.mark.parametrize("pitch", [-1.4, 0.0, 0.5])
-@pytest.mark.parametrize("roll", [-2.5, 0.0, 1.0])
-def test_angles_come_back_from_a_rotation(yaw, pitch, roll):
-    from synthstudio.props.things.shapes import turn_of
-
-    spec = ThingSpec(kind="crate", yaw_rad=yaw, pitch_rad=pitch, roll_rad=roll)
-    assert angles_of(turn_of(spec)) == pytest.approx((yaw, pitch, roll), abs=1e-9)
 
 
 def test_every_grip_of_the_catalogue_has_a_pose_and_a_way():

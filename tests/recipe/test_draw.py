@@ -95,13 +95,6 @@ def test_every_range_of_the_recipe_holds():
             assert all(0 <= c <= 1 for c in (*material.base_rgb, *material.second_rgb))
 
 
-def test_the_spec_says_where_it_comes_from():
-    spec = draw(parse({**FULL, "skeleton": "coco17", "image": {"supersample": 3}}), 7, FakeSolve())
-    assert (spec.seed, spec.index, spec.skeleton, spec.supersample) == (5, 7, "coco17", 3)
-    assert spec.group_id == "5-7"
-    assert spec.variant == "base"
-
-
 def test_a_negative_index_is_refused():
     with pytest.raises(RecipeError, match="count from 0"):
         draw(parse(FULL), -1, FakeSolve())

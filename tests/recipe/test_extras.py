@@ -7,7 +7,6 @@ from recipe_fake import FakeSolve, without
 from synthstudio.body import wardrobe
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.recipe.draw import draw
-from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.outfits import never_worn
 from synthstudio.recipe.schema.load import parse
 
@@ -39,19 +38,6 @@ def test_what_is_named_is_worn():
     assert not any(named.keys() & kinds(who) for who in people())
 
 
-def test_clothes_for_sport_alone_are_worn_there():
-    named = {"sports_bra": 50, "wetsuit": 50, "gi": 50}
-    assert not any(named.keys() & kinds(who) for who in people(kinds=named))
-    assert all(named.keys() & kinds(who) for who in people(frames=20, kinds=named, sport=1.0))
-
-
-def test_children_wear_none_that_are_for_the_grown():
-    named = {"crop_top": 50, "mini_skirt": 50}
-    young = people(frames=40, kinds=named, shape={"age_years": 8})
-    assert not any(named.keys() & kinds(who) for who in young)
-    assert any(named.keys() & kinds(who) for who in people(frames=40, kinds=named))
-
-
 def test_something_over_a_top_only_where_it_goes():
     named = {"blazer": 1, "apron": 1, "scarf": 1, "gloves": 1, "tights": 1, "long_socks": 1}
     always = dict.fromkeys(("over", "neck", "hands", "legs"), 1.0)
@@ -75,15 +61,6 @@ def test_extras_change_nothing_else():
     for one, other in zip(plain, more, strict=True):
         kept = tuple(g for g in other.outfit if g.kind not in named)
         assert dataclasses.replace(other, outfit=kept) == one
-
-
-def test_a_warning_vest_is_of_a_colour_that_warns():
-    worn = [g for who in people(kinds={"hi_vis_vest": 1}, over=1.0) for g in who.outfit]
-    vests = [g.material.base_rgb for g in worn if g.kind == "hi_vis_vest"]
-    assert len(vests) > 10
-    warning = [palette.linear(text) for text in ("c8e020", "d4ec28", "f07020", "f28a1c")]
-    for rgb in vests:
-        assert min(palette.difference(rgb, other) for other in warning) < 15
 
 
 def notes(**options):

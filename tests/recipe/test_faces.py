@@ -88,17 +88,6 @@ def test_beards_and_glasses_belong_to_a_person():
     assert 0.2 < sum("glasses" in str(seen) for seen in by.values()) / len(by) < 0.8
 
 
-def test_new_hair_and_hats_where_named():
-    hats = {"helmet", "headband", "headscarf"}
-    named = dict.fromkeys([f"{cut}_hair" for cut in NEW] + sorted(hats), 50)
-    found = people(100, wardrobe={"kinds": named, "hat": 0.5}, shape={"age_years": [2, 80]})
-    assert {f"{cut}_hair" for cut in NEW} <= {k for p in found for k in kinds(p, "hair")}
-    assert hats <= {k for p in found for k in kinds(p, "hat")}
-    assert all(p.years > 25 for p in found if kinds(p, "hair") == ["balding_hair"])
-    sporty = people(30, wardrobe={"hat": 1.0, "sport": 1.0})
-    assert not {k for p in sporty for k in kinds(p, "hat")} & hats
-
-
 def test_expressions_and_eyes():
     found = people(100, face={"expression": 0.6, "eyes": 0.5})
     shown = [p.pose.face for p in found if p.pose.face]

@@ -6,7 +6,6 @@ import pytest
 from test_furniture import ROOM, apart_m, frames, scenery, usual_frames
 
 from synthstudio.core.spec import ThingSpec
-from synthstudio.props.things.kitchens import TAP_M
 from synthstudio.recipe.layout import indoors
 from synthstudio.recipe.layout.interiors import ANYWHERE, INTERIORS
 from synthstudio.recipe.layout.site import box_of
@@ -55,16 +54,3 @@ def test_what_belongs_together_is_together():
         seen.update(list(by_kind))
     assert {"rug", "curtains", "radiator", "monitor"} <= set(seen)
     assert len(seen) > 35
-
-
-def test_things_in_a_row_have_one_worktop(monkeypatch):
-    monkeypatch.setattr(indoors, "INTERIORS", {"kitchen": INTERIORS["kitchen"]})
-    rows = 0
-    assert indoors._TAP_M == TAP_M
-    for spec in frames(20, ROOM):
-        counters = [t for t in scenery(spec) if t.kind == "counter"]
-        for stove in (t for t in scenery(spec) if t.kind == "stove"):
-            same = [t.size_m[1:] == stove.size_m[1:] for t in counters]
-            assert any(same)
-            rows += 1
-    assert rows > 5

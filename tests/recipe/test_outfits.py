@@ -2,14 +2,11 @@
 
 import dataclasses
 
-import cv2
-import numpy as np
 import pytest
 from recipe_fake import CATALOGUE, FakeSolve, without
 
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.rng import stream
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.schema.load import parse
@@ -124,51 +121,3 @@ def test_prints_come_as_often_as_asked_and_are_those_that_patterns_allows():
     for allowed, found in ((["plain", "floral"], "floral"), (["plain"], "plain")):
         tops = materials(people(20, prints=1.0, patterns=allowed), "top")
         assert {m.pattern for m in tops} == {found}
-
-
-def test_hex_becomes_linear_light():
-    # IEC 61966-2-1: sRGB 0.5 (128/255) is 0.2158 in linear light.
-    assert palette.linear("808080") == pytest.approx((0.2158605,) * 3)
-    assert palette.linear("000000") == (0, 0, 0)
-    assert palette.linear("ffffff") == pytest.approx((1, 1, 1))
-    assert palette.linear("ff0000")[1] == 0
-
-
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [("ffffff", "000000"), ("777777", "767676"), ("ff0000", "00ff00"), ("d9a520", "b8a888")],
-)
-def test_differences_of_colours_are_those_of_cielab(a, b):
-    def lab(text):
-        rgb = np.array([[[int(text[i : i + 2], 16) / 255 for i in (0, 2, 4)]]], np.float32)
-        return cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0, 0]
-
-    got = palette.difference(palette.linear(a), palette.linear(b))
-    assert got == pytest.approx(float(np.linalg.norm(lab(a) - lab(b))), abs=0.1)
-
-
-def test_hair_goes_grey_with_age_and_is_rarely_fair_with_dark_skin():
-    def hairs(tone, age):
-        return np.array([palette.hair_rgb(tone, age, stream(k, "hair")) for k in range(200)])
-
-    def greys(age):
-        rgb = hairs(0.3, age)
-        most = rgb.max(axis=1)
-        return np.mean((most - rgb.min(axis=1) < 0.12 * most) & (most > 0.08))
-
-    assert greys(0.95) > 0.4 and greys(0.65) < 0.1
-    assert np.mean(hairs(0.1, 0.67)[:, 0] > 0.1) > 3 * np.mean(hairs(0.9, 0.67)[:, 0] > 0.1)
-
-
-def test_most_cloth_is_dull_and_the_two_colours_of_a_pattern_can_be_told_apart():
-    def saturation(saturated):
-        wish = {"patterned": 0, "saturated": saturated}
-        cloths = [palette.cloth(("plain",), stream(k, "cloth"), **wish) for k in range(200)]
-        rgb = np.array([cloth.base_rgb for cloth in cloths])
-        return np.median((rgb.max(axis=1) - rgb.min(axis=1)) / rgb.max(axis=1))
-
-    assert saturation(0.0) < 0.6 < 0.75 < saturation(1.0)
-    for k in range(200):
-        cloth = palette.cloth(("stripes",), stream(k), patterned=1, saturated=0.2)
-        assert cloth.pattern == "stripes"
-        assert np.abs(np.subtract(cloth.base_rgb, cloth.second_rgb)).max() > 0.05

@@ -214,16 +214,6 @@ def test_what_is_before_somebody_is_nearer_than_they_are():
     assert len(found) > 12
 
 
-def test_a_frame_has_a_cutout_once_while_there_are_others():
-    wish = {"cutouts": {"folder": "c", "count": 2}, "people": {"count": 1}}
-    some = without(known(), cutouts=CATALOGUE.cutouts[:3])
-    drawn = [[c.asset for c in spec.cutouts] for spec in frames(20, some, **wish)]
-    assert sum(len(assets) == 2 for assets in drawn) > 10
-    assert all(len(set(assets)) == len(assets) for assets in drawn)
-    one = without(known(), cutouts=CATALOGUE.cutouts[:1])
-    assert any(len(spec.cutouts) == 2 for spec in frames(20, one, **wish))
-
-
 def test_cutouts_of_unknown_size_are_left_out_or_refused():
     cup, dog, thing = (
         dataclasses.replace(c, category=name, height_m=None)

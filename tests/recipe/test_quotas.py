@@ -10,12 +10,11 @@ from recipe_fake import CATALOGUE, FakeSolve, without
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
-from synthstudio.core.bins import BODIES, SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
+from synthstudio.core.bins import SECTOR_RAD, VIEWS, body_of, view_azimuth_rad, view_of
 from synthstudio.core.errors import RecipeError
 from synthstudio.generation.stage import prepare
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check
-from synthstudio.recipe.sampling.people import pool_by_body
 from synthstudio.recipe.sampling.quotas import bin_of, person_number
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.people import bodies_in
@@ -107,16 +106,6 @@ def test_a_person_does_not_depend_on_who_else_is_there():
     seen = [len(draw(some, i, FakeSolve()).people) for i in range(12)]
     assert set(seen) == {1, 2, 3}
     assert [person_number(some, 4, place) for place in range(3)] == [12, 13, 14]
-
-
-def test_the_pool_is_counted_as_it_is_drawn():
-    many = recipe({"body": {"man": 1, "woman": 1}}, people={"identities": 300})
-    pool = pool_by_body(many)
-    assert sorted(n for numbers in pool.values() for n in numbers) == list(range(300))
-    assert len(pool) == len(BODIES)  # the edges are thirds of the default bodies
-    for spec in (draw(many, i, FakeSolve()) for i in range(5)):
-        for person in spec.people:
-            assert int(person.identity[3:]) - 1 in pool[body_of(person.phenotype)]
 
 
 @pytest.mark.parametrize(

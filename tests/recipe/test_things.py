@@ -1,9 +1,8 @@
-import dataclasses
 from collections import Counter
 
 import numpy as np
 import pytest
-from recipe_fake import CATALOGUE, THINGS, FakeSolve, without
+from recipe_fake import CATALOGUE, THINGS, FakeSolve
 
 from synthstudio.core.errors import RecipeError
 from synthstudio.recipe.draw import draw
@@ -142,22 +141,6 @@ def test_cutouts_lie_over_people_as_often_as_asked():
 
     assert share(1.0) == 1.0
     assert share(0.0) < 0.6
-
-
-def test_standing_cutouts_reach_the_lower_third():
-    for spec, cutout in cutouts(50, stands=1.0):
-        assert cutout.top_left_px[1] + cutout.size_px[1] >= 0.66 * spec.camera.height_px
-
-
-def test_every_category_is_as_likely_however_many_pictures_it_has():
-    some = CATALOGUE.cutouts[0]
-    refs = [dataclasses.replace(some.asset, sha256=f"{i:064d}", name=f"o/{i}") for i in range(60)]
-    more = tuple(dataclasses.replace(some, asset=ref, category="kind0") for ref in refs)
-    solve = without(FakeSolve(), cutouts=CATALOGUE.cutouts + more)
-    found = [c for _, c in cutouts(120, solve=solve, folder="o", depth_m=[1, 2])]
-    kinds = Counter(cutout.kind for cutout in found)
-    assert all(abs(kinds[k] / len(found) - 1 / 3) < 0.11 for k in ("kind0", "kind1", "kind2"))
-    assert all(1 <= cutout.depth_m <= 2 for cutout in found)
 
 
 def test_a_hold_out_of_every_kind_leaves_an_error_not_a_leak():

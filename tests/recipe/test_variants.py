@@ -7,7 +7,7 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import HdriBackdrop, PersonSpec, ThingSpec
+from synthstudio.core.spec import PersonSpec, ThingSpec
 from synthstudio.core.spec_json import to_json
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.placement import Layout, Placed
@@ -188,15 +188,6 @@ def test_clothes_that_would_touch_or_lift_keep_their_cut(lifted):
             ]
             dyed += old.outfit != new.outfit
     assert dyed == 36
-
-
-def test_a_panorama_is_turned_and_stays():
-    for base, *others in groups(backdrop="hdri"):
-        lit = others[4]
-        assert isinstance(lit.backdrop, HdriBackdrop)
-        assert lit.backdrop.asset == base.backdrop.asset
-        assert lit.backdrop.yaw_rad != base.backdrop.yaw_rad
-        assert lit.lens == base.lens
 
 
 def _turned_deg(view, base, middle):

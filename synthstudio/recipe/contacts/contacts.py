@@ -54,7 +54,7 @@ class Contact:
 def draw_contacts(
     ctx: SampleContext, people: tuple[Unit, ...]
 ) -> tuple[tuple[Unit, ...], Mapping[int, Contact]]:
-    """Return the people in the poses in which they hold or lean, and what, by their place."""
+    """The people in the poses in which they hold or lean, and what, by their place."""
     options = ctx.recipe.people.hold
     if options.share == 0 and options.lean == 0:
         return people, {}
@@ -77,7 +77,6 @@ def draw_contacts(
 
 
 def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
-    """Return somebody who holds or leans with their limbs out of their own body."""
     person, key = unit
     angles = dict(person.pose.angles_rad)
     both = hand in ("both_hands", "")
@@ -91,7 +90,7 @@ def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
 def contact_thing(
     ctx: SampleContext, person: PersonSpec, contact: Contact, place: int
 ) -> ThingSpec:
-    """Return the thing in the hands, on the back or under the arms of a person on the floor."""
+    """The thing in the hands, on the back or under the arms of a person on the floor."""
     rng = ctx.rng("held", place)
     if contact.key is not None:
         return draw_support(ctx, person, contact.key, contact.kinds, rng)
@@ -193,7 +192,7 @@ def _dressed(
     hand: str,
     grip: str,
 ) -> Unit:
-    """Return the unit in the holding pose: whole, or its arms alone on what was drawn."""
+    """The unit in the holding pose: whole, or its arms alone on what was drawn."""
     person, old = unit
     steady = _steady(ctx, angles, rng) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
@@ -231,7 +230,7 @@ def _erect(key: KeyPose, pose: PoseSpec) -> bool:
 
 
 def _steady(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
-    """Return the angles with a little of the recipe's jitter, inside their limits."""
+    """The angles with a little of the recipe's jitter, inside their limits."""
     jitter = ctx.recipe.people.poses.jitter_deg
     out = {}
     for name, value in sorted(angles.items()):

@@ -45,26 +45,26 @@ class Holder:
 
     @property
     def facing(self) -> F64:
-        """Return the unit vector along the floor to which the person faces."""
+        """The unit vector along the floor to which the person faces."""
         yaw = self.person.yaw_rad
         return np.array([math.sin(yaw), -math.cos(yaw), 0.0])
 
     @property
     def left(self) -> F64:
-        """Return the unit vector along the floor to the person's left."""
+        """The unit vector along the floor to the person's left."""
         return np.array([math.cos(self.person.yaw_rad), math.sin(self.person.yaw_rad), 0.0])
 
     @property
     def side(self) -> float:
-        """Return 1 for the left hand, -1 for the right."""
+        """1 for the left hand, -1 for the right."""
         return 1.0 if self.hand == "left_hand" else -1.0
 
     def palm(self) -> F64:
-        """Return the (4, 4) palm of the hand that holds."""
+        """The (4, 4) palm of the hand that holds."""
         return np.asarray(self.geometry.palms_m(self.person)[0 if self.hand == "left_hand" else 1])
 
     def fingers(self) -> F64:
-        """Return the unit vector from the wrist to the knuckles of the hand that holds."""
+        """The unit vector from the wrist to the knuckles of the hand that holds."""
         return -self.side * self.palm()[:3, 1]
 
     def skin(self, parts: tuple[str, ...]) -> F64:
@@ -72,7 +72,7 @@ class Holder:
         return self.geometry.skin_m(self.person, parts)
 
     def fitted(self, axis: int, wanted_m: float) -> float:
-        """Return a size nearest to `wanted_m` that is natural for the kind."""
+        """A size nearest to `wanted_m` that is natural for the kind."""
         low, high = self.kind.size_low_m[axis], self.kind.size_high_m[axis]
         return min(max(wanted_m, low), high)
 
@@ -92,14 +92,14 @@ def put_into_hands(holder: Holder) -> GripTransform:
 
 
 def angles_of(turn: F64) -> tuple[float, float, float]:
-    """Return yaw, pitch and roll with Rz(yaw) Rx(pitch) Ry(roll) = turn."""
+    """Yaw, pitch and roll with Rz(yaw) Rx(pitch) Ry(roll) = turn."""
     pitch = math.asin(min(1.0, max(-1.0, float(turn[2, 1]))))
     roll = math.atan2(-float(turn[2, 0]), float(turn[2, 2]))
     return math.atan2(-float(turn[0, 1]), float(turn[1, 1])), pitch, roll
 
 
 def placed(put: GripTransform, thing: ThingSpec) -> ThingSpec:
-    """Return the thing where it was put; angles and places keep 0.1 mm."""
+    """The thing where it was put; angles and places keep 0.1 mm."""
     yaw, pitch, roll = (round(a, 6) for a in angles_of(put.turn))
     x, y, z = (round(float(v), 5) for v in put.origin_m)
     return replace(
@@ -118,12 +118,11 @@ def _unit(vector: F64) -> F64:
 
 
 def _level(vector: F64) -> F64:
-    """Return the unit vector along the floor that is nearest to `vector`."""
     return _unit(np.array([vector[0], vector[1], 0.0]))
 
 
 def _axes(*, x: F64, z: F64) -> F64:
-    """Return the rotation whose columns are x (made square to z), y and z."""
+    """The rotation whose columns are x (made square to z), y and z."""
     z = _unit(z)
     x = _unit(x - z * (x @ z))
     return np.stack([x, np.cross(z, x), z], axis=1)
@@ -136,7 +135,7 @@ def _at(holder: Holder, turn: F64, point: F64, size: Vec3 | None = None) -> Grip
 
 
 def _inside_m(put: GripTransform, points: F64) -> float:
-    """Return how deep points lie inside the thing's box; 0 if none does."""
+    """How deep points lie inside the thing's box; 0 if none does."""
     own = (points - put.origin_m) @ put.turn
     x, y, z = put.size_m
     depth = np.stack(
@@ -236,7 +235,7 @@ def _walk(holder: Holder) -> GripTransform:
 
 
 def _between(holder: Holder) -> tuple[F64, F64, float]:
-    """Return the middle of both palms, the unit vector to the left one and their distance."""
+    """The middle of both palms, the unit vector to the left one and their distance."""
     left, right = holder.geometry.palms_m(holder.person)[:, :3, 3]
     way = left - right
     return (left + right) / 2, _unit(way), float(np.linalg.norm(way))
@@ -322,7 +321,7 @@ def _tray(holder: Holder) -> GripTransform:
 
 
 def _top_of_hands_m(holder: Holder) -> float:
-    """Return the height of the hands that hold, thumbs left out: they grip a rim."""
+    """The height of the hands that hold, thumbs left out: they grip a rim."""
     tops = []
     for name, palm in zip(_HANDS, holder.geometry.palms_m(holder.person), strict=True):
         if holder.hand in (name, "both_hands"):

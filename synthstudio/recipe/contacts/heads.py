@@ -25,7 +25,7 @@ def nose_m(ctx: SampleContext, person: PersonSpec) -> F64:
 
 
 def looking(person: PersonSpec, way: F64) -> PoseSpec | None:
-    """Return the pose with the head turned along `way`, or None: too far, or they lie."""
+    """The pose with the head turned along `way`, or None: too far, or they lie."""
     trunk = trunk_turn(person)
     if trunk[2, 2] < _UPRIGHT:
         return None
@@ -46,7 +46,6 @@ def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
 
 
 def _about(axis: int, angle: float) -> F64:
-    """Return the rotation about world x, y or z."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
     out = np.eye(3)
     out[i, i] = out[j, j] = math.cos(angle)
@@ -55,7 +54,7 @@ def _about(axis: int, angle: float) -> F64:
 
 
 def turned(pose: PoseSpec, turn: float, lift: float) -> PoseSpec | None:
-    """Return the pose that looks that far to the left and up of the trunk, or None: too far."""
+    """The pose that looks that far to the left and up of the trunk, or None: too far."""
     eyes_turn, eyes_lift = (_within(_EYES_SHARE * a, _EYES_RAD) for a in (turn, lift))
     neck_turn, neck_lift = turn - eyes_turn, lift - eyes_lift
     if abs(neck_turn) > _TURN_RAD or not -_DOWN_RAD <= neck_lift <= _UP_RAD:

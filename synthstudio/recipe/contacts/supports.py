@@ -37,7 +37,7 @@ def draw_support(
     kinds: tuple[ThingKind, ...],
     rng: Generator,
 ) -> ThingSpec:
-    """Return what a person on the floor leans on; one of `kinds` whose natural height fits best."""
+    """What a person on the floor leans on; one of `kinds` whose natural height fits best."""
     flat = tuple(kind for kind in kinds if kind.kind in FLAT)
     if flat:
         return _under_arms(ctx, person, key, flat, rng)
@@ -55,7 +55,7 @@ def _under_arms(
     kinds: tuple[ThingKind, ...],
     rng: Generator,
 ) -> ThingSpec:
-    """Return a thing whose top is under the resting arms, its near edge at the body."""
+    """A thing whose top is under the resting arms, its near edge at the body."""
     arms = [ctx.geometry.skin_m(person, parts) for parts in _ARMS]
     lowest = [float(arm[:, 2].min()) for arm in arms]
     resting = [a for a, z in zip(arms, lowest, strict=True) if z > max(lowest) - _LEVEL_M]
@@ -92,7 +92,7 @@ def _under_arms(
 def _near_edge_m(
     ctx: SampleContext, person: PersonSpec, *, top: float, ahead: F64, sits: bool
 ) -> float:
-    """Return how far along `ahead` the edge is: before all of the body that is below the top."""
+    """How far along `ahead` the edge is: before all of the body that is below the top."""
     if sits:
         trunk = ctx.geometry.skin_m(person, ("torso", "pelvis"))
         at = trunk[np.abs(trunk[:, 2] - top) < 0.1]
@@ -115,14 +115,13 @@ def _as_high_as(kinds: tuple[ThingKind, ...], top: float, rng: Generator) -> Thi
 
 
 def _yaw(ahead: F64) -> float:
-    """Return the yaw of a thing whose far side lies along `ahead`."""
     return round(math.atan2(-float(ahead[0]), float(ahead[1])), 6)
 
 
 def _against(
     ctx: SampleContext, person: PersonSpec, kinds: tuple[ThingKind, ...], rng: Generator
 ) -> ThingSpec:
-    """Return an upright thing that the outstretched hand, else the back, touches."""
+    """An upright thing that the outstretched hand, else the back, touches."""
     body = ctx.geometry.skin_m(person, PARTS)
     hips = ctx.geometry.skin_m(person, ("pelvis",)).mean(axis=0)
     palms = ctx.geometry.palms_m(person)
@@ -183,7 +182,7 @@ _LEAST_EDGE_M = 0.12
 
 
 def seats_in(ctx: SampleContext) -> tuple[ThingKind, ...]:
-    """Return the kinds that one can sit on in this frame; without any, nobody sits."""
+    """The kinds that one can sit on in this frame; without any, nobody sits."""
     held = set(ctx.recipe.holdout.occluders) if ctx.split == "train" else set()
     return tuple(kind for kind in _kinds(ctx.catalogue) if kind.kind not in held)
 
@@ -195,7 +194,7 @@ def _kinds(catalogue: Catalogue) -> tuple[ThingKind, ...]:
 def draw_seat(
     ctx: SampleContext, person: PersonSpec, rng: Generator, *, narrow: bool = False
 ) -> ThingSpec:
-    """Return a seat under the hips of a person who is already on the floor.
+    """A seat under the hips of a person who is already on the floor.
 
     `narrow`: only what fits between the legs of a table; so it is for hands that hang beside it. A
     kind that takes `seat_height_m` has a back: the hips are put in front of it, and it is taller
@@ -242,7 +241,7 @@ def draw_seat(
 
 
 def materials(kind: ThingKind, rng: Generator) -> tuple[Material, ...]:
-    """Return as many materials as the kind's builder takes, or none: then it has its usual ones.
+    """As many materials as the kind's builder takes, or none: then it has its usual ones.
 
     Things that grow (their shape has a variant) keep their own green.
     """

@@ -35,7 +35,7 @@ _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
 
 def draw_together(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[PersonSpec, ...]:
-    """Return the first people of the frame as they stand about the first of them, or nobody.
+    """The first people of the frame as they stand about the first of them, or nobody.
 
     The first is at the world's origin and faces -y; all have their feet on the floor.
     """
@@ -75,7 +75,7 @@ def _tried(ctx: SampleContext, people: tuple[Unit, ...], rng: Generator) -> tupl
 def _pair(
     ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
-    """Return two people in the roles of a meeting, either of them in either role."""
+    """Two people in the roles of a meeting, either of them in either role."""
     swap, flip = rng.random() < 0.5, rng.random() < ctx.recipe.people.poses.mirror
     flip = flip and meeting.mirrored_ok
     cast = (who[1], who[0]) if swap else (who[0], who[1])
@@ -112,7 +112,7 @@ def _pair(
 
 
 def _touching(who: int, touches: tuple[Touch, ...]) -> tuple[str, ...]:
-    """Return the sides (left_, right_) whose palms touch or are touched."""
+    """The sides (left_, right_) whose palms touch or are touched."""
     own = [t.palm for t in touches if t.of == who]
     own += [t.on for t in touches if t.of != who and t.on.endswith("palm")]
     return tuple(sorted({palm.removesuffix("palm") for palm in own}))
@@ -127,7 +127,7 @@ def _role(
     *,
     flip: bool,
 ) -> PoseSpec | None:
-    """Return the pose that a role begins with: a key pose with the role's own angles."""
+    """The pose that a role begins with: a key pose with the role's own angles."""
     keys = [key for key in ctx.catalogue.poses if key.name in role.poses]
     left = ctx.allowed(keys, rng, held=pose_held(ctx.recipe))
     if not left:
@@ -166,7 +166,7 @@ def _mirrored(touch: Touch) -> Touch:
 def _spread(
     ctx: SampleContext, who: tuple[PersonSpec, ...], meeting: Interaction, rng: Generator
 ) -> tuple[PersonSpec, ...]:
-    """Return people in a circle or line, farther apart until nobody touches another."""
+    """People in a circle or line, farther apart until nobody touches another."""
     (role,) = meeting.roles
     posed = []
     for k, person in enumerate(who):
@@ -202,7 +202,6 @@ def _spread(
 def _place(
     person: PersonSpec, k: int, many: int, gap_m: float, stray: np.ndarray, meeting: Interaction
 ) -> PersonSpec:
-    """Return the person where it stands in the circle or line; neighbours are `gap_m` apart."""
     if meeting.stand == "line":
         at, yaw = (_LINE_M * float(stray[0]), gap_m * k, 0.0), _LINE_RAD * float(stray[1])
     else:
@@ -222,7 +221,7 @@ def _on_floor(ctx: SampleContext, person: PersonSpec) -> PersonSpec:
 
 
 def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
-    """Return the people with each head turned to the next one's, where it can turn so far."""
+    """The people with each head turned to the next one's, where it can turn so far."""
     noses = [nose_m(ctx, person) for person in people]
     out = []
     for k, person in enumerate(people):
@@ -232,7 +231,7 @@ def _looking(ctx: SampleContext, people: tuple[PersonSpec, ...]) -> tuple[Person
 
 
 def _about_first(people: tuple[PersonSpec, ...]) -> tuple[PersonSpec, ...]:
-    """Return the people moved and turned so that the first is at the origin and faces -y."""
+    """The people moved and turned so that the first is at the origin and faces -y."""
     x0, y0, _ = people[0].position_m
     yaw = people[0].yaw_rad
     c, s = math.cos(-yaw), math.sin(-yaw)

@@ -28,7 +28,7 @@ _LEAST_PX = 6
 
 
 def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]:
-    """Return the recipe's cut-outs, many of them before somebody."""
+    """The recipe's cut-outs, many of them before somebody."""
     options = layout.ctx.recipe.cutouts
     if options is None:
         return ()
@@ -56,7 +56,7 @@ def draw_cutouts(layout: Layout, people: list[Placed]) -> tuple[CutoutSpec, ...]
 def _standing(
     layout: Layout, options: Cutouts, people: list[Placed], rng: Generator, used: set[AssetRef]
 ) -> CutoutSpec | None:
-    """Return a cut-out that stands on the floor in its real size, or None if none can.
+    """A cut-out that stands on the floor in its real size, or None if none can.
 
     It is upright and flat, as far off as its foot: the floor's row there is its lower edge. Those
     that the frame has `used` are not taken again while there are others.
@@ -94,7 +94,7 @@ def _standing(
 
 
 def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F64:
-    """Return world x, y between somebody and the camera, who then lies behind its middle 70 %."""
+    """World x, y between somebody and the camera, who then lies behind its middle 70 %."""
     at, eye = np.array(hidden.item.position_m[:2]), np.array(layout.camera.position_m[:2])
     way = eye - at
     aside = palette.between(-0.35, 0.35, rng) * wide_m
@@ -103,14 +103,13 @@ def _before(layout: Layout, hidden: Placed, wide_m: float, rng: Generator) -> F6
 
 
 def _around(layout: Layout, rng: Generator) -> F64:
-    """Return world x, y somewhere in the view, nearer or farther than the group."""
     depth = layout.distance_m * palette.between(*_AROUND, rng)
     x = layout.middle_m(depth) + palette.between(-1, 1, rng) * layout.half_width_m(depth)
     return np.array([x, depth - layout.distance_m])
 
 
 def _has_floor(layout: Layout, spot: F64, wide_m: float, *, hides: bool) -> bool:
-    """Return whether a thing stands on a photo's floor from end to end.
+    """Whether a thing stands on a photo's floor from end to end.
 
     What hides somebody may have its foot below the picture.
     """
@@ -127,7 +126,7 @@ def _nearest_m(layout: Layout, hidden: Placed) -> float:
 def _lies(
     layout: Layout, asset: ImageAsset, options: Cutouts, spot: F64, tall_m: float
 ) -> tuple[tuple[float, float], tuple[int, int], float] | None:
-    """Return corner and size in pixels and the depth of a picture that stands there.
+    """Corner and size in pixels and the depth of a picture that stands there.
 
     None where it cannot: too near, or drawn too large or too small.
     """
@@ -149,7 +148,7 @@ def _lies(
 
 
 def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) -> CutoutSpec:
-    """Return one cut-out; `seen_px` (N, 2) are the joints inside the frame."""
+    """One cut-out; `seen_px` (N, 2) are the joints inside the frame."""
     asset = _picture(ctx, options, rng)
     image = ctx.recipe.image
     scale = sample(options.height_share, rng) * image.height_px / asset.height_px
@@ -183,7 +182,7 @@ def _cutout(ctx: SampleContext, options: Cutouts, seen_px: F64, rng: Generator) 
 
 
 def _picture(ctx: SampleContext, options: Cutouts, rng: Generator) -> ImageAsset:
-    """Return a picture: a category first, so that many pictures of one do not crowd out others."""
+    """A picture: a category first, so that many pictures of one do not crowd out others."""
     held = set(ctx.recipe.holdout.occluders)
     called = asset_held(held)
     left = ctx.allowed(

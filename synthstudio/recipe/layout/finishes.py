@@ -160,7 +160,7 @@ Shared = dict[str, Material]
 
 
 def finish(kind: ThingKind, shared: Shared, rng: Generator) -> tuple[Material, ...]:
-    """Return what a thing is made of; `shared` holds the room's own finishes and grows."""
+    """What a thing is made of; `shared` holds the room's own finishes and grows."""
     row = _FINISHES.get(kind.kind)
     if row is None:
         return materials(kind, rng)

@@ -28,7 +28,7 @@ _FREE_SIDES_M = ((0.0, 1.2), (0.5, 1.6))
 
 
 def furnished(ctx: SampleContext, behind: Behind) -> bool:
-    """Return whether the frame's place is furnished, as often as the recipe says."""
+    """Whether the frame's place is furnished, as often as the recipe says."""
     options = behind.options
     if not isinstance(options, scene_schema.Room) or options.furnished <= 0:
         return False
@@ -47,7 +47,7 @@ def with_space(ctx: SampleContext, reach_m: Reach) -> Reach:
 def furnish(
     ctx: SampleContext, room: Backdrop, cameras: Sequence[Camera], standing: Sequence[Placed]
 ) -> list[Placed]:
-    """Return what stands and hangs about a place, with its boxes, the floor's things first."""
+    """What stands and hangs about a place, with its boxes, the floor's things first."""
     assert isinstance(room, RoomBackdrop)
     site = site_of(ctx, cameras, standing)
     new = indoors(site, room) if room.walls else in_the_open(site, room)

@@ -24,7 +24,7 @@ _SOFT_M = 0.02
 
 
 def look_about(layout: Layout, standing: list[Placed]) -> list[Placed]:
-    """Return the same people and things, with heads turned as `people.poses.look` asks."""
+    """The same people and things, with heads turned as `people.poses.look` asks."""
     weights = {str(k): v for k, v in layout.ctx.recipe.people.poses.look.items()}
     if not any(weight for what, weight in weights.items() if what != "pose"):
         return standing
@@ -56,7 +56,6 @@ def _holds_to_head(layout: Layout, place: int) -> bool:
 def _aimed(
     layout: Layout, person: PersonSpec, everybody: list[Placed], place: int, what: str
 ) -> PoseSpec | None:
-    """Return the pose with the head towards the camera or the nearest head, or None."""
     eye = nose_m(layout.ctx, person)
     targets = [np.array(layout.camera.position_m)]
     if what == "person":
@@ -69,7 +68,7 @@ def _aimed(
 
 
 def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec) -> Placed:
-    """Return the person in that pose, or as before where the head would then touch something."""
+    """The person in that pose, or as before where the head would then touch something."""
     old = everybody[place]
     assert isinstance(old.item, PersonSpec)
     person = dataclasses.replace(old.item, pose=pose)

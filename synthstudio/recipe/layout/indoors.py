@@ -75,7 +75,7 @@ class _Room:
     boxes: list[F64] = field(default_factory=list)
 
     def new(self, kind: str) -> ThingSpec | None:
-        """Return a thing of that kind at the origin; None where it may not be in this frame."""
+        """A thing of that kind at the origin; None where it may not be in this frame."""
         found = allowed(self.site, {kind: 1.0})
         there = kind in _ONCE and any(thing.kind == kind for thing in self.things)
         if there or not found:
@@ -113,7 +113,7 @@ class _Room:
 
 
 def indoors(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
-    """Return what is in a room's walls, stands at them, hangs on them, and belongs to that."""
+    """What is in a room's walls, stands at them, hangs on them, and belongs to that."""
     rng, walls = site.rng, walls_of(site, room)
     shares = {name: share for name, share in _WALLS.items() if name in walls}
     # Where there are further cameras, the wall behind the first is seen, too.
@@ -156,13 +156,12 @@ def _at_wall(here: _Room, kind: str, wall: Wall) -> bool:
 
 
 def _turned(thing: ThingSpec, wall: Wall, at_m: Vec2, foot_m: float) -> ThingSpec:
-    """Return the thing so far along a wall and from it, its back to it."""
     place: Vec3 = (*wall.at_m(*at_m), round(foot_m, 4))
     return replace(thing, position_m=place, yaw_rad=wall.yaw_rad)
 
 
 def _foot_m(here: _Room, thing: ThingSpec) -> float | None:
-    """Return how high a thing's foot is over the floor; None where the room is too low for it."""
+    """How high a thing's foot is over the floor; None where the room is too low for it."""
     kind, tall, rng = thing.kind, thing.size_m[2], here.site.rng
     top = here.room.size_m[2] - _UNDER_CEILING_M
     foot = 0.0
@@ -237,7 +236,7 @@ def _beside(
 
 
 def _neighbour(here: _Room, wall: Wall, end: float) -> ThingSpec | None:
-    """Return the thing on the floor at a wall that ends at that place along it."""
+    """The thing on the floor at a wall that ends at that place along it."""
     for thing in here.things:
         if thing.yaw_rad == wall.yaw_rad and thing.position_m[2] == 0:
             if abs(abs(wall.of_m(thing)[0] - end) - thing.size_m[0] / 2) < 1e-3:
@@ -246,7 +245,7 @@ def _neighbour(here: _Room, wall: Wall, end: float) -> ThingSpec | None:
 
 
 def _in_row(new: ThingSpec, thing: ThingSpec) -> ThingSpec:
-    """Return it as deep and as high as the thing beside it: worktops are one."""
+    """It as deep and as high as the thing beside it: worktops are one."""
     worktop = thing.size_m[2] - (_TAP_M if thing.kind == "sink_unit" else 0.0)
     tall = new.size_m[2] if new.kind == "fridge" else worktop
     tall += _TAP_M if new.kind == "sink_unit" else 0.0

@@ -36,11 +36,11 @@ class Interior:
     goes_with: Mapping[str, tuple[With, ...]] = field(default_factory=dict)  # here alone
 
     def company(self, kind: str) -> tuple[With, ...]:
-        """Return what goes with a kind in this room."""
+        """What goes with a kind in this room."""
         return self.goes_with.get(kind, ()) + GOES_WITH.get(kind, ())
 
     def kinds(self) -> frozenset[str]:
-        """Return all kinds that may be in this room."""
+        """All kinds that may be in this room."""
         found = {*ANYWHERE, self.first, *self.stands, *self.hangs, self.lamp}
         waiting = [one for kind in found for one in self.company(kind)]
         while waiting:

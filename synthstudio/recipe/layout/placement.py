@@ -86,30 +86,30 @@ class Layout:
         return self.ctx.geometry
 
     def half_width_m(self, depth_m: float) -> float:
-        """Return half the width of the view that many metres from the camera, less a margin."""
+        """Half the width of the view that many metres from the camera, less a margin."""
         half = _IN_VIEW * depth_m * self.camera.width_px / 2 / self.camera.focal_px
         return half * self.camera.spread[0]
 
     def middle_m(self, depth_m: float) -> float:
-        """Return world x of the view's middle that many metres from the camera."""
+        """World x of the view's middle that many metres from the camera."""
         return -depth_m * math.tan(self.camera.yaw_rad)
 
     def shows(self, x_m: float, y_m: float) -> bool:
-        """Return whether a place on the floor is between the sides of the view, less a margin."""
+        """Whether a place on the floor is between the sides of the view, less a margin."""
         depth = y_m + self.distance_m
         return depth > 0 and abs(x_m - self.middle_m(depth)) <= self.half_width_m(depth)
 
     def clear(self, box_m: F64) -> bool:
-        """Return whether a box lies wholly in front of the camera by `CLEAR_M`, or behind it."""
+        """Whether a box lies wholly in front of the camera by `CLEAR_M`, or behind it."""
         z = self.camera.to_camera(corners(box_m))[:, 2]
         return bool(z.min() > CLEAR_M or z.max() < 0)
 
     def ahead(self, box_m: F64) -> bool:
-        """Return whether a box lies wholly in front of the camera by `CLEAR_M`."""
+        """Whether a box lies wholly in front of the camera by `CLEAR_M`."""
         return bool(self.camera.to_camera(corners(box_m))[:, 2].min() > CLEAR_M)
 
     def free(self, new: Placed, placed: tuple[Placed, ...] | list[Placed]) -> bool:
-        """Return whether `new` keeps the recipe's gap to everything in `placed`.
+        """Whether `new` keeps the recipe's gap to everything in `placed`.
 
         A person must also stand on a photo's or a place's floor, everywhere that they go, and
         nothing of a place is where `new` is.
@@ -127,7 +127,7 @@ class Layout:
         return all(self._gap_m(new, other) >= least for other in near)
 
     def on_floor(self, box_m: F64, *, below: bool) -> bool:
-        """Return whether what fills a box stands on a photo's floor.
+        """Whether what fills a box stands on a photo's floor.
 
         Beyond its edge it may reach as far as a person does whose feet are inside. With `below`
         it may stand under the picture, where the floor goes on beyond that.
@@ -147,12 +147,12 @@ class Layout:
 
 
 def corners(box_m: F64) -> F64:
-    """Return the (8, 3) corners of a box (2, 3)."""
+    """The (8, 3) corners of a box (2, 3)."""
     return box_m[_CORNERS, np.arange(3)]
 
 
 def spread_over(box_m: F64, camera: Camera) -> F64:
-    """Return points (N, 3) of a box between which its picture lies: corners, or more if bent."""
+    """Points (N, 3) of a box between which its picture lies: corners, or more if bent."""
     if camera.distortion is None:
         return corners(box_m)
     share = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, 5)] * 3), axis=-1).reshape(-1, 3)
@@ -160,7 +160,7 @@ def spread_over(box_m: F64, camera: Camera) -> F64:
 
 
 def moved(placed: Placed, x_m: float, y_m: float) -> Placed:
-    """Return the same item shifted over the floor."""
+    """The same item shifted over the floor."""
     box = placed.box_m + np.array([x_m, y_m, 0.0])
     path = tuple(_shifted(person, x_m, y_m) for person in placed.path)
     return Placed(item=_shifted(placed.item, x_m, y_m), box_m=box, path=path)
@@ -183,14 +183,14 @@ class Find(Protocol):
         place: int,
         reach_m: float,
     ) -> tuple[float, float] | None:
-        """Return the shift to a free place, or None; `built` takes a bearing."""
+        """The shift to a free place, or None; `built` takes a bearing."""
         ...
 
 
 def place_people(
     layout: Layout, people: tuple[tuple[PersonSpec, KeyPose], ...], *, find: Find
 ) -> list[Placed]:
-    """Return everybody on the floor, in order, and after them the seats that they need.
+    """Everybody on the floor, in order, and after them the seats that they need.
 
     Those who do something together find one place, all at once.
 
@@ -241,7 +241,7 @@ def _reach(layout: Layout) -> AnyNumber:
 def _turned(
     layout: Layout, person: PersonSpec, key: KeyPose, place: int, detail: Detail, bearing_rad: float
 ) -> list[Placed]:
-    """Return the parts of a person who is turned by where the camera is seen from the spot."""
+    """The parts of a person who is turned by where the camera is seen from the spot."""
     yaw = person.yaw_rad + bearing_rad
     if place == 0 and layout.together:
         return [_in_group(layout, one, detail, yaw) for one in layout.together]
@@ -249,7 +249,7 @@ def _turned(
 
 
 def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float) -> Placed:
-    """Return one of those who do something together, all of them turned about the first."""
+    """One of those who do something together, all of them turned about the first."""
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     x, y, _ = person.position_m
     person = dataclasses.replace(person, detail=detail, yaw_rad=person.yaw_rad + yaw_rad)
@@ -259,7 +259,7 @@ def _in_group(layout: Layout, person: PersonSpec, detail: Detail, yaw_rad: float
 
 
 def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
-    """Return the yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
+    """The yaw with which somebody at x, y faces the camera, to the nearest 10 degrees.
 
     0 but with quotas of views or targets for which people turn: turns count from there.
     """
@@ -273,7 +273,7 @@ def bearing_rad(layout: Layout, x_m: float, y_m: float) -> float:
 
 
 def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list[Placed]:
-    """Return the person on the floor at the world's origin, and what theirs is.
+    """The person on the floor at the world's origin, and what theirs is.
 
     That is the seat if the pose needs one, what they lean on, and what they hold.
     """
@@ -288,7 +288,7 @@ def _parts(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> list
 
 
 def _stood(layout: Layout, person: PersonSpec, key: KeyPose, place: int) -> Placed:
-    """Return the person on or over the floor at the world's origin; of a path the middle lies
+    """The person on or over the floor at the world's origin; of a path the middle lies
     there."""
     path = clips.path(layout.ctx, person, place)
     if path:
@@ -317,7 +317,7 @@ def first_free(
     place: int,
     reach_m: float,
 ) -> tuple[float, float] | None:
-    """Return the shift to the first free candidate, or None; `built` takes a bearing.
+    """The shift to the first free candidate, or None; `built` takes a bearing.
 
     On a photo's or a place's floor the candidates are followed by others of that floor.
     """
@@ -343,7 +343,7 @@ def _on_floor(layout: Layout, place: int) -> Iterator[tuple[float, float]]:
 def candidate(
     layout: Layout, rng: Generator, number: int, *, place: int, reach_m: float
 ) -> tuple[float, float]:
-    """Return the world x, y of a candidate; later ones lie farther out and farther back."""
+    """The world x, y of a candidate; later ones lie farther out and farther back."""
     u, v = rng.random(2)
     widen = 1.0 + 0.5 * (number // _WIDEN_EVERY)
     if isinstance(layout.ctx.recipe.people.arrangement, Group):
@@ -364,13 +364,13 @@ def candidate(
 
 
 def _box_gap_m(a: F64, b: F64) -> float:
-    """Return a lower bound of `Solve.gap_m`: how far two boxes are parted along x or y."""
+    """A lower bound of `Solve.gap_m`: how far two boxes are parted along x or y."""
     apart = np.maximum(a[0, :2] - b[1, :2], b[0, :2] - a[1, :2])
     return float(apart.max())
 
 
 def _same_spot(a: Placed, b: Placed) -> bool:
-    """Return whether the middles of two boxes all but coincide; then they meet for sure."""
+    """Whether the middles of two boxes all but coincide; then they meet for sure."""
     if a.path or b.path:
         return False
     middle = (a.box_m.sum(axis=0) - b.box_m.sum(axis=0))[:2] / 2

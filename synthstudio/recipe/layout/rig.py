@@ -28,7 +28,7 @@ _GIRTH_M = 0.25
 
 
 def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
-    """Return the cameras 1, 2, ... of the group, each looking at the middle of the people.
+    """The cameras 1, 2, ... of the group, each looking at the middle of the people.
 
     RecipeError when one finds no place that is `CLEAR_M` off everything that stands.
     """
@@ -37,7 +37,7 @@ def draw_rig(layout: Layout, standing: list[Placed]) -> tuple[Camera, ...]:
 
 
 def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
-    """Return the first place that sees enough of everybody; else the one that sees most."""
+    """The first place that sees enough of everybody; else the one that sees most."""
     options, first = layout.ctx.recipe.variants.rig, layout.camera
     rng = layout.ctx.rng("rig", number)
     middle, joints_m = _middle(standing), _joints_m(layout, standing)
@@ -86,13 +86,11 @@ def _placed(layout: Layout, standing: list[Placed], number: int) -> Camera:
 
 
 def _middle(standing: list[Placed]) -> F64:
-    """Return (2,) the middle of where people stand, or the world's origin."""
     spots = [p.item.position_m[:2] for p in standing if isinstance(p.item, PersonSpec)]
     return np.mean(spots, axis=0) if spots else np.zeros(2)
 
 
 def _joints_m(layout: Layout, standing: list[Placed]) -> F64:
-    """Return (N, 3) the joints of everybody."""
     people = [p.item for p in standing if isinstance(p.item, PersonSpec)]
     joints = [layout.geometry.joints_m(person) for person in people]
     return np.concatenate([*joints, np.zeros((0, 3))])
@@ -106,7 +104,7 @@ def _azimuth_deg(layout: Layout, number: int, rng: Generator) -> float:
 
 
 def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float | None]:
-    """Return height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
+    """Height and aim in metres, roll and pitch in radians; pitch None: by the aim."""
     usual, options = layout.ctx.recipe.camera, layout.ctx.recipe.variants.rig
     height = sample(usual.height_m if options.height_m is None else options.height_m, rng)
     aim, roll = sample(usual.aim_height_m, rng), math.radians(sample(usual.roll_deg, rng))
@@ -115,7 +113,7 @@ def _drawn(layout: Layout, rng: Generator) -> tuple[float, float, float, float |
 
 
 def _clear(camera: Camera, standing: list[Placed]) -> bool:
-    """Return whether the camera is outside of, and well off, everything that stands."""
+    """Whether the camera is outside of, and well off, everything that stands."""
     place = np.array(camera.position_m)
     for placed in standing:
         away = place - np.clip(place, placed.box_m[0], placed.box_m[1])
@@ -127,7 +125,7 @@ def _clear(camera: Camera, standing: list[Placed]) -> bool:
 
 
 def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
-    """Return whether everybody's trunk is in the picture; if `whole`, from head to foot."""
+    """Whether everybody's trunk is in the picture; if `whole`, from head to foot."""
     boxes = np.array([p.box_m for p in standing if isinstance(p.item, PersonSpec)])
     if not len(boxes):
         return True
@@ -141,7 +139,7 @@ def _fits(camera: Camera, standing: list[Placed], *, whole: bool) -> bool:
 
 
 def _hidden(camera: Camera, joints_m: F64, standing: list[Placed]) -> float:
-    """Return the share of joints (N, 3) that lie behind the boxes of things that stand about."""
+    """The share of joints (N, 3) that lie behind the boxes of things that stand about."""
     hidden = np.zeros(len(joints_m), bool)
     for placed in standing:
         if isinstance(placed.item, ThingSpec) and placed.item.role in _HIDING:

@@ -37,7 +37,7 @@ class Site:
     seen: tuple[tuple[F64, F64], ...]  # a camera: (P, 2, 2) pixels and (P,) depths of people
 
     def takes(self, box_m: F64, new_m: Sequence[F64]) -> bool:
-        """Return whether a box is free, also of new ones, clear of cameras, and hides nobody."""
+        """Whether a box is free, also of new ones, clear of cameras, and hides nobody."""
         if len(self.standing) and gaps_m(box_m, self.standing).min() < PEOPLE_M:
             return False
         if new_m and gaps_m(box_m, np.array(new_m)).min() < GAP_M:
@@ -49,7 +49,7 @@ class Site:
 
 
 def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Placed]) -> Site:
-    """Return where things may stand about what stands already."""
+    """Where things may stand about what stands already."""
     return Site(
         ctx=ctx,
         rng=ctx.shared_rng("furniture"),
@@ -60,7 +60,7 @@ def site_of(ctx: SampleContext, cameras: Sequence[Camera], standing: Sequence[Pl
 
 
 def box_of(thing: ThingSpec) -> F64:
-    """Return the world box (2, 3) of a thing that is turned about z alone, or a larger one."""
+    """The world box (2, 3) of a thing that is turned about z alone, or a larger one."""
     width, depth, height = thing.size_m
     c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
     half = np.array([c * width + s * depth, s * width + c * depth, 0.0]) / 2
@@ -75,7 +75,6 @@ def gaps_m(box_m: F64, boxes_m: F64) -> F64:
 
 
 def _seen(camera: Camera, standing: Sequence[Placed]) -> tuple[F64, F64]:
-    """Return the rectangles (P, 2, 2) that hold people in the picture, and their depths (P,)."""
     rects, depths = [], []
     for placed in standing:
         if not isinstance(placed.item, PersonSpec):
@@ -97,7 +96,7 @@ def _rect_px(camera: Camera, at: F64) -> F64:
 
 
 def hides_nobody(camera: Camera, box_m: F64, rects_px: F64, depths_m: F64) -> bool:
-    """Return whether a box is behind the camera, or clear of it and before no person."""
+    """Whether a box is behind the camera, or clear of it and before no person."""
     at = camera.to_camera(corners(box_m))
     if at[:, 2].max() < 0:
         return True
@@ -113,7 +112,7 @@ def count(low: int, high: int, rng: Generator) -> int:
 
 
 def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
-    """Return places in the catalogue and weights; what is held out stands in no train frame."""
+    """Places in the catalogue and weights; what is held out stands in no train frame."""
     held = set(site.ctx.recipe.holdout.occluders) if site.ctx.split == "train" else set()
     return {
         place: wanted[kind.kind]
@@ -123,7 +122,7 @@ def allowed(site: Site, wanted: dict[str, float]) -> dict[int, float]:
 
 
 def natural_size(kind: ThingKind, rng: Generator) -> Vec3:
-    """Return a size between the kind's least and greatest."""
+    """A size between the kind's least and greatest."""
     shared = float(rng.random())
     width, depth, height = (
         round(low + (high - low) * (0.6 * shared + 0.4 * float(rng.random())), 3)
@@ -133,7 +132,7 @@ def natural_size(kind: ThingKind, rng: Generator) -> Vec3:
 
 
 def built(kind: ThingKind, rng: Generator) -> ThingSpec:
-    """Return a thing of a natural size at the origin."""
+    """A thing of a natural size at the origin."""
     size = natural_size(kind, rng)
     made = materials(kind, rng)
     if kind.kind == "building":

@@ -28,7 +28,7 @@ _LONG = frozenset({"building", "fence", "hedge", "low_wall", "railing", "bench",
 
 
 def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
-    """Return things behind the people, here and there as far as the floor goes."""
+    """Things behind the people, here and there as far as the floor goes."""
     rng, first = site.rng, site.cameras[0]
     kinds = allowed(site, _OPEN[int(rng.random() * len(_OPEN))])
     behind = float(site.standing[:, 1, 1].max()) if len(site.standing) else 0.0
@@ -57,14 +57,13 @@ def in_the_open(site: Site, room: RoomBackdrop) -> list[ThingSpec]:
 
 
 def _seen_at(camera: Camera, y_m: float) -> Vec2:
-    """Return the middle and half the width, along x, of what a camera sees at a distance."""
+    """The middle and half the width, along x, of what a camera sees at a distance."""
     far = y_m - camera.position_m[1]
     half = far * camera.width_px / 2 / camera.focal_px * camera.spread[0]
     return camera.position_m[0] - far * math.tan(camera.yaw_rad), half
 
 
 def _row(site: Site, room: RoomBackdrop, behind_m: float) -> list[ThingSpec]:
-    """Return trees, a hedge, houses or a fence side by side behind the people, or nothing."""
     rng = site.ctx.shared_rng("row")
     kinds = allowed(site, _ROWS)
     if not kinds or rng.random() >= _ROW_SHARE:

@@ -45,7 +45,7 @@ class _Target:
 
 
 def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
-    """Return the recipe's things, each on the floor and free of everything; see `Standing`.
+    """The recipe's things, each on the floor and free of everything; see `Standing`.
 
     What finds no room on a photo's floor is left out; things in front may stand under the picture.
     With targets that are searched for, those in front are left to the search. RecipeError when a
@@ -69,7 +69,7 @@ def place_things(layout: Layout, placed: list[Placed]) -> list[Placed]:
 def _place(
     layout: Layout, entry: Standing, people: list[Placed], placed: list[Placed], rng: Generator
 ) -> Placed | None:
-    """Return the best free candidate. Geometry is asked only of candidates that would be taken."""
+    """The best free candidate. Geometry is asked only of candidates that would be taken."""
     target = _target(layout, entry, people, rng)
     best: Placed | None = None
     best_off = target.depth_m.size + 1
@@ -112,7 +112,7 @@ def _place(
 def _farther(
     layout: Layout, origin: Placed, target: _Target, placed: list[Placed]
 ) -> Placed | None:
-    """Return the nearest free place on rings about the target, wherever the recipe wanted it."""
+    """The nearest free place on rings about the target, wherever the recipe wanted it."""
     x, y = target.at_m
     for ring in range(1, _RINGS + 1):
         for step in range(_RING_STEPS):
@@ -125,7 +125,6 @@ def _farther(
 
 
 def _box_m(thing: ThingSpec) -> F64:
-    """Return the box (2, 3) of a thing at the origin, from its size and turn alone."""
     width, depth, height = thing.size_m
     c, s = abs(math.cos(thing.yaw_rad)), abs(math.sin(thing.yaw_rad))
     x, y = (c * width + s * depth) / 2, (s * width + c * depth) / 2
@@ -133,7 +132,7 @@ def _box_m(thing: ThingSpec) -> F64:
 
 
 def _off(layout: Layout, entry: Standing, target: _Target, box_m: F64) -> int:
-    """Return how many joints too many or too few a candidate hides; 0 where that is no matter.
+    """How many joints too many or too few a candidate hides; 0 where that is no matter.
 
     Of all others, it counts what is hidden beyond the most that the recipe options of one.
     """
@@ -165,7 +164,7 @@ def _target(layout: Layout, entry: Standing, people: list[Placed], rng: Generato
 
 
 def _hidden(layout: Layout, target: _Target, box_m: F64) -> list[int]:
-    """Return for each person how many joints lie behind the picture's rectangle of a box.
+    """For each person how many joints lie behind the picture's rectangle of a box.
 
     A quick measure: the rasteriser decides later what the thing itself hides.
     """
@@ -191,12 +190,12 @@ class Kinds:
 
 
 def draw_kind(ctx: SampleContext, entry: Standing, rng: Generator) -> ThingKind | MeshAsset:
-    """Return what to build; held-out kinds never in train."""
+    """What to build; held-out kinds never in train."""
     return kinds_left(ctx, entry, rng).pick(rng)
 
 
 def kinds_left(ctx: SampleContext, entry: Standing, rng: Generator) -> Kinds:
-    """Return what may be built: in train nothing held out. RecipeError when nothing is left."""
+    """What may be built: in train nothing held out. RecipeError when nothing is left."""
     held = set(ctx.recipe.holdout.occluders)
     left: tuple[ThingKind, ...] | tuple[MeshAsset, ...]
     if isinstance(entry, MeshThings):
@@ -232,7 +231,7 @@ def design(
     *,
     shrink: float,
 ) -> ThingSpec:
-    """Return a thing at the origin; `shrink` 0..1 takes it towards its least size."""
+    """A thing at the origin; `shrink` 0..1 takes it towards its least size."""
     yaw = (float(rng.random()) * 2 - 1) * math.pi
     if isinstance(kind, MeshAsset):
         assert isinstance(entry, MeshThings)
@@ -252,7 +251,7 @@ def design(
 def _candidate(
     layout: Layout, entry: Standing, target: _Target, rng: Generator, number: int
 ) -> tuple[float, float]:
-    """Return the world x, y of a candidate; later ones reach farther out."""
+    """The world x, y of a candidate; later ones reach farther out."""
     between, offset = sample(entry.between, rng), sample(entry.offset_m, rng)
     u = float(rng.random())
     x, y = target.at_m

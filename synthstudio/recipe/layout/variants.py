@@ -63,7 +63,7 @@ def group(
     others: Sequence[Occluders],
     rig: Sequence[Camera],
 ) -> tuple[FrameSpec, ...]:
-    """Return the base and its variants in the order of `Variants.order`.
+    """The base and its variants in the order of `Variants.order`.
 
     `others` are the occluders of the `occluder` variants, `rig` the cameras of the `view` ones.
     Targets ask of all but `clean` and `view`: there what is hidden is whatever follows.
@@ -88,19 +88,19 @@ def group(
 
 
 def differing(base: FrameSpec, other: FrameSpec) -> tuple[str, ...]:
-    """Return the names of the fields that two specs of a group do not share."""
+    """The names of the fields that two specs of a group do not share."""
     names = [f.name for f in dataclasses.fields(FrameSpec) if f.name not in SAME]
     return tuple(name for name in names if getattr(base, name) != getattr(other, name))
 
 
 def in_order(things: Sequence[ThingSpec]) -> tuple[ThingSpec, ...]:
-    """Return things with those that `clean` leaves out last: others then keep their ids."""
+    """Things with those that `clean` leaves out last: others then keep their ids."""
     rank = {role: place for place, role in enumerate(REMOVED, 1)}
     return tuple(sorted(things, key=lambda thing: rank.get(thing.role, 0)))
 
 
 def clean(base: FrameSpec) -> FrameSpec:
-    """Return the spec without occluders, held things and cut-outs; seats and supports stay."""
+    """The spec without occluders, held things and cut-outs; seats and supports stay."""
     kept = tuple(thing for thing in base.things if thing.role not in REMOVED)
     return dataclasses.replace(base, things=kept, cutouts=(), asks=())
 
@@ -114,7 +114,7 @@ def _occluded(base: FrameSpec, other: Occluders) -> FrameSpec:
 
 
 def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
-    """Return the box that shadow maps of a whole group span, from the floor up.
+    """The box that shadow maps of a whole group span, from the floor up.
 
     What is farther than `_SHADOWS_M` from all people is left out, for the maps' fineness.
     """
@@ -135,7 +135,6 @@ def shadow_box_m(standing: Sequence[Placed]) -> tuple[Vec3, Vec3] | None:
 
 
 def _relit(base: FrameSpec, own: SampleContext, behind: Behind) -> FrameSpec:
-    """Return the spec under another sun and sky; a panorama is turned and lit otherwise."""
     backdrop: Backdrop = base.backdrop
     if isinstance(backdrop, HdriBackdrop):
         assert isinstance(behind.options, scene_schema.Hdri)
@@ -160,7 +159,7 @@ _KEPT: tuple[Slot, ...] = ("shoes", *_OWN)
 
 
 def dressed_anew(base: FrameSpec, own: SampleContext) -> FrameSpec:
-    """Return the same bodies in other clothes, with other skin and other colours of hair.
+    """The same bodies in other clothes, with other skin and other colours of hair.
 
     Where other clothes would touch something, or lift who lies or sits in them, their cut
     stays and they take other materials only. So it does in clips, all through which people wear
@@ -210,7 +209,7 @@ def _dressed(
 def as_fine_as_seen(
     ctx: SampleContext, standing: Sequence[Placed], cameras: Sequence[Camera]
 ) -> list[Placed]:
-    """Return everything, people cut finely where one of the cameras is near enough to tell.
+    """Everything, people cut finely where one of the cameras is near enough to tell.
 
     Place, pose and joints stay. Where the fine cut, millimetres off the coarse one, would come
     too near to something, the coarse one stays.

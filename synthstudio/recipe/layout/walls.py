@@ -27,22 +27,22 @@ class Wall:
 
     @property
     def yaw_rad(self) -> float:
-        """Return the yaw of what has its back to the wall: fronts are at -y."""
+        """The yaw of what has its back to the wall: fronts are at -y."""
         return round(math.atan2(float(self.inward[0]), -float(self.inward[1])), 6)
 
     def at_m(self, along_m: float, inward_m: float) -> Vec2:
-        """Return the place so far along the wall and so far from it."""
+        """The place so far along the wall and so far from it."""
         x, y = self.start + self.along * along_m + self.inward * inward_m
         return round(float(x), 4), round(float(y), 4)
 
     def of_m(self, thing: ThingSpec) -> Vec2:
-        """Return how far along the wall, and how far from it, a thing stands."""
+        """How far along the wall, and how far from it, a thing stands."""
         away = np.array(thing.position_m[:2]) - self.start
         return float(away @ self.along), float(away @ self.inward)
 
 
 def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
-    """Return the four walls, as seen from the camera, and which part of each is in its view."""
+    """The four walls, as seen from the camera, and which part of each is in its view."""
     (cx, cy), (width, depth, _) = room.centre_m, room.size_m
     x0, x1, y0, y1 = cx - width / 2, cx + width / 2, cy - depth / 2, cy + depth / 2
     first = site.cameras[0]
@@ -73,7 +73,7 @@ def walls_of(site: Site, room: RoomBackdrop) -> dict[str, Wall]:
 
 
 def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[ThingSpec]:
-    """Return boards along the walls between the doors, or none."""
+    """Boards along the walls between the doors, or none."""
     rng = site.rng
     wanted, tall, thick = rng.random() < 0.7, palette.between(0.06, 0.12, rng), 0.014
     found = allowed(site, {"skirting": 1.0})
@@ -106,7 +106,7 @@ def skirting(site: Site, walls: dict[str, Wall], out: list[ThingSpec]) -> list[T
 
 
 def _clear(site: Site, thing: ThingSpec) -> bool:
-    """Return whether a thing at a wall neither meets what stands nor hides anybody."""
+    """Whether a thing at a wall neither meets what stands nor hides anybody."""
     box = box_of(thing)
     if len(site.standing) and gaps_m(box, site.standing).min() <= 0:
         return False

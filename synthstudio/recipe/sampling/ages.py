@@ -54,14 +54,14 @@ _HIGH_M = (
 
 
 def years_of(shape: Shape, seed: int, number: int) -> float | None:
-    """Return the age of identity `number`, or None where the recipe gives none in years."""
+    """The age of identity `number`, or None where the recipe gives none in years."""
     if shape.age_years is None:
         return None
     return round(sample(shape.age_years, stream(seed, "years", number)), 2)
 
 
 def aged(phenotype: Phenotype, years: float, rng: Generator) -> Phenotype:
-    """Return the body at that age, as tall as its kind is: nearer to or farther from the median."""
+    """The body at that age, as tall as its kind is: nearer to or farther from the median."""
     sd = NormalDist().inv_cdf(min(max(float(rng.random()), 1e-9), 1 - 1e-9))
     wanted = stature_m(years, phenotype.gender, max(-_MOST_SD, min(_MOST_SD, sd)))
     age = float(np.interp(years, _YEARS, _AGES))
@@ -71,7 +71,7 @@ def aged(phenotype: Phenotype, years: float, rng: Generator) -> Phenotype:
 
 
 def stature_m(years: float, gender: float, sd: float) -> float:
-    """Return the stature at an age, `sd` standard deviations from the median; gender 0 a man."""
+    """The stature at an age, `sd` standard deviations from the median; gender 0 a man."""
     median = _mixed((_BOYS_CM, _GIRLS_CM), years, _WHO_YEARS, gender)
     spread = _mixed((_BOYS_CV, _GIRLS_CV), years, _WHO_YEARS, gender) / 100
     lost = _mixed(_LOSS_CM, years, _LOSS_YEARS, gender)

@@ -67,7 +67,7 @@ def check(recipe: Recipe, catalogue: Catalogue) -> None:
 
 
 def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
-    """Return what of the recipe's folders is not used, and why; RecipeError if that is all."""
+    """What of the recipe's folders is not used, and why; RecipeError if that is all."""
     check_places(recipe, catalogue)
     out = []
     for options in _photo_options(recipe):
@@ -85,7 +85,7 @@ def left_out(recipe: Recipe, catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def doubted(catalogue: Catalogue) -> tuple[str, ...]:
-    """Return what of the recipe's folders is used and looks wrong, and why."""
+    """What of the recipe's folders is used and looks wrong, and why."""
     turned = tuple(
         f"{image.asset.name} looks upside down: below the horizon it is {image.below_above:.3g} "
         "times as bright as above, and no floor throws back more than the light that falls on it. "
@@ -107,7 +107,6 @@ def _photo_options(recipe: Recipe) -> list[Photo]:
 
 
 def _reasons(images: Iterable[ImageAsset]) -> str:
-    """Return why photos cannot be used, each reason with how many it is true of and the first."""
     by: dict[str, list[str]] = {}
     for image in sorted(images, key=lambda image: image.asset.name):
         by.setdefault(image.unfit or "no ground", []).append(names(image.asset)[1])

@@ -50,12 +50,12 @@ class Walk:
 
 
 def frames_of(recipe: Recipe) -> int:
-    """Return how many frames a moment has in time: 1 without clips."""
+    """How many frames a moment has in time: 1 without clips."""
     return 1 if recipe.clip is None else recipe.clip.frames
 
 
 def walk_of(ctx: SampleContext, place: int) -> Walk | None:
-    """Return the motion of person `place` of the moment, None for somebody who stands.
+    """The motion of person `place` of the moment, None for somebody who stands.
 
     RecipeError when the hold-out or the clip's length leaves no motion.
     """
@@ -87,7 +87,7 @@ def walk_of(ctx: SampleContext, place: int) -> Walk | None:
 
 
 def set_going(ctx: SampleContext, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """Return the people, those who move in the first pose of their motion.
+    """The people, those who move in the first pose of their motion.
 
     Of hands a motion says nothing: fingers are those of the first walk or stand of the library.
     """
@@ -122,7 +122,7 @@ def _loose_hands(poses: tuple[KeyPose, ...]) -> dict[str, float]:
 
 
 def own_depth_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
-    """Return how deep the person's limbs lie in its body at the worst of its motion.
+    """How deep the person's limbs lie in its body at the worst of its motion.
 
     0 for somebody who stands, and where the recipe leaves that be. A motion is the same whoever
     follows it, so what is too deep asks for another body.
@@ -138,7 +138,7 @@ def own_depth_m(ctx: SampleContext, person: PersonSpec, place: int) -> float:
 
 
 def path(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[PersonSpec, ...]:
-    """Return the person at times of its path, the first at the clip's start; () stands still.
+    """The person at times of its path, the first at the clip's start; () stands still.
 
     The middle of the path lies over the world's origin; its start, if the camera goes along.
     """
@@ -154,7 +154,7 @@ def path(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[PersonSpec
 
 
 def headed(ctx: SampleContext, camera: Camera, people: tuple[Unit, ...]) -> tuple[Unit, ...]:
-    """Return the people, those who move turned so that their paths stay in view if they can.
+    """The people, those who move turned so that their paths stay in view if they can.
 
     Of a few turns as the recipe options them, the first whose path lies in a steady camera's view
     is taken, else the one most of which does.
@@ -183,7 +183,7 @@ def _headed(ctx: SampleContext, camera: Camera, person: PersonSpec, place: int) 
 
 
 def _in_view(camera: Camera, points_m: F64) -> float:
-    """Return the share of points that lie well inside the picture's width."""
+    """The share of points that lie well inside the picture's width."""
     seen = camera.to_camera(points_m)
     half = camera.width_px / 2 / camera.focal_px * _IN_VIEW * camera.spread[0]
     return float(((seen[:, 2] > _LEAST_M) & (np.abs(seen[:, 0]) < half * seen[:, 2])).mean())
@@ -193,7 +193,7 @@ def _in_view(camera: Camera, points_m: F64) -> float:
 
 
 def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
-    """Return frame `t` of the clip that begins with `base`, whose index is the moment's number.
+    """Frame `t` of the clip that begins with `base`, whose index is the moment's number.
 
     Identity, clothes, things, light and lens stay; poses, places, camera and noise change.
     """
@@ -225,7 +225,7 @@ def at(ctx: SampleContext, base: FrameSpec, t: int) -> FrameSpec:
 def a_moment_on(
     ctx: SampleContext, people: Sequence[PersonSpec], *, time_s: float
 ) -> tuple[MovingSpec, ...]:
-    """Return where those who follow a motion are a moment after `time_s`, at which `people` are.
+    """Where those who follow a motion are a moment after `time_s`, at which `people` are.
 
     At the motion's end it is a moment before: nobody stops there.
     """
@@ -247,7 +247,7 @@ def a_moment_on(
 
 
 def moving(place: int, other: PersonSpec, after_s: float) -> MovingSpec:
-    """Return that person `place` is like `other` so many seconds later."""
+    """That person `place` is like `other` so many seconds later."""
     return MovingSpec(
         person=place,
         after_s=after_s,
@@ -265,7 +265,7 @@ def _move_of(ctx: SampleContext) -> Move:
 def cameras(
     ctx: SampleContext, people: tuple[PersonSpec, ...], first: Camera
 ) -> tuple[Camera, ...]:
-    """Return the camera at times all through the clip: what a room has to hold."""
+    """The camera at times all through the clip: what a room has to hold."""
     clip = ctx.recipe.clip
     if clip is None:
         return (first,)
@@ -291,7 +291,7 @@ def _then(
 def camera_at(
     ctx: SampleContext, first: Camera, *, middle_m: F64, gone_m: F64, time_s: float
 ) -> Camera:
-    """Return the clip's camera `time_s` after its start, where it is `first`.
+    """The clip's camera `time_s` after its start, where it is `first`.
 
     `middle_m` (2,) is the middle of the people at the start, `gone_m` (2,) how far those who
     move have come since, on average.
@@ -339,7 +339,6 @@ def camera_at(
 
 
 def _times_s(seconds: float) -> tuple[float, ...]:
-    """Return the times at which a path is looked at, from its start to its end."""
     count = max(2, math.ceil(seconds / PATH_STEP_S) + 1)
     return tuple(float(t) for t in np.linspace(0.0, seconds, count))
 
@@ -352,7 +351,7 @@ def _steps(
 
 
 def _moved(start: PersonSpec, step: Step) -> PersonSpec:
-    """Return the person in a step's pose, as far from where it started as the step says."""
+    """The person in a step's pose, as far from where it started as the step says."""
     x, y = _turned(np.array(step.root_m[:2]), start.yaw_rad) + np.array(start.position_m[:2])
     at_m: Vec3 = (float(x), float(y), step.root_m[2])
     pose = dataclasses.replace(start.pose, turns=step.turns)

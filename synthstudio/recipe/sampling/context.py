@@ -43,25 +43,25 @@ class SampleContext:
 
     @property
     def where(self) -> str:
-        """Return the frame's name for messages."""
+        """The frame's name for messages."""
         return f"{self.recipe.name}, frame {self.index}"
 
     def rng(self, *keys: int | str) -> Generator:
-        """Return the frame's own stream of random numbers for one purpose."""
+        """The frame's own stream of random numbers for one purpose."""
         return stream(self.recipe.stream_seed, "frame", self.index, *keys, *self.variant)
 
     def shared_rng(self, *keys: int | str) -> Generator:
-        """Return the stream that all variants of the frame share for one purpose."""
+        """The stream that all variants of the frame share for one purpose."""
         return stream(self.recipe.stream_seed, "frame", self.index, *keys)
 
     def again(self, kind: str, number: int) -> SampleContext:
-        """Return the same frame for variant `number` of a kind, with streams of its own."""
+        """The same frame for variant `number` of a kind, with streams of its own."""
         return dataclasses.replace(self, variant=("variant", kind, number))
 
     def allowed(
         self, items: Sequence[T], rng: Generator, *, held: Callable[[T], bool]
     ) -> tuple[T, ...]:
-        """Return what may be chosen from: never held-out items in train.
+        """What may be chosen from: never held-out items in train.
 
         In val and test it is the held-out ones alone as often as `holdout.share` says, else
         all of them. Takes one random number.
@@ -76,7 +76,7 @@ class SampleContext:
 
 
 def split_of(recipe: Recipe, index: int) -> Split:
-    """Return the split of frame `index`.
+    """The split of frame `index`.
 
     Blocks of 20 frames are each a random permutation of 20 evenly spaced places in [0, 1), and
     a block's shift follows the golden ratio; so shares hold in every block (exactly where
@@ -94,13 +94,13 @@ def split_of(recipe: Recipe, index: int) -> Split:
 
 @functools.lru_cache(maxsize=4096)
 def names(asset: AssetRef) -> tuple[str, ...]:
-    """Return the names by which a recipe may call an asset: path, file name, bare name."""
+    """The names by which a recipe may call an asset: path, file name, bare name."""
     path = PurePosixPath(asset.name)
     return asset.name, path.name, path.stem
 
 
 def pose_held(recipe: Recipe) -> Callable[[KeyPose], bool]:
-    """Return whether a pose is held out, by its name or family."""
+    """Whether a pose is held out, by its name or family."""
     held = set(recipe.holdout.poses)
     return lambda pose: pose.name in held or pose.family in held
 
@@ -131,12 +131,12 @@ def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
 
 
 def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """Return the photos that may be behind people: with `ground: known` those that say how."""
+    """The photos that may be behind people: with `ground: known` those that say how."""
     return tuple(image for image in images if options.ground == "any" or image.ground is not None)
 
 
 def usable_cutouts(options: Cutouts, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:
-    """Return the cut-outs that may be used: of real size those that stand and are known."""
+    """The cut-outs that may be used: of real size those that stand and are known."""
     return tuple(c for c in images if options.size == "share" or stands_m(c) is not None)
 
 
@@ -146,7 +146,7 @@ STRATA = 100
 
 
 def stratified(seed: int, key: str, *, number: int, block: int = STRATA) -> float:
-    """Return sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
+    """Sample `number` (from 0) of the stratified stream `key`: a float in [0, 1).
 
     Samples k block .. (k + 1) block - 1 are (perm[i] + u[i]) / block with a random permutation
     and uniform u: each of the `block` equal intervals holds exactly one, in random order. So the

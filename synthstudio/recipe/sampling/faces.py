@@ -26,7 +26,7 @@ Pool = tuple[GarmentKind, ...]
 def own_face(
     recipe: Recipe, number: int, garments: Pool, body: Phenotype, look: Look
 ) -> tuple[Look, tuple[GarmentSpec, ...]]:
-    """Return the look of identity `number`, and the beard and glasses that belong to it."""
+    """The look of identity `number`, and the beard and glasses that belong to it."""
     options = recipe.people.face
     rng = stream(recipe.stream_seed, "face", number)
     bearded, near_sighted = rng.random(2) < (options.beard, options.glasses)
@@ -42,7 +42,7 @@ def own_face(
 
 
 def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
-    """Return the look with brows and lips of their own tone, as far as the recipe lets them."""
+    """The look with brows and lips of their own tone, as far as the recipe lets them."""
     most = recipe.people.face.tones
     brows, lips = (round(float(most * (2 * u - 1)), 4) for u in rng.random(2))
     return dataclasses.replace(look, brows=brows, lips=lips) if most else look
@@ -51,7 +51,7 @@ def toned(recipe: Recipe, look: Look, rng: Generator) -> Look:
 def face_of(
     ctx: SampleContext, place: int, body: Phenotype, look: Look, own: tuple[GarmentSpec, ...]
 ) -> tuple[GarmentSpec, ...]:
-    """Return all that person `place` wears on the face: beard, glasses of either kind, mask."""
+    """All that person `place` wears on the face: beard, glasses of either kind, mask."""
     options = ctx.recipe.people.face
     rng = ctx.rng("face", place)
     dark, masked = rng.random(2) < (options.sunglasses, options.mask)
@@ -68,7 +68,6 @@ def face_of(
 def _worn(
     recipe: Recipe, kinds: Pool, slot: Slot, body: Phenotype, look: Look, rng: Generator
 ) -> list[GarmentSpec]:
-    """Return something of the slot that a body of that sex and age wears, or nothing."""
     weights = recipe.people.wardrobe.kinds
     fits = [
         kind
@@ -87,7 +86,7 @@ def _worn(
 
 
 def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> GarmentSpec:
-    """Return hair, a beard, glasses or a mask in colours of their own kind."""
+    """Hair, a beard, glasses or a mask in colours of their own kind."""
     if slot in ("hair", "beard"):
         return dataclasses.replace(spec, material=palette.hair(look.hair_rgb, rng))
     if slot == "mask":
@@ -97,7 +96,7 @@ def recoloured(spec: GarmentSpec, slot: Slot, look: Look, rng: Generator) -> Gar
 
 
 def expressed(ctx: SampleContext, pose: PoseSpec, place: int) -> PoseSpec:
-    """Return the pose with an expression and eyes that look aside, as often as asked."""
+    """The pose with an expression and eyes that look aside, as often as asked."""
     options = ctx.recipe.people.face
     if not (options.expression or options.eyes):
         return pose

@@ -37,7 +37,7 @@ class Spot:
 
 
 def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: int) -> Spot:
-    """Return a spot of the photo's floor at the recipe's distance, or the nearest to that."""
+    """A spot of the photo's floor at the recipe's distance, or the nearest to that."""
     rng = ctx.rng("ground", attempt)
     size = (photo.width_px, photo.height_px)
     places = np.concatenate([ground.within(rng.random((SPOTS, 2))), ground.grid()])
@@ -53,7 +53,7 @@ def draw_spot(ctx: SampleContext, photo: ImageAsset, ground: Ground, attempt: in
 
 
 def about(spot: Spot, photo: ImageAsset, corner_px: Vec2, size_px: Vec2) -> Vec2:
-    """Return the upper left corner of a crop of that size moved so that it shows the spot."""
+    """The upper left corner of a crop of that size moved so that it shows the spot."""
     out = []
     sides = ((_BESIDE, 1 - _BESIDE), _BELOW)
     whole = (photo.width_px, photo.height_px)
@@ -81,7 +81,7 @@ class Footing:
         return self.photo.asset.name
 
     def takes(self, box_m: F64) -> bool:
-        """Return whether nothing is where a box (2, 3) is: nobody knows what a photo shows."""
+        """Whether nothing is where a box (2, 3) is: nobody knows what a photo shows."""
         return True
 
     def holds(self, spots_m: F64, *, below: bool = False) -> Bool:
@@ -97,7 +97,7 @@ class Footing:
         return self.ground.holds(shares) & np.isfinite(shares).all(axis=1)
 
     def spots_m(self, rng: Generator) -> F64:
-        """Return world x, y (N, 2) inside the outline, the nearest to the origin first."""
+        """World x, y (N, 2) inside the outline, the nearest to the origin first."""
         places = self.ground.within(rng.random((SPOTS, 2)))
         places = places[self.ground.holds(places)]
         seen = in_frame(self.photo, self.camera, places * np.array(self.size_px))
@@ -136,7 +136,7 @@ def ground_camera(ground: Ground, spot: Spot, seen: Camera, *, mirrored: bool) -
 
 
 def light_about(geometry: GeometryQueries, photo: PhotoBackdrop, camera: Camera) -> PlaceLight:
-    """Return the photo's light about somebody who stands at the world's origin."""
+    """The photo's light about somebody who stands at the world's origin."""
     half, tall = _AROUND_M
     corners = np.array([(x, 0.0, z) for x in (-half, half) for z in (0.0, tall)])
     seen = in_photo(photo, camera, camera.project(camera.to_camera(corners)))

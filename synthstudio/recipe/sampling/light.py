@@ -24,7 +24,7 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 
 def draw_light(ctx: SampleContext, behind: Behind, camera: Camera) -> LightSpec:
-    """Return sun and sky. A white surface facing the sun under the open sky reflects 1.
+    """Sun and sky. A white surface facing the sun under the open sky reflects 1.
 
     Exposure puts mid-grey that is lit at 45 degrees a quarter stop below mid-grey, so that white
     floors are not all clipped. A panorama is its own light: what it is scaled by is known only
@@ -74,7 +74,7 @@ def draw_light(ctx: SampleContext, behind: Behind, camera: Camera) -> LightSpec:
 
 
 def _sun_of_photo(behind: Behind) -> Vec3 | None:
-    """Return where the sun of a photo is, if its sidecar says so."""
+    """Where the sun of a photo is, if its sidecar says so."""
     ground = None if behind.facts is None else behind.facts.ground
     if ground is None or ground.sun_elevation_rad is None or behind.photo is None:
         return None
@@ -87,7 +87,7 @@ def _sun_of_photo(behind: Behind) -> Vec3 | None:
 
 
 def _sided(ctx: SampleContext) -> tuple[float, Vec3, float]:
-    """Return the share of the sky's light that comes from a side, from where, and occlusion."""
+    """The share of the sky's light that comes from a side, from where, and occlusion."""
     options, rng = ctx.recipe.light, ctx.rng("side light")
     side, occlusion = sample(options.side, rng), sample(options.occlusion, rng)
     bearing, up = 2 * math.pi * rng.random(), palette.between(-0.1, 0.6, rng)
@@ -101,14 +101,14 @@ def _grey(rgb: Vec3) -> float:
 
 
 def _tinted(level: float, warmth: float) -> Vec3:
-    """Return a light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
+    """A light of luminance `level`: at warmth 1 about 3,500 K, at -1 about 10,000 K."""
     rgb: Vec3 = (math.exp(0.30 * warmth), 1.0, math.exp((-0.55 if warmth > 0 else -0.35) * warmth))
     scale = level / _grey(rgb)
     return rgb[0] * scale, rgb[1] * scale, rgb[2] * scale
 
 
 def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightSpec:
-    """Return light that shows a white upright card as bright and as tinted as the photo would."""
+    """Light that shows a white upright card as bright and as tinted as the photo would."""
     tint = place.tint
 
     def tinted(level: float) -> Vec3:
@@ -126,5 +126,5 @@ def lit_like(place: PlaceLight, sun_direction: Vec3, sun_share: float) -> LightS
 
 
 def picture_gain(place: PlaceLight | None) -> float:
-    """Return what another picture's linear light is to be multiplied by to fit a photo."""
+    """What another picture's linear light is to be multiplied by to fit a photo."""
     return 1.0 if place is None else min(1.5, max(0.3, place.white / 0.8)) ** 0.85

@@ -81,7 +81,7 @@ NAMED: dict[str, Way] = {
 def draw_moving(
     ctx: SampleContext, people: Sequence[PersonSpec], lens: LensSpec
 ) -> tuple[MovingSpec, ...]:
-    """Return where people who move are a moment later; () where all happens at once."""
+    """Where people who move are a moment later; () where all happens at once."""
     if lens.exposure_s <= 0 and lens.readout_s <= 0:
         return ()
     going = clips.a_moment_on(ctx, people, time_s=0.0)
@@ -107,7 +107,6 @@ def draw_moving(
 def _later(
     ctx: SampleContext, person: PersonSpec, way: Way, place: int, *, tumbles: bool
 ) -> PersonSpec:
-    """Return the person `clips.MOMENT_S` later."""
     rng = ctx.rng("moving", place)
     takes, up, spin, tumble = (
         between(*span, rng) for span in (way.takes_s, way.up_m_s, _SPIN, _TUMBLE)
@@ -134,7 +133,7 @@ def _later(
 def _rates_rad_s(
     angles_rad: Mapping[str, float], takes_s: float, *, steps: bool
 ) -> dict[str, float]:
-    """Return how fast each angle grows on the way into a pose, or on to the next step."""
+    """How fast each angle grows on the way into a pose, or on to the next step."""
     moving = {k: v for k, v in angles_rad.items() if not any(part in k for part in _STILL)}
     if not steps:
         return {name: angle / takes_s for name, angle in moving.items()}
@@ -163,7 +162,7 @@ def _moved(
 def _planted(
     ctx: SampleContext, person: PersonSpec, rates: Mapping[str, float], turn_rad_s: float
 ) -> F64:
-    """Return the root's velocity (3,), m/s, that leaves the lowest foot or hand where it is."""
+    """The root's velocity (3,), m/s, that leaves the lowest foot or hand where it is."""
     names = get_skeleton(ctx.recipe.skeleton).joints
     rows = [names.index(name) for name in _GROUND]
     now = ctx.geometry.joints_m(person)[rows]

@@ -36,7 +36,7 @@ like none."""
 def outfit_of(
     ctx: SampleContext, body: Phenotype, skin_rgb: Vec3, hair: GarmentSpec, rng: Generator
 ) -> tuple[GarmentSpec, ...]:
-    """Return a top, a bottom unless the top is a whole garment, shoes, that hair, sometimes a hat.
+    """A top, a bottom unless the top is a whole garment, shoes, that hair, sometimes a hat.
 
     In sport's clothes as often as the recipe asks; then some are barefoot, and some wear
     something below a leotard.
@@ -81,7 +81,7 @@ def _like_skin(material: Material, skin_rgb: Vec3) -> bool:
 def dyed(
     ctx: SampleContext, kind: GarmentKind, shape: dict[str, float], skin_rgb: Vec3, rng: Generator
 ) -> GarmentSpec:
-    """Return a garment of that cut in materials that the recipe allows; not for hair.
+    """A garment of that cut in materials that the recipe allows; not for hair.
 
     Tops and bottoms are of no colour of skin, least of all their wearer's, unless the palette has
     nothing else.
@@ -125,7 +125,7 @@ def _plain(material: Material) -> Material:
 def finished(
     ctx: SampleContext, outfit: tuple[GarmentSpec, ...], place: int
 ) -> tuple[GarmentSpec, ...]:
-    """Return the outfit of person `place` with the prints and wrinkles that the recipe asks for.
+    """The outfit of person `place` with the prints and wrinkles that the recipe asks for.
 
     They have streams of their own: nobody's cut or other colours depend on them.
     """
@@ -167,7 +167,7 @@ def garment_of(
     sport: bool = False,
     age: float = _GROWN,
 ) -> GarmentKind:
-    """Return a garment for the slot, by weight; RecipeError if nothing fits: nobody is bare.
+    """A garment for the slot, by weight; RecipeError if nothing fits: nobody is bare.
 
     What is for sport alone is drawn there, and where the recipe names it; what is only worn
     where it is named, there alone.
@@ -197,7 +197,7 @@ def _for_sport(kind: GarmentKind, weights: Mapping[str, float]) -> bool:
 
 
 def extras_of(ctx: SampleContext, person: PersonSpec, place: int) -> tuple[GarmentSpec, ...]:
-    """Return what person `place` wears over the outfit, round the neck, on hands and legs.
+    """What person `place` wears over the outfit, round the neck, on hands and legs.
 
     Only what the recipe names, as often as it asks, where the rest of the outfit goes with it.
     Each slot has a stream of its own.
@@ -238,7 +238,7 @@ def _chances(options: Wardrobe) -> dict[Slot, float]:
 
 
 def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
-    """Return what the wardrobe asks for and nobody will wear, and why."""
+    """What the wardrobe asks for and nobody will wear, and why."""
     options, out = recipe.people.wardrobe, []
     for slot, chance in {**_chances(options), "hat": options.hat}.items():
         slotted = [kind.kind for kind in kinds if kind.slot == slot]
@@ -252,7 +252,7 @@ def never_worn(recipe: Recipe, kinds: Sequence[GarmentKind]) -> tuple[str, ...]:
 
 
 def design_of(kind: GarmentKind, recipe: Recipe, rng: Generator) -> dict[str, float]:
-    """Return one of the kind's designs; a data set has few, so that workers can keep them all."""
+    """One of the kind's designs; a data set has few, so that workers can keep them all."""
     number = int(rng.random() * DESIGNS_A_KIND)
     own = stream(recipe.stream_seed, "design", kind.kind, number)
     shape = {}

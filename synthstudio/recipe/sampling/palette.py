@@ -16,7 +16,7 @@ from synthstudio.recipe.schema.distributions import pick
 
 
 def linear(hex_rgb: str) -> Vec3:
-    """Return the linear RGB of an sRGB colour such as "8a6f4d" (IEC 61966-2-1)."""
+    """The linear RGB of an sRGB colour such as "8a6f4d" (IEC 61966-2-1)."""
     levels = (int(hex_rgb[i : i + 2], 16) / 255 for i in (0, 2, 4))
     r, g, b = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels)
     return r, g, b
@@ -96,7 +96,7 @@ _TO_XYZ = (
 
 
 def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
-    """Return one of the colours, a little lighter, darker and tinted."""
+    """One of the colours, a little lighter, darker and tinted."""
     colour = colours[int(rng.random() * len(colours))]
     gain = math.exp((rng.random() - 0.5) * 0.36)
     tints = [math.exp((rng.random() - 0.5) * 0.1) for _ in range(3)]
@@ -105,7 +105,7 @@ def choose(colours: Sequence[Vec3], rng: Generator) -> Vec3:
 
 
 def difference(a: Vec3, b: Vec3) -> float:
-    """Return how different two linear RGB colours look: CIE 1976, sRGB's white."""
+    """How different two linear RGB colours look: CIE 1976, sRGB's white."""
     return math.dist(_lab(a), _lab(b))
 
 
@@ -120,7 +120,7 @@ def between(low: float, high: float, rng: Generator) -> float:
 
 
 def skin_rgb(tone: float, rng: Generator) -> Vec3:
-    """Return linear albedo of skin: tone 0 the lightest, 1 the darkest."""
+    """Linear albedo of skin: tone 0 the lightest, 1 the darkest."""
     red, blue = between(0.96, 1.06, rng), between(0.94, 1.06, rng)
     r, g, b = _skin(tone)
     return min(r * red, 0.8), g, b * blue
@@ -135,7 +135,7 @@ def _skin(tone: float) -> Vec3:
 
 
 def from_skin(rgb: Vec3) -> float:
-    """Return how different a colour looks from the skin that is nearest to it."""
+    """How different a colour looks from the skin that is nearest to it."""
     own = _lab(rgb)
     return min(math.dist(own, other) for other in _skins_lab())
 
@@ -146,7 +146,7 @@ def _skins_lab() -> tuple[Vec3, ...]:
 
 
 def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
-    """Return linear albedo of hair: grey with age, fair hair rare with dark skin."""
+    """Linear albedo of hair: grey with age, fair hair rare with dark skin."""
     grey, dyed = rng.random() < max(0.0, (age - 0.72) * 2.8), rng.random() < 0.01
     if grey:
         return choose(_GREY_HAIR, rng)
@@ -162,7 +162,7 @@ def hair_rgb(tone: float, age: float, rng: Generator) -> Vec3:
 
 
 def iris_rgb(tone: float, rng: Generator) -> Vec3:
-    """Return the linear colour of an iris; darker skin has dark eyes."""
+    """The linear colour of an iris; darker skin has dark eyes."""
     dark = rng.random() < 1.6 * (tone - 0.2)
     weights: Mapping[str, float] = _DARK_IRIS if dark else _IRIS
     return choose((linear(pick(weights, rng)),), rng)
@@ -171,7 +171,7 @@ def iris_rgb(tone: float, rng: Generator) -> Vec3:
 def cloth(
     patterns: Sequence[Pattern], rng: Generator, *, patterned: float, saturated: float
 ) -> Material:
-    """Return cloth in one of the garment's patterns; `patterned` and `saturated` are chances.
+    """Cloth in one of the garment's patterns; `patterned` and `saturated` are chances.
 
     Denim and knit are how cloth is made rather than patterns: they share the plain part.
     """
@@ -199,14 +199,14 @@ def cloth(
 
 
 def high_visibility(rng: Generator) -> tuple[Material, Material]:
-    """Return the materials of a warning vest and of the bands on it."""
+    """The materials of a warning vest and of the bands on it."""
     vest = Material(kind="cloth", base_rgb=choose(_WARNING, rng), roughness=0.8, sheen=0.2)
     bands = Material(kind="cloth", base_rgb=choose(_BANDS, rng), roughness=0.35, specular=0.06)
     return vest, bands
 
 
 def printed(material: Material, patterns: Sequence[Pattern], rng: Generator) -> Material:
-    """Return the cloth with one of those prints, in its colour and two to four others."""
+    """The cloth with one of those prints, in its colour and two to four others."""
     pattern = patterns[int(rng.random() * len(patterns))]
     scale_m, turn = between(*_SCALE_M[pattern], rng), between(-math.pi, math.pi, rng)
     count = 1 + int(rng.random() * 3)
@@ -240,7 +240,6 @@ def _scaled(rgb: Vec3, by: float) -> Vec3:
 
 
 def _apart(base: Vec3, second: Vec3) -> Vec3:
-    """Return a second colour that can be told from the first."""
     if max(abs(a - b) for a, b in zip(base, second, strict=True)) > 0.06:
         return second
     return _scaled(base, 0.35) if sum(base) > 0.6 else _raised(base, 0.3)
@@ -252,7 +251,7 @@ def _raised(rgb: Vec3, add: float) -> Vec3:
 
 
 def shoes(rng: Generator) -> tuple[Material, Material]:
-    """Return the materials of upper and sole."""
+    """The materials of upper and sole."""
     upper = Material(
         kind="cloth",
         base_rgb=choose(_SHOES, rng),
@@ -264,7 +263,7 @@ def shoes(rng: Generator) -> tuple[Material, Material]:
 
 
 def hair(rgb: Vec3, rng: Generator) -> Material:
-    """Return the material of hair of that colour, with lighter streaks."""
+    """The material of hair of that colour, with lighter streaks."""
     return Material(
         kind="hair",
         base_rgb=rgb,
@@ -275,7 +274,7 @@ def hair(rgb: Vec3, rng: Generator) -> Material:
 
 
 def glasses(rng: Generator) -> tuple[Material, Material]:
-    """Return the materials of a frame and of dark lenses."""
+    """The materials of a frame and of dark lenses."""
     frame = Material(
         kind="matte",
         base_rgb=choose(_FRAMES, rng),
@@ -291,12 +290,12 @@ def glasses(rng: Generator) -> tuple[Material, Material]:
 
 
 def mask(rng: Generator) -> Material:
-    """Return the cloth of a medical mask."""
+    """The cloth of a medical mask."""
     return Material(kind="cloth", base_rgb=choose(_MASKS, rng), roughness=0.9, specular=0.02)
 
 
 def surface(pattern: Pattern, rng: Generator) -> Material:
-    """Return a hard surface: floor, wall or part of a thing."""
+    """A hard surface: floor, wall or part of a thing."""
     first, second = _SURFACE.get(pattern, (_PAINT, _PAINT))
     place = int(rng.random() * len(first))
     base = choose(first[place : place + 1], rng)
@@ -316,7 +315,7 @@ def surface(pattern: Pattern, rng: Generator) -> Material:
 
 
 def wall(pattern: Pattern, rng: Generator) -> Material:
-    """Return a wall: as a surface, but plain and striped walls are light."""
+    """A wall: as a surface, but plain and striped walls are light."""
     material = surface(pattern, rng)
     if pattern not in _SURFACE:
         light = choose(_row("d9d4c8 c8cdd0 e6e0d2 b9c2b4 cfc0b0 a9b3bd dedede"), rng)

@@ -79,7 +79,7 @@ class Identity:
 def draw_people(
     ctx: SampleContext, *, seats: bool, own_depth_m: OwnDepth = lambda person, place: 0.0
 ) -> tuple[tuple[PersonSpec, KeyPose], ...]:
-    """Return everybody of a frame, at the origin, each with the pose that theirs began with.
+    """Everybody of a frame, at the origin, each with the pose that theirs began with.
 
     `seats`: whether poses that need a seat may be drawn. `own_depth_m`: how deep the limbs of the
     person at a place will lie in its own body; who has no room is somebody else, if anybody has.
@@ -116,7 +116,7 @@ def _in_turn(ctx: SampleContext, numbers: Sequence[int], place: int) -> Iterator
 
 
 def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> Identity:
-    """Return person `number` (from 0) of the recipe's pool."""
+    """Person `number` (from 0) of the recipe's pool."""
     rng = stream(recipe.stream_seed, "identity", number)
     shape = recipe.people.shape
     phenotype = _phenotype(shape, rng, seed=recipe.stream_seed, number=number)
@@ -137,7 +137,7 @@ def identity(recipe: Recipe, number: int, garments: tuple[GarmentKind, ...]) -> 
 
 
 def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
-    """Return skin, hair and eyes that go together, for a body of that age and gender."""
+    """Skin, hair and eyes that go together, for a body of that age and gender."""
     tone = sample(shape.skin, rng)
     skin = palette.skin_rgb(tone, rng)
     hair = palette.hair_rgb(tone, phenotype.age, rng)
@@ -151,12 +151,12 @@ def look_of(shape: Shape, phenotype: Phenotype, rng: Generator) -> Look:
 
 
 def blotched(shape: Shape, look: Look, rng: Generator) -> Look:
-    """Return the look with skin as uneven as drawn, from a stream of its own."""
+    """The look with skin as uneven as drawn, from a stream of its own."""
     return dataclasses.replace(look, blotches=sample(shape.blotches, rng))
 
 
 def pool_by_body(recipe: Recipe) -> dict[str, I32]:
-    """Return the numbers of all identities of the pool by their bin of core.bins.BODIES."""
+    """The numbers of all identities of the pool by their bin of core.bins.BODIES."""
     shape = recipe.people.shape.model_dump_json()
     return _pool_by_body(recipe.stream_seed, recipe.people.identities, shape)
 
@@ -173,7 +173,7 @@ def _pool_by_body(seed: int, size: int, shape_json: str) -> dict[str, I32]:
 
 
 def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
-    """Return the angles of the mirror image: sides swap, turns and side bends change sign."""
+    """The angles of the mirror image: sides swap, turns and side bends change sign."""
     out = {}
     for name, value in angles_rad.items():
         if name.startswith("left_"):
@@ -186,7 +186,7 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
 
 
 def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
-    """Return the numbers of `count` different people; the last of the pool only in val and test."""
+    """The numbers of `count` different people; the last of the pool only in val and test."""
     recipe = ctx.recipe
     size, held = recipe.people.identities, recipe.holdout.identities
     taken: list[int] = []
@@ -210,7 +210,7 @@ def _identities(ctx: SampleContext, count: int, rng: Generator) -> list[int]:
 
 
 def _of_body(ctx: SampleContext, span: tuple[int, int], taken: list[int], rng: Generator) -> int:
-    """Return an identity of the body that the plan asks of the next person, none of `taken`.
+    """An identity of the body that the plan asks of the next person, none of `taken`.
 
     It is one of `span`, or where that holds none, of all that the split allows.
     """
@@ -271,13 +271,13 @@ def _person(
 def posed_anew(
     ctx: SampleContext, person: PersonSpec, place: int, number: int, *, seats: bool
 ) -> tuple[PersonSpec, KeyPose]:
-    """Return the person in another pose: where the first cannot do what targets ask."""
+    """The person in another pose: where the first cannot do what targets ask."""
     key, pose = _pose(ctx, person.phenotype, seats, place, "again", number)
     return dataclasses.replace(person, pose=expressed(ctx, pose, place)), key
 
 
 def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -> float:
-    """Return a turn to the left: with quotas of views away from the camera, else from -y.
+    """A turn to the left: with quotas of views away from the camera, else from -y.
 
     Without quotas somebody upside down is turned by half a turn more, as often as asked, so that
     the chest faces where it would if they stood.
@@ -300,7 +300,6 @@ def facing_rad(ctx: SampleContext, pose: PoseSpec, place: int, rng: Generator) -
 def _pose(
     ctx: SampleContext, phenotype: Phenotype, seats: bool, place: int, *again: int | str
 ) -> tuple[KeyPose, PoseSpec]:
-    """Return a key pose and what was made of it: mirrored, mixed, other hands, jittered."""
     options, rng = ctx.recipe.people.poses, ctx.rng("pose", place, *again)
     # Hands that grip are drawn with what they hold: contacts.py.
     poses = [p for p in ctx.catalogue.poses if not (p.holds or p.leans)]
@@ -349,7 +348,7 @@ def _pose(
 def _everyday_or_not(
     recipe: Recipe, poses: Sequence[KeyPose], family: str | None, rng: Generator
 ) -> list[KeyPose]:
-    """Return the athletic poses as often as the recipe asks, or as a quota's family needs them."""
+    """The athletic poses as often as the recipe asks, or as a quota's family needs them."""
     options = recipe.people.poses
     if family is not None:
         athletic = any(p.athletic for p in poses if p.family == family)
@@ -382,7 +381,7 @@ def _is(angle: str, groups: tuple[str, ...]) -> bool:
 
 
 def is_upright(pose: KeyPose) -> bool:
-    """Return whether a pose can take the arms of another: they cannot reach the floor."""
+    """Whether a pose can take the arms of another: they cannot reach the floor."""
     angles = pose.angles_rad
     if max(abs(angles.get(f"root_{k}", 0.0)) for k in ("pitch", "roll")) > _UPRIGHT_ROOT_RAD:
         return False
@@ -391,7 +390,6 @@ def is_upright(pose: KeyPose) -> bool:
 
 
 def _is_low(pose: KeyPose) -> bool:
-    """Return whether somebody sits, kneels or lies."""
     return pose.needs == "seat" or not (pose.stands or pose.airborne)
 
 
@@ -401,7 +399,7 @@ def _is_low(pose: KeyPose) -> bool:
 def other_hands(
     ctx: SampleContext, angles_rad: dict[str, float], free: tuple[str, ...], rng: Generator
 ) -> dict[str, float]:
-    """Return the angles with each free hand (left, right) in another shape as often as asked."""
+    """The angles with each free hand (left, right) in another shape as often as asked."""
     options, shapes = ctx.recipe.people.poses.hands, ctx.catalogue.hands
     out = dict(angles_rad)
     for side in ("left", "right"):

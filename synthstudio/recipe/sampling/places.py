@@ -66,14 +66,14 @@ class Stand:
         return np.asarray(self.plan.has_floor(own) & np.array(seen, bool))
 
     def spots_m(self, rng: Generator) -> F64:
-        """Return world x, y (N, 2) where people may stand, the nearest to the origin first."""
+        """World x, y (N, 2) where people may stand, the nearest to the origin first."""
         own = self.plan.spots_m()
         own = own[rng.permutation(len(own))[: 4 * TRIES]]
         spots = (own - np.array(self.spot_m)) @ self._turn.T
         return np.asarray(spots[np.argsort((spots * spots).sum(axis=1), kind="stable")])
 
     def takes(self, box_m: F64) -> bool:
-        """Return whether nothing of the place is where a box (2, 3) is."""
+        """Whether nothing of the place is where a box (2, 3) is."""
         sides = [
             np.linspace(low, high, 1 + math.ceil((high - low) / _STEP_M))
             for low, high in box_m[:, :2].T.tolist()
@@ -91,7 +91,7 @@ class Stand:
 
 
 def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
-    """Return where in a place a group stands and is seen, and from where.
+    """Where in a place a group stands and is seen, and from where.
 
     Where nothing is as far away as was drawn, the camera comes nearer, down to the least that
     the recipe allows. RecipeError when there is no such spot.
@@ -126,7 +126,7 @@ def draw_stand(ctx: SampleContext, asset: PlaceAsset, attempt: int) -> Stand:
 
 
 def _camera_at(spot: Sequence[float], yaw_rad: float, distance: float, height: float) -> F64:
-    """Return where in the place a camera is that far on the world's -y side of a spot."""
+    """Where in the place a camera is that far on the world's -y side of a spot."""
     x, y = spot[0] - math.sin(yaw_rad) * distance, spot[1] - math.cos(yaw_rad) * distance
     return np.array([x, y, height])
 
@@ -136,7 +136,7 @@ def _in_free_air(plan: FloorPlan, eye: F64) -> bool:
 
 
 def _sees(plan: FloorPlan, eye: F64, spot: Sequence[float]) -> bool:
-    """Return whether most of somebody at a spot is in free sight."""
+    """Whether most of somebody at a spot is in free sight."""
     steps = 2 + math.ceil(math.dist(eye[:2], spot) / _STEP_M)
     share = np.linspace(0.0, 1.0, steps)[:, None]
     ways = [eye + (np.array([*spot, above]) - eye) * share for above in _SEEN_M]

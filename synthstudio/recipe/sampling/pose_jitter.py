@@ -40,7 +40,7 @@ def apart(
     like: tuple[FrozenDict, ...],
     keys: tuple[int | str, ...],
 ) -> dict[str, float]:
-    """Return the angles strayed so that no limb runs into another, by numbered candidates.
+    """The angles strayed so that no limb runs into another, by numbered candidates.
 
     `like`: the poses that the angles were made of; hands that touch there may touch. After
     strays come the angles as they are and with the arms held out; where none is free, as on a
@@ -57,7 +57,7 @@ def freest(
     *,
     like: tuple[FrozenDict, ...] = (),
 ) -> tuple[int, dict[str, float]]:
-    """Return the number of the first candidate that is free, and its angles out of its own skin.
+    """The number of the first candidate that is free, and its angles out of its own skin.
 
     Those that capsules find free are asked first, then the others by how deep their limbs lie;
     where the skin of none can be freed, it is the freest. `like`: as `GeometryQueries.touches_m`.
@@ -87,14 +87,14 @@ def freest(
 def untangled(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> dict[str, float]:
-    """Return the angles with limbs out of the body's own skin, unless the recipe leaves that be."""
+    """The angles with limbs out of the body's own skin, unless the recipe leaves that be."""
     return freed(ctx, phenotype, angles, both_hands=both_hands)[0]
 
 
 def freed(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """Return the angles of `untangled`, and how deep a part still lies in another, in metres."""
+    """The angles of `untangled`, and how deep a part still lies in another, in metres."""
     if not ctx.recipe.people.poses.untangle:
         return angles, 0.0
     return ctx.geometry.untangled(phenotype, angles, both_hands=both_hands)
@@ -114,7 +114,7 @@ def _candidates(
 
 
 def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
-    """Return every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
+    """Every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
     jitter = ctx.recipe.people.poses.jitter_deg
     out = {}
     for name, (low, high) in ctx.catalogue.limits_rad.items():

@@ -31,7 +31,7 @@ turns people to the camera in steps of 10 degrees."""
 
 
 def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
-    """Return the bin of person `number` of the run; None where there is no such quota."""
+    """The bin of person `number` of the run; None where there is no such quota."""
     shares = None if recipe.quotas is None else getattr(recipe.quotas, axis)
     if shares is None:
         return None
@@ -43,24 +43,24 @@ def bin_of(recipe: Recipe, axis: Axis, number: int) -> str | None:
 
 
 def asks_for_bodies(recipe: Recipe) -> bool:
-    """Return whether the recipe has quotas of bodies, so that its pool must be known."""
+    """Whether the recipe has quotas of bodies, so that its pool must be known."""
     return recipe.quotas is not None and recipe.quotas.body is not None
 
 
 def person_number(recipe: Recipe, index: int, place: int) -> int:
-    """Return the number in the run of the person at a place (from 0) of frame or moment `index`."""
+    """The number in the run of the person at a place (from 0) of frame or moment `index`."""
     return index * int(support(recipe.people.count)[1]) + place
 
 
 def facing_rad(view: str, u: float) -> float:
-    """Return the turn away from the camera, + to the left, that shows a view; u in [0, 1)."""
+    """The turn away from the camera, + to the left, that shows a view; u in [0, 1)."""
     return -view_azimuth_rad(view) + (2 * u - 1) * VIEW_SPREAD_RAD
 
 
 def of_family(
     ctx: SampleContext, family: str, drawn: list[KeyPose], every: list[KeyPose]
 ) -> list[KeyPose]:
-    """Return the family's poses among `drawn`, or else those among `every` that the split allows.
+    """The family's poses among `drawn`, or else those among `every` that the split allows.
 
     `drawn` may hold nothing but held-out poses, and none of the family's.
     """
@@ -74,7 +74,7 @@ def of_family(
 
 
 def identities_of(name: str, by_body: Mapping[str, I32]) -> I32:
-    """Return the numbers of the identities that a body quota's bin holds, sorted."""
+    """The numbers of the identities that a body quota's bin holds, sorted."""
     parts = [by_body[body] for body in BODIES if body in bodies_in(name) and body in by_body]
     numbers: I32 = np.sort(np.concatenate([np.zeros(0, np.int32), *parts]))
     return numbers

@@ -46,7 +46,7 @@ def made_up(
     *,
     keys: tuple[int | str, ...],
 ) -> KeyPose:
-    """Return a pose of limbs of `poses` in which none runs into another, or of many the freest.
+    """A pose of limbs of `poses` in which none runs into another, or of many the freest.
 
     `keys` name its stream of random numbers.
     """
@@ -72,7 +72,7 @@ def made_up(
 
 
 def tumbled(rng: Generator) -> dict[str, float]:
-    """Return how a body in the air is turned: any way about its left-right axis."""
+    """How a body in the air is turned: any way about its left-right axis."""
     pitch, roll = rng.uniform(-math.pi, math.pi), rng.normal(0, _TUMBLE_ROLL_RAD)
     return {
         "root_pitch": round(float(pitch), _DIGITS),
@@ -83,7 +83,7 @@ def tumbled(rng: Generator) -> dict[str, float]:
 def random_pose(
     poses: Sequence[KeyPose], limits_rad: dict[str, Vec2], rng: Generator, *, bent: float = 0.0
 ) -> KeyPose:
-    """Return a pose of limbs of different poses, each angle strayed by about 14 degrees.
+    """A pose of limbs of different poses, each angle strayed by about 14 degrees.
 
     Arms, legs, trunk with head, and how the body is turned come from one pose each, of either of
     its sides; half have both arms of one pose, and half both legs. The share `bent` of the legs is
@@ -125,7 +125,6 @@ def random_pose(
 
 
 def _bent_legs(share: float, rng: Generator) -> dict[str, float]:
-    """Return the angles of the legs that are bent anew, each as often as `share` says."""
     out = {}
     for side in _OTHER:
         chance, *drawn = rng.random(1 + len(_BENT_RAD))
@@ -147,7 +146,7 @@ def _limb(source: KeyPose, theirs: str, side: str, groups: tuple[str, ...]) -> d
 def _strayed(
     angles: dict[str, float], limits_rad: dict[str, Vec2], rng: Generator
 ) -> dict[str, float]:
-    """Return the angles with all but fingers and feet strayed, cut to their limits."""
+    """The angles with all but fingers and feet strayed, cut to their limits."""
     out = {}
     for name, (low, high) in sorted(limits_rad.items()):
         bare = name.removeprefix("left_").removeprefix("right_")

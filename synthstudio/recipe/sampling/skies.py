@@ -112,7 +112,7 @@ DESIGNS = {
 
 
 def under_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: LightSpec) -> Backdrop:
-    """Return a backdrop under a sky that goes with the light, as often as the recipe says."""
+    """A backdrop under a sky that goes with the light, as often as the recipe says."""
     if not isinstance(backdrop, RoomBackdrop | PlaceBackdrop):
         return backdrop
     assert isinstance(behind.options, Room | Place)
@@ -124,7 +124,6 @@ def under_sky(ctx: SampleContext, behind: Behind, backdrop: Backdrop, light: Lig
 
 
 def _draw_sky(light: LightSpec, rng: Generator, *, flash: float) -> SkySpec:
-    """Return a sky, darker by the share of the light that is a flash's."""
     height = math.asin(max(-1.0, min(1.0, light.sun_direction[2])))
     high = min(1.0, max(0.0, (height - _LOW_RAD) / (_HIGH_RAD - _LOW_RAD)))
     sun, sky = sum(light.sun_rgb), sum(light.sky_rgb) + sum(light.side_rgb)
@@ -138,7 +137,7 @@ def _draw_sky(light: LightSpec, rng: Generator, *, flash: float) -> SkySpec:
 
 
 def sky_of(design: SkyDesign, rng: Generator, *, flash: float = 0.0) -> SkySpec:
-    """Return a sky of a design."""
+    """A sky of a design."""
     zenith, horizon, sunlight, cloud, shade = (
         dimmed(linear(hex_rgb), flash) for hex_rgb in design.colours.split()
     )

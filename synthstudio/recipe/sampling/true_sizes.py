@@ -84,12 +84,12 @@ def _named(category: str) -> str:
 
 
 def true_size(category: str) -> TrueSize:
-    """Return the size of a category; blanks and hyphens in its name do not matter."""
+    """The size of a category; blanks and hyphens in its name do not matter."""
     return SIZES.get(_named(category), UNKNOWN)
 
 
 def stands_m(cutout: ImageAsset) -> Vec2 | None:
-    """Return the range of a cut-out's real height if it is known and stands on a floor."""
+    """The range of a cut-out's real height if it is known and stands on a floor."""
     if cutout.height_m is not None:
         return cutout.height_m, cutout.height_m
     return HEIGHTS_M.get(_named(cutout.category))

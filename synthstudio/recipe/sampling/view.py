@@ -76,7 +76,7 @@ class Behind:
 
 
 def draw_behind(ctx: SampleContext, attempt: int = 0) -> Behind:
-    """Return what is behind the people; a room is built later, round all that stands in it.
+    """What is behind the people; a room is built later, round all that stands in it.
 
     Later attempts choose another photo with a known floor, or another spot of a place.
     """
@@ -121,7 +121,7 @@ def _cropped(
     rng: Generator,
     spot: Spot | None,
 ) -> PhotoBackdrop:
-    """Return the largest crop of the frame's shape that shows the spot, mirrored or not.
+    """The largest crop of the frame's shape that shows the spot, mirrored or not.
 
     Where the sidecar gives the pitch but no angle of view, the crop keeps the photo's middle
     row, so that the pitch stays true.
@@ -144,7 +144,7 @@ def _cropped(
 
 
 def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
-    """Return the camera and its distance in metres from the group's middle, the world's origin.
+    """The camera and its distance in metres from the group's middle, the world's origin.
 
     The camera stands on the world's -y side. A photo's sidecar decides height, pitch and angle
     of view where it knows them (focal length and principal point follow its crop); before a
@@ -190,7 +190,6 @@ def draw_camera(ctx: SampleContext, behind: Behind) -> tuple[Camera, float]:
 
 
 def _distortion(ctx: SampleContext) -> Vec2 | None:
-    """Return k1 and k2 of the lens, or None where nothing is bent."""
     options, rng = ctx.recipe.lens.distortion, ctx.rng("distortion")
     if options is None:
         return None
@@ -199,7 +198,7 @@ def _distortion(ctx: SampleContext) -> Vec2 | None:
 
 
 def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
-    """Return the floor on which people must stand, or None where they may stand anywhere."""
+    """The floor on which people must stand, or None where they may stand anywhere."""
     if behind.stand is not None:
         return behind.stand
     facts = behind.facts
@@ -210,7 +209,7 @@ def footing(behind: Behind, camera: Camera) -> Footing | Stand | None:
 
 
 def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
-    """Return the backdrop with the light that a photo shows about the people, if it lights them."""
+    """The backdrop with the light that a photo shows about the people, if it lights them."""
     if behind.photo is None or not ctx.recipe.light.from_photo:
         return behind
     return replace(behind, light=light_about(ctx.geometry, behind.photo, camera))
@@ -219,7 +218,7 @@ def with_light(ctx: SampleContext, behind: Behind, camera: Camera) -> Behind:
 def _of_crop(
     facts: ImageAsset, fov_rad: float, photo: PhotoBackdrop, width_px: int
 ) -> tuple[float, Vec2]:
-    """Return focal length and principal point in frame pixels of a photo's crop."""
+    """Focal length and principal point in frame pixels of a photo's crop."""
     x0, y0, x1, _ = photo.crop_px
     scale = width_px / (x1 - x0)
     focal = facts.height_px / 2 / math.tan(fov_rad / 2) * scale
@@ -230,7 +229,7 @@ def _of_crop(
 def draw_backdrop(
     ctx: SampleContext, behind: Behind, reach_m: tuple[Vec2, Vec2], *, top_m: float, focal_px: float
 ) -> Backdrop:
-    """Return the backdrop; a room holds `reach_m`: (low, high) along x and along y.
+    """The backdrop; a room holds `reach_m`: (low, high) along x and along y.
 
     A ceiling is above `top_m`.
     """
@@ -257,7 +256,7 @@ def draw_backdrop(
 def _room(
     options: scene_schema.Room, reach_m: tuple[Vec2, Vec2], focal_px: float, rng: Generator
 ) -> RoomBackdrop:
-    """Return a room of the wanted size, grown where something would stand in a wall.
+    """A room of the wanted size, grown where something would stand in a wall.
 
     What it is larger than needed goes to a random side. Without walls the floor runs on to
     where the horizon seems to be, and is grass rather more often; with walls it is not grass
@@ -287,7 +286,7 @@ def _room(
 def _covered(
     room: RoomBackdrop, options: scene_schema.Room, top_m: float, rng: Generator
 ) -> RoomBackdrop:
-    """Return the room with a ceiling over everything, as often as the recipe says."""
+    """The room with a ceiling over everything, as often as the recipe says."""
     if not room.walls or rng.random() >= options.ceilings:
         return room
     width, depth, height = room.size_m
@@ -302,7 +301,7 @@ def _floors(options: scene_schema.Room, walls: bool) -> dict[Pattern, float]:
 
 
 def flash_share(ctx: SampleContext) -> float:
-    """Return how much of the light on the group is a flash's.
+    """How much of the light on the group is a flash's.
 
     All variants share it: the sky of a room, which they share too, is darker by it.
     """
@@ -310,12 +309,12 @@ def flash_share(ctx: SampleContext) -> float:
 
 
 def dimmed(rgb: Vec3, share: float) -> Vec3:
-    """Return a light without that share of it."""
+    """A light without that share of it."""
     return (rgb[0] * (1 - share), rgb[1] * (1 - share), rgb[2] * (1 - share)) if share else rgb
 
 
 def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
-    """Return what lens, sensor and encoder do to a picture of so many people.
+    """What lens, sensor and encoder do to a picture of so many people.
 
     Every value is drawn, also one that is not used.
     """
@@ -348,7 +347,6 @@ def draw_lens(ctx: SampleContext, people: int) -> LensSpec:
 
 
 def _focus(ctx: SampleContext, people: int) -> _Focus:
-    """Return what of the lens decides how sharp each depth is."""
     rng, options = ctx.rng("focus"), ctx.recipe.lens
     wanted, who = rng.random() < options.defocus, int(rng.integers(max(people, 1)))
     aperture, error = sample(options.aperture_mm, rng) / 1e3, sample(options.focus_error, rng)
@@ -366,7 +364,7 @@ _STATURE_M = 1.75
 
 
 def detail_at(camera: Camera, x_m: float, y_m: float) -> Detail:
-    """Return the detail for a person at that place on the floor; whatever the pose."""
+    """The detail for a person at that place on the floor; whatever the pose."""
     depth_m = float(camera.to_camera(np.array([x_m, y_m, _STATURE_M / 2]))[2])
     height_px = _STATURE_M * camera.focal_px / max(depth_m, NEAR_M)
     return "fine" if height_px >= FINE_FROM_PX else "coarse"

@@ -60,14 +60,14 @@ class Base(BaseModel):
 
 
 def ordered(span: tuple[float, float]) -> tuple[float, float]:
-    """Return the span; ValueError if its low is greater than its high."""
+    """The span; ValueError if its low is greater than its high."""
     if span[0] > span[1]:
         raise ValueError(f"a range is [low, high]: low {span[0]:g} is greater than {span[1]:g}")
     return span
 
 
 def weighted(weights: dict[Any, float]) -> dict[Any, float]:
-    """Return the weights; ValueError unless their sum is positive."""
+    """The weights; ValueError unless their sum is positive."""
     if not sum(weights.values()) > 0:
         raise ValueError("weights must have a positive sum")
     return weights
@@ -207,7 +207,7 @@ def bell(mean: float, sd: float, low: float, high: float) -> NormalNumber:
 
 
 def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
-    """Return the least and greatest value that a distribution can give."""
+    """The least and greatest value that a distribution can give."""
     if isinstance(of, NormalNumber):
         return of.normal.low, of.normal.high
     if isinstance(of, ChoiceNumber | ChoiceCount):
@@ -217,12 +217,12 @@ def support(of: AnyNumber | AnyCount) -> tuple[float, float]:
 
 
 def sample(of: AnyNumber, rng: Generator) -> float:
-    """Return one value of a distribution over real numbers."""
+    """One value of a distribution over real numbers."""
     return quantile(of, float(rng.random()))
 
 
 def quantile(of: AnyNumber, u: float) -> float:
-    """Return the value below which a share u in [0, 1) of the distribution lies."""
+    """The value below which a share u in [0, 1) of the distribution lies."""
     if isinstance(of, tuple):
         return min(of[0] + (of[1] - of[0]) * u, of[1])
     if isinstance(of, ChoiceNumber):
@@ -233,7 +233,7 @@ def quantile(of: AnyNumber, u: float) -> float:
 
 
 def sample_count(of: AnyCount, rng: Generator) -> int:
-    """Return one value of a distribution over whole numbers."""
+    """One value of a distribution over whole numbers."""
     u = float(rng.random())
     if isinstance(of, tuple):
         return min(of[0] + int((of[1] - of[0] + 1) * u), of[1])
@@ -241,12 +241,12 @@ def sample_count(of: AnyCount, rng: Generator) -> int:
 
 
 def pick(weights: Mapping[T, float], rng: Generator) -> T:
-    """Return one key, each as likely as its share of the weights' sum."""
+    """One key, each as likely as its share of the weights' sum."""
     return at_share(weights, float(rng.random()))
 
 
 def at_share(weights: Mapping[T, float], u: float) -> T:
-    """Return the key at the share u in [0, 1) of the weights; keys of weight 0 never."""
+    """The key at the share u in [0, 1) of the weights; keys of weight 0 never."""
     keys = [key for key, weight in weights.items() if weight > 0]
     sums = list(itertools.accumulate(weights[key] for key in keys))
     return keys[min(bisect.bisect_right(sums, u * sums[-1]), len(keys) - 1)]

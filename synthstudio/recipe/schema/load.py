@@ -79,7 +79,7 @@ def parse_stored(kind: type[R], data: dict[str, Any], where: str, version: str) 
 
 
 def dump(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe as plain JSON values with every default filled in; `parse` reads it."""
+    """The recipe as plain JSON values with every default filled in; `parse` reads it."""
     return recipe.model_dump(mode="json", by_alias=True)
 
 
@@ -93,12 +93,12 @@ def _schema() -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of recipes; editors complete and check scenes with it."""
+    """The JSON Schema of recipes; editors complete and check scenes with it."""
     return dict(_schema())
 
 
 def _read(path: Path, what: str) -> str:
-    """Return the file's text; RecipeError if there is no small UTF-8 file."""
+    """The file's text; RecipeError if there is no small UTF-8 file."""
     where = str(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "something else" if path.exists() else "nothing"
@@ -221,7 +221,7 @@ _FIELD = re.compile(r"([a-z]\w*(?:\.[a-z]\w*)*)(: | )")
 
 
 def _named(path: Path_, text: str, data: Any, got: Any) -> tuple[Path_, str, Any]:
-    """Return place, sentence and value of a fault that several fields make together.
+    """Place, sentence and value of a fault that several fields make together.
 
     Such a sentence begins with the name of the field to mend; what the whole part of the recipe
     holds says nothing then.
@@ -250,7 +250,7 @@ def _shown(value: Any) -> str:
 
 
 def _path(fault: ErrorDetails, data: Any) -> Path_:
-    """Return the fault's place in the data: pydantic's without the names of union members."""
+    """The fault's place in the data: pydantic's without the names of union members."""
     out: list[str | int] = []
     value = data
     for part in fault["loc"]:
@@ -269,7 +269,7 @@ def _path(fault: ErrorDetails, data: Any) -> Path_:
 
 
 def _line(node: yaml.Node | None, path: Path_) -> int | None:
-    """Return the line (from 1) of the field at `path`, as far as it can be followed."""
+    """The line (from 1) of the field at `path`, as far as it can be followed."""
     if node is None:
         return None
     line = node.start_mark.line + 1

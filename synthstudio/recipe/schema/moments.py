@@ -55,7 +55,7 @@ class Clip(Base):
 
     @property
     def seconds(self) -> float:
-        """Return the time from the first frame of a clip to its last."""
+        """The time from the first frame of a clip to its last."""
         return (self.frames - 1) / self.fps
 
     @property
@@ -131,7 +131,7 @@ class Variants(Base):
 
     @property
     def per_moment(self) -> int:
-        """Return how many frames a moment has, the base among them."""
+        """How many frames a moment has, the base among them."""
         return 1 + len(self.order)
 
     @model_validator(mode="after")

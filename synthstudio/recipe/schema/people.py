@@ -230,7 +230,7 @@ FULL_TURN = (-180.0, 180.0)
 
 
 def bodies_in(name: str) -> frozenset[str]:
-    """Return the bins of core.bins.BODIES that a quota's name covers: tall, woman-heavy, ..."""
+    """The bins of core.bins.BODIES that a quota's name covers: tall, woman-heavy, ..."""
     parts = set(name.split("-"))
     if not parts <= set(_PARTS):
         return frozenset()

@@ -167,7 +167,7 @@ class Recipe(Base):
 
     @property
     def folders(self) -> dict[str, str]:
-        """Return the asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
+        """The asset folders by use: backgrounds, hdris, places, cutouts, meshes, motions."""
         out: dict[str, str] = {}
         for share in self.backdrops:
             if isinstance(share.backdrop, Photo):

@@ -26,7 +26,7 @@ Placement = Literal["in_front", "beside", "around"]
 
 
 def _relative(folder: str) -> str:
-    """Return the folder; ValueError unless it stays below the asset root."""
+    """The folder; ValueError unless it stays below the asset root."""
     parts = folder.split("/")
     if folder.startswith(("/", "~")) or "\\" in folder or re.match(r"[A-Za-z]:", folder):
         raise ValueError("a folder is given relative to the asset root, with / between names")

@@ -25,7 +25,7 @@ MOST_ASKED = 0.9
 
 
 def _groups(joints: dict[str, float]) -> dict[str, float]:
-    """Return the joint groups; ValueError for empty or doubled names."""
+    """The joint groups; ValueError for empty or doubled names."""
     for group in joints:
         names = group.split("+")
         if not all(names) or len(set(names)) < len(names):
@@ -34,7 +34,7 @@ def _groups(joints: dict[str, float]) -> dict[str, float]:
 
 
 def _within_all(causes: dict[str, AnyNumber]) -> dict[str, AnyNumber]:
-    """Return the shares by cause; ValueError if they always ask for more than all joints."""
+    """The shares by cause; ValueError if they always ask for more than all joints."""
     least = sum(support(of)[0] for of in causes.values())
     if least > 1:
         raise ValueError(f"the causes ask for {least:.0%} of all joints at least")
@@ -100,7 +100,7 @@ class Targets(Base):
 
     @property
     def turns(self) -> bool:
-        """Return whether people are turned to hide or show joints of their own."""
+        """Whether people are turned to hide or show joints of their own."""
         return bool(self.joints) or "self" in self.causes
 
 

@@ -46,7 +46,7 @@ class Shown:
     depth_m: float
 
     def at(self, offsets_m: F64) -> F64:
-        """Return pixels (..., 2) of offsets from the root."""
+        """Pixels (..., 2) of offsets from the root."""
         return self.px + offsets_m * self.per_m
 
     def covers(self, px: F64) -> Bool:
@@ -63,7 +63,7 @@ class Shown:
 def card(
     geometry: GeometryQueries, camera: Camera, person: PersonSpec, names: tuple[str, ...]
 ) -> Card:
-    """Return the card of a person who stands before the camera; `names` are the joints'."""
+    """The card of a person who stands before the camera; `names` are the joints'."""
     seen = window(camera, geometry.box_m(person), samples=_SAMPLES, whole=True)
     mask = np.isfinite(geometry.depths_m((person,), seen))
     root = np.array([person.position_m])
@@ -91,7 +91,7 @@ def card(
 
 
 def shown(own: Card, camera: Camera, root_m: tuple[float, float, float]) -> Shown | None:
-    """Return the card with its root at a place, or None behind the camera."""
+    """The card with its root at a place, or None behind the camera."""
     seen = camera.to_camera(np.array([root_m]))
     if seen[0, 2] < 0.3:
         return None
@@ -106,7 +106,7 @@ def inside(camera: Camera, px: F64) -> Bool:
 
 
 def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tuple[float, Bool]:
-    """Return the share of a card inside the picture that nearer cards cover, and (J,) joints."""
+    """The share of a card inside the picture that nearer cards cover, and (J,) joints."""
     own = everybody[place]
     px, joints = own.at(own.card.points_m), own.at(own.card.joints_m)
     kept = inside(camera, px)
@@ -120,7 +120,7 @@ def hidden_by_others(camera: Camera, everybody: list[Shown], place: int) -> tupl
 
 
 def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
-    """Return about what `label.frame.crowd_index` will say."""
+    """About what `label.frame.crowd_index` will say."""
     joints = [s.at(s.card.crowd_m) for s in everybody]
     joints = [px[inside(camera, px)] for px in joints]
     ratios = []
@@ -133,7 +133,7 @@ def crowd_index(camera: Camera, everybody: list[Shown]) -> float:
 
 
 def _crowd_joints(joints_m: F64, names: tuple[str, ...]) -> F64:
-    """Return CrowdPose's joints as far as the skeleton has them; see label.frame.crowd_index."""
+    """CrowdPose's joints as far as the skeleton has them; see label.frame.crowd_index."""
     at = {name: place for place, name in enumerate(names)}
     sides = ("left", "right")
     counted = [f"{side}_{k}" for k in _CROWD for side in sides]

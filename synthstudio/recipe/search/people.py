@@ -72,7 +72,7 @@ Unit = tuple[PersonSpec, KeyPose]
 
 
 def finder(layout: Layout, asks: tuple[OcclusionTarget, ...], crowd: float | None) -> Find:
-    """Return what finds a place for each person in turn; without targets the first free one."""
+    """What finds a place for each person in turn; without targets the first free one."""
     if not asks or not layout.ctx.recipe.targets.search:
         return first_free
     names = get_skeleton(layout.ctx.recipe.skeleton).joints
@@ -92,7 +92,7 @@ def _aimed(
     crowd: float | None,
     cards: Callable[[PersonSpec], Card],
 ) -> tuple[float, float] | None:
-    """Return the free place that is nearest to what is asked of everybody so far, or None."""
+    """The free place that is nearest to what is asked of everybody so far, or None."""
     others = [p.item for p in placed if isinstance(p.item, PersonSpec)]
     if not others and not any(TRUNCATED in own.shares for own in goals):
         return first_free(layout, built, placed, place=place, reach_m=reach_m)
@@ -135,7 +135,7 @@ def _aimed(
 
 
 def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: float | None) -> float:
-    """Return how far the people placed so far are from what is asked; the last is the new one."""
+    """How far the people placed so far are from what is asked; the last is the new one."""
     out = 0.0
     apart = crowd is None and not any(PERSON in own.shares for own in goals)
     if crowd is not None and len(everybody) > 1:
@@ -161,7 +161,7 @@ def _error(layout: Layout, everybody: list[Shown], goals: list[Goal], crowd: flo
 
 
 def _closeness(everybody: list[Shown], place: int) -> float:
-    """Return 0 for a card with room for a thing at its sides, to 1 for one right before another."""
+    """0 for a card with room for a thing at its sides, to 1 for one right before another."""
     own, out = everybody[place], 0.0
     wide = (own.card.box_m[1, 0] - own.card.box_m[0, 0]) * own.per_m
     for k, other in enumerate(everybody):
@@ -174,7 +174,6 @@ def _closeness(everybody: list[Shown], place: int) -> float:
 def _spots(
     layout: Layout, others: list[PersonSpec], *, place: int, reach_m: float
 ) -> list[tuple[float, float]]:
-    """Return candidate places: the usual ones, and some about people and the picture's edges."""
     usual, more = layout.ctx.rng("spot", place), layout.ctx.rng("target", "spot", place)
     spots = [
         candidate(layout, usual, number, place=place, reach_m=reach_m) for number in range(_USUAL)
@@ -193,7 +192,6 @@ def _spots(
 
 
 def _beside(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
-    """Return a place to the side of somebody, about as far from the camera, within the view."""
     u, v = rng.random(2)
     low, high = _BESIDE_M
     aside = math.copysign(low + (high - low) * abs(2 * u - 1), u - 0.5)
@@ -204,7 +202,7 @@ def _beside(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, f
 
 
 def _behind(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, float]:
-    """Return a place behind or before somebody as the camera sees it, or a little aside."""
+    """A place behind or before somebody as the camera sees it, or a little aside."""
     u, v, w = rng.random(3)
     low, high = _BEHIND_M if w < _BEHIND else (-_BEHIND_M[0], -_BEHIND_M[1])
     at = np.array(other.position_m[:2])
@@ -216,7 +214,7 @@ def _behind(layout: Layout, other: PersonSpec, rng: Generator) -> tuple[float, f
 
 
 def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
-    """Return a place near the left or right edge of the view, or near the camera."""
+    """A place near the left or right edge of the view, or near the camera."""
     u, v, side = rng.random(3)
     if side < 0.4:  # so near that the legs are below the picture
         depth = max(CLEAR_M + 0.4, layout.distance_m * (0.2 + 0.7 * u))
@@ -235,7 +233,7 @@ def _across(layout: Layout, rng: Generator) -> tuple[float, float]:
 def turned_people(
     layout: Layout, people: tuple[Unit, ...], asks: tuple[OcclusionTarget, ...], *, seats: bool
 ) -> tuple[Unit, ...]:
-    """Return the people, turned and if need be posed anew so that they can do what is asked.
+    """The people, turned and if need be posed anew so that they can do what is asked.
 
     `seats`: whether poses that need a seat may be drawn.
     """
@@ -249,7 +247,6 @@ def turned_people(
 
 
 def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> Unit:
-    """Return the person in the first pose and turn that fits, or the best of a few."""
     others = sum(share for cause, share in own.shares.items() if cause != SELF)
     # What hides the rest takes some of the joints that the person hides itself.
     self_share = own.shares[SELF] / max(0.1, 1 - 0.5 * others) if SELF in own.shares else None
@@ -271,7 +268,6 @@ def _fitting(layout: Layout, unit: Unit, own: Goal, place: int, seats: bool) -> 
 def _turned(
     layout: Layout, unit: Unit, own: Goal, place: int, self_share: float | None
 ) -> tuple[Unit, float]:
-    """Return the person with the best of a few drawn turns, and how far off it is."""
     person, key = unit
     rng = layout.ctx.rng("target", "turn", place)
     best, least = person, np.inf
@@ -286,7 +282,7 @@ def _turned(
 
 
 def _turn_error(layout: Layout, person: PersonSpec, own: Goal, self_share: float | None) -> float:
-    """Return how far a turn is from what is asked; joints to be hidden should be near together.
+    """How far a turn is from what is asked; joints to be hidden should be near together.
 
     What the person hides itself is looked at only where it is asked for, or must not be: that
     takes a dressed body, the places of joints a bare one.

@@ -70,7 +70,7 @@ def draw_item(
     *,
     keys: tuple[int, ...],
 ) -> Item | None:
-    """Return a candidate before person `who`; None if what was drawn cannot be there."""
+    """A candidate before person `who`; None if what was drawn cannot be there."""
     person = view.people[who]
     if kind == "cutout":
         return _cutout(ctx, view, person, rng)
@@ -102,7 +102,7 @@ def draw_item(
 
 
 def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
-    """Return whether things can stand before a person: not before a spectator high in a stand.
+    """Whether things can stand before a person: not before a spectator high in a stand.
 
     `known`: nor in a photo that shows no ground, nor before somebody who does not stand there.
     """
@@ -113,7 +113,7 @@ def within_reach(view: PhotoView, person: PhotoPerson, *, known: bool) -> bool:
 
 
 def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
-    """Return the share of a person's distance at which something may stand.
+    """The share of a person's distance at which something may stand.
 
     Whose feet are not seen sits at a table, or stands behind a wall or other people: what had
     its foot in the picture would stand on that. It comes so near that the picture cuts it off.
@@ -125,12 +125,11 @@ def _ahead(view: PhotoView, person: PhotoPerson, ahead: float) -> float:
 
 
 def _eye_m(view: PhotoView, person: PhotoPerson) -> float:
-    """Return the camera's height over the floor on which a person stands."""
     return float(np.clip((person.foot_px - view.horizon_px) / person.px_per_m, *_EYE_RANGE_M))
 
 
 def ground_camera(view: PhotoView, person: PhotoPerson) -> Camera:
-    """Return the guessed camera with the floor under a person's feet at z = 0."""
+    """The guessed camera with the floor under a person's feet at z = 0."""
     eye = _eye_m(view, person)
     horizon = person.foot_px - eye * person.px_per_m
     pitch = math.atan((horizon - view.height_px / 2) / view.focal_px)
@@ -157,7 +156,7 @@ def floor_m(camera: Camera, px: tuple[float, float]) -> F64:
 
 
 def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: float) -> Item:
-    """Return the item moved to the right; what is drawn in 3D is looked at anew."""
+    """The item moved to the right; what is drawn in 3D is looked at anew."""
     paste = item.paste
     if paste.cutout is not None:
         return dataclasses.replace(item, card=item.card.moved(float(round(shift_px))))
@@ -176,7 +175,7 @@ def moved(view: PhotoView, geometry: GeometryQueries, item: Item, shift_px: floa
 
 
 def pasted(item: Item) -> PasteSpec:
-    """Return the paste where its card lies."""
+    """The paste where its card lies."""
     cutout = item.paste.cutout
     if cutout is None:
         return item.paste
@@ -227,7 +226,7 @@ def _card(geometry: GeometryQueries, paste: PasteSpec) -> Card:
 
 
 def _light(person: PhotoPerson, rng: Generator, *, soft: bool) -> LightSpec:
-    """Return light from a sun somewhere before the person, as strong as the photo's seems.
+    """Light from a sun somewhere before the person, as strong as the photo's seems.
 
     `soft`: half as strong, as nobody knows where the photo's stands.
     """

@@ -295,7 +295,7 @@ def _foot_px(camera: Camera, thing: ThingSpec) -> tuple[F64, F64]:
 
 
 def _are_ground(view: PhotoView, x: F64, y: F64) -> Bool:
-    """Return whether those of some places that are in the picture look like ground."""
+    """Whether those of some places that are in the picture look like ground."""
     assert view.ground is not None  # the caller saw to it
     cells, cell = view.ground.ground, view.ground.cell_px
     inside = (x >= 0) & (x < view.width_px) & (y >= 0) & (y < view.height_px)

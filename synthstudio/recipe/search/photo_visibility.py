@@ -54,11 +54,11 @@ class Card:
         )
 
     def rows(self, y_px: F64) -> Places:
-        """Return the rows of the card at heights in the photo; -1 beyond it."""
+        """The rows of the card at heights in the photo; -1 beyond it."""
         return _places(y_px, self.top_px, self.per_px, self.alpha.shape[0])
 
     def columns(self, x_px: F64) -> Places:
-        """Return the columns of the card at places in the photo; -1 beyond it."""
+        """The columns of the card at places in the photo; -1 beyond it."""
         return _places(x_px, self.left_px, self.per_px, self.alpha.shape[1])
 
     def at(self, px: F64, shifts_px: F64 | float = 0.0) -> F32:
@@ -69,7 +69,7 @@ class Card:
         return np.where((rows >= 0) & (columns >= 0), found, np.float32(0))
 
     def area_px(self, width: int, height: int) -> float:
-        """Return how many pixels of a picture it covers."""
+        """How many pixels of a picture it covers."""
         i = _inside(self.top_px, self.per_px, self.alpha.shape[0], height)
         j = _inside(self.left_px, self.per_px, self.alpha.shape[1], width)
         covered = np.zeros_like(self.alpha)
@@ -78,7 +78,7 @@ class Card:
 
 
 def _inside(start: float, per: float, count: int, size: int) -> slice:
-    """Return which of a card's rows or columns have their centre in the picture."""
+    """Which of a card's rows or columns have their centre in the picture."""
     at = start + (np.arange(count) + 0.5) * per
     return slice(*np.searchsorted(at, (0, size)))
 
@@ -104,7 +104,7 @@ class PhotoVisibility:
 
     @cached_property
     def extent_px(self) -> tuple[float, float, float, float]:
-        """Return x0, y0, x1, y1 of all that a card can hide, and a pixel more."""
+        """X0, y0, x1, y1 of all that a card can hide, and a pixel more."""
         points = self.points_px[(self.points_px > _FAR_PX).all(axis=-1)]
         ends = np.stack([self.x_px[[0, -1]], self.y_px[[0, -1]]], axis=1)
         every = np.concatenate([points, ends])
@@ -112,7 +112,7 @@ class PhotoVisibility:
         return float(x0), float(y0), float(x1), float(y1)
 
     def near(self, card: Card) -> bool:
-        """Return whether a card may hide something."""
+        """Whether a card may hide something."""
         x0, y0, x1, y1 = self.extent_px
         bottom_px = card.top_px + card.alpha.shape[0] * card.per_px
         return card.left_px < x1 and card.right_px > x0 and card.top_px < y1 and bottom_px > y0
@@ -130,7 +130,7 @@ class PhotoVisibility:
 
     @cached_property
     def shown_area(self) -> int:
-        """Return how many samples are seen."""
+        """How many samples are seen."""
         if self.before is None or self.card is None:
             return self.area
         taken = _taken(self.before, self.card)
@@ -143,7 +143,7 @@ class PhotoVisibility:
 
     @cached_property
     def occluded_fraction(self) -> float:
-        """Return the share of the annotated mask that is hidden."""
+        """The share of the annotated mask that is hidden."""
         return occluded_fraction(self.shown_area, self.area)
 
     @cached_property
@@ -199,7 +199,7 @@ def behind(before: PhotoVisibility, card: Card) -> PhotoVisibility:
 
 
 def _within(places: Places) -> tuple[Places, slice]:
-    """Return the places that lie on a card, which follow one another, and where they are."""
+    """The places that lie on a card, which follow one another, and where they are."""
     found = np.flatnonzero(places >= 0)
     part = slice(found[0], found[-1] + 1) if len(found) else slice(0)
     return places[part], part

@@ -71,7 +71,7 @@ class SceneVisibility:
 
     @property
     def occluded_fraction(self) -> float:
-        """Return 1 - modal / amodal area inside the picture; 0 for nobody in it."""
+        """1 - modal / amodal area inside the picture; 0 for nobody in it."""
         return occluded_fraction(int(self.shown.sum()), self.area)
 
     @property
@@ -92,7 +92,7 @@ def decided(shares: F64, base: F64, inside: Bool, *, threshold: float = VISIBLE_
 
 
 def points_alone(geometry: GeometryQueries, person: PersonSpec, camera: Camera) -> Points:
-    """Return what hides a person's joints when nobody and nothing else is there."""
+    """What hides a person's joints when nobody and nothing else is there."""
     return _points(geometry.patches_seen((person,), (), camera)[0], camera, camera, 0)
 
 
@@ -104,7 +104,7 @@ def visibilities(
     *,
     joints: bool,
 ) -> list[SceneVisibility]:
-    """Return what is seen of each person among the people and things that stand already.
+    """What is seen of each person among the people and things that stand already.
 
     `joints`: whether joints matter; without them only pixels are looked at.
     """
@@ -167,14 +167,14 @@ def _points(seen: PatchesSeen, camera: Camera, eye: Camera, place: int) -> Point
 
 
 def _corner(camera: Camera, eye: Camera) -> tuple[float, float]:
-    """Return the picture's pixel at the window's upper left corner."""
+    """The picture's pixel at the window's upper left corner."""
     scale = eye.focal_px / camera.focal_px
     x, y = camera.K[:2, 2] - eye.K[:2, 2] / scale
     return float(x), float(y)
 
 
 def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
-    """Return whether a box is partly nearer than another and overlaps it in the picture."""
+    """Whether a box is partly nearer than another and overlaps it in the picture."""
     own, other = (camera.to_camera(spread_over(box, camera)) for box in (box_m, other_m))
     if own[:, 2].min() >= other[:, 2].max() or own[:, 2].max() <= 0:
         return False
@@ -185,7 +185,7 @@ def _may_hide(camera: Camera, box_m: F64, other_m: F64) -> bool:
 
 
 def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = False) -> Camera:
-    """Return the camera of the part of the picture that holds a box, at so many samples.
+    """The camera of the part of the picture that holds a box, at so many samples.
 
     `whole`: also what the picture's edges cut off.
     """
@@ -212,7 +212,7 @@ def window(camera: Camera, box_m: F64, *, samples: int = SAMPLES, whole: bool = 
 
 
 def hide(seen: SceneVisibility, thing_m: F32) -> SceneVisibility:
-    """Return the seen with a thing of depth map (H, W) in it."""
+    """The seen with a thing of depth map (H, W) in it."""
     nearer = thing_m < seen.own_m
     if not nearer.any():
         return seen
@@ -233,7 +233,7 @@ def hide(seen: SceneVisibility, thing_m: F32) -> SceneVisibility:
 
 
 def strip_camera(seen: SceneVisibility) -> Camera:
-    """Return the window's camera with as much again on its left and right."""
+    """The window's camera with as much again on its left and right."""
     aside = aside_px(seen)
     assert seen.camera.centre_px is not None
     x, y = seen.camera.centre_px
@@ -243,7 +243,7 @@ def strip_camera(seen: SceneVisibility) -> Camera:
 
 
 def aside_px(seen: SceneVisibility) -> int:
-    """Return how many columns of a strip lie on each side of the window."""
+    """How many columns of a strip lie on each side of the window."""
     return max(8, round(_ASIDE * seen.camera.width_px))
 
 
@@ -257,7 +257,7 @@ class Slide:
 
 
 def slide(seen: SceneVisibility, strip_m: F32, *, step: int) -> Slide:
-    """Return what the thing whose depths `strip_camera` saw would hide, shifted in steps."""
+    """What the thing whose depths `strip_camera` saw would hide, shifted in steps."""
     aside = aside_px(seen)
     starts = np.arange(0, 2 * aside + 1, step)
     width = seen.own_m.shape[1]
