@@ -59,7 +59,7 @@ docs: $(STAMP)        ## regenerate docs/cli.md and scenes/schema.json
 
 bench: $(STAMP)       ## speed, as ratios in one run; the table of people and the editor at size
 	$(BIN)/python -m benchmarks.bench
-	$(BIN)/python -m benchmarks.scale --people 20000 --only table,cached,opened,queries,facets,risks
+	$(BIN)/python -m benchmarks.scale --people 20000 --only table,cached,opened,queries,risks
 	$(BIN)/python -m benchmarks.studio --people 20000 --steps 300 --edits 50
 
 bench-against: $(STAMP) ## is anything slower than at BASE?
@@ -93,7 +93,7 @@ proof: $(STAMP)       ## does ORN help? five seeds an arm, three of ablations (a
 
 GENERATED ?= exports
 model: $(STAMP)       ## train and install the networks that come with the package (hours)
-	$(BIN)/python -m benchmarks.photo_model --generated "$(GENERATED)" $(MODEL_ARGS)
+	$(BIN)/python -m tools.model --generated "$(GENERATED)" $(MODEL_ARGS)
 
 pages: $(STAMP)       ## every command of README and docs at its full size, page by page (hours)
 	SYNTHSTUDIO_PAGES=full $(BIN)/python -m pytest -m nightly -n0 --timeout 0 tests/test_pages.py $(PYTEST_ARGS)

@@ -1,11 +1,10 @@
 """Speed, in one run: `make bench`. Machines are noisy: read ratios, not milliseconds.
 
-Prints milliseconds a frame by stage; frames a second with one and two workers; the raster path
-against the pyrender path for the same fully labelled frame; the share of body posing and JPEG
-encoding, which no renderer can save; what a variant costs beside a new moment and a search for
-targets beside a frame; what hiding people in a photo costs beside decoding and encoding it
-(bench_occlude.py); what training waits for its batches and what ORN costs beside KPE
-(bench_training.py); the start of the command line.
+Prints milliseconds a frame by stage; frames a second with one and two workers; the share of body
+posing and JPEG encoding, which no renderer can save; what a variant costs beside a new moment and
+a search for targets beside a frame; what hiding people in a photo costs beside decoding and
+encoding it (bench_occlude.py); what training waits for its batches and what a step of ORN costs
+beside KPE's (bench_training.py); the start of the command line.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from typing import Any
 
 from benchmarks.bench_occlude import of_generated
 from synthstudio.body import anny
-from synthstudio.core.errors import DeviceError
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Settings, Stage, prepare
 from synthstudio.recipe.schema.load import dump, load, parse
@@ -78,24 +76,6 @@ def rates(*, frames: int = 384) -> dict[str, float]:
             )
         found[f"frames/s, {workers} workers"] = last[0]
     found["ratio"] = found["frames/s, 2 workers"] / found["frames/s, 1 workers"]
-    return found
-
-
-def against_pyrender(*, frames: int = 12) -> dict[str, float]:
-    """Return milliseconds of the same labelled frames drawn by both renderers, taking turns."""
-    stages = {
-        name: Stage(settings_for("bench.yaml", frames=frames, renderer=name))
-        for name in ("raster", "pyrender")
-    }
-    took: dict[str, list[float]] = {name: [] for name in stages}
-    for index in range(frames):
-        for name, stage in stages.items():
-            spec = pipeline.draw_spec(stage, index)
-            start = time.perf_counter()
-            pipeline.make_frame(stage, spec)
-            took[name].append((time.perf_counter() - start) * 1e3)
-    found = {f"{name}, ms": statistics.median(times[2:]) for name, times in took.items()}
-    found["ratio"] = found["pyrender, ms"] / found["raster, ms"]
     return found
 
 
@@ -219,10 +199,6 @@ def main() -> None:
     found["frames/s on one core"] = 1e3 / stages["frame"]
     found["share of posing and JPEG"] = (stages["draw + pose"] + stages["jpeg"]) / stages["frame"]
     found["workers"] = rates()
-    try:
-        found["raster against pyrender"] = against_pyrender()
-    except DeviceError as error:
-        found["raster against pyrender"] = f"not measured: {error}"
     found["variants"] = variants()
     found["search for targets"] = search()
     found["occlude: 640x480, two people, cut-outs"] = of_generated()

@@ -57,17 +57,8 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
     def report(self) -> str:
-        """Return what was seen in a few words."""
-        share = {
-            name: getattr(self, name) / max(self.pixels, 1)
-            for name in ("covered", "shadowed", "differing")
-        }
-        return (
-            f"{self.pairs} pairs ({self.with_things} with things, {self.with_cutouts} with "
-            f"cut-outs); pixels covered {share['covered']:.2%}, else shadowed "
-            f"{share['shadowed']:.2%}, differing {share['differing']:.2%}; {self.joints} joints: "
-            f"{self.hidden} seen then hidden, {self.flips} flips; faults: {self.faults[:10]}"
-        )
+        counts = {name: value for name, value in vars(self).items() if name != "faults"}
+        return f"{counts}; faults: {self.faults[:10]}"
 
 
 def shot(stage: Stage, spec: FrameSpec) -> Shot:

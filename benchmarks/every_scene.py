@@ -5,8 +5,7 @@ made again alone by `frame`, has them too; `audit` (rays instead of a raster) fi
 another state or place. Of more frames, drawn and posed without pictures until there are people
 enough to tell one in a hundred: at most one in a hundred goes through anything or itself, feet
 stand and joints keep their limits (benchmarks.physics). Targets have a table of their own:
-benchmarks.targets. A killed run goes on: what a scene was found to be is kept, until its recipe or
-the code that makes frames changes.
+benchmarks.targets.
 
     python -m benchmarks.every_scene [--frames 24] [--posed 60] [--people 200] [SCENE ...]
 """
@@ -14,17 +13,16 @@ the code that makes frames changes.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import itertools
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import physics, proofs
 from synthstudio.core.spec import FrameSpec
-from synthstudio.dataset.durable import canonical_json, read_json, write_file
+from synthstudio.dataset.durable import write_file
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
@@ -35,7 +33,6 @@ SCENES = proofs.ROOT / "scenes"
 LOG = proofs.ROOT / "docs" / "evidence" / "scenes.log"
 NO_FRAMES = ("occlude",)
 """Occludes photos that are there already and draws nobody."""
-MAKERS = ("body", "compose", "core", "generation", "label", "props", "recipe", "render")
 _EVERY = 8
 _MOST = 10
 """Times as many frames as asked are posed at most, for people in them."""
@@ -118,45 +115,12 @@ def outcome(name: str, settings: Settings, folder: Path, *, frames: int, people:
     )
 
 
-def digest(scene: Path) -> str:
-    """A digest of a recipe and of the code that makes frames."""
-    package = proofs.ROOT / "synthstudio"
-    made_by = (path for name in MAKERS for path in sorted((package / name).rglob("*")))
-    sources = [path for path in made_by if path.suffix in (".py", ".yaml")]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in (scene, *sources))).hexdigest()
-
-
-def kept(scene: Path, options: argparse.Namespace) -> Path:
-    """Where a scene's outcome is kept: a file for every recipe, code and size."""
-    sizes = (options.frames, options.posed, options.people)
-    of = (digest(scene), *sizes, str(options.assets))
-    return options.cache / f"{hashlib.sha256(canonical_json(of)).hexdigest()[:16]}.json"
-
-
-def read_or_find(name: str, scene: Path, options: argparse.Namespace) -> Outcome:
-    """What a scene was found to be, by an earlier run or now."""
-    file = kept(scene, options)
-    if not file.is_file():
-        assets = assets_of(scene, options.assets)
-        settings = proofs.settings_for(scene, assets=assets, frames=options.frames)
-        with tempfile.TemporaryDirectory() as scratch:
-            got = outcome(
-                name, settings, Path(scratch), frames=options.posed, people=options.people
-            )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_file(file, canonical_json(asdict(got)))
-    found = read_json(file)
-    findings = tuple(found.pop("findings"))
-    return Outcome(posed=physics.Report(**found.pop("posed")), findings=findings, **found)
-
-
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=24, help="made twice and audited")
     parser.add_argument("--posed", type=int, default=60, help="drawn and posed, or more")
     parser.add_argument("--people", type=int, default=200, help="so many posed at least")
     parser.add_argument("--assets", type=Path, default=proofs.ROOT.parent / "shared" / "data")
-    parser.add_argument("--cache", type=Path, default=proofs.ROOT / ".cache" / "scenes")
     parser.add_argument("--log", type=Path, default=LOG)
     parser.add_argument("scene", nargs="*", help="by name, as wild or challenges/dark; all")
     options = parser.parse_args(words)
@@ -173,7 +137,11 @@ def main(words: list[str]) -> int:
 
     say(HEAD)
     for name in options.scene or known:
-        got = read_or_find(name, known[name], options)
+        assets = assets_of(known[name], options.assets)
+        settings = proofs.settings_for(known[name], assets=assets, frames=options.frames)
+        with tempfile.TemporaryDirectory() as scratch:
+            posed_most = {"frames": options.posed, "people": options.people}
+            got = outcome(name, settings, Path(scratch), **posed_most)
         say(got.row())
         for finding in got.findings:
             say(f"    {finding}")

@@ -31,7 +31,6 @@ from benchmarks.small_inputs import pairs_recipe, write_json
 
 HERE = Path(__file__).parent
 EXPECTED = HERE / "golden_expected.yaml"
-LOG = ROOT / "docs" / "evidence" / "golden.log"
 CACHE = ROOT / ".cache" / "golden"
 STORED = ROOT / "tests" / "golden"
 BASE = "3a16557"
@@ -172,17 +171,10 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=24, help="frames of each recipe")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--write-tests", action="store_true", help="write tests/golden anew")
-    parser.add_argument("--log", action="store_true", help="write docs/evidence/golden.log too")
     options = parser.parse_args()
     if options.write_tests:
         write_tests()
         return 0
-    lines: list[str] = []
-
-    def say(text: str) -> None:
-        lines.append(text)
-        print(text, flush=True)
-
     pair = sides(options.base, options.cache.resolve(), new=options.new.resolve())
     expected = read_expected()
     golden_checks.make_inputs(pair[0], options.frames)
@@ -194,16 +186,14 @@ def main() -> int:
         found = compare(had, has, expected)
         counts = f"{len(had)} facts, {len(found.unlisted)} differ, {len(found.listed)} meant, "
         counts += f"{found.program} of the program, {found.wording} of wording"
-        say(f"{name}: {counts}; {time.monotonic() - start:.0f} s")
+        print(f"{name}: {counts}; {time.monotonic() - start:.0f} s")
         for line in details(found) if found.unlisted else ():
-            say(line)
+            print(line)
         reasons |= set(found.listed.values())
         failed |= bool(found.unlisted)
     for reason in sorted(reasons):
-        say(f"meant: {reason}")
-    say(f"{'DIFFERENT from' if failed else 'equal to'} {options.base}")
-    if options.log:
-        LOG.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(f"meant: {reason}")
+    print(f"{'DIFFERENT from' if failed else 'equal to'} {options.base}")
     return int(failed)
 
 

@@ -1,4 +1,4 @@
-"""Hostile files, always the same: recipes, annotations, others' formats, data sets, configs.
+"""Hostile files, always the same: recipes, annotations, others' formats, data sets.
 
 A case is a small folder and the commands that are asked about it. Damage of every other kind, and
 of assets and networks, is what `make fuzz` tries.
@@ -16,9 +16,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks.small_inputs import noise
 
@@ -38,7 +35,7 @@ class Case:
 
 def cases(inputs: Path) -> list[Case]:
     """All cases; some are made of the data set `pairs` and of its export `coco` in `inputs`."""
-    found = [*recipes(), *exchanged(), *configs(), *annotations(inputs), *sets(inputs)]
+    found = [*recipes(), *exchanged(), *annotations(inputs), *sets(inputs)]
     names = [case.name for case in found]
     assert len(set(names)) == len(names), "names of cases"
     return found
@@ -65,7 +62,7 @@ def json_bytes(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-# Recipes and configs ----------------------------------------------------------------------
+# Recipes ----------------------------------------------------------------------------------
 
 RECIPES: dict[str, bytes] = {
     "good": b"name: a\nframes: 1\nimage: {width_px: 64, height_px: 64}\npeople: {count: 1}\n",
@@ -109,22 +106,6 @@ def recipes() -> Iterator[Case]:
         "taken": ("generate", "{here}/a.yaml", "--out", "{here}"),
     }.items():
         yield Case(name=f"call-{name}", files={"a.yaml": RECIPES["good"]}, commands=(words,))
-
-
-def configs() -> Iterator[Case]:
-    least: dict[str, Any] = {"train": [{"dataset": "../inputs/pairs"}], "device": "cpu"}
-    words = ("train", "{here}/a.yaml", "--out", "{out}", "--fast-dev-run")
-    for name, value in {
-        "none": {},
-        "unknown": least | {"epoch": 3},
-        "block": least | {"network": {"block": "transformer"}},
-        "size": least | {"network": {"size": [50, 36]}},
-        "batch": least | {"batch": 0},
-        "two-sources": {"train": [{"dataset": "a", "coco": "b"}]},
-        "no-set": {"train": [{"dataset": "nowhere"}]},
-        "nobody": least | {"train": [{"dataset": "../inputs/pairs", "splits": ["no"]}]},
-    }.items():
-        yield Case(name=f"config-{name}", files={"a.yaml": json_bytes(value)}, commands=(words,))
 
 
 # Annotations ------------------------------------------------------------------------------
@@ -230,7 +211,6 @@ def _tars() -> dict[str, bytes]:
     return {
         "climbs": tar(("../000000.jpg", b"x")),
         "symlink": tar(("000000.jpg", b""), link=tarfile.SYMTYPE),
-        "device": tar(("000000.jpg", b""), link=tarfile.CHRTYPE),
         "no-image": tar(("000000.json", b"{}")),
         "empty-row": tar(("000000.jpg", b"x"), ("000000.json", b"{}")),
         "junk": b"no tar at all",
@@ -271,19 +251,6 @@ def _replace(name: str, old: bytes, new: bytes) -> Callable[[Path], object]:
     return change
 
 
-def _column(column: str, value: Any) -> Callable[[Path], object]:
-    """Write one column of the frames anew and leave the hashes as they are."""
-
-    def change(folder: Path) -> None:
-        path = folder / "shards/00000/frames.parquet"
-        table = pq.read_table(path, partitioning=None)
-        place = table.schema.get_field_index(column)
-        values = pa.array([value] * table.num_rows, table.schema.field(place).type)
-        pq.write_table(table.set_column(place, table.schema.field(place), values), path)
-
-    return change
-
-
 def _linked(folder: Path) -> None:
     image = folder / "shards/00000/images/000001.jpg"
     image.rename(folder.parent / "outside.jpg")
@@ -300,8 +267,6 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no-shard": lambda folder: shutil.rmtree(folder / "shards/00000"),
     "frames-empty": _put("shards/00000/frames.parquet", b""),
     "instances-junk": _put("shards/00000/instances.parquet", b"PAR1" * 100),
-    "name-climbs": _column("file_name", "../../../etc/passwd"),
-    "spec-object": _column("spec", "{}"),
     "no-image": lambda folder: (folder / "shards/00000/images/000001.jpg").unlink(),
     "image-junk": _put("shards/00000/images/000001.jpg", b"no picture"),
     "image-link": _linked,

@@ -147,14 +147,8 @@ def _on_a_dying_cluster(settings: Any, out: Place, args: Any, plan: Any) -> list
         nodes = [cluster.add_node(num_cpus=1) for _ in range(args.workers)]
         os.environ["RAY_ADDRESS"] = cluster.address
         killer = Killer(cluster, nodes, *plan)
-        pipeline.generate(
-            settings,
-            out,
-            workers=args.workers,
-            frames_per_shard=args.frames_per_shard,
-            engine=RAY,
-            on_progress=killer,
-        )
+        size = {"workers": args.workers, "frames_per_shard": args.frames_per_shard}
+        pipeline.generate(settings, out, engine=RAY, on_progress=killer, **size)
         return killer.killed
     finally:
         cluster.shutdown()

@@ -4,8 +4,7 @@
 
 Rows and pictures of a small data set (rendered now unless `--source` names one) are repeated under
 new frame numbers. Each step runs in a process of its own; printed are its seconds, its processor
-time and its peak resident memory, without the pages of mapped files that the system may take back
-at any time. The exit status is 1 when a step needs more than a gigabyte.
+time and its peak resident memory. The exit status is 1 when a step needs more than a gigabyte.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ import argparse
 import hashlib
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ from synthstudio.generation.stage import prepare
 from synthstudio.quality import stats, validate
 from synthstudio.quality.coverage import coverage
 from synthstudio.recipe.schema import load
-from synthstudio.review.risk.people import facet, find, joint_facet
+from synthstudio.review.risk.people import find
 from synthstudio.review.risk.queue import risk_order
 from synthstudio.review.risk.scores import risk
 from synthstudio.review.risk.table import PeopleTable, people_table
@@ -199,17 +198,6 @@ def _queries(dataset: Dataset, work: Path) -> object:
     return {"slowest_ms": round(max(took), 1), "fine": max(took) < FILTER_LIMIT_MS}
 
 
-def _facets(dataset: Dataset, work: Path) -> object:
-    table = _table(dataset, work)
-    parts: dict[str, Callable[[], object]] = {
-        "pose family": lambda: facet(table, "pose family"),
-        "occluded": lambda: facet(table, "occluded"),
-        "states": lambda: joint_facet(table, "state"),
-        "causes": lambda: joint_facet(table, "cause"),
-    }
-    return {f"{name}, ms": round(_ms(part), 1) for name, part in parts.items()}
-
-
 def _ms(call: Callable[[], object]) -> float:
     start = time.process_time()
     call()
@@ -228,42 +216,17 @@ STEPS: dict[str, Callable[[Dataset, Path], object]] = {
     "cached": lambda dataset, work: _table(dataset, work).people,
     "opened": lambda dataset, work: _table(dataset, work).people,
     "queries": _queries,
-    "facets": _facets,
     "risks": lambda dataset, work: len(risk_order(risk(_table(dataset, work))).rows),
 }
-
-
-class Watched(threading.Thread):
-    """Looks often at how much memory this process holds that is no mapped file."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.most_mb, self._over = 0.0, threading.Event()
-
-    def __enter__(self) -> Watched:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self.join()
-
-    def run(self) -> None:
-        over = False
-        while not over:
-            over = self._over.wait(0.02)
-            lines = Path("/proc/self/status").read_text("utf-8").splitlines()
-            held = next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
-            self.most_mb = max(self.most_mb, held / 1024)
 
 
 def run_step(step: str, work: Path) -> None:
     """Run a step in this process and print what it took."""
     began, computed = time.perf_counter(), time.process_time()
-    with Watched() as watched:
-        result = STEPS[step](Dataset(work / "set"), work)
+    result = STEPS[step](Dataset(work / "set"), work)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     took = {"seconds": time.perf_counter() - began, "processor": time.process_time() - computed}
-    print(json.dumps({**took, "peak_mb": watched.most_mb, "result": result}))
+    print(json.dumps({**took, "peak_mb": peak, "result": result}))
 
 
 def main() -> int:

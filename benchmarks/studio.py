@@ -1,4 +1,4 @@
-"""The editor at size: next person, acknowledged edits, lassos, the server's memory.
+"""The editor at size: next person, acknowledged edits, the server's memory.
 
     python -m benchmarks.studio [--people 100000] [--steps 2000] [--edits 100] [--work DIR]
 
@@ -20,7 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,6 @@ import psutil
 
 from benchmarks import chromium
 from benchmarks.scale import repeated, source_set
-from synthstudio.api.remote import Review
-from synthstudio.review.store import open_store
-from synthstudio.review.team.members import set_role
-from synthstudio.review.tokens import make_token
-from synthstudio.review.values import User
 from synthstudio.studio.access import load_secret, local_key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +36,6 @@ LIMITS = {
     "next_median_ms": 30.0,
     "next_p95_ms": 100.0,
     "ack_median_ms": 150.0,
-    "lasso_median_ms": 50.0,
     "memory_growth_mb": 40.0,
 }
 
@@ -53,22 +47,14 @@ def serving(dataset: Path, work: Path) -> Iterator[tuple[str, psutil.Process]]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     (work / "exports").mkdir(exist_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(ROOT / "streamlit_app.py"),
-        f"--server.port={port}",
-        "--",
-        str(dataset),
-        "--db",
-        str(work / "review.db"),
-        "--exports",
-        str(work / "exports"),
-        "--scenes",
-        str(ROOT / "scenes"),
-    ]
+    app = ["streamlit", "run", str(ROOT / "streamlit_app.py"), f"--server.port={port}", "--"]
+    places = {
+        "--db": work / "review.db",
+        "--exports": work / "exports",
+        "--scenes": ROOT / "scenes",
+    }
+    options = [str(word) for pair in places.items() for word in pair]
+    command = [sys.executable, "-m", *app, str(dataset), *options]
     with (work / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=work, env={**os.environ, "HOME": str(work)}
@@ -160,32 +146,6 @@ def edits(editor: Editor, count: int) -> dict[str, float]:
     }
 
 
-def lassos(url: str, work: Path, count: int) -> dict[str, Any]:
-    """Call all joints of a person hidden at once through the API; return how long each took.
-
-    The store has members afterwards, so this comes last.
-    """
-    ada = User(name="Ada", role="admin")
-    with closing(open_store(f"sqlite:///{work / 'review.db'}")) as store:
-        set_role(store, ada.name, "admin", by=ada)
-        token = make_token(store, ada.name, role="reviewer", by=ada)[1]
-    review = Review(url, token)
-    person = review.person(1, 1)
-    times = []
-    for k in range(count + 1):  # the first one is not counted
-        cause = ("object", "person")[k % 2]
-        joints = {name: [*row[:2], 1, cause] for name, row in person["joints"].items() if row[2]}
-        began = time.perf_counter()
-        done = review.edit(person, joints)
-        times.append((time.perf_counter() - began) * 1e3)
-        person["revision"] = done["revision"]
-    return {
-        "lasso_joints": len(joints),
-        "lasso_median_ms": statistics.median(times[1:]),
-        "lasso_p95_ms": float(np.percentile(times[1:], 95)),
-    }
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; return 1 when a limit is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,7 +175,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found |= edits(editor, options.edits)
             found |= walk(editor, server, options.steps, options.pause_s)
             browser.close()
-            found |= lassos(url, work, options.edits)
     failed = 0
     for name, most in LIMITS.items():
         good = found[name] <= most

@@ -21,7 +21,7 @@ from synthstudio.core.spec import FrameSpec
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, settings_of
-from synthstudio.render import bend, raster
+from synthstudio.render import bend
 from synthstudio.render.pack import pack
 from synthstudio.render.rays import nearest_blockers_by_rays
 from synthstudio.review.risk.table import people_table
@@ -234,16 +234,6 @@ def test_a_lens_that_hardly_bends_gives_the_pinholes_labels(made: ss.Dataset) ->
     assert compared > 0
 
 
-def test_the_search_counts_in_the_bent_picture(made: ss.Dataset) -> None:
-    stage, spec = _stage(made), _spec(made, 1)
-    found = stage.depths_m((spec.people[0],), spec.camera)
-    packed = pack(pipeline.build(stage, spec).scene)
-    assert found.shape == (120, 160)
-    assert (np.isfinite(found) == bend.alone(packed, 1, spec.camera).mask).all()
-    straight = raster.alone(packed, 1).covered.sum()
-    assert straight != np.isfinite(found).sum()
-
-
 def test_it_is_made_again_and_its_variants_share_it(tmp_path: Path) -> None:
     variants = {"clean": 1, "view": 1}
     recipe = _recipe("barrel", frames=3, variants=variants, layers=[])
@@ -264,18 +254,6 @@ def test_what_folds_is_refused() -> None:
     ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": [-0.3, 0.2], "k2": 0.1}}})
     with pytest.raises(RecipeError, match="k1"):
         ss.Recipe.parse({**bad, "lens": {"distortion": {"k1": -1.5}}})
-
-
-def test_without_it_nothing_is_said_of_it(tmp_path: Path) -> None:
-    recipe = {**RECIPE, "frames": 1, "layers": []}
-    plain = ss.generate(recipe, tmp_path / "plain", device="cpu", progress=False)
-    none = {**recipe, "lens": {"distortion": {}}}
-    zero = ss.generate(none, tmp_path / "zero", device="cpu", progress=False)
-    assert plain[0].encoded == zero[0].encoded
-    assert plain[0].distortion is None and zero[0].distortion is None
-    plain.export("coco", tmp_path / "coco")
-    image = _coco(tmp_path / "coco")["images"][0]
-    assert "distortion" not in image and image["K"]
 
 
 def test_exports_and_checks_know_it(made: ss.Dataset, tmp_path: Path) -> None:

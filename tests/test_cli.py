@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import pytest
 import trimesh
 from PIL import Image
 from pycocotools.coco import COCO
-from waiting import PATIENCE_S, wait_for
 
 from synthstudio import cli
 from synthstudio.cli import main
@@ -151,15 +149,6 @@ def test_a_preview_the_schema_parts_and_a_plan(run, tmp_path: Path) -> None:
     assert not (tmp_path / "no").exists()
 
 
-def test_a_users_mesh_becomes_a_thing_in_the_frame(run, tmp_path: Path) -> None:
-    (tmp_path / "things").mkdir()
-    trimesh.creation.box((0.6, 0.6, 1.2)).export(tmp_path / "things" / "box.glb")
-    path = tmp_path / "m.yaml"
-    path.write_text(f"name: x\nframes: 2\n{TINY}things: [{{kind: mesh, folder: things}}]\n")
-    assert run("generate", path, "--out", tmp_path / "out").code == 0
-    assert json.loads(run("stats", tmp_path / "out", "--json").out)["frames"] == 2
-
-
 # Bad input ------------------------------------------------------------------------------------
 
 ALIASES = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a]\nname: bomb\nc: [*b,*b,*b]\n"
@@ -198,13 +187,6 @@ def test_bad_recipes_and_assets_are_named(run, tmp_path: Path, fault: str) -> No
     assert ran.code == 1 and message in ran.err
     assert ran.err.count("error:") == 1 and "Traceback" not in ran.err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_with_other_things_in_it(run, tmp_path: Path) -> None:
-    (tmp_path / "mine.txt").write_text("keep me")
-    ran = run("generate", QUICK, "--frames", 1, "--out", tmp_path)
-    assert ran.code == 1 and "holds mine.txt" in ran.err
-    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_going_on_needs_resume_and_the_same_recipe(run, dataset: Path) -> None:
@@ -261,28 +243,6 @@ def test_a_changed_or_missing_stored_image_is_noticed(run, dataset: Path, tmp_pa
 
 
 # Ends from outside ----------------------------------------------------------------------------
-
-
-@pytest.mark.nightly("a run in a process of its own; the status is tried quickly below")
-def test_ctrl_c_says_that_nothing_complete_is_lost(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    words = ["generate", QUICK, "--frames", "5000", "--out", str(out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "synthstudio", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the tests in the background has them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        wait_for(lambda: list(out.glob("shards/.tmp-*/**/*.jpg")), "a frame is written")
-        process.send_signal(signal.SIGINT)
-        _, output = process.communicate(timeout=PATIENCE_S)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert "--resume" in output and "Traceback" not in output
-    assert not list(out.glob("shards/.tmp-*"))
 
 
 def test_ctrl_c_while_text_is_executed_ends_with_the_same_status(tmp_path: Path) -> None:

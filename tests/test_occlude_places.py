@@ -11,7 +11,7 @@ from photo_world import opened, settings
 from synthstudio.core.rng import stream
 from synthstudio.core.scene import CutoutLayer
 from synthstudio.core.spec import GreySpec
-from synthstudio.generation.photos.layers import _as_colourful, _match_surroundings
+from synthstudio.generation.photos.layers import _match_surroundings
 from synthstudio.generation.photos.make import PhotoStage, ref_of, view_of
 from synthstudio.props import photo_looks
 from synthstudio.recipe.sampling.context import SampleContext
@@ -130,18 +130,6 @@ def test_contrast_and_brightness_come_nearer_to_those_about():
     assert np.abs(flat.astype(int) - rgb).max() <= 1
     dark = _match_surroundings(layer(rgb), GreySpec(mean=20.0, spread=1.0))
     assert dark.mean() < rgb.mean() - 10 and dark.std() < rgb.std()
-
-
-def test_a_coat_pales_to_the_photos_colours_and_the_skin_beside_it_stays():
-    rgb = np.full((10, 10, 3), (200, 160, 140), np.uint8)
-    rgb[5:] = (230, 20, 60)
-    made = _as_colourful(rgb, np.ones((10, 10), np.float32), 80.0)
-    assert (made[:5] == rgb[:5]).all()
-    coat = made[7, 7].astype(int)
-    assert np.ptp(coat) == pytest.approx(80, abs=1) and coat.argmax() == 0
-    grey = np.array([0.2126, 0.7152, 0.0722])
-    assert coat @ grey == pytest.approx(rgb[7, 7] @ grey, abs=1)
-    assert _as_colourful(rgb, np.ones((10, 10), np.float32), 220.0) is rgb
 
 
 def drawn(stage: PhotoStage, **options: object) -> list[items.Item]:

@@ -4,12 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import photo_world
 import pyarrow.parquet as pq
 import pytest
 from photo_world import BY, varied
-from PIL import Image
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
@@ -27,10 +25,9 @@ from synthstudio.generation.stage import settings_of
 from synthstudio.quality.coverage import coverage
 from synthstudio.quality.next_recipe import as_yaml, next_recipe
 from synthstudio.quality.validate import validate_dataset
-from synthstudio.recipe.sampling.context import SampleContext, split_of
-from synthstudio.recipe.schema.load import dump, load
+from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.search.photo_occluders import kinds_of
-from synthstudio.report import coverage_sheet, pictures
 
 EACH = 4
 
@@ -70,43 +67,6 @@ def test_photos_that_stay_as_they_are_are_counted(ground: str, world: Path, tmp_
     assert made.photos == len(shown)
     assert made.untouched == sum(len(pictures) == 1 for pictures in shown.values())
     assert made.untouched == (made.photos if ground == "known" else 0)
-
-
-@pytest.mark.parametrize("which", ["stored", "imported"])
-def test_frames_are_drawn_with_their_labels(which: str, request, tmp_path: Path):
-    data = request.getfixturevalue(which)
-    for frame in data.iter_frames(["index"]):
-        made = pictures.drawn(data, frame["index"], rows_px=240, legend=False)
-        with Image.open(data.image_path(frame["index"])) as opened_image:
-            plain = np.asarray(opened_image.convert("RGB"))
-        assert made.shape == plain.shape
-        different = np.abs(made.astype(int) - plain).max(axis=2) > 60
-        for row in data.instances(frame["index"]):
-            for (x, y), state in zip(
-                np.reshape(row["joints_px"], (-1, 2)), row["state"], strict=True
-            ):
-                if state in (1, 2) and 4 <= x < 316 and 4 <= y < 236:
-                    assert different[int(y) - 4 : int(y) + 5, int(x) - 4 : int(x) + 5].any()
-    pictures.sheet(data.folder, tmp_path / "sheet.jpg", frames=2)
-    assert (tmp_path / "sheet.jpg").read_bytes()[:2] == b"\xff\xd8"
-
-
-@pytest.mark.parametrize("which", ["stored", "imported"])
-def test_the_coverage_sheet_shows_every_bin_that_holds_somebody(which: str, request):
-    data = request.getfixturevalue(which)
-    found = coverage(data)
-    blocks = coverage_sheet.sections(found)
-    page = coverage_sheet.sheet(data, found)
-    _, high = coverage_sheet.CELL_PX
-    assert page.shape[0] > high * sum(len(block.cells) for block in blocks)
-    cells = [cell for row in blocks[0].cells for cell in row]
-    assert sum(c.example.count for c in cells if c.example) == data.people
-    titles = [block.title for block in blocks]
-    assert ("Bodies" in titles) == bool(pasted(data))
-    causes = blocks[1]
-    unknown = int(found.of_joints("cause")[5])
-    row = dict(zip(causes.rows, causes.cells, strict=True))["hidden,\nby what is\nunknown"]
-    assert sum(c.example.count for c in row if c.example) == unknown > 0
 
 
 def test_the_next_recipe_hides_the_people_of_the_same_photos(stored: Dataset, tmp_path: Path):
@@ -296,25 +256,6 @@ def test_the_commands_say_the_same(stored: Dataset, imported: Dataset, world: Pa
     assert "no recipe to go on from" in run("coverage", imported.folder, "--write", plan)[1]
     assert "imported" in run("audit", imported.folder)[1]
     assert "does not hold the photos" in run("frame", stored.folder, 1)[1]
-
-
-def test_the_command_tells_of_what_is_in_several_splits(world: Path, tmp_path: Path):
-    own = varied(world, each=1, by={"person": 1}, cutouts=None).recipe
-    own = own.model_copy(update={"people": own.people.model_copy(update={"identities": 1})})
-
-    def parts(seed: int) -> set[str]:
-        return {split_of(own.model_copy(update={"seed": seed}), place) for place in range(2)}
-
-    seed = next(k for k in range(40) if len(parts(k)) == 2)
-    scene, out = tmp_path / "a.yaml", tmp_path / "out"
-    scene.write_text(json.dumps(dump(own) | {"seed": seed}))
-    words = [world / "coco.json", "--images", world / "images", "--recipe", scene]
-    words += ["--assets", world, "--out", out, "--json"]
-    made = CliRunner().invoke(app, ["occlude", *map(str, words)])
-    assert made.exit_code == 0, made.output
-    reported = json.loads(next(line for line in made.output.splitlines() if line.startswith("{")))
-    assert reported["leaks"] == 1 == len(splits.leaks(Dataset(out), keys=("asset", "identity")))
-    assert "more than one split" in made.output
 
 
 def test_a_run_plans_every_kind_by_its_weight(world: Path):

@@ -38,62 +38,58 @@ class Command:
     again: tuple[str, ...] = ()
     out: str = "out"
     resumes: bool = False
-    group: str = "light"
 
 
-def _light(name: str, *words: str, **more: object) -> Command:
+def _command(name: str, *words: str, **more: object) -> Command:
     return Command(name=name, words=words, **more)  # type: ignore[arg-type]
 
 
 RESUME = ("--resume",)
 COMMANDS = (
-    _light(
+    _command(
         "generate",
         *("generate", "pairs.yaml", "--out", "out"),
         again=RESUME,
-        group="rendering",
     ),
-    _light(
+    _command(
         "generate with 2 workers",
         *("generate", "pairs.yaml", "--out", "out", "--workers", "2"),
         again=RESUME,
-        group="rendering",
     ),
-    _light(
+    _command(
         "occlude",
         *("occlude", "people/coco.json", "--images", "people/images", "--recipe", "occlude.yaml"),
         *("--assets", "assets", "--each", "1", "--out", "out"),
         again=RESUME,
-        group="rendering",
     ),
-    _light("import", "import", "coco", "--out", "out"),
-    _light("import-photos VIDEO", "import-photos", "film.avi", "--every", "3", "--out", "out"),
+    _command("import", "import", "coco", "--out", "out"),
+    _command("import-photos VIDEO", "import-photos", "film.avi", "--every", "3", "--out", "out"),
     *(
-        _light(f"export {name}", "export", "set", "--format", name, "--out", "out")
+        _command(f"export {name}", "export", "set", "--format", name, "--out", "out")
         for name in FORMATS
     ),
-    _light("filter", "filter", "set", "frame >= 1", "--out", "out", again=RESUME),
-    _light("split", "split", "set", "--by", "group", "--out", "out", resumes=True),
-    _light("merge --sets", "merge", "--sets", "set", "other", "--out", "out", again=RESUME),
-    _light("merge", "merge", "part1", "part2", "--out", "out", again=RESUME, group="rendered"),
-    _light("validate --fix SET", "validate", "set", "--fix", "out", resumes=True),
-    _light(
+    _command("filter", "filter", "set", "frame >= 1", "--out", "out", again=RESUME),
+    _command("split", "split", "set", "--by", "group", "--out", "out", resumes=True),
+    _command("merge --sets", "merge", "--sets", "set", "other", "--out", "out", again=RESUME),
+    _command("merge", "merge", "part1", "part2", "--out", "out", again=RESUME),
+    _command("validate --fix SET", "validate", "set", "--fix", "out", resumes=True),
+    _command(
         "validate --fix COCO",
         *("validate", f"coco/{COCO_FILE}", "--images", "coco/images/train", "--fix", "out"),
     ),
-    _light("report", "report", "set", "--out", "out"),
-    _light(
+    _command("report", "report", "set", "--out", "out"),
+    _command(
         "review import",
         *("review", "import", "set", "corrected", "--by", "anna", "--db", "sqlite:///out"),
         resumes=True,
     ),
-    _light(
+    _command(
         "review export",
         *("review", "export", "set", "--only", "all", "--db", "sqlite:///review.db"),
         *("--out", "out"),
     ),
-    _light("train", "train", "run.yaml", "--out", "out", again=RESUME, group="network"),
-    _light("predict", "predict", "network", "set", "--out", "out", "--draw", "2", group="network"),
+    _command("train", "train", "run.yaml", "--out", "out", again=RESUME),
+    _command("predict", "predict", "network", "set", "--out", "out", "--draw", "2"),
 )
 
 

@@ -25,7 +25,6 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", help="run these cases again, e.g. coco:17")
     parser.add_argument("--again", action="store_true", help="run the faults of the journal again")
     parser.add_argument("--folder", type=Path, default=FOLDER)
-    parser.add_argument("--log", type=Path, help="write the result there too")
     options = parser.parse_args()
     one = campaign.Campaign(
         folder=options.folder.resolve(),
@@ -40,10 +39,7 @@ def main() -> int:
             names += [name for name, verdict in one.judged().items() if verdict.is_fault]
         return again(one, names)
     totals = one.run()
-    text = report(totals, options.seed)
-    print(text)
-    if options.log:
-        options.log.write_text(text, encoding="utf-8")
+    print(report(totals, options.seed))
     return 1 if totals.faults else 0
 
 

@@ -76,11 +76,7 @@ def ask(case: Case) -> None:  # noqa: C901
 
     def cover() -> None:
         say("coverage")
-        sheet = case.out.with_suffix(".png") if rng.random() < 0.2 else None
-        try:
-            quality.coverage(folder, sheet=sheet).text()
-        finally:
-            case.out.with_suffix(".png").unlink(missing_ok=True)
+        quality.coverage(folder).text()
 
     def validate() -> None:
         page = case.out if rng.random() < 0.2 else None
@@ -127,10 +123,6 @@ def ask(case: Case) -> None:  # noqa: C901
         selection.merge([folder, other], case.out, sets=True, drop_doubled=rng.random() < 0.3)
         read_whole(case.out)
 
-    def replay() -> None:
-        say("audit")
-        ss.audit(folder, frames=1, device="cpu", progress=False)
-
     def by_command() -> None:
         words: tuple[tuple[object, ...], ...] = (
             ("stats", folder),
@@ -143,7 +135,7 @@ def ask(case: Case) -> None:  # noqa: C901
 
     case.pick(
         read, read, count, cover, validate, validate, page, compare, choose, choose, split, export,
-        export, merge, by_command, *([replay] if rng.random() < 0.3 else []),
+        export, merge, by_command,
     )  # fmt: skip
 
 
