@@ -30,8 +30,10 @@ from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors
 
 if TYPE_CHECKING:
+    from synthstudio.core.places import Place
     from synthstudio.evaluation.storage import Evaluation
     from synthstudio.training.config import Config
+    from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
@@ -175,9 +177,12 @@ def run_pretrain(
 
 
 def evaluate(
-    model: Model | PathLike,
-    dataset: Dataset | PlaceLike,
+    model: Model | PathLike | None = None,
+    dataset: Dataset | PlaceLike | None = None,
     *,
+    predictions: PathLike | None = None,
+    predict: Callable[..., Any] | None = None,
+    keypoints: str | Sequence[str] | None = None,
     split: str | Sequence[str] = (),
     out: PathLike | None = None,
     decode: str = "hits",
@@ -191,11 +196,20 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a network on a data set: metrics with intervals, and a page to read.
 
+    The network is one of ours (`model`), or anybody's: a results file of it (`predictions`) or a
+    function that calls it (`predict`).
+
     Args:
         model: A Model, a run's folder, or a .safetensors file.
         dataset: The data set; of a query or slice only its frames.
+        predictions: COCO keypoint results (.json) of any program. Images are matched by the id of
+            the imported file, the frame's number or the file name; people by OKS.
+        predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
+            joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
+        keypoints: The order of the joints of `predictions` or `predict`: coco17, mediapipe33,
+            halpe26, mpii16, ... or their names. Default: as the file says, or by their number.
         split: Only frames of this split, or of these.
-        out: A new folder; default: RUN/evaluations/NAME.
+        out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
         decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak.
         flip: Ask about mirrored pictures too; twice the time.
         bank: Join a plain block's maps with poses of its training data.
@@ -207,13 +221,22 @@ def evaluate(
     Returns:
         `metrics` (nested dict), `predictions` (one row a person) and `about`; the same is in its
         `folder`.
+
+    Raises:
+        ModelError: for predictions that do not fit, or a function that raises.
+        FormatError: for a results file that cannot be read or belongs to other images.
     """
     from synthstudio.training.answer_jobs import Crew
     from synthstudio.training.evaluate import EvaluationOptions
     from synthstudio.training.evaluate import evaluate as run_evaluation
 
+    if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
+        raise ArgumentError(
+            "a data set and one network are needed",
+            where="evaluate",
+            expected="dataset and one of model, predictions, predict",
+        )
     written = None if out is None else to_folder(out, "out")
-    weights = to_weights(model)
     opened = to_dataset(dataset)
     folder, chosen = opened.path, opened._chosen
     splits = (split,) if isinstance(split, str) else tuple(split)
@@ -224,6 +247,11 @@ def evaluate(
         bank=bank,
         frames=None if chosen is None else tuple(map(int, chosen)),
     )
+    if model is None:
+        return _evaluate_outside(
+            predictions, predict, keypoints, folder, written, options, cache, progress
+        )
+    weights = to_weights(model)
     target = written or options.default_folder(weights, folder)
     crew = None
     if (given := to_crew(workers, engine)) is not None:
@@ -239,6 +267,32 @@ def evaluate(
             step=step,
             crew=crew,
         )
+    return replace(made, folder=target)
+
+
+def _evaluate_outside(
+    predictions: PathLike | None,
+    predict: Callable[..., Any] | None,
+    keypoints: str | Sequence[str] | None,
+    folder: Place,
+    written: Path | None,
+    options: EvaluationOptions,
+    cache: PathLike | None,
+    progress: bool,
+) -> Evaluation:
+    from synthstudio.training import outside
+
+    path = Path("predict") if predictions is None else to_path(predictions, "predictions")
+    name = path.stem if predict is None else getattr(predict, "__name__", "predict")
+    beside = options.default_folder(path, folder)
+    target = written or beside.with_name(f"{name}-{beside.name}")
+    with tempfile.TemporaryDirectory() as scratch, steps_if(progress) as step:
+        kept = Path(scratch) if cache is None else to_path(cache, "cache")
+        how = outside.Options(evaluation=options, keypoints=keypoints, cache=kept, step=step)
+        if predict is None:
+            made = outside.evaluate_results(path, folder, target, how)
+        else:
+            made = outside.evaluate_callable(predict, folder, target, how, name=name)
     return replace(made, folder=target)
 
 

@@ -78,7 +78,7 @@ WhereOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
 
 
-def part(dataset: Path, where: str) -> Any:
+def part(dataset: Path | str, where: str) -> Any:
     """A dataset, or its frames that match `where`."""
     from synthstudio.api.datasets import Dataset
 

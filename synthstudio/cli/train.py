@@ -11,7 +11,6 @@ import typer
 
 from synthstudio.cli.options import (
     AskWorkersOption,
-    DatasetArgument,
     DeviceOption,
     Engine,
     EngineOption,
@@ -157,8 +156,25 @@ def train_demo(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
-    dataset: DatasetArgument,
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="Folder of a run, or a .safetensors file; with --predictions the dataset."
+        ),
+    ],
+    dataset: Annotated[str, typer.Argument(help="Folder or URL of a dataset.")] = "",
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Evaluate these instead of a run: COCO keypoint results of any network."),
+    ] = None,
+    keypoints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORDER",
+            help="Order of their keypoints, if the file does not name them: coco17, mediapipe33, "
+            "halpe26, mpii16, lsp14, ...",
+        ),
+    ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="Only frames of this split; may be repeated.")
     ] = None,
@@ -181,12 +197,19 @@ def evaluate(
     engine: EngineOption = "local",
     as_json: JsonOption = False,
 ) -> None:
-    """Evaluate a network on a dataset: metrics with confidence intervals, and a report."""
+    """Evaluate a network on a dataset: metrics with confidence intervals, and a report.
+
+    Ours: evaluate RUN DATASET. Any other: evaluate --predictions results.json DATASET.
+    """
     from synthstudio.api import networks
 
+    if (predictions is None) != bool(dataset):
+        raise typer.BadParameter("Pass RUN and DATASET, or --predictions FILE and DATASET.")
     evaluation = networks.evaluate(
-        run,
-        part(dataset, where),
+        None if predictions is not None else run,
+        part(dataset or run, where),
+        predictions=predictions,
+        keypoints=keypoints,
         split=split or (),
         out=out,
         decode=decode,

@@ -367,7 +367,8 @@ def _prior(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
     """Skill over a baseline that never looks: the mean pose in the amodal box."""
     corner, size = predictions.box[:, None, :2], predictions.box[:, None, 2:]
     inside = (predictions.true_xy - corner) / size
-    mean = np.nanmean(np.where(predictions.known[..., None], inside, np.nan), 0)
+    known = predictions.known[..., None]
+    mean = np.where(known, inside, 0.0).sum(0) / np.maximum(known.sum(0), 1)
     hits = pck_of(predictions)
     mean_pose_hits = localization.pck(
         corner + mean * size, predictions.true_xy, length=predictions.side, at=0.1

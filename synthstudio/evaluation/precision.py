@@ -51,7 +51,16 @@ def assign(similarity: F64, *, least: float = LEAST_OKS) -> I64:
     return out
 
 
-def match(found: Found, image: I64, truth: F64, known: Bools, area: F64, *, sigmas: F64) -> I64:
+def match(
+    found: Found,
+    image: I64,
+    truth: F64,
+    known: Bools,
+    area: F64,
+    *,
+    sigmas: F64,
+    least: float = LEAST_OKS,
+) -> I64:
     """(P,) places in `found` of P true people in pictures `image` (P,), -1 for nobody."""
     out = np.full(len(truth), -1, np.int64)
     for number in np.unique(image):
@@ -59,7 +68,7 @@ def match(found: Found, image: I64, truth: F64, known: Bools, area: F64, *, sigm
         similarity = object_similarity(
             found.xy[there], truth[here], known[here], area[here], sigmas
         )
-        places = assign(similarity)
+        places = assign(similarity, least=least)
         out[here] = np.where(places >= 0, there[places] if len(there) else -1, -1)
     return out
 

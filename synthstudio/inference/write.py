@@ -215,11 +215,8 @@ def _numbered(people: Iterable[Person]) -> Iterator[Person]:
 
 def _prediction(person: Person, numbers: Mapping[str, int]) -> Prediction:
     """`numbers`: which of the network's joints is each of the data set."""
-    from synthstudio.review.risk.predictions import (
-        CAUSES_PREDICTED,
-        MAX_COORDINATE_PX,
-        Prediction,
-    )
+    from synthstudio.formats.coco.results import CAUSES_PREDICTED
+    from synthstudio.review.risk.predictions import MAX_COORDINATE_PX, Prediction
 
     if person.instance is None:
         raise ModelError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from synthstudio.dataset.splits import shared_notes
 from synthstudio.evaluation import attention, storage
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
 from synthstudio.evaluation.metrics import compute_metrics
-from synthstudio.evaluation.precision import LEAST_OKS
-from synthstudio.evaluation.storage import Evaluation, interval, percent, value_of
+from synthstudio.evaluation.precision import LEAST_OKS, Found
+from synthstudio.evaluation.storage import Evaluation, Predictions, interval, percent, value_of
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.zoomnet import ZoomNet
@@ -96,10 +96,12 @@ def evaluate(
         frame_answers.check_options(options.decode, flip=options.flip, bank=options.bank)
     elif isinstance(net, ZoomNet):
         _check_zoomed(options)
-    people = _people(dataset, frame_answers.truth_config(config), skeleton, options, cache, step)
+    people = load_people(
+        dataset, frame_answers.truth_config(config), skeleton, options, cache, step
+    )
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
-    source, people = _part(Dataset(dataset), people, options.frames)
+    source, people = part_of(Dataset(dataset), people, options.frames)
     net, found = net.to(on), None
     asker = None
     if crew is not None:
@@ -108,7 +110,7 @@ def evaluate(
     if isinstance(net, PersonNet):
         report_people = _untimed(step("predicting"))
         if asker is not None:
-            answers = asker.predict_people(people, spec, report_people)
+            answers = asker.predictload_people(people, spec, report_people)
         else:
             answers = predict_subset(
                 net,
@@ -132,10 +134,7 @@ def evaluate(
             progress=report_frames,
             find=None if asker is None else asker.find_people,
         )
-    if not answers.known.any():
-        raise ModelError("no joint of these people is labelled", where=str(dataset))
-    step("computing metrics")(0, 1, 0.0)
-    metrics = compute_metrics(answers, skeleton, found)
+    metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
     if isinstance(net, PoseNet):
@@ -150,19 +149,43 @@ def evaluate(
         predictions=answers,
         found=found,
     )
-    step("drawing the page")(0, 1, 0.0)
-    worst = pages.worst(answers, count=_WORST)
-    cases = pages.cases(source, answers, worst, skeleton)
-    page = pages.report(evaluation, skeleton, cases=cases, examples=shown, patched=maps)
-    storage.write(out, evaluation, page)
+    write(out, evaluation, source, skeleton, step, examples=shown, patched=maps)
     return evaluation
+
+
+def measured(
+    answers: Predictions, skeleton: Skeleton, found: Found | None, step: Step, *, where: str
+) -> dict[str, Any]:
+    """The metrics of predictions; ModelError when no joint is labelled."""
+    if not answers.known.any():
+        raise ModelError("no joint of these people is labelled", where=where)
+    step("computing metrics")(0, 1, 0.0)
+    return compute_metrics(answers, skeleton, found)
+
+
+def write(
+    out: Path,
+    evaluation: Evaluation,
+    source: Dataset,
+    skeleton: Skeleton,
+    step: Step,
+    *,
+    examples: Sequence[AttentionExample] = (),
+    patched: Sequence[Sensitivity] = (),
+) -> None:
+    """Write an evaluation with its page into the new folder `out`; DiskError."""
+    step("drawing the page")(0, 1, 0.0)
+    answers = evaluation.predictions
+    cases = pages.cases(source, answers, pages.worst(answers, count=_WORST), skeleton)
+    page = pages.report(evaluation, skeleton, cases=cases, examples=examples, patched=patched)
+    storage.write(out, evaluation, page)
 
 
 def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
     return lambda done, total: report(done, total, 0.0)
 
 
-def _people(
+def load_people(
     dataset: Place,
     config: Config,
     skeleton: Skeleton,
@@ -183,7 +206,7 @@ def _people(
     return people
 
 
-def _part(
+def part_of(
     source: Dataset, people: CropSubset, frames: tuple[int, ...] | None
 ) -> tuple[Dataset, CropSubset]:
     """The frames and the people that are evaluated."""
@@ -302,9 +325,6 @@ def _about(
     notes: list[str],
 ) -> dict[str, Any]:
     _, metadata = checkpoint.read(weights)
-    digest, folder = hashlib.sha256(), Dataset(dataset).folder
-    for name in ("dataset.json", "index.json"):
-        digest.update((folder / name).read_bytes())
     height, width = config.network.size
     return {
         "name": config.name,
@@ -315,7 +335,7 @@ def _about(
         "seed": config.seed,
         "skeleton": skeleton.name,
         "dataset": resolved(dataset).name,
-        "dataset_sha256": digest.hexdigest(),
+        "dataset_sha256": dataset_sha256(dataset),
         "splits": list(options.splits),
         **({} if options.frames is None else {"frames": list(options.frames)}),
         "decode": options.decode,
@@ -326,6 +346,14 @@ def _about(
         "trained_here": bool(_own_sources(config, dataset)),
         "notes": notes,
     }
+
+
+def dataset_sha256(dataset: Place) -> str:
+    """The hash of what a data set is, by which `compare` knows that it is the same."""
+    digest, folder = hashlib.sha256(), Dataset(dataset).folder
+    for name in ("dataset.json", "index.json"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
 
 
 def _title(config: Config) -> str:

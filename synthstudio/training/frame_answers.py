@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
 """Who is in the frames of these rows, a table each, in their order."""
 BATCH = 8
-_LABELS_PX = (16, 16)
+LABELS_PX = (16, 16)
 """The truth comes with crops, whose pixels nobody looks at."""
 
 
@@ -54,7 +54,7 @@ def truth_config(config: Config) -> Config:
     """A config by which people are cut out: as small as can be for a network of whole frames."""
     if not config.network.sees_frames:
         return config
-    network = config.network.model_copy(update={"size": _LABELS_PX})
+    network = config.network.model_copy(update={"size": LABELS_PX})
     return config.model_copy(update={"network": network})
 
 
@@ -116,7 +116,7 @@ def find_in_dataset(
     sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
     sides = np.array([sizes[int(f)] for f in people.crops.frame[people.rows]], np.float64)
     windows = np.concatenate([np.zeros((len(people), 2)), sides.reshape(-1, 2)], 1)
-    table = beside_truth(people, _unknown(len(people), joints), windows)
+    table = beside_truth(people, nothing_predicted(len(people), joints), windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
     place = match(found, table.frame, table.true_xy, known, table.area, sigmas=spec.skeleton.sigmas)
     xy, score = table.xy.copy(), table.score.copy()
@@ -129,7 +129,7 @@ def image_of(dataset: Dataset, row: Row) -> U8:
     return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
 
 
-def _unknown(people: int, joints: int) -> dict[str, NDArray[Any]]:
+def nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
     """Columns of predictions that say nothing."""
     shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
     columns: dict[str, NDArray[Any]] = {

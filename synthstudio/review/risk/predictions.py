@@ -14,6 +14,7 @@ from sqlalchemy import Select, delete, func, select
 
 from synthstudio.core.errors import ReviewError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.formats.coco.results import CAUSES_PREDICTED
 from synthstudio.review.check import check_int, check_name
 from synthstudio.review.history import in_frames
 from synthstudio.review.models import DatasetRow, PredictionRow
@@ -24,7 +25,6 @@ from synthstudio.review.values import JointLabel, invalid
 
 _AT_ONCE = 500
 MAX_COORDINATE_PX = 1e6
-CAUSES_PREDICTED = ("visible", "self", "person", "object")
 SAME_PX = 0.01
 """What a browser is told of a place is rounded; nearer than this is the same place."""
 Point = tuple[float, float, float]

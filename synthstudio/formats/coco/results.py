@@ -1,0 +1,239 @@
+"""Predictions of other programs: COCO keypoint results, and keypoint files used as predictions.
+
+https://cocodataset.org/#format-results: a list of {image_id, category_id, keypoints, score}, the
+third number of a keypoint being its score. Files name no joints: `pictures.json` of `predict` does,
+else their number tells (ORDERS), or the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthstudio.core.errors import FormatError
+from synthstudio.core.safe_json import BEGIN, read_list, read_value
+from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
+from synthstudio.dataset.reader import Dataset
+from synthstudio.formats import checked
+from synthstudio.formats.coco.file import id_key, plain_joint_name, read_entries
+from synthstudio.formats.exchange import HALF_PX
+
+PICTURES = "pictures.json"
+"""Beside a results file of `predict`: the names of its pictures and joints."""
+CAUSES_PREDICTED = ("visible", "self", "person", "object")
+_PERSON = 1
+_NAMED = ["index", "file_name"]
+_MOST_BYTES = 256_000_000
+
+
+def _both(*names: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
+
+
+_LIMBS = _both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_HALPE26 = (
+    "nose", *_both("eye", "ear"), *_LIMBS, "head_top", "neck", "pelvis",
+    *_both("big_toe", "small_toe", "heel"),
+)  # fmt: skip
+_MEDIAPIPE33 = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
+    "right_eye_outer", *_both("ear"), "mouth_left", "mouth_right",
+    *_both("shoulder", "elbow", "wrist", "pinky", "index", "thumb", "hip", "knee", "ankle", "heel"),
+    *_both("big_toe"),
+)  # fmt: skip
+ORDERS: dict[str, tuple[str, ...]] = {
+    **{name: skeleton.known_as for name, skeleton in (SKELETONS | FOREIGN).items()},
+    # Fang et al., Halpe-FullBody (github.com/Fang-Haoshu/Halpe-FullBody): body, then face, hands.
+    "halpe26": _HALPE26,
+    "halpe136": (*_HALPE26, *(f"point_{k}" for k in range(26, 136))),
+    # MediaPipe's pose_landmarker; its foot index is the tip of the big toe.
+    "mediapipe33": _MEDIAPIPE33,
+}
+"""Orders of keypoints by name, as joints are known (Skeleton.known_as)."""
+_BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: "coco133",
+             136: "halpe136"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One predicted person. `image`: the id of its image; `joints`: x, y (continuous pixels) and
+    score of those found; `names`: all joints of its order."""
+
+    image: int | str
+    joints: Mapping[str, tuple[float, float, float]]
+    causes: Mapping[str, str]
+    box: list[float] | None
+    score: float
+    instance: int | None
+    names: tuple[str, ...]
+
+
+def read_results(
+    path: Path, skeleton: Skeleton, keypoints: str | Sequence[str] | None = None
+) -> tuple[list[Result], dict[int | str, str]]:
+    """The people of a file in joints of `skeleton`, and the names of its images by their ids.
+
+    `keypoints`: the order of the file's keypoints, a name of ORDERS or the joints' names; None: as
+    the file says, else by their number. FormatError.
+    """
+    if not path.is_file():
+        raise FormatError("no such file", where=str(path))
+    names: dict[int | str, str] = {}
+    with path.open("rb") as file:
+        start = file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    categories: list[dict[str, Any]] = []
+    values: list[tuple[str, Any]] = []
+    if start == b"[":
+        values = [(f"{path}, byte {s.start}", s.value) for s in read_list(path) if s is not BEGIN]
+        beside = path.with_name(PICTURES)
+        head = read_value(beside, limit=_MOST_BYTES) if beside.is_file() else {}
+        with checked.reading(str(beside)):
+            names = {id_key(e["id"]): str(e["file_name"]) for e in head.get("images", [])}
+            categories = head.get("categories", [])
+    else:
+        for key, entry in read_entries(path):
+            with checked.reading(str(path)):
+                if key == "images":
+                    names[id_key(entry["id"])] = str(entry["file_name"])
+                elif key == "categories":
+                    categories.append(entry)
+                elif key == "annotations" and not entry.get("iscrowd") and entry.get("keypoints"):
+                    values.append((f"{path}, annotation {str(entry.get('id'))[:40]}", entry))
+    given = None if keypoints is None else order_of(keypoints)
+    found = [
+        _result(value, where, skeleton, categories, given, scored=start == b"[")
+        for where, value in values
+    ]
+    if found and all(set(skeleton.joints).isdisjoint(one.names) for one in found):
+        raise FormatError(
+            "the file and the data set share no joint",
+            where=str(path),
+            expected=", ".join(skeleton.joints)[:300],
+            got=", ".join(found[0].names)[:300],
+            then="Name the order of its keypoints, or rename those of the file's categories.",
+        )
+    return found, names
+
+
+def order_of(keypoints: str | Sequence[str]) -> tuple[str, ...]:
+    """The joints of a named order, or the names given. FormatError."""
+    if not isinstance(keypoints, str):
+        return tuple(map(plain_joint_name, keypoints))
+    if keypoints not in ORDERS:
+        raise FormatError(
+            "unknown order of keypoints",
+            where="keypoints",
+            expected=", ".join(ORDERS),
+            got=keypoints[:80],
+        )
+    return ORDERS[keypoints]
+
+
+def _result(
+    value: Any,
+    where: str,
+    skeleton: Skeleton,
+    categories: list[dict[str, Any]],
+    given: tuple[str, ...] | None,
+    *,
+    scored: bool,
+) -> Result:
+    """One person; the third number of a joint is a result's score, else COCO's 0, 1 or 2."""
+    with checked.reading(where):
+        flat = checked.numbers(value["keypoints"], 1e6)
+        category = value.get("category_id", _PERSON)
+        own = joint_names(skeleton)
+        order = given or _names(category, categories, skeleton, len(flat) // 3)
+        names = tuple(own.get(name, name) for name in order)
+        if len(flat) != 3 * len(names):
+            raise ValueError(f"{len(names)} joints have {3 * len(names)} numbers, not {len(flat)}")
+        stated = (value.get("joints") or {}).get("cause") if scored else None
+        joints, causes = {}, {}
+        for j, name in enumerate(names):
+            x, y, third = flat[3 * j : 3 * j + 3]
+            if third <= 0 or name not in skeleton.joints:
+                continue
+            joints[name] = (x + HALF_PX, y + HALF_PX, min(third, 1.0) if scored else 1.0)
+            cause = stated[j] if stated else "visible" if not scored and third == 2 else None
+            if cause in CAUSES_PREDICTED:
+                causes[name] = cause
+        number = value.get("instance_number")
+        return Result(
+            image=id_key(value["image_id"]),
+            joints=joints,
+            causes=causes,
+            box=checked.box(value["bbox"]) if value.get("bbox") is not None else None,
+            score=min(max(checked.number(value.get("score", 1.0)), 0.0), 1.0),
+            instance=None if number is None else checked.integer(number),
+            names=names,
+        )
+
+
+def _names(
+    category: Any, categories: list[dict[str, Any]], skeleton: Skeleton, count: int
+) -> tuple[str, ...]:
+    """The joints of a category; where the file does not name them, by their number."""
+    for one in categories:
+        if one.get("id") == category and one.get("keypoints"):
+            return tuple(
+                n if n in skeleton.joints else plain_joint_name(n)
+                for n in map(str, one["keypoints"])
+            )
+    if count == len(skeleton.joints) or count not in _BY_COUNT:
+        return skeleton.joints
+    return ORDERS[_BY_COUNT[count]]
+
+
+def joint_names(skeleton: Skeleton) -> dict[str, str]:
+    """The skeleton's joints by what they are known as, and by their own names."""
+    known = zip(skeleton.known_as, skeleton.joints, strict=True)
+    return {name: joint for name, joint in known if name} | {j: j for j in skeleton.joints}
+
+
+def frames_by_id(dataset: Dataset, names: Mapping[int | str, str]) -> dict[int | str, int]:
+    """Frames by image id: of the imported file or the frame's number, and by file names.
+
+    `names`: the file's own names of images; those that `predict` gives are frame numbers.
+    """
+    of_predict = bool(names) and all(
+        isinstance(number, int) and name == f"{number:06d}" for number, name in names.items()
+    )
+    ids = {} if of_predict else dataset.source_ids()
+    rows = [(row["index"], row["file_name"]) for row in dataset.iter_frames(_NAMED)]
+    out = {id_key(ids.get(frame, frame)): frame for frame, _ in rows}
+    for frame, name in rows:
+        out.setdefault(Path(name).name, frame)
+        out.setdefault(Path(name).stem, frame)
+    return out
+
+
+def frames_by_bytes(
+    dataset: Dataset, images: Path, names: Mapping[int | str, str], path: Path
+) -> dict[int | str, int]:
+    """Frames by image id, told by the bytes of the images that `names` has in a folder.
+
+    FormatError for a file without names, and for names that lead out of the folder.
+    """
+    if not names:
+        raise FormatError(
+            "the file does not name its images",
+            where=str(path),
+            expected=f"a list of images, or {PICTURES} beside it",
+            then="Leave out --images if its ids are frame numbers.",
+        )
+    own: dict[str, int] = {}
+    for row in dataset.iter_frames(["index", "image_sha256"]):
+        own.setdefault(row["image_sha256"], row["index"])
+    found: dict[int | str, int] = {}
+    for number, name in names.items():
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise FormatError("an image lies outside its folder", where=str(path), got=name[:80])
+        file = images / name
+        if file.is_file():
+            frame = own.get(hashlib.sha256(file.read_bytes()).hexdigest())
+            if frame is not None:
+                found[number] = frame
+    return found
