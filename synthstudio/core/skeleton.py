@@ -160,6 +160,8 @@ def _both(joint: str, parent: str) -> dict[str, str]:
     return {f"left_{joint}": parent, f"right_{joint}": parent}
 
 
+_FROM_NECK = {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")}
+
 FOREIGN = {
     "body12": _foreign(
         "body12",
@@ -188,7 +190,7 @@ FOREIGN = {
             "head_top",
             "neck",
         ),
-        {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
+        _FROM_NECK,
     ),
     "mpii16": _foreign(
         "mpii16",
@@ -242,10 +244,8 @@ FOREIGN = {
             "left_eye",
         ),
         {
-            "head_top": "neck",
+            **_FROM_NECK,
             "nose": "neck",
-            **_both("shoulder", "neck"),
-            **_both("hip", "neck"),
             **{j: p for j, p in _PARENTS.items() if j.endswith(("_eye", "_ear"))},
         },
     ),
@@ -267,7 +267,7 @@ FOREIGN = {
             "neck",
             "head_top",
         ),
-        {"head_top": "neck", **_both("shoulder", "neck"), **_both("hip", "neck")},
+        _FROM_NECK,
     ),
     "h36m17": _foreign(
         "h36m17",

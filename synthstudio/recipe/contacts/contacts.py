@@ -22,14 +22,12 @@ from synthstudio.recipe.contacts.supports import draw_support, materials, seats_
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
-from synthstudio.recipe.sampling.pose_jitter import untangled
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.sampling.pose_jitter import ARM, is_of, strayed, untangled
 
 Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
 _STEADY = 0.4
 """Arms that hold stray less from their pose than others; hands and fingers not at all."""
-_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
 _LOOK = ("neck", "gaze")
 _HAND = ("wrist", "finger", "index", "thumb", "gaze")
 _LIGHT = frozenset({"phone", "cup", "read"})
@@ -178,10 +176,6 @@ def _pose(ctx: SampleContext, poses: list[KeyPose], rng: Generator, what: str) -
     return left[int(rng.random() * len(left))]
 
 
-def _is(angle: str, groups: tuple[str, ...]) -> bool:
-    return angle.removeprefix("left_").removeprefix("right_").startswith(groups)
-
-
 def _dressed(
     ctx: SampleContext,
     unit: Unit,
@@ -194,7 +188,7 @@ def _dressed(
 ) -> Unit:
     """The unit in the holding pose: whole, or its arms alone on what was drawn."""
     person, old = unit
-    steady = _steady(ctx, angles, rng) if hand else angles
+    steady = strayed(ctx, angles, rng, by=_STEADY, moves=_strays) if hand else angles
     keeps = is_upright(old) if grip in _LIGHT else _erect(old, person.pose)
     if not hand or grip in _WALKED or not keeps:
         pose = dataclasses.replace(
@@ -203,10 +197,10 @@ def _dressed(
         return dataclasses.replace(person, pose=pose), key
 
     def taken(angle: str) -> bool:
-        if _is(angle, _LOOK):
+        if is_of(angle, _LOOK):
             return True
         own = hand == "both_hands" or angle.startswith(hand.removesuffix("hand"))
-        return own and _is(angle, _ARM)
+        return own and is_of(angle, ARM)
 
     mixed = {k: v for k, v in person.pose.angles_rad.items() if not taken(k)}
     mixed |= {k: v for k, v in steady.items() if taken(k)}
@@ -229,13 +223,5 @@ def _erect(key: KeyPose, pose: PoseSpec) -> bool:
     return tilted < _TILT_RAD and all(bent[k] < math.radians(v) for k, v in _ERECT.items())
 
 
-def _steady(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
-    """The angles with a little of the recipe's jitter, inside their limits."""
-    jitter = ctx.recipe.people.poses.jitter_deg
-    out = {}
-    for name, value in sorted(angles.items()):
-        change = _STEADY * math.radians(sample(jitter, rng))
-        low, high = ctx.catalogue.limits_rad[name]
-        moves = _is(name, (*_ARM, *_LOOK, "spine")) and not _is(name, _HAND)
-        out[name] = min(max(round(value + change, 4), low), high) if moves else value
-    return out
+def _strays(angle: str) -> bool:
+    return is_of(angle, (*ARM, *_LOOK, "spine")) and not is_of(angle, _HAND)

@@ -20,8 +20,14 @@ from synthstudio.core.spec import FrozenDict, PersonSpec, PoseSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import mirrored
-from synthstudio.recipe.sampling.pose_jitter import apart, untangled
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.sampling.pose_jitter import (
+    ARM,
+    OTHER_SIDE,
+    apart,
+    is_of,
+    strayed,
+    untangled,
+)
 
 Unit = tuple[PersonSpec, KeyPose]
 _TRIES = 4
@@ -29,7 +35,6 @@ _SPREADS = 4
 _STEADY = 0.5
 """Arms that touch stray less from their pose than others."""
 _BENT = ("shoulder", "elbow", "forearm", "spine")
-_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
 _NEARER, _ASIDE_M, _TURN_RAD = 0.05, 0.03, math.radians(5)
 _CIRCLE_RAD, _LINE_RAD, _LINE_M = math.radians(18), math.radians(9), 0.06
 
@@ -133,15 +138,10 @@ def _role(
     if not left:
         return None
     key = left[int(rng.random() * len(left))]
-    arms = tuple(side + stem for side in sides for stem in _ARM)
+    arms = tuple(side + stem for side in sides for stem in ARM)
     angles = {k: v for k, v in key.angles_rad.items() if not k.startswith(arms)} | role.angles_rad
-    strayed = {}
-    for name, value in sorted(angles.items()):
-        change = _STEADY * math.radians(sample(ctx.recipe.people.poses.jitter_deg, rng))
-        low, high = ctx.catalogue.limits_rad[name]
-        bends = name.removeprefix("left_").removeprefix("right_").startswith(_BENT)
-        strayed[name] = min(max(round(value + change, 4), low), high) if bends else value
-    angles = mirrored(strayed) if flip else strayed
+    angles = strayed(ctx, angles, rng, by=_STEADY, moves=lambda name: is_of(name, _BENT))
+    angles = mirrored(angles) if flip else angles
     return PoseSpec(
         name=f"{key.name}+{meeting.name}",
         family=meeting.name,
@@ -149,13 +149,10 @@ def _role(
     )
 
 
-_OTHER = {"left": "right", "right": "left"}
-
-
 def _mirrored(touch: Touch) -> Touch:
     def swapped(name: str) -> str:
         side, _, rest = name.partition("_")
-        return f"{_OTHER[side]}_{rest}" if side in _OTHER else name
+        return f"{OTHER_SIDE[side]}_{rest}" if side in OTHER_SIDE else name
 
     return dataclasses.replace(touch, palm=swapped(touch.palm), on=swapped(touch.on))
 

@@ -34,26 +34,14 @@ from synthstudio.recipe.sampling.outfits import (
     garment_of,
     outfit_of,
 )
-from synthstudio.recipe.sampling.pose_jitter import DEEP_M, apart
+from synthstudio.recipe.sampling.pose_jitter import ARM, DEEP_M, OTHER_SIDE, apart, is_of
 from synthstudio.recipe.sampling.random_pose import made_up, tumbled
 from synthstudio.recipe.schema.distributions import AnyNumber, sample, sample_count
 from synthstudio.recipe.schema.people import Shape
 from synthstudio.recipe.schema.recipe import Recipe
 
-_UPPER = (
-    "shoulder",
-    "clavicle",
-    "elbow",
-    "forearm",
-    "wrist",
-    "finger",
-    "index",
-    "thumb",
-    "neck",
-    "gaze",
-)
+_UPPER = (*ARM, "neck", "gaze")
 _ODD = ("turn", "side_bend", "root_roll")
-_OTHER = {"left": "right", "right": "left"}
 # A pose takes another's arms only while they cannot reach the floor.
 _UPRIGHT_HIP_RAD = math.radians(60)
 _UPRIGHT_ROOT_RAD = math.radians(20)
@@ -328,14 +316,14 @@ def _pose(
         others = [p for p in others if p.seated_arms]
     if mix and others and is_upright(key):
         other = _key_pose(ctx.recipe, others, rng)
-        angles = {k: v for k, v in angles.items() if not _is(k, _UPPER)}
-        angles |= {k: v for k, v in other.angles_rad.items() if _is(k, _UPPER)}
+        angles = {k: v for k, v in angles.items() if not is_of(k, _UPPER)}
+        angles |= {k: v for k, v in other.angles_rad.items() if is_of(k, _UPPER)}
         name, parts = f"{key.name}+{other.name}", [key, other]
         flip = flip and other.mirrored_ok
     free, like = parts[-1].free_hands, [dict(part.angles_rad) for part in parts]
     if flip:
         angles, like = mirrored(angles), [mirrored(part) for part in like]
-        free = tuple(_OTHER[side] for side in free)
+        free = tuple(OTHER_SIDE[side] for side in free)
     angles = other_hands(ctx, angles, free, ctx.rng("hands", place, *again))
     angles = apart(
         ctx, phenotype, angles, rng, like=tuple(map(FrozenDict, like)), keys=("pose", place, *again)
@@ -374,10 +362,6 @@ def _key_pose(recipe: Recipe, poses: Sequence[KeyPose], rng: Generator) -> KeyPo
     family = pick_one(families, rng, weights=options.families)
     own = [pose for pose in poses if pose.family == family]
     return pick_one(own, rng, weights=options.names, name=lambda pose: pose.name)
-
-
-def _is(angle: str, groups: tuple[str, ...]) -> bool:
-    return angle.removeprefix("left_").removeprefix("right_").startswith(groups)
 
 
 def is_upright(pose: KeyPose) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
 
 from synthstudio.core.rng import Generator
@@ -11,6 +11,8 @@ from synthstudio.core.spec import FrozenDict, Phenotype
 from synthstudio.recipe.sampling.context import SampleContext
 from synthstudio.recipe.schema.distributions import sample
 
+ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
+OTHER_SIDE = {"left": "right", "right": "left"}
 _LEGS = ("hip", "knee", "ankle")
 _STIFF = (
     "root",
@@ -123,12 +125,30 @@ def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> d
         change = math.radians(sample(jitter, rng)) * (
             _LEG_JITTER if name.split("_", 1)[-1].startswith(_LEGS) else 1.0
         )
-        if not _stiff(name):
+        if not is_of(name, _STIFF):
             value = round(value + change, 4)
         if named:
             out[name] = min(max(value, low), high)
     return {k: value for k, value in out.items() if value != 0.0 or k.endswith(_INDEX)}
 
 
-def _stiff(name: str) -> bool:
-    return name.removeprefix("left_").removeprefix("right_").startswith(_STIFF)
+def strayed(
+    ctx: SampleContext,
+    angles: Mapping[str, float],
+    rng: Generator,
+    *,
+    by: float,
+    moves: Callable[[str], bool],
+) -> dict[str, float]:
+    """The angles with that share of the recipe's jitter on those that move, inside their limits."""
+    out = {}
+    for name, value in sorted(angles.items()):
+        change = by * math.radians(sample(ctx.recipe.people.poses.jitter_deg, rng))
+        low, high = ctx.catalogue.limits_rad[name]
+        out[name] = min(max(round(value + change, 4), low), high) if moves(name) else value
+    return out
+
+
+def is_of(angle: str, groups: tuple[str, ...]) -> bool:
+    """Whether an angle's name, without its side, begins with one of the groups."""
+    return angle.removeprefix("left_").removeprefix("right_").startswith(groups)

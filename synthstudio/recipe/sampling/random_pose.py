@@ -13,18 +13,16 @@ from synthstudio.core.errors import RecipeError
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import FrozenDict, Phenotype, Vec2
 from synthstudio.recipe.sampling.context import SampleContext, pose_held
-from synthstudio.recipe.sampling.pose_jitter import freest
+from synthstudio.recipe.sampling.pose_jitter import ARM, OTHER_SIDE, freest, is_of
 
 FAMILY = "random"
-_ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
 _LEG = ("hip", "knee", "ankle", "toe")
 _TRUNK: tuple[str, ...] = ("spine",)
 _HEAD: tuple[str, ...] = ("neck", "gaze")
 _ROOT: tuple[str, ...] = ("root",)
 _ODD = ("turn", "side_bend", "roll")
-_OTHER = {"left": "right", "right": "left"}
 _SPREAD_RAD = math.radians(14)
-_SPREAD = (*_ARM[:4], *_LEG[:2], *_TRUNK, *_HEAD[:1], *_ROOT)
+_SPREAD = (*ARM[:4], *_LEG[:2], *_TRUNK, *_HEAD[:1], *_ROOT)
 _ALIKE = 0.5
 _BENT_RAD = {
     "hip_flexion": (-0.3, 2.3),
@@ -95,11 +93,11 @@ def random_pose(
         return poses[int(rng.random() * len(poses))]
 
     angles: dict[str, float] = {}
-    for groups in (_ARM, _LEG):
+    for groups in (ARM, _LEG):
         source, same = one(), rng.random() < _ALIKE
         swapped = rng.random() < 0.5
-        for side in _OTHER:
-            angles |= _limb(source, _OTHER[side] if swapped else side, side, groups)
+        for side in OTHER_SIDE:
+            angles |= _limb(source, OTHER_SIDE[side] if swapped else side, side, groups)
             if not same:
                 source, swapped = one(), rng.random() < 0.5
     for names in (_TRUNK + _HEAD, _ROOT):
@@ -126,7 +124,7 @@ def random_pose(
 
 def _bent_legs(share: float, rng: Generator) -> dict[str, float]:
     out = {}
-    for side in _OTHER:
+    for side in OTHER_SIDE:
         chance, *drawn = rng.random(1 + len(_BENT_RAD))
         for u, (name, (low, high)) in zip(drawn, _BENT_RAD.items(), strict=True):
             if chance < share:
@@ -149,8 +147,7 @@ def _strayed(
     """The angles with all but fingers and feet strayed, cut to their limits."""
     out = {}
     for name, (low, high) in sorted(limits_rad.items()):
-        bare = name.removeprefix("left_").removeprefix("right_")
-        stray = float(rng.normal(0.0, _SPREAD_RAD)) if bare.startswith(_SPREAD) else 0.0
+        stray = float(rng.normal(0.0, _SPREAD_RAD)) if is_of(name, _SPREAD) else 0.0
         value = angles.get(name, 0.0) + stray
         if stray or name in angles:
             out[name] = min(max(round(value, _DIGITS), low), high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -18,7 +18,6 @@ from synthstudio.recipe.schema.distributions import (
 from synthstudio.recipe.schema.scene import Folder, Probability, Weights
 
 Move = Literal["fixed", "pan", "follow", "dolly", "handheld"]
-MOVES: tuple[Move, ...] = get_args(Move)
 FAMILY = "motion"
 """The pose family of everybody whose pose comes from a motion."""
 
