@@ -107,7 +107,7 @@ def interpolation(scene: Scene, person: Person, *, around: bool) -> Interpolatio
             joints = _between(scene, first, last, time, here)
             now = _labels(one, scene.base_of) if one else {}
             changed = {n: label for n, label in joints.items() if _differs(now.get(n), label)}
-            if changed and (one or _is_anywhere(changed)):
+            if changed and (one or any(label.state for label in changed.values())):
                 revision = one.state.revision if one else 0
                 made = Interpolated(
                     person=here, revision=revision, joints=changed, added=one is None
@@ -305,10 +305,6 @@ def _stays(one: Member, blinded: Collection[Pair]) -> str | None:
 
 def _labels(one: Member, base_of: BaseOf) -> dict[str, JointLabel]:
     return {**(base_of(one.person).joints or {}), **one.state.joints}
-
-
-def _is_anywhere(joints: Mapping[str, JointLabel]) -> bool:
-    return any(label.state for label in joints.values())
 
 
 def _differs(now: JointLabel | None, to: JointLabel) -> bool:

@@ -192,7 +192,8 @@ def reviewed(
     if only == "touched":
         frames &= {frame for frame, _ in found}
     elif only == "approved":
-        frames &= {f for (f, _), item in found.items() if _is_approved(item) or _is_empty(item)}
+        empty = {f for (f, n), item in found.items() if n == FRAME and item.status == NOBODY}
+        frames &= empty | {f for (f, _), item in found.items() if _is_approved(item)}
     if not frames:
         raise ReviewError(
             f"no frame has anybody who is {only}, and none was decided to be empty",
@@ -217,10 +218,6 @@ def reviewed(
 
 def _is_approved(item: ItemState | None) -> bool:
     return item is not None and item.status == "approved" and not item.deleted
-
-
-def _is_empty(item: ItemState) -> bool:
-    return item.person.instance == FRAME and item.status == NOBODY
 
 
 def _digest(found: States) -> str:

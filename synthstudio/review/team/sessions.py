@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, or_
+from sqlalchemy import ColumnElement, and_, delete
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
@@ -61,7 +61,7 @@ def sign_in(
             return None  # reset or revoked while we looked
         row.password = renewed
         lockout.give_back(session, taken)
-        session.execute(delete(SessionRow).where(_ended(moment)))
+        session.execute(delete(SessionRow).where(~still_holding(moment)))
         _end(session, old)
         session.add(SessionRow(digest=digest(text), name=name, made=moment, seen=moment))
     return text
@@ -95,10 +95,6 @@ def end_session(store: Store, text: str) -> None:
 def still_holding(now: datetime) -> ColumnElement[bool]:
     """Return what is true of sessions that hold."""
     return and_(SessionRow.made > now - LONGEST, SessionRow.seen > now - IDLE)
-
-
-def _ended(now: datetime) -> ColumnElement[bool]:
-    return or_(SessionRow.made <= now - LONGEST, SessionRow.seen <= now - IDLE)
 
 
 def _end(session: Session, text: str) -> None:
