@@ -35,6 +35,14 @@ def plain_name(name: object, *, where: str) -> str:
     return pure.as_posix()
 
 
+def is_file_below(root: Path, name: str) -> bool:
+    """Whether there is a file; False for a name that no file can have, too long for one."""
+    try:
+        return (root / name).is_file()
+    except OSError:
+        return False
+
+
 def file_inside(root: Path, name: object, *, where: str) -> Path:
     """The path of the plain file `name` below `root`, links followed; else FormatError."""
     path = root / plain_name(name, where=where)

@@ -35,13 +35,7 @@ from synthstudio.dataset.shards import (
 from synthstudio.dataset.writer import open_or_create
 from synthstudio.formats import checked
 from synthstudio.formats.coco.file import ANNOTATIONS
-from synthstudio.formats.exchange import (
-    MIN_AREA_PX,
-    LeftOut,
-    Opened,
-    ReadSample,
-    exportable,
-)
+from synthstudio.formats.exchange import MIN_AREA_PX, LeftOut, Opened, ReadSample, exportable
 from synthstudio.formats.joints import convert_frame, convert_row, without_hidden_faces
 from synthstudio.formats.registry import FORMATS, Format, get_format
 from synthstudio.formats.sidecar import FOLDER, HEAD_NAME, Sidecar, restore

@@ -26,11 +26,7 @@ from synthstudio.core.safe_json import read_value
 from synthstudio.dataset.arrays import ParquetWriter
 from synthstudio.dataset.durable import canonical_json
 from synthstudio.dataset.manifest import FORMAT_VERSION, AssetRow
-from synthstudio.dataset.rows import (
-    FRAME_SCHEMA,
-    INSTANCE_SCHEMA,
-    Row,
-)
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats.checked import (
     check_frame,
     check_person,

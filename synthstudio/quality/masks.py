@@ -14,16 +14,7 @@ from pycocotools import mask as coco_mask
 from synthstudio.core import masks as rle
 from synthstudio.core.visibility import occluded_fraction
 from synthstudio.dataset.arrays import as_numbers, is_known
-from synthstudio.quality.subject import (
-    F64,
-    FAR,
-    I64,
-    Bool,
-    Subjects,
-    columns,
-    is_box,
-    is_number,
-)
+from synthstudio.quality.subject import F64, FAR, I64, Bool, Subjects, columns, is_box, is_number
 
 _BOX_SLACK_PX = 2.0
 _LOOSE = 0.5  # of the box's area is more than its mask's box

@@ -7,6 +7,7 @@ import random
 import re
 import tempfile
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from faulty_files import TOOLS, Person, Picture, Project, is_same, shade_of
 
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset.reader import Dataset
+from synthstudio.dataset.rows import Row
+from synthstudio.formats.exchange import LeftOut
 from synthstudio.formats.imports import import_from
+from synthstudio.formats.registry import get_format
 
 VALUES = [
     None, True, -1, 0, 1.5, 10**9, 2**70, 1e308, math.nan, math.inf, "", "x", "../../x", "\0", "1",
@@ -65,19 +69,31 @@ def one_case(tool: str, seed: int, root: Path) -> str:
     victim.change = change
     (root / "in").mkdir()
     name, build = TOOLS[tool]
+    path = build(root / "in", Project([first, second], encode=_encoded))
     try:
-        path = build(root / "in", Project([first, second], encode=_encoded))
-        taken = import_from(name, path, root / "out")
+        found, left_out = (_imported if seed % 10 == 0 else _read)(name, path, root / "out")
     except SynthStudioError as error:
         assert str(error) and not (root / "out").exists()
         return "refused"
-    dataset = Dataset(root / "out")
-    rows = {
-        shade_of(dataset, row): dataset.instances(row["index"]) for row in dataset.iter_frames()
-    }
-    assert any(is_same(Person(2), row) for row in rows[2]), taken.notes
-    assert len(rows[2]) == 1 or not as_text
-    return "told" if taken.left_out else "read"
+    assert any(is_same(Person(2), row) for row in found), left_out
+    assert len(found) == 1 or not as_text
+    return "told" if left_out else "read"
+
+
+def _imported(name: str, path: Path, out: Path) -> tuple[list[Row], LeftOut]:
+    """The people of the second picture in the data set that an import makes."""
+    taken, dataset = import_from(name, path, out), Dataset(out)
+    (frame,) = (row for row in dataset.iter_frames() if shade_of(dataset, row) == 2)
+    return dataset.instances(frame["index"]), taken.left_out
+
+
+def _read(name: str, path: Path, out: Path) -> tuple[list[Row], LeftOut]:
+    """The same of what the reader gives, without a data set."""
+    opened = get_format(name).read(path, None, ())
+    with closing(opened):
+        samples = [s for s in opened.samples if not isinstance(s, SynthStudioError)]
+    (people,) = (people for _, people, image in samples if Path(str(image)).name == "b.png")
+    return people, opened.left_out
 
 
 def _encoded(text: str) -> bytes:

@@ -26,7 +26,7 @@ from typing import Any
 from synthstudio.core.errors import AssetError, FormatError, RecipeError, SynthStudioError
 from synthstudio.core.images import image_size
 from synthstudio.core.own_skeletons import own_skeleton
-from synthstudio.core.safe_files import file_inside
+from synthstudio.core.safe_files import file_inside, is_file_below
 from synthstudio.core.safe_json import BEGIN, Span, glance, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
@@ -108,7 +108,7 @@ def named_file(name: Any, folder: Path) -> Any:
     parts = name.replace("\\", "/").split("/")
     ends = [parts[k:] for k in range(len(parts))] if ".." not in parts else []
     tried = ("/".join(end) for end in ends if all(end) and ":" not in end[0])
-    return next((one for one in tried if (folder / one).is_file()), name)
+    return next((one for one in tried if is_file_below(folder, one)), name)
 
 
 def with_size(image: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -27,7 +27,7 @@ from synthstudio.core.errors import FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
 from synthstudio.core.joint_names import known_joints
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_files import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, is_file_below, plain_name
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
@@ -175,7 +175,7 @@ def read(
     labels = _people_labels(scan, skeleton, all_off=bool(also), where=str(file))
     places = [_picture(root, subset, name) for subset, name in scan.names]
     left = LeftOut({f"{tag} outside a skeleton": n for tag, n in scan.left.items()})
-    missing = [place for place in places if not (root / place).is_file()]
+    missing = [place for place in places if not is_file_below(root, place)]
     if missing and len(missing) == len(places):
         file_inside(root, missing[0], where=f"image {missing[0]}")
     left["picture that is not there"] += len(missing)
@@ -186,7 +186,7 @@ def read(
                 start, stop = scan.starts[k], scan.stops[k]
                 opened.seek(start)
                 one = elements(opened.read(stop - start), f"{file}, byte {start}")
-                if not (root / place).is_file():
+                if not is_file_below(root, place):
                     continue
                 try:
                     yield _sample(one, root, place, labels, left)
@@ -233,7 +233,7 @@ def _picture(root: Path, subset: str, name: str) -> str:
     if Path(name).suffix.lower() not in SUFFIXES:
         endings = (".png", ".PNG", *SUFFIXES, *(suffix.upper() for suffix in SUFFIXES))
         wanted += [one + ending for one in (inside, name) for ending in endings]
-    return next((one for one in wanted if (root / one).is_file()), inside)
+    return next((one for one in wanted if is_file_below(root, one)), inside)
 
 
 def _sample(

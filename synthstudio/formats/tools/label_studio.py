@@ -28,7 +28,7 @@ from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.images import SUFFIXES
 from synthstudio.core.joint_names import spelled
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.safe_files import file_inside, plain_name
+from synthstudio.core.safe_files import file_inside, is_file_below, plain_name
 from synthstudio.core.safe_json import read_list
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton, get_skeleton
 from synthstudio.dataset.rows import Row
@@ -339,7 +339,7 @@ def picture_of(url: str, root: Path, where: str) -> str:
         parts = one.split("/")
         tried += ["/".join(parts[k:]) for k in range(len(parts))]
     tried.append(_UPLOADED.sub("", tried[-1], count=1))
-    return next((one for one in tried if one and (root / one).is_file()), plain)
+    return next((one for one in tried if one and is_file_below(root, one)), plain)
 
 
 def write(pictures: Iterable[Picture], out: Path, target: Target) -> Path:
@@ -410,7 +410,7 @@ def _tasks(file: Path, root: Path, left: LeftOut, used: _Used) -> dict[str, tupl
         except FormatError as error:
             left.add("task", error)
             continue
-        if not (root / name).is_file():
+        if not is_file_below(root, name):
             missing.append(name)
         elif addresses.setdefault(name, url) != url:
             raise FormatError(
