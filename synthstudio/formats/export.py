@@ -124,8 +124,8 @@ class _NamedRows:
     """
 
     def __init__(self, dataset: Labelled) -> None:
-        frames = getattr(dataset, "source_ids", dict)()
-        people = getattr(dataset, "person_ids", dict)()
+        frames: Mapping[Any, Any] = getattr(dataset, "source_ids", dict)()
+        people: Mapping[Any, Any] = getattr(dataset, "person_ids", dict)()
         self._frames, self._people = map(_unique, (frames, people))
         self._free = [
             max((n for n in ids.values() if isinstance(n, int)), default=0) + 1

@@ -121,7 +121,7 @@ def _far(s: Subjects) -> Iterator[Problem]:
     A box that somebody drew round what is seen is given more room. Before things were pasted
     that was the amodal one: the modal one may be a sliver now.
     """
-    amodal = np.isfinite(s.amodal_box).all(axis=1)
+    amodal = np.asarray(np.isfinite(s.amodal_box).all(axis=1))
     # A hidden joint may lie far from what is seen.
     of_box = np.where(amodal[:, None], s.state == 2, s.labelled)
     of_box &= ~(amodal & ~s.drawn)[:, None]
