@@ -150,25 +150,21 @@ def subset_precision(
     predictions: Predictions, subset: Bools, skeleton: Skeleton, found: Found | None = None
 ) -> dict[str, float]:
     """AP of the joints `subset` (P, J)."""
-    return average_precision(
-        truth_of(predictions),
-        predictions.xy if found is None else found.xy,
-        person_score(predictions) if found is None else found.score,
-        sigmas=skeleton.sigmas,
-        only=subset,
-        image=None if found is None else found.image,
-    )
+    seen = _detections(predictions, found)
+    return average_precision(truth_of(predictions), **seen, sigmas=skeleton.sigmas, only=subset)
+
+
+def _detections(predictions: Predictions, found: Found | None) -> dict[str, Any]:
+    """Places, scores and images of all detections, as `average_precision` takes them."""
+    if found is not None:
+        return {"xy": found.xy, "score": found.score, "image": found.image}
+    return {"xy": predictions.xy, "score": person_score(predictions)}
 
 
 def _whole_body(
     predictions: Predictions, _: Skeleton, *, found: Found | None
 ) -> dict[str, dict[str, float]]:
-    return whole_body_precision(
-        truth_of(predictions),
-        predictions.xy if found is None else found.xy,
-        person_score(predictions) if found is None else found.score,
-        image=None if found is None else found.image,
-    )
+    return whole_body_precision(truth_of(predictions), **_detections(predictions, found))
 
 
 def extended_truth(predictions: Predictions) -> tuple[Truth, Presence]:

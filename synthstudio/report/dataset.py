@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 from markupsafe import Markup
@@ -25,7 +24,7 @@ from synthstudio.quality.coverage import REGIONS, UNKNOWN, Coverage, Example, co
 from synthstudio.quality.gaps import thin_pairs
 from synthstudio.quality.stats import dataset_stats
 from synthstudio.report import plots
-from synthstudio.report.draw import draw_labels, drawable, person_colour
+from synthstudio.report.draw import cut_out, draw_labels, drawable, person_colour
 from synthstudio.report.html import Picture, embed, render, write_page
 
 SKIN = ("very light", "light", "intermediate", "tan", "brown", "dark")
@@ -457,10 +456,7 @@ def _crop_about(rgb: U8, box: Sequence[float], zoom: float) -> U8:
     tall = min(max(1.5 * h, 1.6 * w * height / width, rows / 2), rows, columns * height / width)
     size = np.array([tall * width / height, tall])
     corner = np.clip(np.array([x + w / 2, y + h / 2]) - size / 2, 0, (columns, rows) - size)
-    left, top = (int(v) for v in corner)
-    cut = rgb[top : top + int(size[1]), left : left + int(size[0])]
-    method = cv2.INTER_AREA if cut.shape[1] > width else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(cut, EXAMPLE_PX, interpolation=method), np.uint8)
+    return cut_out(rgb, corner, width / size[0], EXAMPLE_PX)
 
 
 def _examples(dataset: Dataset, facts: Facts) -> dict[str, list[Picture]]:
