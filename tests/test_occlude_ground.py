@@ -20,8 +20,7 @@ from synthstudio.core.rng import stream
 from synthstudio.core.spec import ThingSpec
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.make import ref_of, view_of
-from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand
-from synthstudio.generation.photos.upright import surer
+from synthstudio.generation.photos.measure import STATURE_M, Floor, Stand, stand, surer
 from synthstudio.recipe.search.photo_candidates import within_reach
 from synthstudio.recipe.search.photo_occluders import _meet, makes_sense
 from synthstudio.recipe.search.photo_visibility import Card

@@ -11,7 +11,14 @@ import numpy as np
 
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import free_folder, plain_file
-from synthstudio.core.places import Place, Url, looks_like_url, parse_place, shown_url
+from synthstudio.core.places import (
+    Place,
+    Url,
+    looks_like_url,
+    parse_place,
+    shown_url,
+    studio_origin,
+)
 
 if TYPE_CHECKING:
     from synthstudio.generation.engines.engine import Engine
@@ -124,6 +131,19 @@ def to_crew(workers: Any, engine: Any) -> tuple[Engine, int] | None:
     if workers is None:
         return None if engine == "local" else (chosen, 1)
     return chosen, to_workers(workers, engine)
+
+
+def to_studio(url: Any) -> str:
+    """The origin of a studio's address; ArgumentError otherwise."""
+    origin = studio_origin(url) if isinstance(url, str) else None
+    if origin is None:
+        raise ArgumentError(
+            "this is no address of a studio",
+            where="url",
+            expected="https://HOST, or http://127.0.0.1:PORT on this machine",
+            got=repr(url)[:80],
+        )
+    return origin
 
 
 def shown(value: Any) -> str:

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.api.arguments import PathLike, shown, to_count, to_file, to_path
-from synthstudio.api.detectors import open_detector
 from synthstudio.api.inference import _of_runtime
-from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh
+from synthstudio.api.model import Model, PredictedPeople, _columns, _xywh, open_detector
 from synthstudio.api.progress import note
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.skeleton import Skeleton

@@ -31,9 +31,10 @@ from synthstudio.models.packaged import DEFAULT, default_model
 
 if TYPE_CHECKING:
     from synthstudio.inference.predict import Person, Predictor
-    from synthstudio.inference.sources import Source, SourceImage
+    from synthstudio.inference.sources import FindPeople, Source, SourceImage
     from synthstudio.training.config import Config
     from synthstudio.training.networks import BottomUpNet, PersonNet
+
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
@@ -415,3 +416,15 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
         expected_oks=joined("quality"),
         in_picture=joined("present"),
     )
+
+
+def open_detector(name: str, *, device: str, min_score: float) -> FindPeople:
+    """An .onnx file that `Model.export` wrote of a run of fcpose, or a transformers detector by
+    its name or folder; ModelError when there is none."""
+    from synthstudio.inference.finder import Detector, Finder
+
+    if name.endswith(SUFFIX):
+        return Finder.load(to_path(name, "detector"), device=device, min_score=min_score)
+    from synthstudio.training import devices
+
+    return Detector(name, device=devices.get_device(device), min_score=min_score)

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.detectors import open_detector
-from synthstudio.api.model import Model
+from synthstudio.api.model import Model, open_detector
 from synthstudio.core.errors import ArgumentError, AssetError
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.progress import OnProgress

@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 import numpy as np
 from numpy.typing import NDArray
 
+from synthstudio.api.arguments import to_studio
 from synthstudio.core.errors import ArgumentError, Refused, ReviewError
 from synthstudio.core.extras import import_extra
 from synthstudio.core.masks import encode
-from synthstudio.core.places import studio_origin
 
 TOKEN_VARIABLE = "SYNTHSTUDIO_TOKEN"
 TIMEOUT_S = 60.0
@@ -52,7 +52,7 @@ class Review:
                 SYNTHSTUDIO_TOKEN.
             set: Name or key of the data set; default: the only one that is open.
         """
-        self._base = _checked(url) + "/api/v1"
+        self._base = to_studio(url) + "/api/v1"
         self._http = import_extra("httpx", extra="studio", error=ReviewError)
         self._web = self._http.Client(
             headers={
@@ -362,15 +362,3 @@ def _mask(mask: Mask) -> Any:
 
 def _lists(joints: Mapping[str, Joint] | None) -> dict[str, list[Any]]:
     return {name: list(label) for name, label in (joints or {}).items()}
-
-
-def _checked(url: str) -> str:
-    origin = studio_origin(url) if isinstance(url, str) else None
-    if origin is None:
-        raise ArgumentError(
-            "this is no address of a studio",
-            where="url",
-            expected="https://HOST, or http://127.0.0.1:PORT on this machine",
-            got=repr(url)[:80],
-        )
-    return origin

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path, to_place
+from synthstudio.api.arguments import PathLike, to_file, to_folder, to_path, to_place, to_studio
 from synthstudio.api.datasets import Dataset
 from synthstudio.api.progress import note, progress_steps
 from synthstudio.core.errors import ArgumentError
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from synthstudio.review.imports import ImportResult
     from synthstudio.review.reviewed import Only
     from synthstudio.review.store import Store
+    from synthstudio.review.team.accounts import Account, Code
     from synthstudio.review.tokens import Token
-    from synthstudio.review.values import Event
+    from synthstudio.review.values import Event, User
 
 
 def export_reviewed(
@@ -193,11 +194,8 @@ def backup(db: str, out: PathLike) -> int:
     from synthstudio.review import store as stores
 
     target = to_file(out, "out", new=True)
-    store = stores.open_store(db, make=False)
-    try:
+    with closing(stores.open_store(db, make=False)) as store:
         stores.backup(store, target)
-    finally:
-        store.close()
     return target.stat().st_size
 
 
@@ -205,17 +203,11 @@ def members(db: str, *, role_of: dict[str, str | None] | None = None) -> dict[st
     """Members of a store and their roles; `role_of` sets roles first, None removes a member."""
     from synthstudio.review.store import open_store
     from synthstudio.review.team import members as team
-    from synthstudio.review.values import User
 
-    store = open_store(db)
-    try:
-        # Whoever can write the database is its admin already.
-        me = User(name="command line", role="admin")
+    with closing(open_store(db)) as store:
         for name, role in (role_of or {}).items():
-            team.set_role(store, name, role, by=me)  # type: ignore[arg-type]
+            team.set_role(store, name, role, by=_me())  # type: ignore[arg-type]
         return dict(team.members(store))
-    finally:
-        store.close()
 
 
 def tokens(
@@ -235,11 +227,9 @@ def tokens(
     from synthstudio.review import tokens as programs
     from synthstudio.review.store import open_store
     from synthstudio.review.team import members as team
-    from synthstudio.review.values import User
 
-    store = open_store(db)
-    try:
-        me = User(name="command line", role="admin")
+    with closing(open_store(db)) as store:
+        me = _me()
         text = None
         if make is not None:
             own = team.role_of(store, make)
@@ -256,8 +246,6 @@ def tokens(
         if revoke is not None:
             programs.revoke_token(store, revoke, by=me)
         return programs.tokens(store), text
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -320,3 +308,56 @@ def _store_of(data: StoredDataset) -> Store | None:
 def event_row(event: Event) -> dict[str, Any]:
     """An event as plain JSON values."""
     return {**dataclasses.asdict(event), "when": event.when.isoformat()}
+
+
+def invite(
+    db: str, name: str, *, role: str = "reviewer", url: str | None = None
+) -> tuple[Code, str]:
+    """Invite somebody to the studio of a store; return the code and the link that is shown once.
+
+    `url`: the studio's address; without it the link begins with a slash. A member keeps the role.
+    """
+    from synthstudio.review.team import accounts as team
+
+    def run(store: Store, me: User) -> tuple[Code, str]:
+        given: Any = role
+        return team.invite(store, name, role=given, by=me)
+
+    return _linked(db, run, url)
+
+
+def reset_password(db: str, name: str, *, url: str | None = None) -> tuple[Code, str]:
+    """End somebody's password and sessions; return a code for another and its link, once."""
+    from synthstudio.review.team import accounts as team
+
+    return _linked(db, lambda store, me: team.reset_password(store, name, by=me), url)
+
+
+def accounts(db: str, *, revoke: str | None = None) -> list[Account]:
+    """Everybody who has an account or is invited, by name; `revoke`: revoke this one's first."""
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team import accounts as team
+
+    with closing(open_store(db)) as store:
+        if revoke is not None:
+            team.revoke_account(store, revoke, by=_me())
+        return team.accounts(store)
+
+
+def _linked(
+    db: str, run: Callable[[Store, User], tuple[Code, str]], url: str | None
+) -> tuple[Code, str]:
+    from synthstudio.review.store import open_store
+    from synthstudio.review.team.accounts import code_link
+
+    origin = "" if url is None else to_studio(url)
+    with closing(open_store(db)) as store:
+        code, text = run(store, _me())
+    return code, code_link(origin, text)
+
+
+def _me() -> User:
+    from synthstudio.review.values import User
+
+    # Whoever can write the database is its admin already.
+    return User(name="command line", role="admin")

@@ -13,19 +13,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from synthstudio.cli import (
-    accounts,
-    experiment,
-    generate,
-    inspect,
-    live,
-    predict,
-    review,
-    select,
-    speed,
-    studio,
-    train,
-)
+from synthstudio.cli import generate, inspect, predict, review, select, studio, train
 from synthstudio.cli.options import say
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.core.outputs import disk_errors
@@ -83,20 +71,18 @@ COMMANDS = (
     train.compare,
     train.robustness,
     predict.predict,
-    live.live,
+    predict.live,
     predict.export_model,
-    speed.benchmark,
-    speed.compress,
+    predict.benchmark,
+    predict.compress,
     predict.suggest,
 )
 """In the order in which --help lists them; a command is named after its function."""
 
 for command in COMMANDS:
     app.command(command.__name__.strip("_").replace("_", "-"))(command)
-for below in accounts.COMMANDS:
-    review.app.command(below.__name__.replace("_", "-"))(below)
 app.add_typer(review.app)
-app.add_typer(experiment.app)
+app.add_typer(train.experiment_app)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,10 +40,8 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Generate 24 frames, audit them, export COCO, draw a contact sheet, write a report."""
-    from synthstudio.cli import demo
-
-    result = demo.demo(out, frames=frames, workers=workers)
-    finish(result, as_json, demo.summary(result))
+    result = _demo(out, frames=frames, workers=workers)
+    finish(result, as_json, _demo_text(result))
 
 
 def generate(
@@ -157,7 +155,7 @@ def preview(
     as_json: JsonOption = False,
 ) -> None:
     """Draw one frame of a recipe with its joints, boxes and causes of occlusion."""
-    from synthstudio.api.drawing import draw_preview
+    from synthstudio.api.generation import draw_preview
     from synthstudio.api.recipes import Recipe
 
     recipe = Recipe.load(scene)
@@ -195,7 +193,7 @@ def frame(
     as_json: JsonOption = False,
 ) -> None:
     """Re-render a stored frame and compare it with what is stored."""
-    from synthstudio.api.drawing import remake
+    from synthstudio.api.generation import remake
 
     with waiting(f"re-rendering frame {index}"):
         agreement = remake(dataset, index, out=out, drawn=drawn, assets=assets, device=device)
@@ -293,3 +291,59 @@ def _part(text: str | None) -> tuple[int, int] | None:
     if len(numbers) != 2 or not all(n.isascii() and n.isdigit() and len(n) < 7 for n in numbers):
         raise typer.BadParameter("write it as K/N, e.g. 3/8", param_hint="--part")
     return int(numbers[0]), int(numbers[1])
+
+
+def _demo(out: Path, *, frames: int, workers: int) -> dict[str, Any]:
+    """Generate, audit, export COCO, draw a contact sheet and write a report below `out`.
+
+    A second call with the same folder and settings takes over what is there.
+    """
+    from synthstudio.api.arguments import to_path
+    from synthstudio.api.exchange import export
+    from synthstudio.api.generation import audit, contact_sheet, generate
+    from synthstudio.api.quality import report
+    from synthstudio.api.recipes import Recipe, scene_file
+
+    out = to_path(out, "--out")  # pages and pictures lie beside the data set
+    recipe = Recipe.load(scene_file("quickstart.yaml")).with_(frames=frames)
+    dataset = generate(recipe, out / "dataset", workers=workers, resume=True, frames_per_shard=8)
+    audited = audit(dataset, workers=workers)
+    figures = {k: v for k, v in audited.figures.items() if k != "findings"}
+    exported = export(dataset, "coco", _unused(out / "coco"))
+    contact_sheet(dataset, out / "contact_sheet.png")
+    report(dataset, out / "report.html", audit=figures)
+    return {
+        "frames": dataset.summary.frames,
+        "people": dataset.summary.people,
+        "dataset": str(dataset.path),
+        "audit": figures,
+        "coco": str(exported.annotations),
+        "contact_sheet": str(out / "contact_sheet.png"),
+        "report": str(out / "report.html"),
+    }
+
+
+def _unused(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that does not exist."""
+    number, name = 1, folder
+    while name.exists():
+        number += 1
+        name = folder.with_name(f"{folder.name}-{number}")
+    return name
+
+
+def _demo_text(result: dict[str, Any]) -> str:
+    """What a demo made as lines for people."""
+    found = result["audit"]
+    return "\n".join(
+        (
+            f"{result['frames']} frames with {result['people']} people",
+            f"  contact sheet  {result['contact_sheet']}",
+            f"  report         {result['report']}",
+            f"  dataset        {result['dataset']}",
+            f"  COCO file      {result['coco']}",
+            f"  audit          {found['state_differs']} of {found['joints']} joint states differ, "
+            f"{found['cause_differs']} causes",
+            f"Next: synthstudio stats {result['dataset']}",
+        )
+    )

@@ -15,13 +15,13 @@ import untrained
 from typer.testing import CliRunner
 
 import synthstudio as ss
-from synthstudio.api import drawing, exchange, generation, inference, networks, quality, selection
+from synthstudio.api import exchange, generation, inference, networks, quality, selection
 from synthstudio.cli import app
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.dataset import reader
 
 QUERY = "occluded > 0.3"
-MODULES = (drawing, exchange, generation, inference, networks, quality, selection)
+MODULES = (exchange, generation, inference, networks, quality, selection)
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +70,14 @@ def _report(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
 
 
 def _sheet(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
-    drawing.contact_sheet(part, out / "a.jpg")
+    generation.contact_sheet(part, out / "a.jpg")
     return len(part), part.num_people
 
 
 def _draw(part: ss.Dataset, out: Path, weights: Path) -> tuple[int, int]:
     outside = next(k for k in range(24) if k not in part.indices)
     with pytest.raises(SynthStudioError, match="does not hold the frame"):
-        drawing.remake(part, outside, out=out / "a.jpg")
+        generation.remake(part, outside, out=out / "a.jpg")
     return len(part), part.num_people
 
 

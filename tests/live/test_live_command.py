@@ -23,7 +23,7 @@ from waiting import PATIENCE_S, wait_for_line
 
 import synthstudio as ss
 from synthstudio.api.live import run_live
-from synthstudio.cli import live as commands
+from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, DiskError, FormatError
 from synthstudio.inference import screen
 

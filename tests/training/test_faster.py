@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import synthstudio as ss
 from synthstudio.api import speed
-from synthstudio.cli import speed as commands
+from synthstudio.cli import predict as commands
 from synthstudio.core.errors import ArgumentError, ModelError
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton

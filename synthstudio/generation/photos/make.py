@@ -33,7 +33,7 @@ from synthstudio.generation.photos import measure
 from synthstudio.generation.photos.album import Album, Sample
 from synthstudio.generation.photos.ground import ground_cells
 from synthstudio.generation.photos.layers import PasteLayer, paste_layers
-from synthstudio.generation.photos.upright import surer
+from synthstudio.generation.photos.measure import surer
 from synthstudio.generation.stage import Settings, Stage
 from synthstudio.label.photo import Annotated, Relabelled, radii_px, relabel
 from synthstudio.props import photo_looks
