@@ -42,8 +42,8 @@ GROUPS = {
     "label": "label/*",
     "visibility": "core/visibility core/labels core/masks core/people core/boxes core/bins",
     "targets": "recipe/schema/targets recipe/search/*",
-    "dataset": "dataset/rows dataset/people dataset/row_checks dataset/reader dataset/writer"
-    " dataset/filter dataset/query dataset/query_fields",
+    "dataset": "dataset/rows dataset/people dataset/reader dataset/writer"
+    " dataset/filter dataset/query",
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/reverting review/reviewed"

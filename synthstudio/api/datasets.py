@@ -226,19 +226,17 @@ class Dataset(Sequence[Frame]):
 
     def iter_frames(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Rows of the frames table, in order."""
-        for batch in self.iter_batches("frames", columns):
-            yield from batch.to_pylist()
+        return self._stored.iter_frames(columns)
 
     def iter_instances(self, columns: Sequence[str] | None = None) -> Iterator[Row]:
         """Rows of the instances table, in order."""
-        for batch in self.iter_batches("instances", columns):
-            yield from batch.to_pylist()
+        return self._stored.iter_instances(columns)
 
     def iter_batches(
         self, kind: reader.Kind, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Arrow record batches of one of the tables, in order."""
-        yield from self._stored.iter_batches(kind, columns)
+        return self._stored.iter_batches(kind, columns)
 
     def person_ids(self) -> dict[tuple[int, int], Any]:
         """Frame and instance -> its annotation's id in the file that was imported, if not ours."""

@@ -5,17 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
 
 from synthstudio.core.progress import OnProgress
 
-T = TypeVar("T")
-
 LOG_EVERY_S = 30.0
 SLOW_S = 2.0
-_REPORT_EVERY = 64
 
 
 @contextmanager
@@ -23,15 +19,6 @@ def progress(title: str) -> Iterator[OnProgress]:
     """Show a bar with rate and time left on stderr while the body runs; yield its reporter."""
     with progress_steps() as step:
         yield step(title)
-
-
-def counted(items: Iterable[T], total: int, report: OnProgress) -> Iterator[T]:
-    """Yield the items and report how many have gone by."""
-    started = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
-        if done % _REPORT_EVERY == 0:
-            report(done, total, done / max(1e-6, time.monotonic() - started))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthstudio.api.arguments import PathLike, PlaceLike, to_count, to_file, to_path, to_place
 from synthstudio.api.datasets import Dataset, to_dataset
-from synthstudio.api.progress import counted, progress_steps
+from synthstudio.api.progress import progress_steps
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.places import Place, Url
 
@@ -26,19 +26,10 @@ SHEET_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 def stats(dataset: Dataset | PlaceLike) -> dict[str, Any]:
     """Count joints by cause and state, people, poses; compare requested with achieved."""
-    from synthstudio.dataset.rows import pair_rows
     from synthstudio.quality import stats as counting
 
-    opened = to_dataset(dataset)
     with progress_steps() as step:
-        report = step("counting")
-        if opened._chosen is None:
-            return counting.dataset_stats(opened._stored, on_progress=report)
-        samples = pair_rows(
-            opened.iter_frames(counting.FRAME_COLUMNS),
-            opened.iter_instances(counting.PERSON_COLUMNS),
-        )
-        return counting.stats(counted(samples, len(opened), report), opened.skeleton)
+        return counting.dataset_stats(to_dataset(dataset)._stored, on_progress=step("counting"))
 
 
 def stats_text(found: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
@@ -236,7 +236,7 @@ def _hear(reports: Any, at_work: dict[int, str], tally: Tally) -> None:
             tally.add(units=said)
 
 
-def _died(crew: list[BaseProcess], at_work: dict[int, str]) -> WorkerError:
+def _died(crew: Sequence[BaseProcess], at_work: dict[int, str]) -> WorkerError:
     """The error for a worker that ended by itself; the pool has terminated the others."""
     dead = next((p for p in crew if p.exitcode not in (None, 0, -signal.SIGTERM)), crew[0])
     got = f"exit code {dead.exitcode}"
