@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tampered import stored_bytes
 
 import synthstudio as ss
 from synthstudio.core import masks
@@ -26,8 +24,7 @@ from synthstudio.core.spec import (
     ThingSpec,
 )
 from synthstudio.generation import pipeline
-from synthstudio.generation.replay import replay
-from synthstudio.generation.stage import Stage, prepare, settings_of
+from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.schema.load import parse
 
 WIDTH, HEIGHT, EYE_M, PITCH, FOV = 480, 320, 1.6, math.radians(-9), math.radians(52)
@@ -151,52 +148,3 @@ def test_a_photo_without_a_sidecar_is_said_before_the_first_frame(
     assert not (tmp_path / "other").exists()
     (assets / "room.camera.yaml").rename(assets / "photos" / "room.camera.yaml")
     (assets / "photos" / "clock.jpg").unlink()
-
-
-# Sets from before photos were places -----------------------------------------------------
-
-BEFORE: dict[str, Any] = {
-    **RECIPE,
-    "frames": 4,
-    "image": {"width_px": 96, "height_px": 72, "supersample": 1},
-    "backdrop": {"kind": "photo", "folder": "photos", "ground": "any", "mirrored": 0.5},
-    "light": {"from_photo": False},
-    "cutouts": {"folder": "cut", "size": "share"},
-    "people": {**RECIPE["people"], "poses": {**RECIPE["people"]["poses"], "untangle": False}},
-}
-NEW = {
-    **BEFORE,
-    "backdrop": {"kind": "photo", "folder": "photos"},
-    "cutouts": {"folder": "cut"},
-    "light": {},
-    "people": RECIPE["people"],
-}
-SHARDS = {"frames_per_shard": 2, "device": "cpu", "progress": False}
-
-
-def test_older_sets_are_gone_on_with_audited_and_made_again(tmp_path: Path) -> None:
-    for name in ("photos", "cut"):
-        (tmp_path / name).mkdir()
-    rgba = np.zeros((40, 30, 4), np.uint8)
-    rgba[4:36, 4:26] = (200, 40, 40, 255)
-    Image.fromarray(rgba).save(tmp_path / "cut" / "box.png")
-    ramp = np.linspace(20, 220, 90 * 120 * 3).reshape(90, 120, 3).astype(np.uint8)
-    Image.fromarray(ramp).save(tmp_path / "photos" / "ramp.png")
-    whole = ss.generate(BEFORE, tmp_path / "whole", assets=tmp_path, **SHARDS)
-    stored = json.loads((tmp_path / "whole" / "dataset.json").read_bytes())["recipe"]
-    assert "untangle" not in stored["people"]["poses"]
-    assert "size" not in stored["cutouts"] and "from_photo" not in stored["light"]
-    assert set(stored["backdrop"]) == {"kind", "folder"}
-    part = {**BEFORE, "frames": 2}
-    ss.generate(part, tmp_path / "part", assets=tmp_path, **SHARDS)
-    # The same recipe file means something else now; the set goes on as it was begun.
-    ss.generate(NEW, tmp_path / "part", assets=tmp_path, resume=True, **SHARDS)
-    assert stored_bytes(tmp_path / "part") == stored_bytes(tmp_path / "whole")
-    assert ss.audit(whole, device="cpu", progress=False).passed
-    _, agreement = replay(whole.path, 3, settings_of(whole._stored, device="cpu"))
-    assert agreement.held == "same bytes"
-    recipe = whole.recipe
-    assert recipe is not None and recipe.cutouts is not None
-    assert recipe.people.poses.untangle is False
-    assert (recipe.backdrop.ground, recipe.backdrop.mirrored) == ("any", 0.5)
-    assert (recipe.cutouts.size, recipe.light.from_photo) == ("share", False)

@@ -95,7 +95,7 @@ def recipe_of(dataset: Dataset) -> dict[str, Any]:
             then="Write one for what is thin (scenes/ has examples), or hide its people with "
             "synthstudio occlude.",
         )
-    return made
+    return dict(made)
 
 
 def is_of_photos(dataset: Dataset) -> bool:
