@@ -206,49 +206,25 @@ def on_a_port(app: Any) -> Iterator[str]:
 
 @contextmanager
 def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio]:
-    """Serve data sets through our routes and guard, without Streamlit's pages."""
+    """Serve data sets through the server's own routes and guard, without Streamlit's pages."""
     from starlette.applications import Starlette
-    from starlette.middleware import Middleware
     from starlette.testclient import TestClient
+    from streamlit import config
 
     from synthstudio.studio import guard, server, settings
     from synthstudio.studio.context import context, context_of
-    from synthstudio.studio.sign_in.routes import account_of
-    from synthstudio.studio.sign_in.watch import SessionWatch
 
     state = folder / "state"
     state.mkdir(exist_ok=True)
-    chosen = settings.Settings(
-        datasets=datasets,
-        database=f"sqlite:///{state / 'review.db'}",
-        exports=folder / "exports",
-        scenes=folder,
-        state=state,
-        **more,
-    )
+    places = {"exports": folder / "exports", "scenes": folder, "state": state}
+    database = f"sqlite:///{state / 'review.db'}"
+    chosen = settings.Settings(datasets=datasets, database=database, **places, **more)
     before = list(settings._chosen)
     settings.use(chosen)
-    guard.open_log(state)
-    ctx = context()
-    ctx.signed_in = ctx.with_accounts = chosen.accounts
-    user_of: guard.UserOf = account_of(ctx) if chosen.accounts else lambda _: None
-    policy = guard.Policy(
-        signed_in=chosen.accounts,
-        hosts=chosen.hosts,
-        user_of=user_of,
-        upload_bytes=chosen.limits.upload_bytes,
-        message_bytes=chosen.limits.message_bytes,
-        page_policy="default-src 'self'",
-        address=chosen.url or "",
-        accounts=chosen.accounts,
-        behind_proxy=chosen.behind_proxy,
-    )
-    watch = [Middleware(SessionWatch, user_of=user_of)] if chosen.accounts else []
-    app = Starlette(
-        routes=server.routes(user_of),
-        middleware=[Middleware(guard.Guard, policy=policy, tokens=ctx.tokens), *watch],
-    )
-    client = ("127.0.0.1", 50_000)
+    config.set_option("server.address", chosen.address)
+    parts = server.build(chosen)
+    app = Starlette(routes=parts["routes"], middleware=parts["middleware"])
+    ctx, client = context(), ("127.0.0.1", 50_000)
     try:
         with TestClient(app, base_url="http://127.0.0.1:8501", client=client) as http:
             key = next(iter(ctx.sets), "")

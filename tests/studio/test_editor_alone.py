@@ -1,13 +1,11 @@
 """The editor without a server: what each key does, what is kept, what is refused."""
 
 import json
-import re
 
 import pytest
 from editor_host import JOINTS, SQUARE, Alone, draw, empty_frame, ghost, item
 from playwright.sync_api import expect
 
-from synthstudio.studio.components import editor_source
 from synthstudio.studio.editor.outbox import MOST_OPS
 
 pytestmark = pytest.mark.browser
@@ -243,11 +241,7 @@ def test_names_and_comments_are_text_not_html(desktop):
 
 VIEWED = {
     "labels": ({}, ["Tab", "s", "a", "Delete", "w", "ArrowRight", "i", "x"], ["Approve and go on"]),
-    "nobody": (
-        {"items": [empty_frame(0)]},
-        ["a", "Delete"],
-        ["Nobody is in this frame: say so"],
-    ),
+    "nobody": ({"items": [empty_frame(0)]}, ["a", "Delete"], ["Nobody is in this frame: say so"]),
     "predictions": (
         {"items": [item(0, ghost=ghost())], "predictions": "net"},
         ["Tab", "Enter", "Control+Enter", "Shift+I", "Shift+P", "Shift+X"],
@@ -301,28 +295,6 @@ def test_no_keyboard_trap(alone):
     assert "" in seen  # out of the editor altogether
 
 
-def test_every_key_is_listed_and_none_means_two_things(alone):
-    js = editor_source()[0]
-    tables = [
-        re.search(rf"const {name} = \{{(.*?)\}};", js, re.S).group(1)
-        for name in ("SIMPLE", "PEEKS", "CAUSE_KEY", "LAYER_KEY")
-    ]
-    keys = [key for table in tables for key in re.findall(r'(?:^|[ ,{"])(\w|[^\w\s])"?: "', table)]
-    keys += ["0", "1", "2"]
-    assert {"a", "s", "c", "[", "3", "W"} <= set(keys)  # the pattern finds them
-    assert len(keys) == len(set(keys))
-    alone.press("?")
-    dialog = alone.page.locator("dialog.help")
-    expect(dialog).to_be_visible()
-    listed = set(dialog.locator("kbd").all_text_contents())
-    listed |= {part for text in listed for part in text.replace("Shift+", "").split()}
-    shifted = {*"WFZIBNPXGJLOHMATEC"}  # listed as Shift+w
-    missing = {key for key in keys if key not in listed} - shifted - {"=", "-", "?", "\\\\"}
-    assert not missing
-    alone.press("Escape")
-    expect(dialog).to_be_hidden()
-
-
 def test_add_and_delete(alone):
     alone.press("i")
     assert alone.reads("item") == "0:2" and alone.reads("joint") == "whole"
@@ -370,16 +342,6 @@ def test_more_edits_than_one_message_holds_are_sent_in_order(alone):
     sent = [[op["seq"] for op in message["ops"]] for message in alone.sent()]
     assert all(len(seqs) <= MOST_OPS for seqs in sent)
     assert [seq for seqs in sent for seq in seqs] == list(range(1, 121))
-
-
-def test_streamlits_own_shortcuts_do_not_hear_our_keys(alone):
-    alone.page.evaluate(
-        "window.heard = []; document.addEventListener('keydown', e => heard.push(e.key))"
-    )
-    alone.press("Tab", "c", "r", "x")
-    alone.page.keyboard.type("recall")
-    alone.press("Escape")
-    assert alone.page.evaluate("heard") == []
 
 
 def test_nobody_edits_who_waits_for_a_blind_second_look(desktop):

@@ -22,11 +22,6 @@ ACTIONS_OF = """([js, hints]) => {
   });
 }"""
 
-LATER = """() => {
-  const then = performance.now() + 21000, real = performance.now.bind(performance), began = real();
-  performance.now = () => then + real() - began;
-}"""
-
 
 def clip(frames=3, **more):
     thumbs = [
@@ -84,23 +79,6 @@ def test_buttons_wait_for_a_frame_that_is_fetched(alone):
     far = item(5, clip="a", pos=3)
     alone.give(items=[*items, far], clip=clip(6, id="5:1"))
     assert {(op["frame"], op["kind"]) for op in alone.ops()[:2]} == {(5, "edit"), (5, "delete")}
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_an_undo_without_an_answer_is_asked_again_and_not_lost(alone):
-    """Answered: what was asked is said no more, so a new session does not do it again."""
-    alone.press("Shift+D")
-    answer(alone)
-    alone.press("z")
-    alone.page.evaluate(LATER)
-    alone.page.wait_for_function("() => window.sent.filter(([n]) => n === 'clip').length === 4")
-    _, _, first, again = alone.sent("clip")
-    assert again == first | {"n": first["n"] + 1}
-    alone.page.evaluate(LATER)
-    expect(flash(alone)).to_contain_text("did not answer")
-    alone.press("z")
-    new = alone.sent("clip")[-1]
-    assert new["back"] == first["back"] and new["client"] != first["client"]
 
 
 def test_without_a_clip_there_is_nothing(desktop):

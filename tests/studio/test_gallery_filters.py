@@ -84,12 +84,6 @@ def test_a_query_that_says_more_has_no_form(text):
     assert form_from_query(parse_query(text, JOINTS)) is None
 
 
-def test_both_wrists_and_all_wrists_are_one_thing_to_the_form():
-    form = form_from_query(parse_query("both wrists hidden by person", JOINTS))
-    assert form is not None
-    assert form.joints == (JointCondition(which="all wrist", test="hidden by person"),)
-
-
 def test_a_click_adds_a_joint_and_the_oldest_gives_way():
     form = Form()
     for name in ("nose", "left_eye", "right_eye"):

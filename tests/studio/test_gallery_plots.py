@@ -19,7 +19,6 @@ from synthstudio.studio.gallery.view import (
     csv_header,
     csv_rows,
     page_of,
-    percent,
     set_query,
     sort_rows,
 )
@@ -56,34 +55,29 @@ def _counts(plot, table, columns):
     return [len(matching_rows(table, parse_query(text, table.joints), columns)) for text in texts]
 
 
-def test_each_cell_of_the_heat_map_finds_the_people_it_counts(table, columns):
-    names, counts = joint_facet(table, "cause")
-    plot = plots.heat_map(counts, table.joints)
-    assert names == CAUSES
-    cells = _counts(plot, table, columns)
-    assert cells == counts[:, :5].ravel().tolist()
-    assert sum(cells) == table.people * len(table.joints)
-    assert len(plot.figure.data[1].x) == len(plot.filters)
-
-
-def test_each_bin_finds_the_people_it_counts(table, columns):
-    counts = plots.occluded_counts(table.occluded)
-    assert counts.sum() == table.people
-    assert _counts(plots.histogram(counts), table, columns) == counts.tolist()
+def test_each_cell_bin_and_bar_finds_the_people_it_counts(table, columns):
+    names, by_joint = joint_facet(table, "cause")
+    cells = plots.heat_map(by_joint, table.joints)
+    assert names == CAUSES and len(cells.figure.data[1].x) == len(cells.filters)
+    families = facet(table, "pose family")
+    shown = dict(zip(families.values, families.counts.tolist(), strict=True))
+    bars = plots.bars(shown, field="pose family")
+    halves = plots.bars({"pending": 12, "flagged": 12}, field="status")
+    bins = plots.occluded_counts(table.occluded)
+    for plot, counts in (
+        (cells, by_joint[:, :5].ravel().tolist()),
+        (plots.histogram(bins), bins.tolist()),
+        (bars, list(bars.figure.data[0].x)),
+        (halves, [12, 12]),
+    ):
+        assert _counts(plot, table, columns) == counts
+    assert bins.sum() == table.people and by_joint[:, :5].sum() == table.people * len(table.joints)
+    assert "none" in plots.bars({}, field="status").alt
 
 
 def test_bins_hold_their_lower_end_and_the_last_one_both():
     fractions = np.array([0.0, 0.1, 0.3, 0.7, 0.999, 1.0, np.nan])
     assert plots.occluded_counts(fractions).tolist() == [1, 1, 0, 1, 0, 0, 0, 1, 0, 2]
-
-
-def test_bars_of_families_and_statuses_find_the_people_they_count(table, columns):
-    families = facet(table, "pose family")
-    shown = dict(zip(families.values, families.counts.tolist(), strict=True))
-    bars = plots.bars(shown, field="pose family")
-    assert _counts(bars, table, columns) == list(bars.figure.data[0].x)
-    half = plots.bars({"pending": 12, "flagged": 12}, field="status")
-    assert _counts(half, table, columns) == [12, 12]
 
 
 def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
@@ -140,19 +134,3 @@ def test_the_csv_says_what_the_table_says_and_starts_no_formula(table, columns):
     for k in (0, 7):
         assert float(lines[k]["occluded"]) == pytest.approx(table.occluded[k], rel=1e-5, abs=1e-9)
         assert [lines[k][j] for j in table.joints] == [CAUSES[c] for c in table.cause[k]]
-
-
-def test_percent_says_nothing_of_what_nobody_knows():
-    assert (percent(0.256), percent(float("nan"))) == ("26%", "")
-
-
-def test_plots_without_people_say_so():
-    assert "none" in plots.bars({}, field="status").alt
-    assert "none" in plots.histogram(np.zeros(10, np.int64)).alt
-    assert plots.heat_map(np.zeros((2, len(CAUSES)), np.int64), ("nose", "chin")).filters
-
-
-def test_the_interval_is_drawn_where_it_is():
-    plot = plots.interval(0.05, 0.02, 0.11)
-    assert list(plot.figure.data[0].x) == [0.02, 0.11]
-    assert plot.alt == "5.0% of the labels are wrong, between 2.0% and 11.0%."

@@ -231,9 +231,3 @@ def test_the_thread_looks_after_jobs(store, settings, instead) -> None:
     made = job_store.add(store, order(), settings, who=LEAD)
     eventually(lambda: job_store.job(store, made.id).active, False)
     assert job_store.job(store, made.id).state == "done"
-
-
-def test_a_tail_is_plain_text(tmp_path: Path) -> None:
-    (tmp_path / "log").write_bytes(b"x" * 20_000 + b"\n\x1b[31mred\x07\nlast \xff\n")
-    assert process.tail(tmp_path / "log", lines=2).splitlines() == [" [31mred ", "last \ufffd"]
-    assert process.tail(tmp_path / "none") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,48 +21,24 @@ SECRET = bytes(range(32))
 GRANT = Grant(kind="image", dataset="d" * 64, user="Ada", browser="b", frame=3)
 
 
-class Clock:
-    def __init__(self, at: float = 1_000_000.0) -> None:
-        self.at = at
-
-    def __call__(self) -> float:
-        return self.at
-
-
-def test_a_token_says_what_was_granted():
-    tokens = Tokens(SECRET)
-    assert tokens.read(tokens.token(GRANT), kinds=("image",)) == GRANT
-
-
 def test_an_address_stays_the_same_and_lasts_a_quarter_of_an_hour():
     for start in range(0, 2 * STEP_S, 61):
-        clock = Clock(1_000_000.0 + start)
-        tokens = Tokens(SECRET, now=clock)
+        clock = SimpleNamespace(at=1_000_000.0 + start)
+        tokens = Tokens(SECRET, now=lambda clock=clock: clock.at)
         first = tokens.token(GRANT)
         clock.at += STEP_S
         assert tokens.token(GRANT) == first
         assert tokens.read(first, kinds=("image",)) == GRANT
     clock.at += LIFETIME_S
     assert tokens.token(GRANT) != first  # negative control: it does not stay for ever
-    for _ in range(200):
-        text = tokens.token(GRANT)
-        now, clock.at = clock.at, clock.at + STEP_S - 1
-        assert tokens.read(text, kinds=("image",)) == GRANT
-        clock.at = now + 97
-
-
-def test_expired():
-    clock = Clock()
-    tokens = Tokens(SECRET, now=clock)
-    text = tokens.token(GRANT)
-    clock.at += LIFETIME_S + STEP_S
     with pytest.raises(StudioError, match="expired"):
-        tokens.read(text, kinds=("image",))
+        tokens.read(first, kinds=("image",))
 
 
 def test_every_altered_character_is_noticed():
     tokens = Tokens(SECRET)
     text = tokens.token(GRANT)
+    assert tokens.read(text, kinds=("image",)) == GRANT
     for k, old in enumerate(text):
         altered = text[:k] + ("A" if old != "A" else "B") + text[k + 1 :]
         try:
