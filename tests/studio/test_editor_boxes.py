@@ -41,15 +41,6 @@ def test_a_box_is_dragged_undone_and_done_again(editor):
     assert width() == pytest.approx(100, abs=0.6)
 
 
-def test_a_box_is_drawn_by_keys_alone(editor):
-    editor.press("Shift+B", "Shift+ArrowRight", "ArrowDown", "Tab", "Shift+ArrowUp", "Enter")
-    assert drawn(editor)[0]["box"] == pytest.approx([40, 41, 170, 59])
-    editor.press("Shift+B", "ArrowRight", "Escape")
-    assert len(drawn(editor)) == 1
-    editor.press("Tab")
-    assert editor.reads("joint") == "nose", "keys mean again what they did"
-
-
 def test_a_box_in_an_empty_frame_adds_a_person_in_it(desktop):
     editor = Alone(desktop)
     base = [[None, None, None, "unlabelled", "human"]] * 17

@@ -53,13 +53,3 @@ def test_somebody_who_is_added_takes_it_back_first(editor):
     editor.press("a")
     expect(editor.page.locator(".flash")).to_contain_text("A person is in this frame")
     assert len(editor.ops()) == 3
-
-
-def test_other_decisions_need_a_person(editor):
-    names = ("Reject", "Flag", "Skip", "Comment")
-    buttons = [editor.page.locator(".decide .btn", has_text=name) for name in names]
-    assert all(button.is_disabled() for button in buttons)
-    editor.press("x", "q", "j", "e", "Delete", "m", "w")
-    assert editor.ops() == []
-    editor.press("n", "n", "a")
-    assert editor.ops()[0]["status"] == "approved"

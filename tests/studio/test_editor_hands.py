@@ -2,33 +2,12 @@
 
 import pytest
 from editor_host import JOINTS, Alone, item, touch
-from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
 
 def told(editor, joint):
     return next(op["joints"][joint] for op in reversed(editor.ops()) if joint in op["joints"])
-
-
-def test_each_state_and_cause_has_a_button(alone):
-    palette = alone.page.get_by_role("group", name="What can be seen of the chosen joints")
-    assert all(button.is_disabled() for button in palette.get_by_role("button").all())
-    alone.press("Tab")
-    nose = JOINTS[0]
-    for name, said in {
-        "Hidden by the person itself": [1, "self"],
-        "Hidden by another person": [1, "person"],
-        "Hidden by a thing": [1, "object"],
-        "Hidden, nobody knows by what": [1, "unknown"],
-        "No label": [None, "unlabelled"],
-        "Visible": [2, "visible"],
-        "Outside the picture": [0, "truncated"],
-    }.items():
-        button = palette.get_by_role("button", name=name, exact=True)
-        button.click()
-        assert told(alone, nose)[2:] == said
-        expect(button).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_key_takes_a_label_away_and_its_place_is_kept(alone):

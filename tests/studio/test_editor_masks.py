@@ -195,23 +195,6 @@ def test_an_occluder_is_cut_out_of_masks(desktop):
 
 
 @pytest.mark.nightly("a rare way; a quick test of this file has the common one")
-def test_a_refused_stroke_is_made_again_over_what_is_there(editor):
-    """Its pixels alone: what somebody else drew meanwhile stays."""
-    editor.press("Shift+M", "Shift+T")
-    draw(editor, *SQUARE)
-    theirs = block(200, 100, 30, 30)
-    mine = bits(editor.ops()[0])
-    editor.answer(refuse=lambda op: "somebody changed this person meanwhile")
-    items = editor.now["items"]
-    items[0]["state"] |= {"revision": 5, "masks": {"modal": encode(theirs)["counts"]}}
-    editor.give(items=items)
-    editor.press("Escape", "Alt+r")
-    op = editor.ops()[-1]
-    assert op["revision"] == 5
-    np.testing.assert_array_equal(bits(op), mine | theirs)
-
-
-@pytest.mark.nightly("a rare way; a quick test of this file has the common one")
 def test_an_export_has_the_pixels_that_were_drawn(desktop, tmp_path):
     """From the mouse to a COCO file that pycocotools reads: an outline, its corners known."""
     dataset = import_photos(tmp_path / "photos", 60)  # 64 x 48

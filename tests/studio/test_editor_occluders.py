@@ -65,17 +65,6 @@ def test_a_thing_hides_all_who_are_behind_it_with_one_undo(alone):
     assert alone.reads("pending") == "0"
 
 
-def test_whom_the_server_closes_is_left_out_for_its_reason(desktop):
-    editor = Alone(desktop)
-    closed = item(0, id="0:2", instance=2, closed="not among your second looks")
-    editor.give(items=[item(0), closed])
-    editor.press("Shift+O")
-    draw(editor, *SQUARE)
-    assert [op["instance"] for op in editor.ops()] == [1]
-    flash = editor.page.locator(".flash")
-    expect(flash).to_contain_text("Left out: person 2 (not among your second looks)")
-
-
 def test_a_person_hides_all_but_whose_body_it_is(alone):
     alone.press("Shift+O", "p")
     boxes = alone.page.get_by_role("group", name="Whom the occluder hides").get_by_role("button")
@@ -92,23 +81,6 @@ def test_a_person_hides_all_but_whose_body_it_is(alone):
     assert alone.ops()[-1]["undoes"] == [op["client"], op["seq"]]
     alone.press("Z")
     assert [op["kind"] for op in alone.ops()] == ["edit", "revert", "revert"]
-
-
-def test_by_keys_alone(alone):
-    """The box begins round the person. Person 2 is in front of it, person 3 is not after all."""
-    alone.press("Shift+O", ".", "Shift+H", ".", "Shift+H", "Shift+H")
-    expect(alone.page.locator(".flash")).to_contain_text("Person 3 is hidden by it")
-    alone.press("Tab", "Shift+ArrowUp", "Shift+ArrowUp", "Enter")
-    bottom = max(row[1] for row in alone.now["items"][0]["base"]) + 3 - 20
-    wanted = [
-        name
-        for name, row in zip(JOINTS, alone.now["items"][0]["base"], strict=True)
-        if row[1] < bottom
-    ]
-    ops = by_person(alone.ops())
-    assert set(ops) == {1, 3} and all(set(op["joints"]) == set(wanted) for op in ops.values())
-    alone.press("Shift+O", "ArrowLeft", "Escape")
-    assert len(alone.ops()) == 2
 
 
 def test_what_has_that_cause_no_label_or_no_place_in_the_picture_stays(desktop):

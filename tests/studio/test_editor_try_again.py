@@ -48,25 +48,6 @@ def test_an_edit_found_after_a_reload_is_tried_again_and_undone(alone):
     assert again.ops()[-1]["kind"] == "revert"
 
 
-def test_a_stroke_said_again_moves_nothing(alone):
-    """Of person 3 one joint was moved meanwhile, one left the picture, one lost its label."""
-    paint(alone, refuse=of_third)
-    items = alone.now["items"]
-    joints = items[0]["people"][0]["joints"] = [list(row) for row in items[0]["base"]]
-    first, second, third, *others = under(alone)
-    for name, row in (
-        (first, [99.0, 98.0, 2, "visible", "human"]),
-        (second, [-9.0, 98.0, 0, "truncated", "human"]),
-        (third, [90.0, 98.0, None, "unlabelled", "human"]),
-    ):
-        joints[JOINTS.index(name)] = row
-    alone.give(items=items)
-    alone.press("Alt+r")
-    again = alone.ops()[-1]
-    assert again["instance"] == 3 and set(again["joints"]) == {first, *others}
-    assert again["joints"][first] == [99, 98, 1, "object"]
-
-
 @pytest.mark.parametrize("key", ["s", "ArrowRight"])
 def test_an_edit_said_again_changes_what_it_changed(alone, key):
     """A cause leaves the place, a place leaves the cause, as somebody put them meanwhile."""

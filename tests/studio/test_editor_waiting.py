@@ -53,20 +53,6 @@ def test_a_picture_turns_out_broken(waiting, watch, how):
     assert [op["joints"] for op in waiting.ops()] == [{JOINTS[0]: [40, 50, 1, "object"]}]
 
 
-def test_the_next_ones_picture_is_broken(waiting, watch):
-    """What was pressed after n was for that person, not for whoever comes then."""
-    page = waiting.page
-    watch.expected.append("404")
-    page.route("**/broken.jpg*", lambda route: route.fulfill(status=404))
-    begin(waiting, items=[item(0), item(1, image="/broken.jpg"), item(2)])
-    waiting.press("Tab", "s", "n", "Delete", "a")
-    page.evaluate("window.letGo()")
-    page.locator(".veil.on").filter(has_text="could not be loaded").wait_for()
-    waiting.press("n")
-    shown(waiting, "2:1")
-    assert [(op["frame"], op["kind"]) for op in waiting.ops()] == [(0, "edit")]
-
-
 def test_somebody_else_comes_by_a_button_or_from_the_server(waiting):
     page = waiting.page
     begin(waiting)
