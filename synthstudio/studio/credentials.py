@@ -23,7 +23,7 @@ from synthstudio.review.tokens import DAYS, MAX_DAYS, Token, make_token, revoke_
 from synthstudio.review.values import ROLES, User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, browser, user_now
-from synthstudio.studio.page_parts import empty_state, show_refusal
+from synthstudio.studio.page_parts import empty_state, show_refusal, show_table, shown_refusals
 from synthstudio.studio.text import plain
 
 _KEY = "token_"
@@ -56,13 +56,7 @@ def _show_list(ctx: Context, me: User) -> None:
     if not found:
         empty_state("There is no token that holds.")
         return
-    st.dataframe(
-        [token_line(one) for one in found],
-        hide_index=True,
-        width="stretch",
-        row_height=30,
-        alt="Tokens that hold",
-    )
+    show_table([token_line(one) for one in found], "Tokens that hold")
     _revoke_token_form(ctx, me, found)
 
 
@@ -139,16 +133,12 @@ def _revoke_token_form(ctx: Context, me: User, found: list[Token]) -> None:
         sent = go.form_submit_button("Revoke", width="stretch")
     if not sent:
         return
-    try:
+    with shown_refusals(me):
         ended = revoke_token(ctx.store, int(number), by=me)
-    except Refused as error:
-        show_refusal(error, user=me.name)
-        return
-    guard.LOG.info("token %d of %s revoked by %s", ended.id, ascii(ended.who), ascii(me.name))
-    st.rerun()
+        guard.LOG.info("token %d of %s revoked by %s", ended.id, ascii(ended.who), ascii(me.name))
+        st.rerun()
 
 
-_TO_REVOKE = "Account or invitation to revoke"
 _SHOWN = "account_link"
 """What the last form made: (who it is for, the link), or why it made nothing; shown once."""
 
@@ -169,13 +159,7 @@ def show_accounts(ctx: Context, me: User) -> None:
         empty_state("Nobody has an account yet.")
         st.session_state.pop(_SHOWN, None)
         return
-    st.dataframe(
-        [account_line(one) for one in found],
-        hide_index=True,
-        width="stretch",
-        row_height=30,
-        alt="Accounts",
-    )
+    show_table([account_line(one) for one in found], "Accounts")
     st.session_state.pop(_SHOWN, None)  # after it is drawn: until then another run shows it
     if may(me.role, "accounts"):
         _revoke_account_form(ctx, me, [one.name for one in found if one.state != "revoked"])
@@ -218,13 +202,8 @@ def _invite_form(ctx: Context, me: User) -> None:
 
 
 def _reset_form(ctx: Context, me: User, names: list[str]) -> None:
-    if not names:
-        return
-    with st.form("account_reset", border=True):
-        who, go = st.columns([7, 2], vertical_alignment="bottom")
-        name = who.selectbox("Password to reset", names, index=None, format_func=plain)
-        sent = go.form_submit_button("Reset", width="stretch")
-    if not sent or name is None:
+    name = _name_form("Password to reset", "Reset", names)
+    if name is None:
         return
     try:
         _, shown = reset_password(ctx.store, name, by=me)
@@ -246,21 +225,24 @@ def _show_link(me: User) -> None:
 
 
 def _revoke_account_form(ctx: Context, me: User, names: list[str]) -> None:
-    if not names:
+    name = _name_form("Account or invitation to revoke", "Revoke", names)
+    if name is None:
         return
-    with st.form("account_revoke", border=True):
-        who, go = st.columns([7, 2], vertical_alignment="bottom")
-        name = who.selectbox(_TO_REVOKE, names, index=None, format_func=plain)
-        sent = go.form_submit_button("Revoke", width="stretch")
-    if not sent or name is None:
-        return
-    try:
+    with shown_refusals(me):
         revoke_account(ctx.store, name, by=me)
-    except Refused as error:
-        show_refusal(error, user=me.name)
-        return
-    guard.LOG.info("account of %s revoked by %s", ascii(name), ascii(me.name))
-    st.rerun()
+        guard.LOG.info("account of %s revoked by %s", ascii(name), ascii(me.name))
+        st.rerun()
+
+
+def _name_form(label: str, action: str, names: list[str]) -> str | None:
+    """Ask for one of the names, if there are any; return it when the form is sent."""
+    if not names:
+        return None
+    with st.form(f"account_{action.lower()}", border=True):
+        who, go = st.columns([7, 2], vertical_alignment="bottom")
+        name = who.selectbox(label, names, index=None, format_func=plain)
+        sent = go.form_submit_button(action, width="stretch")
+    return name if sent else None
 
 
 def _origin(ctx: Context) -> str:

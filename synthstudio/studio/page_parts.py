@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from synthstudio.core.errors import SynthStudioError
+from synthstudio.core.errors import Refused, StudioError, SynthStudioError
+from synthstudio.review.values import User
 from synthstudio.studio import guard
 from synthstudio.studio.text import log_text, plain, without_paths
 
@@ -31,6 +34,11 @@ def empty_state(why: str, *links: tuple[str, str], good: bool = False) -> None:
                     st.switch_page(page)
 
 
+def show_table(lines: Sequence[dict[str, Any]], alt: str, **more: Any) -> None:
+    """Show lines that have the same fields; `alt`: what they are, for screen readers."""
+    st.dataframe(lines, hide_index=True, row_height=30, alt=alt, **more)
+
+
 def show_unreadable(name: str, error: SynthStudioError) -> None:
     """Say that a data set cannot be read, by its name; what the error tells goes to the log."""
     log_unreadable(name, error)
@@ -51,6 +59,15 @@ def show_refusal(error: SynthStudioError, *, user: str = "") -> None:
     """Log what was refused, with who asked, and say it on the page."""
     guard.log_refusal("what a page asked for", user=user, why=error)
     st.error(plain(without_paths(error)))
+
+
+@contextmanager
+def shown_refusals(me: User) -> Iterator[None]:
+    """Say on the page what of this is refused, and go on after it."""
+    try:
+        yield
+    except (Refused, StudioError) as error:
+        show_refusal(error, user=me.name)
 
 
 def review_params(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from synthstudio.core.errors import DatasetError, Refused
+from synthstudio.core.errors import DatasetError
 from synthstudio.review import history
 from synthstudio.review.check import Base, base_of
 from synthstudio.review.settings import Share, set_share, share_of
@@ -39,6 +39,8 @@ from synthstudio.studio.page_parts import (
     open_review,
     review_params,
     show_refusal,
+    show_table,
+    shown_refusals,
 )
 from synthstudio.studio.text import plain
 
@@ -50,11 +52,9 @@ def share_input(
     key = f"share_{what}"
 
     def changed() -> None:
-        try:
+        with shown_refusals(me):
             by = user_now(ctx, me.name)
             set_share(ctx.store, chosen.key, what, st.session_state[key] / 100, by=by)
-        except Refused as error:
-            show_refusal(error, user=me.name)
 
     st.session_state[key] = round(100 * share)
     st.number_input(label, min_value=0, max_value=100, key=key, on_change=changed, width=170)
@@ -91,22 +91,15 @@ def progress_words(done: Progress, share: float) -> str:
 
 
 def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
-    try:
+    with shown_refusals(me):
         people = begin_second_reviews(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
-    except Refused as error:
-        show_refusal(error, user=me.name)
-        return
-    if not people:
+        if people:
+            where = {"frame": people[0].frame, "instance": people[0].instance}
+            open_review(review_params(chosen.key, queue="second", **where))
         empty_state(
             "Nobody waits for your second look: others have to decide on people first.",
             ("Review people yourself", QUEUE),
         )
-        return
-    open_review(
-        review_params(
-            chosen.key, frame=people[0].frame, instance=people[0].instance, queue="second"
-        )
-    )
 
 
 def show_agreement(ctx: Context, chosen: OpenSet) -> None:
@@ -121,14 +114,7 @@ def show_agreement(ctx: Context, chosen: OpenSet) -> None:
         return
     st.markdown(agreement_words(found))
     figures = {name: st.column_config.NumberColumn(format="%.2f") for name in _FIGURES}
-    st.dataframe(
-        joint_lines(found),
-        hide_index=True,
-        alt="Agreement by joint",
-        width="stretch",
-        row_height=28,
-        column_config=figures,
-    )
+    show_table(joint_lines(found), "Agreement by joint", column_config=figures)
     names = [one.joint for one in found.joints]
     left, right = st.columns(2, gap="medium")
     spread = plots.per_joint(
@@ -288,13 +274,10 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
     if sent:
         picked = {joint: str(st.session_state[f"{key}_{joint}"]) for joint in found.joints}
         decision = decision_of(found, base, picked, status=verdict, text=text.strip())
-        try:
+        with shown_refusals(me):
             adjudicate(ctx.store, person, decision, revision=now.revision, who=me, base=base)
-        except Refused as error:
-            show_refusal(error, user=me.name)
-            return
-        clear_columns()
-        st.rerun()
+            clear_columns()
+            st.rerun()
 
 
 def decision_of(

@@ -272,18 +272,20 @@ def build(settings: Settings) -> dict[str, Any]:
     PagesManager.uses_pages_directory = False
     log = open_log(settings.state)
     back = str(section.get("redirect_uri", ""))
-    hosts = _allowed_hosts(settings, back)
+    elsewhere = urlsplit(back).hostname
+    hosts = tuple(dict.fromkeys((*settings.hosts, *((elsewhere,) if elsewhere else ()))))
     _enforce(hosts, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
     user_of = account_of(ctx) if settings.accounts else _user_of(back)
+    index = Path(st.__file__).parent / "static" / "index.html"
     policy = Policy(
         signed_in=signed_in,
         hosts=hosts,
         user_of=user_of,
         upload_bytes=settings.limits.upload_bytes,
         message_bytes=settings.limits.message_bytes,
-        page_policy=page_policy(_index_html()),
+        page_policy=page_policy(index.read_text("utf-8")),
         address=settings.url or back,
         accounts=settings.accounts,
         behind_proxy=settings.behind_proxy,
@@ -301,10 +303,8 @@ def build(settings: Settings) -> dict[str, Any]:
                 f"NAME --role admin --db '{ctx.store.url}'\n"
             )
         if not signed_in:
-            sys.stderr.write(
-                f"Open {_local_url()}/?key={ctx.local_key} once: this key makes you more than a "
-                "viewer.\n"
-            )
+            url = f"http://{options.LOCAL}:{config.get_option('server.port')}/?key={ctx.local_key}"
+            sys.stderr.write(f"Open {url} once: this key makes you more than a viewer.\n")
         limit_gc_pauses()
         tell = functools.partial(deliver_due, ctx.store, transport=ctx.webhook_transport)
         repeat(ctx.store, "webhooks", tell, every_s=_TELL_EVERY_S)
@@ -362,11 +362,6 @@ def _enforce(hosts: tuple[str, ...], *, signed_in: bool) -> None:
         )
 
 
-def _allowed_hosts(settings: Settings, redirect_uri: str) -> tuple[str, ...]:
-    back = urlsplit(redirect_uri).hostname
-    return tuple(dict.fromkeys((*settings.hosts, *((back,) if back else ()))))
-
-
 def _user_of(redirect_uri: str) -> UserOf:
     parts = urlsplit(redirect_uri)
     origin = f"{parts.scheme}://{parts.netloc}"
@@ -384,14 +379,6 @@ def _user_of(redirect_uri: str) -> UserOf:
             return None
 
     return user_of
-
-
-def _index_html() -> str:
-    return (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
-
-
-def _local_url() -> str:
-    return f"http://{options.LOCAL}:{config.get_option('server.port')}"
 
 
 def _address_text(settings: Settings) -> str:

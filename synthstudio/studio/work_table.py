@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import streamlit as st
 
 from synthstudio.core.amounts import people_text
-from synthstudio.review.progress import Due, due_days, is_overdue
+from synthstudio.review.progress import due_days, is_overdue
 from synthstudio.review.team.statistics import (
     MAX_PAUSE,
     MIN_LOOK,
@@ -19,7 +19,7 @@ from synthstudio.review.team.statistics import (
 )
 from synthstudio.review.values import User, may
 from synthstudio.studio.context import Context, OpenSet
-from synthstudio.studio.page_parts import QUEUE, empty_state
+from synthstudio.studio.page_parts import QUEUE, empty_state, show_table
 from synthstudio.studio.text import csv_bytes, plain
 
 _HEADER = (
@@ -60,13 +60,16 @@ def show_due(ctx: Context, chosen: OpenSet) -> None:
     found = [one for one in due_days(ctx.store, chosen.key) if one.day is not None]
     if found:
         ordered = sorted(found, key=lambda one: (one.day or date.max, one.who))
-        lines = [_due_line(one) for one in ordered]
-        st.dataframe(lines, hide_index=True, row_height=30, alt="Assigned people by due date")
-
-
-def _due_line(one: Due) -> dict[str, object]:
-    late = "overdue" if is_overdue(one.day) else ""
-    return {"due": str(one.day), "assigned to": one.who, "people waiting": one.people, "": late}
+        lines = [
+            {
+                "due": str(one.day),
+                "assigned to": one.who,
+                "people waiting": one.people,
+                "": "overdue" if is_overdue(one.day) else "",
+            }
+            for one in ordered
+        ]
+        show_table(lines, "Assigned people by due date")
 
 
 def show_throughput(ctx: Context, chosen: OpenSet) -> None:
@@ -78,20 +81,12 @@ def show_throughput(ctx: Context, chosen: OpenSet) -> None:
     st.caption(plain(_RULE))
     names = sorted({pace.who for pace in found})
     st.subheader("Per person")
-    st.dataframe(
-        [_person_line(who, [pace for pace in found if pace.who == who]) for who in names],
-        hide_index=True,
-        row_height=30,
-        alt="Active time and people an hour of each person",
-    )
+    lines = [_person_line(who, [pace for pace in found if pace.who == who]) for who in names]
+    show_table(lines, "Active time and people an hour of each person")
     st.subheader("Per day")
     days = sorted(found, key=lambda pace: (-pace.day.toordinal(), pace.who))
-    st.dataframe(
-        [dict(zip(_HEADER, _row(pace), strict=True)) for pace in days],
-        hide_index=True,
-        row_height=30,
-        alt="Active time and people an hour, by day",
-    )
+    lines = [dict(zip(_HEADER, _row(pace), strict=True)) for pace in days]
+    show_table(lines, "Active time and people an hour, by day")
     st.download_button(
         "CSV",
         data=csv_bytes(_HEADER, map(_row, found)),
@@ -106,7 +101,7 @@ def _person_line(who: str, found: Sequence[Throughput]) -> dict[str, object]:
         "days": len(found),
         "active minutes": round(60 * sum(pace.active_h for pace in found)),
         "people": sum(pace.people for pace in found),
-        "people an hour": _whole(total_per_hour(found)),
+        "people an hour": whole(total_per_hour(found)),
     }
 
 
@@ -119,7 +114,7 @@ def _row(pace: Throughput) -> list[object]:
         _clock(pace.last),
         pace.people,
         pace.paced,
-        _whole(pace.per_hour),
+        whole(pace.per_hour),
         pace.events,
     ]
 
@@ -128,5 +123,5 @@ def _clock(when: datetime) -> str:
     return f"{when.astimezone(UTC):%H:%M}"
 
 
-def _whole(value: float) -> int | None:
+def whole(value: float) -> int | None:
     return round(value) if math.isfinite(value) else None

@@ -119,7 +119,8 @@ def test_passwords_go_through_tls_alone(door):
     local, plain = {"Host": "127.0.0.1:8501"}, "http://studio.example"
     here = {"origin": "http://127.0.0.1:8501", "scheme": "http", "headers": local}
     status, cookie = entered()
-    assert status == 303 and "; Secure" in cookie
+    assert status == 303 and "; Secure" in cookie and "Max-Age=604800" in cookie
+    assert "HttpOnly" in cookie and "SameSite=strict" in cookie
     status, cookie = entered(client="127.0.0.1", **here)
     assert status == 303 and "Secure" not in cookie  # this machine's own user
     for refused in (

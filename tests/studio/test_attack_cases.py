@@ -173,14 +173,14 @@ def test_websockets(besieged):
         origin = rng.choice((own, own, own, "http://evil.example", "null", None))
         cookie = rng.choice((f"{browser.tokens.cookie}={browser.cookie}", "", "a=b"))
         other = dirty(rng, 3).encode().hex() or "x"
-        opened = connect(
-            f"ws://127.0.0.1:{besieged.port}/_stcore/stream",
-            origin=origin,  # type: ignore[arg-type]
-            additional_headers={"Cookie": cookie} if cookie else {},
-            subprotocols=["streamlit", other],  # type: ignore[list-item]
-            close_timeout=1,
-        )
-        with suppress(WebSocketException, OSError, EOFError), opened as socket:
+        asked = {
+            "origin": origin,
+            "additional_headers": {"Cookie": cookie} if cookie else {},
+            "subprotocols": ["streamlit", other],
+        }
+        url = f"ws://127.0.0.1:{besieged.port}/_stcore/stream"
+        refused = suppress(WebSocketException, OSError, EOFError)
+        with refused, connect(url, close_timeout=1, **asked) as socket:
             taken += 1
             assert origin == own, origin
             for _ in range(rng.randrange(1, 5)):

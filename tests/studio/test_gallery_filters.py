@@ -62,26 +62,16 @@ def test_the_text_is_what_a_person_would_write():
     assert query_text(Form()) == ""
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "nose visible or left_ear visible",
-        "not nose visible",
-        "occluded > 0.3",
-        "occluded <= 0.3",
-        "occluded >= 2",
-        "depth < 4",
-        "left_wrist visible share > 0.2",
-        "no wrist visible",
-        "at least 3 joints hidden",
-        "nose visible and left_eye visible and right_eye visible",
-        "status = pending and status = flagged",
-        "status != pending",
-        "nose cause in (self, person)",
-    ],
-)
-def test_a_query_that_says_more_has_no_form(text):
-    assert form_from_query(parse_query(text, JOINTS)) is None
+MORE = ("nose visible or left_ear visible", "not nose visible", "occluded > 0.3", "occluded <= 0.3")
+MORE += ("occluded >= 2", "depth < 4", "left_wrist visible share > 0.2", "no wrist visible")
+MORE += ("nose visible and left_eye visible and right_eye visible", "at least 3 joints hidden")
+MORE += ("status = pending and status = flagged", "status != pending")
+MORE += ("nose cause in (self, person)",)
+
+
+def test_a_query_that_says_more_has_no_form():
+    for text in MORE:
+        assert form_from_query(parse_query(text, JOINTS)) is None, text
 
 
 def test_a_click_adds_a_joint_and_the_oldest_gives_way():
@@ -97,11 +87,3 @@ def test_names_are_quoted_and_one_that_cannot_be_is_refused():
     assert quote('5" screen') == "'5\" screen'"
     with pytest.raises(DatasetError, match="both kinds of quotes"):
         quote("\"'")
-
-
-def test_a_mistake_is_shown_with_a_caret_and_review_fields_are_among_the_hints():
-    with pytest.raises(DatasetError) as caught:
-        parse_query("occluded > 0.3 and statsu = pending", JOINTS)
-    first, line, caret = str(caught.value).split("\n")
-    assert "status" in first
-    assert line[caret.index("^") :].startswith("statsu")

@@ -18,7 +18,6 @@ from synthstudio.review.check import base_of
 from synthstudio.review.datasets import content_key
 from synthstudio.review.team import members
 from synthstudio.review.values import User
-from synthstudio.studio.gallery.panel import _chosen_points
 from synthstudio.studio.gallery.view import distances, normalised
 
 ADMIN = User(name="Ada", role="admin")
@@ -61,16 +60,14 @@ def test_the_grid_shows_everybody_with_what_the_table_says(gallery, pages):
         assert "/img/" in url and text.startswith(f"frame {frame}, person {instance}, ")
 
 
-@pytest.mark.parametrize(
-    "text", ["left_wrist hidden by object", "any knee hidden and occluded > 0.1", "variant = clean"]
-)
-def test_a_query_finds_whom_the_command_line_finds(gallery, pages, text):
+def test_a_query_finds_whom_the_command_line_finds(gallery, pages):
     app, dataset = gallery(), pages.chosen.dataset
-    ask(app, text)
-    wanted = list(matching_people(dataset, query_of(dataset, text)))
-    assert 0 < len(wanted) < 24
-    assert app.cards() == wanted and app.found() == len(wanted)
-    assert app.query_params["q"] == text
+    for text in ("left_wrist hidden by object", "any knee hidden and occluded > 0.1"):
+        ask(app, text)
+        wanted = list(matching_people(dataset, query_of(dataset, text)))
+        assert 0 < len(wanted) < 24
+        assert app.cards() == wanted and app.found() == len(wanted)
+        assert app.query_params["q"] == text
 
 
 def test_form_and_query_say_the_same(gallery, pages):
@@ -256,5 +253,3 @@ def test_who_is_chosen_on_the_map_is_shown_alone(gallery, pages):
     state = app.session_state["gallery"][pages.chosen.key]
     state.among, state.show = tuple(before[1:3]), "People"
     assert "2 people chosen on the map" in pages.words(app.run()) and app.cards() == before[1:3]
-    assert _chosen_points({"selection": {"points": [{"point_index": 1}]}}, 2) == [1]
-    assert _chosen_points({"selection": {"points": [{"point_index": "1"}]}}, 2) == []

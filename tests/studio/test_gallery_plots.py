@@ -97,16 +97,6 @@ def test_a_click_narrows_the_query_and_nonsense_of_a_browser_is_none(table):
         assert _clicked_point({"selection": {"points": [{"point_index": index}]}}, 4) is None
 
 
-def test_a_mistake_keeps_the_last_query(table):
-    now = GalleryState()
-    set_query(now, "occluded > 0.2", table.joints)
-    set_query(now, "occluded > bananas", table.joints)
-    assert (now.query, now.text) == ("occluded > 0.2", "occluded > bananas")
-    assert "no number" in now.query_error and "^" in now.query_error
-    set_query(now, "", table.joints)
-    assert (now.query, now.query_error) == ("", "")
-
-
 def test_orders_put_the_unknown_last_and_pages_end(table, columns):
     rows = np.arange(table.people)
     risk = columns["risk"][sort_rows(rows, "risk", table, columns)]

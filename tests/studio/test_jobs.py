@@ -140,9 +140,8 @@ def _left(group: int) -> list[psutil.Process]:
 
 
 def test_a_recycled_number_is_not_taken_for_the_job(store, settings) -> None:
-    innocent = subprocess.Popen(
-        [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True
-    )
+    line = [sys.executable, "-c", "import time; time.sleep(600)"]
+    innocent = subprocess.Popen(line, start_new_session=True)
     try:
         made = job_store.add(store, order(), settings, who=LEAD)
         with store.session() as session:
@@ -183,15 +182,14 @@ def test_a_job_whose_server_died_while_beginning_it(store, settings, instead, mo
 
 def test_errors_are_told(store, settings, instead) -> None:
     programs = {
-        "import sys; sys.exit('error: the disk is full; got 0 bytes.')": "the disk is full",
-        "raise KeyError('who knows')": "who knows",
-        "print('not json')": "nobody recorded why",
+        "failed": ("import sys; sys.exit('error: the disk is full.')", "the disk is full"),
+        "lost": ("print('not json')", "nobody recorded why"),
     }
-    for k, (program, reported) in enumerate(programs.items()):
+    for state, (program, reported) in programs.items():
         instead(program)
-        made = job_store.add(store, order(f"set{k}"), settings, who=LEAD)
+        made = job_store.add(store, order(state), settings, who=LEAD)
         seen = drive(store, settings, made.id, until=ended)
-        assert seen.state == ("lost" if k == 2 else "failed") and reported in seen.message
+        assert seen.state == state and reported in seen.message
 
 
 @pytest.mark.nightly("processes are killed, or a whole data set is made")

@@ -20,14 +20,15 @@ from synthstudio.studio.guard import LOG, open_log
 in_browser = pytest.mark.nightly("browser journey of a served studio")
 
 
-def come(page: Any, studio: Any, name: str, key: str = "") -> Any:
-    """Give a name, and a key, in the form of the first visit."""
+def come(page: Any, studio: Any, name: str, said: str, key: str = "") -> None:
+    """Give a name, and a key, in the form of the first visit; leave when it was answered."""
     page.goto(studio.url)
     page.get_by_role("textbox", name="Your name").fill(name)
     if key:
         page.locator("input[type=password]").fill(key)
     page.get_by_role("button", name="Continue").click()
-    return page
+    page.get_by_text(said).wait_for()
+    page.goto("about:blank")
 
 
 @in_browser
@@ -39,14 +40,13 @@ def test_a_typed_name_makes_nobody_admin_and_the_key_does(start_studio, studio_s
         set_role(store, name, role, by=User(name="x", role="admin"))  # type: ignore[arg-type]
     store.close()
     for name in ("Ada", "Ann", "Bo"):
-        come(new_page(), studio, name).get_by_text(f"{name} · reviewer").wait_for()
-    come(new_page(), studio, "Vic").get_by_text("Vic · viewer").wait_for()
-    page = come(new_page(), studio, "Ann", key="0" * 32)
-    page.get_by_text("This is not the key that the server printed").wait_for()
+        come(new_page(), studio, name, f"{name} · reviewer")
+    come(new_page(), studio, "Vic", "Vic · viewer")
+    come(new_page(), studio, "Ann", "This is not the key that the server printed", key="0" * 32)
     assert "refused a server key" in log_of(studio)
     # Names that read the same as an admin's are nobody's.
     for name, why in (("\u0410nn", "mixes scripts"), ("\u0412\u043e", "reads the same")):
-        come(new_page(), studio, name).get_by_text(why).wait_for()
+        come(new_page(), studio, name, why)
     (address,) = re.findall(r"Open (\S+\?key=\w{32}) once", studio.output)
     page = new_page()
     page.goto(address)

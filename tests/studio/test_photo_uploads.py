@@ -22,6 +22,7 @@ from synthstudio.studio.generating import form, scenes
 from synthstudio.studio.generating.scenes import Scene, may_have_photos, with_photos
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
+from synthstudio.studio.trying.answers import checked_photo
 
 LIMITS = Limits()
 
@@ -60,14 +61,17 @@ def test_an_upload_is_upright_and_has_its_colours(tmp_path: Path) -> None:
 def test_an_image_bomb_is_refused_before_a_pixel_is_decoded(
     side: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tracemalloc.start()
     caplog.set_level(logging.WARNING, "synthstudio.studio.guard")
+    data = bomb(side)
+    tracemalloc.start()
     with pytest.raises((StudioError, AssetError), match="pixels"):
-        keep(bomb(side), tmp_path / "uploads")
+        keep(data, tmp_path / "uploads")
+    with pytest.raises((StudioError, AssetError), match="pixels"):
+        checked_photo(data, limits=LIMITS, who=LEAD)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8 * 2**20
-    assert "an upload" in caplog.text and not (tmp_path / "uploads").exists()
+    assert peak < 8 * 2**20 and not (tmp_path / "uploads").exists()
+    assert "an upload" in caplog.text and "a photo to try" in caplog.text
 
 
 BAD_PHOTOS = [b"", b"<svg onload='x'/>", b"GIF89a" + bytes(50), b"\xff\xd8\xff" + bytes(99)]

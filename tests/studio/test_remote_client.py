@@ -98,15 +98,15 @@ def test_who_is_not_known(studio):
     other = ss.Review(studio[1], token, set="x")
     with pytest.raises(ArgumentError, match="not exactly one"):
         _ = other.key
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://studio.example", "ftp://127.0.0.1", "", "https://a:b@studio.example", "https://x/y"],
-)
-def test_no_address_of_a_studio(url):
-    with pytest.raises(ArgumentError, match="no address of a studio"):
-        ss.Review(url, "sst_x")
+    for url in (
+        "http://studio.example",
+        "ftp://127.0.0.1",
+        "",
+        "https://a:b@c.example",
+        "https://x/y",
+    ):
+        with pytest.raises(ArgumentError, match="no address of a studio"):
+            ss.Review(url, "sst_x")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from attackers import Browser, log_of
 from conftest import Studio, free_port, settled
 from joserfc.jwk import RSAKey
-from oidc_provider import Provider
+from oidc_provider import provider_on_a_port
 from playwright.sync_api import expect
 from reviewing import eventually
 
@@ -27,15 +27,11 @@ ADA, BO, EVE = "ada@lab.example", "bo@lab.example", "eve@lab.example"
 
 @pytest.fixture(scope="module")
 def provider():
-    found = Provider()
-    found.people = {
-        "Ada": {"email": ADA, "email_verified": True},
-        "Bo": {"email": BO, "email_verified": True},
-        "Eve": {"email": EVE, "email_verified": True},
-        "Mallory": {"email": ADA, "email_verified": False},
-    }
-    yield found
-    found.stop()
+    people = {"Ada": ADA, "Bo": BO, "Eve": EVE, "Mallory": ADA}
+    with provider_on_a_port() as found:
+        for name, email in people.items():
+            found.people[name] = {"email": email, "email_verified": name != "Mallory"}
+        yield found
 
 
 @pytest.fixture(scope="module")

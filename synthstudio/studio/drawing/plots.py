@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -145,22 +146,16 @@ def bars(
     """Return people by a field's values, the most frequent first, `most` of them."""
     rows = sorted(counts.items(), key=lambda row: (-row[1], row[0]))[:most]
     names = [name for name, _ in rows]
-    figure = go.Figure(
-        go.Bar(
-            y=[name.replace("_", " ") for name in names],
-            x=[n for _, n in rows],
-            orientation="h",
-            marker={"color": [(colours or {}).get(name, ACCENT) for name in names]},
-            text=[f"{n:,}" for _, n in rows],
-            textposition="outside",
-            cliponaxis=False,
-            hovertext=[f"{name}: {people_text(n)}" for name, n in rows],
-            hoverinfo="text",
-            **_SELECTED_STYLE,
-        )
+    figure = _across(
+        names,
+        [n for _, n in rows],
+        [f"{n:,}" for _, n in rows],
+        height=24 * max(1, len(rows)) + 16,
+        marker={"color": [(colours or {}).get(name, ACCENT) for name in names]},
+        hovertext=[f"{name}: {people_text(n)}" for name, n in rows],
+        hoverinfo="text",
+        **_SELECTED_STYLE,
     )
-    _set_layout(figure, height=24 * max(1, len(rows)) + 16)
-    figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(visible=False, range=[0, 1.25 * max([1, *(n for _, n in rows)])])
     parts = ", ".join(f"{n} {name}" for name, n in rows)
     filters = tuple(PlotFilter(field=field, values=(name,)) for name in names)
@@ -220,26 +215,18 @@ def interval(rate: float, low: float, high: float) -> Plot:
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2) -> Plot:
     """Return a value for each joint (J,) as points on lines; NaN: nobody knows."""
-    rows = [joint.replace("_", " ") for joint in joints]
-    known = np.isfinite(values)
-    figure = go.Figure(
-        go.Bar(
-            y=rows,
-            x=np.where(known, values, 0.0),
-            orientation="h",
-            marker={"color": ACCENT},
-            text=[f"{v:.{digits}f}" if ok else "" for v, ok in zip(values, known, strict=True)],
-            textposition="outside",
-            cliponaxis=False,
-            hoverinfo="skip",
-        )
+    texts = [f"{v:.{digits}f}" if np.isfinite(v) else "" for v in values]
+    figure = _across(
+        joints,
+        np.nan_to_num(values),
+        texts,
+        height=20 * len(joints) + 34,
+        marker={"color": ACCENT},
+        hoverinfo="skip",
     )
-    _set_layout(figure, height=20 * len(rows) + 34)
-    figure.update_yaxes(autorange="reversed", type="category")
     figure.update_xaxes(title={"text": means, "font": {"size": 11}}, showgrid=True)
-    parts = ", ".join(
-        f"{row} {v:.{digits}f}" for row, v, ok in zip(rows, values, known, strict=True) if ok
-    )
+    shown = zip(joints, texts, strict=True)
+    parts = ", ".join(f"{joint.replace('_', ' ')} {text}" for joint, text in shown if text)
     return Plot(figure=figure, filters=(), alt=f"{means}: {parts or 'nothing yet'}.")
 
 
@@ -259,6 +246,18 @@ def over_days(days: Sequence[str], counts: Mapping[str, Sequence[float]], *, mea
     figure.update_yaxes(title={"text": means, "font": {"size": 11}})
     parts = ", ".join(f"{name} {sum(values):g}" for name, values in counts.items())
     return Plot(figure=figure, filters=(), alt=f"{means} by day: {parts or 'none'}.")
+
+
+def _across(
+    names: Sequence[str], values: Any, texts: Sequence[str], *, height: int, **more: Any
+) -> go.Figure:
+    """Return horizontal bars from the top down, a text behind each."""
+    rows = [name.replace("_", " ") for name in names]
+    figure = go.Figure(go.Bar(y=rows, x=values, orientation="h", text=texts, **more))
+    figure.update_traces(textposition="outside", cliponaxis=False)
+    _set_layout(figure, height=height)
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
 
 
 _SELECTED_STYLE = {

@@ -29,15 +29,11 @@ from synthstudio.studio.gallery.view import (
     set_query,
     view_options,
 )
-from synthstudio.studio.page_parts import review_href, review_params, show_refusal
+from synthstudio.studio.page_parts import review_href, review_params, show_table, shown_refusals
 from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
 _PAGE, _ALL, _PICKED = "this page", "all that were found", "the selected"
-
-
-def as_persons(found: SearchResult, rows: I64, key: str) -> list[Person]:
-    return [Person(dataset=key, frame=f, instance=i) for f, i in found.table.ids(rows)]
 
 
 def bulk_actions(
@@ -58,7 +54,10 @@ def bulk_actions(
         )
         # No numbers in here: a choice is known by its words, and would be lost when they change.
         which = scope.selectbox("People", list(rows), key="gallery_scope")
-        people = as_persons(found, rows[which], chosen.key)
+        people = [
+            Person(dataset=chosen.key, frame=frame, instance=instance)
+            for frame, instance in found.table.ids(rows[which])
+        ]
         summary.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
@@ -125,7 +124,8 @@ def views_menu(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
                 set_query(state, view.query, joints)
                 apply_options(state, view.options)
                 st.rerun()
-            if _may_drop(me, view) and drop.button(
+            mine = may(me.role, "save_view" if view.who else "save_view_for_all")
+            if mine and drop.button(
                 "✕", key=f"view_drop_{view.id}", help=f"Delete {plain(view.name)}"
             ):
                 settings.delete_view(ctx.store, view, who=me)
@@ -140,7 +140,7 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
         for_all = may(me.role, "save_view_for_all") and st.checkbox("for everybody")
         sent = st.form_submit_button("Save", width="stretch")
     if sent:
-        try:
+        with shown_refusals(me):
             settings.save_view(
                 ctx.store,
                 chosen.key,
@@ -150,9 +150,6 @@ def _save_form(ctx: Context, me: User, state: GalleryState, chosen: OpenSet) -> 
                 options=view_options(state),
                 for_all=for_all,
             )
-        except Refused as error:
-            show_refusal(error, user=me.name)
-        else:
             st.rerun()
 
 
@@ -172,10 +169,6 @@ def csv_button(chosen: OpenSet, found: SearchResult) -> None:
         disabled=not len(found.rows),
         help="The list with its labels, as a table",
     )
-
-
-def _may_drop(me: User, view: settings.View) -> bool:
-    return may(me.role, "save_view" if view.who else "save_view_for_all")
 
 
 def _rows_of(found: SearchResult, picked: Sequence[tuple[int, int]]) -> I64:
@@ -264,18 +257,16 @@ def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
         for change in found
         for name, label in change.before.items()
     )
-    st.dataframe(
-        [
-            {
-                "joint": name.replace("_", " "),
-                "is": _CAUSES[now],
-                "becomes": _CAUSES[to],
-                "people": count,
-            }
-            for (name, now, to), count in counted.most_common()
-        ],
-        hide_index=True,
-    )
+    lines = [
+        {
+            "joint": name.replace("_", " "),
+            "is": _CAUSES[now],
+            "becomes": _CAUSES[to],
+            "people": count,
+        }
+        for (name, now, to), count in counted.most_common()
+    ]
+    show_table(lines, "What would become of joints")
     links = ", ".join(
         f"[frame {frame}, person {instance}]({href})"
         for frame, instance, href in (

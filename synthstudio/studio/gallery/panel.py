@@ -35,6 +35,7 @@ from synthstudio.studio.gallery.view import (
     set_form,
     set_query,
 )
+from synthstudio.studio.page_parts import show_table
 
 _ANY = "any"
 _SLIDERS = {
@@ -220,7 +221,7 @@ def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> Non
             {"joint": joint.replace("_", " "), **dict(zip(names, line, strict=True))}
             for joint, line in zip(joints, counts.tolist(), strict=True)
         ]
-        st.dataframe(lines, hide_index=True, alt="People by joint and cause")
+        show_table(lines, "People by joint and cause")
 
 
 def _plot(

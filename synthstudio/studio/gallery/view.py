@@ -31,7 +31,7 @@ from synthstudio.review.settings import share_of
 from synthstudio.review.store import Store
 from synthstudio.review.team.second_review import blinded
 from synthstudio.review.values import User
-from synthstudio.studio.context import Context, OpenSet
+from synthstudio.studio.context import Context, OpenSet, image_url
 from synthstudio.studio.gallery.filters import Form, form_from_query, query_text
 
 I64 = NDArray[np.int64]
@@ -137,6 +137,7 @@ def _iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
+_CROP_PX = 256
 _KEPT_S = 5
 SHOWS = ("People", "Statistics", "Map")
 
@@ -280,6 +281,31 @@ def columns_of(ctx: Context, chosen: OpenSet, me: User) -> Columns:
     event = last_event_id(ctx.store, table.key)
     return _columns(
         ctx.store, table, me, ctx.store.url, table.key, event, f"{me.role} {me.name}", share
+    )
+
+
+def crop_url(
+    ctx: Context,
+    me: User,
+    chosen: OpenSet,
+    columns: Columns,
+    row: int,
+    *,
+    labels: bool,
+    frame: int | None = None,
+) -> str:
+    """Return the address of a person's crop, also from another `frame`; new after each edit."""
+    edited = float(columns["edited"][row])
+    return image_url(
+        ctx,
+        me,
+        chosen,
+        kind="crop",
+        frame=chosen.table.frame[row] if frame is None else frame,
+        instance=chosen.table.instance[row],
+        size=_CROP_PX,
+        labels=labels,
+        revision=int(edited * 1000) if labels and np.isfinite(edited) else 0,
     )
 
 

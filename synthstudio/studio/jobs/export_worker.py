@@ -35,7 +35,8 @@ def main() -> None:
         url = os.environ.get(DATABASE)
         if not url:
             raise ReviewError("no store was named", where=DATABASE)
-        print_json(write(url, options.dataset, options.out, form=options.format, only=options.only))
+        found = write(url, options.dataset, options.out, form=options.format, only=options.only)
+        sys.stdout.write(json.dumps(found, sort_keys=True) + "\n")
     except SynthStudioError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
@@ -79,10 +80,6 @@ def pack(folder: Path, out: Path) -> int:
             with path.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     return len(files)
-
-
-def print_json(result: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(result, sort_keys=True) + "\n")
 
 
 def _short(value: object) -> bool:

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from synthstudio.review.values import User, require
 from synthstudio.studio.jobs.process import environment_of
 from synthstudio.studio.settings import Limits, Settings
 
+_DAMAGED = "the job table holds something else"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
 MOST_WORKERS = 8
@@ -225,15 +226,8 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def _refused(
-    what: str,
-    where: str,
-    *,
-    expected: str | None = None,
-    got: str | None = None,
-    then: str | None = None,
-) -> Refused:
-    return Refused(what, where=where, expected=expected, got=got, then=then, reason="invalid")
+def _refused(what: str, where: str, **more: str) -> Refused:
+    return Refused(what, where=where, reason="invalid", **more)
 
 
 DATABASE = "SYNTHSTUDIO_JOB_DATABASE"
@@ -243,22 +237,12 @@ everybody on a machine can read a command line."""
 
 def order_to_spec(order: Order) -> dict[str, Any]:
     """Return an order as plain values, as the job table holds it."""
-    if isinstance(order, Generate):
-        return {
-            "recipe": dict(order.recipe),
-            "out": order.out,
-            "assets": order.assets,
-            "workers": order.workers,
-            "resume": False,
-        }
-    return {"dataset": order.dataset, "form": order.form, "out": order.out, "only": order.only}
+    return asdict(order) | ({"resume": False} if isinstance(order, Generate) else {})
 
 
 def order_from_spec(spec: Mapping[str, Any]) -> Generate:
     """Return the order of a data set that `order_to_spec` made these values of."""
-    return Generate(
-        recipe=spec["recipe"], out=spec["out"], assets=spec["assets"], workers=spec["workers"]
-    )
+    return Generate(**{name: value for name, value in spec.items() if name != "resume"})
 
 
 def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]:
@@ -268,37 +252,16 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         roots = asset_roots(settings)
         number = spec["assets"]
         if type(number) is not int or not 0 <= number < len(roots):
-            raise _damaged("assets", number)
-        line = [
-            sys.executable,
-            "-m",
-            "synthstudio",
-            "generate",
-            str(recipe_path(place)),
-            "--out",
-            str(place),
-            "--assets",
-            str(roots[number]),
-            "--workers",
-            str(int(spec["workers"])),
-            "--json",
-        ]
+            raise _refused(_DAMAGED, "job, assets", got=repr(number)[:80])
+        line = [sys.executable, "-m", "synthstudio", "generate", str(recipe_path(place))]
+        line += ["--out", str(place), "--assets", str(roots[number])]
+        line += ["--workers", str(int(spec["workers"])), "--json"]
         return [*line, "--resume"] if spec["resume"] else line
     if kind == "export" and spec["form"] in FORMATS:
-        return [
-            sys.executable,
-            "-m",
-            "synthstudio.studio.jobs.export_worker",
-            "--dataset",
-            str(spec["dataset"]),
-            "--format",
-            str(spec["form"]),
-            "--only",
-            str(spec["only"]),
-            "--out",
-            str(archive_path(place)),
-        ]
-    raise _damaged("kind", kind)
+        line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
+        line += ["--dataset", str(spec["dataset"]), "--format", str(spec["form"])]
+        return [*line, "--only", str(spec["only"]), "--out", str(archive_path(place))]
+    raise _refused(_DAMAGED, "job, kind", got=repr(kind)[:80])
 
 
 def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
@@ -324,12 +287,3 @@ def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None
     path = recipe_path(output_folder(settings, str(spec["out"])))
     text = yaml.safe_dump(dict(spec["recipe"]), sort_keys=False, allow_unicode=True)
     write_file(path, f"# Made by the studio.\n{text}".encode())
-
-
-def _damaged(field: str, got: object) -> Refused:
-    return Refused(
-        "the job table holds something else",
-        where=f"job, {field}",
-        got=repr(got)[:80],
-        reason="invalid",
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -9,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from synthstudio.core.amounts import people_text
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
-from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
 from synthstudio.studio.gallery.actions import bulk_actions, csv_button, views_menu
@@ -20,6 +22,7 @@ from synthstudio.studio.gallery.view import (
     SORTS,
     GalleryState,
     SearchResult,
+    crop_url,
     find_people,
     gallery_state,
     pager,
@@ -39,8 +42,6 @@ from synthstudio.studio.page_parts import (
     review_params,
 )
 from synthstudio.studio.text import plain
-
-_CROP_PX = 256
 
 
 def main() -> None:
@@ -217,25 +218,11 @@ def _cell(
     status, fraction = str(columns["status"][row]), float(table.occluded[row])
     where = f"frame {frame}, person {instance}"
     hidden = f"{percent(fraction)} occluded" if percent(fraction) else "occlusion unknown"
-
-    def crop(of: int, *, labels: bool) -> str:
-        stamp = int(columns["edited"][row] * 1000) if columns["changed"][row] == "yes" else 0
-        return image_url(
-            ctx,
-            me,
-            chosen,
-            kind="crop",
-            frame=of,
-            instance=instance,
-            size=_CROP_PX,
-            labels=labels,
-            revision=stamp if labels else 0,
-        )
-
-    pictures = [(crop(frame, labels=state.labels), f"{where}, {hidden}, {status}")]
+    crop = functools.partial(crop_url, ctx, me, chosen, columns, row)
+    pictures = [(crop(labels=state.labels), f"{where}, {hidden}, {status}")]
     if state.clean:
         clean = _clean(chosen, frame, instance)
-        address = "" if clean is None else crop(clean, labels=False)
+        address = "" if clean is None else crop(labels=False, frame=clean)
         pictures.append((address, f"{where}, nothing in front"))
     risk = float(columns["risk"][row])
     return Cell(

@@ -105,7 +105,8 @@ def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
     picture, details, buttons = st.columns([2, 7, 3], gap="medium")
     with picture:
         if first is not None:
-            _thumbnail(ctx, me, found, first)
+            url = image_url(ctx, me, found, kind="image", frame=first)
+            st.html(f'<img src="{url}" alt="frame {first}" style="width:100%;border-radius:6px">')
     with details:
         st.markdown(f"##### {plain(title)}")
         _figures(seen)
@@ -121,11 +122,6 @@ def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
                 st.switch_page(TEAM, query_params={"set": found.key})
         if may(me.role, "export"):
             _export(ctx, me, found, seen)
-
-
-def _thumbnail(ctx: Context, me: User, found: OpenSet, frame: int) -> None:
-    url = image_url(ctx, me, found, kind="image", frame=frame)
-    st.html(f'<img src="{url}" alt="frame {frame}" style="width:100%;border-radius:6px">')
 
 
 def _figures(seen: DatasetFacts) -> None:

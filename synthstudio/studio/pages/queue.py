@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import streamlit as st
 
 from synthstudio.core.amounts import people_text
-from synthstudio.core.errors import Refused
 from synthstudio.review.risk.findings import last_runs
 from synthstudio.review.risk.queue import Estimate, Order, estimate, next_people, risk_order
 from synthstudio.review.risk.review_fields import Columns
@@ -16,10 +13,10 @@ from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.values import User, may
 from synthstudio.studio.components import Cell, people_grid
-from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
+from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.drawing.marks import legend_html
-from synthstudio.studio.gallery.view import columns_of, page_of, pager
+from synthstudio.studio.gallery.view import columns_of, crop_url, page_of, pager
 from synthstudio.studio.overview import added_note, checks_summary, count_people
 from synthstudio.studio.page_parts import (
     GALLERY,
@@ -32,13 +29,12 @@ from synthstudio.studio.page_parts import (
     open_review,
     review_href,
     review_params,
-    show_refusal,
+    shown_refusals,
 )
 from synthstudio.studio.second_look import share_input
 
 _SIZE = 24
 _TAKE = 20
-_CROP_PX = 256
 _ENOUGH = 100
 
 
@@ -105,15 +101,11 @@ def _progress(
 
 
 def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
-    try:
+    with shown_refusals(me):
         people = next_people(ctx.store, order, who=me, count=_TAKE)
-    except Refused as error:
-        show_refusal(error, user=me.name)
-        return
-    if not people:
+        if people:
+            open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
         empty_state("All waiting people are claimed by others.", ("See who, on Team", TEAM))
-        return
-    open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
 
 
 def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
@@ -198,17 +190,7 @@ def _cell(
     frame, instance = int(table.frame[row]), int(table.instance[row])
     status, score = str(columns["status"][row]), float(order.risk.score[row])
     reasons = tuple(order.reasons(place)[:3])
-    address = image_url(
-        ctx,
-        me,
-        chosen,
-        kind="crop",
-        frame=frame,
-        instance=instance,
-        size=_CROP_PX,
-        labels=True,
-        revision=0 if math.isnan(columns["edited"][row]) else int(columns["edited"][row] * 1000),
-    )
+    address = crop_url(ctx, me, chosen, columns, row, labels=True)
     return Cell(
         frame=frame,
         instance=instance,

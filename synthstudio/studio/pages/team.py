@@ -10,7 +10,6 @@ import numpy as np
 import streamlit as st
 
 from synthstudio.core.amounts import people_text
-from synthstudio.core.errors import Refused, StudioError
 from synthstudio.review import leases
 from synthstudio.review.names import checked_name
 from synthstudio.review.progress import due_days, is_overdue
@@ -26,11 +25,11 @@ from synthstudio.studio.credentials import show_accounts, show_tokens
 from synthstudio.studio.drawing import plots
 from synthstudio.studio.gallery.view import clear_columns, columns_of
 from synthstudio.studio.overview import added_note, count_people
-from synthstudio.studio.page_parts import QUEUE, empty_state, show_refusal
+from synthstudio.studio.page_parts import QUEUE, empty_state, show_table, shown_refusals
 from synthstudio.studio.second_look import second_look, show_agreement, show_decisions
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import show_threads
-from synthstudio.studio.work_table import show_due, show_throughput
+from synthstudio.studio.work_table import show_due, show_throughput, whole
 
 _WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
 
@@ -45,9 +44,7 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
         )
     lines = member_lines(ctx, chosen, columns)
     if lines:
-        st.dataframe(
-            lines, hide_index=True, width="stretch", row_height=30, alt="Members and their work"
-        )
+        show_table(lines, "Members and their work")
     if may(me.role, "members"):
         _role_form(ctx, me, found)
 
@@ -74,14 +71,10 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
             "assigned": given.get(name, 0),
             "working on": held[name],
             "overdue": late[name],
-            "people an hour": _rounded(total_per_hour(throughputs.get(name, []))),
+            "people an hour": whole(total_per_hour(throughputs.get(name, []))),
         }
         for name in names
     ]
-
-
-def _rounded(value: float) -> int | None:
-    return round(value) if math.isfinite(value) else None
 
 
 def _role_form(ctx: Context, me: User, found: object) -> None:
@@ -98,18 +91,15 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
         sent = go.form_submit_button("Set", width="stretch")
     if not sent:
         return
-    try:
+    with shown_refusals(me):
         given: Role | None = next((r for r in ROLES if r == what), None)
         target = checked_name(who)
         ctx.check_free(target)
         if not found and target != me.name:
             members.set_role(ctx.store, me.name, "admin", by=me)
         members.set_role(ctx.store, target, given, by=me)
-    except (Refused, StudioError) as error:
-        show_refusal(error, user=me.name)
-        return
-    ctx.forget_roles()
-    st.rerun()
+        ctx.forget_roles()
+        st.rerun()
 
 
 def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
@@ -128,19 +118,15 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
     now = datetime.now(UTC)
     counts = Counter(lease.who for lease in held.values())
     until = {who: max(v.until for v in held.values() if v.who == who) for who in counts}
-    st.dataframe(
-        [
-            {
-                "works now": who,
-                "people": counts[who],
-                "minutes left": math.ceil((until[who] - now).total_seconds() / 60),
-            }
-            for who in sorted(counts)
-        ],
-        hide_index=True,
-        row_height=30,
-        alt="Who works on how many people now",
-    )
+    lines = [
+        {
+            "works now": who,
+            "people": counts[who],
+            "minutes left": math.ceil((until[who] - now).total_seconds() / 60),
+        }
+        for who in sorted(counts)
+    ]
+    show_table(lines, "Who works on how many people now")
     if may(me.role, "assign") and st.button("Release all leases"):
         leases.release(ctx.store, [lease.person for lease in held.values()], who=me)
         st.rerun()
@@ -163,13 +149,10 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
             Person(dataset=chosen.key, frame=frame, instance=instance)
             for frame, instance in chosen.table.ids(order.rows[: int(many)])
         ]
-        try:
+        with shown_refusals(me):
             members.assign(ctx.store, people, to=to, by=me, due=due)
-        except Refused as error:
-            show_refusal(error, user=me.name)
-            return
-        clear_columns()
-        st.rerun()
+            clear_columns()
+            st.rerun()
 
 
 def show_pace(ctx: Context, chosen: OpenSet) -> None:

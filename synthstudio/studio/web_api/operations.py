@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synthstudio.review.values import FRAME_STATUSES, KINDS, STATUSES
 from synthstudio.studio.editor.outbox import MOST_OPS
 from synthstudio.studio.web_api import reads, writes
 from synthstudio.studio.web_api.calls import MAX_PAGE, PAGE, Json, Operation
+
+
+def _object(*required: str, **properties: Any) -> Json:
+    """Return the schema of an object with these properties and no others."""
+    found: Json = {"type": "object", "additionalProperties": False, "properties": properties}
+    return found | ({"required": list(required)} if required else {})
+
 
 _LIMIT = {"limit": f"How many at most, 1 to {MAX_PAGE}; {PAGE} if not said."}
 _NEXT = {"after": "next of the page before; null: that was the last."} | _LIMIT
@@ -13,6 +22,7 @@ _SET, _FRAME = "/sets/{set}", "/sets/{set}/frames/{frame}"
 _PERSON = "/sets/{set}/people/{frame}/{instance}"
 _WHOLE: Json = {"type": "integer", "minimum": 0}
 _TEXT: Json = {"type": "string"}
+_NUMBER: Json = {"type": "number"}
 _NULL_NUMBER: Json = {"type": ["number", "null"]}
 _JOINT: Json = {
     "type": "array",
@@ -24,7 +34,7 @@ _JOINT: Json = {
 }
 _BOX: Json = {
     "type": ["array", "null"],
-    "items": {"type": "number"},
+    "items": _NUMBER,
     "minItems": 4,
     "maxItems": 4,
     "description": "x, y, width, height in continuous pixels",
@@ -32,106 +42,79 @@ _BOX: Json = {
 _MASK: Json = {
     "description": "a COCO run-length code of the picture's size, or COCO polygons inside it",
     "anyOf": [
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["size", "counts"],
-            "properties": {
-                "size": {"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
-                "counts": {"anyOf": [_TEXT, {"type": "array", "items": _WHOLE}]},
-            },
-        },
-        {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
+        _object(
+            "size",
+            "counts",
+            size={"type": "array", "items": _WHOLE, "minItems": 2, "maxItems": 2},
+            counts={"anyOf": [_TEXT, {"type": "array", "items": _WHOLE}]},
+        ),
+        {"type": "array", "items": {"type": "array", "items": _NUMBER}},
     ],
 }
-_MASKS: Json = {
+_MASKS: Json = _object(modal=_MASK, amodal=_MASK) | {
     "type": ["object", "null"],
-    "additionalProperties": False,
-    "properties": {"modal": _MASK, "amodal": _MASK},
     "description": "modal: what can be seen; amodal: the whole person, which grows with modal",
 }
-_OP: Json = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["client", "seq", "frame", "instance", "revision", "kind"],
-    "properties": {
-        "client": {"type": "string", "pattern": "^[A-Za-z0-9]{8,64}$"},
-        "seq": _WHOLE,
-        "frame": _WHOLE,
-        "instance": {**_WHOLE, "description": "0: the frame, which may have status nobody"},
-        "revision": {**_WHOLE, "description": "the person's, as the author of the op saw it"},
-        "kind": {"enum": list(KINDS)},
-        "joints": {"type": "object", "additionalProperties": _JOINT},
-        "box": _BOX,
-        "masks": _MASKS,
-        "track": {
-            "type": ["integer", "null"],
-            "description": "who it is over time, in frames of a clip (edit, add)",
-        },
-        "keyed": {
-            "type": ["boolean", "null"],
-            "description": "a key frame of its track, or not (edit, add)",
-        },
-        "status": {"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
-        "text": {"type": "string", "maxLength": 2000},
-        "event": {
-            "type": ["integer", "null"],
-            "description": "which event a revert takes back; of a comment that answers, of resolve "
-            "and reopen: the first comment of the thread",
-        },
-        "joint": {"type": ["string", "null"], "description": "at which a first comment points"},
-        "undoes": {"type": "array", "description": "or its [client, seq]"},
-        "after": {"type": "array", "description": "[client, seq] of an op this one builds on"},
-        "dataset": _TEXT,
+_OP: Json = _object(
+    *("client", "seq", "frame", "instance", "revision", "kind"),
+    client={"type": "string", "pattern": "^[A-Za-z0-9]{8,64}$"},
+    seq=_WHOLE,
+    frame=_WHOLE,
+    instance={**_WHOLE, "description": "0: the frame, which may have status nobody"},
+    revision={**_WHOLE, "description": "the person's, as the author of the op saw it"},
+    kind={"enum": list(KINDS)},
+    joints={"type": "object", "additionalProperties": _JOINT},
+    box=_BOX,
+    masks=_MASKS,
+    track={
+        "type": ["integer", "null"],
+        "description": "who it is over time, in frames of a clip (edit, add)",
     },
-}
-_OPS: Json = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["set", "ops"],
-    "properties": {"set": _TEXT, "ops": {"type": "array", "maxItems": MOST_OPS, "items": _OP}},
-}
-_PREDICTIONS: Json = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["predictions"],
-    "properties": {
-        "replace": {"type": "boolean", "description": "drop all that the layer had"},
-        "predictions": {
+    keyed={
+        "type": ["boolean", "null"],
+        "description": "a key frame of its track, or not (edit, add)",
+    },
+    status={"enum": [*dict.fromkeys((*STATUSES, *FRAME_STATUSES)), None]},
+    text={"type": "string", "maxLength": 2000},
+    event={
+        "type": ["integer", "null"],
+        "description": "which event a revert takes back; of a comment that answers, of resolve "
+        "and reopen: the first comment of the thread",
+    },
+    joint={"type": ["string", "null"], "description": "at which a first comment points"},
+    undoes={"type": "array", "description": "or its [client, seq]"},
+    after={"type": "array", "description": "[client, seq] of an op this one builds on"},
+    dataset=_TEXT,
+)
+_OPS: Json = _object(
+    *("set", "ops"), set=_TEXT, ops={"type": "array", "maxItems": MOST_OPS, "items": _OP}
+)
+_PREDICTION: Json = _object(
+    *("frame", "instance", "joints"),
+    frame=_WHOLE,
+    instance={**_WHOLE, "description": "from 1000 on: nobody of the set"},
+    score={"type": "number", "minimum": 0, "maximum": 1},
+    joints={
+        "type": "object",
+        "additionalProperties": {
             "type": "array",
-            "maxItems": writes.MOST_PREDICTIONS,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["frame", "instance", "joints"],
-                "properties": {
-                    "frame": _WHOLE,
-                    "instance": {**_WHOLE, "description": "from 1000 on: nobody of the set"},
-                    "score": {"type": "number", "minimum": 0, "maximum": 1},
-                    "joints": {
-                        "type": "object",
-                        "additionalProperties": {
-                            "type": "array",
-                            "items": {"type": "number"},
-                            "minItems": 3,
-                            "maxItems": 3,
-                        },
-                    },
-                    "causes": {"type": "object", "additionalProperties": _TEXT},
-                },
-            },
+            "items": _NUMBER,
+            "minItems": 3,
+            "maxItems": 3,
         },
     },
-}
-_URL: Json = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["url"],
-    "properties": {
-        "url": {"type": "string", "maxLength": 500},
-        "comments": {"type": "boolean", "description": "tell of comments and threads, too"},
-    },
-}
+    causes={"type": "object", "additionalProperties": _TEXT},
+)
+_PREDICTIONS: Json = _object(
+    "predictions",
+    replace={"type": "boolean", "description": "drop all that the layer had"},
+    predictions={"type": "array", "maxItems": writes.MOST_PREDICTIONS, "items": _PREDICTION},
+)
+_URL: Json = _object(
+    "url",
+    url={"type": "string", "maxLength": 500},
+    comments={"type": "boolean", "description": "tell of comments and threads, too"},
+)
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation(
