@@ -49,10 +49,9 @@ def mount_editor(
         st.session_state.get(f"{key}_turn"), text
     )
     js, css = editor_source()
+    heard: dict[str, Any] = {f"on_{name}_change": on_change for name in STATE}
     result = st.components.v2.component("synthstudio_editor", js=js, css=css)(
-        key=key,
-        data={"json": text, "turn": turn[0]},
-        **{f"on_{name}_change": on_change for name in STATE},
+        key=key, data={"json": text, "turn": turn[0]}, **heard
     )
     return {name: getattr(result, name, None) for name in STATE}
 

@@ -54,9 +54,9 @@ def _show_list(ctx: Context, me: User) -> None:
     mine = None if may(me.role, "tokens") else me.name
     found = [one for one in tokens(ctx.store, who=mine) if one.holds(now)]
     if not found:
-        empty_state("There is no token that holds.")
+        empty_state("No active tokens.")
         return
-    show_table([token_line(one) for one in found], "Tokens that hold")
+    show_table([token_line(one) for one in found], "Active tokens")
     _revoke_token_form(ctx, me, found)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import func, select
 
@@ -32,6 +32,7 @@ from synthstudio.studio.context import OpenSet
 from synthstudio.studio.jobs import process
 from synthstudio.studio.jobs.process import Running, read_result
 
+T = TypeVar("T")
 _MOST_SETS = 500
 _lock = threading.Lock()
 _people_cache: OrderedDict[tuple[str, str], tuple[int, People]] = OrderedDict()
@@ -67,7 +68,12 @@ def count_people(store: Store, key: str) -> People:
     return _kept(_people_cache, store, key, lambda: _tally_people(store, key))
 
 
-def _kept(cache: OrderedDict[Any, Any], store: Store, key: str, make: Callable[[], Any]) -> Any:
+def _kept(
+    cache: OrderedDict[tuple[str, str], tuple[int, T]],
+    store: Store,
+    key: str,
+    make: Callable[[], T],
+) -> T:
     """What was made of a data set as of its newest event; made anew after another."""
     name, event = (store.url, key), last_event_id(store, key)
     with _lock:

@@ -94,8 +94,8 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
     with shown_refusals(me):
         people = begin_second_reviews(ctx.store, chosen.table, who=me, count=_TAKE, share=share)
         if people:
-            where = {"frame": people[0].frame, "instance": people[0].instance}
-            open_review(review_params(chosen.key, queue="second", **where))
+            frame, instance = people[0].frame, people[0].instance
+            open_review(review_params(chosen.key, frame=frame, instance=instance, queue="second"))
         empty_state(
             "Nobody waits for your second look: others have to decide on people first.",
             ("Review people yourself", QUEUE),

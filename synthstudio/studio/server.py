@@ -52,7 +52,7 @@ from synthstudio.studio.jobs import scheduler
 from synthstudio.studio.jobs.scheduler import repeat
 from synthstudio.studio.settings import Settings
 from synthstudio.studio.sign_in.routes import account_of, sign_in_routes
-from synthstudio.studio.sign_in.watch import SessionWatch
+from synthstudio.studio.sign_in.watch import SessionMiddleware
 from synthstudio.studio.text import log_text
 from synthstudio.studio.web_api.routes import api_routes
 
@@ -291,7 +291,7 @@ def build(settings: Settings) -> dict[str, Any]:
         behind_proxy=settings.behind_proxy,
     )
 
-    watch = [Middleware(SessionWatch, user_of=user_of)] if settings.accounts else []
+    watch = [Middleware(SessionMiddleware, user_of=user_of)] if settings.accounts else []
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:

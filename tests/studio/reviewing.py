@@ -305,7 +305,7 @@ class Reviewed:
     def window(self, people: Sequence[tuple[int, int]], *, who: User, **more: Any) -> list[Any]:
         """Return what a browser is given of some people, through JSON."""
         layer, key = more.pop("layer", MAIN), self.table.key
-        stretch = window.Stretch(people=people, **{"start": 0, **more})
+        stretch = window.QueueWindow(people=people, **{"start": 0, **more})
         found = window.items(
             self.store,
             key,

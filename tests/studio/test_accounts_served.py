@@ -24,7 +24,7 @@ from synthstudio.review.team.sessions import sign_in
 from synthstudio.review.values import User
 from synthstudio.studio.access import Grant
 from synthstudio.studio.sign_in import routes
-from synthstudio.studio.sign_in.watch import SessionWatch
+from synthstudio.studio.sign_in.watch import SessionMiddleware
 
 ADA = User(name="ada", role="admin")
 GOOD = "seven brown otters"
@@ -189,7 +189,7 @@ def websocket(door: Any, headers: dict[str, str], messages: int) -> tuple[list[b
 
     lines = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "websocket", "path": "/_stcore/stream", "headers": lines}
-    watch = SessionWatch(page, user_of=routes.account_of(door.context))
+    watch = SessionMiddleware(page, user_of=routes.account_of(door.context))
     run_apart(watch(scope, receive, send))
     return given, sent
 

@@ -26,7 +26,7 @@ from synthstudio.review.team.sessions import read_session, sign_in
 from synthstudio.review.values import ROLES, User
 from synthstudio.studio.access import Grant
 from synthstudio.studio.sign_in.routes import account_of
-from synthstudio.studio.sign_in.watch import SessionWatch
+from synthstudio.studio.sign_in.watch import SessionMiddleware
 
 pytestmark = pytest.mark.nightly("seeded attacks; the table of test_attacks.py is quick")
 
@@ -210,6 +210,6 @@ def sent_through(ctx: Any, cookie: str, then: Any) -> list[bytes]:
         then()
         given.extend([(await receive())["bytes"] for _ in range(2)])
 
-    watch = SessionWatch(page, user_of=account_of(ctx))
+    watch = SessionMiddleware(page, user_of=account_of(ctx))
     run_apart(watch(scope, receive, None))  # type: ignore[arg-type]
     return given

@@ -273,7 +273,7 @@ def test_a_viewer_may_look_and_not_touch(desktop, given, keys, buttons):
         expect(desktop.get_by_role("button", name=name)).to_be_disabled()
     if "Tab" not in keys:
         return
-    expect(desktop.locator(".flash")).to_contain_text("may not change anything")
+    expect(desktop.locator(".flash")).to_contain_text("your role cannot edit")
     editor.press("n")
     assert editor.reads("item") == f"{min(1, len(editor.now['items']) - 1)}:1"
 

@@ -42,7 +42,7 @@ def test_a_set_at_a_glance(pages):
     people = found.dataset.people
     said = pages.words(app)
     assert f"{found.dataset.frames} frames · {people} people" in said
-    assert f"Nobody reviewed yet: {people} people wait" in said and "Start reviewing" in said
+    assert f"0 of {people} people reviewed" in said and "Start reviewing" in said
     assert any('alt="frame 0"' in one.proto.body for one in app.get("html"))
     approve(pages.ctx.store, found.dataset, found.key)
     said = pages.words(app.run())

@@ -32,7 +32,7 @@ def test_people_come_in_the_order_of_risk_with_their_reasons(pages, review):
         assert (cell["extra"] == "random") == bool(order.control[place])
         assert cell["notes"] == list(order.reasons(place)[:3])
     said = pages.words(app)
-    assert "**24** of 24 people wait" in said and "Nobody knows yet" in said
+    assert "**24** of 24 people wait" in said and "No estimate yet" in said
 
 
 def test_review_begins_with_the_first_of_the_queue(pages, review):
@@ -70,5 +70,5 @@ def test_only_leads_choose_how_many_are_drawn(pages, review):
     def offered(user):
         return [one.label for one in pages.open("queue", user=user).number_input]
 
-    assert offered("Ada") == ["Drawn at random, %"] and offered("Rex") == []
+    assert offered("Ada") == ["Random sample, %"] and offered("Rex") == []
     assert share_of(review.store, review.table.key, "control_share") == SHARE

@@ -224,7 +224,7 @@ def _browser_data(
     order, total = session.queue, len(session.queue.rows)
     start, stop = window.span(session.position, total)
     shown = order.people(chosen.table, start, stop)
-    stretch = window.Stretch(
+    stretch = window.QueueWindow(
         start=start,
         people=shown,
         reasons=order.reasons(start, stop),
@@ -294,7 +294,7 @@ def _clip_data(
         return base, []
     everybody = scene.members()
     pairs = clips.beside(look, scene, everybody)
-    stretch = window.Stretch(start=session.position, people=pairs, veiled=scene.blinded)
+    stretch = window.QueueWindow(start=session.position, people=pairs, veiled=scene.blinded)
     found = window.items(
         ctx.store,
         chosen.key,

@@ -46,7 +46,7 @@ Url = Callable[[str, int], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
+class QueueWindow:
     """A stretch of a queue: `people` are (frame, instance) from place `start` on."""
 
     start: int
@@ -77,7 +77,7 @@ def items(
     store: Store,
     key: str,
     frames: Frames,
-    stretch: Stretch,
+    stretch: QueueWindow,
     *,
     who: User,
     url: Url,
@@ -312,7 +312,7 @@ def _people(
 
 def _closed(
     person: tuple[int, int],
-    stretch: Stretch,
+    stretch: QueueWindow,
     held: Mapping[tuple[int, int], Lease],
     who: User,
     layer: str,

@@ -365,18 +365,13 @@ def pager(page: Page, key: str, turn: Callable[[int], None]) -> None:
     """Show buttons that turn pages, if there are several; `turn` hears the new page's number."""
     if page.pages == 1:
         return
-    last = page.pages - 1
+    now, last = page.number, page.pages - 1
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="center"):
-        for label, number, off in (
-            ("First", 0, page.number == 0),
-            ("Previous", page.number - 1, page.number == 0),
-        ):
-            st.button(label, on_click=turn, args=(number,), disabled=off, key=f"{key}_{label}")
-        st.markdown(f"page {page.number + 1:,} of {page.pages:,}", width="content")
-        for label, number, off in (
-            ("Next", page.number + 1, page.number == last),
-            ("Last", last, page.number == last),
-        ):
+        turns = {"First": 0, "Previous": now - 1, "Next": now + 1, "Last": last}
+        for label, number in turns.items():
+            if label == "Next":
+                st.markdown(f"page {now + 1:,} of {page.pages:,}", width="content")
+            off = now == (0 if label in ("First", "Previous") else last)
             st.button(label, on_click=turn, args=(number,), disabled=off, key=f"{key}_{label}")
 
 

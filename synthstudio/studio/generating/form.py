@@ -25,18 +25,8 @@ Path = tuple[str | int, ...]
 Kind = Literal["whole", "range", "choices", "text"]
 MOST_TEXT = 4000
 _ERROR_LINE = re.compile(r"^recipe: ([A-Za-z_][\w.]*): (.*)$")
-_FIXED = {
-    "name",
-    "description",
-    "skeleton",
-    "folder",
-    "categories",
-    "holdout",
-    "motion",
-    "clip",
-    "occlude",
-    "quotas",
-}
+_FIXED = {"name", "description", "skeleton", "folder", "categories", "holdout", "motion", "clip"}
+_FIXED |= {"occlude", "quotas"}
 _DISTRIBUTIONS = ({"normal"}, {"choice"})
 _MANY_PEOPLE = 8
 _SECTION_ORDER = ("people", "camera", "things", "targets", "backdrop", "light", "lens", "variants")
@@ -65,35 +55,21 @@ def main_fields(recipe: Mapping[str, Any], *, most_frames: int) -> list[Field]:
     count = value_at(recipe, ("people", "count"))
     ends = count if isinstance(count, list) else [count]
     many = any(isinstance(v, int) and v > _MANY_PEOPLE for v in ends)
+    numbers: tuple[tuple[str, str, Kind, float, float, float], ...] = (
+        ("frames", "Frames", "whole", 1, most_frames, 1),
+        ("seed", "Seed", "whole", 0, 2**31 - 1, 1),
+        ("image.width_px", "Width, px", "whole", 64, 4096, 1),
+        ("image.height_px", "Height, px", "whole", 64, 4096, 1),
+        ("people.count", "People in a frame", "range", 0, 64 if many else _MANY_PEOPLE, 1),
+        ("targets.occluded_fraction", "Hidden share of each person", "range", 0, 0.95, 0.05),
+        ("camera.distance_m", "Camera's distance, m", "range", 0.6, 20, 0.1),
+    )
     wanted = [
-        _field(("frames",), "Frames", "whole", low=1, high=most_frames),
-        _field(("seed",), "Seed", "whole", low=0, high=2**31 - 1),
-        _field(("image", "width_px"), "Width, px", "whole", low=64, high=4096),
-        _field(("image", "height_px"), "Height, px", "whole", low=64, high=4096),
-        _field(
-            ("people", "count"),
-            "People in a frame",
-            "range",
-            low=0,
-            high=64 if many else _MANY_PEOPLE,
-        ),
-        _field(
-            ("targets", "occluded_fraction"),
-            "Hidden share of each person",
-            "range",
-            high=0.95,
-            step=0.05,
-        ),
-        _field(
-            ("camera", "distance_m"), "Camera's distance, m", "range", low=0.6, high=20, step=0.1
-        ),
-        _field(
-            ("layers",),
-            "Further layers",
-            "choices",
-            options=("depth", "instance", "part", "normals"),
-        ),
+        _field(tuple(path.split(".")), label, kind, low=low, high=high, step=step)
+        for path, label, kind, low, high, step in numbers
     ]
+    layers = ("depth", "instance", "part", "normals")
+    wanted.append(_field(("layers",), "Further layers", "choices", options=layers))
     return [
         field if _fits(field, value_at(recipe, field.path)) else _as_text(field) for field in wanted
     ]

@@ -144,7 +144,7 @@ def _progress(seen: DatasetFacts) -> None:
         guess = seen.estimate
         text = (
             f"About {guess.rate:.0%} of people have wrong labels ({guess.low:.0%} to "
-            f"{guess.high:.0%}; {guess.n} looked at by chance)"
+            f"{guess.high:.0%}; {guess.n} in the random sample)"
         )
         st.markdown(f":gray[{plain(text)}]")
 
@@ -155,8 +155,7 @@ def progress_text(people: People) -> str:
     if not people.total:
         return " · ".join(["Nobody is in it: people can be added in Review", *empty])
     if not people.decided:
-        verb = "waits" if people.waiting == 1 else "wait"
-        return " · ".join([f"Nobody reviewed yet: {people_text(people.waiting)} {verb}", *empty])
+        return " · ".join([f"0 of {people_text(people.total)} reviewed", *empty])
     details = [f"{people.decided / people.total:.0%} reviewed"]
     details += [
         f"{people.status[name]:,} {name}"

@@ -96,7 +96,7 @@ def _progress(
             _take(ctx, me, chosen, order)
         if may(me.role, "assign"):
             share_input(
-                ctx, me, chosen, what="control_share", label="Drawn at random, %", share=share
+                ctx, me, chosen, what="control_share", label="Random sample, %", share=share
             )
 
 
@@ -126,14 +126,8 @@ def _error_rate(found: Estimate) -> None:
 def none_words(found: Estimate) -> str:
     """Return why there is no estimate, and what helps, as a sentence."""
     if found.control and found.undecided == found.control:
-        return (
-            "Nobody knows yet. All who were drawn at random are flagged or skipped: decide on "
-            "them, or have more drawn."
-        )
-    return (
-        "Nobody knows yet. Of the people drawn at random none has been decided in turn; review "
-        "in queue order and this fills by itself."
-    )
+        return "No estimate yet: decide on its flagged and skipped people, or sample more."
+    return "No estimate yet: review the random sample in queue order."
 
 
 def error_words(found: Estimate) -> str:

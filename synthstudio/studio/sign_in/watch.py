@@ -40,7 +40,7 @@ _OURS = (SIGN_IN_PAGE, CODE_PAGE, "/api", "/img/", "/download/", "/healthz")
 _NO_PAGES = (*_OURS, "/_stcore/", "/static/", "/media/", "/component/")
 
 
-class SessionWatch:
+class SessionMiddleware:
     """ASGI middleware; see the module. `user_of` tells who signed in with a request's cookies."""
 
     def __init__(self, app: Asgi, *, user_of: UserOf) -> None:

@@ -51,11 +51,11 @@ class _TooMany(Exception):
         self.wait_s = wait_s
 
 
-class _Door:
-    """Who asks, and how often: one for a server."""
+class _Authenticator:
+    """Whose token a request has, and rate limits; one for a server."""
 
     def __init__(self) -> None:
-        self.known, self.strangers = Buckets(TOKEN), Buckets(STRANGER)
+        self.known, self.anonymous = Buckets(TOKEN), Buckets(ANONYMOUS)
 
     def user(self, ctx: Context, request: Request) -> User:
         """Return whose token this is, with what that person may do by it now."""
@@ -63,7 +63,7 @@ class _Door:
         kind, _, text = request.headers.get("authorization", "").partition(" ")
         found = read_token(ctx.store, text.strip()) if kind.lower() == "bearer" else None
         if found is None:
-            wait_s = self.strangers.take(client)
+            wait_s = self.anonymous.take(client)
             if wait_s:
                 raise _TooMany(wait_s)
             guard.log_refusal("a call without a token that holds", client=client)
@@ -84,7 +84,7 @@ class _Unknown(Exception):
 
 def api_routes() -> list[Route]:
     """Return the routes of the API, its document and its page."""
-    door = _Door()
+    callers = _Authenticator()
     described = document(OPERATIONS, BASE)
 
     async def show_document(_: Request) -> Response:
@@ -100,16 +100,16 @@ def api_routes() -> list[Route]:
         Route(f"{BASE}/openapi.json", show_document, methods=["GET"]),
         Route(f"{BASE}/docs", show_page, methods=["GET"]),
     ]
-    found += [Route(BASE + o.path, _endpoint(o, door), methods=[o.method]) for o in OPERATIONS]
+    found += [Route(BASE + o.path, _endpoint(o, callers), methods=[o.method]) for o in OPERATIONS]
     every = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     return [*found, Route("/api{rest:path}", nothing, methods=every)]
 
 
-def _endpoint(operation: Operation, door: _Door) -> Endpoint:
+def _endpoint(operation: Operation, callers: _Authenticator) -> Endpoint:
     async def answer(request: Request) -> Response:
         ctx = context()
         try:
-            me = await run_in_threadpool(door.user, ctx, request)
+            me = await run_in_threadpool(callers.user, ctx, request)
             require(me, operation.action)
             call = Call(
                 ctx=ctx,
@@ -226,7 +226,7 @@ class Rate:
 
 TOKEN = Rate(burst=300, per_s=30.0)
 """Of a token that holds."""
-STRANGER = Rate(burst=20, per_s=0.2)
+ANONYMOUS = Rate(burst=20, per_s=0.2)
 """Of an address that shows none; more than that are not logged, and answered with 429 alone.
 
 A token that holds is looked up and taken all the same: others may share the address.

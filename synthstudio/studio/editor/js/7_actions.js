@@ -91,8 +91,8 @@ function formKey(S, event) {
 
 // Whether the item may be changed now; says why not. `whole`: what is meant is the frame.
 function open(S, deleted, whole) {
-  const no = fetching(S) ? "One moment: somebody else is being fetched."
-    : !S.can.edit ? "You may look, but your role may not change anything."
+  const no = fetching(S) ? "Loading the next person…"
+    : !S.can.edit ? "Read-only: your role cannot edit."
     : S.item.veiled ? VEILED
     : S.broken ? BROKEN
     : refusedOf(S, S.item.id).length ? "First decide about the edit that was not taken (Alt+T theirs, Alt+R try again)."
