@@ -153,21 +153,21 @@ def _source(name: str) -> tuple[str, str]:
 
 
 def mount_skeleton(data: Mapping[str, Any], *, key: str, on_save: Callable[[], None]) -> None:
-    """Show the maker of skeletons (skeletons/maker.js); docs of `data` stand there.
+    """Show the maker of skeletons (maker/maker.js); docs of `data` stand there.
 
     `on_save` runs when a definition is to be saved: it is in the session's state under `key`.
     """
-    js, css = _source("skeletons/maker")
+    js, css = _source("maker/maker")
     maker = st.components.v2.component("synthstudio_skeleton", js=js, css=css)
     maker(key=key, data=_json(data), on_saved_change=on_save)
 
 
 def mount_camera(data: Mapping[str, Any], *, key: str, on_frame: Callable[[], None]) -> None:
-    """Show the browser's camera with `data["answer"]` drawn over it (trying/camera.js).
+    """Show the browser's camera with `data["answer"]` drawn over it (camera/camera.js).
 
     `on_frame` runs when it has sent a picture, which is in the session's state under `key`.
     """
-    js, css = _source("trying/camera")
+    js, css = _source("camera/camera")
     camera = st.components.v2.component("synthstudio_camera", js=js, css=css)
     camera(key=key, data=_json(data), on_frame_change=on_frame)
 

@@ -17,7 +17,7 @@ from synthstudio.core.own_skeletons import FIELDS, MAX_CHARS, MAX_JOINTS, MAX_LI
 from synthstudio.core.skeleton import FOREIGN, SKELETONS
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.review.values import ROLES, User
-from synthstudio.studio.skeletons import files
+from synthstudio.studio import skeletons
 
 LEAD = User(name="Lea", role="lead")
 JOINTS = ["nose", "left_eye", "right_eye"]
@@ -77,18 +77,18 @@ def test_definitions(tmp_path: Path) -> None:
             sent: Any = {"definition": definition, "opened": rng.choice(ODD)}
             sent = sent if rng.random() < 0.95 else rng.choice(ODD)
             try:
-                skeleton, _ = files.take(root, sent, who=LEAD, used=())
+                skeleton, _ = skeletons.take(root, sent, who=LEAD, used=())
             except SynthStudioError as error:
                 assert len(str(error)) < 2_000 and str(tmp_path) not in str(error), sent
                 assert not set("\0\n\u202e\ud800") & set(str(error)), sent
             else:
                 saved += 1
-                file = root / files.FOLDER / f"{skeleton.title}.yaml"
+                file = root / skeletons.FOLDER / f"{skeleton.title}.yaml"
                 assert read_skeleton(file).name == skeleton.name, sent
                 assert skeleton.title not in (*SKELETONS, *FOREIGN)
     found = [p for p in tmp_path.rglob("*") if p.is_file()]
-    assert saved and all(p.parent == root / files.FOLDER and p.suffix == ".yaml" for p in found)
-    assert len(files.stored(root)) == len(found)
+    assert saved and all(p.parent == root / skeletons.FOLDER and p.suffix == ".yaml" for p in found)
+    assert len(skeletons.stored(root)) == len(found)
 
 
 def test_names_and_what_is_large_or_deep(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_names_and_what_is_large_or_deep(tmp_path: Path) -> None:
     texts += [json.dumps(whole() | {"sigmas": {"nose": 1}}).replace("1}", "1" + "0" * 5_000 + "}")]
     for text in texts:
         with pytest.raises(SynthStudioError):
-            files.take(tmp_path, {"definition": text, "opened": ""}, who=LEAD, used=())
+            skeletons.take(tmp_path, {"definition": text, "opened": ""}, who=LEAD, used=())
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
 def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
     """They are left out; the sound one is found, and nobody's file is replaced."""
-    folder = tmp_path / files.FOLDER
-    assert files.save(tmp_path, own_skeleton(whole()), opened="", used=())
+    folder = tmp_path / skeletons.FOLDER
+    assert skeletons.save(tmp_path, own_skeleton(whole()), opened="", used=())
     steps = itertools.pairwise("abcdefghijklmnopqrstuvwxyz")
     bombs = {
         "deep": "[" * 2_000,
@@ -126,11 +126,11 @@ def test_files_that_somebody_else_put_there(tmp_path: Path) -> None:
         (folder / f"{name}.yaml").write_text(text)
     (folder / "folder.yaml").mkdir()
     (folder / "gone.yaml").symlink_to(tmp_path / "gone")
-    assert files.stored(tmp_path).keys() == {"horse"}
+    assert skeletons.stored(tmp_path).keys() == {"horse"}
     for name in ("other", "folder", "deep"):
         sent = {"definition": json.dumps(whole() | {"name": name}), "opened": ""}
         with pytest.raises(SynthStudioError):
-            files.take(tmp_path, sent, who=LEAD, used=())
+            skeletons.take(tmp_path, sent, who=LEAD, used=())
     assert (folder / "other.yaml").read_text() == bombs["other"]
 
 
@@ -138,6 +138,6 @@ def test_who_may_save(tmp_path: Path) -> None:
     sent = {"definition": json.dumps(whole()), "opened": ""}
     for role in {*ROLES, "owner", ""} - {"lead", "admin"}:
         with refused("role"):
-            files.take(tmp_path, sent, who=User(name="Vic", role=role), used=())  # type: ignore
+            skeletons.take(tmp_path, sent, who=User(name="Vic", role=role), used=())  # type: ignore
     assert not [*tmp_path.iterdir()]
-    assert files.take(tmp_path, sent, who=LEAD, used=())[1]
+    assert skeletons.take(tmp_path, sent, who=LEAD, used=())[1]

@@ -18,11 +18,11 @@ from synthstudio.core.images import read_rgb
 from synthstudio.props.assets import scan_images
 from synthstudio.recipe.schema.load import dump, parse
 from synthstudio.review.values import User
+from synthstudio.studio.answers import checked_photo
 from synthstudio.studio.generating import form, scenes
 from synthstudio.studio.generating.scenes import Scene, may_have_photos, with_photos
 from synthstudio.studio.jobs.orders import Generate, asset_roots, check_name, check_order
 from synthstudio.studio.settings import Limits
-from synthstudio.studio.trying.answers import checked_photo
 
 LIMITS = Limits()
 

@@ -13,7 +13,7 @@ from synthstudio.core.errors import StudioError
 from synthstudio.core.own_skeletons import own_skeleton
 from synthstudio.formats.skeleton_file import read_skeleton
 from synthstudio.review.values import User
-from synthstudio.studio.skeletons import files
+from synthstudio.studio import skeletons
 
 _HOST = """
 async (js) => {
@@ -30,7 +30,7 @@ async (js) => {
 """
 
 
-MAKER = Path(files.__file__).parent / "maker.js"
+MAKER = Path(skeletons.__file__).parent / "maker" / "maker.js"
 
 
 @pytest.mark.browser
@@ -67,7 +67,7 @@ def test_one_is_made_by_mouse_and_by_keys(page, tmp_path):
     page.get_by_label("Sigma of wrist").press("Tab")
     page.get_by_role("button", name="Save", exact=True).press("Enter")
     (sent,) = page.evaluate("window.sent")
-    files.take(tmp_path, sent, who=User(name="Lea", role="lead"), used=())
+    skeletons.take(tmp_path, sent, who=User(name="Lea", role="lead"), used=())
     made = read_skeleton(tmp_path / "skeletons" / "hand.yaml")
     assert made.joints == ("wrist", "left tip", "right tip")
     assert made.edges == ((0, 1), (0, 2)) and made.pairs == ((1, 2),)
@@ -87,14 +87,14 @@ def test_saved_again_before_the_answer(page, tmp_path):
 
     def answer(k):
         sent, lead = page.evaluate("window.sent")[k], User(name="Lea", role="lead")
-        made, written = files.take(tmp_path, sent, who=lead, used=(), last=last)
+        made, written = skeletons.take(tmp_path, sent, who=lead, used=(), last=last)
         assert written and len(made.joints) == k + 1
         last.clear()
-        last[sent["n"]] = files.digest(made)
+        last[sent["n"]] = skeletons.digest(made)
         message = {"good": True, "n": sent["n"], "opened": last[sent["n"]], "text": "Saved"}
         page.evaluate(
             "([definition, message]) => window.give('mine', definition, message)",
-            [files.to_edit(made), message],
+            [skeletons.to_edit(made), message],
         )
 
     page.get_by_label("Name", exact=True).fill("mine")
@@ -108,7 +108,7 @@ def test_saved_again_before_the_answer(page, tmp_path):
     answer(2)
     stale = page.evaluate("window.sent")[1] | {"definition": '{"name": "mine", "joints": ["a"]}'}
     with pytest.raises(StudioError, match="somebody saved it since"):
-        files.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
+        skeletons.take(tmp_path, stale, who=User(name="Lea", role="lead"), used=(), last=last)
 
 
 def test_a_set_of_it_is_on_every_page(open_pages, tmp_path):
@@ -125,23 +125,25 @@ def test_files_are_kept_apart(tmp_path):
     def made(name, *joints):
         return own_skeleton({"name": name, "joints": list(joints)})
 
-    assert files.save(tmp_path, made("a", "x"), opened="", used=())
-    assert not files.save(tmp_path, made("a", "x"), opened="", used=())
+    assert skeletons.save(tmp_path, made("a", "x"), opened="", used=())
+    assert not skeletons.save(tmp_path, made("a", "x"), opened="", used=())
     with pytest.raises(StudioError, match="another skeleton of this name"):
-        files.save(tmp_path, made("a", "y"), opened="", used=())
-    assert files.save(tmp_path, made("a", "y"), opened=files.digest(made("a", "x")), used=())
+        skeletons.save(tmp_path, made("a", "y"), opened="", used=())
+    assert skeletons.save(
+        tmp_path, made("a", "y"), opened=skeletons.digest(made("a", "x")), used=()
+    )
     with pytest.raises(StudioError, match="somebody saved it since"):
-        files.save(tmp_path, made("a", "z"), opened=files.digest(made("a", "x")), used=())
+        skeletons.save(tmp_path, made("a", "z"), opened=skeletons.digest(made("a", "x")), used=())
     with pytest.raises(StudioError, match="data sets use"):
-        files.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
+        skeletons.save(tmp_path, made("a", "z"), opened="a", used=[made("a", "y")])
     with pytest.raises(StudioError, match="the package has"):
-        files.save(tmp_path, made("coco17", "z"), opened="", used=())
+        skeletons.save(tmp_path, made("coco17", "z"), opened="", used=())
     (tmp_path / "skeletons" / "bad.yaml").write_text("[", "utf-8")
-    assert files.stored(tmp_path).keys() == {"a"}
+    assert skeletons.stored(tmp_path).keys() == {"a"}
 
 
 def test_a_file_that_could_not_be_read_once_is_read_again(tmp_path, monkeypatch):
-    files.save(tmp_path, own_skeleton({"name": "a", "joints": ["x"]}), opened="", used=())
+    skeletons.save(tmp_path, own_skeleton({"name": "a", "joints": ["x"]}), opened="", used=())
 
     def fails(*_, **__):
         raise OSError(errno.EIO, "the disk does not answer")
@@ -149,17 +151,19 @@ def test_a_file_that_could_not_be_read_once_is_read_again(tmp_path, monkeypatch)
     for name in ("open", "is_file"):
         with monkeypatch.context() as patched:
             patched.setattr(Path, name, fails)
-            assert files.stored(tmp_path) == {}
-    assert files.stored(tmp_path).keys() == {"a"}
+            assert skeletons.stored(tmp_path) == {}
+    assert skeletons.stored(tmp_path).keys() == {"a"}
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", fails)
-        assert files.stored(tmp_path).keys() == {"a"}  # what was read is kept
+        assert skeletons.stored(tmp_path).keys() == {"a"}  # what was read is kept
 
 
 def test_a_source_is_that_of_its_sigmas():
     made = own_skeleton({"name": "a", "joints": ["x", "y"], "sigmas": {"x": 0.05}})
-    shown = files.to_edit(made)
-    assert shown["sigmas"] == {"x": 0.05} and files.parse(json.dumps(shown)).name == made.name
+    shown = skeletons.to_edit(made)
+    assert shown["sigmas"] == {"x": 0.05} and skeletons.parse(json.dumps(shown)).name == made.name
     changed = shown | {"sigmas": {"x": 0.05, "y": 0.3}, "sigma_source": ""}  # as maker.js sends it
-    assert files.parse(json.dumps(changed)).sigma_source.startswith("as stated for x, y; COCO's")
+    assert skeletons.parse(json.dumps(changed)).sigma_source.startswith(
+        "as stated for x, y; COCO's"
+    )
     assert MAKER.read_text("utf-8").count('now.sigma_source = "";') == 5

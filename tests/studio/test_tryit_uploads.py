@@ -20,8 +20,8 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference.live import Seen
 from synthstudio.inference.predict import CropPredictions
 from synthstudio.inference.stream import LiveFrame
+from synthstudio.studio import answers
 from synthstudio.studio.settings import Limits, arguments, parse
-from synthstudio.studio.trying import answers
 
 LIMITS = Limits()
 SKELETON = get_skeleton("coco17")

@@ -12,10 +12,9 @@ from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import SKELETONS, Skeleton
 from synthstudio.core.skeleton_value import COCO17, COCO_SIGMAS, MEDIAN_SIGMA
 from synthstudio.formats.skeleton_file import of_package, skeleton_text
-from synthstudio.studio import guard
+from synthstudio.studio import guard, skeletons
 from synthstudio.studio.components import mount_skeleton
 from synthstudio.studio.context import Context, context, require, user_now
-from synthstudio.studio.skeletons import files
 from synthstudio.studio.text import plain, without_paths
 
 _NEW = "A new one"
@@ -30,7 +29,7 @@ def main() -> None:
         "Which joints people, animals or hands have in sets of your own photos: for an import, for "
         "review, export and training."
     )
-    kept = files.stored(ctx.settings.exports)
+    kept = skeletons.stored(ctx.settings.exports)
     used = {each.skeleton.title for each in ctx.sets.values() if each.skeleton.own}
     started = _choose(kept, used)
     message = st.session_state.pop("skeleton_message", None)
@@ -41,7 +40,7 @@ def main() -> None:
     mount_skeleton(
         {
             "start": started,
-            "opened": files.digest(kept[started]) if started in kept else "",
+            "opened": skeletons.digest(kept[started]) if started in kept else "",
             "definition": _definition(ctx, kept, started),
             "coco": dict(zip(COCO17, COCO_SIGMAS, strict=True)),
             "usual": MEDIAN_SIGMA,
@@ -72,33 +71,37 @@ def _definition(ctx: Context, kept: dict[str, Skeleton], name: str) -> dict[str,
     if name == _NEW:
         return _EMPTY
     if name in SKELETONS:
-        return files.to_edit(of_package(SKELETONS[name], f"{name}-own"))
+        return skeletons.to_edit(of_package(SKELETONS[name], f"{name}-own"))
     used = (each.skeleton for each in ctx.sets.values())
-    return files.to_edit(kept[name] if name in kept else next(s for s in used if s.title == name))
+    return skeletons.to_edit(
+        kept[name] if name in kept else next(s for s in used if s.title == name)
+    )
 
 
 def _save(ctx: Context, user: str) -> None:
     """Take what the browser says; the rights of the moment count."""
     sent = st.session_state[_MAKER].get("saved")
-    number = files.number(sent)
+    number = skeletons.number(sent)
     used = [each.skeleton for each in ctx.sets.values()]
     last = st.session_state.get("skeleton_last", {})
     try:
         who = user_now(ctx, user)
-        skeleton, written = files.take(ctx.settings.exports, sent, who=who, used=used, last=last)
+        skeleton, written = skeletons.take(
+            ctx.settings.exports, sent, who=who, used=used, last=last
+        )
     except SynthStudioError as error:
         guard.log_refusal("a skeleton", user=user, why=error)
         text = without_paths(error)
         st.session_state["skeleton_message"] = {"good": False, "n": number, "text": text}
         return
-    digest = files.digest(skeleton)
+    digest = skeletons.digest(skeleton)
     st.session_state["skeleton_last"] = {} if number is None else {number: digest}
     what = "Saved" if written else "Nothing changed"
     st.session_state["skeleton_message"] = {
         "good": True,
         "n": number,
         "opened": digest,
-        "text": f"{what}: {files.FOLDER}/{skeleton.title}.yaml in the exports folder.",
+        "text": f"{what}: {skeletons.FOLDER}/{skeleton.title}.yaml in the exports folder.",
     }
     st.session_state["skeleton_saved"] = skeleton.title
 
@@ -106,7 +109,7 @@ def _save(ctx: Context, user: str) -> None:
 def _files(kept: dict[str, Skeleton]) -> None:
     st.subheader("Use one")
     name = st.selectbox("Skeleton", list(kept), key="skeleton_use")
-    facts, path = definition(kept[name]), f"exports/{files.FOLDER}/{name}.yaml"
+    facts, path = definition(kept[name]), f"exports/{skeletons.FOLDER}/{name}.yaml"
     st.caption(plain(f"{len(facts['joints'])} joints. Sigmas: {facts['sigma_source']}"))
     st.write("With photos or a video without labels, or with a COCO file of these joints:")
     st.code(

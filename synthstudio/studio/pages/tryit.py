@@ -15,13 +15,12 @@ from synthstudio.core.video import VIDEOS
 from synthstudio.inference.onnx_model import OnnxModel
 from synthstudio.inference.stream import LiveFrame
 from synthstudio.review.values import User
-from synthstudio.studio import guard
+from synthstudio.studio import answers, guard
+from synthstudio.studio.answers import load, models
 from synthstudio.studio.components import mount_camera
 from synthstudio.studio.context import Context, context, require
 from synthstudio.studio.page_parts import HOME, empty_state, field_error
 from synthstudio.studio.text import log_text, plain
-from synthstudio.studio.trying import answers
-from synthstudio.studio.trying.answers import load, models
 
 _KINDS = ("Photo", "Video", "Camera")
 _CAMERA = "try_camera"

@@ -1,1 +1,0 @@
-"""The page Skeletons: its files, and what draws a skeleton in the browser."""

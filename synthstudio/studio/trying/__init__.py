@@ -1,1 +1,0 @@
-"""The page Try it: exported networks, what people upload, the browser's camera."""
