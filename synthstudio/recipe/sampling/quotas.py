@@ -1,7 +1,7 @@
 """Quotas as a plan: which bin each person of a run belongs to, known from their number alone.
 
 People are numbered through the run: frame x greatest count + place in the frame. Each axis has
-its own stratified stream (choose.py), so every hundred numbers hold every bin by its share
+its own stratified stream (context.py), so every hundred numbers hold every bin by its share
 and nothing depends on what other frames hold.
 """
 

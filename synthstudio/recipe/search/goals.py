@@ -1,6 +1,6 @@
 """What the targets ask of each person of a frame, and how far a candidate is from it.
 
-Asked values are a plan: those of frame i come from a stratified permutation of i (choose.py), so
+Asked values are a plan: those of frame i come from a stratified permutation of i (context.py), so
 any long run asks for the recipe's distribution itself, whoever makes which frames.
 """
 
