@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw
 from benchmarks.counterfactuals import Shot, Tally, compare, counterfactuals, pairs, shot
 from synthstudio.core.labels import Frame
 from synthstudio.core.rng import stream
-from synthstudio.core.spec import FrameSpec
-from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.core.spec import FrameSpec, from_json, to_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Settings, Stage, prepare

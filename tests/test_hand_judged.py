@@ -5,7 +5,7 @@ joint, a clean picture beside it, enlarged. The question was whether at least ha
 the camera of the joint's surface is seen, and if not, what hides it. `first_look` keeps that
 answer. Only then were the labels computed; where they differed, `note` says what a second look
 found. Rows without a `cause` are not decided: too close to one half, or hinging on a little
-cloth. `hand_judged/*.json` are the frames, as `core.spec_json.from_json` reads them.
+cloth. `hand_judged/*.json` are the frames, as `core.spec.from_json` reads them.
 """
 
 import csv
@@ -20,8 +20,7 @@ import pytest
 
 from synthstudio.core.labels import FrameLabels
 from synthstudio.core.scene import Rendering, Scene
-from synthstudio.core.spec import FrameSpec
-from synthstudio.core.spec_json import from_json
+from synthstudio.core.spec import FrameSpec, from_json
 from synthstudio.generation import pipeline
 from synthstudio.generation.stage import Stage, prepare
 from synthstudio.recipe.schema.load import load

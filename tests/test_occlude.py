@@ -15,7 +15,7 @@ from synthstudio.core.errors import AssetError, FormatError, SynthStudioError
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec_json import read_as
+from synthstudio.core.spec import read_as
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import hashed_files
 from synthstudio.formats.coco.file import CocoFile

@@ -110,7 +110,7 @@ class Frame:
     @cached_property
     def spec(self) -> FrameSpec | None:
         """What the frame was made from; None for photos and imported pictures."""
-        from synthstudio.core.spec_json import from_json
+        from synthstudio.core.spec import from_json
 
         text = self._row["spec"]
         return None if text is None else from_json(text)

@@ -52,8 +52,7 @@ from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import SHARES, Frame, PersonLabel
 from synthstudio.core.places import Place
-from synthstudio.core.spec import ClipSpec, OcclusionTarget
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import ClipSpec, OcclusionTarget, to_json
 from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
 from synthstudio.dataset.durable import damaged
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import Frame
 from synthstudio.core.places import Place
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import to_json
 from synthstudio.dataset import rows
 from synthstudio.dataset.reader import Dataset
 from synthstudio.generation.pipeline import make_frame

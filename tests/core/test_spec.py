@@ -13,7 +13,7 @@ from synthstudio.core import spec as specs
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import RecipeError
 from synthstudio.core.skeleton import SKELETONS, get_skeleton
-from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.core.spec import from_json, to_json
 
 ASSET = specs.AssetRef(sha256="ab" * 32, name="folder/é.jpg")
 BACKDROPS = [

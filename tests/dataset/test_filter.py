@@ -9,7 +9,7 @@ import pytest
 from painted_frames import painted, write_set
 
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.spec_json import from_json
+from synthstudio.core.spec import from_json
 from synthstudio.dataset import filter as filtering
 from synthstudio.dataset import splits
 from synthstudio.dataset.derive import origins

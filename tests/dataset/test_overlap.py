@@ -9,7 +9,7 @@ import pytest
 from painted_frames import painted, write_set
 
 from synthstudio.core.labels import Frame
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import to_json
 from synthstudio.dataset.merge import merge_sets
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import Drawn, shared_notes, split

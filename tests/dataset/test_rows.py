@@ -12,8 +12,7 @@ from stick_people import make_camera, make_frame, make_labels, make_posed, make_
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec import ClipSpec, OcclusionTarget
-from synthstudio.core.spec_json import from_json
+from synthstudio.core.spec import ClipSpec, OcclusionTarget, from_json
 from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.rows import (

@@ -23,7 +23,7 @@ from synthstudio.core.bins import (
 )
 from synthstudio.core.errors import DatasetError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec_json import from_json
+from synthstudio.core.spec import from_json
 from synthstudio.dataset.arrays import write_parquet
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, instance_rows

@@ -8,7 +8,7 @@ import pytest
 from recipe_fake import CATALOGUE, FakeSolve, mix_of
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import to_json
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.schema.load import dump, parse
 

@@ -11,7 +11,7 @@ from recipe_fake import CATALOGUE, FakeSolve
 from synthstudio.body import face, meetings, pose_library, poses, wardrobe
 from synthstudio.core.catalogue import Catalogue
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.core.spec_json import from_json, to_json
+from synthstudio.core.spec import from_json, to_json
 from synthstudio.props import procedural
 from synthstudio.recipe.draw import draw
 from synthstudio.recipe.sampling.check import check

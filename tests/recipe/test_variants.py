@@ -7,8 +7,7 @@ import pytest
 from recipe_fake import FakeSolve
 
 from synthstudio.core.errors import RecipeError
-from synthstudio.core.spec import PersonSpec, ThingSpec
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import PersonSpec, ThingSpec, to_json
 from synthstudio.recipe.draw import draw, draw_group
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.layout.rig import draw_rig

@@ -23,8 +23,7 @@ from synthstudio.core.photo import PhotoSpec
 from synthstudio.core.places import Place
 from synthstudio.core.scene import F64, Bool, JointPatches
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.spec import THING_BASE
-from synthstudio.core.spec_json import read_as
+from synthstudio.core.spec import THING_BASE, read_as
 from synthstudio.dataset.reader import Dataset, opened
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.source import asset_root

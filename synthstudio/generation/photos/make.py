@@ -22,8 +22,7 @@ from synthstudio.core.labels import SHARES, STATE_VISIBLE
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
-from synthstudio.core.spec import PERSON_BASE, THING_BASE, AssetRef, OcclusionTarget
-from synthstudio.core.spec_json import to_json
+from synthstudio.core.spec import PERSON_BASE, THING_BASE, AssetRef, OcclusionTarget, to_json
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset import rows
 from synthstudio.dataset.rows import Row
