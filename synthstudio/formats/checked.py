@@ -19,7 +19,14 @@ from synthstudio.core.labels import CAUSES, ORIGINS, SHARES, STATE_HIDDEN, STATE
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, KINEMATIC, NO_STATE, Row
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    JOINT_LISTS,
+    KINEMATIC,
+    NO_STATE,
+    Row,
+)
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
@@ -206,7 +213,7 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     integer(row["instance"], 1, MAX_PEOPLE)
     if row["frame_index"] != frame["index"]:
         raise ValueError("a person of another frame")
-    for name, columns in _COLUMNS.items():
+    for name, columns in JOINT_LISTS.items():
         if row[name] is not None and len(row[name]) != joints * columns:
             raise ValueError(f"{name} has {joints * columns} entries, not {len(row[name])}")
     for name, kinds in _SCALARS.items():
@@ -226,11 +233,6 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_texts(row, _PERSON_TEXTS)
 
 
-_COLUMNS = {
-    "joints_px": 2, "joints_camera_m": 3, "joints_world_m": 3, KINEMATIC: 3, "shares": len(SHARES),
-    "state": 1, "cause": 1, "ambiguous": 1, "occluder_id": 1, "origin": 1,
-}  # fmt: skip
-"""Numbers a joint in each list of joints."""
 _SCALARS: dict[str, tuple[type, ...]] = {
     f.name: (int,) if pa.types.is_integer(f.type) else (int, float)
     for f in INSTANCE_SCHEMA

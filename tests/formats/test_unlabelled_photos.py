@@ -48,10 +48,6 @@ def film(path, frames: int = 20, hz: float = 10.0, codec: str = "mp4v"):
     return path
 
 
-def is_red(rgb) -> bool:
-    return int(rgb[0]) > 150 and int(rgb[2]) < 100
-
-
 def test_a_folder_is_a_set_with_nobody_in_it(tmp_path):
     source = tmp_path / "photos"
     (source / "more").mkdir(parents=True)
@@ -84,15 +80,6 @@ def test_a_photo_that_exif_turns_is_upright(orientation, tmp_path):
     expected = decode_rgb(source.read_bytes(), "source")  # the package's own upright picture
     assert rgb.shape == expected.shape and np.abs(rgb.astype(int) - expected).mean() < 6
     assert any("written anew" in note for note in made.summary.notes) == (orientation != 1)
-
-
-def test_cmyk_becomes_rgb(tmp_path):
-    source = tmp_path / "print.jpg"
-    halves().convert("CMYK").save(source, quality=95)
-    made = import_photos(source, tmp_path / "set")
-    rgb = decode_rgb(made._stored.image_bytes(0), "stored")
-    assert is_red(rgb[20, 10]) and not is_red(rgb[20, 50])
-    assert "1 photos, which were written anew" in made.summary.notes[0]
 
 
 def test_what_cannot_be_used_is_left_out_and_told(tmp_path, monkeypatch):
@@ -162,16 +149,6 @@ def test_what_a_killed_run_left_goes_with_the_next(tmp_path, monkeypatch):
     (other,) = tmp_path.glob(".tmp-*")
     assert other.name.startswith(".tmp-other.scratch-")
     assert not list(Dataset(tmp_path / "set").verify())
-
-
-def test_a_video_that_cannot_be_sought(tmp_path):
-    """Its index is cut off, as in a recording that was broken off: what plays is taken."""
-    whole = film(tmp_path / "whole.avi", codec="MJPG").read_bytes()
-    cut = tmp_path / "cut.avi"
-    cut.write_bytes(whole[: whole.rindex(b"idx1")])
-    made = import_photos(cut, tmp_path / "set", every=5)
-    greys = [decode_rgb(made._stored.image_bytes(k), "x").mean() for k in range(len(made))]
-    assert np.allclose(greys, [0, 50, 100, 150], atol=6)
 
 
 def test_videos_that_are_none(tmp_path, monkeypatch):

@@ -32,8 +32,7 @@ from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
-from synthstudio.formats.coco.entries import bad, frame_row, instance_row
-from synthstudio.formats.coco.info import INFO
+from synthstudio.formats.coco.entries import INFO, bad, frame_row, instance_row
 from synthstudio.formats.exchange import LeftOut, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"

@@ -20,9 +20,15 @@ from synthstudio.core.whole_body import SKELETON
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco import write as coco
-from synthstudio.formats.coco.entries import annotation_entries, bad, head, instance_row
+from synthstudio.formats.coco.entries import (
+    FIXED_DATE,
+    INFO,
+    annotation_entries,
+    bad,
+    head,
+    instance_row,
+)
 from synthstudio.formats.coco.file import CocoFile
-from synthstudio.formats.coco.info import FIXED_DATE, INFO
 from synthstudio.formats.coco.text import dump
 from synthstudio.formats.exchange import HALF_PX, Opened, Picture, Target, split_image_name
 

@@ -1,4 +1,4 @@
-"""COCO keypoint files, there and back. What each key means: `info.INFO`, in each file.
+"""COCO keypoint files, there and back. What each key means: `entries.INFO`, in each file.
 
     samples (frame row, its instance rows) ──► coco_writer ──► a JSON file per split
     file ──► file.CocoFile ──► samples
