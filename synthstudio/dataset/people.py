@@ -50,10 +50,12 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
     )
     pairs = zip(*cells("hidden_joint", "hidden_instance", "hidden_share"), strict=True)
     rank = np.nan_to_num(as_numpy(table.column("depth_rank")), nan=-1)
-    lists = {
+    columns: dict[str, Any] = {
         name: _list_column(table, name, (count, joints, each)[: 2 if each == 1 else 3])
         for name, each in JOINT_LISTS.items()
     }
+    columns |= {name: np.array(table.column(name).to_pylist(), object) for name in _TEXTS}
+    columns |= {name: as_numbers(table.column(name)) for name in _NUMBERS}
     return People(
         skeleton=skeleton,
         frame_index=as_numpy(table.column("frame_index")),
@@ -64,9 +66,7 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
         boxes_px=boxes("modal_box_px"),
         amodal_boxes_px=boxes("amodal_box_px"),
         depth_rank=rank.astype(np.int32),
-        **lists,
-        **{name: np.array(table.column(name).to_pylist(), object) for name in _TEXTS},
-        **{name: as_numbers(table.column(name)) for name in _NUMBERS},
+        **columns,
     )
 
 
