@@ -36,8 +36,7 @@ STORED = ROOT / "tests" / "golden"
 BASE = "3a16557"
 PROGRAM = "versions.synthstudio"
 """What a data set's identity says of the program itself: another release may say another."""
-EACH, MOST = 4, 60
-"""So many differences of one file are shown, and of one check."""
+EACH, MOST = 4, 60  # differences of one file that are shown, and of one check
 GROWS = ("commands/", "json/", "values/")
 """Facts that the new side may have more of: commands, options and keys that are added."""
 

@@ -52,7 +52,7 @@ def make_inputs(base: Side, frames: int) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     make_assets(folder / "assets", base.scenes)
-    make_people(folder / "people", photos=frames // 2)
+    make_people(folder / "people", photos=max(8, frames // 2))
     make_people(folder / "few", photos=4)
     write_json(folder / "pairs.yaml", pairs_recipe(24))
     write_json(folder / "others.yaml", {**pairs_recipe(8), "seed": 6, "name": "others"})
@@ -202,11 +202,9 @@ MORE = {
 }
 NETWORKS = {
     "train": "train {in}/orn.yaml --out run",
-    "train dry": "train {in}/kpe.yaml --out dry --fast-dev-run",
     "evaluate": "evaluate {in}/orn {in}/pairs --out evaluated",
     "evaluate flip": "evaluate {in}/kpe {in}/pairs --flip --out flipped",
     "compare": "compare {in}/evaluation-orn {in}/evaluation-kpe",
-    "compare written": "compare evaluated flipped --out compared",
     "suggest": "suggest {in}/evaluation-orn --out suggested.yaml",
     "predict": "predict {in}/orn {in}/pairs --out predicted",
     "predict photos": f"predict {{in}}/orn {PHOTOS} --out found --peaks 2 --device cpu",
