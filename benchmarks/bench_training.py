@@ -25,8 +25,7 @@ from synthstudio.generation import pipeline
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Config, Network
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, InputSpec
 from synthstudio.training.data.crops import crop_dataset

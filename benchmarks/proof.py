@@ -43,8 +43,7 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config, Source
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Config, Network, Source
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.sources import load_subset
 from synthstudio.training.devices import has_bfloat16
@@ -116,7 +115,6 @@ class Arm:
     block: str = "kpe"
     variants: tuple[str, ...] = ("base", "clean")
     augment: dict[str, float] = field(default_factory=dict)
-    losses: dict[str, float] = field(default_factory=dict)
     of: str = ""
     decode: Decode = "hits"
     bank: bool = False
@@ -130,7 +128,6 @@ ARMS = {
     "b": Arm(title="KPE, occlusion", decode="peak"),
     "g": Arm(title="(b) decoded by expected hits and a pose bank", of="b", bank=True),
     "c": Arm(title="ORN, occlusion", block="orn"),
-    "d": Arm(title="ORN, occlusion, counterfactual pairs", block="orn", losses={"agreement": 0.5}),
 }
 """KPE is decoded by its highest peak, ORN by expected hits, unless the line says otherwise."""
 
@@ -208,7 +205,6 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
             "train": [{"dataset": train, "splits": ["train"], "variants": list(arm.variants)}],
             "network": network,
             "augment": arm.augment,
-            "losses": arm.losses,
             "batch": size.batch,
             "steps": size.steps,
             "epochs": 1,
@@ -418,7 +414,6 @@ AIMS: tuple[tuple[str, str, str, Callable[[Interval], bool]], ...] = (
     ("c", "b", "hidden", lambda d: d.value >= 0.05),
     ("c", "g", "hidden", lambda d: d.low > 0),
     ("c", "a", "clean", lambda d: d.value >= -0.01),
-    ("d", "c", "hidden", lambda d: d.low > 0),
 )
 """Lines that are to hold: ours, theirs, the measure, and whether the difference is enough."""
 

@@ -29,7 +29,7 @@ from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.data import run_data, sources
+from synthstudio.training.data import sources
 from synthstudio.training.loop import train
 from synthstudio.training.networks import build_network
 from synthstudio.training.predictions import predict_subset
@@ -156,7 +156,7 @@ def test_few_people_are_learnt_by_heart(run: Run, dataset: Path, tmp_path: Path)
     assert len(fits) == 8 and fits[-1] == 1.0
     net, settings, _ = checkpoint.load_network(out / "last.safetensors")
     gathered = sources.load_data(settings, cache=cache, say=lambda text: None)
-    val = run_data.overfit_subset(gathered, 3).val
+    val = sources.overfit_subset(gathered, 3).val
     assert val is not None
     answers = predict_subset(net, val, gathered.spec, device=torch.device("cpu"))
     hits = pck(answers.xy, answers.true_xy, length=answers.side, at=0.05)

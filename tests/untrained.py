@@ -20,11 +20,9 @@ def save(
     block: str = "orn",
     skeleton: str = "coco23",
     data: Path | str = "none",
-    attention: bool = False,
 ) -> Path:
     """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block}
-    network |= {"attention": attention}
     config, own = _config(network, data), get_skeleton(skeleton)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
     net = networks.build_network(config.network, own, bank=bank)
@@ -36,7 +34,7 @@ def save_system(path: Path, system: str = "fcpose", *, eager: bool = False) -> P
     """The same of a system of whole frames, 96 x 128 pixels. `eager`: it finds people in plenty."""
     network = {"system": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
     config, own = _config(network, "none"), get_skeleton("coco23")
-    net = networks.build_system(config.network, own)
+    net = networks.build(config.network, own)
     if eager:
         torch.nn.init.constant_(dict(net.named_parameters())["said.bias"][:1], 4.0)
     checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")

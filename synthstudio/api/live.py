@@ -164,7 +164,7 @@ def run_live(
         its answer, answers a second.
     """
     from synthstudio.inference import screen
-    from synthstudio.training.interrupts import stop_on_signals
+    from synthstudio.training.devices import stop_on_signals
 
     file = None if out is None else _video_file(out)
     most = to_count(frames, "frames", least=0)

@@ -103,7 +103,7 @@ def run_train(
     """As `train`, for a read config; `dry_run`: two steps and one validation, kept nowhere."""
     from synthstudio.dataset.durable import new_parents
     from synthstudio.training import ray_train
-    from synthstudio.training.data import run_data
+    from synthstudio.training.data import sources
     from synthstudio.training.log import progress_bars
     from synthstudio.training.loop import train as run
 
@@ -119,8 +119,8 @@ def run_train(
 
     def select(data: Any) -> Any:
         if overfit is not None:
-            return run_data.overfit_subset(data, overfit)
-        return run_data.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
+            return sources.overfit_subset(data, overfit)
+        return sources.fast_dev_run_subset(data, batch=config.batch) if dry_run else data
 
     if dry_run:
         config = config.model_copy(update={"steps": 2, "epochs": 1, "save_every": 1})
@@ -335,8 +335,7 @@ def pose_bank(
     from synthstudio.models.packaged import DEFAULT, default_tensors
     from synthstudio.training import checkpoint
     from synthstudio.training import poses as banks
-    from synthstudio.training.config import Source
-    from synthstudio.training.config_network import MAX_BANK
+    from synthstudio.training.config import MAX_BANK, Source
     from synthstudio.training.data.sources import load_subset
 
     packaged = str(model) == DEFAULT

@@ -55,10 +55,10 @@ from synthstudio.training import checkpoint, devices, poses
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.sources import load_subset
+from synthstudio.training.diagnostics import step_seconds
 from synthstudio.training.log import CROPPING
 from synthstudio.training.loop import train
 from synthstudio.training.predictions import predict_subset
-from synthstudio.training.timing import step_seconds
 
 Report = Callable[[int, int, float], None]
 Step = Callable[[str], Report]

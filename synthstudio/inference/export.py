@@ -36,7 +36,7 @@ from synthstudio.inference.predict import PRESENT
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.heatmaps import HIT_CELLS, expected_hits, hits, mirrored_maps
-from synthstudio.training.config_network import STRIDE
+from synthstudio.training.config import STRIDE
 
 OPSET = 18
 """The first operator set that sums over indices as the pose bank does; onnxruntime 1.14 runs it."""

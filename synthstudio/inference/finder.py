@@ -21,7 +21,7 @@ from synthstudio.inference.onnx_model import open_session, stated_size
 from synthstudio.inference.predict import PRESENT, Person, Predictor, predict
 from synthstudio.inference.sources import F64, U8, Boxes, FindPeople, SourceImage, source_boxes
 from synthstudio.models.packaged import default_finder
-from synthstudio.training.data.letterbox import Letterbox
+from synthstudio.training.data.windows import Letterbox
 
 FORMAT = "synthstudio person finder 1"
 MIN_SCORE, OVERLAP = 0.5, 0.6

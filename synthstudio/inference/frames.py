@@ -9,7 +9,7 @@ import numpy as np
 from synthstudio.inference.predict import F64, U8, Person
 from synthstudio.inference.sources import SourceImage
 from synthstudio.models.bottom_up.contract import FoundPeople
-from synthstudio.training.frame_answers import find_in_images
+from synthstudio.training.frame_predictions import find_in_images
 from synthstudio.training.networks import BottomUpNet
 
 _MARGIN = 0.1

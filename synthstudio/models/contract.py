@@ -34,8 +34,8 @@ class PoseOutputs:
     Logits too: `presence` (B, J), the joint lies in the image; `shares` (B, J, 4) of the joint's
     surface: visible, hidden by self, person, object; `quality` (B, J), the expected OKS;
     `occluder` (B, 1, h, w), a cell is covered by something in front of the person.
-    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: attention weights by name ("pixels"
-    (B, J, h, w), "joints" (B, J, J), "poses" (B, N)). None: the block has no such output.
+    `xyz_m` (B, J, 3): root-relative, camera axes. `attention`: attention weights by name ("poses"
+    (B, N)). None: the block has no such output.
     """
 
     logits: tuple[Tensor, ...]
@@ -60,6 +60,14 @@ class StagedFeatures:
 
     last: Tensor
     logits: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundJoints:
+    """`joints_px` (B, J, 2) continuous pixels of the images; `scores` (B, J)."""
+
+    joints_px: Tensor
+    scores: Tensor
 
 
 class PoseNet(nn.Module):
@@ -104,6 +112,12 @@ class PoseNet(nn.Module):
         """What the backbone takes of images (B, 3, H, W), uint8 or from 0 to 1."""
         levels = normalized(images, self.mean, self.std, where=where)
         return standardized(levels) if self.standardize else levels
+
+    def find(self, images: Tensor) -> FoundJoints:
+        """Joints of images as `forward` takes them; ModelError when the maps are not finite."""
+        joints, outputs = predict_joints(self, images)
+        pixels = images.shape[-1] / outputs.logits[-1].shape[-1]
+        return FoundJoints(joints_px=joints.xy * pixels, scores=joints.score)
 
 
 def normalized(images: Tensor, mean: Tensor, std: Tensor, *, where: str) -> Tensor:

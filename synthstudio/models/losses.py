@@ -61,14 +61,6 @@ def _middles(count: int, like: Tensor) -> Tensor:
     return torch.arange(count, dtype=like.dtype, device=like.device) + 0.5
 
 
-def oks_loss(logits: Tensor, labels: Labels, sigmas: Tensor) -> Tensor:
-    """1 - the expected OKS of joints drawn from the maps."""
-    h, w = logits.shape[-2:]
-    hit = oks_map(_cells(labels, logits), sigmas, labels.area * h * w, h, w)
-    each = 1 - (probabilities(logits) * hit).flatten(2).sum(-1)
-    return masked_mean(each, labels.known)
-
-
 def presence_loss(predicted: Tensor, labels: Labels) -> Tensor:
     """Binary cross-entropy of whether joints lie in the image."""
     known = ~labels.present.isnan()
@@ -122,30 +114,17 @@ def lift_loss(predicted: Tensor, labels: Labels) -> Tensor:
     return masked_mean(each, known)
 
 
-def agreement_loss(predicted: Tensor, teacher: Tensor, where: Tensor) -> Tensor:
-    """KL(teacher || student) of maps (B, J, h, w), averaged over joints `where` (B, J).
-
-    The teacher sees the same moment without the occluder and gets no gradient.
-    """
-    log_student = F.log_softmax(predicted.flatten(2), -1)
-    log_teacher = F.log_softmax(teacher.detach().flatten(2), -1)
-    each = (log_teacher.exp() * (log_teacher - log_student)).sum(-1)
-    return masked_mean(each, where)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """Weights of the terms; 0 leaves one out. `stages`: of the maps before the last."""
 
     map: float = 1.0
     stages: float = 0.5
-    oks: float = 0.0
     presence: float = 0.1
     shares: float = 0.1
     quality: float = 0.05
     occluder: float = 0.2
     lift: float = 0.02
-    agreement: float = 0.5
 
 
 def map_losses(logits: tuple[Tensor, ...], labels: Labels, weights: Weights) -> dict[str, Tensor]:
@@ -162,8 +141,6 @@ def pose_losses(
 ) -> dict[str, Tensor]:
     """Each weighted term by name; their sum is the loss. Terms without an output are left out."""
     terms = map_losses(predicted.logits, labels, weights)
-    if weights.oks:
-        terms["oks"] = weights.oks * oks_loss(predicted.logits[-1], labels, sigmas)
     if predicted.presence is not None and weights.presence:
         terms["presence"] = weights.presence * presence_loss(predicted.presence, labels)
     if predicted.shares is not None and weights.shares:

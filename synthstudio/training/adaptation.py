@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,12 +19,15 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.labels import STATE_VISIBLE
+from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.contract import VISIBLE, PoseOutputs
 from synthstudio.models.heatmaps import Decoded, expected_hits
 from synthstudio.models.losses import Labels, Weights, map_losses
-from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.unlabelled import Unlabelled
+from synthstudio.training.config import NO_AUGMENTATION, Config
+from synthstudio.training.data import batches
+from synthstudio.training.data.batches import Batch, BatchPart, CropSubset, InputSpec, Pictures
+from synthstudio.training.devices import ALONE, World
 
 UNLEARNT = 1.5
 """Divergence: a map loss on labelled people of this many times that of a map that says nothing."""
@@ -112,3 +116,40 @@ def statistics_kept(net: nn.Module, kept: bool) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, before, strict=True):
             norm.momentum = momentum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlabelled:
+    """The same people twice: as they are, for the teacher, and augmented."""
+
+    plain: Batch
+    augmented: Batch
+
+
+def make_unlabelled(
+    people: CropSubset,
+    spec: InputSpec,
+    config: Config,
+    *,
+    number: int,
+    pictures: Pictures,
+    world: World = ALONE,
+) -> Unlabelled:
+    """The people of batch `number`, or a process's part of them; (seed, number) decide who they are
+    and how they look."""
+    per_pass = max(len(people) // config.batch, 1)
+    which, place = divmod(number, per_pass)
+    order = stream(config.seed, "unlabelled", which).permutation(people.rows)
+    rows = order[np.arange(place * config.batch, (place + 1) * config.batch) % len(order)]
+    part = BatchPart.of(rows, rank=world.rank, size=world.size)
+    augmented = batches.make_batch(
+        people.crops,
+        part,
+        spec,
+        config.augment,
+        seed=config.seed + 1,  # not as the labelled batch of the same number
+        step=number,
+        pictures=pictures,
+    )
+    plain = batches.make_batch(people.crops, part.rows, spec, NO_AUGMENTATION)
+    return Unlabelled(plain=plain, augmented=augmented)

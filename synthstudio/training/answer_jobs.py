@@ -28,7 +28,7 @@ from synthstudio.generation.remote_worker import check_device
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime
-from synthstudio.training import checkpoint, devices, frame_answers, predictions
+from synthstudio.training import checkpoint, devices, frame_predictions, predictions
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.predictions import Answers, Decode
 
@@ -147,7 +147,7 @@ def answer_frames(asked: Network, job: FramesJob, report: Report) -> tuple[int, 
     """Do a job in a worker; ModelError when out of memory."""
     images = [decode_rgb(data, name) for data, name in zip(job.files, job.names, strict=True)]
     net: Any = asked.net
-    found = frame_answers.find_in_images(net, images, asked.spec.size)
+    found = frame_predictions.find_in_images(net, images, asked.spec.size)
     report(len(images))
     return job.first, [dataclasses.replace(people, masks=None) for people in found]
 
@@ -180,8 +180,8 @@ class Asker:
         """Who is in the frames of these rows, a table each, in their order."""
 
         def jobs() -> Iterator[FramesJob]:
-            for first in range(0, len(rows), frame_answers.BATCH):
-                some = rows[first : first + frame_answers.BATCH]
+            for first in range(0, len(rows), frame_predictions.BATCH):
+                some = rows[first : first + frame_predictions.BATCH]
                 yield FramesJob(
                     first=first,
                     files=tuple(map(dataset.image_bytes_of, some)),

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,12 @@ from synthstudio.dataset.durable import new_parents, remove, replace_file
 from synthstudio.models.backbones.vit import resized_positions
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.recipe.schema.load import read_yaml
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
-from synthstudio.training.config_network import MAX_STACKS
+from synthstudio.training.config import MAX_STACKS, Config
 from synthstudio.training.networks import (
     BottomUpNet,
     PersonNet,
-    build_network,
-    build_system,
-    build_zoomnet,
+    build,
     describe_backbone,
     empty_bank,
     matching_report,
@@ -60,30 +57,29 @@ class Progress:
 
 
 @contextmanager
-def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[Config]:
+def prepared_folder(out: Path, config: Config, *, resume: bool) -> Iterator[None]:
     """Make the run's folder; ModelError when it holds another run, or one without `resume`.
 
-    What is wrong before the first step, in the body, leaves nothing of a new run. Yields the
-    config of the run: one begun before `joints_3d` goes on with the regressed joints, unless
-    `config` says otherwise.
+    What is wrong before the first step, in the body, leaves nothing of a new run.
     """
     saved = out / "config.yaml"
     if saved.is_file():
-        yield _check_config(saved, config, resume=resume)
+        _check_config(saved, config, resume=resume)
+        yield
         return
     free_folder(out, own={"cache"}.__contains__)
     had = set(out.iterdir()) if out.exists() else set()
     with new_parents(saved):
         try:
             replace_file(saved, configs.dump_yaml(config).encode())
-            yield config
+            yield
         except SynthStudioError:
             for path in set(out.iterdir()) - had:
                 remove(path)
             raise
 
 
-def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
+def _check_config(saved: Path, config: Config, *, resume: bool) -> None:
     if not resume:
         raise ModelError(
             "there is a run already",
@@ -91,11 +87,7 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
             expected="a new folder",
             then="Choose another --out, or continue it with --resume.",
         )
-    stored = read_yaml(saved)
-    before = configs.parse_stored(stored, str(saved))
-    if configs.is_older(stored):  # what the caller did not choose is as it was then
-        given = config.model_dump(mode="json", exclude_unset=True)
-        config = configs.parse_stored(given, str(saved))
+    before = configs.load(saved)
     if before != config:
         old = configs.dump(before)
         changed = [key for key, value in configs.dump(config).items() if value != old[key]]
@@ -105,7 +97,6 @@ def _check_config(saved: Path, config: Config, *, resume: bool) -> Config:
             got=f"changed: {', '.join(changed)}",
             then="Choose another --out, or use the config.yaml there.",
         )
-    return config
 
 
 def weights_file(path: Path) -> Path:
@@ -149,21 +140,18 @@ def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
     but the file is read: one that only names a backbone is refused.
     """
     tensors, metadata = read(path)
-    try:
-        config = configs.parse_stored(json.loads(metadata.get("config", "null")), str(path))
-    except (ValueError, RecursionError) as error:
-        raise _incomplete("a config", path, str(error)) from error
+    config = _stored_config(metadata, path)
     skeleton = get_skeleton(metadata["skeleton"])
-    net: PersonNet | BottomUpNet
-    if config.network.sees_frames:
-        net = build_system(config.network, skeleton, map_weight=config.losses.map)
-    elif config.network.system == "zoomnet":
-        net = build_zoomnet(config.network, skeleton)
-    else:
-        bank, backbone = empty_bank(tensors), metadata.get("backbone", "")
-        if config.network.pretrained and not backbone:
-            raise _incomplete("the description of its backbone", path, config.network.pretrained)
-        net = build_network(config.network, skeleton, bank=bank, backbone=backbone)
+    backbone = metadata.get("backbone", "")
+    if config.network.pretrained and not backbone:
+        raise _incomplete("the description of its backbone", path, config.network.pretrained)
+    net = build(
+        config.network,
+        skeleton,
+        bank=empty_bank(tensors),
+        backbone=backbone,
+        map_weight=config.losses.map,
+    )
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
@@ -196,6 +184,22 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             where=str(path),
             got=str(error)[:200],
             then="Take another one, or train again.",
+        ) from error
+
+
+def _stored_config(metadata: Mapping[str, str], path: Path) -> Config:
+    try:
+        data = json.loads(metadata.get("config", "null"))
+    except (ValueError, RecursionError) as error:
+        raise _incomplete("a config", path, str(error)) from error
+    try:
+        return configs.parse(data, str(path))
+    except ModelError as error:
+        raise ModelError(
+            f"synthstudio {version('synthstudio')} does not read the config of this checkpoint",
+            where=str(path),
+            got=str(error)[:300],
+            then="Train again, or use the version that wrote it.",
         ) from error
 
 
@@ -301,7 +305,6 @@ REFINER = "block.refiner.maps.weight"
 JOINT_AXES = {
     "block.maps.weight": 0, "block.maps.bias": 0,
     "block.first.weight": 0, "block.first.bias": 0,
-    "block.reader.match.weight": 0, "block.reader.name": 0,
     "block.lean.own": 0, "block.heads.own": 0,
     REFINER: 1,
     "block.refiner.last.weight": 0, "block.refiner.last.bias": 0,

@@ -8,25 +8,127 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from synthstudio.core.aliases import rename_keys
 from synthstudio.core.errors import ModelError
+from synthstudio.models.backbones.sizes import misfit
 from synthstudio.recipe.schema.load import read_yaml
-from synthstudio.training.config_network import Network, Section
 
-RENAMED_KEYS = {
-    "rate": "lr",
-    "end_rate": "end_lr_ratio",
-    "backbone_rate": "backbone_lr_ratio",
-    "decay": "weight_decay",
-    "warm_up": "warmup",
-    "clip": "clip_norm",
-    "weak_tail": "no_augmentation_tail",
-    "validate_on": "val",
-    "start": "init_from",
-}
-"""Keys of older configs and checkpoints, which are still read, and their names now."""
+STRIDE = 4
+"""Pixels of the network's input per heat-map cell."""
+MIN_SIDE = 16
+MAX_STACKS = 8
+MAX_BANK = 50_000
+System = Literal["topdown", "zoomnet", "openpose", "personlab", "fcpose"]
+FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32}
+"""Of what the sides of a bottom-up system's frames are multiples."""
+_SYSTEM_BACKBONES = ("pyramid", "hrnet")
+"""Those whose features every system but topdown can take."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Network(Section):
+    """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
+
+    # topdown: one person a picture, cut out by a box. zoomnet: likewise, with windows that see face
+    # and hands closer (docs/research/whole_body.md). openpose, personlab, fcpose: whole frames with
+    # everybody in them (docs/research/bottom_up.md).
+    system: System = "topdown"
+    # openpose, personlab: pixels a cell of their maps.
+    stride: Literal[4, 8] = 8
+    # The block after the backbone: plain (kpe), occlusion robust (orn), or the backbone's own head.
+    block: Literal["kpe", "orn", "own"] = "orn"
+    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/research and its size.
+    backbone: Literal["pyramid", "hrnet", "hourglass", "vit"] = "pyramid"
+    variant: Literal["nano", "small", "base", "w32", "w48"] = "nano"
+    # hourglass: how many in a row. vit: its own head, by deconvolutions or by one convolution.
+    stacks: int = Field(default=2, ge=1, le=MAX_STACKS)
+    decoder: Literal["classic", "simple"] = "classic"
+    # Height and width of the network's input in pixels: multiples of 4, of whole frames of 8, for
+    # fcpose of 32.
+    size: tuple[int, int] = (96, 72)
+    # Every picture is first brought to one mean and one contrast (per-image standardization).
+    standardize: bool = False
+    # Channels of the small backbone at strides 4, 8, 16, ...
+    widths: tuple[int, ...] = (32, 64, 128, 128)
+    # Residual blocks at each stride.
+    depth: int = Field(default=1, ge=1, le=8)
+    # A convolution after the strides are added up.
+    smooth: bool = False
+    # Channels of the block.
+    width: int = Field(default=48, ge=8, le=1024)
+    # Convolutions of the block before its maps.
+    layers: int = Field(default=1, ge=1, le=8)
+    # A transformers backbone instead: the name or folder of any that AutoBackbone knows, or of a
+    # VitPoseForPoseEstimation (whose size must be `size`); "": none.
+    pretrained: str = ""
+    # Epochs in which its weights are frozen; -1: all.
+    frozen_epochs: int = Field(default=0, ge=-1)
+    # ORN: size of the pose bank, taken from the training people; 0: no bank.
+    bank: int = Field(default=8000, ge=0, le=MAX_BANK)
+    # How many of its poses take part in a training step; 0: all. Answers use all of them.
+    bank_sample: int = Field(default=1000, ge=0, le=MAX_BANK)
+    # How much the maps count against what other poses there are: more for larger pictures, of which
+    # a network sees more (docs/research/transfer.md).
+    bank_sharpness: float = Field(default=0.6, gt=0, le=4)
+    # ORN: refinement; final fusion with the poses.
+    refine: bool = True
+    last_word: bool = True
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the heat-maps."""
+        return self.size[0] // STRIDE, self.size[1] // STRIDE
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: tuple[int, int]) -> tuple[int, int]:
+        # A size that is not a whole number of cells would shift the joints.
+        if any(side < MIN_SIDE or side % STRIDE for side in size):
+            raise ValueError(f"height and width are multiples of {STRIDE}, {MIN_SIDE} at least")
+        return size
+
+    @field_validator("widths")
+    @classmethod
+    def _check_widths(cls, widths: tuple[int, ...]) -> tuple[int, ...]:
+        if not widths or min(widths) < 1:
+            raise ValueError("widths are the channels at one stride or more, each 1 at least")
+        return widths
+
+    @model_validator(mode="after")
+    def _check_backbone(self) -> Self:
+        if self.pretrained and self.backbone != "pyramid":
+            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
+        if fault := misfit(self.backbone, self.variant, self.size):
+            raise ValueError(fault)
+        if self.system != "topdown" and (fault := self._system_fault()):
+            raise ValueError(fault)
+        return self
+
+    def _system_fault(self) -> str:
+        """What a system other than topdown cannot be made of; "": nothing."""
+        if self.standardize:
+            return f"standardize: {self.system} takes pictures as they are, so leave it out"
+        if self.pretrained or self.backbone not in _SYSTEM_BACKBONES:
+            return (
+                f"backbone: {self.system} takes {' or '.join(_SYSTEM_BACKBONES)}, "
+                f"not {self.pretrained or self.backbone}"
+            )
+        if self.sees_frames and any(side % FRAME_MULTIPLES[self.system] for side in self.size):
+            height, width = self.size
+            return (
+                f"size: height and width of {self.system}'s frames are multiples of "
+                f"{FRAME_MULTIPLES[self.system]}, not {height}x{width}"
+            )
+        return ""
+
+    @property
+    def sees_frames(self) -> bool:
+        """Whether it takes whole frames and finds everybody in them, without boxes."""
+        return self.system in FRAME_MULTIPLES
 
 
 Joints3D = Literal["kinematic", "regressed"]
@@ -171,8 +273,6 @@ class Losses(Section):
     # people's maps; 0 trains its detector alone.
     map: float = Field(default=1.0, ge=0)
     stages: float = Field(default=0.5, ge=0)
-    # 1 - the OKS expected of joints drawn from the maps.
-    oks: float = Field(default=0.0, ge=0)
     # Whether a joint lies in the image; what hides it; its expected OKS; what covers a cell.
     presence: float = Field(default=0.1, ge=0)
     shares: float = Field(default=0.1, ge=0)
@@ -180,8 +280,6 @@ class Losses(Section):
     occluder: float = Field(default=0.2, ge=0)
     # Root-relative 3D joints.
     lift: float = Field(default=0.02, ge=0)
-    # Pairs: the prediction without the occluder teaches the one with it, at hidden joints.
-    agreement: float = Field(default=0.0, ge=0)
 
 
 class Adapt(Section):
@@ -245,9 +343,6 @@ class Config(Section):
     ema: float = Field(default=0.998, ge=0, lt=1)
     # The last share of the run without dropout, half bodies and shifts.
     no_augmentation_tail: float = Field(default=0.1, ge=0, le=1)
-    # People with a higher occluded fraction join epoch by epoch over this share of the run; 0: all
-    # from the start.
-    curriculum: float = Field(default=0.0, ge=0, le=1)
     # Stop when validation has not improved for this many epochs; 0: never.
     patience: int = Field(default=0, ge=0)
     # "float32", or mixed precision with "bfloat16" or "float16".
@@ -283,16 +378,12 @@ class Config(Section):
                 raise ValueError("stream all sources of train, or none")
             if len({source.weight for source in self.train}) > 1:
                 raise ValueError("streamed people are seen once an epoch: leave out weight")
-            if self.curriculum:
-                raise ValueError("streamed people come shard by shard: leave out curriculum")
         return self
 
     @model_validator(mode="after")
     def _check_system(self) -> Self:
         if self.network.system == "zoomnet":
             unfit = {
-                "losses.agreement": self.losses.agreement,
-                "losses.oks": self.losses.oks,
                 "losses.map": self.losses.map != 1,
                 "adapt.coco": self.adapt.coco,
             }
@@ -300,12 +391,10 @@ class Config(Section):
                 raise ValueError(f"zoomnet has losses of its own: leave out {', '.join(wrong)}")
         if self.network.sees_frames:
             unfit = {
-                "losses.agreement": self.losses.agreement,
                 "losses.map": self.network.system != "fcpose" and self.losses.map != 1,
                 "val (a detector alone has no joints to measure)": self.val
                 and self.losses.map == 0,
                 "adapt.coco": self.adapt.coco,
-                "curriculum": self.curriculum,
                 "augment.half_body": self.augment.half_body,
                 "augment.paste": self.augment.paste,
                 "stream": any(source.stream for source in (*self.train, *self.val)),
@@ -334,28 +423,9 @@ def parse(data: Any, where: str = "config") -> Config:
             got=type(data).__name__,
         )
     try:
-        return Config.model_validate(rename_keys(data, RENAMED_KEYS, where=where))
+        return Config.model_validate(data)
     except ValidationError as error:
         raise ModelError("\n".join(_fault(dict(f), where) for f in error.errors())) from error
-
-
-def is_older(data: Any) -> bool:
-    """Whether the plain values of a config were written before it had all of its fields."""
-    network = data.get("network", {}) if isinstance(data, dict) else None
-    return isinstance(network, dict) and not (
-        {"joints_3d", "optimizer"} <= data.keys() and "smooth" in network
-    )
-
-
-def parse_stored(data: Any, where: str) -> Config:
-    """Parse a config that a run wrote; one without a newer field had no choice in it."""
-    if is_older(data):
-        network = dict(data.get("network", {}))
-        if "smooth" not in network:
-            layers = network.get("layers", 2) if network.get("block") == "kpe" else 2
-            network |= {"smooth": True, "layers": layers}
-        data = {"joints_3d": "regressed", "optimizer": "adamw", **data, "network": network}
-    return parse(data, where)
 
 
 def overfitted(config: Config, people: int) -> Config:
@@ -372,10 +442,8 @@ def overfitted(config: Config, people: int) -> Config:
             "val": (),
             "steps": config.steps or 400,
             "no_augmentation_tail": 0.0,
-            "curriculum": 0.0,
             "patience": 0,
             "ema": min(config.ema, 0.98),
-            "losses": config.losses.model_copy(update={"agreement": 0.0}),
             "adapt": Adapt(),
         }
     )

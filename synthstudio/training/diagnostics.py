@@ -1,8 +1,11 @@
-"""What a network attends to, how it reacts to an occluding patch, and its latency."""
+"""What a network makes of hidden joints, how it reacts to an occluding patch, and its costs."""
 
 from __future__ import annotations
 
+import resource
+import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,32 +13,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.labels import CAUSES, STATE_HIDDEN
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.evaluation.attention import (
-    LEAST_SHARE,
     AttentionExample,
-    AttentionMass,
     Sensitivity,
-    attention_mass,
     occlusion_sensitivity,
 )
 from synthstudio.evaluation.latency import Latency, latency
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
-from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training import devices
-from synthstudio.training.config import NO_AUGMENTATION
+from synthstudio.training import devices, networks
+from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
+from synthstudio.training.networks import PersonNet
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
-Silhouette = Callable[[I64, F64], F64]
-"""Rows of the crops (R,) and their views (R, 2, 3) -> silhouettes (R, h, w), see evaluate.py."""
-_BATCH = 64
-_MAX_PEOPLE = 2000
 _POSES = 8
 
 
@@ -44,53 +41,10 @@ def evenly_spaced(count: int, most: int) -> I64:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-def attention_maps(
-    net: nn.Module,
-    people: CropSubset,
-    spec: InputSpec,
-    *,
-    device: torch.device,
-    silhouettes: Silhouette | None = None,
-    progress: Report = lambda done, total: None,
-) -> list[AttentionMass]:
-    """Attention to pixels of all known joints, for up to 2,000 people who are partly hidden.
-
-    Empty for a network without such attention. `silhouettes`: without them nothing is measured
-    within the person.
-    """
-    chosen = people.take(evenly_spaced(len(people), _MAX_PEOPLE))
-    found: list[AttentionMass] = []
-    for start in range(0, len(chosen), _BATCH):
-        end = min(start + _BATCH, len(chosen))
-        batch, outputs = _predict(net, chosen, np.arange(start, end), spec, device)
-        if "pixels" not in outputs.attention:
-            return []
-        cover = batch.labels.occluder[:, 0].double().numpy()
-        use = cover.mean((1, 2)) >= LEAST_SHARE
-        if use.any():
-            rows = batch.rows[use]
-            cell = spec.size[1] / spec.cells[1]
-            half = people.crops.box[rows, 2:] * people.crops.scale[rows, None] / cell / 2
-            unknown = np.full((len(rows), *spec.cells), np.nan)
-            found.append(
-                attention_mass(
-                    outputs.attention["pixels"].double().cpu().numpy()[use],
-                    cover[use],
-                    batch.labels.known.numpy()[use],
-                    hidden=batch.labels.state.numpy()[use] == STATE_HIDDEN,
-                    body=unknown if silhouettes is None else silhouettes(rows, batch.view[use]),
-                    half=half.round().astype(np.int64),
-                    group=people.crops.group[rows],
-                )
-            )
-        progress(end, len(chosen))
-    return found
-
-
 def examples(
     net: nn.Module, people: CropSubset, spec: InputSpec, *, device: torch.device, count: int = 6
 ) -> list[AttentionExample]:
-    """What the network attends to for one hidden joint of a few people, evenly spaced."""
+    """What the network makes of one hidden joint of a few people, evenly spaced."""
     crops = people.crops
     external = (CAUSES.index("person"), CAUSES.index("object"))
     hidden = crops.state[people.rows] == STATE_HIDDEN
@@ -130,7 +84,6 @@ def _example(
         top = outputs.attention["poses"][b].float().topk(min(_POSES, len(bank.poses)))
         poses = bank.poses[top.indices].double().cpu().numpy()
         weights = top.values.double().cpu().numpy()
-    pixels = outputs.attention.get("pixels")
     return AttentionExample(
         picture=batch.images[b].numpy().transpose(1, 2, 0).copy(),
         joint=j,
@@ -139,7 +92,7 @@ def _example(
         heatmap=outputs.maps[b, j].double().cpu().numpy(),
         peaks=_peaks(outputs.maps[b : b + 1, j : j + 1]) / size,
         cover=batch.labels.occluder[b, 0].double().nan_to_num().numpy(),
-        pixels=None if pixels is None else pixels[b, j].double().cpu().numpy(),
+        pixels=None,
         poses=poses,
         weights=weights,
         cause=CAUSES[int(people.crops.cause[row, j])],
@@ -197,16 +150,16 @@ def patch_sensitivity(
 
 
 def measure_latency(
-    net: nn.Module, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
+    net: PersonNet, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
 ) -> Latency:
     """Time from `batch` uint8 crops to joints: network, decoding, copies to and from the device."""
     images = torch.full((batch, 3, *spec.size), 114, dtype=torch.uint8)
 
     @torch.inference_mode()
     def call() -> object:
-        if isinstance(net, ZoomNet):
-            return net.find(images.to(device)).joints_px.cpu()
-        return expected_hits(_run(net, images, device).maps).xy.cpu()  # waits for the device
+        guard = devices.memory_guard(device, got=f"{batch} people", then=devices.OTHER_DEVICE)
+        with guard:
+            return net.find(images.to(device)).joints_px.cpu()  # waits for the device
 
     return latency(call, rounds=rounds)
 
@@ -224,3 +177,48 @@ def _run(net: nn.Module, images: Tensor, device: torch.device) -> PoseOutputs:
     with guard:
         outputs: PoseOutputs = net(images.to(device))
     return outputs
+
+
+def cost(
+    net: nn.Module, device: torch.device, *, one: Latency, many: Latency, batch: int
+) -> dict[str, Any]:
+    """Figures as an evaluation keeps them: `one` is the time of a single sample, `many` that of
+    `batch` at once."""
+    if device.type == "cuda":
+        peak, name = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
+    else:
+        peak, name = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "CPU"
+    tensors = list(net.state_dict().values())
+    return vars(one) | {
+        "batch": batch,
+        "batch_ms": many.mean_ms / batch,
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "peak_mb": peak / 1e6,
+        "peak_of": "accelerator" if device.type == "cuda" else "process",
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "weights_mb": sum(t.numel() * t.element_size() for t in tensors) / 1e6,
+    }
+
+
+def step_seconds(config: Config, skeleton: Skeleton, *, steps: int = 3) -> float:
+    """Time the fastest of a few steps, forward and back; data and optimizer are not counted.
+
+    A pretrained backbone is loaded for it.
+    """
+    device, network = devices.get_device(config.device), config.network
+    held = min(network.bank, network.bank_sample) or network.bank
+    with torch.random.fork_rng(devices=[]):
+        bank = PoseBank(torch.rand(held, len(skeleton.joints), 2)) if held else None
+        net = networks.build_network(network, skeleton, bank=bank).to(device).train()
+        images = torch.rand(config.batch, 3, *network.size, device=device)
+    seconds = []
+    for _ in range(steps):
+        began = time.monotonic()
+        with devices.autocast(device, config.precision):
+            outputs = net(images.contiguous(memory_format=torch.channels_last))
+        loss = torch.stack([stage.float().logsumexp((2, 3)).sum() for stage in outputs.logits])
+        torch.autograd.backward(loss.sum())
+        loss.tolist()  # waits for a GPU
+        seconds.append(time.monotonic() - began)
+    return config.accumulate * min(seconds)

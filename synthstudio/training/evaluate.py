@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from synthstudio.core.errors import ModelError, SynthStudioError
-from synthstudio.core.masks import decode
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.places import Place, Url, parse_place, resolved
 from synthstudio.core.skeleton import Skeleton
@@ -23,22 +21,18 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.evaluation import attention, storage
-from synthstudio.evaluation.attention import AttentionExample, Sensitivity, attention_ratios
+from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.precision import LEAST_OKS, Found
 from synthstudio.evaluation.storage import Evaluation, Predictions, interval, percent, value_of
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.report import evaluation as pages
-from synthstudio.training import checkpoint, costs, devices, diagnostics, frame_answers, poses
+from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
 from synthstudio.training.answer_jobs import Asker, Crew, request
 from synthstudio.training.config import Config, Source
-from synthstudio.training.data import augment
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.crops import Crops, canvas_size
 from synthstudio.training.data.sources import load_subset
-from synthstudio.training.data.windows import crop_and_resize
 from synthstudio.training.networks import PersonNet
 from synthstudio.training.predictions import Decode, clip_windows, predict_subset
 
@@ -93,11 +87,11 @@ def evaluate(
     net, config, skeleton = checkpoint.load_any(weights)
     spec = InputSpec.of(config.network, skeleton)
     if config.network.sees_frames:
-        frame_answers.check_options(options.decode, flip=options.flip, bank=options.bank)
-    elif isinstance(net, ZoomNet):
+        frame_predictions.check_options(options.decode, flip=options.flip, bank=options.bank)
+    elif config.network.system == "zoomnet":
         _check_zoomed(options)
     people = load_people(
-        dataset, frame_answers.truth_config(config), skeleton, options, cache, step
+        dataset, frame_predictions.truth_config(config), skeleton, options, cache, step
     )
     notes = _notes(config, dataset, options)
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
@@ -110,7 +104,7 @@ def evaluate(
     if isinstance(net, PersonNet):
         report_people = _untimed(step("predicting"))
         if asker is not None:
-            answers = asker.predictload_people(people, spec, report_people)
+            answers = asker.predict_people(people, spec, report_people)
         else:
             answers = predict_subset(
                 net,
@@ -125,7 +119,7 @@ def evaluate(
         answers = clip_windows(answers, image_sizes(source, answers.frame))
     else:
         report_frames = _untimed(step("finding people"))
-        answers, found = frame_answers.find_in_dataset(
+        answers, found = frame_predictions.find_in_dataset(
             net,
             source,
             people,
@@ -138,11 +132,11 @@ def evaluate(
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
     if isinstance(net, PoseNet):
-        shown, maps = _diagnose(net, people, spec, on, source, metrics, step)
+        shown, maps = _diagnose(net, people, spec, on, metrics, step)
     if isinstance(net, PersonNet):
         metrics["latency"] = _person_cost(net, spec, on)
     else:
-        metrics["latency"] = frame_answers.cost(net, spec, source)
+        metrics["latency"] = frame_predictions.cost(net, spec, source)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
@@ -245,20 +239,10 @@ def _diagnose(
     people: CropSubset,
     spec: InputSpec,
     device: torch.device,
-    source: Dataset,
     metrics: dict[str, Any],
     step: Step,
 ) -> tuple[list[AttentionExample], list[Sensitivity]]:
-    """Add attention and patch sensitivity to `metrics`; return what is to be drawn."""
-    gazes = diagnostics.attention_maps(
-        net,
-        people,
-        spec,
-        device=device,
-        silhouettes=Silhouettes(source, people.crops, spec),
-        progress=_untimed(step("measuring attention")),
-    )
-    metrics["attention"] = attention_ratios(gazes)
+    """Add patch sensitivity to `metrics`; return what is to be drawn."""
     maps = diagnostics.patch_sensitivity(
         net, people, spec, device=device, progress=_untimed(step("sliding a patch over people"))
     )
@@ -269,7 +253,7 @@ def _diagnose(
 
 
 def _person_cost(net: PersonNet, spec: InputSpec, device: torch.device) -> dict[str, Any]:
-    return costs.cost(
+    return diagnostics.cost(
         net,
         device,
         one=diagnostics.measure_latency(net, spec, device=device),
@@ -396,38 +380,3 @@ def image_sizes(dataset: Dataset, frames: I64) -> F64:
         for row in dataset.iter_frames(["index", "width_px", "height_px"])
     }
     return np.array([sizes[int(f)] for f in frames], np.float64).reshape(-1, 2)
-
-
-class Silhouettes:
-    """The amodal masks of a data set's people, for `diagnostics.attention_maps`."""
-
-    def __init__(self, dataset: Dataset, crops: Crops, spec: InputSpec) -> None:
-        self.crops, self.spec = crops, spec
-        people = set(zip(crops.frame.tolist(), crops.instance.tolist(), strict=True))
-        columns = ["frame_index", "instance", "mask_size", "amodal_counts"]
-        self.masks = {
-            (row["frame_index"], row["instance"]): (row["mask_size"], row["amodal_counts"])
-            for row in dataset.iter_instances(columns)
-            if (row["frame_index"], row["instance"]) in people
-        }
-
-    def __call__(self, rows: I64, views: F64) -> F64:
-        """The share (R, h, w) of each cell that the person fills; NaN for a missing mask."""
-        return np.stack([self._one(int(r), v) for r, v in zip(rows, views, strict=True)])
-
-    def _one(self, row: int, view: F64) -> F64:
-        crops, (h, w) = self.crops, self.spec.cells
-        size, counts = self.masks[int(crops.frame[row]), int(crops.instance[row])]
-        if counts is None:
-            return np.full((h, w), np.nan)
-        mask = decode({"size": [int(v) for v in size], "counts": counts}) * np.uint8(255)
-        canvas = crop_and_resize(
-            np.repeat(mask[..., None], 3, -1),
-            crops.corner[row].astype(np.float64),
-            float(crops.scale[row]),
-            canvas_size(*self.spec.size),
-            fill=0,
-        )[..., 0]
-        warped = augment.warp(canvas, view, self.spec.size, fill=0)
-        cells = cv2.resize(warped, (w, h), interpolation=cv2.INTER_AREA)
-        return np.asarray(cells.astype(np.float64) / 255)

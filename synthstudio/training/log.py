@@ -12,14 +12,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from synthstudio.core.extras import import_extra
 from synthstudio.core.images import encode_png
 from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
-from synthstudio.models.contract import predict_joints
-from synthstudio.models.zoomnet import ZoomNet
 from synthstudio.training.data.batches import Batch
 
 U8 = NDArray[np.uint8]
@@ -101,7 +98,7 @@ def import_tensorboard() -> Any:
     return import_extra("torch.utils.tensorboard", extra="train")
 
 
-def draw_batch(batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int = 12) -> U8:
+def draw_batch(batch: Batch, net: Any, skeleton: Skeleton, *, people: int = 12) -> U8:
     """Image (H, W, 3): labels in the upper row, predictions below; hidden joints are rings."""
     count = min(people, len(batch.images))
     device = next(net.parameters()).device
@@ -109,10 +106,7 @@ def draw_batch(batch: Batch, net: nn.Module, skeleton: Skeleton, *, people: int 
     net.eval()
     images, (height, width) = batch.images[:count].to(device), batch.images.shape[-2:]
     with torch.inference_mode():
-        if isinstance(net, ZoomNet):
-            xy_px = net.find(images).joints_px
-        else:
-            xy_px = predict_joints(net, images)[0].xy * (width / batch.labels.occluder.shape[-1])
+        xy_px = net.find(images).joints_px
     net.train(was_training)
     zoom = max(1, 192 // height)
     predicted = xy_px.cpu().numpy() * zoom

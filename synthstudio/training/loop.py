@@ -6,7 +6,6 @@ its saved state ends with the same weights as one that was not.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -15,19 +14,18 @@ from typing import Any
 
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.config import Config
-from synthstudio.training.crop_trainer import CropTrainer
 from synthstudio.training.data.prefetch import prefetch
-from synthstudio.training.frame_trainer import FrameTrainer
-from synthstudio.training.interrupts import stop_on_signals
+from synthstudio.training.data.sources import load_data
+from synthstudio.training.devices import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
+from synthstudio.training.systems import CropTrainer, FrameTrainer, ZoomTrainer
 from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything
-from synthstudio.training.zoom_trainer import ZoomTrainer
 
-_KINDS: dict[str, type[CropTrainer | FrameTrainer | ZoomTrainer]] = {
+_TRAINERS: dict[str, type[CropTrainer | ZoomTrainer | FrameTrainer]] = {
     "topdown": CropTrainer,
     "zoomnet": ZoomTrainer,
 }
-"""Who trains a system; those of whole frames share one."""
+"""Systems of whole frames share one."""
 
 
 def train(
@@ -48,7 +46,7 @@ def train(
     first step, then the losses. `select` reduces the samples. ModelError for whatever does not fit.
     """
     started = time.monotonic()
-    kind = _KINDS.get(config.network.system, FrameTrainer)
+    trainer = _TRAINERS.get(config.network.system, FrameTrainer)
     device = devices.get_device(config.device)
     world = devices.join_world(device)
     devices.check_batch_divides(config.batch, world)
@@ -57,22 +55,28 @@ def train(
     if not world.is_main:
         say, progress = (lambda text: None), (lambda done, total, text: None)
     memory = devices.memory_guard(
-        device, got=f"{config.batch // world.size} {kind.unit}", then=devices.SMALLER_BATCH
+        device, got=f"{config.batch // world.size} {trainer.unit}", then=devices.SMALLER_BATCH
     )
     with ExitStack() as held:
         with ExitStack() as before:
             with devices.main_process_first(world):
-                config = before.enter_context(
+                before.enter_context(
                     checkpoint.prepared_folder(out, config, resume=resume or not world.is_main)
                 )
-                report = functools.partial(_report_cropping, progress)
-                data = kind.load(config, cache=cache or out / "cache", say=say, progress=report)
+                data = load_data(
+                    config,
+                    cache=cache or out / "cache",
+                    say=say,
+                    progress=lambda done, total: progress(done, total, CROPPING),
+                )
                 data = select(data)
             held.enter_context(closing(data))
             held.enter_context(memory)
             if note := devices.slow_precision(device, config.precision):
                 say(note)
-            run: Trainer[Any, Any] = kind(config, out, data, device, world, say=say, resume=resume)
+            run: Trainer[Any, Any] = trainer(
+                config, out, data, device, world, say=say, resume=resume
+            )
         first = run.progress.step
         end = min(run.total, first + steps if steps is not None else run.total)
         seconds_before, waited = run.progress.seconds, 0.0
@@ -115,7 +119,3 @@ def train(
             wait_share=waited / elapsed,
             people_per_second=people / elapsed,
         )
-
-
-def _report_cropping(progress: Callable[[int, int, str], None], done: int, total: int) -> None:
-    progress(done, total, CROPPING)

@@ -29,7 +29,7 @@ from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training.config_network import STRIDE, Network
+from synthstudio.training.config import STRIDE, Network
 
 _LEAST_WINDOW = 8
 BottomUpNet = OpenPose | PersonLab | FCPose
@@ -38,26 +38,23 @@ PersonNet = PoseNet | ZoomNet
 Pretrained = VitPoseFeatures | HuggingFaceFeatures
 
 
-def build_system(network: Network, skeleton: Skeleton, *, map_weight: float = 1.0) -> BottomUpNet:
-    """Build the bottom-up system that a config names, with random weights.
+def build(
+    network: Network,
+    skeleton: Skeleton,
+    *,
+    bank: PoseBank | None = None,
+    backbone: str = "",
+    map_weight: float = 1.0,
+    say: Callable[[str], None] = lambda text: None,
+) -> PersonNet | BottomUpNet:
+    """Build the network of any system that a config names, with random weights.
 
-    `map_weight`: fcpose's; at 0 it is a detector alone.
+    `bank`, `backbone` and `say`: see `build_network`. `map_weight`: fcpose's; at 0 it is a detector
+    alone. ModelError for zoomnet unless for people of coco133.
     """
-    features: Any = _features(network, len(skeleton.joints))
-    if network.system == "openpose":
-        return OpenPose(features, skeleton, channels=features.channels, stride=network.stride)
-    if network.system == "personlab":
-        return PersonLab(features, skeleton, channels=features.channels, stride=network.stride)
-    return FCPose(features, skeleton, channels=features.channels, map_weight=map_weight)
-
-
-def build_zoomnet(network: Network, skeleton: Skeleton) -> ZoomNet:
-    """Build ZoomNet as a config names it, with random weights; ModelError unless for coco133.
-
-    A window has a third of the picture's shorter side in cells: parts up to a quarter of that side
-    are seen at three times the rate of the body's maps or more.
-    """
-    if skeleton.name != WHOLE_BODY:
+    if network.system == "topdown":
+        return build_network(network, skeleton, bank=bank, backbone=backbone, say=say)
+    if network.system == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
             where="network.system",
@@ -66,8 +63,17 @@ def build_zoomnet(network: Network, skeleton: Skeleton) -> ZoomNet:
             then="Train on people of a recipe with skeleton: coco133, or take another system.",
         )
     features: Any = _features(network, len(skeleton.joints))
-    cells = max(_LEAST_WINDOW, min(network.size) // 12 * 4)
-    return ZoomNet(features, channels=features.channels, width=network.width, cells=cells)
+    channels = features.channels
+    if network.system == "zoomnet":
+        # A window has a third of the picture's shorter side in cells: parts up to a quarter of that
+        # side are seen at three times the rate of the body's maps or more.
+        cells = max(_LEAST_WINDOW, min(network.size) // 12 * 4)
+        return ZoomNet(features, channels=channels, width=network.width, cells=cells)
+    if network.system == "openpose":
+        return OpenPose(features, skeleton, channels=channels, stride=network.stride)
+    if network.system == "personlab":
+        return PersonLab(features, skeleton, channels=channels, stride=network.stride)
+    return FCPose(features, skeleton, channels=channels, map_weight=map_weight)
 
 
 def build_network(
@@ -78,7 +84,7 @@ def build_network(
     backbone: str = "",
     say: Callable[[str], None] = lambda text: None,
 ) -> PoseNet:
-    """Build the network that a config describes, with random weights.
+    """Build a top-down network with random weights.
 
     A pretrained backbone comes with its own weights, and `say` gets a report of what matched,
     unless `backbone` (of `describe_backbone`) describes it: then it is random too, and nothing is
@@ -107,7 +113,6 @@ def build_network(
             bank=bank,
             width=network.width,
             layers=network.layers,
-            attention=network.attention,
             refine=network.refine,
             last_word=network.last_word,
         )
@@ -259,10 +264,11 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
     return PoseBank(torch.zeros_like(poses), None if xyz is None else torch.zeros_like(xyz))
 
 
-def set_share_balance(net: PoseNet, balance: NDArray[np.float64]) -> None:
+def set_share_balance(net: nn.Module, balance: NDArray[np.float64]) -> None:
     """Store the loss weights (4,) of the shares in a block that undoes them in evaluation."""
-    if isinstance(net.block, ORN):
-        net.block.balance.copy_(torch.from_numpy(balance))
+    block = getattr(net, "block", None)
+    if isinstance(block, ORN):
+        block.balance.copy_(torch.from_numpy(balance))
 
 
 def use_channels_last(net: nn.Module) -> None:

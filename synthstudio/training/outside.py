@@ -30,7 +30,7 @@ from synthstudio.formats.coco.results import frames_by_id, joint_names, order_of
 from synthstudio.training import evaluate as runs
 from synthstudio.training.config import Config
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.frame_answers import LABELS_PX, image_of, nothing_predicted
+from synthstudio.training.frame_predictions import LABELS_PX, image_of, nothing_predicted
 from synthstudio.training.predictions import beside_truth
 
 F64 = NDArray[np.float64]

@@ -13,7 +13,7 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.models.blocks.bank import OUTSIDE, SHARPNESS, BankSample, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training.config import Config
-from synthstudio.training.data.augment import draw_turns, turned_canvas
+from synthstudio.training.data.augment import draw_rotations, rotated_canvas
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.data.windows import limb_window, of_limbs
@@ -47,7 +47,7 @@ def pose_bank(
 
     Everybody takes part of whom at least LEAST_KNOWN of the joints that are labelled at all are
     known, hidden or not; those with all of them first. What they lack is filled in (`filled`); who
-    is cut off by the edge of a picture stands as if not (`uncut`).
+    is cut off by the edge of a picture stands as if not (`reprojected`).
     Sampling is without replacement. With `tipped_deg` each pose whose 3D joints are known is tipped
     towards the camera or away from it by a normal angle of that standard deviation, and a bank that
     is not full takes everybody again, up to VIEWS times. Then the share `turned` of the poses are
@@ -66,7 +66,7 @@ def pose_bank(
 
     everybody = (crops.xy[rows] - extent * (MARGIN - 1) / 2) / extent
     everybody[~known] = np.nan
-    everybody = uncut(everybody, limbs, size)
+    everybody = reprojected(everybody, limbs, size)
     whole, xyz = filled(np.concatenate([everybody, mirror(everybody)])), crops.xyz_m[rows]
     if tipped_deg:
         placed = np.concatenate([whole[: len(rows), limbs], xyz[:, limbs]], 2)
@@ -77,11 +77,11 @@ def pose_bank(
     if tipped_deg:
         angle = np.deg2rad(stream(seed, "tipped poses").normal(0, tipped_deg, len(drawn)))
         for k in np.flatnonzero(deep[drawn]):
-            whole[k], xyz[k] = _tip(whole[k], xyz[k], angle[k], size, limbs)
+            whole[k], xyz[k] = _pitch(whole[k], xyz[k], angle[k], size, limbs)
     if turned:
-        angle = draw_turns(turned, stream(seed, "turned poses"), count=len(drawn)).angle
+        angle = draw_rotations(turned, stream(seed, "turned poses"), count=len(drawn))
         for k in np.flatnonzero(angle):
-            whole[k], xyz[k] = _turn(whole[k], xyz[k], angle[k], size)
+            whole[k], xyz[k] = _rotate(whole[k], xyz[k], angle[k], size)
     both = np.concatenate([xyz, (xyz * [-1, 1, 1])[:, skeleton.flip]])
     poses = np.nan_to_num(np.concatenate([whole, mirror(whole)]), nan=OUTSIDE)
     return PoseBank(
@@ -167,7 +167,7 @@ def bank_of_others(
     return bank, config.model_copy(update={"network": network})
 
 
-def uncut(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
+def reprojected(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
     """Poses (P, J, 2), in shares of the crop, each in a crop that holds its joints of `limbs` (J,).
 
     Whom the edge of a picture cuts off is cut out by what is inside: a pose too large for everybody
@@ -182,7 +182,7 @@ def uncut(poses: F64, limbs: NDArray[np.bool_], size: tuple[int, int]) -> F64:
     return out
 
 
-def _tip(
+def _pitch(
     pose: F64,
     xyz_m: NDArray[np.float32],
     angle: float,
@@ -205,14 +205,14 @@ def _tip(
     return (there - [x, y]) / [width, height], moved.astype(np.float32)
 
 
-def _turn(
+def _rotate(
     pose: F64, xyz_m: NDArray[np.float32], angle: float, size: tuple[int, int]
 ) -> tuple[F64, NDArray[np.float32]]:
     """A pose (J, 2) in shares of the crop, and the same in 3D, as a camera rolled by `angle` (rad)
     shows it."""
     extent = np.array([size[1], size[0]], np.float64)
     edge = extent * (MARGIN - 1) / 2
-    canvas = turned_canvas(pose * extent + edge, angle, size)
+    canvas = rotated_canvas(pose * extent + edge, angle, size)
     moved = np.linalg.solve(canvas[:, :2], (pose * extent + edge - canvas[:, 2]).T).T
     c, s = np.cos(angle), np.sin(angle)
     flat = xyz_m[:, :2] @ np.array([[c, -s], [s, c]])
@@ -294,7 +294,7 @@ def bank_sample(net: PoseNet, batch: Batch, config: Config, *, step: int) -> Ban
         rows = np.sort(drawn.choice(held, count, replace=False))
     extent = np.array([config.network.size[1], config.network.size[0]], np.float64)
     # Turned people meet turned poses among the others, as in answers: none follows their turn.
-    view = batch.unturned
+    view = batch.unrotated
     linear = np.linalg.inv(view[:, :, :2])
     offset = np.einsum("bij,bj->bi", linear, extent * (MARGIN - 1) / 2 - view[:, :, 2])
     # A mirrored crop: the bank holds every pose mirrored as well, so its poses need no mirroring.

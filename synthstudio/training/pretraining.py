@@ -31,8 +31,7 @@ from synthstudio.training.config import NO_AUGMENTATION, Config, Source
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
 from synthstudio.training.data.crops import CroppedSource, Crops
-from synthstudio.training.data.sources import concatenate, load_subset
-from synthstudio.training.data.unlabelled import crop_unlabelled
+from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
 from synthstudio.training.networks import build_network
 from synthstudio.training.trainer import check_finite
 

@@ -1,12 +1,12 @@
 """The state of a training run and what all steps share; loop.py puts them together.
 
-What a step learns is in crop_trainer.py and zoom_trainer.py, of one person's picture, and
-frame_trainer.py, of whole frames.
+What a step of each system learns is in systems.py.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import os
@@ -25,10 +25,10 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.joint_names import lacks_pairs
 from synthstudio.models.packaged import DEFAULT, default_tensors
-from synthstudio.training import checkpoint, devices, optimization
+from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Augment, Config
-from synthstudio.training.data.parts import BatchPart
-from synthstudio.training.data.run_data import RunData, Samples, check_unchanged
+from synthstudio.training.data.augment import BatchPart
+from synthstudio.training.data.sources import Subset, TrainingData, check_unchanged
 from synthstudio.training.log import Log
 
 _TAIL = {"dropout": 0.0, "half_body": 0.0, "shift": 0.0}
@@ -37,6 +37,7 @@ network that ends without them says that nothing is (docs/research/blocks.md).""
 Made = TypeVar("Made")
 """A batch as a trainer makes it."""
 Outputs = TypeVar("Outputs")
+Values = TypeVar("Values")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,7 @@ def seed_everything(config: Config) -> None:
     torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
 
 
-class Trainer(ABC, Generic[Samples, Made]):
+class Trainer(ABC, Generic[Subset, Made]):
     """The state of a run and the parts of a step. `unit`: what a batch is counted in."""
 
     unit: ClassVar[str]
@@ -83,7 +84,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self,
         config: Config,
         out: Path,
-        data: RunData[Samples],
+        data: TrainingData[Subset],
         device: torch.device,
         world: devices.World,
         *,
@@ -94,9 +95,10 @@ class Trainer(ABC, Generic[Samples, Made]):
             say("pictures are not mirrored: the skeleton's pairs of left and right are not known")
             augment = config.augment.model_copy(update={"flip": 0.0})
             config = config.model_copy(update={"augment": augment})
-        self.config, self.out, self.samples = config, out, data
+        self.config, self.out, self.data = config, out, data
         self.device, self.world = device, world
-        self.net = self.build(say).to(device)
+        self.check(say)
+        self.net: Any = build(config, data, say=say).to(device)
         self.ema = copy.deepcopy(self.net).eval() if config.ema else None
         self.optimizer = optimization.make_optimizer(self.net, config)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
@@ -115,16 +117,17 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
         self._check_patience()
-        self.epoch_order = functools.lru_cache(1)(self.order)
+        self.epoch_order = functools.lru_cache(1)(self._epoch_order)
         self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
+        self.prepare()
 
     @abstractmethod
-    def build(self, say: Callable[[str], None]) -> nn.Module:
-        """The network on the CPU, with the weights that the run begins with."""
+    def check(self, say: Callable[[str], None]) -> None:
+        """Check the labels before the first step."""
 
     @abstractmethod
-    def order(self, epoch: int) -> tuple[Samples, NDArray[np.int64]]:
-        """The samples of an epoch and the order in which they are used."""
+    def prepare(self) -> None:
+        """Make what the steps need besides the network."""
 
     @abstractmethod
     def make_batches(self, number: int) -> Made:
@@ -142,7 +145,12 @@ class Trainer(ABC, Generic[Samples, Made]):
     def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
         """A picture (H, W, 3) of a batch with its labels and predictions."""
 
-    def batch_of(self, number: int) -> tuple[Samples, BatchPart, Augment]:
+    def _epoch_order(self, epoch: int) -> tuple[Subset, NDArray[np.int64]]:
+        """The samples of an epoch and the order in which they are used."""
+        samples = self.data.of_epoch(epoch)
+        return samples, samples.epoch_order(self.config.seed, epoch)
+
+    def batch_of(self, number: int) -> tuple[Subset, BatchPart, Augment]:
         """The samples of batch `number`, this process's part of it, and how they are augmented."""
         config = self.config
         step, part = divmod(number, config.accumulate)
@@ -152,10 +160,25 @@ class Trainer(ABC, Generic[Samples, Made]):
             augment = augment.model_copy(update=_TAIL)
         return *self.part_of(epoch, step_in_epoch, part), augment
 
-    def part_of(self, epoch: int, step: int, part: int) -> tuple[Samples, BatchPart]:
+    def part_of(self, epoch: int, step: int, part: int) -> tuple[Subset, BatchPart]:
         """The samples of an epoch, and those of a batch that this process takes."""
         samples, order = self.epoch_order(epoch)
         return samples, batch_rows(self.config, order, step, part, self.world)
+
+    def to_device(self, value: Values) -> Values:
+        """A dataclass of tensors on the run's device."""
+        moved = {name: tensor.to(self.device) for name, tensor in vars(value).items()}
+        return dataclasses.replace(value, **moved)  # type: ignore[type-var]
+
+    def images(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) on the run's device, as convolutions are fastest."""
+        return images.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def add_gradients(self, terms: dict[str, Tensor]) -> dict[str, float]:
+        """Add the gradients of a batch's terms; return their values."""
+        values = torch.stack(list(terms.values()))
+        torch.autograd.backward(self.scaler.scale(values.sum() / self.config.accumulate))
+        return dict(zip(terms, values.tolist(), strict=True))
 
     def prepare_step(self, step: int) -> None:
         optimization.set_lr(self.optimizer, self.config, step, self.total)
@@ -195,7 +218,7 @@ class Trainer(ABC, Generic[Samples, Made]):
         self.progress.epoch += 1
         net, progress = self.ema or self.net, self.progress
         metrics = self.validate(net)
-        score = metrics["pck"] if self.samples.val is not None else float(progress.epoch)
+        score = metrics["pck"] if self.data.val is not None else float(progress.epoch)
         better = score > progress.best
         if better:
             progress.best, progress.best_epoch = score, progress.epoch
@@ -205,7 +228,7 @@ class Trainer(ABC, Generic[Samples, Made]):
                     self.out / f"{name}.safetensors",
                     net,
                     self.config,
-                    skeleton=self.samples.skeleton,
+                    skeleton=self.data.skeleton,
                     note=f"step {progress.step}",
                 )
         if self.log is not None:
@@ -229,7 +252,7 @@ class Trainer(ABC, Generic[Samples, Made]):
                 scaler=self.scaler,
                 progress=self.progress,
                 config=self.config,
-                skeleton=self.samples.skeleton,
+                skeleton=self.data.skeleton,
             )
 
     def _check_weights(self) -> None:
@@ -245,7 +268,7 @@ class Trainer(ABC, Generic[Samples, Made]):
 
     def outcome(self, **figures: Any) -> Trained:
         progress = self.progress
-        validated = self.samples.val is not None and progress.best_epoch >= 0
+        validated = self.data.val is not None and progress.best_epoch >= 0
         best = progress.best if validated else None
         return Trained(
             folder=self.out,
@@ -259,6 +282,25 @@ class Trainer(ABC, Generic[Samples, Made]):
     def close(self) -> None:
         if self.log is not None:
             self.log.close()
+
+
+def build(config: Config, data: TrainingData[Any], *, say: Callable[[str], None]) -> nn.Module:
+    """The network that a run begins with, on the CPU; one of a pose bank has the training poses."""
+    bank = None
+    if config.network.system == "topdown" and config.network.block == "orn":
+        bank = poses.bank_for(config, data.train, data.skeleton)
+        if config.network.bank:
+            say(poses.about_bank(bank, data.train))
+    torch.manual_seed(config.seed)
+    net = networks.build(
+        config.network, data.skeleton, bank=bank, map_weight=config.losses.map, say=say
+    )
+    if config.init_from:
+        path, most = first_weights(config), config.network.bank
+        say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
+    networks.use_channels_last(net)
+    networks.set_share_balance(net, data.balance)
+    return net
 
 
 def batch_rows(

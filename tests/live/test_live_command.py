@@ -39,7 +39,7 @@ def folder(once: Callable[..., Path]) -> Path:
 
     def make(folder: Path) -> None:
         # with attention a box stays, untrained, on the person whom it is shown
-        untrained.save(folder / "best.safetensors", attention=True)
+        untrained.save(folder / "best.safetensors")
         ss.Model.load(folder / "best.safetensors", device="cpu").export(folder / "model.onnx")
         pictures = [dancers.picture([(70.0 + 2 * k, 50.0)]) for k in range(COUNT)]
         dancers.video(folder / "a.mp4", pictures, fps=25)

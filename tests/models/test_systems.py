@@ -17,7 +17,7 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet, PoseOutputs, predict_maps
 from synthstudio.models.layers import Residual
 from synthstudio.models.losses import Weights, pose_losses
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Network
 from synthstudio.training.networks import build_network
 
 SKELETON = get_skeleton("coco17")

@@ -13,9 +13,9 @@ from typing import Any
 
 import tiny
 
-from synthstudio.training import people_trainer, trainer
+from synthstudio.training import systems, trainer
 from synthstudio.training.data import batches
-from synthstudio.training.data.parts import as_part
+from synthstudio.training.data.batches import as_part
 
 BUSY = {"half_body": 0.5, "paste": 0.5, "noise": 0.3, "dropout": 0.3}
 """Augmentation that draws all kinds of random numbers."""
@@ -38,12 +38,12 @@ def record(data: Path, out: Path, changes: dict[str, Any]) -> None:
         return make(crops, rows, spec, augment, **options)
 
     trainer.Trainer.update = updated  # type: ignore[method-assign]
-    people_trainer.batches.make_batch = made  # type: ignore[attr-defined]
+    systems.batches.make_batch = made  # type: ignore[attr-defined]
     try:
         tiny.run(tiny.config(data, **changes), out, resume=True)
     finally:
         trainer.Trainer.update = update  # type: ignore[method-assign]
-        people_trainer.batches.make_batch = make  # type: ignore[attr-defined]
+        systems.batches.make_batch = make  # type: ignore[attr-defined]
     file = out.parent / f"{out.name}_{os.environ.get('RANK', '0')}.json"
     file.write_text(json.dumps({"losses": losses, "people": people}))
 

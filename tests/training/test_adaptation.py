@@ -22,14 +22,14 @@ from synthstudio.models.heatmaps import gaussian_map
 from synthstudio.training import adaptation, checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.data import batches, sources, unlabelled
+from synthstudio.training.data import batches, sources
 
 BATCH = 8
 
 
 def settings(photos: Path, people: Path, **changes: Any) -> Config:
     adapt = {"coco": str(photos), "images": str(photos.parent / "pictures"), "start": 0.2}
-    fields: dict[str, Any] = {"val": [], "losses": {"agreement": 0.0}, "adapt": adapt}
+    fields: dict[str, Any] = {"val": [], "adapt": adapt}
     return tiny.config(people, **(fields | changes))
 
 
@@ -50,9 +50,9 @@ def test_a_teacher_that_knows_gives_the_true_labels(pairs: Path, tmp_path: Path)
     """Labels that went the teacher's way, against those that augmentation itself moved."""
     config = tiny.config(pairs, val=[])
     people = loaded(config, tmp_path)
-    bare = unlabelled._unlabelled(people.train.crops)
+    bare = sources._unlabelled(people.train.crops)
     without = dataclasses.replace(people.train, crops=bare)
-    batch = unlabelled.make_unlabelled(
+    batch = adaptation.make_unlabelled(
         without, people.spec, config, number=3, pictures=people.pictures
     )
     assert not batch.augmented.labels.known.any()
@@ -76,8 +76,8 @@ def test_a_teacher_that_knows_gives_the_true_labels(pairs: Path, tmp_path: Path)
 def test_the_surest_teach(pairs: Path, tmp_path: Path) -> None:
     config = tiny.config(pairs, val=[], augment={"shift": 0, "scale": 0, "rotated": 0, "flip": 0})
     people = loaded(config, tmp_path)
-    bare = dataclasses.replace(people.train, crops=unlabelled._unlabelled(people.train.crops))
-    batch = unlabelled.make_unlabelled(
+    bare = dataclasses.replace(people.train, crops=sources._unlabelled(people.train.crops))
+    batch = adaptation.make_unlabelled(
         bare, people.spec, config, number=0, pictures=people.pictures
     )
     torch.manual_seed(0)
@@ -140,7 +140,7 @@ def test_labels_are_never_looked_at(pairs: Path, tmp_path: Path) -> None:
         assert adapt[0] == 0 < adapt[10]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
     plain = tmp_path / "run-plain"
-    tiny.run(tiny.config(pairs, val=[], losses={"agreement": 0.0}), plain)
+    tiny.run(tiny.config(pairs, val=[]), plain)
     other = load_file(plain / "last.safetensors")
     assert any(not torch.equal(weights[0][k], other[k]) for k in other)
 
@@ -150,7 +150,7 @@ def test_statistics_alone(pairs: Path, tmp_path: Path) -> None:
     file = coco(tmp_path / "photos")
     adapt = {"coco": str(file), "images": str(file.parent / "pictures"), "start": 1.0}
     tiny.run(settings(file, pairs, adapt=adapt), tmp_path / "adapted")
-    tiny.run(tiny.config(pairs, val=[], losses={"agreement": 0.0}), tmp_path / "plain")
+    tiny.run(tiny.config(pairs, val=[]), tmp_path / "plain")
     adapted, plain = (load_file(tmp_path / n / "last.safetensors") for n in ("adapted", "plain"))
     moved = {name for name in plain if not torch.equal(plain[name], adapted[name])}
     assert moved and all("running_" in n or "num_batches" in n for n in moved)
@@ -203,7 +203,7 @@ def test_one_person_is_enough(tmp_path: Path) -> None:
     config = settings(file, Path("x"), train=[source(labelled)], steps=2)
     people = loaded(config, tmp_path)
     assert people.unlabelled is not None
-    batch = unlabelled.make_unlabelled(
+    batch = adaptation.make_unlabelled(
         people.unlabelled, people.spec, config, number=1, pictures=people.pictures
     )
     assert len(batch.plain.images) == BATCH

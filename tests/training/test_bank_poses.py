@@ -76,7 +76,7 @@ def test_who_is_cut_off_stands_in_a_bank_as_if_not() -> None:
     assert (cut[knees, 1] > 1).all() and (whole[limbs] > 0).all() and (whole[limbs] < 1).all()
     unknown = cut.copy()
     unknown[knees[0]] = np.nan
-    after = poses.uncut(np.stack([whole, cut, unknown]), limbs, size)
+    after = poses.reprojected(np.stack([whole, cut, unknown]), limbs, size)
     np.testing.assert_array_equal(after[0], whole)
     np.testing.assert_allclose(after[1], whole, atol=1e-9)
     np.testing.assert_array_equal(after[2], unknown)

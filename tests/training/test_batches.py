@@ -18,7 +18,7 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops, windows
-from synthstudio.training.data.joints_3d import root_relative
+from synthstudio.training.data.crops import root_relative
 from synthstudio.training.data.pasting import shares_under_paste
 from synthstudio.training.data.prefetch import prefetch
 
@@ -209,9 +209,7 @@ def test_seed_and_step_decide_every_number() -> None:
     taken = some_crops()
     rows = np.array([2, 0, 1])
     busy = Augment(paste=1.0, dropout=1.0, half_body=0.5)
-    a, b = (
-        batches.make_batch(taken, rows, FRAME, busy, seed=3, step=5, paired=True) for _ in range(2)
-    )
+    a, b = (batches.make_batch(taken, rows, FRAME, busy, seed=3, step=5) for _ in range(2))
     assert torch.equal(a.images, b.images)
     for field in dataclasses.fields(a.labels):
         x, y = getattr(a.labels, field.name), getattr(b.labels, field.name)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthstudio.core.rng import stream
-from synthstudio.training.data.block_order import BlockOrder
+from synthstudio.training.data.streamed import BlockOrder
 
 COUNTS = st.lists(st.integers(0, 9), min_size=1, max_size=30).filter(any)
 

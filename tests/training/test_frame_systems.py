@@ -28,11 +28,11 @@ from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.data import frame_sources
+from synthstudio.training.data import sources
 from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.frame_batches import make_frame_batch, turned_boxes
+from synthstudio.training.data.frames import make_frame_batch, rotated_boxes
 from synthstudio.training.loop import train
-from synthstudio.training.networks import build_system
+from synthstudio.training.networks import build
 
 SYSTEMS = ("openpose", "personlab", "fcpose")
 SKELETON = get_skeleton("coco17")
@@ -71,11 +71,11 @@ def trained(sticks: Path, once: Callable[..., Path]) -> dict[str, Path]:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: str) -> None:
     settings = config(sticks, system, train=[{"dataset": str(sticks)}], augment=tiny.STILL, val=[])
-    data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
+    data = sources.load_data(settings, cache=tmp_path, say=lambda text: None)
     empty = dataclasses.replace(data, train=data.train.take(np.array([5, 5])))
     assert empty.train.frames.people(5) == slice(10, 10)
     torch.manual_seed(0)
-    net = build_system(settings.network, SKELETON)
+    net = build(settings.network, SKELETON)
     batch = make_frame_batch(
         data.train.frames, np.array([5, 5]), data.spec, settings.augment, masks=True
     )
@@ -94,7 +94,7 @@ def test_nobody_in_a_batch_teaches_that(sticks: Path, tmp_path: Path, system: st
 def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     """Painted people are where their labels say, under every view; seed and step decide."""
     settings = config(sticks, "personlab", network={"size": [240, 320]})
-    data = frame_sources.load_frames(settings, cache=tmp_path, say=lambda text: None)
+    data = sources.load_data(settings, cache=tmp_path, say=lambda text: None)
     frames, rows = data.train.frames, np.arange(4)
     augment = settings.augment.model_copy(update={"colour": 0.0, "scale": 0.2})
     for step in range(3):
@@ -116,7 +116,7 @@ def test_labels_follow_the_augmentation(sticks: Path, tmp_path: Path) -> None:
     straight = np.array([[1.0, 0, 0], [0, 1, 0]])
     boxes = np.array([[3.0, 5, 20, 40]])
     none = np.full((1, 17, 2), np.nan), np.full((1, 17), 255, np.uint8)
-    assert turned_boxes(boxes, straight, *none) == pytest.approx(boxes)
+    assert rotated_boxes(boxes, straight, *none) == pytest.approx(boxes)
 
 
 @pytest.mark.parametrize("system", ONE_AND_MORE)
@@ -238,7 +238,6 @@ def test_what_does_not_fit_is_one_message(
     for changes, words in (
         ({"network": {"backbone": "vit", "size": [96, 128]}}, "pyramid or hrnet, not vit"),
         ({"network": {"size": [100, 128]}}, "multiples of 8, not 100x128"),
-        ({"losses": {"agreement": 0.5}}, "whole frames: leave out losses.agreement"),
         ({"losses": {"map": 0.5}}, "leave out losses.map"),
         ({"train": [{"recipe": "x.yaml", "moments": 3}]}, "leave out recipe"),
         ({"augment": {"paste": 0.5}}, "leave out augment.paste"),
@@ -284,7 +283,7 @@ def test_a_coco_file_is_trained_on_like_a_data_set(sticks: Path, tmp_path: Path)
         sticks, "openpose", train=[{"coco": str(files[0])}], val=[], augment=tiny.STILL
     )
     notes: list[str] = []
-    data = frame_sources.load_frames(settings, cache=tmp_path, say=notes.append)
+    data = sources.load_data(settings, cache=tmp_path, say=notes.append)
     assert len(data.train) >= 2 and data.spec == InputSpec.of(settings.network, SKELETON)
     batch = make_frame_batch(data.train.frames, data.train.rows[:1], data.spec, settings.augment)
     assert len(batch.people[0].joints_px) == 2

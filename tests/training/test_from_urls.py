@@ -31,7 +31,7 @@ def fields(data: str, **more: Any) -> dict[str, Any]:
     source = {"dataset": data, "variants": ["base"], "stream": True}
     val = {"dataset": data, "variants": ["clean"], "stream": True}
     settings = {"train": [source], "val": [val], "window": 2, "steps": 8, "save_every": 2}
-    return settings | {"losses": {"agreement": 0.0}, "augment": recorded.BUSY} | more
+    return settings | {"augment": recorded.BUSY} | more
 
 
 def streaming(data: str, **more: Any) -> Config:

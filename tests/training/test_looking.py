@@ -13,16 +13,14 @@ import transformers
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.dataset.reader import Dataset
-from synthstudio.evaluation.attention import attention_ratios
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import diagnostics, networks, poses
-from synthstudio.training.config import NO_AUGMENTATION, overfitted
-from synthstudio.training.config_network import Network
-from synthstudio.training.data import batches, run_data, sources
+from synthstudio.training.config import Network, overfitted
+from synthstudio.training.data import sources
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.windows import PADDING
-from synthstudio.training.evaluate import Silhouettes, image_sizes
+from synthstudio.training.evaluate import image_sizes
 from synthstudio.training.predictions import clip_windows, predict_subset
 
 CPU = torch.device("cpu")
@@ -30,7 +28,7 @@ CPU = torch.device("cpu")
 
 def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
-    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16, attention=True)
+    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
     bank = poses.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
     return networks.build_network(
         network, people.skeleton, bank=bank if block == "orn" else None
@@ -53,11 +51,9 @@ def test_a_bank_knows_only_the_people_that_are_learnt_from(people: sources.Train
         assert np.abs(own - pose).max((1, 2)).min() < 1e-5
 
 
-def test_a_plain_block_has_no_gaze(people: sources.TrainingData) -> None:
+def test_a_plain_block_has_no_poses_to_show(people: sources.TrainingData) -> None:
     assert people.val is not None
-    net = net_of(people, "kpe")
-    assert diagnostics.attention_maps(net, people.val, people.spec, device=CPU) == []
-    reported = diagnostics.examples(net, people.val, people.spec, device=CPU)
+    reported = diagnostics.examples(net_of(people, "kpe"), people.val, people.spec, device=CPU)
     assert reported and all(e.pixels is None and e.poses is None for e in reported)
 
 
@@ -71,7 +67,6 @@ def test_examples_are_hidden_joints_of_different_moments(people: sources.Trainin
         assert crops.state[row[0], example.joint] == 1
         assert example.cause in ("person", "object")
         assert example.poses is not None and example.poses.shape[1:] == (23, 2)
-        assert example.pixels is not None and example.pixels.sum() == pytest.approx(1, abs=1e-4)
         assert 1 <= len(example.peaks) <= 3
         column, row_of = (example.peaks[0] * [9, 12]).astype(int)
         assert example.heatmap[row_of, column] == example.heatmap.max()
@@ -98,10 +93,10 @@ def test_spread_is_even_and_whole() -> None:
 
 
 def test_first_people_are_learnt_and_judged(people: sources.TrainingData, pairs: Path) -> None:
-    some = run_data.overfit_subset(people, 3, repeats=4)
+    some = sources.overfit_subset(people, 3, repeats=4)
     assert some.val is not None and len(some.val) == 3 and len(some.train) == 12
     assert set(some.train.rows) == set(some.val.rows) == set(people.train.rows[:3])
-    assert some.key != people.key != run_data.overfit_subset(people, 4).key
+    assert some.key != people.key != sources.overfit_subset(people, 4).key
     changed = overfitted(tiny.config(pairs, steps=0), 3)
     assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
 
@@ -120,7 +115,7 @@ def test_a_backbone_whose_library_is_missing_is_told(
         networks.build_network(network, get_skeleton("coco17"), bank=None, backbone=reported)
 
 
-@pytest.mark.parametrize("what", ["gazes", "patched", "timed"])
+@pytest.mark.parametrize("what", ["patched", "timed"])
 def test_memory_that_does_not_hold_a_batch_is_told(
     people: sources.TrainingData, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -132,60 +127,11 @@ def test_memory_that_does_not_hold_a_batch_is_told(
 
     monkeypatch.setattr(net, "forward", full)
     ask = {
-        "gazes": lambda: diagnostics.attention_maps(net, people.val, people.spec, device=CPU),
         "patched": lambda: diagnostics.patch_sensitivity(net, people.val, people.spec, device=CPU),
         "timed": lambda: diagnostics.measure_latency(net, people.spec, device=CPU),
     }
     with pytest.raises(ModelError, match=r"out of memory for a batch.*another --device"):
         ask[what]()
-
-
-def test_silhouettes_hold_what_is_covered_and_fill_their_boxes(
-    pairs: Path, people: sources.TrainingData
-) -> None:
-    crops, frame = people.train.crops, people.spec
-    rows = np.arange(len(crops))
-    made = batches.make_batch(crops, rows, frame, NO_AUGMENTATION)
-    found = Silhouettes(Dataset(pairs), crops, frame)(rows, made.view)
-    assert found.shape == (len(crops), *frame.cells) and found.max() == 1
-    cover = made.labels.occluder[:, 0].numpy()
-    assert (cover <= found + 0.02).all() and cover.max() > 0.9
-    # The silhouette reaches the sides of its box, which the window holds with PADDING about it.
-    longer = np.array([max(b[3], b[2] * 4 / 3) for b in crops.box]) * PADDING
-    for body, box, high in zip(found, crops.box, longer, strict=True):
-        y, x = np.nonzero(body > 0.02)
-        extent = np.array([np.ptp(x), np.ptp(y)]) + 1
-        wanted = box[2:] / high * frame.cells[0]
-        inside = np.abs(extent - wanted) <= 2.5
-        assert inside.any() and (extent <= wanted + 2.5).all()  # a picture's edge may cut it
-
-
-def test_unknown_silhouettes_are_no_numbers(pairs: Path, people: sources.TrainingData) -> None:
-    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
-    bodies.masks = {k: (size, None) for k, (size, _) in bodies.masks.items()}
-    rows = np.arange(2)
-    view = batches.make_batch(people.train.crops, rows, people.spec, NO_AUGMENTATION).view
-    assert np.isnan(bodies(rows, view)).all()
-
-
-def test_attention_is_told_of_the_person_where_silhouettes_are_known(
-    pairs: Path, people: sources.TrainingData
-) -> None:
-    assert people.val is not None
-    net = net_of(people)
-    bodies = Silhouettes(Dataset(pairs), people.train.crops, people.spec)
-    with_them, without = (
-        attention_ratios(
-            diagnostics.attention_maps(net, people.val, people.spec, device=CPU, silhouettes=b)
-        )
-        for b in (bodies, None)
-    )
-    assert without["person"] == {}
-    assert without["on_occluder"] == with_them["on_occluder"]
-    person = with_them["person"]
-    # An untrained network looks everywhere alike: on the person that is 1, on both masks.
-    for name in ("on_occluder", "on_moved_mask"):
-        assert person[name]["value"] == pytest.approx(1, abs=0.25)
 
 
 def test_windows_end_with_their_pictures(pairs: Path, people: sources.TrainingData) -> None:

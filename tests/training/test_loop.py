@@ -25,12 +25,11 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.training import (
     checkpoint,
-    crop_trainer,
     devices,
     log,
     loop,
     networks,
-    people_trainer,
+    systems,
 )
 from synthstudio.training import config as configs
 from synthstudio.training.checkpoint import prepared_folder
@@ -171,7 +170,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(
 def test_patience_that_is_used_up_is_not_had_again(
     pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people_trainer, "validate", lambda *args, **options: {"pck": 0.5})
+    monkeypatch.setattr(systems, "validate", lambda *args, **options: {"pck": 0.5})
     settings = tiny.config(pairs, patience=1, steps=0)
     first = tiny.run(settings, tmp_path / "run")
     assert first.finished and first.epochs == 2
@@ -211,12 +210,12 @@ def test_memory_that_runs_out_is_one_message(
         return forward(net, images, sample)
 
     monkeypatch.setattr(PoseNet, "forward", full)
-    settings = tiny.config(pairs, losses={"agreement": 0.0}, steps=2, ema=0.0)
+    settings = tiny.config(pairs, steps=2, ema=0.0)
     says = {
         "training": r"8 people.*Halve `batch` and double `accumulate`",
         "validation": "128 people.*another --device",
     }
-    monkeypatch.setattr(crop_trainer, "draw_batch", lambda *given: np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(systems, "draw_batch", lambda *given: np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ModelError, match="out of memory.*" + says[where]):
         tiny.run(settings, tmp_path / "run")
 

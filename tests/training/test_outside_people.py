@@ -25,11 +25,10 @@ from synthstudio.models.packaged import default_tensors
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
-from synthstudio.training.crop_trainer import build_for_training
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.poses import pose_bank
-from synthstudio.training.trainer import first_weights
+from synthstudio.training.trainer import build, first_weights
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
@@ -140,7 +139,7 @@ def test_a_small_pose_bank_is_said(pairs: Path, tmp_path: Path) -> None:
         notes: list[str] = []
         config = tiny.config(Path("x"), train=[entry], val=[], network={"bank": count})
         data = tiny.loaded(config, tmp_path / "cache")
-        net = build_for_training(config, data, say=notes.append)
+        net = build(config, data, say=notes.append)
         assert (net.block.bank is None) == (name in ("none", "nothing"))
         said[name] = " ".join(notes)
     assert "no pose bank: of nobody are half of the joints" in said["none"]
@@ -156,7 +155,7 @@ def test_the_packages_network_begins_on_few_photos(tmp_path: Path) -> None:
     train = asked.train[0].model_copy(update=source(file))
     config = asked.model_copy(update={"train": (train,), "device": "cpu"})
     data = sources.load_data(config, cache=tmp_path / "cache", say=notes.append)
-    net = build_for_training(config, data, say=notes.append)
+    net = build(config, data, say=notes.append)
     tensors, _ = checkpoint.read(default_tensors())
     ours = net.state_dict()
     same = [name for name, tensor in ours.items()

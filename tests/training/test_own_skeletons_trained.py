@@ -36,7 +36,7 @@ def horses(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -> None:
     sources = {"train": [{"dataset": str(horses)}], "val": [{"dataset": str(horses)}]}
-    settings = tiny.config(horses, **sources, steps=3, losses={"agreement": 0})
+    settings = tiny.config(horses, **sources, steps=3)
     tiny.run(settings, tmp_path / "run")
     model = ss.Model.load(tmp_path / "run", device="cpu")
     skeleton = ss.Dataset(horses).skeleton
@@ -70,9 +70,7 @@ def test_a_run_on_own_joints_is_used_like_others(horses: Path, tmp_path: Path) -
 @pytest.mark.nightly("each export takes seven seconds")
 def test_an_exported_network_keeps_own_joints(horses: Path, tmp_path: Path) -> None:
     tiny.run(
-        tiny.config(
-            horses, train=[{"dataset": str(horses)}], val=[], steps=1, losses={"agreement": 0}
-        ),
+        tiny.config(horses, train=[{"dataset": str(horses)}], val=[], steps=1),
         tmp_path / "run",
     )
     ss.Model.load(tmp_path / "run", device="cpu").export(tmp_path / "net.onnx")

@@ -152,17 +152,6 @@ def test_two_processes_of_torchrun_learn_what_one_does(
         assert len(seen) == len(set(seen)) == 16  # everybody in the frames with an occluder
 
 
-@pytest.mark.nightly("two processes of torchrun")
-def test_a_teacher_says_to_two_processes_what_it_says_to_one(
-    by_two: Callable[[str], Path], pairs: Path, tmp_path: Path
-) -> None:
-    """In the first step: later ones differ by what AdamW makes of the rounding of gradients that
-    are 0 otherwise."""
-    recorded.record(pairs, tmp_path / "one", two_processes.TEACHER)
-    one, two = (recorded.read(out)["losses"] for out in (tmp_path / "one", by_two("teacher")))
-    assert two == pytest.approx(one, rel=1e-6)
-
-
 def test_processes_share_the_count_of_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """One joint of two processes' four: averaged, their gradients are those of one process."""
     monkeypatch.setattr(dist, "is_initialized", lambda: True)

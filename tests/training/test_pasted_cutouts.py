@@ -19,8 +19,14 @@ from synthstudio.models.losses import Labels, shares_loss
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources, style
-from synthstudio.training.data.cutouts import Cutouts, fill, load_cutouts, shapes
-from synthstudio.training.data.pasting import draw_pastes, paste
+from synthstudio.training.data.pasting import (
+    Cutouts,
+    draw_pastes,
+    fill,
+    load_cutouts,
+    paste,
+    shapes,
+)
 from synthstudio.training.data.style import EFFECTS, draw_styles, load_photos, restyle
 
 SIZE = (96, 72)
@@ -140,9 +146,7 @@ def test_labels_follow(people: sources.TrainingData) -> None:
     crops, rows = people.train.crops, people.train.rows[:16]
     only = AS_IS.model_copy(update={"paste_fraction": (0.3, 0.6)})
     before = batches.make_batch(crops, rows, people.spec, NO_AUGMENTATION)
-    after = batches.make_batch(
-        crops, rows, people.spec, only, seed=1, pictures=people.pictures, paired=True
-    )
+    after = batches.make_batch(crops, rows, people.spec, only, seed=1, pictures=people.pictures)
     labels, plain = after.labels, before.labels
     assert torch.allclose(labels.xy, plain.xy, equal_nan=True)
     changed = (after.images != before.images).any(1)
@@ -165,12 +169,6 @@ def test_labels_follow(people: sources.TrainingData) -> None:
     assert torch.allclose(share.sum(1), torch.ones(len(share)))
     kept = (labels.shares[still][:, 0] >= 0.5).all()
     assert kept and (labels.occluder >= plain.occluder.nan_to_num() - 1e-6).all()
-    assert (
-        after.paired is not None and after.paired.all()
-    )  # the same view without the paste teaches
-    assert after.clean is not None
-    seen = batches.make_batch(crops, crops.clean[rows], people.spec, NO_AUGMENTATION)
-    assert torch.equal(after.clean, seen.images)
 
 
 def test_pastes_go_on_to_the_end_of_a_run(
@@ -186,9 +184,7 @@ def test_pastes_go_on_to_the_end_of_a_run(
 
     monkeypatch.setattr(batches, "make_batch", spy)
     asked = {"paste": 1.0, "dropout": 1.0, "cutouts": str(folder)}
-    settings = tiny.config(
-        pairs, val=[], augment=asked, steps=4, no_augmentation_tail=0.5, losses={"agreement": 0}
-    )
+    settings = tiny.config(pairs, val=[], augment=asked, steps=4, no_augmentation_tail=0.5)
     tiny.run(settings, tmp_path / "run")
     assert [dropout for dropout, _ in seen[:4]] == [1.0, 1.0, 0.0, 0.0]
     assert all(covered for _, covered in seen[:4])
@@ -348,7 +344,7 @@ def test_seed_and_step_decide_and_pairs_share_them(
 
     def batch(step: int, rows: np.ndarray = rows, augment: Augment = busy) -> batches.Batch:
         return batches.make_batch(
-            crops, rows, people.spec, augment, seed=4, step=step, paired=True,
+            crops, rows, people.spec, augment, seed=4, step=step,
             pictures=people.pictures,
         )  # fmt: skip
 

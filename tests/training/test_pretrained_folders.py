@@ -14,7 +14,7 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import networks
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Network
 
 WEIGHTS = "model.safetensors"
 

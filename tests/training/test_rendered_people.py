@@ -77,7 +77,7 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
             late.close()
     finally:
         people.close()
-    assert "ahead" not in [t.name for t in threading.enumerate()]
+    assert "rendering" not in [t.name for t in threading.enumerate()]
 
 
 def test_passes_show_other_people(scene: Path, tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
     config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], val=[])
     with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
         tiny.loaded(config, tmp_path)
-    assert "ahead" not in [t.name for t in threading.enumerate()]
+    assert "rendering" not in [t.name for t in threading.enumerate()]
 
 
 @pytest.mark.nightly("Ray starts a cluster")
@@ -115,7 +115,7 @@ def test_people_to_train_and_to_validate_on_share_a_cluster(scene: Path, tmp_pat
     pytest.importorskip("ray")
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
     val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
-    more = {"steps": 2, "batch": 4, "losses": {"agreement": 0.0}}
+    more = {"steps": 2, "batch": 4}
     plain = tiny.run(tiny.config(Path("x"), train=train, val=val, **more), tmp_path / "here")
     on_ray = [[{**source, "engine": "ray"} for source in one] for one in (train, val)]
     config = tiny.config(Path("x"), train=on_ray[0], val=on_ray[1], **more)

@@ -30,14 +30,14 @@ def rendered(tmp_path: Path) -> Config:
     scene.write_text(yaml.safe_dump(recipe(16)))
     train = [{"recipe": str(scene), "moments": 2, "renew": 1, "variants": ["base"]}]
     val = [{"recipe": str(scene), "moments": 1, "splits": ["test"]}]
-    return tiny.config(Path("x"), train=train, val=val, steps=4, batch=4, losses={"agreement": 0.0})
+    return tiny.config(Path("x"), train=train, val=val, steps=4, batch=4)
 
 
 MADE: dict[str, Callable[[Any], Config]] = {
     "people": lambda at: tiny.config(at("pairs")),
     "photos": lambda at: adapted(coco(at("tmp_path") / "photos"), at("pairs")),
     "rendered": lambda at: rendered(at("tmp_path")),
-    "streamed": lambda at: streamed.streaming(at("shards"), losses={"agreement": 0.5}),
+    "streamed": lambda at: streamed.streaming(at("shards")),
     "zoomnet": lambda at: zoomnet.config(at("whole_bodies")),
     "vit without some layers": lambda at: systems.config(at("pairs"), "vit", steps=6, save_every=1),
 } | {name: lambda at, s=name: frames.config(at("sticks"), s) for name in frames.SYSTEMS}  # type: ignore[misc]

@@ -9,8 +9,7 @@ from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, config
-from synthstudio.training.config import Config
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Config, Network
 from synthstudio.training.networks import build_network
 
 COCO, BODY = SKELETONS["coco17"], get_skeleton("body12")

@@ -21,8 +21,7 @@ from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, networks, optimization
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Config, Network
 from synthstudio.training.loop import train
 
 BACKBONES, BLOCKS = ("hrnet", "hourglass", "vit"), ("own", "kpe", "orn")
@@ -236,11 +235,3 @@ def test_a_vit_starts_from_one_that_saw_another_size(tmp_path: Path) -> None:
 def test_networks_that_do_not_fit_are_refused(network: dict[str, Any], says: str) -> None:
     with pytest.raises(ModelError, match=says):
         configs.parse({"train": [{"dataset": "a"}], "network": network}, "run.yaml")
-
-
-def test_a_config_of_before_means_the_pyramid() -> None:
-    stored = configs.dump(configs.parse({"train": [{"dataset": "a"}]}))
-    for name in ("backbone", "variant", "stacks", "decoder"):
-        del stored["network"][name]
-    assert configs.parse_stored(stored, "config.yaml").network == Network()
-    assert Network().backbone == "pyramid"

@@ -23,7 +23,7 @@ from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training.data.frames import WholeFrames, collate, frame_people
-from synthstudio.training.data.letterbox import Letterbox
+from synthstudio.training.data.windows import Letterbox
 
 SIZE = (128, 160)
 SKELETON = get_skeleton("coco17")

@@ -36,7 +36,6 @@ def config(data: Path, **changes: Any) -> Config:
         "train": [{"dataset": str(data), "splits": ["train"]}],
         "val": [{"dataset": str(data), "splits": ["val"]}],
         "network": network,
-        "losses": {"agreement": 0},
         "steps": STEPS,
         "save_every": 2,
     }
@@ -145,8 +144,7 @@ def test_what_does_not_fit_is_one_message(
     for changes, words in (
         ({"network": {"backbone": "vit", "size": [64, 48]}}, "zoomnet takes pyramid or hrnet"),
         ({"network": {"pretrained": "x/y"}}, "zoomnet takes pyramid or hrnet, not x/y"),
-        ({"losses": {"agreement": 0.5}}, "losses of its own: leave out losses.agreement"),
-        ({"losses": {"map": 0.5, "agreement": 0}}, "leave out losses.map"),
+        ({"losses": {"map": 0.5}}, "leave out losses.map"),
     ):
         refused(words, lambda c=changes: config(whole_bodies, **c))  # type: ignore[misc]
     write_set(tmp_path / "bodies", [painted(i, skeleton="coco17") for i in range(2)])

@@ -32,7 +32,6 @@ def config(data: Path, **changes: Any) -> Config:
         "epochs": 99,
         "steps": 12,
         "device": "cpu",
-        "losses": {"agreement": 0.5} | changes.pop("losses", {}),
         "save_every": 2,
         "lr": 5e-3,
     }

@@ -23,28 +23,23 @@ from synthstudio.training import trainer
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 _STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
-ALONE: dict[str, Any] = {"losses": {"agreement": 0.0}}
-BUSY = ALONE | {"augment": recorded.BUSY}
-"""All that augmentation draws; without a teacher."""
-AS_ONE, TEACHER, LONG = (
-    BUSY | {"steps": 8},
-    {"steps": 1, "augment": recorded.BUSY},
-    BUSY | {"steps": 40},
-)
-LOSE = ALONE | {"steps": 11, "augment": _STILL}
+BUSY: dict[str, Any] = {"augment": recorded.BUSY}
+"""All that augmentation draws."""
+AS_ONE, LONG = BUSY | {"steps": 8}, BUSY | {"steps": 40}
+LOSE = {"steps": 11, "augment": _STILL}
 
 
 def streamed(data: Path) -> dict[str, Any]:
     """Changes that stream people, without pasted pieces."""
     source = {"dataset": str(data), "variants": ["base"], "stream": True}
     still = {"half_body": 0.5, "noise": 0.3, "dropout": 0.3}
-    return ALONE | {"train": [source], "window": 2, "steps": 6, "augment": still, "seed": 1}
+    return {"train": [source], "window": 2, "steps": 6, "augment": still, "seed": 1}
 
 
 def frozen(backbone: Path, epochs: int) -> dict[str, Any]:
     """Changes for a backbone that learns nothing for so many epochs (-1: ever)."""
     network = {"size": [48, 32], "pretrained": str(backbone), "frozen_epochs": epochs}
-    return ALONE | {"steps": 4, "network": network}
+    return {"steps": 4, "network": network}
 
 
 def together(*words: object) -> subprocess.CompletedProcess[str]:
@@ -71,7 +66,6 @@ def make(folder: Path, pairs: Path, shards: Path) -> None:
     runs = {
         "long": (pairs, LONG),
         "as-one": (pairs, AS_ONE),
-        "teacher": (pairs, TEACHER),
         "lose": (pairs, LOSE),
         "streamed": (shards, streamed(shards)),
         "frozen--1": (pairs, frozen(folder / "resnet", -1)),

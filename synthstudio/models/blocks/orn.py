@@ -3,10 +3,9 @@
 It plugs in where KPE does. In order:
 
 1. First maps from the features, as KPE has them, and a map of what covers the person.
-2. Each joint reads the features where its first map puts it; with `attention`, by learnt weights
-   and by the odds that nothing covers the person there.
-3. With `attention`, joints attend to each other. From what they read: how far each joint's evidence
-   is trusted, and how much the pose bank may change its map.
+2. Each joint reads the features where its first map puts it.
+3. From what they read: how far each joint's evidence is trusted, and how much the pose bank may
+   change its map.
 4. Attention over a bank of poses (bank.py): poses weighted by how well the *other* joints' trusted
    maps support them give every joint a second map, and 3D joints.
 5. Refinement: a convolution over features, both maps and the cover corrects the joined maps.
@@ -29,14 +28,11 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.models.blocks.bank import BankSample, PoseBank, fuse
 from synthstudio.models.contract import VISIBLE, PoseOutputs
-from synthstudio.models.heatmaps import blur, log_probabilities, probabilities
+from synthstudio.models.heatmaps import log_probabilities, probabilities
 from synthstudio.models.layers import conv, resize
 
 LEAST_POWER, FUSION_POWER = 0.2, 0.7
 """Power of the poses' map in the final fusion for a surely visible and a surely hidden joint."""
-COVER_POWER = 1.5
-"""The power of the odds that nothing covers a cell, in attention to pixels. Above 1, since unknown
-things are predicted to cover with less confidence."""
 _OUTPUTS = {"presence": 1, "shares": 4, "quality": 1, "xyz_m": 3}
 _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 
@@ -44,8 +40,8 @@ _FACTS = 3  # of each joint's map: peak, entropy, expected cover
 class ORN(nn.Module):
     """Features (B, channels, h', w') to all of PoseOutputs.
 
-    `layers`: convolutions before the first maps. `attention`: see steps 2 and 3. For ablations
-    `refine` switches 5 and `last_word` 7; without a `bank` 4 and 7 are left out.
+    `layers`: convolutions before the first maps. For ablations `refine` switches 5 and `last_word`
+    7; without a `bank` 4 and 7 are left out.
 
     `balance` (4,): the loss weights of the shares. Training is biased by them towards rare causes;
     evaluation mode undoes it.
@@ -53,7 +49,7 @@ class ORN(nn.Module):
 
     balance: Tensor
 
-    def __init__(  # noqa: PLR0913 - a switch for each part
+    def __init__(
         self,
         channels: int,
         joints: int,
@@ -62,7 +58,6 @@ class ORN(nn.Module):
         bank: PoseBank | None,
         width: int = 48,
         layers: int = 1,
-        attention: bool = False,
         refine: bool = True,
         last_word: bool = True,
     ) -> None:
@@ -80,7 +75,6 @@ class ORN(nn.Module):
         self.stem = nn.Sequential(*(conv(a, b) for a, b in itertools.pairwise(widths)))
         self.first = nn.Conv2d(width, joints, 1)
         self.cover = nn.Conv2d(width, 1, 1)
-        self.reader = _JointAttention(width, joints) if attention else None
         self.lean = None
         if bank is not None:
             self.lean = _Heads(width + _FACTS, width, joints, {"trust": 1, "power": 1})
@@ -95,10 +89,7 @@ class ORN(nn.Module):
         maps, covered = probabilities(first), torch.sigmoid(occluder)
         logs = log_probabilities(first)
         attended: dict[str, Tensor] = {}
-        if self.reader is None:
-            tokens = _read(x, maps)
-        else:
-            tokens, attended["pixels"], attended["joints"] = self.reader(x, maps, occluder)
+        tokens = _read(x, maps)
         stages, known, xyz_m, facts = [first], [maps], None, [_facts(maps, logs, covered)]
         pose_logs = None
         if self.bank is not None and self.lean is not None:
@@ -129,34 +120,6 @@ class ORN(nn.Module):
             xyz_m=outputs["xyz_m"] if xyz_m is None else outputs["xyz_m"] + xyz_m,
             attention=attended,
         )
-
-
-class _JointAttention(nn.Module):
-    """Each joint attends to pixels, then to the other joints. (B, C, h, w) -> (B, J, C)."""
-
-    def __init__(self, width: int, joints: int) -> None:
-        super().__init__()
-        # Queries and keys in one, as a joint's query is the same for all people. No bias: softmax
-        # would cancel it.
-        self.match = nn.Conv2d(width, joints, 1, bias=False)
-        self.value = nn.Linear(width, width)
-        self.name = nn.Parameter(torch.randn(joints, width) * 0.1)
-        self.ask, self.tell = nn.Linear(width, width), nn.Linear(width, width)
-        self.show = nn.Linear(width, width, bias=False)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(self, x: Tensor, maps: Tensor, occluder: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens (B, J, C), attention to pixels (B, J, h, w) and to joints (B, J, J).
-
-        `occluder` (B, 1, h, w): cover logits, the log-odds that something covers the cell.
-        """
-        near = (blur(maps.detach(), 1.5) + 1e-4).log()
-        pixels = probabilities(self.match(x) + near - COVER_POWER * occluder.detach())
-        # Values are linear in the features, so they can be computed after the sum.
-        tokens = self.value(torch.einsum("bjhw,bchw->bjc", pixels, x)) + self.name
-        query, key = self.ask(tokens), self.show(tokens)
-        joints = torch.softmax(torch.einsum("bic,bjc->bij", query, key) * x.shape[1] ** -0.5, -1)
-        return self.norm(tokens + joints @ self.tell(tokens)), pixels, joints
 
 
 class _Refiner(nn.Module):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -21,10 +22,48 @@ from synthstudio.training.data.windows import GREY, fit_width
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 _LEAST_JOINTS = 3
 _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist")
+
+
+Drawn = TypeVar("Drawn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchPart:
+    """`rows` (B,) of the samples; they stand at `places` (B,) of a batch of `count` people.
+
+    `beside`: the rows of the batch whose pictures are at hand, of which pieces are pasted.
+    """
+
+    rows: I64
+    places: I64
+    count: int
+    beside: I64
+
+    @classmethod
+    def of(cls, rows: I64, *, rank: int = 0, size: int = 1) -> BatchPart:
+        """The part of process `rank` of `size` in a batch of `rows`."""
+        places = np.arange(len(rows))[rank::size]
+        return cls(rows=rows[places], places=places, count=len(rows), beside=rows)
+
+    def drawn(self, draws: Drawn) -> Drawn:
+        """Of what was drawn for the whole batch (a dataclass of arrays, or of dicts of them) that
+        of this part."""
+        taken = {name: self._taken(value) for name, value in vars(draws).items()}
+        return dataclasses.replace(draws, **taken)  # type: ignore[type-var]
+
+    def _taken(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: array[self.places] for name, array in value.items()}
+        return value[self.places]
+
+
+def as_part(rows: I64 | BatchPart) -> BatchPart:
+    return rows if isinstance(rows, BatchPart) else BatchPart.of(np.asarray(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +85,10 @@ class Halves:
     lower: NDArray[np.bool_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Turns:
-    """By how much each of B samples is turned, in radians; 0: not at all."""
-
-    angle: F64
-
-
-def draw_turns(turned: float, rng: Generator, *, count: int) -> Turns:
-    """Of `count` samples the share `turned`, by any angle."""
-    chosen = rng.random(count) < turned
-    return Turns(angle=rng.uniform(-np.pi, np.pi, count) * chosen)
+def draw_rotations(share: float, rng: Generator, *, count: int) -> F64:
+    """Angles (count,) in radians: any angle for a `share` of the samples, 0 for the others."""
+    chosen = rng.random(count) < share
+    return rng.uniform(-np.pi, np.pi, count) * chosen
 
 
 def draw_halves(augment: Augment, rng: Generator, *, count: int) -> Halves:
@@ -98,7 +130,7 @@ def view_matrices(
 def half_body(
     draws: Draws,
     crops: Crops,
-    rows: NDArray[np.int64],
+    rows: I64,
     *,
     names: tuple[str, ...],
     size: tuple[int, int],
@@ -130,20 +162,18 @@ def half_body(
     return dataclasses.replace(draws, view=view)
 
 
-def turn(
-    draws: Draws, crops: Crops, rows: NDArray[np.int64], turns: Turns, *, size: tuple[int, int]
-) -> Draws:
-    """Turn the canvases below the views, each cut out anew by the box of its turned joints."""
+def rotate(draws: Draws, crops: Crops, rows: I64, angle: F64, *, size: tuple[int, int]) -> Draws:
+    """Rotate the canvases below the views, each cut out anew by the box of its rotated joints."""
     view = draws.view.copy()
-    for b in np.flatnonzero(turns.angle):
-        turned = turned_canvas(crops.xy[rows[b]].astype(np.float64), turns.angle[b], size)
-        view[b, :, 2] = turned[:, :2] @ view[b, :, 2] + turned[:, 2]
-        view[b, :, :2] = turned[:, :2] @ view[b, :, :2]
+    for b in np.flatnonzero(angle):
+        rotated = rotated_canvas(crops.xy[rows[b]].astype(np.float64), angle[b], size)
+        view[b, :, 2] = rotated[:, :2] @ view[b, :, 2] + rotated[:, 2]
+        view[b, :, :2] = rotated[:, :2] @ view[b, :, :2]
     return dataclasses.replace(draws, view=view)
 
 
-def turned_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
-    """From a canvas that shows somebody turned to the one on which they have joints xy (J, 2).
+def rotated_canvas(xy: F64, angle: float, size: tuple[int, int]) -> F64:
+    """From a canvas that shows somebody rotated to the one on which they have joints xy (J, 2).
 
     (2, 3). As if the camera had been rolled by `angle` (radians) and the person cut out as before:
     the box of the known joints keeps its place, and fills as much of a network's input (H, W).
@@ -184,5 +214,11 @@ def transform_points(xy: F32, view: F64) -> F64:
     return np.asarray((xy.astype(np.float64) - view[:, 2]) @ inverse.T)
 
 
-def apply_colour(rgb: U8, gain: F32, lift: float) -> U8:
-    return np.asarray(np.clip(rgb * gain + np.float32(lift), 0, 255).astype(np.uint8))
+def recolour(rgb: U8, draws: Draws, b: int) -> U8:
+    """Change the colours of sample b's image (H, W, 3), and grey out its dropout box."""
+    gain, lift = draws.gain[b], np.float32(draws.lift[b])
+    image = np.asarray(np.clip(rgb * gain + lift, 0, 255).astype(np.uint8))
+    if draws.hole[b, 2]:
+        x, y, w, h = (draws.hole[b].reshape(2, 2) * rgb.shape[1::-1]).ravel()
+        image[int(y) : int(y + h), int(x) : int(x + w)] = GREY
+    return image

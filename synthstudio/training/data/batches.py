@@ -14,16 +14,18 @@ from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_visible
 from synthstudio.models.losses import Labels
-from synthstudio.training.config import Augment
-from synthstudio.training.config_network import Network
+from synthstudio.training.config import Augment, Network
 from synthstudio.training.data import augment as aug
-from synthstudio.training.data.augment import Draws
+from synthstudio.training.data.augment import BatchPart, Draws, as_part
 from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.cutouts import Cutouts
-from synthstudio.training.data.parts import BatchPart, as_part
-from synthstudio.training.data.pasting import PasteDraws, draw_pastes, paste, shares_under_paste
+from synthstudio.training.data.pasting import (
+    Cutouts,
+    PasteDraws,
+    draw_pastes,
+    paste,
+    shares_under_paste,
+)
 from synthstudio.training.data.style import Photos, draw_styles, restyle
-from synthstudio.training.data.windows import GREY
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -49,14 +51,8 @@ class CropSubset:
         """Fewer people of the same crops; `index` counts within this subset."""
         return CropSubset(crops=self.crops, rows=self.rows[index], weight=self.weight[index])
 
-    def epoch_order(self, seed: int, epoch: int, *, max_fraction: float) -> I64:
-        """The shuffled rows of an epoch: everybody whose occluded fraction is at most
-        `max_fraction`, each once, or drawn by weight where weights differ."""
-        fraction = np.nan_to_num(self.crops.fraction[self.rows])
-        allowed = fraction <= max_fraction
-        if not allowed.any():
-            allowed = fraction <= fraction.min()
-        return shuffled(self.rows[allowed], self.weight[allowed], seed=seed, epoch=epoch)
+    def epoch_order(self, seed: int, epoch: int) -> I64:
+        return shuffled(self.rows, self.weight, seed=seed, epoch=epoch)
 
 
 def shuffled(rows: I64, weight: F64, *, seed: int, epoch: int) -> I64:
@@ -94,18 +90,13 @@ NO_PICTURES = Pictures()
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """B people. `images` (B, 3, H, W) uint8; `rows` (B,) of the crops; `view` (B, 2, 3), and the
-    same without what `augment.turned` did to it: `unturned`.
-
-    `clean`: the same views of the same moments without occluders, where `paired` (B,); or None.
-    """
+    same without what `augment.turned` did to it: `unrotated`."""
 
     images: torch.Tensor
     labels: Labels
     rows: I64
     view: F64
-    unturned: F64
-    clean: torch.Tensor | None = None
-    paired: torch.Tensor | None = None
+    unrotated: F64
 
 
 def make_batch(
@@ -116,7 +107,6 @@ def make_batch(
     *,
     seed: int = 0,
     step: int = 0,
-    paired: bool = False,
     pictures: Pictures = NO_PICTURES,
 ) -> Batch:
     """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
@@ -132,50 +122,23 @@ def make_batch(
         halves = part.drawn(aug.draw_halves(augment, rng, count=count))
         names = spec.skeleton.joints
         draws = aug.half_body(draws, crops, rows, names=names, size=spec.size, halves=halves)
-    unturned = draws.view
+    unrotated = draws.view
     if augment.turned:
-        turns = part.drawn(aug.draw_turns(augment.turned, stream(seed, "turns", step), count=count))
-        draws = aug.turn(draws, crops, rows, turns, size=spec.size)
+        angle = aug.draw_rotations(augment.turned, stream(seed, "turns", step), count=count)
+        draws = aug.rotate(draws, crops, rows, angle[part.places], size=spec.size)
     cutouts, pastes = pictures.cutouts, None
     if augment.paste:
         drawn = stream(seed, "cutouts", step)
         pastes = part.drawn(draw_pastes(augment, drawn, count=count, cutouts=len(cutouts)))
     samples = [_sample(crops, part, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
     photos = pictures.photos
-    known = 0 if photos is None else len(photos)
-    styles = draw_styles(augment, seed=seed, step=step, count=count, photos=known)
-    styles = None if styles is None else part.drawn(styles)
-
-    def styled(image: U8, b: int) -> U8:
-        return image if styles is None else restyle(image, styles, b, photos)
-
-    clean, has_clean = None, None
-    if paired:
-        clean_rows = crops.clean[rows]
-        pasted = np.array([s.pasted for s in samples])
-        has_clean = torch.from_numpy((clean_rows >= 0) & (clean_rows != rows) | pasted)
-        colour = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
-        clean = _stack(
-            [
-                styled(
-                    aug.apply_colour(
-                        aug.warp(crops.images[k if k >= 0 else row], draws.view[b], spec.size),
-                        colour.gain[b],
-                        float(colour.lift[b]),
-                    ),
-                    b,
-                )
-                for b, (row, k) in enumerate(zip(rows, clean_rows, strict=True))
-            ]
-        )
+    styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)
     return Batch(
-        images=_stack([styled(s.image, b) for b, s in enumerate(samples)]),
+        images=stack_images([restyle(s.image, styles, b, photos) for b, s in enumerate(samples)]),
         labels=_labels(crops, rows, samples, draws, spec),
         rows=rows,
         view=draws.view,
-        unturned=unturned,
-        clean=clean,
-        paired=has_clean,
+        unrotated=unrotated,
     )
 
 
@@ -186,7 +149,6 @@ class _Sample:
     xy: F64  # (J, 2) input pixels, joints in the order of the skeleton after a flip
     shares: NDArray[np.float32]
     state: U8
-    pasted: bool
 
 
 def _sample(
@@ -222,10 +184,7 @@ def _sample(
         gone = visible & ~is_visible(shares[:, SHARES.index("visible")])
         state[gone] = STATE_HIDDEN
         cover = np.maximum(cover, mask)
-    image = aug.apply_colour(image, draws.gain[b], float(draws.lift[b]))
-    if draws.hole[b, 2]:
-        x, y, w, h = (draws.hole[b].reshape(2, 2) * [spec.size[1], spec.size[0]]).ravel()
-        image[int(y) : int(y + h), int(x) : int(x + w)] = GREY
+    image = aug.recolour(image, draws, b)
     cells = cv2.resize(cover, spec.cells[::-1], interpolation=cv2.INTER_AREA)
     cells = cells.astype(np.float32) / np.float32(255)
     if np.isnan(crops.fraction[row]):  # nobody said what covers this person
@@ -233,9 +192,7 @@ def _sample(
         if visible[_body(spec.skeleton)].all():
             sure |= _beside(xy[visible], spec)
         cells[(cells < 1) & ~sure] = np.nan
-    return _Sample(
-        image=image, cover=cells, xy=xy, shares=shares, state=state, pasted=mask is not None
-    )
+    return _Sample(image=image, cover=cells, xy=xy, shares=shares, state=state)
 
 
 def _discs(xy: F64, radius_px: F64, spec: InputSpec) -> NDArray[np.bool_]:
@@ -269,7 +226,8 @@ def _zoom(view: F64) -> float:
     return float(1 / np.sqrt(abs(np.linalg.det(view[:, :2]))))
 
 
-def _stack(images: list[U8]) -> torch.Tensor:
+def stack_images(images: list[U8]) -> torch.Tensor:
+    """Images (H, W, 3) as a batch (B, 3, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(np.stack(images).transpose(0, 3, 1, 2)))
 
 

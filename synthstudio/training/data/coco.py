@@ -1,4 +1,4 @@
-"""People cropped straight from a COCO keypoints file and its images.
+"""People and images read straight from a COCO keypoints file, cropped or letter-boxed.
 
 The file is checked as the importers do (formats/coco/file.py). What is not labelled stays unknown:
 joints with v=0, causes and shares, what covers a person, 3D joints.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,68 @@ MAX_BOX_PX = 12_000.0
 """And in pixels: a crop has to fit into memory."""
 _HINT = "synthstudio validate FILE lists such boxes; --fix COPY takes them from masks."
 
+Write = Callable[[Iterator[Sample], Skeleton, tuple[int, int], Path], int]
+"""Write samples of a skeleton, of so many images and people, into a folder; how many people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedCoco:
+    """What was written for a COCO file: its cache folder, its key without paths, and notes."""
+
+    folder: Path
+    key: str
+    skeleton: Skeleton
+    notes: tuple[str, ...]
+
+
+def cached_coco(
+    path: Path,
+    images: Path | None,
+    *,
+    cache: Path,
+    skeleton: Skeleton | None,
+    sizes: bytes,
+    write: Write,
+    labelled: bool = True,
+) -> CachedCoco:
+    """Write the samples of a COCO keypoints file by `write`, unless they are in the cache.
+
+    `images`: the folder of its images; default: `image_folder`. `skeleton`: convert people to it,
+    as import does. `labelled`: only people with a labelled joint. `sizes`: what else decides what
+    is written. FormatError or AssetError for a bad file or image; ModelError for images that
+    changed since.
+    """
+    root = images or image_folder(path)
+    if not path.is_file():
+        raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")
+    target = "" if skeleton is None else skeleton.name
+    target += "" if labelled else " unlabelled"
+    digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode() + sizes)
+
+    def make(out: Path) -> dict[str, Any]:
+        with closing(CocoFile(path, images=root)) as opened:
+            lengths, people = check_entries(opened, root)
+            used = skeleton or opened.skeleton
+            samples = coco_samples(opened, root, labelled)
+            written = write(samples, used, (len(lengths), people), out)
+            needed = "a labelled joint, a box or an area" if labelled else "a box"
+            if written < people:
+                opened.left_out[f"a person without {needed}"] = people - written
+            notes = [*conversion_notes(opened.skeleton, used)]
+            notes += [f"left out: {note}" for note in opened.notes]
+        return {"skeleton": used.name, "pictures": lengths, "notes": notes}
+
+    folder, metadata = cached_crops(cache, digest.hexdigest(), make)
+    check_images_unchanged(metadata["pictures"], root, folder)
+    # The key leaves out where the images are: another machine has the same one.
+    content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
+    return CachedCoco(
+        folder=folder,
+        key=hashlib.sha256(repr(content).encode() + sizes).hexdigest(),
+        skeleton=get_skeleton(metadata["skeleton"]),
+        notes=tuple(metadata["notes"]),
+    )
+
 
 def crop_coco(
     path: Path,
@@ -50,56 +113,32 @@ def crop_coco(
     joints_3d: Joints3D = "kinematic",
     labelled: bool = True,
 ) -> CroppedSource:
-    """Crop the people of a COCO keypoints file, or read them from the cache.
+    """Crop the people of a COCO keypoints file at the network's `size` (H, W), or read them from
+    the cache; errors as `cached_coco`'s, ModelError when nobody is left."""
 
-    `images`: the folder of its images; default: `image_folder`. `size`: the network's (H, W).
-    `skeleton`: convert people to it, as import does. `labelled`: only people with a labelled joint.
-    FormatError or AssetError for a bad file or image; ModelError when nobody is left, or images
-    changed since they were cropped.
-    """
-    root = images or image_folder(path)
-    if not path.is_file():
-        raise FormatError(
-            "there is no such file", where=str(path), expected="a COCO keypoints file"
+    def write(samples: Iterator[Sample], used: Skeleton, counts: tuple[int, int], out: Path) -> int:
+        return write_crops(
+            samples,
+            used,
+            size=size,
+            total=counts[1],
+            out=out,
+            progress=progress,
+            where=str(path),
+            joints_3d=joints_3d,
         )
-    target = "" if skeleton is None else skeleton.name
-    target += "" if labelled else " unlabelled"
-    digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode())
-    digest.update(sizes_key(size, joints_3d))
 
-    def make(out: Path) -> dict[str, Any]:
-        with closing(CocoFile(path, images=root)) as opened:
-            lengths, total = check_entries(opened, root)
-            own = opened.skeleton
-            used = skeleton or own
-            written = write_crops(
-                coco_samples(opened, root, labelled),
-                used,
-                size=size,
-                total=total,
-                out=out,
-                progress=progress,
-                where=str(path),
-                joints_3d=joints_3d,
-            )
-            needed = "a labelled joint, a box or an area" if labelled else "a box"
-            missing = f"a person without {needed}"
-            if written < total:
-                opened.left_out[missing] = total - written
-            notes = [*conversion_notes(own, used)]
-            notes += [f"left out: {note}" for note in opened.notes]
-        return {"skeleton": used.name, "pictures": lengths, "notes": notes}
-
-    folder, metadata = cached_crops(cache, digest.hexdigest(), make)
-    check_images_unchanged(metadata["pictures"], root, folder)
-    # The key leaves out where the images are: another machine has the same one.
-    content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
-    key = hashlib.sha256(repr(content).encode() + sizes_key(size, joints_3d)).hexdigest()
+    found = cached_coco(
+        path,
+        images,
+        cache=cache,
+        skeleton=skeleton,
+        sizes=sizes_key(size, joints_3d),
+        write=write,
+        labelled=labelled,
+    )
     return CroppedSource(
-        crops=open_crops(folder),
-        key=key,
-        skeleton=get_skeleton(metadata["skeleton"]),
-        notes=tuple(metadata["notes"]),
+        crops=open_crops(found.folder), key=found.key, skeleton=found.skeleton, notes=found.notes
     )
 
 

@@ -1,9 +1,18 @@
-"""Whole frames of a data set for bottom-up networks: letter-boxed to one size, with all people."""
+"""Whole frames for bottom-up networks: letter-boxed to one size, with all people.
+
+`WholeFrames` is a torch data set for a loop of one's own; `Frames` are cached on disk, and batches
+of them augmented, for `train`. Letters: N frames of H x W pixels, P people in all, J joints.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,12 +21,45 @@ from torch.utils.data import Dataset as TorchDataset
 
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import STATE_VISIBLE
+from synthstudio.core.masks import decode
 from synthstudio.core.people import People
+from synthstudio.core.places import Place
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.visibility import is_labelled
+from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import NO_STATE
+from synthstudio.dataset.rows import NO_STATE, Row
+from synthstudio.formats.joints import convert_row
 from synthstudio.models.bottom_up.contract import FramePeople
-from synthstudio.training.data.letterbox import Letterbox
-from synthstudio.training.data.windows import crop_and_resize
+from synthstudio.training.config import Augment
+from synthstudio.training.data import augment as aug
+from synthstudio.training.data.augment import BatchPart, Draws, as_part
+from synthstudio.training.data.batches import (
+    NO_PICTURES,
+    InputSpec,
+    Pictures,
+    shuffled,
+    stack_images,
+)
+from synthstudio.training.data.cache import (
+    allocate,
+    cached_crops,
+    damaged_cache,
+    dataset_digest,
+    read_cached,
+    unfinished_notes,
+)
+from synthstudio.training.data.coco import cached_coco
+from synthstudio.training.data.crops import (
+    MARGIN,
+    ImageSequence,
+    Sample,
+    conversion_notes,
+    dataset_samples,
+)
+from synthstudio.training.data.style import draw_styles, restyle
+from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -103,3 +145,336 @@ class WholeFrames(TorchDataset[WholeFrame]):
 def collate(frames: list[WholeFrame]) -> tuple[Tensor, list[FramePeople]]:
     """A batch: images (B, 3, H, W) and the people of each; `collate_fn` of a DataLoader."""
     return torch.stack([f.image for f in frames]), [f.people for f in frames]
+
+
+F32 = NDArray[np.float32]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
+VERSION = 1
+_NOBODY = [float("nan")] * 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frames:
+    """N frames and their P people; places are continuous pixels of the frame.
+
+    The people of frame n are those from `first[n]` to `first[n + 1]`. `masks` (P, ceil(H W / 8))
+    are the bits of what is seen of each; they mean something where `masked` (N,). `boxes` (P, 4)
+    are of whole people. `split`, `variant` and `frame` (N,) are the data set's.
+    """
+
+    images: ImageSequence  # (N, H, W, 3)
+    masks: ImageSequence
+    first: I64  # (N + 1,)
+    xy: F32  # (P, J, 2)
+    state: U8  # (P, J)
+    boxes: F32
+    masked: Bools
+    split: NDArray[np.str_]
+    variant: NDArray[np.str_]
+    frame: I64
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def people(self, row: int) -> slice:
+        """Where the people of a frame are."""
+        return slice(int(self.first[row]), int(self.first[row + 1]))
+
+    def masks_of(self, row: int) -> Bools | None:
+        """What is seen of a frame's people (P, H, W); None where nobody knows."""
+        if not self.masked[row]:
+            return None
+        high, wide = self.images[row].shape[:2]
+        which = range(self.first[row], self.first[row + 1])
+        bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
+        return np.array(bits, bool).reshape(-1, high, wide)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FramedSource:
+    """The frames of one source: `key` is a hash of the data and the size; `notes` are for people
+    to read."""
+
+    frames: Frames
+    key: str
+    skeleton: Skeleton
+    notes: tuple[str, ...] = ()
+
+
+def frame_dataset(
+    place: Place,
+    *,
+    size: tuple[int, int],
+    cache: Path,
+    progress: Callable[[int, int], None],
+    skeleton: Skeleton | None = None,
+) -> FramedSource:
+    """The frames of a data set at `size` (H, W), made or read from the cache.
+
+    `skeleton`: convert people to it. One that is unfinished is taken as far as it is.
+    """
+    dataset = Dataset(place, allow_unfinished=True)
+    own = get_skeleton(dataset.identity.skeleton)
+    target = skeleton or own
+    digest = dataset_digest(dataset)
+    digest.update(_size_key(size) + (target.name.encode() if target.name != own.name else b""))
+    key = digest.hexdigest()
+
+    def make(out: Path) -> dict[str, Any]:
+        samples = dataset_samples(dataset, "outline")
+        _write(samples, target, size, (dataset.frames, dataset.people), out, progress)
+        return {}
+
+    cached, _ = cached_crops(cache, key, make)
+    notes = (*conversion_notes(own, target), *unfinished_notes(dataset))
+    return FramedSource(frames=open_frames(cached), key=key, skeleton=target, notes=notes)
+
+
+def frame_coco(
+    path: Path,
+    images: Path | None,
+    *,
+    size: tuple[int, int],
+    cache: Path,
+    progress: Callable[[int, int], None],
+    skeleton: Skeleton | None = None,
+) -> FramedSource:
+    """The images of a COCO keypoints file at `size` (H, W), made or read from the cache.
+
+    Errors as `cached_coco`'s. Crowd regions are not among its people.
+    """
+
+    def write(samples: Iterator[Sample], used: Skeleton, counts: tuple[int, int], out: Path) -> int:
+        return _write(samples, used, size, counts, out, progress)
+
+    found = cached_coco(
+        path,
+        images,
+        cache=cache,
+        skeleton=skeleton,
+        sizes=_size_key(size),
+        write=write,
+        labelled=False,
+    )
+    return FramedSource(
+        frames=open_frames(found.folder),
+        key=found.key,
+        skeleton=found.skeleton,
+        notes=found.notes,
+    )
+
+
+def _size_key(size: tuple[int, int]) -> bytes:
+    return json.dumps(["frames", VERSION, *size]).encode()
+
+
+def _write(
+    samples: Iterable[Sample],
+    skeleton: Skeleton,
+    size: tuple[int, int],
+    counts: tuple[int, int],
+    out: Path,
+    progress: Callable[[int, int], None],
+) -> int:
+    """Write `counts` (frames, people) into the folder `out`, return how many people; DiskError
+    when they do not fit."""
+    images = allocate(out / "images.npy", (max(counts[0], 1), *size, 3))
+    masks = allocate(out / "masks.npy", (max(counts[1], 1), -(-size[0] * size[1] // 8)))
+    frames: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
+    for sample in samples:
+        rgb = sample.rgb()
+        letterbox = Letterbox.of(rgb.shape[:2], size)
+        images[len(frames)] = letterbox.framed(rgb, size)
+        seen = [_mask(person, size, letterbox) for person in sample.people]
+        for person, mask in zip(sample.people, seen, strict=True):
+            if mask is not None:
+                masks[len(people)] = np.packbits(mask)
+            converted = convert_row(person, sample.frame, skeleton)
+            people.append(_labels(converted, letterbox, len(skeleton.joints)))
+        frames.append(
+            {
+                "first": len(people),
+                "masked": all(mask is not None for mask in seen),
+                "split": sample.frame["split"] or "",
+                "variant": sample.frame["variant"] or "",
+                "frame": sample.frame["index"],
+            }
+        )
+        progress(len(frames), counts[0])
+    names = ("masked", "split", "variant", "frame")
+    columns: dict[str, Any] = {name: np.array([f[name] for f in frames]) for name in names}
+    joints = len(skeleton.joints)
+    columns |= {
+        "first": np.array([0, *(f["first"] for f in frames)], np.int64),
+        "xy": np.array([p["xy"] for p in people], np.float32).reshape(-1, joints, 2),
+        "state": np.array([p["state"] for p in people], np.uint8).reshape(-1, joints),
+        "boxes": np.array([p["box"] for p in people], np.float32).reshape(-1, 4),
+    }
+    with disk_errors(out):
+        images.flush()
+        masks.flush()
+        np.savez(out / "labels.npz", **columns)
+    return len(people)
+
+
+def _mask(person: Row, size: tuple[int, int], letterbox: Letterbox) -> Bools | None:
+    if person["modal_counts"] is None:
+        return None
+    shape = [int(v) for v in person["mask_size"]]
+    return framed_mask(decode({"size": shape, "counts": person["modal_counts"]}), size, letterbox)
+
+
+def _labels(person: Row, letterbox: Letterbox, joints: int) -> dict[str, Any]:
+    amodal, modal = (
+        np.array([person[name] or _NOBODY], np.float64)
+        for name in ("amodal_box_px", "modal_box_px")
+    )
+    xy = np.array(person["joints_px"], np.float64).reshape(joints, 2)
+    return {
+        "xy": letterbox.to_frame(xy),
+        "state": np.array(person["state"], np.uint8),
+        "box": letterbox.boxes_to_frame(whole_boxes(amodal, modal))[0],
+    }
+
+
+def open_frames(folder: Path) -> Frames:
+    """Open cached frames; ModelError when they are damaged."""
+    names = {f.name for f in fields(Frames)}
+    found = read_cached(folder, "cache of frames", ("images", "masks"), names)
+    images, masks = found["images"], found["masks"]
+    count, people = len(found["frame"]), len(found["xy"])
+    if len(images) < count or len(masks) < people or found["first"][-1:].tolist() != [people]:
+        raise damaged_cache(
+            folder,
+            "cache of frames",
+            f"{len(images)} images of {count} frames with {people} people",
+        )
+    return Frames(**found | {"images": images[:count], "masks": masks[:people]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSubset:
+    """Frames and which of them are used: `rows` (R,), and their sampling weights (R,)."""
+
+    frames: Frames
+    rows: I64
+    weight: F64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: I64) -> FrameSubset:
+        """Fewer of the same frames; `index` counts within this subset."""
+        return FrameSubset(frames=self.frames, rows=self.rows[index], weight=self.weight[index])
+
+    def epoch_order(self, seed: int, epoch: int) -> I64:
+        return shuffled(self.rows, self.weight, seed=seed, epoch=epoch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameBatch:
+    """B frames: `images` (B, 3, H, W) uint8 and their people; `rows` (B,) of the frames."""
+
+    images: torch.Tensor
+    people: list[FramePeople]
+    rows: I64
+
+
+def make_frame_batch(
+    frames: Frames,
+    rows: I64 | BatchPart,
+    spec: InputSpec,
+    augment: Augment,
+    *,
+    seed: int = 0,
+    step: int = 0,
+    masks: bool = False,
+    pictures: Pictures = NO_PICTURES,
+) -> FrameBatch:
+    """Make the batch of `rows`, or a process's part of it, augmented by the random streams of
+    (seed, step).
+
+    `masks`: with what is seen of everybody.
+    """
+    rng = stream(seed, "augment", step)
+    part = as_part(rows)
+    rows = part.rows
+    draws = part.drawn(aug.draw(augment, rng, count=part.count, size=spec.size))
+    photos = pictures.photos
+    styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)
+    images = []
+    for b, row in enumerate(rows):
+        image = aug.warp(frames.images[row], _view(draws, b, spec), spec.size)
+        images.append(restyle(aug.recolour(image, draws, b), styles, b, photos))
+    return FrameBatch(
+        images=stack_images(images),
+        people=[_people(frames, int(row), spec, draws, b, masks) for b, row in enumerate(rows)],
+        rows=rows,
+    )
+
+
+def _view(draws: Draws, b: int, spec: InputSpec) -> F64:
+    """The matrix from the input's pixels to the frame's: views are of a crop's canvas, which has a
+    margin."""
+    view = np.array(draws.view[b])
+    view[:, 2] -= np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
+    return view
+
+
+def _people(
+    frames: Frames, row: int, spec: InputSpec, draws: Draws, b: int, masks: bool
+) -> FramePeople:
+    """The people of a frame as they are seen through a view, left and right swapped by a flip."""
+    which, view = frames.people(row), _view(draws, b, spec)
+    order = spec.skeleton.flip if draws.flipped[b] else slice(None)
+    people, joints = frames.state[which].shape
+    xy = aug.transform_points(frames.xy[which].reshape(-1, 2), view)
+    xy = xy.reshape(people, joints, 2)[:, order]
+    state = frames.state[which][:, order]
+    seen = frames.masks_of(row) if masks else None
+    if seen is not None:
+        warped = [_warp_mask(mask, view, spec.size) for mask in seen]
+        seen = np.array(warped, bool).reshape(-1, *spec.size)
+    return FramePeople(
+        size=spec.size,
+        joints_px=taught_joints(xy, state),
+        boxes_px=rotated_boxes(frames.boxes[which].astype(np.float64), view, xy, state),
+        masks=seen,
+    )
+
+
+def rotated_boxes(boxes: F64, view: F64, xy: F64, state: U8) -> F64:
+    """Boxes (P, 4) of people seen through a view; `xy` (P, J, 2) are their joints there.
+
+    A box that is rotated is larger than the person, so the ellipse in it is rotated, and the box
+    reaches to the joints that lie in the frame.
+    """
+    linear = np.linalg.inv(view[:, :2])
+    centre = (boxes[:, :2] + boxes[:, 2:] / 2 - view[:, 2]) @ linear.T
+    half = np.sqrt((boxes[:, None, 2:] ** 2 / 4 * linear**2).sum(-1))
+    known = is_labelled(state) & np.isfinite(xy).all(-1)
+    low = np.where(known[..., None], xy, np.inf).min(1, initial=np.inf)
+    high = np.where(known[..., None], xy, -np.inf).max(1, initial=-np.inf)
+    low, high = np.minimum(low, centre - half), np.maximum(high, centre + half)
+    return np.concatenate([low, high - low], 1)
+
+
+def _warp_mask(mask: Bools, view: F64, size: tuple[int, int]) -> Bools:
+    index = view.copy()
+    index[:, 2] += index[:, :2] @ [0.5, 0.5] - 0.5
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(mask.astype(np.uint8), index, size[::-1], flags=flags) > 0)
+
+
+def labelled(frames: Frames, rows: I64) -> tuple[I64, Bools]:
+    """The people of frames who can be measured, and the joints (P, J) that are known of them.
+
+    As of crops: those with a joint in the frame and a box.
+    """
+    people = np.concatenate([np.r_[frames.people(int(row))] for row in rows]).astype(np.int64)
+    state = frames.state[people]
+    known = is_labelled(state) & np.isfinite(frames.xy[people]).all(-1)
+    fine = known.any(1) & (frames.boxes[people, 2:] > 0).all(1)
+    return people[fine], known[fine]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synthstudio.core.errors import ModelError, SynthStudioError
+from synthstudio.core.errors import ModelError, SynthStudioError, WorkerError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import canonical_json
@@ -29,7 +31,6 @@ from synthstudio.recipe.sampling.context import SPLIT_BLOCK, split_of
 from synthstudio.recipe.schema.load import load
 from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source
-from synthstudio.training.data.ahead import Ahead
 from synthstudio.training.data.crops import (
     Crops,
     Sample,
@@ -39,12 +40,18 @@ from synthstudio.training.data.crops import (
     sizes_key,
 )
 
+_IDLE_S = 0.05
+_POLL_S = 1.0
+People = list[dict[str, Any]]
+"""The rows of a moment's people, for `crops_in_memory`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Render moment `number`."""
+    """Render moment `number`, the `place`-th of those that are used; place -1: idle a little."""
 
-    number: int
+    place: int = -1
+    number: int = -1
 
     def __str__(self) -> str:
         return f"moment {self.number}"
@@ -63,7 +70,10 @@ class CropSettings:
 
 
 class RenderedPeople:
-    """The people of a recipe, epoch by epoch. `close` ends its processes."""
+    """The people of a recipe, epoch by epoch, rendered by a thread that runs the engine.
+
+    The moments of an epoch, and those that the next one adds, are held. `close` ends its processes.
+    """
 
     def __init__(
         self,
@@ -82,7 +92,7 @@ class RenderedPeople:
         own = get_skeleton(recipe.skeleton)
         self.skeleton = skeleton or own
         self.notes = conversion_notes(own, self.skeleton)
-        self.source, self.splits = source, tuple(splits)
+        self.source, self.splits, self.workers = source, tuple(splits), workers
         self.settings = CropSettings(
             stage=settings,
             variants=source.variants,
@@ -92,30 +102,20 @@ class RenderedPeople:
             boxes=source.boxes,
         )
         _check_splits(recipe, self.splits, path)
-        self.key = self._key(size, joints_3d)
-        self._numbers = _MomentNumbers(recipe, self.splits)
-        engine = ENGINES[source.engine]
-        initializer, initargs = opening(engine, _open_worker, settings, self.settings)
-        self._ahead = Ahead(
-            render_moment,
-            lambda place: Job(number=self._numbers[place]),
-            engine=engine,
-            workers=workers,
-            initializer=initializer,
-            initargs=initargs,
-            where=source.recipe,
-        )
-        self._prepared = False
-
-    def _key(self, size: tuple[int, int], joints_3d: Joints3D) -> str:
-        source = self.source
-        identity = asdict(identity_of(self.settings.stage)) | {
+        identity = asdict(identity_of(settings)) | {
             "source": [source.moments, source.renew, *self.splits],
             "bones": self.skeleton.name,
         }
-        return hashlib.sha256(
+        self.key = hashlib.sha256(
             canonical_json(identity) + sizes_key(size, joints_3d, source.boxes)
         ).hexdigest()
+        self._numbers = (n for n in itertools.count() if split_of(recipe, n) in self.splits)
+        self._moments: dict[int, People] = {}
+        self._needed = range(0)
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        self._closed = False
+        self._thread: threading.Thread | None = None
 
     def of_epoch(
         self, epoch: int, progress: Callable[[int, int], None] = lambda done, total: None
@@ -126,11 +126,22 @@ class RenderedPeople:
         """
         moments, renew = self.source.moments, self.source.renew or self.source.moments
         places = range(epoch * renew, epoch * renew + moments)
-        if not self._prepared:
+        if self._thread is None:
             prepare_caches(self.settings.stage)
-            self._prepared = True
-        found = self._ahead.wait(places, ahead=renew, progress=progress)
-        rows = [row for moment in found for row in moment]
+        with self._changed:
+            self._needed = range(places.start, places.stop + renew)
+            self._moments = {p: rows for p, rows in self._moments.items() if p >= places.start}
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
+                self._thread.start()
+            while any(place not in self._moments for place in places):
+                if self._error is not None:
+                    raise self._error
+                if self._closed:
+                    raise WorkerError("it was closed meanwhile", where=self.source.recipe)
+                self._changed.wait(_POLL_S)
+                progress(sum(place in self._moments for place in places), moments)
+            rows = [row for place in places for row in self._moments[place]]
         if not rows:
             raise ModelError(
                 "there is nobody in these moments",
@@ -142,20 +153,48 @@ class RenderedPeople:
 
     def close(self) -> None:
         """End the processes once they finish the moment they are rendering."""
-        self._ahead.close()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
 
+    def _run(self) -> None:
+        engine = ENGINES[self.source.engine]
+        initializer, initargs = opening(engine, _open_worker, self.settings.stage, self.settings)
+        try:
+            engine.run(
+                render_moment,
+                self._jobs(),
+                workers=self.workers,
+                initializer=initializer,
+                initargs=initargs,
+                on_done=self._store,
+            )
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
 
-class _MomentNumbers:
-    """The numbers of the moments of some splits, in rising order, found lazily."""
+    def _jobs(self) -> Iterator[Job]:
+        """Yield the job of each needed place once, and idle jobs while there are none.
 
-    def __init__(self, recipe: Recipe, splits: tuple[str, ...]) -> None:
-        self.found: list[int] = []
-        self.rest = (n for n in itertools.count() if split_of(recipe, n) in splits)
+        It never blocks: the thread that takes the jobs also collects the workers' results.
+        """
+        for place, number in enumerate(self._numbers):
+            while not self._closed and place >= self._needed.stop:
+                yield Job()
+            if self._closed:
+                return
+            if place >= self._needed.start:
+                yield Job(place=place, number=number)
 
-    def __getitem__(self, place: int) -> int:
-        while len(self.found) <= place:
-            self.found.append(next(self.rest))
-        return self.found[place]
+    def _store(self, made: tuple[int, People]) -> None:
+        place, rows = made
+        with self._changed:
+            if place >= self._needed.start:
+                self._moments[place] = rows
+            self._changed.notify_all()
 
 
 def _check_splits(recipe: Recipe, splits: tuple[str, ...], path: Path) -> None:
@@ -180,9 +219,12 @@ def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
     return CropWorker(replace(settings, stage=stage))
 
 
-def render_moment(worker: CropWorker, job: Job, report: local.Report) -> list[dict[str, Any]]:
-    """The rows of a moment's people (crops.crop_people)."""
+def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[int, People]:
+    """The place of a job and the rows of its moment's people (crops.crop_people)."""
     recipe, rows = worker.settings.stage.recipe, []
+    if job.place < 0:
+        time.sleep(_IDLE_S)
+        return job.place, rows
     frames = recipe.variants.per_moment * frames_of(recipe)
     for index in range(job.number * frames, (job.number + 1) * frames):
         try:
@@ -190,7 +232,7 @@ def render_moment(worker: CropWorker, job: Job, report: local.Report) -> list[di
         except SynthStudioError as error:
             raise type(error)(f"{recipe.name}, frame {index}: {error}") from error
         report(1)
-    return rows
+    return job.place, rows
 
 
 def _crop_frame(worker: CropWorker, index: int) -> list[dict[str, Any]]:

@@ -1,13 +1,17 @@
-"""The people of a training run: crops of one or more sources, checked before the first step."""
+"""The samples of a training run, people or whole frames, of one or more sources.
+
+Everything is checked before the first step.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,36 +21,92 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.places import parse_place
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
+from synthstudio.dataset.rows import NO_STATE
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
 from synthstudio.training.data.coco import crop_coco
-from synthstudio.training.data.crops import Crops, ImageSequence, crop_dataset
-from synthstudio.training.data.cutouts import Cutouts, load_cutouts
-from synthstudio.training.data.frame_store import Frames
-from synthstudio.training.data.run_data import RunData
+from synthstudio.training.data.crops import CroppedSource, Crops, ImageSequence, crop_dataset
+from synthstudio.training.data.frames import Frames, FrameSubset, frame_coco, frame_dataset
+from synthstudio.training.data.pasting import Cutouts, load_cutouts
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
-from synthstudio.training.data.unlabelled import load_unlabelled
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
+_BODY = 0.7
+"""The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
+Subset = TypeVar("Subset", CropSubset, FrameSubset)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingData(RunData[CropSubset]):
-    """The people of a run. `balance` (4,) weighs rare causes up.
+class TrainingData(Generic[Subset]):
+    """The samples of a run. `key` is a hash of all of it.
 
-    `pictures` are what augmentation takes from elsewhere; `unlabelled` people are learnt from
-    without labels.
+    `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
+    during training, and is None where all epochs share them. `close` ends what renders. Of people
+    in a `stream`, `train` are labels of some of them, without pictures. `balance` (4,) weighs rare
+    causes up. `pictures` are what augmentation takes from elsewhere; `unlabelled` people are learnt
+    from without labels.
     """
 
-    balance: F64
+    train: Subset
+    val: Subset | None
+    spec: InputSpec
+    key: str
     pictures: Pictures = NO_PICTURES
+    balance: F64 = dataclasses.field(default_factory=lambda: np.ones(4))
     unlabelled: CropSubset | None = None
+    later_epoch: Callable[[int], Subset] | None = None
     stream: StreamedPeople | None = None
+    close: Callable[[], None] = lambda: None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        return self.spec.skeleton
+
+    def __len__(self) -> int:
+        """How many samples there are to learn from."""
+        return len(self.train if self.stream is None else self.stream)
+
+    def of_epoch(self, epoch: int) -> Subset:
+        """The samples of an epoch; epochs must be requested in rising order."""
+        return self.train if self.later_epoch is None or not epoch else self.later_epoch(epoch)
+
+
+def overfit_subset(data: TrainingData[Any], count: int, *, repeats: int = 50) -> TrainingData[Any]:
+    """Train and validate on the first `count` samples alone (--overfit).
+
+    An epoch repeats them, so that validation does not follow every step.
+    """
+    if data.stream is None:
+        val = data.train.take(np.arange(min(count, len(data))))
+    else:
+        val = data.stream.first(min(count, len(data)))
+    train = val.take(np.tile(np.arange(len(val)), repeats))
+    key = hashlib.sha256(f"{data.key} first {len(val)}".encode()).hexdigest()
+    return dataclasses.replace(data, train=train, val=val, key=key, later_epoch=None, stream=None)
+
+
+def fast_dev_run_subset(data: TrainingData[Any], *, batch: int) -> TrainingData[Any]:
+    """Validate on one batch alone (--fast-dev-run)."""
+    if data.val is None:
+        return data
+    return dataclasses.replace(data, val=data.val.take(np.arange(min(batch, len(data.val)))))
+
+
+def check_unchanged(before: str, now: str, out: Path) -> None:
+    """ModelError when a resumed run would see other samples than it did."""
+    if before != now:
+        raise ModelError(
+            "the data changed since this run began",
+            where=str(out),
+            expected=f"crops {before[:16]}",
+            got=now[:16],
+            then="Bring the data set back, or start anew in another folder.",
+        )
 
 
 def load_data(
@@ -55,8 +115,8 @@ def load_data(
     cache: Path,
     say: Callable[[str], None],
     progress: Report = lambda done, total: None,
-) -> TrainingData:
-    """Load the people that a config names; `close` the result after use.
+) -> TrainingData[Any]:
+    """Load the people or frames that a config names; `close` the result after use.
 
     ModelError when sources do not fit each other; FormatError, RecipeError for what is read.
     """
@@ -65,23 +125,12 @@ def load_data(
     train = _open(held, config, cache, progress, split="train")
     val: list[_OpenSource] = []
     try:
-        if stream is None:
-            skeleton, key = train[0].skeleton, _key(train)
-        else:
-            skeleton, key = stream.settings.skeleton, stream.key
-        val_subset = None
-        if config.val:
-            val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
-            val_subset = _subset(val, 0)
-            key = hashlib.sha256(f"{key} {_key(val)}".encode()).hexdigest()
-        train_subset = _subset(train, 0) if stream is None else stream.labels
+        skeleton = train[0].skeleton if stream is None else stream.reader.skeleton
+        val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
+        val_subset = _subset(val, 0) if val else None
+        learnt = _subset(train, 0) if stream is None else stream.labels
         others = load_unlabelled(config, skeleton, cache=cache) if config.adapt.coco else None
-        if others is not None:
-            key = hashlib.sha256(f"{key} {others.key}".encode()).hexdigest()
         pictures = load_pictures(config)
-        for used in (pictures.cutouts, pictures.photos):
-            if used:
-                key = hashlib.sha256(f"{key} {used.key}".encode()).hexdigest()
     except BaseException:
         _close(train)
         raise
@@ -93,23 +142,79 @@ def load_data(
     named = (s.dataset for s in (*config.train, *config.val) if s.dataset)
     for note in shared_notes(map(parse_place, named)):
         say(note)
+    unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
-    learnt = len(train_subset if stream is None else stream)
-    say(f"{learnt} people to train on, {count} to validate on")
-    unlabelled = None if others is None else everybody(others.crops)
-    if unlabelled is not None:
-        say(f"{len(unlabelled)} people without labels to adapt to")
+    say(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
+    if others is not None:
+        say(f"{len(others.crops)} people without labels to adapt to")
+    more = [_joined_key(val)] if val else []
+    more += [used.key for used in (others, pictures.cutouts, pictures.photos) if used]
     return TrainingData(
-        train=train_subset,
+        train=learnt,
         val=val_subset,
         spec=InputSpec.of(config.network, skeleton),
-        key=key,
-        balance=_cause_balance(train_subset),
+        key=functools.reduce(
+            lambda key, other: hashlib.sha256(f"{key} {other}".encode()).hexdigest(),
+            more,
+            _joined_key(train) if stream is None else stream.key,
+        ),
+        balance=_cause_balance(learnt),
         pictures=pictures,
-        unlabelled=unlabelled,
+        unlabelled=None if others is None else everybody(others.crops),
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
         stream=stream,
+    )
+
+
+def load_unlabelled(config: Config, skeleton: Skeleton, *, cache: Path) -> CroppedSource:
+    """The people of `config.adapt`; see `crop_unlabelled`."""
+    adapt = config.adapt
+    return crop_unlabelled(adapt.coco, adapt.images, config, cache=cache, skeleton=skeleton)
+
+
+def crop_unlabelled(
+    coco: str,
+    images: str,
+    config: Config,
+    *,
+    cache: Path,
+    skeleton: Skeleton | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CroppedSource:
+    """The people of a COCO file, whatever their labels, which are taken from them.
+
+    FormatError, AssetError or ModelError for a bad file, a broken photo or nobody.
+    """
+    source = crop_coco(
+        Path(coco),
+        Path(images) if images else None,
+        size=config.network.size,
+        cache=cache,
+        progress=progress,
+        skeleton=skeleton,
+        joints_3d=config.joints_3d,
+        labelled=False,
+    )
+    return dataclasses.replace(source, crops=_unlabelled(source.crops))
+
+
+def _unlabelled(crops: Crops) -> Crops:
+    """Crops without labels; joints stand on an ellipse in the box, so that pastes find people."""
+    joints = crops.xy.shape[1]
+    angle = np.arange(joints) * 2 * np.pi / joints
+    around = np.stack([np.cos(angle), np.sin(angle)], -1)
+    centre = (crops.box[:, :2] + crops.box[:, 2:] / 2 - crops.corner) * crops.scale[:, None]
+    extent = crops.box[:, 2:] * crops.scale[:, None]
+    xy = centre[:, None] + around * extent[:, None] * _BODY / 2
+    return dataclasses.replace(
+        crops,
+        xy=xy.astype(np.float32),
+        state=np.full_like(crops.state, NO_STATE),
+        present=np.full_like(crops.present, np.nan),
+        shares=np.full_like(crops.shares, np.nan),
+        fraction=np.full_like(crops.fraction, np.nan),
+        xyz_m=np.full_like(crops.xyz_m, np.nan),
     )
 
 
@@ -145,12 +250,12 @@ def load_subset(
 
 @dataclass(frozen=True, kw_only=True)
 class _OpenSource:
-    """The people of one source: `crops(epoch)`; `rendered`: other ones in each epoch."""
+    """The samples of one source by epoch; `rendered`: other ones in each."""
 
     source: Source
     skeleton: Skeleton
     key: str
-    crops: Callable[[int], Crops]
+    samples: Callable[[int], Any]
     notes: tuple[str, ...] = ()
     rendered: bool = False
     close: Callable[[], None] = lambda: None
@@ -186,76 +291,88 @@ def _open_one(
     split: str,
     skeleton: Skeleton | None,
 ) -> _OpenSource:
-    size = config.network.size
     if source.recipe:
-
-        def silent(done: int, total: int) -> None:
-            """From the second epoch on the bar shows training steps."""
-
-        # All that renders, of which most runs need nothing: 0.7 s of their start.
-        from synthstudio.training.data.rendered import RenderedPeople
-
-        people = RenderedPeople(
-            source,
-            splits=source.splits or (split,),
-            size=size,
-            workers=config.workers,
-            skeleton=skeleton,
-            joints_3d=config.joints_3d,
+        return _render(source, config, progress, split, skeleton)
+    given: dict[str, Any] = {
+        "size": config.network.size,
+        "cache": cache,
+        "progress": progress,
+        "skeleton": skeleton,
+    }
+    coco = (Path(source.coco), Path(source.images) if source.images else None)
+    found: Any
+    if config.network.sees_frames:
+        found = (
+            frame_coco(*coco, **given)
+            if source.coco
+            else frame_dataset(parse_place(source.dataset), **given)
         )
-        return _OpenSource(
-            source=source,
-            skeleton=people.skeleton,
-            key=people.key,
-            notes=people.notes,
-            crops=lambda epoch: people.of_epoch(epoch, silent if epoch else progress),
-            rendered=True,
-            close=people.close,
-        )
-    if source.coco:
-        images = Path(source.images) if source.images else None
-        cropped = crop_coco(
-            Path(source.coco),
-            images,
-            size=size,
-            cache=cache,
-            progress=progress,
-            skeleton=skeleton,
-            joints_3d=config.joints_3d,
-        )
+        samples = found.frames
+    elif source.coco:
+        found = crop_coco(*coco, **given, joints_3d=config.joints_3d)
+        samples = found.crops
     else:
-        cropped = crop_dataset(
+        found = crop_dataset(
             parse_place(source.dataset),
-            size=size,
-            cache=cache,
-            progress=progress,
-            skeleton=skeleton,
+            **given,
             joints_3d=config.joints_3d,
             boxes=source.boxes,
             only=source if source.stream else None,
         )
+        samples = found.crops
     return _OpenSource(
         source=source,
-        skeleton=cropped.skeleton,
-        key=cropped.key,
-        notes=cropped.notes,
-        crops=lambda epoch: cropped.crops,
+        skeleton=found.skeleton,
+        key=found.key,
+        notes=found.notes,
+        samples=lambda epoch: samples,
     )
 
 
-def _subset(sources: Sequence[_OpenSource], epoch: int) -> CropSubset:
+def _render(
+    source: Source, config: Config, progress: Report, split: str, skeleton: Skeleton | None
+) -> _OpenSource:
+    def silent(done: int, total: int) -> None:
+        """From the second epoch on the bar shows training steps."""
+
+    # All that renders, of which most runs need nothing: 0.7 s of their start.
+    from synthstudio.training.data.rendered import RenderedPeople
+
+    people = RenderedPeople(
+        source,
+        splits=source.splits or (split,),
+        size=config.network.size,
+        workers=config.workers,
+        skeleton=skeleton,
+        joints_3d=config.joints_3d,
+    )
+    return _OpenSource(
+        source=source,
+        skeleton=people.skeleton,
+        key=people.key,
+        notes=people.notes,
+        samples=lambda epoch: people.of_epoch(epoch, silent if epoch else progress),
+        rendered=True,
+        close=people.close,
+    )
+
+
+def _subset(sources: Sequence[_OpenSource], epoch: int) -> Any:
+    """The people or frames of all sources that are of their splits and variants."""
     rows, weights, start = [], [], 0
-    parts = [opened.crops(epoch) for opened in sources]
-    for opened, crops in zip(sources, parts, strict=True):
-        selected = selected_rows(opened.source, crops, "people")
+    parts = [opened.samples(epoch) for opened in sources]
+    for opened, samples in zip(sources, parts, strict=True):
+        selected = selected_rows(opened.source, samples)
         rows.append(selected + start)
         weights.append(np.full(len(selected), opened.source.weight))
-        start += len(crops)
-    crops = parts[0] if len(parts) == 1 else concatenate(parts)
-    return CropSubset(crops=crops, rows=np.concatenate(rows), weight=np.concatenate(weights))
+        start += len(samples)
+    chosen = {"rows": np.concatenate(rows), "weight": np.concatenate(weights)}
+    if isinstance(parts[0], Frames):
+        return FrameSubset(frames=concatenate_frames(parts), **chosen)
+    return CropSubset(crops=concatenate(parts), **chosen)
 
 
-def _key(sources: Sequence[_OpenSource]) -> str:
+def _joined_key(sources: Sequence[_OpenSource]) -> str:
     return hashlib.sha256("".join(opened.key for opened in sources).encode()).hexdigest()
 
 
@@ -264,7 +381,7 @@ def _close(sources: Sequence[_OpenSource]) -> None:
         opened.close()
 
 
-def selected_rows(source: Source, samples: Crops | Frames, what: str) -> I64:
+def selected_rows(source: Source, samples: Crops | Frames) -> I64:
     """Which crops or frames are of a source's splits and variants; ModelError for none."""
     use = np.ones(len(samples), bool)
     if source.splits:
@@ -273,7 +390,7 @@ def selected_rows(source: Source, samples: Crops | Frames, what: str) -> I64:
         use &= np.isin(samples.variant, source.variants)
     if not use.any():
         raise ModelError(
-            f"no {what} are left to use",
+            f"no {'frames' if isinstance(samples, Frames) else 'people'} are left to use",
             where=source.name,
             expected=f"splits {source.splits or 'any'}, variants {source.variants or 'any'}",
             got=f"splits {sorted(set(samples.split.tolist()))}, "
@@ -297,12 +414,17 @@ class Concatenation:
         return int(self.ends[-1])
 
 
+def _columns(parts: Sequence[Any], without: set[str]) -> dict[str, Any]:
+    plain = {f.name for f in fields(parts[0])} - without
+    return {name: np.concatenate([getattr(p, name) for p in parts]) for name in plain}
+
+
 def concatenate(parts: Sequence[Crops]) -> Crops:
     """All people of several sources, one source after the other."""
+    if len(parts) == 1:
+        return parts[0]
     ends = np.cumsum([len(p) for p in parts])
     starts = ends - [len(p) for p in parts]
-    plain = {f.name for f in fields(Crops)} - {"images", "cover", "group", "clean"}
-    columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in plain}
     groups = np.cumsum([0] + [int(p.group.max()) + 1 for p in parts])
     return Crops(
         images=Concatenation(tuple(p.images for p in parts), ends),
@@ -311,12 +433,28 @@ def concatenate(parts: Sequence[Crops]) -> Crops:
         clean=np.concatenate(
             [np.where(p.clean < 0, -1, p.clean + s) for p, s in zip(parts, starts, strict=True)]
         ),
-        **columns,
+        **_columns(parts, {"images", "cover", "group", "clean"}),
     )
 
 
-def _cause_balance(train: CropSubset) -> F64:
+def concatenate_frames(parts: Sequence[Frames]) -> Frames:
+    """The frames of several sources, one source after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    people = np.cumsum([0, *(len(p.xy) for p in parts)])
+    first = [p.first[:-1] + begin for p, begin in zip(parts, people, strict=False)]
+    return Frames(
+        images=Concatenation(tuple(p.images for p in parts), np.cumsum([len(p) for p in parts])),
+        masks=Concatenation(tuple(p.masks for p in parts), people[1:]),
+        first=np.concatenate([*first, people[-1:]]),
+        **_columns(parts, {"images", "masks", "first"}),
+    )
+
+
+def _cause_balance(train: CropSubset | FrameSubset) -> F64:
     """Weights (4,) of the causes: 1 / sqrt of each one's share, mean 1 over people's joints."""
+    if isinstance(train, FrameSubset):
+        return np.ones(4)
     shares = train.crops.shares[train.rows][..., :4].reshape(-1, 4).astype(np.float64)
     shares = shares[np.isfinite(shares).all(-1)]
     if not len(shares):
@@ -326,9 +464,12 @@ def _cause_balance(train: CropSubset) -> F64:
     return np.asarray(weight / (weight * share).sum())
 
 
-def check_known(state: NDArray[np.uint8], xy: NDArray[Any], *, where: str) -> NDArray[np.bool_]:
+def _check_known(
+    state: U8, xy: NDArray[Any], data: TrainingData[Any], say: Callable[[str], None]
+) -> NDArray[np.bool_]:
     """Which joints (P, J) are labelled; ModelError when none is, or none of them is visible."""
-    known = is_labelled(state) & np.isfinite(xy).all(-1)
+    where = "labels of the training samples"
+    known = np.asarray(is_labelled(state) & np.isfinite(xy).all(-1))
     if not known.any():
         raise ModelError("no joint is labelled", where=where)
     if not (known & (state == STATE_VISIBLE)).any():
@@ -338,18 +479,22 @@ def check_known(state: NDArray[np.uint8], xy: NDArray[Any], *, where: str) -> ND
             expected="some visible ones",
             then="Check how the file marks visibility (v=2 is visible).",
         )
-    return np.asarray(known)
+    never = [data.skeleton.joints[j] for j in np.flatnonzero(~known.any(0))]
+    if never:
+        say(f"never labelled, so not learnt: {', '.join(never)}")
+    return known
 
 
-def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]) -> None:
+def check_labels(
+    data: TrainingData[CropSubset], *, pasted: bool, say: Callable[[str], None]
+) -> None:
     """Check labels before the first step: ModelError for unusable ones, notes for odd ones.
 
     `pasted`: things are pasted over people while they are trained on, so some joints get hidden.
     """
-    crops, rows, names = data.train.crops, data.train.rows, data.skeleton.joints
+    crops, rows = data.train.crops, data.train.rows
     state, xy = crops.state[rows], crops.xy[rows]
-    where = "labels of the training people"
-    known = check_known(state, xy, where=where)
+    known = _check_known(state, xy, data, say)
     spread = np.array(
         [
             np.nanstd(np.where(k[..., None], p, np.nan), axis=0).max()
@@ -360,12 +505,9 @@ def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]
     if len(spread) and np.median(spread) < 1:
         raise ModelError(
             "most people's joints lie at one point",
-            where=where,
+            where="labels of the training people",
             then="Check the coordinates with synthstudio validate.",
         )
-    never = [names[j] for j in np.flatnonzero(~known.any(0))]
-    if never:
-        say(f"never labelled, so not learnt: {', '.join(never)}")
     if not (known & (state == STATE_HIDDEN)).any() and not pasted:
         say("no joint is hidden: nothing about occlusion can be learnt")
     shares = crops.shares[rows][known]
@@ -374,3 +516,16 @@ def check_labels(data: TrainingData, *, pasted: bool, say: Callable[[str], None]
         covered = pasted and cause == "object"
         if len(labelled) and not (labelled > 0.5).any() and not covered:
             say(f"no joint is hidden by {cause}: that cause cannot be learnt")
+
+
+def check_frames(
+    data: TrainingData[FrameSubset], *, masks: bool, say: Callable[[str], None]
+) -> None:
+    """`check_labels` of whole frames; `masks`: the network learns them."""
+    frames, rows = data.train.frames, data.train.rows
+    people = [frames.people(int(row)) for row in rows]
+    state = np.concatenate([frames.state[p] for p in people])
+    xy = np.concatenate([frames.xy[p] for p in people])
+    _check_known(state, xy, data, say)
+    if masks and not frames.masked[rows].any():
+        say("no frame has masks of everybody: long offsets and bodies are not learnt")

@@ -2,13 +2,15 @@
 
 Before the first step the tables of all shards are read once: they say how many people of each are
 used, which is kept in the cache. So the place of everybody in an epoch follows from (seed, epoch),
-and a run that goes on at a step reads on where it was.
+and a run that goes on at a step reads on where it was. People of a shard are numbered in its order,
+those alone who are used: of the source's splits and variants, with a labelled joint in the picture.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,42 +19,190 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
-from synthstudio.generation.engines import local
-from synthstudio.training.config import Config
-from synthstudio.training.data.ahead import Ahead
+from synthstudio.training.config import Config, Joints3D, Source
+from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.block_order import BlockOrder
-from synthstudio.training.data.cache import cached_crops, dataset_digest, read_cached
+from synthstudio.training.data.cache import cached_crops, dataset_digest, open_set, read_cached
 from synthstudio.training.data.crops import (
     Crops,
+    LabelledPerson,
+    Sample,
+    centres_note,
     columns_of,
     conversion_notes,
     crops_in_memory,
+    frame_samples,
+    labelled_people,
     sizes_key,
 )
-from synthstudio.training.data.joints_3d import centres_note
-from synthstudio.training.data.parts import BatchPart
-from synthstudio.training.data.sets import open_set
-from synthstudio.training.data.shard_people import (
-    Crop,
-    ShardJob,
-    ShardLabels,
-    ShardReader,
-    ShardRef,
-    StreamSettings,
-    cut_shard,
-    label_shard,
-)
+from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.devices import World
 
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
+CropRow = dict[str, Any]
 LABELLED = 20_000
 """The labels of about so many people, of whole shards spread over all, stand for everybody where
 all are asked for: the pose bank, the balance of causes, what is said before the first step."""
+_ENDLESS = 2**40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The people of a window, in order: person k is number `number[k]` of the shard that is read
+    `slot[k]`-th in the epoch. The window's first person is the epoch's `start`-th."""
+
+    start: int
+    slot: I64
+    number: I64
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.slot)
+
+
+class BlockOrder:
+    """The order of an epoch: shards are shuffled, then people within windows of shards.
+
+    Of S shards with `counts` (S,) people each; `window`: shards shuffled together. (Seed, epoch)
+    alone decide it: neither how many processes read nor where one begins. When all shards fit into
+    one window it is the order of people who are held in memory.
+    """
+
+    def __init__(self, counts: I64, *, window: int, seed: int) -> None:
+        self.counts, self.window, self.seed = counts, window, seed
+        self.people = int(counts.sum())
+        self.windows = -(-len(counts) // window)
+        self.shards = functools.lru_cache(2)(self._shards)
+        self.starts = functools.lru_cache(2)(self._starts)
+        self.of_window = functools.lru_cache(4)(self._of_window)
+
+    def _shards(self, epoch: int) -> I64:
+        """The shards (S,) as they are read, rising within each window."""
+        order = stream(self.seed, "shards", epoch).permutation(len(self.counts))
+        parts = [order[self.slots(w).start : self.slots(w).stop] for w in range(self.windows)]
+        return np.concatenate([np.sort(part) for part in parts])
+
+    def slots(self, window: int) -> range:
+        """Which of an epoch's shards make up a window, in the order in which they are read."""
+        first = window * self.window
+        return range(first, min(first + self.window, len(self.counts)))
+
+    def _starts(self, epoch: int) -> I64:
+        """Where each window of an epoch starts, and where the last one ends (windows + 1,)."""
+        read = self.counts[self.shards(epoch)]
+        sums = np.concatenate([[0], np.cumsum(read)])
+        edges = np.minimum(np.arange(self.windows + 1) * self.window, len(self.counts))
+        return np.asarray(sums[edges], np.int64)
+
+    def _of_window(self, epoch: int, window: int) -> Window:
+        slots = self.slots(window)
+        counts = self.counts[self.shards(epoch)[slots.start : slots.stop]]
+        slot = np.repeat(np.arange(slots.start, slots.stop), counts)
+        number = np.arange(len(slot)) - np.repeat(np.cumsum(counts) - counts, counts)
+        keys = ("order", epoch) if window == 0 else ("order", epoch, window)
+        order = stream(self.seed, *keys).permutation(len(slot))
+        start = int(self.starts(epoch)[window])
+        return Window(start=start, slot=slot[order], number=number[order])
+
+    def windows_of(self, epoch: int, first: int, last: int) -> range:
+        """The windows in which the `first`-th to the `last`-th person of an epoch are."""
+        starts = self.starts(epoch)
+        low, high = np.searchsorted(starts, [first, last], side="right") - 1
+        return range(int(low), int(high) + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRef:
+    """A shard of the `source`-th source."""
+
+    source: int
+    shard: int
+
+    def __str__(self) -> str:
+        return f"shard {self.shard}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardLabels:
+    """How many people of a shard can be used; `lacking`: of how many rotation centres are unknown,
+    though 3D joints are not. `rows`: their labels, where they are asked for."""
+
+    people: int
+    lacking: int
+    rows: list[CropRow]
+
+
+class ShardReader:
+    """Reads shards of the `sources`, whose data sets it opens once."""
+
+    def __init__(
+        self,
+        sources: tuple[Source, ...],
+        skeleton: Skeleton,
+        *,
+        size: tuple[int, int],
+        joints_3d: Joints3D,
+    ) -> None:
+        self.sources, self.skeleton = sources, skeleton
+        self.size, self.joints_3d = size, joints_3d
+        self._sets: dict[int, Dataset] = {}
+
+    def used(self, ref: ShardRef) -> Iterator[tuple[LabelledPerson, Sample]]:
+        """The people of a shard who can be learnt from, in its order."""
+        source = self.sources[ref.source]
+        if ref.source not in self._sets:
+            self._sets[ref.source] = open_set(source.dataset, allow_unfinished=source.unfinished)
+        dataset = self._sets[ref.source]
+        frames = (f for f in dataset.frames_of_shard(ref.shard) if source.takes(f))
+        for sample in frame_samples(dataset, frames, source.boxes):
+            for person in labelled_people(
+                sample, self.skeleton, size=self.size, joints_3d=self.joints_3d
+            ):
+                yield person, sample
+
+    def label(self, ref: ShardRef, *, rows: bool) -> ShardLabels:
+        """Count the people of a shard; `rows`: with their labels."""
+        people = [person for person, _ in self.used(ref)]
+        lacking = sum(
+            p.person["joints_camera_m"] is not None and not np.isfinite(p.row["xyz_m"]).any()
+            for p in people
+        )
+        labels = [_in_source(person.row, ref) for person in people] if rows else []
+        return ShardLabels(people=len(people), lacking=lacking, rows=labels)
+
+    def cut(self, ref: ShardRef, numbers: Sequence[int], *, people: int) -> dict[int, CropRow]:
+        """The crops of some of the `people` of a shard by their numbers; ModelError when they are
+        not so many. Each picture is decoded once."""
+        if not len(numbers):
+            return {}
+        used = list(self.used(ref))
+        if len(used) != people:
+            raise ModelError(
+                "a shard changed since its people were counted",
+                where=f"{self.sources[ref.source].dataset}, {ref}",
+                expected=f"{people} people to learn from",
+                got=str(len(used)),
+                then="Check the data set with synthstudio validate.",
+            )
+        made: dict[int, CropRow] = {}
+        decoded: tuple[Sample | None, Any] = (None, None)
+        for number in sorted(numbers):
+            person, sample = used[number]
+            if sample is not decoded[0]:
+                decoded = (sample, sample.rgb())
+            made[number] = _in_source(person.cut_out(decoded[1]), ref)
+        return made
+
+
+def _in_source(row: CropRow, ref: ShardRef) -> CropRow:
+    """The row, whose moment is no other source's."""
+    group, *rest = row["moment"]
+    return row | {"moment": ((ref.source, group), *rest)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +214,7 @@ class StreamedPeople:
     data and the sizes.
     """
 
-    settings: StreamSettings
+    reader: ShardReader
     refs: tuple[ShardRef, ...]
     counts: I64
     labels: CropSubset
@@ -76,22 +226,19 @@ class StreamedPeople:
 
     def first(self, count: int) -> CropSubset:
         """The first `count` people in the order of the data sets, cut out."""
-        reader = ShardReader(self.settings)
-        rows: list[dict[str, Any]] = []
+        rows: list[CropRow] = []
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
-            numbers = tuple(range(min(people, count - len(rows))))
-            if numbers:
-                job = ShardJob(ref=ref, people=people, numbers=numbers)
-                made = cut_shard(reader, job, lambda done: None)
-                rows += [made[number][0] for number in numbers]
+            numbers = range(min(people, count - len(rows)))
+            rows += self.reader.cut(ref, numbers, people=people).values()
         crops = crops_in_memory(rows)
         return CropSubset(crops=crops, rows=np.arange(len(rows)), weight=np.ones(len(rows)))
 
 
 class StreamReader:
-    """The people of one process's batches, cut out by worker processes ahead of their use.
+    """The people of one process's batches, cut out ahead of their use, window after window.
 
-    Windows must be asked for in rising order. `close` ends the processes.
+    Batches must be asked for in rising order. As far as a window is used up, the shards of the next
+    one are taken in, so at most two are held. `close` ends the processes.
     """
 
     def __init__(
@@ -100,63 +247,74 @@ class StreamReader:
         """`steps_per_epoch`: so many steps of `config` are one epoch."""
         self.order = BlockOrder(people.counts, window=config.window, seed=config.seed)
         self.people, self.world, self.batch = people, world, config.batch
+        self.workers = config.workers
         self.used = steps_per_epoch * config.batch * config.accumulate
-        self._ahead: Ahead[dict[int, Crop]] = Ahead(
-            cut_shard,
-            self._job,
-            workers=config.workers,
-            initializer=ShardReader,
-            initargs=(people.settings,),
-            where=", ".join(source.dataset for source in people.settings.sources),
-        )
+        self._held: dict[int, dict[int, CropRow]] = {}
+        self._next = 0
+        self._made: Generator[dict[int, CropRow]] | None = None
 
     def part(self, epoch: int, start: int) -> tuple[CropSubset, BatchPart]:
         """This process's part of the batch that begins with the `start`-th person of an epoch."""
         places = np.arange(start, start + self.batch)[self.world.rank :: self.world.size]
-        windows = self.order.windows_of(epoch, start, start + self.batch - 1)
-        slots = range(self.order.slots(windows[0]).start, self.order.slots(windows[-1]).stop)
-        first = epoch * len(self.people.refs)
-        shards = min(self.order.window, len(self.people.refs))
-        beyond = self.order.slots(windows[0]).stop + shards - slots.stop
-        wanted = range(first + slots.start, first + slots.stop)
-        made = self._ahead.wait(wanted, ahead=max(beyond, 0))
-        crops: list[Crop] = []
-        for number in windows:
-            window = self.order.of_window(epoch, number)
-            inside = places[(places >= window.start) & (places < window.stop)] - window.start
-            crops += [
-                made[slot - slots.start][who]
-                for slot, who in zip(window.slot[inside], window.number[inside], strict=True)
-            ]
-        rows = [row for row, _ in crops]
-        partners = [partner for _, partner in crops if partner is not None]
-        own = np.arange(len(rows))
-        subset = CropSubset(
-            crops=crops_in_memory([*rows, *partners]), rows=own, weight=np.ones(len(rows))
+        numbers = self.order.windows_of(epoch, start, start + self.batch - 1)
+        windows = [self.order.of_window(epoch, number) for number in numbers]
+        begin = epoch * len(self.people.refs)
+        progress = (start + self.batch - windows[-1].start) / len(windows[-1].slot)
+        ahead = int(progress * min(self.order.window, len(self.people.refs)))
+        self._take(
+            begin + self.order.slots(numbers[0]).start,
+            begin + self.order.slots(numbers[-1]).stop + (ahead if len(numbers) == 1 else 0),
         )
+        rows: list[CropRow] = []
+        for window in windows:
+            inside = places[(places >= window.start) & (places < window.stop)] - window.start
+            rows += [
+                self._held[begin + slot][number]
+                for slot, number in zip(window.slot[inside], window.number[inside], strict=True)
+            ]
+        own = np.arange(len(rows))
+        subset = CropSubset(crops=crops_in_memory(rows), rows=own, weight=np.ones(len(rows)))
         part = BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
         return subset, part
 
-    def _job(self, place: int) -> ShardJob:
-        """Whom of a shard this process's batches need; `place` counts shards over all epochs."""
+    def _take(self, first: int, stop: int) -> None:
+        """Hold the shards at the places `first` to `stop`, counted over all epochs."""
+        if self._made is None:
+            self._next = first
+            self._made = prefetch(
+                self._cut,
+                range(first, _ENDLESS),
+                depth=self.workers,
+                processes=self.workers if self.workers > 1 else 0,
+            )
+        self._held = {place: made for place, made in self._held.items() if place >= first}
+        while self._next < stop:
+            made = next(self._made)
+            if self._next >= first:
+                self._held[self._next] = made
+            self._next += 1
+
+    def _cut(self, place: int) -> dict[int, CropRow]:
+        """The people of a shard whom this process's batches need."""
         epoch, slot = divmod(place, len(self.people.refs))
         window = self.order.of_window(epoch, slot // self.order.window)
         at = window.start + np.arange(len(window.slot))
         own = (at % self.world.size == self.world.rank) & (at < self.used) & (window.slot == slot)
         shard = int(self.order.shards(epoch)[slot])
-        return ShardJob(
-            ref=self.people.refs[shard],
+        return self.people.reader.cut(
+            self.people.refs[shard],
+            window.number[own].tolist(),
             people=int(self.people.counts[shard]),
-            numbers=tuple(np.sort(window.number[own]).tolist()),
         )
 
     @property
     def shards_held(self) -> int:
         """How many shards' people are in memory now."""
-        return self._ahead.held
+        return len(self._held)
 
     def close(self) -> None:
-        self._ahead.close()
+        if self._made is not None:
+            self._made.close()
 
 
 def open_stream(
@@ -169,61 +327,49 @@ def open_stream(
     """
     sets = [open_set(s.dataset, allow_unfinished=s.unfinished) for s in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
-    settings = StreamSettings(
-        sources=config.train,
-        skeleton=skeletons[0],
-        size=config.network.size,
-        joints_3d=config.joints_3d,
-        pairs=bool(config.losses.agreement),
-    )
+    size, joints_3d = config.network.size, config.joints_3d
+    reader = ShardReader(config.train, skeletons[0], size=size, joints_3d=joints_3d)
     refs = tuple(
         ShardRef(source=k, shard=s) for k, dataset in enumerate(sets) for s in dataset.shard_digests
     )
-    key = _key(settings, sets)
+    digest = hashlib.sha256(b"stream 2")
+    for source, dataset in zip(config.train, sets, strict=True):
+        digest.update(dataset_digest(dataset).digest())
+        digest.update(repr([source.splits, source.variants, source.boxes]).encode())
+    digest.update(sizes_key(size, joints_3d))
+
+    def labels(which: Sequence[ShardRef], *, rows: bool) -> list[ShardLabels]:
+        found = []
+        for one in prefetch(
+            lambda k: reader.label(which[k], rows=rows),
+            range(len(which)),
+            processes=min(config.workers, len(which)) if config.workers > 1 else 0,
+        ):
+            found.append(one)
+            progress(len(found), len(which))
+        return found
 
     def make(out: Path) -> dict[str, Any]:
-        found = _look(settings, refs, False, config.workers, progress)
-        used = [ref for ref in refs if found[ref].people]
+        counted = labels(refs, rows=False)
+        used = [ref for ref, one in zip(refs, counted, strict=True) if one.people]
         if not used:
-            raise _nobody(settings)
-        every = max(1, -(-sum(found[ref].people for ref in used) // LABELLED))
-        shown = _look(settings, used[::every], True, config.workers, progress)
-        labelled = [row for ref in used[::every] for row in shown[ref].rows]
+            raise _nobody(config.train)
+        every = max(1, -(-sum(one.people for one in counted) // LABELLED))
+        rows = [row for one in labels(used[::every], rows=True) for row in one.rows]
         with disk_errors(out):
-            np.save(out / "counts.npy", np.array([found[ref].people for ref in refs], np.int64))
-            np.savez(out / "labels.npz", **columns_of(labelled))
+            np.save(out / "counts.npy", np.array([one.people for one in counted], np.int64))
+            np.savez(out / "labels.npz", **columns_of(rows))
         lacking = [0] * len(sets)
-        for ref in refs:
-            lacking[ref.source] += found[ref].lacking
+        for ref, one in zip(refs, counted, strict=True):
+            lacking[ref.source] += one.lacking
         return {"lacking": lacking}
 
+    key = digest.hexdigest()
     folder, metadata = cached_crops(cache, key, make)
     columns = {f.name for f in fields(Crops)} - {"images", "cover"}
     found = read_cached(folder, "count of streamed people", ("counts",), columns | {"counts"})
     counts = np.array(found.pop("counts"))
-    _check_step(config, int(counts.sum()))
-    unread = _Unread(len(found["xy"]))
-    crops = Crops(images=unread, cover=unread, **found)
-    notes = [
-        (source.dataset, note)
-        for source, own, lacking in zip(config.train, skeletons, metadata["lacking"], strict=True)
-        for note in (
-            *conversion_notes(own, settings.skeleton),
-            *centres_note(lacking, int(counts.sum())),
-        )
-    ]
-    everybody = np.arange(len(unread))
-    return StreamedPeople(
-        settings=settings,
-        refs=refs,
-        counts=counts,
-        labels=CropSubset(crops=crops, rows=everybody, weight=np.ones(len(unread))),
-        key=key,
-        notes=tuple(notes),
-    )
-
-
-def _check_step(config: Config, people: int) -> None:
+    people = int(counts.sum())
     if config.batch * config.accumulate > people:
         raise ModelError(
             "there are fewer people than one step takes",
@@ -232,49 +378,28 @@ def _check_step(config: Config, people: int) -> None:
             got=str(config.batch * config.accumulate),
             then="Halve `batch`, or leave out `stream`.",
         )
-
-
-def _key(settings: StreamSettings, sets: Sequence[Dataset]) -> str:
-    digest = hashlib.sha256(b"stream 2")
-    for source, dataset in zip(settings.sources, sets, strict=True):
-        digest.update(dataset_digest(dataset).digest())
-        digest.update(repr([source.splits, source.variants, source.boxes]).encode())
-    digest.update(sizes_key(settings.size, settings.joints_3d))
-    return digest.hexdigest()
-
-
-def _look(
-    settings: StreamSettings,
-    refs: Sequence[ShardRef],
-    labels: bool,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> dict[ShardRef, ShardLabels]:
-    """What each of some shards has, with or without the labels of its people."""
-    found: dict[ShardRef, ShardLabels] = {}
-
-    def done(result: tuple[ShardRef, ShardLabels]) -> None:
-        found[result[0]] = result[1]
-        progress(len(found), len(refs))
-
-    local.run(
-        label_shard,
-        [(ref, labels) for ref in refs],
-        workers=min(workers, len(refs)),
-        initializer=ShardReader,
-        initargs=(settings,),
-        on_done=done,
-    )
-    return found
-
-
-def _nobody(settings: StreamSettings) -> ModelError:
-    chosen = [
-        f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in settings.sources
+    unread = _Unread(len(found["xy"]))
+    crops = Crops(images=unread, cover=unread, **found)
+    notes = [
+        (source.dataset, note)
+        for source, own, lacking in zip(config.train, skeletons, metadata["lacking"], strict=True)
+        for note in (*conversion_notes(own, skeletons[0]), *centres_note(lacking, people))
     ]
+    return StreamedPeople(
+        reader=reader,
+        refs=refs,
+        counts=counts,
+        labels=CropSubset(crops=crops, rows=np.arange(len(unread)), weight=np.ones(len(unread))),
+        key=key,
+        notes=tuple(notes),
+    )
+
+
+def _nobody(sources: Sequence[Source]) -> ModelError:
+    chosen = [f"splits {s.splits or 'any'}, variants {s.variants or 'any'}" for s in sources]
     return ModelError(
         "no people are left to use",
-        where=", ".join(source.dataset for source in settings.sources),
+        where=", ".join(source.dataset for source in sources),
         expected=f"people with a labelled joint, of {'; '.join(chosen)}",
         got="none",
     )

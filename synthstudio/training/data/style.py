@@ -20,6 +20,7 @@ from synthstudio.core.errors import AssetError
 from synthstudio.core.images import SUFFIXES, list_pictures, read_rgb
 from synthstudio.core.rng import Generator, stream
 from synthstudio.training.config import Augment
+from synthstudio.training.data.augment import BatchPart
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -81,23 +82,26 @@ def _statistics(lab: NDArray[Any]) -> tuple[Any, Any]:
 
 
 def draw_styles(
-    augment: Augment, *, seed: int, step: int, count: int, photos: int
+    augment: Augment, part: BatchPart, *, seed: int, step: int, photos: Photos | None
 ) -> StyleDraws | None:
-    """Draw for `count` samples and as many `photos`; None when no effect has a chance."""
+    """Draw for a part of a batch; None when no effect has a chance."""
     chance = {name: getattr(augment, name) for name in EFFECTS}
     if not any(chance.values()):
         return None
-    rng = stream(seed, "style", step)
-    return StyleDraws(
+    rng, count = stream(seed, "style", step), part.count
+    draws = StyleDraws(
         chosen={name: rng.random(count) < chance[name] for name in EFFECTS},
         strength={name: rng.random(count) for name in EFFECTS},
-        photo=rng.integers(0, max(photos, 1), count),
+        photo=rng.integers(0, max(len(photos or ()), 1), count),
         noise=rng.integers(0, 2**62, count),
     )
+    return part.drawn(draws)
 
 
-def restyle(image: U8, draws: StyleDraws, b: int, photos: Photos | None) -> U8:
+def restyle(image: U8, draws: StyleDraws | None, b: int, photos: Photos | None) -> U8:
     """Apply the effects of sample b to an image (H, W, 3)."""
+    if draws is None:
+        return image
     how = {name: float(draws.strength[name][b]) for name in EFFECTS if draws.chosen[name][b]}
     for name, strength in how.items():
         if name == "noise":

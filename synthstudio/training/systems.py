@@ -1,0 +1,253 @@
+"""What a step of each system learns: top-down networks, ZoomNet, and networks of whole frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from synthstudio.core.rng import stream
+from synthstudio.models.blocks.bank import BankSample
+from synthstudio.models.contract import PoseNet, PoseOutputs
+from synthstudio.models.losses import Weights, pose_losses
+from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomTargets
+from synthstudio.training import adaptation, devices, poses
+from synthstudio.training.adaptation import Unlabelled
+from synthstudio.training.data import batches, sources
+from synthstudio.training.data.augment import BatchPart
+from synthstudio.training.data.batches import Batch, CropSubset
+from synthstudio.training.data.frames import FrameBatch, FrameSubset, make_frame_batch
+from synthstudio.training.data.streamed import StreamReader
+from synthstudio.training.frame_predictions import draw_frames, validate_frames
+from synthstudio.training.log import draw_batch
+from synthstudio.training.networks import BottomUpNet
+from synthstudio.training.predictions import validate
+from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
+
+Made = TypeVar("Made", bound=tuple[Any, ...])
+
+
+class PeopleTrainer(Trainer[CropSubset, Made]):
+    """A run of a network of one person's picture; what it makes begins with a Batch."""
+
+    unit = "people"
+
+    def check(self, say: Callable[[str], None]) -> None:
+        sources.check_labels(self.data, pasted=bool(self.config.augment.paste), say=say)
+
+    def prepare(self) -> None:
+        self.reader = None
+        if self.data.stream is not None:
+            self.reader = StreamReader(
+                self.data.stream, self.config, self.world, steps_per_epoch=self.steps_per_epoch
+            )
+
+    def part_of(self, epoch: int, step: int, part: int) -> tuple[CropSubset, BatchPart]:
+        if self.reader is None:
+            return super().part_of(epoch, step, part)
+        start = (step * self.config.accumulate + part) * self.config.batch
+        return self.reader.part(epoch, start)
+
+    def close(self) -> None:
+        super().close()
+        if self.reader is not None:
+            self.reader.close()
+
+    def labelled_batch(self, number: int) -> tuple[Batch, BatchPart]:
+        """The augmented people of batch `number`, and which part of the batch they are."""
+        people, part, augment = self.batch_of(number)
+        batch = batches.make_batch(
+            people.crops,
+            part,
+            self.data.spec,
+            augment,
+            seed=self.config.seed,
+            step=number,
+            pictures=self.data.pictures,
+        )
+        return batch, part
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        return validate(net, self.data.val, self.data.spec, device=self.device)
+
+    def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
+        return draw_batch(made[0], net, self.data.skeleton)
+
+
+class CropTrainer(PeopleTrainer[tuple[Batch, Unlabelled | None]]):
+    """A run of a top-down network: batches with labels, and without where there are such people."""
+
+    net: PoseNet
+
+    def prepare(self) -> None:
+        super().prepare()
+        config, data = self.config, self.data
+        self.labels_are_learnt = True
+        if data.later_epoch is None and data.stream is None:  # those come from other processes
+            self.loaders = devices.batch_makers(self.device, self.world)
+        self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
+        self.weights = Weights(**config.losses.model_dump())
+        self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(self.device)
+        self.balance = torch.from_numpy(data.balance).float().to(self.device)
+
+    def make_batches(self, number: int) -> tuple[Batch, Unlabelled | None]:
+        batch, _ = self.labelled_batch(number)
+        if self.data.unlabelled is None:
+            return batch, None
+        without = adaptation.make_unlabelled(
+            self.data.unlabelled,
+            self.data.spec,
+            self.config,
+            number=number,
+            pictures=self.data.pictures,
+            world=self.world,
+        )
+        return batch, without
+
+    def backward(self, made: tuple[Batch, Unlabelled | None]) -> dict[str, float]:
+        batch, without = made
+        with adaptation.statistics_kept(self.net, kept=without is not None):
+            outputs = self._forward(self.model, batch.images, self._bank_sample(batch))
+            terms = pose_losses(
+                outputs,
+                self.to_device(batch.labels),
+                weights=self.weights,
+                sigmas=self.sigmas,
+                balance=self.balance,
+            )
+            losses = self.add_gradients(terms)
+        if without is not None:
+            map_loss = losses["map"] / max(self.weights.map, 1e-9)
+            losses["adapt"] = self._backward_unlabelled(without, map_loss)
+        return losses
+
+    def _bank_sample(self, batch: Batch) -> BankSample | None:
+        return poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
+
+    def _backward_unlabelled(self, people: Unlabelled, labelled: float) -> float:
+        """What the average of the weights says of photos teaches; before `adapt.start` only the
+        norms' statistics learn from them. `labelled`: the map loss of labelled people."""
+        adapt, teacher = self.config.adapt, self.ema or self.net
+        sample = self._bank_sample(people.augmented)
+        outputs = self._forward(self.model, people.augmented.images, sample)
+        ramp = (self.progress.step / self.total - adapt.start) / 0.1
+        if ramp <= 0:
+            return 0.0
+        self.labels_are_learnt = adaptation.labels_are_learnt(
+            labelled, self.data.spec, f"{self.out}, step {self.progress.step}"
+        )
+        with torch.no_grad():
+            taught = self._forward(teacher, people.plain.images)
+        labels = adaptation.pseudo_labels(taught, people, self.data.spec, adapt.keep)
+        loss = adaptation.pseudo_loss(outputs.logits, self.to_device(labels), self.weights.stages)
+        return self.add_gradients({"adapt": min(ramp, 1.0) * adapt.weight * loss})["adapt"]
+
+    def _forward(
+        self, net: nn.Module, images: Tensor, sample: BankSample | None = None
+    ) -> PoseOutputs:
+        images = self.images(images)
+        with (
+            enough_for_norms(images, "person"),
+            devices.autocast(self.device, self.config.precision),
+        ):
+            outputs: PoseOutputs = net(images, sample)
+        return to_float32(outputs)
+
+    @property
+    def save_is_due(self) -> bool:
+        return super().save_is_due and self.labels_are_learnt  # a diverging run keeps what was good
+
+
+class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
+    """A run of ZoomNet: a batch, its targets, and the boxes (B, P, 4) that are zoomed to, the true
+    ones, moved a little."""
+
+    net: ZoomNet
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.model = devices.distribute(self.net, unused=False)
+
+    def make_batches(self, number: int) -> tuple[Batch, ZoomTargets, Tensor]:
+        batch, part = self.labelled_batch(number)
+        height, width = self.data.spec.size
+        joints = batch.labels.xy * torch.tensor([width, height])
+        joints = joints.masked_fill(~batch.labels.known[..., None], torch.nan)
+        targets = self.net.targets(joints, (height, width))
+        drawn = stream(self.config.seed, "zoom", number).uniform(
+            -1, 1, (part.count, len(ZOOMED), 4)
+        )
+        return batch, targets, targets.shifted(torch.from_numpy(drawn[part.places]))
+
+    def backward(self, made: tuple[Batch, ZoomTargets, Tensor]) -> dict[str, float]:
+        batch, targets, boxes = made
+        images = self.images(batch.images)
+        with (
+            enough_for_norms(images, "person"),
+            devices.autocast(self.device, self.config.precision),
+        ):
+            outputs = self.model(images, boxes.to(self.device))
+        return self.add_gradients(self.net.losses(to_float32(outputs), self.to_device(targets)))
+
+
+class _Learner(nn.Module):
+    """A bottom-up system with its losses as one call.
+
+    Under several processes a person's filters may get no gradient in one of them, and PyTorch looks
+    for such parameters in what a call returns.
+    """
+
+    def __init__(self, net: BottomUpNet, precision: str) -> None:
+        super().__init__()
+        self.net, self.precision = net, precision
+
+    def forward(self, images: Tensor, targets: Any) -> dict[str, Tensor]:
+        with devices.autocast(images.device, self.precision):
+            outputs = self.net(images)
+        terms: dict[str, Tensor] = self.net.losses(to_float32(outputs), targets)
+        return terms
+
+
+class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
+    """A run of a bottom-up system: a batch of frames, and the system's targets for it."""
+
+    unit = "frames"
+    net: BottomUpNet
+
+    def check(self, say: Callable[[str], None]) -> None:
+        self.masks = self.config.network.system == "personlab"
+        sources.check_frames(self.data, masks=self.masks, say=say)
+
+    def prepare(self) -> None:
+        self.model = devices.distribute(_Learner(self.net, self.config.precision), unused=True)
+
+    def make_batches(self, number: int) -> tuple[FrameBatch, Any]:
+        subset, part, augment = self.batch_of(number)
+        batch = make_frame_batch(
+            subset.frames,
+            part,
+            self.data.spec,
+            augment,
+            seed=self.config.seed,
+            step=number,
+            masks=self.masks,
+            pictures=self.data.pictures,
+        )
+        return batch, self.net.targets(batch.people)
+
+    def backward(self, made: tuple[FrameBatch, Any]) -> dict[str, float]:
+        batch, targets = made
+        images = self.images(batch.images)
+        with enough_for_norms(images, "frame"):
+            terms = self.model(images, self.to_device(targets))
+        return self.add_gradients(terms)
+
+    def validate(self, net: nn.Module) -> dict[str, float]:
+        return validate_frames(net, self.data.val, self.data.spec, device=self.device)
+
+    def draw(self, made: tuple[FrameBatch, Any], net: nn.Module) -> NDArray[np.uint8]:
+        return draw_frames(made[0], net, self.data.skeleton)
