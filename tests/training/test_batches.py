@@ -155,7 +155,7 @@ def test_who_is_turned_is_cut_out_as_if_seen_so() -> None:
         np.testing.assert_allclose(turned[:, :2] @ back.T, flat, atol=1e-4)
         np.testing.assert_array_equal(turned[:, 2], straight.labels.xyz_m[0, :, 2])
     assert np.histogram(angles, 4, (-np.pi, np.pi))[0].min() >= 1
-    np.testing.assert_array_equal(batch.unturned, straight.view)
+    np.testing.assert_array_equal(batch.unrotated, straight.view)
 
 
 def test_cover_lies_over_the_hidden_half() -> None:

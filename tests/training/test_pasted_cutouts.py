@@ -19,6 +19,7 @@ from synthstudio.models.losses import Labels, shares_loss
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources, style
+from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.pasting import (
     Cutouts,
     draw_pastes,
@@ -284,7 +285,8 @@ def by(effect: str, strength: float, album: Path | None = None, photo: int = 0) 
     """The picture after one effect."""
     photos = None if album is None else load_photos(album)
     augment = NO_AUGMENTATION.model_copy(update={effect: 1.0})
-    draws = draw_styles(augment, seed=1, step=0, count=1, photos=2)
+    part = BatchPart.of(np.arange(1))
+    draws = draw_styles(augment, part, seed=1, step=0, photos=photos)
     assert draws is not None
     draws = dataclasses.replace(
         draws, strength={effect: np.array([strength])}, photo=np.array([photo])

@@ -75,7 +75,7 @@ def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str
 
 
 def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> None:
-    settings = config(backbones["vitpose"], backbone_rate=0.5, layer_decay=0.5)
+    settings = config(backbones["vitpose"], backbone_lr_ratio=0.5, layer_decay=0.5)
     net = built(settings)
     net.block.deep = torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(9))
     each = {n: optimization.lr_scale(n, net, settings) for n, _ in net.named_parameters()}

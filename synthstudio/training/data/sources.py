@@ -241,6 +241,8 @@ def load_subset(
 ) -> tuple[CropSubset, Skeleton]:
     """Load the people of several sources (of a recipe those of the first epoch), with the joints of
     `skeleton`, by default the first source's."""
+    network = config.network.model_copy(update={"system": "topdown"})  # of any system the people
+    config = config.model_copy(update={"network": network})
     opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
     try:
         return _subset(opened, 0), opened[0].skeleton
