@@ -104,7 +104,7 @@ def test_refusals(scene: Path, tmp_path: Path) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(yaml.safe_dump(narrow))
     config = tiny.config(Path("x"), train=[{"recipe": str(path), "moments": 1}], val=[])
-    with pytest.raises(SynthStudioError, match=r"frame \d+.*no_such_pose"):
+    with pytest.raises(SynthStudioError, match="no_such_pose"):
         tiny.loaded(config, tmp_path)
     assert "rendering" not in [t.name for t in threading.enumerate()]
 
