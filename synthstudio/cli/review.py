@@ -58,7 +58,7 @@ def export(
     form: Annotated[
         Literal[DATASET, *FORMATS],  # type: ignore[valid-type]
         typer.Option("--format", help="Format; dataset: a dataset of our own."),
-    ] = "coco",  # type: ignore[attr-defined]
+    ] = "coco",
     only: Annotated[
         Literal["approved", "touched", "all"],
         typer.Option(
