@@ -26,7 +26,8 @@ from synthstudio.models.heatmaps import Decoded, expected_hits
 from synthstudio.models.losses import Labels, Weights, map_losses
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
-from synthstudio.training.data.batches import Batch, BatchPart, CropSubset, InputSpec, Pictures
+from synthstudio.training.data.augment import BatchPart
+from synthstudio.training.data.batches import Batch, CropSubset, InputSpec, Pictures
 from synthstudio.training.devices import ALONE, World
 
 UNLEARNT = 1.5

@@ -95,7 +95,8 @@ class Trainer(ABC, Generic[Subset, Made]):
             say("pictures are not mirrored: the skeleton's pairs of left and right are not known")
             augment = config.augment.model_copy(update={"flip": 0.0})
             config = config.model_copy(update={"augment": augment})
-        self.config, self.out, self.data = config, out, data
+        self.config, self.out = config, out
+        self.data: TrainingData[Subset] = data
         self.device, self.world = device, world
         self.check(say)
         self.net: Any = build(config, data, say=say).to(device)
@@ -117,7 +118,9 @@ class Trainer(ABC, Generic[Subset, Made]):
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
         self._check_patience()
-        self.epoch_order = functools.lru_cache(1)(self._epoch_order)
+        self.epoch_order: Callable[[int], tuple[Subset, NDArray[np.int64]]] = functools.lru_cache(
+            1
+        )(self._epoch_order)
         self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
         self.prepare()
 
@@ -158,7 +161,8 @@ class Trainer(ABC, Generic[Subset, Made]):
         augment = config.augment
         if step >= self.total * (1 - config.no_augmentation_tail):
             augment = augment.model_copy(update=_TAIL)
-        return *self.part_of(epoch, step_in_epoch, part), augment
+        samples, taken = self.part_of(epoch, step_in_epoch, part)
+        return samples, taken, augment
 
     def part_of(self, epoch: int, step: int, part: int) -> tuple[Subset, BatchPart]:
         """The samples of an epoch, and those of a batch that this process takes."""

@@ -221,7 +221,8 @@ def _open_worker(stage: Settings, settings: CropSettings) -> CropWorker:
 
 def render_moment(worker: CropWorker, job: Job, report: local.Report) -> tuple[int, People]:
     """The place of a job and the rows of its moment's people (crops.crop_people)."""
-    recipe, rows = worker.settings.stage.recipe, []
+    recipe = worker.settings.stage.recipe
+    rows: People = []
     if job.place < 0:
         time.sleep(_IDLE_S)
         return job.place, rows
