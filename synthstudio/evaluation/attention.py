@@ -1,13 +1,8 @@
-"""Attention on occluders against an even spread, and occlusion-sensitivity maps.
-
-Ratios of mass to even mass: over the window (attention that ignores everything has 1; joints lie
-on people, so below 0.5 is hard to reach) and over the person, seen or not (attention that follows
-the body whatever covers it has 1). The control is the mask moved by half the person's box; on the
-person only its part on the visible body counts.
+"""Examples of how ORN reads its pose bank, and occlusion-sensitivity maps.
 
 Sensitivity maps follow PARE (Kocabas et al. 2021): a grey patch slides over a person; `elsewhere`
 is the share of added error at joints the patch does not touch.
-Letters: P people, J joints, h, w cells, R, C rows and columns of patch places.
+Letters: J joints, h, w cells, K poses, R, C rows and columns of patch places.
 """
 
 from __future__ import annotations
@@ -19,42 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.evaluation.intervals import paired_interval, ratio_interval
-
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
-LEAST_SHARE = 0.03
-"""People whose occluder covers less of the window than this do not count."""
-_SEED = 2021
 PATCH_GREY = 114
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttentionMass:
-    """Sums over P people's counted joints: `mass` on the occluder and `moved` on the moved mask
-    against the even `share` of the window; `hidden_*`: of hidden joints alone; `own`, `own_even`:
-    on the person's hidden part; `control`, `control_even`: on the moved mask's part of the visible
-    person; 0 for unknown silhouettes."""
-
-    mass: F64
-    moved: F64
-    share: F64
-    hidden_mass: F64
-    hidden_share: F64
-    own: F64
-    own_even: F64
-    control: F64
-    control_even: F64
-    group: I64
-
-
-@dataclass(frozen=True, kw_only=True)
 class AttentionExample:
-    """Attention for one joint; places are shares of the window, x y. `picture` (H, W, 3); `pixels`
-    (h, w) attention; `heatmap` (h, w) and its `peaks` (K, 2); `cover` (h, w): the occluder; `poses`
-    (K, J, 2) of the bank with `weights` (K,)."""
+    """One joint; places are shares of the window, x y. `picture` (H, W, 3); `heatmap` (h, w), its
+    `peaks` (K, 2); `cover` (h, w): the occluder; `poses` (K, J, 2) of the bank, `weights` (K,)."""
 
     picture: U8
     joint: int
@@ -63,90 +33,11 @@ class AttentionExample:
     heatmap: F64
     peaks: F64
     cover: F64
-    pixels: F64 | None
     poses: F64 | None
     weights: F64 | None
     cause: str
     frame: int
     instance: int
-
-
-def attention_mass(
-    pixels: F64, cover: F64, which: Bools, *, hidden: Bools, body: F64, half: I64, group: I64
-) -> AttentionMass:
-    """The mass of attention `pixels` (P, J, h, w) on `cover` (P, h, w: 0 to 1). `which`, `hidden`
-    (P, J): joints that count, and hidden ones; `body` (P, h, w): whole silhouettes, NaN unknown;
-    `half` (P, 2): half of the box in cells, x y."""
-    total, from_hidden = (
-        (pixels * joints[..., None, None]).sum(1) for joints in (which, which & hidden)
-    )  # (P, h, w)
-    area = cover.mean((1, 2))
-    known = np.isfinite(body).all((1, 2)) & (np.nan_to_num(body).sum((1, 2)) > 0)
-    whole = np.where(known[:, None, None], np.maximum(body, cover), 0.0)
-    open_part = whole - np.where(known[:, None, None], cover, 0.0)
-    shifted = _shifted(cover, half)  # (P, 4, h, w)
-    own, own_even = _mass_on(total, whole - open_part, whole)
-    moved_on = [_mass_on(total, shifted[:, k] * open_part, open_part) for k in range(4)]
-    control, control_even = np.mean(moved_on, 0)
-    return AttentionMass(
-        mass=(total * cover).sum((1, 2)),
-        moved=(total[:, None] * shifted).sum((2, 3)).mean(1),
-        share=area * which.sum(1),
-        hidden_mass=(from_hidden * cover).sum((1, 2)),
-        hidden_share=area * (which & hidden).sum(1),
-        own=own,
-        own_even=own_even,
-        control=control,
-        control_even=control_even,
-        group=group,
-    )
-
-
-def _shifted(cover: F64, half: I64) -> F64:
-    """(P, 4, h, w) each mask right, left, down and up by half a box, wrapped about the edges."""
-    out = np.zeros((len(cover), 4, *cover.shape[1:]))
-    for p, (x, y) in enumerate(np.maximum(half, 1)):
-        for k, shift in enumerate(((0, x), (0, -x), (y, 0), (-y, 0))):
-            out[p, k] = np.roll(cover[p], shift, (0, 1))
-    return out
-
-
-def _mass_on(attention: F64, part: F64, whole: F64) -> tuple[F64, F64]:
-    """(P,) the mass on a part, and what the mass on the whole would put there if even."""
-    size, mass = whole.sum((1, 2)), (attention * whole).sum((1, 2))
-    even = mass * part.sum((1, 2)) / np.where(size > 0, size, 1.0)
-    return (attention * part).sum((1, 2)), even
-
-
-def attention_ratios(masses: Sequence[AttentionMass]) -> dict[str, Any]:
-    """Mass over even mass on the occluder and the moved mask, and their difference, with intervals
-    over groups: of the window, of hidden joints, and of the person ({} without silhouettes).
-    {"people": 0} when nobody is occluded enough."""
-    if not any((mass.share > 0).any() for mass in masses):
-        return {"people": 0}
-    _, group = np.unique(np.concatenate([mass.group for mass in masses]), return_inverse=True)
-
-    def sums(name: str) -> F64:
-        values = np.concatenate([getattr(mass, name) for mass in masses])
-        return np.asarray(np.bincount(group, values), np.float64)[None]
-
-    share = sums("share")
-    out: dict[str, Any] = {"people": int(sum((mass.share > 0).sum() for mass in masses))}
-    out |= _with_control((sums("mass"), share), (sums("moved"), share))
-    out["hidden_joints"] = vars(
-        ratio_interval(sums("hidden_mass"), sums("hidden_share"), seed=_SEED)
-    )
-    own, control = (sums("own"), sums("own_even")), (sums("control"), sums("control_even"))
-    out["person"] = _with_control(own, control) if own[1].any() else {}
-    return out
-
-
-def _with_control(ours: tuple[F64, F64], moved: tuple[F64, F64]) -> dict[str, Any]:
-    return {
-        "on_occluder": vars(ratio_interval(*ours, seed=_SEED)),
-        "on_moved_mask": vars(ratio_interval(*moved, seed=_SEED)),
-        "difference": vars(paired_interval(ours, moved, seed=_SEED)),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,7 +139,7 @@ def _pair(rgb: U8, predictions: Predictions, row: int, skeleton: Skeleton) -> U8
 
 
 def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
-    """Draw for one joint the attention to pixels, the poses of the bank and the predicted map.
+    """Draw for one joint the poses of the bank and the predicted map.
     Large ring: truth; small rings: separate peaks; line: the occluder's edge."""
     high = _TILE[0] * 2 // 3
     zoom = high / example.picture.shape[0]
@@ -147,8 +147,6 @@ def draw_example(example: AttentionExample, skeleton: Skeleton) -> U8:
     base = np.asarray(cv2.resize(example.picture, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     dull = (base * 0.45 + 60).astype(np.uint8)
     tiles = []
-    if example.pixels is not None:
-        tiles.append(heated(dull, example.pixels, example.cover))
     if example.poses is not None and example.weights is not None:
         tile = dull.copy()
         strong = example.weights / max(float(example.weights.max()), 1e-9)
@@ -257,7 +255,6 @@ def report(
         headline=_headline(metrics),
         cause_colours=plots.CAUSE_COLOURS,
         ambiguous=(AMBIGUOUS_FROM, VISIBLE_THRESHOLD),
-        averted=_averted(metrics),
         patches=_patches(patched) if patched else None,
         examples=[_example(example, skeleton) for example in examples],
         cases=[_case(case) for case in cases],
@@ -384,12 +381,6 @@ def _margin(found: Mapping[str, Any]) -> str:
     """A margin over a baseline; a star: its interval excludes zero."""
     clear = value_of(found["low"]) is not None and found["low"] * found["high"] > 0
     return ratio(found, 3) + (" *" if clear else "")
-
-
-def _averted(metrics: Mapping[str, Any]) -> bool:
-    """Whether attention on the occluder is under half its area share, the whole interval."""
-    bound = value_of(lookup(metrics, "attention", "on_occluder", "high"))
-    return bound is not None and bound < 0.5
 
 
 def _patches(patched: Sequence[Sensitivity]) -> Picture:

@@ -92,7 +92,6 @@ def _example(
         heatmap=outputs.maps[b, j].double().cpu().numpy(),
         peaks=_peaks(outputs.maps[b : b + 1, j : j + 1]) / size,
         cover=batch.labels.occluder[b, 0].double().nan_to_num().numpy(),
-        pixels=None,
         poses=poses,
         weights=weights,
         cause=CAUSES[int(people.crops.cause[row, j])],
