@@ -66,7 +66,8 @@ class TargetTally:
         self._errors = np.zeros(_STEPS + 1, np.int64)
         self._worst = 0.0
         self._joints: dict[str, Counter[str]] = {}
-        self._causes = {cause: np.zeros(3) for cause in SHARES}  # people, asked, achieved
+        self._causes = {cause: np.zeros(4) for cause in SHARES}  # people, asked, achieved, error
+        self._cause_shares = {cause: np.zeros((2, _STEPS + 1), np.int64) for cause in SHARES}
         self._crowd = np.zeros(5)  # frames, asked, achieved, |asked - achieved|, its greatest
         self._people = self._missed = 0
         self._listed: list[dict[str, Any]] = []
@@ -113,7 +114,9 @@ class TargetTally:
                 got = row["cause"].count(cause) / len(row["cause"])
                 requested.setdefault("causes", {})[cause] = share
                 achieved.setdefault("causes", {})[cause] = got
-                self._causes[cause] += (1, share, got)
+                self._causes[cause] += (1, share, got, abs(share - got))
+                for line, value in zip(self._cause_shares[cause], (share, got), strict=True):
+                    line[round(value * _STEPS)] += 1
         if not row["ask_met"]:
             self._missed += 1
             if len(self._listed) < LISTED:
@@ -147,8 +150,14 @@ class TargetTally:
             _FRACTION: self._fraction_result(),
             "joints": {name: _joint_result(self._joints[name]) for name in sorted(self._joints)},
             "causes": {
-                cause: {"people": int(n), "asked": requested / n, "achieved": achieved / n}
-                for cause, (n, requested, achieved) in self._causes.items()
+                cause: {
+                    "people": int(n),
+                    "asked": requested / n,
+                    "achieved": achieved / n,
+                    "mean_off": error / n,
+                    "ks": ks_distance(*self._cause_shares[cause]),
+                }
+                for cause, (n, requested, achieved, error) in self._causes.items()
                 if n
             },
             "crowd_index": {
@@ -305,6 +314,7 @@ def text(found: Mapping[str, Any]) -> list[str]:
     width = max((len(name) for name, _ in rows), default=0)
     lines += [
         f"  {name:<{width}} {row['asked']:8.1%} requested {row['achieved']:8.1%} achieved"
+        + (f"; off by {row['mean_off']:.1%} on average, KS {row['ks']:.3f}" if "ks" in row else "")
         for name, row in rows
     ]
     if crowd["frames"]:

@@ -115,7 +115,13 @@ def test_causes_are_mean_shares_of_joints_where_asked():
     ]
     found = compared(people)["targets"]["causes"]
     assert set(found) == {"object", "truncated"}
-    assert found["object"] == {"people": 2, "asked": 0.2, "achieved": pytest.approx(1 / 17)}
+    assert found["object"] == {
+        "people": 2,
+        "asked": 0.2,
+        "achieved": pytest.approx(1 / 17),
+        "mean_off": pytest.approx((0.25 - 2 / 17 + 0.15) / 2),
+        "ks": 1.0,
+    }
     assert found["truncated"]["people"] == 1
 
 
