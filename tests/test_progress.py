@@ -17,13 +17,6 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_counted_yields_everything_and_reports_now_and_then() -> None:
-    heard: list[tuple[int, int, float]] = []
-    assert list(progress.counted(range(200), 200, lambda *a: heard.append(a))) == list(range(200))
-    assert [(done, total) for done, total, _ in heard] == [(64, 200), (128, 200), (192, 200)]
-    assert all(rate > 0 for *_, rate in heard)
-
-
 @pytest.mark.parametrize("shown", [False, True])
 def test_what_takes_long_is_shown_to_a_terminal(
     monkeypatch: pytest.MonkeyPatch, shown: bool

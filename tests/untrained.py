@@ -20,10 +20,12 @@ def save(
     block: str = "orn",
     skeleton: str = "coco23",
     data: Path | str = "none",
+    seed: int = 1,
 ) -> Path:
     """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
     network = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block}
     config, own = _config(network, data), get_skeleton(skeleton)
+    torch.manual_seed(seed)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
     net = networks.build_network(config.network, own, bank=bank)
     checkpoint.save_weights(path, net, config, skeleton=own, note="untrained")

@@ -163,8 +163,8 @@ def run_live(
         Pictures answered and missed, p50 and p95 of the milliseconds from a picture's arrival to
         its answer, answers a second.
     """
+    from synthstudio.core.progress import stop_on_signals
     from synthstudio.inference import screen
-    from synthstudio.training.devices import stop_on_signals
 
     file = None if out is None else _video_file(out)
     most = to_count(frames, "frames", least=0)

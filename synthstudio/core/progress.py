@@ -1,9 +1,11 @@
-"""How long work says how far it is."""
+"""Progress of long work, and how it is stopped."""
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 OnProgress = Callable[[int, int, float], None]
 """Called with how many are done, how many there are and how many are done a second."""
@@ -18,3 +20,25 @@ def counter(on_progress: OnProgress | None, total: int) -> Callable[[int], None]
             on_progress(done, total, done / max(1e-6, time.monotonic() - started))
 
     return report
+
+
+@contextmanager
+def stop_on_signals(stop: list[str]) -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one interrupts."""
+    previous = {}
+
+    def handle(number: int, _: object) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.append("interrupted; continue with --resume")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            previous[number] = signal.signal(number, handle)
+        except ValueError:  # not the main thread: its owner handles signals
+            continue
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import platform
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -244,25 +243,3 @@ class _SyncBatchNorm(nn.BatchNorm2d):
         shift = self.bias - mean * scale
         normal: Tensor = values * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)
         return normal.to(x.dtype)
-
-
-@contextmanager
-def stop_on_signals(stop: list[str]) -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into a stop after the step; a second one interrupts."""
-    previous = {}
-
-    def handle(number: int, _: object) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.append("interrupted; continue with --resume")
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            previous[number] = signal.signal(number, handle)
-        except ValueError:  # not the main thread: its owner handles signals
-            continue
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

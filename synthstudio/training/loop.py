@@ -12,11 +12,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from synthstudio.core.progress import stop_on_signals
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.config import Config
 from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.data.sources import load_data
-from synthstudio.training.devices import stop_on_signals
 from synthstudio.training.log import CROPPING, import_tensorboard
 from synthstudio.training.systems import CropTrainer, FrameTrainer, ZoomTrainer
 from synthstudio.training.trainer import Trained, Trainer, check_finite, seed_everything

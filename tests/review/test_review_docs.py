@@ -32,7 +32,7 @@ def test_examples_of_review_queries_are_read_there_and_not_by_filter() -> None:
 
 def test_review_docs_name_every_command() -> None:
     text = (DOCS / "review.md").read_text()
-    names = [c.name or c.callback.__name__ for c in app.registered_commands]
+    names = [(c.name or c.callback.__name__).replace("_", "-") for c in app.registered_commands]
     assert len(names) == 12
     assert [name for name in names if f"synthstudio review {name} " not in text] == []
 

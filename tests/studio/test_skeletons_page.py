@@ -44,12 +44,16 @@ def test_one_is_made_by_mouse_and_by_keys(page, tmp_path):
         box = figure.bounding_box()
         return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
-    for place in ((0.5, 0.2), (0.3, 0.6), (0.7, 0.6)):
-        page.mouse.click(*at(*place))
+    joints = figure.locator("g[data-joint]")
+    for k, (x, y) in enumerate(((0.5, 0.2), (0.3, 0.6), (0.7, 0.6))):
+        box = figure.bounding_box()
+        figure.click(position={"x": x * box["width"], "y": y * box["height"]})
+        joints.nth(k).wait_for(state="attached")
     for k, name in enumerate(("wrist", "left tip", "right tip")):
         field = page.get_by_label(f"Name of joint {k + 1}")
         field.fill(name)
         field.press("Tab")
+        page.locator(f'g[data-joint="{name}"]').wait_for(state="attached")
     page.get_by_role("button", name="Limbs").click()
     page.mouse.move(*at(0.5, 0.2))
     page.mouse.down()

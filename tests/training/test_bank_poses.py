@@ -125,7 +125,7 @@ def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.Trainin
         line = (bank.xyz_m[k, 9] - bank.xyz_m[k, 14])[:2].numpy().astype(float)
         before = (straight.xyz_m[k, 9] - straight.xyz_m[k, 14])[:2].numpy()  # type: ignore[index]
         angle = np.arctan2(before[0] * line[1] - before[1] * line[0], before @ line)
-        alone = poses._turn(
+        alone = poses._rotate(
             straight.poses[k].double().numpy(),
             straight.xyz_m[k].numpy(),
             -angle,

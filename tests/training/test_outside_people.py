@@ -184,7 +184,7 @@ def test_they_mix_with_ours_by_weight(pairs: Path, tmp_path: Path) -> None:
     theirs = people.train.crops.xy[-3:]
     assert np.isfinite(theirs[:, :10]).all() and np.isnan(theirs[:, 17:]).all()
     assert any("coco17 converted to coco23" in text and "left_big_toe" in text for text in notes)
-    drawn = np.concatenate([people.train.epoch_order(0, e, max_fraction=1.0) for e in range(40)])
+    drawn = np.concatenate([people.train.epoch_order(0, e) for e in range(40)])
     share = float((drawn >= len(people.train) - 3).mean())
     assert share == pytest.approx(60 / (60 + 32), abs=0.05)
     around = gathered(tmp_path, source(file), {"dataset": str(pairs)})
