@@ -47,7 +47,7 @@ class Killer:
     killed: list[str] = field(default_factory=list)
 
     def __call__(self, done: int, of: int, per_second: float) -> None:
-        """Hear how many frames are made; a worker that is only starting is left alone."""
+        """Hear how many frames are made; a worker without a job is left alone."""
         if len(self.killed) == len(self.moments) or done < self.moments[len(self.killed)]:
             return
         place = int(self.rng.integers(len(self.nodes)))
@@ -59,7 +59,7 @@ class Killer:
 
     def _kill_worker(self, place: int) -> int | None:
         raylet = psutil.Process(_raylet(self.nodes[place]))
-        found = [p for p in raylet.children() if "SynthStud" in p.name()]
+        found = [p for p in raylet.children() if p.name().startswith("ray::synthstud")]
         if not found:
             return None
         os.kill(found[0].pid, signal.SIGKILL)

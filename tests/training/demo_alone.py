@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    own = Path(__file__).parent
+    sys.path[:0] = [str(own), str(own.parent)]
     from test_demo import run
 
     run(Path(sys.argv[1]))

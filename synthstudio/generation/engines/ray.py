@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
+from uuid import uuid4
 
 from synthstudio.core.errors import WorkerError
 from synthstudio.core.extras import import_extra
@@ -36,6 +37,9 @@ RETRIES = 3
 """A job that was lost more often is at fault itself."""
 NOBODY_S = 300.0
 """So long a run waits for a job before it looks whether the cluster still has cores."""
+_RUN = "SYNTHSTUDIO_RUN"
+"""A variable of each run's own, by which Ray gives it worker processes of its own."""
+_CANCEL_S = 30.0
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 _RESUME = "Finished work is kept where the command has --resume: run again with it."
 
@@ -69,7 +73,7 @@ def run(
         task = ray.remote(
             num_cpus=0 if connection.own else 1,
             max_retries=RETRIES,
-            runtime_env={"env_vars": connection.environment},
+            runtime_env={"env_vars": connection.environment | {_RUN: uuid4().hex}},
         )(_task())
         start, ours = ray.put(payload), facts()
         pending: dict[Any, Job] = {}
@@ -95,6 +99,8 @@ def run(
         finally:
             for answer in pending:
                 ray.cancel(answer, force=True)
+            if pending:  # before the cluster ends: Ray ends a process that reports to none
+                ray.wait(list(pending), num_returns=len(pending), timeout=_CANCEL_S)
 
 
 def facts() -> dict[str, str]:

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -85,12 +86,15 @@ def connected(workers: int) -> Iterator[Connection]:
 def _connect(ray: Any, workers: int) -> _Shared:
     address = os.environ.get("RAY_ADDRESS") or _LOCAL
     before = {child.pid for child in psutil.Process().children(recursive=True)}
+    # Linux kills Ray's processes when the thread that began them ends (PR_SET_PDEATHSIG).
+    keeper = ThreadPoolExecutor(1, "ray")
     with ExitStack() as stack:
+        stack.callback(keeper.shutdown)
         stack.enter_context(environment(_TOLD))
         stack.enter_context(_quiet(ray))
         stack.callback(ray.shutdown)
         with _own_signals():
-            _join(ray, address, workers)
+            keeper.submit(_join, ray, address, workers).result()
         own = {"PYTHONPATH": _search_path(), _OWN: "1"} if address == _LOCAL else {}
         found = psutil.Process().children(recursive=True) if own else []
         return _Shared(
