@@ -68,7 +68,7 @@ def test_one_context_a_worker_one_thread_a_library_and_a_clean_parent() -> None:
     assert len(pids) <= 2 and os.getpid() not in pids
     for pid in pids:
         calls = [calls for own, calls, _ in facts if own == pid]
-        assert calls == list(range(1, len(calls) + 1))
+        assert sorted(calls) == list(range(1, len(calls) + 1))  # results come as they are done
     assert all(env[name] == "1" for _, _, env in facts for name in ONE_THREAD)
 
 
