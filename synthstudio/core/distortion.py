@@ -78,8 +78,8 @@ def undistorted(k: Coefficients, xy: F64) -> F64:
 def undistorted_scale(k: Coefficients, square: F64) -> F64:
     """Undistorted over distorted radius, of squared distorted radii (...) in any number.
 
-    A polynomial of the squared radius through Chebyshev's nodes, within 1e-10 of `undistorted`;
-    that itself for a lens in which no polynomial of _DEGREE comes so near.
+    A least-squares polynomial of the squared radius at Chebyshev's nodes, where it is within 1e-10
+    of `undistorted`; `undistorted` itself for lenses that need a higher degree than _DEGREE.
     """
     most = float(square.max())
     at = (np.polynomial.chebyshev.chebpts1(_DEGREE + 11) + 1) / 2 * most

@@ -35,7 +35,7 @@ class PersonLabel:
     joints_px: F64  # (J, 2) also outside the frame; NaN before the near plane
     joints_camera_m: F64  # (J, 3)
     joints_world_m: F64  # (J, 3)
-    kinematic_joints_world_m: F64  # (J, 3) rotation centres; NaN where nobody knows
+    kinematic_joints_world_m: F64  # (J, 3) rotation centres; NaN where unknown
     shares: F64  # (J, 5) in the order of SHARES
     state: U8  # (J,)
     cause: tuple[str, ...]  # J of CAUSES

@@ -43,7 +43,7 @@ class People:
     pose: Text  # (P,)
     pose_family: Text  # (P,)
     joints_px: F64  # (P, J, 2) continuous pixels, also outside the frame
-    joints_camera_m: F64  # (P, J, 3) regressed from the surface; NaN where nobody knows
+    joints_camera_m: F64  # (P, J, 3) regressed from the surface; NaN where unknown
     joints_world_m: F64  # (P, J, 3)
     kinematic_joints_world_m: F64  # (P, J, 3) rotation centres: bones keep their lengths
     shares: F64  # (P, J, 5) in the order of core.labels.SHARES
@@ -58,11 +58,11 @@ class People:
     boxes_px: F64  # (P, 4) x, y, w, h of what is seen
     amodal_boxes_px: F64  # (P, 4) of the whole person, may leave the frame
     modal_area_px: F64  # (P,)
-    amodal_area_px: F64  # (P,) NaN where nobody knows
+    amodal_area_px: F64  # (P,) NaN where unknown
     occluded_fraction: F64  # (P,)
     truncated_fraction: F64  # (P,)
     depth_m: F64  # (P,)
-    depth_rank: I32  # (P,) 0 is nearest, -1 where nobody knows
+    depth_rank: I32  # (P,) 0 is nearest, -1 where unknown
     stature_m: F64  # (P,)
 
     def __len__(self) -> int:
@@ -133,12 +133,12 @@ class People:
 
     @cached_property
     def masks(self) -> Bool:
-        """(P, H, W) the pixels of each person that are seen; all False where nobody knows."""
+        """(P, H, W) the pixels of each person that are seen; all False where unknown."""
         return _decoded(self.modal)
 
     @cached_property
     def amodal_masks(self) -> Bool:
-        """(P, H, W) the pixels of each whole person; all False where nobody knows."""
+        """(P, H, W) the pixels of each whole person; all False where unknown."""
         return _decoded(self.amodal)
 
     @cached_property

@@ -71,7 +71,7 @@ def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> P
 
 
 def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(J, 3) rotation centres of a person in camera metres; NaN where nobody knows."""
+    """(J, 3) rotation centres of a person in camera metres; NaN where unknown."""
     world, matrix = row[KINEMATIC], frame["world_to_camera"]
     if world is None or matrix is None:
         return np.full((len(row["state"]), 3), math.nan)

@@ -22,7 +22,7 @@ instances
     frame_index, instance
     identity*, pose*, pose_family*, phenotype (6)*: gender age muscle weight height proportions
     joints_px (J,2), joints_camera_m (J,3)*, joints_world_m (J,3)*, kinematic_joints_world_m (J,3)*
-    shares (J,5): visible self person object truncated; NaN where nobody knows
+    shares (J,5): visible self person object truncated; NaN where unknown
     state (J), cause (J), ambiguous (J), occluder_id (J), origin (J)   state 255: unlabelled
     hidden_joint, hidden_instance, hidden_share (B)    largest share first for each joint
     mask_size (2): H W     modal_counts*, amodal_counts*: COCO run-length codes of that size

@@ -48,7 +48,7 @@ class Annotated:
 
     instance: int
     joints_px: F64  # (J, 2) continuous; NaN where unlabelled
-    shares: F64  # (J, 5) as they were, NaN where nobody knows
+    shares: F64  # (J, 5) as they were, NaN where unknown
     state: U8  # (J,) other values than 1 and 2 are left alone
     cause: tuple[str, ...]
     ambiguous: Bool

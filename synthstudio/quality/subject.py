@@ -28,7 +28,7 @@ FAR = 1e12
 
 @dataclass(frozen=True, kw_only=True)
 class Subjects:
-    """N people as columns. Pixels are continuous; NaN: nobody knows.
+    """N people as columns. Pixels are continuous; NaN: unknown.
 
     `px` holds only joints with v > 0; `state` is v, NO_STATE where nobody labelled. `drawn`: the
     amodal box is of the whole body; that of a photo is only of what the photo shows.

@@ -208,21 +208,34 @@ def find_in_dataset(
     found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
     sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
     sides = np.array([sizes[int(f)] for f in people.crops.frame[people.rows]], np.float64)
-    windows = np.concatenate([np.zeros((len(people), 2)), sides.reshape(-1, 2)], 1)
-    table = beside_truth(people, nothing_predicted(len(people), joints), windows)
+    table = whole_frame_truth(people, sides.reshape(-1, 2), joints)
+    sigmas = spec.skeleton.sigmas
+    place = match(found, table.frame, table.true_xy, table.known, table.area, sigmas=sigmas)
+    return with_found(table, found, place), found
+
+
+def whole_frame_truth(people: CropSubset, sizes: F64, joints: int) -> Predictions:
+    """The truth of people in images of `sizes` (P, 2) with nothing predicted; all of a frame is
+    seen, so `known` are the labelled joints."""
+    windows = np.concatenate([np.zeros((len(people), 2)), sizes], 1)
+    table = beside_truth(people, _nothing_predicted(len(people), joints), windows)
     known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
-    place = match(found, table.frame, table.true_xy, known, table.area, sigmas=spec.skeleton.sigmas)
+    return dataclasses.replace(table, known=known)
+
+
+def with_found(table: Predictions, found: Found, place: NDArray[np.int64]) -> Predictions:
+    """The table with the found person of each `place` (P,); -1: nobody, all joints missed."""
     xy, score = table.xy.copy(), table.score.copy()
     xy[place >= 0] = found.xy[place[place >= 0]]
     score[place >= 0] = found.joint_score[place[place >= 0]]
-    return dataclasses.replace(table, xy=xy, score=score, known=known), found
+    return dataclasses.replace(table, xy=xy, score=score)
 
 
 def image_of(dataset: Dataset, row: Row) -> U8:
     return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
 
 
-def nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
+def _nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
     """Columns of predictions that say nothing."""
     shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
     columns: dict[str, NDArray[Any]] = {

@@ -21,7 +21,6 @@ from synthstudio.core.errors import FormatError, ModelError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.places import Place, resolved
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.evaluation.precision import Found, match
@@ -30,16 +29,18 @@ from synthstudio.formats.coco.results import frames_by_id, joint_names, order_of
 from synthstudio.training import evaluate as runs
 from synthstudio.training.config import Config
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.frame_predictions import LABELS_PX, image_of, nothing_predicted
-from synthstudio.training.predictions import beside_truth
+from synthstudio.training.frame_predictions import (
+    LABELS_PX,
+    image_of,
+    whole_frame_truth,
+    with_found,
+)
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 Predict = Callable[[U8, F64], Any]
 """RGB (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 2 or 3: x, y and perhaps a score), in
 continuous pixels; NaN where a joint is not found."""
-
-
 _ANY_OKS = 1e-12
 """Every joint is judged by its place, so a bad prediction counts as one and not as none."""
 
@@ -99,7 +100,7 @@ def evaluate_results(path: Path, dataset: Place, out: Path, options: Options) ->
         return _Table(
             found=_found([frame for frame, _ in own], points, [e.score for _, e in own]),
             instance=np.array(instance),
-            predicted=np.isin(skeleton.joints, own[0][1].names),
+            predicted=np.isin(skeleton.joints, sorted({n for _, e in own for n in e.names})),
             notes=tuple(notes if lost else ()),
         )
 
@@ -108,12 +109,7 @@ def evaluate_results(path: Path, dataset: Place, out: Path, options: Options) ->
 
 
 def evaluate_callable(
-    predict: Predict,
-    dataset: Place,
-    out: Path,
-    options: Options,
-    *,
-    name: str,
+    predict: Predict, dataset: Place, out: Path, options: Options, *, name: str
 ) -> Evaluation:
     """Evaluate a function that gets each image and the true amodal boxes of its people.
 
@@ -125,21 +121,18 @@ def evaluate_callable(
         order = skeleton.joints if given is None else order_of(given)
         own = joint_names(skeleton)
         columns = {own[n]: k for k, n in enumerate(order) if n in own}
+        target = [skeleton.joints.index(joint) for joint in columns]
         frame, instance = people.crops.frame[people.rows], people.crops.instance[people.rows]
         boxes = people.crops.box[people.rows].astype(np.float64)
         points = np.full((len(people), len(skeleton.joints), 3), np.nan)
         report = options.step("predicting")
         wanted = set(frame.tolist())
-        for row in source.iter_frames():
-            if row["index"] not in wanted:
-                continue
+        rows = (row for row in source.iter_frames() if row["index"] in wanted)
+        for done, row in enumerate(rows, 1):
             here = np.flatnonzero(frame == row["index"])
             answer = _called(predict, image_of(source, row), boxes[here], len(order), row["index"])
-            for j, joint in enumerate(skeleton.joints):
-                if joint in columns:
-                    points[here, j] = answer[:, columns[joint]]
-            wanted.discard(row["index"])
-            report(len(people) - len(wanted), len(people), 0.0)
+            points[here[:, None], target] = answer[:, list(columns.values())]
+            report(done, len(wanted), 0.0)
         return _Table(
             found=_found(frame.tolist(), points, np.ones(len(people)).tolist()),
             instance=instance,
@@ -236,14 +229,12 @@ def _joined(
     people: CropSubset, made: _Table, sizes: F64, skeleton: Skeleton
 ) -> tuple[Predictions, int]:
     """The predictions beside the truth, and how many people have none."""
-    windows = np.concatenate([np.zeros((len(people), 2)), sizes], 1)
-    answers = beside_truth(people, nothing_predicted(len(people), len(skeleton.joints)), windows)
-    known = is_labelled(answers.state) & np.isfinite(answers.true_xy).all(-1) & made.predicted
-    place = np.full(len(answers), -1, np.int64)
-    of = {key: k for k, key in enumerate(zip(made.found.image.tolist(), made.instance.tolist(),
-                                             strict=True)) if key[1] >= 0}  # fmt: skip
-    for row, key in enumerate(zip(answers.frame.tolist(), answers.instance.tolist(), strict=True)):
-        place[row] = of.get(key, -1)
+    answers = whole_frame_truth(people, sizes, len(skeleton.joints))
+    answers = dataclasses.replace(answers, known=answers.known & made.predicted)
+    whose = zip(made.found.image.tolist(), made.instance.tolist(), strict=True)
+    of = {key: k for k, key in enumerate(whose) if key[1] >= 0}
+    keys = zip(answers.frame.tolist(), answers.instance.tolist(), strict=True)
+    place = np.array([of.get(key, -1) for key in keys], np.int64)
     rest = np.flatnonzero(place < 0)
     free = np.flatnonzero(~np.isin(np.arange(len(made.found)), place))
     if len(rest) and len(free):
@@ -254,14 +245,10 @@ def _joined(
             left,
             answers.frame[rest],
             answers.true_xy[rest],
-            known[rest],
+            answers.known[rest],
             answers.area[rest],
             sigmas=skeleton.sigmas,
             least=_ANY_OKS,
         )
         place[rest] = np.where(found >= 0, free[found], -1)
-    xy, score = answers.xy.copy(), answers.score.copy()
-    xy[place >= 0] = made.found.xy[place[place >= 0]]
-    score[place >= 0] = made.found.joint_score[place[place >= 0]]
-    joined = dataclasses.replace(answers, xy=xy, score=score, known=known)
-    return joined, int((place < 0).sum())
+    return with_found(answers, made.found, place), int((place < 0).sum())

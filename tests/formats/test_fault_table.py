@@ -421,7 +421,7 @@ FAULTS: dict[str, Row] = {
     "joints as LEFT_EYE": (spelled(str.upper), READ),
     "joints as LeftEye": (spelled(fused), READ | {"coco": "refused"}),
     "joints as LEye": (spelled(one_letter), READ | {"coco": "refused", "ls": "read"}),
-    "joints nobody knows": (spelled(lambda name: f"x{hash(name) % 97}q"), REFUSED | {"yolo": ""}),
+    "joints nobody knows": (spelled(lambda name: f"x{name}q"), REFUSED | {"yolo": ""}),
     # encoding
     "a byte order mark": (encoded(lambda t: t.encode("utf-8-sig")), READ),
     "lines as on Windows": (encoded(lambda t: t.replace("\n", "\r\n").encode()), READ),

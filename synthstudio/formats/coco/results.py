@@ -103,8 +103,9 @@ def read_results(
                 elif key == "annotations" and not entry.get("iscrowd") and entry.get("keypoints"):
                     values.append((f"{path}, annotation {str(entry.get('id'))[:40]}", entry))
     given = None if keypoints is None else order_of(keypoints)
+    own = joint_names(skeleton)
     found = [
-        _result(value, where, skeleton, categories, given, scored=start == b"[")
+        _result(value, where, skeleton, own, categories, given, scored=start == b"[")
         for where, value in values
     ]
     if found and all(set(skeleton.joints).isdisjoint(one.names) for one in found):
@@ -136,6 +137,7 @@ def _result(
     value: Any,
     where: str,
     skeleton: Skeleton,
+    own: Mapping[str, str],
     categories: list[dict[str, Any]],
     given: tuple[str, ...] | None,
     *,
@@ -145,7 +147,6 @@ def _result(
     with checked.reading(where):
         flat = checked.numbers(value["keypoints"], 1e6)
         category = value.get("category_id", _PERSON)
-        own = joint_names(skeleton)
         order = given or _names(category, categories, skeleton, len(flat) // 3)
         names = tuple(own.get(name, name) for name in order)
         if len(flat) != 3 * len(names):
@@ -233,7 +234,6 @@ def frames_by_bytes(
             raise FormatError("an image lies outside its folder", where=str(path), got=name[:80])
         file = images / name
         if file.is_file():
-            frame = own.get(hashlib.sha256(file.read_bytes()).hexdigest())
-            if frame is not None:
+            if (frame := own.get(hashlib.sha256(file.read_bytes()).hexdigest())) is not None:
                 found[number] = frame
     return found

@@ -214,7 +214,7 @@ def interval(rate: float, low: float, high: float) -> Plot:
 
 
 def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2) -> Plot:
-    """Return a value for each joint (J,) as points on lines; NaN: nobody knows."""
+    """Return a value for each joint (J,) as points on lines; NaN: unknown."""
     texts = [f"{v:.{digits}f}" if np.isfinite(v) else "" for v in values]
     figure = _across(
         joints,

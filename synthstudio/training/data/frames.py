@@ -182,7 +182,7 @@ class Frames:
         return slice(int(self.first[row]), int(self.first[row + 1]))
 
     def masks_of(self, row: int) -> Bools | None:
-        """What is seen of a frame's people (P, H, W); None where nobody knows."""
+        """What is seen of a frame's people (P, H, W); None where unknown."""
         if not self.masked[row]:
             return None
         high, wide = self.images[row].shape[:2]
