@@ -25,6 +25,7 @@ from synthstudio.api.arguments import (
 )
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.model import Model
+from synthstudio.api.outside import check_options, network_file, to_network
 from synthstudio.api.progress import steps_if
 from synthstudio.core.errors import ArgumentError
 from synthstudio.core.outputs import disk_errors
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from synthstudio.core.places import Place
     from synthstudio.evaluation.storage import Evaluation
     from synthstudio.training.config import Config
-    from synthstudio.training.evaluate import EvaluationOptions
+    from synthstudio.training.evaluation_folder import EvaluationOptions
+    from synthstudio.training.outside import Network
     from synthstudio.training.trainer import Trained
 
 DECODERS = ("hits", "peak")
@@ -182,6 +184,7 @@ def evaluate(
     *,
     predictions: PathLike | None = None,
     predict: Callable[..., Any] | None = None,
+    kind: str | None = None,
     keypoints: str | Sequence[str] | None = None,
     split: str | Sequence[str] = (),
     out: PathLike | None = None,
@@ -196,23 +199,30 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a network on a data set: metrics with intervals, and a page to read.
 
-    The network is one of ours (`model`), or anybody's: a results file of it (`predictions`) or a
-    function that calls it (`predict`).
+    The network is one of ours or another's file (`model`), a results file of anybody's
+    (`predictions`) or a function that calls it (`predict`).
 
     Args:
-        model: A Model, a run's folder, or a .safetensors file.
+        model: A Model, a run's folder, a .safetensors file, an exported .onnx file, "default" for
+            the network that comes with the package, or another program's file with `kind`.
         dataset: The data set; of a query or slice only its frames.
         predictions: COCO keypoint results (.json) of any program. Images are matched by the id of
             the imported file, the frame's number or the file name; people by OKS.
         predict: A function of an RGB image (H, W, 3) uint8 and boxes (P, 4) x y w h that returns
             joints (P, J, 2) or, with scores, (P, J, 3) in pixels; NaN where there is none.
-        keypoints: The order of the joints of `predictions` or `predict`: coco17, mediapipe33,
-            halpe26, mpii16, ... or their names. Default: as the file says, or by their number.
+        kind: Whose file `model` is: ultralytics, rtmpose, movenet, mediapipe, vitpose or onnx
+            (docs/evaluate.md).
+        keypoints: The order of the joints of `predictions`, `predict` or a file with `kind`:
+            coco17, mediapipe33, halpe26, mpii16, ... or their names. Default: as the file says, or
+            by their number.
         split: Only frames of this split, or of these.
         out: A new folder; default: RUN/evaluations/NAME, or evaluations/NAME beside the file.
-        decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak.
+        decode: `hits` reads the place with the best chance of a hit, `peak` the highest peak. This
+            and the next three, `workers` and `engine` are for runs alone.
         flip: Ask about mirrored pictures too; twice the time.
         bank: Join a plain block's maps with poses of its training data.
+        cache: Where people's crops are kept; default: beside the weights.
+        device: `auto`, `cpu` or `cuda`.
         workers: Processes of one thread each, or workers of a cluster, that ask the network; what
             they say is the same for any number. Default: this process with all its threads, whose
             last digits may differ.
@@ -223,12 +233,11 @@ def evaluate(
         `folder`.
 
     Raises:
+        ArgumentError: for options that do not apply to such a network.
         ModelError: for predictions that do not fit, or a function that raises.
         FormatError: for a results file that cannot be read or belongs to other images.
     """
-    from synthstudio.training.answer_jobs import Crew
-    from synthstudio.training.evaluate import EvaluationOptions
-    from synthstudio.training.evaluate import evaluate as run_evaluation
+    from synthstudio.training.evaluation_folder import EvaluationOptions
 
     if dataset is None or sum(g is not None for g in (model, predictions, predict)) != 1:
         raise ArgumentError(
@@ -247,15 +256,44 @@ def evaluate(
         bank=bank,
         frames=None if chosen is None else tuple(map(int, chosen)),
     )
-    if model is None:
-        return _evaluate_outside(
-            predictions, predict, keypoints, folder, written, options, cache, progress
-        )
-    weights = to_weights(model)
+    on_run = {
+        "decode": decode != "hits", "flip": flip, "bank": bank, "cache": cache is not None,
+        "workers": workers is not None, "engine": engine != "local",
+    }  # fmt: skip
+    if predictions is not None:
+        check_options(on_run | {"device": device != "auto", "kind": kind is not None}, "a run")
+        path = to_path(predictions, "predictions")
+        target = written or options.default_folder(path, folder, name=path.stem)
+        return _evaluated_results(path, folder, target, options, keypoints, progress)
+    given = model if predict is None else predict
+    network = to_network(given, kind, keypoints, to_choice(device, "device", DEVICES))
+    if network is not None:
+        check_options(on_run | {"device": predict is not None and device != "auto"}, "a run")
+        beside = Path("predict") if predict is not None else network_file(given)
+        target = written or options.default_folder(beside, folder, name=network.name)
+        return _evaluated_network(network, folder, target, options, progress)
+    check_options({"keypoints": keypoints is not None}, "results, a function or a file with kind")
+    return _evaluated_run(
+        to_weights(given), folder, written, options, cache, device, workers, engine, progress
+    )
+
+
+def _evaluated_run(
+    weights: Path,
+    folder: Place,
+    written: Path | None,
+    options: EvaluationOptions,
+    cache: PathLike | None,
+    device: str,
+    workers: int | None,
+    engine: str,
+    progress: bool,
+) -> Evaluation:
+    from synthstudio.training.answer_jobs import Crew
+    from synthstudio.training.evaluate import evaluate as run_evaluation
+
     target = written or options.default_folder(weights, folder)
-    crew = None
-    if (given := to_crew(workers, engine)) is not None:
-        crew = Crew(engine=given[0], workers=given[1])
+    crew = to_crew(workers, engine)
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,
@@ -263,36 +301,35 @@ def evaluate(
             target,
             options=options,
             cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
-            device=to_choice(device, "device", DEVICES),
+            device=device,
             step=step,
-            crew=crew,
+            crew=None if crew is None else Crew(engine=crew[0], workers=crew[1]),
         )
     return replace(made, folder=target)
 
 
-def _evaluate_outside(
-    predictions: PathLike | None,
-    predict: Callable[..., Any] | None,
-    keypoints: str | Sequence[str] | None,
+def _evaluated_results(
+    path: Path,
     folder: Place,
-    written: Path | None,
+    target: Path,
     options: EvaluationOptions,
-    cache: PathLike | None,
+    keypoints: str | Sequence[str] | None,
     progress: bool,
 ) -> Evaluation:
-    from synthstudio.training import outside
+    from synthstudio.training.outside import evaluate_results
 
-    path = Path("predict") if predictions is None else to_path(predictions, "predictions")
-    name = path.stem if predict is None else getattr(predict, "__name__", "predict")
-    beside = options.default_folder(path, folder)
-    target = written or beside.with_name(f"{name}-{beside.name}")
-    with tempfile.TemporaryDirectory() as scratch, steps_if(progress) as step:
-        kept = Path(scratch) if cache is None else to_path(cache, "cache")
-        how = outside.Options(evaluation=options, keypoints=keypoints, cache=kept, step=step)
-        if predict is None:
-            made = outside.evaluate_results(path, folder, target, how)
-        else:
-            made = outside.evaluate_callable(predict, folder, target, how, name=name)
+    with steps_if(progress) as step:
+        made = evaluate_results(path, folder, target, options, step, keypoints=keypoints)
+    return replace(made, folder=target)
+
+
+def _evaluated_network(
+    network: Network, folder: Place, target: Path, options: EvaluationOptions, progress: bool
+) -> Evaluation:
+    from synthstudio.training.outside import evaluate_network
+
+    with steps_if(progress) as step:
+        made = evaluate_network(network, folder, target, options, step)
     return replace(made, folder=target)
 
 
@@ -400,12 +437,12 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 
 def headline(evaluation: Evaluation) -> str:
     """The main figures in one line."""
-    from synthstudio.training.evaluate import headline as text
+    from synthstudio.training.evaluation_folder import headline as text
 
     return text(evaluation)
 
 
-def to_weights(model: Model | PathLike) -> Path:
+def to_weights(model: Any) -> Path:
     """The weights of a network, a run or a file."""
     from synthstudio.training.checkpoint import weights_file
 

@@ -15,7 +15,7 @@ from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.training import checkpoint, evaluate
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
-from synthstudio.training.evaluate import EvaluationOptions, Step
+from synthstudio.training.evaluation_folder import EvaluationOptions, Step
 from synthstudio.training.log import progress_bars
 from synthstudio.training.loop import train
 

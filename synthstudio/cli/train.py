@@ -26,6 +26,19 @@ CacheOption = Annotated[
     Path | None, typer.Option(help="Folder of cached crops; default: in the run's folder.")
 ]
 
+KindOption = Annotated[
+    Literal["ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx"] | None,
+    typer.Option("--as", help="Whose .onnx or .tflite file it is (docs/evaluate.md)."),
+]
+KeypointsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORDER",
+        help="Order of another program's keypoints, if its file does not say: coco17, mediapipe33, "
+        "halpe26, mpii16, lsp14, ...",
+    ),
+]
+
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML config, e.g. scenes/training/nano.yaml.")],
@@ -156,25 +169,20 @@ def train_demo(
 
 
 def evaluate(
-    run: Annotated[
+    model: Annotated[
         str,
         typer.Argument(
-            help="Folder of a run, or a .safetensors file; with --predictions the dataset."
+            help="A run, .safetensors or exported .onnx file, `default`, or with --as another "
+            "program's file; with --predictions the dataset."
         ),
     ],
     dataset: Annotated[str, typer.Argument(help="Folder or URL of a dataset.")] = "",
+    kind: KindOption = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Evaluate these instead of a run: COCO keypoint results of any network."),
+        typer.Option(help="Evaluate these instead: COCO keypoint results of any network."),
     ] = None,
-    keypoints: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ORDER",
-            help="Order of their keypoints, if the file does not name them: coco17, mediapipe33, "
-            "halpe26, mpii16, lsp14, ...",
-        ),
-    ] = None,
+    keypoints: KeypointsOption = None,
     split: Annotated[
         list[str] | None, typer.Option(help="Only frames of this split; may be repeated.")
     ] = None,
@@ -199,16 +207,19 @@ def evaluate(
 ) -> None:
     """Evaluate a network on a dataset: metrics with confidence intervals, and a report.
 
-    Ours: evaluate RUN DATASET. Any other: evaluate --predictions results.json DATASET.
+    Ours: evaluate RUN DATASET. Any other: evaluate FILE DATASET --as movenet, or
+    evaluate --predictions results.json DATASET. --decode to --cache, --workers and --engine are
+    for runs.
     """
     from synthstudio.api import networks
 
     if (predictions is None) != bool(dataset):
-        raise typer.BadParameter("Pass RUN and DATASET, or --predictions FILE and DATASET.")
+        raise typer.BadParameter("Pass MODEL and DATASET, or --predictions FILE and DATASET.")
     evaluation = networks.evaluate(
-        None if predictions is not None else run,
-        part(dataset or run, where),
+        None if predictions is not None else model,
+        part(dataset or model, where),
         predictions=predictions,
+        kind=kind,
         keypoints=keypoints,
         split=split or (),
         out=out,

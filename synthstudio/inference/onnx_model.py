@@ -87,13 +87,13 @@ def open_session(
     file: Path | bytes, *, what: str, form: str, where: str, device: str, threads: int
 ) -> tuple[Any, dict[str, str]]:
     """ONNX Runtime's session of a file (external data is not read) and its metadata. ModelError
-    unless its format is `form`; DeviceError when the runtime lacks the device."""
+    unless its format is `form` ("": any); DeviceError when the runtime lacks the device."""
     runtime = import_extra("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or threads_allowed()
     providers = _providers(runtime, device)
-    data = file if isinstance(file, bytes) else _read(file)
+    data = file if isinstance(file, bytes) else read_model(file)
     try:
         session = runtime.InferenceSession(data, options, providers=providers)
         facts = dict(session.get_modelmeta().custom_metadata_map)
@@ -104,21 +104,23 @@ def open_session(
             got=str(error).splitlines()[0][:200],
             then="Export it again: synthstudio export-model RUN --out FILE.",
         ) from error
-    if facts.get("format") != form:
+    if form and facts.get("format") != form:
         raise ModelError(
             f"this ONNX file is no {what} of synthstudio",
             where=where,
             expected=form,
             got=facts.get("format", "no metadata"),
-            then="Export one: synthstudio export-model RUN --out FILE.",
+            then="Export one: synthstudio export-model RUN --out FILE; or say whose it is, where "
+            "that can be said: evaluate --as.",
         )
     return session, facts
 
 
-def _read(path: Path) -> bytes:
+def read_model(path: Path) -> bytes:
+    """The bytes of a network's file; ModelError."""
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise ModelError("this file is too large for an ONNX file", where=str(path))
+            raise ModelError("this file is too large for a network", where=str(path))
         return path.read_bytes()
     except UNREADABLE as error:
         raise ModelError("the model cannot be read", where=str(path), got=str(error)) from error

@@ -30,7 +30,8 @@ from synthstudio.models.bottom_up.contract import FoundPeople
 from synthstudio.render import runtime
 from synthstudio.training import checkpoint, devices, frame_predictions, predictions
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.predictions import Answers, Decode
+from synthstudio.training.evaluation_folder import Decode
+from synthstudio.training.predictions import Answers
 
 U8 = NDArray[np.uint8]
 Poses = tuple[NDArray[np.float32], NDArray[np.float32] | None]

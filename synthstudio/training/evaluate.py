@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +18,31 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.splits import shared_notes
-from synthstudio.evaluation import attention, storage
+from synthstudio.evaluation import attention
 from synthstudio.evaluation.attention import AttentionExample, Sensitivity
-from synthstudio.evaluation.metrics import compute_metrics
-from synthstudio.evaluation.precision import LEAST_OKS, Found
-from synthstudio.evaluation.storage import Evaluation, Predictions, interval, percent, value_of
+from synthstudio.evaluation.precision import LEAST_OKS
+from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
-from synthstudio.report import evaluation as pages
 from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
 from synthstudio.training.answer_jobs import Asker, Crew, request
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import load_subset
+from synthstudio.training.evaluation_folder import (
+    EvaluationOptions,
+    Step,
+    dataset_sha256,
+    measured,
+    write,
+)
+from synthstudio.training.ground_truth import clip_windows, image_sizes
 from synthstudio.training.networks import PersonNet
-from synthstudio.training.predictions import Decode, clip_windows, predict_subset
+from synthstudio.training.predictions import predict_subset
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
-Step = Callable[[str], Callable[[int, int, float], None]]
-"""Begin a progress step by its title; the result takes (done, total, per second)."""
-_WORST = 8
 _BATCH = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationOptions:
-    """How a network is evaluated. `bank`: fuse a plain block's maps with its training poses."""
-
-    splits: tuple[str, ...] = ()
-    decode: Decode = "hits"
-    flip: bool = False
-    bank: bool = False
-    frames: tuple[int, ...] | None = None
-    """Only these frames of the data set, rising; None: all."""
-
-    def default_folder(self, weights: Path, dataset: Place) -> Path:
-        """RUN/evaluations/DATASET, with the options that differ from the defaults."""
-        extras = [*self.splits, *(["peak"] if self.decode == "peak" else [])]
-        extras += [name for name in ("flip", "bank") if getattr(self, name)]
-        if self.frames is not None:
-            digest = hashlib.sha256(repr(self.frames).encode()).hexdigest()
-            extras.append(f"part-{digest[:8]}")
-        name = "-".join([resolved(dataset).name, *extras])
-        return weights.parent / "evaluations" / name
 
 
 def evaluate(
@@ -145,34 +124,6 @@ def evaluate(
     )
     write(out, evaluation, source, skeleton, step, examples=shown, patched=maps)
     return evaluation
-
-
-def measured(
-    answers: Predictions, skeleton: Skeleton, found: Found | None, step: Step, *, where: str
-) -> dict[str, Any]:
-    """The metrics of predictions; ModelError when no joint is labelled."""
-    if not answers.known.any():
-        raise ModelError("no joint of these people is labelled", where=where)
-    step("computing metrics")(0, 1, 0.0)
-    return compute_metrics(answers, skeleton, found)
-
-
-def write(
-    out: Path,
-    evaluation: Evaluation,
-    source: Dataset,
-    skeleton: Skeleton,
-    step: Step,
-    *,
-    examples: Sequence[AttentionExample] = (),
-    patched: Sequence[Sensitivity] = (),
-) -> None:
-    """Write an evaluation with its page into the new folder `out`; DiskError."""
-    step("drawing the page")(0, 1, 0.0)
-    answers = evaluation.predictions
-    cases = pages.cases(source, answers, pages.worst(answers, count=_WORST), skeleton)
-    page = pages.report(evaluation, skeleton, cases=cases, examples=examples, patched=patched)
-    storage.write(out, evaluation, page)
 
 
 def _untimed(report: Callable[[int, int, float], None]) -> Callable[[int, int], None]:
@@ -332,14 +283,6 @@ def _about(
     }
 
 
-def dataset_sha256(dataset: Place) -> str:
-    """The hash of what a data set is, by which `compare` knows that it is the same."""
-    digest, folder = hashlib.sha256(), Dataset(dataset).folder
-    for name in ("dataset.json", "index.json"):
-        digest.update((folder / name).read_bytes())
-    return digest.hexdigest()
-
-
 def _title(config: Config) -> str:
     network = config.network
     if network.sees_frames:
@@ -349,34 +292,3 @@ def _title(config: Config) -> str:
     block = "own head" if network.block == "own" else network.block.upper()
     own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
     return own + block
-
-
-def headline(evaluation: Evaluation) -> str:
-    """The most important metrics as a line; "-" where there is nothing to measure."""
-    metrics, answers = evaluation.metrics, evaluation.predictions
-    hidden, visible = (interval(metrics["places"][p]["PCK@0.1"]) for p in ("hidden", "visible"))
-    lost = metrics["counterfactual"].get("newly_hidden")
-    cost = "" if value_of(lost) is None else f", an occluder costs {interval(lost)} points"
-    return (
-        f"{len(answers)} people, {len(np.unique(answers.group))} moments: PCK@0.1 hidden {hidden}, "
-        f"visible {visible}{cost}; AP {percent(metrics['precision']['all']['AP'])}"
-        f"{_whole_body(metrics)}"
-    )
-
-
-def _whole_body(metrics: Mapping[str, Any]) -> str:
-    """AP of the parts of whole bodies; "" without them."""
-    parts = metrics.get("whole_body")
-    if not parts:
-        return ""
-    shown = ("whole", "body", "foot", "face", "hands")
-    return "; COCO-WholeBody AP " + ", ".join(f"{k} {percent(parts[k]['AP'])}" for k in shown)
-
-
-def image_sizes(dataset: Dataset, frames: I64) -> F64:
-    """Width and height (P, 2) of each person's image; `frames` (P,)."""
-    sizes = {
-        int(row["index"]): (row["width_px"], row["height_px"])
-        for row in dataset.iter_frames(["index", "width_px", "height_px"])
-    }
-    return np.array([sizes[int(f)] for f in frames], np.float64).reshape(-1, 2)

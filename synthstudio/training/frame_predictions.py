@@ -15,7 +15,6 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
 from synthstudio.core.skeleton import Skeleton
-from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.latency import latency
@@ -34,9 +33,9 @@ from synthstudio.training.data.frames import (
     make_frame_batch,
 )
 from synthstudio.training.data.windows import Letterbox
+from synthstudio.training.ground_truth import LABELS_PX, whole_frame_truth, with_found
 from synthstudio.training.log import draw_person
 from synthstudio.training.networks import BottomUpNet
-from synthstudio.training.predictions import beside_truth
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -127,8 +126,6 @@ Progress = Callable[[int, int], None]
 FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
 """Who is in the frames of these rows, a table each, in their order."""
 BATCH = 8
-LABELS_PX = (16, 16)
-"""The truth comes with crops, whose pixels nobody looks at."""
 
 
 def check_options(decode: str, *, flip: bool, bank: bool) -> None:
@@ -208,43 +205,14 @@ def find_in_dataset(
     found = gather(parts, np.array([row["index"] for row in frames], np.int64), joints)
     sizes = {row["index"]: (row["width_px"], row["height_px"]) for row in frames}
     sides = np.array([sizes[int(f)] for f in people.crops.frame[people.rows]], np.float64)
-    table = whole_frame_truth(people, sides.reshape(-1, 2), joints)
+    table = whole_frame_truth(people.crops, people.rows, sides.reshape(-1, 2), joints)
     sigmas = spec.skeleton.sigmas
     place = match(found, table.frame, table.true_xy, table.known, table.area, sigmas=sigmas)
     return with_found(table, found, place), found
 
 
-def whole_frame_truth(people: CropSubset, sizes: F64, joints: int) -> Predictions:
-    """The truth of people in images of `sizes` (P, 2) with nothing predicted; all of a frame is
-    seen, so `known` are the labelled joints."""
-    windows = np.concatenate([np.zeros((len(people), 2)), sizes], 1)
-    table = beside_truth(people, _nothing_predicted(len(people), joints), windows)
-    known = is_labelled(table.state) & np.isfinite(table.true_xy).all(-1)
-    return dataclasses.replace(table, known=known)
-
-
-def with_found(table: Predictions, found: Found, place: NDArray[np.int64]) -> Predictions:
-    """The table with the found person of each `place` (P,); -1: nobody, all joints missed."""
-    xy, score = table.xy.copy(), table.score.copy()
-    xy[place >= 0] = found.xy[place[place >= 0]]
-    score[place >= 0] = found.joint_score[place[place >= 0]]
-    return dataclasses.replace(table, xy=xy, score=score)
-
-
 def image_of(dataset: Dataset, row: Row) -> U8:
     return decode_rgb(dataset.image_bytes_of(row), str(dataset.image_of(row)))
-
-
-def _nothing_predicted(people: int, joints: int) -> dict[str, NDArray[Any]]:
-    """Columns of predictions that say nothing."""
-    shapes = {"xy": (2,), "peak": (), "present": (), "shares": (4,), "quality": (), "xyz_m": (3,)}
-    columns: dict[str, NDArray[Any]] = {
-        name: np.full((people, joints, *more), np.nan) for name, more in shapes.items()
-    }
-    return columns | {
-        "score": np.zeros((people, joints)),
-        "known": np.zeros((people, joints), bool),
-    }
 
 
 def cost(net: BottomUpNet, spec: InputSpec, dataset: Dataset) -> dict[str, Any]:

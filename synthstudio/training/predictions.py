@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthstudio.core.visibility import is_ambiguous
 from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.metrics import joint_subsets
 from synthstudio.evaluation.storage import Predictions
@@ -24,10 +22,10 @@ from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
 from synthstudio.training.data.crops import MARGIN
+from synthstudio.training.evaluation_folder import Decode
+from synthstudio.training.ground_truth import beside_truth
 
 F64 = NDArray[np.float64]
-Decode = Literal["peak", "hits"]
-"""Decode a joint at the highest peak, or where it most likely lies within the tolerance."""
 Answers = dict[str, NDArray[Any]]
 """Columns of Predictions, some people each."""
 BATCH = 128
@@ -48,7 +46,7 @@ def predict_subset(
 
     `bank`: fuse the maps with these poses (for blocks without a bank). `flip`: average with the
     predictions on mirrored crops (test-time flip). Windows may reach beyond their images, whose
-    sizes crops do not know: see `clip_windows`. ModelError when out of memory.
+    sizes crops do not know: see `ground_truth.clip_windows`. ModelError when out of memory.
     """
     was_training = net.training
     net.eval()
@@ -128,7 +126,7 @@ def of_people(people: CropSubset, answers: Sequence[Answers], spec: InputSpec) -
     columns["xy"] = _to_image(columns["xy"], people, people.rows, spec)
     corners = np.stack([np.zeros(2), np.array([spec.size[1], spec.size[0]], np.float64)])
     windows = _to_image(np.broadcast_to(corners, (len(people), 2, 2)), people, people.rows, spec)
-    return beside_truth(people, columns, windows.reshape(len(people), 4))
+    return beside_truth(people.crops, people.rows, columns, windows.reshape(len(people), 4))
 
 
 def _to_image(xy: F64, people: CropSubset, rows: NDArray[np.int64], spec: InputSpec) -> F64:
@@ -137,48 +135,6 @@ def _to_image(xy: F64, people: CropSubset, rows: NDArray[np.int64], spec: InputS
     offset = np.array([spec.size[1], spec.size[0]]) * (MARGIN - 1) / 2
     scale = crops.scale[rows].astype(np.float64)[:, None, None]
     return np.asarray((xy + offset) / scale + crops.corner[rows].astype(np.float64)[:, None])
-
-
-def clip_windows(answers: Predictions, image_sizes: F64) -> Predictions:
-    """Clip windows to their images; `image_sizes` (P, 2): width, height."""
-    low, high = np.maximum(answers.window[:, :2], 0), np.minimum(answers.window[:, 2:], image_sizes)
-    return dataclasses.replace(answers, window=np.concatenate([low, high], 1))
-
-
-def beside_truth(
-    people: CropSubset, predicted: dict[str, NDArray[Any]], windows: F64
-) -> Predictions:
-    """What was predicted for people (the first fields of Predictions, and `known`) and the truth.
-
-    `windows` (P, 4: x0 y0 x1 y1): what the network saw of their pictures.
-    """
-    crops, rows = people.crops, people.rows
-    scale = crops.scale[rows].astype(np.float64)
-    index = np.full(len(crops) + 1, -1, np.int64)
-    index[rows] = np.arange(len(rows))
-    shares = crops.shares[rows].astype(np.float64)
-    true_xy = crops.xy[rows].astype(np.float64) / scale[:, None, None]
-    return Predictions(
-        **predicted,
-        true_xy=true_xy + crops.corner[rows].astype(np.float64)[:, None],
-        true_shares=shares,
-        true_xyz_m=crops.xyz_m[rows].astype(np.float64),
-        state=crops.state[rows],
-        cause=crops.cause[rows],
-        ambiguous=is_ambiguous(shares[..., 0]),
-        area=crops.area[rows] / scale**2,
-        side=crops.side[rows] / scale,
-        box=crops.box[rows].astype(np.float64),
-        window=windows,
-        fraction=crops.fraction[rows].astype(np.float64),
-        crowd=crops.crowd[rows].astype(np.float64),
-        frame=crops.frame[rows],
-        instance=crops.instance[rows],
-        group=crops.group[rows],
-        clean=index[crops.clean[rows]],
-        variant=crops.variant[rows],
-        family=crops.family[rows],
-    )
 
 
 def validate(

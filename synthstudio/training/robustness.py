@@ -22,7 +22,8 @@ from synthstudio.evaluation.storage import Predictions
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.crops import Sample, crop_people, crops_in_memory
-from synthstudio.training.predictions import clip_windows, predict_subset
+from synthstudio.training.ground_truth import clip_windows
+from synthstudio.training.predictions import predict_subset
 
 U8 = NDArray[np.uint8]
 FIRST = 1

@@ -22,7 +22,7 @@ from synthstudio.evaluation.metrics import compute_metrics
 from synthstudio.evaluation.storage import Evaluation, Predictions, json_ready, select
 from synthstudio.report import plots
 from synthstudio.report.evaluation import Case, draw_example, report, worst
-from synthstudio.training.evaluate import headline
+from synthstudio.training.evaluation_folder import headline
 
 ABOUT = {"name": "a <b>run</b>", "block": "ORN 96x72", "dataset": "people", "splits": ["test"]}
 

@@ -20,8 +20,8 @@ from synthstudio.training.config import Network, overfitted
 from synthstudio.training.data import sources
 from synthstudio.training.data.batches import CropSubset
 from synthstudio.training.data.windows import PADDING
-from synthstudio.training.evaluate import image_sizes
-from synthstudio.training.predictions import clip_windows, predict_subset
+from synthstudio.training.ground_truth import clip_windows, image_sizes
+from synthstudio.training.predictions import predict_subset
 
 CPU = torch.device("cpu")
 

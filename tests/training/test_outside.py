@@ -1,6 +1,8 @@
 """Networks of other programs are evaluated: results files of any order of joints, and callables."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import synthstudio as ss
 from synthstudio.cli import app
 from synthstudio.core.errors import ArgumentError, FormatError, ModelError
 from synthstudio.formats.coco.results import ORDERS
+from synthstudio.models.packaged import default_model
 
 
 def results(data: ss.Dataset, order: str = "coco17", **more: Any) -> list[dict[str, Any]]:
@@ -108,10 +111,18 @@ def test_functions_that_fail_are_named(data: ss.Dataset, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("change", "keypoints", "message"),
     [
-        ({"image_id": 999}, None, "no prediction belongs to an image"),
+        (
+            {"image_id": 999},
+            None,
+            "belongs to an image.*such as 0, '000009'; got 999",
+        ),
         ({"keypoints": [1, 2, 0.3] * 5}, None, "17 joints have 51 numbers, not 15"),
+        ({"keypoints": [1, 2, float("nan")] * 17}, None, "NaN|nan"),
+        ({"keypoints": [1e9, 2, 0.3] * 17}, None, "a number is out of range"),
+        ({"score": "high"}, None, "no number in range: high"),
         ({}, "coco99", "unknown order"),
         ({}, ["tail", "horn"], "2 joints have 6 numbers"),
+        ({"keypoints": [1, 2, 0.3] * 2}, ["tail", "horn"], "share no joint"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(
@@ -122,3 +133,127 @@ def test_files_that_do_not_fit_are_refused(
         ss.evaluate(predictions=path, dataset=data, keypoints=keypoints, out=tmp_path / "out")
     with pytest.raises(ArgumentError, match="one network"):
         ss.evaluate(dataset=data)
+
+
+def test_none_at_all_is_refused(data: ss.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="got no entry"):
+        ss.evaluate(predictions=written(tmp_path, []), dataset=data, out=tmp_path / "out")
+
+
+def doubled(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Everybody twice, the second time a pixel off."""
+    moved = [e | {"keypoints": [v + (k % 3 == 0) for k, v in enumerate(e["keypoints"])]}
+             for e in entries]  # fmt: skip
+    return [*entries, *moved]
+
+
+def changed(entries: list[dict[str, Any]], third: float | None) -> list[dict[str, Any]]:
+    return [
+        e | {"keypoints": [third if k % 3 == 2 else v for k, v in enumerate(e["keypoints"])]}
+        for e in entries
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "notes", "visible", "matched_by"),
+    [
+        (lambda e: e, [], 1, "frame number"),
+        (lambda e: [o | {"image_id": f"{o['image_id']:06d}"} for o in e], [], 1, "file name"),
+        (lambda e: doubled(e), ["18 of 36 predictions match nobody, and do not count."], 1, None),
+        (lambda e: changed(e, 1.5), ["306 scores over 1 count as 1."], 1, None),
+        (lambda e: changed(e, 0),  # COCO's "not found": missed, not left out
+         ["18 of 18 predictions match nobody, and do not count.",
+          "18 of 18 people have no prediction: all joints missed."], 0, None),
+        (lambda e: [o | {"keypoints": [None, None, 0.5] * 17} for o in e],
+         ["18 of 18 predictions match nobody, and do not count.",
+          "18 of 18 people have no prediction: all joints missed."], 0, None),
+        (lambda e: e[:9], ["9 of 18 people have no prediction: all joints missed."], 0.5, None),
+        (lambda e: [o | {"instance_number": 1} for o in e], [], 1, None),
+    ],
+)  # fmt: skip
+def test_files_that_fit_badly_are_judged_and_said(
+    change: Any,
+    notes: list[str],
+    visible: float,
+    matched_by: str | None,
+    data: ss.Dataset,
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path, change(results(data)))
+    made = ss.evaluate(predictions=path, dataset=data, out=tmp_path / "out", progress=False)
+    found = made.metrics["places"]["visible"]["PCK@0.1"]["value"]
+    assert found == pytest.approx(visible, abs=0.1)
+    assert matched_by in (None, made.about["images_matched_by"])
+    assert [n for n in made.about["notes"] if "Not predicted" not in n] == notes
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda boxes: np.zeros((len(boxes), 16, 2)), "another shape"),
+        (lambda boxes: np.zeros((len(boxes) + 1, 17, 2)), "another shape"),
+        (lambda boxes: np.zeros((len(boxes), 17, 4)), "another shape"),
+        (lambda boxes: None, "another shape"),
+        (lambda boxes: 3, "another shape"),
+        (lambda boxes: [["a"]], "raised ValueError"),
+    ],
+)
+def test_what_a_function_may_not_return(
+    returned: Any, message: str, data: ss.Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        ss.evaluate(predict=lambda rgb, boxes: returned(boxes), dataset=data, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_function_that_is_not_sure_is_judged_and_said(data: ss.Dataset, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def loose(rgb: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        calls.append(len(boxes))
+        joints = np.full((len(boxes), 17, 3), np.nan)
+        joints[:, 0] = [len(calls), 5, 7.0]
+        return joints
+
+    made = ss.evaluate(predict=loose, dataset=data, out=tmp_path / "out", progress=False)
+    assert made.about["notes"] == [
+        "Not deterministic: two calls on one image differ.", "Some scores over 1 count as 1."
+    ]  # fmt: skip
+    assert made.predictions.score.max() == 1 and np.isnan(made.predictions.xy[:, 1:]).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_options_that_do_not_apply_are_named(device: str, data: ss.Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, results(data))
+    given: dict[str, Any] = {"decode": "peak", "flip": True, "bank": True, "workers": 1}
+    words = "decode, flip, bank, workers" + (", device" if device == "cpu" else "")
+    with pytest.raises(ArgumentError, match=f"^{words}: this applies to a run alone"):
+        ss.evaluate(predictions=path, dataset=data, device=device, **given)
+    with pytest.raises(ArgumentError, match=r"^keypoints: this applies to results"):
+        ss.evaluate("default", data, keypoints="coco17")
+    call = ["evaluate", "--predictions", str(path), str(data.path), "--flip", "--engine", "ray"]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 1 and "flip, engine: this applies to a run" in str(done.exception)
+
+
+def test_the_packages_network_and_an_exported_one_are_judged(
+    data: ss.Dataset, tmp_path: Path
+) -> None:
+    made = ss.evaluate("default", data, out=tmp_path / "a", progress=False)
+    again = ss.evaluate(
+        ss.Model.load(default_model()), data, out=tmp_path / "b", progress=False, device="cpu"
+    )
+    assert np.isfinite(made.predictions.shares).any(axis=(0, 2)).all()
+    np.testing.assert_allclose(made.predictions.xy, again.predictions.xy, atol=1e-3)
+    assert made.about["block"].startswith("exported network ")
+
+
+def test_results_are_judged_without_pytorch(data: ss.Dataset, tmp_path: Path) -> None:
+    path = written(tmp_path, results(data))
+    program = (
+        "import sys; sys.modules['torch'] = None; import synthstudio as ss; "
+        f"ss.evaluate(predictions={str(path)!r}, dataset={str(data.path)!r}, "
+        f"out={str(tmp_path / 'out')!r}, progress=False)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    assert (tmp_path / "out" / "report.html").is_file()

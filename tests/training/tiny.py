@@ -14,6 +14,7 @@ from synthstudio.training import config as configs
 from synthstudio.training import evaluate
 from synthstudio.training.config import Config
 from synthstudio.training.data.sources import TrainingData, load_data
+from synthstudio.training.evaluation_folder import EvaluationOptions
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
 
@@ -55,7 +56,7 @@ def evaluated(weights: Path, data: Path, out: Path, **options: Any) -> Evaluatio
         weights,
         data,
         out,
-        options=evaluate.EvaluationOptions(**options),
+        options=EvaluationOptions(**options),
         cache=out.parent / "cache",
         device="cpu",
         step=lambda title: lambda done, total, rate: None,

@@ -60,7 +60,7 @@ _BY_COUNT = {17: "coco17", 23: "coco23", 26: "halpe26", 33: "mediapipe33", 133: 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One predicted person. `image`: the id of its image; `joints`: x, y (continuous pixels) and
-    score of those found; `names`: all joints of its order."""
+    score of those found; `names`: all joints of its order; `clipped`: scores that were over 1."""
 
     image: int | str
     joints: Mapping[str, tuple[float, float, float]]
@@ -69,6 +69,28 @@ class Result:
     score: float
     instance: int | None
     names: tuple[str, ...]
+    clipped: int = 0
+
+
+def own_results(
+    path: Path, dataset: Dataset, keypoints: str | Sequence[str] | None
+) -> tuple[list[tuple[int, Result]], int, str]:
+    """The people of a file in images of a data set with their frames; how many are in none; and
+    what images are matched by. FormatError when there is nobody."""
+    entries, names = read_results(path, dataset.skeleton, keypoints)
+    frames = frames_by_id(dataset, names)
+    own = [(frames[e.image], e) for e in entries if e.image in frames]
+    if not own:
+        raise FormatError(
+            "no prediction belongs to an image of the data set",
+            where=str(path),
+            expected=f"image ids such as {', '.join(map(repr, [*frames][:: len(frames) - 1]))}",
+            got=", ".join(dict.fromkeys(repr(e.image) for e in entries[:3])) or "no entry",
+            then="Use the image ids of the file that the images were exported or imported by.",
+        )
+    number = "id of the imported file" if dataset.source_ids() else "frame number"
+    named = {"file name" if isinstance(e.image, str) else number for _, e in own}
+    return own, len(entries) - len(own), " and ".join(sorted(named))
 
 
 def read_results(
@@ -152,12 +174,13 @@ def _result(
         if len(flat) != 3 * len(names):
             raise ValueError(f"{len(names)} joints have {3 * len(names)} numbers, not {len(flat)}")
         stated = (value.get("joints") or {}).get("cause") if scored else None
-        joints, causes = {}, {}
+        joints, causes, clipped = {}, {}, 0
         for j, name in enumerate(names):
             x, y, third = flat[3 * j : 3 * j + 3]
             if third <= 0 or name not in skeleton.joints:
                 continue
             joints[name] = (x + HALF_PX, y + HALF_PX, min(third, 1.0) if scored else 1.0)
+            clipped += scored and third > 1
             cause = stated[j] if stated else "visible" if not scored and third == 2 else None
             if cause in CAUSES_PREDICTED:
                 causes[name] = cause
@@ -170,6 +193,7 @@ def _result(
             score=min(max(checked.number(value.get("score", 1.0)), 0.0), 1.0),
             instance=None if number is None else checked.integer(number),
             names=names,
+            clipped=clipped,
         )
 
 
@@ -183,9 +207,13 @@ def _names(
                 n if n in skeleton.joints else plain_joint_name(n)
                 for n in map(str, one["keypoints"])
             )
-    if count == len(skeleton.joints) or count not in _BY_COUNT:
-        return skeleton.joints
-    return ORDERS[_BY_COUNT[count]]
+    known = None if count == len(skeleton.joints) else order_of_count(count)
+    return known or skeleton.joints
+
+
+def order_of_count(count: int) -> tuple[str, ...] | None:
+    """The order that so many keypoints have, if there is one."""
+    return ORDERS[_BY_COUNT[count]] if count in _BY_COUNT else None
 
 
 def joint_names(skeleton: Skeleton) -> dict[str, str]:

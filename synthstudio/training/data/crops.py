@@ -95,7 +95,7 @@ class Crops:
     instance: I64
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.frame)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,63 @@
+"""Networks that are no runs: functions, exported files, files of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthstudio.api.arguments import to_choice, to_path
+from synthstudio.api.model import Model
+from synthstudio.core.errors import ArgumentError
+from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
+from synthstudio.models.packaged import DEFAULT, default_model
+
+if TYPE_CHECKING:
+    from synthstudio.training.outside import Network
+
+KINDS = ("ultralytics", "rtmpose", "movenet", "mediapipe", "vitpose", "onnx")
+_SUFFIXES = (SUFFIX, ".tflite")
+
+
+def to_network(
+    model: Any, kind: str | None, keypoints: str | Sequence[str] | None, device: str
+) -> Network | None:
+    """A network that answers for boxes: of a function, an exported file, "default", or another
+    program's file of a `kind`; None: a run. ArgumentError, FormatError, ModelError."""
+    from synthstudio.formats.coco.results import order_of
+    from synthstudio.inference import adapters
+    from synthstudio.training.outside import Network
+
+    joints = None if keypoints is None else order_of(keypoints)
+    if callable(model) and not isinstance(model, Model):
+        check_options({"kind": kind is not None}, "a file")
+        return Network(name=getattr(model, "__name__", "predict"), predict=model, joints=joints)
+    if kind is not None:
+        path = to_path(model, "model")
+        return adapters.open_network(path, to_choice(kind, "kind", KINDS), joints, device)
+    if isinstance(model, Model):
+        if isinstance(model.net, OnnxModel):
+            return adapters.own(model.net, model.path)
+        return None
+    path = network_file(model)
+    if path.suffix not in _SUFFIXES:
+        return None
+    check_options({"keypoints": joints is not None}, "results, a function or a file with kind")
+    return adapters.own(OnnxModel.load(path, device=device), path)
+
+
+def network_file(model: Any) -> Path:
+    """The path that a model is known by."""
+    if isinstance(model, Model):
+        return model.path
+    return default_model() if str(model) == DEFAULT else to_path(model, "model")
+
+
+def check_options(given: Mapping[str, bool], whose: str) -> None:
+    """ArgumentError for options that do not apply."""
+    if wrong := [name for name, used in given.items() if used]:
+        raise ArgumentError(
+            f"this applies to {whose} alone",
+            where=", ".join(wrong),
+            then="Leave it out.",
+        )

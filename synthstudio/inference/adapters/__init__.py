@@ -1,0 +1,54 @@
+"""Networks of other programs asked for the joints of people in boxes; ours exported likewise.
+
+Each module has `load(model, joints)`: from an opened file to its order of joints and a function of
+an RGB image (H, W, 3) and boxes (P, 4: x y w h) to joints (P, J, 3: x, y, score), in continuous
+pixels. What comes before and after the network is done as its makers do.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthstudio.dataset.durable import file_sha256
+from synthstudio.inference.adapters.files import open_model
+from synthstudio.inference.onnx_model import OnnxModel
+from synthstudio.inference.predict import F64, U8, predict
+from synthstudio.inference.sources import Boxes, SourceImage
+from synthstudio.training.outside import Network
+
+
+def open_network(
+    path: Path, kind: str, joints: tuple[str, ...] | None = None, device: str = "auto"
+) -> Network:
+    """A .onnx or .tflite file of a `kind`, one of this package's modules; ModelError for a file
+    that cannot be run, or has other inputs and outputs than its makers' have."""
+    adapter: Any = import_module(f"{__name__}.{kind}")
+    model = open_model(path, device)
+    order, ask = adapter.load(model, joints)
+    return Network(
+        name=path.stem, predict=ask, joints=order, sha256=file_sha256(path), kind=f"{kind} file"
+    )
+
+
+def own(model: OnnxModel, path: Path) -> Network:
+    """An exported network of synthstudio, which also predicts what hides a joint."""
+
+    def ask(rgb: U8, boxes: F64) -> dict[str, F64]:
+        image = SourceImage(number=0, name="image", rgb=rgb)
+        given = Boxes(xywh=boxes, score=np.ones(len(boxes)), measured=True)
+        people = list(predict(model, [image], lambda _: given, size=model.size))
+        names = ("xy", "score", "shares", "present", "quality")
+        return {name: np.stack([getattr(p, name) for p in people]) for name in names}
+
+    known = zip(model.skeleton.known_as, model.skeleton.joints, strict=True)
+    return Network(
+        name=model.name or path.stem,
+        predict=ask,
+        joints=tuple(name or joint for name, joint in known),
+        sha256=file_sha256(path),
+        kind=f"exported network {model.size[0]}x{model.size[1]}",
+    )
