@@ -31,23 +31,16 @@ from synthstudio.training.data.batches import Batch, InputSpec
 from synthstudio.training.data.crops import crop_dataset
 from synthstudio.training.data.prefetch import prefetch
 from synthstudio.training.networks import build_network
+from synthstudio.training.optimization import CLIP_NORM
 from synthstudio.training.poses import bank_sample
 
 SCENES = proofs.ROOT / "scenes"
 WAITING, STEP = 0.05, 1.3
-STYLES = dict.fromkeys(("resample", "blur", "gamma", "noise", "jpeg"), 0.3) | {"grey": 0.1}
 _WARM_UP = 5
 
 
 def nano(file: str = "nano.yaml") -> Config:
     return configs.load(SCENES / "training" / file)
-
-
-def styled() -> Config:
-    """The config for photos, with every style that needs no photos of one's own."""
-    config = nano("photos.yaml")
-    augment = config.augment.model_copy(update=STYLES)
-    return config.model_copy(update={"augment": augment})
 
 
 def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
@@ -57,14 +50,14 @@ def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
     bank = _bank(config.network, len(skeleton.joints))
     net = build_network(config.network, skeleton, bank=bank).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=config.lr)
-    weights = Weights(**config.losses.model_dump())
+    weights = Weights()
     sigmas, balance = torch.from_numpy(skeleton.sigmas).float(), torch.ones(4)
 
     def step(batch: Batch) -> None:
         outputs = net(batch.images, bank_sample(net, batch, config, step=0))
         terms = pose_losses(outputs, batch.labels, weights=weights, sigmas=sigmas, balance=balance)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
+        nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -72,7 +65,7 @@ def trainer(config: Config, spec: InputSpec) -> Callable[[Batch], None]:
 
 
 def _bank(network: Network, joints: int) -> PoseBank | None:
-    if network.block != "orn" or not network.bank:
+    if network.head != "orn" or not network.bank:
         return None
     return PoseBank(torch.rand(network.bank, joints, 2), torch.rand(network.bank, joints, 3))
 
@@ -121,7 +114,7 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         both, _, waiting = _time_steps(step, prefetch(make, numbers))
         again, _, _ = _time_steps(step, iter([make(0)] * len(numbers)))
         plain = config.model_copy(
-            update={"network": config.network.model_copy(update={"block": "kpe"})}
+            update={"network": config.network.model_copy(update={"head": "kpe"})}
         )
         kpe, _, _ = _time_steps(trainer(plain, spec), iter([make(0)] * len(numbers)))
     raw = min(alone, again)
@@ -145,7 +138,7 @@ def main() -> None:
     torch.set_num_threads(os.cpu_count() or 1)
     found: dict[str, Any] = {
         "the loader of nano": loader(nano()),
-        "the loader of photos, which pastes and styles": loader(styled()),
+        "the loader of photos, which pastes and adds noise": loader(nano("photos.yaml")),
     }
     for name, values in found.items():
         print(name)

@@ -57,7 +57,7 @@ def make_inputs(base: Side, frames: int) -> None:
     write_json(folder / "pairs.yaml", pairs_recipe(24))
     write_json(folder / "others.yaml", {**pairs_recipe(8), "seed": 6, "name": "others"})
     write_json(folder / "orn.yaml", training_config("../inputs/pairs", steps=12))
-    kpe = {"block": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16}
+    kpe = {"head": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16}
     write_json(folder / "kpe.yaml", training_config("../inputs/pairs", steps=12, network=kpe))
     occlude = "occlude few/coco.json --images few/images --assets assets --each 1 --device cpu "
     occlude += f"--recipe {base.scenes}/occlude.yaml --out occlude"

@@ -196,7 +196,7 @@ def recipe(size: Size, *, test: bool) -> dict[str, Any]:
 def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Config:
     """An arm's training config; arms differ in what they are about alone."""
     arm = ARMS[name]
-    network = {"block": arm.block, "size": list(size.picture), "bank": size.bank}
+    network = {"head": arm.block, "size": list(size.picture), "bank": size.bank}
     network |= {"width": width} if arm.block == "kpe" else {}
     return configs.parse(
         {
@@ -219,7 +219,7 @@ def config(name: str, seed: int, *, size: Size, train: str, width: int) -> Confi
 def step_flops(network: Network) -> int:
     """Floating-point operations of a forward and a backward pass of one person."""
     bank = PoseBank(torch.rand(network.bank, len(SKELETON.joints), 2)) if network.bank else None
-    net = build_network(network, SKELETON, bank=bank if network.block == "orn" else None).train()
+    net = build_network(network, SKELETON, bank=bank if network.head == "orn" else None).train()
     count = 2  # norms need two
     with FlopCounterMode(display=False) as counter:
         out = net(torch.rand(count, 3, *network.size))
@@ -233,7 +233,7 @@ def matched_width(orn: Network) -> int:
     """The width at which KPE costs as much as an ORN; ValueError when it is over WITHIN off."""
 
     def cost(width: int) -> float:
-        kpe = orn.model_copy(update={"block": "kpe", "width": width})
+        kpe = orn.model_copy(update={"head": "kpe", "width": width})
         return step_flops(kpe) / step_flops(orn)
 
     low, high = 8, 256  # cost grows with the width
@@ -248,7 +248,7 @@ def matched_width(orn: Network) -> int:
 
 def orn_network(size: Size) -> Network:
     """The proof's ORN: what KPE is widened to."""
-    return Network(block="orn", size=size.picture, bank=size.bank)
+    return Network(head="orn", size=size.picture, bank=size.bank)
 
 
 # One proof --------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def training_config(dataset: str, *, steps: int, **changes: Any) -> dict[str, An
         "name": "tiny",
         "train": [{"dataset": dataset}],
         "val": [{"dataset": dataset}],
-        "network": {"block": "orn", "size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8},
+        "network": {"head": "orn", "size": [48, 36], "widths": [8, 12], "width": 16, "bank": 8},
         "batch": 8,
         "epochs": 999,
         "steps": steps,

@@ -22,7 +22,7 @@ _LIMBS = ("elbow", "wrist", "knee", "ankle")
 
 
 def config(*, widths: tuple[int, ...] = (16, 32, 48), **changes: object) -> Config:
-    network = {"block": "kpe", "size": list(SIZE), "widths": list(widths), "width": 24}
+    network = {"head": "kpe", "size": list(SIZE), "widths": list(widths), "width": 24}
     fields = {
         "train": [{"dataset": "drawn"}],
         "network": network,

@@ -28,7 +28,6 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.schema.load import parse
 from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
-from synthstudio.training.config import Config
 from synthstudio.training.data import sources
 from synthstudio.training.loop import train
 from synthstudio.training.networks import build_network
@@ -89,34 +88,17 @@ def trained(dataset: Path) -> dict[str, Path]:
     """Return the folders of an ORN and a KPE, trained for eight steps."""
     runs = {}
     for block in ("orn", "kpe"):
-        path = write(dataset.parent / f"{block}.yaml", dataset, network={"block": block})
+        path = write(dataset.parent / f"{block}.yaml", dataset, network={"head": block})
         runs[block] = dataset.parent / "runs" / block
         train(configs.load(path), runs[block], cache=dataset.parent / "cache", say=lambda t: None)
     return runs
 
 
-@pytest.mark.parametrize("size", ["nano", "small", "base"])
-def test_shipped_configs_name_and_explain_every_field(size: str) -> None:
-    path = RUNS / f"{size}.yaml"
-    settings = configs.load(path)
-    assert settings.name == size
-    stored = yaml.safe_load(path.read_text())
-    plain = configs.dump(Config(train=settings.train))
-    assert list(stored) == list(plain)
-    for part in ("network", "augment", "losses"):
-        assert list(stored[part]) == list(plain[part])
-    assert set(stored["train"][0]) == set(plain["train"][0])
-    since = 99
-    for line in path.read_text().splitlines():
-        if line.lstrip().startswith("#"):
-            since = 0
-        elif ":" in line and not line.startswith(("train", "network", "augment", "val")):
-            since += 1
-            assert since <= 4, f"{path.name}: no comment above {line.strip()}"
-    if size != "base":  # which takes a backbone of others
-        net = build_network(settings.network, get_skeleton("coco23"), bank=None)
-        least, most = {"nano": (0, 1e6), "small": (1e6, 1e7)}[size]
-        assert least < sum(p.numel() for p in net.parameters()) < most
+@pytest.mark.parametrize(("size", "least", "most"), [("nano", 0, 1e6), ("small", 1e6, 1e7)])
+def test_shipped_configs_are_as_large_as_they_say(size: str, least: float, most: float) -> None:
+    settings = configs.load(RUNS / f"{size}.yaml")
+    net = build_network(settings.network, get_skeleton("coco23"), bank=None)
+    assert least < sum(p.numel() for p in net.parameters()) < most
 
 
 def test_from_a_data_set_to_a_page(run: Run, dataset: Path, tmp_path: Path) -> None:

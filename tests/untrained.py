@@ -23,7 +23,7 @@ def save(
     seed: int = 1,
 ) -> Path:
     """Write the weights of a network of 48 x 36 pixels, "trained" on `data`, and return `path`."""
-    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "block": block}
+    network = {"size": [48, 36], "widths": [8, 12], "width": 16, "head": block}
     config, own = _config(network, data), get_skeleton(skeleton)
     torch.manual_seed(seed)
     bank = PoseBank(torch.rand(6, len(own.joints), 2)) if block == "orn" else None
@@ -34,7 +34,7 @@ def save(
 
 def save_system(path: Path, system: str = "fcpose", *, eager: bool = False) -> Path:
     """The same of a system of whole frames, 96 x 128 pixels. `eager`: it finds people in plenty."""
-    network = {"system": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
+    network = {"head": system, "size": [96, 128], "widths": [8, 12, 16], "width": 12}
     config, own = _config(network, "none"), get_skeleton("coco23")
     net = networks.build(config.network, own)
     if eager:

@@ -1,4 +1,4 @@
-"""Write what comes from code: docs/cli.md, scenes/schema.json, the fields in scenes/README.md.
+"""Write what comes from code: docs/cli.md, scenes/schema.json, fields of recipes and trainings.
 
 With --check nothing is written; the exit status is 1 if a file on disk is not what the code says.
 """
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from synthstudio.cli import app
 from synthstudio.recipe.schema.load import json_schema
+from synthstudio.training.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -22,6 +23,12 @@ sys.path.insert(0, str(ROOT))
 from tools.fields import field_reference  # noqa: E402
 
 FIELDS = "## Fields\n\nWritten by `make docs` from the recipe's model."
+TRAINING = """# Fields of a training config
+
+Every field with its default and limits, written by `make docs` from synthstudio/training/config.py.
+[training.md](training.md) says how to use them; scenes/training has configs to begin with.
+
+"""
 
 
 def cli_reference() -> str:
@@ -58,7 +65,17 @@ def schema() -> str:
 def scenes_readme() -> str:
     """Return scenes/README.md with its field reference as the recipe's model has it."""
     text = (ROOT / "scenes/README.md").read_text(encoding="utf-8")
-    return text[: text.index(FIELDS)] + FIELDS + "\n\n" + field_reference()
+    return (
+        text[: text.index(FIELDS)]
+        + FIELDS
+        + "\n\n"
+        + field_reference(json_schema(), "The recipe itself")
+    )
+
+
+def training_fields() -> str:
+    """Return the page of a training config's fields."""
+    return TRAINING + field_reference(Config.model_json_schema(), "The config itself")
 
 
 def main() -> int:
@@ -68,6 +85,7 @@ def main() -> int:
         ROOT / "docs/cli.md": cli_reference(),
         ROOT / "scenes/schema.json": schema(),
         ROOT / "scenes/README.md": scenes_readme(),
+        ROOT / "docs/training_fields.md": training_fields(),
     }
     for path, text in made.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:

@@ -1,17 +1,14 @@
-"""The field reference of scenes/README.md, from the recipe's JSON Schema."""
+"""Field references from JSON Schemas: of recipes and of training configs."""
 
 import json
 from typing import Any
 
-from synthstudio.recipe.schema.load import json_schema
-
 _FORMS = ("NormalNumber", "ChoiceNumber", "ChoiceCount", "Normal")
 
 
-def field_reference() -> str:
-    """Return a table for each part of a recipe, as Markdown."""
-    schema = json_schema()
-    parts = [_table("The recipe itself", schema, schema)]
+def field_reference(schema: dict[str, Any], title: str) -> str:
+    """Return a table for each part of a schema, as Markdown."""
+    parts = [_table(title, schema, schema)]
     parts += _inner("", schema, schema, set())
     return "\n".join(parts)
 

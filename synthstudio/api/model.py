@@ -269,7 +269,7 @@ class Model:
         }
 
     def __repr__(self) -> str:
-        kind: str = "onnx" if self.config is None else self.config.network.block
+        kind: str = "onnx" if self.config is None else self.config.network.head
         kind = kind if self.system == "topdown" else self.system
         return f"Model({str(self.path)!r}, {kind}, {self.skeleton.title})"
 

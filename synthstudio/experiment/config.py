@@ -63,15 +63,15 @@ SIZES: dict[str, Size] = {
     "small": Size(
         network={"size": [192, 144], "widths": [32, 64, 128, 256], "depth": 2, "width": 96,
                  "layers": 2, "bank_sample": 2000, "bank_sharpness": 1.0},
-        training={"batch": 128, "lr": 1.5e-3, "ema": 0.999, "augment": {"half_body": 0.1}},
+        training={"batch": 128, "lr": 1.5e-3, "ema": 0.999},
         steps=10_000,
     ),
     "base": Size(
         network={"size": [256, 192], "width": 128, "layers": 2, "bank_sample": 4000,
                  "bank_sharpness": 1.0, "frozen_epochs": 2,
-                 "pretrained": "usyd-community/vitpose-base-simple"},
-        training={"batch": 256, "lr": 5e-4, "ema": 0.9995, "augment": {"half_body": 0.2},
-                  "layer_decay": 0.75, "precision": "bfloat16", "deterministic": False},
+                 "backbone": "transformers:usyd-community/vitpose-base-simple"},
+        training={"batch": 256, "lr": 5e-4, "ema": 0.9995, "precision": "bfloat16",
+                  "deterministic": False},
         steps=20_000,
     ),
 }  # fmt: skip
@@ -127,7 +127,7 @@ def training_config(
     """The training config of an arm on the data set `people`. `bank`: ORN has a pose bank; `start`:
     initial weights."""
     preset = SIZES[size]
-    network = {**preset.network, "block": arm.block}
+    network = {**preset.network, "head": arm.block}
     if not bank:
         network["bank"] = 0
     clean_only = arm is not PRETRAIN and not arm.occlude

@@ -31,7 +31,7 @@ from synthstudio.models.backbones.vit import resized_positions
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import config as configs
-from synthstudio.training.config import MAX_STACKS, Config
+from synthstudio.training.config import Config
 from synthstudio.training.networks import (
     BottomUpNet,
     PersonNet,
@@ -143,14 +143,13 @@ def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
     config = _stored_config(metadata, path)
     skeleton = get_skeleton(metadata["skeleton"])
     backbone = metadata.get("backbone", "")
-    if config.network.pretrained and not backbone:
-        raise _incomplete("the description of its backbone", path, config.network.pretrained)
+    if config.network.is_external and not backbone:
+        raise _incomplete("the description of its backbone", path, config.network.backbone)
     net = build(
         config.network,
         skeleton,
         bank=empty_bank(tensors),
         backbone=backbone,
-        map_weight=config.losses.map,
     )
     try:
         net.load_state_dict(tensors)
@@ -311,7 +310,7 @@ JOINT_AXES = {
 }  # fmt: skip
 """Tensors with a part for each joint, and the axis of the joints. The refiner's first channel is
 the occluder map."""
-for _stage in range(MAX_STACKS - 1):  # of stacked hourglasses
+for _stage in range(7):  # of eight stacked hourglasses, the most
     JOINT_AXES |= {f"features.heads.{_stage}.{part}": 0 for part in ("weight", "bias")}
     JOINT_AXES[f"features.returned.{_stage}.weight"] = 1
 POSITIONS = "features.positions"

@@ -1,4 +1,4 @@
-"""The config of a training run: a validated YAML file, each field documented above it."""
+"""The config of a training run; docs/training_fields.md lists its fields, made from this file."""
 
 from __future__ import annotations
 
@@ -11,77 +11,94 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from synthstudio.core.errors import ModelError
-from synthstudio.models.backbones.sizes import misfit
+from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS, misfit
 from synthstudio.recipe.schema.load import read_yaml
 
 STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
 MIN_SIDE = 16
-MAX_STACKS = 8
 MAX_BANK = 50_000
-System = Literal["topdown", "zoomnet", "openpose", "personlab", "fcpose"]
-FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32}
-"""Of what the sides of a bottom-up system's frames are multiples."""
-_SYSTEM_BACKBONES = ("pyramid", "hrnet")
-"""Those whose features every system but topdown can take."""
+BACKBONES = (
+    "pyramid",
+    *(f"hrnet-{size}" for size in HRNETS),
+    *(f"hourglass-{size}" for size in HOURGLASSES),
+    *(f"vit-{size}" for size in VITS),
+)
+Head = Literal["orn", "kpe", "own", "zoomnet", "openpose", "personlab", "fcpose", "detector"]
+PERSON_HEADS = ("orn", "kpe", "own")
+"""Those with a map of one person's picture for each joint."""
+FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32, "detector": 32}
+"""Heads of whole frames, and what the sides of their frames are multiples of."""
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Network(Section):
-    """The network. Sizes: nano for tests and laptops, small and base for GPUs."""
+    """The network: a backbone and a head."""
 
-    # topdown: one person a picture, cut out by a box. zoomnet: likewise, with windows that see face
-    # and hands closer (docs/research/whole_body.md). openpose, personlab, fcpose: whole frames with
-    # everybody in them (docs/research/bottom_up.md).
-    system: System = "topdown"
-    # openpose, personlab: pixels a cell of their maps.
-    stride: Literal[4, 8] = 8
-    # The block after the backbone: plain (kpe), occlusion robust (orn), or the backbone's own head.
-    block: Literal["kpe", "orn", "own"] = "orn"
-    # The small pyramid (`widths`, `depth`, `smooth`), or another of docs/research and its size.
-    backbone: Literal["pyramid", "hrnet", "hourglass", "vit"] = "pyramid"
-    variant: Literal["nano", "small", "base", "w32", "w48"] = "nano"
-    # hourglass: how many in a row. vit: its own head, by deconvolutions or by one convolution.
-    stacks: int = Field(default=2, ge=1, le=MAX_STACKS)
-    decoder: Literal["classic", "simple"] = "classic"
-    # Height and width of the network's input in pixels: multiples of 4, of whole frames of 8, for
-    # fcpose of 32.
+    head: Head = "orn"
+    """People cut out by boxes: `orn` (occlusion robust), `kpe` (plain), `own` (the backbone's own
+    head), `zoomnet` (whole bodies; windows see face and hands closer). Whole frames: `openpose`,
+    `personlab`, `fcpose`, and `detector` (fcpose's boxes without joints)."""
+    backbone: str = "pyramid"
+    """`pyramid` (of `widths` and `depth`), `hrnet-`, `hourglass-` or `vit-` and a size
+    (docs/research/systems.md); or `transformers:` and the name or folder of an AutoBackbone or a
+    VitPoseForPoseEstimation, with its weights."""
     size: tuple[int, int] = (96, 72)
-    # Every picture is first brought to one mean and one contrast (per-image standardization).
+    """Height and width of the network's input in pixels: multiples of 4; of whole frames of 8, for
+    fcpose and detector of 32."""
     standardize: bool = False
-    # Channels of the small backbone at strides 4, 8, 16, ...
+    """Every picture is first brought to one mean and one contrast."""
     widths: tuple[int, ...] = (32, 64, 128, 128)
-    # Residual blocks at each stride.
+    """Pyramid: channels at strides 4, 8, 16, ..."""
     depth: int = Field(default=1, ge=1, le=8)
-    # A convolution after the strides are added up.
-    smooth: bool = False
-    # Channels of the block.
+    """Pyramid: residual blocks at each stride."""
     width: int = Field(default=48, ge=8, le=1024)
-    # Convolutions of the block before its maps.
+    """Channels of the head."""
     layers: int = Field(default=1, ge=1, le=8)
-    # A transformers backbone instead: the name or folder of any that AutoBackbone knows, or of a
-    # VitPoseForPoseEstimation (whose size must be `size`); "": none.
-    pretrained: str = ""
-    # Epochs in which its weights are frozen; -1: all.
+    """Convolutions of orn and kpe before their maps."""
     frozen_epochs: int = Field(default=0, ge=-1)
-    # ORN: size of the pose bank, taken from the training people; 0: no bank.
+    """Epochs in which a pretrained backbone's weights are frozen; -1: all."""
     bank: int = Field(default=8000, ge=0, le=MAX_BANK)
-    # How many of its poses take part in a training step; 0: all. Answers use all of them.
+    """Orn: size of the pose bank, taken from the training people; 0: no bank."""
     bank_sample: int = Field(default=1000, ge=0, le=MAX_BANK)
-    # How much the maps count against what other poses there are: more for larger pictures, of which
-    # a network sees more (docs/research/transfer.md).
+    """Orn: poses of the bank in a training step; 0: all. Predictions use all of them."""
     bank_sharpness: float = Field(default=0.6, gt=0, le=4)
-    # ORN: refinement; final fusion with the poses.
-    refine: bool = True
-    last_word: bool = True
+    """Orn: how much the maps count against the bank's poses; 1 for inputs larger than 96x72."""
 
     @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of the heat-maps."""
         return self.size[0] // STRIDE, self.size[1] // STRIDE
+
+    @property
+    def sees_frames(self) -> bool:
+        """Whether it takes whole frames and finds everybody in them, without boxes."""
+        return self.head in FRAME_MULTIPLES
+
+    @property
+    def system(self) -> str:
+        """`topdown` for orn, kpe and own, else the head's name; a detector is an fcpose."""
+        if self.head in PERSON_HEADS:
+            return "topdown"
+        return "fcpose" if self.head == "detector" else self.head
+
+    @property
+    def is_external(self) -> bool:
+        """Whether the backbone is of another library, with weights from there."""
+        return ":" in self.backbone
+
+    @property
+    def family(self) -> str:
+        """The backbone's name without its size."""
+        return self.backbone.split("-")[0]
+
+    @property
+    def variant(self) -> str:
+        """The size of a backbone: "nano", "w32", ..."""
+        return self.backbone.partition("-")[2]
 
     @field_validator("size")
     @classmethod
@@ -98,77 +115,73 @@ class Network(Section):
             raise ValueError("widths are the channels at one stride or more, each 1 at least")
         return widths
 
+    @field_validator("backbone")
+    @classmethod
+    def _check_backbone(cls, backbone: str) -> str:
+        if not backbone.startswith("transformers:") and backbone not in BACKBONES:
+            raise ValueError(f"a backbone is {', '.join(BACKBONES)} or transformers:NAME")
+        return backbone
+
     @model_validator(mode="after")
-    def _check_backbone(self) -> Self:
-        if self.pretrained and self.backbone != "pyramid":
-            raise ValueError(f"pretrained takes the place of {self.backbone}: leave out one")
-        if fault := misfit(self.backbone, self.variant, self.size):
+    def _check(self) -> Self:
+        if not self.is_external and (
+            fault := misfit(self.family, self.variant or "nano", self.size)
+        ):
             raise ValueError(fault)
-        if self.system != "topdown" and (fault := self._system_fault()):
-            raise ValueError(fault)
-        return self
-
-    def _system_fault(self) -> str:
-        """What a system other than topdown cannot be made of; "": nothing."""
+        if self.head in PERSON_HEADS:
+            return self
         if self.standardize:
-            return f"standardize: {self.system} takes pictures as they are, so leave it out"
-        if self.pretrained or self.backbone not in _SYSTEM_BACKBONES:
-            return (
-                f"backbone: {self.system} takes {' or '.join(_SYSTEM_BACKBONES)}, "
-                f"not {self.pretrained or self.backbone}"
+            raise ValueError(
+                f"standardize: {self.head} takes pictures as they are, so leave it out"
             )
-        if self.sees_frames and any(side % FRAME_MULTIPLES[self.system] for side in self.size):
+        if self.family not in ("pyramid", "hrnet"):
+            raise ValueError(f"backbone: {self.head} takes pyramid or hrnet, not {self.backbone}")
+        multiple = FRAME_MULTIPLES.get(self.head, 1)
+        if any(side % multiple for side in self.size):
             height, width = self.size
-            return (
-                f"size: height and width of {self.system}'s frames are multiples of "
-                f"{FRAME_MULTIPLES[self.system]}, not {height}x{width}"
+            raise ValueError(
+                f"size: height and width of {self.head}'s frames are multiples of {multiple}, not "
+                f"{height}x{width}"
             )
-        return ""
-
-    @property
-    def sees_frames(self) -> bool:
-        """Whether it takes whole frames and finds everybody in them, without boxes."""
-        return self.system in FRAME_MULTIPLES
+        return self
 
 
 Joints3D = Literal["kinematic", "regressed"]
 Boxes = Literal["outline", "limbs"]
-"""What people are cut out by: their outline's box, as COCO has it, or that of their limbs, as sets
-have it whose boxes come from clicked joints (`data/windows.py`)."""
 
 
 class Source(Section):
     """People to train or to validate on: one of `dataset`, `coco` and `recipe`."""
 
-    # Folder of a synthstudio data set, relative to the working directory.
     dataset: str = ""
-    # Or a COCO keypoints file, and the folder of its images; "": beside the file.
+    """Folder or URL of a synthstudio data set, relative to the working directory."""
     coco: str = ""
+    """A COCO keypoints file."""
     images: str = ""
-    # Or a recipe whose people are rendered during training; nothing is written.
+    """The folder of the COCO file's images; "": beside the file."""
     recipe: str = ""
-    # The folder that the recipe's asset folders are in; "": the recipe's own.
+    """A recipe whose people are rendered during training; nothing is written."""
     assets: str = ""
-    # Moments of the recipe in one epoch, held in memory.
+    """The folder that the recipe's asset folders are in; "": the recipe's own."""
     moments: int = Field(default=0, ge=0, le=100_000)
-    # How many of them each later epoch replaces, oldest first; 0: all.
+    """Moments of the recipe in one epoch, held in memory."""
     renew: int = Field(default=0, ge=0, le=100_000)
-    # Who renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md).
+    """How many of them each later epoch replaces, oldest first; 0: all."""
     engine: Literal["local", "ray"] = "local"
-    # What people of a data set or recipe are cut out by: their outline's box, or that of their
-    # limbs (shoulders to ankles), 15 % wider on each side, as in photos whose boxes are made so.
+    """Who renders the recipe: processes of this machine, or a Ray cluster (docs/cluster.md)."""
     boxes: Boxes = "outline"
-    # Only frames of these splits; empty: all, for a recipe `train` (`val` to validate on).
+    """What people of a data set or recipe are cut out by: their outline's box, or that of their
+    limbs (shoulders to ankles), 15 % wider on each side, as of photos whose boxes come from
+    joints."""
     splits: tuple[str, ...] = ()
-    # Only frames of these variants (base, clean, occluder, appearance, light, view); empty: all.
+    """Only frames of these splits; none: all, of a recipe `train` (`val` to validate on)."""
     variants: tuple[str, ...] = ()
-    # Read a dataset shard by shard while training, never held whole: for sets too large to cut out
-    # before. Then all sources of `train` are; of `val`, only who is chosen is cut out, before.
+    """Only frames of these variants (base, clean, occluder, appearance, light, view); none: all."""
     stream: bool = False
-    # Take a streamed dataset that is not finished as far as it is.
-    unfinished: bool = False
-    # Sampling weight of each person, relative to other sources.
+    """Read a data set shard by shard while training, for sets too large to cut out before. Of
+    `train` all sources or none; of `val` only the chosen people are cut out."""
     weight: float = Field(default=1.0, gt=0)
+    """Sampling weight of each person, relative to other sources."""
 
     @property
     def name(self) -> str:
@@ -186,68 +199,54 @@ class Source(Section):
             raise ValueError(f"name one of dataset, coco and recipe, not {len(given)}")
         if self.images and not self.coco:
             raise ValueError("images belong to coco")
-        if not self.recipe and (self.moments or self.renew or self.assets):
-            raise ValueError("moments, renew and assets belong to recipe")
-        if not self.recipe and self.engine != "local":
-            raise ValueError("engine belongs to recipe")
+        if not self.recipe and (
+            self.moments or self.renew or self.assets or self.engine != "local"
+        ):
+            raise ValueError("moments, renew, assets and engine belong to recipe")
         if self.recipe and not self.moments:
             raise ValueError("a recipe needs moments: how many of them a pass goes through")
         if self.coco and self.boxes != "outline":
             raise ValueError("boxes belong to dataset and recipe: a COCO file has its own")
         if self.stream and not self.dataset:
             raise ValueError("stream belongs to dataset")
-        if self.unfinished and not self.stream:
-            raise ValueError(
-                "unfinished belongs to stream: other sets are taken as far as they are"
-            )
         if self.renew > self.moments:
             raise ValueError("renew is at most moments")
         return self
 
 
 class Augment(Section):
-    """Augmentation strengths; all zero: the plain crop."""
+    """Augmentation of pictures; all zero: the plain crop."""
 
-    # Chance that left and right are swapped.
     flip: float = Field(default=0.5, ge=0, le=1)
-    # The person is up to this much larger or smaller: 0.25 is from 0.75 to 1.25.
+    """Chance that left and right are swapped."""
     scale: float = Field(default=0.25, ge=0, le=0.6)
-    # Up to this many degrees either way, for a share `rotated` of the people.
+    """The person is up to this much larger or smaller: 0.25 is from 0.75 to 1.25."""
     rotation_deg: float = Field(default=30, ge=0, le=180)
-    rotated: float = Field(default=0.6, ge=0, le=1)
-    # Chance that the person is turned by any angle, and cut out as if seen so: of cameras that roll
-    # and of people upside down. As many of the pose bank's poses are.
+    """Up to this many degrees either way, for three in five people."""
     turned: float = Field(default=0.0, ge=0, le=1)
-    # Up to this share of the crop either way.
+    """Chance that the person is rotated by any angle, and cut out as if seen so: for cameras that
+    roll and people upside down. As many poses of the bank are."""
     shift: float = Field(default=0.08, ge=0, le=0.5)
-    # Chance that only the upper or the lower half of the body fills the crop.
-    half_body: float = Field(default=0.0, ge=0, le=1)
-    # Brightness, contrast and colour change by up to this factor.
+    """Up to this share of the crop either way."""
     colour: float = Field(default=0.25, ge=0, le=1)
-    # Chances of what cameras and files do: sampled down and up again, blurred, another gamma, no
-    # colour, noise, JPEG compression.
-    resample: float = Field(default=0.0, ge=0, le=1)
-    blur: float = Field(default=0.0, ge=0, le=1)
-    gamma: float = Field(default=0.0, ge=0, le=1)
-    grey: float = Field(default=0.0, ge=0, le=1)
+    """Brightness, contrast and colour change by up to this factor."""
     noise: float = Field(default=0.0, ge=0, le=1)
-    jpeg: float = Field(default=0.0, ge=0, le=1)
-    # Chances that the mean and spread of colours, and the lowest frequencies, become those of a
-    # photo in the folder `photos`; nobody need be in it.
+    """Chance of Gaussian noise of up to 20 grey levels."""
     colours: float = Field(default=0.0, ge=0, le=1)
-    fourier: float = Field(default=0.0, ge=0, le=1)
+    """Chance that the mean and spread of colours become those of a photo in `photos`."""
     photos: str = ""
-    # Chance of coarse dropout: one grey box of 20 to 40 % of each side. Labels do not follow.
+    """Folder of such photos; nobody need be in them."""
     dropout: float = Field(default=0.0, ge=0, le=1)
-    # Chance that something is pasted over the person. Labels follow.
+    """Chance of coarse dropout: a grey box of 20 to 40 % of each side. Labels do not follow."""
     paste: float = Field(default=0.0, ge=0, le=1)
-    # Folder of cut-outs (RGBA pictures) to paste; "": none.
+    """Chance that something is pasted over the person. Labels follow."""
     cutouts: str = ""
-    # Of the pastes, how many have made-up colours, and most of these a made-up shape. Without
-    # cut-outs all of them.
+    """Folder of cut-outs (RGBA pictures) to paste; "": none."""
     paste_shapes: float = Field(default=0.5, ge=0, le=1)
-    # The fraction of the person that a cut-out covers: the least and the most.
+    """Share of pastes with made-up colours, most of these of a made-up shape; without cut-outs
+    all."""
     paste_fraction: tuple[float, float] = (0.1, 0.6)
+    """Least and largest fraction of the person that a cut-out covers."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -256,115 +255,61 @@ class Augment(Section):
             raise ValueError("paste_fraction is the least and the most, above 0, up to 1")
         if self.cutouts and not self.paste:
             raise ValueError("cutouts need paste: the chance that one is pasted")
-        if bool(self.photos) != bool(self.colours or self.fourier):
-            raise ValueError("photos and a chance of colours or fourier need each other")
+        if bool(self.photos) != bool(self.colours):
+            raise ValueError("photos and a chance of colours need each other")
         return self
 
 
-NO_AUGMENTATION = Augment(
-    flip=0, scale=0, rotation_deg=0, rotated=0, shift=0, colour=0, paste_shapes=0
-)
-
-
-class Losses(Section):
-    """Weights of the loss terms; 0 leaves a term out."""
-
-    # Cross-entropy of the last stage's maps, and of those of the stages before it. Of fcpose, its
-    # people's maps; 0 trains its detector alone.
-    map: float = Field(default=1.0, ge=0)
-    stages: float = Field(default=0.5, ge=0)
-    # Whether a joint lies in the image; what hides it; its expected OKS; what covers a cell.
-    presence: float = Field(default=0.1, ge=0)
-    shares: float = Field(default=0.1, ge=0)
-    quality: float = Field(default=0.05, ge=0)
-    occluder: float = Field(default=0.2, ge=0)
-    # Root-relative 3D joints.
-    lift: float = Field(default=0.02, ge=0)
-
-
-class Adapt(Section):
-    """Learning from photos without labels, by a mean teacher; off without a file."""
-
-    # A COCO keypoints file whose people's boxes are used, and the folder of its images ("": beside
-    # it). Its keypoints are not looked at.
-    coco: str = ""
-    images: str = ""
-    # Weight of the loss on what the teacher says.
-    weight: float = Field(default=1.0, gt=0)
-    # The share of the run after which the teacher teaches, fully a tenth later; 1: norms only.
-    start: float = Field(default=0.2, ge=0, le=1)
-    # The share of the people of whom each joint is taught: those of whom the teacher is surest.
-    keep: float = Field(default=0.5, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.images and not self.coco:
-            raise ValueError("images belong to coco")
-        return self
+NO_AUGMENTATION = Augment(flip=0, scale=0, rotation_deg=0, shift=0, colour=0, paste_shapes=0)
 
 
 class Config(Section):
     """One training run."""
 
-    # A name that appears in reports.
     name: str = Field(default="run", max_length=80)
-    # Decides initial weights, sample order and augmentation.
+    """A name that appears in reports."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
-    # People to train on, and people to choose the best checkpoint by.
+    """Decides initial weights, sample order and augmentation."""
     train: tuple[Source, ...] = Field(min_length=1)
+    """People to train on. Several sources are mixed by weight, and converted to the skeleton of the
+    first."""
     val: tuple[Source, ...] = ()
+    """People to choose the best checkpoint by; none: the last one. Never the test split."""
     network: Network = Network()
     augment: Augment = Augment()
-    losses: Losses = Losses()
-    adapt: Adapt = Adapt()
-    # People per batch, and batches whose gradients are accumulated into one step.
     batch: int = Field(default=64, ge=1, le=8192)
+    """People in a batch; frames, for heads of whole frames."""
     accumulate: int = Field(default=1, ge=1, le=64)
-    # Passes over the training people; or stop after this many steps, or minutes of one call
-    # (0: no limit; --resume starts the minutes anew).
+    """Batches whose gradients make one step. Out of memory: halve `batch`, double this."""
     epochs: int = Field(default=15, ge=1)
+    """Passes over the training people."""
     steps: int = Field(default=0, ge=0)
-    minutes: float = Field(default=0.0, ge=0)
-    # muon: AdamW, and Muon for convolutions that are no pretrained backbone's; adamw: AdamW alone.
-    optimizer: Literal["muon", "adamw"] = "muon"
-    # Peak learning rate, weight decay, share of the run that warms up, and the final
-    # learning rate as a share of the peak.
+    """Steps in place of epochs; 0: as many as the epochs have."""
     lr: float = Field(default=3e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup: float = Field(default=0.05, ge=0, le=0.5)
-    end_lr_ratio: float = Field(default=0.01, ge=0, le=1)
-    # A pretrained backbone's learning rate relative to the block's, and the further factor for
-    # each layer below its top, and for each of a vit's below its head.
-    backbone_lr_ratio: float = Field(default=0.3, gt=0, le=1)
-    layer_decay: float = Field(default=1.0, gt=0, le=1)
-    # The gradient is clipped to this norm.
-    clip_norm: float = Field(default=1.0, gt=0)
-    # Decay of the exponential moving average of weights, which is what is saved; 0: no average.
+    """Peak learning rate: a linear warm-up over 5 % of the run, then half a cosine to 1 %. Muon for
+    convolutions that are no pretrained backbone's, AdamW for the rest."""
     ema: float = Field(default=0.998, ge=0, lt=1)
-    # The last share of the run without dropout, half bodies and shifts.
-    no_augmentation_tail: float = Field(default=0.1, ge=0, le=1)
-    # Stop when validation has not improved for this many epochs; 0: never.
+    """Decay of the moving average of weights, which is what is saved; 0: no average."""
     patience: int = Field(default=0, ge=0)
-    # "float32", or mixed precision with "bfloat16" or "float16".
+    """Stop when validation has not improved for so many epochs; 0: never."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    # The same weights, bit for bit, for the same seed; slower.
+    """float32, or mixed precision."""
     deterministic: bool = True
-    # The 3D joints that are learnt and measured: rotation centres, whose bones keep their lengths,
-    # or those regressed from the body's surface, of which the 2D joints are the projection.
+    """The same weights, bit for bit, for the same seed; slower."""
     joints_3d: Joints3D = "kinematic"
-    # "auto" takes CUDA when available; or cpu, cuda, cuda:1.
+    """3D joints that are learnt and measured: rotation centres, whose bones keep their lengths, or
+    those regressed from the body's surface, of which the 2D joints are the projection."""
     device: str = "auto"
-    # Processes that render the people of recipes, or cut out those of streamed data sets; they
-    # compete with training for cores.
+    """auto (a GPU when available), cpu, cuda, or cuda: and a number."""
     workers: int = Field(default=1, ge=1, le=256)
-    # Shards of streamed data sets whose people are shuffled together; at most two such windows are
-    # in memory.
+    """Processes that render recipes or cut out streamed people; they compete with training for
+    cores."""
     window: int = Field(default=16, ge=1, le=100_000)
-    # A checkpoint or a run to initialise from (a report tells which tensors matched); default: the
-    # network of the package; "": none.
+    """Shards of streamed sets whose people are shuffled together; two windows are in memory."""
     init_from: str = ""
-    # Steps between two saved states; a killed run loses no more than that.
+    """A checkpoint or a run to initialise from; `default`: the network of the package; "": none."""
     save_every: int = Field(default=200, ge=1)
+    """Steps between two saved states; a killed run loses no more than that."""
 
     @property
     def streamed(self) -> bool:
@@ -381,29 +326,20 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_system(self) -> Self:
-        if self.network.system == "zoomnet":
-            unfit = {
-                "losses.map": self.losses.map != 1,
-                "adapt.coco": self.adapt.coco,
-            }
-            if wrong := [name for name, value in unfit.items() if value]:
-                raise ValueError(f"zoomnet has losses of its own: leave out {', '.join(wrong)}")
+    def _check_frames(self) -> Self:
         if self.network.sees_frames:
+            sources = (*self.train, *self.val)
             unfit = {
-                "losses.map": self.network.system != "fcpose" and self.losses.map != 1,
                 "val (a detector alone has no joints to measure)": self.val
-                and self.losses.map == 0,
-                "adapt.coco": self.adapt.coco,
-                "augment.half_body": self.augment.half_body,
+                and self.network.head == "detector",
                 "augment.paste": self.augment.paste,
-                "stream": any(source.stream for source in (*self.train, *self.val)),
-                "recipe": any(source.recipe for source in (*self.train, *self.val)),
-                "boxes": any(source.boxes != "outline" for source in (*self.train, *self.val)),
+                "stream": any(source.stream for source in sources),
+                "recipe": any(source.recipe for source in sources),
+                "boxes": any(source.boxes != "outline" for source in sources),
             }
             if wrong := [name for name, value in unfit.items() if value]:
                 raise ValueError(
-                    f"{self.network.system} learns whole frames: leave out {', '.join(wrong)}"
+                    f"{self.network.head} learns whole frames: leave out {', '.join(wrong)}"
                 )
         return self
 
@@ -429,22 +365,18 @@ def parse(data: Any, where: str = "config") -> Config:
 
 
 def overfitted(config: Config, people: int) -> Config:
-    """Return a config for --overfit: no augmentation, weight decay or validation; 400 steps
-    unless `steps` is set."""
+    """The config for --overfit: no augmentation or validation; 400 steps unless `steps` is set."""
     return config.model_copy(
         update={
             "name": f"{config.name[:60]}, {people} by heart",
             "augment": NO_AUGMENTATION,
-            "weight_decay": 0.0,
             "batch": min(config.batch, people),
             "accumulate": 1,
             "epochs": 1,
             "val": (),
             "steps": config.steps or 400,
-            "no_augmentation_tail": 0.0,
             "patience": 0,
             "ema": min(config.ema, 0.98),
-            "adapt": Adapt(),
         }
     )
 
@@ -470,13 +402,7 @@ def _fault(fault: dict[str, Any], where: str) -> str:
 
 
 def _names(path: tuple[str | int, ...]) -> list[str]:
-    sections: dict[str, type[BaseModel]] = {
-        "network": Network,
-        "augment": Augment,
-        "losses": Losses,
-        "adapt": Adapt,
-        "train": Source,
-        "val": Source,
-    }
-    model: type[BaseModel] = sections.get(str(path[0]), Config) if path else Config
+    sections: dict[str, type[Section]]
+    sections = {"network": Network, "augment": Augment, "train": Source, "val": Source}
+    model = sections.get(str(path[0]), Config) if path else Config
     return list(model.model_fields)

@@ -67,7 +67,7 @@ def evaluate(
     spec = InputSpec.of(config.network, skeleton)
     if config.network.sees_frames:
         frame_predictions.check_options(options.decode, flip=options.flip, bank=options.bank)
-    elif config.network.system == "zoomnet":
+    elif config.network.head == "zoomnet":
         _check_zoomed(options)
     people = load_people(
         dataset, frame_predictions.truth_config(config), skeleton, options, cache, step
@@ -286,9 +286,8 @@ def _about(
 def _title(config: Config) -> str:
     network = config.network
     if network.sees_frames:
-        return f"{network.system}, {network.backbone} {network.variant}, whole frames"
-    if network.system == "zoomnet":
-        return f"{network.system}, {network.backbone} {network.variant}"
-    block = "own head" if network.block == "own" else network.block.upper()
-    own = "" if network.backbone == "pyramid" else f"{network.backbone} {network.variant}, "
-    return own + block
+        return f"{network.head}, {network.backbone}, whole frames"
+    if network.head == "zoomnet":
+        return f"{network.head}, {network.backbone}"
+    head = "own head" if network.head == "own" else network.head.upper()
+    return head if network.backbone == "pyramid" else f"{network.backbone}, {head}"

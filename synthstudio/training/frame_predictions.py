@@ -153,9 +153,9 @@ def check_joints(net: BottomUpNet) -> None:
     if isinstance(net, FCPose) and not net.map_weight:
         raise ModelError(
             "this network is a detector alone: it has not learnt joints",
-            where="losses.map",
-            expected="above 0",
-            got="0",
+            where="network.head",
+            expected="fcpose",
+            got="detector",
             then="Export it, synthstudio export-model, and give it to another as --detector.",
         )
 

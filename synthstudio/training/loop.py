@@ -104,9 +104,6 @@ def train(
                 progress(step + 1, run.total, text)
                 if run.at_epoch_end:
                     run.validate_and_checkpoint()
-                elapsed = run.progress.seconds - seconds_before
-                if config.minutes and elapsed > config.minutes * 60:
-                    run.stop.append(f"{config.minutes:g} minutes are over")
                 stopped = devices.agreed_stop_reason(run.stop)
                 if run.save_is_due or stopped or run.progress.step == end:
                     run.save_state()

@@ -21,7 +21,7 @@ from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeature
 from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.heads import ClassicDecoder, PointHead, SimpleDecoder
+from synthstudio.models.blocks.heads import ClassicDecoder, PointHead
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.bottom_up.fcpose import FCPose
@@ -29,9 +29,11 @@ from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training.config import STRIDE, Network
+from synthstudio.training.config import PERSON_HEADS, STRIDE, Network
 
 _LEAST_WINDOW = 8
+_STACKS = {"nano": 2, "base": 8}
+"""Hourglasses in a row."""
 BottomUpNet = OpenPose | PersonLab | FCPose
 PersonNet = PoseNet | ZoomNet
 """A network of one person's picture."""
@@ -44,35 +46,35 @@ def build(
     *,
     bank: PoseBank | None = None,
     backbone: str = "",
-    map_weight: float = 1.0,
     say: Callable[[str], None] = lambda text: None,
 ) -> PersonNet | BottomUpNet:
-    """Build the network of any system that a config names, with random weights.
+    """Build the network that a config names, with random weights.
 
-    `bank`, `backbone` and `say`: see `build_network`. `map_weight`: fcpose's; at 0 it is a detector
-    alone. ModelError for zoomnet unless for people of coco133.
+    `bank`, `backbone` and `say`: see `build_network`. ModelError for zoomnet unless for people of
+    coco133.
     """
-    if network.system == "topdown":
+    if network.head in PERSON_HEADS:
         return build_network(network, skeleton, bank=bank, backbone=backbone, say=say)
-    if network.system == "zoomnet" and skeleton.name != WHOLE_BODY:
+    if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
-            where="network.system",
+            where="network.head",
             expected=f"people of the skeleton {WHOLE_BODY}",
             got=skeleton.title,
-            then="Train on people of a recipe with skeleton: coco133, or take another system.",
+            then="Train on people of a recipe with skeleton: coco133, or take another head.",
         )
     features: Any = _features(network, len(skeleton.joints))
     channels = features.channels
-    if network.system == "zoomnet":
+    if network.head == "zoomnet":
         # A window has a third of the picture's shorter side in cells: parts up to a quarter of that
         # side are seen at three times the rate of the body's maps or more.
         cells = max(_LEAST_WINDOW, min(network.size) // 12 * 4)
         return ZoomNet(features, channels=channels, width=network.width, cells=cells)
-    if network.system == "openpose":
-        return OpenPose(features, skeleton, channels=channels, stride=network.stride)
-    if network.system == "personlab":
-        return PersonLab(features, skeleton, channels=channels, stride=network.stride)
+    if network.head == "openpose":
+        return OpenPose(features, skeleton, channels=channels)
+    if network.head == "personlab":
+        return PersonLab(features, skeleton, channels=channels)
+    map_weight = 0.0 if network.head == "detector" else 1.0
     return FCPose(features, skeleton, channels=channels, map_weight=map_weight)
 
 
@@ -94,14 +96,15 @@ def build_network(
     if bank is not None:
         bank.sharpness = network.bank_sharpness
     features: Any
-    if network.pretrained:
-        features = _described(backbone) if backbone else _pretrained(network.pretrained, say)
+    if network.is_external:
+        name = network.backbone.removeprefix("transformers:")
+        features = _described(backbone) if backbone else _pretrained(name, say)
     else:
         features = _features(network, joints)
     block: nn.Module
-    if network.block == "own":
+    if network.head == "own":
         block = _own_head(network, features.channels, joints)
-    elif network.block == "kpe":
+    elif network.head == "kpe":
         block = KPE(
             features.channels, joints, size=size, width=network.width, layers=network.layers
         )
@@ -113,37 +116,28 @@ def build_network(
             bank=bank,
             width=network.width,
             layers=network.layers,
-            refine=network.refine,
-            last_word=network.last_word,
         )
     return PoseNet(features, block, standardize=network.standardize)
 
 
 def _features(network: Network, joints: int) -> nn.Module:
     """A backbone of our own."""
-    if network.backbone == "hrnet":
-        return HRNet(HRNETS[network.variant])
-    if network.backbone == "hourglass":
-        size, cells = HOURGLASSES[network.variant], network.cells
-        return StackedHourglass(size, joints, cells=cells, stacks=network.stacks)
-    if network.backbone == "vit":
-        return ViT(VITS[network.variant], picture=network.size)
-    return ConvPyramid(
-        widths=network.widths,
-        channels=network.width,
-        depth=network.depth,
-        smooth=network.smooth,
-    )
+    size = network.variant
+    if network.family == "hrnet":
+        return HRNet(HRNETS[size])
+    if network.family == "hourglass":
+        cells, stacks = network.cells, _STACKS[size]
+        return StackedHourglass(HOURGLASSES[size], joints, cells=cells, stacks=stacks)
+    if network.family == "vit":
+        return ViT(VITS[size], picture=network.size)
+    return ConvPyramid(widths=network.widths, channels=network.width, depth=network.depth)
 
 
 def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
-    if network.backbone != "vit":
+    if network.family != "vit":
         return PointHead(channels, joints, size=network.cells)
     size = VITS[network.variant]
-    times = size.patch // STRIDE
-    if network.decoder == "simple":
-        return SimpleDecoder(channels, joints, times=times)
-    return ClassicDecoder(channels, joints, times=times, width=size.decoder)
+    return ClassicDecoder(channels, joints, times=size.patch // STRIDE, width=size.decoder)
 
 
 def _pretrained(name: str, say: Callable[[str], None]) -> nn.Module:

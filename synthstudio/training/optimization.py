@@ -11,6 +11,16 @@ from torch import Tensor, nn
 from synthstudio.training import networks
 from synthstudio.training.config import Config
 
+WEIGHT_DECAY = 0.05
+CLIP_NORM = 1.0
+WARMUP = 0.05
+"""Share of a run."""
+END_LR = 0.01
+"""Final learning rate over the peak."""
+PRETRAINED_LR = 0.3
+"""A pretrained backbone's learning rate over the head's."""
+LAYER_DECAY = 0.75
+"""Of the learning rate, for each layer below the top of a transformer (Xu et al. 2022)."""
 MOMENTUM = 0.95
 MUON_LR_RATIO = 10.0
 """Muon's learning rate over AdamW's. 7 to 13 do alike on real photos (docs/research/blocks.md)."""
@@ -88,14 +98,14 @@ def orthogonalized(matrix: Tensor) -> Tensor:
 def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
     """AdamW without weight decay for norms and biases, with layer-wise learning rates.
 
-    With `config.optimizer` "muon" the convolutions of our own backbones and of blocks learn by
-    Muon, except the first and those that make maps or are 1 x 1.
+    Convolutions of our own backbones and of blocks learn by Muon, except the first and those that
+    make maps or are 1 x 1.
     """
     groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        muon = config.optimizer == "muon" and _by_muon(name, parameter, config)
+        muon = _by_muon(name, parameter, config)
         decays = parameter.ndim > 1 and name != "features.positions"
-        decay = config.weight_decay if decays else 0.0
+        decay = WEIGHT_DECAY if decays else 0.0
         groups.setdefault((muon, lr_scale(name, net, config), decay), []).append(parameter)
     listed = [
         {"params": p, "muon": muon, "scale": scale, "weight_decay": decay}
@@ -105,7 +115,7 @@ def make_optimizer(net: nn.Module, config: Config) -> torch.optim.Optimizer:
 
 
 def _by_muon(name: str, parameter: nn.Parameter, config: Config) -> bool:
-    if config.network.pretrained and name.startswith("features."):
+    if config.network.is_external and name.startswith("features."):
         return False
     if name == "block.maps.weight":
         return False
@@ -116,26 +126,25 @@ def lr_scale(name: str, net: nn.Module, config: Config) -> float:
     """A parameter's learning rate relative to the block's: layer-wise decay of the backbone.
 
     The vit's own as Xu et al. 2022 have it: of `layers` layers with ids from 1 on, and embeddings
-    with id 0, layer_decay ** (layers + 1 - id); its last norm learns as fast as the block.
+    with id 0, LAYER_DECAY ** (layers + 1 - id); its last norm learns as fast as the block.
     """
     network = config.network
-    if not name.startswith("features.") or not (network.pretrained or network.backbone == "vit"):
+    if not name.startswith("features.") or not (network.is_external or network.family == "vit"):
         return 1.0
     below = networks.layers_below_top(net)[name]
-    if network.pretrained:
-        return config.backbone_lr_ratio * config.layer_decay**below
-    return 1.0 if name.startswith("features.norm.") else config.layer_decay ** (1 + below)
+    if network.is_external:
+        return PRETRAINED_LR * LAYER_DECAY**below
+    return 1.0 if name.startswith("features.norm.") else LAYER_DECAY ** (1 + below)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:
-    """Linear warm-up, then half a cosine down to `end_lr_ratio`."""
-    warmup = max(int(total * config.warmup), 1)
+    """Linear warm-up, then half a cosine down to END_LR."""
+    warmup = max(int(total * WARMUP), 1)
     if step < warmup:
         share = (step + 1) / warmup
     else:
         turn = (step - warmup) / max(total - warmup, 1)
-        low = config.end_lr_ratio
-        share = low + (1 - low) * (1 + math.cos(math.pi * turn)) / 2
+        share = END_LR + (1 - END_LR) * (1 + math.cos(math.pi * turn)) / 2
     for group in optimizer.param_groups:
         group["lr"] = config.lr * group["scale"] * share
 
@@ -146,7 +155,7 @@ def set_backbone_trainable(net: nn.Module, config: Config, epoch: int) -> None:
     A frozen one stays in evaluation mode: its norms keep their pretrained statistics.
     """
     net.train()
-    if config.network.pretrained:
+    if config.network.is_external:
         frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs
         features: nn.Module = net.features  # type: ignore[assignment]
         features.train(not frozen)

@@ -27,7 +27,6 @@ from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
 from synthstudio.training.config import Source
-from synthstudio.training.data.cache import open_set
 from synthstudio.training.data.crops import Sample, dataset_samples
 from synthstudio.training.evaluation_folder import (
     EvaluationOptions,
@@ -145,7 +144,7 @@ def evaluate_network(
     ModelError when it raises or returns another shape; DatasetError, DiskError.
     """
     free_folder(out)
-    source = open_set(dataset, allow_unfinished=False)
+    source = Dataset(dataset)
     asked = Asked(network=network, skeleton=source.skeleton)
     answers = _of_dataset(source, options, step, asked)
     about = {
@@ -172,7 +171,7 @@ def evaluate_results(
     by `instance_number`, else by OKS (evaluation/precision.py). `keypoints`: as in `read_results`.
     """
     free_folder(out)
-    source = open_set(dataset, allow_unfinished=False)
+    source = Dataset(dataset)
     skeleton = source.skeleton
     own, lost, matched_by = own_results(path, source, keypoints)
     truth = _of_dataset(source, options, step, None)

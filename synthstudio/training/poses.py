@@ -133,8 +133,8 @@ def bank_of_others(
         raise ModelError(
             "the network has no pose bank",
             where=config.name,
-            expected="a network of the block orn, trained with network.bank above 0",
-            got=f"block {config.network.block}, bank {config.network.bank}",
+            expected="a network with the head orn, trained with network.bank above 0",
+            got=f"head {config.network.head}, bank {config.network.bank}",
         )
     bank = pose_bank(
         people,

@@ -274,7 +274,7 @@ def _rows_by(number: I64) -> dict[int, I64]:
 def contrastive_net(config: Config, skeleton: Skeleton) -> ContrastiveNet:
     """A config's backbone with a projection head, as its seed has it."""
     torch.manual_seed(config.seed)
-    plain = config.network.model_copy(update={"block": "kpe"})
+    plain = config.network.model_copy(update={"head": "kpe"})
     features: Any = build_network(plain, skeleton, bank=None).features
     return ContrastiveNet(features, int(features.channels))
 
@@ -288,8 +288,8 @@ def train_contrastive(
     spec = InputSpec.of(config.network, people.skeleton)
     net = contrastive_net(config, people.skeleton).to(device)
     optimizer = optimization.make_optimizer(net, config)
-    # A mirrored or turned pose is another one, and a half body's may be anybody's.
-    augment = config.augment.model_copy(update={"flip": 0.0, "half_body": 0.0, "turned": 0.0})
+    # A mirrored or rotated pose is another one.
+    augment = config.augment.model_copy(update={"flip": 0.0, "turned": 0.0})
     for step in range(steps):
         net.train()
         optimization.set_lr(optimizer, config, step, steps)
@@ -303,7 +303,7 @@ def train_contrastive(
         loss = info_nce(codes, partner, pose[drawn.rows].to(device))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(net.parameters(), config.clip_norm)
+        nn.utils.clip_grad_norm_(net.parameters(), optimization.CLIP_NORM)
         check_finite({"contrast": loss.item()}, what="loss", where=f"step {step}")
         optimizer.step()
         progress(step + 1, steps, f"contrast {loss.item():.3f}")

@@ -40,12 +40,12 @@ def pruned(
 
     `people`: at most `most` of them decide which. ModelError for other backbones.
     """
-    if not isinstance(net.features, ConvPyramid) or config.network.pretrained:
+    if not isinstance(net.features, ConvPyramid):
         raise ModelError(
             "only the small pyramid can be pruned",
             where=config.name,
             expected="network.backbone: pyramid",
-            got=config.network.pretrained or config.network.backbone,
+            got=config.network.backbone,
         )
     effect = effects(net, config, skeleton, people, most=most)
     widths = tuple(_kept(width, keep) for width in config.network.widths)
@@ -71,7 +71,7 @@ def effects(
     what is between the two convolutions of a block."""
     groups = {name: list(norms) for name, norms in _norms(net)}
     found = {name: torch.zeros(norms[0].num_features) for name, norms in groups.items()}
-    weights, spec = Weights(**config.losses.model_dump()), InputSpec.of(config.network, skeleton)
+    weights, spec = Weights(), InputSpec.of(config.network, skeleton)
     sigmas = torch.from_numpy(skeleton.sigmas).float()
     net = net.cpu().eval()
     for start in range(0, min(len(people), most), _BATCH):

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.rng import stream
-from synthstudio.models.blocks.bank import BankSample
-from synthstudio.models.contract import PoseNet, PoseOutputs
+from synthstudio.models.contract import PoseNet
 from synthstudio.models.losses import Weights, pose_losses
 from synthstudio.models.zoomnet import ZOOMED, ZoomNet, ZoomTargets
-from synthstudio.training import adaptation, devices, poses
-from synthstudio.training.adaptation import Unlabelled
+from synthstudio.training import devices, poses
 from synthstudio.training.data import batches, sources
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import Batch, CropSubset
@@ -59,12 +57,12 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
 
     def labelled_batch(self, number: int) -> tuple[Batch, BatchPart]:
         """The augmented people of batch `number`, and which part of the batch they are."""
-        people, part, augment = self.batch_of(number)
+        people, part = self.batch_of(number)
         batch = batches.make_batch(
             people.crops,
             part,
             self.data.spec,
-            augment,
+            self.config.augment,
             seed=self.config.seed,
             step=number,
             pictures=self.data.pictures,
@@ -78,88 +76,40 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
         return draw_batch(made[0], net, self.data.skeleton)
 
 
-class CropTrainer(PeopleTrainer[tuple[Batch, Unlabelled | None]]):
-    """A run of a top-down network: batches with labels, and without where there are such people."""
+class CropTrainer(PeopleTrainer[tuple[Batch]]):
+    """A run of a network with a map of one person's picture for each joint."""
 
     net: PoseNet
 
     def prepare(self) -> None:
         super().prepare()
         config, data = self.config, self.data
-        self.labels_are_learnt = True
         if data.later_epoch is None and data.stream is None:  # those come from other processes
             self.loaders = devices.batch_makers(self.device, self.world)
-        self.model = devices.distribute(self.net, unused=bool(config.network.pretrained))
-        self.weights = Weights(**config.losses.model_dump())
+        self.model = devices.distribute(self.net, unused=config.network.is_external)
         self.sigmas = torch.from_numpy(data.skeleton.sigmas).float().to(self.device)
         self.balance = torch.from_numpy(data.balance).float().to(self.device)
 
-    def make_batches(self, number: int) -> tuple[Batch, Unlabelled | None]:
-        batch, _ = self.labelled_batch(number)
-        if self.data.unlabelled is None:
-            return batch, None
-        without = adaptation.make_unlabelled(
-            self.data.unlabelled,
-            self.data.spec,
-            self.config,
-            number=number,
-            pictures=self.data.pictures,
-            world=self.world,
-        )
-        return batch, without
+    def make_batches(self, number: int) -> tuple[Batch]:
+        return (self.labelled_batch(number)[0],)
 
-    def backward(self, made: tuple[Batch, Unlabelled | None]) -> dict[str, float]:
-        batch, without = made
-        with adaptation.statistics_kept(self.net, kept=without is not None):
-            outputs = self._forward(self.model, batch.images, self._bank_sample(batch))
-            terms = pose_losses(
-                outputs,
-                self.to_device(batch.labels),
-                weights=self.weights,
-                sigmas=self.sigmas,
-                balance=self.balance,
-            )
-            losses = self.add_gradients(terms)
-        if without is not None:
-            map_loss = losses["map"] / max(self.weights.map, 1e-9)
-            losses["adapt"] = self._backward_unlabelled(without, map_loss)
-        return losses
-
-    def _bank_sample(self, batch: Batch) -> BankSample | None:
-        return poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
-
-    def _backward_unlabelled(self, people: Unlabelled, labelled: float) -> float:
-        """What the average of the weights says of photos teaches; before `adapt.start` only the
-        norms' statistics learn from them. `labelled`: the map loss of labelled people."""
-        adapt, teacher = self.config.adapt, self.ema or self.net
-        sample = self._bank_sample(people.augmented)
-        outputs = self._forward(self.model, people.augmented.images, sample)
-        ramp = (self.progress.step / self.total - adapt.start) / 0.1
-        if ramp <= 0:
-            return 0.0
-        self.labels_are_learnt = adaptation.labels_are_learnt(
-            labelled, self.data.spec, f"{self.out}, step {self.progress.step}"
-        )
-        with torch.no_grad():
-            taught = self._forward(teacher, people.plain.images)
-        labels = adaptation.pseudo_labels(taught, people, self.data.spec, adapt.keep)
-        loss = adaptation.pseudo_loss(outputs.logits, self.to_device(labels), self.weights.stages)
-        return self.add_gradients({"adapt": min(ramp, 1.0) * adapt.weight * loss})["adapt"]
-
-    def _forward(
-        self, net: nn.Module, images: Tensor, sample: BankSample | None = None
-    ) -> PoseOutputs:
-        images = self.images(images)
+    def backward(self, made: tuple[Batch]) -> dict[str, float]:
+        (batch,) = made
+        images = self.images(batch.images)
+        sample = poses.bank_sample(self.net, batch, self.config, step=self.progress.step)
         with (
             enough_for_norms(images, "person"),
             devices.autocast(self.device, self.config.precision),
         ):
-            outputs: PoseOutputs = net(images, sample)
-        return to_float32(outputs)
-
-    @property
-    def save_is_due(self) -> bool:
-        return super().save_is_due and self.labels_are_learnt  # a diverging run keeps what was good
+            outputs = self.model(images, sample)
+        terms = pose_losses(
+            to_float32(outputs),
+            self.to_device(batch.labels),
+            weights=Weights(),
+            sigmas=self.sigmas,
+            balance=self.balance,
+        )
+        return self.add_gradients(terms)
 
 
 class ZoomTrainer(PeopleTrainer[tuple[Batch, ZoomTargets, Tensor]]):
@@ -219,19 +169,19 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
     net: BottomUpNet
 
     def check(self, say: Callable[[str], None]) -> None:
-        self.masks = self.config.network.system == "personlab"
+        self.masks = self.config.network.head == "personlab"
         sources.check_frames(self.data, masks=self.masks, say=say)
 
     def prepare(self) -> None:
         self.model = devices.distribute(_Learner(self.net, self.config.precision), unused=True)
 
     def make_batches(self, number: int) -> tuple[FrameBatch, Any]:
-        subset, part, augment = self.batch_of(number)
+        subset, part = self.batch_of(number)
         batch = make_frame_batch(
             subset.frames,
             part,
             self.data.spec,
-            augment,
+            self.config.augment,
             seed=self.config.seed,
             step=number,
             masks=self.masks,

@@ -26,14 +26,11 @@ from synthstudio.core.errors import ModelError
 from synthstudio.core.joint_names import lacks_pairs
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
-from synthstudio.training.config import Augment, Config
+from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.sources import Subset, TrainingData, check_unchanged
 from synthstudio.training.log import Log
 
-_TAIL = {"dropout": 0.0, "half_body": 0.0, "shift": 0.0}
-"""Pastes stay, since labels follow them: on photos, where little else is labelled as hidden, a
-network that ends without them says that nothing is (docs/research/blocks.md)."""
 Made = TypeVar("Made")
 """A batch as a trainer makes it."""
 Outputs = TypeVar("Outputs")
@@ -153,16 +150,11 @@ class Trainer(ABC, Generic[Subset, Made]):
         samples = self.data.of_epoch(epoch)
         return samples, samples.epoch_order(self.config.seed, epoch)
 
-    def batch_of(self, number: int) -> tuple[Subset, BatchPart, Augment]:
-        """The samples of batch `number`, this process's part of it, and how they are augmented."""
-        config = self.config
-        step, part = divmod(number, config.accumulate)
+    def batch_of(self, number: int) -> tuple[Subset, BatchPart]:
+        """The samples of batch `number`, and this process's part of it."""
+        step, part = divmod(number, self.config.accumulate)
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-        augment = config.augment
-        if step >= self.total * (1 - config.no_augmentation_tail):
-            augment = augment.model_copy(update=_TAIL)
-        samples, taken = self.part_of(epoch, step_in_epoch, part)
-        return samples, taken, augment
+        return self.part_of(epoch, step_in_epoch, part)
 
     def part_of(self, epoch: int, step: int, part: int) -> tuple[Subset, BatchPart]:
         """The samples of an epoch, and those of a batch that this process takes."""
@@ -192,7 +184,7 @@ class Trainer(ABC, Generic[Subset, Made]):
     def update(self, step: int, losses: dict[str, float], made: Made) -> None:
         """Take the optimizer's step and log it."""
         self.scaler.unscale_(self.optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), self.config.clip_norm))
+        norm = float(nn.utils.clip_grad_norm_(self.net.parameters(), optimization.CLIP_NORM))
         if not self.scaler.is_enabled():  # the scaler skips such a step
             check_finite({"gradient": norm}, what="gradient", where=f"{self.out}, step {step}")
         self.scaler.step(self.optimizer)
@@ -291,14 +283,12 @@ class Trainer(ABC, Generic[Subset, Made]):
 def build(config: Config, data: TrainingData[Any], *, say: Callable[[str], None]) -> nn.Module:
     """The network that a run begins with, on the CPU; one of a pose bank has the training poses."""
     bank = None
-    if config.network.system == "topdown" and config.network.block == "orn":
+    if config.network.head == "orn":
         bank = poses.bank_for(config, data.train, data.skeleton)
         if config.network.bank:
             say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
-    net = networks.build(
-        config.network, data.skeleton, bank=bank, map_weight=config.losses.map, say=say
-    )
+    net = networks.build(config.network, data.skeleton, bank=bank, say=say)
     if config.init_from:
         path, most = first_weights(config), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))

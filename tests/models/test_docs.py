@@ -101,5 +101,6 @@ def test_bottom_up_systems_are_called_as_printed(
 def test_the_configs_of_the_page_of_systems_are_read() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", SYSTEMS, re.S)
     found = [configs.parse({"train": [{"dataset": "x"}]} | yaml.safe_load(b)) for b in blocks]
-    assert [c.network.backbone for c in found] == ["hrnet", "hourglass", "vit", "hrnet"]
-    assert [c.network.system for c in found] == ["topdown"] * 3 + ["zoomnet"]
+    named = [(c.network.backbone, c.network.head) for c in found]
+    assert named[:3] == [("hrnet-w32", "own"), ("hourglass-base", "own"), ("vit-base", "own")]
+    assert named[3:] == [("hrnet-w32", "zoomnet")]

@@ -21,12 +21,11 @@ from synthstudio.training.config import Network
 from synthstudio.training.networks import build_network
 
 SKELETON = get_skeleton("coco17")
-BACKBONES = ("pyramid", "hrnet", "hourglass", "vit")
+BACKBONES = ("pyramid", "hrnet-nano", "hourglass-nano", "vit-nano")
 SYSTEMS = [
-    *({"backbone": name, "block": block} for name, block in
-      itertools.product(BACKBONES, ("own", "kpe", "orn"))),
-    {"backbone": "vit", "block": "own", "decoder": "simple"},
-]  # fmt: skip
+    {"backbone": name, "head": head}
+    for name, head in itertools.product(BACKBONES, ("own", "kpe", "orn"))
+]
 NAMES = ["-".join(system.values()) for system in SYSTEMS]
 
 
@@ -34,13 +33,13 @@ def net(system: dict[str, Any]) -> PoseNet:
     torch.manual_seed(0)
     bank = PoseBank(torch.rand(20, J, 2), torch.randn(20, J, 3))
     built = build_network(
-        Network(**system), SKELETON, bank=bank if system["block"] == "orn" else None
+        Network(**system), SKELETON, bank=bank if system["head"] == "orn" else None
     )
     with torch.no_grad():
         for module in built.modules():  # what begins at nought passes nothing on
             if isinstance(module, Residual):
                 module.norm.weight.fill_(0.5)
-        if system["block"] == "orn":
+        if system["head"] == "orn":
             built.block.get_parameter("refiner.last.weight").normal_(0, 0.01)
     return built
 
@@ -50,7 +49,7 @@ def test_every_parameter_learns_from_the_losses(system: dict[str, Any]) -> None:
     built = net(system).train()
     outputs = built(images())
     assert all(stage.shape == (2, J, 24, 18) for stage in outputs.logits)
-    assert (outputs.shares is None) == (system["block"] != "orn")
+    assert (outputs.shares is None) == (system["head"] != "orn")
     terms = pose_losses(
         outputs,
         labels(),
@@ -106,11 +105,11 @@ class _Maps(nn.Module):
 
 @pytest.mark.parametrize(
     ("backbone", "size", "multiple"),
-    [("hrnet", (98, 72), 4), ("hrnet", (0, 72), 4), ("hourglass", (96, 70), 4),
-     ("vit", (96, 76), 8), ("vit", (0, 8), 8)],
+    [("hrnet-nano", (98, 72), 4), ("hrnet-nano", (0, 72), 4), ("hourglass-nano", (96, 70), 4),
+     ("vit-nano", (96, 76), 8), ("vit-nano", (0, 8), 8)],
 )  # fmt: skip
 def test_images_that_do_not_fit_are_refused(
     backbone: str, size: tuple[int, int], multiple: int
 ) -> None:
     with pytest.raises(ModelError, match=rf"do not fit the backbone.*multiples of {multiple}"):
-        net({"backbone": backbone, "block": "own"})(torch.zeros(1, 3, *size))
+        net({"backbone": backbone, "head": "own"})(torch.zeros(1, 3, *size))

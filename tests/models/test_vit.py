@@ -138,11 +138,9 @@ def test_positions_are_resized_for_a_larger_picture() -> None:
 
 
 def settings(**changed: Any) -> configs.Config:
-    network = {"backbone": "vit", "variant": "base", "block": "own", "size": [256, 192]}
+    network = {"backbone": "vit-base", "head": "own", "size": [256, 192]}
     network |= changed.pop("network", {})
-    return configs.parse(
-        {"train": [{"dataset": "x"}], "network": network, "layer_decay": 0.75, "lr": 2e-3} | changed
-    )
+    return configs.parse({"train": [{"dataset": "x"}], "network": network, "lr": 2e-3} | changed)
 
 
 def learning_rates(config: configs.Config) -> dict[str, float]:
@@ -169,20 +167,19 @@ def test_learning_rates_decay_by_the_layer() -> None:
             number = 13  # the last norm and the decoder
         assert lr == pytest.approx(2e-3 * 0.75 ** (13 - number)), name
     assert min(found.values()) == pytest.approx(2e-3 * 0.75**13)
-    even = learning_rates(settings(layer_decay=1.0))  # the control
-    assert set(even.values()) == {max(found.values())}
 
 
 def test_position_embeddings_do_not_decay_and_no_map_learns_by_muon() -> None:
-    config = settings(network={"decoder": "simple", "variant": "nano", "size": [96, 72]})
+    config = settings(network={"backbone": "vit-nano", "size": [96, 72]})
     model = networks.build_network(config.network, get_skeleton("coco17"), bank=None)
     names = {id(p): name for name, p in model.named_parameters()}
     for group in optimization.make_optimizer(model, config).param_groups:
         for p in group["params"]:
             name = names[id(p)]
             decays = p.ndim > 1 and name != "features.positions"
-            assert group["weight_decay"] == (config.weight_decay if decays else 0.0), name
-            assert not group["muon"], name  # linear layers, the patches and the maps: AdamW
+            assert group["weight_decay"] == (optimization.WEIGHT_DECAY if decays else 0.0), name
+            # Linear layers, the patches and the maps: AdamW.
+            assert group["muon"] == (p.ndim == 4 and name.startswith("block.grown")), name
 
 
 def test_layers_are_left_out_for_some_pictures_in_training_alone() -> None:

@@ -31,7 +31,7 @@ def exported(once):
         stated = {
             "train": [{"dataset": "none"}],
             "name": "tiny",
-            "network": {"size": [96, 72], "block": "orn"},
+            "network": {"size": [96, 72], "head": "orn"},
         }
         config, own = configs.parse(stated), get_skeleton("coco23")
         bank = PoseBank(torch.rand(6, len(own.joints), 2))

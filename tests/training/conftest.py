@@ -38,7 +38,7 @@ def learnt(once: Callable[..., Path], pairs: Path) -> Path:
 
     def make(folder: Path) -> None:
         for block in ("orn", "kpe"):
-            network = {"block": block, "standardize": block == "orn"}
+            network = {"head": block, "standardize": block == "orn"}
             changes = {"network": network}
             tiny.run(tiny.config(pairs, steps=60, augment=tiny.STILL, **changes), folder / block)
         ss.Model.load(folder / "orn", device="cpu").export(folder / "orn.onnx")

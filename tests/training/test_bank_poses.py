@@ -23,7 +23,7 @@ from synthstudio.training.data.crops import MARGIN
 from synthstudio.training.networks import build_network
 from synthstudio.training.poses import bank_sample, filled, pose_bank
 
-STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, rotated=1.0, shift=0.1, colour=0)
+STRONG = Augment(flip=0.5, scale=0.4, rotation_deg=60, shift=0.1, colour=0)
 SIZE = (48, 36)
 
 
@@ -44,7 +44,7 @@ def augmented(people: sources.TrainingData, rows: np.ndarray, step: int = 0) -> 
 
 
 def test_a_network_reads_its_bank_as_sharply_as_its_config_says(pairs: Path) -> None:
-    network = {"block": "orn", "size": list(SIZE), "bank_sharpness": 1.5}
+    network = {"head": "orn", "size": list(SIZE), "bank_sharpness": 1.5}
     made = tiny.config(pairs, val=[], network=network)
     skeleton = get_skeleton("coco17")
     poses = torch.rand(4, len(skeleton.joints), 2)
@@ -106,7 +106,7 @@ def test_poses_land_where_augmentation_put_the_people(people: sources.TrainingDa
 
 def test_turned_people_are_like_turned_poses_of_the_bank(people: sources.TrainingData) -> None:
     """Three in four poses are turned, and each lies where augmentation puts a person so turned."""
-    still = Augment(flip=0, scale=0, rotated=0, shift=0, colour=0, turned=1.0)
+    still = Augment(flip=0, scale=0, rotation_deg=0, shift=0, colour=0, turned=1.0)
     straight, bank = (
         pose_bank(people.train, people.skeleton, size=SIZE, count=10_000, seed=0, turned=turned)
         for turned in (0.0, 0.75)

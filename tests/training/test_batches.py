@@ -25,7 +25,7 @@ from synthstudio.training.data.prefetch import prefetch
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)
 FRAME = batches.InputSpec(size=SIZE, cells=CELLS, skeleton=BONES)
-STRONG = Augment(half_body=0.3, rotated=1.0, shift=0.15)
+STRONG = Augment(shift=0.15)
 
 
 def a_person(seed: int = 0) -> dict:
@@ -208,7 +208,7 @@ def test_window_is_the_padded_amodal_box() -> None:
 def test_seed_and_step_decide_every_number() -> None:
     taken = some_crops()
     rows = np.array([2, 0, 1])
-    busy = Augment(paste=1.0, dropout=1.0, half_body=0.5)
+    busy = Augment(paste=1.0, dropout=1.0, turned=0.5)
     a, b = (batches.make_batch(taken, rows, FRAME, busy, seed=3, step=5) for _ in range(2))
     assert torch.equal(a.images, b.images)
     for field in dataclasses.fields(a.labels):

@@ -30,7 +30,7 @@ from synthstudio.training.robustness import averaged, exposures
 
 FIELDS = {
     "train": [{"dataset": "people"}],
-    "network": {"block": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16},
+    "network": {"head": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16},
 }
 
 

@@ -357,7 +357,10 @@ def test_other_systems_are_exported(backbone: str, gain: float, tmp_path: Path) 
     """Parity is checked before the file is written, of maps with peaks: flat ones are not compared,
     and of many cells that are equally high any may be the highest."""
     torch.manual_seed(0)
-    asked = {"train": [{"dataset": "x"}], "network": {"backbone": backbone, "block": "own"}}
+    asked = {
+        "train": [{"dataset": "x"}],
+        "network": {"backbone": f"{backbone}-nano", "head": "own"},
+    }
     network, skeleton = configs.parse(asked).network, get_skeleton("coco17")
     net = build_network(network, skeleton, bank=None)
     with torch.no_grad():

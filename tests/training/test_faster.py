@@ -114,7 +114,7 @@ def test_pruned_networks_are_networks(run: Path, people: Any) -> None:
     with torch.no_grad():
         assert torch.allclose(net(images).maps, smaller(images).maps, atol=1e-5)
     assert compressing.flops(smaller, SIZE) < 0.6 * compressing.flops(net, SIZE)
-    other = build_network(wide.model_copy(update={"backbone": "hrnet"}), skeleton, bank=None)
+    other = build_network(wide.model_copy(update={"backbone": "hrnet-nano"}), skeleton, bank=None)
     with pytest.raises(ModelError, match="only the small pyramid"):
         pruning.pruned(other, config, skeleton, people, keep=0.5)
 

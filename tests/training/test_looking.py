@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 def net_of(people: sources.TrainingData, block: str = "orn") -> PoseNet:
     torch.manual_seed(0)
-    network = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
+    network = Network(head=block, size=(48, 36), widths=(8, 12), width=16)
     bank = poses.pose_bank(people.train, people.skeleton, size=(48, 36), count=8, seed=0)
     return networks.build_network(
         network, people.skeleton, bank=bank if block == "orn" else None
@@ -110,7 +110,7 @@ def test_a_backbone_whose_library_is_missing_is_told(
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lacks)
     monkeypatch.setattr(transformers.AutoConfig, "for_model", lacks)
-    network = Network(pretrained="some/backbone", size=(48, 32), bank=0)
+    network = Network(backbone="transformers:some/backbone", size=(48, 32), bank=0)
     with pytest.raises(ModelError, match="library that is not installed"):
         networks.build_network(network, get_skeleton("coco17"), bank=None, backbone=reported)
 

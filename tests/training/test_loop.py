@@ -26,8 +26,6 @@ from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.training import (
     checkpoint,
     devices,
-    log,
-    loop,
     networks,
     systems,
 )
@@ -178,21 +176,6 @@ def test_patience_that_is_used_up_is_not_had_again(
     assert (again.finished, again.steps, again.epochs) == (True, first.steps, first.epochs)
 
 
-def test_minutes_are_those_of_one_call(
-    pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
-
-    def minute(done: int, total: int, text: str) -> None:
-        now[0] += 0 if text == log.CROPPING else 60
-
-    settings = tiny.config(pairs, minutes=2.5)
-    found = [tiny.run(settings, tmp_path / "run", resume=True, progress=minute) for _ in range(3)]
-    assert [done.steps for done in found] == [4, 8, 12]
-    assert [done.finished for done in found] == [False, False, True]
-
-
 def test_without_a_validation_there_is_no_best(pairs: Path, tmp_path: Path) -> None:
     settings = tiny.config(pairs, val=[], steps=2)
     assert tiny.run(settings, tmp_path / "run").best is None
@@ -272,7 +255,10 @@ def test_damaged_and_foreign_checkpoints_are_refused(unbroken: Path, tmp_path: P
         ({"skeleton": None}, "expected the name of a skeleton"),
         ({"config": "{"}, "expected a config"),
         ({"config": None}, "not a training config"),
-        ({"network": {"pretrained": "someone/repo"}}, "description of its backbone.*someone/repo"),
+        (
+            {"network": {"backbone": "transformers:someone/repo"}},
+            "description of its backbone.*someone/repo",
+        ),
     ],
 )
 def test_checkpoints_that_do_not_say_all_are_refused(

@@ -111,7 +111,7 @@ def test_what_nobody_labelled_stays_unknown(tmp_path: Path) -> None:
     assert known[:, 0, at[0, visible, 1], at[0, visible, 0]].all()
     assert not batch.labels.known[:, 10].any() and batch.labels.known[:, 9].all()
     pasted = batches.make_batch(
-        crops, np.arange(3), people.spec, Augment(paste=1.0, rotated=0.0), seed=0, step=1
+        crops, np.arange(3), people.spec, Augment(paste=1.0, rotation_deg=0), seed=0, step=1
     )
     cover = pasted.labels.occluder
     assert (cover == 1).any() and (cover == 0).any() and cover.isnan().any()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -172,25 +171,6 @@ def test_labels_follow(people: sources.TrainingData) -> None:
     assert kept and (labels.occluder >= plain.occluder.nan_to_num() - 1e-6).all()
 
 
-def test_pastes_go_on_to_the_end_of_a_run(
-    pairs: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without them a network unlearns on photos that anything is hidden."""
-    make, seen = batches.make_batch, []
-
-    def spy(*given: Any, **options: Any) -> batches.Batch:
-        made = make(*given, **options)
-        seen.append((given[3].dropout, bool((made.labels.occluder == 1).any())))
-        return made
-
-    monkeypatch.setattr(batches, "make_batch", spy)
-    asked = {"paste": 1.0, "dropout": 1.0, "cutouts": str(folder)}
-    settings = tiny.config(pairs, val=[], augment=asked, steps=4, no_augmentation_tail=0.5)
-    tiny.run(settings, tmp_path / "run")
-    assert [dropout for dropout, _ in seen[:4]] == [1.0, 1.0, 0.0, 0.0]
-    assert all(covered for _, covered in seen[:4])
-
-
 def test_seed_and_step_decide(people: sources.TrainingData) -> None:
     crops, rows = people.train.crops, people.train.rows[:8]
     busy = Augment(paste=0.7)
@@ -300,37 +280,10 @@ def sharpness(image: np.ndarray) -> float:
 
 def test_each_effect_does_what_it_says(album: Path) -> None:
     plain = a_picture()
-    for name in ("blur", "resample"):
-        assert sharpness(by(name, 1.0)) < sharpness(by(name, 0.2)) < sharpness(plain)
     assert sharpness(by("noise", 1.0)) > sharpness(by("noise", 0.3)) > sharpness(plain)
-    assert by("gamma", 0.0).mean() > plain.mean() + 15 > by("gamma", 1.0).mean() + 30
-    assert np.ptp(by("grey", 0.5).astype(int), axis=-1).max() <= 1 < np.ptp(plain, axis=-1).max()
-    far = [np.abs(by("jpeg", s).astype(int) - plain).mean() for s in (0.0, 1.0)]
-    assert 0 < far[0] < far[1] < 20
     dark, light = (by("colours", 1.0, album, photo=k) for k in (0, 1))
     assert np.abs(dark.mean((0, 1)) - (10, 20, 90)).max() < 12
     assert np.abs(light.mean((0, 1)) - (216, 206, 110)).max() < 16
-    for k, mean in ((0, (10, 20, 90)), (1, (216, 206, 110))):  # the mean is the lowest frequency
-        found = by("fourier", 0.0, album, photo=k).mean((0, 1))
-        assert np.abs(found - mean).max() < 14
-    moved = by("fourier", 1.0, album, photo=1)
-    assert sharpness(moved) > 0.5 * sharpness(plain)  # edges stay
-
-
-def test_phases_stay_and_low_amplitudes_are_the_photos(album: Path) -> None:
-    """Held against NumPy's full transform; a grey picture in the middle cannot clip."""
-    rng = stream(3, "fourier")
-    image = (rng.uniform(60, 200, (*SIZE, 3))).astype(np.uint8)
-    photo = (rng.uniform(60, 200, (*SIZE, 3))).astype(np.uint8)
-    out = style._fourier(image, 1.0, photo)
-    own, other, now = (np.fft.fft2(p.astype(float), axes=(0, 1)) for p in (image, photo, out))
-    reach = 4
-    low = (slice(0, reach), slice(1, reach))
-    assert np.median(np.abs(np.abs(now[low]) / np.abs(other[low]) - 1)) < 0.05
-    assert np.median(np.abs(np.angle(now[low] / own[low]))) < 0.1
-    high = (slice(20, 60), slice(20, 40))
-    rounding = np.abs(now[high] - own[high]) / np.abs(own[high]).mean()
-    assert rounding.mean() < 0.1
 
 
 def test_seed_and_step_decide_styles(pairs: Path, tmp_path: Path, album: Path) -> None:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def built(folder: Path) -> tuple[PoseNet, str]:
     lines: list[str] = []
-    network = Network(block="kpe", size=(48, 32), pretrained=str(folder), width=16)
+    network = Network(head="kpe", size=(48, 32), backbone=f"transformers:{folder}", width=16)
     torch.manual_seed(0)
     net = networks.build_network(network, get_skeleton("coco17"), bank=None, say=lines.append)
     return net, "\n".join(lines)

@@ -67,7 +67,7 @@ def sets(once: Callable[..., Path]) -> list[Path]:
 
 
 def fields(sets: list[Path], **changes: Any) -> dict[str, Any]:
-    network = {"block": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16}
+    network = {"head": "kpe", "size": [48, 36], "widths": [8, 12], "width": 16}
     sources = [{"dataset": str(path)} for path in sets]
     return {
         "train": sources, "val": sources, "network": network, "batch": 8, "steps": 2,
@@ -247,7 +247,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_pose_network_takes_them(tmp_
     file, skeleton = tmp_path / WEIGHTS, train_people.skeleton
     checkpoint.save_weights(file, net, config, skeleton=skeleton, note="test")
     for block in ("kpe", "orn"):
-        network = config.network.model_copy(update={"block": block})
+        network = config.network.model_copy(update={"head": block})
         posed = build_network(network, skeleton, bank=None)
         told = checkpoint.initialize(posed, file, skeleton=skeleton, poses=0)
         assert "not used: projection" in told

@@ -14,8 +14,6 @@ import test_systems_training as systems
 import test_zoomnet_training as zoomnet
 import tiny
 import yaml
-from test_adaptation import settings as adapted
-from test_outside_people import coco
 from tiny_pairs import recipe
 
 from synthstudio.models.backbones.sizes import VITS
@@ -35,7 +33,6 @@ def rendered(tmp_path: Path) -> Config:
 
 MADE: dict[str, Callable[[Any], Config]] = {
     "people": lambda at: tiny.config(at("pairs")),
-    "photos": lambda at: adapted(coco(at("tmp_path") / "photos"), at("pairs")),
     "rendered": lambda at: rendered(at("tmp_path")),
     "streamed": lambda at: streamed.streaming(at("shards")),
     "zoomnet": lambda at: zoomnet.config(at("whole_bodies")),

@@ -19,7 +19,7 @@ FACE = 5
 def network(skeleton: Skeleton, *, block: str, poses: int = 0, seed: int = 0) -> PoseNet:
     torch.manual_seed(seed)
     bank = PoseBank(torch.rand(poses, len(skeleton.joints), 2)) if poses else None
-    small = Network(block=block, size=(48, 36), widths=(8, 12), width=16)
+    small = Network(head=block, size=(48, 36), widths=(8, 12), width=16)
     net = build_network(small, skeleton, bank=bank)
     for tensor in net.state_dict().values():
         if tensor.dtype.is_floating_point and tensor.ndim:
@@ -136,7 +136,7 @@ def test_a_file_that_lacks_joints_gives_no_places_in_3d(lacks: bool, tmp_path: P
 def test_a_network_of_another_width_keeps_what_does_not_fit(tmp_path: Path) -> None:
     whole = network(COCO, block="kpe")
     other = build_network(
-        Network(block="kpe", size=(48, 36), widths=(8, 12), width=24), BODY, bank=None
+        Network(head="kpe", size=(48, 36), widths=(8, 12), width=24), BODY, bank=None
     )
     before = other.state_dict()["block.maps.weight"].clone()
     path = saved(whole, COCO, tmp_path / "w.safetensors")

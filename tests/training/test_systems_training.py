@@ -31,7 +31,8 @@ EACH = list(itertools.product(BACKBONES, BLOCKS))
 
 
 def config(pairs: Path, backbone: str, block: str = "own", **changes: Any) -> Config:
-    network = {"backbone": backbone, "block": block, "size": [48, 32], **changes.pop("network", {})}
+    network = {"backbone": f"{backbone}-nano", "head": block, "size": [48, 32]}
+    network |= changes.pop("network", {})
     fields: dict[str, Any] = {"steps": STEPS, "augment": tiny.STILL, "save_every": 50}
     fields |= {"lr": 2e-3 if backbone == "vit" else 5e-3, "val": []}
     return tiny.config(pairs, network=network, **fields | changes)
@@ -86,7 +87,7 @@ def test_it_answers_and_is_evaluated(
     assert np.isnan(found.expected_oks).all()  # its own head says places alone
     weights = trained[backbone] / "best.safetensors"
     evaluation = tiny.evaluated(weights, pairs, tmp_path / "found", flip=True)
-    assert evaluation.about["block"] == f"{backbone} nano, own head 48x32"
+    assert evaluation.about["block"] == f"{backbone}-nano, own head 48x32"
     assert (tmp_path / "found" / "report.html").is_file()
 
 
@@ -137,9 +138,9 @@ def test_one_person_and_one_cell_are_too_little_for_norms(
 
 def network(backbone: str, *, skeleton: str, seed: int = 0, **changes: Any) -> PoseNet:
     torch.manual_seed(seed)
-    fields = {"backbone": backbone, "block": "own", "size": (48, 32), "stacks": 3, **changes}
+    fields = {"backbone": f"{backbone}-nano", "head": "own", "size": (48, 32), **changes}
     own = get_skeleton(skeleton)
-    bank = PoseBank(torch.rand(4, len(own.joints), 2)) if fields["block"] == "orn" else None
+    bank = PoseBank(torch.rand(4, len(own.joints), 2)) if fields["head"] == "orn" else None
     return networks.build_network(Network(**fields), own, bank=bank).eval()
 
 
@@ -156,7 +157,7 @@ def test_a_state_of_another_skeleton_is_refused(
     settings, state = config(pairs, backbone), trained[backbone] / "state.safetensors"
 
     def step(skeleton: str) -> int:
-        net = network(backbone, skeleton=skeleton, stacks=2)
+        net = network(backbone, skeleton=skeleton)
         return checkpoint.load_state(
             state,
             net=net,
@@ -170,23 +171,19 @@ def test_a_state_of_another_skeleton_is_refused(
         step("coco17")
 
 
-CHOICES = [
-    *itertools.product(BACKBONES, ("own", "kpe"), ("classic", "simple")),
-    ("hourglass", "orn", "classic"),
-]
-FEW = {("hrnet", "own", "classic"), ("vit", "own", "simple"), ("hourglass", "orn", "classic")}
+CHOICES = [*itertools.product(BACKBONES, ("own", "kpe")), ("hourglass", "orn")]
+FEW = {("hrnet", "own"), ("vit", "own"), ("hourglass", "orn")}
 
 
 @pytest.mark.parametrize(
-    ("backbone", "block", "decoder"),
+    ("backbone", "head"),
     [pytest.param(*choice, marks=[] if choice in FEW else [MORE]) for choice in CHOICES],
 )
 def test_joints_of_another_skeleton_go_by_their_names(
-    backbone: str, block: str, decoder: str, tmp_path: Path
+    backbone: str, head: str, tmp_path: Path
 ) -> None:
-    options = {"block": block, "decoder": decoder}
-    whole = network(backbone, skeleton="coco17", **options)
-    fewer = network(backbone, skeleton="body12", seed=1, **options)
+    whole = network(backbone, skeleton="coco17", head=head)
+    fewer = network(backbone, skeleton="body12", seed=1, head=head)
     differ = {
         name
         for name, tensor in whole.state_dict().items()
@@ -217,19 +214,12 @@ def test_a_vit_starts_from_one_that_saw_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("network", "says"),
     [
-        ({"backbone": "resnet"}, "backbone.*pyramid.*hrnet"),
-        (
-            {"backbone": "hrnet", "variant": "base"},
-            "variant: hrnet is nano or w32 or w48, not base",
-        ),
-        ({"backbone": "vit", "variant": "w32"}, "variant: vit is nano or small or base, not w32"),
-        ({"variant": "w32"}, "a pyramid has no variants: its size is widths and depth"),
-        ({"backbone": "vit", "size": [96, 76]}, "multiples of vit nano's patch, 8 pixels.*96x76"),
-        ({"backbone": "vit", "variant": "base", "size": [96, 72]}, "patch, 16 pixels.*96x72"),
-        ({"backbone": "hrnet", "size": [98, 72]}, "height and width are multiples of 4"),
-        ({"backbone": "hourglass", "size": [96, 12]}, "16 at least"),
-        ({"backbone": "hourglass", "stacks": 0}, "stacks.*greater"),
-        ({"backbone": "hrnet", "pretrained": "x/y"}, "pretrained takes the place of hrnet"),
+        ({"backbone": "resnet"}, "backbone.*pyramid.*hrnet-w32.*transformers:NAME"),
+        ({"backbone": "hrnet-base"}, "backbone.*hrnet-w32"),
+        ({"backbone": "vit-nano", "size": [96, 76]}, "vit nano's patch, 8 pixels.*96x76"),
+        ({"backbone": "vit-base", "size": [96, 72]}, "patch, 16 pixels.*96x72"),
+        ({"backbone": "hrnet-nano", "size": [98, 72]}, "height and width are multiples of 4"),
+        ({"backbone": "hourglass-nano", "size": [96, 12]}, "16 at least"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused(network: dict[str, Any], says: str) -> None:

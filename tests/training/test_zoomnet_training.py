@@ -31,7 +31,7 @@ STEPS = 4
 
 
 def config(data: Path, **changes: Any) -> Config:
-    network = {"system": "zoomnet", "size": [64, 48]} | changes.pop("network", {})
+    network = {"head": "zoomnet", "size": [64, 48]} | changes.pop("network", {})
     fields: dict[str, Any] = {
         "train": [{"dataset": str(data), "splits": ["train"]}],
         "val": [{"dataset": str(data), "splits": ["val"]}],
@@ -64,7 +64,7 @@ def test_it_is_evaluated_and_parts_that_it_takes_to_be_outside_are_missed(
     weights = trained / "last.safetensors"
     made = tiny.evaluated(weights, whole_bodies, tmp_path / "all")
     found = made.predictions
-    assert made.about["block"] == "zoomnet, pyramid nano 64x48"
+    assert made.about["block"] == "zoomnet, pyramid 64x48"
     assert found.xy.shape == (24, 133, 2) and np.isfinite(found.score).all()
     assert np.isnan(found.present[:, :23]).all() and np.isfinite(found.present[:, 23:]).all()
     assert made.metrics["latency"]["parameters"] > 1e4 and "attention" not in made.metrics
@@ -142,9 +142,11 @@ def test_what_does_not_fit_is_one_message(
             make()
 
     for changes, words in (
-        ({"network": {"backbone": "vit", "size": [64, 48]}}, "zoomnet takes pyramid or hrnet"),
-        ({"network": {"pretrained": "x/y"}}, "zoomnet takes pyramid or hrnet, not x/y"),
-        ({"losses": {"map": 0.5}}, "leave out losses.map"),
+        ({"network": {"backbone": "vit-nano", "size": [64, 48]}}, "zoomnet takes pyramid or hrnet"),
+        (
+            {"network": {"backbone": "transformers:x/y"}},
+            "zoomnet takes pyramid or hrnet, not transformers:x/y",
+        ),
     ):
         refused(words, lambda c=changes: config(whole_bodies, **c))  # type: ignore[misc]
     write_set(tmp_path / "bodies", [painted(i, skeleton="coco17") for i in range(2)])
@@ -164,5 +166,5 @@ def test_what_does_not_fit_is_one_message(
     )
     refused(
         r"began with another config.*changed: network",
-        lambda: tiny.run(config(whole_bodies, network={"system": "topdown"}), trained, resume=True),
+        lambda: tiny.run(config(whole_bodies, network={"head": "orn"}), trained, resume=True),
     )

@@ -18,7 +18,7 @@ from synthstudio.training.evaluation_folder import EvaluationOptions
 from synthstudio.training.loop import train
 from synthstudio.training.trainer import Trained
 
-STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
+STILL = {"flip": 0, "scale": 0, "rotation_deg": 0, "shift": 0, "colour": 0}
 """Augmentation that changes nothing."""
 
 

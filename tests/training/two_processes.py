@@ -22,23 +22,22 @@ from synthstudio.core.errors import ModelError
 from synthstudio.training import trainer
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-_STILL = {"flip": 0, "scale": 0, "rotated": 0, "shift": 0, "colour": 0}
 BUSY: dict[str, Any] = {"augment": recorded.BUSY}
 """All that augmentation draws."""
 AS_ONE, LONG = BUSY | {"steps": 8}, BUSY | {"steps": 40}
-LOSE = {"steps": 11, "augment": _STILL}
+LOSE = {"steps": 11, "augment": tiny.STILL}
 
 
 def streamed(data: Path) -> dict[str, Any]:
     """Changes that stream people, without pasted pieces."""
     source = {"dataset": str(data), "variants": ["base"], "stream": True}
-    still = {"half_body": 0.5, "noise": 0.3, "dropout": 0.3}
+    still = {"turned": 0.5, "noise": 0.3, "dropout": 0.3}
     return {"train": [source], "window": 2, "steps": 6, "augment": still, "seed": 1}
 
 
 def frozen(backbone: Path, epochs: int) -> dict[str, Any]:
     """Changes for a backbone that learns nothing for so many epochs (-1: ever)."""
-    network = {"size": [48, 32], "pretrained": str(backbone), "frozen_epochs": epochs}
+    network = {"size": [48, 32], "backbone": f"transformers:{backbone}", "frozen_epochs": epochs}
     return {"steps": 4, "network": network}
 
 

@@ -69,11 +69,11 @@ def ask_config(case: Case) -> None:
     case.done.append("config: load")
     made = configs.load(file)
     small = made.network.width <= 64 and made.network.depth <= 2
-    if case.rng.random() < 0.15 and small and made.network.variant == "nano":
+    if case.rng.random() < 0.15 and small and made.network.variant in ("", "nano"):
         case.done.append("two steps")
         here = {"dataset": str(case.sound / "pairs")}
         changes = {"train": (made.train[0].model_copy(update=here),), "val": (), "batch": 4}
-        if not made.train[0].coco and not made.train[0].recipe and not made.network.pretrained:
+        if not made.train[0].coco and not made.train[0].recipe and not made.network.is_external:
             networks.run_train(
                 made.model_copy(update=changes), case.out, cache=case.sound / "crops", dry_run=True,
                 progress=False,

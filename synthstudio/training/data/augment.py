@@ -26,7 +26,8 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 _LEAST_JOINTS = 3
-_UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist")
+_ROTATED = 0.6
+"""The share of people who are rotated by up to `rotation_deg`."""
 
 
 Drawn = TypeVar("Drawn")
@@ -77,29 +78,17 @@ class Draws:
     hole: F64  # (B, 4) x y w h of the dropout box in shares of the crop; width 0: none
 
 
-@dataclass(frozen=True, kw_only=True)
-class Halves:
-    """Of which of B samples half the body is shown, and whether it is the lower one."""
-
-    chosen: NDArray[np.bool_]
-    lower: NDArray[np.bool_]
-
-
 def draw_rotations(share: float, rng: Generator, *, count: int) -> F64:
     """Angles (count,) in radians: any angle for a `share` of the samples, 0 for the others."""
     chosen = rng.random(count) < share
     return rng.uniform(-np.pi, np.pi, count) * chosen
 
 
-def draw_halves(augment: Augment, rng: Generator, *, count: int) -> Halves:
-    return Halves(chosen=rng.random(count) < augment.half_body, lower=rng.random(count) < 0.4)
-
-
 def draw(augment: Augment, rng: Generator, *, count: int, size: tuple[int, int]) -> Draws:
     """Draw for `count` samples of a network's input (H, W)."""
     height, width = size
     zoom = 1 + rng.uniform(-augment.scale, augment.scale, count)
-    rotated = rng.random(count) < augment.rotated
+    rotated = rng.random(count) < _ROTATED
     angle = np.deg2rad(rng.uniform(-1, 1, count) * augment.rotation_deg) * rotated
     shift = rng.uniform(-1, 1, (count, 2)) * augment.shift * [width, height]
     flipped = rng.random(count) < augment.flip
@@ -125,41 +114,6 @@ def view_matrices(
     linear[:, :, 0] *= np.where(flipped, -1, 1)[:, None]
     offset = centre * MARGIN + shift - np.einsum("bij,j->bi", linear, centre)
     return np.concatenate([linear, offset[:, :, None]], 2)
-
-
-def half_body(
-    draws: Draws,
-    crops: Crops,
-    rows: I64,
-    *,
-    names: tuple[str, ...],
-    size: tuple[int, int],
-    halves: Halves,
-) -> Draws:
-    """Replace the chosen views by ones that show only the upper or the lower half of the body."""
-    upper = np.array(
-        [name.removeprefix("left_").removeprefix("right_") in _UPPER for name in names]
-    )
-    view = draws.view.copy()
-    for b in np.flatnonzero(halves.chosen):
-        xy = crops.xy[rows[b]][upper != halves.lower[b]]
-        xy = xy[np.isfinite(xy).all(-1)]
-        if len(xy) < 3:
-            continue
-        low, high = xy.min(0).astype(np.float64), xy.max(0).astype(np.float64)
-        extent = np.maximum(high - low, 4) * 1.5
-        zoom = min(size[1] / extent[0], size[0] / extent[1], 3.0)
-        one = view_matrices(
-            zoom=np.array([max(zoom, 1.0)]),
-            angle=np.zeros(1),
-            shift=np.zeros((1, 2)),
-            flipped=draws.flipped[b : b + 1],
-            size=size,
-        )[0]
-        centre = one[:, :2] @ (np.array([size[1], size[0]]) / 2) + one[:, 2]
-        one[:, 2] += (low + high) / 2 - centre
-        view[b] = one
-    return dataclasses.replace(draws, view=view)
 
 
 def rotate(draws: Draws, crops: Crops, rows: I64, angle: F64, *, size: tuple[int, int]) -> Draws:

@@ -118,10 +118,6 @@ def make_batch(
     part = as_part(rows)
     rows, count = part.rows, part.count
     draws = part.drawn(aug.draw(augment, rng, count=count, size=spec.size))
-    if augment.half_body:
-        halves = part.drawn(aug.draw_halves(augment, rng, count=count))
-        names = spec.skeleton.joints
-        draws = aug.half_body(draws, crops, rows, names=names, size=spec.size, halves=halves)
     unrotated = draws.view
     if augment.turned:
         angle = aug.draw_rotations(augment.turned, stream(seed, "turns", step), count=count)

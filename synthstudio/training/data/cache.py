@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from synthstudio.core.errors import DatasetError, ModelError
-from synthstudio.core.places import Place
+from synthstudio.core.errors import ModelError
 from synthstudio.core.safe_files import UNREADABLE
 from synthstudio.dataset.durable import (
     canonical_json,
@@ -107,19 +106,3 @@ def unfinished_notes(dataset: Dataset) -> tuple[str, ...]:
         f"unfinished: the {dataset.frames} frames that are there are used. When there are more "
         "of them, this training cannot be resumed",
     )
-
-
-def open_set(place: Place | str, *, allow_unfinished: bool) -> Dataset:
-    """Open a data set; DatasetError for none, and for one that is not finished unless that is
-    allowed."""
-    dataset = Dataset(place, allow_unfinished=True)
-    if not dataset.finished and not allow_unfinished:
-        raise DatasetError(
-            "this data set is unfinished",
-            where=str(place),
-            expected="all of its frames",
-            got=f"{dataset.frames} frames",
-            then="Finish it by generate with --resume, or allow it in the config by "
-            "`unfinished: true`.",
-        )
-    return dataset

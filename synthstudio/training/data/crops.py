@@ -35,7 +35,6 @@ from synthstudio.training.data.cache import (
     cached_crops,
     damaged_cache,
     dataset_digest,
-    open_set,
     read_cached,
     unfinished_notes,
 )
@@ -142,10 +141,10 @@ def crop_dataset(
     """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
 
     `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. `boxes`: what by. `only`:
-    whose splits and variants. A data set that is unfinished is taken as far as it is, with `only`
-    where that allows it. ModelError when nobody has a labelled joint.
+    whose splits and variants. A data set that is unfinished is taken as far as it is. ModelError
+    when nobody has a labelled joint.
     """
-    dataset = open_set(place, allow_unfinished=only is None or only.unfinished)
+    dataset = Dataset(place, allow_unfinished=True)
     own = get_skeleton(dataset.identity.skeleton)
     target = skeleton or own
     digest = dataset_digest(dataset)

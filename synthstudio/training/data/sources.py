@@ -48,8 +48,7 @@ class TrainingData(Generic[Subset]):
     `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
     during training, and is None where all epochs share them. `close` ends what renders. Of people
     in a `stream`, `train` are labels of some of them, without pictures. `balance` (4,) weighs rare
-    causes up. `pictures` are what augmentation takes from elsewhere; `unlabelled` people are learnt
-    from without labels.
+    causes up. `pictures` are what augmentation takes from elsewhere.
     """
 
     train: Subset
@@ -58,7 +57,6 @@ class TrainingData(Generic[Subset]):
     key: str
     pictures: Pictures = NO_PICTURES
     balance: F64 = dataclasses.field(default_factory=lambda: np.ones(4))
-    unlabelled: CropSubset | None = None
     later_epoch: Callable[[int], Subset] | None = None
     stream: StreamedPeople | None = None
     close: Callable[[], None] = lambda: None
@@ -129,7 +127,6 @@ def load_data(
         val = _open(config.val, config, cache, progress, split="val", skeleton=skeleton)
         val_subset = _subset(val, 0) if val else None
         learnt = _subset(train, 0) if stream is None else stream.labels
-        others = load_unlabelled(config, skeleton, cache=cache) if config.adapt.coco else None
         pictures = load_pictures(config)
     except BaseException:
         _close(train)
@@ -145,10 +142,8 @@ def load_data(
     unit = "frames" if config.network.sees_frames else "people"
     count = 0 if val_subset is None else len(val_subset)
     say(f"{len(learnt if stream is None else stream)} {unit} to train on, {count} to validate on")
-    if others is not None:
-        say(f"{len(others.crops)} people without labels to adapt to")
     more = [_joined_key(val)] if val else []
-    more += [used.key for used in (others, pictures.cutouts, pictures.photos) if used]
+    more += [used.key for used in (pictures.cutouts, pictures.photos) if used]
     return TrainingData(
         train=learnt,
         val=val_subset,
@@ -160,17 +155,10 @@ def load_data(
         ),
         balance=_cause_balance(learnt),
         pictures=pictures,
-        unlabelled=None if others is None else everybody(others.crops),
         later_epoch=functools.partial(_subset, train) if any(s.rendered for s in train) else None,
         close=functools.partial(_close, train),
         stream=stream,
     )
-
-
-def load_unlabelled(config: Config, skeleton: Skeleton, *, cache: Path) -> CroppedSource:
-    """The people of `config.adapt`; see `crop_unlabelled`."""
-    adapt = config.adapt
-    return crop_unlabelled(adapt.coco, adapt.images, config, cache=cache, skeleton=skeleton)
 
 
 def crop_unlabelled(
@@ -218,10 +206,6 @@ def _unlabelled(crops: Crops) -> Crops:
     )
 
 
-def everybody(crops: Crops) -> CropSubset:
-    return CropSubset(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
-
-
 def load_pictures(config: Config) -> Pictures:
     """The cut-outs and photos that augmentation takes from elsewhere."""
     cutouts, photos = config.augment.cutouts, config.augment.photos
@@ -241,7 +225,7 @@ def load_subset(
 ) -> tuple[CropSubset, Skeleton]:
     """Load the people of several sources (of a recipe those of the first epoch), with the joints of
     `skeleton`, by default the first source's."""
-    network = config.network.model_copy(update={"system": "topdown"})  # of any system the people
+    network = config.network.model_copy(update={"head": "orn"})  # of any head the people
     config = config.model_copy(update={"network": network})
     opened = _open(sources, config, cache, progress, split="train", skeleton=skeleton)
     try:

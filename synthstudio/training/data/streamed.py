@@ -26,7 +26,12 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.cache import cached_crops, dataset_digest, open_set, read_cached
+from synthstudio.training.data.cache import (
+    cached_crops,
+    dataset_digest,
+    read_cached,
+    unfinished_notes,
+)
 from synthstudio.training.data.crops import (
     Crops,
     LabelledPerson,
@@ -156,7 +161,7 @@ class ShardReader:
         """The people of a shard who can be learnt from, in its order."""
         source = self.sources[ref.source]
         if ref.source not in self._sets:
-            self._sets[ref.source] = open_set(source.dataset, allow_unfinished=source.unfinished)
+            self._sets[ref.source] = Dataset(source.dataset, allow_unfinished=True)
         dataset = self._sets[ref.source]
         frames = (f for f in dataset.frames_of_shard(ref.shard) if source.takes(f))
         for sample in frame_samples(dataset, frames, source.boxes):
@@ -323,9 +328,9 @@ def open_stream(
     """Open the streamed data sets of a config and count their people, or read that from the cache.
 
     ModelError when nobody is left to learn from, or fewer people than a step takes; DatasetError
-    for a damaged or unfinished set.
+    for a damaged set.
     """
-    sets = [open_set(s.dataset, allow_unfinished=s.unfinished) for s in config.train]
+    sets = [Dataset(source.dataset, allow_unfinished=True) for source in config.train]
     skeletons = [get_skeleton(dataset.identity.skeleton) for dataset in sets]
     size, joints_3d = config.network.size, config.joints_3d
     reader = ShardReader(config.train, skeletons[0], size=size, joints_3d=joints_3d)
@@ -382,8 +387,14 @@ def open_stream(
     crops = Crops(images=unread, cover=unread, **found)
     notes = [
         (source.dataset, note)
-        for source, own, lacking in zip(config.train, skeletons, metadata["lacking"], strict=True)
-        for note in (*conversion_notes(own, skeletons[0]), *centres_note(lacking, people))
+        for source, dataset, own, lacking in zip(
+            config.train, sets, skeletons, metadata["lacking"], strict=True
+        )
+        for note in (
+            *conversion_notes(own, skeletons[0]),
+            *unfinished_notes(dataset),
+            *centres_note(lacking, people),
+        )
     ]
     return StreamedPeople(
         reader=reader,

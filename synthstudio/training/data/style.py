@@ -25,7 +25,7 @@ from synthstudio.training.data.augment import BatchPart
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-EFFECTS = ("resample", "blur", "colours", "fourier", "gamma", "grey", "noise", "jpeg")
+EFFECTS = ("colours", "noise")
 """In the order in which they are applied; each is a chance in `augment`."""
 MOST_PHOTOS = 1000
 _PHOTO_PX = 96
@@ -103,47 +103,11 @@ def restyle(image: U8, draws: StyleDraws | None, b: int, photos: Photos | None) 
     if draws is None:
         return image
     how = {name: float(draws.strength[name][b]) for name in EFFECTS if draws.chosen[name][b]}
-    for name, strength in how.items():
-        if name == "noise":
-            image = _noise(image, strength, stream(int(draws.noise[b]), "noise"))
-        elif name == "colours" and photos is not None:
-            image = _colours(image, strength, photos.lab[draws.photo[b]])
-        elif name == "fourier" and photos is not None:
-            image = _fourier(image, strength, photos.pictures[draws.photo[b]])
-        elif name in _EFFECTS:
-            image = _EFFECTS[name](image, strength)
+    if "colours" in how and photos is not None:
+        image = _colours(image, how["colours"], photos.lab[draws.photo[b]])
+    if "noise" in how:
+        image = _noise(image, how["noise"], stream(int(draws.noise[b]), "noise"))
     return image
-
-
-def _resample(image: U8, strength: float) -> U8:
-    """Down to 80 to 30 % of the size, and up again."""
-    height, width = image.shape[:2]
-    factor = 0.8 - 0.5 * strength
-    small = cv2.resize(
-        image,
-        (max(4, round(width * factor)), max(4, round(height * factor))),
-        interpolation=cv2.INTER_AREA,
-    )
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _blur(image: U8, strength: float) -> U8:
-    """A Gaussian of up to 2 % of the height."""
-    sigma = 0.3 + strength * 0.02 * image.shape[0]
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
-
-
-def _gamma(image: U8, strength: float) -> U8:
-    """An exponent from 0.55 to 1.8."""
-    levels = np.linspace(0, 1, 256) ** math.exp((2 * strength - 1) * 0.6)
-    return np.asarray(cv2.LUT(image, (255 * levels).round().astype(np.uint8)), np.uint8)
-
-
-def _grey(image: U8, strength: float) -> U8:
-    """All but up to 30 % of the colour is gone."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
-    kept = max(0.0, strength - 0.7)
-    return np.asarray((image * kept + grey * (1 - kept)).round().astype(np.uint8))
 
 
 def _noise(image: U8, strength: float, rng: Generator) -> U8:
@@ -153,13 +117,6 @@ def _noise(image: U8, strength: float, rng: Generator) -> U8:
     each += rng.standard_normal((height, width, 1), np.float32)
     noisy = image + each * np.float32(strength * 20 / math.sqrt(2))
     return np.asarray(np.clip(noisy, 0, 255).round().astype(np.uint8))
-
-
-def _jpeg(image: U8, strength: float) -> U8:
-    """Quality 85 to 15."""
-    quality = round(85 - 70 * strength)
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
 
 
 def _colours(image: U8, strength: float, other: F32) -> U8:
@@ -174,30 +131,3 @@ def _colours(image: U8, strength: float, other: F32) -> U8:
     levels = np.arange(256)[:, None] * factor + offset
     table = np.clip(levels, 0, 255).round().astype(np.uint8)[None]
     return np.asarray(cv2.cvtColor(cv2.LUT(lab, table), cv2.COLOR_LAB2RGB), np.uint8)
-
-
-def _fourier(image: U8, strength: float, photo: U8) -> U8:
-    """The lowest frequencies take a photo's amplitudes and keep their phases.
-
-    Fourier domain adaptation (Yang and Soatto 2020), with a band of 1 to 6 % of the sides.
-    """
-    height, width = image.shape[:2]
-    other = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-    spectrum = np.fft.rfft2(image.astype(np.float32), axes=(0, 1))
-    amplitude = np.abs(np.fft.rfft2(other.astype(np.float32), axes=(0, 1)))
-    reach = max(1, round(min(height, width) * (0.01 + 0.05 * strength)))
-    for band in (slice(0, reach), slice(height - reach + 1, height)):
-        here = spectrum[band, :reach]
-        size = np.maximum(np.abs(here), 1e-6)
-        spectrum[band, :reach] = here / size * amplitude[band, :reach]
-    out = np.fft.irfft2(spectrum, s=(height, width), axes=(0, 1))
-    return np.asarray(np.clip(out, 0, 255).round().astype(np.uint8))
-
-
-_EFFECTS = {
-    "resample": _resample,
-    "blur": _blur,
-    "gamma": _gamma,
-    "grey": _grey,
-    "jpeg": _jpeg,
-}
