@@ -14,10 +14,10 @@ from PIL import Image
 
 import synthstudio as ss
 from synthstudio.core.camera import Camera
-from synthstudio.core.drift import row_times_s, velocities_of
 from synthstudio.core.errors import GeometryError, RecipeError
 from synthstudio.core.images import srgb_to_linear
 from synthstudio.core.spec import FrameSpec, MovingSpec, PlainBackdrop
+from synthstudio.core.velocities import row_times_s, velocities_of
 from synthstudio.generation import pipeline
 from synthstudio.generation.audit import audit
 from synthstudio.generation.stage import Stage, prepare, settings_of

@@ -124,7 +124,7 @@ def to_workers(value: Any, engine: str) -> int:
     return to_count(value, "workers", most=MOST_WORKERS if engine == "local" else None)
 
 
-def to_crew(workers: Any, engine: Any) -> tuple[Engine, int] | None:
+def to_worker_pool(workers: Any, engine: Any) -> tuple[Engine, int] | None:
     """The engine and its workers that are to ask a network; None where neither is named: this
     process. ArgumentError for what they cannot be."""
     chosen = to_engine(engine)

@@ -14,11 +14,11 @@ from synthstudio.api.arguments import (
     PlaceLike,
     to_choice,
     to_count,
-    to_crew,
     to_file,
     to_folder,
     to_path,
     to_place,
+    to_worker_pool,
 )
 from synthstudio.api.model import Model
 from synthstudio.api.prediction_jobs import Facts, Opened, Question, ask_workers
@@ -116,18 +116,18 @@ def predict_to_folder(
         peaks=peaks,
         where=where,
     )
-    crew = to_crew(workers, engine)
+    pool = to_worker_pool(workers, engine)
     model, opened = question.model(), question.pictures()
     skeleton = model.skeleton
     if into is not None:
         given = boxes is not None or bool(detector) or model.sees_frames
         _check_into(into, opened, skeleton, given=given)
     with progress("predicting") as report:
-        if crew is None:
+        if pool is None:
             people, facts = _ask_here(question, model, opened, report)
         else:
             people, facts = ask_workers(
-                question, model, opened, engine=crew[0], workers=crew[1], progress=report
+                question, model, opened, engine=pool[0], workers=pool[1], progress=report
             )
     if question.boxes is not None:
         box_sources.check_found(len(people), question.boxes)

@@ -16,12 +16,12 @@ from synthstudio.api.arguments import (
     PlaceLike,
     to_choice,
     to_count,
-    to_crew,
     to_file,
     to_folder,
     to_number,
     to_path,
     to_place,
+    to_worker_pool,
 )
 from synthstudio.api.datasets import Dataset, to_dataset
 from synthstudio.api.model import Model
@@ -289,11 +289,11 @@ def _evaluated_run(
     engine: str,
     progress: bool,
 ) -> Evaluation:
-    from synthstudio.training.answer_jobs import Crew
+    from synthstudio.training.answer_jobs import WorkerPool
     from synthstudio.training.evaluate import evaluate as run_evaluation
 
     target = written or options.default_folder(weights, folder)
-    crew = to_crew(workers, engine)
+    pool = to_worker_pool(workers, engine)
     with steps_if(progress) as step:
         made = run_evaluation(
             weights,
@@ -303,7 +303,7 @@ def _evaluated_run(
             cache=weights.parent / "cache" if cache is None else to_path(cache, "cache"),
             device=device,
             step=step,
-            crew=None if crew is None else Crew(engine=crew[0], workers=crew[1]),
+            pool=None if pool is None else WorkerPool(engine=pool[0], workers=pool[1]),
         )
     return replace(made, folder=target)
 

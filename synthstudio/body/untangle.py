@@ -95,7 +95,7 @@ def deepest_own_m(
     return _deepest(_contacts(phenotype, angles_rad, turns))
 
 
-def untangled(
+def resolve_self_intersection(
     phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
     """Return the angles with no part of the body deep in another, or as free as was found.

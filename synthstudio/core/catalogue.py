@@ -279,7 +279,7 @@ class GeometryQueries(Protocol):
         What touches in a pose of `like` on the library's usual body may touch here as well.
         """
 
-    def untangled(
+    def resolve_self_intersection(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
     ) -> tuple[dict[str, float], float]:
         """The angles with no part of the body more than about 2 cm under the skin of another.

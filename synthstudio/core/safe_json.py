@@ -40,7 +40,7 @@ BEGIN = Span(None, -1, -1)
 """Comes before the elements of a streamed list, so that an empty one is not missed."""
 
 
-def glance(*names: str, zero: Sequence[str] = ()) -> re.Pattern[str]:
+def quick_scan(*names: str, zero: Sequence[str] = ()) -> re.Pattern[str]:
     """What finds the end of an object and whole numbers under `names`, without parsing.
 
     It passes over an object with objects in objects in it, one that lacks a name, and one where
@@ -62,14 +62,14 @@ def read_members(
     streamed: Collection[str],
     loose: Collection[str] = (),
     nan: bool = False,
-    glances: Mapping[str, re.Pattern[str]] | None = None,
+    quick_scans: Mapping[str, re.Pattern[str]] | None = None,
 ) -> Iterator[tuple[str, Span]]:
     """Yield (key, value) of the object in a file, in the file's order.
 
     Under a key in `streamed` must be a list, under one in `loose` may be one; BEGIN and then each
     of its elements are yielded. FormatError says what is wrong and at which byte. `nan` lets NaN
-    and Infinity pass, for those who name them one by one. `glances`: under these keys an element
-    that `glance` takes has a value of these numbers only, and whoever uses it must parse its text.
+    and Infinity pass, for those who name them one by one. `quick_scans`: under these keys an
+    element that `quick_scan` takes has a value of these numbers only; its user must parse its text.
     """
     window = _Window(path, _LENIENT if nan else _DECODER)
     try:
@@ -88,7 +88,7 @@ def read_members(
                 window.take(":")
                 if key in streamed or (key in loose and window.peek() == "["):
                     yield key, BEGIN
-                    for span in _elements(window, (glances or {}).get(key)):
+                    for span in _elements(window, (quick_scans or {}).get(key)):
                         yield key, span
                 else:
                     yield key, window.value()

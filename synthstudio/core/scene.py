@@ -69,7 +69,7 @@ class Surface:
     drawn: Bool | None = None  # (F,)
     flat: bool = False  # face normals instead of smooth ones
     two_sided: bool = False  # never culled: open cloth, leaves
-    throws: bool = True  # a shadow; not floors, walls, ceilings and what hangs from them
+    casts_shadow: bool = True  # a shadow; not floors, walls, ceilings and what hangs from them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synthstudio.core.drift import (
+from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
+from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
+from synthstudio.core.velocities import (
     VertexVelocities,
     apply_rolling_shutter,
     patches_at_rows,
@@ -16,8 +18,6 @@ from synthstudio.core.drift import (
     velocities,
     velocities_of,
 )
-from synthstudio.core.scene import F32, F64, JointPatches, PosedPerson, Surface
-from synthstudio.core.spec import PERSON_BASE, FrameSpec, MovingSpec, PersonSpec
 from synthstudio.render.exposure import LEAST_PX
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _BEYOND = 1.5
 
 
-def drifts_of(
+def people_velocities(
     stage: Stage, spec: FrameSpec, people: Sequence[PosedPerson]
 ) -> dict[int, VertexVelocities]:
     """How each of the people who moves does so; not those who cannot be seen to."""
@@ -51,7 +51,7 @@ def _is_seen(stage: Stage, spec: FrameSpec, moving: MovingSpec, now: PosedPerson
     return bool(_BEYOND * np.nan_to_num(far, nan=np.inf).max() >= LEAST_PX)
 
 
-def held_drifts(
+def held_velocities(
     stage: Stage, spec: FrameSpec, place: int, surfaces: Sequence[Surface]
 ) -> tuple[F32, ...] | None:
     """(V, 3) metres a second of thing `place`: those of the palm that holds it; None: still."""
@@ -74,25 +74,25 @@ def held_drifts(
 
 
 def as_rolled(
-    spec: FrameSpec, people: Sequence[PosedPerson], drifts: dict[int, VertexVelocities]
+    spec: FrameSpec, people: Sequence[PosedPerson], moving: dict[int, VertexVelocities]
 ) -> tuple[PosedPerson, ...]:
     """The people as the lens's rolling shutter sees them."""
     readout = spec.lens.readout_s
     return tuple(
-        apply_rolling_shutter(person, drifts[i], spec.camera, readout)
-        if readout > 0 and i in drifts
+        apply_rolling_shutter(person, moving[i], spec.camera, readout)
+        if readout > 0 and i in moving
         else person
         for i, person in enumerate(people)
     )
 
 
 def held_as_rolled(
-    spec: FrameSpec, surfaces: tuple[Surface, ...], drifts: tuple[F32, ...] | None
+    spec: FrameSpec, surfaces: tuple[Surface, ...], moving: tuple[F32, ...] | None
 ) -> tuple[Surface, ...]:
     """A thing as the lens's rolling shutter sees it."""
-    if drifts is None or spec.lens.readout_s <= 0:
+    if moving is None or spec.lens.readout_s <= 0:
         return surfaces
-    return surfaces_at_rows(surfaces, drifts, spec.camera, spec.lens.readout_s)
+    return surfaces_at_rows(surfaces, moving, spec.camera, spec.lens.readout_s)
 
 
 def fresh_patches(stage: Stage, spec: FrameSpec, *, points: int, seed: int) -> list[JointPatches]:

@@ -74,7 +74,9 @@ class Built:
     camera: Camera
     cutouts: tuple[CutoutLayer, ...]
     things: tuple[tuple[int, str, int | None], ...]  # (instance, kind, held_by instance)
-    drifts: tuple[F32 | None, ...] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
+    velocities: tuple[
+        F32 | None, ...
+    ] = ()  # (V, 3) m/s of each of the scene's surfaces; None: still
 
 
 def build(stage: Stage, spec: FrameSpec) -> Built:
@@ -87,11 +89,11 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         )
         for i, person in enumerate(spec.people)
     )
-    goes = moving.drifts_of(stage, spec, people)
+    goes = moving.people_velocities(stage, spec, people)
     people = moving.as_rolled(spec, people, goes)
-    drifts: list[F32 | None] = []
+    velocities: list[F32 | None] = []
     for i, person in enumerate(people):
-        drifts += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
+        velocities += goes[i].surfaces if i in goes else [None] * len(person.surfaces)
     surfaces: list[Surface] = []
     textures: list[U8] = []
     named: list[tuple[int, str, int | None]] = []
@@ -99,7 +101,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         surfaces += backgrounds.room_surfaces(spec.backdrop)
         first = {s.instance: s.name for s in reversed(surfaces)}  # a ceiling is one with the walls
         named += [(instance, first[instance], None) for instance in sorted(first)]
-        drifts += [None] * len(surfaces)
+        velocities += [None] * len(surfaces)
     if isinstance(spec.backdrop, PlaceBackdrop):
         model = stage.place_model(spec.backdrop.asset)
         surfaces += recent.get(
@@ -108,14 +110,14 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         )
         textures += model.mesh.textures
         named += sorted({(s.instance, s.name, None) for s in surfaces})
-        drifts += [None] * len(surfaces)
+        velocities += [None] * len(surfaces)
     for i, thing in enumerate(spec.things):
         made, brought = recent.get(
             ("thing", thing, i, len(textures)),
             partial(stage.thing, thing, instance=FIRST_THING + i, first_texture=len(textures)),
         )
-        carried = moving.held_drifts(stage, spec, i, made) if goes else None
-        drifts += [None] * len(made) if carried is None else carried
+        carried = moving.held_velocities(stage, spec, i, made) if goes else None
+        velocities += [None] * len(made) if carried is None else carried
         surfaces += moving.held_as_rolled(spec, made, carried)
         textures += brought
         held_by = None if thing.held_by is None else PERSON_BASE + thing.held_by
@@ -152,7 +154,7 @@ def build(stage: Stage, spec: FrameSpec) -> Built:
         camera=spec.camera,
         cutouts=layers,
         things=tuple(named),
-        drifts=tuple(drifts) if goes else (),
+        velocities=tuple(velocities) if goes else (),
     )
 
 
@@ -223,7 +225,7 @@ def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen
     """
     scene, seconds = built.scene, spec.lens.exposure_s
     apart = spec.lens.aperture_m > 0 or bool(built.cutouts)
-    if not built.drifts or seconds <= 0:
+    if not built.velocities or seconds <= 0:
         return seen
 
     def draw(now: Scene) -> U8:
@@ -236,7 +238,7 @@ def _exposed(stage: Stage, spec: FrameSpec, built: Built, still: Rendering, seen
         return _seen(replace(found, rgb=rgb), spec, built)[1] if apart else rgb
 
     middle = seen if apart else still.rgb
-    blurred = exposed(middle, scene, built.drifts, seconds, draw)
+    blurred = exposed(middle, scene, built.velocities, seconds, draw)
     if blurred is None:
         return seen
     return blurred if apart else _seen(replace(still, rgb=blurred), spec, built)[1]

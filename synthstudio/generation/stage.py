@@ -271,11 +271,11 @@ class Stage:
         """Return how deep the limbs of a body in that pose run into one another."""
         return capsules.touches_m(phenotype, angles_rad, like=like)
 
-    def untangled(
+    def resolve_self_intersection(
         self, phenotype: Phenotype, angles_rad: dict[str, float], *, both_hands: bool = False
     ) -> tuple[dict[str, float], float]:
         """Return the angles with limbs out of the body's own skin (GeometryQueries)."""
-        return untangle.untangled(phenotype, angles_rad, both_hands=both_hands)
+        return untangle.resolve_self_intersection(phenotype, angles_rad, both_hands=both_hands)
 
     def own_depth_m(self, person: PersonSpec) -> float:
         """Return how deep a part of the person's body lies in another part of it."""

@@ -147,7 +147,7 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
         coords=floor_at[:, [0, 2, 1]].astype(np.float32),
         material=room.floor,
         normals=np.tile(np.array([0, 0, 1], np.float32), (4, 1)),
-        throws=False,
+        casts_shadow=False,
     )
     if not room.walls:
         return (floor,)
@@ -162,7 +162,7 @@ def room_surfaces(room: RoomBackdrop) -> tuple[Surface, ...]:
         coords=floor_at[::-1][:, [0, 2, 1]].astype(np.float32),
         material=room.ceiling,
         normals=np.tile(np.array([0, 0, -1], np.float32), (4, 1)),
-        throws=False,
+        casts_shadow=False,
     )
     return floor, walls, over
 
@@ -189,5 +189,5 @@ def _walls(room: RoomBackdrop, corners: np.ndarray, height: float) -> Surface:
         coords=np.array(coords, np.float32),
         material=room.wall,
         normals=np.array(normals, np.float32),
-        throws=False,
+        casts_shadow=False,
     )

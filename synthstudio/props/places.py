@@ -112,7 +112,7 @@ def place_surfaces(
             name="floor" if kind == _FLOOR else spec.asset.name,
             instance=FLOOR_INSTANCE if kind == _FLOOR else WALLS_INSTANCE,
             faces=surface.faces[kinds == kind],
-            throws=kind == _LOW,
+            casts_shadow=kind == _LOW,
         )
         for surface, kinds in zip(made, model.kinds, strict=True)
         for kind in (_FLOOR, _LOW, _TALL)

@@ -92,7 +92,7 @@ def build(spec: ThingSpec, *, instance: int) -> tuple[Surface, ...]:
                 material=materials[piece.slot],
                 normals=(piece.normals @ turn.T).astype(np.float32),
                 two_sided=piece.two_sided,
-                throws=kind.throws,
+                casts_shadow=kind.casts_shadow,
             )
         )
     return tuple(surfaces)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from synthstudio.core.camera import NEAR_M
-from synthstudio.core.drift import max_motion_px, scene_at
 from synthstudio.core.images import linear_to_srgb_u8, srgb_to_linear
 from synthstudio.core.scene import F32, F64, U8, Scene
+from synthstudio.core.velocities import max_motion_px, scene_at
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 
@@ -34,31 +34,31 @@ _CORNERS = np.array(list(np.ndindex(2, 2, 2)))
 def exposed(
     still: U8,
     scene: Scene,
-    drifts: Sequence[F32 | None],
+    velocities: Sequence[F32 | None],
     exposure_s: float,
     draw: Callable[[Scene], U8],
 ) -> U8 | None:
     """(H, W, 3) sRGB of the scene exposed so long about its moment; None: nothing moves visibly.
 
-    `drifts` (V, 3) metres a second for each of the scene's surfaces, None for what is still;
+    `velocities` (V, 3) metres a second for each of the scene's surfaces, None for what is still;
     `draw` gives a scene's picture and `still` (H, W, 3) is that of its moment. Light is averaged
     linearly over moments at even distances; a pixel that is alike in all of them keeps its bytes
     of `still`.
     """
-    far = max_motion_px(scene.camera, scene.surfaces, drifts, exposure_s)
+    far = max_motion_px(scene.camera, scene.surfaces, velocities, exposure_s)
     if far < LEAST_PX:
         return None
     count = min(max(2, math.ceil(far / STEP_PX)), MOST)
     times = ((np.arange(count) + 0.5) / count - 0.5) * exposure_s
     # One grid of shadows for all moments: else edges of shadows that stand would waver.
-    ends = [scene_at(scene, drifts, float(t)) for t in (times[0], times[-1])]
+    ends = [scene_at(scene, velocities, float(t)) for t in (times[0], times[-1])]
     box = scene.shadow_box_m if scene.shadow_box_m is not None else _shadow_box(ends)
-    window = _window_px(scene, drifts, ends)
+    window = _window_px(scene, velocities, ends)
     scene = dataclasses.replace(scene, shadow_box_m=box, window_px=window)
     total = np.zeros(still.shape, np.float32)
     low, high = np.full_like(still, 255), np.zeros_like(still)
     for time in times:
-        now = draw(scene_at(scene, drifts, float(time)))
+        now = draw(scene_at(scene, velocities, float(time)))
         np.minimum(low, now, out=low)
         np.maximum(high, now, out=high)
         total += srgb_to_linear(now)
@@ -74,12 +74,15 @@ def _shadow_box(scenes: Sequence[Scene]) -> F64 | None:
 
 
 def _window_px(
-    scene: Scene, drifts: Sequence[F32 | None], ends: Sequence[Scene]
+    scene: Scene, velocities: Sequence[F32 | None], ends: Sequence[Scene]
 ) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1) the pixels that may change: about what moves and where its shadow falls."""
     camera, light = scene.camera, scene.light
     moves = [
-        end.surfaces[k].vertices_m for end in ends for k, d in enumerate(drifts) if d is not None
+        end.surfaces[k].vertices_m
+        for end in ends
+        for k, d in enumerate(velocities)
+        if d is not None
     ]
     low = np.min([v.min(axis=0) for v in moves], axis=0).astype(np.float64) - _AROUND_M
     high = np.max([v.max(axis=0) for v in moves], axis=0).astype(np.float64) + _AROUND_M

@@ -63,7 +63,7 @@ class VisibilityBuffer:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Alone:
+class AmodalRender:
     """One instance drawn as if nothing else were there, in the window that can hold it.
 
     `inside`: no vertex of it lies outside the frame or before the near plane.
@@ -137,15 +137,15 @@ def rasterise(
     return VisibilityBuffer(keys=_draw(packed, view, faces, shape), scale=scale)
 
 
-def alone(packed: Packed, instance: int) -> Alone:
+def alone(packed: Packed, instance: int) -> AmodalRender:
     """The instance's drawn faces as if nothing else were there; reckoned once a scene."""
     if instance not in packed.alone:
         packed.alone[instance] = _alone(packed, instance)
-    made: Alone = packed.alone[instance]
+    made: AmodalRender = packed.alone[instance]
     return made
 
 
-def _alone(packed: Packed, instance: int) -> Alone:
+def _alone(packed: Packed, instance: int) -> AmodalRender:
     camera = packed.scene.camera
     size = np.array([camera.width_px, camera.height_px])
     low, high, inside = np.zeros(2, np.int64), size, False
@@ -158,7 +158,7 @@ def _alone(packed: Packed, instance: int) -> Alone:
     view.left, view.top = (int(v) for v in low)
     w, h = (int(v) for v in high - low)
     keys = _draw(packed, view, packed.face_range(instance), (h, w))
-    return Alone(keys=keys, left_px=view.left, top_px=view.top, inside=inside)
+    return AmodalRender(keys=keys, left_px=view.left, top_px=view.top, inside=inside)
 
 
 def _merged(packed: Packed, shape: tuple[int, int]) -> wp.array[Any]:

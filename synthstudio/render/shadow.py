@@ -58,7 +58,7 @@ _FAINTEST = 0.012
 class Casters:
     """What throws shadows: which surfaces, and where they are near people, world metres."""
 
-    throws: Bool  # (S,) for each surface
+    casts_shadow: Bool  # (S,) for each surface
     stands: Bool  # (S,) without what only lies on the floor, which is floor itself
     vertices: F32  # (N, 3) clipped to the neighbourhood of people, for fitting
     box_m: F64  # (2, 3)
@@ -67,24 +67,28 @@ class Casters:
 
 def casters(packed: Packed) -> Casters | None:
     """What throws shadows in a scene, or None when nothing does."""
-    throws = np.array([s.throws for s in packed.surfaces], dtype=bool)
-    if not throws.any():
+    casts_shadow = np.array([s.casts_shadow for s in packed.surfaces], dtype=bool)
+    if not casts_shadow.any():
         return None
-    stands = throws & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
+    stands = casts_shadow & np.array([s.vertices_m[:, 2].max() > _RUG_M for s in packed.surfaces])
     given = packed.scene.shadow_box_m
     if given is not None:
         corners = given[_CORNERS, np.arange(3)].astype(np.float32)
-        return Casters(throws=throws, stands=stands, vertices=corners, box_m=given, given=True)
+        return Casters(
+            casts_shadow=casts_shadow, stands=stands, vertices=corners, box_m=given, given=True
+        )
     vertices = packed.host_world_m
-    if not throws.all():
-        vertices = vertices[np.repeat(throws, np.diff(packed.vertex_start))]
+    if not casts_shadow.all():
+        vertices = vertices[np.repeat(casts_shadow, np.diff(packed.vertex_start))]
     people = sum(len(person.surfaces) for person in packed.scene.people)
     near = _box(packed.host_world_m[: packed.vertex_start[people]] if people else vertices)
     near += np.array([[-_REACH_M], [_REACH_M]], np.float32)
     box = _box(vertices)
     if (box[0] < near[0]).any() or (box[1] > near[1]).any():
         vertices, box = np.clip(vertices, *near), np.clip(box, *near)
-    return Casters(throws=throws, stands=stands, vertices=vertices, box_m=box.astype(np.float64))
+    return Casters(
+        casts_shadow=casts_shadow, stands=stands, vertices=vertices, box_m=box.astype(np.float64)
+    )
 
 
 def _box(points: F32) -> F32:
@@ -149,7 +153,7 @@ def sun_map(packed: Packed, thrown: Casters | None, light: Light) -> Any:
     offset = np.array([-start[0], -start[1], far])
     tiles = (size // TILE, size // TILE)
     out.crowded = wp.zeros(tiles, dtype=wp.uint8, device=packed.device)
-    choice = _choice(packed, thrown.throws, size)
+    choice = _choice(packed, thrown.casts_shadow, size)
     choice.facing, choice.deepest = 1, np.inf
     out.keys = _depth(packed, choice, (matrix, offset), out.crowded)
     return out
@@ -186,10 +190,10 @@ def contact_map(packed: Packed, thrown: Casters | None) -> Any:
     return out
 
 
-def _choice(packed: Packed, throws: Bool, size: int) -> Any:
+def _choice(packed: Packed, casts_shadow: Bool, size: int) -> Any:
     choice: Any = Choice()
     closed = np.array([not s.two_sided for s in packed.surfaces], np.bool_)
-    choice.throws = to_device(throws, wp.bool, packed.device)
+    choice.casts_shadow = to_device(casts_shadow, wp.bool, packed.device)
     choice.closed = to_device(closed, wp.bool, packed.device)
     choice.surface, choice.drawn, choice.size = packed.surface, packed.drawn, size
     return choice

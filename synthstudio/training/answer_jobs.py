@@ -38,7 +38,7 @@ Poses = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
+class WorkerPool:
     """Who asks the network: so many workers of an engine."""
 
     engine: Engine
@@ -154,11 +154,11 @@ def answer_frames(asked: Network, job: FramesJob, report: Report) -> tuple[int, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class RemotePredictor:
     """A network asked by a crew; WorkerError, and what jobs raise."""
 
     request: Request
-    crew: Crew
+    pool: WorkerPool
 
     def predict_people(
         self, people: CropSubset, spec: InputSpec, progress: Callable[[int, int], None]
@@ -201,17 +201,17 @@ class Asker:
     ) -> list[Any]:
         """The results of jobs in the order of their `first`."""
         device, model = self.request.device, ""
-        if self.crew.engine.apart:
+        if self.pool.engine.apart:
             model = runtime.device_model(runtime.resolve_device(device))  # type: ignore[arg-type]
         done: dict[int, Any] = {}
 
         def report(now: Progress) -> None:
             progress(now.units, total)
 
-        self.crew.engine.run(
+        self.pool.engine.run(
             work,
             jobs,
-            workers=self.crew.workers,
+            workers=self.pool.workers,
             initializer=open_network,
             initargs=(self.request, model),
             on_done=lambda result: done.__setitem__(*result),

@@ -25,7 +25,7 @@ from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
-from synthstudio.training.answer_jobs import Asker, Crew, request
+from synthstudio.training.answer_jobs import RemotePredictor, WorkerPool, request
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.sources import load_subset
@@ -54,11 +54,11 @@ def evaluate(
     cache: Path,
     device: str = "auto",
     step: Step,
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
 ) -> Evaluation:
     """Evaluate the network of a weights file on a data set, into the new folder `out`.
 
-    `crew`: the workers that ask it for predictions; all else is done here. ModelError when they
+    `pool`: the workers that ask it for predictions; all else is done here. ModelError when they
     do not fit each other; DatasetError for damaged data; DiskError.
     """
     free_folder(out)
@@ -77,9 +77,9 @@ def evaluate(
     source, people = part_of(Dataset(dataset), people, options.frames)
     net, found = net.to(on), None
     asker = None
-    if crew is not None:
+    if pool is not None:
         asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
-        asker = Asker(request=asked, crew=crew)
+        asker = RemotePredictor(request=asked, pool=pool)
     if isinstance(net, PersonNet):
         report_people = _untimed(step("predicting"))
         if asker is not None:

@@ -12,7 +12,7 @@ from wardrobe_people import unit as unit_of
 from synthstudio.body import wardrobe
 from synthstudio.body.atlas import Atlas, load_atlas
 from synthstudio.body.clothes import kinds as designs
-from synthstudio.body.clothes.weave import basis, boundary_edges, clipped, places, weave_of
+from synthstudio.body.clothes.garment_mesh import basis, boundary_edges, clipped, places, weave_of
 from synthstudio.core.camera import Camera, look_at
 from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import PARTS, Light, PosedPerson, Scene, Surface

@@ -6,7 +6,7 @@ from scipy.spatial import cKDTree
 from wardrobe_people import GARMENTS, bare_of, dressed, person
 
 from synthstudio.body.atlas import Atlas, load_atlas
-from synthstudio.body.clothes.weave import basis
+from synthstudio.body.clothes.garment_mesh import basis
 from synthstudio.core.scene import PARTS
 
 HAIR = sorted(k for k, e in GARMENTS.items() if e.kind.slot == "hair")

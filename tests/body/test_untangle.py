@@ -37,25 +37,25 @@ def _hands_m(body, angles):
 
 def test_a_hand_in_the_belly_comes_out():
     assert _deepest_m(USUAL, IN_THE_BELLY) > 0.04
-    out, left_m = untangle.untangled(USUAL, IN_THE_BELLY)
+    out, left_m = untangle.resolve_self_intersection(USUAL, IN_THE_BELLY)
     assert _deepest_m(USUAL, out) < touch.SOFT_M
     assert left_m == untangle.deepest_own_m(USUAL, out) <= untangle.DEEP_M
     moved = {name for name in out if out[name] != IN_THE_BELLY.get(name, 0.0)}
     assert moved
     assert all(name.startswith("left_") for name in moved)  # what is not involved stays
-    assert (out, left_m) == untangle.untangled(USUAL, IN_THE_BELLY)
+    assert (out, left_m) == untangle.resolve_self_intersection(USUAL, IN_THE_BELLY)
 
 
 def test_who_is_free_stays_as_they_are():
     angles = {"left_shoulder_abduction": 0.5, "right_shoulder_abduction": 0.5}
     assert untangle.deepest_own_m(WIDE, angles) < untangle.DEEP_M
-    assert untangle.untangled(WIDE, angles)[0] == angles
+    assert untangle.resolve_self_intersection(WIDE, angles)[0] == angles
 
 
 @pytest.mark.parametrize("name", sampled((library()[k].name for k in SAMPLE), 8))
 def test_wide_people_take_the_librarys_poses(name):
     angles = dict(next(pose for pose in library() if pose.name == name).angles_rad)
-    out, _ = untangle.untangled(WIDE, angles)
+    out, _ = untangle.resolve_self_intersection(WIDE, angles)
     assert _deepest_m(WIDE, out) <= touch.SOFT_M
     for angle, value in out.items():
         low, high = LIMITS_RAD[angle]
@@ -74,7 +74,8 @@ def test_hands_that_hold_one_thing_keep_their_places_to_each_other():
     }
     assert untangle.deepest_own_m(WIDE, angles) > untangle.DEEP_M
     free, held = (
-        untangle.untangled(WIDE, angles, both_hands=both_hands)[0] for both_hands in (False, True)
+        untangle.resolve_self_intersection(WIDE, angles, both_hands=both_hands)[0]
+        for both_hands in (False, True)
     )
     begun = _hands_m(WIDE, angles)
     assert np.linalg.norm(_hands_m(WIDE, held) - begun) < 0.01

@@ -1,4 +1,4 @@
-"""What the first reading of a COCO file only glances at is still parsed before it counts."""
+"""What the first reading of a COCO file only scans is still parsed before it counts."""
 
 import json
 

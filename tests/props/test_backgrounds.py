@@ -160,7 +160,7 @@ def test_the_room_has_its_size_and_place():
 
 def test_coords_are_metres():
     for surface in room_surfaces(ROOM):
-        assert not surface.throws  # a lamp hangs inside
+        assert not surface.casts_shadow  # a lamp hangs inside
         corners, coords = surface.vertices_m[surface.faces], surface.coords[surface.faces]
         for k in range(3):
             real = np.linalg.norm(corners[:, k] - corners[:, k - 1], axis=1)

@@ -76,7 +76,9 @@ def test_floor_and_the_rest_are_two_instances_and_all_faces_are_there(model):
     assert {(s.instance, s.name) for s in surfaces} == {(1000, "floor"), (1001, "places/room.glb")}
     heights = [s.vertices_m[s.faces][:, :, 2] for s in floor]
     assert np.abs(np.concatenate(heights)).max() < 0.02
-    thrown = np.concatenate([s.vertices_m[s.faces].reshape(-1, 3) for s in surfaces if s.throws])
+    thrown = np.concatenate(
+        [s.vertices_m[s.faces].reshape(-1, 3) for s in surfaces if s.casts_shadow]
+    )
     assert TABLE_M[4] - 0.01 < thrown[:, 2].max() < 2.2  # the table throws a shadow, walls do not
 
 

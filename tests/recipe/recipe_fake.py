@@ -203,7 +203,7 @@ class FakeSolve:
         self._count("own_depth_m")
         return 0.0
 
-    def untangled(self, phenotype, angles_rad, *, both_hands=False):
+    def resolve_self_intersection(self, phenotype, angles_rad, *, both_hands=False):
         self._count("untangled")
         return angles_rad, 0.0
 

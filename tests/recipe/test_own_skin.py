@@ -39,7 +39,7 @@ class _Skins:
     def touches_m(self, phenotype, angles, like=()):
         return next(self.capsules)
 
-    def untangled(self, phenotype, angles, *, both_hands=False):
+    def resolve_self_intersection(self, phenotype, angles, *, both_hands=False):
         depth = next(self.skins)
         return angles | {"freed": depth}, depth
 

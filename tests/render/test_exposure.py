@@ -37,9 +37,9 @@ def gone(now, px, *, seconds=SECONDS):
     """The still picture and the exposed one; the first thing goes so many pixels (x, y down)."""
     per_s = np.array([px[0], -px[1], 0.0], np.float32) * PX_M / seconds
     first = now.things[0].vertices_m
-    drifts = (np.broadcast_to(per_s, first.shape), *(None for _ in now.things[1:]))
+    velocities = (np.broadcast_to(per_s, first.shape), *(None for _ in now.things[1:]))
     still = picture(now)
-    return still, exposed(still, now, drifts, seconds, picture)
+    return still, exposed(still, now, velocities, seconds, picture)
 
 
 def ramp_px(light, low, high):

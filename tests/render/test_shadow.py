@@ -13,7 +13,7 @@ from synthstudio.core.scene import Scene
 from synthstudio.render import shadow
 from synthstudio.render.pack import pack, to_host
 
-FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "throws": False}
+FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "casts_shadow": False}
 
 
 def box(centre, size, instance=1002, **fields):
@@ -27,7 +27,7 @@ def test_what_hangs_from_a_ceiling_throws_no_shadow():
     lamp = box((0.0, 0.0, 0.6), (0.4, 0.4, 0.1))
     light = lit((1.0, 0.0, 1.0), 0.6, sky=0.1)
     _, thrown = shot(view, [lamp, floor], light)
-    rendering, none = shot(view, [dataclasses.replace(lamp, throws=False), floor], light)
+    rendering, none = shot(view, [dataclasses.replace(lamp, casts_shadow=False), floor], light)
     _, bare = shot(view, [floor], light)
     seen = rendering.instance == 1000
     np.testing.assert_array_equal(none[seen], bare[seen])

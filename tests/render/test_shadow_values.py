@@ -9,7 +9,7 @@ from synthstudio.render import shadow
 from synthstudio.render.pack import pack
 from synthstudio.render.shade import render
 
-FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "throws": False}
+FLOOR = {"instance": 1000, "name": "floor", "material": GREY, "casts_shadow": False}
 VIEW = from_above()
 
 

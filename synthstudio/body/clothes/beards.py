@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, clipped, places, weave_of
 from synthstudio.body.clothes.hair import head_faces, lumps, nowhere, tress
 from synthstudio.body.clothes.tailor import Field, Shape, Tailored, step
-from synthstudio.body.clothes.weave import Basis, Places, clipped, places, weave_of
 from synthstudio.core.scene import F32, PARTS
 
 FACE = sum(1 << PARTS.index(part) for part in ("head", "scalp", "neck"))

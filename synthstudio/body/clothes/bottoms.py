@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, Places, basis, clipped, places
 from synthstudio.body.clothes.tailor import (
     FAR,
     Field,
@@ -18,7 +19,6 @@ from synthstudio.body.clothes.tailor import (
     step,
     suit,
 )
-from synthstudio.body.clothes.weave import Basis, Places, Weave, basis, clipped, places
 from synthstudio.core.scene import F32
 
 _OVER_BOOTS_M = 0.025  # of long legs off the skin where boots may be under them
@@ -193,7 +193,7 @@ def shoes(
         vamp = np.maximum(top - open_m * step(y, 0.02, -0.06) - z, -y - 0.150)
         return np.where(z < -0.45, vamp if open_m else top - z, -FAR).astype(np.float32)
 
-    def from_welt(of: Basis, up: float, over_m: float) -> Weave:
+    def from_welt(of: Basis, up: float, over_m: float) -> GarmentMesh:
         weave, p = suit(of, inside)
         weave = replace(weave, shift_m=_tread(p, thick_m, heel_m))
         return clipped(weave, over_m + up * (p.at[:, 2] - _WELT_M))
@@ -229,7 +229,7 @@ def _tread(p: Places, thick_m: float, heel_m: float) -> F32:
     return np.stack([out[:, 0] * side, out[:, 1], low * (flat - z) + box], 1).astype(np.float32)
 
 
-def leather(weave: Weave, offset: F32, *, passes: int, second: bool = False) -> Cut:
+def leather(weave: GarmentMesh, offset: F32, *, passes: int, second: bool = False) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, anchored, clipped
 from synthstudio.body.clothes.hair import nowhere, skull
 from synthstudio.body.clothes.hats import brim, dome, hat, under
 from synthstudio.body.clothes.panels import panelled
 from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
-from synthstudio.body.clothes.weave import Basis, Places, anchored, clipped
 from synthstudio.core.scene import F32, I32
 
 _FRONT_M, _BACK_M = 0.704, 0.668

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from synthstudio.body.clothes.hang import Hang, hang_of
-from synthstudio.body.clothes.weave import (
+from synthstudio.body.clothes.garment_mesh import (
     Basis,
+    GarmentMesh,
     Places,
-    Weave,
     along_chain,
     boundary_edges,
     corner_sum,
@@ -27,6 +26,7 @@ from synthstudio.body.clothes.weave import (
     parted,
     places,
 )
+from synthstudio.body.clothes.hang import Hang, hang_of
 from synthstudio.core.scene import F32, F64, I32, U32, Bool
 
 EARS_M = 0.635  # template height from which long hair hangs
@@ -42,7 +42,7 @@ _NONE = np.zeros(0, np.intp)
 class Cut:
     """What a garment's builder decides about one piece of cloth."""
 
-    weave: Weave
+    weave: GarmentMesh
     offset_m: F32  # (V,) from the base surface at loose = 1
     least_m: F32  # (V,) never nearer to the skin than this
     passes: int = 5  # smoothing
@@ -78,7 +78,7 @@ class Rounds:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Settle:
+class DrapeConstraint:
     """How loose cloth finds the skin under it in a pose."""
 
     moving: NDArray[np.intp]  # (M,) vertices that move
@@ -124,7 +124,7 @@ class Cloth:
     shift_m: F32 | None  # (3, V)
     bones: tuple[int, int]
     drop_m: F32 | None  # (V,) of limp hair below the ears
-    settle: Settle | None
+    settle: DrapeConstraint | None
     on_head: bool  # hair, hats and what the face wears
     studs: NDArray[np.intp]  # (B,) vertices that carry a button
     panel: Bool | None  # (F + rim,) faces drawn with the other material
@@ -201,7 +201,7 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
 def _panelled(base: Basis, cut: Cut, whole: Cloth, panel: F32) -> Cloth:
     """Return a piece whose faces are cut along the edges of its panel; it hangs as the whole."""
     keep = sparse.eye_array(len(panel), dtype=np.float32, format="csr")
-    weave, inside = parted(Weave(rows=keep, faces=whole.faces), panel)
+    weave, inside = parted(GarmentMesh(rows=keep, faces=whole.faces), panel)
     edge = boundary_edges(weave.faces)
     rim = edge if cut.rim_m else edge[:0]
     rows = sparse.csr_array(weave.rows @ whole.rows)
@@ -246,7 +246,9 @@ def _rounds(passes: int, *, fine: bool) -> tuple[float, Rounds]:
     )
 
 
-def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> Settle | None:
+def _settle(
+    base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array
+) -> DrapeConstraint | None:
     z = where.at[:, 2]
     if cut.limp:
         moving = np.flatnonzero(z < EARS_M)
@@ -256,7 +258,7 @@ def _settle(base: Basis, cut: Cut, where: Places, smooth: sparse.csr_array) -> S
         least, skin, rounds = cut.least_m[moving] + 0.006, base.legs, 2
     else:
         return None
-    return Settle(
+    return DrapeConstraint(
         moving=moving,
         least_m=least.astype(np.float32),
         skin=skin,

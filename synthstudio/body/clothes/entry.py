@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.tailor import Shape, Tailored
-from synthstudio.body.clothes.weave import Basis
 from synthstudio.core.catalogue import GarmentKind
 from synthstudio.core.spec import Pattern, Vec2
 

@@ -14,9 +14,9 @@ from scipy import sparse
 
 from synthstudio.body.clothes.beards import FACE
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, anchored
 from synthstudio.body.clothes.hair import SCALP, nowhere
 from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
-from synthstudio.body.clothes.weave import Basis, Weave, anchored
 from synthstudio.core.scene import F32, F64, I32, PARTS
 
 _EYE_M = np.array((0.0297, -0.1076, 0.6487))  # middle of the left eyeball
@@ -164,7 +164,7 @@ def _piece(base: Basis, at: F32, faces: I32, side: int) -> Cut:
     )
 
 
-def _held(base: Basis, at: F32, faces: I32, side: int) -> Weave:
+def _held(base: Basis, at: F32, faces: I32, side: int) -> GarmentMesh:
     """Return a mesh whose vertices follow eyes and ears by how far back they lie.
 
     The mean of an eyeball's vertices does not move when it turns or a face makes an expression.
@@ -187,7 +187,7 @@ def _held(base: Basis, at: F32, faces: I32, side: int) -> Weave:
             part = sparse.csr_array(np.outer(share / len(own), mean).astype(np.float32))
             rows = rows + part
     rows = sparse.csr_array(rows)
-    return Weave(
+    return GarmentMesh(
         rows=rows,
         faces=faces.astype(np.int32),
         shift_m=(at - rows @ atlas.template_m).astype(np.float32),

@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import (
+    Basis,
+    GarmentMesh,
+    Places,
+    anchored,
+    clipped,
+    places,
+    weave_of,
+)
 from synthstudio.body.clothes.tailor import Shape, Tailored, step
-from synthstudio.body.clothes.weave import Basis, Places, Weave, anchored, clipped, places, weave_of
 from synthstudio.core.scene import F32, I32, PARTS
 
 SCALP = 1 << PARTS.index("scalp")
@@ -77,7 +85,7 @@ def head_faces(base: Basis, *, ears: bool) -> I32:
     return atlas.body_faces[keep]
 
 
-def cap(base: Basis) -> tuple[Weave, Places]:
+def cap(base: Basis) -> tuple[GarmentMesh, Places]:
     """Return the head's skin above the hairline, ears left out."""
     weave = weave_of(base.atlas, head_faces(base, ears=False), fine=base.fine)
     at = places(base.atlas, weave.rows).at
@@ -147,7 +155,9 @@ def long_hair(base: Basis, shape: Shape) -> Tailored:
     )
 
 
-def tress(weave: Weave, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False) -> Cut:
+def tress(
+    weave: GarmentMesh, at: F32, offset: NDArray[Any], *, passes: int, limp: bool = False
+) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,
@@ -173,7 +183,7 @@ def skull(base: Basis) -> NDArray[np.intp]:
 
 def shell(
     base: Basis, length_m: float, volume_m: float, fringe: float, *, curl_m: float = 0.0
-) -> tuple[Weave, F32]:
+) -> tuple[GarmentMesh, F32]:
     """Return hair as a dome that falls straight from its widest, and the field of its edge.
 
     `curl_m`: how high its locks stand out all over.

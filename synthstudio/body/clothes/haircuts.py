@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, anchored, clipped, places
 from synthstudio.body.clothes.hair import (
     bald_m,
     cap,
@@ -24,7 +25,6 @@ from synthstudio.body.clothes.hair import (
     tress,
 )
 from synthstudio.body.clothes.tailor import Shape, Tailored, step, tube
-from synthstudio.body.clothes.weave import Basis, anchored, clipped, places
 from synthstudio.core.scene import F32
 
 _SHAVEN_M = 0.0015

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from synthstudio.body.clothes.weave import Places, spread
+from synthstudio.body.clothes.garment_mesh import Places, spread
 from synthstudio.core.scene import F32, F64
 
 _LEVEL_M = 0.025
@@ -110,7 +110,7 @@ _STEPS_DOWN = np.arange(_LEVELS, dtype=np.float32)[:, None]
 
 
 def _template_joints() -> F64:
-    from synthstudio.body.clothes.weave import JOINTS
+    from synthstudio.body.clothes.garment_mesh import JOINTS
 
     left = np.array(JOINTS)
     return np.vstack([left, left * [-1, 1, 1]])

@@ -10,12 +10,10 @@ import numpy as np
 from scipy import sparse
 
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
-from synthstudio.body.clothes.tailor import Shape, Tailored, step
-from synthstudio.body.clothes.weave import (
+from synthstudio.body.clothes.garment_mesh import (
     Basis,
+    GarmentMesh,
     Places,
-    Weave,
     anchored,
     boundary_edges,
     clipped,
@@ -23,6 +21,8 @@ from synthstudio.body.clothes.weave import (
     places,
     weave_of,
 )
+from synthstudio.body.clothes.hair import SCALP, azimuth, head_faces, nowhere, shell, skull
+from synthstudio.body.clothes.tailor import Shape, Tailored, step
 from synthstudio.core.scene import F32, PARTS
 
 _FRONT_Y_M, _BACK_Y_M = -0.13, 0.06
@@ -43,7 +43,7 @@ def under(p: Places, *, front_m: float, back_m: float) -> F32:
     return np.where(p.at[:, 2] > 0.6, _above(p.at, front_m, back_m), -1).astype(np.float32)
 
 
-def dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32]:
+def dome(base: Basis, front_m: float, back_m: float) -> tuple[GarmentMesh, Places, F32]:
     weave = weave_of(base.atlas, head_faces(base, ears=True), fine=base.fine)
     at = places(base.atlas, weave.rows).at
     weave = clipped(weave, _above(at, front_m, back_m).astype(np.float32))
@@ -51,7 +51,7 @@ def dome(base: Basis, front_m: float, back_m: float) -> tuple[Weave, Places, F32
     return weave, p, _above(p.at, front_m, back_m)
 
 
-def hat(weave: Weave, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
+def hat(weave: GarmentMesh, offset: F32, *, passes: int, rim_m: float = 0.006) -> Cut:
     return Cut(
         weave=weave,
         offset_m=offset,
@@ -177,8 +177,13 @@ def _throat(at: F32) -> F32:
 
 
 def brim(
-    weave: Weave, at: F32, droop: tuple[float, float], *, reach_m: float, fade_deg: tuple[int, int]
-) -> Weave:
+    weave: GarmentMesh,
+    at: F32,
+    droop: tuple[float, float],
+    *,
+    reach_m: float,
+    fade_deg: tuple[int, int],
+) -> GarmentMesh:
     """Return a brim: the dome's edge drawn outwards in rings, less beyond `fade_deg`.
 
     `droop` is (metres from the skull at which it starts, share of its reach that it falls).
@@ -207,7 +212,7 @@ def brim(
             faces += [np.stack([a + i, b + j, b + i], 1), np.stack([a + i, a + j, b + j], 1)]
     rows = sparse.csr_array(sparse.vstack([weave.rows[used]] * rings, format="csr"))
     return compact(
-        Weave(
+        GarmentMesh(
             rows=rows,
             faces=np.concatenate(faces).astype(np.int32),
             shift_m=np.concatenate(shift).astype(np.float32),

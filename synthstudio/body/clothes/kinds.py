@@ -36,9 +36,9 @@ from synthstudio.body.clothes.entry import (
     WOOL,
     Entry,
 )
+from synthstudio.body.clothes.garment_mesh import Basis
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.clothes.tailor import Tailored
-from synthstudio.body.clothes.weave import Basis
 from synthstudio.core.catalogue import GarmentKind, Slot
 from synthstudio.core.scene import Bool
 from synthstudio.core.spec import GarmentSpec, Pattern, Vec2

@@ -8,6 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.bottoms import SOLE_M, close, shoes
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, clipped, places, weave_of
 from synthstudio.body.clothes.hair import nowhere
 from synthstudio.body.clothes.tailor import (
     FAR,
@@ -19,7 +20,6 @@ from synthstudio.body.clothes.tailor import (
     step,
     suit,
 )
-from synthstudio.body.clothes.weave import Basis, Places, clipped, places, weave_of
 from synthstudio.core.scene import F32, PARTS
 
 _WRIST_M = 0.475  # along the arm from the shoulder

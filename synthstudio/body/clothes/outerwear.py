@@ -8,6 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.bottoms import belt
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, places
 from synthstudio.body.clothes.panels import panelled
 from synthstudio.body.clothes.tailor import (
     FAR,
@@ -25,7 +26,6 @@ from synthstudio.body.clothes.tailor import (
     suit,
 )
 from synthstudio.body.clothes.tops import collar, top_cut
-from synthstudio.body.clothes.weave import Basis, Places, places
 from synthstudio.core.scene import F32
 
 _ARMHOLE_M = 0.146

@@ -8,12 +8,12 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, GarmentMesh, Places, places, scored
 from synthstudio.body.clothes.tailor import Field
-from synthstudio.body.clothes.weave import Basis, Places, Weave, places, scored
 from synthstudio.core.scene import F32
 
 
-def resampled(cut: Cut, weave: Weave, p: Places, base: Basis) -> Cut:
+def resampled(cut: Cut, weave: GarmentMesh, p: Places, base: Basis) -> Cut:
     """Return `cut` on a finer weave: its values are taken from the nearest old vertices."""
     old = places(base.atlas, cut.weave.rows)
     near = cKDTree(old.at).query(p.at)[1]

@@ -1,4 +1,4 @@
-"""Sewing: a piece of cloth put on one posed person. Vectors lie as in weave.py."""
+"""Sewing: a piece of cloth put on one posed person. Vectors lie as in garment_mesh.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from synthstudio.body.atlas import BareBody
-from synthstudio.body.clothes.cloth import Cloth, Settle, along_m
+from synthstudio.body.clothes.cloth import Cloth, DrapeConstraint, along_m
+from synthstudio.body.clothes.garment_mesh import Basis, cross_of, length, spread, tall, unit
 from synthstudio.body.clothes.hang import hung_m
-from synthstudio.body.clothes.weave import Basis, cross_of, length, spread, tall, unit
 from synthstudio.body.face import head_size
 from synthstudio.core.scene import F32, F64, I32, U32
 
@@ -155,7 +155,7 @@ def _turned(cloth: Cloth, shift_m: F32, wearer: Wearer) -> F32:
     return made
 
 
-def _settled(v: F32, loose: Settle | None, wearer: Wearer, over_m: float) -> F32:
+def _settled(v: F32, loose: DrapeConstraint | None, wearer: Wearer, over_m: float) -> F32:
     """Lay loose cloth or long hair on whatever skin is under it in this pose."""
     if loose is None:
         return v

@@ -8,6 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.bottoms import belt, close, lined, liner, skirt_cut
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, places
 from synthstudio.body.clothes.panels import panelled, pocketed
 from synthstudio.body.clothes.tailor import (
     FAR,
@@ -24,7 +25,6 @@ from synthstudio.body.clothes.tailor import (
     suit,
 )
 from synthstudio.body.clothes.tops import buttoned, collar, sleeved, top_cut, wrapped
-from synthstudio.body.clothes.weave import Basis, Places, places
 from synthstudio.core.scene import F32
 
 _SEGMENTS = {  # of a digit: across -1..1, up -1..1, half its length, upright or not

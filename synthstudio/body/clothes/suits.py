@@ -8,6 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.bottoms import WAIST_M, belt, close, leg_cut, lined, liner, skirt_cut
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, places
 from synthstudio.body.clothes.panels import panelled, pocketed
 from synthstudio.body.clothes.shirts import sleeved_field
 from synthstudio.body.clothes.tailor import (
@@ -24,7 +25,6 @@ from synthstudio.body.clothes.tailor import (
     suit,
 )
 from synthstudio.body.clothes.tops import buttoned, collar, top_cut
-from synthstudio.body.clothes.weave import Basis, Places, places
 from synthstudio.core.scene import F32
 
 

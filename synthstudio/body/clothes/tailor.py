@@ -1,7 +1,7 @@
 """What every garment is cut with: smooth fields over template coordinates, positive inside.
 
 Lengths are metres on the template (ground -0.895, crotch about -0.08, waist 0.10, neck 0.50,
-top of the head 0.76); see weave.py for joints.
+top of the head 0.76); see garment_mesh.py for joints.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.body.clothes.cloth import Cut
-from synthstudio.body.clothes.weave import Basis, Places, Weave, clipped, places, weave_of
+from synthstudio.body.clothes.garment_mesh import (
+    Basis,
+    GarmentMesh,
+    Places,
+    clipped,
+    places,
+    weave_of,
+)
 from synthstudio.core.scene import F32, I32, Bool
 
 Shape = Mapping[str, float]
@@ -76,19 +83,19 @@ def legs(p: Places, waist_m: float, hem_m: float) -> F32:
     return np.where(on_arm(p), -FAR, np.minimum(waist_m - z, z - hem_m))
 
 
-def cut_from(base: Basis, group: str, field: Field) -> Weave:
+def cut_from(base: Basis, group: str, field: Field) -> GarmentMesh:
     """Return the part of a group of the atlas's helper geometry where `field` is positive."""
     weave, where = _whole_group(base, group)
     return clipped(weave, field(where))
 
 
 @functools.lru_cache(maxsize=32)
-def _whole_group(base: Basis, group: str) -> tuple[Weave, Places]:
+def _whole_group(base: Basis, group: str) -> tuple[GarmentMesh, Places]:
     weave = weave_of(base.atlas, base.atlas.groups[group], fine=base.fine)
     return weave, places(base.atlas, weave.rows)
 
 
-def suit(base: Basis, field: Field) -> tuple[Weave, Places]:
+def suit(base: Basis, field: Field) -> tuple[GarmentMesh, Places]:
     """Return the part of the body suit where `field` is positive, and where it lies."""
     weave = cut_from(base, "tights", field)
     return weave, places(base.atlas, weave.rows)

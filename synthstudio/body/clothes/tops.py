@@ -8,6 +8,7 @@ import numpy as np
 
 from synthstudio.body.clothes.bottoms import belt, close, lined, liner, skirt_cut
 from synthstudio.body.clothes.cloth import Cut
+from synthstudio.body.clothes.garment_mesh import Basis, Places, places, scored
 from synthstudio.body.clothes.panels import resampled
 from synthstudio.body.clothes.tailor import (
     FAR,
@@ -22,7 +23,6 @@ from synthstudio.body.clothes.tailor import (
     step,
     suit,
 )
-from synthstudio.body.clothes.weave import Basis, Places, places, scored
 from synthstudio.core.scene import F32
 
 

@@ -27,7 +27,7 @@ from synthstudio.core.errors import AssetError, FormatError, RecipeError, SynthS
 from synthstudio.core.images import image_size
 from synthstudio.core.own_skeletons import own_skeleton
 from synthstudio.core.safe_files import file_inside, is_file_below
-from synthstudio.core.safe_json import BEGIN, Span, glance, read_members
+from synthstudio.core.safe_json import BEGIN, Span, quick_scan, read_members
 from synthstudio.core.skeleton import FOREIGN, SKELETONS, Skeleton
 from synthstudio.dataset.manifest import AssetRow
 from synthstudio.dataset.rows import Row
@@ -47,9 +47,9 @@ CREATE TABLE people (place INTEGER PRIMARY KEY, key UNIQUE, image, category, sta
 """
 _ORPHANS = "image NOT IN (SELECT key FROM images)"
 _BATCH = 2000
-_GLANCES = {"annotations": glance("id", "image_id", "category_id", zero=["iscrowd"])}
+_QUICK_SCANS = {"annotations": quick_scan("id", "image_id", "category_id", zero=["iscrowd"])}
 _RAW_LISTS = ("images", "annotations")
-_RAW_GLANCES = {"annotations": glance()}
+_RAW_QUICK_SCANS = {"annotations": quick_scan()}
 _URLS = ("flickr_url", "coco_url", "url")
 MAX_CATEGORIES = 10_000
 _MAX_ID_CHARS = 1000
@@ -273,7 +273,7 @@ class CocoFile:
         people: list[tuple[Any, ...]] = []
         seen = set()
         for key, span in read_members(
-            self.path, streamed=_LISTS, loose=["licenses"], nan=True, glances=_GLANCES
+            self.path, streamed=_LISTS, loose=["licenses"], nan=True, quick_scans=_QUICK_SCANS
         ):
             if span is BEGIN:
                 seen.add(key)
@@ -475,7 +475,7 @@ class RawCoco:
     def _read(self) -> None:
         seen = set()
         for key, span in read_members(
-            self.path, streamed=_RAW_LISTS, nan=True, glances=_RAW_GLANCES
+            self.path, streamed=_RAW_LISTS, nan=True, quick_scans=_RAW_QUICK_SCANS
         ):
             if key not in _RAW_LISTS:
                 self.head[key] = span.value

@@ -207,7 +207,13 @@ def _hanging(x0: float, x1: float, h: float, deep: float, folds: int) -> Piece:
     )
 
 
-@kind("white lamp", low_m=(0.3, 0.3, 0.35), high_m=(0.55, 0.55, 0.9), roles=SCENERY, throws=False)
+@kind(
+    "white lamp",
+    low_m=(0.3, 0.3, 0.35),
+    high_m=(0.55, 0.55, 0.9),
+    roles=SCENERY,
+    casts_shadow=False,
+)
 def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a lamp on a cord: cord and rose (0), shade or globe (1)."""
     r, h = min(size[:2]) / 2, size[2]
@@ -219,7 +225,13 @@ def ceiling_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     return [rose, cord, shade]
 
 
-@kind("white lamp", low_m=(1.2, 0.12, 0.06), high_m=(1.6, 0.3, 0.09), roles=SCENERY, throws=False)
+@kind(
+    "white lamp",
+    low_m=(1.2, 0.12, 0.06),
+    high_m=(1.6, 0.3, 0.09),
+    roles=SCENERY,
+    casts_shadow=False,
+)
 def strip_lamp(size: Vec3, shape: Shape) -> list[Piece]:
     """Build a long flat lamp of offices and halls: body (0), bright underside (1)."""
     x, y, h = half(size)

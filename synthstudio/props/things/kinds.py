@@ -32,7 +32,7 @@ class Kind:
     patterns: tuple[Pattern, ...]
     roles: tuple[str, ...]
     shape: tuple[str, ...]  # the names that ThingSpec.shape may hold
-    throws: bool = True  # a shadow
+    casts_shadow: bool = True  # a shadow
     grip: str = ""  # how a hand holds it: a key of recipe.contacts.grips.GRIPS
     grip_share: Vec3 = (0.0, 0.0, 0.5)  # where: the share of its size from its base's centre
 
@@ -48,7 +48,7 @@ def kind(
     patterns: str = "plain",
     roles: tuple[str, ...] = STANDING,
     shape: str = "",
-    throws: bool = True,
+    casts_shadow: bool = True,
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder. Lists of names are parted by blanks.
 
@@ -65,7 +65,7 @@ def kind(
             patterns=cast(tuple[Pattern, ...], tuple(patterns.split())),
             roles=roles,
             shape=tuple(shape.split()),
-            throws=throws,
+            casts_shadow=casts_shadow,
         )
         return build
 

@@ -22,7 +22,7 @@ from synthstudio.recipe.contacts.supports import draw_support, materials, seats_
 from synthstudio.recipe.sampling import palette
 from synthstudio.recipe.sampling.context import SampleContext, pick_one, pose_held
 from synthstudio.recipe.sampling.people import is_upright, mirrored
-from synthstudio.recipe.sampling.pose_jitter import ARM, is_of, strayed, untangled
+from synthstudio.recipe.sampling.pose_jitter import ARM, is_of, resolve_self_intersection, strayed
 
 Unit = tuple[PersonSpec, KeyPose]
 BACK = "back"
@@ -78,7 +78,7 @@ def _free(ctx: SampleContext, unit: Unit, hand: str) -> Unit:
     person, key = unit
     angles = dict(person.pose.angles_rad)
     both = hand in ("both_hands", "")
-    free = untangled(ctx, person.phenotype, angles, both_hands=both)
+    free = resolve_self_intersection(ctx, person.phenotype, angles, both_hands=both)
     if free == angles:
         return unit
     pose = dataclasses.replace(person.pose, angles_rad=free)

@@ -25,8 +25,8 @@ from synthstudio.recipe.sampling.pose_jitter import (
     OTHER_SIDE,
     apart,
     is_of,
+    resolve_self_intersection,
     strayed,
-    untangled,
 )
 
 Unit = tuple[PersonSpec, KeyPose]
@@ -99,7 +99,7 @@ def _pair(
         pose = _role(ctx, meeting, role, sides, rng, flip=flip)
         if pose is None:
             return ()
-        free = untangled(ctx, person.phenotype, dict(pose.angles_rad))
+        free = resolve_self_intersection(ctx, person.phenotype, dict(pose.angles_rad))
         pose = dataclasses.replace(pose, angles_rad=free)
         yaw_rad = yaw if k else 0.0
         begun.append(

@@ -15,7 +15,7 @@ from synthstudio.core.spec import PersonSpec, PoseSpec, ThingSpec
 from synthstudio.recipe.contacts.heads import looking, nose_m, turned
 from synthstudio.recipe.layout.placement import Layout, Placed
 from synthstudio.recipe.sampling.context import pick_one
-from synthstudio.recipe.sampling.pose_jitter import untangled
+from synthstudio.recipe.sampling.pose_jitter import resolve_self_intersection
 
 _AT_HEAD = frozenset({"phone", "cup"})
 """Grips of things that are held to the head: it keeps its pose."""
@@ -81,7 +81,7 @@ def _if_free(layout: Layout, everybody: list[Placed], place: int, pose: PoseSpec
     if not layout.free(new, others) or deeper > max(before, _SOFT_M):
         return old
     angles = dict(pose.angles_rad)  # a head lies in nothing that would have to move out of it
-    return new if untangled(layout.ctx, person.phenotype, angles) == angles else old
+    return new if resolve_self_intersection(layout.ctx, person.phenotype, angles) == angles else old
 
 
 def _own(item: PersonSpec | ThingSpec, place: int) -> bool:

@@ -86,7 +86,7 @@ def freest(
     return found
 
 
-def untangled(
+def resolve_self_intersection(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> dict[str, float]:
     """The angles with limbs out of the body's own skin, unless the recipe leaves that be."""
@@ -96,10 +96,10 @@ def untangled(
 def freed(
     ctx: SampleContext, phenotype: Phenotype, angles: dict[str, float], *, both_hands: bool = False
 ) -> tuple[dict[str, float], float]:
-    """The angles of `untangled`, and how deep a part still lies in another, in metres."""
+    """Angles without self-intersection, and the depth that is left in metres."""
     if not ctx.recipe.people.poses.untangle:
         return angles, 0.0
-    return ctx.geometry.untangled(phenotype, angles, both_hands=both_hands)
+    return ctx.geometry.resolve_self_intersection(phenotype, angles, both_hands=both_hands)
 
 
 def _candidates(

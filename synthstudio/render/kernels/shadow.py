@@ -60,7 +60,7 @@ def cast_kernel(
 class Choice:
     """Which faces a shadow map needs."""
 
-    throws: wp.array[wp.bool]  # (S,)
+    casts_shadow: wp.array[wp.bool]  # (S,)
     closed: wp.array[wp.bool]  # (S,) their back faces hide nothing that a front face does not
     surface: wp.array[wp.int32]  # (F,)
     drawn: wp.array[wp.bool]  # (F,)
@@ -85,7 +85,7 @@ def choose_kernel(
     t = wp.tid()
     chosen[t] = False
     k = choice.surface[t]
-    if not (choice.throws[k] and choice.drawn[t]):
+    if not (choice.casts_shadow[k] and choice.drawn[t]):
         return
     f = faces[t]
     a, b, c = snapped[f[0]], snapped[f[1]], snapped[f[2]]

@@ -67,7 +67,7 @@ class Basis:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Weave:
+class GarmentMesh:
     """Vertices as blends of the template's, and triangles over them."""
 
     rows: sparse.csr_array  # (V, N)
@@ -158,18 +158,18 @@ def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
 # Cutting ------------------------------------------------------------------------------------
 
 
-def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> Weave:
+def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> GarmentMesh:
     """Return triangles of the template as a weave, each split into four when `fine`."""
     used, inverse = np.unique(faces, return_inverse=True)
     rows = sparse.csr_array(
         (np.ones(len(used), np.float32), (np.arange(len(used)), used)),
         shape=(len(used), len(atlas.template_m)),
     )
-    weave = Weave(rows=rows, faces=inverse.reshape(-1, 3).astype(np.int32))
+    weave = GarmentMesh(rows=rows, faces=inverse.reshape(-1, 3).astype(np.int32))
     return _subdivided(weave) if fine else weave
 
 
-def _subdivided(weave: Weave) -> Weave:
+def _subdivided(weave: GarmentMesh) -> GarmentMesh:
     faces, count = weave.faces, weave.rows.shape[0]
     ends, edge = _edges(faces)
     middle = count + edge.reshape(3, -1)  # of edges 01, 12, 20
@@ -179,55 +179,55 @@ def _subdivided(weave: Weave) -> Weave:
         [np.stack(t, 1) for t in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
     )
     half = np.full(len(ends), 0.5, np.float32)
-    return Weave(rows=_with_cuts(weave.rows, ends, half), faces=split.astype(np.int32))
+    return GarmentMesh(rows=_with_cuts(weave.rows, ends, half), faces=split.astype(np.int32))
 
 
-def anchored(base: Basis, at: F32, faces: I32, among: NDArray[np.intp]) -> Weave:
+def anchored(base: Basis, at: F32, faces: I32, among: NDArray[np.intp]) -> GarmentMesh:
     """Return a free mesh (V, 3) tied to the three nearest of the vertices `among`."""
     distance, near = cKDTree(base.atlas.template_m[among]).query(at, k=3)
     weight = 1 / np.maximum(distance, 1e-4) ** 2
     weight = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
     where = (np.repeat(np.arange(len(at)), 3), among[near.ravel()])
     rows = sparse.csr_array((weight.ravel(), where), shape=(len(at), len(base.atlas.template_m)))
-    return Weave(
+    return GarmentMesh(
         rows=rows,
         faces=faces.astype(np.int32),
         shift_m=(at - rows @ base.atlas.template_m).astype(np.float32),
     )
 
 
-def clipped(weave: Weave, field: F32) -> Weave:
+def clipped(weave: GarmentMesh, field: F32) -> GarmentMesh:
     """Return the part of `weave` where `field` (V,) is positive, cut crisply along zero."""
     inside, _, whole = _cut(weave, field)
     return compact(replace(whole, faces=inside))
 
 
-def scored(weave: Weave, field: F32) -> Weave:
+def scored(weave: GarmentMesh, field: F32) -> GarmentMesh:
     """Return the whole of `weave` with edges along the zero of `field` (V,)."""
     inside, outside, whole = _cut(weave, field)
     return replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
 
 
-def parted(weave: Weave, field: F32) -> tuple[Weave, Bool]:
+def parted(weave: GarmentMesh, field: F32) -> tuple[GarmentMesh, Bool]:
     """Return `weave` scored along the zero of `field` (V,), and which faces (F,) lie inside."""
     inside, outside, whole = _cut(weave, field)
     made = replace(whole, faces=np.vstack([inside, outside]).astype(np.int32))
     return made, np.arange(len(made.faces)) < len(inside)
 
 
-def compact(weave: Weave) -> Weave:
+def compact(weave: GarmentMesh) -> GarmentMesh:
     """Return `weave` without unused vertices; GeometryError when nothing is left."""
     if not len(weave.faces):
         raise GeometryError("a cut leaves no cloth", where="wardrobe")
     used, inverse = np.unique(weave.faces, return_inverse=True)
-    return Weave(
+    return GarmentMesh(
         rows=weave.rows[used],
         faces=inverse.reshape(-1, 3).astype(np.int32),
         shift_m=None if weave.shift_m is None else weave.shift_m[used],
     )
 
 
-def _cut(weave: Weave, field: F32) -> tuple[I32, I32, Weave]:
+def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
     """Return the faces inside and outside, and the weave with the cut's vertices appended."""
     faces = weave.faces
     positive = field[faces] > 0
@@ -252,7 +252,7 @@ def _cut(weave: Weave, field: F32) -> tuple[I32, I32, Weave]:
     if shift is not None:
         along = shift[ends[:, 0]] + share[:, None] * (shift[ends[:, 1]] - shift[ends[:, 0]])
         shift = np.vstack([shift, along])
-    whole = Weave(rows=_with_cuts(weave.rows, ends, share), faces=faces, shift_m=shift)
+    whole = GarmentMesh(rows=_with_cuts(weave.rows, ends, share), faces=faces, shift_m=shift)
     return inside.astype(np.int32), outside.astype(np.int32), whole
 
 

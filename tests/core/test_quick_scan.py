@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from test_safe_json import TEXTS, VALUES
 
 from synthstudio.core import safe_json
-from synthstudio.core.safe_json import BEGIN, glance, read_members
+from synthstudio.core.safe_json import BEGIN, quick_scan, read_members
 
 NAMES = ("id", "image_id")
-LOOK = glance(*NAMES, zero=["iscrowd"])
+LOOK = quick_scan(*NAMES, zero=["iscrowd"])
 KEYS = st.sampled_from([*NAMES, "iscrowd", "a", 'a","id":7,"', "{", "}"])
 OBJECTS = st.dictionaries(KEYS, st.integers(0, 3) | VALUES | st.dictionaries(KEYS, VALUES))
 
@@ -26,8 +26,8 @@ def test_what_is_taken_ends_and_says_what_the_parser_says(
     path.write_text(json.dumps({"x": items}, ensure_ascii=ascii_, separators=signs), "utf-8")
     with mock.patch.object(safe_json, "_CHUNK", chunk):
         spans = [
-            [span for _, span in read_members(path, streamed="x", glances=looks)]
-            for looks in (None, {"x": LOOK}, {"x": glance()})
+            [span for _, span in read_members(path, streamed="x", quick_scans=looks)]
+            for looks in (None, {"x": LOOK}, {"x": quick_scan()})
         ]
     raw = path.read_bytes()
     assert spans[0][0] is BEGIN

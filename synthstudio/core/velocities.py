@@ -58,36 +58,36 @@ def velocities(now: Sequence[Surface], other: Sequence[Surface], after_s: float)
     return tuple((b.vertices_m - a.vertices_m) * per_s for a, b in zip(now, other, strict=True))
 
 
-def scene_at(scene: Scene, drifts: Sequence[F32 | None], seconds: float) -> Scene:
-    """The scene so many seconds later; `drifts` has one for each of its surfaces, None: still.
+def scene_at(scene: Scene, velocities: Sequence[F32 | None], seconds: float) -> Scene:
+    """The scene so many seconds later; `velocities` has one for each of its surfaces, None: still.
 
     Only what is drawn moves: joints and patches stay those of the frame's moment.
     """
     people, start = [], 0
     for person in scene.people:
         stop = start + len(person.surfaces)
-        own = _moved(person.surfaces, drifts[start:stop], seconds)
+        own = _moved(person.surfaces, velocities[start:stop], seconds)
         people.append(dataclasses.replace(person, surfaces=own))
         start = stop
-    things = _moved(scene.things, drifts[start:], seconds)
+    things = _moved(scene.things, velocities[start:], seconds)
     return dataclasses.replace(scene, people=tuple(people), things=things)
 
 
 def _moved(
-    surfaces: Sequence[Surface], drifts: Sequence[F32 | None], seconds: float
+    surfaces: Sequence[Surface], velocities: Sequence[F32 | None], seconds: float
 ) -> tuple[Surface, ...]:
     return tuple(
         surface
-        if drift is None
+        if velocity is None
         else dataclasses.replace(
-            surface, vertices_m=surface.vertices_m + drift * np.float32(seconds)
+            surface, vertices_m=surface.vertices_m + velocity * np.float32(seconds)
         )
-        for surface, drift in zip(surfaces, drifts, strict=True)
+        for surface, velocity in zip(surfaces, velocities, strict=True)
     )
 
 
 def apply_rolling_shutter(
-    person: PosedPerson, drift: VertexVelocities, camera: Camera, readout_s: float
+    person: PosedPerson, velocity: VertexVelocities, camera: Camera, readout_s: float
 ) -> PosedPerson:
     """The person as a rolling shutter sees it: each point at the time of the row it is seen in.
 
@@ -102,10 +102,10 @@ def apply_rolling_shutter(
     patches = person.patches
     return dataclasses.replace(
         person,
-        surfaces=surfaces_at_rows(person.surfaces, drift.surfaces, camera, readout_s),
-        joints_m=late(person.joints_m, drift.joints),
-        kinematic_joints_m=late(person.kinematic_joints_m, drift.kinematic_joints),
-        patches=patches_at_rows(patches, drift.points, camera, readout_s),
+        surfaces=surfaces_at_rows(person.surfaces, velocity.surfaces, camera, readout_s),
+        joints_m=late(person.joints_m, velocity.joints),
+        kinematic_joints_m=late(person.kinematic_joints_m, velocity.kinematic_joints),
+        patches=patches_at_rows(patches, velocity.points, camera, readout_s),
     )
 
 
@@ -118,13 +118,13 @@ def patches_at_rows(
 
 
 def surfaces_at_rows(
-    surfaces: Sequence[Surface], drifts: Sequence[F32], camera: Camera, readout_s: float
+    surfaces: Sequence[Surface], velocities: Sequence[F32], camera: Camera, readout_s: float
 ) -> tuple[Surface, ...]:
-    """Surfaces whose vertices move at `drifts` (V, 3) each, as in `rolled`."""
+    """Surfaces whose vertices move at `velocities` (V, 3) each, as in `rolled`."""
     out = []
-    for surface, drift in zip(surfaces, drifts, strict=True):
-        times = row_times_s(camera, surface.vertices_m, drift, readout_s).astype(np.float32)
-        late = surface.vertices_m + drift * times[:, None]
+    for surface, velocity in zip(surfaces, velocities, strict=True):
+        times = row_times_s(camera, surface.vertices_m, velocity, readout_s).astype(np.float32)
+        late = surface.vertices_m + velocity * times[:, None]
         out.append(dataclasses.replace(surface, vertices_m=late))
     return tuple(out)
 
@@ -147,14 +147,14 @@ def row_times_s(camera: Camera, points_m: F32 | F64, velocity: F32 | F64, readou
 
 
 def max_motion_px(
-    camera: Camera, surfaces: Sequence[Surface], drifts: Sequence[F32 | None], seconds: float
+    camera: Camera, surfaces: Sequence[Surface], velocities: Sequence[F32 | None], seconds: float
 ) -> float:
     """How far in pixels whatever goes farthest in the picture goes in that time."""
     size, most = np.array([camera.width_px, camera.height_px]), 0.0
-    for surface, drift in zip(surfaces, drifts, strict=True):
-        if drift is None:
+    for surface, velocity in zip(surfaces, velocities, strict=True):
+        if velocity is None:
             continue
-        points, half = surface.vertices_m[::_EVERY], drift[::_EVERY] * (seconds / 2)
+        points, half = surface.vertices_m[::_EVERY], velocity[::_EVERY] * (seconds / 2)
         a, b = (camera.project(camera.to_camera(p)) for p in (points - half, points + half))
         seen = ((np.minimum(a, b) < size) & (np.maximum(a, b) >= 0)).all(axis=1)
         far = np.hypot(*(b - a)[seen].T)
