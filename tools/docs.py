@@ -1,4 +1,5 @@
-"""Write what comes from code: docs/cli.md, scenes/schema.json, fields of recipes and trainings.
+"""Write what comes from code: docs/cli.md, scenes/schema.json, fields of recipes and trainings,
+the table of labels.
 
 With --check nothing is written; the exit status is 1 if a file on disk is not what the code says.
 """
@@ -14,6 +15,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
+from synthstudio.core.labels import label_list
 from synthstudio.recipe.schema.load import json_schema
 from synthstudio.training.config import Config
 
@@ -78,11 +80,19 @@ def training_fields() -> str:
     return TRAINING + field_reference(Config.model_json_schema(), "The config itself")
 
 
+def conventions() -> str:
+    """docs/conventions.md with the table of labels as core/labels.py has it."""
+    text = (ROOT / "docs/conventions.md").read_text(encoding="utf-8")
+    start = text.index("| column | shape |")
+    return text[:start] + label_list() + text[text.index("\n\n", start) + 1 :]
+
+
 def main() -> int:
     """Write or check the files; return the exit status."""
     stale = 0
     made = {
         ROOT / "docs/cli.md": cli_reference(),
+        ROOT / "docs/conventions.md": conventions(),
         ROOT / "scenes/schema.json": schema(),
         ROOT / "scenes/README.md": scenes_readme(),
         ROOT / "docs/training_fields.md": training_fields(),

@@ -42,8 +42,7 @@ GROUPS = {
     "label": "label/*",
     "visibility": "core/visibility core/labels core/masks core/people core/boxes core/bins",
     "targets": "recipe/schema/targets recipe/search/*",
-    "dataset": "dataset/rows dataset/people dataset/reader dataset/writer"
-    " dataset/filter dataset/query",
+    "dataset": "dataset/rows dataset/reader dataset/writer dataset/filter dataset/query",
     "formats": "formats/coco/* formats/tools/yolo formats/tools/cvat formats/checked"
     " formats/exchange formats/joints",
     "review": "review/store review/edits review/history review/reverting review/reviewed"

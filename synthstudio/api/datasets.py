@@ -20,7 +20,7 @@ from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset import reader
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.manifest import Identity
-from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import INSTANCE_SCHEMA, Row, people_from_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -170,8 +170,6 @@ class Dataset(Sequence[Frame]):
 
     def people(self) -> Iterator[People]:
         """All people, as columns, some hundred at a time."""
-        from synthstudio.dataset.people import people_from_table
-
         for batch in self.iter_batches("instances"):
             yield people_from_table(batch, self.skeleton)
 

@@ -174,7 +174,7 @@ def made_frame(frame: MadeFrame, skeleton: Skeleton) -> Frame:
     spec = frame.spec
 
     def people() -> People:
-        return stack(frame.labels.people, skeleton, frame_index=spec.index)
+        return stack(frame.labels.people, skeleton, spec)
 
     return Frame(
         frame_row(frame, ""),

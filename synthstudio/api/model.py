@@ -24,7 +24,8 @@ from synthstudio.api.arguments import (
 )
 from synthstudio.api.datasets import Dataset
 from synthstudio.core.errors import ArgumentError, ModelError
-from synthstudio.core.people import People, stack
+from synthstudio.core.labels import LABELS
+from synthstudio.core.people import People, as_column, stack
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.inference.onnx_model import SUFFIX, OnnxModel
 from synthstudio.models.packaged import DEFAULT, default_model
@@ -38,6 +39,15 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint8]
 F64 = NDArray[np.float64]
+_NOT_PREDICTED = (
+    "joints_camera_m",
+    "joints_world_m",
+    "kinematic_joints_world_m",
+    "modal_counts",
+    "amodal_counts",
+    "depth_m",
+    "stature_m",
+)
 _FRAMES_AT_ONCE = 8  # a whole frame's maps are larger than a crop's
 
 
@@ -385,7 +395,6 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
         labels.append(labels_of(person, place))
     base = stack(labels, skeleton)
     picture = np.array([person.image for person in persons], np.int64)
-    unknown = np.full((len(persons), joints, 3), math.nan)
     shares = np.full(base.shares.shape, math.nan)
     for i, person in enumerate(persons):
         shares[i, :, :4] = person.shares
@@ -396,16 +405,12 @@ def _columns(persons: list[Person], skeleton: Skeleton) -> PredictedPeople:
 
     fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
     fields |= {
+        name: as_column(LABELS[name], [None] * len(persons), joints) for name in _NOT_PREDICTED
+    }
+    fields |= {
         "frame_index": picture,
-        "joints_camera_m": unknown,
-        "joints_world_m": unknown,
-        "kinematic_joints_world_m": unknown,
         "shares": shares,
         "origin": np.full((len(persons), joints), "predicted", object),
-        "modal": (None,) * len(persons),
-        "amodal": (None,) * len(persons),
-        "depth_m": np.full(len(persons), math.nan),
-        "stature_m": np.full(len(persons), math.nan),
     }
     return PredictedPeople(
         **fields,

@@ -1,17 +1,31 @@
-"""What a frame's labels are, as arrays. Letters: J joints. See docs/conventions.md for meanings."""
+"""The labels of people and frames. Letters: P people, J joints, N any number.
+
+`PersonColumns` is the table of labels, a line each. The Parquet schema (dataset/rows.py), `People`,
+checks of rows, keys of COCO files, fields of queries, the review store's columns and the list in
+docs/conventions.md come from it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.core.spec import FrameSpec
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import FrameSpec, OcclusionTarget
 
-F64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 U8 = NDArray[np.uint8]
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+Text = NDArray[np.object_]
+Lists = NDArray[np.object_]
 
 SHARES = ("visible", "self", "person", "object", "truncated")
 """The five shares of a joint's patch, in the order they are stored; they sum to 1."""
@@ -26,33 +40,38 @@ Rle = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PersonLabel:
-    """The labels of one person in one frame. Pixels are continuous."""
+    """The labels of one person in one frame, as `PersonColumns` explains them."""
 
     instance: int
     identity: str
     pose: str
     pose_family: str
-    joints_px: F64  # (J, 2) also outside the frame; NaN before the near plane
+    joints_px: F64  # (J, 2)
     joints_camera_m: F64  # (J, 3)
     joints_world_m: F64  # (J, 3)
-    kinematic_joints_world_m: F64  # (J, 3) rotation centres; NaN where unknown
-    shares: F64  # (J, 5) in the order of SHARES
+    kinematic_joints_world_m: F64  # (J, 3)
+    shares: F64  # (J, 5)
     state: U8  # (J,)
-    cause: tuple[str, ...]  # J of CAUSES
-    ambiguous: NDArray[np.bool_]  # (J,)
-    occluder_id: NDArray[np.int32]  # (J,) largest of the winning cause; 0 none
+    cause: tuple[str, ...]  # J
+    ambiguous: Bool  # (J,)
+    occluder_id: I32  # (J,)
     hidden_by: tuple[tuple[tuple[int, float], ...], ...]  # J x [(instance, share)], largest first
     modal: Rle
     amodal: Rle  # inside the frame
     modal_box_px: tuple[float, float, float, float]  # x, y, w, h; zeros when empty
-    amodal_box_px: tuple[float, float, float, float]  # may leave the frame
+    amodal_box_px: tuple[float, float, float, float]
     modal_area_px: int
-    amodal_area_px: int  # inside the frame
+    amodal_area_px: int
     occluded_fraction: float
     truncated_fraction: float
-    depth_m: float  # median z of its amodal surface: the depth order's key
-    depth_rank: int  # 0 is nearest
+    depth_m: float
+    depth_rank: int
     stature_m: float
+
+    @property
+    def pairs(self) -> list[tuple[int, int, float]]:
+        """(joint, instance, share) of all that hides joints."""
+        return [(j, i, s) for j, found in enumerate(self.hidden_by) for i, s in found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +95,334 @@ class Frame:
     labels: FrameLabels
     layers: dict[str, bytes] = field(default_factory=dict)
     timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+# The table ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """A column of a stored table, and how it is known elsewhere.
+
+    `shape` of one row: numbers, "J" or "N"; on disk such lists are flat, in row-major order.
+    `dtype`: on disk, by Arrow's names; `memory`: in `People`, by NumPy's. `null`: whether it may
+    be unknown. `within`: its smallest and largest value. `coco`, `query`: its key in an annotation
+    of a COCO file and its name in a query; "": none of its own. A rendered person's value is that
+    of the same name in its PersonLabel, or `of` that, or `of_spec` the frame's spec and its place
+    there.
+    """
+
+    name: str
+    dtype: str
+    means: str
+    shape: tuple[int | str, ...] = ()
+    unit: str = ""
+    null: bool = False
+    within: tuple[float, float] | None = None
+    coco: str = ""
+    query: str = ""
+    memory: str = ""
+    of: Callable[[PersonLabel], Any] | None = None
+    of_spec: Callable[[FrameSpec, int], Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its class of values: bool, int, float or string."""
+        return self.dtype.strip("_u0123456789")
+
+    @property
+    def ragged(self) -> bool:
+        return "N" in self.shape
+
+    def size(self, joints: int) -> tuple[int, ...]:
+        """The shape of one row that is not ragged."""
+        return tuple(joints if side == "J" else int(side) for side in self.shape)
+
+    def entries(self, joints: int) -> int | None:
+        """How many entries a row's list has; None where they are no list or any number."""
+        return None if self.ragged or not self.shape else math.prod(self.size(joints))
+
+    def value(self, person: PersonLabel, spec: FrameSpec | None = None) -> Any:
+        """What is stored of a person; None of what only the spec knows, where there is none."""
+        if self.of_spec is not None:
+            return None if spec is None else self.of_spec(spec, person.instance - 1)
+        value = getattr(person, self.name) if self.of is None else self.of(person)
+        if isinstance(value, np.ndarray):
+            return value.ravel().tolist()
+        return list(value) if isinstance(value, tuple) else value
+
+
+def label(means: str, *shape: int | str, **facts: Any) -> Any:
+    """A line of the table; `facts`: the fields of Label that are not as usual."""
+    usual = {"means": means, "shape": shape}
+    return field(metadata={**usual, "query": "", **facts} if shape else {**usual, **facts})
+
+
+def ask_row(ask: OcclusionTarget) -> dict[str, Any]:
+    """The columns that say what a recipe's targets asked of a person."""
+    requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
+    return {
+        "ask_fraction": ask.occluded_fraction,
+        "ask_hidden": list(ask.hidden),
+        "ask_shown": list(ask.shown),
+        "ask_causes": [ask.causes.get(c, math.nan) for c in SHARES] if ask.causes else None,
+        "ask_met": ask.met if requested else None,
+    }
+
+
+def _asked(name: str) -> Callable[[FrameSpec, int], Any]:
+    return lambda spec, k: ask_row(spec.asks[k] if spec.asks else OcclusionTarget())[name]
+
+
+def _phenotype(spec: FrameSpec, k: int) -> list[float]:
+    return [float(v) for v in dataclasses.astuple(spec.people[k].phenotype)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PersonColumns:
+    """The labels of P people, a column each, in the order in which they are stored.
+
+    What nobody knows is NaN, None or -1. Pixels are continuous, 3D joints regressed from the
+    body's surface.
+    """
+
+    skeleton: Skeleton
+    frame_index: I64 = label(
+        "index of the frame", coco="", query="", of_spec=lambda spec, k: spec.index
+    )
+    instance: I32 = label("number of the person in its frame, from 1", coco="instance_number")
+    identity: Text = label("body and face", null=True)
+    pose: Text = label("name of the pose", null=True)
+    pose_family: Text = label("family of the pose", null=True, query="pose family")
+    phenotype: F64 = label(
+        "gender, age, muscle, weight, height, proportions, each 0 to 1",
+        6,
+        null=True,
+        of_spec=_phenotype,
+    )
+    joints_px: F64 = label(
+        "x, y, also outside the frame; NaN before the near plane",
+        "J",
+        2,
+        unit="px",
+        coco="keypoints_all",
+    )
+    joints_camera_m: F64 = label(
+        "x right, y down, z forward", "J", 3, unit="m", null=True, coco="keypoints_3d_camera_m"
+    )
+    joints_world_m: F64 = label(
+        "the same in the world, z up", "J", 3, unit="m", null=True, coco="keypoints_3d_world_m"
+    )
+    kinematic_joints_world_m: F64 = label(
+        "rotation centres in the world: bones keep their lengths",
+        "J",
+        3,
+        unit="m",
+        null=True,
+        coco="keypoints_3d_kinematic_world_m",
+    )
+    shares: F64 = label(
+        f"of the patch round the joint: {', '.join(SHARES)}; NaN where unknown", "J", len(SHARES)
+    )
+    state: U8 = label("2 visible, 1 hidden, 0 outside the frame, 255 unlabelled", "J")
+    cause: Text = label(f"one of {', '.join(CAUSES)}", "J")
+    ambiguous: Bool = label("whether the visible share is at least 0.2 and below 0.5", "J")
+    occluder_id: I32 = label("instance that hides most of the joint, 0 none", "J")
+    origin: Text = label(
+        f"whose word the joint is: {', '.join(ORIGINS)}",
+        "J",
+        of=lambda person: ["rendered"] * len(person.cause),
+    )
+    hidden_joint: Lists = label(
+        "of each occluder of a joint: the joint, largest share first",
+        "N",
+        dtype="int32",
+        coco="",
+        of=lambda person: [j for j, _, _ in person.pairs],
+    )
+    hidden_instance: Lists = label(
+        "of each occluder of a joint: its instance",
+        "N",
+        dtype="int32",
+        coco="",
+        of=lambda person: [i for _, i, _ in person.pairs],
+    )
+    hidden_share: Lists = label(
+        "of each occluder of a joint: the share that it hides",
+        "N",
+        dtype="float64",
+        coco="",
+        of=lambda person: [s for _, _, s in person.pairs],
+    )
+    mask_size: I32 = label(
+        "H, W of the masks",
+        2,
+        unit="px",
+        coco="",
+        of=lambda person: person.modal.get("size", (0, 0)),
+    )
+    modal_counts: Text = label(
+        "what is seen of the person, a COCO run-length code",
+        null=True,
+        coco="",
+        query="",
+        of=lambda person: person.modal.get("counts"),
+    )
+    amodal_counts: Text = label(
+        "the whole person inside the frame, a COCO run-length code",
+        null=True,
+        coco="",
+        query="",
+        of=lambda person: person.amodal.get("counts"),
+    )
+    modal_box_px: F64 = label(
+        "x, y, width, height of what is seen; zeros when empty", 4, unit="px", coco="bbox"
+    )
+    amodal_box_px: F64 = label(
+        "x, y, width, height of the whole person, may leave the frame",
+        4,
+        unit="px",
+        null=True,
+        coco="amodal_bbox",
+    )
+    modal_area_px: F64 = label(
+        "pixels that are seen", dtype="int64", unit="px", coco="area", query="area"
+    )
+    amodal_area_px: F64 = label(
+        "pixels with nothing in front",
+        dtype="int64",
+        unit="px",
+        null=True,
+        coco="amodal_area",
+        query="whole_area",
+    )
+    occluded_fraction: F64 = label(
+        "share of the person hidden, 0 to 1", null=True, within=(0, 1), query="occluded"
+    )
+    truncated_fraction: F64 = label(
+        "share outside the frame, 0 to 1", null=True, within=(0, 1), query="truncated"
+    )
+    depth_m: F64 = label("metres from the camera", unit="m", null=True, query="depth")
+    depth_rank: I32 = label("0 is the nearest person", null=True)
+    stature_m: F64 = label("metres", unit="m", null=True, query="stature")
+    track_id: I32 = label(
+        "number of the person in its clip",
+        null=True,
+        query="track",
+        of_spec=lambda spec, k: None if spec.clip is None else k + 1,
+    )
+    motion: Text = label(
+        "name of the motion, in clips",
+        null=True,
+        of_spec=lambda spec, k: None if spec.clip is None else spec.clip.motions[k],
+    )
+    ask_fraction: F64 = label(
+        "the occluded fraction that was asked for",
+        null=True,
+        within=(0, 1),
+        query="asked",
+        of_spec=_asked("ask_fraction"),
+    )
+    ask_hidden: Lists = label(
+        'joints asked to be hidden, several together joined by "+"',
+        "N",
+        dtype="string",
+        of_spec=_asked("ask_hidden"),
+    )
+    ask_shown: Lists = label(
+        'joints asked to be seen, several together joined by "+"',
+        "N",
+        dtype="string",
+        of_spec=_asked("ask_shown"),
+    )
+    ask_causes: F64 = label(
+        "asked shares of joints by cause, in the order of shares; NaN: not asked",
+        len(SHARES),
+        null=True,
+        of_spec=_asked("ask_causes"),
+    )
+    ask_met: Text = label(
+        "what was asked for was met: yes or no",
+        dtype="bool_",
+        null=True,
+        query="met",
+        of_spec=_asked("ask_met"),
+    )
+
+
+_STORED = {"Bool": "bool_", "Text": "string"}
+_MEMORY = {"I64": "int64", "I32": "int32", "U8": "uint8", "F64": "float64", "Bool": "bool"}
+
+
+def _table() -> dict[str, Label]:
+    found = {}
+    for column in dataclasses.fields(PersonColumns)[1:]:
+        name, memory = column.name, _MEMORY.get(str(column.type), "object")
+        dtype = _STORED.get(str(column.type), memory)
+        usual = {"dtype": dtype, "memory": memory, "coco": name, "query": name}
+        found[name] = Label(name=name, **{**usual, **column.metadata})
+    return found
+
+
+LABELS = _table()
+"""Column of the instances table -> its label."""
+
+
+def _frame(name: str, dtype: str, means: str, *shape: int | str, **facts: Any) -> Label:
+    return Label(name=name, dtype=dtype, means=means, shape=shape, **facts)
+
+
+_UP_TO_65536 = (1, 1 << 16)
+FRAME_LABELS = {
+    label.name: label
+    for label in (
+        _frame("index", "int64", "number of the frame"),
+        _frame("seed", "int64", "seed of the run"),
+        _frame("file_name", "string", "where its picture lies"),
+        _frame("image_sha256", "string", "hash of the picture's bytes"),
+        _frame("width_px", "int32", "width of the frame", unit="px", within=_UP_TO_65536),
+        _frame("height_px", "int32", "height of the frame", unit="px", within=_UP_TO_65536),
+        _frame("split", "string", "train, val or test"),
+        _frame("group_id", "string", "frames made together"),
+        _frame("variant", "string", "base, clean, occluder, ..."),
+        _frame("skeleton", "string", "whose joints are labelled"),
+        _frame(
+            "differs", "string", "what it does not share with its group's base", "N", coco="differs"
+        ),
+        _frame("camera_id", "int32", "camera of the rig, from 0", coco="camera_id"),
+        _frame("clip_id", "string", "name of the clip", null=True, coco="clip_id"),
+        _frame("clip_frame", "int32", "frame of the clip, from 0", null=True, coco="clip_frame"),
+        _frame("clip_frames", "int32", "frames of the clip", null=True, coco="clip_frames"),
+        _frame(
+            "time_s", "float64", "time from the clip's start", unit="s", null=True, coco="time_s"
+        ),
+        _frame("K", "float64", "intrinsics", 3, 3, null=True),
+        _frame("world_to_camera", "float64", "extrinsics, OpenCV axes", 4, 4, null=True),
+        _frame("crowd_index", "float64", "crowd index of CrowdPose", null=True, within=(0, 1)),
+        _frame(
+            "crowd_ask",
+            "float64",
+            "the crowd index that the recipe asked for",
+            null=True,
+            within=(0, 1),
+            coco="crowd_ask",
+        ),
+        _frame("thing_instance", "int32", "instance of each thing", "N"),
+        _frame("thing_kind", "string", "its kind", "N"),
+        _frame("thing_held_by", "int32", "instance of the person who holds it, 0: nobody", "N"),
+        _frame("layers", "string", "names of the layers stored beside the picture, sorted", "N"),
+        _frame("spec", "string", "the FrameSpec as JSON; how the lens bends", null=True),
+    )
+}
+"""Column of the frames table -> what it is."""
+
+
+def label_list() -> str:
+    """The list of labels in docs/conventions.md."""
+    rows = ["| column | shape | type | unit | null | COCO | what it is |", "|" + "---|" * 7]
+    for one in LABELS.values():
+        shape = " x ".join(map(str, one.shape))
+        null, coco = "yes" if one.null else "", f"`{one.coco}`" if one.coco else ""
+        cells = (f"`{one.name}`", shape, one.dtype.strip("_"), one.unit, null, coco, one.means)
+        rows.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
+    return "\n".join(rows) + "\n"

@@ -7,63 +7,41 @@ docs/conventions.md fixes what each column means.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthstudio.core import masks
-from synthstudio.core.labels import SHARES, PersonLabel, Rle
+from synthstudio.core.errors import DatasetError
+from synthstudio.core.labels import (
+    F64,
+    I64,
+    LABELS,
+    SHARES,
+    Bool,
+    Label,
+    PersonColumns,
+    PersonLabel,
+    Rle,
+)
 from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import FrameSpec
 
-Bool = NDArray[np.bool_]
-U8 = NDArray[np.uint8]
-I32 = NDArray[np.int32]
-I64 = NDArray[np.int64]
-F64 = NDArray[np.float64]
-Text = NDArray[np.object_]
+Occluders = tuple[tuple[tuple[int, float], ...], ...]
+"""J x [(instance, share)], the largest share first."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class People:
+class People(PersonColumns):
     """P people with J joints each; what nobody knows is NaN, None or -1.
 
-    Indexing by a number gives one person (`PersonLabel`), by a slice, a mask or numbers fewer
-    people. Iterating yields persons.
+    Its columns are the labels of docs/conventions.md: `joints_px` (P, J, 2), `state` (P, J),
+    `occluded_fraction` (P,), ... Indexing by a number gives one person (`PersonLabel`), by a
+    slice, a mask or numbers fewer people. Iterating yields persons.
     """
-
-    skeleton: Skeleton
-    frame_index: I64  # (P,)
-    instance: I32  # (P,) from 1 in each frame
-    identity: Text  # (P,) str or None
-    pose: Text  # (P,)
-    pose_family: Text  # (P,)
-    joints_px: F64  # (P, J, 2) continuous pixels, also outside the frame
-    joints_camera_m: F64  # (P, J, 3) regressed from the surface; NaN where unknown
-    joints_world_m: F64  # (P, J, 3)
-    kinematic_joints_world_m: F64  # (P, J, 3) rotation centres: bones keep their lengths
-    shares: F64  # (P, J, 5) in the order of core.labels.SHARES
-    state: U8  # (P, J) 2 visible, 1 hidden, 0 outside the frame, 255 unlabelled
-    cause: Text  # (P, J) one of core.labels.CAUSES
-    ambiguous: Bool  # (P, J)
-    occluder_id: I32  # (P, J) instance that hides most of the joint, 0 none
-    origin: Text  # (P, J) who says so: rendered, annotated, imported, edited ...
-    occluders: tuple[tuple[tuple[tuple[int, float], ...], ...], ...]  # P x J x [(instance, share)]
-    modal: tuple[Rle | None, ...]  # P run-length masks of what is seen
-    amodal: tuple[Rle | None, ...]  # P masks of the whole person inside the frame
-    boxes_px: F64  # (P, 4) x, y, w, h of what is seen
-    amodal_boxes_px: F64  # (P, 4) of the whole person, may leave the frame
-    modal_area_px: F64  # (P,)
-    amodal_area_px: F64  # (P,) NaN where unknown
-    occluded_fraction: F64  # (P,)
-    truncated_fraction: F64  # (P,)
-    depth_m: F64  # (P,)
-    depth_rank: I32  # (P,) 0 is nearest, -1 where unknown
-    stature_m: F64  # (P,)
 
     def __len__(self) -> int:
         return len(self.instance)
@@ -79,51 +57,62 @@ class People:
         if isinstance(key, int | np.integer):
             return self._person(range(len(self))[int(key)])
         chosen = np.arange(len(self))[key]
-        changes: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                changes[field.name] = value[chosen]
-            elif isinstance(value, tuple):
-                changes[field.name] = tuple(value[i] for i in chosen)
-        return dataclasses.replace(self, **changes)
+        names = [f.name for f in fields(self) if f.name != "skeleton"]
+        return dataclasses.replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def __iter__(self) -> Iterator[PersonLabel]:
         return (self._person(i) for i in range(len(self)))
 
     def _person(self, i: int) -> PersonLabel:
+        values = {
+            f.name: _single(LABELS[f.name], getattr(self, f.name)[i])
+            for f in fields(PersonLabel)
+            if f.name in LABELS
+        }
         return PersonLabel(
-            instance=int(self.instance[i]),
-            identity=self.identity[i] or "",
-            pose=self.pose[i] or "",
-            pose_family=self.pose_family[i] or "",
-            joints_px=self.joints_px[i],
-            joints_camera_m=self.joints_camera_m[i],
-            joints_world_m=self.joints_world_m[i],
-            kinematic_joints_world_m=self.kinematic_joints_world_m[i],
-            shares=self.shares[i],
-            state=self.state[i],
-            cause=tuple(self.cause[i]),
-            ambiguous=self.ambiguous[i],
-            occluder_id=self.occluder_id[i],
+            **values,
             hidden_by=self.occluders[i],
             modal=self.modal[i] or {},
             amodal=self.amodal[i] or {},
-            modal_box_px=tuple(self.boxes_px[i].tolist()),
-            amodal_box_px=tuple(self.amodal_boxes_px[i].tolist()),
-            modal_area_px=int(self.modal_area_px[i]),
-            amodal_area_px=_whole(self.amodal_area_px[i]),
-            occluded_fraction=float(self.occluded_fraction[i]),
-            truncated_fraction=float(self.truncated_fraction[i]),
-            depth_m=float(self.depth_m[i]),
-            depth_rank=int(self.depth_rank[i]),
-            stature_m=float(self.stature_m[i]),
         )
 
     @property
     def joints(self) -> tuple[str, ...]:
         """The J names of the joints."""
         return self.skeleton.joints
+
+    @property
+    def boxes_px(self) -> F64:
+        """(P, 4) x, y, w, h of what is seen."""
+        return self.modal_box_px
+
+    @property
+    def amodal_boxes_px(self) -> F64:
+        """(P, 4) x, y, w, h of the whole person, may leave the frame."""
+        return self.amodal_box_px
+
+    @cached_property
+    def occluders(self) -> tuple[Occluders, ...]:
+        """P x J x [(instance, share)] of what hides each joint, the largest share first."""
+        lists = zip(self.hidden_joint, self.hidden_instance, self.hidden_share, strict=True)
+        return tuple(pairs_by_joint(len(self.joints), *found) for found in lists)
+
+    @cached_property
+    def modal(self) -> tuple[Rle | None, ...]:
+        """P run-length masks of what is seen."""
+        return self._codes(self.modal_counts)
+
+    @cached_property
+    def amodal(self) -> tuple[Rle | None, ...]:
+        """P run-length masks of the whole person inside the frame."""
+        return self._codes(self.amodal_counts)
+
+    def _codes(self, counts: Sequence[str | None]) -> tuple[Rle | None, ...]:
+        sizes = self.mask_size.tolist()
+        return tuple(
+            None if code is None else {"size": size, "counts": code}
+            for size, code in zip(sizes, counts, strict=True)
+        )
 
     @property
     def visible_share(self) -> F64:
@@ -160,7 +149,8 @@ class People:
 
     def columns(self) -> dict[str, Any]:
         """The scalar columns and (P, J, ...) arrays as a dict, for a table of one's own."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "skeleton"}
+        names = (*LABELS, "occluders", "modal", "amodal", "boxes_px", "amodal_boxes_px")
+        return {name: getattr(self, name) for name in names}
 
     def _repr_html_(self) -> str:
         import html
@@ -183,43 +173,59 @@ class People:
 
 
 _SHOWN = ("frame", "person", "pose", "occluded", "joints seen")
-_TEXTS = ("identity", "pose", "pose_family")
-_NUMBERS = ("occluded_fraction", "truncated_fraction", "depth_m", "stature_m")
 
 
-def stack(persons: Sequence[PersonLabel], skeleton: Skeleton, *, frame_index: int = 0) -> People:
-    """The people of one rendered frame as columns."""
+def stack(
+    persons: Sequence[PersonLabel], skeleton: Skeleton, spec: FrameSpec | None = None
+) -> People:
+    """The people of one frame as columns; what only its spec knows is unknown without one."""
     joints = len(skeleton.joints)
-
-    def column(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        values = [getattr(person, name) for person in persons]
-        return np.array(values, dtype).reshape(len(persons), *shape)
-
     return People(
         skeleton=skeleton,
-        frame_index=np.full(len(persons), frame_index, np.int64),
-        instance=column("instance", (), np.int32),
-        **{name: column(name, (), object) for name in _TEXTS},
-        joints_px=column("joints_px", (joints, 2), np.float64),
-        joints_camera_m=column("joints_camera_m", (joints, 3), np.float64),
-        joints_world_m=column("joints_world_m", (joints, 3), np.float64),
-        kinematic_joints_world_m=column("kinematic_joints_world_m", (joints, 3), np.float64),
-        shares=column("shares", (joints, len(SHARES)), np.float64),
-        state=column("state", (joints,), np.uint8),
-        cause=column("cause", (joints,), object),
-        ambiguous=column("ambiguous", (joints,), np.bool_),
-        occluder_id=column("occluder_id", (joints,), np.int32),
-        origin=np.full((len(persons), joints), "rendered", object),
-        occluders=tuple(person.hidden_by for person in persons),
-        modal=tuple(person.modal for person in persons),
-        amodal=tuple(person.amodal for person in persons),
-        boxes_px=column("modal_box_px", (4,), np.float64),
-        amodal_boxes_px=column("amodal_box_px", (4,), np.float64),
-        modal_area_px=column("modal_area_px", (), np.float64),
-        amodal_area_px=column("amodal_area_px", (), np.float64),
-        **{name: column(name, (), np.float64) for name in _NUMBERS},
-        depth_rank=column("depth_rank", (), np.int32),
+        **{
+            name: as_column(label, [label.value(person, spec) for person in persons], joints)
+            for name, label in LABELS.items()
+        },
     )
+
+
+UNKNOWN = {"float64": np.nan, "int64": -1, "int32": -1, "uint8": 255, "bool": False, "object": None}
+
+
+def as_column(label: Label, values: Sequence[Any], joints: int) -> Any:
+    """(P, ...) stored values of P people as People holds them; None is unknown."""
+    if label.ragged:
+        lists = np.empty(len(values), np.object_)
+        lists[:] = [value or [] for value in values]
+        return lists
+    shape, unknown = label.size(joints), UNKNOWN[label.memory]
+    known = [np.full(shape, unknown) if value is None else value for value in values]
+    return np.array(known, label.memory).reshape(len(values), *shape)
+
+
+def pairs_by_joint(
+    joints: int, joint: Sequence[int], instance: Sequence[int], share: Sequence[float]
+) -> Occluders:
+    """The occluders of each joint; DatasetError for lists that do not fit."""
+    found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
+    if not len(joint) == len(instance) == len(share):
+        raise DatasetError("the lists of what hides joints differ in length", where="instances")
+    for j, who, much in zip(joint, instance, share, strict=True):
+        if not 0 <= j < joints:
+            raise DatasetError("hidden_joint is no joint", where="instances", got=str(j))
+        found[j].append((who, much))
+    return tuple(map(tuple, found))
+
+
+def _single(label: Label, value: Any) -> Any:
+    """One person's value as PersonLabel holds it."""
+    if isinstance(value, np.ndarray):
+        return value if "J" in label.shape and label.kind != "string" else tuple(value.tolist())
+    if label.kind == "string":
+        return value or ""
+    if label.kind == "int":
+        return 0 if value != value else int(value)
+    return float(value)
 
 
 def _decoded(codes: Sequence[Rle | None]) -> Bool:
@@ -230,7 +236,3 @@ def _decoded(codes: Sequence[Rle | None]) -> Bool:
             masks.check_counts(mask["counts"], (height, width))
             place[:] = masks.decode(mask)
     return out
-
-
-def _whole(value: float) -> int:
-    return 0 if math.isnan(value) else int(value)

@@ -21,7 +21,7 @@ from typing import Literal, NoReturn
 
 from synthstudio.core.bins import VIEWS
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, LABELS, SHARES
 from synthstudio.core.own_skeletons import query_name
 
 # What a query may name --------------------------------------------------------------------------
@@ -46,14 +46,13 @@ class Field:
     values: tuple[str, ...] = ()
 
 
+_KINDS: dict[str, Kind] = {"string": "text", "bool": "flag"}
 FIELDS: dict[str, Field] = {
-    "occluded": Field(column="occluded_fraction", means="share of the person hidden, 0 to 1"),
-    "truncated": Field(column="truncated_fraction", means="share outside the frame, 0 to 1"),
-    "depth": Field(column="depth_m", means="metres from the camera"),
-    "depth_rank": Field(column="depth_rank", means="0 is the nearest person"),
-    "stature": Field(column="stature_m", means="metres"),
-    "area": Field(column="modal_area_px", means="pixels that are seen"),
-    "whole_area": Field(column="amodal_area_px", means="pixels with nothing in front"),
+    **{
+        label.query: Field(column=name, kind=_KINDS.get(label.kind, "number"), means=label.means)
+        for name, label in LABELS.items()
+        if label.query
+    },
     "box_width": Field(column="modal_box_px", element=2, means="pixels, of what is seen"),
     "box_height": Field(column="modal_box_px", element=3, means="pixels, of what is seen"),
     "gender": Field(column="phenotype", element=0, means="0 male to 1 female"),
@@ -61,14 +60,6 @@ FIELDS: dict[str, Field] = {
     "muscle": Field(column="phenotype", element=2, means="0 to 1"),
     "weight": Field(column="phenotype", element=3, means="0 to 1"),
     "tallness": Field(column="phenotype", element=4, means="0 to 1, among one gender"),
-    "asked": Field(column="ask_fraction", means="the occluded fraction that was asked for"),
-    "met": Field(column="ask_met", kind="flag", means="what was asked for was met: yes or no"),
-    "instance": Field(column="instance", means="number of the person in its frame"),
-    "track": Field(column="track_id", means="number of the person in its clip"),
-    "pose": Field(column="pose", kind="text", means="name of the pose"),
-    "pose family": Field(column="pose_family", kind="text", means="family of the pose"),
-    "motion": Field(column="motion", kind="text", means="name of the motion, in clips"),
-    "identity": Field(column="identity", kind="text", means="body and face"),
     "view": Field(
         column="view",
         table="made",

@@ -28,8 +28,14 @@ from synthstudio.core.spec import FrameSpec, from_json
 from synthstudio.dataset.arrays import READ_ERRORS, as_numpy
 from synthstudio.dataset.durable import damaged, read_json
 from synthstudio.dataset.manifest import INDEX_NAME, Identity, read_identity
-from synthstudio.dataset.people import people_from_table
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row, check_rows, check_text
+from synthstudio.dataset.rows import (
+    FRAME_SCHEMA,
+    INSTANCE_SCHEMA,
+    Row,
+    check_rows,
+    check_text,
+    people_from_table,
+)
 from synthstudio.dataset.shards import (
     FRAMES_NAME,
     INSTANCES_NAME,

@@ -1,38 +1,6 @@
 """The two tables of a data set: one row a frame, one row a person in a frame; there and back.
 
-Lists are flat, in row-major order of the shapes below. Letters: J joints of the skeleton,
-T things, B pairs (joint, occluder). Pixels are continuous. A 2D joint before the near plane is NaN.
-Columns marked * may be null in rows that were imported from elsewhere.
-
-frames
-    index, seed            decide the frame; `file_name` is where its image lies
-    file_name, image_sha256, width_px, height_px
-    split, group_id, skeleton
-    variant, differs       what a frame does not share with the base of its group
-    camera_id              which camera of the group's rig, from 0
-    clip_id*, clip_frame*, clip_frames*, time_s*       null outside clips; clip_frame from 0
-    K (3x3)*, world_to_camera (4x4)*
-    crowd_index*, crowd_ask*                           what it is, and what the recipe asked for
-    thing_instance, thing_kind, thing_held_by (T)      held_by 0: nobody
-    layers                 names of the layers stored beside the image, sorted
-    spec*                  the FrameSpec as JSON: body parameters of person i at people[i - 1];
-                           what the lens bends (`distortion_of`)
-
-instances
-    frame_index, instance
-    identity*, pose*, pose_family*, phenotype (6)*: gender age muscle weight height proportions
-    joints_px (J,2), joints_camera_m (J,3)*, joints_world_m (J,3)*, kinematic_joints_world_m (J,3)*
-    shares (J,5): visible self person object truncated; NaN where unknown
-    state (J), cause (J), ambiguous (J), occluder_id (J), origin (J)   state 255: unlabelled
-    hidden_joint, hidden_instance, hidden_share (B)    largest share first for each joint
-    mask_size (2): H W     modal_counts*, amodal_counts*: COCO run-length codes of that size
-    modal_box_px (4), amodal_box_px (4)*: x y w h      modal_area_px, amodal_area_px*
-    occluded_fraction*, truncated_fraction*, depth_m*, depth_rank*, stature_m*
-    track_id*, motion*     the same in all frames of a clip; null outside clips
-    ask_fraction*          what the recipe's targets asked of the person: the occluded fraction,
-    ask_hidden, ask_shown  joints, or several joined by "+", to hide or to show together,
-    ask_causes (5)*        shares of joints by cause, in the order of shares; NaN: not asked,
-    ask_met*               whether the search came within tolerance; null: nothing was asked
+Their columns are core.labels.FRAME_LABELS and LABELS. Lists are flat, in row-major order.
 """
 
 from __future__ import annotations
@@ -41,7 +9,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -50,9 +17,11 @@ from numpy.typing import NDArray
 
 from synthstudio.core.camera import Camera
 from synthstudio.core.errors import DatasetError
-from synthstudio.core.labels import SHARES, Frame, PersonLabel
+from synthstudio.core.labels import FRAME_LABELS, LABELS, Frame, Label, PersonLabel
+from synthstudio.core.people import Occluders, People, as_column, pairs_by_joint
 from synthstudio.core.places import Place
-from synthstudio.core.spec import ClipSpec, OcclusionTarget, to_json
+from synthstudio.core.skeleton import Skeleton
+from synthstudio.core.spec import ClipSpec, FrameSpec, to_json
 from synthstudio.dataset.arrays import as_numpy, is_known, list_lengths, one_array
 from synthstudio.dataset.durable import damaged
 
@@ -64,85 +33,20 @@ NO_STATE = 255
 """The state of a joint that nobody labelled; only imported rows have it."""
 KINEMATIC = "kinematic_joints_world_m"
 """Rotation centres."""
+COLUMNS: dict[str, Label] = FRAME_LABELS | LABELS
+"""Those of either table; no name is in both."""
 
 
-JOINT_LISTS: dict[str, int] = {}
-"""How many entries a joint has in each list of the instances table."""
-_LISTS: dict[str, int] = {}
-"""How many entries other lists have, where that is fixed."""
+def _field(label: Label) -> pa.Field:
+    kind = getattr(pa, label.dtype)()
+    if label.shape:
+        kind = pa.list_(pa.field("item", kind, nullable=False))
+    return pa.field(label.name, kind, nullable=label.null)
 
 
-def _fields(
-    kind: pa.DataType, *names: str, null: bool = False, each: int = 0, joint: int = 0
-) -> list[pa.Field]:
-    """Columns of one kind; `each`: entries of their lists, `joint`: those of each joint."""
-    JOINT_LISTS.update(dict.fromkeys(names, joint) if joint else {})
-    _LISTS.update(dict.fromkeys(names, each) if each else {})
-    return [pa.field(name, kind, nullable=null) for name in names]
-
-
-def _list(kind: pa.DataType) -> pa.DataType:
-    return pa.list_(pa.field("item", kind, nullable=False))
-
-
-_TEXTS, _REALS, _INTS = _list(pa.string()), _list(pa.float64()), _list(pa.int32())
-
-FRAME_SCHEMA = pa.schema(
-    [
-        *_fields(pa.int64(), "index", "seed"),
-        *_fields(pa.string(), "file_name", "image_sha256"),
-        *_fields(pa.int32(), "width_px", "height_px"),
-        *_fields(pa.string(), "split", "group_id", "variant", "skeleton"),
-        *_fields(_TEXTS, "differs"),
-        *_fields(pa.int32(), "camera_id"),
-        *_fields(pa.string(), "clip_id", null=True),
-        *_fields(pa.int32(), "clip_frame", "clip_frames", null=True),
-        *_fields(pa.float64(), "time_s", null=True),
-        *_fields(_REALS, "K", null=True, each=9),
-        *_fields(_REALS, "world_to_camera", null=True, each=16),
-        *_fields(pa.float64(), "crowd_index", "crowd_ask", null=True),
-        *_fields(_INTS, "thing_instance"),
-        *_fields(_TEXTS, "thing_kind"),
-        *_fields(_INTS, "thing_held_by"),
-        *_fields(_TEXTS, "layers"),
-        *_fields(pa.string(), "spec", null=True),
-    ]
-)
-INSTANCE_SCHEMA = pa.schema(
-    [
-        *_fields(pa.int64(), "frame_index"),
-        *_fields(pa.int32(), "instance"),
-        *_fields(pa.string(), "identity", "pose", "pose_family", null=True),
-        *_fields(_REALS, "phenotype", null=True, each=6),
-        *_fields(_REALS, "joints_px", joint=2),
-        *_fields(_REALS, "joints_camera_m", "joints_world_m", KINEMATIC, null=True, joint=3),
-        *_fields(_REALS, "shares", joint=len(SHARES)),
-        *_fields(_list(pa.uint8()), "state", joint=1),
-        *_fields(_TEXTS, "cause", joint=1),
-        *_fields(_list(pa.bool_()), "ambiguous", joint=1),
-        *_fields(_INTS, "occluder_id", joint=1),
-        *_fields(_TEXTS, "origin", joint=1),
-        *_fields(_INTS, "hidden_joint", "hidden_instance"),
-        *_fields(_REALS, "hidden_share"),
-        *_fields(_INTS, "mask_size", each=2),
-        *_fields(pa.string(), "modal_counts", "amodal_counts", null=True),
-        *_fields(_REALS, "modal_box_px", each=4),
-        *_fields(_REALS, "amodal_box_px", null=True, each=4),
-        *_fields(pa.int64(), "modal_area_px"),
-        *_fields(pa.int64(), "amodal_area_px", null=True),
-        *_fields(pa.float64(), "occluded_fraction", "truncated_fraction", "depth_m", null=True),
-        *_fields(pa.int32(), "depth_rank", null=True),
-        *_fields(pa.float64(), "stature_m", null=True),
-        *_fields(pa.int32(), "track_id", null=True),
-        *_fields(pa.string(), "motion", null=True),
-        *_fields(pa.float64(), "ask_fraction", null=True),
-        *_fields(_TEXTS, "ask_hidden", "ask_shown"),
-        *_fields(_REALS, "ask_causes", null=True, each=len(SHARES)),
-        *_fields(pa.bool_(), "ask_met", null=True),
-    ]
-)
+FRAME_SCHEMA = pa.schema([_field(label) for label in FRAME_LABELS.values()])
+INSTANCE_SCHEMA = pa.schema([_field(label) for label in LABELS.values()])
 _CLIP_COLUMNS = ("clip_id", "clip_frame", "clip_frames", "time_s")
-_ASK_COLUMNS = ("ask_fraction", "ask_hidden", "ask_shown", "ask_causes", "ask_met")
 
 
 def frame_row(frame: Frame, file_name: str) -> Row:
@@ -201,83 +105,19 @@ def distortion_of(spec: str | None) -> list[float] | None:
 
 def instance_rows(frame: Frame) -> list[Row]:
     """Return a row for each person of the frame, in the order of its labels."""
-    spec = frame.spec
-    return [
-        {
-            "frame_index": spec.index,
-            "phenotype": [float(v) for v in astuple(spec.people[person.instance - 1].phenotype)],
-            **person_row(person),
-            "track_id": None if spec.clip is None else person.instance,
-            "motion": None if spec.clip is None else spec.clip.motions[person.instance - 1],
-            **ask_row(spec.asks[person.instance - 1] if spec.asks else OcclusionTarget()),
-        }
-        for person in frame.labels.people
-    ]
+    return [person_row(person, frame.spec) for person in frame.labels.people]
 
 
-def ask_row(ask: OcclusionTarget) -> Row:
-    """Return the columns that say what was asked of a person."""
-    requested = ask.occluded_fraction is not None or bool(ask.hidden or ask.shown or ask.causes)
-    causes = [ask.causes.get(cause, math.nan) for cause in SHARES] if ask.causes else None
-    met = ask.met if requested else None
-    values = (ask.occluded_fraction, list(ask.hidden), list(ask.shown), causes, met)
-    return dict(zip(_ASK_COLUMNS, values, strict=True))
+def person_row(person: PersonLabel, spec: FrameSpec | None = None) -> Row:
+    """A person's row; None in the columns that only the spec of its frame knows, without one."""
+    return {name: label.value(person, spec) for name, label in LABELS.items()}
 
 
-def person_row(person: PersonLabel) -> Row:
-    """Return what a person's labels say as columns of its row."""
-    hidden = [(j, i, s) for j, found in enumerate(person.hidden_by) for i, s in found]
-    return {
-        "instance": person.instance,
-        "identity": person.identity,
-        "pose": person.pose,
-        "pose_family": person.pose_family,
-        "joints_px": person.joints_px.ravel().tolist(),
-        "joints_camera_m": person.joints_camera_m.ravel().tolist(),
-        "joints_world_m": person.joints_world_m.ravel().tolist(),
-        KINEMATIC: person.kinematic_joints_world_m.ravel().tolist(),
-        "shares": person.shares.ravel().tolist(),
-        "state": person.state.tolist(),
-        "cause": list(person.cause),
-        "ambiguous": person.ambiguous.tolist(),
-        "occluder_id": person.occluder_id.tolist(),
-        "origin": ["rendered"] * len(person.cause),
-        "hidden_joint": [j for j, _, _ in hidden],
-        "hidden_instance": [i for _, i, _ in hidden],
-        "hidden_share": [s for _, _, s in hidden],
-        "mask_size": list(person.modal["size"]),
-        "modal_counts": person.modal["counts"],
-        "amodal_counts": person.amodal["counts"],
-        "modal_box_px": list(person.modal_box_px),
-        "amodal_box_px": list(person.amodal_box_px),
-        "modal_area_px": person.modal_area_px,
-        "amodal_area_px": person.amodal_area_px,
-        "occluded_fraction": person.occluded_fraction,
-        "truncated_fraction": person.truncated_fraction,
-        "depth_m": person.depth_m,
-        "depth_rank": person.depth_rank,
-        "stature_m": person.stature_m,
-    }
-
-
-def hidden_by(row: Mapping[str, Any]) -> tuple[tuple[tuple[int, float], ...], ...]:
+def hidden_by(row: Mapping[str, Any]) -> Occluders:
     """Return for each joint of an instance's row its occluders (instance, share), as stored."""
     return pairs_by_joint(
         len(row["state"]), row["hidden_joint"], row["hidden_instance"], row["hidden_share"]
     )
-
-
-def pairs_by_joint(
-    joints: int, joint: Sequence[int], instance: Sequence[int], share: Sequence[float]
-) -> tuple[tuple[tuple[int, float], ...], ...]:
-    found: list[list[tuple[int, float]]] = [[] for _ in range(joints)]
-    if not len(joint) == len(instance) == len(share):
-        raise DatasetError("the lists of what hides joints differ in length", where="instances")
-    for j, who, much in zip(joint, instance, share, strict=True):
-        if not 0 <= j < joints:
-            raise DatasetError("hidden_joint is no joint", where="instances", got=str(j))
-        found[j].append((who, much))
-    return tuple(map(tuple, found))
 
 
 def pair_rows(frames: Iterable[Row], instances: Iterable[Row]) -> Iterator[tuple[Row, list[Row]]]:
@@ -334,15 +174,6 @@ _ALIKE = (
     ("hidden_joint", "hidden_instance", "hidden_share"),
     ("thing_instance", "thing_kind", "thing_held_by"),
 )
-_SIZES = ("width_px", "height_px")
-_MOST_PX = 1 << 16
-_RANGES = {
-    **dict.fromkeys(_SIZES, (1, _MOST_PX)),
-    **dict.fromkeys(
-        ("occluded_fraction", "truncated_fraction", "ask_fraction", "crowd_index", "crowd_ask"),
-        (0, 1),
-    ),
-}
 _ROUNDING = 1e-6
 
 
@@ -360,7 +191,7 @@ def check_rows(rows: pa.RecordBatch | pa.Table, joints: int, frames: range, path
             _check_list(column, field.name, joints, path)
         elif field.name in ("index", "frame_index"):
             _check_numbers(as_numpy(column), field.name, frames, path)
-        elif field.name in _RANGES:
+        elif COLUMNS[field.name].within is not None:
             _check_range(column, field.name, path)
     for names in _ALIKE:
         if set(names) <= set(rows.schema.names):
@@ -377,7 +208,8 @@ def check_text(rows: pa.RecordBatch | pa.Table, path: Place) -> None:
 
 def _check_range(column: pa.Array, name: str, path: Place) -> None:
     """NaN says that nobody knows, as null does."""
-    (low, high), values = _RANGES[name], as_numpy(column)[is_known(column)]
+    low, high = COLUMNS[name].within or (-math.inf, math.inf)
+    values = as_numpy(column)[is_known(column)]
     outside = (values < low - _ROUNDING) | (values > high + _ROUNDING)
     if outside.any():
         raise damaged(path, f"{name} from {low} to {high}", str(values[outside][0]))
@@ -395,7 +227,7 @@ def _check_text(column: pa.Array, name: str, path: Place) -> None:
 
 
 def _check_list(column: pa.Array, name: str, joints: int, path: Place) -> None:
-    each = JOINT_LISTS[name] * joints if name in JOINT_LISTS else _LISTS.get(name)
+    each = COLUMNS[name].entries(joints)
     lengths = list_lengths(column)
     if each is not None:
         wrong = (lengths != each) & (lengths >= 0)
@@ -420,3 +252,63 @@ def _check_numbers(numbers: NDArray[np.int64], name: str, frames: range, path: P
     least = 1 if name == "index" else 0
     if (np.diff(numbers) < least).any():
         raise damaged(path, f"rows in the order of {name}", "another order")
+
+
+# Rows as columns ----------------------------------------------------------------------------------
+
+
+def people_from_table(table: pa.Table | pa.RecordBatch, skeleton: Skeleton) -> People:
+    """Read rows of the instances table as columns; DatasetError for lists that do not fit.
+
+    No Python object is made for a number, so this costs little more than the copy of the data.
+    """
+    joints = len(skeleton.joints)
+    return People(
+        skeleton=skeleton,
+        **{name: _column(table, label, joints) for name, label in LABELS.items()},
+    )
+
+
+def kinematic_camera_m(row: Mapping[str, Any], frame: Mapping[str, Any]) -> NDArray[np.float64]:
+    """(J, 3) rotation centres of a person in camera metres; NaN where unknown."""
+    world, matrix = row[KINEMATIC], frame["world_to_camera"]
+    if world is None or matrix is None:
+        return np.full((len(row["state"]), 3), math.nan)
+    to_camera = np.array(matrix, np.float64).reshape(4, 4)
+    out: NDArray[np.float64] = np.array(world, np.float64).reshape(-1, 3) @ to_camera[:3, :3].T
+    return out + to_camera[:3, 3]
+
+
+def _column(table: pa.Table | pa.RecordBatch, label: Label, joints: int) -> Any:
+    """(P, ...) a column as People has it; what is null is unknown."""
+    column, each = one_array(table.column(label.name)), label.entries(joints)
+    if each is not None:
+        _check_lengths(table, column, label.name, each)
+    if label.memory == "object":
+        return as_column(label, column.to_pylist(), joints)
+    if each is None:
+        values = as_numpy(column)
+        if column.null_count and label.memory.startswith("int"):
+            values = np.where(np.isnan(values), -1, values)
+        return values.astype(label.memory, copy=False)
+    shape, values = (len(column), *label.size(joints)), as_numpy(column.flatten())
+    if not column.null_count:
+        return values.reshape(shape)
+    out = np.full((len(column), each), np.nan, np.float64)
+    out[is_known(column)] = values.reshape(-1, each)
+    return out.reshape(shape)
+
+
+def _check_lengths(
+    table: pa.Table | pa.RecordBatch, column: pa.Array, name: str, each: int
+) -> None:
+    lengths = list_lengths(column)
+    wrong = (lengths != each) & (lengths >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DatasetError(
+            f"the list {name} does not fit its row",
+            where=f"frame {table.column('frame_index')[row]}",
+            expected=f"{each} values",
+            got=str(int(lengths[row])),
+        )

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from synthstudio.core.errors import FormatError, RecipeError
-from synthstudio.core.labels import CAUSES, ORIGINS, SHARES, STATE_HIDDEN, STATE_VISIBLE
+from synthstudio.core.labels import (
+    CAUSES,
+    FRAME_LABELS,
+    LABELS,
+    ORIGINS,
+    SHARES,
+    STATE_HIDDEN,
+    STATE_VISIBLE,
+    Label,
+)
 from synthstudio.core.masks import check_counts
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.rows import (
-    FRAME_SCHEMA,
-    INSTANCE_SCHEMA,
-    JOINT_LISTS,
-    KINEMATIC,
-    NO_STATE,
-    Row,
-)
+from synthstudio.dataset.rows import NO_STATE, Row
 
 MAX_PIXELS = 100_000_000
 MAX_PEOPLE = 999
@@ -105,9 +106,11 @@ def box(values: Any) -> list[float]:
     return [x, y, w, h]
 
 
-def complete(row: Mapping[str, Any], schema: pa.Schema) -> Row:
-    """Return the row with every column of the table: null, or empty where null is not allowed."""
-    empty = _empty_row(schema)
+Table = Mapping[str, Label]
+
+
+def complete(row: Mapping[str, Any], empty: Row) -> Row:
+    """Return the row with every column of a table; `empty`: EMPTY_FRAME or EMPTY_PERSON."""
     found = {**empty, **row}
     if len(found) != len(empty):
         unknown = sorted(found.keys() - empty.keys())
@@ -115,25 +118,18 @@ def complete(row: Mapping[str, Any], schema: pa.Schema) -> Row:
     return {name: [] if value is _NO_LIST else value for name, value in found.items()}
 
 
-def _empty_row(schema: pa.Schema) -> Row:
-    """Return the value of each column that is not given; called for every row."""
-    known = _EMPTY_ROWS.get(id(schema))
-    return {f.name: _empty(f) for f in schema} if known is None else known
-
-
-def _empty(field: pa.Field) -> Any:
-    if field.nullable:
-        return None
-    if pa.types.is_list(field.type):
-        return _NO_LIST
-    return "" if pa.types.is_string(field.type) else 0
-
-
 _NO_LIST: list[Any] = []
 """Placeholder: each row gets an empty list of its own."""
-_EMPTY_ROWS = {
-    id(schema): {f.name: _empty(f) for f in schema} for schema in (FRAME_SCHEMA, INSTANCE_SCHEMA)
-}
+
+
+def _empty(label: Label) -> Any:
+    if label.null:
+        return None
+    return _NO_LIST if label.shape else "" if label.kind == "string" else 0
+
+
+EMPTY_FRAME = {name: _empty(label) for name, label in FRAME_LABELS.items()}
+EMPTY_PERSON = {name: _empty(label) for name, label in LABELS.items()}
 
 
 def frame_of(
@@ -147,7 +143,7 @@ def frame_of(
         "height_px": height,
         "skeleton": skeleton,
     }
-    return complete({**known, **more}, FRAME_SCHEMA)
+    return complete({**known, **more}, EMPTY_FRAME)
 
 
 def person_of(
@@ -180,7 +176,7 @@ def person_of(
         "modal_box_px": around,
         "modal_area_px": round(around[2] * around[3]),
     }
-    return complete({**known, **more}, INSTANCE_SCHEMA)
+    return complete({**known, **more}, EMPTY_PERSON)
 
 
 def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
@@ -191,21 +187,16 @@ def around_points(px: Sequence[tuple[float, float]]) -> list[float]:
     return [x, y, max(p[0] for p in known) - x, max(p[1] for p in known) - y]
 
 
-def check_frame(row: Mapping[str, Any], schema: pa.Schema = FRAME_SCHEMA) -> None:
+def check_frame(row: Mapping[str, Any]) -> None:
     """Refuse a whole row of the frames table that no picture can have."""
     size(row["width_px"], row["height_px"])
     integer(row["index"], 0, 2**40)
-    integer(row["seed"], -_INT64 - 1)
-    for name, count in (("K", 9), ("world_to_camera", 16)):
-        if row[name] is not None and len(row[name]) != count:
-            raise ValueError(f"{name} has {count} numbers")
-    things = [row[n] for n in ("thing_instance", "thing_kind", "thing_held_by")]
-    if len({len(column) for column in things}) != 1:
-        raise ValueError("the lists of things are of different lengths")
-    for field in schema:
-        if field.name not in ("K", "world_to_camera"):
-            _typed(row[field.name], field)
-    _check_texts(row, schema.names)
+    _check_alike(row, ("thing_instance", "thing_kind", "thing_held_by"))
+    for name, label in FRAME_LABELS.items():
+        if name not in ("K", "world_to_camera"):
+            _typed(row[name], label)
+        _check_shape(row[name], label, 0)
+    _check_texts(row, FRAME_LABELS)
 
 
 def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) -> None:
@@ -213,18 +204,11 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     integer(row["instance"], 1, MAX_PEOPLE)
     if row["frame_index"] != frame["index"]:
         raise ValueError("a person of another frame")
-    for name, columns in JOINT_LISTS.items():
-        if row[name] is not None and len(row[name]) != joints * columns:
-            raise ValueError(f"{name} has {joints * columns} entries, not {len(row[name])}")
-    for name, kinds in _SCALARS.items():
-        value = row[name]
-        if value is not None and (type(value) not in kinds or value in _ENDLESS):
-            raise ValueError(f"{name} is {str(value)[:40]}")
+    for name, label in LABELS.items():
+        _check_shape(row[name], label, joints)
     _check_joints(row)
-    hidden = [row[n] for n in ("hidden_joint", "hidden_instance", "hidden_share")]
-    if len({len(column) for column in hidden}) != 1:
-        raise ValueError("the lists of occluders are of different lengths")
-    if any(not 0 <= j < joints for j in hidden[0]):
+    hidden = _check_alike(row, ("hidden_joint", "hidden_instance", "hidden_share"))
+    if any(not 0 <= j < joints for j in hidden):
         raise ValueError("an occluder of a joint that is not there")
     box(row["modal_box_px"])
     if row["amodal_box_px"] is not None:
@@ -233,17 +217,37 @@ def check_person(row: Mapping[str, Any], frame: Mapping[str, Any], joints: int) 
     _check_texts(row, _PERSON_TEXTS)
 
 
-_SCALARS: dict[str, tuple[type, ...]] = {
-    f.name: (int,) if pa.types.is_integer(f.type) else (int, float)
-    for f in INSTANCE_SCHEMA
-    if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
-}
+def _check_shape(value: Any, label: Label, joints: int) -> None:
+    """Lengths and kinds of a column's value, and the limits of a number that stands alone."""
+    if value is None:
+        return
+    kinds, entries = _KINDS[label.kind], label.entries(joints)
+    if entries is not None and len(value) != entries:
+        raise ValueError(f"{label.name} has {entries} entries, not {len(value)}")
+    if label.shape:
+        if label.kind != "float" and not set(map(type, value)) <= kinds:
+            raise ValueError(f"{label.name} is {str(value)[:80]}")
+        return
+    if type(value) not in kinds or value in _ENDLESS:
+        raise ValueError(f"{label.name} is {str(value)[:40]}")
+    if label.within is not None and value == value:  # NaN says that nobody knows
+        low, high = label.within
+        if not low - _SLACK <= value <= high + _SLACK:
+            raise ValueError(f"{label.name} is {value:g}, not from {low:g} to {high:g}")
+
+
+def _check_alike(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The first of lists that have to be equally long."""
+    if len({len(row[name]) for name in names}) != 1:
+        raise ValueError(f"the lists {', '.join(names)} are of different lengths")
+    return row[names[0]]
+
+
+_KINDS = {"int": {int}, "float": {int, float}, "bool": {bool}, "string": {str}}
 _ENDLESS = (math.inf, -math.inf)
-_PERSON_TEXTS = [
-    name
-    for name in INSTANCE_SCHEMA.names
-    if name not in ("cause", "origin", "modal_counts", "amodal_counts")
-]
+_SLACK = 1e-6
+_CHECKED_TEXTS = ("cause", "origin", "modal_counts", "amodal_counts")
+_PERSON_TEXTS = [n for n, one in LABELS.items() if one.kind == "string" and n not in _CHECKED_TEXTS]
 """Where texts are looked for: the others are checked as words and as codes before."""
 _CACHED_CHARS = 4096
 """Longer mask codes are not cached as checked."""
@@ -286,7 +290,7 @@ def _check_code(counts: str, size: tuple[int, int]) -> int:
     return check_counts(counts, size)
 
 
-def _check_texts(row: Mapping[str, Any], names: Sequence[str]) -> None:
+def _check_texts(row: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         value = row[name]
         if isinstance(value, str):
@@ -307,44 +311,39 @@ def _plain(value: Any) -> Any:
     return None if value != value else value
 
 
-def from_json_row(row: Any, schema: pa.Schema) -> Row:
+def from_json_row(row: Any, table: Table) -> Row:
     """Undo `to_json_row`; ValueError when a column is missing, unknown or of another kind."""
-    if isinstance(row, dict) and schema is INSTANCE_SCHEMA:
-        row = {KINEMATIC: None, **row}  # a row of format 2 lacks it
-    if not isinstance(row, dict) or set(row) != set(schema.names):
+    if not isinstance(row, dict) or set(row) != set(table):
         got = set(row) if isinstance(row, dict) else {type(row).__name__}
-        raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(schema.names)))[:200]}")
-    return {field.name: _typed(row[field.name], field) for field in schema}
+        raise ValueError(f"missing or unknown: {', '.join(sorted(got ^ set(table)))[:200]}")
+    return {name: _typed(row[name], label) for name, label in table.items()}
 
 
-def _typed(value: Any, field: pa.Field) -> Any:
+def _typed(value: Any, label: Label) -> Any:
     if value is None:
-        if not field.nullable:
-            raise ValueError(f"{field.name} is null")
+        if not label.null:
+            raise ValueError(f"{label.name} is null")
         return None
-    if not pa.types.is_list(field.type):
-        return _scalar(value, field.type, field.name)
+    if not label.shape:
+        return _scalar(value, label)
     if not isinstance(value, list):
-        raise ValueError(f"{field.name} is no list")
-    inner = field.type.value_type
-    if pa.types.is_floating(inner):
+        raise ValueError(f"{label.name} is no list")
+    if label.kind == "float":
         return [math.nan if v is None else number(v, 1e15) for v in value]
-    return [_scalar(v, inner, field.name) for v in value]
+    return [_scalar(v, label) for v in value]
 
 
-def _scalar(value: Any, kind: pa.DataType, name: str) -> Any:
-    if pa.types.is_string(kind):
+def _scalar(value: Any, label: Label) -> Any:
+    if label.kind == "string":
         return text(value, MAX_SPEC)
-    if pa.types.is_boolean(kind):
+    if label.kind == "bool":
         if not isinstance(value, bool):
-            raise ValueError(f"{name} is true or false")
+            raise ValueError(f"{label.name} is true or false")
         return value
-    if pa.types.is_floating(kind):
+    if label.kind == "float":
         return number(value, 1e15)
-    bits = kind.bit_width
-    if pa.types.is_unsigned_integer(kind):
-        return integer(value, 0, 2**bits - 1)
-    return integer(value, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    limits = np.iinfo(label.dtype)
+    return integer(value, int(limits.min), int(limits.max))
 
 
 def known_skeleton(name: Any) -> Skeleton:

@@ -16,9 +16,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import ORIGINS, SHARES, STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
+from synthstudio.core.labels import (
+    LABELS,
+    ORIGINS,
+    STATE_HIDDEN,
+    STATE_OUTSIDE,
+    STATE_VISIBLE,
+)
+from synthstudio.core.people import UNKNOWN
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, hidden_by
+from synthstudio.dataset.rows import NO_STATE, Row, hidden_by
 
 Kind = Literal["same", "approximation", "missing"]
 
@@ -110,92 +117,59 @@ def without_hidden_faces(row: Row, skeleton: Skeleton) -> Row:
     return {**row, **_columns([_MISSING if hidden else j for j, hidden in joints], row)}
 
 
-@dataclass(frozen=True)
-class _Joint:
-    """One joint's entries in the lists of a row; 3D is empty where the list is null."""
-
-    px: Sequence[float]
-    camera_m: Sequence[float]
-    world_m: Sequence[float]
-    kinematic_m: Sequence[float]
-    shares: Sequence[float]
-    state: int
-    cause: str
-    ambiguous: bool
-    occluder_id: int
-    origin: str
-    hidden_by: Sequence[tuple[int, float]]
+_EACH = {n: label.entries(1) or 0 for n, label in LABELS.items() if "J" in label.shape}
+"""Columns of joints -> how many entries each joint has."""
+_Joint = dict[str, Any]
+"""Column -> a joint's entries, None where the list is null; and `hidden_by`, its occluders."""
+_MISSING: _Joint = {n: [UNKNOWN[LABELS[n].memory]] * each for n, each in _EACH.items()}
+_MISSING |= {"cause": ["unlabelled"], "occluder_id": [0], "origin": ["rendered"], "hidden_by": ()}
 
 
 def _joints(row: Mapping[str, Any]) -> list[_Joint]:
-    occluders = hidden_by(row)
-
-    def at(name: str, j: int, columns: int) -> Sequence[float]:
-        values = row[name]
-        return () if values is None else values[columns * j : columns * (j + 1)]
-
     return [
-        _Joint(
-            at("joints_px", j, 2),
-            at("joints_camera_m", j, 3),
-            at("joints_world_m", j, 3),
-            at(KINEMATIC, j, 3),
-            at("shares", j, len(SHARES)),
-            state,
-            row["cause"][j],
-            row["ambiguous"][j],
-            row["occluder_id"][j],
-            row["origin"][j],
-            occluders[j],
-        )
-        for j, state in enumerate(row["state"])
+        {
+            "hidden_by": occluders,
+            **{
+                name: None if row[name] is None else row[name][each * j : each * (j + 1)]
+                for name, each in _EACH.items()
+            },
+        }
+        for j, occluders in enumerate(hidden_by(row))
     ]
 
 
-_MISSING = _Joint(
-    (math.nan,) * 2,
-    (math.nan,) * 3,
-    (math.nan,) * 3,
-    (math.nan,) * 3,
-    (math.nan,) * 5,
-    NO_STATE,
-    "unlabelled",
-    False,
-    0,
-    "rendered",
-    (),
-)
-
-
 def _averaged(parts: Sequence[_Joint], size: tuple[int, int]) -> _Joint:
-    if not parts or any(p.state == NO_STATE for p in parts):
+    if not parts or any(p["state"] == [NO_STATE] for p in parts):
         return _MISSING
-    px, shares = _mean([p.px for p in parts]), _mean([p.shares for p in parts])
-    worst = min(parts, key=lambda p: (p.state, _nan_last(p.shares[0])))
-    if not (0 <= px[0] < size[0] and 0 <= px[1] < size[1]):
+    worst = min(parts, key=lambda p: (p["state"], _nan_last(p["shares"][0])))
+    means = {
+        name: _mean([p[name] for p in parts])
+        for name in _EACH
+        if LABELS[name].kind == "float" and worst[name] is not None
+    }
+    x, y = means["joints_px"]
+    if not (0 <= x < size[0] and 0 <= y < size[1]):
         state, cause = STATE_OUTSIDE, "truncated"
-    elif all(p.state == STATE_VISIBLE for p in parts):
+    elif all(p["state"] == [STATE_VISIBLE] for p in parts):
         state, cause = STATE_VISIBLE, "visible"
     else:
         # The centre lies inside, so it is not truncated, whatever a part of it is.
-        state, cause = STATE_HIDDEN, "unknown" if worst.cause == "truncated" else worst.cause
+        state, cause = STATE_HIDDEN, worst["cause"][0].replace("truncated", "unknown")
     occluders: dict[int, float] = {}
     for part in parts:
-        for instance, share in part.hidden_by:
+        for instance, share in part["hidden_by"]:
             occluders[instance] = occluders.get(instance, 0.0) + share / len(parts)
-    return _Joint(
-        px,
-        _mean([p.camera_m for p in parts]),
-        _mean([p.world_m for p in parts]),
-        _mean([p.kinematic_m for p in parts]),
-        shares,
-        state,
-        cause,
-        any(p.ambiguous for p in parts),
-        worst.occluder_id if state == STATE_HIDDEN and cause == worst.cause else 0,
-        max((p.origin for p in parts), key=ORIGINS.index),
-        sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
-    )
+    by_worst = state == STATE_HIDDEN and [cause] == worst["cause"]
+    return {
+        **worst,
+        **means,
+        "state": [state],
+        "cause": [cause],
+        "ambiguous": [any(p["ambiguous"] == [True] for p in parts)],
+        "occluder_id": worst["occluder_id"] if by_worst else [0],
+        "origin": max((p["origin"] for p in parts), key=lambda origin: ORIGINS.index(origin[0])),
+        "hidden_by": sorted(occluders.items(), key=lambda pair: (-pair[1], pair[0])),
+    }
 
 
 def _nan_last(share: float) -> float:
@@ -207,21 +181,14 @@ def _mean(values: Sequence[Sequence[float]]) -> Sequence[float]:
 
 
 def _columns(joints: Sequence[_Joint], row: Mapping[str, Any]) -> Row:
-    def flat(name: str, kept: bool) -> list[float] | None:
-        return [float(v) for joint in joints for v in getattr(joint, name)] if kept else None
-
-    hidden = [(j, i, s) for j, joint in enumerate(joints) for i, s in joint.hidden_by]
+    hidden = [(j, i, s) for j, joint in enumerate(joints) for i, s in joint["hidden_by"]]
+    flat = {
+        name: None if row[name] is None else [v for joint in joints for v in joint[name]]
+        for name in _EACH
+    }
     return {
-        "joints_px": flat("px", True),
-        "joints_camera_m": flat("camera_m", row["joints_camera_m"] is not None),
-        "joints_world_m": flat("world_m", row["joints_world_m"] is not None),
-        KINEMATIC: flat("kinematic_m", row[KINEMATIC] is not None),
-        "shares": flat("shares", True),
+        **flat,
         "hidden_joint": [j for j, _, _ in hidden],
         "hidden_instance": [i for _, i, _ in hidden],
         "hidden_share": [s for _, _, s in hidden],
-        **{
-            name: [getattr(joint, name) for joint in joints]
-            for name in ("state", "cause", "ambiguous", "occluder_id", "origin")
-        },
     }

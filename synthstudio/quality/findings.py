@@ -100,7 +100,8 @@ KINDS: dict[str, Kind] = {
     "twins": Kind(title="two people of one image with the same keypoints"),
     # rows of a data set against themselves
     "rows_misfit": Kind(title="the tables of frames and people do not fit"),
-    "list_length": Kind(title="a list does not have one entry a joint"),
+    "list_length": Kind(title="a list of another length than its label's"),
+    "limits": Kind(title="a number outside what its label may be"),
     "shares": Kind(title="the shares of a joint do not sum to 1"),
     "state": Kind(title="a state that its shares or place contradict"),
     "cause": Kind(title="a cause that its state or shares contradict"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthstudio.core.labels import CAUSES, SHARES
+from synthstudio.core.labels import CAUSES, LABELS, SHARES
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import (
@@ -33,7 +33,6 @@ from synthstudio.dataset.derive import aligned
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import (
     INSTANCE_SCHEMA,
-    JOINT_LISTS,
     NO_STATE,
     Row,
     Sample,
@@ -130,10 +129,13 @@ def _misfits(
 ) -> list[tuple[int, Finding]]:
     """People whose lists do not fit the skeleton or one another; they are not looked at further."""
     texts: dict[int, list[str]] = {}
-    for name, each in JOINT_LISTS.items():
+    for name, label in LABELS.items():
+        each = label.entries(joints)
+        if each is None:
+            continue
         lengths = list_lengths(people[name])
-        for n in np.flatnonzero((lengths >= 0) & (lengths != joints * each)).tolist():
-            texts.setdefault(n, []).append(f"{name}: {lengths[n]} for {joints} joints")
+        for n in np.flatnonzero((lengths >= 0) & (lengths != each)).tolist():
+            texts.setdefault(n, []).append(f"{name}: {lengths[n]} entries, expected {each}")
     first, *others = (list_lengths(people[name]) for name in _PAIRS)
     for n in np.flatnonzero(np.any([first != other for other in others], axis=0)).tolist():
         texts.setdefault(n, []).append(f"{', '.join(_PAIRS)}: of different lengths")
@@ -150,7 +152,7 @@ def _of_people(
 ) -> list[list[Finding]]:
     found = check_people(s)
     with np.errstate(divide="ignore", invalid="ignore"):
-        problems = [*_joints(s, people)]
+        problems = [*_limits(people), *_joints(s, people)]
         problems += _occluders(s, frames, people, owner)
         problems += _camera(s, frames, people, owner)
         problems += _masks(s, frames, people, owner)
@@ -162,6 +164,15 @@ def _of_people(
         if key is not None and first != s.person[n]:
             found[n].append(finding_of(s, n, "twins", f"the same as person {first}"))
     return found
+
+
+def _limits(people: pa.Table) -> Iterator[Problem]:
+    """Numbers that lie outside what their label may be."""
+    for name, label in LABELS.items():
+        if label.within is not None:
+            values, (low, high) = as_numbers(people[name]), label.within
+            for n in np.flatnonzero((values < low - _SLACK) | (values > high + _SLACK)).tolist():
+                yield n, "limits", f"{name} is {values[n]:g}, not from {low:g} to {high:g}", None
 
 
 def _joints(s: Subjects, people: pa.Table) -> Iterator[Problem]:

@@ -9,6 +9,8 @@ import numpy as np
 
 import synthstudio as ss
 
+NONE = np.array([None, None])
+
 
 def is_covered(person: Any, j: int, modal: Any, amodal: Any) -> bool:
     x, y = person.joints_px[j]
@@ -32,9 +34,9 @@ def test_covered_joints_are_those_whose_pixel_is_not_their_persons(people: ss.Da
 
 def test_nothing_is_covered_where_no_outline_is_known(people: ss.Dataset) -> None:
     found = next(people.people())[:2]
-    unknown = dataclasses.replace(found, modal=(None, None), amodal=(None, None))
+    unknown = dataclasses.replace(found, modal_counts=NONE, amodal_counts=NONE)
     assert not unknown.covered.any() and unknown.covered.shape == found.state.shape
-    unseen = dataclasses.replace(found, modal=(None, None))
+    unseen = dataclasses.replace(found, modal_counts=NONE)
     x, y = np.floor(np.nan_to_num(unseen.joints_px, nan=-1)).astype(int).transpose(2, 0, 1)
     height, width = unseen.amodal_masks.shape[1:]
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)

@@ -1,7 +1,6 @@
 import dataclasses
 import hashlib
 import json
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +13,13 @@ from synthstudio.core.labels import Frame
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.spec import ClipSpec, OcclusionTarget, from_json
 from synthstudio.dataset.arrays import write_parquet
-from synthstudio.dataset.people import people_from_table
 from synthstudio.dataset.rows import (
     FRAME_SCHEMA,
     INSTANCE_SCHEMA,
     frame_row,
     instance_rows,
     pair_rows,
+    people_from_table,
 )
 
 
@@ -196,15 +195,3 @@ def test_clips_and_asks_are_columns_and_null_where_there_are_none(tmp_path):
     assert {row[n] for n in (*of_clip, "crowd_ask")} == {None}
     assert {person[n] for n in ("track_id", "motion", "ask_fraction", "ask_met")} == {None}
     assert person["ask_hidden"] == person["ask_shown"] == row["differs"] == []
-
-
-def test_columns_are_those_of_the_docstring():
-    from synthstudio.dataset import rows
-
-    text = re.sub(r" \([^)]*\)", "", rows.__doc__ or "")
-    names = [*FRAME_SCHEMA.names, *INSTANCE_SCHEMA.names]
-    assert [n for n in names if not re.search(rf"\b{n}\b", text)] == []
-    for field in [*FRAME_SCHEMA, *INSTANCE_SCHEMA]:
-        starred = re.search(rf"\b{field.name}\*", text) is not None
-        assert starred == field.nullable, field.name
-        assert field.type != pa.float32()

@@ -1,4 +1,4 @@
-"""COCO exports lie as COCO itself does; those of before, and COCO's own folders, are still read."""
+"""COCO exports lie as COCO itself does, and COCO's own folders are read."""
 
 import json
 import shutil
@@ -13,8 +13,6 @@ from synthstudio.formats.coco.file import annotation_files, image_folder
 from synthstudio.formats.export import export
 from synthstudio.formats.imports import import_from
 
-BEFORE = Path(__file__).with_name("exported_before")
-"""A set of three frames as 953e850 exported it: one file, `instance_id`."""
 # Names that FiftyOne's labels keep for themselves: a file with one of them is not opened.
 RESERVED = {"instance_id", "instance", "tags", "label", "bounding_box", "mask", "mask_path"} | {
     "confidence", "index", "attributes", "points", "visible", "filled", "closed", "has_mask",
@@ -50,19 +48,6 @@ def test_no_key_is_one_that_fiftyone_reserves(exported) -> None:
     for file in annotation_files(exported):
         for person in json.loads(file.read_text())["annotations"]:
             assert not RESERVED & set(person)
-
-
-def test_numbers_of_before_are_read_without_the_sidecar(tmp_path) -> None:
-    shutil.copytree(BEFORE, tmp_path / "in", ignore=shutil.ignore_patterns("synthstudio"))
-    path = tmp_path / "in" / "annotations.json"
-    content = json.loads(path.read_text())
-    for person in content["annotations"]:
-        person["instance_id"] += 10
-        person["hidden_by"] = [[] for _ in person["hidden_by"]]
-    path.write_text(json.dumps(content))
-    import_from("coco", path, tmp_path / "back")
-    _, people = rows_of(tmp_path / "back")
-    assert {row["instance"] for row in people} == {11, 12, 13, 14}
 
 
 def test_one_split_of_an_export_is_a_set(exported, tmp_path) -> None:

@@ -7,26 +7,17 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-import pyarrow as pa
 from pycocotools import mask as coco_mask
 
 from synthstudio.core.errors import FormatError
-from synthstudio.core.labels import SHARES, STATE_OUTSIDE, Rle
+from synthstudio.core.labels import FRAME_LABELS, LABELS, SHARES, STATE_OUTSIDE, Label, Rle
 from synthstudio.core.masks import check_counts, decode
 from synthstudio.core.own_skeletons import definition
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.spec import THING_BASE
 from synthstudio.core.visibility import AMBIGUOUS_FROM, VISIBLE_THRESHOLD
 from synthstudio.dataset.manifest import AssetRow
-from synthstudio.dataset.rows import (
-    FRAME_SCHEMA,
-    INSTANCE_SCHEMA,
-    KINEMATIC,
-    NO_STATE,
-    Row,
-    distortion_of,
-    hidden_by,
-)
+from synthstudio.dataset.rows import NO_STATE, Row, distortion_of, hidden_by
 from synthstudio.formats import checked
 from synthstudio.formats.coco.masks import compressed_counts, mask_polygons
 from synthstudio.formats.coco.text import Reals
@@ -66,89 +57,21 @@ INFO: dict[str, str] = {  # what each key of a file of ours means
     "max_iou": "as in OCHuman: the largest overlap (IoU) of the person's box with another's",
 }
 CATEGORY_ID = 1
-INSTANCE, _INSTANCE_BEFORE = "instance_number", "instance_id"
+INSTANCE = LABELS["instance"].coco
 """Key of a person's number. FiftyOne keeps `instance_id` for itself and opens no file with it."""
-_SAME_NAME = (
-    "ambiguous",
-    "cause",
-    "depth_m",
-    "depth_rank",
-    "identity",
-    "occluded_fraction",
-    "occluder_id",
-    "origin",
-    "phenotype",
-    "pose",
-    "pose_family",
-    "stature_m",
-    "truncated_fraction",
-)
-"""Columns of the instances table that an annotation has under the same name."""
-_FRAME_ELSEWHERE = (
-    "index",
-    "seed",
-    "file_name",
-    "image_sha256",
-    "width_px",
-    "height_px",
-    "split",
-    "group_id",
-    "variant",
-    "skeleton",
-    "K",
-    "world_to_camera",
-    "crowd_index",
-    "thing_instance",
-    "thing_kind",
-    "thing_held_by",
-    "layers",
-    "spec",
-)
-_PERSON_ELSEWHERE = (
-    "frame_index",
-    "instance",
-    "joints_px",
-    "joints_camera_m",
-    "joints_world_m",
-    KINEMATIC,
-    "shares",
-    "state",
-    "hidden_joint",
-    "hidden_instance",
-    "hidden_share",
-    "mask_size",
-    "modal_counts",
-    "amodal_counts",
-    "modal_box_px",
-    "amodal_box_px",
-    "modal_area_px",
-    "amodal_area_px",
-    *_SAME_NAME,
-)
-
-
-def _rest(schema: pa.Schema, elsewhere: Sequence[str]) -> dict[str, bool]:
-    """Return the columns without a place of their own in COCO, and whether they list reals.
-
-    They stand under their own names.
-    """
-    return {
-        f.name: pa.types.is_list(f.type) and pa.types.is_floating(f.type.value_type)
-        for f in schema
-        if f.name not in elsewhere
-    }
-
-
-REALS = (
-    "keypoints_3d_camera_m",
-    "keypoints_3d_kinematic_world_m",
-    "keypoints_3d_world_m",
-    "keypoints_all",
-    "shares",
-)
+_NESTED = {
+    label.name: int(label.shape[1])
+    for label in LABELS.values()
+    if label.coco and label.kind == "float" and len(label.shape) == 2
+}
+"""Columns that an annotation has as J lists of so many reals."""
+REALS = tuple(sorted(LABELS[name].coco for name in _NESTED))
 """Names in an annotation, sorted, under which nearly all of its reals stand."""
-_FRAME_REST = _rest(FRAME_SCHEMA, _FRAME_ELSEWHERE)
-_PERSON_REST = _rest(INSTANCE_SCHEMA, _PERSON_ELSEWHERE)
+_OWN_WAY = (*_NESTED, "state", "instance", "modal_box_px", "modal_area_px")
+_PLAIN = {n: one for n, one in LABELS.items() if one.coco and n not in _OWN_WAY}
+"""Columns that an annotation has as they are."""
+_FRAME_PLAIN = {name: label for name, label in FRAME_LABELS.items() if label.coco}
+"""Columns that an image has as they are."""
 
 
 def head(skeleton: Skeleton, assets: Sequence[AssetRow]) -> dict[str, Any]:
@@ -201,7 +124,7 @@ def image_entry(frame: Mapping[str, Any]) -> Row:
         "variant": frame["variant"],
         "crowdIndex": frame["crowd_index"],
         **({} if bent is None else {"distortion": bent}),
-        **_rest_to_json(frame, _FRAME_REST),
+        **_to_json(frame, _FRAME_PLAIN),
     }
 
 
@@ -252,20 +175,13 @@ def _annotation_entry(frame: Mapping[str, Any], row: Mapping[str, Any], *, polyg
         "segmentation": mask_polygons(decode(modal)) if polygons and modal else modal or [],
         "keypoints": keypoints,
         "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
-        "keypoints_all": _reals(row["joints_px"], 2),
-        "keypoints_3d_camera_m": _reals(row["joints_camera_m"], 3),
-        "keypoints_3d_kinematic_world_m": _reals(row[KINEMATIC], 3),
-        "keypoints_3d_world_m": _reals(row["joints_world_m"], 3),
-        "shares": _reals(row["shares"], len(SHARES)),
+        **{LABELS[name].coco: _reals(row[name], each) for name, each in _NESTED.items()},
         "state": [None if s == NO_STATE else s for s in row["state"]],
         "hidden_by": [[list(pair) for pair in pairs] for pairs in hidden_by(row)],
         INSTANCE: row["instance"],
-        "amodal_area": row["amodal_area_px"],
-        "amodal_bbox": row["amodal_box_px"],
         "amodal_segmentation": _rle(size, row["amodal_counts"]),
         "truncated": None if outside is None else outside > 0,
-        **{name: row[name] for name in _SAME_NAME},
-        **_rest_to_json(row, _PERSON_REST),
+        **_to_json(row, _PLAIN),
     }
 
 
@@ -292,7 +208,7 @@ def frame_row(image: Mapping[str, Any], skeleton: str, index: int) -> Row:
             "thing_instance": [t["instance"] for t in things],
             "thing_kind": [t["kind"] for t in things],
             "thing_held_by": [t["held_by"] for t in things],
-            **_rest_from_json(image, _FRAME_REST),
+            **_from_json(image, _FRAME_PLAIN),
         }
         row = checked.frame_of(
             index=index,
@@ -327,10 +243,10 @@ def instance_row(entry: Mapping[str, Any], frame: Row, number: int, joints: int)
         box = _box(entry, more["modal_counts"], points, size)
         more["modal_area_px"] = _area(entry.get("area"), more["modal_counts"], box, size)
         if ours:
-            more |= _stated(entry) | _rest_from_json(entry, _PERSON_REST)
-            number = entry.get(INSTANCE, entry.get(_INSTANCE_BEFORE, number))
+            more |= _stated(entry)
+            number = entry.get(INSTANCE, number)
             own = {"frame_index": frame["index"], "instance": number, "mask_size": size}
-            row = checked.complete({**own, "modal_box_px": box, **more}, INSTANCE_SCHEMA)
+            row = checked.complete({**own, "modal_box_px": box, **more}, checked.EMPTY_PERSON)
         else:
             row = checked.person_of(points, frame, number, box_px=box, **more)
         checked.check_person(row, frame, joints)
@@ -390,20 +306,15 @@ def _stated(entry: Mapping[str, Any]) -> Row:
     """Return the columns of an annotation that this package wrote."""
     hidden = [(j, i, s) for j, pairs in enumerate(entry["hidden_by"]) for i, s in pairs]
     amodal = entry["amodal_segmentation"]
+    reals = {name: entry.get(LABELS[name].coco) for name in _NESTED}
     return {
-        "joints_px": _flat(entry["keypoints_all"]),
-        "joints_camera_m": _flat(entry["keypoints_3d_camera_m"]),
-        "joints_world_m": _flat(entry["keypoints_3d_world_m"]),
-        KINEMATIC: _flat(entry.get("keypoints_3d_kinematic_world_m")),
-        "shares": _flat(entry["shares"]),
+        **{name: _flat(value) for name, value in reals.items()},
         "state": [NO_STATE if s is None else s for s in entry["state"]],
         "hidden_joint": [j for j, _, _ in hidden],
         "hidden_instance": [i for _, i, _ in hidden],
         "hidden_share": [s for _, _, s in hidden],
         "amodal_counts": None if amodal is None else amodal["counts"],
-        "amodal_box_px": entry["amodal_bbox"],
-        "amodal_area_px": entry["amodal_area"],
-        **{name: entry[name] for name in _SAME_NAME},
+        **_from_json(entry, _PLAIN),
     }
 
 
@@ -421,16 +332,17 @@ def _edited(row: Row, keypoints: Sequence[float]) -> Row:
     return merge(edited, unedited, row)
 
 
-def _rest_to_json(row: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
-    return checked.to_json_row({name: row[name] for name in fields})
+def _to_json(row: Mapping[str, Any], labels: Mapping[str, Label]) -> Row:
+    return checked.to_json_row({label.coco: row[name] for name, label in labels.items()})
 
 
-def _rest_from_json(entry: Mapping[str, Any], fields: Mapping[str, bool]) -> Row:
+def _from_json(entry: Mapping[str, Any], labels: Mapping[str, Label]) -> Row:
     found = {}
-    for name, reals in fields.items():
-        if name in entry:
-            value = entry[name]
-            found[name] = checked.numbers(value, 1e12) if reals and value is not None else value
+    for name, label in labels.items():
+        if label.coco in entry:
+            value = entry[label.coco]
+            reals = label.kind == "float" and label.shape and value is not None
+            found[name] = checked.numbers(value, 1e12) if reals else value
     return found
 
 

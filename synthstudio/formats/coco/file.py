@@ -37,8 +37,6 @@ from synthstudio.formats.exchange import LeftOut, parse_range
 
 ANNOTATIONS, IMAGES, PREFIX = "annotations", "images", "person_keypoints_"
 """An export, as COCO lays its own out: annotations/person_keypoints_SPLIT.json, images/SPLIT/."""
-FLAT_NAME = "annotations.json"
-"""The one file of exports before, whose images have their folder in their names."""
 _LISTS = ("images", "annotations", "categories")
 _TABLES = """
 CREATE TABLE images (place INTEGER PRIMARY KEY, key UNIQUE, start INTEGER, stop INTEGER);
@@ -58,16 +56,15 @@ _MAX_INDEX = 2**40
 
 def annotation_files(folder: Path) -> list[Path]:
     """The annotation files of an export's folder, or of its annotations/; FormatError if none."""
-    flat = folder / FLAT_NAME
     inside = folder if folder.name == ANNOTATIONS else folder / ANNOTATIONS
     found = sorted(inside.glob(f"{PREFIX}*.json"))
-    if not found and not flat.is_file():
+    if not found:
         raise FormatError(
             "there is no COCO file",
             where=str(folder),
-            expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json, or {FLAT_NAME}",
+            expected=f"{ANNOTATIONS}/{PREFIX}SPLIT.json",
         )
-    return found or [flat]
+    return found
 
 
 def image_folder(file: Path) -> Path:

@@ -30,8 +30,13 @@ from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE
 from synthstudio.core.safe_files import NpzWriter, plain_name, read_npz
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.core.visibility import is_labelled
-from synthstudio.dataset.people import kinematic_camera_m
-from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, distortion_of
+from synthstudio.dataset.rows import (
+    KINEMATIC,
+    NO_STATE,
+    Row,
+    distortion_of,
+    kinematic_camera_m,
+)
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import (
     HALF_PX,

@@ -18,7 +18,7 @@ from synthstudio.core.errors import FormatError
 from synthstudio.core.safe_files import plain_name
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.arrays import ParquetWriter
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, KINEMATIC, Row
+from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
 from synthstudio.formats import checked
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
 from synthstudio.formats.sidecar import Groups
@@ -71,7 +71,7 @@ def to_huggingface(frame: Row, people: Sequence[Row], image: bytes) -> Row:
 def from_huggingface(row: Row) -> ReadSample:
     """Undo `to_huggingface`; ValueError."""
     frame = {name: row[name] for name in FRAME_SCHEMA.names}
-    people = [{KINEMATIC: None, **person} for person in row["people"]]
+    people = row["people"]
     for one, schema in [(frame, FRAME_SCHEMA), *((p, INSTANCE_SCHEMA) for p in people)]:
         for field in schema:
             value = one[field.name]

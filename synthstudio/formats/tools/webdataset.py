@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from synthstudio.core.errors import FormatError
+from synthstudio.core.labels import FRAME_LABELS, LABELS
 from synthstudio.core.safe_json import parse
 from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.rows import FRAME_SCHEMA, INSTANCE_SCHEMA, Row
+from synthstudio.dataset.rows import Row
 from synthstudio.formats import checked
 from synthstudio.formats.checked import check_sample, from_json_row, to_json_row
 from synthstudio.formats.exchange import Opened, Picture, ReadSample, Target
@@ -53,8 +54,8 @@ def from_webdataset(data: bytes, where: str) -> tuple[Row, list[Row]]:
     """Undo `to_webdataset`; FormatError."""
     value = parse(data, where)
     with checked.reading(where):
-        frame = from_json_row(value["frame"], FRAME_SCHEMA)
-        people = [from_json_row(row, INSTANCE_SCHEMA) for row in value["people"]]
+        frame = from_json_row(value["frame"], FRAME_LABELS)
+        people = [from_json_row(row, LABELS) for row in value["people"]]
         check_sample(frame, people)
     return frame, people
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from synthstudio.compose import blend
 from synthstudio.core import masks
 from synthstudio.core.images import encode_jpeg, linear_to_srgb_u8, read_rgb, srgb_to_linear
-from synthstudio.core.labels import SHARES, STATE_VISIBLE
+from synthstudio.core.labels import SHARES, STATE_VISIBLE, ask_row
 from synthstudio.core.photo import Outline, PhotoPerson, PhotoSpec, PhotoView
 from synthstudio.core.scene import F32, U8, Bool, CutoutLayer
 from synthstudio.core.skeleton import SKELETONS, Skeleton, get_skeleton
@@ -281,7 +281,7 @@ def _person_row(
         "amodal_box_px": row["amodal_box_px"] if amodal else list(row["modal_box_px"]),
         "amodal_area_px": row["amodal_area_px"] if amodal else area,
         "occluded_fraction": fraction,
-        **rows.ask_row(ask),
+        **ask_row(ask),
     }
     return out if fraction == 0 else out | _modal(row, person, after, fraction)
 
@@ -355,7 +355,7 @@ def _pasted_row(
         "depth_rank": rank,
         "track_id": None,
         "motion": None,
-        **rows.ask_row(OcclusionTarget()),
+        **ask_row(OcclusionTarget()),
     }
     if stage.skeleton.name == stage.annotated_skeleton.name:
         return row

@@ -25,9 +25,8 @@ from synthstudio.core.places import Place
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.arrays import as_numpy
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.people import kinematic_camera_m
 from synthstudio.dataset.reader import Dataset
-from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row
+from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, kinematic_camera_m
 from synthstudio.formats.joints import convert_row, rules
 from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.cache import (
