@@ -33,8 +33,8 @@ from synthstudio.models.packaged import DEFAULT, default_model
 if TYPE_CHECKING:
     from synthstudio.inference.predict import Person, Predictor
     from synthstudio.inference.sources import FindPeople, Source, SourceImage
+    from synthstudio.models.contract import System
     from synthstudio.training.config import Config
-    from synthstudio.training.networks import BottomUpNet, PersonNet
 
 
 U8 = NDArray[np.uint8]
@@ -72,7 +72,7 @@ class Model:
 
     def __init__(
         self,
-        net: PersonNet | BottomUpNet | OnnxModel,
+        net: System | OnnxModel,
         config: Config | None,
         skeleton: Skeleton,
         path: Path,
@@ -85,11 +85,12 @@ class Model:
         """Whether it finds everybody in whole frames by itself, without boxes."""
 
     @classmethod
-    def load(cls, path: PathLike, *, device: str = "auto") -> Model:
+    def load(cls, path: PathLike, *, device: str = "auto", model: Any = None) -> Model:
         """Load a run's best weights, a .safetensors file of one, or an exported .onnx file.
 
         An exported one is run by ONNX Runtime, and PyTorch is not imported. "default" is the one
         that comes with the package (what it can do: synthstudio/inference/weights/photos.md).
+        `model`: the module that was passed to `ss.train`, which weights do not contain.
 
         Raises:
             ModelError: when there are none, or they are no network of ours.
@@ -99,8 +100,11 @@ class Model:
         if place.suffix == SUFFIX:
             exported = OnnxModel.load(place, device=device)
             return cls(exported, None, exported.skeleton, place)
+        from synthstudio.models.backbones.external import give
         from synthstudio.training import checkpoint, devices
 
+        if model is not None:
+            give(model)
         weights = checkpoint.weights_file(place)
         net, config, skeleton = checkpoint.load_any(weights)
         return cls(net.to(devices.get_device(device)).eval(), config, skeleton, weights)

@@ -47,6 +47,7 @@ def train(
     *,
     resume: bool = False,
     overfit: int | None = None,
+    model: Any = None,
     cache: PathLike | None = None,
     engine: str = "local",
     processes: int = 1,
@@ -62,6 +63,9 @@ def train(
         out: The run's folder, empty or missing.
         resume: Go on with a run.
         overfit: Learn the first so many people by heart, without augmentation.
+        model: A module in place of the config's backbone: one that maps images (B, 3, H, W) to
+            features, or with `network.block: own` to maps of the joints (docs/own_networks.md). A
+            copy of it is trained.
         cache: Where people's crops are kept; default: in the run's folder.
         engine: `local`, this process or those of torchrun; or `ray`, processes of the Ray cluster
             at RAY_ADDRESS, else of one that is started here.
@@ -75,6 +79,8 @@ def train(
     settings = to_config(config)
     if overfit is not None:
         settings = overfit_config(settings, overfit)
+    if model is not None:
+        settings = given_backbone(settings, model, engine)
     kept = folder / "cache" if cache is None else to_path(cache, "cache")
     run_train(
         settings,
@@ -87,6 +93,24 @@ def train(
         progress=progress,
     )
     return Model.load(folder)
+
+
+def given_backbone(config: Config, module: Any, engine: str) -> Config:
+    """The config with a module of this process as its backbone."""
+    from torch import nn
+
+    from synthstudio.models.backbones.external import give
+
+    if not isinstance(module, nn.Module) or engine != "local":
+        raise ArgumentError(
+            "a network to train is a module of this process",
+            where="model",
+            expected='torch.nn.Module, engine="local"',
+            got=f"{type(module).__name__}, {engine}",
+            then="Elsewhere name it by network.backbone: MODULE:FUNCTION.",
+        )
+    network = config.network.model_copy(update={"backbone": give(module)})
+    return config.model_copy(update={"network": network})
 
 
 def run_train(

@@ -59,7 +59,7 @@ def ask_network(
     `flip`: test-time flip. `peaks`: separate peaks of each map to report. ArgumentError for
     ZoomNet, which has neither."""
     device = next(net.parameters()).device
-    if isinstance(net, ZoomNet):
+    if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
         for asked, word in ((flip, "flip"), (peaks, "peaks")):
             if asked:
                 raise ArgumentError(
@@ -68,7 +68,7 @@ def ask_network(
                     expected="a network with one map of the picture for each joint",
                     then=f"Leave out {word}.",
                 )
-        return _ask_zoomnet(net, device)
+        return _ask_zoomnet(net, device)  # type: ignore[arg-type]
     mirrored = torch.from_numpy(skeleton.flip).to(device) if flip else None
 
     def ask(crops: U8) -> CropPredictions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -70,10 +70,27 @@ class FoundJoints:
     scores: Tensor
 
 
-class PoseNet(nn.Module):
+class System(nn.Module):
+    """Any network of ours, as training, evaluation and prediction see it.
+
+    `sees_frames`: it finds everybody in whole frames, without boxes; else the joints of one
+    person's picture. `has_joint_maps`: one map of the picture for each joint, as the flip test,
+    pose banks, peaks and patches need. `finds_joints`: False for a detector of people alone.
+    """
+
+    sees_frames: ClassVar[bool] = False
+    has_joint_maps: ClassVar[bool] = False
+
+    @property
+    def finds_joints(self) -> bool:
+        return True
+
+
+class PoseNet(System):
     """A backbone and a block. `features` maps images (B, 3, H, W) to (B, C, h', w'), or to
     StagedFeatures."""
 
+    has_joint_maps = True
     mean: Tensor
     std: Tensor
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.whole_body import PARTS
-from synthstudio.models.contract import normalized, not_finite
+from synthstudio.models.contract import System, normalized, not_finite
 from synthstudio.models.heatmaps import (
     Decoded,
     cell_centres,
@@ -146,7 +146,7 @@ class FoundWholeBody:
     present: Tensor
 
 
-class ZoomNet(nn.Module):
+class ZoomNet(System):
     """`net(images, boxes)` gives ZoomOutputs; without boxes it zooms to those that it finds."""
 
     mean: Tensor

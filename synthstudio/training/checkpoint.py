@@ -27,18 +27,16 @@ from synthstudio.core.errors import ModelError, SynthStudioError
 from synthstudio.core.outputs import free_folder
 from synthstudio.core.skeleton import Skeleton, get_skeleton
 from synthstudio.dataset.durable import new_parents, remove, replace_file
+from synthstudio.models.backbones.external import matching_report
 from synthstudio.models.backbones.vit import resized_positions
 from synthstudio.models.blocks.bank import OUTSIDE, PoseBank
-from synthstudio.models.contract import PoseNet
+from synthstudio.models.contract import PoseNet, System
 from synthstudio.training import config as configs
 from synthstudio.training.config import Config
 from synthstudio.training.networks import (
-    BottomUpNet,
-    PersonNet,
     build,
     describe_backbone,
     empty_bank,
-    matching_report,
 )
 
 FORMAT = "synthstudio-pose-1"
@@ -123,17 +121,17 @@ def save_weights(
 def load_network(path: Path) -> tuple[PoseNet, Config, Skeleton]:
     """Load the top-down network of a weights file, as `load_any` does; ModelError for another."""
     net, config, skeleton = load_any(path)
-    if not isinstance(net, PoseNet):
+    if not net.has_joint_maps:
         raise ModelError(
             "this network has no map of one person's picture for each joint",
             where=str(path),
             expected="a top-down network",
             got=config.network.system,
         )
-    return net, config, skeleton
+    return net, config, skeleton  # type: ignore[return-value]
 
 
-def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
+def load_any(path: Path) -> tuple[System, Config, Skeleton]:
     """Load the network of a weights file, in evaluation mode.
 
     ModelError when the file is damaged, of another kind, or does not fit its own config. Nothing
@@ -143,7 +141,7 @@ def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
     config = _stored_config(metadata, path)
     skeleton = get_skeleton(metadata["skeleton"])
     backbone = metadata.get("backbone", "")
-    if config.network.is_external and not backbone:
+    if not backbone and (config.network.is_external or ":" in config.network.head):
         raise _incomplete("the description of its backbone", path, config.network.backbone)
     net = build(
         config.network,
@@ -160,6 +158,15 @@ def load_any(path: Path) -> tuple[PersonNet | BottomUpNet, Config, Skeleton]:
             got=str(error).splitlines()[1].strip()[:200],
         ) from error
     return net.eval(), config, skeleton
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file is a checkpoint of this package, not another program's weights."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "format" in _parse_metadata(file.metadata())
+    except (SafetensorError, OSError):
+        return False
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -24,11 +24,11 @@ BACKBONES = (
     *(f"hourglass-{size}" for size in HOURGLASSES),
     *(f"vit-{size}" for size in VITS),
 )
-Head = Literal["orn", "kpe", "own", "zoomnet", "openpose", "personlab", "fcpose", "detector"]
 PERSON_HEADS = ("orn", "kpe", "own")
 """Those with a map of one person's picture for each joint."""
 FRAME_MULTIPLES = {"openpose": 8, "personlab": 8, "fcpose": 32, "detector": 32}
 """Heads of whole frames, and what the sides of their frames are multiples of."""
+HEADS = (*PERSON_HEADS, "zoomnet", *FRAME_MULTIPLES)
 
 
 class Section(BaseModel):
@@ -38,14 +38,14 @@ class Section(BaseModel):
 class Network(Section):
     """The network: a backbone and a head."""
 
-    head: Head = "orn"
+    head: str = "orn"
     """People cut out by boxes: `orn` (occlusion robust), `kpe` (plain), `own` (the backbone's own
-    head), `zoomnet` (whole bodies; windows see face and hands closer). Whole frames: `openpose`,
-    `personlab`, `fcpose`, and `detector` (fcpose's boxes without joints)."""
+    head), `zoomnet` (whole bodies; windows see face and hands closer), or yours: MODULE:FUNCTION.
+    Whole frames: `openpose`, `personlab`, `fcpose`, and `detector` (fcpose's boxes alone)."""
     backbone: str = "pyramid"
     """`pyramid` (of `widths` and `depth`), `hrnet-`, `hourglass-` or `vit-` and a size
-    (docs/research/systems.md); or `transformers:` and the name or folder of an AutoBackbone or a
-    VitPoseForPoseEstimation, with its weights."""
+    (docs/research/systems.md). Or with its published weights (docs/own_networks.md): timm:NAME,
+    torchvision:NAME, transformers:NAME or FOLDER, or yours: MODULE:FUNCTION."""
     size: tuple[int, int] = (96, 72)
     """Height and width of the network's input in pixels: multiples of 4; of whole frames of 8, for
     fcpose and detector of 32."""
@@ -81,7 +81,7 @@ class Network(Section):
     @property
     def system(self) -> str:
         """`topdown` for orn, kpe and own, else the head's name; a detector is an fcpose."""
-        if self.head in PERSON_HEADS:
+        if self.head in PERSON_HEADS or ":" in self.head:
             return "topdown"
         return "fcpose" if self.head == "detector" else self.head
 
@@ -118,9 +118,19 @@ class Network(Section):
     @field_validator("backbone")
     @classmethod
     def _check_backbone(cls, backbone: str) -> str:
-        if not backbone.startswith("transformers:") and backbone not in BACKBONES:
-            raise ValueError(f"a backbone is {', '.join(BACKBONES)} or transformers:NAME")
+        if ":" not in backbone and backbone not in BACKBONES:
+            raise ValueError(
+                f"a backbone is {', '.join(BACKBONES)}, timm:NAME, torchvision:NAME, "
+                "transformers:NAME or MODULE:FUNCTION"
+            )
         return backbone
+
+    @field_validator("head")
+    @classmethod
+    def _check_head(cls, head: str) -> str:
+        if ":" not in head and head not in HEADS:
+            raise ValueError(f"a head is {', '.join(HEADS)} or MODULE:FUNCTION")
+        return head
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -128,7 +138,7 @@ class Network(Section):
             fault := misfit(self.family, self.variant or "nano", self.size)
         ):
             raise ValueError(fault)
-        if self.head in PERSON_HEADS:
+        if self.system == "topdown":
             return self
         if self.standardize:
             raise ValueError(
@@ -307,7 +317,8 @@ class Config(Section):
     window: int = Field(default=16, ge=1, le=100_000)
     """Shards of streamed sets whose people are shuffled together; two windows are in memory."""
     init_from: str = ""
-    """A checkpoint or a run to initialise from; `default`: the network of the package; "": none."""
+    """A checkpoint or a run to initialise from; `default`: the network of the package; "": none.
+    Of an external backbone also a file of its weights, or `random` in place of published ones."""
     save_every: int = Field(default=200, ge=1)
     """Steps between two saved states; a killed run loses no more than that."""
 

@@ -20,6 +20,7 @@ from synthstudio.evaluation.attention import (
     occlusion_sensitivity,
 )
 from synthstudio.evaluation.latency import Latency, latency
+from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.contract import PoseOutputs
 from synthstudio.models.heatmaps import Decoded, expected_hits, find_peaks
@@ -27,7 +28,6 @@ from synthstudio.training import devices, networks
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, CropSubset, InputSpec
-from synthstudio.training.networks import PersonNet
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -149,7 +149,7 @@ def patch_sensitivity(
 
 
 def measure_latency(
-    net: PersonNet, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
+    net: Any, spec: InputSpec, *, device: torch.device, rounds: int = 30, batch: int = 1
 ) -> Latency:
     """Time from `batch` uint8 crops to joints: network, decoding, copies to and from the device."""
     images = torch.full((batch, 3, *spec.size), 114, dtype=torch.uint8)
@@ -201,15 +201,14 @@ def cost(
 
 
 def step_seconds(config: Config, skeleton: Skeleton, *, steps: int = 3) -> float:
-    """Time the fastest of a few steps, forward and back; data and optimizer are not counted.
-
-    A pretrained backbone is loaded for it.
-    """
+    """Time the fastest of a few steps, forward and back; data and optimizer are not counted."""
     device, network = devices.get_device(config.device), config.network
     held = min(network.bank, network.bank_sample) or network.bank
     with torch.random.fork_rng(devices=[]):
         bank = PoseBank(torch.rand(held, len(skeleton.joints), 2)) if held else None
-        net = networks.build_network(network, skeleton, bank=bank).to(device).train()
+        net = (
+            networks.build_network(network, skeleton, bank=bank, weights=RANDOM).to(device).train()
+        )
         images = torch.rand(config.batch, 3, *network.size, device=device)
     seconds = []
     for _ in range(steps):

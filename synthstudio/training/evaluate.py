@@ -23,7 +23,6 @@ from synthstudio.evaluation.attention import AttentionExample, Sensitivity
 from synthstudio.evaluation.precision import LEAST_OKS
 from synthstudio.evaluation.storage import Evaluation
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.contract import PoseNet
 from synthstudio.training import checkpoint, devices, diagnostics, frame_predictions, poses
 from synthstudio.training.answer_jobs import RemotePredictor, WorkerPool, request
 from synthstudio.training.config import Config, Source
@@ -37,7 +36,6 @@ from synthstudio.training.evaluation_folder import (
     write,
 )
 from synthstudio.training.ground_truth import clip_windows, image_sizes
-from synthstudio.training.networks import PersonNet
 from synthstudio.training.predictions import predict_subset
 
 F64 = NDArray[np.float64]
@@ -76,11 +74,12 @@ def evaluate(
     bank = _bank(net, config, skeleton, cache).to(on) if options.bank else None
     source, people = part_of(Dataset(dataset), people, options.frames)
     net, found = net.to(on), None
+    frame_net: Any = net
     asker = None
     if pool is not None:
         asked = request(weights, device, decode=options.decode, flip=options.flip, bank=bank)
         asker = RemotePredictor(request=asked, pool=pool)
-    if isinstance(net, PersonNet):
+    if not net.sees_frames:
         report_people = _untimed(step("predicting"))
         if asker is not None:
             answers = asker.predict_people(people, spec, report_people)
@@ -99,7 +98,7 @@ def evaluate(
     else:
         report_frames = _untimed(step("finding people"))
         answers, found = frame_predictions.find_in_dataset(
-            net,
+            frame_net,
             source,
             people,
             spec,
@@ -110,12 +109,12 @@ def evaluate(
     metrics = measured(answers, skeleton, found, step, where=str(dataset))
     shown: list[AttentionExample] = []
     maps: list[Sensitivity] = []
-    if isinstance(net, PoseNet):
+    if net.has_joint_maps:
         shown, maps = _diagnose(net, people, spec, on, metrics, step)
-    if isinstance(net, PersonNet):
+    if not net.sees_frames:
         metrics["latency"] = _person_cost(net, spec, on)
     else:
-        metrics["latency"] = frame_predictions.cost(net, spec, source)
+        metrics["latency"] = frame_predictions.cost(frame_net, spec, source)
     evaluation = Evaluation(
         about=_about(weights, config, skeleton, dataset, options, notes),
         metrics=metrics,
@@ -203,7 +202,7 @@ def _diagnose(
     return diagnostics.examples(net, people, spec, device=device), maps
 
 
-def _person_cost(net: PersonNet, spec: InputSpec, device: torch.device) -> dict[str, Any]:
+def _person_cost(net: nn.Module, spec: InputSpec, device: torch.device) -> dict[str, Any]:
     return diagnostics.cost(
         net,
         device,

@@ -22,7 +22,6 @@ from synthstudio.evaluation.localization import pck
 from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.bottom_up.contract import FoundPeople
-from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.training import devices, diagnostics
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data.batches import CropSubset, InputSpec
@@ -150,7 +149,7 @@ def truth_config(config: Config) -> Config:
 
 def check_joints(net: BottomUpNet) -> None:
     """ModelError for a network that was trained to find people alone, not their joints."""
-    if isinstance(net, FCPose) and not net.map_weight:
+    if not net.finds_joints:
         raise ModelError(
             "this network is a detector alone: it has not learnt joints",
             where="network.head",

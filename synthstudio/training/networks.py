@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,32 +11,31 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.extras import import_extra
 from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.whole_body import SKELETON as WHOLE_BODY
+from synthstudio.models.backbones import external
 from synthstudio.models.backbones.hourglass import StackedHourglass
 from synthstudio.models.backbones.hrnet import HRNet
-from synthstudio.models.backbones.pyramid import ConvPyramid, HuggingFaceFeatures, VitPoseFeatures
+from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS
 from synthstudio.models.backbones.vit import ViT
 from synthstudio.models.blocks.bank import PoseBank
-from synthstudio.models.blocks.heads import ClassicDecoder, PointHead
+from synthstudio.models.blocks.heads import ClassicDecoder, KeptHead, PointHead
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
 from synthstudio.models.bottom_up.fcpose import FCPose
 from synthstudio.models.bottom_up.openpose import OpenPose
 from synthstudio.models.bottom_up.personlab import PersonLab
-from synthstudio.models.contract import PoseNet
+from synthstudio.models.contract import PoseNet, System
 from synthstudio.models.zoomnet import ZoomNet
-from synthstudio.training.config import PERSON_HEADS, STRIDE, Network
+from synthstudio.training.config import STRIDE, Network
 
 _LEAST_WINDOW = 8
 _STACKS = {"nano": 2, "base": 8}
 """Hourglasses in a row."""
 BottomUpNet = OpenPose | PersonLab | FCPose
-PersonNet = PoseNet | ZoomNet
-"""A network of one person's picture."""
-Pretrained = VitPoseFeatures | HuggingFaceFeatures
+NECK = ("features.laterals.", "features.norm.")
+"""Of an external backbone what is new, and a vit's last norm: both learn as a head does."""
 
 
 def build(
@@ -46,15 +44,18 @@ def build(
     *,
     bank: PoseBank | None = None,
     backbone: str = "",
+    weights: str = "",
     say: Callable[[str], None] = lambda text: None,
-) -> PersonNet | BottomUpNet:
+) -> System:
     """Build the network that a config names, with random weights.
 
-    `bank`, `backbone` and `say`: see `build_network`. ModelError for zoomnet unless for people of
-    coco133.
+    `bank`, `backbone`, `weights` and `say`: see `build_network`. ModelError for zoomnet unless for
+    people of coco133.
     """
-    if network.head in PERSON_HEADS:
-        return build_network(network, skeleton, bank=bank, backbone=backbone, say=say)
+    if network.system == "topdown":
+        return build_network(
+            network, skeleton, bank=bank, backbone=backbone, weights=weights, say=say
+        )
     if network.head == "zoomnet" and skeleton.name != WHOLE_BODY:
         raise ModelError(
             "zoomnet learns whole bodies: face, hands and feet",
@@ -84,25 +85,41 @@ def build_network(
     *,
     bank: PoseBank | None,
     backbone: str = "",
+    weights: str = "",
     say: Callable[[str], None] = lambda text: None,
 ) -> PoseNet:
     """Build a top-down network with random weights.
 
-    A pretrained backbone comes with its own weights, and `say` gets a report of what matched,
-    unless `backbone` (of `describe_backbone`) describes it: then it is random too, and nothing is
-    read from disk or the internet.
+    An external backbone comes with its published weights, those of a file (`weights`) or
+    external.RANDOM ones, and `say` gets a report of what matched, unless `backbone` (of
+    `describe_backbone`) describes it: then nothing is read from disk or the internet.
     """
     joints, size = len(skeleton.joints), network.cells
     if bank is not None:
         bank.sharpness = network.bank_sharpness
     features: Any
+    levels = {}
     if network.is_external:
-        name = network.backbone.removeprefix("transformers:")
-        features = _described(backbone) if backbone else _pretrained(name, say)
+        request = external.Request(
+            name=network.backbone,
+            size=network.size,
+            weights=weights,
+            own_head=network.head == "own",
+            stored=backbone,
+        )
+        features = external.build(request, joints=joints, width=network.width, say=say)
+        levels = {"mean": features.mean, "std": features.std}
     else:
         features = _features(network, joints)
     block: nn.Module
-    if network.head == "own":
+    if ":" in network.head:
+        width, stored = network.width, bool(backbone)
+        block = external.call(
+            network.head, features.channels, joints, size=size, width=width, stored=stored
+        )
+    elif network.head == "own" and network.is_external:
+        block = KeptHead(size=size)
+    elif network.head == "own":
         block = _own_head(network, features.channels, joints)
     elif network.head == "kpe":
         block = KPE(
@@ -117,7 +134,7 @@ def build_network(
             width=network.width,
             layers=network.layers,
         )
-    return PoseNet(features, block, standardize=network.standardize)
+    return PoseNet(features, block, standardize=network.standardize, **levels)
 
 
 def _features(network: Network, joints: int) -> nn.Module:
@@ -140,108 +157,22 @@ def _own_head(network: Network, channels: int, joints: int) -> nn.Module:
     return ClassicDecoder(channels, joints, times=size.patch // STRIDE, width=size.decoder)
 
 
-def _pretrained(name: str, say: Callable[[str], None]) -> nn.Module:
-    transformers = import_extra("transformers", extra="train")
-    try:
-        kind, features = _kind(transformers.AutoConfig.from_pretrained(name), name)
-        model, found = kind.from_pretrained(
-            name, output_loading_info=True, ignore_mismatched_sizes=True
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(
-            "the backbone cannot be loaded",
-            where=name,
-            expected="the name or folder of a transformers model",
-            got=str(error)[:200],
-        ) from error
-    net = features(model)
-    prefix = "backbone." if isinstance(net, VitPoseFeatures) else ""
-    own = {f"{prefix}{key}" for key in net.backbone.state_dict()}
-    missing = sorted(own & set(found["missing_keys"]))
-    reshaped = sorted(own & {key for key, *_ in found["mismatched_keys"]})
-    loaded = len(own.difference(missing, reshaped))
-    if not loaded:
-        raise ModelError(
-            "none of these weights fits the backbone",
-            where=name,
-            expected=f"names like {min(own)}",
-            got=f"names like {min(found['unexpected_keys'], default='none')}",
-            then="Take the folder as it was published, with its config.json.",
-        )
-    unused = sorted(found["unexpected_keys"])
-    lines = matching_report(loaded, missing=missing, unused=unused, reshaped=reshaped)
-    say("\n".join([f"pretrained backbone {name}: {lines[0]}", *lines[1:]]))
-    return net
-
-
-def matching_report(
-    loaded: int, *, missing: Sequence[str], unused: Sequence[str], reshaped: Sequence[str]
-) -> list[str]:
-    """What of a file's weights a network took, in lines; the rest by names of its tensors."""
-    total = loaded + len({*missing, *reshaped})
-    lines = [f"{loaded} of {total} tensors loaded"]
-    for title, names in (
-        ("not in the file", missing),
-        ("not used", unused),
-        ("of another shape", reshaped),
-    ):
-        if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-            lines.append(f"  {title}: {', '.join(names[:5])}{more}")
-    return lines
-
-
-def _kind(config: Any, name: str) -> tuple[Any, Callable[[Any], Pretrained]]:
-    """The class of a transformers config's backbone, and what makes features of such a model."""
-    transformers = import_extra("transformers", extra="train")
-    if config.model_type == "vitpose":
-        return transformers.VitPoseForPoseEstimation, VitPoseFeatures
-    backbones = transformers.MODEL_FOR_BACKBONE_MAPPING
-    if type(config) not in backbones:
-        raise ModelError(
-            f"a {config.model_type} is no backbone",
-            where=name or "checkpoint",
-            expected="one that AutoBackbone knows",
-        )
-    # AutoBackbone.from_pretrained of transformers 5 takes no folder, and always asks its hub.
-    return backbones[type(config)], HuggingFaceFeatures
-
-
 def describe_backbone(net: nn.Module) -> str:
-    """The config of a network's transformers backbone as JSON, for `build_network`; "": none."""
-    features = getattr(net, "features", None)
-    if not isinstance(features, HuggingFaceFeatures | VitPoseFeatures):
-        return ""
-    config = features.backbone.config.to_dict()
-    if isinstance(features, VitPoseFeatures):
-        config = {"model_type": "vitpose", "backbone_config": config}
-    return json.dumps(config, sort_keys=True)
-
-
-def _described(backbone: str) -> nn.Module:
-    transformers = import_extra("transformers", extra="train")
-    try:
-        config = transformers.AutoConfig.for_model(**json.loads(backbone))
-        kind, features = _kind(config, "")
-        return features(kind(config))
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise ModelError(
-            "the backbone's description is damaged",
-            where="checkpoint",
-            expected="a config of transformers",
-            got=str(error)[:200],
-        ) from error
+    """What `build_network` needs to make a network's parts of elsewhere again; "": has none."""
+    features, block = getattr(net, "features", None), getattr(net, "block", None)
+    own = type(block).__module__.startswith("synthstudio.")
+    return getattr(features, "description", "") or ("" if own or block is None else "{}")
 
 
 def layers_below_top(net: nn.Module) -> dict[str, int]:
-    """How many backbone layers lie above each of the backbone's parameters, by name.
+    """How many layers lie above each of the backbone's own parameters, by name.
 
     A layer is the first number in a name. Embeddings and stems, before the first layer, count as
     one below it; what follows the last layer belongs to it.
     """
     level, found = 0, {}
     for name, _ in net.named_parameters():
-        if name.startswith("features."):
+        if name.startswith("features.") and not name.startswith(NECK):
             number = next((int(part) for part in name.split(".") if part.isdigit()), None)
             level = level if number is None else number + 1
             found[name] = level
@@ -260,9 +191,9 @@ def empty_bank(state: Mapping[str, Tensor]) -> PoseBank | None:
 
 def set_share_balance(net: nn.Module, balance: NDArray[np.float64]) -> None:
     """Store the loss weights (4,) of the shares in a block that undoes them in evaluation."""
-    block = getattr(net, "block", None)
-    if isinstance(block, ORN):
-        block.balance.copy_(torch.from_numpy(balance))
+    stored = getattr(getattr(net, "block", None), "balance", None)
+    if stored is not None:
+        stored.copy_(torch.from_numpy(balance))
 
 
 def use_channels_last(net: nn.Module) -> None:

@@ -129,12 +129,13 @@ def lr_scale(name: str, net: nn.Module, config: Config) -> float:
     with id 0, LAYER_DECAY ** (layers + 1 - id); its last norm learns as fast as the block.
     """
     network = config.network
-    if not name.startswith("features.") or not (network.is_external or network.family == "vit"):
+    learnt_before = network.is_external or network.family == "vit"
+    if not learnt_before or not name.startswith("features.") or name.startswith(networks.NECK):
         return 1.0
     below = networks.layers_below_top(net)[name]
     if network.is_external:
         return PRETRAINED_LR * LAYER_DECAY**below
-    return 1.0 if name.startswith("features.norm.") else LAYER_DECAY ** (1 + below)
+    return LAYER_DECAY ** (1 + below)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: int) -> None:
@@ -150,17 +151,14 @@ def set_lr(optimizer: torch.optim.Optimizer, config: Config, step: int, total: i
 
 
 def set_backbone_trainable(net: nn.Module, config: Config, epoch: int) -> None:
-    """Set training mode; freeze a pretrained backbone in its first epochs, or in all.
+    """Set training mode; freeze an external backbone in its first epochs, or in all.
 
     A frozen one stays in evaluation mode: its norms keep their pretrained statistics.
     """
     net.train()
     if config.network.is_external:
         frozen = config.network.frozen_epochs < 0 or epoch < config.network.frozen_epochs
-        features: nn.Module = net.features  # type: ignore[assignment]
-        features.train(not frozen)
-        for parameter in features.parameters():
-            parameter.requires_grad_(not frozen)
+        net.features.freeze(frozen)  # type: ignore[union-attr, operator]
 
 
 def update_average(ema: nn.Module, net: nn.Module, decay: float, step: int) -> None:

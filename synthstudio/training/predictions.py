@@ -16,7 +16,7 @@ from synthstudio.evaluation.storage import Predictions
 from synthstudio.models.blocks.bank import PoseBank, fuse
 from synthstudio.models.contract import predict_maps
 from synthstudio.models.heatmaps import decode_peak, expected_hits, probabilities
-from synthstudio.models.zoomnet import FoundWholeBody, ZoomNet
+from synthstudio.models.zoomnet import FoundWholeBody
 from synthstudio.training import devices
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
@@ -81,8 +81,8 @@ def answer_images(
 ) -> Answers:
     """What a network on the images' device says of (B, 3, H, W) uint8: columns of Predictions but
     `known`, with `xy` (B, J, 2) in pixels of its input."""
-    if isinstance(net, ZoomNet):
-        return _whole_bodies(net.find(images, hits=decode == "hits"))
+    if not getattr(net, "has_joint_maps", True):  # any module of PoseOutputs has
+        return _whole_bodies(net.find(images, hits=decode == "hits"))  # type: ignore[operator]
     mirrored = torch.from_numpy(spec.skeleton.flip).to(images.device) if flip else None
     maps, outputs = predict_maps(net, images, flip=mirrored)
     if bank is not None:

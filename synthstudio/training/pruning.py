@@ -40,7 +40,7 @@ def pruned(
 
     `people`: at most `most` of them decide which. ModelError for other backbones.
     """
-    if not isinstance(net.features, ConvPyramid):
+    if config.network.backbone != "pyramid":
         raise ModelError(
             "only the small pyramid can be pruned",
             where=config.name,

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.joint_names import lacks_pairs
+from synthstudio.models.backbones.external import RANDOM
 from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
@@ -56,6 +57,14 @@ def first_weights(config: Config) -> Path:
     if config.init_from == DEFAULT:
         return default_tensors()
     return checkpoint.weights_file(Path(config.init_from))
+
+
+def outside_weights(config: Config) -> str:
+    """`init_from` where it is of an external backbone: a file of another program, or RANDOM."""
+    begun = config.init_from
+    if not config.network.is_external or (begun != RANDOM and not Path(begun).is_file()):
+        return ""
+    return begun if begun == RANDOM or not checkpoint.is_own(Path(begun)) else ""
 
 
 def seed_everything(config: Config) -> None:
@@ -288,8 +297,9 @@ def build(config: Config, data: TrainingData[Any], *, say: Callable[[str], None]
         if config.network.bank:
             say(poses.about_bank(bank, data.train))
     torch.manual_seed(config.seed)
-    net = networks.build(config.network, data.skeleton, bank=bank, say=say)
-    if config.init_from:
+    weights = outside_weights(config)
+    net = networks.build(config.network, data.skeleton, bank=bank, weights=weights, say=say)
+    if config.init_from and not weights:
         path, most = first_weights(config), config.network.bank
         say(checkpoint.initialize(net, path, skeleton=data.skeleton, poses=most))
     networks.use_channels_last(net)

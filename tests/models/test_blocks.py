@@ -11,7 +11,8 @@ from builders import J, images, labels
 
 from synthstudio.core.errors import ModelError
 from synthstudio.core.skeleton import get_skeleton
-from synthstudio.models.backbones.pyramid import ConvPyramid, VitPoseFeatures
+from synthstudio.models.backbones.external import Features
+from synthstudio.models.backbones.pyramid import ConvPyramid
 from synthstudio.models.blocks.bank import PoseBank
 from synthstudio.models.blocks.kpe import KPE
 from synthstudio.models.blocks.orn import ORN
@@ -157,12 +158,13 @@ def test_after_vitpose(frozen: bool) -> None:
             "out_features": ["stage2"],
         }
     )
-    features = VitPoseFeatures(VitPoseForPoseEstimation(config), frozen=frozen)
+    model = VitPoseForPoseEstimation(config)
+    features = Features(model.backbone, size=(96, 64), frozen=frozen)
     net = PoseNet(features, ORN(features.channels, J, size=(24, 16), bank=bank()))
     output = net(images(size=(96, 64)))
     assert output.maps.shape == (2, J, 24, 16)
     output.logits[-1].square().mean().backward()
-    assert any(p.grad is not None for p in features.parameters()) != frozen
+    assert any(p.grad is not None for p in features.net.parameters()) != frozen
     with pytest.raises(ModelError, match="do not fit"):
         net(images(size=(96, 72)))
 

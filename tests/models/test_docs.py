@@ -74,7 +74,8 @@ def test_each_backbone_gives_joints_and_learns(title: str) -> None:
     features = names["net"].get_submodule("features")
     assert has_gradient(names["net"].get_submodule("block"))
     if "frozen=True" in CODE["blocks"][title]:
-        assert not has_gradient(features) and not features.get_submodule("backbone").training
+        frozen = features.get_submodule("net")
+        assert not has_gradient(frozen) and not frozen.training
         free = run("blocks", title, "Training", replace=("frozen=True", "frozen=False"))
         assert has_gradient(free["net"].get_submodule("features"))
 

@@ -101,7 +101,7 @@ def test_first_people_are_learnt_and_judged(people: sources.TrainingData, pairs:
     assert changed.batch == 3 and changed.steps == 400 and changed.augment.flip == 0
 
 
-@pytest.mark.parametrize("reported", ["", "{}"])
+@pytest.mark.parametrize("reported", ["", '{"config": {}, "mean": [], "std": []}'])
 def test_a_backbone_whose_library_is_missing_is_told(
     reported: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

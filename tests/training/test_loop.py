@@ -22,11 +22,11 @@ from waiting import wait_for
 
 from synthstudio.core.errors import DiskError, ModelError
 from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones import external
 from synthstudio.models.contract import PoseNet, PoseOutputs
 from synthstudio.training import (
     checkpoint,
     devices,
-    networks,
     systems,
 )
 from synthstudio.training import config as configs
@@ -266,10 +266,10 @@ def test_checkpoints_that_do_not_say_all_are_refused(
 ) -> None:
     from safetensors.torch import save_file
 
-    def fetch(network: object) -> torch.nn.Module:
+    def fetch(*given: object, **named: object) -> torch.nn.Module:
         raise AssertionError("it asks the network for weights")
 
-    monkeypatch.setattr(networks, "_pretrained", fetch)
+    monkeypatch.setattr(external, "build", fetch)
     named = {"train": [{"dataset": "x"}]} | {k: v for k, v in changes.items() if k == "network"}
     reported = {"format": checkpoint.FORMAT, "skeleton": "coco17", "config": json.dumps(named)}
     reported |= {k: v for k, v in changes.items() if k != "network"}

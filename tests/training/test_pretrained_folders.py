@@ -46,10 +46,11 @@ def built(folder: Path) -> tuple[PoseNet, str]:
 def test_all_of_a_published_layout_is_taken_but_its_head(folder: Path) -> None:
     net, report = built(folder)
     held = load_file(folder / WEIGHTS)
-    own = net.features.state_dict()
+    own = {f"backbone.{k}": v for k, v in net.features.net.state_dict().items()}
     assert set(held) == set(own) | {"head.conv.weight", "head.conv.bias"}
     assert all(torch.equal(own[name], held[name]) for name in own)
-    assert report == f"pretrained backbone {folder}: {len(own)} of {len(own)} tensors loaded"
+    count = f"{len(own)} of {len(own)} tensors loaded"
+    assert report == f"pretrained backbone transformers:{folder}: {count}"
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, 48, 32)).maps.shape == (1, 17, 12, 8)
 
@@ -61,7 +62,7 @@ def test_what_did_not_match_is_named(folder: Path) -> None:
     changed |= {second: torch.zeros(5), "backbone.more": torch.zeros(2)}
     save_file(changed, folder / WEIGHTS, metadata={"format": "pt"})
     net, report = built(folder)
-    own = net.features.state_dict()
+    own = {f"backbone.{k}": v for k, v in net.features.net.state_dict().items()}
     count = len(own)
     assert f"{count - 2} of {count} tensors loaded" in report
     assert f"not in the file: {first}" in report

@@ -60,18 +60,19 @@ def built(settings: Config) -> torch.nn.Module:
 def test_a_frozen_backbone_keeps_the_statistics_of_its_norms(backbones: dict[str, str]) -> None:
     settings = config(backbones["resnet"], frozen_epochs=1)
     net = built(settings)
-    before = {k: v.clone() for k, v in net.features.state_dict().items()}
+    before = {k: v.clone() for k, v in net.features.net.state_dict().items()}
     assert any(k.endswith("running_mean") for k in before)
     images = torch.rand(4, 3, 48, 32)
     optimization.set_backbone_trainable(net, settings, 0)
     net(images)
-    assert all(torch.equal(v, before[k]) for k, v in net.features.state_dict().items())
-    assert net.block.training and not any(p.requires_grad for p in net.features.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in net.features.net.state_dict().items())
+    assert net.block.training and not any(p.requires_grad for p in net.features.net.parameters())
+    assert all(p.requires_grad for p in net.features.laterals.parameters())  # those are new
     optimization.set_backbone_trainable(net, settings, 1)  # from here on it learns
     net(images)
     assert all(p.requires_grad for p in net.features.parameters())
     means = [k for k in before if k.endswith("running_mean")]
-    assert not any(torch.equal(net.features.state_dict()[k], before[k]) for k in means)
+    assert not any(torch.equal(net.features.net.state_dict()[k], before[k]) for k in means)
 
 
 def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> None:
@@ -85,7 +86,7 @@ def test_layers_decay_from_the_backbones_own_top(backbones: dict[str, str]) -> N
         found = {r for n, r in each.items() if f".layer.{layer}." in n}
         assert found == {0.3 * 0.75 ** (2 - layer)}, layer
     assert {r for n, r in each.items() if "embeddings" in n} == {0.3 * 0.75**3}
-    last = {r for n, r in each.items() if n.startswith("features.backbone.layernorm")}
+    last = {r for n, r in each.items() if n.startswith("features.net.layernorm")}
     assert last == {0.3}  # it stands behind the top layer
 
 

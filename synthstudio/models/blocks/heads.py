@@ -23,6 +23,17 @@ class PointHead(nn.Module):
         return PoseOutputs(logits=(self.maps(resize(features, self.size)),))
 
 
+class KeptHead(nn.Module):
+    """Maps of joints as they are, as logits on `size` cells: of a network whose head is kept."""
+
+    def __init__(self, *, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, features: Tensor) -> PoseOutputs:
+        return PoseOutputs(logits=(resize(features, self.size),))
+
+
 class ClassicDecoder(nn.Module):
     """Deconvolutions 4x4 that double the size until it has grown `times`, then 1x1.
 

@@ -35,6 +35,7 @@ from synthstudio.models.bottom_up.fcos import (
     focal_loss,
     locations,
 )
+from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres, decode_peak, probabilities
 from synthstudio.models.layers import conv, resize
 from synthstudio.models.losses import gaussian_cross_entropy, masked_mean
@@ -91,7 +92,7 @@ class FCPoseOutputs:
     bases: Tensor
 
 
-class FCPose(nn.Module):
+class FCPose(System):
     """A network of frames whose sides are multiples of 32. `features`: `channels` at stride 4.
 
     The bases have stride 8, the maps of joints are made four times as fine. `sigma`: of their
@@ -99,6 +100,8 @@ class FCPose(nn.Module):
     has a score above `least`, and boxes an IoU of at most `overlap`. `most`: locations of a batch
     whose maps are trained. `map_weight`: of their loss; 0: a detector alone.
     """
+
+    sees_frames = True
 
     def __init__(
         self,
@@ -126,6 +129,10 @@ class FCPose(nn.Module):
         nn.init.constant_(self.said.get_parameter("bias")[:1], -4.0)  # few locations are a person's
         self.controller = nn.Linear(width, parameter_count(self.joints))
         self.bases = nn.Sequential(conv(width, width), conv(width, width), conv(width, BASES))
+
+    @property
+    def finds_joints(self) -> bool:
+        return self.map_weight > 0
 
     def forward(self, images: Tensor) -> FCPoseOutputs:
         x = self.frames(images)

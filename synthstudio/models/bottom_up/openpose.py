@@ -24,6 +24,7 @@ from synthstudio.models.bottom_up.contract import (
     taught_cells,
 )
 from synthstudio.models.bottom_up.grouping import Grouping, group_people
+from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
@@ -105,13 +106,14 @@ def openpose_targets(
     )
 
 
-class OpenPose(nn.Module):
+class OpenPose(System):
     """A network of frames. `features` has `channels` channels at `features_stride`.
 
     `sigma` and `limb_width` in cells of `stride` pixels: the paper's 7 px of a frame 368 px high
     are 0.875 cells. `stages`: how many of fields and of maps. `width`: channels of a stage.
     """
 
+    sees_frames = True
     limbs: Tensor
 
     def __init__(

@@ -27,6 +27,7 @@ from synthstudio.models.bottom_up.contract import (
     taught_cells,
 )
 from synthstudio.models.bottom_up.voting import Voting, vote_people
+from synthstudio.models.contract import System
 from synthstudio.models.heatmaps import cell_centres
 from synthstudio.models.layers import conv
 from synthstudio.models.losses import masked_mean
@@ -141,13 +142,14 @@ def _owners(frame: FramePeople, h: int, w: int) -> tuple[Tensor, Tensor]:
     return (share.sum(0) >= 0.5).flatten(), share.argmax(0).flatten()
 
 
-class PersonLab(nn.Module):
+class PersonLab(System):
     """A network of frames. `features` has `channels` channels at `features_stride`.
 
     `radius`: of a disc in cells of `stride` pixels; the paper's 32 px are 4 cells. ModelError
     below one: such a disc holds no cell's centre everywhere.
     """
 
+    sees_frames = True
     limbs: Tensor
 
     def __init__(

@@ -1,0 +1,275 @@
+"""Backbones of elsewhere: which maps count, what is refused, and what weights may call."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from synthstudio.core.errors import ModelError
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.models.backbones import external
+from synthstudio.models.backbones.external import RANDOM, TRUST, Features, OwnMaps
+from synthstudio.models.contract import PoseNet
+from synthstudio.training import checkpoint, networks, optimization
+from synthstudio.training import config as configs
+from synthstudio.training.config import Network
+
+SIZE = (64, 48)
+SKELETON = get_skeleton("coco17")
+
+
+class Maps(nn.Module):
+    """Convolutions of the given strides, each to 4 + its number channels, laid out by `form`."""
+
+    def __init__(
+        self, *strides: int, form: Callable[[list[Tensor]], Any] = list, inputs: int = 3
+    ) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(
+            nn.Conv2d(inputs, 4 + k, s, s, bias=False) for k, s in enumerate(strides)
+        )
+        self.form = form
+
+    def forward(self, images: Tensor) -> Any:
+        return self.form([step(images) for step in self.steps])
+
+
+def nhwc(maps: list[Tensor]) -> dict[str, Tensor]:
+    return {str(k): found.permute(0, 2, 3, 1) for k, found in enumerate(maps)}
+
+
+def tokens(maps: list[Tensor]) -> Tensor:
+    flat = maps[-1].flatten(2).transpose(1, 2)
+    return torch.cat([flat[:, :1], flat], 1)  # a class token first
+
+
+@pytest.mark.parametrize(
+    ("net", "strides", "channels"),
+    [
+        (Maps(16, form=lambda maps: maps[0]), [16], [4]),
+        (Maps(2, 4, 8, 16, 32), [4, 8, 16, 32], [5, 6, 7, 8]),
+        (Maps(*[8] * 10), [8], [13]),  # of ten maps of one stride the last
+        (Maps(4, 8, form=nhwc), [4, 8], [4, 5]),
+        (Maps(16, form=tokens), [16], [4]),
+        (Maps(2), [2], [4]),
+        (Maps(14, form=lambda maps: (maps, maps[0].mean((2, 3)))), [14], [4]),
+    ],
+)
+def test_one_probe_finds_strides_and_channels(
+    net: nn.Module, strides: list[int], channels: list[int]
+) -> None:
+    torch.manual_seed(0)
+    size = (70, 56) if strides == [14] else SIZE
+    features = Features(net, size=size, width=8).eval()
+    assert [level.stride for level in features.levels] == strides
+    assert [level.channels for level in features.levels] == channels
+    images = torch.rand(3, 3, *size)
+    found = features(images)
+    assert found.shape == (3, 8, size[0] // strides[0], size[1] // strides[0])
+    if strides == [16]:  # tokens are put where their patches are
+        plain = net.steps[-1](images)
+        assert torch.allclose(features.levels[0].of(external._tensors(net(images))), plain)
+
+
+@pytest.mark.parametrize(
+    ("net", "says"),
+    [
+        (Maps(4, form=lambda maps: maps[0].mean((2, 3))), r"no map.*got \(2, 4\)"),
+        (Maps(4, form=lambda maps: maps[0][..., :5]), r"no map.*\(2, 4, 16, 5\)"),
+        (Maps(4, form=lambda maps: None), "no map.*got no tensor"),
+        (Maps(4, inputs=4), "does not run.*4 channels"),
+        (nn.Linear(5, 5), "does not run"),
+    ],
+)
+def test_a_network_without_maps_is_refused_in_one_message(net: nn.Module, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        Features(net, size=SIZE)
+
+
+def network(**changes: Any) -> Network:
+    return Network(size=SIZE, width=8, bank=0, **changes)
+
+
+def test_a_head_that_is_kept_gives_the_maps_itself() -> None:
+    name = external.give(Maps(4, 8, form=lambda maps: maps[1].repeat(1, 4, 1, 1)[:, :17]))
+    net = networks.build_network(network(backbone=name, head="own"), SKELETON, bank=None).eval()
+    images = torch.rand(2, 3, *SIZE)
+    logits = net(images).logits
+    assert len(logits) == 1 and logits[0].shape == (2, 17, 16, 12)
+    pixels = net.inputs(images, where="test")
+    kept = net.features.net(pixels)
+    assert torch.allclose(nn.functional.interpolate(kept, (16, 12), mode="bilinear"), logits[0])
+    with pytest.raises(ModelError, match=r"no head with one map.*expected \(B, 17, h, w\)"):
+        OwnMaps(Maps(4), 17, size=SIZE, name="x")
+
+
+CODE = """
+from torch import nn
+from synthstudio.models.contract import PoseOutputs
+
+def backbone():
+    return nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 1))
+
+class Head(nn.Module):
+    def __init__(self, channels, joints, *, size, width):
+        super().__init__()
+        self.maps = nn.Conv2d(channels, joints, 1)
+
+    def forward(self, features):
+        return PoseOutputs(logits=(self.maps(features),))
+
+def number():
+    return 5
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module in the working directory."""
+    name = f"mine_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(TRUST, "")
+    importlib.invalidate_caches()
+    return name
+
+
+def test_backbone_and_head_of_ones_own_are_a_file_and_two_lines(mine: str, tmp_path: Path) -> None:
+    config = configs.parse(
+        {
+            "train": [{"dataset": "x"}],
+            "network": {
+                "backbone": f"{mine}:backbone",
+                "head": f"{mine}:Head",
+                "size": list(SIZE),
+                "width": 8,
+            },
+        }
+    )
+    net = networks.build(config.network, SKELETON)
+    optimization.make_optimizer(net, config)
+    rates = {n: optimization.lr_scale(n, net, config) for n, _ in net.named_parameters()}
+    top, bottom = rates["features.net.2.weight"], rates["features.net.0.weight"]
+    assert top == optimization.PRETRAINED_LR
+    assert bottom == top * optimization.LAYER_DECAY**2
+    assert rates["features.laterals.0.weight"] == rates["block.maps.weight"] == 1
+    path = tmp_path / "net.safetensors"
+    checkpoint.save_weights(path, net, config, skeleton=SKELETON, note="")
+    again, _, _ = checkpoint.load_any(path)  # trained with here, so trusted here
+    images = torch.rand(2, 3, *SIZE)
+    assert isinstance(again, PoseNet)
+    assert torch.equal(again(images).maps, net.eval()(images).maps)
+    os.environ[TRUST] = ""  # as elsewhere
+    with pytest.raises(ModelError, match=f"code of yours.*{TRUST}={mine}:backbone"):
+        checkpoint.load_any(path)
+    os.environ[TRUST] = f"{mine}:backbone"
+    with pytest.raises(ModelError, match=f"code of yours.*{mine}:Head"):
+        checkpoint.load_any(path)
+
+
+def test_weights_call_nothing_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRUST, "")
+    called: list[int] = []
+    monkeypatch.setattr(os, "getcwdb", lambda: called.append(1), raising=False)
+    config = configs.parse({"train": [{"dataset": "x"}], "network": {"backbone": "os:getcwdb"}})
+
+    class Net(nn.Module):
+        features = type("F", (), {"description": '{"mean": [0, 0, 0], "std": [1, 1, 1]}'})()
+
+    path = tmp_path / "net.safetensors"
+    checkpoint.save_weights(path, Net(), config, skeleton=SKELETON, note="")
+    with pytest.raises(ModelError, match="code of yours"):
+        checkpoint.load_any(path)
+    assert not called
+
+
+@pytest.mark.parametrize(
+    ("backbone", "says"),
+    [
+        ("{mine}:number", "no network.*expected nn.Module.*got int"),
+        ("{mine}:missing", "cannot be loaded.*has no attribute 'missing'"),
+        ("no_such_module_here:x", "cannot be loaded.*No module named"),
+        ("given:Nothing", "trained as a module"),
+        ("transformers:{folder}/nothing", "cannot be loaded"),
+    ],
+)
+def test_what_cannot_be_loaded_is_one_message(
+    backbone: str, says: str, mine: str, tmp_path: Path
+) -> None:
+    name = backbone.format(mine=mine, folder=tmp_path)
+    with pytest.raises(ModelError, match=says):
+        networks.build_network(network(backbone=name), SKELETON, bank=None)
+
+
+@pytest.mark.parametrize("form", ["same", "prefixed", "bare", "nested", "other"])
+def test_weights_from_a_file_fit_by_name(form: str, mine: str, tmp_path: Path) -> None:
+    own = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 1))
+    own.load_state_dict({k: torch.ones_like(v) for k, v in own.state_dict().items()})
+    state = own.state_dict()
+    path = tmp_path / ("w.pth" if form == "nested" else "w.safetensors")
+    if form == "nested":
+        torch.save({"state_dict": {f"model.{k}": v for k, v in state.items()}, "epoch": 3}, path)
+    elif form == "other":
+        save_file({"x.y": torch.zeros(2)}, path)
+    else:
+        before = {"same": "", "prefixed": "module.backbone.", "bare": ""}[form]
+        save_file({before + k: v for k, v in state.items()}, path)
+    said: list[str] = []
+    asked = network(backbone=f"{mine}:backbone")
+    if form == "other":
+        with pytest.raises(ModelError, match="none of these weights fits"):
+            networks.build_network(asked, SKELETON, bank=None, weights=str(path))
+        return
+    net = networks.build_network(asked, SKELETON, bank=None, weights=str(path), say=said.append)
+    assert "9 of 9 tensors loaded" in said[0]
+    assert all(bool((v == 1).all()) for v in net.features.net.state_dict().values())
+
+
+def test_a_torch_file_with_code_is_refused(mine: str, tmp_path: Path) -> None:
+    class Code:
+        def __reduce__(self) -> Any:
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    torch.save(Code(), tmp_path / "w.pth")
+    asked, weights = network(backbone=f"{mine}:backbone"), str(tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        networks.build_network(asked, SKELETON, bank=None, weights=weights)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:resnet18", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"]
+)
+def test_networks_of_timm(name: str) -> None:
+    _installed("timm")
+    size = (256, 192) if "swin" not in name else (224, 224)
+    asked = Network(backbone=name, size=size, head="kpe", width=8)
+    net = networks.build_network(asked, SKELETON, bank=None, weights=RANDOM).eval()
+    assert net(torch.rand(1, 3, *size)).maps.shape == (1, 17, size[0] // 4, size[1] // 4)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "regnet_y_400mf", "swin_t"])
+def test_networks_of_torchvision(name: str) -> None:
+    _installed("torchvision")
+    asked = network(backbone=f"torchvision:{name}", head="kpe")
+    net = networks.build_network(asked, SKELETON, bank=None, weights=RANDOM).eval()
+    assert [level.stride for level in net.features.levels][:4] == [4, 8, 16, 32]
+    assert not any(key.startswith("features.net.fc") for key in net.state_dict())
+    assert net(torch.rand(1, 3, *SIZE)).maps.shape == (1, 17, 16, 12)
+
+
+def _installed(library: str) -> None:
+    try:
+        importlib.import_module(library)
+    except Exception as error:
+        pytest.skip(f'{library} cannot be imported (pip install "synthstudio[backbones]"): {error}')
