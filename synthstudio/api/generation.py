@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from synthstudio.api.arguments import (
     to_count,
     to_engine,
     to_file,
+    to_folder,
     to_path,
     to_place,
     to_workers,
@@ -328,6 +329,48 @@ def occlude(
             on_progress=report,
         )
     return _made(place, made)
+
+
+def render_objects(
+    out: PathLike,
+    *,
+    count: int = 500,
+    seed: int = 0,
+    kinds: Sequence[str] | None = None,
+    size_px: int = 256,
+    device: str = "auto",
+    progress: Progress = True,
+) -> dict[str, int]:
+    """Render objects of the package as RGBA pictures: a bank for `synthstudio.transforms.Occlude`,
+    `augment.cutouts` of a training and `occlude.cutouts` of a recipe.
+
+    Args:
+        out: A new folder; it gets a PNG for each object and manifest.json with their kinds.
+        count: How many.
+        seed: With its number it decides each picture.
+        kinds: Only these kinds; default: all that may hide people.
+        size_px: Pixels of the longer side, at most; each picture is cropped to its object.
+
+    Returns:
+        How many there are of each kind.
+
+    Raises:
+        RecipeError: for an unknown kind. DiskError: when `out` is not free.
+    """
+    from synthstudio.generation.photos import objects
+
+    folder = to_folder(out, "out")
+    with steps_if(progress) as step:
+        found = objects.render_objects(
+            folder,
+            count=to_count(count, "count", most=100_000),
+            seed=to_count(seed, "seed", least=0),
+            kinds=kinds,
+            size_px=to_count(size_px, "size_px", least=16, most=2048),
+            device=to_choice(device, "device", DEVICES),
+            on_progress=step("rendering objects"),
+        )
+    return dict(sorted(found.items()))
 
 
 def plan(

@@ -62,6 +62,7 @@ COMMANDS = (
     select.skeleton,
     select.merge,
     generate.occlude,
+    generate.objects,
     studio.studio,
     train.train_demo,
     train.train,

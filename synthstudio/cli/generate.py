@@ -283,6 +283,25 @@ def occlude(
     )
 
 
+def objects(
+    out: Annotated[Path, typer.Argument(help="New folder.")],
+    count: Annotated[int, typer.Option(min=1, max=100_000, help="Number of pictures.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the pictures.")] = 0,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only this kind; may be repeated. Default: all.")
+    ] = None,
+    size: Annotated[int, typer.Option(min=16, max=2048, help="Longest side in pixels.")] = 256,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Render objects as RGBA pictures, to paste over people while training (docs/transforms.md)."""
+    from synthstudio.api.generation import render_objects
+
+    kinds = render_objects(out, count=count, seed=seed, kinds=kind, size_px=size, device=device)
+    text = f"{count} objects of {len(kinds)} kinds in {out}"
+    finish({"out": str(out), "objects": count, "kinds": kinds}, as_json, text)
+
+
 def _part(text: str | None) -> tuple[int, int] | None:
     """Parse K/N."""
     if text is None:

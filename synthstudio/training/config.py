@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from synthstudio.core.errors import ModelError
 from synthstudio.models.backbones.sizes import HOURGLASSES, HRNETS, VITS, misfit
 from synthstudio.recipe.schema.load import read_yaml
+from synthstudio.transforms.pasting import PasteOptions
 
 STRIDE = 4
 """Pixels of the network's input per heat-map cell."""
@@ -257,6 +258,16 @@ class Augment(Section):
     all."""
     paste_fraction: tuple[float, float] = (0.1, 0.6)
     """Least and largest fraction of the person that a cut-out covers."""
+
+    @property
+    def pastes(self) -> PasteOptions:
+        """How pastes are drawn."""
+        return PasteOptions(
+            chance=self.paste,
+            fraction=self.paste_fraction,
+            made_up=self.paste_shapes,
+            tint=self.colour,
+        )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -19,8 +19,8 @@ from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data import batches, crops, windows
 from synthstudio.training.data.crops import root_relative
-from synthstudio.training.data.pasting import shares_under_paste
 from synthstudio.training.data.prefetch import prefetch
+from synthstudio.transforms.pasting import shares_under_paste
 
 BONES = get_skeleton("coco17")
 SIZE, CELLS = (96, 72), (24, 18)

@@ -19,7 +19,8 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources, style
 from synthstudio.training.data.augment import BatchPart
-from synthstudio.training.data.pasting import (
+from synthstudio.training.data.style import EFFECTS, draw_styles, load_photos, restyle
+from synthstudio.transforms.pasting import (
     Cutouts,
     draw_pastes,
     fill,
@@ -27,7 +28,6 @@ from synthstudio.training.data.pasting import (
     paste,
     shapes,
 )
-from synthstudio.training.data.style import EFFECTS, draw_styles, load_photos, restyle
 
 SIZE = (96, 72)
 GREEN = (10, 250, 20)
@@ -62,7 +62,7 @@ def a_pose(seed: int) -> np.ndarray:
 
 def test_the_asked_part_of_the_person_is_covered(cutouts: Cutouts) -> None:
     """Judged by scipy's triangles over the result, not by the grid it was searched on."""
-    draws = draw_pastes(AS_IS, stream(0, "test"), count=60, cutouts=len(cutouts))
+    draws = draw_pastes(AS_IS.pastes, stream(0, "test"), count=60, cutouts=len(cutouts))
     draws = dataclasses.replace(draws, soft_px=np.zeros(60), light=np.zeros(60))
     yy, xx = np.mgrid[0:96, 0:72] + 0.5
     off = []
@@ -80,7 +80,7 @@ def test_the_asked_part_of_the_person_is_covered(cutouts: Cutouts) -> None:
 
 
 def test_a_soft_edge_has_no_fringe(cutouts: Cutouts) -> None:
-    draws = draw_pastes(AS_IS, stream(1, "test"), count=1, cutouts=1)
+    draws = draw_pastes(AS_IS.pastes, stream(1, "test"), count=1, cutouts=1)
     draws = dataclasses.replace(draws, soft_px=np.ones(1), light=np.zeros(1), which=np.ones(1, int))
     made = paste(np.full((*SIZE, 3), GREEN, np.uint8), a_pose(1), cutouts, draws, 0)
     assert made is not None
@@ -89,7 +89,7 @@ def test_a_soft_edge_has_no_fringe(cutouts: Cutouts) -> None:
 
 
 def test_light_follows_the_picture(cutouts: Cutouts) -> None:
-    draws = draw_pastes(AS_IS, stream(2, "test"), count=1, cutouts=1)
+    draws = draw_pastes(AS_IS.pastes, stream(2, "test"), count=1, cutouts=1)
     dark = np.full((*SIZE, 3), 12, np.uint8)
     for light, brighter in ((0.0, True), (1.0, False)):
         fixed = dataclasses.replace(draws, light=np.array([light]), soft_px=np.zeros(1))
@@ -99,14 +99,14 @@ def test_light_follows_the_picture(cutouts: Cutouts) -> None:
 
 
 def test_people_without_an_area_are_left_alone(cutouts: Cutouts) -> None:
-    draws = draw_pastes(AS_IS, stream(3, "test"), count=1, cutouts=1)
+    draws = draw_pastes(AS_IS.pastes, stream(3, "test"), count=1, cutouts=1)
     for xy in (np.full((12, 2), np.nan), a_pose(0)[:2], np.repeat(a_pose(0)[:1], 5, 0)):
         assert paste(np.zeros((*SIZE, 3), np.uint8), xy, cutouts, draws, 0) is None
 
 
 def test_shapes_cover_what_was_asked_and_no_two_are_alike() -> None:
     """Without cut-outs all pastes are shapes; with them as many as asked."""
-    draws = draw_pastes(AS_IS, stream(4, "test"), count=60, cutouts=0)
+    draws = draw_pastes(AS_IS.pastes, stream(4, "test"), count=60, cutouts=0)
     seen, off = set(), []
     for b in range(60):
         grey, xy = np.full((*SIZE, 3), 90, np.uint8), a_pose(b)
@@ -119,7 +119,7 @@ def test_shapes_cover_what_was_asked_and_no_two_are_alike() -> None:
     assert len(seen) == 60 and np.median(off) < 0.02
     assert len({shape.alpha[0].tobytes() for shape in shapes()}) == len(shapes())
     half = AS_IS.model_copy(update={"paste_shapes": 0.5})
-    mixed = draw_pastes(half, stream(5, "test"), count=3000, cutouts=3)
+    mixed = draw_pastes(half.pastes, stream(5, "test"), count=3000, cutouts=3)
     assert abs(mixed.filled.mean() - 0.5) < 0.04
     assert (mixed.filled | (mixed.which < 3)).all()
     assert abs((mixed.which >= 3).sum() / mixed.filled.sum() - 2 / 3) < 0.06

@@ -197,25 +197,33 @@ def _from_render(
         skeleton=stage.skeleton.name,
         supersample=spec.supersample,
     )
-    built = pipeline.build(stage, small)
-    dark = np.zeros((spec.height_px, spec.width_px, 3), np.uint8)
-    white = np.full_like(dark, 255)
-    packed = pack(dataclasses.replace(built.scene, backdrop=dark), device=stage.settings.device)
-    over_black = shade.render(packed, packed.scene)
+    drawn, alpha = render_alone(stage, small)
+    built, packed, over_black = drawn.built, drawn.packed, drawn.rendering
+    white = np.full((spec.height_px, spec.width_px, 3), 255, np.uint8)
     overcast = dataclasses.replace(built.scene.light, sun_rgb=np.zeros(3))
     lit = dataclasses.replace(
         packed, scene=dataclasses.replace(built.scene, backdrop=white, light=overcast)
     )
     over_white = shade.render(lit, lit.scene)
-    alpha = _coverage(packed, spec.supersample)
     colour = srgb_to_linear(over_black.rgb)
     kept = np.where(alpha > 0, np.float32(1), srgb_to_linear(over_white.rgb) @ _LUMINANCE)
     # Under the edge's own pixels the shadow goes on as dark as beside them.
     light: F32 = np.asarray(cv2.erode(kept.astype(np.float32), np.ones((3, 3), np.uint8)))
     light = np.where(alpha > 0, light, kept).astype(np.float32) ** np.float32(1.5)
-    layer = _layer(paste.instance, colour, alpha)
+    layer = unmultiplied(paste.instance, colour, alpha)
     shadow = Shadow(left_px=0, top_px=0, light=light)
-    return layer, shadow, Rendered(spec=small, built=built, packed=packed, rendering=over_black)
+    return layer, shadow, drawn
+
+
+def render_alone(stage: Stage, spec: FrameSpec) -> tuple[Rendered, F32]:
+    """The items of a spec before black, so colour times alpha, and their alpha (H, W)."""
+    built = pipeline.build(stage, spec)
+    camera = built.scene.camera
+    dark = np.zeros((camera.height_px, camera.width_px, 3), np.uint8)
+    packed = pack(dataclasses.replace(built.scene, backdrop=dark), device=stage.settings.device)
+    rendering = shade.render(packed, packed.scene)
+    alpha = _coverage(packed, spec.supersample)
+    return Rendered(spec=spec, built=built, packed=packed, rendering=rendering), alpha
 
 
 def _coverage(packed: Packed, scale: int) -> F32:
@@ -225,7 +233,8 @@ def _coverage(packed: Packed, scale: int) -> F32:
     return np.asarray(covered.reshape(h, scale, w, scale).mean(axis=(1, 3)), np.float32)
 
 
-def _layer(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
+def unmultiplied(instance: int, premultiplied: F32, alpha: F32) -> CutoutLayer:
+    """Linear colours times alpha as a layer, cropped to where alpha is not 0."""
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     y0, y1 = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
     x0, x1 = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 0)

@@ -18,14 +18,14 @@ from synthstudio.training.config import Augment, Network
 from synthstudio.training.data import augment as aug
 from synthstudio.training.data.augment import BatchPart, Draws, as_part
 from synthstudio.training.data.crops import Crops
-from synthstudio.training.data.pasting import (
+from synthstudio.training.data.style import Photos, draw_styles, restyle
+from synthstudio.transforms.pasting import (
     Cutouts,
     PasteDraws,
     draw_pastes,
     paste,
     shares_under_paste,
 )
-from synthstudio.training.data.style import Photos, draw_styles, restyle
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
@@ -125,7 +125,7 @@ def make_batch(
     cutouts, pastes = pictures.cutouts, None
     if augment.paste:
         drawn = stream(seed, "cutouts", step)
-        pastes = part.drawn(draw_pastes(augment, drawn, count=count, cutouts=len(cutouts)))
+        pastes = part.drawn(draw_pastes(augment.pastes, drawn, count=count, cutouts=len(cutouts)))
     samples = [_sample(crops, part, spec, draws, b, cutouts, pastes) for b in range(len(rows))]
     photos = pictures.photos
     styles = draw_styles(augment, part, seed=seed, step=step, photos=photos)

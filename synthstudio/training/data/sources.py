@@ -28,9 +28,9 @@ from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec
 from synthstudio.training.data.coco import crop_coco
 from synthstudio.training.data.crops import CroppedSource, Crops, ImageSequence, crop_dataset
 from synthstudio.training.data.frames import Frames, FrameSubset, frame_coco, frame_dataset
-from synthstudio.training.data.pasting import Cutouts, load_cutouts
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
+from synthstudio.transforms.pasting import Cutouts, load_cutouts
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

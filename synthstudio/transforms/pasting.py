@@ -1,7 +1,7 @@
-"""Pastes over people while they are trained on: where they go and how they blend in.
+"""Pastes over people in arrays: where they go and how they blend in.
 
-Every batch has new ones over new places, at a fraction of a millisecond a person; `occlude` makes
-sets on disk, with things in 3D. All numbers are drawn from (seed, step).
+Trainers paste new ones in every batch, at about a millisecond a person; `ss.occlude` makes data
+sets on disk, with objects in 3D. Letters: B samples, J joints.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,7 +22,6 @@ from synthstudio.core.labels import SHARES
 from synthstudio.core.rng import Generator, stream
 from synthstudio.props.assets import scan_images
 from synthstudio.props.cutouts import crop_to_alpha
-from synthstudio.training.config import Augment
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -33,7 +33,7 @@ _OUTLINES = 1 / 3
 _STEPS = 8
 _GROWTHS = 5
 _LEAST_AREA_PX = 9.0
-_COARSE = 2  # pixels of the input per cell when places are tried
+COARSE = 2  # pixels of the image per cell when places are tried
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +56,25 @@ class PasteDraws:
     seed: NDArray[np.int64]  # of the colours
 
 
-def draw_pastes(augment: Augment, rng: Generator, *, count: int, cutouts: int) -> PasteDraws:
+@dataclass(frozen=True, kw_only=True)
+class PasteOptions:
+    """`chance` that a sample gets a paste, the least and greatest `fraction` that it covers, the
+    share `made_up` of pastes with made-up colours, the strength of `tint`, 0 to 1."""
+
+    chance: float
+    fraction: tuple[float, float]
+    made_up: float
+    tint: float
+
+
+def draw_pastes(options: PasteOptions, rng: Generator, *, count: int, cutouts: int) -> PasteDraws:
     """Draw for `count` samples from as many `cutouts`, and from `shapes`."""
-    low, high = augment.paste_fraction
-    filled = rng.random(count) < (augment.paste_shapes if cutouts else 1)
+    low, high = options.fraction
+    filled = rng.random(count) < (options.made_up if cutouts else 1)
     shape = filled & ((rng.random(count) >= _OUTLINES) | (cutouts == 0))
     of_shapes, of_cutouts = (rng.integers(0, n, count) for n in (SHAPES, max(cutouts, 1)))
     return PasteDraws(
-        pasted=rng.random(count) < augment.paste,
+        pasted=rng.random(count) < options.chance,
         which=np.where(shape, cutouts + of_shapes, of_cutouts),
         filled=filled,
         other=rng.integers(0, max(count, 1), count),
@@ -73,11 +84,35 @@ def draw_pastes(augment: Augment, rng: Generator, *, count: int, cutouts: int) -
         mirrored=rng.random(count) < 0.5,
         direction=rng.uniform(0, 2 * math.pi, count),
         aim=rng.normal(0, 0.7, (count, 2)),
-        tint=np.exp(rng.normal(0, 1, (count, 3)) * augment.colour),
+        tint=np.exp(rng.normal(0, 1, (count, 3)) * options.tint),
         light=rng.uniform(0, 1, count),
         soft_px=rng.uniform(0, 1, count),
         seed=rng.integers(0, 2**62, count),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Body:
+    """The pixels of a person that a paste shall cover: a mask of one value for `cell_px` x
+    `cell_px` pixels, whose corner is at `corner_px` (2,) of the image."""
+
+    mask: U8  # (h, w) 0 or 1
+    cell_px: int
+    corner_px: F64
+    area_px: float
+    joints_px: F64  # (J, 2) the known ones
+
+
+def body_of(xy: F64, size: tuple[int, int], cell_px: int = COARSE) -> Body | None:
+    """The convex hull of the joints `xy` (J, 2) in an image (H, W); None: they span no area."""
+    known = xy[np.isfinite(xy).all(-1)]
+    hull = cv2.convexHull(known.astype(np.float32)) if len(known) else np.zeros((0, 1, 2))
+    area = cv2.contourArea(hull) if len(hull) > 2 else 0.0
+    if area < _LEAST_AREA_PX:
+        return None
+    mask = np.zeros((size[0] // cell_px, size[1] // cell_px), np.uint8)
+    cv2.fillConvexPoly(mask, np.round((hull / cell_px - 0.5) * 16).astype(np.int32), 1, shift=4)
+    return Body(mask=mask, cell_px=cell_px, corner_px=np.zeros(2), area_px=area, joints_px=known)
 
 
 def paste(
@@ -85,49 +120,68 @@ def paste(
 ) -> tuple[U8, U8] | None:
     """The image (H, W, 3) with sample b's cut-out over it, and what that covers (H, W) 0 to 255.
 
-    `other` (h, w, 3): a picture that pieces may be taken of.
-    The cut-out comes in along a line, as far as it takes to cover the asked fraction of the convex
-    hull of the joints `xy` (J, 2); if it is too small for that, it grows. None when the joints span
-    no area.
+    `other` (h, w, 3): a picture that pieces may be taken of. The part that is covered is of the
+    convex hull of the joints `xy` (J, 2). None when they span no area.
     """
-    cutout = (*cutouts.pictures, *shapes())[draws.which[b]]
-    known = xy[np.isfinite(xy).all(-1)]
-    height, width = image.shape[:2]
-    hull = cv2.convexHull(known.astype(np.float32)) if len(known) else np.zeros((0, 1, 2))
-    area = cv2.contourArea(hull) if len(hull) > 2 else 0.0
-    if area < _LEAST_AREA_PX:
+    body = body_of(xy, (image.shape[0], image.shape[1]))
+    if body is None:
         return None
-    body = np.zeros((height // _COARSE, width // _COARSE), np.uint8)
-    cv2.fillConvexPoly(body, np.round((hull / _COARSE - 0.5) * 16).astype(np.int32), 1, shift=4)
-    fraction = float(draws.fraction[b])
+    cutout = cutouts.drawn(draws, b)
+    matrix = place(cutout, body, draws, b, reach_px=math.hypot(*image.shape[:2]))
+    return blend(image, cutout, matrix, draws, b, other)
+
+
+def place(cutout: Cutout, body: Body, draws: PasteDraws, b: int, *, reach_px: float) -> F64:
+    """From pixels of the cut-out to those of the image (2, 3).
+
+    The cut-out comes in along a line from `reach_px` away, as far as it takes to cover the drawn
+    fraction of the body; if it is too small for that, it grows.
+    """
+    known, fraction = body.joints_px, float(draws.fraction[b])
     full = max(float(cutout.alpha[0].sum()) / 255, 1.0)
-    scale = math.sqrt(area * fraction * draws.stretch[b] / full)
+    scale = math.sqrt(body.area_px * fraction * draws.stretch[b] / full)
     end = known.mean(0) + draws.aim[b] * known.std(0)
     way = np.array([math.cos(draws.direction[b]), math.sin(draws.direction[b])])
     for _ in range(_GROWTHS):
-        if _covered(body, cutout, _matrix(cutout, scale, end, draws, b)) >= fraction:
+        if covered(body, cutout, _matrix(cutout, scale, end, draws, b)) >= fraction:
             break
         scale *= 1.3
-    near, far = 0.0, math.hypot(height, width) + scale * math.hypot(*cutout.shape)
+    near, far = 0.0, reach_px + scale * math.hypot(*cutout.shape)
     for _ in range(_STEPS):
         middle = (near + far) / 2
         there = _matrix(cutout, scale, end + middle * way, draws, b)
-        if _covered(body, cutout, there) >= fraction:
+        if covered(body, cutout, there) >= fraction:
             near = middle
         else:
             far = middle
-    there = _matrix(cutout, scale, end + near * way, draws, b)
-    layer = _layer(cutout.rgba, there, (height, width))
+    return _matrix(cutout, scale, end + near * way, draws, b)
+
+
+def blend(
+    image: U8, cutout: Cutout, matrix: F64, draws: PasteDraws, b: int, other: U8 | None = None
+) -> tuple[U8, U8]:
+    """The image (H, W, 3) with the cut-out over it, soft and lit like it; its alpha (H, W)."""
+    height, width = image.shape[:2]
+    layer = _layer(cutout.rgba, matrix, (height, width))
     if draws.soft_px[b] > 0.3:
         layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), float(draws.soft_px[b])), np.uint8)
-    alpha = layer[..., 3:].astype(np.float32) / np.float32(255)
-    colours = layer[..., :3].astype(np.float32)
+    covering = np.ascontiguousarray(layer[..., 3])
+    alpha = _three(covering.astype(np.float32) / np.float32(255))
     if draws.filled[b]:
-        colours = fill(stream(int(draws.seed[b]), "fill"), other, (height, width)) * alpha
+        seed = stream(int(draws.seed[b]), "fill")
+        colours = fill(seed, other, (height, width)) * alpha
+    else:
+        colours = layer[..., :3].astype(np.float32)
     gain = draws.tint[b] * _gain(image, colours, alpha, float(draws.light[b]))
-    colours = colours * gain.astype(np.float32)
-    mixed = np.clip(image * (1 - alpha) + np.minimum(colours, 255 * alpha), 0, 255)
-    return mixed.astype(np.uint8), np.ascontiguousarray(layer[..., 3])
+    colours *= gain.astype(np.float32)
+    mixed = image * (1 - alpha)
+    mixed += np.minimum(colours, 255 * alpha)
+    return mixed.astype(np.uint8), covering
+
+
+def _three(plane: NDArray[Any]) -> NDArray[Any]:
+    """A plane (h, w) as three alike: NumPy is slow along an axis of three."""
+    return np.asarray(cv2.merge((plane, plane, plane)))
 
 
 def _matrix(cutout: Cutout, scale: float, place: F64, draws: PasteDraws, b: int) -> F64:
@@ -155,15 +209,17 @@ def _layer(levels: tuple[U8, ...], matrix: F64, size: tuple[int, int]) -> U8:
     return np.asarray(moved, np.uint8)
 
 
-def _covered(body: U8, cutout: Cutout, matrix: F64) -> float:
-    """The covered share of `body`."""
-    alpha = _layer(cutout.alpha, matrix / _COARSE, (body.shape[0], body.shape[1]))
-    return float(cv2.mean(alpha, mask=body)[0]) / 255
+def covered(body: Body, cutout: Cutout, matrix: F64) -> float:
+    """The share of the body that the cut-out covers."""
+    moved = matrix.copy()
+    moved[:, 2] -= body.corner_px
+    alpha = _layer(cutout.alpha, moved / body.cell_px, (body.mask.shape[0], body.mask.shape[1]))
+    return float(cv2.mean(alpha, mask=body.mask)[0]) / 255
 
 
 def _gain(image: U8, colours: F32, alpha: F32, light: float) -> float:
     """Factor that takes a paste's brightness `light` of the way to the picture's."""
-    own = float(colours.sum()) / 3 / max(float(alpha.sum()), 1.0)
+    own = float(colours.sum()) / 3 / max(float(alpha[..., 0].sum()), 1.0)
     ratio = (float(image.mean()) + 10) / (own + 10)
     return float(np.clip(ratio, 0.4, 2.5) ** light)
 
@@ -182,7 +238,8 @@ def shares_under_paste(shares: F32, xy: F64, mask: U8, radius_px: F64) -> F32:
         r = max(1.0, float(radius_px[j]))
         x0, x1 = max(int(x - r), 0), min(int(x + r) + 1, width)
         y0, y1 = max(int(y - r), 0), min(int(y + r) + 1, height)
-        covered = float(mask[y0:y1, x0:x1].mean()) / 255
+        part = mask[y0:y1, x0:x1]
+        covered = cv2.sumElems(part)[0] / part.size / 255
         out[j] *= 1 - covered
         out[j, _OBJECT] += covered if np.isfinite(out[j, _VISIBLE]) else 0
     return out
@@ -207,6 +264,16 @@ class Cutout:
         """(h, w) at full size."""
         return self.alpha[0].shape[0], self.alpha[0].shape[1]
 
+    @functools.cached_property
+    def hull(self) -> F64:
+        """(N, 2) corners of the convex hull of its pixels, in pixels of the full size."""
+        seen = self.alpha[0] > 0
+        rows = np.flatnonzero(seen.any(1))
+        left, right = seen[rows].argmax(1), seen.shape[1] - seen[rows, ::-1].argmax(1)
+        ends = [(x, y) for x in (left, right) for y in (rows, rows + 1)]
+        corners = np.concatenate([np.stack(end, -1) for end in ends]).astype(np.float32)
+        return cv2.convexHull(corners)[:, 0].astype(np.float64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cutouts:
@@ -217,6 +284,10 @@ class Cutouts:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def drawn(self, draws: PasteDraws, b: int) -> Cutout:
+        """The cut-out of sample b, or the shape that takes its place."""
+        return (*self.pictures, *shapes())[int(draws.which[b])]
 
 
 def load_cutouts(folder: Path) -> Cutouts:
@@ -287,8 +358,9 @@ def fill(rng: Generator, other: U8 | None, size: tuple[int, int]) -> U8:
     turn[:, 2] -= [width / 2, height / 2]
     large = cv2.resize(cells, (2 * width, 2 * height), interpolation=how)
     colours = cv2.warpAffine(large, turn, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    grain = rng.integers(-20, 21, (height, width, 1)) * rng.random()
-    return np.asarray(np.clip(colours + grain, 0, 255), np.uint8)
+    grain = _three(rng.integers(-20, 21, (height, width)) * rng.random())
+    grain += colours
+    return np.clip(grain, 0, 255, out=grain).astype(np.uint8)
 
 
 def _piece(rng: Generator, other: U8, size: tuple[int, int]) -> U8:

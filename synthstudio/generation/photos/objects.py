@@ -1,0 +1,108 @@
+"""A bank of rendered objects as RGBA pictures, for pastes (docs/transforms.md)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from synthstudio.core.camera import Camera, look_at
+from synthstudio.core.catalogue import ThingKind
+from synthstudio.core.images import encode_png, srgb_to_linear
+from synthstudio.core.progress import OnProgress, counter
+from synthstudio.core.scene import U8
+from synthstudio.core.spec import FrameSpec, LensSpec, PlainBackdrop
+from synthstudio.dataset.durable import canonical_json, whole_folder
+from synthstudio.generation.photos.layers import render_alone, unmultiplied
+from synthstudio.generation.stage import Stage, prepare
+from synthstudio.props.assets import MANIFEST
+from synthstudio.recipe.contacts.supports import materials
+from synthstudio.recipe.layout.things import design, draw_kind
+from synthstudio.recipe.sampling.context import SampleContext
+from synthstudio.recipe.sampling.light import draw_light
+from synthstudio.recipe.sampling.view import Behind
+from synthstudio.recipe.schema.load import parse
+
+LICENCE = "Apache-2.0"
+_RAISED_DEG = (-5, 35)
+"""How far above the object's middle the camera stands."""
+_DISTANCE = 3.0
+"""From the camera to the object's middle, in radii of the object."""
+_FILLED = 0.96
+
+
+def render_objects(
+    out: Path,
+    *,
+    count: int,
+    seed: int,
+    kinds: Sequence[str] | None,
+    size_px: int,
+    device: str,
+    on_progress: OnProgress,
+) -> Counter[str]:
+    """Write `count` objects into the new folder `out`; return how many there are of each kind.
+
+    (seed, number) decides each picture. RecipeError for an unknown kind.
+    """
+    things: dict[str, object] = {"kind": "procedural"}
+    if kinds is not None:
+        things["kinds"] = dict.fromkeys(kinds, 1)
+    recipe = parse({"name": "objects", "seed": seed, "things": [things]})
+    stage = Stage(prepare(recipe, assets=Path(), device=device))
+    found: Counter[str] = Counter()
+    ledger, done = [], counter(on_progress, count)
+    with whole_folder(out) as unfinished:
+        for number in range(count):
+            kind, rgba = render_object(stage, number, size_px=size_px)
+            name = f"{number:05d}_{kind}.png"
+            (unfinished / name).write_bytes(encode_png(rgba))
+            credit = {"license": LICENCE, "source": f"synthstudio objects --seed {seed}"}
+            ledger.append({"file": name, "category": kind, **credit})
+            found[kind] += 1
+            done(number + 1)
+        (unfinished / MANIFEST).write_bytes(canonical_json(ledger))
+    return found
+
+
+def render_object(stage: Stage, number: int, *, size_px: int) -> tuple[str, U8]:
+    """The kind of object `number` of a stage's recipe, and its picture (h, w, 4), cropped."""
+    ctx = SampleContext(recipe=stage.settings.recipe, index=number, split="val", geometry=stage)
+    rng = ctx.rng("object")
+    entry = ctx.recipe.things[0]
+    kind = draw_kind(ctx, entry, rng)
+    assert isinstance(kind, ThingKind)
+    thing = design(entry, kind, materials(kind, rng), rng, shrink=0.0)
+    box = stage.box_m(thing)
+    radius, middle = float(np.linalg.norm(box[1] - box[0])) / 2, box.mean(0)
+    raised = math.radians(rng.uniform(*_RAISED_DEG))
+    away = np.array([0.0, -math.cos(raised), math.sin(raised)]) * _DISTANCE * radius
+    eye, target = (tuple(at.tolist()) for at in (middle + away, middle))
+    yaw, pitch = look_at(eye, target)
+    camera = Camera(
+        width_px=size_px,
+        height_px=size_px,
+        focal_px=_FILLED * size_px / 2 * math.sqrt(_DISTANCE**2 - 1),
+        position_m=eye,
+        yaw_rad=yaw,
+        pitch_rad=pitch,
+    )
+    black = PlainBackdrop(top_rgb=(0.0, 0.0, 0.0), bottom_rgb=(0.0, 0.0, 0.0))
+    spec = FrameSpec(
+        seed=ctx.recipe.seed,
+        index=number,
+        camera=camera,
+        people=(),
+        things=(thing,),
+        backdrop=black,
+        light=draw_light(ctx, Behind(options=ctx.recipe.backdrops[0].backdrop), camera),
+        lens=LensSpec(),
+        skeleton=stage.skeleton.name,
+    )
+    drawn, alpha = render_alone(stage, spec)
+    layer = unmultiplied(0, srgb_to_linear(drawn.rendering.rgb), alpha)
+    opaque = np.rint(layer.alpha * 255).astype(np.uint8)
+    return kind.kind, np.dstack([layer.rgb, opaque])

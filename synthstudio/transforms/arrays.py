@@ -1,0 +1,339 @@
+"""`occlude_people`: pastes over the people of an image, and what they do to the labels."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from synthstudio.core.errors import ArgumentError
+from synthstudio.core.labels import SHARES
+from synthstudio.core.rng import stream
+from synthstudio.core.skeleton import get_skeleton
+from synthstudio.core.visibility import is_visible
+from synthstudio.transforms.pasting import (
+    COARSE,
+    Body,
+    Cutout,
+    Cutouts,
+    PasteDraws,
+    PasteOptions,
+    blend,
+    body_of,
+    draw_pastes,
+    load_cutouts,
+    place,
+    shares_under_paste,
+)
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+FRACTION = (0.1, 0.6)
+MADE_UP = 0.5
+_TINT = 0.25
+_SIGMA = 0.07
+"""Of joints that are not COCO's: the mean of those of its body."""
+_BOX_FILLED = 0.53
+"""The share of a box that its person fills, as in COCO."""
+_SOFT_PX = 4
+_CELLS = 64
+"""Of a person's longer side, when places of pastes are compared."""
+_VISIBLE = SHARES.index("visible")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Paste:
+    """A cut-out at its place in an image: sample `row` of `draws`, `matrix` (2, 3) from its pixels
+    to those of the image."""
+
+    cutout: Cutout
+    matrix: F64
+    draws: PasteDraws
+    row: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Occluded:
+    """An image with pastes over its people, and their labels after it."""
+
+    image: U8  # (H, W, 3)
+    keypoints: F64  # (P, J, 3) x, y, v: 2 visible, 1 hidden, 0 unlabelled
+    shares: F32  # (P, J, 5) in the order of synthstudio.core.labels.SHARES, NaN unknown
+    cover: U8  # (H, W) 255: under a paste
+    fraction: F64  # (P,) of each person's mask or hull under pastes, NaN where there is none
+    masks: NDArray[np.bool_] | None  # (P, H, W) what is left of the masks
+    pastes: tuple[Paste, ...]  # for `apply_pastes` over another image of that size
+
+    @property
+    def visible_share(self) -> F32:
+        """(P, J) how much of each joint can be seen, 0 to 1, NaN unknown."""
+        return self.shares[..., _VISIBLE]
+
+
+def occlude_people(
+    image: U8,
+    keypoints: ArrayLike,
+    *,
+    seed: int,
+    boxes: ArrayLike | None = None,
+    masks: ArrayLike | None = None,
+    shares: ArrayLike | None = None,
+    cutouts: Cutouts | str | os.PathLike[str] | None = None,
+    fraction: tuple[float, float] = FRACTION,
+    made_up: float = MADE_UP,
+    people: float = 1.0,
+    sigmas: Sequence[float] | None = None,
+) -> Occluded:
+    """Paste objects over the people of an image; their visibility follows.
+
+    A paste covers a drawn fraction of a person's mask, or of the convex hull of their joints. It
+    hides a joint when it covers half of the joint's surface or more.
+
+    Args:
+        image: (H, W, 3) uint8.
+        keypoints: (P, J, 3) or, of one person, (J, 3): x, y in pixels and COCO's v.
+        seed: Decides everything that is drawn.
+        boxes: (P, 4) x, y, width, height in pixels: how large people are. Default: the masks, else
+            the box of the joints.
+        masks: (P, H, W) of bool: the visible pixels of people.
+        shares: (P, J, 5) visibility fractions before it; default: 1 where v is 2, else unknown.
+        cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; or what
+            `load_cutouts` read. None: made-up shapes alone.
+        fraction: The least and the greatest part of a person to cover, above 0, up to 1.
+        made_up: The share of pastes with made-up colours, and mostly made-up shapes.
+        people: The chance of each person to get a paste.
+        sigmas: (J,) COCO's sigmas of the joints; default: COCO's of 17 joints, else 0.07.
+
+    Raises:
+        ArgumentError: for arrays of other shapes, and numbers out of range.
+        AssetError: for a folder without cut-outs.
+    """
+    joints, single = _to_keypoints(keypoints)
+    size, count = _to_size(image), len(joints)
+    outlines = _to_array(masks, "masks", (count, *size))
+    known = np.where(joints[..., 2:] > 0, joints[..., :2], np.nan)
+    bank = to_cutouts(cutouts)
+    options = to_options(fraction=fraction, made_up=made_up, people=people)
+    draws = draw_pastes(options, stream(seed, "occlude"), count=count, cutouts=len(bank))
+    bodies = [
+        _body(known[p], size, None if outlines is None else outlines[p] > 0) for p in range(count)
+    ]
+    pastes = place_pastes(bodies, bank, draws, size)
+    pasted, cover = apply_pastes(image, pastes)
+    areas = _areas(known, _to_array(boxes, "boxes", (count, 4)), outlines)
+    radius = 2 * to_sigmas(sigmas, joints.shape[1]) * np.sqrt(areas)[:, None]
+    before = _to_array(shares, "shares", (count, joints.shape[1], len(SHARES)))
+    if before is None:
+        before = shares_of(joints[..., 2])
+    after = (
+        np.stack([shares_under_paste(before[p], known[p], cover, radius[p]) for p in range(count)])
+        if count
+        else before
+    )
+    joints[..., 2] = visibility(joints[..., 2], after[..., _VISIBLE])
+    return Occluded(
+        image=pasted,
+        keypoints=joints[0] if single else joints,
+        shares=after[0] if single else after,
+        cover=cover,
+        fraction=np.array([_covered(body, cover) for body in bodies]),
+        masks=None if outlines is None else (outlines > 0) & (cover < 128),
+        pastes=pastes,
+    )
+
+
+def place_pastes(
+    bodies: Sequence[Body | None], cutouts: Cutouts, draws: PasteDraws, size: tuple[int, int]
+) -> tuple[Paste, ...]:
+    """The pastes of the bodies that have one, in an image (H, W)."""
+    found = []
+    for b in np.flatnonzero(draws.pasted).tolist():
+        body = bodies[b]
+        if body is not None:
+            cutout = cutouts.drawn(draws, b)
+            reach = float(np.hypot(*size))
+            matrix = place(cutout, body, draws, b, reach_px=reach)
+            found.append(Paste(cutout=cutout, matrix=matrix, draws=draws, row=b))
+    return tuple(found)
+
+
+def apply_pastes(image: U8, pastes: Sequence[Paste]) -> tuple[U8, U8]:
+    """The image (H, W, 3) under the pastes, and what they cover (H, W), 0 to 255."""
+    out, cover = image.copy(), np.zeros(image.shape[:2], np.uint8)
+    for paste in pastes:
+        window = _window(paste, image.shape)
+        matrix = paste.matrix.copy()
+        matrix[:, 2] -= [window[1].start, window[0].start]
+        part = np.ascontiguousarray(out[window])
+        if part.size:
+            out[window], alpha = blend(part, paste.cutout, matrix, paste.draws, paste.row)
+            cover[window] = np.maximum(cover[window], alpha)
+    return out, cover
+
+
+def _window(paste: Paste, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the image that a paste can reach."""
+    xy = paste.cutout.hull @ paste.matrix[:, :2].T + paste.matrix[:, 2]
+    low = np.floor(xy.min(0)).astype(int) - _SOFT_PX
+    high = np.ceil(xy.max(0)).astype(int) + _SOFT_PX
+    (left, top), (right, bottom) = np.maximum(low, 0), np.maximum(high, 0)
+    return slice(top, min(bottom, shape[0])), slice(left, min(right, shape[1]))
+
+
+def shares_of(v: ArrayLike) -> F32:
+    """Visibility fractions (..., 5) of COCO's v (...): 1 visible where it is 2, else unknown."""
+    seen = np.asarray(v) == 2
+    shares = np.full((*seen.shape, len(SHARES)), np.nan, np.float32)
+    shares[seen] = np.eye(len(SHARES), dtype=np.float32)[_VISIBLE]
+    return shares
+
+
+def visibility(v: NDArray[Any], visible_share: NDArray[Any]) -> NDArray[Any]:
+    """COCO's v after a paste: 1 instead of 2 where less than half of the joint can be seen."""
+    return np.where((v == 2) & ~is_visible(visible_share), 1, v)
+
+
+def to_options(*, fraction: Any, made_up: Any, people: Any) -> PasteOptions:
+    """The options of pastes; ArgumentError for those out of range."""
+    try:
+        low, high = (float(part) for part in fraction)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if not 0 < low <= high <= 1:
+        raise ArgumentError(
+            "the fraction to cover is two numbers",
+            where="fraction",
+            expected="the least and the greatest, above 0, up to 1",
+            got=repr(fraction)[:80],
+        )
+    for name, value in (("made_up", made_up), ("people", people)):
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ArgumentError(
+                "a share is needed", where=name, expected="0 to 1", got=repr(value)[:80]
+            )
+    return PasteOptions(chance=people, fraction=(low, high), made_up=made_up, tint=_TINT)
+
+
+def to_cutouts(value: Any) -> Cutouts:
+    """Cut-outs from what was read, a folder (read once a process) or None."""
+    if value is None or isinstance(value, Cutouts):
+        return value or Cutouts()
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentError(
+            "unknown cut-outs", where="cutouts", expected="a folder", got=type(value).__name__
+        )
+    return _read(os.path.abspath(value))  # noqa: PTH100  # quicker, and once an image
+
+
+@functools.lru_cache(4)
+def _read(folder: str) -> Cutouts:
+    return load_cutouts(Path(folder))
+
+
+def to_sigmas(sigmas: Any, joints: int) -> F64:
+    """(J,) COCO's sigmas; ArgumentError for as many as there are no joints."""
+    if sigmas is None:
+        coco = get_skeleton("coco17").sigmas
+        return np.asarray(coco if len(coco) == joints else np.full(joints, _SIGMA), np.float64)
+    found = _to_array(sigmas, "sigmas", (joints,))
+    assert found is not None
+    return found.astype(np.float64)
+
+
+def _to_keypoints(value: ArrayLike) -> tuple[F64, bool]:
+    found = np.array(value, np.float64)
+    single = found.ndim == 2
+    if single:
+        found = found[None]
+    if found.ndim != 3 or found.shape[2] != 3:
+        raise ArgumentError(
+            "keypoints are x, y and v of each joint of each person",
+            where="keypoints",
+            expected="an array (P, J, 3) or (J, 3)",
+            got=str(np.shape(value)),
+        )
+    return found, single
+
+
+def _to_size(image: Any) -> tuple[int, int]:
+    right = isinstance(image, np.ndarray) and image.dtype == np.uint8
+    if not right or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < COARSE:
+        got = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
+        raise ArgumentError(
+            "unsupported image", where="image", expected="a uint8 array (H, W, 3)", got=got
+        )
+    return int(image.shape[0]), int(image.shape[1])
+
+
+def _to_array(value: Any, name: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    if value is None:
+        return None
+    found = np.asarray(value)
+    if name in ("boxes", "shares") and found.ndim == len(shape) - 1 and shape[0] == 1:
+        found = found[None]
+    if name == "masks" and found.ndim == 2 and shape[0] == 1:
+        found = found[None]
+    if found.shape != shape:
+        raise ArgumentError(
+            f"{name} do not fit image and keypoints",
+            where=name,
+            expected=f"an array {shape}",
+            got=str(found.shape),
+        )
+    return found.astype(np.float32) if name == "shares" else found
+
+
+def _body(xy: F64, size: tuple[int, int], mask: NDArray[np.bool_] | None) -> Body | None:
+    """A person's mask, or the hull of their joints, without the empty image about it."""
+    known = np.clip(xy[np.isfinite(xy).all(-1)], 0, (size[1], size[0]))
+    span = float(np.ptp(known, axis=0).max()) if len(known) else 0.0
+    cell = max(COARSE, round(span / _CELLS))
+    body = body_of(known, size, cell)
+    if mask is not None and mask.any():
+        sampled = mask[: size[0] // cell * cell : cell, : size[1] // cell * cell : cell]
+        body = Body(
+            mask=np.ascontiguousarray(sampled, np.uint8),
+            cell_px=cell,
+            corner_px=np.zeros(2),
+            area_px=float(np.count_nonzero(mask)),
+            joints_px=known if body else np.argwhere(sampled)[:, ::-1].astype(np.float64) * cell,
+        )
+    if body is None or not body.mask.any():
+        return None
+    x, y, width, height = cv2.boundingRect(body.mask)
+    return replace(
+        body,
+        mask=np.ascontiguousarray(body.mask[y : y + height, x : x + width]),
+        corner_px=np.array([x, y]) * float(cell),
+    )
+
+
+def _covered(body: Body | None, cover: U8) -> float:
+    if body is None:
+        return float("nan")
+    (left, top), cell = (int(side) for side in body.corner_px), body.cell_px
+    height, width = body.mask.shape
+    part = cover[top : top + cell * height : cell, left : left + cell * width : cell]
+    return float(cv2.mean(np.ascontiguousarray(part), mask=body.mask)[0]) / 255
+
+
+def _areas(known: F64, boxes: NDArray[Any] | None, masks: NDArray[Any] | None) -> F64:
+    """(P,) how large people are in square pixels."""
+    if masks is not None:
+        return np.asarray((masks > 0).sum(axis=(1, 2)), np.float64)
+    if boxes is not None:
+        return np.asarray(boxes[:, 2] * boxes[:, 3] * _BOX_FILLED, np.float64)
+    areas = np.zeros(len(known))
+    for p, xy in enumerate(known):
+        found = xy[np.isfinite(xy).all(-1)]
+        areas[p] = np.prod(np.ptp(found, axis=0)) * _BOX_FILLED if len(found) else 0.0
+    return areas

@@ -1,0 +1,182 @@
+"""`Occlude`: pastes over people as a transform of albumentations."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from albumentations.core.transforms_interface import BaseTransformInitSchema
+from numpy.typing import NDArray
+
+from synthstudio.core.errors import ArgumentError
+from synthstudio.core.labels import SHARES
+from synthstudio.transforms.arrays import (
+    FRACTION,
+    MADE_UP,
+    Occluded,
+    apply_pastes,
+    occlude_people,
+    shares_of,
+    to_cutouts,
+    to_options,
+)
+from synthstudio.transforms.pasting import Cutouts
+
+U8 = NDArray[np.uint8]
+_VISIBLE = SHARES.index("visible")
+_FIRST_LABEL = 5
+"""Columns of albumentations' keypoints before label fields: x, y, z, angle, scale."""
+
+
+class Occlude(A.DualTransform):  # type: ignore[misc]
+    """Paste objects over people: cut-outs, rendered objects, made-up shapes. Visibility follows.
+
+    For images (H, W, 3) uint8 in `A.Compose` with
+    `A.KeypointParams("xy", label_fields=["visibility"], remove_invisible=False)`: the label field
+    is COCO's v of each keypoint (2 visible, 1 hidden, 0 unlabelled), and 2 becomes 1 under a paste.
+    With "visible_share" in `label_fields` the share of each joint that can be seen (0 to 1, NaN
+    unknown) follows too. Boxes stay: they are of whole people. Of `masks`, one a person, and `mask`
+    covered pixels become 0. The seed is that of `A.Compose`.
+
+    Args:
+        cutouts: A folder of RGBA pictures, such as `synthstudio objects` writes; None: made-up
+            shapes alone.
+        fraction: The least and the greatest part of a person to cover, above 0, up to 1: of the
+            mask, else of the convex hull of the joints.
+        made_up: The share of pastes with made-up colours, and mostly made-up shapes.
+        people: The chance of each person in the image to get a paste.
+        joints: Keypoints of one person, of images with several, one person after the other; None:
+            all keypoints are of one person.
+        visibility: The label field with v; None: nobody needs it.
+        visible_share: The label field with shares.
+        p: The chance that an image is changed at all.
+
+    Raises:
+        ArgumentError: for arguments out of range; while it runs, for other images and keypoints.
+        AssetError: for a folder without cut-outs.
+    """
+
+    class InitSchema(BaseTransformInitSchema):  # type: ignore[misc]
+        cutouts: Any
+        fraction: Any
+        made_up: Any
+        people: Any
+        joints: Any
+        visibility: Any
+        visible_share: Any
+
+    def __init__(
+        self,
+        cutouts: str | os.PathLike[str] | None = None,
+        fraction: tuple[float, float] = FRACTION,
+        made_up: float = MADE_UP,
+        people: float = 1.0,
+        joints: int | None = None,
+        visibility: str | None = "visibility",
+        visible_share: str = "visible_share",
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p=p)
+        if isinstance(cutouts, Cutouts):
+            raise ArgumentError("a folder is needed", where="cutouts", got="Cutouts")
+        to_options(fraction=fraction, made_up=made_up, people=people)
+        to_cutouts(cutouts)
+        self.cutouts = None if cutouts is None else str(cutouts)  # not the pictures: it is pickled
+        self.fraction = (fraction[0], fraction[1])
+        self.made_up, self.people, self.joints = made_up, people, joints
+        self.visibility, self.visible_share = visibility, visible_share
+
+    @property
+    def targets_as_params(self) -> list[str]:
+        """What is drawn depends on the image and its keypoints."""
+        return ["image", "keypoints"]
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Draw and place the pastes, and look what they hide."""
+        image, rows = data["image"], np.asarray(data["keypoints"], np.float64)
+        labels = self._label_columns()
+        count = self._people(len(rows))
+        v = np.full(len(rows), 2.0)
+        if self.visibility is not None and len(rows):
+            v = rows[:, labels[self.visibility]]
+        shares = None
+        if self.visible_share in labels and len(rows):
+            shares = shares_of(v)
+            seen = rows[:, labels[self.visible_share]]
+            shares[:, _VISIBLE] = np.where(v > 0, seen, np.nan)
+            shares = shares.reshape(count, -1, shares.shape[1])
+        joints = np.concatenate([rows[:, :2], v[:, None]], 1) if len(rows) else np.zeros((0, 3))
+        masks, boxes = data.get("masks"), data.get("bboxes")
+        if boxes is not None and len(boxes) == count:
+            height, width = image.shape[:2]
+            low, high = np.split(np.asarray(boxes)[:, :4] * [width, height, width, height], 2, 1)
+            boxes = np.concatenate([low, high - low], 1)
+        else:
+            boxes = None
+        made = occlude_people(
+            image,
+            joints.reshape(count, -1 if count else 1, 3),
+            seed=int(self.random_generator.integers(2**62)),
+            boxes=boxes,
+            masks=None if masks is None or len(masks) != count else np.asarray(masks),
+            shares=shares,
+            cutouts=self.cutouts,
+            fraction=self.fraction,
+            made_up=self.made_up,
+            people=self.people,
+        )
+        return {"made": made, "source": image, "labels": labels}
+
+    def apply(self, img: U8, *args: Any, made: Occluded, source: Any, **params: Any) -> U8:
+        """The image (H, W, 3) under the pastes."""
+        return made.image if img is source else apply_pastes(img, made.pastes)[0]
+
+    def apply_to_mask(self, mask: U8, *args: Any, made: Occluded, **params: Any) -> U8:
+        """The mask (H, W) or (H, W, C) with 0 under the pastes."""
+        out = np.array(mask)
+        out[made.cover >= 128] = 0
+        return out
+
+    def apply_to_bboxes(self, bboxes: Any, *args: Any, **params: Any) -> Any:
+        """The boxes as they are: they are of whole people."""
+        return bboxes
+
+    def apply_to_keypoints(
+        self, keypoints: Any, *args: Any, made: Occluded, labels: dict[str, int], **params: Any
+    ) -> Any:
+        """The keypoints (N, 5 + labels) with their new visibility."""
+        out = np.array(keypoints)
+        if len(out) and self.visibility is not None:
+            out[:, labels[self.visibility]] = made.keypoints[..., 2].ravel()
+        if len(out) and self.visible_share in labels:
+            out[:, labels[self.visible_share]] = made.visible_share.ravel()
+        return out
+
+    def _label_columns(self) -> dict[str, int]:
+        processor = self.get_processor("keypoints")
+        fields = [] if processor is None else list(processor.params.label_fields or [])
+        if processor is None or (self.visibility is not None and self.visibility not in fields):
+            raise ArgumentError(
+                "the keypoints have no visibility",
+                where="Occlude",
+                expected=f"A.Compose(..., keypoint_params=A.KeypointParams('xy', "
+                f"label_fields=[{self.visibility!r}], remove_invisible=False))",
+                got=f"label fields {fields}",
+            )
+        return {name: _FIRST_LABEL + place for place, name in enumerate(fields)}
+
+    def _people(self, rows: int) -> int:
+        each = self.joints or rows
+        if rows and rows % each:
+            raise ArgumentError(
+                "keypoints are no whole number of people",
+                where="keypoints",
+                expected=f"a multiple of {each}",
+                got=str(rows),
+                then="Pass remove_invisible=False to A.KeypointParams.",
+            )
+        return rows // each if rows else 0
