@@ -23,9 +23,9 @@ from synthstudio.core.scene import F32, F64, PARTS, JointPatches, PosedPerson, S
 from synthstudio.core.skeleton import JOINTS, get_skeleton
 from synthstudio.core.spec import BoneTurn, PersonSpec, Phenotype, PoseSpec
 
-_BARE_CACHE = 64
+_BARE_CACHE = 96
 _GAIT_CACHE = 32  # about 1 MB a second of motion each
-_DRESSED_CACHE = 32  # about 1.5 MB each; a crowd that was drawn is then built from it
+_DRESSED_CACHE = 64  # about 1.5 MB each; a crowd that was drawn is then built from it
 
 
 @functools.cache
@@ -224,12 +224,11 @@ def _placed(dressed: _DressedPerson, person: PersonSpec, instance: int) -> tuple
     """Return the surfaces in the world; all of a person's vertices are turned at once."""
     vertices = _moved(dressed.vertices_m, person)
     normals = dressed.normals @ _turn(person.yaw_rad).astype(np.float32).T
-    surfaces = _with_arrays(dressed.surfaces, vertices, normals)
-    return tuple(dataclasses.replace(surface, instance=instance) for surface in surfaces)
+    return _with_arrays(dressed.surfaces, vertices, normals, instance)
 
 
 def _with_arrays(
-    surfaces: tuple[Surface, ...], vertices_m: F32, normals: F32
+    surfaces: tuple[Surface, ...], vertices_m: F32, normals: F32, instance: int = 0
 ) -> tuple[Surface, ...]:
     """Return the surfaces over slices of joined vertices, and of normals where they have some."""
     out, first, first_normal = [], 0, 0
@@ -239,7 +238,10 @@ def _with_arrays(
             end_normal = first_normal + len(surface.normals)
             own = normals[first_normal:end_normal]
             first_normal = end_normal
-        out.append(dataclasses.replace(surface, vertices_m=vertices_m[first:end], normals=own))
+        own_vertices = vertices_m[first:end]
+        out.append(
+            dataclasses.replace(surface, instance=instance, vertices_m=own_vertices, normals=own)
+        )
         first = end
     return tuple(out)
 

@@ -67,6 +67,7 @@ _MIDDLE = {
 JOINT_MEANS: dict[str, tuple[str, ...]] = {}
 """Joints that Anny's regressor does not have: each is the mean of these that are placed."""
 _LANDMARKS = [JOINTS.index(name) for name in LANDMARKS]
+_ROOTS_OF_LIMBS = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 _REST_CACHE = 256  # about 0.5 MB each: as many as a pool of people has
 
 
@@ -187,6 +188,26 @@ def bare_body(
     )
 
 
+def posed_skin_m(
+    phenotype: Phenotype, angles_rad: dict[str, float], turns: tuple[BoneTurn, ...] = ()
+) -> tuple[F64, dict[str, F64]]:
+    """(V, 3) the first of `bare_body`'s vertices, all of its skin, and its shoulders and hips."""
+    rest, (weights, joint_weights) = _rest_of(phenotype), _of_skin()
+    rotations = with_turns(bone_rotations(angles_rad), turns)
+    transforms, _ = posed_chain(rest.chain, rotations)
+    skin = _skin(weights, transforms, rest.vertices[: weights.shape[0]]).astype(np.float64)
+    return skin, dict(zip(_ROOTS_OF_LIMBS, joint_weights @ skin, strict=True))
+
+
+@functools.cache
+def _of_skin() -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Skinning weights of the skin's vertices, and of the joints that limbs hang from."""
+    atlas = load_atlas()
+    joints = atlas.joint_weights[[JOINTS.index(name) for name in _ROOTS_OF_LIMBS]]
+    end = 1 + int(max(atlas.body_faces[atlas.skin_face].max(), joints.indices.max()))
+    return atlas.weights[:end], joints[:, :end]
+
+
 def some_vertices_m(
     phenotype: Phenotype, which: NDArray[np.intp]
 ) -> Callable[[dict[str, float]], F64]:
@@ -199,6 +220,11 @@ def some_vertices_m(
         return _skin(weights, transforms, unposed).astype(np.float64)
 
     return places_m
+
+
+def rest_skin_m(phenotype: Phenotype) -> F32:
+    """(V, 3) of `BareBody.rest_m`."""
+    return _rest_of(phenotype).rest_m
 
 
 def bones_of(phenotype: Phenotype) -> Chain:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synthstudio.body.atlas import bare_body, bones_of, load_atlas
+from synthstudio.body.atlas import bones_of, load_atlas, rest_skin_m
 from synthstudio.body.poses import BONES, bone_rotations, posed_chain
 from synthstudio.core.scene import F64, PARTS
 from synthstudio.core.spec import FrozenDict, Phenotype
@@ -93,8 +93,7 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 def overlaps_m(a: Frames, b: Frames, pairs: Pairs) -> F64:
     """How deep capsules of two bodies overlap (..., K), negative where they are apart."""
     first, second = pairs
-    gap = _segments_apart_m(a.ends_m[..., first, :], b.ends_m[..., second, :])
-    out: F64 = a.radius_m[first] + b.radius_m[second] - gap
+    out: F64 = a.radius_m[first] + b.radius_m[second] - _segments_apart_m(a.ends_m, b.ends_m, pairs)
     return out
 
 
@@ -140,7 +139,7 @@ def _heads_m(phenotype: Phenotype, rotations: F64) -> tuple[F64, F64]:
 
 @functools.lru_cache(maxsize=64)
 def _fitted(phenotype: Phenotype) -> Capsules:
-    skin = bare_body(load_atlas(), phenotype, {}).rest_m.astype(np.float64)
+    skin = rest_skin_m(phenotype).astype(np.float64)
     heads, _ = _heads_m(phenotype, np.tile(np.eye(3), (len(BONES), 1, 1)))
     place = {name: k for k, name in enumerate(BONES)}
     found = list(_pieces(lambda bone: heads[place[bone]], skin))
@@ -235,14 +234,17 @@ def _split(part: str) -> tuple[str, str]:
     return (side, limb) if side in ("left", "right") else ("", part)
 
 
-def _segments_apart_m(p: F64, q: F64) -> F64:
-    """Least distances (..., K) between segments p and q, each (2, ..., K, 3).
+def _segments_apart_m(p: F64, q: F64, pairs: Pairs) -> F64:
+    """Least distances (..., K) between pairs of segments p and q, each (2, ..., N, 3).
 
     Ericson, Real-Time Collision Detection (2005), 5.1.9.
     """
-    d, e, r = p[1] - p[0], q[1] - q[0], p[0] - q[0]
-    a, b, c = (d * d).sum(-1) + 1e-12, (d * e).sum(-1), (d * r).sum(-1)
-    f, g = (e * r).sum(-1), (e * e).sum(-1) + 1e-12
+    first, second = pairs
+    d, e = p[1] - p[0], q[1] - q[0]
+    a, g = ((d * d).sum(-1) + 1e-12)[..., first], ((e * e).sum(-1) + 1e-12)[..., second]
+    d, e = d.take(first, axis=-2), e.take(second, axis=-2)
+    r = p[0].take(first, axis=-2) - q[0].take(second, axis=-2)
+    b, c, f = (d * e).sum(-1), (d * r).sum(-1), (e * r).sum(-1)
     s = np.clip((b * f - c * g) / np.maximum(a * g - b * b, 1e-12), 0, 1)
     t = (b * s + f) / g
     s = np.where(t < 0, np.clip(-c / a, 0, 1), np.where(t > 1, np.clip((b - c) / a, 0, 1), s))

@@ -24,6 +24,7 @@ of a raised arm is added here.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -147,17 +148,17 @@ def mirrored(angles_rad: dict[str, float]) -> dict[str, float]:
 
 def _rx(a: float) -> F64:
     c, s = math.cos(a), math.sin(a)
-    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+    return np.array((1.0, 0.0, 0.0, 0.0, c, -s, 0.0, s, c)).reshape(3, 3)
 
 
 def _ry(a: float) -> F64:
     c, s = math.cos(a), math.sin(a)
-    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    return np.array((c, 0.0, s, 0.0, 1.0, 0.0, -s, 0.0, c)).reshape(3, 3)
 
 
 def _rz(a: float) -> F64:
     c, s = math.cos(a), math.sin(a)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return np.array((c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)).reshape(3, 3)
 
 
 def _frame(down: F64, hinge: F64) -> F64:
@@ -288,7 +289,7 @@ def _trunk(flexion: float, side_bend: float, turn: float) -> F64:
 
 
 def _turned(turns: dict[str, F64]) -> Turned:
-    out = np.stack(list(turns.values()))
+    out = np.array(list(turns.values()))
     out.flags.writeable = False
     return [_INDEX[name] for name in turns], out
 
@@ -395,24 +396,33 @@ def posed_chain(chain: Chain, deltas: F64) -> tuple[F32, F64]:
     """Skinning transforms (..., B, 3, 4) and whole turns (..., B, 3, 3) of bone deltas
     (..., B, 3, 3), the same to the last bit in a batch and alone.
     """
-    turns = deltas.copy()
-    at = np.zeros((*turns.shape[:-1], 1))
-    offsets = chain.offsets_m[:, :, None]
-    for bones, above in _levels(chain.parents):
-        turn = turns[..., above, :, :]
-        at[..., bones, :, :] = at[..., above, :, :] + turn @ offsets[bones]
-        turns[..., bones, :, :] = turn @ deltas[..., bones, :, :]
-    skinning = np.empty((*turns.shape[:-1], 4))
-    skinning[..., :3] = turns @ chain.to_reference
-    skinning[..., 3:] = at - skinning[..., :3] @ chain.heads_m[:, :, None]
-    return skinning.astype(np.float32), turns
+    order, place, levels = _levels(chain.parents)
+    own = np.zeros((*deltas.shape[:-2], 4, 4))
+    own[..., :3, :3] = deltas[..., order, :, :]
+    own[..., :3, 3] = chain.offsets_m[order]
+    own[..., 3, 3] = 1
+    posed = own[..., :3, :].copy()
+    for bones, above in levels:
+        posed[..., bones, :, :] = posed[..., above, :, :] @ own[..., bones, :, :]
+    posed = posed[..., place, :, :]
+    turns = posed[..., :3].copy()
+    posed[..., :3] = turns @ chain.to_reference
+    posed[..., 3:] -= posed[..., :3] @ chain.heads_m[:, :, None]
+    return posed.astype(np.float32), turns
 
 
 @functools.lru_cache(maxsize=2)
-def _levels(parents: tuple[int, ...]) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
-    """Return, from the root's children on, each level's bones and their parents."""
+def _levels(
+    parents: tuple[int, ...],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[tuple[slice, NDArray[np.intp]]]]:
+    """Bones by their depth below the root, the place of each in that order, and from the root's
+    children on each level's places and those of their parents.
+    """
     depth: list[int] = []
     for parent in parents:
         depth.append(0 if parent < 0 else depth[parent] + 1)
-    levels = (np.flatnonzero(np.array(depth) == d) for d in range(1, max(depth) + 1))
-    return tuple((bones, np.array(parents)[bones]) for bones in levels)
+    order = np.argsort(depth, kind="stable")
+    place = np.argsort(order)
+    ends = np.cumsum(np.bincount(depth)).tolist()
+    levels = itertools.starmap(slice, itertools.pairwise(ends))
+    return order, place, [(bones, place[np.array(parents)[order[bones]]]) for bones in levels]

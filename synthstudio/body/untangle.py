@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from synthstudio.body.atlas import bare_body, load_atlas, some_vertices_m
+from synthstudio.body.atlas import load_atlas, posed_skin_m, some_vertices_m
 from synthstudio.body.poses import LIMITS_RAD
 from synthstudio.core.scene import F64, I32, PARTS
-from synthstudio.core.skeleton import JOINTS
 from synthstudio.core.spec import BoneTurn, Phenotype
 
 DEEP_M = 0.018
@@ -211,8 +210,7 @@ def _split(band: str) -> tuple[str, str]:
 def _contacts(
     phenotype: Phenotype, angles: dict[str, float], turns: tuple[BoneTurn, ...] = ()
 ) -> list[_Contact]:
-    body = bare_body(load_atlas(), phenotype, angles, turns)
-    at, joints = body.vertices_m.astype(np.float64), dict(zip(JOINTS, body.joints_m, strict=True))
+    at, joints = posed_skin_m(phenotype, angles, turns)
     every, bands = _skin()
     skin_m = np.take(at.T, every, axis=1)  # (3, V): whole rows are compared in no time
     begins = [band.start for band in bands]

@@ -236,7 +236,7 @@ class Stage:
         )
         shared = recipe.variants.per_moment > 1 or recipe.clip is not None
         self.recent = FrameCache(on=shared)
-        self._surfaces = functools.lru_cache(4)(self._made)
+        self._surfaces = functools.lru_cache(4)(self._standing)
         self._outlines_at_origin = functools.lru_cache(512)(
             lambda item: hulls.hulls(self._surfaces(item))
         )
@@ -381,11 +381,6 @@ class Stage:
     def _outlines(self, item: PersonSpec | ThingSpec) -> hulls.Hulls:
         x, y, _ = item.position_m
         return self._outlines_at_origin(_at_origin(item)).moved(x, y)
-
-    def _made(self, item: PersonSpec | ThingSpec) -> tuple[Surface, ...]:
-        if isinstance(item, PersonSpec):
-            return self.body.posed(item, instance=PERSON_BASE).surfaces
-        return self.thing(item, instance=FIRST_THING, first_texture=0)[0]
 
     def thing(
         self, spec: ThingSpec, *, instance: int, first_texture: int

@@ -25,6 +25,7 @@ from synthstudio.body.clothes.garment_mesh import (
     neighbour_means,
     parted,
     places,
+    towards,
 )
 from synthstudio.body.clothes.hang import Hang, hang_of
 from synthstudio.core.scene import F32, F64, I32, U32, Bool
@@ -148,14 +149,12 @@ def compiled(base: Basis, cut: Cut) -> Cloth:
     else:
         covers = np.full(len(faces), cut.covers, np.uint32)
     mean, hoop = neighbour_means(faces, edge, count)
-    keep = sparse.eye_array(count, dtype=np.float32)
     drop = np.maximum(EARS_M - where.at[:, 2], 0) if cut.limp else None
     share, rounds = _rounds(cut.passes, fine=fine)
-    smooth = sparse.csr_array(hoop * np.float32(share) + keep * np.float32(1 - share))
+    smooth = towards(hoop, share)
     names = base.atlas.bone_names
     arm, right = on_limb(where.arm), where.at[:, 0] < 0
-    soft = np.float32(0.5 if fine else 0.25)
-    blur = sparse.csr_array(mean * soft + keep * (1 - soft))
+    blur = towards(mean, 0.5 if fine else 0.25)
     return Cloth(
         rows=rows,
         faces=faces,

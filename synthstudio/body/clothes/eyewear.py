@@ -179,14 +179,16 @@ def _held(base: Basis, at: F32, faces: I32, side: int) -> GarmentMesh:
     }
     own = (1, -1) if side == 0 else (side,)
     back = np.clip((at[:, 1] + 0.135) / 0.100, 0, 1)
-    rows = sparse.csr_array((len(at), len(atlas.template_m)), dtype=np.float32)
-    for s in own:
-        for vertices, share in ((eyes[s], 1 - back), (ears[s], back)):
-            mean = np.zeros(len(atlas.template_m), np.float32)
-            mean[vertices] = 1 / len(vertices)
-            part = sparse.csr_array(np.outer(share / len(own), mean).astype(np.float32))
-            rows = rows + part
-    rows = sparse.csr_array(rows)
+    parts = [(v, share) for s in own for v, share in ((eyes[s], 1 - back), (ears[s], back))]
+    columns = np.concatenate([vertices for vertices, _ in parts])
+    blends = [
+        np.outer(share / len(own), np.float32(1 / len(v)).repeat(len(v))) for v, share in parts
+    ]
+    order = np.argsort(columns)
+    few = sparse.csr_array(np.hstack(blends)[:, order].astype(np.float32))
+    rows = sparse.csr_array(
+        (few.data, columns[order][few.indices], few.indptr), shape=(len(at), len(atlas.template_m))
+    )
     return GarmentMesh(
         rows=rows,
         faces=faces.astype(np.int32),

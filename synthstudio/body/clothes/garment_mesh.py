@@ -21,6 +21,8 @@ from synthstudio.core.errors import GeometryError
 from synthstudio.core.scene import F32, I32, PARTS, U32, Bool
 from synthstudio.core.spec import Detail
 
+_SOME = 24
+"""Most faces near a part are near one of each so many of its vertices, which is asked first."""
 _CUT_MARGIN = 0.02  # a cut stays this share of an edge away from its ends: no slivers
 
 # Joint centres of the template in metres, left side; the right side mirrors x.
@@ -160,12 +162,12 @@ def _joint_rows(atlas: Atlas, skin: NDArray[np.intp]) -> sparse.csr_array:
 
 def weave_of(atlas: Atlas, faces: I32, *, fine: bool) -> GarmentMesh:
     """Return triangles of the template as a weave, each split into four when `fine`."""
-    used, inverse = np.unique(faces, return_inverse=True)
+    used, own = _renumbered(faces, len(atlas.template_m))
     rows = sparse.csr_array(
-        (np.ones(len(used), np.float32), (np.arange(len(used)), used)),
+        (np.ones(len(used), np.float32), used, np.arange(len(used) + 1)),
         shape=(len(used), len(atlas.template_m)),
     )
-    weave = GarmentMesh(rows=rows, faces=inverse.reshape(-1, 3).astype(np.int32))
+    weave = GarmentMesh(rows=rows, faces=own)
     return _subdivided(weave) if fine else weave
 
 
@@ -219,12 +221,26 @@ def compact(weave: GarmentMesh) -> GarmentMesh:
     """Return `weave` without unused vertices; GeometryError when nothing is left."""
     if not len(weave.faces):
         raise GeometryError("a cut leaves no cloth", where="wardrobe")
-    used, inverse = np.unique(weave.faces, return_inverse=True)
+    used, faces = _renumbered(weave.faces, weave.rows.shape[0])
     return GarmentMesh(
         rows=weave.rows[used],
-        faces=inverse.reshape(-1, 3).astype(np.int32),
+        faces=faces,
         shift_m=None if weave.shift_m is None else weave.shift_m[used],
     )
+
+
+def _renumbered(faces: I32, count: int) -> tuple[NDArray[np.intp], I32]:
+    """Return the vertices of `count` that faces use, and the faces over those alone."""
+    used = np.zeros(count, np.bool_)
+    used[faces] = True
+    place = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(used), place[faces]
+
+
+def all_corners(at: Bool, faces: I32) -> Bool:
+    """Return which faces (F, 3) have only corners where `at` (V,) is True."""
+    a, b, c = (at[faces[:, k]] for k in range(3))
+    return np.asarray(a & b & c)
 
 
 def _cut(weave: GarmentMesh, field: F32) -> tuple[I32, I32, GarmentMesh]:
@@ -300,22 +316,49 @@ def neighbour_means(faces: I32, rim: I32, count: int) -> tuple[sparse.csr_array,
     """The (V, V) mean of neighbours, and one in which vertices of the boundary `rim` (E, 2) look
     only along it, so that smoothing keeps hems where they are.
     """
-    start, end = faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel()
-    link = _linked(start, end, count)
-    inner = np.ones(count, np.float32)
-    inner[rim] = 0
-    hoop = sparse.diags_array(inner) @ link + _linked(rim[:, 0], rim[:, 1], count)
-    return _mean(link), _mean(hoop)
+    row, column = _linked(faces.T.ravel(), np.roll(faces, -1, axis=1).T.ravel(), count)
+    row, column = row[::-1], column[::-1]
+    inner = np.ones(count, np.bool_)
+    inner[rim] = False
+    inner = inner[row]
+    hoop = _linked(rim[:, 0], rim[:, 1], count)
+    return _mean(row, column, count), _mean(
+        np.concatenate([row[inner], hoop[0]]), np.concatenate([column[inner], hoop[1]]), count
+    )
 
 
-def _linked(start: NDArray[Any], end: NDArray[Any], count: int) -> sparse.csr_array:
-    link = sparse.csr_array((np.ones(len(start), np.float32), (start, end)), shape=(count, count))
-    return sparse.csr_array(((link + link.T) > 0).astype(np.float32))
+def _linked(start: I32, end: I32, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of both ways of each edge, ascending."""
+    both = np.concatenate([start * np.int64(count) + end, end * np.int64(count) + start])
+    row, column = np.divmod(np.unique(both), count)
+    return row, column
 
 
-def _mean(link: sparse.csr_array) -> sparse.csr_array:
-    degree = np.maximum(np.asarray(link.sum(axis=1)).ravel(), 1)
-    return sparse.csr_array(sparse.diags_array((1 / degree).astype(np.float32)) @ link)
+def _mean(row: NDArray[np.int64], column: NDArray[np.int64], count: int) -> sparse.csr_array:
+    """Return the (count, count) mean of each row's columns, in their order."""
+    order = np.argsort(row, kind="stable")
+    degree = np.bincount(row, minlength=count)
+    share = (np.float32(1) / np.maximum(degree, 1).astype(np.float32)).repeat(degree)
+    begins = np.concatenate([[0], np.cumsum(degree)])
+    return sparse.csr_array((share, column[order], begins), shape=(count, count))
+
+
+def towards(mean: sparse.csr_array, share: float) -> sparse.csr_array:
+    """Return the (V, V) pass that moves vertices by a share of the way to a mean of others.
+
+    Each row begins with the vertex itself, the others follow backwards: pictures hang on the
+    order of sums.
+    """
+    begins, count = mean.indptr, mean.shape[0]
+    back = np.repeat(begins[:-1] + begins[1:] - 1, np.diff(begins)) - np.arange(mean.nnz)
+    begins = begins + np.arange(count + 1)
+    others = np.ones(mean.nnz + count, np.bool_)
+    others[begins[:-1]] = False
+    data = np.full(len(others), 1 - share, np.float32)
+    data[others] = mean.data[back] * np.float32(share)
+    column = np.empty(len(others), np.int32)
+    column[others], column[begins[:-1]] = mean.indices[back], np.arange(count)
+    return sparse.csr_array((data, column, begins), shape=mean.shape)
 
 
 def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> U32:
@@ -324,11 +367,25 @@ def covered_parts(base: Basis, places_: Places, faces: I32, radius_m: float) -> 
     arm = places_.arm[faces].mean(axis=1)
     out = np.zeros(len(faces), np.uint32)
     for part, tree in base.part_trees.items():
-        close = (centre > tree.mins - radius_m) & (centre < tree.maxes + radius_m)
-        own = np.flatnonzero(close.all(axis=1) & _same_limb(PARTS[part], centre[:, 0], arm))
-        near = np.isfinite(tree.query(centre[own], distance_upper_bound=radius_m)[0])
+        close = _same_limb(PARTS[part], centre[:, 0], arm)
+        for at, low, high in zip(
+            centre.T, tree.mins - radius_m, tree.maxes + radius_m, strict=True
+        ):
+            close &= (at > low) & (at < high)
+        own = np.flatnonzero(close)
+        near = _near_some(centre[own], tree.data[::_SOME], 0.99 * radius_m)
+        rest = np.flatnonzero(np.logical_not(near))
+        found = tree.query(centre[own[rest]], distance_upper_bound=radius_m)[0]
+        near[rest] = np.isfinite(found)
         out[own] |= near.astype(np.uint32) << np.uint32(part)
     return out
+
+
+def _near_some(at: F32, points: NDArray[Any], radius_m: float) -> Bool:
+    """Return which of `at` (N, 3) lie within a radius of a point, to some micrometres."""
+    few = points.astype(np.float32)
+    squares = (at * at).sum(axis=1)[:, None] + (few * few).sum(axis=1) - 2 * (at @ few.T)
+    return np.asarray(squares.min(axis=1, initial=np.inf) < radius_m**2)
 
 
 def _same_limb(part: str, x_m: F32, arm: F32) -> Bool:

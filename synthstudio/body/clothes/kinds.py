@@ -36,7 +36,7 @@ from synthstudio.body.clothes.entry import (
     WOOL,
     Entry,
 )
-from synthstudio.body.clothes.garment_mesh import Basis
+from synthstudio.body.clothes.garment_mesh import Basis, all_corners
 from synthstudio.body.clothes.named import NAMED
 from synthstudio.body.clothes.tailor import Tailored
 from synthstudio.core.catalogue import GarmentKind, Slot
@@ -327,7 +327,7 @@ def design(base: Basis, garment: GarmentSpec) -> Design:
         cloths=cloths,
         tailored=tailored,
         thick_m=max(_thick_m(cloth) for cloth in cloths),
-        hides=np.all(hidden[base.atlas.body_faces] > _HIDE_SKIN_M, axis=1),
+        hides=all_corners(hidden > _HIDE_SKIN_M, base.atlas.body_faces),
     )
     _CACHE[key] = made
     while len(_CACHE) > _DESIGNS:
@@ -356,7 +356,7 @@ def _under(made: Design, place: int, over: Design) -> Bool:
         cloth = made.cloths[place]
         inside = over.tailored.inside(cloth.where)
         deep = np.concatenate([inside, inside[cloth.rim[:, 0]]]) > _SHOW_INNER_M
-        _HIDDEN[key] = np.all(deep[cloth.all_faces], axis=1)
+        _HIDDEN[key] = all_corners(deep, cloth.all_faces)
         while len(_HIDDEN) > 4 * _DESIGNS:
             _HIDDEN.popitem(last=False)
     else:

@@ -365,8 +365,9 @@ def candidate(
 
 def _box_gap_m(a: F64, b: F64) -> float:
     """A lower bound of `Solve.gap_m`: how far two boxes are parted along x or y."""
-    apart = np.maximum(a[0, :2] - b[1, :2], b[0, :2] - a[1, :2])
-    return float(apart.max())
+    (ax0, ay0, _), (ax1, ay1, _) = a.tolist()
+    (bx0, by0, _), (bx1, by1, _) = b.tolist()
+    return float(max(ax0 - bx1, bx0 - ax1, ay0 - by1, by0 - ay1))
 
 
 def _same_spot(a: Placed, b: Placed) -> bool:

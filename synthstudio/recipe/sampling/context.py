@@ -124,10 +124,10 @@ def pick_one(
 def may_be_drawn(recipe: Recipe, pose: KeyPose) -> bool:
     """Whether a recipe asks for a pose: all but athletic ones, and those where it says so."""
     options, quotas = recipe.people.poses, recipe.quotas
+    if not pose.athletic or options.athletic > 0:
+        return True
     asked = {*(options.families or ()), *(options.names or ()), *((quotas and quotas.family) or ())}
-    return (
-        not pose.athletic or options.athletic > 0 or not asked.isdisjoint({pose.name, pose.family})
-    )
+    return not asked.isdisjoint({pose.name, pose.family})
 
 
 def usable_photos(options: Photo, images: Sequence[ImageAsset]) -> tuple[ImageAsset, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import itemgetter
@@ -9,7 +10,7 @@ from operator import itemgetter
 from synthstudio.core.rng import Generator
 from synthstudio.core.spec import FrozenDict, Phenotype
 from synthstudio.recipe.sampling.context import SampleContext
-from synthstudio.recipe.schema.distributions import sample
+from synthstudio.recipe.schema.distributions import quantile, sample
 
 ARM = ("shoulder", "clavicle", "elbow", "forearm", "wrist", "finger", "index", "thumb")
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -118,18 +119,24 @@ def _candidates(
 def _jittered(ctx: SampleContext, angles: dict[str, float], rng: Generator) -> dict[str, float]:
     """Every angle, strayed and cut to its limits; 1e-4 rad steps keep specs short."""
     jitter = ctx.recipe.people.poses.jitter_deg
-    out = {}
-    for name, (low, high) in ctx.catalogue.limits_rad.items():
-        value = angles.get(name, 0.0)
-        named = not name.endswith(_INDEX) or name in angles
-        change = math.radians(sample(jitter, rng)) * (
-            _LEG_JITTER if name.split("_", 1)[-1].startswith(_LEGS) else 1.0
-        )
-        if not is_of(name, _STIFF):
-            value = round(value + change, 4)
-        if named:
-            out[name] = min(max(value, low), high)
+    limits, out = ctx.catalogue.limits_rad, {}
+    shares = rng.random(len(limits)).tolist()
+    for (name, (low, high)), share in zip(limits.items(), shares, strict=True):
+        if name.endswith(_INDEX) and name not in angles:
+            continue
+        value, much = angles.get(name, 0.0), _jitter_of(name)
+        if much:
+            value = round(value + math.radians(quantile(jitter, share)) * much, 4)
+        out[name] = min(max(value, low), high)
     return {k: value for k, value in out.items() if value != 0.0 or k.endswith(_INDEX)}
+
+
+@functools.cache
+def _jitter_of(angle: str) -> float:
+    """How much of the jitter an angle takes."""
+    if is_of(angle, _STIFF):
+        return 0.0
+    return _LEG_JITTER if angle.split("_", 1)[-1].startswith(_LEGS) else 1.0
 
 
 def strayed(

@@ -11,6 +11,7 @@ A draw takes exactly one random number, whatever the form.
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -256,7 +257,13 @@ def _normal(of: Normal, u: float) -> float:
     """Invert the cumulative distribution between the cuts."""
     if of.sd == 0 or of.low == of.high:
         return of.mean
-    bell = NormalDist(of.mean, of.sd)
-    low, high = bell.cdf(of.low), bell.cdf(of.high)
+    bell, low, high = _cut_bell(of.mean, of.sd, of.low, of.high)
     share = min(max(low + (high - low) * u, 1e-12), 1 - 1e-12)
     return min(max(bell.inv_cdf(share), of.low), of.high)
+
+
+@functools.lru_cache(maxsize=256)
+def _cut_bell(mean: float, sd: float, low: float, high: float) -> tuple[NormalDist, float, float]:
+    """The whole distribution, and the shares of it below the cuts."""
+    bell = NormalDist(mean, sd)
+    return bell, bell.cdf(low), bell.cdf(high)
