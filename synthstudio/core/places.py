@@ -125,9 +125,17 @@ def _open(rest: str) -> str:
     return "..." if re.search(r"[?#]", before) else re.split(r"[?#]", place)[0]
 
 
+_OWN_NAME = re.compile(r"[a-z0-9]{20,60}\.localhost")
+
+
+def is_own_name(host: str | None) -> bool:
+    """Whether a host is a name of this machine that other accounts of it cannot guess."""
+    return host is not None and _OWN_NAME.fullmatch(host) is not None
+
+
 def is_local(address: str | None) -> bool:
     """Whether only this machine can reach an address or host name."""
-    if address == "localhost":
+    if address == "localhost" or is_own_name(address):
         return True
     try:
         return address is not None and ipaddress.ip_address(address.strip("[]")).is_loopback

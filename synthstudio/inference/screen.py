@@ -84,9 +84,9 @@ class Clock:
         )
 
 
-def annotated(seen: Seen, skeleton: Skeleton, text: str = "") -> U8:
-    """The picture with its people, causes by colour and shape, and `text` at the top; sides are
-    even, as videos need."""
+def annotated(seen: Seen, skeleton: Skeleton, text: str = "", *, names: bool = False) -> U8:
+    """The picture with its people (and their numbers: `names`), causes by colour and shape, and
+    `text` at the top; sides are even, as videos need."""
     rgb = seen.frame.rgb
     out = draw_labels(
         rgb,
@@ -94,7 +94,7 @@ def annotated(seen: Seen, skeleton: Skeleton, text: str = "") -> U8:
         skeleton,
         rows_px=rgb.shape[0],
         legend=False,
-        names=False,
+        names=names,
         by_cause=True,
     )
     scale = max(0.35, rgb.shape[0] / 900)

@@ -126,6 +126,11 @@ def frame_labels(people: list[Person]) -> FrameLabels:
 _STATES = {None: STATE_VISIBLE, "visible": STATE_VISIBLE, TRUNCATED: STATE_OUTSIDE}
 
 
+def shown_number(person: Person, place: int) -> int:
+    """The number by which pictures and lists name a person: of the track, else of the `place`."""
+    return 1 + (person.track if person.track is not None else place)
+
+
 def labels_of(person: Person, place: int) -> PersonLabel:
     joints = len(person.xy)
     box = tuple(float(v) for v in person.box)
@@ -133,7 +138,7 @@ def labels_of(person: Person, place: int) -> PersonLabel:
     nobody = np.zeros(joints, np.int32)
     visible = person.shares[:, 0]
     return PersonLabel(
-        instance=1 + (person.track if person.track is not None else place),
+        instance=shown_number(person, place),
         identity="",
         pose="",
         pose_family="",

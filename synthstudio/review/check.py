@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from synthstudio.core.labels import STATE_HIDDEN, STATE_OUTSIDE, STATE_VISIBLE, Rle
@@ -67,26 +67,25 @@ class Base:
 
 def base_of(dataset: Dataset, frame: int, instance: int) -> Base:
     """Read a person from a data set; DatasetError when it does not hold the frame."""
-    row = dataset.frame(frame)
     names = get_skeleton(dataset.identity.skeleton).joints
-    people = dataset.instances(frame)
-    found = [r for r in people if r["instance"] == instance]
+    people = {row["instance"]: row for row in dataset.instances(frame)}
+    return base_in(dataset.frame(frame), people, instance, names)
+
+
+def base_in(frame: Row, people: Mapping[int, Row], instance: int, names: tuple[str, ...]) -> Base:
+    """What a frame's rows say of a person; `people`: number -> row, `names`: of the joints."""
+    row, size = people.get(instance), (frame["height_px"], frame["width_px"])
     return Base(
         skeleton=names,
-        width_px=row["width_px"],
-        height_px=row["height_px"],
-        joints=labels_of(found[0], names) if found else None,
-        exists=bool(found),
-        masks=masks_on_disk(found[0] if found else None, (row["height_px"], row["width_px"])),
-        people=tuple(r["instance"] for r in people),
-        clip=row["clip_id"],
-        tracks=tracks_of(people),
+        width_px=size[1],
+        height_px=size[0],
+        joints=None if row is None else labels_of(row, names),
+        exists=row is not None,
+        masks=masks_on_disk(row, size),
+        people=tuple(people),
+        clip=frame["clip_id"],
+        tracks={n: r["track_id"] for n, r in people.items() if r["track_id"] is not None},
     )
-
-
-def tracks_of(people: Iterable[Row]) -> dict[int, int]:
-    """Number -> track of a frame's people on disk, of those who have one."""
-    return {row["instance"]: row["track_id"] for row in people if row["track_id"] is not None}
 
 
 def labels_of(row: Row, names: tuple[str, ...]) -> dict[str, JointLabel]:
@@ -123,7 +122,7 @@ def checked_op(op: Op, base: Base) -> Op:
         invalid(f"{op.kind} has no joints, no box and no masks", "joints", expected="none")
     if op.kind == "add" and not 1 <= op.person.instance < FIRST_THING:
         expected = f"1 to {FIRST_THING - 1}"
-        invalid("people are counted from 1", "instance", expected=expected, got=op.person.instance)
+        invalid("invalid person number", "instance", expected=expected, got=op.person.instance)
     _check_time(op, base)
     _check_status(op)
     check_text(op.text, "text")
@@ -137,7 +136,7 @@ def checked_op(op: Op, base: Base) -> Op:
 
 def _check_thread(op: Op, base: Base) -> None:
     if op.kind == "comment" and not op.text.strip():
-        invalid("a comment says something", "text", expected="some text")
+        invalid("empty comment", "text", expected="some text")
     if op.kind in ("resolve", "reopen") or (op.kind == "comment" and op.event is not None):
         check_int(op.event, "event", least=1)
     if op.joint is None:
@@ -157,7 +156,7 @@ def _check_time(op: Op, base: Base) -> None:
     if op.track is not None:
         check_int(op.track, "track")
     if type(op.keyed) not in (bool, type(None)):
-        invalid("this is no mark of a key frame", "keyed", expected="yes or no", got=op.keyed)
+        invalid("invalid key frame mark", "keyed", expected="yes or no", got=op.keyed)
     if base.clip is None:
         invalid("only people of a clip have tracks", op.person.where, expected="a frame of a clip")
     if op.person.layer != MAIN:
@@ -168,7 +167,7 @@ def _check_status(op: Op) -> None:
     whole = op.person.instance == FRAME
     if whole and op.kind not in ("status", "revert"):
         invalid(
-            "of a whole frame it is said whether nobody is in it, and nothing else",
+            "a whole frame has only a status: nobody or pending",
             "instance",
             expected="the number of a person",
             got=FRAME,
@@ -208,7 +207,7 @@ def check_text(text: object, where: str) -> None:
     if not isinstance(text, str) or len(text) > MAX_TEXT or "\0" in text:
         got = f"{len(text)} characters" if isinstance(text, str) else text
         expected = f"at most {MAX_TEXT:,} characters, no NUL"
-        invalid("this text is not accepted", where, expected=expected, got=got)
+        invalid("invalid text", where, expected=expected, got=got)
     _check_encodable(text, where)
 
 
@@ -229,9 +228,9 @@ def check_joint(label: JointLabel, where: str, base: Base) -> None:
     for value, size, axis in ((label.x_px, base.width_px, "x"), (label.y_px, base.height_px, "y")):
         _check_place(value, MAX_FRAME_SIZES * size, f"{where}.{axis}_px")
     if (label.x_px is None) != (label.y_px is None):
-        invalid("a place has x and y", where, expected="both or none")
+        invalid("x without y", where, expected="both or none")
     if label.x_px is None and label.state in (STATE_VISIBLE, STATE_HIDDEN):
-        invalid("a joint inside the frame has a place", where, expected="x and y")
+        invalid("visible or hidden joint without a position", where, expected="x and y")
 
 
 def _check_place(value: object, most: float, where: str) -> None:
@@ -239,14 +238,12 @@ def _check_place(value: object, most: float, where: str) -> None:
         return
     fine = isinstance(value, int | float) and not isinstance(value, bool)
     if not fine or not abs(value) <= most:  # type: ignore[arg-type]
-        invalid(
-            "this place is not accepted", where, expected=f"pixels, at most {most:g}", got=value
-        )
+        invalid("invalid position", where, expected=f"pixels, at most {most:g}", got=value)
 
 
 def _masks(op: Op, base: Base) -> dict[str, Rle | None]:
     if op.person.layer != MAIN:
-        what = "a second look compares joints: masks are drawn in the layer main"
+        what = "a second review has no masks"
         invalid(what, "layer", expected=MAIN, got=op.person.layer)
     drawn = drawn_masks(op.masks, base.size)
     return {which: as_rle(counts, base.size) for which, counts in drawn.items()}
@@ -257,15 +254,15 @@ def _check_box(box: object, base: Base) -> None:
     expected = f"x, y, width and height from {LEAST_BOX_PX} px inside {size[0]} x {size[1]}"
     values = list(box) if isinstance(box, list | tuple) else []
     if len(values) != 4 or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
-        invalid("this is no box", "box", expected=expected, got=box)
+        invalid("invalid box", "box", expected=expected, got=box)
     for low, wide, most in zip(values[:2], values[2:], size, strict=True):
         if low < 0 or wide < LEAST_BOX_PX or low + wide > most + 1e-3:
-            invalid("this box is not in the picture", "box", expected=expected, got=box)
+            invalid("box outside the picture", "box", expected=expected, got=box)
 
 
 def _check_joints(joints: object, base: Base) -> None:
     if not isinstance(joints, Mapping):
-        invalid("joints are given by name", "joints", expected="joint -> label", got=joints)
+        invalid("joints must be given by name", "joints", expected="joint -> label", got=joints)
     for name, label in joints.items():
         if name not in base.skeleton:
             expected = ", ".join(base.skeleton[:4]) + "..."
@@ -277,7 +274,7 @@ def _check_encodable(text: str, where: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        invalid("this text has half a character in it", where, expected="whole characters")
+        invalid("incomplete character in the text", where, expected="whole characters")
 
 
 def moved(now: JointLabel, to: JointLabel) -> bool:

@@ -30,7 +30,7 @@ from synthstudio.review.values import JointLabel, Op, Person, User, invalid, req
 
 MOST = 2_000
 """People of a stroke."""
-BLIND = "a second look is open"
+BLIND = "second review open"
 Pair = tuple[int, int]
 Retracked = tuple[list[Member], int]
 """Members, and the number of their new track."""
@@ -230,7 +230,7 @@ def _retrack(
 def _check_number(people: int) -> None:
     if people > MOST:
         expected = f"at most {MOST:,} people at once"
-        invalid("so many people are not changed at once", "clip", expected=expected, got=people)
+        invalid("too many people at once", "clip", expected=expected, got=people)
 
 
 def _stroke(
@@ -265,7 +265,7 @@ def _stroke(
 
 
 def _why(refused: Refused) -> str:
-    words = {"lease": "held by somebody else", "revision": "changed meanwhile"}
+    words = {"lease": "claimed by another reviewer", "revision": "changed meanwhile"}
     return words.get(refused.reason, str(refused).split(" (")[0].split(": ")[-1])
 
 

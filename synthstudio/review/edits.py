@@ -217,9 +217,9 @@ def _check_undecided(op: Op, old: ItemState, after: dict[str, Any]) -> None:
     decided = after.get("deleted", old.deleted) or after.get("status", old.status) != "pending"
     if gone and decided:
         invalid(
-            "a person who was added is taken back as one to review",
+            "the addition of a decided person cannot be undone",
             op.person.where,
-            expected="the decision on this person, or its deletion, to be taken back first",
+            expected="the decision or deletion undone first",
         )
 
 
@@ -232,7 +232,7 @@ def _check_nobody(session: Session, frame: Person, after: dict[str, Any], base: 
     there -= {row.instance for row in found if row.deleted}
     if there:
         invalid(
-            "somebody is in this frame",
+            "this frame has people",
             frame.where,
             expected="a frame whose people are all deleted",
             got=sorted(there)[:10],
@@ -251,9 +251,9 @@ def _check_frame(session: Session, person: Person) -> None:
     frame = session.get(ItemRow, replace(person, instance=FRAME).key)
     if frame is not None and frame.status == NOBODY:
         invalid(
-            "it was decided that nobody is in this frame",
+            "this frame is marked as empty",
             f"frame {person.frame}",
-            expected="that decision to be taken back first",
+            expected="that mark removed first",
             got=f"nobody, by {frame.who}",
         )
 
@@ -273,7 +273,7 @@ def _check_track(session: Session, old: ItemState, after: dict[str, Any], base: 
     other = next((number for number, one in tracks.items() if one == track), None)
     if other is not None:
         invalid(
-            "somebody else in this frame has this track",
+            "two people of a frame with one track",
             person.where,
             expected="a track once in a frame",
             got=f"track {track} is person {other}",
@@ -349,7 +349,7 @@ def _check_predicts(session: Session, op: Op) -> None:
     )
     if session.scalar(query.limit(1)) is None:
         raise Refused(
-            "this model predicts nobody in this frame",
+            "no prediction of this model in this frame",
             where=person.where,
             got=repr(op.text)[:80],
             reason="gone",
@@ -372,21 +372,21 @@ def _to_revert(session: Session, op: Op) -> Event:
             got=op.event,
         )
     if target.id in reverted_ids(events):
-        invalid("this was taken back already", f"event {target.id}", expected="one that holds")
+        invalid("already undone", f"event {target.id}", expected="one that holds")
     gone = reverted_ids(events)
     root, puts = root_of(target, {event.id: event for event in events})
     if not puts and is_orphan(events, gone, root):
         invalid(
-            "what this answers was taken back",
+            "the comment that this answers was undone",
             f"event {target.id}",
             expected="the first comment of the thread to be brought back first",
         )
     later = blocking_event(events, target)
     if later is not None:
         invalid(
-            "the same was changed again later",
+            "changed again later",
             f"event {target.id}",
-            expected=f"event {later.id} to be taken back first",
+            expected=f"event {later.id} undone first",
         )
     return target
 

@@ -43,6 +43,7 @@ from synthstudio.review.values import (
 T = TypeVar("T")
 _SAID = ("comment", "joint", "mentions", "resolved", "thread")
 _FRAMES_AT_ONCE = 500
+_EVENTS_AT_ONCE = 500
 DECIDING: tuple[Kind, ...] = ("status", "delete", "restore", "revert")
 _OUTCOME = ("status", "reason", "deleted", "added")
 DECIDED = ("approved", "rejected", "flagged")
@@ -294,17 +295,10 @@ def event_named(store: Store, person: Person, client: str, seq: int) -> int | No
         return session.scalar(select(EventRow.id).where(named, is_person(EventRow, person)))
 
 
-def iter_events(
-    store: Store,
-    dataset: str,
-    *,
-    who: str | None = None,
-    after_id: int = 0,
-    at_once: int = 500,
-) -> Iterator[Event]:
+def iter_events(store: Store, dataset: str, *, who: str | None = None) -> Iterator[Event]:
     """Yield the events of a data set in order; memory does not grow with their number."""
-    last = after_id
-    while page := events(store, dataset, who=who, after_id=last, limit=at_once):
+    last = 0
+    while page := events(store, dataset, who=who, after_id=last, limit=_EVENTS_AT_ONCE):
         yield from page
         last = page[-1].id
 

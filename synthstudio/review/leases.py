@@ -61,26 +61,26 @@ def check(session: Session, person: Person, who: User, now: datetime) -> None:
     if person.layer == ADJUDICATED:
         require(who, "adjudicate")
     if person.layer == MAIN and _looks_second(session, person, who, now):
-        what = "your second look at this person is open, and it is blind"
-        raise _not_blind(what, who, person, "Decide in the second look first, or give it back.")
+        what = "your blind second review of this person is open"
+        raise _not_blind(what, who, person, "Finish the second review first, or release it.")
     if person.layer == SECOND and _has_looked_first(session, person, who):
-        what = "a second look is blind, and you know the first"
-        raise _not_blind(what, who, person, "Leave it to somebody else.")
+        what = "a second review is blind, and you did the first"
+        raise _not_blind(what, who, person, "Leave it to another reviewer.")
     row = session.get(LeaseRow, person.key)
     if row is None:
         if person.layer == SECOND:
             then = "Begin it on the page Team."
-            raise _refused("a second look needs a lease", person, then)
+            raise _refused("a second review needs a lease", person, then)
     elif row.until > now and row.who != who.name:
         raise Refused(
-            "somebody else is working on this person",
+            "another reviewer is working on this person",
             where=person.where,
             got=row.who,
-            then="Take another, or wait until the lease ends.",
+            then="Choose another person, or wait until the lease ends.",
             reason="lease",
         )
     elif row.until <= now and row.who == who.name:
-        then = "Claim the person again; nobody else has."
+        then = "Claim the person again."
         raise _refused("your lease on this person has ended", person, then)
 
 

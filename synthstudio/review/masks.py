@@ -39,7 +39,7 @@ Size = tuple[int, int]
 def drawn_masks(masks: object, size: Size) -> dict[str, str]:
     """Canonical compressed counts of the masks (codes or polygons) of an op; Refused("invalid")."""
     if not isinstance(masks, Mapping) or not masks or not set(masks) <= set(WHICH):
-        invalid("masks go by their names", "masks", expected="modal, amodal or both", got=masks)
+        invalid("unknown mask names", "masks", expected="modal, amodal or both", got=masks)
     return {which: _counts(masks[which], f"masks.{which}", size) for which in masks}
 
 
@@ -48,7 +48,7 @@ def _counts(mask: object, where: str, size: Size) -> str:
         named = mask.get("size")
         if not isinstance(named, list | tuple) or tuple(named) != size:
             expected = f"height and width {list(size)}"
-            what = "a mask is as large as its picture"
+            what = "mask size differs from the picture"
             invalid(what, f"{where}.size", expected=expected, got=named)
         if isinstance(mask.get("counts"), str) and len(mask["counts"]) > MAX_CODE:
             got = f"{len(mask['counts']):,}"
@@ -56,14 +56,14 @@ def _counts(mask: object, where: str, size: Size) -> str:
     elif isinstance(mask, list) and mask:
         _check_outline(mask, where, size)
     else:
-        invalid("this is no mask", where, expected=_FORMS, got=mask)
+        invalid("invalid mask", where, expected=_FORMS, got=mask)
     try:
         sized = {**mask, "size": list(size)} if isinstance(mask, Mapping) else mask
         counts = compressed_counts(sized, size) or ""
         check_counts(counts, size)
         counts = _shortest(counts, size)
     except (ValueError, TypeError, KeyError) as error:
-        invalid(f"this is no mask: {error}", where, expected=_FORMS)
+        invalid(f"invalid mask: {error}", where, expected=_FORMS)
     if len(counts) > MAX_CODE:
         invalid("this mask is too detailed", where, expected=_SHORT)
     return counts
@@ -88,13 +88,13 @@ def _check_outline(polygons: Sequence[Any], where: str, size: Size) -> None:
         whole = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
         if not whole or not all(type(v) in (int, float) for v in polygon):
             expected = "[x, y, x, y, x, y...], numbers"
-            invalid("this is no polygon", where, expected=expected, got=polygon)
+            invalid("invalid polygon", where, expected=expected, got=polygon)
         xs, ys = polygon[::2], polygon[1::2]
         for values, most in ((xs, size[1]), (ys, size[0])):
             if not all(0 <= v <= most for v in values):
                 expected = f"x from 0 to {size[1]}, y from 0 to {size[0]}"
                 outside = [v for v in values if not 0 <= v <= most][:3]
-                invalid("a corner is not in the picture", where, expected=expected, got=outside)
+                invalid("corner outside the picture", where, expected=expected, got=outside)
             length += sum(abs(a - b) for a, b in zip(values, [*values[1:], values[0]], strict=True))
         corners += len(xs)
     if corners > MAX_CORNERS or length > MAX_OUTLINE_PX:
@@ -114,7 +114,7 @@ def masks_after(drawn: Counts, old: Counts | None, on_disk: Counts, size: Size) 
     whole = modal if amodal is None else amodal
     if whole is None or check_counts(whole, size) == 0:
         expected = "a pixel at least, or an undo"
-        invalid("a mask without a pixel is of nobody", "masks", expected=expected)
+        invalid("empty mask", "masks", expected=expected)
     return found
 
 

@@ -43,7 +43,8 @@ _AT_ONCE = "synthstudio_at_once"
 """The execution option of a transaction that does not wait for others."""
 FILE_NAME = "review.db"
 _FULL = ("disk is full", "no space left", "disk full", "53100")
-_TEMPORARY = ("locked", "busy", *_FULL, "readonly", "read-only", "unable to open", "disk i/o")
+_READ_ONLY = ("readonly", "read-only", "unable to open")
+_TEMPORARY = ("locked", "busy", *_FULL, *_READ_ONLY, "disk i/o")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ def open_store(url: str, *, make: bool = True) -> Store:
     engine = _engine(parsed)
     try:
         if file is not None:
+            _check_writable(Path(file), shown)
             _make_private(Path(file))
             _use_wal(engine, shown)
         _make_tables(engine, shown)
@@ -267,6 +269,19 @@ def _make_private(path: Path) -> None:
                 file.chmod(0o600)
 
 
+def _check_writable(path: Path, where: str) -> None:
+    """ReviewError for a SQLite store that may only be read: SQLite itself says "unable to open"."""
+    closed = [p for p in (path, path.parent) if p.exists() and not os.access(p, os.W_OK)]
+    if closed:
+        raise ReviewError(
+            "the review store is read-only",
+            where=where,
+            expected="a file and a folder that may be written: reviews and leases are stored there",
+            got=f"no permission to write {closed[0]}",
+            then="Change its permissions, or name a copy elsewhere with --db.",
+        )
+
+
 def _use_wal(engine: Engine, where: str) -> None:
     """Let readers and a writer work at once; the file remembers it."""
     with engine.connect().execution_options(**{BEGIN: ""}) as connection:
@@ -312,6 +327,9 @@ def as_refused(error: Exception, where: str) -> Exception:
             return _unusable(where, error)
     if any(sign in text for sign in _FULL):
         what, then = "the database's disk is full", "Free some space; it will be sent again."
+    elif any(sign in text for sign in _READ_ONLY):
+        what = "the review store is read-only"
+        then = "Make its file and folder writable; it will be sent again."
     else:
         what, then = "the database cannot be written now", "It will be sent again."
     # A connection may break while a commit is on its way: then nobody knows. What is sent again

@@ -93,23 +93,23 @@ def checked_target(
     """
     if not isinstance(url, str) or not 1 <= len(url) <= MAX_URL or not url.isascii():
         expected = f"at most {MAX_URL} ASCII characters"
-        invalid("an address is a short text", "url", expected=expected, got=url)
+        invalid("invalid URL", "url", expected=expected, got=url)
     if any(ord(c) <= 32 or c in '\\"<>' for c in url):
-        invalid("an address has no such characters", "url", expected=_FORM, got=url)
+        invalid("invalid URL", "url", expected=_FORM, got=url)
     parts, port = _split(url)
     host = (parts.hostname or "").rstrip(".")
     known = host in {name.lower().rstrip(".") for name in allowed}
     if parts.scheme != "https" and not (parts.scheme == "http" and known):
-        invalid("decisions are sent by https", "url", expected=_FORM, got=parts.scheme)
+        invalid("webhooks need https", "url", expected=_FORM, got=parts.scheme)
     if parts.username is not None or parts.password is not None or parts.fragment or not host:
-        invalid("an address is a host and a path", "url", expected=_FORM, got=url)
+        invalid("invalid URL", "url", expected=_FORM, got=url)
     try:
         found = tuple(dict.fromkeys(resolve(host, port)))
     except (OSError, UnicodeError):
         invalid("unknown host", "url", expected="one that can be looked up", got=host)
     if not found or not (known or all(map(is_public, found))):
-        expected = "an address of the web, or a host that --webhook-host allows"
-        invalid("this is a machine here or at home", "url", expected=expected, got=host)
+        expected = "a public address, or a host of --webhook-host"
+        invalid("not a public address", "url", expected=expected, got=host)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(scheme=parts.scheme, host=host, port=port, path=path, addresses=found)
 
@@ -119,7 +119,7 @@ def _split(url: str) -> tuple[SplitResult, int]:
         parts = urlsplit(url)
         return parts, parts.port or _PORTS.get(parts.scheme, 443)
     except ValueError:
-        invalid("this is no address", "url", expected=_FORM, got=url)
+        invalid("invalid URL", "url", expected=_FORM, got=url)
 
 
 def post(
@@ -343,4 +343,4 @@ def _send(webhook: Webhook, event: Event, transport: WebhookTransport) -> str:
         return str(error)
     except (OSError, httpx.HTTPError) as error:
         return f"no answer: {type(error).__name__}"
-    return "" if 200 <= status < 300 else f"answered with {status}"
+    return "" if 200 <= status < 300 else f"HTTP status {status}"

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, Signer, URLSafeSerializer
 
 from synthstudio.core.errors import Refused, StudioError
-from synthstudio.core.places import is_local
+from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.review.names import checked_name
 from synthstudio.studio.settings import PREFIX, Settings
@@ -229,7 +229,7 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
     """
     if settings.behind_proxy and not (settings.accounts or section):
         raise StudioError(
-            "a proxy would let others in, and nobody would sign in",
+            "a proxy without sign-in",
             where="--behind-proxy",
             expected="--accounts, or OpenID Connect",
             then="Let people sign in, or leave the proxy out: docs/studio_security.md",
@@ -238,7 +238,7 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
         return
     if section:
         raise StudioError(
-            "people sign in in one way",
+            "two ways to sign in",
             where="--accounts",
             expected="accounts with passwords, or OpenID Connect",
             got="both",
@@ -246,7 +246,7 @@ def check_one_way_in(settings: Settings, section: Mapping[str, Any], address: st
         )
     if (settings.behind_proxy or not is_local(address)) and settings.url is None:
         raise StudioError(
-            "others cannot reach this studio without its address",
+            "missing address of the studio",
             where="--url",
             expected="https://HOST, as people type it",
             then="Passwords go through TLS alone: docs/studio_security.md",
@@ -328,7 +328,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     try:
         section = tomllib.loads(read_private_file(path)).get("auth", {})
     except tomllib.TOMLDecodeError as error:
-        raise StudioError(f"this is no TOML: {error}", where=str(path)) from error
+        raise StudioError(f"invalid TOML: {error}", where=str(path)) from error
     return dict(section) if isinstance(section, dict) else {}
 
 
@@ -345,16 +345,18 @@ def _check(section: Mapping[str, Any]) -> None:
         )
     for key in ("server_metadata_url", "redirect_uri"):
         parts = urlsplit(section[key])
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_local(parts.hostname)):
+        alone = is_own_name if key == "redirect_uri" else is_local
+        if parts.scheme != "https" and not (parts.scheme == "http" and alone(parts.hostname)):
             raise StudioError(
                 "sign-in needs https",
                 where=key,
                 got=section[key],
-                then="Only an address of this machine may go without.",
+                then="Cookies of 127.0.0.1 reach every port of this machine. To try it here use "
+                "--url http://NAME.localhost:PORT with 20 or more random letters as NAME.",
             )
     if not section["redirect_uri"].endswith(CALLBACK):
         raise StudioError(
-            "people would not come back here",
+            "wrong redirect address",
             where="redirect_uri",
             expected=f"an address that ends in {CALLBACK}",
             got=section["redirect_uri"],

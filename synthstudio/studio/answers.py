@@ -33,6 +33,7 @@ from synthstudio.inference.predict import TRUNCATED, Person
 from synthstudio.inference.screen import annotated
 from synthstudio.inference.sources import Boxes
 from synthstudio.inference.stream import LiveFrame, Stream, stream_source
+from synthstudio.inference.write import shown_number
 from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
 from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
@@ -47,9 +48,9 @@ _VIDEO_PIXELS = 4_200_000
 _START = "data:image/jpeg;base64,"
 _QUALITY = 88
 _WORDS = {
-    "self": "hidden by the person",
+    "self": "hidden by own body",
     "person": "hidden by another person",
-    "object": "hidden by a thing",
+    "object": "hidden by an object",
     TRUNCATED: "outside the picture",
 }
 _MAGIC: tuple[tuple[int, bytes], ...] = (
@@ -102,18 +103,21 @@ def video_answers(
     """
     try:
         check_bytes(data, limits.upload_bytes)
-        if suffix.lower() not in VIDEOS or not any(
-            data[at : at + len(mark)] == mark for at, mark in _MAGIC
-        ):
-            raise StudioError(
-                "this is no video that is taken",
-                where="upload",
-                expected="MP4, MOV, AVI, MKV, WebM or MPEG",
-            )
+        check_video(data, suffix.lower())
         return _followed(model, data, suffix.lower(), boxes, progress)
     except (StudioError, FormatError) as error:
         log_refusal("a video to try", user=who.name, bytes=len(data), why=error)
         raise
+
+
+def check_video(data: bytes, suffix: str) -> None:
+    """StudioError for what does not begin as a video does, whatever its name."""
+    if suffix not in VIDEOS or not any(data[at : at + len(mark)] == mark for at, mark in _MAGIC):
+        raise StudioError(
+            "this is not a supported video",
+            where="upload",
+            expected="MP4, MOV, AVI, MKV, WebM or MPEG",
+        )
 
 
 def _followed(
@@ -160,7 +164,7 @@ def parse_boxes(text: str) -> list[list[float]]:
         good = len(row) == 4 and all(math.isfinite(v) and abs(v) < 1e6 for v in row)
         if not good or row[2] <= 0 or row[3] <= 0 or len(boxes) >= 20:
             raise StudioError(
-                "these are no boxes",
+                "invalid boxes",
                 where="boxes",
                 expected="x, y, width, height; more after a semicolon, at most 20",
                 got=part[:60],
@@ -171,15 +175,15 @@ def parse_boxes(text: str) -> list[list[float]]:
 
 def shown(seen: Seen, skeleton: Skeleton) -> Shown:
     """An answer as the page shows it."""
-    jpeg = encode_jpeg(annotated(seen, skeleton), _QUALITY)
+    jpeg = encode_jpeg(annotated(seen, skeleton, names=True), _QUALITY)
     return Shown(jpeg=jpeg, lines=hidden_lines(seen.people, skeleton), people=len(seen.people))
 
 
 def hidden_lines(people: list[Person], skeleton: Skeleton) -> tuple[str, ...]:
-    """What is hidden of each person, a line a joint."""
+    """What is hidden of each person, a line a joint; numbers are those of the picture."""
     return tuple(
-        f"person {person.track or 0}: {joint.replace('_', ' ')} {_WORDS[cause]}"
-        for person in people
+        f"person {shown_number(person, place)}: {joint.replace('_', ' ')} {_WORDS[cause]}"
+        for place, person in enumerate(people)
         for joint, cause in zip(skeleton.joints, person.causes, strict=True)
         if cause in _WORDS
     )
@@ -208,7 +212,7 @@ def _message(message: Any) -> tuple[int, bytes]:
             return int(number), base64.b64decode(image.removeprefix(_START), validate=True)  # type: ignore[arg-type]
         except (binascii.Error, ValueError):
             pass
-    raise StudioError("this is no picture of a camera", where="camera")
+    raise StudioError("invalid camera picture", where="camera")
 
 
 def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]:
@@ -216,12 +220,13 @@ def camera_answer(seen: Seen, number: int, skeleton: Skeleton) -> dict[str, Any]
     high, wide = seen.frame.rgb.shape[:2]
     people = [
         {
+            "name": f"person {shown_number(person, place)}",
             "joints": [
                 [round(float(x) / wide, 5), round(float(y) / high, 5), cause or "visible"]
                 for (x, y), cause in zip(person.xy, person.causes, strict=True)
-            ]
+            ],
         }
-        for person in seen.people
+        for place, person in enumerate(seen.people)
     ]
     return {
         "n": number,

@@ -375,8 +375,8 @@ def _key_field() -> str:
         "Server key (optional)",
         type="password",
         max_chars=64,
-        help="The server printed it when it started. Without it you can look at everything, and "
-        "review if you are a member.",
+        help="Printed by the server at start. Without it you can view everything, and review if "
+        "you are a member.",
     )
 
 

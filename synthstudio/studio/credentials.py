@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from synthstudio.core.errors import Refused, StudioError
+from synthstudio.core.places import is_own_name
 from synthstudio.review.models import utc_now
 from synthstudio.review.names import checked_name
 from synthstudio.review.team.accounts import (
@@ -24,6 +25,7 @@ from synthstudio.review.values import ROLES, User, may, require
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, browser, user_now
 from synthstudio.studio.page_parts import empty_state, show_refusal, show_table, shown_refusals
+from synthstudio.studio.settings import LOCAL
 from synthstudio.studio.text import plain
 
 _KEY = "token_"
@@ -33,11 +35,11 @@ _SAID = "token_said"
 def show_tokens(ctx: Context, me: User) -> None:
     """Show the tokens that hold; everybody makes and ends their own, admins everybody's."""
     st.markdown(
-        "A program shows a token to be taken for a person: it may do what that person may, or "
-        "less. What programs can do stands at `/api/v1/docs`."
+        "A token lets a program act for a person, with that person's role or a lower one. API: "
+        "`/api/v1/docs`."
     )
     if not _proven(ctx):
-        st.info("Enter the server's key on the left first: without it a name proves nothing.")
+        st.info("Enter the server's key on the left first.")
         return
     _make_form(ctx, me)
     _show_list(ctx, me)
@@ -78,9 +80,7 @@ def _make_form(ctx: Context, me: User) -> None:
             who.text_input("Of", value=me.name, max_chars=64, key=f"{_KEY}of_{me.name}")
         else:
             who.markdown(plain(f"Of {me.name}"))
-        label.text_input(
-            "What it is for", max_chars=80, placeholder="nightly export", key=f"{_KEY}label"
-        )
+        label.text_input("Purpose", max_chars=80, placeholder="nightly export", key=f"{_KEY}label")
         some = ROLES[: ROLES.index(me.role) + 1]
         role.selectbox("Role at most", some, index=len(some) - 1, key=f"{_KEY}role")
         days.number_input("Days", min_value=1, max_value=MAX_DAYS, value=DAYS, key=f"{_KEY}days")
@@ -88,7 +88,7 @@ def _make_form(ctx: Context, me: User) -> None:
         go.form_submit_button("Make", width="stretch", on_click=_make, args=(ctx, me.name))
     said = st.session_state.get(_SAID)
     if isinstance(said, str):
-        st.success("This is the token. It is not shown again: keep it where your program finds it.")
+        st.success("This is the token; it is not shown again.")
         st.code(said, language=None)
     elif said is not None:
         show_refusal(said, user=me.name)
@@ -146,8 +146,8 @@ _SHOWN = "account_link"
 def show_accounts(ctx: Context, me: User) -> None:
     """Show who has an account or is invited; leads invite, admins reset and revoke."""
     st.markdown(
-        "Who is invited opens the link, chooses a password and is a member from then on. A link "
-        f"holds for {CODE_DAYS} days and once; give it to nobody else."
+        "An invited person opens the link, chooses a password and becomes a member. A link works "
+        f"once, for {CODE_DAYS} days."
     )
     if may(me.role, "invite"):
         _invite_form(ctx, me)
@@ -156,7 +156,7 @@ def show_accounts(ctx: Context, me: User) -> None:
         _reset_form(ctx, me, [one.name for one in found if one.state in ("active", "reset")])
     _show_link(me)
     if not found:
-        empty_state("Nobody has an account yet.")
+        empty_state("No accounts yet.")
         st.session_state.pop(_SHOWN, None)
         return
     show_table([account_line(one) for one in found], "Accounts")
@@ -174,7 +174,7 @@ def account_line(one: Account) -> dict[str, object]:
         "by": one.by,
         "since": f"{one.made:%Y-%m-%d}",
         "link until": f"{one.until:%Y-%m-%d}" if one.until else "",
-        "waits until (UTC)": f"{one.waits_until:%H:%M:%S}" if one.waits_until else "",
+        "locked until (UTC)": f"{one.waits_until:%H:%M:%S}" if one.waits_until else "",
     }
 
 
@@ -218,7 +218,7 @@ def _show_link(me: User) -> None:
     shown = st.session_state.get(_SHOWN)
     if isinstance(shown, tuple):
         name, link = shown
-        st.success(f"This is the link for {plain(name)}. It is not shown again.")
+        st.success(f"Link for {plain(name)}; it is not shown again.")
         st.code(link, language=None)
     elif shown is not None:
         show_refusal(shown, user=me.name)
@@ -246,8 +246,12 @@ def _name_form(label: str, action: str, names: list[str]) -> str | None:
 
 
 def _origin(ctx: Context) -> str:
-    """Return where people open the studio: its own address, else that of this page."""
+    """Return where people open the studio: its own address, else that of this page.
+
+    A name of this browser's own is told nobody: others come by 127.0.0.1.
+    """
     if ctx.settings.url:
         return ctx.settings.url
     parts = urlsplit(st.context.url or "")
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    at = f"{LOCAL}:{parts.port}" if is_own_name(parts.hostname) else parts.netloc
+    return f"{parts.scheme}://{at}" if at else ""

@@ -18,8 +18,7 @@ from synthstudio.dataset.arrays import READ_ERRORS
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.dataset.shards import FRAMES_NAME, INSTANCES_NAME
-from synthstudio.review.check import Base, labels_of, tracks_of
-from synthstudio.review.masks import masks_on_disk
+from synthstudio.review.check import Base, base_in
 from synthstudio.review.values import Person
 
 _KEPT_FRAMES = 600
@@ -96,19 +95,7 @@ class Frames:
     def base_of(self, person: Person) -> Base:
         """Return what the data set says of a person; DatasetError for a frame it does not hold."""
         found = self.get(person.frame)
-        row = found.people.get(person.instance)
-        names = self.skeleton.joints
-        return Base(
-            skeleton=names,
-            width_px=found.frame["width_px"],
-            height_px=found.frame["height_px"],
-            joints=labels_of(row, names) if row is not None else None,
-            exists=row is not None,
-            masks=masks_on_disk(row, found.size),
-            people=tuple(found.people),
-            clip=found.frame["clip_id"],
-            tracks=tracks_of(found.people.values()),
-        )
+        return base_in(found.frame, found.people, person.instance, self.skeleton.joints)
 
 
 def _read(dataset: Dataset, frame: int) -> FrameRows:

@@ -18,9 +18,10 @@ from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
 
 from synthstudio.core.errors import SynthStudioError
-from synthstudio.core.places import is_local
+from synthstudio.core.places import is_local, is_own_name
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.secret_texts import PATTERN
 from synthstudio.studio.access import Tokens
@@ -60,6 +61,16 @@ _BLOCKED_PATHS = ("/_stcore/metrics", "/_stcore/script-health-check", "/_stcore/
 _OUR_PATHS = ("/img/", "/download/")
 _API = "/api/"
 """Looks at no cookie: a token in a header says who asks, so nobody is made to ask unawares."""
+_HEALTH = "/healthz"
+_WAY_IN = "/way-in.js"
+_WAY_IN_FILE = Path(__file__).with_name("way_in.js")
+_WAY_IN_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+_WAY_IN_PAGE = Path(__file__).with_name("way_in.html")
 _BROWSER_PATHS = ("/media/", _UPLOAD)
 """Streamlit itself asks nothing of who fetches from here."""
 _HEADERS = (
@@ -88,6 +99,8 @@ class Policy:
     address: str = ""
     accounts: bool = False
     behind_proxy: bool = False
+    own_names: bool = False
+    """Whether browsers come by names of their own (NAME.localhost), which no other port is told."""
 
 
 class _PrivateLog(logging.handlers.RotatingFileHandler):
@@ -150,9 +163,19 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = header_map(scope)
+        shared = self._is_shared(scope, headers)
+        if shared:
+            scope = {**scope, "headers": [h for h in scope["headers"] if h[0].lower() != b"cookie"]}
+            headers = header_map(scope)
         browser = self.tokens.browser(cookies(headers).get(self.tokens.cookie))
         why = self._host_error(scope, headers) or self._origin_error(scope, headers)
         why = why or self._path_error(scope, browser)
+        if shared and not why and not _path(scope).startswith((_API, _HEALTH)):
+            page = self._way_in(scope, headers)
+            if page is not None:
+                await page(scope, receive, send)
+                return
+            why = "a name whose cookies other ports are sent"
         try:
             why = why or await self._sign_in_error(scope, headers)
         except SynthStudioError as error:
@@ -173,7 +196,26 @@ class Guard:
             return
         if not browser:
             scope = {**scope, "headers": [h for h in scope["headers"] if h[0] not in _CONDITIONAL]}
-        await self.app(scope, receive, self._wrap_send(scope, headers, send, new=not browser))
+        new = not browser and not shared
+        await self.app(scope, receive, self._wrap_send(scope, headers, send, new=new))
+
+    def _is_shared(self, scope: Scope, headers: Mapping[str, str]) -> bool:
+        """Whether a browser sends cookies of this name to every port of the machine.
+
+        It does so without TLS; with it, other ports would need the certificate of the name.
+        """
+        host = _hostname(headers.get("host", ""))
+        return "http" in self._page_schemes(scope, headers) and not is_own_name(host)
+
+    def _way_in(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        """Return what leads a browser on to a name of its own; None for what is no visit."""
+        if not self.policy.own_names or scope["type"] != "http" or scope["method"] != "GET":
+            return None
+        if _path(scope) == _WAY_IN:
+            return FileResponse(_WAY_IN_FILE, media_type="text/javascript", headers=_WAY_IN_HEADERS)
+        if "text/html" in headers.get("accept", ""):
+            return FileResponse(_WAY_IN_PAGE, media_type="text/html", headers=_WAY_IN_HEADERS)
+        return None
 
     def _host_error(self, scope: Scope, headers: Mapping[str, str]) -> str:
         """Say why the machine that asks, or the name it asks for, is not served; else ""."""
@@ -181,7 +223,7 @@ class Guard:
         if any(names.count(name) > 1 for name in _UNREPEATABLE):
             return "a repeated header"
         host = _hostname(headers.get("host", ""))
-        if host not in self.policy.hosts:
+        if host not in self.policy.hosts and not (self.policy.own_names and is_own_name(host)):
             return "a foreign host"
         sender = str((scope.get("client") or ("",))[0])
         if self.policy.accounts:
@@ -280,6 +322,8 @@ class Guard:
 
     def _add_headers(self, message: Message, *, new: bool, secure: bool) -> None:
         """Add the headers that every answer has, and to a page its policy and cookie."""
+        if secure:  # Streamlit leaves it out, and http at another port would be sent the cookie
+            message["headers"] = [*map(_secure_cookie, message.get("headers", ()))]
         found = {name.lower(): value for name, value in message.get("headers", ())}
         extra = [(name, value) for name, value in _HEADERS if name not in found]
         if found.get(b"content-type", b"").startswith(b"text/html"):
@@ -289,6 +333,12 @@ class Guard:
                 value += "; SameSite=Lax" + ("; Secure" if secure else "")
                 extra.append((b"set-cookie", value.encode()))
         message["headers"] = [*message.get("headers", ()), *extra]
+
+
+def _secure_cookie(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = header
+    plain = name.lower() == b"set-cookie" and b"; secure" not in value.lower()
+    return (name, value + b"; Secure") if plain else header
 
 
 def page_policy(index_html: str) -> str:

@@ -13,13 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 from sqlalchemy import func, select
 
 from synthstudio.core.places import Place, Url
 from synthstudio.dataset.durable import file_sha256, read_json
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.shards import SHARD_NAME
-from synthstudio.review.history import DECIDED, events
+from synthstudio.review.history import DECIDED, added_people, events, is_decided, states
 from synthstudio.review.models import EventRow
 from synthstudio.review.progress import by_status, done_and_total, empty_frames
 from synthstudio.review.risk.findings import CheckRun, Kind
@@ -93,8 +94,8 @@ def added_note(people: People) -> str:
     if not people.added:
         return ""
     one = people.added == 1
-    who = "person whom reviewers added is" if one else "people whom reviewers added are"
-    return f"{people.added:,} {who} in Review, where they have a queue of their own."
+    who = "person" if one else "people"
+    return f"{people.added:,} {who} added by reviewers: in Review, queue Added by reviewers."
 
 
 def _tally_people(store: Store, key: str) -> People:
@@ -159,7 +160,7 @@ def _step(news: list[Event]) -> dict[str, int] | None:
     return step
 
 
-_CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "The audit"))
+_CHECKS: tuple[tuple[Kind, str], ...] = (("validation", "Validation"), ("audit", "Audit"))
 COMMAND = "`synthstudio review check DATASET`"
 
 
@@ -170,22 +171,24 @@ def checks_summary(ran: Mapping[Kind, CheckRun], *, frames: int) -> str:
     """
     if not ran:
         return (
-            f"Validation and audit have not been run yet: {COMMAND} runs both, and whom they "
-            "doubt then comes first here."
+            f"Validation and audit have not been run: {COMMAND} runs both, and their findings come "
+            "first here."
         )
     sentences = [
         _check_sentence(title, ran[kind], frames) for kind, title in _CHECKS if kind in ran
     ]
     lacking = [title.lower() for kind, title in _CHECKS if kind not in ran]
     if lacking:
-        sentences.append(f"{lacking[0].capitalize()} has not been run yet: {COMMAND} runs it.")
+        sentences.append(f"{lacking[0].capitalize()} has not been run: {COMMAND} runs it.")
     return " ".join(sentences)
 
 
 def _check_sentence(title: str, run: CheckRun, frames: int) -> str:
-    people = {0: "nobody", 1: "1 person"}.get(run.people, f"{run.people:,} people")
+    people = {0: "no findings", 1: "findings on 1 person"}.get(
+        run.people, f"findings on {run.people:,} people"
+    )
     some = "all frames" if run.frames is None else f"the first {run.frames:,} of {frames:,} frames"
-    return f"{title} of {some} doubts {people} ({run.at:%d %b %Y %H:%M} UTC)."
+    return f"{title} of {some}: {people} ({run.at:%d %b %Y %H:%M} UTC)."
 
 
 _READ_SHARDS = 100
@@ -195,9 +198,14 @@ _facts_cache: OrderedDict[tuple[str, str], tuple[int, DatasetFacts]] = OrderedDi
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """A data set at a glance. `people`: counted as everywhere; `estimate`: if any."""
+    """A data set at a glance. `people`: counted as everywhere; `estimate`: if any.
+
+    `frames_left`: with somebody undecided, or with nobody and not decided to be empty; None where
+    every frame has people on disk, or nobody has reviewed yet.
+    """
 
     frames: int
+    frames_left: int | None
     people: People
     bytes: int
     is_exact: bool  # of `bytes`
@@ -221,6 +229,7 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
     guess = estimate(store, found.table, share=share) if last is not None else None
     return DatasetFacts(
         frames=found.dataset.frames,
+        frames_left=_frames_left(store, found) if last or not found.dataset.people else None,
         people=count_people(store, found.key),
         bytes=size,
         is_exact=exact,
@@ -228,6 +237,18 @@ def _collect_facts(store: Store, found: OpenSet) -> DatasetFacts:
         last_by=by,
         estimate=guess if guess is not None and guess.n and not math.isnan(guess.rate) else None,
     )
+
+
+def _frames_left(store: Store, found: OpenSet) -> int | None:
+    table = found.table
+    frames = set(table.arrays["frame.index"].astype(np.int64).tolist())
+    if frames <= set(table.frame.tolist()):
+        return None
+    reviewed = states(store, found.key, masks=False)
+    people = {*table.ids(np.arange(table.people)), *added_people(store, found.key)}
+    here = {pair for pair in people if pair not in reviewed or not reviewed[pair].deleted}
+    waiting = {f for f, n in here if (f, n) not in reviewed or not is_decided(reviewed[f, n])}
+    return len(waiting | (frames - {f for f, _ in here} - empty_frames(store, found.key)))
 
 
 def last_edit(store: Store, key: str) -> tuple[datetime | None, str]:
@@ -298,9 +319,10 @@ class HealthChecks:
                 return Health(state="unknown")
             if len(self._running) >= AT_ONCE:
                 return Health(state="waiting")
-            line = [sys.executable, "-m", "synthstudio", "validate", str(place), "--json"]
-            extra = process.environment_of(place)
-            self._running[str(folder)] = process.start(line, folder, extra=extra)
+            line = [sys.executable, "-m", "synthstudio.studio.jobs.check_worker", str(place)]
+            self._running[str(folder)] = process.start(
+                [*line, "--json"], folder, extra=process.environment_of(place), outlives=False
+            )
             return Health(state="checking")
 
     def _forget_ended(self) -> None:

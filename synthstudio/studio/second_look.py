@@ -71,12 +71,12 @@ def second_look(ctx: Context, me: User, chosen: OpenSet) -> None:
     st.markdown(progress_words(done, share))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if may(me.role, "claim") and st.button(
-            "Take people for a second look", help="People you have not reviewed yet"
+            "Take people for a second review", help="People you have not reviewed"
         ):
             _take(ctx, me, chosen, share)
         if may(me.role, "assign"):
             share_input(
-                ctx, me, chosen, what="second_share", label="Looked at twice, %", share=share
+                ctx, me, chosen, what="second_share", label="Reviewed twice, %", share=share
             )
 
 
@@ -84,9 +84,9 @@ def progress_words(done: Progress, share: float) -> str:
     """Return how far the second look is, each person in one number: not, once or twice."""
     once, rest = done.once - done.twice, done.chosen - done.once
     return (
-        f"**{done.chosen:,}** people ({share:.0%}) are to be looked at twice, by two who do not "
-        f"see each other's labels. So far: **{rest:,}** not yet, **{once:,}** once, "
-        f"**{done.twice:,}** twice; of these a lead has decided **{done.adjudicated:,}**."
+        f"**{done.chosen:,}** people ({share:.0%}) are reviewed twice, blind: **{rest:,}** not "
+        f"yet, **{once:,}** once, **{done.twice:,}** twice, **{done.adjudicated:,}** decided by "
+        "a lead."
     )
 
 
@@ -97,7 +97,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, share: float) -> None:
             frame, instance = people[0].frame, people[0].instance
             open_review(review_params(chosen.key, frame=frame, instance=instance, queue="second"))
         empty_state(
-            "Nobody waits for your second look: others have to decide on people first.",
+            "No second reviews for you: others have to decide first.",
             ("Review people yourself", QUEUE),
         )
 
@@ -107,8 +107,8 @@ def show_agreement(ctx: Context, chosen: OpenSet) -> None:
     found = agreement(ctx.store, chosen.table)
     if not found.people:
         empty_state(
-            "Nobody has been looked at twice yet, so there is no agreement to show. Two people "
-            "have to decide on the same person, the second one by the button above.",
+            "No agreement yet: two reviewers have to decide on the same person, the second one by "
+            "the button above.",
             ("Begin with the Risk queue", QUEUE),
         )
         return
@@ -133,7 +133,7 @@ def agreement_words(found: Agreement) -> str:
     """Return the whole as a sentence."""
     overall = found.overall
     people = "person" if found.people == 1 else "people"
-    parts = [f"**{found.people:,}** {people} looked at twice."]
+    parts = [f"**{found.people:,}** {people} reviewed twice."]
     if math.isfinite(overall.spread):
         parts.append(
             f"Places differ by **{overall.spread:.2f}** sigma a reviewer (mean OKS "
@@ -182,16 +182,14 @@ _WORDS = {2: "visible", 1: "hidden", 0: "outside", None: "unlabelled"}
 def show_decisions(ctx: Context, me: User, chosen: OpenSet) -> None:
     """Show the largest difference that nobody has decided on yet."""
     if not may(me.role, "adjudicate"):
-        empty_state(
-            "Leads decide where two looks differ, and you are no lead.", ("Go on reviewing", QUEUE)
-        )
+        empty_state("Only leads decide where two reviews differ.", ("Continue reviewing", QUEUE))
         return
-    open_ones = disagreements(ctx.store, chosen.table)
+    open_ones = disagreements(ctx.store, chosen.table, by=me.name)
     if not open_ones:
         empty_state(
-            "There is nothing to decide: no two looks at one person differ, or a lead has decided "
-            "already. More people are looked at twice under Second look.",
-            ("Go on reviewing", QUEUE),
+            "Nothing to decide: no two reviews of one person by others differ, or a lead has "
+            "decided already. More people are reviewed twice under Second review.",
+            ("Continue reviewing", QUEUE),
         )
         return
     place = min(int(st.session_state.get("team_pair", 0)), len(open_ones) - 1)
@@ -240,7 +238,7 @@ def _side_by_side(chosen: OpenSet, found: Disagreement) -> None:
             except DatasetError as error:
                 show_refusal(error)
                 continue
-            st.image(picture, width="stretch", alt=f"The labels of look {letter}")
+            st.image(picture, width="stretch", alt=f"Labels of review {letter}")
 
 
 def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base: Base) -> None:
@@ -263,7 +261,9 @@ def _choices(ctx: Context, me: User, chosen: OpenSet, found: Disagreement, base:
             )
         gone = first.deleted or second.deleted
         if gone:
-            st.markdown("One look deleted the person. Any other verdict keeps the other's joints.")
+            st.markdown(
+                "One review deleted the person. Any other verdict keeps the joints of the other."
+            )
         elif not found.joints:
             st.markdown("The joints agree; only the verdict differs.")
         status, why, go = st.columns([2, 4, 1.4], vertical_alignment="bottom")

@@ -274,7 +274,8 @@ def build(settings: Settings) -> dict[str, Any]:
     back = str(section.get("redirect_uri", ""))
     elsewhere = urlsplit(back).hostname
     hosts = tuple(dict.fromkeys((*settings.hosts, *((elsewhere,) if elsewhere else ()))))
-    _enforce(hosts, signed_in=signed_in)
+    allowed = hosts if section else (*hosts, "*.localhost")
+    _enforce(allowed, signed_in=signed_in)
     ctx = context()
     ctx.signed_in, ctx.with_accounts = signed_in, settings.accounts
     user_of = account_of(ctx) if settings.accounts else _user_of(back)
@@ -289,13 +290,14 @@ def build(settings: Settings) -> dict[str, Any]:
         address=settings.url or back,
         accounts=settings.accounts,
         behind_proxy=settings.behind_proxy,
+        own_names=not section,
     )
 
     watch = [Middleware(SessionMiddleware, user_of=user_of)] if settings.accounts else []
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
-        _enforce(hosts, signed_in=signed_in)  # options may have been read anew since
+        _enforce(allowed, signed_in=signed_in)  # options may have been read anew since
         LOG.info("started, sign-in %s, log %s", "on" if signed_in else "off", log)
         if settings.accounts and not accounts(ctx.store):
             sys.stderr.write(

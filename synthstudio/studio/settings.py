@@ -117,23 +117,6 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] | None = None
     )
 
 
-def arguments(settings: Settings) -> list[str]:
-    """Return the command line that `parse` reads as these settings (limits aside)."""
-    out = [str(path) for path in settings.datasets]
-    out += ["--db", settings.database, "--exports", str(settings.exports)]
-    out += ["--scenes", str(settings.scenes), "--state", str(settings.state)]
-    out += ["--address", settings.address, "--port", str(settings.port)]
-    out += [part for path in settings.assets for part in ("--assets", str(path))]
-    out += ["--runs", str(settings.runs)]
-    out += [part for path in settings.models for part in ("--model", str(path))]
-    out += [part for name in settings.admins for part in ("--admin", name)]
-    out += [part for name in settings.webhook_hosts for part in ("--webhook-host", name)]
-    out += ["--accounts"] if settings.accounts else []
-    out += ["--behind-proxy"] if settings.behind_proxy else []
-    out += ["--url", settings.url] if settings.url else []
-    return out + (["--secrets", str(settings.secrets)] if settings.secrets else [])
-
-
 _chosen: list[Settings] = []
 
 
@@ -220,7 +203,7 @@ def _exported(text: str) -> Path:
     file = path / EXPORTED if path.is_dir() else path
     if file.suffix != Path(EXPORTED).suffix or not file.is_file():
         raise StudioError(
-            "this is no exported network",
+            "not an exported network",
             where=str(path),
             expected=f"an .onnx file, or a run's folder with {EXPORTED}",
             then="Export it: synthstudio export-model RUN.",
@@ -239,7 +222,7 @@ def _url(text: str) -> str:
     origin = studio_origin(text)
     if origin is None:
         raise StudioError(
-            "this is no address for the studio",
+            "invalid address of the studio",
             where="--url",
             expected="https://HOST, or http://127.0.0.1:PORT on this machine",
             got=text,
@@ -301,22 +284,7 @@ ENFORCED = {
 """What no flag, file or variable may say otherwise while the studio runs."""
 
 
-STYLE = """<style>
-.stMainBlockContainer { padding: 2.4rem 2.2rem 3rem; }
-[data-testid="stSidebarHeader"] { height: 2.6rem; margin-bottom: 0; padding-block: 0.4rem; }
-[data-testid="stSidebarNav"] { padding-top: 0; }
-.stAppHeader { background: transparent; height: 2.6rem; min-height: 2.6rem; pointer-events: none; }
-.stAppHeader > * { pointer-events: auto; }
-h1 { padding: 0 0 0.7rem !important; }
-[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {
-  color: light-dark(#585d62, #a8afb5) !important; opacity: 1 !important;
-}
-[data-testid="stBaseButton-primary"]:enabled p,
-[data-testid="stBaseButton-primaryFormSubmit"]:enabled p {
-  color: light-dark(#ffffff, #06231d);
-}
-</style>"""
-"""Less room at the edges than Streamlit leaves, and more contrast; no data goes in here."""
+STYLE = f"<style>{Path(__file__).with_name('style.css').read_text('utf-8')}</style>"
 
 
 def streamlit_options() -> dict[str, Any]:

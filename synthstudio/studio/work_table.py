@@ -29,7 +29,7 @@ _HEADER = (
     "from",
     "to",
     "people",
-    "people in the pace",
+    "people in the rate",
     "people an hour",
     "events",
 )
@@ -40,6 +40,12 @@ _RULE = (
     f"decided on less than {MIN_LOOK.total_seconds():.1f} seconds after the one before, as many "
     "at once are. Days are UTC."
 )
+
+
+def assigned_waiting(ctx: Context, me: User, chosen: OpenSet) -> int:
+    """Return how many people are assigned to somebody and not decided."""
+    due = due_days(ctx.store, chosen.key)
+    return sum(one.people for one in due if one.who == me.name)
 
 
 def due_note(ctx: Context, me: User, chosen: OpenSet) -> str:
@@ -64,7 +70,7 @@ def show_due(ctx: Context, chosen: OpenSet) -> None:
             {
                 "due": str(one.day),
                 "assigned to": one.who,
-                "people waiting": one.people,
+                "people to review": one.people,
                 "": "overdue" if is_overdue(one.day) else "",
             }
             for one in ordered
@@ -76,7 +82,7 @@ def show_throughput(ctx: Context, chosen: OpenSet) -> None:
     """Show people an hour of active time, per person and per day, and the same as a file."""
     found = throughput(ctx.store, chosen.key)
     if not found:
-        empty_state("Nobody has done anything here yet.", ("Begin with the Risk queue", QUEUE))
+        empty_state("No activity yet.", ("Begin with the Risk queue", QUEUE))
         return
     st.caption(plain(_RULE))
     names = sorted({pace.who for pace in found})

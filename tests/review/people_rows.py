@@ -219,3 +219,9 @@ def _photographed(row: Row, rng: Generator) -> Row:
         elif row["state"][j] == 1:
             row["cause"][j] = "unknown"
     return row
+
+
+def by_signal(risk, row: int) -> dict[str, float]:
+    """Name of each check -> weight x score, those above 0."""
+    found = {one.name: one.weight * float(one.score[row]) for one in risk.signals}
+    return {name: value for name, value in found.items() if value > 0}

@@ -131,7 +131,7 @@ def test_who_may_invite_whom(empty_store):
 BAD_PASSWORDS = {
     "too short": ("otters", "elevenchars"),
     "too long": ("x1y2" * 65,),
-    "commonest": ("password1234", "PassWord!!!!", "passwordpassword", "987654321098",
+    "too common": ("password1234", "PassWord!!!!", "passwordpassword", "987654321098",
                   "Correct Horse Battery Staple"),
     "repeats itself": ("abababababab",),
     "is the name": ("Mia Arendt 1", "miaarendt2026", "tdnera aim 12"),

@@ -96,7 +96,7 @@ def test_amodal_grows_with_modal_and_never_loses_it(drawing):
     np.testing.assert_array_equal(bits(drawing.now.masks["modal"]), block(15, 10, 10, 10))
     drawing.masks(modal=block(0, 0, 0, 0))  # nothing of the person is seen any more
     assert drawing.row["modal_area_px"] == 0 and drawing.row["occluded_fraction"] == 1
-    with pytest.raises(Refused, match="without a pixel"):
+    with pytest.raises(Refused, match="empty mask"):
         drawing.masks(amodal=block(0, 0, 0, 0))
 
 
@@ -156,26 +156,26 @@ def test_polygons_are_filled_as_coco_does(drawing):
 
 GOOD = encode(block(1, 1, 5, 5))
 BAD = {
-    "a larger picture": ({"modal": encode(block(1, 1, 5, 5, (480, 640)))}, "as large as"),
-    "no size": ({"modal": {"counts": GOOD["counts"]}}, "as large as"),
-    "sizes that are none": ({"modal": {**GOOD, "size": 5}}, "as large as"),
-    "runs beyond it": ({"modal": {**GOOD, "counts": GOOD["counts"] + "5"}}, "is no mask"),
-    "runs below 0": ({"modal": {"size": list(SIZE), "counts": [-5, 3077]}}, "is no mask"),
-    "letters": ({"modal": {**GOOD, "counts": "\u00e9\u0000"}}, "is no mask"),
-    "no code": ({"modal": {**GOOD, "counts": None}}, "is no mask"),
+    "a larger picture": ({"modal": encode(block(1, 1, 5, 5, (480, 640)))}, "size differs"),
+    "no size": ({"modal": {"counts": GOOD["counts"]}}, "size differs"),
+    "sizes that are none": ({"modal": {**GOOD, "size": 5}}, "size differs"),
+    "runs beyond it": ({"modal": {**GOOD, "counts": GOOD["counts"] + "5"}}, "invalid mask"),
+    "runs below 0": ({"modal": {"size": list(SIZE), "counts": [-5, 3077]}}, "invalid mask"),
+    "letters": ({"modal": {**GOOD, "counts": "\u00e9\u0000"}}, "invalid mask"),
+    "no code": ({"modal": {**GOOD, "counts": None}}, "invalid mask"),
     "a huge code": ({"modal": {**GOOD, "counts": "0" * (MAX_CODE + 1)}}, "too detailed"),
-    "another name": ({"whole": GOOD}, "by their names"),
-    "none": ({}, "by their names"),
-    "a text": ("modal", "by their names"),
-    "nothing": ({"modal": None}, "is no mask"),
-    "empty": ({"modal": encode(block(0, 0, 0, 0))}, "without a pixel"),
-    "NaN": ({"modal": [[1, 1, 5, 1, float("nan"), 5]]}, "not in the picture"),
-    "a corner outside": ({"amodal": [[1, 1, 5, 1, 65, 5]]}, "not in the picture"),
-    "two corners": ({"modal": [[1, 1, 5, 1]]}, "no polygon"),
-    "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "no polygon"),
+    "another name": ({"whole": GOOD}, "unknown mask names"),
+    "none": ({}, "unknown mask names"),
+    "a text": ("modal", "unknown mask names"),
+    "nothing": ({"modal": None}, "invalid mask"),
+    "empty": ({"modal": encode(block(0, 0, 0, 0))}, "empty mask"),
+    "NaN": ({"modal": [[1, 1, 5, 1, float("nan"), 5]]}, "outside the picture"),
+    "a corner outside": ({"amodal": [[1, 1, 5, 1, 65, 5]]}, "outside the picture"),
+    "two corners": ({"modal": [[1, 1, 5, 1]]}, "invalid polygon"),
+    "odd": ({"modal": [[1, 1, 5, 1, 5, 5, 5]]}, "invalid polygon"),
     "too many polygons": ({"modal": [[1, 1, 5, 1, 5, 5]] * 301}, "too many"),
-    "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "no polygon"),
-    "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "no polygon"),
+    "texts": ({"modal": [["1", 1, 5, 1, 5, 5]]}, "invalid polygon"),
+    "booleans": ({"modal": [[True, 1, 5, 1, 5, 5]]}, "invalid polygon"),
     "too many corners": ({"modal": [[1, 1, 5, 1, 5, 5] * 7000]}, "too long"),
     "a long outline": ({"modal": [[0, 0, 64, 48] * 4800]}, "too long"),
 }  # fmt: skip
@@ -207,7 +207,7 @@ def test_an_export_names_whom_an_empty_mask_leaves_out(drawing, tmp_path):
 def test_a_second_look_takes_no_masks(drawing):
     second = dataclasses.replace(drawing.who, layer="second")
     change = op("edit", 0, person=second, joints={}, masks={"modal": GOOD})
-    with pytest.raises(Refused, match="second look compares joints") as refused:
+    with pytest.raises(Refused, match="second review has no masks") as refused:
         edits.apply(drawing.store, change, who=ANNA, base=drawing.on_disk)
     assert refused.value.reason == "invalid"
 

@@ -62,7 +62,7 @@ def test_edits_need_the_lease_that_there_is(shop: Store) -> None:
     person = PEOPLE[0]
     apply(shop, op("edit", 0, person=person), who=ANNA, base=ON_DISK)
     claim(shop, [person], who=BEN, now=utc_now())
-    with refused("lease", match="somebody else"):
+    with refused("lease", match="another reviewer"):
         apply(shop, op("edit", 1, person=person), who=ANNA, base=ON_DISK)
     apply(shop, op("edit", 1, person=person), who=BEN, base=ON_DISK)
     ended = utc_now() - timedelta(hours=1)

@@ -128,16 +128,11 @@ def test_what_3d_says_is_reckoned_where_it_is_there(mixed: Dataset, table: Peopl
 def test_facets_count_people(mixed: Dataset, table: PeopleTable) -> None:
     rows = list(mixed.iter_instances())
     poses = facet(table, "pose")
-    assert sum(poses.counts) + poses.unknown == table.people
-    assert dict(zip(poses.values, poses.counts, strict=True))["lying"] == sum(
-        row["pose"] == "lying" for row in rows
-    )
+    assert poses["lying"] == sum(row["pose"] == "lying" for row in rows)
+    assert list(poses.values()) == sorted(poses.values(), reverse=True)
     some = find(table, parse("split = test", JOINTS))
-    depth, part = facet(table, "depth"), facet(table, "depth", rows=some)
-    assert depth.edges is not None and part.edges is not None
-    assert (depth.edges == part.edges).all() and (part.counts <= depth.counts).all()
-    assert depth.unknown == sum(row["depth_m"] is None for row in rows)
-    assert set(facet(table, "thing").values) == {"crate", "lamp"}
+    assert 0 < sum(facet(table, "pose", rows=some).values()) < sum(poses.values())
+    assert set(facet(table, "thing")) == {"crate", "lamp"}
     names, counts = joint_facet(table, "state")
     assert counts.sum(axis=1).tolist() == [table.people] * 17
     assert counts[9, names.index("unlabelled")] == sum(r["state"][9] == NO_STATE for r in rows)
@@ -197,8 +192,7 @@ def test_sets_without_people_and_rows_that_do_not_fit(tmp_path: Path) -> None:
         table = people_table(empty, cache=cache)
         assert (table.people, table.frames) == (0, 3)
         assert find(table, parse("occluded > 0 or not split = train", JOINTS)).size == 0
-        assert facet(table, "pose").counts.sum() == 0
-        assert facet(table, "depth").counts.sum() == 0
+        assert facet(table, "pose") == {}
     short = make_rows(2)
     short.people[3]["state"] = [2] * 16
     with pytest.raises(DatasetError, match="17 values in each state"):

@@ -68,7 +68,7 @@ def test_the_riskiest_come_first_with_a_control_person_in_twenty(table: PeopleTa
     assert (np.diff(risky) <= 0).all()
     chosen = control_rows(table)
     assert made.rows[made.control].tolist() == chosen.tolist()
-    assert "chosen at random" in made.reasons(0)
+    assert "random sample" in made.reasons(0)
     again = risk_order(_risk(table, seed=2))
     assert again.rows[again.control].tolist() == chosen.tolist()  # whatever the risks
     assert control_rows(table, share=0.2)[:10].tolist() == chosen.tolist()
@@ -149,7 +149,7 @@ def test_only_changes_that_matter_count(table) -> None:
 
     def differs(**new) -> bool:
         values = {"x_px": x, "y_px": y, "state": 2, "cause": "visible"} | new
-        return labels_changed({"nose": JointLabel(**values)}, table, row, tolerance=0.5)
+        return labels_changed({"nose": JointLabel(**values)}, table, row)
 
     assert not differs() and not differs(x_px=x + 0.4 * room)
     assert differs(x_px=x + 0.6 * room) and differs(state=1, cause="self")
@@ -160,7 +160,7 @@ def test_only_changes_that_matter_count(table) -> None:
     name = table.joints[j]
     for cause, wanted in (("object", False), ("person", True)):
         label = JointLabel(x_px=x, y_px=y, state=1, cause=cause)
-        assert labels_changed({name: label}, table, row, tolerance=0.5) is wanted
+        assert labels_changed({name: label}, table, row) is wanted
     person = _person(table, row)
     for status, verdict in (
         ("pending", "pending"),

@@ -257,8 +257,11 @@ def test_a_lead_decides(choice: str, team: Team, table: PeopleTable) -> None:
     before = team.main(person)
     own = {"right_wrist": _at(table, row, "right_wrist", 5.0)} if choice == "own" else {}
     chosen = {"choice": choice, "text": "seen on film", "joints": own}
-    for who in (ANNA, BEN, GUEST):
+    lead_too = dataclasses.replace(BEN, role="lead")  # one of the two reviews is his
+    for who in (ANNA, BEN, GUEST, lead_too):
         team.refuses("role", lambda who=who: team.decide(person, who=who, **chosen))
+    assert disagreements(team.store, table, by="ben") == []
+    assert len(disagreements(team.store, table, by="lea")) == 1
     assert {event.who for event in team.decide(person, **chosen)} == {"lea"}
     after = team.main(person)
     assert (after.status, after.reason, after.who) == ("approved", "seen on film", "lea")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from people_rows import JOINTS, make_rows, write_rows
+from people_rows import JOINTS, by_signal, make_rows, write_rows
 from typer.testing import CliRunner
 
 from synthstudio.cli import app
@@ -102,19 +102,19 @@ def test_a_moved_joint_comes_first(sticks: Dataset, tmp_path: Path) -> None:
     reported = check(sticks, "--no-audit")
     assert reported == {"validation": {"frames": 10, "people": 0}}
     order, ran = queue(sticks)
-    assert order.risk.by_signal(int(order.rows[0])).get("validation") is None
+    assert by_signal(order.risk, int(order.rows[0])).get("validation") is None
     assert (ran["validation"].people, ran["validation"].frames) == (0, None) and "audit" not in ran
     bad = damaged(sticks, tmp_path / "set", 6, 2, moved)
     assert check(bad, "--no-audit") == {"validation": {"frames": 10, "people": 1}}
     order, _ = queue(bad)
     row = int(order.rows[0])
     assert row == 6 * 4 + 2 != int(queue(sticks)[0].rows[0])
-    assert order.risk.by_signal(row)["validation"] > 0.9
+    assert by_signal(order.risk, row)["validation"] > 0.9
     assert any("wrist" in text for text in order.risk.reasons(row, most=9))
     # Only the first frames: what a whole run found is replaced.
     assert check(bad, "--no-audit", "--frames", 6)["validation"] == {"frames": 6, "people": 0}
     order, ran = queue(bad)
-    assert "validation" not in order.risk.by_signal(row) and ran["validation"].frames == 6
+    assert "validation" not in by_signal(order.risk, row) and ran["validation"].frames == 6
     assert check(bad, "--no-audit", "--frames", 7)["validation"]["people"] == 1
 
 
@@ -127,10 +127,10 @@ def test_what_only_rays_can_tell_comes_first(drawn: Dataset, tmp_path: Path) -> 
     assert check(bad, "--no-audit")["validation"]["people"] == 0
     wanted = np.flatnonzero(people_table(bad).frame == 2)[1]
     before = queue(bad)[0]
-    assert "audit" not in before.risk.by_signal(int(wanted))
+    assert "audit" not in by_signal(before.risk, int(wanted))
     assert check(bad)["audit"] == {"frames": 3, "people": 1}
     order, ran = queue(bad)
-    assert order.rows[0] == wanted and order.risk.by_signal(int(wanted))["audit"] > 0.8
+    assert order.rows[0] == wanted and by_signal(order.risk, int(wanted))["audit"] > 0.8
     assert order.risk.score[wanted] > before.risk.score[wanted] + 0.5
     assert any("audit" in text for text in order.reasons(0))
     assert set(ran) == {"validation", "audit"}

@@ -98,6 +98,14 @@ def test_other_urls_are_refused(url):
         open_store(url)
 
 
+def test_a_store_that_may_not_be_written_is_called_read_only(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/review.db"
+    open_store(url).close()
+    monkeypatch.setattr(store.os, "access", lambda path, mode: False)
+    with pytest.raises(ReviewError, match="read-only"):
+        open_store(url)
+
+
 @pytest.mark.postgres
 @pytest.mark.nightly("PostgreSQL beyond the smoke test")
 def test_a_server_that_is_away_is_named_without_the_password(postgres_url):

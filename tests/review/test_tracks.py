@@ -96,7 +96,7 @@ def test_who_is_held_decided_or_changed_since_stays_and_is_named(scene):
     assert done.people == 1
     assert sorted(done.left) == [
         "frame 1, person 1: flagged",
-        "frame 2, person 1: held by somebody else",
+        "frame 2, person 1: claimed by another reviewer",
         "frame 3, person 1: changed meanwhile",
     ]
     with pytest.raises(Refused, match="role"):
@@ -168,11 +168,11 @@ def test_a_stroke_takes_no_second_connection_while_it_has_the_set(scene, monkeyp
 
 
 def test_nobody_is_in_a_frame_twice(scene):
-    with pytest.raises(Refused, match="has this track"):
+    with pytest.raises(Refused, match="with one track"):
         edit(scene, at(scene, 0), joints={}, track=2)
     edit(scene, at(scene, 0, 2), kind="delete")
     edit(scene, at(scene, 0), joints={}, track=2)
-    with pytest.raises(Refused, match="has this track"):
+    with pytest.raises(Refused, match="with one track"):
         edit(scene, at(scene, 0, 2), kind="restore")
     for wrong in (-1, 2**31, True, "3"):
         with pytest.raises(Refused):

@@ -25,6 +25,11 @@ from waiting import PATIENCE_S, wait_for
 
 from synthstudio.studio.access import Grant, Tokens, load_secret
 
+NAME = "k3q7m2x9v4t8r1w6z5p0.localhost"
+"""A name of a browser's own, by which pages are served without TLS."""
+ORIGIN = f"http://{NAME}:8501"
+OWN = {"Origin": ORIGIN}
+
 
 @dataclass
 class Answer:
@@ -103,7 +108,7 @@ class Browser:
         at: str = "127.0.0.1",
     ) -> Answer:
         """Send one request with this very path: nothing is normalised."""
-        sent = {"Host": f"127.0.0.1:{self.studio.port}" if host is None else host}
+        sent = {"Host": f"{NAME}:{self.studio.port}" if host is None else host}
         if cookie:
             sent["Cookie"] = f"{self.tokens.cookie}={self.cookie}"
         if body is not None:
@@ -226,7 +231,7 @@ def api_studio(folder: Path, *datasets: Path, **more: Any) -> Iterator[ApiStudio
     app = Starlette(routes=parts["routes"], middleware=parts["middleware"])
     ctx, client = context(), ("127.0.0.1", 50_000)
     try:
-        with TestClient(app, base_url="http://127.0.0.1:8501", client=client) as http:
+        with TestClient(app, base_url=ORIGIN, client=client) as http:
             key = next(iter(ctx.sets), "")
             yield ApiStudio(context=ctx, app=app, http=http, key=key, folder=state)
     finally:

@@ -18,8 +18,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from attackers import NAME
 from editor_host import Alone
 from waiting import PATIENCE_S, wait_for
+
+from synthstudio.core.places import is_local
 
 PATIENCE_MS = int(1000 * PATIENCE_S)
 """The limit of what Playwright waits for, by actions and by expect()."""
@@ -84,6 +87,12 @@ class Studio:
 
     @property
     def url(self) -> str:
+        """Where browsers have their pages."""
+        return f"http://{NAME}:{self.port}"
+
+    @property
+    def api(self) -> str:
+        """Where programs ask."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -142,7 +151,7 @@ class Studio:
         if self.process.poll() is not None:
             return True
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=10) as answer:
+            with urllib.request.urlopen(f"{self.api}/healthz", timeout=10) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -362,7 +371,7 @@ class Watch:
     def _request(self, url: str) -> None:
         self.requests.append(url)
         parts = urlsplit(url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.hostname != "127.0.0.1":
+        if parts.scheme in ("http", "https", "ws", "wss") and not is_local(parts.hostname):
             self.faults.append(f"request off this machine: {url}")
 
 

@@ -113,10 +113,10 @@ def test_axe_finds_nothing(new_page, served, store, axe, watch):  # noqa: F811
         page.get_by_label("New password").fill("password1234")
         page.get_by_label("The same again").fill("password1234")
         page.keyboard.press("Enter")
-        page.get_by_text("one of the commonest").wait_for()
+        page.get_by_text("too common").wait_for()
         assert violations(page, axe) == []
         enter(page, served, path="team").get_by_text("ada · ").wait_for()
         page.get_by_text("Accounts", exact=True).click()
-        page.get_by_text("Who is invited opens the link").wait_for()
+        page.get_by_text("An invited person opens the link").wait_for()
         settled(page)
         assert violations(page, axe) == []

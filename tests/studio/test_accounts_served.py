@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 from argon2 import PasswordHasher
-from attackers import Answer, api_studio, request, run_apart
+from attackers import NAME, ORIGIN, Answer, api_studio, request, run_apart
 from waiting import PATIENCE_S
 
 from synthstudio.core.errors import Refused
@@ -116,8 +116,8 @@ def test_passwords_go_through_tls_alone(door):
         found = run_apart(ask(door.app, "/sign-in", form=form, headers=headers, **how))
         return found.status, found.headers.get("set-cookie", "")
 
-    local, plain = {"Host": "127.0.0.1:8501"}, "http://studio.example"
-    here = {"origin": "http://127.0.0.1:8501", "scheme": "http", "headers": local}
+    local, plain = {"Host": f"{NAME}:8501"}, "http://studio.example"
+    here = {"origin": ORIGIN, "scheme": "http", "headers": local}
     status, cookie = entered()
     assert status == 303 and "; Secure" in cookie and "Max-Age=604800" in cookie
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie
@@ -250,7 +250,7 @@ def tried(app: Any, number: int, headers: dict[str, str], client: str = "127.0.0
     return int(run_apart(asked).status)
 
 
-LOCAL = {"Host": "127.0.0.1:8501", "Origin": "http://127.0.0.1:8501"}
+LOCAL = {"Host": f"{NAME}:8501", "Origin": ORIGIN}
 
 
 def test_invented_headers_are_no_way_round_the_addresses_limit(cheap_hashes, tmp_path):

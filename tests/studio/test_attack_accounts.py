@@ -8,7 +8,7 @@ import string
 from typing import Any
 
 import pytest
-from attackers import api_studio, run_apart
+from attackers import OWN, api_studio, run_apart
 from test_attack_cases import SECRETS, cases, dirty
 
 from synthstudio.core.errors import Refused
@@ -33,7 +33,6 @@ pytestmark = pytest.mark.nightly("seeded attacks; the table of test_attacks.py i
 ADMIN = User(name="ada", role="admin")
 SECRET = b"of the server"
 GOOD = "seven brown otters"
-OWN = {"Origin": "http://127.0.0.1:8501"}
 PEOPLE = {"ada": "admin", "lea": "lead", "rea": "reviewer", "vic": "viewer"}
 
 

@@ -14,10 +14,11 @@ import unicodedata
 from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 import pytest
-from attackers import Browser, bomb, picture, state_of
+from attackers import NAME, Browser, bomb, picture, state_of
 from review_ops import Desk
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
@@ -130,9 +131,9 @@ def path_of(rng: random.Random, browser: Browser, key: str) -> str:
 
 
 def headers_of(rng: random.Random, studio: Any) -> dict[str, str]:
-    here = f"127.0.0.1:{studio.port}"
+    here = f"{NAME}:{studio.port}"
     choices = {
-        "Host": (here, "evil.example", "127.0.0.1@evil.example", "[::1", "a b"),
+        "Host": (here, "evil.example", f"{NAME}@evil.example", "[::1", "a b"),
         "Origin": ("", "null", f"http://{here}", "http://evil.example"),
         "Sec-Fetch-Site": ("", "cross-site", "same-origin", "none"),
         "X-Forwarded-For": ("", "", "", "10.0.0.1"),
@@ -155,7 +156,7 @@ def test_requests(besieged, studio_set):
             path, method=method, headers=headers, host=host, body=body, cookie=rng.random() < 0.5
         )
         assert answer.status < 500 or answer.status == 501, requested
-        assert host.startswith("127.0.0.1:") or answer.status in (400, 403), requested
+        assert host.startswith(f"{NAME}:") or answer.status in (400, 403), requested
         if method not in ("GET", "HEAD", "OPTIONS"):
             assert answer.status >= 400, requested
         reported = answer.body + repr(answer.headers).encode()
@@ -168,7 +169,7 @@ def test_requests(besieged, studio_set):
 
 def test_websockets(besieged):
     browser, before = Browser(besieged), state_of(besieged)
-    own, taken = f"http://127.0.0.1:{besieged.port}", 0
+    own, taken = f"http://{NAME}:{besieged.port}", 0
     for rng in cases("websocket"):
         origin = rng.choice((own, own, own, "http://evil.example", "null", None))
         cookie = rng.choice((f"{browser.tokens.cookie}={browser.cookie}", "", "a=b"))
@@ -178,9 +179,9 @@ def test_websockets(besieged):
             "additional_headers": {"Cookie": cookie} if cookie else {},
             "subprotocols": ["streamlit", other],
         }
-        url = f"ws://127.0.0.1:{besieged.port}/_stcore/stream"
+        url, at = f"ws://{NAME}:{besieged.port}/_stcore/stream", ("127.0.0.1", besieged.port)
         refused = suppress(WebSocketException, OSError, EOFError)
-        with refused, connect(url, close_timeout=1, **asked) as socket:
+        with refused, connect(url, sock=create_connection(at), close_timeout=1, **asked) as socket:
             taken += 1
             assert origin == own, origin
             for _ in range(rng.randrange(1, 5)):

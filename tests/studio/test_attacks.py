@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from attackers import Browser, api_studio, log_of, state_of
+from attackers import NAME, OWN, Browser, api_studio, log_of, state_of
 from PIL import Image
 from review_ops import refused
 from reviewing import eventually
@@ -20,7 +20,6 @@ from synthstudio.review.team.members import assign
 from synthstudio.review.values import Person, User
 from synthstudio.studio.access import LIFETIME_S, STEP_S, Grant, Tokens, load_secret
 
-OWN = {"Origin": "http://127.0.0.1:8501"}
 UPLOAD = "/_stcore/upload_file/11111111-1111-1111-1111-111111111111/a"
 CASES: list[tuple[str, dict[str, Any], int, str]] = [
     # path, request, status, what is logged; {name} is a token of `tokens` below
@@ -122,6 +121,32 @@ def test_attacks_are_refused_and_logged(near):
     assert "Traceback" not in near.log()
 
 
+SHARED = ("127.0.0.1:8501", "localhost:8501", "[::1]:8501", f"{NAME[:19]}.localhost:8501")
+
+
+@pytest.mark.parametrize("host", SHARED[:3])
+def test_no_cookie_is_sent_or_read_where_other_ports_have_it_too(near, host):
+    """Browsers send cookies of 127.0.0.1 to every port of it, also to another account's."""
+    browser = Browser(near)
+    for path in ("/", "/review?frame=1", "/sign-in"):
+        led = browser.ask(path, host=host, headers={"Accept": "text/html"})
+        assert led.status == 200 and b"/way-in.js" in led.body
+        assert "set-cookie" not in led.headers and "script-src 'self'" in str(led.headers)
+    script = browser.ask("/way-in.js", host=host)
+    assert script.headers["content-type"].startswith("text/javascript")
+    mine = browser.grant("image", dataset=near.key, frame=1)
+    for path in (f"/img/{mine}", "/_stcore/host-config", "/static/a.js"):
+        assert browser.ask(path, host=host).status == 403, path
+    origin = {"Origin": f"http://{host}"}
+    assert browser.websocket(host=host, headers=origin).status == 403
+    assert browser.ask("/sign-in", method="POST", host=host, headers=origin).status == 403
+    assert "a name whose cookies other ports are sent" in near.log()
+    assert browser.ask("/healthz", host=host).status == 200
+    assert browser.ask("/api/v1/sets", host=host).status == 401  # by tokens, no cookies
+    assert browser.ask(f"/img/{mine}").status == 200  # the control: at a name of its own
+    assert browser.ask("/healthz", host=SHARED[3]).status == 403  # a name that might be guessed
+
+
 def check_pictures(browser: Browser, key: str, folder: Any) -> None:
     """Assert that a page gets its pictures, with headers that keep them to it."""
     dataset = Dataset(folder)
@@ -190,9 +215,9 @@ def browser(studio):
 def test_the_served_studio_refuses_the_same(browser, studio, studio_set, tmp_path):
     key = content_key(Dataset(studio_set))
     named = tokens(browser, key)
-    here = f"127.0.0.1:{studio.port}"
+    here = f"{NAME}:{studio.port}"
     for path, asked, status, _ in CASES:
-        sent = {k: v.replace("127.0.0.1:8501", here) for k, v in asked.get("headers", {}).items()}
+        sent = {k: v.replace(f"{NAME}:8501", here) for k, v in asked.get("headers", {}).items()}
         length = sent.get("Content-Length", "0")
         try:
             answer = browser.ask(path.format(**named), **asked | {"headers": sent})
@@ -226,7 +251,7 @@ def test_no_path_of_the_served_studio_leads_out(browser):
 
 @served
 def test_streamlits_own_routes_are_guarded(browser, studio):
-    own = {"Origin": f"http://127.0.0.1:{studio.port}"}
+    own = {"Origin": f"http://{NAME}:{studio.port}"}
     assert browser.websocket(headers=own).status == 101  # the control
     for origin in (*ORIGINS, f"http://localhost:{studio.port}", "file://"):
         assert browser.websocket(headers={"Origin": origin}).status == 403, origin

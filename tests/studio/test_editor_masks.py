@@ -148,7 +148,7 @@ def test_a_second_look_has_no_masks(desktop):
     for keys in (("Shift+M",), ("Shift+O", "Shift+C")):
         editor.press(*keys)
         assert editor.reads("masking") == ""
-        expect(desktop.locator(".flash")).to_contain_text("second look compares joints")
+        expect(desktop.locator(".flash")).to_contain_text("second review has no masks")
 
 
 def test_amodal_grows_with_modal(desktop):

@@ -266,7 +266,7 @@ def test_acknowledged_is_what_is_stored(
         for name, (f, i) in zip(BROWSERS, own, strict=True)
     ]
     breaking, over, outputs = Breaking(studio, database), threading.Event(), ([], [])
-    programs = [Program(ss.Review(studio.url, tokens[n]), n, shared, over) for n in PROGRAMS]
+    programs = [Program(ss.Review(studio.api, tokens[n]), n, shared, over) for n in PROGRAMS]
     for thread in (*programs, breaking):
         thread.start()
     try:

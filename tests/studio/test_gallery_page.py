@@ -97,7 +97,7 @@ def test_a_mistake_has_a_caret_and_the_last_list_stays(gallery, pages):
 
 def test_nobody_found_offers_everybody(gallery, pages):
     app = gallery("occluded > 0.99")
-    assert "Nobody is found" in pages.words(app)
+    assert "No people match" in pages.words(app)
     pages.press(app, "Show everybody")
     assert app.found() == 24
 
@@ -132,8 +132,14 @@ def test_a_card_that_is_opened_leads_to_its_review(gallery, pages):
 def test_leads_flag_and_assign_many_and_every_one_is_an_event(gallery, pages):
     app, store, key = gallery("variant = occluder"), pages.ctx.store, pages.chosen.key
     chosen = app.cards()[:2]
+    selecting(app, pages)
+    assert "Nobody selected" in pages.words(app)
+    grey = [
+        button for button in app.button if button.disabled and button.label in ("Assign", "Flag")
+    ]
+    assert len(grey) == 2 and all("click people below" in button.help for button in grey)
     selecting(app, pages, chosen)
-    assert "2 people: the selected" in pages.words(app)
+    assert "2 people: selected" in pages.words(app)
     app.text_input(key="gallery_reason").set_value("=too <b>dark</b>").run()
     pages.press(app, "Flag")
     assert "2 people flagged." in pages.words(app)
@@ -213,11 +219,11 @@ def test_who_is_found_is_relabelled_and_back(gallery, pages):
 
     app = gallery("left_wrist hidden by self")
     selecting(app, pages)
-    app.selectbox(key="gallery_scope").set_value("all that were found").run()
+    app.selectbox(key="gallery_scope").set_value("all results").run()
     assert app.button(key="relabel_preview").disabled
     app.multiselect(key="relabel_joints").set_value(["left_wrist"])
-    app.selectbox(key="relabel_now").set_value("hidden by the person itself")
-    app.selectbox(key="relabel_to").set_value("hidden by a thing").run()
+    app.selectbox(key="relabel_now").set_value("hidden by own body")
+    app.selectbox(key="relabel_to").set_value("hidden by an object").run()
     pages.press(app, "Preview")
     assert wrists() == {} and "becomes" in app.dataframe[0].value
     app.button(key="relabel_do").click().run()

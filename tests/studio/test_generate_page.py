@@ -56,7 +56,7 @@ def start(app):
 @pytest.mark.parametrize(
     ("label", "value", "fault"),
     [
-        *[("Name of the data set", bad, "this is no name for an output") for bad in
+        *[("Name of the data set", bad, "invalid output name") for bad in
           ("../x", "studio")],
         ("Width, px", 20, "should be greater than or equal to 64; got 20."),
         ("identities", "0", "should be greater than or equal to 1; got 0."),

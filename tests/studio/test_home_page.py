@@ -4,12 +4,14 @@ import shutil
 
 import pytest
 from imported_photos import import_photos
+from PIL import Image
 from waiting import wait_for
 
+from synthstudio.api.exchange import import_photos as import_photos_without_labels
 from synthstudio.review.check import base_of
 from synthstudio.review.edits import apply
 from synthstudio.review.team import members
-from synthstudio.review.values import Op, Person, User
+from synthstudio.review.values import JointLabel, Op, Person, User
 from synthstudio.studio import overview
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.overview import health_checks
@@ -47,7 +49,7 @@ def test_a_set_at_a_glance(pages):
     approve(pages.ctx.store, found.dataset, found.key)
     said = pages.words(app.run())
     assert f"{1 / people:.0%} reviewed · 1 approved" in said
-    assert "last edit" in said and "by Ada" in said and "Go on reviewing" in said
+    assert "last edit" in said and "by Ada" in said and "Continue reviewing" in said
     assert not app.expander[0].proto.expanded, "how to bring in photos"
     pages.press(app, "Risk queue")
     assert app.title[0].value == "Risk queue"
@@ -55,7 +57,7 @@ def test_a_set_at_a_glance(pages):
 
 @pytest.mark.parametrize(
     ("role", "buttons", "absent"),
-    [("reviewer", {"Start reviewing"}, {"Export"}), ("viewer", {"Look through it"}, {"Export"})],
+    [("reviewer", {"Start reviewing"}, {"Export"}), ("viewer", {"View"}, {"Export"})],
 )
 def test_buttons_are_those_of_the_role(pages, role, buttons, absent):
     members.set_role(pages.ctx.store, "Ada", "admin", by=ADA)
@@ -65,20 +67,20 @@ def test_buttons_are_those_of_the_role(pages, role, buttons, absent):
     assert buttons <= labels and not absent & labels
 
 
-@pytest.mark.parametrize("words", ["sound", "errors]"])
+@pytest.mark.parametrize("words", ["no errors", "errors]"])
 def test_a_check_says_whether_a_set_is_sound(
     open_pages, small_photo_set, tmp_path, monkeypatch, words
 ):
     folder = tmp_path / "set"
     shutil.copytree(small_photo_set, folder)
-    if words != "sound":
+    if words != "no errors":
         next(folder.glob("shards/*/images/*.jpg")).write_bytes(b"not a picture")
     pages = open_pages(folder)
     monkeypatch.setattr(overview, "health_checks", health_checks)
     app = pages.open()
     wait_for(lambda: words in pages.words(app.run()), f"the page says {words}")
     found = "What was found" in [one.label for one in app.expander]
-    assert found == ("(error)" in pages.words(app)) == (words != "sound")
+    assert found == ("(error)" in pages.words(app)) == (words != "no errors")
 
 
 def test_finished_sets_in_the_exports_folder_appear(pages, studio_set):
@@ -126,3 +128,45 @@ def test_an_export_is_ordered(pages):
     assert (job.spec["form"], job.spec["only"]) == ("coco", "all")
     pages.press(app, "Export")
     assert {one.out for one in job_store.jobs(pages.ctx.store)} == {"crates-coco", "crates-coco-2"}
+
+
+def test_what_is_assigned_to_me_is_my_first_queue(pages):
+    (found,) = pages.ctx.sets.values()
+    people = [Person(dataset=found.key, frame=0, instance=n) for n in (1, 2)]
+    members.assign(pages.ctx.store, people, to="Ada", by=ADA)
+    assert pages.open("review").query_params["queue"] == "mine"
+    app = pages.open()
+    assert "2 people assigned to you" in pages.words(app).replace("**", "")
+    assert pages.press(app, "Review 2 assigned to me").query_params["queue"] == "mine"
+    approve(pages.ctx.store, found.dataset, found.key)
+    assert "Review 1 assigned to me" in pages.words(pages.open())
+
+
+def test_frames_are_counted_where_frames_are_left(open_pages, tmp_path):
+    for shade in range(3):
+        Image.new("RGB", (90, 80), (shade, 40, 90)).save(tmp_path / f"{shade}.png")
+    dataset = import_photos_without_labels(tmp_path, tmp_path / "set")
+    pages = open_pages(dataset.path)
+    (found,) = pages.ctx.sets.values()
+    assert "3 of 3 frames left" in pages.words(pages.open())
+    nose = {"nose": JointLabel(x_px=9, y_px=9, state=2, cause="visible")}
+    someone, nobody = (Person(dataset=found.key, frame=f, instance=1 - f) for f in (0, 1))
+    steps = [
+        (
+            "3 of 3 frames left",
+            Op(client="t", seq=1, person=someone, revision=0, kind="add", joints=nose),
+        ),
+        (
+            "2 of 3 frames left",
+            Op(client="t", seq=2, person=someone, revision=1, kind="status", status="approved"),
+        ),
+        (
+            "1 of 3 frames left",
+            Op(client="t", seq=3, person=nobody, revision=0, kind="status", status="nobody"),
+        ),
+    ]
+    for words, op in steps:
+        base = base_of(found.dataset, op.person.frame, op.person.instance)
+        apply(pages.ctx.store, op, who=ADA, base=base)
+        said = pages.words(pages.open())
+        assert words in said and "100%" not in said, said

@@ -213,6 +213,15 @@ def test_many_tenders_begin_a_job_once(store, settings, instead, tmp_path) -> No
     assert [j.state for j in job_store.jobs(store)] == ["queued", "queued", "running"]
 
 
+def test_a_check_has_low_priority_and_ends_with_its_server(tmp_path, small_photo_set) -> None:
+    line = [sys.executable, "-m", "synthstudio.studio.jobs.check_worker", str(small_photo_set)]
+    running = process.start([*line, "--json"], tmp_path, outlives=False)
+    child = process._children[running.pid]
+    eventually(lambda: psutil.Process(running.pid).nice(), 19)
+    child.stdin.close()  # as when the server is killed
+    assert child.wait(60) == 1 and (tmp_path / process.OUT_NAME).read_text() == ""
+
+
 def test_jobs_of_another_machine_are_left_alone(store, settings) -> None:
     made = job_store.add(store, order(), settings, who=LEAD)
     with store.session() as session:

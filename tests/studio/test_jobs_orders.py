@@ -39,7 +39,7 @@ def test_a_name_is_a_plain_word(settings: Settings) -> None:
 def test_nothing_is_written_over(settings: Settings, taken: str) -> None:
     settings.exports.mkdir()
     (settings.exports / taken).symlink_to("/nowhere")  # broken, and yet there
-    with pytest.raises(Refused, match="there already"):
+    with pytest.raises(Refused, match="taken"):
         check_order(order(), settings, LEAD)
 
 
@@ -153,14 +153,14 @@ def test_the_queue_has_an_end(settings: Settings) -> None:
     store = open_store(settings.database)
     for k in range(job_store.MOST_QUEUED):
         job_store.add(store, order(f"set{k}"), settings, who=LEAD)
-    with refused("invalid", "too many jobs"):
+    with refused("invalid", "too many queued jobs"):
         job_store.add(store, order("more"), settings, who=LEAD)
     first = job_store.jobs(store)[-1]
     with refused("role"):
         job_store.cancel(store, first.id, who=REVIEWER)
     assert job_store.job(store, first.id).state == "queued"
     assert job_store.cancel(store, first.id, who=LEAD).state == "cancelled"
-    with pytest.raises(Refused, match="writes there already"):
+    with pytest.raises(Refused, match="another job writes there"):
         job_store.add(store, order("set1"), settings, who=LEAD)
     job_store.add(store, order("more"), settings, who=LEAD)
     with refused("gone"):

@@ -81,7 +81,7 @@ def test_the_queue_and_the_requests_are_bounded(drawer: Previews, monkeypatch) -
     monkeypatch.setattr(
         Previews, "_request_answer", lambda *_: {"seconds": float(gate.wait(PATIENCE_S))}
     )
-    with pytest.raises(Refused, match="too many previews"):
+    with pytest.raises(Refused, match="too many queued previews"):
         for index in range(previewing.MOST_WAITING + 1):
             drawer.request(TINY, assets=0, index=index)
     for index in (-1, previewing.LAST_FRAME + 1):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -18,6 +22,23 @@ from synthstudio.studio.access import BrowserNames
 from synthstudio.studio.guard import LOG, open_log
 
 in_browser = pytest.mark.nightly("browser journey of a served studio")
+
+
+@contextmanager
+def listening(told: list[str]) -> Iterator[int]:
+    """Serve a port of this machine; keep the cookies that are sent there."""
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/":
+                told.append(self.headers.get("Cookie", ""))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
 
 
 def come(page: Any, studio: Any, name: str, said: str, key: str = "") -> None:
@@ -50,15 +71,20 @@ def test_a_typed_name_makes_nobody_admin_and_the_key_does(start_studio, studio_s
     (address,) = re.findall(r"Open (\S+\?key=\w{32}) once", studio.output)
     page = new_page()
     page.goto(address)
+    page.wait_for_url(re.compile(r"http://[a-z0-9]{24}\.localhost:"))  # the browser's own name
     page.get_by_role("textbox", name="Your name").fill("Ann")
     expect(page.locator("input[type=password]")).to_have_count(0)
     page.get_by_role("button", name="Continue").click()
     page.get_by_text("Ann · admin").wait_for()
     settled(page)
     assert "key=" not in page.url
-    page.goto("about:blank")
+    told: list[str] = []
+    with listening(told) as port:  # another account's program on this machine
+        for host in ("127.0.0.1", "localhost"):
+            page.goto(f"http://{host}:{port}/")
+    assert told == ["", ""], "cookies"
     studio.restart()
-    page.goto(studio.url)
+    page.goto(studio.api)
     page.get_by_text("Ann · admin").wait_for()
     files = [studio.db, *(studio.db.parent / f"studio-{name}.json" for name in ("names", "keys"))]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}

@@ -1,12 +1,12 @@
 """The studio as it is served: the first corrected label of somebody new, by what the pages say."""
 
-import io
 import json
 import re
 import zipfile
 from contextlib import closing
 
 import pytest
+from attackers import Browser
 from conftest import settled
 from reviewing import Desk, stored
 
@@ -79,10 +79,9 @@ def test_the_label_is_exported(studio, studio_set, page):
     page.get_by_role("button", name="Export", exact=True).click()
     link = page.locator('[class*="st-key-job_"]').get_by_role("link", name="Download")
     link.wait_for()
-    address = f"{studio.url}{link.get_attribute('href')}"
-    answer = page.context.request.get(address)
-    assert answer.status == 200 and "attachment" in answer.headers["content-disposition"]
-    with zipfile.ZipFile(io.BytesIO(answer.body())) as archive:
+    with page.expect_download() as download:
+        page.evaluate("path => location.assign(path)", link.get_attribute("href"))
+    with zipfile.ZipFile(download.value.path()) as archive:
         files = [n for n in archive.namelist() if "/person_keypoints_" in n]
         found = [json.loads(archive.read(name)) for name in files]
     with closing(open_store(f"sqlite:///{studio.db}")) as store:
@@ -90,6 +89,4 @@ def test_the_label_is_exported(studio, studio_set, page):
     approved = sum(state.status == "approved" for state in states)
     labelled = [a for part in found for a in part["annotations"] if a["num_keypoints"]]
     assert len(labelled) == approved > 0
-    stranger = page.context.browser.new_context()
-    assert stranger.request.get(address).status == 403
-    stranger.close()
+    assert Browser(studio).ask(link.get_attribute("href")).status == 403

@@ -134,7 +134,7 @@ def test_a_scene_takes_uploaded_photos_and_nothing_else_of_the_exports(tmp_path:
         with_photos(scene, "../studio", settings)
     with pytest.raises(Refused, match="asset folders are not there"):
         check_order(Generate(recipe=made.recipe, out="first", assets=0), settings, LEAD)
-    with pytest.raises(Refused, match="no name for an output"):
+    with pytest.raises(Refused, match="invalid output name"):
         check_name("uploads")
 
 

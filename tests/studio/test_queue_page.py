@@ -8,6 +8,7 @@ from synthstudio.review.leases import leases, release
 from synthstudio.review.risk.queue import control_rows, estimate, risk_order
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import set_share, share_of
+from synthstudio.studio.editor.queue import QueueRequest, build_queue
 
 SHARE = 0.5
 
@@ -32,7 +33,7 @@ def test_people_come_in_the_order_of_risk_with_their_reasons(pages, review):
         assert (cell["extra"] == "random") == bool(order.control[place])
         assert cell["notes"] == list(order.reasons(place)[:3])
     said = pages.words(app)
-    assert "**24** of 24 people wait" in said and "No estimate yet" in said
+    assert "**24** of 24 people to review" in said and "No estimate yet" in said
 
 
 def test_review_begins_with_the_first_of_the_queue(pages, review):
@@ -48,6 +49,10 @@ def test_taken_people_are_leased(pages, review):
     held = leases(review.store, review.table.key)
     assert set(held) == set(review.table.ids(review.order.rows[:20]))
     assert {lease.who for lease in held.values()} == {"Rex"}
+    mine = build_queue(
+        review.store, review.table, QueueRequest(queue="mine"), who=review.users["Rex"]
+    )
+    assert mine.people(review.table, 0, 99) == review.table.ids(review.order.rows[:20])
     release(review.store, [lease.person for lease in held.values()], who=review.users["Ada"])
 
 
@@ -60,7 +65,7 @@ def test_the_error_rate_and_its_interval_are_those_of_the_store(pages, review):
     found = estimate(review.store, review.table, share=SHARE)
     assert (found.n, found.wrong) == (8, 2)
     said = pages.words(app)
-    assert "Of 8 people drawn at random, 2 had wrong labels: **25.0%**" in said
+    assert "2 of 8 people had wrong labels, **25.0%**" in said
     assert f"{found.low:.1%}" in said and f"{found.high:.1%}" in said
     waiting = np.array(sorted(set(range(24)) - set(drawn[:8].tolist())))
     assert sorted(pages.cards("queue_grid")) == sorted(review.table.ids(waiting))

@@ -84,7 +84,7 @@ def test_predictions_and_rights(studio):
         with refused("role"):
             forbidden()
     admin = client(studio, "ada", "admin")
-    with pytest.raises(Refused, match="here or at home"):
+    with pytest.raises(Refused, match="not a public address"):
         admin.add_webhook("https://127.0.0.1/")
     assert admin.webhooks() == []
     with refused("gone"):

@@ -204,4 +204,4 @@ def test_photos_without_people_are_on_every_page(open_pages, tmp_path):
     review.edit("2:0", seq=1, kind="status", status="nobody")
     review.edit("0:1", seq=2, kind="add", joints=NOSE["joints"])
     assert review.data["progress"] == {"done": 0, "total": 1, "nobody": 1}
-    assert "nobody in 1 frame, as was decided" in pages.words(pages.open())
+    assert "2 of 3 frames left · 1 pending · 1 frame without people" in pages.words(pages.open())

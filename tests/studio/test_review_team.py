@@ -365,7 +365,7 @@ def test_second_looks_count_each_person_once(review):
     reported = progress_words(progress(store, table, share=1.0), 1.0).replace("**", "")
     everybody = table.people
     assert f"{everybody} people (100%)" in reported
-    assert f"So far: {everybody - 5} not yet, 2 once, 3 twice" in reported
+    assert f"{everybody - 5} not yet, 2 once, 3 twice" in reported
     assert "a lead has decided 1." in reported
     found = count_people(store, table.key)  # a second look changes no count but by its decision
     assert found.decided == 5 and found.status["rejected"] == 1

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attackers import request, run_apart
+from attackers import NAME, request, run_apart
 from conftest import ROOT, free_port
 from waiting import wait_for
 
@@ -109,8 +109,6 @@ def test_settings_from_arguments_and_environment(tmp_path):
     assert found.datasets == (tmp_path,) and found.admins == ("Ada", "Bo")
     assert found.database == f"sqlite:///{tmp_path}/a.db" and found.state == tmp_path
     assert found.hosts[0] == "studio.example"
-    again = settings.parse(settings.arguments(found), {})
-    assert again == found
     postgres = settings.parse(["--db", "postgresql+psycopg://u@h/d"], {})
     assert postgres.state.name == "studio"
     for bad in (["--url", "http://studio.example"], ["--url", "https://a/b"], ["/nowhere"]):
@@ -119,17 +117,33 @@ def test_settings_from_arguments_and_environment(tmp_path):
 
 
 def test_addresses_of_this_machine():
-    local = ("127.0.0.1", "127.9.9.9", "::1", "localhost")
-    others = ("", "0.0.0.0", "::", None, "10.0.0.1", "evil")
+    local = ("127.0.0.1", "127.9.9.9", "::1", "localhost", NAME)
+    others = ("", "0.0.0.0", "::", None, "10.0.0.1", "evil", "short.localhost", f"{NAME}.evil")
     assert all(map(is_local, local)) and not any(map(is_local, others))
 
 
-def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
-    """Return the status with which a guard answers one request."""
+def test_by_tls_every_cookie_is_for_tls_alone():
+    """Streamlit's own is not: another port of the host, without TLS, would be sent it."""
+    sent: dict[str, str] = {}
+    for scheme in ("https", "http"):
+        scope = {"scheme": scheme, "headers": [("host", f"{NAME}:8501")]}
+        sent[scheme] = requested(signed_in=True, cookie=b"_streamlit_user=x; Path=/", **scope)[1]
+    assert sent == {
+        "https": "_streamlit_user=x; Path=/; Secure",
+        "http": "_streamlit_user=x; Path=/",
+    }
+
+
+def requested(
+    *, signed_in: bool, user: str | None = None, cookie: bytes = b"", **scope
+) -> tuple[int, str]:
+    """Return the status with which a guard answers one request, and the cookie that it sets."""
     tokens = Tokens(b"k" * 32)
     policy = Policy(
         signed_in=signed_in,
         hosts=("studio.example", "127.0.0.1"),
+        own_names=True,
+        address="https://studio.example",
         message_bytes=2**23,
         upload_bytes=10,
         page_policy=page_policy("<script>a</script>"),
@@ -137,15 +151,21 @@ def requested(*, signed_in: bool, user: str | None = None, **scope) -> int:
     )
 
     async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        headers = [(b"set-cookie", cookie)] if cookie else []
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    cookie = f"{tokens.cookie}={tokens.new_browser()}"
-    asked = {"path": "/", "headers": [("host", "127.0.0.1:8501"), ("cookie", cookie)]} | scope
-    return run_apart(request(Guard(app, policy=policy, tokens=tokens), **asked)).status
+    mine = f"{tokens.cookie}={tokens.new_browser()}"
+    asked = {"path": "/", "headers": [("host", f"{NAME}:8501"), ("cookie", mine)]} | scope
+    answer = run_apart(request(Guard(app, policy=policy, tokens=tokens), **asked))
+    return answer.status, answer.headers.get("set-cookie", "")
+
+
+def status_of(**asked) -> int:
+    return requested(**asked)[0]
 
 
 def test_the_guard_looks_at_the_socket_itself():
-    assert requested(signed_in=False) == 200
+    assert status_of(signed_in=False) == 200
     for scope in (
         {"server": ("10.0.0.5", 80)},
         {"server": None},
@@ -153,22 +173,22 @@ def test_the_guard_looks_at_the_socket_itself():
         {"client": ("10.0.0.9", 3)},
         {"client": None},
     ):
-        assert requested(signed_in=False, **scope) == 403, scope
+        assert status_of(signed_in=False, **scope) == 403, scope
     elsewhere = {"server": ("10.0.0.5", 80), "client": ("10.0.0.9", 3)}
     host = {"headers": [("host", "studio.example"), ("x-forwarded-for", "10.0.0.9")]}
-    assert requested(signed_in=True, **elsewhere, **host) == 200
-    assert requested(signed_in=False, **host) == 403
-    assert requested(signed_in=True, headers=[("host", "other.example")]) == 403
-    assert requested(signed_in=True, headers=[]) == 403
+    assert status_of(signed_in=True, **elsewhere, **host) == 200
+    assert status_of(signed_in=False, **host) == 403
+    assert status_of(signed_in=True, headers=[("host", "other.example")]) == 403
+    assert status_of(signed_in=True, headers=[]) == 403
     for twice in ("studio.example", "evil.example"):
         hosts = [("host", twice), ("Host", "studio.example")]
-        assert requested(signed_in=True, headers=hosts) == 403
+        assert status_of(signed_in=True, headers=hosts) == 403
 
 
 def test_with_sign_in_media_is_for_those_who_did():
-    assert requested(signed_in=True, path="/media/a.png") == 403
-    assert requested(signed_in=True, path="/media/a.png", user="Ada") == 200
-    assert requested(signed_in=True, path="//media//a.png") == 403
+    assert status_of(signed_in=True, path="/media/a.png") == 403
+    assert status_of(signed_in=True, path="/media/a.png", user="Ada") == 200
+    assert status_of(signed_in=True, path="//media//a.png") == 403
 
 
 def test_cookies_are_read_as_browsers_send_them():

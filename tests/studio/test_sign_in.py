@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from attackers import Browser, log_of
+from attackers import NAME, Browser, log_of
 from conftest import Studio, free_port, settled
 from joserfc.jwk import RSAKey
 from oidc_provider import provider_on_a_port
@@ -42,7 +42,7 @@ def guarded(start_studio, studio_set, provider) -> Studio:
         studio_set,
         port=port,
         environment=provider.environment,
-        more=("--url", f"http://127.0.0.1:{port}", "--admin", ADA),
+        more=("--url", f"http://{NAME}:{port}", "--admin", ADA),
     )
     store = open_store(f"sqlite:///{studio.db}")
     set_role(store, BO, "reviewer", by=User(name=ADA, role="admin"))
@@ -75,7 +75,7 @@ def test_the_way_in_and_out(page, guarded):
 
 @in_browser
 @pytest.mark.browser
-def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
+def test_pictures_are_for_whom_they_were_meant(new_page, watch, guarded, studio_set):
     ada, bo = (sign_in(new_page(), guarded, who) for who in ("Ada", "Bo"))
     ada.get_by_text(f"{ADA} · admin").wait_for()
     bo.get_by_text(f"{BO} · reviewer").wait_for()
@@ -85,16 +85,19 @@ def test_pictures_are_for_whom_they_were_meant(new_page, guarded, studio_set):
         mine = Browser(guarded)
         jar = {c["name"]: c["value"] for c in page.context.cookies()}
         mine.cookie = jar[mine.tokens.cookie]
-        return f"{guarded.url}/img/{mine.grant('image', dataset=key, frame=0, user=user)}"
+        return f"/img/{mine.grant('image', dataset=key, frame=0, user=user)}"
 
+    def got(page, path: str) -> int:
+        return int(page.evaluate("path => fetch(path).then(answer => answer.status)", path))
+
+    watch.expected.append("status of 403")
     for page, name, other in ((ada, ADA, BO), (bo, BO, ADA)):
-        assert page.request.get(link(page, name)).status == 200
-        assert page.request.get(link(page, other)).status == 403
-    assert bo.request.get(link(ada, ADA)).status == 403
+        assert got(page, link(page, name)) == 200 and got(page, link(page, other)) == 403
+    assert got(bo, link(ada, ADA)) == 403
     stolen = Browser(guarded)
     jar = {c["name"]: c["value"] for c in ada.context.cookies()}
     stolen.cookie = jar[stolen.tokens.cookie]
-    path = link(ada, ADA).removeprefix(guarded.url)
+    path = link(ada, ADA)
     assert stolen.ask(path).status == 403  # the browser's cookie alone is not a sign-in
     forged = f"{stolen.tokens.cookie}={stolen.cookie}; _streamlit_user="
     forged += f"{jar['_streamlit_user'][:-3]}AAA"
@@ -171,13 +174,15 @@ def test_a_file_of_secrets_also_in_streamlits_own_place(tmp_path):
         return auth_section(settings, {}, others=(path,) if own else ())
 
     assert section()["redirect_uri"] == "https://studio.example/oauth2callback"
+    assert section(url=f"http://{NAME}:8501")["redirect_uri"].startswith(f"http://{NAME}:8501/")
     assert section(own=True)["client_id"] == "a" and section("a = 1") == {}
     for text, mode, address, why in (
         (FILE, 0o644, url, "chmod 600"),
-        ("[", 0o600, url, "no TOML"),
+        ("[", 0o600, url, "invalid TOML"),
         ('[auth]\nclient_id = "a"\n', 0o600, url, "in part"),
         (FILE, 0o600, None, "in part"),
         (FILE.replace("https:", "http:"), 0o600, url, "https"),
+        (FILE, 0o600, "http://127.0.0.1:8501", "reach every port"),
     ):
         for own in (False, True):
             with pytest.raises(StudioError, match=why):

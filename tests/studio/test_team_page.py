@@ -49,32 +49,33 @@ def labels(app):
 
 def test_the_first_to_name_somebody_becomes_admin_and_assigns(pages, team):
     review, app = team.review, team()
-    assert "Nobody has a role yet" in pages.words(app)
+    assert "No members yet" in pages.words(app)
     field(app, "Name").set_value("<b>x</b>")
     assert "this cannot be a name" in pages.words(pages.press(app, "Set"))
     field(app, "Name").set_value("Rex")
     pages.press(app, "Set")
     assert dict(members.members(review.store)) == {"Ada": "admin", "Rex": "reviewer"}
     field(app, "People").set_value(3)
-    assert "21 waiting people are unassigned" in pages.words(pages.press(app, "Assign"))
+    assert "21 people to review are unassigned" in pages.words(pages.press(app, "Assign"))
     assert members.assignment_counts(review.store, review.table.key) == {"Ada": 3}
     leases.claim(review.store, [review.person(20), review.person(21)], who=ADA, count=2)
     pages.press(app.run(), "Release all leases")
     assert leases.leases(review.store, review.table.key) == {}
     pages.ctx.forget_roles()
     app = team(user="Rex")  # reviewers see no forms of leads
-    assert "people wait" in pages.words(app).replace("**", "") and not {"Set", "Assign"} & labels(
-        app
-    )
-    assert "Leads decide" in pages.words(team("Decide", user="Rex"))
+    assert "people to review" in pages.words(app).replace("**", "") and not {
+        "Set",
+        "Assign",
+    } & labels(app)
+    assert "Only leads decide" in pages.words(team("Decide", user="Rex"))
 
 
 def test_without_work_each_part_says_why(pages, team):
-    assert "so there is no pace to show" in pages.words(team())
-    assert "Nobody has been looked at twice yet" in pages.words(team("Second look"))
+    assert "No decisions yet" in pages.words(team())
+    assert "No agreement yet" in pages.words(team("Second review"))
     app = team("Decide")
-    assert "There is nothing to decide" in pages.words(app)
-    assert pages.press(app, "Go on reviewing").title[0].value == "Risk queue"
+    assert "Nothing to decide" in pages.words(app)
+    assert pages.press(app, "Continue reviewing").title[0].value == "Risk queue"
 
 
 @pytest.fixture
@@ -96,14 +97,14 @@ def looked_twice(pages, team):
 
 def test_agreement_and_share_are_those_of_the_store(pages, team, looked_twice):
     found, key = agreement(looked_twice.store, looked_twice.table), looked_twice.table.key
-    app = team("Second look")
+    app = team("Second review")
     assert found.people == 4 and agreement_words(found) in [one.value for one in app.markdown]
     assert len(app.get("plotly_chart")) == 2
     spread = {line["joint"]: line["spread, sigmas"] for line in joint_lines(found)}
     assert spread.pop("left wrist") and not any(spread.values())
-    field(app, "Looked at twice, %").set_value(50).run()
+    field(app, "Reviewed twice, %").set_value(50).run()
     assert share_of(looked_twice.store, key, "second_share") == 0.5
-    assert "12 people (50%) are to be looked at twice" in pages.words(app).replace("**", "")
+    assert "12 people (50%) are reviewed twice" in pages.words(app).replace("**", "")
 
 
 def test_a_lead_takes_one_joint_of_the_second_look(pages, team, looked_twice):
@@ -136,7 +137,7 @@ def test_a_second_look_is_taken_in_its_own_queue(pages, team, looked_twice):
     rex, main = User(name="Rex", role="reviewer"), looked_twice.person(12)
     looked_twice.move(rex, main, "left_knee", 30.0)
     looked_twice.decide(rex, main)
-    app = pages.press(team("Second look", user="Una"), "Take people for a second look")
+    app = pages.press(team("Second review", user="Una"), "Take people for a second review")
     wanted = {"frame": str(main.frame), "instance": str(main.instance), "queue": "second"}
     assert wanted.items() <= app.query_params.items()
     (key,) = (key for key in pages.shown if key.startswith("editor "))
@@ -170,7 +171,7 @@ def test_everybody_has_their_own_tokens_and_admins_all(pages, team):
     pages.ctx.forget_roles()
     app = team("Tokens", user="Rex")
     assert "Of" not in [one.label for one in app.text_input] and not app.dataframe  # nobody else's
-    field(app, "What it is for").set_value("of Rex")
+    field(app, "Purpose").set_value("of Rex")
     pages.press(app, "Make")
     (mine,) = tokens(store, who="Rex")
     assert (mine.role, mine.by, mine.label) == ("reviewer", "Rex", "of Rex")

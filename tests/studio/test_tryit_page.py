@@ -61,13 +61,13 @@ def trying(open_pages, tmp_path):
 def test_a_photo_is_answered_beside_it_and_the_upload_goes(trying):
     pages, app = trying
     assert app.selectbox(key="try_model").value == "default"
-    assert "The answer appears here" in pages.words(app)
+    assert "The prediction appears here" in pages.words(app)
     app.text_input(key="try_boxes").set_value("20, 10, 100, 100").run()
     turn = app.file_uploader[0].key
     app.file_uploader[0].set_value(("a.png", photo(), "image/png")).run()
     assert not app.exception, app.exception[0].value
     said = [one.label for one in app.expander]
-    assert any("joints are hidden" in label for label in said), pages.words(app)
+    assert any("hidden joints" in label for label in said), pages.words(app)
     assert app.file_uploader[0].key != turn, "the uploader is another one"
     assert not list(Path(tempfile.gettempdir()).glob("synthstudio-try-*"))
     app.file_uploader[0].set_value(("a.png", b"<svg onload='x'/>" * 9, "image/png")).run()
@@ -77,7 +77,7 @@ def test_a_photo_is_answered_beside_it_and_the_upload_goes(trying):
 def test_wrong_boxes_are_refused_in_words(trying):
     pages, app = trying
     app.text_input(key="try_boxes").set_value("1, 2, 3").run()
-    assert "these are no boxes" in pages.words(app) and not app.file_uploader
+    assert "invalid boxes" in pages.words(app) and not app.file_uploader
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def sides(table: PeopleTable) -> Signal:
         score[some] = np.where(has_3d, by_space, by_body)
         joint[some] = np.where(has_3d, at, below)
     return signal(
-        "sides", weight=0.9, score=score, joint=joint, text="{joint}: left and right look swapped"
+        "sides", weight=0.9, score=score, joint=joint, text="{joint}: left and right seem swapped"
     )
 
 

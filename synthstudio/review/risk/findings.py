@@ -39,9 +39,9 @@ _WARNING = 0.4
 _MOST_TEXTS = 6
 _MOST_CHARS = 200
 _CAUSES = {
-    "self": "hidden by the person",
+    "self": "hidden by own body",
     "person": "hidden by another person",
-    "object": "hidden by a thing",
+    "object": "hidden by an object",
     "truncated": "outside",
 }
 LARGE_DIFFERENCE = 0.1

@@ -10,7 +10,7 @@ Of the people who come first by risk far more are wrong than of all, so the esti
 people only, up to the first who is still pending; who was looked at out of turn (found in the
 gallery, or while another held a lease before) waits until those before are decided too. A person
 counts as wrong when it was rejected or deleted, or when a reviewer changed a state or a cause, or
-moved a joint by more than `tolerance` of its OKS tolerance 2 sigma sqrt(area). Flagged and skipped
+moved a joint by more than TOLERANCE of its OKS tolerance 2 sigma sqrt(area). Flagged and skipped
 people are no decision: they are left out and counted apart. The interval is Wilson's.
 """
 
@@ -29,7 +29,7 @@ from synthstudio.core.labels import CAUSES
 from synthstudio.core.rng import stream
 from synthstudio.dataset.rows import NO_STATE
 from synthstudio.review.history import states
-from synthstudio.review.leases import MINUTES, SECOND, claim, leases, release
+from synthstudio.review.leases import SECOND, claim, leases, release
 from synthstudio.review.models import EventRow, ItemRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.scores import Risk
@@ -50,7 +50,7 @@ class Order:
 
     def reasons(self, place: int) -> list[str]:
         found = self.risk.reasons(int(self.rows[place]))
-        return found or (["chosen at random"] if self.control[place] else [])
+        return found or (["random sample"] if self.control[place] else [])
 
 
 def control_rows(table: PeopleTable, *, share: float = CONTROL_SHARE) -> I64:
@@ -91,7 +91,6 @@ def next_people(
     who: User,
     count: int = 1,
     layer: str = MAIN,
-    minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
     """Lease to `who` the next undecided people of a queue whom they saw in no other layer."""
@@ -105,7 +104,7 @@ def next_people(
     held_by_user = mask_of(table, own)
     waiting = ~done & ~mask_of(table, others)
     people = own_first(table, order.rows, waiting, held_by_user, layer)
-    found = claim(store, people, who=who, count=count, minutes=minutes, now=now)
+    found = claim(store, people, who=who, count=count, now=now)
     return _still_open(store, table, found, who=who, layer=layer)
 
 
@@ -218,13 +217,7 @@ class Estimate:
     control: int = 0
 
 
-def estimate(
-    store: Store,
-    table: PeopleTable,
-    *,
-    share: float = CONTROL_SHARE,
-    tolerance: float = TOLERANCE,
-) -> Estimate:
+def estimate(store: Store, table: PeopleTable, *, share: float = CONTROL_SHARE) -> Estimate:
     """The share of people whose labels are wrong, with its 95 % interval."""
     chosen = control_rows(table, share=share)
     done = decided_mask(store, table)[chosen]
@@ -233,7 +226,7 @@ def estimate(
     found = states(store, table.key, people=people, masks=False) if people else {}
     counts = dict.fromkeys(("right", "wrong", "undecided", "pending"), 0)
     for row, person in zip(chosen[:in_turn].tolist(), people, strict=True):
-        verdict = verdict_of(found.get(person), table, row, tolerance=tolerance)
+        verdict = verdict_of(found.get(person), table, row)
         counts[verdict] += 1
         if verdict == "pending":  # taken back since we looked
             break
@@ -252,9 +245,7 @@ def estimate(
     )
 
 
-def verdict_of(
-    state: ItemState | None, table: PeopleTable, row: int, *, tolerance: float = TOLERANCE
-) -> str:
+def verdict_of(state: ItemState | None, table: PeopleTable, row: int) -> str:
     """What a review says of a person's stored labels: pending, right, wrong, undecided."""
     if state is None or (state.status == "pending" and not state.deleted):
         return "pending"
@@ -262,13 +253,11 @@ def verdict_of(
         return "wrong"
     if state.status != "approved":
         return "undecided"
-    return "wrong" if labels_changed(state.joints, table, row, tolerance=tolerance) else "right"
+    return "wrong" if labels_changed(state.joints, table, row) else "right"
 
 
-def labels_changed(
-    joints: Mapping[str, JointLabel], table: PeopleTable, row: int, *, tolerance: float
-) -> bool:
-    """Whether labels differ from a person's stored ones by more than the tolerance."""
+def labels_changed(joints: Mapping[str, JointLabel], table: PeopleTable, row: int) -> bool:
+    """Whether labels differ from a person's stored ones by more than TOLERANCE."""
     area = float(table.area_px[row]) if joints else 1.0
     for name, label in joints.items():
         j = table.joints.index(name)
@@ -282,7 +271,7 @@ def labels_changed(
         if (label.x_px is None) != bool(np.isnan(x)):
             return True
         if label.x_px is not None and label.y_px is not None:
-            room = tolerance * 2.0 * float(table.skeleton.sigmas[j]) * math.sqrt(area)
+            room = TOLERANCE * 2.0 * float(table.skeleton.sigmas[j]) * math.sqrt(area)
             if math.hypot(label.x_px - x, label.y_px - y) > max(room, 0.01):
                 return True
     return False

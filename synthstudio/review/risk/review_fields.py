@@ -130,7 +130,7 @@ def _field(column: str, means: str, **more: Any) -> Field:
 REVIEW_FIELDS: dict[str, Field] = {
     "status": _field("status", "what reviewers decided", kind="text", values=STATUSES),
     "reviewer": _field("reviewer", "who touched it last", kind="text"),
-    "assigned": _field("assigned", "who shall look at it", kind="text"),
+    "assigned": _field("assigned", "whom it is assigned to", kind="text"),
     "overdue": _field("overdue", "assigned until a day that is over: yes or no", kind="flag"),
     "changed": _field("changed", "a reviewer changed labels: yes or no", kind="flag"),
     "comments": _field("comments", "how many there are"),

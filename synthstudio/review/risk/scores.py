@@ -87,11 +87,6 @@ class Risk:
         reasons.sort(key=lambda pair: -pair[0])
         return [words for weight, words in reasons if weight >= _MIN_WEIGHT][:most]
 
-    def by_signal(self, row: int) -> dict[str, float]:
-        """Name of each check -> weight x score, those above 0."""
-        found = {s.name: s.weight * float(s.score[row]) for s in self.signals}
-        return {name: value for name, value in found.items() if value > 0}
-
 
 def risk(table: PeopleTable, *, more: Iterable[Signal] = ()) -> Risk:
     """Everybody's risk by all checks of the table, and `more` (stored findings, models)."""

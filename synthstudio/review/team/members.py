@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from synthstudio.core.errors import Refused
@@ -16,7 +16,6 @@ from synthstudio.review.models import (
     CodeRow,
     MemberRow,
     TokenRow,
-    is_person,
     utc_now,
 )
 from synthstudio.review.store import Store, take_turn, upsert
@@ -115,15 +114,6 @@ def _check_due(due: object) -> None:
     if type(due) is not date or not -1 <= (due - today).days <= MOST_DAYS:
         expected = f"{today} to {today + timedelta(days=MOST_DAYS)}"
         invalid("invalid due date", "due", expected=expected, got=due)
-
-
-def unassign(store: Store, people: Sequence[Person], *, by: User) -> None:
-    """Take people from whoever has them. Refused: "role"."""
-    require(by, "assign")
-    with store.session() as session:
-        for start in range(0, len(people), _AT_ONCE):
-            some = (is_person(AssignmentRow, p) for p in people[start : start + _AT_ONCE])
-            session.execute(delete(AssignmentRow).where(or_(*some)))
 
 
 def assigned(

@@ -33,7 +33,7 @@ def checked_password(text: str, name: str) -> str:
         )
     folded = password.casefold()
     if _is_common(folded):
-        raise _invalid("this password is one of the commonest", "one that nobody would try first")
+        raise _invalid("this password is too common", "a less common one")
     if len(set(folded)) < LEAST_DIFFERENT:
         raise _invalid(
             "this password repeats itself", f"at least {LEAST_DIFFERENT} different characters"

@@ -12,7 +12,6 @@ layer main, and nothing can be written to that layer without a lease.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,13 +20,15 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+from sqlalchemy import select
 
 from synthstudio.core.errors import Refused
 from synthstudio.core.rng import stream
 from synthstudio.review.check import Base
 from synthstudio.review.edits import apply_together
 from synthstudio.review.history import apply_event, is_decided, item_events, states
-from synthstudio.review.leases import ADJUDICATED, MINUTES, SECOND, claim, leases
+from synthstudio.review.leases import ADJUDICATED, SECOND, claim, leases
+from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import I64, PeopleTable
 from synthstudio.review.risk.queue import (
     Mask,
@@ -38,6 +39,7 @@ from synthstudio.review.risk.queue import (
     touched_elsewhere_mask,
 )
 from synthstudio.review.store import Store
+from synthstudio.review.threads import TALKING
 from synthstudio.review.values import (
     FRAME,
     MAIN,
@@ -54,8 +56,8 @@ from synthstudio.review.values import (
 )
 
 SECOND_SHARE = 0.1
+_CLIENT = "adjudicate-"
 Choice = Literal["first", "second", "own"]
-_MARK = re.compile(r"(first|second|own), first at revision (\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,6 @@ def begin_second_reviews(
     who: User,
     count: int = 1,
     share: float = SECOND_SHARE,
-    minutes: float = MINUTES,
     now: datetime | None = None,
 ) -> list[Person]:
     """Lease to `who` the next people for a second review, decided on by others."""
@@ -122,7 +123,7 @@ def begin_second_reviews(
     open_to &= ~touched_elsewhere_mask(store, table, who=who.name, layer=SECOND)
     own = mask_of(table, list(leases(store, table.key, layer=SECOND, who=who.name, now=now)))
     people = own_first(table, rows, open_to, own, SECOND)
-    return claim(store, people, who=who, count=count, minutes=minutes, now=now)
+    return claim(store, people, who=who, count=count, now=now)
 
 
 def blinded(store: Store, table: PeopleTable, *, who: User, share: float = SECOND_SHARE) -> Mask:
@@ -195,10 +196,9 @@ def pairs(store: Store, table: PeopleTable) -> Iterator[Pair]:
     for row, key in zip(table.rows_of(*numbers.T).tolist(), people, strict=True):
         if row < 0 or key not in main:
             continue
-        mark = _mark(marks.get(key))
-        first = main[key] if mark is None else _as_of(store, main[key].person, mark[1])
+        first = _first_review(store, main[key]) if key in marks else main[key]
         if is_decided(first):
-            yield Pair(row=row, first=first, second=second[key], adjudicated=mark is not None)
+            yield Pair(row=row, first=first, second=second[key], adjudicated=key in marks)
 
 
 def adjudicate(
@@ -207,11 +207,20 @@ def adjudicate(
     """Decide between two looks; the layer main then says what a lead chose.
 
     `person`: of the layer main, at `revision` as the lead saw it. A joint that goes back to what
-    is on disk is written with origin human. All events or none; Refused: "role", "revision"
-    (also for the second of two clicks), "invalid" where there are no two looks.
+    is on disk is written with origin human. All events or none; Refused: "role" (also for who did
+    one of the two reviews), "revision" (also for the second of two clicks), "invalid" where there
+    are no two looks.
     """
     require(who, "adjudicate")
     one = (person.frame, person.instance)
+    if one in reviewed_by(store, person.dataset, who.name):
+        raise Refused(
+            "one of the two reviews is your own",
+            where=person.where,
+            expected="a lead who did neither",
+            then="Leave the decision to another lead.",
+            reason="role",
+        )
     by_layer = {
         layer: states(store, person.dataset, layer=layer, people=[one]).get(one)
         for layer in (MAIN, SECOND, ADJUDICATED)
@@ -219,11 +228,9 @@ def adjudicate(
     main, second, marked = by_layer.values()
     if main is None or second is None or not is_decided(second) or person.layer != MAIN:
         invalid("not reviewed twice", person.where, expected="two reviewers who decided")
-    mark = _mark(marked)
-    first = main if mark is None else _as_of(store, main.person, mark[1])
+    first = main if marked is None else _first_review(store, main)
     ops = _adjudication(main, first, second, decision, base)
-    note = f"{decision.choice}, first at revision {first.revision}"
-    client = f"adjudicate-{secrets.token_hex(12)}"
+    client = f"{_CLIENT}{secrets.token_hex(12)}"
     all_ops = [
         Op(client=client, seq=k, person=person, revision=revision + k, **values)  # type: ignore[arg-type]
         for k, values in enumerate(ops)
@@ -236,7 +243,7 @@ def adjudicate(
             kind="status",
             revision=0 if marked is None else marked.revision,
             status="approved",
-            text=note,
+            text=decision.choice,
         )
     )
     if not ops and revision != main.revision:
@@ -248,6 +255,20 @@ def adjudicate(
             state=main,
         )
     return apply_together(store, all_ops, who=who, base=base)
+
+
+def reviewed_by(store: Store, dataset: str, who: str) -> set[tuple[int, int]]:
+    """(frame, instance) of those whom somebody edited or decided on, adjudications aside."""
+    row = EventRow
+    query = select(row.frame, row.instance).where(
+        row.dataset == dataset,
+        row.who == who,
+        row.layer.in_((MAIN, SECOND)),
+        row.kind.not_in(TALKING),
+        ~row.client.startswith(_CLIENT),
+    )
+    with store.reading() as session:
+        return {(frame, instance) for frame, instance in session.execute(query.distinct())}
 
 
 def _adjudication(
@@ -287,15 +308,13 @@ def _plain(label: JointLabel) -> tuple[object, ...]:
     return label.x_px, label.y_px, label.state, label.cause
 
 
-def _mark(state: ItemState | None) -> tuple[str, int] | None:
-    match = _MARK.fullmatch(state.reason) if state is not None else None
-    return None if match is None else (match[1], int(match[2]))
-
-
-def _as_of(store: Store, person: Person, revision: int) -> ItemState:
-    found = ItemState(person=person)
+def _first_review(store: Store, main: ItemState) -> ItemState:
+    """The layer main of an adjudicated person before a lead first decided."""
+    found = ItemState(person=main.person)
     with store.reading() as session:
-        for event in item_events(session, person):
-            if event.revision <= revision:
-                found = apply_event(found, event)
+        decided = item_events(session, replace(main.person, layer=ADJUDICATED))[0].id
+        for event in item_events(session, main.person):
+            if event.id > decided or event.client.startswith(_CLIENT):
+                break
+            found = apply_event(found, event)
     return found

@@ -14,15 +14,17 @@ before. It says nothing of joints, so the joints of a person whom either look de
 The pace is people decided per hour of work. Events of one reviewer at most MAX_PAUSE apart are one
 sitting, whose length is from its first to its last event. How long somebody looked before the
 first event is not known, so a decision that opens a sitting counts as done, but not for the pace.
-A person counts once a day, at the last decision.
+A person counts once a day for the pace, and once in all among those decided: on the day of the
+reviewer's last decision.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +32,13 @@ from sqlalchemy import select
 
 from synthstudio.core.labels import CAUSES
 from synthstudio.dataset.rows import NO_STATE
+from synthstudio.review.history import DECIDED, DECIDING
 from synthstudio.review.models import EventRow
 from synthstudio.review.risk.people import PeopleTable
 from synthstudio.review.risk.queue import TOLERANCE
 from synthstudio.review.store import Store
-from synthstudio.review.team.second_review import Pair, pairs
-from synthstudio.review.values import FRAME, ItemState
+from synthstudio.review.team.second_review import Pair, pairs, reviewed_by
+from synthstudio.review.values import FRAME, MAIN, ItemState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +163,23 @@ def agreement_of(table: PeopleTable, both: list[Pair]) -> Agreement:
 
 
 def disagreements(
-    store: Store, table: PeopleTable, *, open_only: bool = True, tolerance: float = TOLERANCE
+    store: Store,
+    table: PeopleTable,
+    *,
+    open_only: bool = True,
+    by: str | None = None,
 ) -> list[Disagreement]:
-    """Pairs that differ by more than the tolerance and (`open_only`) await a lead, worst first."""
+    """Pairs that differ by more than TOLERANCE and (`open_only`) await a lead, worst first.
+
+    `by`: only those on which that lead may decide, who reviewed neither.
+    """
+    own = set() if by is None else reviewed_by(store, table.key, by)
     both = [p for p in pairs(store, table) if not (open_only and p.adjudicated)]
+    both = [p for p in both if (p.first.person.frame, p.first.person.instance) not in own]
     a = gather_annotations(table, [(p.row, p.first) for p in both])
     b = gather_annotations(table, [(p.row, p.second) for p in both])
     off = _errors(table, both, a, b) / 2.0  # in units of OKS's 2 sigma
-    found = (_differs(table, pair, k, a, b, off[k], tolerance) for k, pair in enumerate(both))
+    found = (_differs(table, pair, k, a, b, off[k]) for k, pair in enumerate(both))
     listed = [one for one in found if one is not None]
     return sorted(listed, key=lambda one: (-one.score, one.frame, one.instance))
 
@@ -179,7 +191,6 @@ def _differs(
     a: Annotations,
     b: Annotations,
     off: NDArray[np.float64],
-    tolerance: float,
 ) -> Disagreement | None:
     parts: list[float] = []
     what: list[str] = []
@@ -188,7 +199,7 @@ def _differs(
         parts.append(_OF_STATUS)
         what.append(f"{_word(pair.first)} or {_word(pair.second)}")
     for j, name in enumerate(() if _either_deleted(pair) else table.joints):
-        difference = _joint_difference(name, k, j, a, b, float(off[j]), tolerance)
+        difference = _joint_difference(name, k, j, a, b, float(off[j]))
         if difference is not None:
             parts.append(difference[0])
             what.append(difference[1])
@@ -207,7 +218,7 @@ def _differs(
 
 
 def _joint_difference(
-    name: str, k: int, j: int, a: Annotations, b: Annotations, off: float, tolerance: float
+    name: str, k: int, j: int, a: Annotations, b: Annotations, off: float
 ) -> tuple[float, str] | None:
     """By how much two looks at a joint differ, and how; None: they do not."""
     first, second = int(a.state[k, j]), int(b.state[k, j])
@@ -216,7 +227,7 @@ def _joint_difference(
     if a.cause[k, j] != b.cause[k, j]:
         causes = CAUSES[a.cause[k, j]], CAUSES[b.cause[k, j]]
         return _OF_CAUSE, f"{name}: hidden by {causes[0]} or {causes[1]}"
-    if off > tolerance:
+    if off > TOLERANCE:
         apart = float(np.hypot(*(a.px[k, j] - b.px[k, j])))
         return 1.0 - math.exp(-0.5 * off**2), f"{name}: {apart:.0f} px apart"
     return None
@@ -290,8 +301,8 @@ class ReviewEvent:
 class Throughput:
     """A reviewer's day. `per_hour`: NaN below a minute of work; `active_h`: without pauses.
 
-    `people`: all decided on; `paced`: those of them whom `per_hour` counts. `first` and `last`:
-    when somebody began and ended, pauses and all.
+    `people`: decided on, and by this reviewer on no later day; `paced`: whom `per_hour` counts.
+    `first` and `last`: when somebody began and ended, pauses and all.
     """
 
     who: str
@@ -316,37 +327,35 @@ class _Day:
     last: datetime | None = None
 
 
-def throughput(store: Store, key: str, *, zone: tzinfo = UTC) -> list[Throughput]:
-    """Reviewers' throughputs by day (of `zone`) and name."""
+def throughput(store: Store, key: str) -> list[Throughput]:
+    """Reviewers' throughputs by day (UTC) and name."""
     row = EventRow
     query = select(row.who, row.when, row.frame, row.instance, row.layer, row.kind)
     query = query.where(EventRow.dataset == key).order_by(EventRow.id)
     with store.reading() as session:
         rows = session.execute(query.execution_options(yield_per=5000))
         return throughputs(
-            (
-                ReviewEvent(
-                    who=row.who,
-                    when=row.when,
-                    person=(row.frame, row.instance, row.layer),
-                    decision=row.kind in ("status", "delete") and row.instance != FRAME,
-                )
-                for row in rows
-            ),
-            zone=zone,
+            ReviewEvent(
+                who=row.who,
+                when=row.when,
+                person=(row.frame, row.instance, row.layer),
+                decision=row.kind in ("status", "delete") and row.instance != FRAME,
+            )
+            for row in rows
         )
 
 
-def throughputs(moments: Iterable[ReviewEvent], *, zone: tzinfo = UTC) -> list[Throughput]:
-    """Paces of moments, which come in the order in which they happened."""
+def throughputs(moments: Iterable[ReviewEvent]) -> list[Throughput]:
+    """Throughputs of events, which come in the order in which they happened."""
     days: dict[tuple[date, str], _Day] = {}
     last: dict[str, datetime] = {}
     decided: dict[str, datetime] = {}
+    counted: dict[tuple[str, tuple[int, int, str]], date] = {}
     for moment in moments:
         before = last.get(moment.who)
         gap = None if before is None else moment.when - before
         last[moment.who] = moment.when
-        local = moment.when.astimezone(zone).date()
+        local = moment.when.astimezone(UTC).date()
         day = days.setdefault((local, moment.who), _Day())
         day.events += 1
         day.first, day.last = day.first or moment.when, moment.when
@@ -358,17 +367,42 @@ def throughputs(moments: Iterable[ReviewEvent], *, zone: tzinfo = UTC) -> list[T
             at_once = other is not None and moment.when - other < MIN_LOOK
             day.people[moment.person] = working and not at_once
             decided[moment.who] = moment.when
-    return [_throughput(who, day, found) for (day, who), found in sorted(days.items())]
+            counted[moment.who, moment.person] = local
+    people = Counter((day, who) for (who, _), day in counted.items())
+    return [
+        _throughput(who, day, found, people[day, who]) for (day, who), found in sorted(days.items())
+    ]
 
 
-def _throughput(who: str, day: date, found: _Day) -> Throughput:
+def decided_by_day(store: Store, key: str) -> Counter[tuple[date, str]]:
+    """(day in UTC, reviewer) -> people of the layer main: each once, by the last decision."""
+    last: dict[tuple[int, int], tuple[date, str]] = {}
+    states: dict[tuple[int, int], tuple[str, bool]] = {}
+    row = EventRow
+    query = select(row.frame, row.instance, row.who, row.when, row.after)
+    query = query.where(row.dataset == key, row.layer == MAIN, row.kind.in_(DECIDING))
+    with store.reading() as session:
+        for frame, instance, who, when, after in session.execute(query.order_by(row.id)):
+            if instance == FRAME or not {"status", "deleted"} & set(after):
+                continue
+            status, deleted = states.get((frame, instance), ("pending", False))
+            now = after.get("status", status), bool(after.get("deleted", deleted))
+            states[frame, instance] = now
+            if now[1] or now[0] in DECIDED:
+                last[frame, instance] = (when.astimezone(UTC).date(), who)
+            else:
+                last.pop((frame, instance), None)
+    return Counter(last.values())
+
+
+def _throughput(who: str, day: date, found: _Day, people: int) -> Throughput:
     assert found.first is not None and found.last is not None
     hours, paced = found.active / timedelta(hours=1), sum(found.people.values())
     enough = found.active >= MIN_ACTIVE
     return Throughput(
         who=who,
         day=day,
-        people=len(found.people),
+        people=people,
         events=found.events,
         active_h=hours,
         per_hour=paced / hours if enough else math.nan,

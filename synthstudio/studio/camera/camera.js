@@ -121,9 +121,23 @@ function draw(state, said) {
       if (visible(joint)) pen.fill();
       else pen.stroke();
     }
+    name(pen, person, at, unit);
   }
   over.dataset.answers = Number(over.dataset.answers ?? 0) + 1;
   over.dataset.joints = said.people.reduce((sum, person) => sum + person.joints.length, 0);
+}
+
+// Writes a person's number above the topmost joint, as the list names it.
+function name(pen, person, at, unit) {
+  const top = person.joints.reduce((best, joint) => (joint[1] < best[1] ? joint : best));
+  const [x, y] = at(top);
+  pen.font = `600 ${12 * unit}px sans-serif`;
+  pen.lineWidth = 3 * unit;
+  pen.strokeStyle = "#12141a";
+  pen.fillStyle = "#ffffff";
+  const place = [Math.max(0, x - 24 * unit), Math.max(12 * unit, y - 8 * unit)];
+  pen.strokeText(person.name, ...place);
+  pen.fillText(person.name, ...place);
 }
 
 export default function ({data, parentElement, setStateValue}) {

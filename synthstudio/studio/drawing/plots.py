@@ -213,9 +213,9 @@ def interval(rate: float, low: float, high: float) -> Plot:
     return Plot(figure=figure, filters=(), alt=alt)
 
 
-def per_joint(values: F64, joints: Sequence[str], *, means: str, digits: int = 2) -> Plot:
+def per_joint(values: F64, joints: Sequence[str], *, means: str) -> Plot:
     """Return a value for each joint (J,) as points on lines; NaN: unknown."""
-    texts = [f"{v:.{digits}f}" if np.isfinite(v) else "" for v in values]
+    texts = [f"{v:.2f}" if np.isfinite(v) else "" for v in values]
     figure = _across(
         joints,
         np.nan_to_num(values),

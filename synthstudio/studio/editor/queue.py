@@ -167,7 +167,7 @@ def build_queue(
     control = np.zeros(len(rows), bool)
     if request.queue == "clips":
         rows = np.array(clip_order(table, rows.tolist()), np.int64)
-    if request.queue == "risk":
+    if request.queue in ("risk", "mine"):
         share = share_of(store, table.key, "control_share")
         found = risk_order(risk, share=share, rows=rows)
         rows, control = found.rows, found.control

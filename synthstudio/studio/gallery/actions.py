@@ -33,7 +33,7 @@ from synthstudio.studio.page_parts import review_href, review_params, show_table
 from synthstudio.studio.text import csv_bytes, plain
 
 I64 = NDArray[np.int64]
-_PAGE, _ALL, _PICKED = "this page", "all that were found", "the selected"
+_PAGE, _ALL, _PICKED = "this page", "all results", "selected"
 
 
 def bulk_actions(
@@ -58,11 +58,14 @@ def bulk_actions(
             Person(dataset=chosen.key, frame=frame, instance=instance)
             for frame, instance in found.table.ids(rows[which])
         ]
-        summary.caption(f"{len(people):,} {'person' if len(people) == 1 else 'people'}: {which}")
+        none = "" if people else "Nobody selected: click people below, or choose this page."
+        summary.caption(none or f"{people_text(len(people))}: {which}")
         team = list(members.members(ctx.store)) or [me.name]
         to = whom.selectbox("Assign to", team, key="gallery_to", format_func=plain)
         due = until.date_input("Due", value=None, min_value="today", key="gallery_due")
-        if give.button("Assign", disabled=not people, width="stretch", key="gallery_assign"):
+        if give.button(
+            "Assign", disabled=not people, width="stretch", key="gallery_assign", help=none or None
+        ):
             count = members.assign(ctx.store, people, to=to, by=me, due=due)
             day = f" until {due}" if due else ""
             _finish(state, f"{people_text(count)} assigned to {to}{day}.")
@@ -73,7 +76,7 @@ def bulk_actions(
             disabled=not people or many or not reason.strip(),
             width="stretch",
             key="gallery_flag",
-            help=f"At most {MOST_AT_ONCE:,} at once, with a reason." if many else None,
+            help=none or f"At most {MOST_AT_ONCE:,} at once, with a reason.",
         ):
             _finish(state, flag_people(ctx, me, chosen, people, reason.strip()))
         if done := relabel_form(ctx, me, chosen, people):
@@ -189,17 +192,17 @@ _SHOWN = 12
 """People whom the preview links to."""
 _CAUSES = {
     "visible": "visible",
-    "self": "hidden by the person itself",
+    "self": "hidden by own body",
     "person": "hidden by another person",
-    "object": "hidden by a thing",
-    "unknown": "hidden, nobody knows by what",
+    "object": "hidden by an object",
+    "unknown": "hidden, cause unknown",
     "unlabelled": "no label",
     "truncated": "outside",
 }
 _ANY = "anything"
 _NOW: dict[str, tuple[Meaning, ...]] = {
     _ANY: (),
-    "hidden by whatever": tuple(m for m in MEANINGS if m[0] == STATE_HIDDEN),
+    "hidden, any cause": tuple(m for m in MEANINGS if m[0] == STATE_HIDDEN),
     **{_CAUSES[cause]: ((state, cause),) for state, cause in MEANINGS},
 }
 
@@ -228,7 +231,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
             key="relabel_preview",
             width="stretch",
             disabled=many or not names or not people,
-            help=f"At most {MOST_AT_ONCE:,} people at once." if many else None,
+            help=f"Needs joints, and 1 to {MOST_AT_ONCE:,} people.",
         ):
             found = relabel.changes(ctx.store, people, asked, base_of=read)
             st.session_state["relabel_found"] = (chosen.key, asked, tuple(people), found)
@@ -250,7 +253,7 @@ def relabel_form(ctx: Context, me: User, chosen: OpenSet, people: Sequence[Perso
 def _preview(chosen: OpenSet, found: Sequence[Change]) -> bool:
     """Show what would change; return whether it shall."""
     if not found:
-        st.info("None of their joints would change.")
+        st.info("No joint would change.")
         return False
     counted = Counter(
         (name, label.cause, change.after[name].cause)

@@ -189,7 +189,6 @@ def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> Non
     families = facet(table, "pose family", rows=rows)
     statuses = Counter(found.columns["status"][rows].tolist())
     by_joint = plots.heat_map(counts, joints, dark=st.context.theme.type == "dark")
-    by_family = dict(zip(families.values, families.counts.tolist(), strict=True))
     fractions = plots.histogram(plots.occluded_counts(table.occluded[rows]))
     by_status = plots.bars(statuses, field="status", colours=plots.STATUS_COLOURS)
     left, right = st.columns([3, 2], gap="medium")
@@ -197,7 +196,7 @@ def statistics(state: GalleryState, chosen: OpenSet, found: SearchResult) -> Non
         _plot(state, joints, "Joints by cause, % of people", "causes", by_joint)
     with right:
         _plot(state, joints, "Occluded fraction, people", "occluded", fractions)
-        bars = plots.bars(by_family, field="pose family")
+        bars = plots.bars(families, field="pose family")
         _plot(state, joints, "Pose family, people", "families", bars)
         _plot(state, joints, "Status, people", "statuses", by_status)
     with st.expander("Joints by cause as numbers"):

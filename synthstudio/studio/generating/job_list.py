@@ -52,7 +52,8 @@ def _job_details(ctx: Context, drawn: Job, alone: list[bool]) -> None:
         st.rerun()
     alone[:] = [True]
     badge = f":{_COLOURS.get(job.state, 'gray')}-badge[{job.state}]"
-    what = "data set" if job.kind == "generate" else f"export, {job.spec.get('form', '')}"
+    kinds = {"generate": "data set", "photos": "photos"}
+    what = kinds.get(job.kind, f"export, {job.spec.get('form', '')}")
     st.markdown(f"**{plain(job.out)}** {badge} :gray[{plain(what)} · {plain(job.who)}]")
     if job.state == "running" and job.total:
         st.progress(min(1.0, job.done / job.total), text=progress_text(job))
@@ -76,7 +77,7 @@ def _buttons(ctx: Context, me: User, job: Job) -> None:
                 "Resume", key=f"resume_{job.id}", help="Continues after the last complete shard."
             ):
                 _do(lambda: job_store.resume(ctx.store, job.id, ctx.settings, who=me))
-        if job.state == "done" and job.kind == "generate":
+        if job.state == "done" and job.kind != "export":
             _open_link(ctx, job)
         if job.state == "done" and job.kind == "export" and may(me.role, "export"):
             download_link(ctx, me, job)

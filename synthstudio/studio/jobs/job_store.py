@@ -74,7 +74,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
         waiting = session.scalars(select(JobRow).where(JobRow.state.in_(ACTIVE))).all()
         if len(waiting) >= MOST_QUEUED:
             raise Refused(
-                "too many jobs wait",
+                "too many queued jobs",
                 where="jobs",
                 expected=f"at most {MOST_QUEUED}",
                 then="Wait for one to end, or cancel one.",
@@ -82,7 +82,7 @@ def add(store: Store, order: Order, settings: Settings, *, who: User) -> Job:
             )
         if any(row.out == order.out for row in waiting):
             raise Refused(
-                "a job writes there already",
+                "another job writes there",
                 where=order.out,
                 then="Choose another name.",
                 reason="invalid",
@@ -169,7 +169,7 @@ def resume(store: Store, number: int, settings: Settings, *, who: User) -> Job:
             )
         others = select(JobRow.id).where(JobRow.out == row.out, JobRow.state.in_(ACTIVE))
         if session.scalars(others).first() is not None:
-            raise Refused("a job writes there already", where=str(row.out), reason="invalid")
+            raise Refused("another job writes there", where=str(row.out), reason="invalid")
         # Nothing is there when it failed before its first byte: then it begins anew.
         again = (output_folder(settings, str(row.out)) / "dataset.json").is_file()
         row.spec = {**row.spec, "resume": again}

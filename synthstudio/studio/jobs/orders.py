@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import yaml
 
 from synthstudio.core.errors import RecipeError, Refused
+from synthstudio.core.skeleton import SKELETONS
 from synthstudio.dataset.durable import write_file
 from synthstudio.recipe.schema.load import parse
 from synthstudio.recipe.schema.recipe import Recipe
@@ -27,6 +29,8 @@ from synthstudio.studio.settings import Limits, Settings
 _DAMAGED = "the job table holds something else"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,47}")
 RESERVED = frozenset({"studio", "demo", "uploads", "con", "nul", "aux", "prn"})
+_UPLOAD = re.compile(r"[0-9a-f]{16}")
+_SKELETON = re.compile(r"[\w-]{1,80}")
 MOST_WORKERS = 8
 SPARE_BYTES = 500 * 2**20
 """What a job must leave free on the disk."""
@@ -74,7 +78,16 @@ class Export:
     only: str = "approved"
 
 
-Order = Generate | Export
+@dataclass(frozen=True, kw_only=True)
+class Photos:
+    """A data set of uploaded photos, or of a video. `files`: their folder in `incoming`."""
+
+    files: str
+    out: str
+    skeleton: str = "coco17"
+
+
+Order = Generate | Export | Photos
 
 
 def asset_roots(settings: Settings) -> tuple[Path, ...]:
@@ -85,11 +98,19 @@ def asset_roots(settings: Settings) -> tuple[Path, ...]:
     return (settings.scenes, *settings.assets, settings.uploads)
 
 
+def incoming(settings: Settings, files: str) -> Path:
+    """Return the folder of an upload that waits for its job; Refused for another name."""
+    place = settings.state / "incoming" / files
+    if not isinstance(files, str) or not _UPLOAD.fullmatch(files) or not place.is_dir():
+        raise _refused("no such upload", "files", got=repr(files)[:80], then="Upload them again.")
+    return place
+
+
 def check_name(name: str) -> str:
     """Return an output's name; Refused for anything but a short plain word."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
         raise _refused(
-            "this is no name for an output",
+            "invalid output name",
             "name",
             expected="1 to 48 of a-z, 0-9, - and _, beginning with a letter or digit",
             got=repr(name)[:80],
@@ -109,7 +130,7 @@ def check_name_free(settings: Settings, name: str) -> Path:
     for taken in (place, place.with_suffix(".yaml"), place.with_suffix(".zip")):
         if taken.exists() or taken.is_symlink():
             raise _refused(
-                "something of this name is there already",
+                "this name is taken",
                 taken.name,
                 expected="a name that is free",
                 then="Choose another.",
@@ -122,6 +143,10 @@ def check_order(order: Order, settings: Settings, who: User) -> None:
     if isinstance(order, Generate):
         require(who, "generate")
         _check_generate(order, settings)
+    elif isinstance(order, Photos):
+        require(who, "import")
+        incoming(settings, order.files)
+        _skeleton(order.skeleton, settings)
     else:
         require(who, "export")
         if order.form not in FORMATS:
@@ -198,7 +223,7 @@ def check_size(recipe: Recipe, limits: Limits) -> None:
             )
     if recipe.occlude is not None:
         raise RecipeError(
-            "this recipe hides people in photos",
+            "recipes with occlude are not for the studio",
             where="recipe: occlude",
             then="Use the command: synthstudio occlude.",
         )
@@ -257,11 +282,25 @@ def command(kind: str, spec: Mapping[str, Any], settings: Settings) -> list[str]
         line += ["--out", str(place), "--assets", str(roots[number])]
         line += ["--workers", str(int(spec["workers"])), "--json"]
         return [*line, "--resume"] if spec["resume"] else line
+    if kind == "photos":
+        found = sorted(incoming(settings, spec["files"]).iterdir())
+        source = found[0] if len(found) == 1 else found[0].parent
+        line = [sys.executable, "-m", "synthstudio", "import-photos", str(source)]
+        line += ["--skeleton", _skeleton(str(spec["skeleton"]), settings)]
+        return [*line, "--out", str(place), "--json"]
     if kind == "export" and spec["form"] in FORMATS:
         line = [sys.executable, "-m", "synthstudio.studio.jobs.export_worker"]
         line += ["--dataset", str(spec["dataset"]), "--format", str(spec["form"])]
         return [*line, "--only", str(spec["only"]), "--out", str(archive_path(place))]
     raise _refused(_DAMAGED, "job, kind", got=repr(kind)[:80])
+
+
+def _skeleton(name: str, settings: Settings) -> str:
+    """A skeleton as a command takes it: of the package, or a file of the exports folder."""
+    own = settings.exports / "skeletons" / f"{name}.yaml"
+    if name not in SKELETONS and not (_SKELETON.fullmatch(name) and own.is_file()):
+        raise _refused("no such skeleton", "skeleton", got=repr(name)[:80])
+    return name if name in SKELETONS else str(own)
 
 
 def environment(kind: str, spec: Mapping[str, Any], settings: Settings) -> dict[str, str]:
@@ -277,6 +316,13 @@ def archive_path(place: Path) -> Path:
 
 def recipe_path(place: Path) -> Path:
     return place.with_suffix(".yaml")
+
+
+def delete_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:
+    """Delete what nobody needs once the job ended: uploaded photos are in the data set."""
+    if kind == "photos":
+        with suppress(Refused):
+            shutil.rmtree(incoming(settings, spec["files"]), ignore_errors=True)
 
 
 def write_inputs(kind: str, spec: Mapping[str, Any], settings: Settings) -> None:

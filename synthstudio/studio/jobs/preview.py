@@ -140,7 +140,7 @@ class Previews:
                 return
             if len(self._waiting) >= MOST_WAITING:
                 raise Refused(
-                    "too many previews wait",
+                    "too many queued previews",
                     where="preview",
                     then="Try again in a moment.",
                     reason="busy",

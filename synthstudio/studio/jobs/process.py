@@ -21,10 +21,12 @@ from synthstudio.dataset.durable import TEMPORARY
 from synthstudio.dataset.shards import SHARDS_DIR, is_shard_name, read_entry
 from synthstudio.dataset.source import BYTES_SETTING, FOLDER_SETTING
 
+PID_NAME = "pid.txt"
+"""Written by the process itself before anything else: it is found again after a server's end."""
 OUT_NAME = "out.txt"
 ERR_NAME = "err.txt"
 TAIL_BYTES = 8_000
-_BIRTH_TOLERANCE_S = 2.0  # a clock that is set moves all births a little
+_BIRTH_TOLERANCE_S = 10.0  # until its number is on disk; a clock that is set moves births, too
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "COOKIE", "CREDENTIAL", "API_KEY")
 _OURS = ("STREAMLIT_", "SYNTHSTUDIO_")
 _OF_STORES = {
@@ -46,17 +48,24 @@ class Running:
 
 
 def start(
-    command: Sequence[str], folder: Path, *, extra: Mapping[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    *,
+    extra: Mapping[str, str] | None = None,
+    outlives: bool = True,
 ) -> Running:
     """Start a command in its own session; what it prints goes into files in `folder`.
 
-    It goes on when this process ends. Raises OSError when it cannot be started.
+    It goes on when this process ends, unless it reads the end of its input (`outlives` False).
+    Raises OSError when it cannot be started.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / PID_NAME).unlink(missing_ok=True)
+    record = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(folder / PID_NAME)]
     with (folder / OUT_NAME).open("wb") as out, (folder / ERR_NAME).open("wb") as err:
         child = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
+            [*record, *command],
+            stdin=subprocess.DEVNULL if outlives else subprocess.PIPE,
             stdout=out,
             stderr=err,
             env={**own_environment(), **(extra or {})},
@@ -111,17 +120,18 @@ def is_alive(process: Running) -> bool:
         child = _children.pop(process.pid, None)
     if child is not None:
         child.wait()  # it is over: this only lets the system forget it
+        if child.stdin is not None:
+            child.stdin.close()
     return False
 
 
-def find_process(command: Sequence[str]) -> Running | None:
-    """Return the process that runs exactly this command, if there is one."""
-    wanted = list(command)
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.cmdline() == wanted and process.status() != psutil.STATUS_ZOMBIE:
-                return Running(pid=process.pid, born=process.create_time())
-    return None
+def recorded(folder: Path) -> Running | None:
+    """Return the last process that was started with this folder, None before there was one."""
+    try:
+        path = folder / PID_NAME
+        return Running(pid=int(path.read_text("ascii")), born=path.stat().st_mtime)
+    except (OSError, ValueError):
+        return None
 
 
 def send_signal(process: Running, number: signal.Signals) -> bool:

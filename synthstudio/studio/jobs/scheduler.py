@@ -66,15 +66,15 @@ def _check_running(store: Store, number: int, settings: Settings) -> Job | None:
 
 
 def _process(store: Store, number: int, settings: Settings) -> Running | None:
-    """Return the process of a job; one that nobody wrote down is searched for."""
+    """Return the process of a job, as the job table or the process itself recorded it."""
     with store.reading() as session:
         row = job_store.get_row(session, number)
     if row.pid is not None:
         return Running(pid=row.pid, born=float(row.progress.get("born", 0.0)))
     if row.started is not None and (utc_now() - row.started).total_seconds() < _CLAIM_S:
         return None
-    found = process.find_process(orders.command(row.kind, row.spec, settings))
-    if found is None:
+    found = process.recorded(job_store.log_folder(settings, number))
+    if found is None or not process.is_alive(found):
         return Running(pid=-1, born=0.0)  # its server died before it could begin
     with store.session() as session:
         row = job_store.get_row(session, number)
@@ -132,6 +132,7 @@ def _finish(store: Store, number: int, running: Running, settings: Settings) -> 
             news["done"] = row.progress["total"] if ended.state == "done" else made
         row.progress = {**row.progress, **news}
         job_store.end_row(row, ended.state, ended.message)
+        orders.delete_inputs(row.kind, row.spec, settings)
         return job_store.as_job(row)
 
 

@@ -264,14 +264,14 @@ def _empty_result(state: GalleryState, chosen: OpenSet, found: SearchResult) -> 
         )
         st.code("\n".join(lines), language=None)
     else:
-        empty_state(f"Nobody is found: {_empty_reason(state)}.")
+        empty_state(f"No people match: {_empty_reason(state)}.")
     st.button("Show everybody", on_click=set_query, args=(state, "", chosen.skeleton.joints))
 
 
 def _empty_reason(state: GalleryState) -> str:
     if state.query:
-        return "none of these people is all that the query asks for"
-    return "reviewers have deleted all of its people"
+        return "the query excludes all of them"
+    return "all people were deleted by reviewers"
 
 
 main()

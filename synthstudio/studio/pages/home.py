@@ -7,19 +7,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from synthstudio.core.amounts import people_text
+from synthstudio.core.amounts import frames_text, people_text
 from synthstudio.core.errors import SynthStudioError
 from synthstudio.review.values import User, may
 from synthstudio.studio import guard
 from synthstudio.studio.context import Context, OpenSet, context, current_user, image_url
 from synthstudio.studio.generating.job_list import bytes_text, job_list, seconds_text
+from synthstudio.studio.generating.photo_sets import photo_set_form
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import FORMATS, ONLY, Export
 from synthstudio.studio.overview import (
     MOST_FRAMES,
     DatasetFacts,
     Health,
-    People,
     dataset_facts,
     health_checks,
 )
@@ -27,7 +27,7 @@ from synthstudio.studio.page_parts import TEAM, field_error, review_params, show
 from synthstudio.studio.set_names import titles
 from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import threads_note
-from synthstudio.studio.work_table import due_note
+from synthstudio.studio.work_table import assigned_waiting, due_note
 
 _IMPORT = "synthstudio import annotations.json --images photos --out exports/photos"
 _PHOTOS = "synthstudio import-photos photos --out exports/to-review"
@@ -54,38 +54,33 @@ def main() -> None:
     for found in sets:
         with st.container(border=True, key=f"set_{found.key[:16]}"):
             _set(ctx, me, found, names[found.key])
-    _bring_in(open_now=not sets)
+    _bring_in(ctx, me, open_now=not sets)
     if job_store.jobs(ctx.store, limit=1):
         st.subheader("Jobs")
         job_list(ctx, me)
 
 
-def _bring_in(*, open_now: bool) -> None:
-    with st.expander("Bring in your own photos and labels", expanded=open_now, key="bring_in"):
+def _bring_in(ctx: Context, me: User, *, open_now: bool) -> None:
+    with st.expander("Add your own photos, videos and labels", expanded=open_now, key="bring_in"):
+        if may(me.role, "import"):
+            photo_set_form(ctx, me)
         st.write(
-            "Photos with labels of another tool (COCO, YOLO, CVAT, Label Studio and others) become "
-            "a data set by a command. It appears here by itself when it lies in the studio's "
-            "exports folder (`exports`, unless `--exports` said otherwise):"
+            "By commands: photos with labels of another tool (COCO, YOLO, CVAT, Label Studio and "
+            "others); photos or a video without labels; predictions for either. Data sets in the "
+            "exports folder (`exports`, or `--exports`) appear here by themselves:"
         )
-        st.code(_IMPORT, language=None)
-        st.write("Photos or a video without labels become a set in which people are to be added:")
-        st.code(_PHOTOS, language=None)
-        st.write("A network's answers for it are shown under the labels, and compared with them:")
-        st.code(_PREDICTIONS, language=None)
+        for command in (_IMPORT, _PHOTOS, _PREDICTIONS):
+            st.code(command, language=None)
         st.write(
-            "The documentation says more, in the folder `docs` of synthstudio: `interop.md` of "
-            "formats, `review.md` of what is stored and exported, `studio.md` of these pages and "
-            "all keys. Each command explains itself with `--help`."
+            "Documentation (folder `docs`): `interop.md` formats, `review.md` storage and export, "
+            "`studio.md` pages and keys. Each command explains itself with `--help`."
         )
 
 
 def _empty(me: User) -> None:
     with st.container(border=True, key="first_set"):
         st.subheader("Generate your first set")
-        st.write(
-            "There is no data set here yet. Pick a scene, change it, look at a frame of it, and "
-            "let a job make the rest."
-        )
+        st.write("No data sets yet. Choose a scene, adjust it, preview a frame, and start a job.")
         if may(me.role, "generate"):
             if st.button("Generate your first set", type="primary", key="go_generate"):
                 st.switch_page("pages/generate.py")
@@ -111,11 +106,14 @@ def _set(ctx: Context, me: User, found: OpenSet, title: str) -> None:
         st.markdown(f"##### {plain(title)}")
         _figures(seen)
         _progress(seen)
+        mine = assigned_waiting(ctx, me, found)
+        if mine:
+            st.markdown(f"**{people_text(mine)}** assigned to you.")
         if late := due_note(ctx, me, found):
             st.markdown(f":orange[{plain(late)}]")
         _health(ctx, found)
     with buttons:
-        _links(me, found, seen)
+        _links(me, found, seen, mine)
         if note := threads_note(ctx, me, found):
             if st.button(note, key=f"threads_{found.key[:16]}", width="stretch"):
                 st.session_state["team_kept"] = "Threads"
@@ -138,8 +136,11 @@ def _figures(seen: DatasetFacts) -> None:
 
 
 def _progress(seen: DatasetFacts) -> None:
-    people = seen.people
-    st.progress(people.decided / max(1, people.total), text=progress_text(people))
+    people, left = seen.people, seen.frames_left
+    share = people.decided / max(1, people.total)
+    if left is not None:
+        share = 1 - left / max(1, seen.frames)
+    st.progress(share, text=progress_text(seen))
     if seen.estimate is not None:
         guess = seen.estimate
         text = (
@@ -149,20 +150,21 @@ def _progress(seen: DatasetFacts) -> None:
         st.markdown(f":gray[{plain(text)}]")
 
 
-def progress_text(people: People) -> str:
-    frames = "frame" if people.nobody == 1 else "frames"
-    empty = [f"nobody in {people.nobody:,} {frames}, as was decided"] if people.nobody else []
-    if not people.total:
-        return " · ".join(["Nobody is in it: people can be added in Review", *empty])
-    if not people.decided:
-        return " · ".join([f"0 of {people_text(people.total)} reviewed", *empty])
-    details = [f"{people.decided / people.total:.0%} reviewed"]
-    details += [
+def progress_text(seen: DatasetFacts) -> str:
+    """Return how far a review is: in frames where some still have nobody in them, else people."""
+    people = seen.people
+    empty = [f"{frames_text(people.nobody)} without people"] if people.nobody else []
+    details = [
         f"{people.status[name]:,} {name}"
         for name in ("approved", "rejected", "flagged", "skipped", "pending")
         if people.status.get(name)
     ]
-    return " · ".join([*details, *empty])
+    if seen.frames_left is not None:
+        left = f"{seen.frames_left:,} of {frames_text(seen.frames)} left"
+        return " · ".join([left, *details, *empty])
+    if not people.decided:
+        return " · ".join([f"0 of {people_text(people.total)} reviewed", *empty])
+    return " · ".join([f"{people.decided / people.total:.0%} reviewed", *details, *empty])
 
 
 def _health(ctx: Context, found: OpenSet) -> None:
@@ -181,7 +183,7 @@ def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None
         st.rerun()  # the page stops to ask
     if seen.state == "unknown":
         if st.button(
-            "Look for errors",
+            "Check labels",
             key=f"look_{found.key[:16]}",
             help="synthstudio validate, in the background",
         ):
@@ -199,21 +201,24 @@ def _health_now(ctx: Context, found: OpenSet, begin: bool, waited: bool) -> None
 def health_text(seen: Health) -> str:
     """Return what is known of a data set's health, as Markdown."""
     if seen.state in _WORKING:
-        return ":gray[Looking for errors in the labels]"
+        return ":gray[Checking labels]"
     if seen.state == "failed":
         return f":red[The check failed: {plain(seen.message)}]"
     if seen.errors:
         return f":red-badge[{seen.errors:,} errors] :gray[found by validate]"
     if seen.warnings:
         return f":orange-badge[{seen.warnings:,} warnings] :gray[found by validate, no errors]"
-    return ":green-badge[sound] :gray[validate found nothing wrong]"
+    return ":green-badge[Labels checked: no errors]"
 
 
-def _links(me: User, found: OpenSet, seen: DatasetFacts) -> None:
-    label = "Go on reviewing" if seen.people.decided else "Start reviewing"
+def _links(me: User, found: OpenSet, seen: DatasetFacts, mine: int) -> None:
+    label = "Continue reviewing" if seen.people.decided else "Start reviewing"
+    queue = "risk" if found.dataset.people else "empty"
+    if mine:
+        label, queue = f"Review {mine:,} assigned to me", "mine"
     if not may(me.role, "edit"):
-        label = "Look through it"
-    params = review_params(found.key, queue="risk" if found.dataset.people else "empty")
+        label = "View"
+    params = review_params(found.key, queue=queue)
     if st.button(label, type="primary", key=f"review_{found.key[:16]}", width="stretch"):
         st.switch_page("pages/review.py", query_params=params)
     if st.button(

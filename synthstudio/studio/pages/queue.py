@@ -59,8 +59,7 @@ def main() -> None:
     if not len(places):
         left_over = added_note(count_people(ctx.store, chosen.key))
         empty_state(
-            "Nothing left to review: every person listed here has been decided on. "
-            f"{left_over}".strip(),
+            f"Nothing left to review: everybody listed here is decided. {left_over}".strip(),
             ("Export the labels on Home", HOME),
             ("See them in the Gallery", GALLERY),
             *([("Go to Review", REVIEW)] if left_over else []),
@@ -77,9 +76,9 @@ def _progress(
     left_of_control = int(order.control[places].sum())
     risky = int((order.risk.score[order.rows[places]] >= 0.5).sum())
     st.markdown(
-        f"**{people.waiting:,}** of {people_text(people.total)} wait, **{risky:,}** of them with a "
-        f"risk of 0.5 or more. The likeliest mistakes come first; mixed in are people drawn at "
-        f"random ({share:.0%}): {control:,}, of whom {left_of_control:,} still wait. "
+        f"**{people.waiting:,}** of {people_text(people.total)} to review, **{risky:,}** with a "
+        "risk of 0.5 or more. Order: likely errors first, with a random sample "
+        f"({share:.0%}) in between: {control:,} people, {left_of_control:,} of them to review. "
         f"{added_note(people)}"
     )
     st.progress(people.decided / max(1, people.total))
@@ -105,7 +104,7 @@ def _take(ctx: Context, me: User, chosen: OpenSet, order: Order) -> None:
         people = next_people(ctx.store, order, who=me, count=_TAKE)
         if people:
             open_review(_params(chosen, people[0].frame, people[0].instance, "mine"))
-        empty_state("All waiting people are claimed by others.", ("See who, on Team", TEAM))
+        empty_state("All people to review are claimed by others.", ("See who, on Team", TEAM))
 
 
 def _params(chosen: OpenSet, frame: int, instance: int, queue: str) -> dict[str, str]:
@@ -126,7 +125,7 @@ def _error_rate(found: Estimate) -> None:
 def none_words(found: Estimate) -> str:
     """Return why there is no estimate, and what helps, as a sentence."""
     if found.control and found.undecided == found.control:
-        return "No estimate yet: decide on its flagged and skipped people, or sample more."
+        return "No estimate yet: decide the flagged and skipped people, or enlarge the sample."
     return "No estimate yet: review the random sample in queue order."
 
 
@@ -134,22 +133,23 @@ def error_words(found: Estimate) -> str:
     """Return the estimate as a sentence."""
     people = "person" if found.n == 1 else "people"
     text = (
-        f"Of {found.n:,} {people} drawn at random, {found.wrong:,} had wrong labels: "
-        f"**{found.rate:.1%}**. Of the whole set it is between **{found.low:.1%}** and "
-        f"**{found.high:.1%}** (95 %)."
+        f"Random sample: {found.wrong:,} of {found.n:,} {people} had wrong labels, "
+        f"**{found.rate:.1%}**. All people: **{found.low:.1%}** to **{found.high:.1%}** (95 %)."
     )
     if found.n < _ENOUGH:
-        text += " The more of them are decided, the narrower this gets."
+        text += " More decisions narrow the interval."
     return text
 
 
 def rest_words(found: Estimate) -> str:
     """Return what the estimate leaves out, as a sentence."""
-    parts = [f"{found.control - found.n - found.undecided - found.waiting:,} drawn people wait"]
+    parts = [
+        f"{found.control - found.n - found.undecided - found.waiting:,} of the sample to review"
+    ]
     if found.undecided:
-        parts.append(f"{found.undecided:,} flagged or skipped are left out")
+        parts.append(f"{found.undecided:,} flagged or skipped excluded")
     if found.waiting:
-        parts.append(f"{found.waiting:,} decided out of turn count when those before are decided")
+        parts.append(f"{found.waiting:,} decided out of order, counted once those before are")
     return "; ".join(parts) + "."
 
 

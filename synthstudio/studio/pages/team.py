@@ -18,7 +18,12 @@ from synthstudio.review.risk.review_fields import Columns
 from synthstudio.review.risk.scores import risk_of
 from synthstudio.review.settings import share_of
 from synthstudio.review.team import members
-from synthstudio.review.team.statistics import Throughput, throughput, total_per_hour
+from synthstudio.review.team.statistics import (
+    Throughput,
+    decided_by_day,
+    throughput,
+    total_per_hour,
+)
 from synthstudio.review.values import ROLES, Person, Role, User, may
 from synthstudio.studio.context import Context, OpenSet, context, current_user
 from synthstudio.studio.credentials import show_accounts, show_tokens
@@ -31,7 +36,7 @@ from synthstudio.studio.text import plain
 from synthstudio.studio.thread_list import show_threads
 from synthstudio.studio.work_table import show_due, show_throughput, whole
 
-_WORDS = {"viewer": "looks", "reviewer": "corrects", "lead": "assigns", "admin": "gives roles"}
+_WORDS = {"viewer": "views", "reviewer": "edits", "lead": "assigns", "admin": "manages roles"}
 
 
 def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None:
@@ -39,8 +44,8 @@ def show_members(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> N
     found = members.members(ctx.store)
     if not found:
         st.info(
-            "Nobody has a role yet, so whoever opens the studio on this machine is admin. "
-            "Name somebody below; you become admin yourself."
+            "No members yet: everybody on this machine is admin. Adding the first member below "
+            "makes you an admin too."
         )
     lines = member_lines(ctx, chosen, columns)
     if lines:
@@ -67,7 +72,7 @@ def member_lines(ctx: Context, chosen: OpenSet, columns: Columns) -> list[dict[s
         {
             "name": name,
             "role": roles.get(name, "none"),
-            "decided last": done[name],
+            "decided": done[name],
             "assigned": given.get(name, 0),
             "working on": held[name],
             "overdue": late[name],
@@ -86,7 +91,7 @@ def _role_form(ctx: Context, me: User, found: object) -> None:
             "Role",
             options,
             index=1,
-            format_func=lambda r: f"{r}: {_WORDS[r]}" if r in _WORDS else "none: taken away",
+            format_func=lambda r: f"{r}: {_WORDS[r]}" if r in _WORDS else "none: remove",
         )
         sent = go.form_submit_button("Set", width="stretch")
     if not sent:
@@ -107,20 +112,22 @@ def show_work(ctx: Context, me: User, chosen: OpenSet, columns: Columns) -> None
     waiting = np.isin(columns["status"], ("pending", "skipped")) & ~columns["deleted"]
     free = waiting & np.array([name is None for name in columns["assigned"]], bool)
     people = count_people(ctx.store, chosen.key)
-    st.markdown(f"**{people.waiting:,}** of {people_text(people.total)} wait. {added_note(people)}")
+    st.markdown(
+        f"**{people.waiting:,}** of {people_text(people.total)} to review. {added_note(people)}"
+    )
     if may(me.role, "assign"):
         _assign_form(ctx, me, chosen, np.flatnonzero(free))
     show_due(ctx, chosen)
     held = leases.leases(ctx.store, chosen.key)
     if not held:
-        st.caption("Nobody holds a lease right now.")
+        st.caption("No active leases.")
         return
     now = datetime.now(UTC)
     counts = Counter(lease.who for lease in held.values())
     until = {who: max(v.until for v in held.values() if v.who == who) for who in counts}
     lines = [
         {
-            "works now": who,
+            "reviewer": who,
             "people": counts[who],
             "minutes left": math.ceil((until[who] - now).total_seconds() / 60),
         }
@@ -137,7 +144,7 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
     with st.form("team_give", border=True):
         whom, count = st.columns([3, 2], vertical_alignment="bottom")
         until, go = st.columns([3, 2], vertical_alignment="bottom")
-        st.caption(f"{len(free):,} waiting people are unassigned.")
+        st.caption(f"{len(free):,} people to review are unassigned.")
         to = whom.selectbox("Assign the riskiest to", names, format_func=plain)
         many = count.number_input("People", min_value=1, max_value=100_000, value=50)
         due = until.date_input("Due", value=None, min_value="today", help="The day counts, in UTC")
@@ -156,24 +163,21 @@ def _assign_form(ctx: Context, me: User, chosen: OpenSet, free: np.ndarray) -> N
 
 
 def show_pace(ctx: Context, chosen: OpenSet) -> None:
-    """Show how many people each reviewer decided on, by day."""
-    found = throughput(ctx.store, chosen.key)
+    """Show how many people each reviewer decided on, by day; each person once."""
+    found = decided_by_day(ctx.store, chosen.key)
     if not found:
         empty_state(
-            "Nobody has been decided on yet, so there is no pace to show.",
+            "No decisions yet.",
             ("Begin with the Risk queue", QUEUE),
         )
         return
-    days = sorted({pace.day for pace in found})[-30:]
-    counts = {
-        who: [sum(p.people for p in found if p.who == who and p.day == day) for day in days]
-        for who in sorted({pace.who for pace in found})
-    }
+    days = sorted({day for day, _ in found})[-30:]
+    counts = {who: [found[day, who] for day in days] for who in sorted({who for _, who in found})}
     plot = plots.over_days([day.isoformat() for day in days], counts, means="people decided")
     st.plotly_chart(plot.figure, config=plots.CONFIG, alt=plot.alt, key="team_pace")
 
 
-PARTS = ("Members", "Threads", "Throughput", "Second look", "Decide", "Tokens")
+PARTS = ("Members", "Threads", "Throughput", "Second review", "Decide", "Tokens")
 ACCOUNTS = "Accounts"
 """A part of its own where people sign in by passwords."""
 
@@ -206,7 +210,7 @@ def main() -> None:
         show_threads(ctx, me, chosen)
     elif part == "Throughput":
         show_throughput(ctx, chosen)
-    elif part == "Second look":
+    elif part == "Second review":
         second_look(ctx, me, chosen)
         st.subheader("Agreement")
         show_agreement(ctx, chosen)

@@ -32,8 +32,8 @@ def main() -> None:
     found = models(ctx.settings)
     if not found:
         empty_state(
-            "No exported network is here to try. Train one, then: synthstudio export-model RUN. "
-            "The studio looks into the folder runs, or where --runs and --model say.",
+            "No exported network. Train one, then: synthstudio export-model RUN. Networks come "
+            "from the folder runs, or from --runs and --model.",
             ("Home", HOME),
         )
         return
@@ -76,7 +76,7 @@ def _boxes() -> list[list[float]] | None:
         key="try_boxes",
         max_chars=800,
         placeholder="x, y, width, height; ...",
-        help="In pixels of the picture. Without one people are looked for.",
+        help="In pixels. Without boxes people are detected.",
     )
     try:
         return answers.parse_boxes(text)
@@ -131,7 +131,7 @@ def _advance(bar: Any, done: int) -> None:
 def _answer() -> None:
     said = st.session_state.get("try_said")
     if said is None:
-        st.caption("The answer appears here: hidden joints are hollow, in the colour of the cause.")
+        st.caption("The prediction appears here; hidden joints are hollow, coloured by cause.")
     elif isinstance(said, str):
         field_error(said)
     else:
@@ -140,7 +140,7 @@ def _answer() -> None:
             number = st.slider("Picture", 0, len(said) - 1, key="try_number")
         one = said[min(number, len(said) - 1)]
         st.image(one.jpeg, caption=f"{one.people} found", width="stretch")
-        with st.expander(f"{len(one.lines)} joints are hidden", expanded=True):
+        with st.expander(f"{len(one.lines)} hidden joints", expanded=True):
             for line in one.lines:
                 st.text(line)
 

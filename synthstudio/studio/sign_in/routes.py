@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from string import Template
 from urllib.parse import parse_qs
 
 from anyio import CapacityLimiter, to_thread
@@ -30,6 +31,7 @@ from synthstudio.studio.context import Context, context
 _HEADERS = {"Cache-Control": "no-store"}
 _MOST_BYTES = 8_192
 _SCRIPT = Path(__file__).with_name("code.js")
+_PAGE = Template(Path(__file__).with_name("page.html").read_text("utf-8"))
 _WRONG = "The name or the password is not right."
 _BUSY = "The studio cannot do that now. Try again in a moment."
 _AT_ONCE, _MOST_WAITING = 2, 16
@@ -312,7 +314,7 @@ def _page(
 ) -> str:
     shown = f'<p role="alert">{html.escape(problem)}</p>' if problem else ""
     script = f'<script src="{SCRIPT_PATH}" defer></script>' if code else ""
-    return _HTML.format(
+    return _PAGE.substitute(
         title=title,
         action=action,
         fields=fields,
@@ -321,31 +323,3 @@ def _page(
         problem=shown,
         script=script,
     )
-
-
-_HTML = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title} · synthstudio</title>
-<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">
-<style>
-:root {{ color-scheme: light dark; --text: light-dark(#1d2125, #e4e7e9);
-  --line: light-dark(#767c74, #8b949b); --main: light-dark(#095f52, #3fb79f);
-  --on: light-dark(#fff, #06231d); --bad: light-dark(#8c1d18, #ffb4ab); }}
-body {{ font: 16px/1.5 sans-serif; margin: 0; background: light-dark(#fbfbfa, #14171a);
-  color: var(--text); }}
-main {{ max-width: 24rem; margin: 12vh auto 2rem; padding: 0 1.2rem; }}
-h1 {{ font-size: 1.5rem; margin: 0 0 1rem; }}
-label {{ display: block; margin: .9rem 0 .2rem; }}
-input {{ box-sizing: border-box; width: 100%; min-height: 44px; padding: .4rem .6rem; font: inherit;
-  color: inherit; background: light-dark(#fff, #1d2226); border: 1px solid var(--line);
-  border-radius: 6px; }}
-input[readonly] {{ background: none; }}
-button {{ margin: 1.3rem 0 1rem; width: 100%; min-height: 44px; font: inherit; border: 0;
-  border-radius: 6px; color: var(--on); background: var(--main); cursor: pointer; }}
-:focus-visible {{ outline: 3px solid var(--main); outline-offset: 2px; }}
-[role=alert] {{ color: var(--bad); border-left: 4px solid; padding-left: .7rem; }}
-</style>{script}</head><body><main>
-<h1>{title}</h1>
-{problem}<form method="post" action="{action}">{fields}<button>{button}</button></form>
-<p>{note}</p>
-</main></body></html>
-"""

@@ -43,6 +43,7 @@ function shapeOf(cause, r) {
   if (cause === "person") return [polygon(r * 1.3, 3, -90), false];
   if (cause === "object") return [polygon(r * 1.25, 4, 45), false];
   if (cause === "truncated") return [`M${-r} ${-r}L${r} ${r}M${r} ${-r}L${-r} ${r}`, false];
+  if (cause === "unlabelled") return [`M${-r} 0L${r} 0`, false];
   return [polygon(r * 1.25, 4, 0), false];
 }
 
