@@ -24,7 +24,7 @@ def begin(page, studio, name):
     page.goto(f"{studio.url}/?key={studio.key}")
     page.get_by_role("textbox", name="Your name").fill(name)
     page.get_by_role("button", name="Continue").click()
-    start = page.get_by_role("button", name=re.compile("^(Start|Go on) reviewing$"))
+    start = page.get_by_role("button", name=re.compile("^(Start|Continue) reviewing$"))
     editor = page.locator(".ed[data-ready]")
     start.wait_for()
     settled(page)  # Streamlit drops a click that comes while it draws the page again
