@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from synthstudio.core.errors import AssetError, FormatError, StudioError
 from synthstudio.core.images import decode_rgb, encode_jpeg
 from synthstudio.core.skeleton import COLOURS, Skeleton
-from synthstudio.core.video import VIDEOS
 from synthstudio.inference.finder import find_people
 from synthstudio.inference.live import Follower, LiveOptions, Seen
 from synthstudio.inference.onnx_model import OnnxModel
@@ -37,9 +36,9 @@ from synthstudio.inference.write import shown_number
 from synthstudio.models.packaged import DEFAULT, ONNX, WEIGHTS
 from synthstudio.report.draw import CAUSE_COLOURS
 from synthstudio.review.values import User
-from synthstudio.studio.generating.scenes import check_bytes, checked_size
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.settings import EXPORTED, Limits, Settings
+from synthstudio.studio.uploads import check_bytes, check_video, checked_size
 
 U8 = NDArray[np.uint8]
 VIDEO_PICTURES, VIDEO_SHOWN = 300, 60
@@ -53,11 +52,6 @@ _WORDS = {
     "object": "hidden by an object",
     TRUNCATED: "outside the picture",
 }
-_MAGIC: tuple[tuple[int, bytes], ...] = (
-    (4, b"ftyp"), (8, b"AVI "), (0, b"\x1a\x45\xdf\xa3"), (0, b"\x00\x00\x01\xba"),
-)  # fmt: skip
-"""Where and how MP4 and MOV, AVI, Matroska and WebM, and MPEG begin: a playlist that calls itself a
-video could name other files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +102,6 @@ def video_answers(
     except (StudioError, FormatError) as error:
         log_refusal("a video to try", user=who.name, bytes=len(data), why=error)
         raise
-
-
-def check_video(data: bytes, suffix: str) -> None:
-    """StudioError for what does not begin as a video does, whatever its name."""
-    if suffix not in VIDEOS or not any(data[at : at + len(mark)] == mark for at, mark in _MAGIC):
-        raise StudioError(
-            "this is not a supported video",
-            where="upload",
-            expected="MP4, MOV, AVI, MKV, WebM or MPEG",
-        )
 
 
 def _followed(

@@ -16,14 +16,14 @@ from synthstudio.core.video import VIDEOS
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.review.values import User, require
 from synthstudio.studio import skeletons
-from synthstudio.studio.answers import check_video
 from synthstudio.studio.context import Context, user_now
-from synthstudio.studio.generating.scenes import MOST_AT_ONCE, check_bytes, checked_size
+from synthstudio.studio.generating.scenes import MOST_AT_ONCE
 from synthstudio.studio.guard import log_refusal
 from synthstudio.studio.jobs import job_store
 from synthstudio.studio.jobs.orders import SPARE_BYTES, Photos, free_bytes
 from synthstudio.studio.page_parts import show_refusal
 from synthstudio.studio.settings import Settings
+from synthstudio.studio.uploads import check_bytes, check_video, checked_size
 
 _FILES, _NAME, _SKELETON = "new_set_files", "new_set_name", "new_set_skeleton"
 _SAID = "new_set_said"

@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from synthstudio.core.errors import AssetError, RecipeError, StudioError, SynthStudioError
-from synthstudio.core.images import SUFFIXES, decode, decode_opaque, encode_jpeg
+from synthstudio.core.images import SUFFIXES, decode_opaque, encode_jpeg
 from synthstudio.dataset.durable import disk_errors, replace_file
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.recipe.schema.recipe import Recipe
@@ -21,6 +21,7 @@ from synthstudio.studio.jobs.orders import asset_roots, missing_folders
 from synthstudio.studio.page_parts import field_error
 from synthstudio.studio.settings import Limits, Settings
 from synthstudio.studio.text import plain
+from synthstudio.studio.uploads import check_bytes, checked_size
 
 FIRST = "quickstart"
 MOST = 200
@@ -126,29 +127,6 @@ def keep_photo(data: bytes, root: Path, folder: str, *, limits: Limits, who: Use
         if not path.exists():
             replace_file(path, made)
     return path
-
-
-def check_bytes(data: bytes, most: int) -> None:
-    if not 0 < len(data) <= most:
-        raise StudioError(
-            "the file is empty or too large",
-            where="upload",
-            got=f"{len(data)} bytes",
-            expected=f"at most {most // 2**20} MB",
-        )
-
-
-def checked_size(data: bytes, most_pixels: int) -> tuple[int, int]:
-    """Width and height of a picture by its header: no pixel is decoded. StudioError, AssetError."""
-    width, height = decode(data, "upload", lambda image: image.size)
-    if width * height > most_pixels:
-        raise StudioError(
-            "the picture has too many pixels",
-            where="upload",
-            got=f"{width} x {height}",
-            expected=f"at most {most_pixels / 1e6:g} megapixels",
-        )
-    return width, height
 
 
 def _drawn_anew(data: bytes, limits: Limits) -> bytes:
