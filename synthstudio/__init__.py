@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from synthstudio.api.batches import batches, with_bank
     from synthstudio.api.datasets import Dataset
     from synthstudio.api.exchange import export, import_
     from synthstudio.api.frames import Frame
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from synthstudio.core.people import People
 
 _HOMES = {
+    "api.batches": ("batches", "with_bank"),
     "api.datasets": ("Dataset",),
     "api.exchange": ("export", "import_"),
     "api.frames": ("Frame",),
@@ -55,6 +57,7 @@ __all__ = [
     "Review",
     "SynthStudioError",
     "audit",
+    "batches",
     "evaluate",
     "export",
     "generate",
@@ -66,6 +69,7 @@ __all__ = [
     "skeleton",
     "stream",
     "train",
+    "with_bank",
 ]
 
 

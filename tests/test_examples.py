@@ -16,7 +16,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("[0-9]*"))
 # What each one takes, besides the data set of the first, and what it leaves below exports/.
 SMALL = {
     "02_hard_frames_to_coco.py": ("", ["hard-coco/annotations", "hard-coco-imported"]),
-    "03_torch_training_loop.py": ("--epochs 2", ["own-network.pt"]),
+    "03_torch_training_loop.py": ("--steps 5", ["own-loop/report.html"]),
     "04_own_photos_occluded.py": ("--photos 3 --each 2", ["own-photos/dataset.json"]),
     "05_own_occluders.py": ("--frames 4", ["own-occluders/dataset.json"]),
     "06_orn_after_own_backbone.py": ("--epochs 1", []),

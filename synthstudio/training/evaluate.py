@@ -288,5 +288,5 @@ def _title(config: Config) -> str:
         return f"{network.head}, {network.backbone}, whole frames"
     if network.head == "zoomnet":
         return f"{network.head}, {network.backbone}"
-    head = "own head" if network.head == "own" else network.head.upper()
+    head = {"own": "own head", "orn": "ORN", "kpe": "KPE"}.get(network.head, network.head)
     return head if network.backbone == "pyramid" else f"{network.backbone}, {head}"

@@ -1,0 +1,231 @@
+"""`ss.batches` and `ss.with_bank`: parts of the training loop for a loop of one's own."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synthstudio.api.arguments import PathLike, shown, to_count, to_number, to_path
+from synthstudio.api.datasets import Dataset
+from synthstudio.api.skeletons import to_skeleton
+from synthstudio.core.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from synthstudio.core.skeleton import Skeleton
+    from synthstudio.models.blocks.bank import PoseBank
+    from synthstudio.training.data.batches import Batch
+
+
+class Batches:
+    """Batches of people, decided by the seed and the step alone; iterating begins anew.
+
+    `skeleton`: names, mirror order and sigmas of the J joints. A batch has `images` (B, 3, H, W)
+    uint8 RGB and `labels`: `xy` (B, J, 2) from 0 to 1 across the crop, `known` (B, J), `state`,
+    `shares` (B, J, 4), `occluder` (B, 1, H/4, W/4), ...; what `models.losses` takes.
+    """
+
+    def __init__(
+        self, config: Any, cache: Path | None, skeleton: Skeleton | None, steps: int | None
+    ) -> None:
+        from synthstudio.training.data.batches import InputSpec
+        from synthstudio.training.data.sources import load_pictures, load_subset
+
+        self._config = config
+        self._scratch = tempfile.TemporaryDirectory(prefix="synthstudio-crops-")
+        kept = cache or Path(self._scratch.name)
+        self.people, self.skeleton = load_subset(config.train, config, kept, skeleton=skeleton)
+        self._pictures = load_pictures(config)
+        self._spec = InputSpec.of(config.network, self.skeleton)
+        self.per_epoch = max(len(self.people) // config.batch, 1)
+        self.steps = steps or self.per_epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        from synthstudio.training.data.prefetch import prefetch
+
+        return prefetch(self._make, range(self.steps))
+
+    def _make(self, step: int) -> Batch:
+        from synthstudio.training import devices
+        from synthstudio.training.data.batches import make_batch
+        from synthstudio.training.trainer import batch_rows
+
+        config = self._config
+        epoch, step_in_epoch = divmod(step, self.per_epoch)
+        order = self._order(epoch)
+        return make_batch(
+            self.people.crops,
+            batch_rows(config, order, step_in_epoch, 0, devices.ALONE),
+            self._spec,
+            config.augment,
+            seed=config.seed,
+            step=step,
+            pictures=self._pictures,
+        )
+
+    @functools.cached_property
+    def _order(self) -> Any:
+        seed = self._config.seed
+        return functools.lru_cache(1)(lambda epoch: self.people.epoch_order(seed, epoch))
+
+    def cut_out(self, image: Any, boxes: Any) -> tuple[Tensor, Tensor]:
+        """People of an image (H, W, 3) uint8 as batches have them, not augmented.
+
+        `boxes` (P, 4) x y w h; returns crops (P, 3, H, W) uint8 and their windows (P, 4) x y w h
+        in pixels of the image.
+        """
+        import torch
+
+        from synthstudio.training.data.batches import stack_images
+        from synthstudio.training.data.windows import crop_and_resize, crop_window
+
+        size = self._spec.size
+        windows = np.array([crop_window(np.asarray(box, np.float64), size) for box in boxes])
+        cut = [crop_and_resize(image, w[:2], size[1] / w[2], size) for w in windows]
+        return stack_images(cut), torch.from_numpy(windows)
+
+    def bank(self, poses: int = 8000) -> PoseBank:
+        """A bank of up to so many poses of these people, half of them mirrored, for `with_bank`.
+
+        Raises:
+            ArgumentError: when of nobody half of the joints are labelled.
+        """
+        from synthstudio.training.poses import pose_bank
+
+        size, seed = self._config.network.size, self._config.seed
+        count = to_count(poses, "poses", least=2)
+        found = pose_bank(self.people, self.skeleton, size=size, count=count, seed=seed)
+        if found is None:
+            raise ArgumentError(
+                "nobody's pose is known", where="sources", expected="half of the joints labelled"
+            )
+        return found
+
+
+def batches(
+    sources: Any,
+    *,
+    size: tuple[int, int] = (256, 192),
+    augment: Mapping[str, Any] | bool = True,
+    skeleton: Skeleton | PathLike | None = None,
+    batch: int = 32,
+    steps: int | None = None,
+    seed: int = 0,
+    cache: PathLike | None = None,
+) -> Batches:
+    """Batches of people as `ss.train` learns from: cut out, augmented, pasted over and mixed.
+
+    Args:
+        sources: A data set, a COCO keypoints file (.json), or a dict of the fields of `train` in
+            docs/training_fields.md (`weight`, `splits`, `boxes`, ...); or a list of these.
+        size: Height and width of the crops in pixels, multiples of 4.
+        augment: Fields of `augment` there (`{"paste": 0.5}`); True: the defaults; False: none.
+        skeleton: Which joints people are converted to; default: the first source's.
+        batch: People a batch.
+        steps: How many batches; default: one pass.
+        seed: Decides order and augmentation.
+        cache: Where cut-out people are kept between runs; default: nowhere.
+
+    Raises:
+        ArgumentError: for a source that is none. ModelError: for fields that do not fit, and where
+        nobody has a labelled joint. FormatError: for a damaged file.
+    """
+    from synthstudio.training import config as configs
+
+    listed = sources if isinstance(sources, list | tuple) else [sources]
+    plain = configs.NO_AUGMENTATION.model_dump()
+    given = dict(augment) if isinstance(augment, Mapping) else {} if augment else plain
+    config = configs.parse(
+        {
+            "train": [_source(one) for one in listed],
+            "network": {"size": list(size) if isinstance(size, Sequence) else size},
+            "augment": given,
+            "batch": to_count(batch, "batch"),
+            "seed": seed,
+        },
+        "batches",
+    )
+    if unfit := [s.name for s in config.train if s.stream or s.recipe]:
+        raise ArgumentError(
+            "only people of a data set or a COCO file are held in memory",
+            where="sources",
+            got=", ".join(unfit),
+            then="Generate the recipe's data set first, or train with ss.train.",
+        )
+    joints = None if skeleton is None else to_skeleton(skeleton)
+    wanted = None if steps is None else to_count(steps, "steps")
+    kept = None if cache is None else to_path(cache, "cache")
+    return Batches(config, kept, joints, wanted)
+
+
+def _source(source: Any) -> dict[str, Any]:
+    if isinstance(source, Mapping):
+        return dict(source)
+    if isinstance(source, Dataset):
+        if source._chosen is not None:
+            raise ArgumentError(
+                "a query is no source", where="sources", then="Filter it into a data set first."
+            )
+        return {"dataset": str(source.path)}
+    if not isinstance(source, str) and not hasattr(source, "__fspath__"):
+        expected = "a data set, a COCO file, a dict of fields, or a list of these"
+        raise ArgumentError(
+            "not a source of people", where="sources", expected=expected, got=shown(source)
+        )
+    path = str(source)
+    return {"coco": path} if path.endswith(".json") else {"dataset": path}
+
+
+def with_bank(maps: Any, poses: Any, *, power: float = 0.5) -> Any:
+    """Heat maps joined with what known poses say: where hidden joints are, given the others.
+
+    Every joint's map is multiplied by that of the poses which fit the other joints' maps, to
+    `power`. Nothing is learnt, so it works behind any network.
+
+    Args:
+        maps: (B, J, h, w) from 0 on, an array or a tensor; each is taken as a probability.
+        poses: A bank (`Batches.bank`, or `ss.Model.load(run).net.block.bank`), or an array
+            (N, J, 2) of joints from 0 to 1 across the crop, in the order of the maps.
+        power: How much the poses count; from 0.
+
+    Returns:
+        Maps of the same kind and shape that sum to one.
+
+    Raises:
+        ArgumentError: when the maps are not such, or the bank has other joints.
+    """
+    import torch
+
+    from synthstudio.models.blocks.bank import PoseBank, fuse
+
+    own = torch.as_tensor(maps).detach().float()
+    if own.ndim != 4 or not torch.isfinite(own).all() or (own < 0).any():
+        raise ArgumentError(
+            "not heat maps",
+            where="maps",
+            expected="(B, J, h, w), finite, from 0 on (logits: softmax over the cells first)",
+            got=f"{tuple(own.shape)}, from {float(own.min()) if own.numel() else 'nothing'}",
+        )
+    bank = poses if isinstance(poses, PoseBank) else PoseBank(torch.as_tensor(poses).float())
+    if bank.poses.shape[1] != own.shape[1]:
+        raise ArgumentError(
+            "the poses have other joints than the maps",
+            where="poses",
+            expected=f"{own.shape[1]} joints",
+            got=str(bank.poses.shape[1]),
+            then="Convert their people: ss.batches(..., skeleton=...).",
+        )
+    shares = own / own.sum((2, 3), keepdim=True).clamp_min(1e-12)
+    with torch.no_grad():
+        found = bank.to(own.device)(shares).maps
+        joined = fuse(shares, found.log(), to_number(power, "power", most=10))
+    return joined if isinstance(maps, torch.Tensor) else joined.cpu().numpy()
