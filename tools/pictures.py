@@ -38,8 +38,8 @@ from synthstudio.recipe.sampling.outfits import design_of, dyed
 from synthstudio.recipe.sampling.skies import DESIGNS, sky_of
 from synthstudio.recipe.schema.load import dump, load, parse
 from synthstudio.report.draw import captioned, contact_sheet, draw_labels, person_colour
-from synthstudio.training.data.frames import Letterbox, frame_people
-from synthstudio.training.data.windows import crop_and_resize
+from synthstudio.training.data.frames import framed_mask, taught_joints
+from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -394,7 +394,7 @@ def bottom_up(out: Path) -> None:
     import torch
 
     from synthstudio.models.bottom_up import fcpose, openpose, personlab, voting
-    from synthstudio.models.bottom_up.contract import is_inside
+    from synthstudio.models.bottom_up.contract import FramePeople, is_inside
 
     text = dump(load(ROOT / "scenes" / "crowd.yaml"))
     text["image"] |= {"width_px": 640, "height_px": 480}
@@ -403,7 +403,13 @@ def bottom_up(out: Path) -> None:
     skeleton, size = get_skeleton(stage.skeleton.name), (480, 640)
     part = Letterbox(scale=1.5, corner=np.array([170.0, 150.0]))
     rgb = crop_and_resize(decode_rgb(made.jpeg, "crowd"), part.corner, part.scale, size)
-    people = frame_people(stack(made.labels.people, skeleton), size, part)
+    labels = stack(made.labels.people, skeleton)
+    people = FramePeople(
+        size=size,
+        joints_px=taught_joints(part.to_frame(labels.joints_px), labels.state),
+        boxes_px=part.boxes_to_frame(labels.amodal_boxes_px),
+        masks=np.array([framed_mask(mask, size, part) for mask in labels.masks]),
+    )
     limbs, both = torch.tensor(skeleton.edges), personlab.directed_limbs(skeleton)
     maps = openpose.openpose_targets([people], limbs, stride=4, sigma=1.75, width=1.5)
     lab = personlab.personlab_targets([people], torch.tensor(both), stride=4, radius=3.0)

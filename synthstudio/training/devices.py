@@ -36,6 +36,16 @@ def memory_guard(device: torch.device, *, got: str, then: str) -> Iterator[None]
         ) from error
 
 
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Run the body with a network in evaluation mode, without gradients."""
+    was_training = net.training
+    net.eval()
+    with torch.inference_mode():
+        yield
+    net.train(was_training)
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """The rank of this process and the number of processes."""

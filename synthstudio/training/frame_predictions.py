@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from synthstudio.core.errors import ModelError
 from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import STATE_HIDDEN, STATE_VISIBLE
-from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.latency import latency
@@ -26,20 +25,17 @@ from synthstudio.training import devices, diagnostics
 from synthstudio.training.config import NO_AUGMENTATION, Config
 from synthstudio.training.data.batches import CropSubset, InputSpec
 from synthstudio.training.data.frames import (
-    FrameBatch,
     FrameSubset,
     labelled,
     make_frame_batch,
 )
 from synthstudio.training.data.windows import Letterbox
 from synthstudio.training.ground_truth import LABELS_PX, whole_frame_truth, with_found
-from synthstudio.training.log import draw_person
 from synthstudio.training.networks import BottomUpNet
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
-_BATCH = 8
-_DRAWN = 4
+BATCH = 8
 
 
 @torch.inference_mode()
@@ -74,14 +70,12 @@ def validate_frames(
     are found for each true one."""
     if subset is None:
         return {}
-    was_training = net.training
-    net.eval()
     frames, found = subset.frames, []
-    for start in range(0, len(subset), _BATCH):
-        rows = subset.rows[start : start + _BATCH]
-        batch = make_frame_batch(frames, rows, spec, NO_AUGMENTATION)
-        found += find_people(net, batch.images)
-    net.train(was_training)
+    with devices.evaluating(net):
+        for start in range(0, len(subset), BATCH):
+            rows = subset.rows[start : start + BATCH]
+            batch = make_frame_batch(frames, rows, spec, NO_AUGMENTATION)
+            found += find_people(net, batch.images)
     people, known = labelled(frames, subset.rows)
     image = np.searchsorted(frames.first, people, side="right") - 1
     table = gather(found, subset.rows, len(spec.skeleton.joints))
@@ -101,30 +95,9 @@ def validate_frames(
     return out | {"found": len(table) / max(len(people), 1)}
 
 
-def draw_frames(batch: FrameBatch, net: nn.Module, skeleton: Skeleton) -> U8:
-    """Frames of a batch with their labels above and the people found below (H, W, 3)."""
-    count = min(_DRAWN, len(batch.images))
-    was_training = net.training
-    net.eval()
-    found = find_people(net, batch.images[:count])
-    net.train(was_training)
-    rows = []
-    for everybody in ([p.joints_px for p in batch.people[:count]], [p.joints_px for p in found]):
-        tiles = []
-        for b, people in enumerate(everybody):
-            tile = batch.images[b].numpy().transpose(1, 2, 0).copy()
-            for xy in people:
-                known = np.isfinite(xy).all(-1)
-                tile = draw_person(tile, xy, known, np.zeros_like(known), skeleton)
-            tiles.append(tile)
-        rows.append(np.concatenate(tiles, 1))
-    return np.concatenate(rows, 0)
-
-
 Progress = Callable[[int, int], None]
 FindFrames = Callable[[Dataset, Sequence[Row], Progress], list[FoundPeople]]
 """Who is in the frames of these rows, a table each, in their order."""
-BATCH = 8
 
 
 def check_options(decode: str, *, flip: bool, bank: bool) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from synthstudio.core.extras import import_extra
 from synthstudio.core.images import encode_png
-from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.skeleton import COLOURS, Skeleton
-from synthstudio.training.data.batches import Batch
 
+F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 CROPPING = "cropping people"
 _EVERY = 10
@@ -98,46 +97,40 @@ def import_tensorboard() -> Any:
     return import_extra("torch.utils.tensorboard", extra="train")
 
 
-def draw_batch(batch: Batch, net: Any, skeleton: Skeleton, *, people: int = 12) -> U8:
-    """Image (H, W, 3): labels in the upper row, predictions below; hidden joints are rings."""
-    count = min(people, len(batch.images))
-    device = next(net.parameters()).device
-    was_training = net.training
-    net.eval()
-    images, (height, width) = batch.images[:count].to(device), batch.images.shape[-2:]
-    with torch.inference_mode():
-        xy_px = net.find(images).joints_px
-    net.train(was_training)
-    zoom = max(1, 192 // height)
-    predicted = xy_px.cpu().numpy() * zoom
-    labelled = batch.labels.xy[:count].numpy() * [width * zoom, height * zoom]
-    known = batch.labels.known[:count].numpy()
-    hidden = batch.labels.state[:count].numpy() == STATE_HIDDEN
+def draw_samples(
+    images: Tensor,
+    labelled: Sequence[F64],
+    predicted: Sequence[F64],
+    skeleton: Skeleton,
+    hidden: Sequence[NDArray[np.bool_]] | None = None,
+) -> U8:
+    """Image (H, W, 3): samples with their labels in the upper row, predictions below.
+
+    `images` (B, 3, h, w) uint8; of each the joints (P, J, 2) of its people in pixels, NaN unknown.
+    Joints that are `hidden` (P, J) are rings.
+    """
+    zoom = max(1, 192 // images.shape[-2])
     rows = []
-    for xy, drawn in ((labelled, known), (predicted, np.isfinite(predicted).all(-1))):
+    for everybody in (labelled, predicted):
         tiles = []
-        for b in range(count):
-            image = batch.images[b].numpy().transpose(1, 2, 0)
+        for b, people in enumerate(everybody):
+            image = images[b].numpy().transpose(1, 2, 0)
             tile = np.repeat(np.repeat(image, zoom, 0), zoom, 1).copy()
-            tiles.append(draw_person(tile, xy[b], drawn[b], hidden[b], skeleton))
+            rings = np.zeros(people.shape[:2], bool) if hidden is None else hidden[b]
+            for xy, ring in zip(people * zoom, rings, strict=True):
+                _draw_person(tile, xy, ring, skeleton)
+            tiles.append(tile)
         rows.append(np.concatenate(tiles, 1))
     return np.concatenate(rows, 0)
 
 
-def draw_person(
-    tile: U8,
-    xy: NDArray[np.float64],
-    drawn: NDArray[np.bool_],
-    hidden: NDArray[np.bool_],
-    skeleton: Skeleton,
-) -> U8:
-    """Draw the joints xy (J, 2) and limbs into a picture; `hidden` (J,) joints are rings."""
+def _draw_person(tile: U8, xy: F64, hidden: NDArray[np.bool_], skeleton: Skeleton) -> None:
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(xy).all(-1))
     at = np.round(np.nan_to_num(xy, nan=-99)).astype(int).clip(-9999, 9999).tolist()
     for a, b in skeleton.edges:
-        if drawn[a] and drawn[b]:
+        if known[a] and known[b]:
             cv2.line(tile, tuple(at[a]), tuple(at[b]), (90, 90, 90), 1, cv2.LINE_AA)
     for j, side in enumerate(skeleton.sides):
-        if drawn[j]:
+        if known[j]:
             fill = 1 if hidden[j] else -1
             cv2.circle(tile, tuple(at[j]), 3, COLOURS[side], fill, cv2.LINE_AA)
-    return tile

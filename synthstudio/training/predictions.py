@@ -48,16 +48,14 @@ def predict_subset(
     predictions on mirrored crops (test-time flip). Windows may reach beyond their images, whose
     sizes crops do not know: see `ground_truth.clip_windows`. ModelError when out of memory.
     """
-    was_training = net.training
-    net.eval()
     answers: list[Answers] = []
-    with devices.memory_guard(device, got=f"{BATCH} people", then=devices.OTHER_DEVICE):
+    guard = devices.memory_guard(device, got=f"{BATCH} people", then=devices.OTHER_DEVICE)
+    with devices.evaluating(net), guard:
         for batch in people_batches(people, spec):
             images = batch.images.to(device)
             answers.append(answer_images(net, images, spec, decode=decode, flip=flip, bank=bank))
             answers[-1]["known"] = batch.labels.known.numpy()
             progress(min(len(answers) * BATCH, len(people)), len(people))
-    net.train(was_training)
     return of_people(people, answers, spec)
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthstudio.core.labels import STATE_HIDDEN
 from synthstudio.core.rng import stream
 from synthstudio.models.contract import PoseNet
 from synthstudio.models.losses import Weights, pose_losses
@@ -20,13 +21,14 @@ from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import Batch, CropSubset
 from synthstudio.training.data.frames import FrameBatch, FrameSubset, make_frame_batch
 from synthstudio.training.data.streamed import StreamReader
-from synthstudio.training.frame_predictions import draw_frames, validate_frames
-from synthstudio.training.log import draw_batch
+from synthstudio.training.frame_predictions import find_people, validate_frames
+from synthstudio.training.log import draw_samples
 from synthstudio.training.networks import BottomUpNet
 from synthstudio.training.predictions import validate
 from synthstudio.training.trainer import Trainer, enough_for_norms, to_float32
 
 Made = TypeVar("Made", bound=tuple[Any, ...])
+_PEOPLE_DRAWN, _FRAMES_DRAWN = 12, 4
 
 
 class PeopleTrainer(Trainer[CropSubset, Made]):
@@ -73,7 +75,18 @@ class PeopleTrainer(Trainer[CropSubset, Made]):
         return validate(net, self.data.val, self.data.spec, device=self.device)
 
     def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
-        return draw_batch(made[0], net, self.data.skeleton)
+        images, labels = made[0].images[:_PEOPLE_DRAWN], made[0].labels
+        with devices.evaluating(net):
+            found = net.find(images.to(self.device)).joints_px  # type: ignore[operator]
+        joints = labels.xy[: len(images)].double() * torch.tensor(images.shape[:-3:-1])
+        joints = joints.masked_fill(~labels.known[: len(images), :, None], torch.nan)
+        return draw_samples(
+            images,
+            joints[:, None].numpy(),
+            found[:, None].double().cpu().numpy(),
+            self.data.skeleton,
+            (labels.state[: len(images), None] == STATE_HIDDEN).numpy(),
+        )
 
 
 class CropTrainer(PeopleTrainer[tuple[Batch]]):
@@ -200,4 +213,11 @@ class FrameTrainer(Trainer[FrameSubset, tuple[FrameBatch, Any]]):
         return validate_frames(net, self.data.val, self.data.spec, device=self.device)
 
     def draw(self, made: tuple[FrameBatch, Any], net: nn.Module) -> NDArray[np.uint8]:
-        return draw_frames(made[0], net, self.data.skeleton)
+        batch = made[0]
+        images = batch.images[:_FRAMES_DRAWN]
+        with devices.evaluating(net):
+            found = find_people(net, images)
+        labelled, predicted = (
+            [people.joints_px for people in some] for some in (batch.people[: len(images)], found)
+        )
+        return draw_samples(images, labelled, predicted, self.data.skeleton)

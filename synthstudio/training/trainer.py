@@ -29,7 +29,7 @@ from synthstudio.models.packaged import DEFAULT, default_tensors
 from synthstudio.training import checkpoint, devices, networks, optimization, poses
 from synthstudio.training.config import Config
 from synthstudio.training.data.augment import BatchPart
-from synthstudio.training.data.sources import Subset, TrainingData, check_unchanged
+from synthstudio.training.data.sources import Samples, TrainingData, check_unchanged
 from synthstudio.training.log import Log
 
 Made = TypeVar("Made")
@@ -79,7 +79,7 @@ def seed_everything(config: Config) -> None:
     torch.use_deterministic_algorithms(config.deterministic, warn_only=config.device != "cpu")
 
 
-class Trainer(ABC, Generic[Subset, Made]):
+class Trainer(ABC, Generic[Samples, Made]):
     """The state of a run and the parts of a step. `unit`: what a batch is counted in."""
 
     unit: ClassVar[str]
@@ -90,7 +90,7 @@ class Trainer(ABC, Generic[Subset, Made]):
         self,
         config: Config,
         out: Path,
-        data: TrainingData[Subset],
+        data: TrainingData[Samples],
         device: torch.device,
         world: devices.World,
         *,
@@ -102,7 +102,7 @@ class Trainer(ABC, Generic[Subset, Made]):
             augment = config.augment.model_copy(update={"flip": 0.0})
             config = config.model_copy(update={"augment": augment})
         self.config, self.out = config, out
-        self.data: TrainingData[Subset] = data
+        self.data: TrainingData[Samples] = data
         self.device, self.world = device, world
         self.check(say)
         self.net: Any = build(config, data, say=say).to(device)
@@ -124,7 +124,7 @@ class Trainer(ABC, Generic[Subset, Made]):
         self.total = config.steps or self.steps_per_epoch * config.epochs
         self.stop: list[str] = []
         self._check_patience()
-        self.epoch_order: Callable[[int], tuple[Subset, NDArray[np.int64]]] = functools.lru_cache(
+        self.epoch_order: Callable[[int], tuple[Samples, NDArray[np.int64]]] = functools.lru_cache(
             1
         )(self._epoch_order)
         self.log = Log(out, keep_before=self.progress.step) if world.is_main else None
@@ -154,18 +154,18 @@ class Trainer(ABC, Generic[Subset, Made]):
     def draw(self, made: Made, net: nn.Module) -> NDArray[np.uint8]:
         """A picture (H, W, 3) of a batch with its labels and predictions."""
 
-    def _epoch_order(self, epoch: int) -> tuple[Subset, NDArray[np.int64]]:
+    def _epoch_order(self, epoch: int) -> tuple[Samples, NDArray[np.int64]]:
         """The samples of an epoch and the order in which they are used."""
         samples = self.data.of_epoch(epoch)
         return samples, samples.epoch_order(self.config.seed, epoch)
 
-    def batch_of(self, number: int) -> tuple[Subset, BatchPart]:
+    def batch_of(self, number: int) -> tuple[Samples, BatchPart]:
         """The samples of batch `number`, and this process's part of it."""
         step, part = divmod(number, self.config.accumulate)
         epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
         return self.part_of(epoch, step_in_epoch, part)
 
-    def part_of(self, epoch: int, step: int, part: int) -> tuple[Subset, BatchPart]:
+    def part_of(self, epoch: int, step: int, part: int) -> tuple[Samples, BatchPart]:
         """The samples of an epoch, and those of a batch that this process takes."""
         samples, order = self.epoch_order(epoch)
         return samples, batch_rows(self.config, order, step, part, self.world)

@@ -82,21 +82,6 @@ def test_from_nothing_to_a_report(made: tuple[Path, dict, list[str]]) -> None:
     assert stored["about"]["notes"] == []
 
 
-def test_its_summary_says_what_the_figures_are(made: tuple[Path, dict, list[str]]) -> None:
-    found = made[1]
-    text = train_demo.summary(found)
-    hidden = found["PCK@0.1"]["hidden"]
-    assert f"{100 * hidden['value']:.1f} %" in text
-    assert f"{100 * hidden['mean_pose']:.1f} %" in text
-    measures = storage.read(Path(found["report"]).parent).metrics
-    assert hidden["mean_pose"] == measures["prior"]["hidden"]["mean_pose_PCK@0.1"]
-    assert found["report"] in text and found["network"] in text
-    lost = found | {"lost_by_the_occluder": {"value": -0.25, "low": -0.3, "high": -0.2}}
-    assert "25.0 points more (20.0 to 30.0)" in train_demo.summary(lost)
-    stopped = train_demo.summary({"finished": False, "steps": 3, "run": "there"})
-    assert "stopped after 3 steps" in stopped
-
-
 def test_without_hidden_joints_it_says_the_same_twice(
     made: tuple[Path, dict, list[str]], tmp_path: Path
 ) -> None:

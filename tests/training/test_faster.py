@@ -21,7 +21,6 @@ from synthstudio.core.skeleton import get_skeleton
 from synthstudio.inference import compress as compressing
 from synthstudio.inference import scoring
 from synthstudio.inference.onnx_model import OnnxModel
-from synthstudio.report import plots
 from synthstudio.training import checkpoint, pruning
 from synthstudio.training.networks import build_network
 
@@ -139,12 +138,6 @@ def test_compress_picks_and_says_how_near(run: Path, pairs: Path, tmp_path: Path
     with pytest.raises(ModelError):  # nobody in a split of that name
         speed.compress(run, pairs, tmp_path / "d", val=("nowhere",))
     assert not (tmp_path / "d").exists()
-
-
-def test_plots_of_nothing_and_of_one() -> None:
-    assert "nothing to compare" in plots.trade([("a", 1.0, float("nan"), False)])
-    assert plots.trade([("a<b", 1.0, 50.0, True)]).count("<circle") == 1
-    assert "a&lt;b" in plots.trade([("a<b", 1.0, 50.0, True)])
 
 
 def test_few_poses_stand_for_all(run: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import shutil
 import signal
@@ -23,7 +22,6 @@ from waiting import wait_for
 
 from synthstudio.core.errors import DatasetError
 from synthstudio.dataset.shards import pack
-from synthstudio.dataset.source import default_cache
 from synthstudio.training.config import Config
 
 
@@ -101,23 +99,6 @@ def test_a_url_that_is_gone_is_a_note_of_an_evaluation(
         f"set, which the network was trained on, cannot be read: whether it shares people with "
         f"{pairs.name} is not known."
     )
-
-
-@pytest.mark.nightly("eight steps on fetched shards; the cache's bound is tested with stores")
-def test_the_cache_of_shards_is_bounded(
-    url: str, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Six shards pass through a cache for less than three."""
-    monkeypatch.setenv("SYNTHSTUDIO_CACHE_GB", str(2.5 * _bytes(shards / "shards" / "00000") / 1e9))
-    tiny.run(streaming(url, val=[]), tmp_path / "run")
-    gc.collect()  # no reader holds a shard any more, and the next entry makes room
-    default_cache().hold("last", lambda folder: None, lambda folder: True).close()
-    kept = list((tmp_path / "fetched").rglob("shard.json"))
-    assert 0 < len(kept) < 6
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def test_a_damaged_shard_of_a_store_is_one_message(s3: S3, url: str, tmp_path: Path) -> None:

@@ -51,12 +51,6 @@ def test_a_bank_knows_only_the_people_that_are_learnt_from(people: sources.Train
         assert np.abs(own - pose).max((1, 2)).min() < 1e-5
 
 
-def test_a_plain_block_has_no_poses_to_show(people: sources.TrainingData) -> None:
-    assert people.val is not None
-    reported = diagnostics.examples(net_of(people, "kpe"), people.val, people.spec, device=CPU)
-    assert reported and all(e.poses is None for e in reported)
-
-
 def test_examples_are_hidden_joints_of_different_moments(people: sources.TrainingData) -> None:
     assert people.val is not None
     reported = diagnostics.examples(net_of(people), people.val, people.spec, device=CPU, count=4)

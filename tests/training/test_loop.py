@@ -198,7 +198,7 @@ def test_memory_that_runs_out_is_one_message(
         "training": r"8 people.*Halve `batch` and double `accumulate`",
         "validation": "128 people.*another --device",
     }
-    monkeypatch.setattr(systems, "draw_batch", lambda *given: np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(systems.CropTrainer, "draw", lambda *given: np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(ModelError, match="out of memory.*" + says[where]):
         tiny.run(settings, tmp_path / "run")
 

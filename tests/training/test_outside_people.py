@@ -264,26 +264,6 @@ def test_what_an_import_refuses_is_refused(tmp_path: Path, name: str) -> None:
     assert not list((tmp_path / "cache").glob("*"))  # nothing half made is left
 
 
-@pytest.mark.parametrize(
-    ("table", "field", "value", "says"),
-    [
-        ("images", "width", 10**6, "too large"),
-        ("annotations", "keypoints", [1e30, *[1] * 50], "no number in range"),
-        ("annotations", "keypoints", [1] * 50, "51 numbers"),
-    ],
-)
-def test_what_an_import_leaves_out_is_left_out(
-    tmp_path: Path, table: str, field: str, value: object, says: str
-) -> None:
-    file = coco(tmp_path / "set")
-    found = json.loads(file.read_text())
-    found[table][1][field] = value
-    file.write_text(json.dumps(found))
-    notes: list[str] = []
-    assert len(gathered(tmp_path, source(file), notes=notes).train) == 2
-    assert any("left out: 1 x" in note and says in note for note in notes), notes
-
-
 def test_missing_files_and_sets_without_joints(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no such file"):
         gathered(tmp_path, {"coco": str(tmp_path / "none.json")})

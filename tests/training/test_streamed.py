@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import recorded
 import tiny
+from waiting import wait_for
 
 from synthstudio.core.errors import DatasetError, ModelError, SynthStudioError
 from synthstudio.core.skeleton import get_skeleton
@@ -53,7 +54,7 @@ def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[Pe
                 found[-1].append([(int(crops.frame[r]), int(crops.instance[r])) for r in part.rows])
     finally:
         reader.close()
-    assert "batches" not in [t.name for t in threading.enumerate()]
+    wait_for(lambda: not any("batches" in t.name for t in threading.enumerate()), "the thread")
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -52,15 +52,9 @@ class BatchPart:
         return cls(rows=rows[places], places=places, count=len(rows), beside=rows)
 
     def drawn(self, draws: Drawn) -> Drawn:
-        """Of what was drawn for the whole batch (a dataclass of arrays, or of dicts of them) that
-        of this part."""
-        taken = {name: self._taken(value) for name, value in vars(draws).items()}
+        """Of what was drawn for the whole batch (a dataclass of arrays) that of this part."""
+        taken = {name: value[self.places] for name, value in vars(draws).items()}
         return dataclasses.replace(draws, **taken)  # type: ignore[type-var]
-
-    def _taken(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: array[self.places] for name, array in value.items()}
-        return value[self.places]
 
 
 def as_part(rows: I64 | BatchPart) -> BatchPart:

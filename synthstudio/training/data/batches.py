@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from typing import Self
 
 import cv2
 import numpy as np
@@ -37,30 +39,37 @@ _BESIDE = 1 / 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class CropSubset:
-    """Crops and which of them are used: `rows` (R,), and their sampling weights (R,)."""
+class Subset:
+    """Which samples are used: `rows` (R,), and their sampling weights (R,)."""
 
-    crops: Crops
     rows: I64
     weight: F64
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: I64) -> CropSubset:
-        """Fewer people of the same crops; `index` counts within this subset."""
-        return CropSubset(crops=self.crops, rows=self.rows[index], weight=self.weight[index])
+    def take(self, index: I64) -> Self:
+        """Fewer of the same samples; `index` counts within this subset."""
+        return dataclasses.replace(self, rows=self.rows[index], weight=self.weight[index])
 
     def epoch_order(self, seed: int, epoch: int) -> I64:
-        return shuffled(self.rows, self.weight, seed=seed, epoch=epoch)
+        """The order of an epoch: each row once, or drawn by weight where weights differ."""
+        rng = stream(seed, "order", epoch)
+        if np.ptp(self.weight) == 0:
+            return rng.permutation(self.rows)
+        return rng.choice(self.rows, len(self.rows), p=self.weight / self.weight.sum())
 
 
-def shuffled(rows: I64, weight: F64, *, seed: int, epoch: int) -> I64:
-    """The order of an epoch: each row once, or drawn by weight where weights differ."""
-    rng = stream(seed, "order", epoch)
-    if np.ptp(weight) == 0:
-        return rng.permutation(rows)
-    return rng.choice(rows, len(rows), p=weight / weight.sum())
+@dataclass(frozen=True, kw_only=True)
+class CropSubset(Subset):
+    """Crops and which of them are used."""
+
+    crops: Crops
+
+    @classmethod
+    def everybody(cls, crops: Crops) -> Self:
+        """All crops, with equal weights."""
+        return cls(crops=crops, rows=np.arange(len(crops)), weight=np.ones(len(crops)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Whole frames for bottom-up networks: letter-boxed to one size, with all people.
 
-`WholeFrames` is a torch data set for a loop of one's own; `Frames` are cached on disk, and batches
-of them augmented, for `train`. Letters: N frames of H x W pixels, P people in all, J joints.
+They are cached on disk; `make_frame_batch` augments them for `train`, and `WholeFrames` is a torch
+data set for a loop of one's own. Hidden joints are taught, as everywhere, but somebody of whom no
+joint is seen is not: their box teaches nothing. Letters: N frames of H x W pixels, P people in all,
+J joints.
 """
 
 from __future__ import annotations
@@ -19,10 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
-from synthstudio.core.people import People
 from synthstudio.core.places import Place
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import Skeleton, get_skeleton
@@ -39,7 +39,7 @@ from synthstudio.training.data.batches import (
     NO_PICTURES,
     InputSpec,
     Pictures,
-    shuffled,
+    Subset,
     stack_images,
 )
 from synthstudio.training.data.cache import (
@@ -61,27 +61,13 @@ from synthstudio.training.data.crops import (
 from synthstudio.training.data.style import draw_styles, restyle
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
-
-
-def frame_people(people: People, size: tuple[int, int], letterbox: Letterbox) -> FramePeople:
-    """The labels of a frame as a bottom-up system learns them.
-
-    Hidden joints are taught, as everywhere, but somebody of whom no joint is seen is not: their box
-    teaches nothing. Masks are those of what is seen; without a mask of everybody there is none.
-    """
-    boxes = letterbox.boxes_to_frame(whole_boxes(people.amodal_boxes_px, people.boxes_px))
-    masks = None
-    if all(people.modal):
-        seen = [framed_mask(mask, size, letterbox) for mask in people.masks]
-        masks = np.array(seen, bool).reshape(-1, *size)
-    return FramePeople(
-        size=size,
-        joints_px=taught_joints(letterbox.to_frame(people.joints_px), people.state),
-        boxes_px=boxes,
-        masks=masks,
-    )
+VERSION = 1
+_NOBODY = [float("nan")] * 4
 
 
 def taught_joints(joints_px: F64, state: NDArray[np.uint8]) -> F64:
@@ -100,58 +86,6 @@ def framed_mask(mask: Bools, size: tuple[int, int], letterbox: Letterbox) -> Boo
     levels = np.repeat(mask[..., None] * np.uint8(255), 3, -1)
     framed = crop_and_resize(levels, letterbox.corner, letterbox.scale, size, 0)
     return np.asarray(framed[..., 0] > 127)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WholeFrame:
-    """An image (3, H, W) uint8 with the labels of its people; `index` is the frame's number."""
-
-    image: Tensor
-    people: FramePeople
-    letterbox: Letterbox
-    index: int
-
-
-class WholeFrames(TorchDataset[WholeFrame]):
-    """The frames of a data set at `size` (H, W) pixels, in its order; grey beyond the image.
-
-    `split`: "train", "val" or "test" alone. Frames without people are among them: they teach too.
-    """
-
-    def __init__(
-        self, dataset: Dataset, *, size: tuple[int, int], split: str | None = None
-    ) -> None:
-        self.dataset, self.size = dataset, size
-        rows = dataset.iter_frames(["index", "split"])
-        self.indices = [row["index"] for row in rows if split in (None, row["split"])]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> WholeFrame:
-        index = self.indices[place]
-        row = self.dataset.frame(index)
-        rgb = decode_rgb(self.dataset.image_bytes_of(row), str(self.dataset.image_of(row)))
-        letterbox = Letterbox.of(rgb.shape[:2], self.size)
-        image = letterbox.framed(rgb, self.size)
-        return WholeFrame(
-            image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-            people=frame_people(self.dataset.people_of(index), self.size, letterbox),
-            letterbox=letterbox,
-            index=index,
-        )
-
-
-def collate(frames: list[WholeFrame]) -> tuple[Tensor, list[FramePeople]]:
-    """A batch: images (B, 3, H, W) and the people of each; `collate_fn` of a DataLoader."""
-    return torch.stack([f.image for f in frames]), [f.people for f in frames]
-
-
-F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
-U8 = NDArray[np.uint8]
-VERSION = 1
-_NOBODY = [float("nan")] * 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +123,16 @@ class Frames:
         which = range(self.first[row], self.first[row + 1])
         bits = [np.unpackbits(self.masks[p], count=high * wide) for p in which]
         return np.array(bits, bool).reshape(-1, high, wide)
+
+    def people_of(self, row: int, *, masks: bool = True) -> FramePeople:
+        """The people of a frame as a bottom-up system learns them, not augmented."""
+        which = self.people(row)
+        return FramePeople(
+            size=self.images[row].shape[:2],
+            joints_px=taught_joints(self.xy[which].astype(np.float64), self.state[which]),
+            boxes_px=self.boxes[which].astype(np.float64),
+            masks=self.masks_of(row) if masks else None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -355,22 +299,37 @@ def open_frames(folder: Path) -> Frames:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameSubset:
-    """Frames and which of them are used: `rows` (R,), and their sampling weights (R,)."""
+class FrameSubset(Subset):
+    """Frames and which of them are used."""
 
     frames: Frames
-    rows: I64
-    weight: F64
+
+
+class WholeFrames(TorchDataset[tuple[Tensor, FramePeople]]):
+    """The frames of a data set as images (3, H, W) uint8 with their people, not augmented.
+
+    `size` (H, W) pixels, grey beyond the image. `split`: "train", "val" or "test" alone. Frames
+    without people are among them: they teach too.
+    """
+
+    def __init__(
+        self, place: Place, *, size: tuple[int, int], cache: Path, split: str | None = None
+    ) -> None:
+        source = frame_dataset(place, size=size, cache=cache, progress=lambda done, total: None)
+        self.frames = source.frames
+        self.rows = np.flatnonzero((self.frames.split == split) | (split is None))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: I64) -> FrameSubset:
-        """Fewer of the same frames; `index` counts within this subset."""
-        return FrameSubset(frames=self.frames, rows=self.rows[index], weight=self.weight[index])
+    def __getitem__(self, place: int) -> tuple[Tensor, FramePeople]:
+        row = int(self.rows[place])
+        return stack_images([self.frames.images[row]])[0], self.frames.people_of(row)
 
-    def epoch_order(self, seed: int, epoch: int) -> I64:
-        return shuffled(self.rows, self.weight, seed=seed, epoch=epoch)
+
+def collate(frames: list[tuple[Tensor, FramePeople]]) -> tuple[Tensor, list[FramePeople]]:
+    """A batch: images (B, 3, H, W) and the people of each; `collate_fn` of a DataLoader."""
+    return torch.stack([image for image, _ in frames]), [people for _, people in frames]
 
 
 @dataclass(frozen=True, kw_only=True)

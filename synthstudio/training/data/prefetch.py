@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import signal
-import threading
+from collections import deque
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 import cv2
@@ -14,56 +14,34 @@ from torch.utils.data import DataLoader, Dataset
 from synthstudio.core.errors import ModelError
 
 Made = TypeVar("Made")
+_DEPTH = 3
 
 
 def prefetch(
-    make: Callable[[int], Made], numbers: range, *, depth: int = 3, processes: int = 0
+    make: Callable[[int], Made], numbers: range, *, depth: int = _DEPTH, processes: int = 0
 ) -> Generator[Made]:
     """Yield `make(number)` for each number, up to `depth` of them made ahead.
 
     By a thread: OpenCV and NumPy release the interpreter lock, so training on a CPU does not wait.
-    By so many `processes` instead, twice as far ahead, where the steps are mostly Python, as on a
-    GPU; they are forked, so `make` may hold anything that needs no device. What is made is the
-    same. Exceptions of a thread or process are raised here; ModelError where a process ended.
+    By so many `processes` of a DataLoader instead, twice as far ahead, where the steps are mostly
+    Python, as on a GPU; they are forked, so `make` may hold anything that needs no device. What is
+    made is the same. Exceptions of a thread or process are raised here; ModelError where a process
+    ended.
     """
     if processes and len(numbers):
         yield from _by_processes(make, numbers, depth=depth, processes=processes)
-    else:
-        yield from _by_thread(make, numbers, depth=depth)
-
-
-def _by_thread(make: Callable[[int], Made], numbers: range, *, depth: int) -> Generator[Made]:
-    ready: queue.Queue[Made | BaseException | None] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def put(item: Made | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for number in numbers:
-                if stop.is_set():
-                    return
-                put(make(number))
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="batches", daemon=True)
-    thread.start()
+        return
+    ahead: deque[Future[Made]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        for number in numbers:
+            ahead.append(pool.submit(make, number))
+            if len(ahead) > depth:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
     finally:
-        stop.set()
-        thread.join(timeout=5)
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Numbered(Dataset[Made | Exception], Generic[Made]):
@@ -88,7 +66,7 @@ def _by_processes(
         sampler=numbers,
         num_workers=processes,
         prefetch_factor=-(-2 * depth // processes),  # shared memory of containers is small
-        collate_fn=_as_made,
+        collate_fn=lambda made: made,
         worker_init_fn=_begin,
         multiprocessing_context="fork",
     )
@@ -107,10 +85,6 @@ def _by_processes(
         if isinstance(item, Exception):
             raise item
         yield item
-
-
-def _as_made(item: Made) -> Made:
-    return item
 
 
 def _begin(worker: int) -> None:

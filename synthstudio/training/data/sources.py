@@ -38,11 +38,11 @@ U8 = NDArray[np.uint8]
 Report = Callable[[int, int], None]
 _BODY = 0.7
 """The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
-Subset = TypeVar("Subset", CropSubset, FrameSubset)
+Samples = TypeVar("Samples", CropSubset, FrameSubset)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingData(Generic[Subset]):
+class TrainingData(Generic[Samples]):
     """The samples of a run. `key` is a hash of all of it.
 
     `train` is the first epoch's; `later_epoch` gives those of another one where people are rendered
@@ -51,13 +51,13 @@ class TrainingData(Generic[Subset]):
     causes up. `pictures` are what augmentation takes from elsewhere.
     """
 
-    train: Subset
-    val: Subset | None
+    train: Samples
+    val: Samples | None
     spec: InputSpec
     key: str
     pictures: Pictures = NO_PICTURES
     balance: F64 = dataclasses.field(default_factory=lambda: np.ones(4))
-    later_epoch: Callable[[int], Subset] | None = None
+    later_epoch: Callable[[int], Samples] | None = None
     stream: StreamedPeople | None = None
     close: Callable[[], None] = lambda: None
 
@@ -69,7 +69,7 @@ class TrainingData(Generic[Subset]):
         """How many samples there are to learn from."""
         return len(self.train if self.stream is None else self.stream)
 
-    def of_epoch(self, epoch: int) -> Subset:
+    def of_epoch(self, epoch: int) -> Samples:
         """The samples of an epoch; epochs must be requested in rising order."""
         return self.train if self.later_epoch is None or not epoch else self.later_epoch(epoch)
 

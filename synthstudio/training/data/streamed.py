@@ -235,8 +235,7 @@ class StreamedPeople:
         for ref, people in zip(self.refs, self.counts.tolist(), strict=True):
             numbers = range(min(people, count - len(rows)))
             rows += self.reader.cut(ref, numbers, people=people).values()
-        crops = crops_in_memory(rows)
-        return CropSubset(crops=crops, rows=np.arange(len(rows)), weight=np.ones(len(rows)))
+        return CropSubset.everybody(crops_in_memory(rows))
 
 
 class StreamReader:
@@ -277,10 +276,9 @@ class StreamReader:
                 self._held[begin + slot][number]
                 for slot, number in zip(window.slot[inside], window.number[inside], strict=True)
             ]
-        own = np.arange(len(rows))
-        subset = CropSubset(crops=crops_in_memory(rows), rows=own, weight=np.ones(len(rows)))
-        part = BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
-        return subset, part
+        subset = CropSubset.everybody(crops_in_memory(rows))
+        own = subset.rows
+        return subset, BatchPart(rows=own, places=places - start, count=self.batch, beside=own)
 
     def _take(self, first: int, stop: int) -> None:
         """Hold the shards at the places `first` to `stop`, counted over all epochs."""
@@ -400,7 +398,7 @@ def open_stream(
         reader=reader,
         refs=refs,
         counts=counts,
-        labels=CropSubset(crops=crops, rows=np.arange(len(unread)), weight=np.ones(len(unread))),
+        labels=CropSubset.everybody(crops),
         key=key,
         notes=tuple(notes),
     )

@@ -1,7 +1,6 @@
-"""What cameras and files do to pictures, and the colours and textures of other photos.
+"""Noise, and the colours of photos: rendered people look alike in both, and photos do not.
 
-Rendered people all look alike in sharpness, noise and colours; a network that learns from them must
-not count on it. Labels stay. All numbers are drawn from (seed, step).
+Labels stay. All numbers are drawn from (seed, step).
 """
 
 from __future__ import annotations
@@ -25,33 +24,27 @@ from synthstudio.training.data.augment import BatchPart
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 
-EFFECTS = ("colours", "noise")
-"""In the order in which they are applied; each is a chance in `augment`."""
 MOST_PHOTOS = 1000
 _PHOTO_PX = 96
 
 
 @dataclass(frozen=True, kw_only=True)
 class Photos:
-    """Small pictures (h, w, 3), at most MOST_PHOTOS of a folder; `lab` (P, 2, 3) mean and spread
-    of each one's channels in CIELAB."""
+    """At most MOST_PHOTOS of a folder: `lab` (P, 2, 3) mean and spread of each one's channels in
+    CIELAB; `key` is a hash of the pictures."""
 
-    pictures: tuple[U8, ...]
     lab: F32
     key: str
-
-    def __len__(self) -> int:
-        return len(self.pictures)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StyleDraws:
     """The random choices for B samples; each array has B rows."""
 
-    chosen: dict[str, NDArray[np.bool_]]
-    strength: dict[str, NDArray[np.float64]]  # 0 to 1
+    colours: NDArray[np.float64]  # how far towards the photo's, 0 to 1; 0: not at all
     photo: NDArray[np.int64]
-    noise: NDArray[np.int64]  # seeds
+    noise: NDArray[np.float64]  # its strength, 0 to 1; 0: none
+    seed: NDArray[np.int64]  # of the noise
 
 
 def load_photos(folder: Path) -> Photos:
@@ -65,15 +58,15 @@ def load_photos(folder: Path) -> Photos:
             "no photos", where=str(folder), expected=f"a folder with {', '.join(SUFFIXES)}"
         )
     every = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PHOTOS)).round().astype(int)
-    digest, pictures = hashlib.sha256(), []
+    digest, lab = hashlib.sha256(), []
     for k in every:
         rgb = read_rgb(paths[k])
         factor = min(1.0, _PHOTO_PX / max(rgb.shape[:2]))
         size = [max(1, round(side * factor)) for side in rgb.shape[1::-1]]
-        pictures.append(np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8))
-        digest.update(repr(pictures[-1].shape).encode() + pictures[-1].tobytes())
-    lab = np.array([_statistics(cv2.cvtColor(p, cv2.COLOR_RGB2LAB)) for p in pictures], np.float32)
-    return Photos(pictures=tuple(pictures), lab=lab, key=digest.hexdigest())
+        small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        lab.append(_statistics(cv2.cvtColor(small, cv2.COLOR_RGB2LAB)))
+        digest.update(repr(small.shape).encode() + small.tobytes())
+    return Photos(lab=np.array(lab, np.float32), key=digest.hexdigest())
 
 
 def _statistics(lab: NDArray[Any]) -> tuple[Any, Any]:
@@ -85,15 +78,14 @@ def draw_styles(
     augment: Augment, part: BatchPart, *, seed: int, step: int, photos: Photos | None
 ) -> StyleDraws | None:
     """Draw for a part of a batch; None when no effect has a chance."""
-    chance = {name: getattr(augment, name) for name in EFFECTS}
-    if not any(chance.values()):
+    if not augment.colours and not augment.noise:
         return None
     rng, count = stream(seed, "style", step), part.count
     draws = StyleDraws(
-        chosen={name: rng.random(count) < chance[name] for name in EFFECTS},
-        strength={name: rng.random(count) for name in EFFECTS},
-        photo=rng.integers(0, max(len(photos or ()), 1), count),
-        noise=rng.integers(0, 2**62, count),
+        colours=rng.random(count) * (rng.random(count) < augment.colours),
+        photo=rng.integers(0, 1 if photos is None else len(photos.lab), count),
+        noise=rng.random(count) * (rng.random(count) < augment.noise),
+        seed=rng.integers(0, 2**62, count),
     )
     return part.drawn(draws)
 
@@ -102,11 +94,10 @@ def restyle(image: U8, draws: StyleDraws | None, b: int, photos: Photos | None) 
     """Apply the effects of sample b to an image (H, W, 3)."""
     if draws is None:
         return image
-    how = {name: float(draws.strength[name][b]) for name in EFFECTS if draws.chosen[name][b]}
-    if "colours" in how and photos is not None:
-        image = _colours(image, how["colours"], photos.lab[draws.photo[b]])
-    if "noise" in how:
-        image = _noise(image, how["noise"], stream(int(draws.noise[b]), "noise"))
+    if draws.colours[b] and photos is not None:
+        image = _colours(image, float(draws.colours[b]), photos.lab[draws.photo[b]])
+    if draws.noise[b]:
+        image = _noise(image, float(draws.noise[b]), stream(int(draws.seed[b]), "noise"))
     return image
 
 
