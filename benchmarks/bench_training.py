@@ -28,8 +28,9 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import Config, Network
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import Batch, InputSpec
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.crops import crop_kind
 from synthstudio.training.data.prefetch import prefetch
+from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.networks import build_network
 from synthstudio.training.optimization import CLIP_NORM
 from synthstudio.training.poses import bank_sample
@@ -98,15 +99,14 @@ def loader(config: Config, *, frames: int = 48, steps: int = 60) -> dict[str, fl
         data = Path(folder) / "people"
         settings = proofs.settings_for(SCENES / "bench.yaml", assets=SCENES, frames=frames)
         pipeline.generate(settings, data, workers=2)
-        source = crop_dataset(
-            data, size=config.network.size, cache=Path(folder), progress=lambda done, total: None
-        )
+        kind = crop_kind(size=config.network.size)
+        source = load_dataset(data, kind, cache=Path(folder))
         spec = InputSpec.of(config.network, source.skeleton)
         step = trainer(config, spec)
-        rows = np.resize(np.arange(len(source.crops)), config.batch)
+        rows = np.resize(np.arange(len(source.samples)), config.batch)
 
         def make(number: int) -> Batch:
-            return batches.make_batch(source.crops, rows, spec, config.augment, step=number)
+            return batches.make_batch(source.samples, rows, spec, config.augment, step=number)
 
         numbers = range(steps + _WARM_UP)
         alone, cpu_step, _ = _time_steps(step, iter([make(0)] * len(numbers)))

@@ -19,7 +19,8 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.precision import Found
 from synthstudio.evaluation.storage import Predictions
-from synthstudio.training.data.crops import Crops, Sample, columns_of, labelled_people
+from synthstudio.training.data.crops import Crops, columns_of, labelled_people
+from synthstudio.training.data.samples import Sample
 
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]

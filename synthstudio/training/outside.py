@@ -27,7 +27,7 @@ from synthstudio.evaluation.precision import Found, match
 from synthstudio.evaluation.storage import Evaluation, Predictions
 from synthstudio.formats.coco.results import joint_names, own_results
 from synthstudio.training.config import Source
-from synthstudio.training.data.crops import Sample, dataset_samples
+from synthstudio.training.data.samples import Sample, dataset_samples
 from synthstudio.training.evaluation_folder import (
     EvaluationOptions,
     Step,

@@ -30,7 +30,8 @@ from synthstudio.training import checkpoint, devices, optimization
 from synthstudio.training.config import NO_AUGMENTATION, Config, Source
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.crops import CroppedSource, Crops
+from synthstudio.training.data.crops import Crops
+from synthstudio.training.data.samples import Loaded
 from synthstudio.training.data.sources import concatenate, crop_unlabelled, load_subset
 from synthstudio.training.networks import build_network
 from synthstudio.training.trainer import check_finite
@@ -171,14 +172,15 @@ def _photo_people(
             then="Pretrain on the one, then on the other with init_from.",
         )
 
-    def crop(source: Source, skeleton: Skeleton | None = None) -> CroppedSource:
+    def crop(source: Source, skeleton: Skeleton | None = None) -> Loaded[Crops]:
         return crop_unlabelled(
             source.coco, source.images, config, cache=cache, skeleton=skeleton, progress=progress
         )
 
     first = crop(sources[0])
     skeleton = first.skeleton
-    crops = concatenate([first.crops, *(crop(source, skeleton).crops for source in sources[1:])])
+    rest = (crop(source, skeleton).samples for source in sources[1:])
+    crops = concatenate([first.samples, *rest])
     rows = np.repeat(np.arange(len(crops)), 2)
     return PosePeople(crops=crops, rows=rows, pose=rows, look=rows, skeleton=skeleton)
 

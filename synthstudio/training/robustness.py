@@ -21,7 +21,8 @@ from synthstudio.dataset.rows import Row
 from synthstudio.evaluation.storage import Predictions
 from synthstudio.training import checkpoint, devices
 from synthstudio.training.data.batches import CropSubset, InputSpec
-from synthstudio.training.data.crops import Sample, crop_people, crops_in_memory
+from synthstudio.training.data.crops import crop_people, crops_in_memory
+from synthstudio.training.data.samples import Sample
 from synthstudio.training.ground_truth import clip_windows
 from synthstudio.training.predictions import predict_subset
 

@@ -9,7 +9,8 @@ import pytest
 
 from synthstudio.experiment import photos
 from synthstudio.formats.imports import import_from
-from synthstudio.training.data.crops import canvas_size, crop_dataset
+from synthstudio.training.data.crops import canvas_size, crop_kind
+from synthstudio.training.data.samples import load_dataset
 
 pytestmark = pytest.mark.nightly("memory of 360 photos")
 
@@ -43,9 +44,7 @@ def test_each_photo_adds_a_line_and_each_person_labels_and_no_pixels(tmp_path: P
         found[count] = (
             parted,
             peak_kb(
-                lambda r=root: crop_dataset(
-                    r / "data", size=SIZE, cache=r / "crops", progress=quiet
-                )
+                lambda r=root: load_dataset(r / "data", crop_kind(size=SIZE), cache=r / "crops")
             ),
         )
     parted, cut = (many - few for many, few in zip(found[MANY], found[FEW], strict=True))

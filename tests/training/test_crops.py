@@ -20,13 +20,13 @@ from synthstudio.core.images import resample
 from synthstudio.core.rng import stream
 from synthstudio.core.skeleton import get_skeleton
 from synthstudio.training.data import crops, windows
-from synthstudio.training.data.cache import cached_crops
+from synthstudio.training.data.samples import Loaded, Sample, cached_crops, load_dataset
 
 BONES = get_skeleton("coco17")
 SIZE = (48, 36)
 
 
-def sample(seed: int = 0) -> crops.Sample:
+def sample(seed: int = 0) -> Sample:
     """Return a picture of noise with one person."""
     rng = stream(seed, "person")
     person = {
@@ -50,7 +50,7 @@ def sample(seed: int = 0) -> crops.Sample:
         "world_to_camera": None,
     }
     rgb = rng.integers(0, 256, (120, 160, 3), np.uint8)
-    return crops.Sample(frame=frame, people=[person], rgb=lambda: rgb)
+    return Sample(frame=frame, people=[person], rgb=lambda: rgb)
 
 
 def write_crops(out: Path, *, total: int = 2) -> None:
@@ -162,16 +162,14 @@ def test_a_huge_window_needs_no_memory_for_what_is_beyond_the_picture() -> None:
 
 
 def test_an_unfinished_set_is_used_as_far_as_it_is(pairs: Path, tmp_path: Path) -> None:
-    def cropped(folder: Path) -> crops.CroppedSource:
-        return crops.crop_dataset(
-            folder, size=(48, 36), cache=tmp_path / "cache", progress=lambda done, total: None
-        )
+    def cropped(folder: Path) -> Loaded[crops.Crops]:
+        return load_dataset(folder, crops.crop_kind(size=(48, 36)), cache=tmp_path / "cache")
 
     shutil.copytree(pairs, tmp_path / "set")
     whole = cropped(tmp_path / "set")
     (tmp_path / "set" / "index.json").unlink()
     part = cropped(tmp_path / "set")
-    assert len(part.crops) == len(whole.crops) and part.key != whole.key
+    assert len(part.samples) == len(whole.samples) and part.key != whole.key
     assert any("unfinished: the 16 frames" in note for note in part.notes)
     assert not any("unfinished" in note for note in whole.notes)
     shutil.rmtree(tmp_path / "set" / "shards")

@@ -31,7 +31,8 @@ from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.crops import crop_kind
+from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.networks import build_network
 
 BATCHES = (1, 5, 64)
@@ -58,10 +59,10 @@ def exported(learnt: Path, once: Callable[..., Path]) -> Callable[[str], Path]:
 def crops(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Crops (64, 48, 36, 3) of rendered people, each several times in other colours."""
     cache = tmp_path_factory.mktemp("crops")
-    taken = crop_dataset(pairs, size=(48, 36), cache=cache, progress=lambda done, total: None)
+    taken = load_dataset(pairs, crop_kind(size=(48, 36)), cache=cache).samples
     spec = InputSpec(size=(48, 36), cells=(12, 9), skeleton=get_skeleton("coco23"))
-    rows = np.arange(len(taken.crops))
-    images = batches.make_batch(taken.crops, rows, spec, NO_AUGMENTATION).images.numpy()
+    rows = np.arange(len(taken))
+    images = batches.make_batch(taken, rows, spec, NO_AUGMENTATION).images.numpy()
     several = np.concatenate([np.roll(images, k, 1) for k in range(3)] * 3)[:64]
     assert len(several) == 64
     return np.ascontiguousarray(several.transpose(0, 2, 3, 1))

@@ -26,7 +26,8 @@ from synthstudio.training import checkpoint
 from synthstudio.training import config as configs
 from synthstudio.training.config import NO_AUGMENTATION, Augment
 from synthstudio.training.data import batches, sources
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.crops import crop_kind
+from synthstudio.training.data.samples import load_dataset
 from synthstudio.training.poses import pose_bank
 from synthstudio.training.trainer import build, first_weights
 
@@ -83,12 +84,8 @@ def test_they_are_those_that_an_import_gives(tmp_path: Path) -> None:
     file = coco(tmp_path / "set")
     people = gathered(tmp_path, source(file))
     import_from("coco", file, tmp_path / "imported", images=file.parent / "pictures")
-    other = crop_dataset(
-        tmp_path / "imported",
-        size=SIZE,
-        cache=tmp_path / "cache",
-        progress=lambda done, total: None,
-    ).crops
+    kind = crop_kind(size=SIZE)
+    other = load_dataset(tmp_path / "imported", kind, cache=tmp_path / "cache").samples
     assert people.skeleton.name == "coco17" and len(people.train) == len(other) == 3
     for name in ("xy", "state", "present", "shares", "xyz_m", "area", "side", "scale", "group"):
         np.testing.assert_array_equal(getattr(people.train.crops, name), getattr(other, name), name)

@@ -26,7 +26,8 @@ from synthstudio.inference.scoring import labelled_people
 from synthstudio.review.datasets import content_key
 from synthstudio.review.risk.predictions import iter_predictions
 from synthstudio.review.store import default_url, open_store
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.crops import crop_kind
+from synthstudio.training.data.samples import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,6 @@ def test_a_network_fills_joints_under_the_sets_own_names(tmp_path: Path) -> None
 
 
 def test_crops_of_them_have_their_places(horses: Path, tmp_path: Path) -> None:
-    taken = crop_dataset(horses, size=(48, 36), cache=tmp_path, progress=lambda done, total: None)
+    taken = load_dataset(horses, crop_kind(size=(48, 36)), cache=tmp_path)
     assert list(taken.skeleton.joints) == JOINTS
     assert np.isfinite(points(1)).all()

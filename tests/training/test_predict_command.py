@@ -36,7 +36,8 @@ from synthstudio.review.store import default_url, open_store
 from synthstudio.training.config import NO_AUGMENTATION
 from synthstudio.training.data import batches
 from synthstudio.training.data.batches import InputSpec
-from synthstudio.training.data.crops import crop_dataset
+from synthstudio.training.data.crops import crop_kind
+from synthstudio.training.data.samples import load_dataset
 
 app = typer.Typer()
 app.command()(commands.predict)
@@ -156,10 +157,10 @@ def test_of_photos_without_labels_everybody_is_of_nobody(weights: Path, tmp_path
 
 def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -> None:
     size, skeleton = (48, 36), get_skeleton("coco23")
-    taken = crop_dataset(pairs, size=size, cache=tmp_path, progress=lambda done, total: None)
+    taken = load_dataset(pairs, crop_kind(size=size), cache=tmp_path).samples
     frame = InputSpec(size=size, cells=(12, 9), skeleton=skeleton)
-    rows = np.arange(len(taken.crops))
-    learnt = batches.make_batch(taken.crops, rows, frame, NO_AUGMENTATION).images
+    rows = np.arange(len(taken))
+    learnt = batches.make_batch(taken, rows, frame, NO_AUGMENTATION).images
     seen: list[torch.Tensor] = []
 
     class Watch(torch.nn.Module):
@@ -175,7 +176,7 @@ def test_the_network_sees_what_it_saw_in_training(pairs: Path, tmp_path: Path) -
         predict(ask_network(Watch(), skeleton), open_source(pairs).read(), source_boxes, size=size)
     )
     who = {(p.image, p.instance): k for k, p in enumerate(requested)}
-    order = [who[f, i] for f, i in zip(taken.crops.frame, taken.crops.instance, strict=True)]
+    order = [who[f, i] for f, i in zip(taken.frame, taken.instance, strict=True)]
     apart = (torch.cat(seen)[order].float() - learnt.float()).abs()
     assert apart.mean() < 0.5
     assert apart.max() <= 12  # the canvas is resampled as a whole

@@ -19,8 +19,9 @@ from synthstudio.generation.stage import prepare
 from synthstudio.recipe.sampling.context import split_of
 from synthstudio.recipe.schema.load import load, parse
 from synthstudio.training.config import Source
-from synthstudio.training.data.crops import Crops, crop_dataset
+from synthstudio.training.data.crops import Crops, crop_kind
 from synthstudio.training.data.rendered import RenderedPeople
+from synthstudio.training.data.samples import load_dataset
 
 SIZE = (48, 36)
 
@@ -54,9 +55,8 @@ def test_a_window_is_what_a_data_set_of_its_frames_holds(scene: Path, tmp_path: 
     frames = 2 * (numbers[4] + 1)
     settings = prepare(parse(recipe(frames)), assets=tmp_path, device="cpu")
     generate(settings, tmp_path / "set", workers=1)
-    stored = crop_dataset(
-        tmp_path / "set", size=SIZE, cache=tmp_path / "cache", progress=lambda done, total: None
-    ).crops
+    kind = crop_kind(size=SIZE)
+    stored = load_dataset(tmp_path / "set", kind, cache=tmp_path / "cache").samples
     people = opened(scene, workers=2)
     try:
         for epoch in (0, 1):

@@ -49,7 +49,7 @@ def read(config: Config, cache: Path, world: World, epochs: int) -> list[list[Pe
             found.append([])
             for step in range(steps):
                 people, part = reader.part(epoch, step * config.batch)
-                assert reader.shards_held <= 2 * min(config.window, len(data.stream.refs))
+                assert len(reader._held) <= 2 * min(config.window, len(data.stream.refs))
                 crops = people.crops
                 found[-1].append([(int(crops.frame[r]), int(crops.instance[r])) for r in part.rows])
     finally:

@@ -7,9 +7,8 @@ joints with v=0, causes and shares, what covers a person, 3D joints.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,14 @@ from synthstudio.dataset.durable import file_sha256
 from synthstudio.dataset.rows import Row
 from synthstudio.formats.coco.file import CocoFile, image_folder
 from synthstudio.formats.exchange import LeftOut
-from synthstudio.training.config import Joints3D
-from synthstudio.training.data.cache import cached_crops
-from synthstudio.training.data.crops import (
+from synthstudio.training.data.samples import (
     U8,
-    CroppedSource,
+    Kind,
+    Loaded,
+    Made,
     Sample,
+    cached_crops,
     conversion_notes,
-    open_crops,
-    sizes_key,
-    write_crops,
 )
 
 MAX_BOX_SIDES = 4.0
@@ -39,51 +36,35 @@ MAX_BOX_PX = 12_000.0
 """And in pixels: a crop has to fit into memory."""
 _HINT = "synthstudio validate FILE lists such boxes; --fix COPY takes them from masks."
 
-Write = Callable[[Iterator[Sample], Skeleton, tuple[int, int], Path], int]
-"""Write samples of a skeleton, of so many images and people, into a folder; how many people."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class CachedCoco:
-    """What was written for a COCO file: its cache folder, its key without paths, and notes."""
-
-    folder: Path
-    key: str
-    skeleton: Skeleton
-    notes: tuple[str, ...]
-
-
-def cached_coco(
+def load_coco(
     path: Path,
     images: Path | None,
+    kind: Kind[Made],
     *,
     cache: Path,
-    skeleton: Skeleton | None,
-    sizes: bytes,
-    write: Write,
-    labelled: bool = True,
-) -> CachedCoco:
-    """Write the samples of a COCO keypoints file by `write`, unless they are in the cache.
+    skeleton: Skeleton | None = None,
+) -> Loaded[Made]:
+    """Make a kind of samples of a COCO keypoints file, or read them from the cache.
 
     `images`: the folder of its images; default: `image_folder`. `skeleton`: convert people to it,
-    as import does. `labelled`: only people with a labelled joint. `sizes`: what else decides what
-    is written. FormatError or AssetError for a bad file or image; ModelError for images that
-    changed since.
+    as import does. FormatError or AssetError for a bad file or image; ModelError for images that
+    changed since, and as the kind's.
     """
     root = images or image_folder(path)
     if not path.is_file():
         raise FormatError("no such file", where=str(path), expected="a COCO keypoints file")
     target = "" if skeleton is None else skeleton.name
-    target += "" if labelled else " unlabelled"
-    digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode() + sizes)
+    target += "" if kind.labelled else " unlabelled"
+    digest = hashlib.sha256(f"{file_sha256(path)} {root.resolve()} {target}".encode() + kind.key)
 
     def make(out: Path) -> dict[str, Any]:
         with closing(CocoFile(path, images=root)) as opened:
             lengths, people = check_entries(opened, root)
             used = skeleton or opened.skeleton
-            samples = coco_samples(opened, root, labelled)
-            written = write(samples, used, (len(lengths), people), out)
-            needed = "a labelled joint, a box or an area" if labelled else "a box"
+            samples = coco_samples(opened, root, kind.labelled)
+            written = kind.write(samples, used, (len(lengths), people), out, str(path))
+            needed = "a labelled joint, a box or an area" if kind.labelled else "a box"
             if written < people:
                 opened.left_out[f"a person without {needed}"] = people - written
             notes = [*conversion_notes(opened.skeleton, used)]
@@ -94,51 +75,11 @@ def cached_coco(
     check_images_unchanged(metadata["pictures"], root, folder)
     # The key leaves out where the images are: another machine has the same one.
     content = [file_sha256(path), sorted(metadata["pictures"].items()), metadata["skeleton"]]
-    return CachedCoco(
-        folder=folder,
-        key=hashlib.sha256(repr(content).encode() + sizes).hexdigest(),
+    return Loaded(
+        samples=kind.read(folder),
+        key=hashlib.sha256(repr(content).encode() + kind.key).hexdigest(),
         skeleton=get_skeleton(metadata["skeleton"]),
         notes=tuple(metadata["notes"]),
-    )
-
-
-def crop_coco(
-    path: Path,
-    images: Path | None,
-    *,
-    size: tuple[int, int],
-    cache: Path,
-    progress: Callable[[int, int], None],
-    skeleton: Skeleton | None = None,
-    joints_3d: Joints3D = "kinematic",
-    labelled: bool = True,
-) -> CroppedSource:
-    """Crop the people of a COCO keypoints file at the network's `size` (H, W), or read them from
-    the cache; errors as `cached_coco`'s, ModelError when nobody is left."""
-
-    def write(samples: Iterator[Sample], used: Skeleton, counts: tuple[int, int], out: Path) -> int:
-        return write_crops(
-            samples,
-            used,
-            size=size,
-            total=counts[1],
-            out=out,
-            progress=progress,
-            where=str(path),
-            joints_3d=joints_3d,
-        )
-
-    found = cached_coco(
-        path,
-        images,
-        cache=cache,
-        skeleton=skeleton,
-        sizes=sizes_key(size, joints_3d),
-        write=write,
-        labelled=labelled,
-    )
-    return CroppedSource(
-        crops=open_crops(found.folder), key=found.key, skeleton=found.skeleton, notes=found.notes
     )
 
 

@@ -9,33 +9,31 @@ pixels of the canvas.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthstudio.core.errors import ModelError
-from synthstudio.core.images import decode_rgb
 from synthstudio.core.labels import CAUSES, STATE_OUTSIDE
 from synthstudio.core.masks import decode
-from synthstudio.core.places import Place
-from synthstudio.core.skeleton import Skeleton, get_skeleton
-from synthstudio.dataset.arrays import as_numpy
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.dataset.durable import disk_errors
 from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import KINEMATIC, NO_STATE, Row, kinematic_camera_m
-from synthstudio.formats.joints import convert_row, rules
-from synthstudio.training.config import Boxes, Joints3D, Source
-from synthstudio.training.data.cache import (
+from synthstudio.formats.joints import convert_row
+from synthstudio.training.config import Boxes, Joints3D
+from synthstudio.training.data.samples import (
+    ImageSequence,
+    Kind,
+    Report,
+    Sample,
     allocate,
-    cached_crops,
     damaged_cache,
-    dataset_digest,
     read_cached,
-    unfinished_notes,
 )
 from synthstudio.training.data.windows import PADDING, crop_and_resize, crop_window, limb_box
 
@@ -45,16 +43,7 @@ I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
 
 
-class ImageSequence(Protocol):
-    """N images by index: an array, a tuple of arrays, or a concatenation."""
-
-    def __getitem__(self, row: int) -> U8: ...
-
-    def __len__(self) -> int: ...
-
-
 MARGIN = 1.5
-_CHOICE = ("index", "split", "variant")
 VERSION = 1
 
 
@@ -96,83 +85,54 @@ class Crops:
         return len(self.frame)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CroppedSource:
-    """The crops of one source: `key` is a hash of the data and the sizes; `notes` are to be
-    reported to the user."""
-
-    crops: Crops
-    key: str
-    skeleton: Skeleton
-    notes: tuple[str, ...] = ()
-
-
 def canvas_size(height: int, width: int) -> tuple[int, int]:
     """(Hc, Wc) for a network's input of `height` x `width` pixels."""
     return round(height * MARGIN), round(width * MARGIN)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """An image with the rows of its people; `rgb()` decodes it.
-
-    `labelled`: people without a labelled joint are left out. `boxes`: what people are cut out by.
-    """
-
-    frame: Row
-    people: list[Row]
-    rgb: Callable[[], U8]
-    labelled: bool = True
-    boxes: Boxes = "outline"
-
-
-def crop_dataset(
-    place: Place,
+def crop_kind(
     *,
     size: tuple[int, int],
-    cache: Path,
-    progress: Callable[[int, int], None],
-    skeleton: Skeleton | None = None,
     joints_3d: Joints3D = "kinematic",
     boxes: Boxes = "outline",
-    only: Source | None = None,
-) -> CroppedSource:
-    """Crop the people of a data set, or read them from the cache. `size`: the network's (H, W).
+    labelled: bool = True,
+    progress: Report = lambda done, total: None,
+) -> Kind[Crops]:
+    """Crops for a network's input of `size` (H, W).
 
-    `skeleton`: convert people to it. `joints_3d`: which `xyz_m` are. `boxes`: what by. `only`:
-    whose splits and variants. A data set that is unfinished is taken as far as it is. ModelError
-    when nobody has a labelled joint.
+    `joints_3d`: which `xyz_m` are. `boxes`: what people are cut out by. `labelled`: people without
+    a labelled joint are left out; ModelError when nobody is left.
     """
-    dataset = Dataset(place, allow_unfinished=True)
-    own = get_skeleton(dataset.identity.skeleton)
-    target = skeleton or own
-    digest = dataset_digest(dataset)
-    digest.update(sizes_key(size, joints_3d, boxes))
-    if target.name != own.name:
-        digest.update(target.name.encode())
-    if only is not None:
-        digest.update(repr([only.splits, only.variants]).encode())
-    key = digest.hexdigest()
 
-    def make(out: Path) -> dict[str, Any]:
-        write_crops(
-            dataset_samples(dataset, boxes, only),
-            target,
+    def write(
+        samples: Iterable[Sample],
+        skeleton: Skeleton,
+        counts: tuple[int, int],
+        out: Path,
+        where: str,
+    ) -> int:
+        return write_crops(
+            samples,
+            skeleton,
             size=size,
-            total=dataset.people if only is None else _people_of(dataset, only),
+            total=counts[1],
             out=out,
             progress=progress,
-            where=str(dataset.place),
+            where=where,
             joints_3d=joints_3d,
         )
-        return {}
 
-    cached, _ = cached_crops(cache, key, make)
-    found = open_crops(cached)
-    notes = conversion_notes(own, target) + unfinished_notes(dataset)
-    if joints_3d == "kinematic":
-        notes += missing_centres(dataset, found.xyz_m)
-    return CroppedSource(crops=found, key=key, skeleton=target, notes=notes)
+    def notes(dataset: Dataset, crops: Crops) -> tuple[str, ...]:
+        return missing_centres(dataset, crops.xyz_m) if joints_3d == "kinematic" else ()
+
+    return Kind(
+        key=sizes_key(size, joints_3d, boxes),
+        write=write,
+        read=open_crops,
+        notes=notes,
+        boxes=boxes,
+        labelled=labelled,
+    )
 
 
 def sizes_key(size: tuple[int, int], joints_3d: Joints3D, boxes: Boxes = "outline") -> bytes:
@@ -180,19 +140,6 @@ def sizes_key(size: tuple[int, int], joints_3d: Joints3D, boxes: Boxes = "outlin
     more = ["kinematic"] if joints_3d == "kinematic" else []
     more += [boxes] if boxes != "outline" else []
     return json.dumps([VERSION, PADDING, MARGIN, *size, *more]).encode()
-
-
-def conversion_notes(own: Skeleton, target: Skeleton) -> tuple[str, ...]:
-    """Report which joints are lost or approximated by converting people to another skeleton."""
-    if own.name == target.name:
-        return ()
-    found = rules(own, target)
-    missing = [joint for joint, rule in found.items() if rule.kind == "missing"]
-    moved = [f"{j} ({rule.deviation})" for j, rule in found.items() if rule.kind == "approximation"]
-    parts = [f"{own.name} converted to {target.name}"]
-    parts += [f"missing: {', '.join(missing)}"] if missing else []
-    parts += [f"approximated: {', '.join(moved)}"] if moved else []
-    return ("; ".join(parts),)
 
 
 def write_crops(
@@ -241,29 +188,6 @@ def crops_in_memory(rows: Sequence[dict[str, Any]]) -> Crops:
         cover=tuple(row["cover"] for row in rows),
         **columns_of(rest),
     )
-
-
-def dataset_samples(dataset: Dataset, boxes: Boxes, only: Source | None = None) -> Iterator[Sample]:
-    frames = (frame for frame in dataset.iter_frames() if only is None or only.takes(frame))
-    return frame_samples(dataset, frames, boxes)
-
-
-def _people_of(dataset: Dataset, only: Source) -> int:
-    """How many people are in the frames of a source's splits and variants."""
-    frames = [row["index"] for row in dataset.iter_frames(_CHOICE) if only.takes(row)]
-    columns = (as_numpy(part[0]) for part in dataset.iter_batches("instances", ["frame_index"]))
-    return sum(int(np.isin(column, frames).sum()) for column in columns)
-
-
-def frame_samples(dataset: Dataset, frames: Iterable[Row], boxes: Boxes) -> Iterator[Sample]:
-    """The samples of frames of a data set, by their rows."""
-    for frame in frames:
-
-        def rgb(frame: Row = frame) -> U8:
-            return decode_rgb(dataset.image_bytes_of(frame), str(dataset.image_of(frame)))
-
-        people = dataset.instances(frame["index"])
-        yield Sample(frame=frame, people=people, rgb=rgb, boxes=boxes)
 
 
 def crop_people(

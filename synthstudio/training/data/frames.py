@@ -9,7 +9,7 @@ J joints.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,9 @@ from synthstudio.core.labels import STATE_VISIBLE
 from synthstudio.core.masks import decode
 from synthstudio.core.places import Place
 from synthstudio.core.rng import stream
-from synthstudio.core.skeleton import Skeleton, get_skeleton
+from synthstudio.core.skeleton import Skeleton
 from synthstudio.core.visibility import is_labelled
 from synthstudio.dataset.durable import disk_errors
-from synthstudio.dataset.reader import Dataset
 from synthstudio.dataset.rows import NO_STATE, Row
 from synthstudio.formats.joints import convert_row
 from synthstudio.models.bottom_up.contract import FramePeople
@@ -42,21 +41,16 @@ from synthstudio.training.data.batches import (
     Subset,
     stack_images,
 )
-from synthstudio.training.data.cache import (
-    allocate,
-    cached_crops,
-    damaged_cache,
-    dataset_digest,
-    read_cached,
-    unfinished_notes,
-)
-from synthstudio.training.data.coco import cached_coco
-from synthstudio.training.data.crops import (
-    MARGIN,
+from synthstudio.training.data.crops import MARGIN
+from synthstudio.training.data.samples import (
     ImageSequence,
+    Kind,
+    Report,
     Sample,
-    conversion_notes,
-    dataset_samples,
+    allocate,
+    damaged_cache,
+    load_dataset,
+    read_cached,
 )
 from synthstudio.training.data.style import draw_styles, restyle
 from synthstudio.training.data.windows import Letterbox, crop_and_resize
@@ -135,82 +129,22 @@ class Frames:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class FramedSource:
-    """The frames of one source: `key` is a hash of the data and the size; `notes` are for people
-    to read."""
+def frame_kind(
+    *, size: tuple[int, int], progress: Report = lambda done, total: None
+) -> Kind[Frames]:
+    """Whole frames at `size` (H, W). Of COCO files crowd regions are not among their people."""
 
-    frames: Frames
-    key: str
-    skeleton: Skeleton
-    notes: tuple[str, ...] = ()
+    def write(
+        samples: Iterable[Sample],
+        skeleton: Skeleton,
+        counts: tuple[int, int],
+        out: Path,
+        where: str,
+    ) -> int:
+        return _write(samples, skeleton, size, counts, out, progress)
 
-
-def frame_dataset(
-    place: Place,
-    *,
-    size: tuple[int, int],
-    cache: Path,
-    progress: Callable[[int, int], None],
-    skeleton: Skeleton | None = None,
-) -> FramedSource:
-    """The frames of a data set at `size` (H, W), made or read from the cache.
-
-    `skeleton`: convert people to it. One that is unfinished is taken as far as it is.
-    """
-    dataset = Dataset(place, allow_unfinished=True)
-    own = get_skeleton(dataset.identity.skeleton)
-    target = skeleton or own
-    digest = dataset_digest(dataset)
-    digest.update(_size_key(size) + (target.name.encode() if target.name != own.name else b""))
-    key = digest.hexdigest()
-
-    def make(out: Path) -> dict[str, Any]:
-        samples = dataset_samples(dataset, "outline")
-        _write(samples, target, size, (dataset.frames, dataset.people), out, progress)
-        return {}
-
-    cached, _ = cached_crops(cache, key, make)
-    notes = (*conversion_notes(own, target), *unfinished_notes(dataset))
-    return FramedSource(frames=open_frames(cached), key=key, skeleton=target, notes=notes)
-
-
-def frame_coco(
-    path: Path,
-    images: Path | None,
-    *,
-    size: tuple[int, int],
-    cache: Path,
-    progress: Callable[[int, int], None],
-    skeleton: Skeleton | None = None,
-) -> FramedSource:
-    """The images of a COCO keypoints file at `size` (H, W), made or read from the cache.
-
-    Errors as `cached_coco`'s. Crowd regions are not among its people.
-    """
-
-    def write(samples: Iterator[Sample], used: Skeleton, counts: tuple[int, int], out: Path) -> int:
-        return _write(samples, used, size, counts, out, progress)
-
-    found = cached_coco(
-        path,
-        images,
-        cache=cache,
-        skeleton=skeleton,
-        sizes=_size_key(size),
-        write=write,
-        labelled=False,
-    )
-    return FramedSource(
-        frames=open_frames(found.folder),
-        key=found.key,
-        skeleton=found.skeleton,
-        notes=found.notes,
-    )
-
-
-def _size_key(size: tuple[int, int]) -> bytes:
-    return json.dumps(["frames", VERSION, *size]).encode()
+    key = json.dumps(["frames", VERSION, *size]).encode()
+    return Kind(key=key, write=write, read=open_frames, labelled=False)
 
 
 def _write(
@@ -315,8 +249,7 @@ class WholeFrames(TorchDataset[tuple[Tensor, FramePeople]]):
     def __init__(
         self, place: Place, *, size: tuple[int, int], cache: Path, split: str | None = None
     ) -> None:
-        source = frame_dataset(place, size=size, cache=cache, progress=lambda done, total: None)
-        self.frames = source.frames
+        self.frames = load_dataset(place, frame_kind(size=size), cache=cache).samples
         self.rows = np.flatnonzero((self.frames.split == split) | (split is None))
 
     def __len__(self) -> int:

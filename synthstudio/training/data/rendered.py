@@ -33,12 +33,11 @@ from synthstudio.recipe.schema.recipe import Recipe
 from synthstudio.training.config import Boxes, Joints3D, Source
 from synthstudio.training.data.crops import (
     Crops,
-    Sample,
-    conversion_notes,
     crop_people,
     crops_in_memory,
     sizes_key,
 )
+from synthstudio.training.data.samples import Sample, conversion_notes
 
 _IDLE_S = 0.05
 _POLL_S = 1.0

@@ -25,9 +25,10 @@ from synthstudio.dataset.rows import NO_STATE
 from synthstudio.dataset.splits import shared_notes
 from synthstudio.training.config import Config, Source
 from synthstudio.training.data.batches import NO_PICTURES, CropSubset, InputSpec, Pictures
-from synthstudio.training.data.coco import crop_coco
-from synthstudio.training.data.crops import CroppedSource, Crops, ImageSequence, crop_dataset
-from synthstudio.training.data.frames import Frames, FrameSubset, frame_coco, frame_dataset
+from synthstudio.training.data.coco import load_coco
+from synthstudio.training.data.crops import Crops, crop_kind
+from synthstudio.training.data.frames import Frames, FrameSubset, frame_kind
+from synthstudio.training.data.samples import ImageSequence, Kind, Loaded, Report, load_dataset
 from synthstudio.training.data.streamed import StreamedPeople, open_stream
 from synthstudio.training.data.style import load_photos
 from synthstudio.transforms.pasting import Cutouts, load_cutouts
@@ -35,7 +36,6 @@ from synthstudio.transforms.pasting import Cutouts, load_cutouts
 F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 U8 = NDArray[np.uint8]
-Report = Callable[[int, int], None]
 _BODY = 0.7
 """The ellipse that stands for somebody's joints when something is pasted over them, in boxes."""
 Samples = TypeVar("Samples", CropSubset, FrameSubset)
@@ -168,23 +168,17 @@ def crop_unlabelled(
     *,
     cache: Path,
     skeleton: Skeleton | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> CroppedSource:
+    progress: Report = lambda done, total: None,
+) -> Loaded[Crops]:
     """The people of a COCO file, whatever their labels, which are taken from them.
 
     FormatError, AssetError or ModelError for a bad file, a broken photo or nobody.
     """
-    source = crop_coco(
-        Path(coco),
-        Path(images) if images else None,
-        size=config.network.size,
-        cache=cache,
-        progress=progress,
-        skeleton=skeleton,
-        joints_3d=config.joints_3d,
-        labelled=False,
-    )
-    return dataclasses.replace(source, crops=_unlabelled(source.crops))
+    size, joints_3d = config.network.size, config.joints_3d
+    kind = crop_kind(size=size, joints_3d=joints_3d, labelled=False, progress=progress)
+    folder = Path(images) if images else None
+    source = load_coco(Path(coco), folder, kind, cache=cache, skeleton=skeleton)
+    return dataclasses.replace(source, samples=_unlabelled(source.samples))
 
 
 def _unlabelled(crops: Crops) -> Crops:
@@ -279,39 +273,29 @@ def _open_one(
 ) -> _OpenSource:
     if source.recipe:
         return _render(source, config, progress, split, skeleton)
-    given: dict[str, Any] = {
-        "size": config.network.size,
-        "cache": cache,
-        "progress": progress,
-        "skeleton": skeleton,
-    }
-    coco = (Path(source.coco), Path(source.images) if source.images else None)
-    found: Any
+    kind: Kind[Any]
     if config.network.sees_frames:
-        found = (
-            frame_coco(*coco, **given)
-            if source.coco
-            else frame_dataset(parse_place(source.dataset), **given)
-        )
-        samples = found.frames
-    elif source.coco:
-        found = crop_coco(*coco, **given, joints_3d=config.joints_3d)
-        samples = found.crops
+        kind = frame_kind(size=config.network.size, progress=progress)
     else:
-        found = crop_dataset(
-            parse_place(source.dataset),
-            **given,
+        kind = crop_kind(
+            size=config.network.size,
             joints_3d=config.joints_3d,
             boxes=source.boxes,
-            only=source if source.stream else None,
+            progress=progress,
         )
-        samples = found.crops
+    found: Loaded[Any]
+    if source.coco:
+        images = Path(source.images) if source.images else None
+        found = load_coco(Path(source.coco), images, kind, cache=cache, skeleton=skeleton)
+    else:
+        place, only = parse_place(source.dataset), source if source.stream else None
+        found = load_dataset(place, kind, cache=cache, skeleton=skeleton, only=only)
     return _OpenSource(
         source=source,
         skeleton=found.skeleton,
         key=found.key,
         notes=found.notes,
-        samples=lambda epoch: samples,
+        samples=lambda epoch: found.samples,
     )
 
 

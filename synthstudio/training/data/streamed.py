@@ -26,25 +26,25 @@ from synthstudio.dataset.reader import Dataset
 from synthstudio.training.config import Config, Joints3D, Source
 from synthstudio.training.data.augment import BatchPart
 from synthstudio.training.data.batches import CropSubset
-from synthstudio.training.data.cache import (
-    cached_crops,
-    dataset_digest,
-    read_cached,
-    unfinished_notes,
-)
 from synthstudio.training.data.crops import (
     Crops,
     LabelledPerson,
-    Sample,
     centres_note,
     columns_of,
-    conversion_notes,
     crops_in_memory,
-    frame_samples,
     labelled_people,
     sizes_key,
 )
 from synthstudio.training.data.prefetch import prefetch
+from synthstudio.training.data.samples import (
+    Sample,
+    cached_crops,
+    conversion_notes,
+    dataset_digest,
+    frame_samples,
+    read_cached,
+    unfinished_notes,
+)
 from synthstudio.training.devices import World
 
 I64 = NDArray[np.int64]
@@ -309,11 +309,6 @@ class StreamReader:
             window.number[own].tolist(),
             people=int(self.people.counts[shard]),
         )
-
-    @property
-    def shards_held(self) -> int:
-        """How many shards' people are in memory now."""
-        return len(self._held)
 
     def close(self) -> None:
         if self._made is not None:
